@@ -1,9 +1,9 @@
-r"""Regular expressions for all encoded forms in which a program may print a secret.
+"""Regular expressions for all encoded forms in which a program may print a secret.
 
-A secret becomes a sequence of parts, mostly one for each character. A part matches the character itself and its escaped
-forms: percent-encoded in upper or lower case, as an HTML entity, escaped for JSON, Go, shells, SQL, C or a passfile, and
-each of these escaped a second time. So a text that mixes several escapes matches too. Further patterns match the secret's
-bytes: in hexadecimal, base64 or base32, and as UTF-16, raw or printed with NULs.
+A secret becomes a sequence of parts, and most parts stand for one character. A part matches the character itself and its
+escaped forms: percent-encoded in upper or lower case, as an HTML entity, escaped for JSON, Go, shells, SQL, C or a passfile,
+and each of these escaped a second time. So a text that mixes several escapes matches, too. Further patterns match the
+secret's bytes: in hexadecimal, base64 or base32, and in UTF-16. The bytes in UTF-16 may be raw, or printed with NULs.
 """
 
 from __future__ import annotations
@@ -17,34 +17,41 @@ from itertools import groupby
 from typing import NamedTuple
 
 SHORTEST = 4
-"""Minimum length in characters of a secret, or of a line of a secret, that is hidden: shorter texts occur in any output by
-chance.
+"""Smallest length in characters of a secret, or of a line of a secret, that is hidden.
+
+Shorter texts occur in any output by chance.
 """
 PIECE, STEP = 64, 48
-"""Longer secrets are matched in overlapping pieces: length of a piece, and distance between the starts of two pieces, in
-characters.
+"""Length of a piece, and distance between the starts of two pieces, in characters.
+
+A secret that is longer than one piece is matched in overlapping pieces.
 """
 LONGEST_NAME = 8
 """Length of the longest name of an HTML entity that programs write, including the semicolon."""
 
 ESCAPES = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f", "\v": "v", "\0": "0", "\a": "a", "\x1b": "e"}
 QUOTES = "'\"\\"
-"""Characters used to escape each other; adjacent ones are one part: ``'"'"'`` of a shell, ``''`` of SQL, ``"`` of JSON."""
+"""Characters that are used to escape each other: ``'"'"'`` of a shell, ``''`` of SQL, ``"`` of JSON.
+
+Adjacent ones form one part.
+"""
 DOUBLED = "%$"
 AND = "&(?:amp;){0,2}"
 PERCENT = "%(?:25){0,2}"
 SLASHES = r"\\\\{0,7}"
-"""Pattern for a backslash, or for several backslashes if it was escaped again."""
+"""Pattern for a backslash. It matches several backslashes, too, because a backslash may have been escaped again."""
 BETWEEN = r"[^0-9A-Za-z]{0,8}(?:0?[xX]|u00)?"
 """Pattern between two bytes in hexadecimal: nothing, blanks, colons, or the prefix of an escape."""
 WRAP = r"\s{0,2}"
 """Pattern for a line break inside wrapped base64."""
 NUL = rf"\x00|{SLASHES}(?:x00|u0000|0+)|{PERCENT}00|\^@"
-"""Pattern for the NUL byte beside an ASCII character in UTF-16, and for the texts that programs print instead of this byte."""
+"""Pattern for the NUL byte beside an ASCII character in UTF-16, and for the texts that programs print in place of this byte.
+"""
 ANY = rf"(?:{SLASHES}(?:x..|u....|[0-7]{{3}}|.)|{PERCENT}..|&[^;]{{1,8}};|[^\x00])"
 """Pattern for any character, or any escape of a character."""
 FEW = 10
-"""Number of leading characters of a base32 text that must match; the characters after them are hidden without a comparison."""
+"""Number of leading characters of a base32 text that must match. The characters after them are hidden without a comparison.
+"""
 ANCHOR = 16
 """Number of leading bytes of a secret that must match in hexadecimal and base64.
 
@@ -54,7 +61,10 @@ ARMOR = re.compile(r"-{3,}[^-]*-{3,}")
 
 
 class Part(NamedTuple):
-    """Part of an encoded secret: patterns for it, each beginning with a fixed character, and its maximum length in bytes."""
+    """Part of an encoded secret.
+
+    It has patterns, each beginning with a fixed character, and its maximum length in bytes.
+    """
 
     ways: tuple[str, ...]
     most: int
@@ -88,7 +98,7 @@ def _pieces(secret: str) -> Iterator[str]:
 
 
 def _written(secret: str) -> Iterator[Form]:
-    """Return forms that match ``secret`` as text, in which each character may be literal or escaped."""
+    """Return forms that match ``secret`` as text. Each character may be literal or escaped."""
     parts: list[Part] = []
     for quoted, run in groupby(secret, lambda char: char in QUOTES):
         count = len(text := "".join(run))
@@ -98,7 +108,10 @@ def _written(secret: str) -> Iterator[Form]:
 
 @cache
 def _quotes(count: int) -> Part:
-    """Part for ``count`` adjacent quotes and backslashes: literal, escaped by further quotes or backslashes, or encoded."""
+    """Return the part for ``count`` adjacent quotes and backslashes.
+
+    They may be literal, escaped by further quotes or backslashes, or encoded.
+    """
     references = f"{AND}{_any([way for char in QUOTES for way in _names_of(char)])}"
     percent = f"{PERCENT}{_any([_nibbles(ord(char)) for char in QUOTES])}"
     codes = f"(?<=\\\\){_any([way for char in QUOTES for way in _codes(char)])}"
@@ -107,10 +120,10 @@ def _quotes(count: int) -> Part:
 
 
 def _plain(run: str, *, slashes: bool) -> Iterator[Part]:
-    """Parts for the characters of ``run``, a piece of the secret without quotes and backslashes.
+    """Return the parts for the characters of ``run``, a piece of the secret without quotes and backslashes.
 
-    With ``slashes``, quotes stand before ``run``. The part for these quotes may already match the backslash that begins the
-    first escape in ``run``; so the part for the first character also matches an escape without its backslash.
+    When ``slashes`` is true, quotes stand before ``run``. The part for these quotes may already match the backslash that
+    begins the first escape in ``run``. So the part for the first character also matches an escape without its backslash.
     """
     for char, same in groupby(run):
         count = len(list(same))
@@ -125,7 +138,10 @@ def _plain(run: str, *, slashes: bool) -> Iterator[Part]:
 
 @cache
 def _part(char: str, *, bare: bool) -> Part:
-    """Part for one character, literal or in any escaped form; with ``bare``, also for an escape without its leading backslash."""
+    """Return the part for one character, literal or in any escaped form.
+
+    When ``bare`` is true, the part also matches an escape without its leading backslash.
+    """
     if char.isascii() and char.isalnum():
         return Part((char,), 1)
     own = {" ": [r"\ ", r"\+"], "\n": ["\n", "\r\n", r"\ "]}.get(char, [re.escape(char)])
@@ -138,7 +154,10 @@ def _most(char: str) -> int:
 
 @cache
 def _encoded(char: str, *, bare: bool) -> tuple[str, ...]:
-    """Patterns for the escaped forms of ``char``; with ``bare``, also for an escape without its leading backslash."""
+    """Return the patterns for the escaped forms of ``char``.
+
+    When ``bare`` is true, they include an escape without its leading backslash.
+    """
     behind = _any([*_codes(char), re.escape(char), *([ESCAPES[char]] if char in ESCAPES else [])])
     return (f"{PERCENT}{_percent(char)}", f"{AND}{_any(_names_of(char))}", f"{SLASHES}{behind}", *([behind] if bare else []))
 
@@ -156,7 +175,7 @@ def _percent(char: str) -> str:
 
 
 def _names_of(char: str) -> list[str]:
-    """HTML and XML entities for ``char`` without the leading ``&``: names and numbers."""
+    """Return the HTML and XML entities for ``char`` without the leading ``&``. They are names and numbers."""
     number = ord(char)
     return [f"#0{{0,6}}{number};", f"#[xX]0{{0,6}}{_digits(f'{number:x}')};", *map(re.escape, _named().get(char, ()))]
 
@@ -171,7 +190,7 @@ def _named() -> dict[str, tuple[str, ...]]:
 
 
 def _codes(char: str) -> list[str]:
-    """Escape codes for ``char``, without the backslash, in Python, JSON, JavaScript, C, Go and PostgreSQL."""
+    """Return the escape codes for ``char``, without the backslash, in Python, JSON, JavaScript, C, Go and PostgreSQL."""
     number, raw = ord(char), _raw(char)
     units = char.encode("utf-16-be", "surrogatepass")
     pairs = [f"{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2)]
@@ -190,7 +209,7 @@ def _nibbles(byte: int) -> str:
 
 
 def _digits(text: str) -> str:
-    """Pattern that matches the hexadecimal digits ``text`` in upper and lower case."""
+    """Return a pattern that matches the hexadecimal digits ``text`` in upper and lower case."""
     return "".join(char if char.isdigit() else f"[{char}{char.upper()}]" for char in text)
 
 
@@ -207,8 +226,9 @@ def _hexadecimal(secret: str) -> Iterator[Form]:
 
 
 def _rest(way: str, most: int, count: int) -> Iterator[Part]:
-    """Yield a part for up to ``count`` repetitions of the pattern ``way``, each at most ``most`` bytes long; no part if
-    ``count`` is 0.
+    """Yield a part for up to ``count`` repetitions of the pattern ``way``; no part if ``count`` is 0.
+
+    ``most``: maximum length of one repetition in bytes.
     """
     if count > 0:
         yield Part((f"(?:{way}){{0,{count}}}",), most * count)
@@ -237,8 +257,9 @@ def _base32(secret: str) -> Iterator[Form]:
 
 
 def _aligned(raw: bytes, encode: Callable[[bytes], bytes], group: int, bits: int) -> Iterator[str]:
-    """Yield ``raw`` encoded at each offset in a ``group`` of bytes; without the first and last characters, which depend on
-    the bytes beside it.
+    """Yield ``raw`` encoded at each offset in a ``group`` of bytes.
+
+    The first and last characters are left out, because they depend on the bytes beside ``raw``.
     """
     for offset in range(group):
         whole = encode(b"\0" * offset + raw).decode().rstrip("=")
@@ -260,7 +281,10 @@ _NULS = Part((f"(?:{NUL}){{0,3}}",), 36)
 
 @cache
 def _byte(byte: int) -> Part:
-    """Pattern for one byte of UTF-16: as a character, as an escape, or as the replacement character for an unprintable byte."""
+    """Return the pattern for one byte of UTF-16.
+
+    It matches a character, an escape, or the replacement character for an unprintable byte.
+    """
     if not byte:
         return Part((f"(?:{NUL}){{1,3}}",), 36)
     if byte < 128:

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 
 class DrillbookError(Exception):
-    """Root of all errors that Drillbook raises; its text is the message and the hint."""
+    """Root of all errors that Drillbook raises. Its text is the message and the hint."""
 
     code: ClassVar[str] = "error"
     exit_status: ClassVar[int] = Exit.UNVERIFIED
@@ -63,32 +63,35 @@ class DrillbookError(Exception):
 
 
 class UsageError(DrillbookError):
-    """The user's input is wrong; nothing was touched."""
+    """The user's input is wrong. Nothing was touched."""
 
     code = "usage"
     exit_status = Exit.USAGE
 
 
 class MissingExtra(UsageError):
-    """An optional part of the program is not installed; the hint contains the command that installs it."""
+    """An optional part of the program is not installed. The hint contains the command that installs it."""
 
     code = "missing-extra"
 
 
 class PluginError(UsageError):
-    """A plugin cannot be used; none of its code was executed."""
+    """A plugin cannot be used. None of its code was executed."""
 
     code = "plugin"
 
 
 def visible(text: str, limit: int = 2000) -> str:
-    """Return ``text`` for a message: unprintable characters escaped, and shortened to ``limit`` characters."""
+    """Return ``text`` for a message: with unprintable characters escaped, and shortened to ``limit`` characters."""
     cut = text if len(text) <= limit else f"{text[:limit]}..."
     return escaped(cut)
 
 
 def escaped(text: str, keep: str = "\n") -> str:
-    """Escape unprintable characters in ``text``, since they could control a terminal; the characters in ``keep`` are not escaped."""
+    """Escape unprintable characters in ``text``, since they could control a terminal.
+
+    The characters in ``keep`` are not escaped.
+    """
     return "".join(c if c in keep or c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
@@ -110,7 +113,7 @@ class SourceError(UsageError):
     code = "source"
 
     def __init__(self, message: str, *, where: Where | None = None, excerpt: str = "", hint: str = "") -> None:
-        """Make the error; ``excerpt`` is the line at ``where``, printed with a caret below the column."""
+        """Make the error. ``excerpt`` is the line at ``where``, and is printed with a caret below the column."""
         super().__init__(visible(message), hint=visible(hint))
         self.where = where
         self.excerpt = excerpt
@@ -120,7 +123,7 @@ class SourceError(UsageError):
         return "\n".join(one.alone() for one in (self, *self.others))
 
     def alone(self) -> str:
-        """Text of this mistake without the other ones of the same file."""
+        """Text of this mistake, without the other mistakes in the same file."""
         text = f"{self.where}: {self.message}" if self.where else self.message
         if self.where and self.excerpt.strip():
             text += f"\n  | {self.excerpt}\n  | {' ' * (self.where.column - 1)}^"
@@ -158,12 +161,12 @@ class SecretError(UsageError):
 
 
 class HostError(DrillbookError):
-    """A failure between the controller and a host; ``host`` is the host's name in the inventory."""
+    """A failure between the controller and a host. ``host`` is the host's name in the inventory."""
 
     code = "host"
 
     def __init__(self, message: str, *, host: str, hint: str = "") -> None:
-        """Make the error; ``host`` is the host's name in the inventory."""
+        """Make the error. ``host`` is the host's name in the inventory."""
         super().__init__(message, hint=hint)
         self.host = host
 
@@ -175,7 +178,7 @@ class HostUnreachable(HostError):
 
 
 class CommandLost(HostUnreachable):
-    """The connection, or the channel of a command, broke before the command's exit status arrived."""
+    """The connection or the channel of a command broke before the command's exit status arrived."""
 
 
 class HostKeyUnknown(HostError):
@@ -185,7 +188,7 @@ class HostKeyUnknown(HostError):
 
 
 class HostKeyChanged(HostError):
-    """The host presents a key other than the recorded one, or a revoked key."""
+    """The host presents another key than the recorded one, or a revoked key."""
 
     code = "host-key-changed"
 
@@ -202,7 +205,7 @@ class CommandFailed(HostError):
     code = "command-failed"
 
     def __init__(self, message: str, *, host: str, argv: Sequence[str], exit_status: int | None, tail: str = "") -> None:
-        """Make the error; ``tail`` is the last lines of the command's output, already printable."""
+        """Make the error. ``tail`` is the last lines of the command's output, already in printable form."""
         super().__init__(message, host=host)
         self.argv = tuple(argv)
         self.exit = exit_status
@@ -210,13 +213,13 @@ class CommandFailed(HostError):
 
 
 class PrivilegeRefused(HostError):
-    """The host's sudo refused to run a command as the account of `become`; the command was not started."""
+    """The host's sudo refused to run a command as the account of `become`. The command was not started."""
 
     code = "privilege-refused"
 
 
 class CommandTimedOut(HostError):
-    """The command exceeded its deadline. Its process was killed; if not, the message says so."""
+    """The command exceeded its deadline. Its process was killed. If the process could not be killed, the message says so."""
 
     code = "command-timed-out"
 
@@ -229,7 +232,7 @@ class Cancelled(DrillbookError):
 
 
 class NotReady(DrillbookError):
-    """A precondition does not hold; nothing was touched."""
+    """A precondition does not hold. Nothing was touched."""
 
     code = "not-ready"
     exit_status = Exit.REFUSED
@@ -242,7 +245,7 @@ class Locked(NotReady):
 
 
 class Fenced(DrillbookError):
-    """A newer run took over the lock of a service, so this run may change nothing more on that service."""
+    """A newer run took over the lock of a service, so this run must not change anything more on that service."""
 
     code = "fenced"
     exit_status = Exit.REFUSED
@@ -258,33 +261,33 @@ class Lapsed(DrillbookError):
 class StepFailed(DrillbookError):
     """A step ran to its end and found something wrong.
 
-    ``findings`` hold the details; the message is a summary.
+    ``findings`` hold the details. The message is a summary.
     """
 
     code = "step-failed"
     exit_status = Exit.FAILED
 
     def __init__(self, message: str, *, findings: Sequence[Finding] = (), facts: dict[str, object] | None = None) -> None:
-        """Make the error; ``facts`` are values that the step could still measure, recorded with the findings."""
+        """Make the error. ``facts`` are values that the step could still measure. They are recorded with the findings."""
         super().__init__(message)
         self.findings = tuple(findings)
         self.facts = facts or {}
 
 
 class CouldNotVerify(DrillbookError):
-    """A check could not be executed, so the checked state is unknown; this never counts as a pass."""
+    """A check could not be executed, so the checked state is unknown. An unknown state never counts as passed."""
 
     code = "could-not-verify"
 
 
 class JournalError(DrillbookError):
-    """The journal is damaged; the message names the line."""
+    """The journal is damaged. The message names the damaged line."""
 
     code = "journal"
 
 
 class Unreported(DrillbookError):
-    """A run ended, but its report could not be written, or its journal is lost; it may have left unknown changes."""
+    """A run ended, but its report could not be written, or its journal is lost. The run may have left unknown changes."""
 
     code = "unreported"
     exit_status = Exit.RESIDUE

@@ -1,4 +1,4 @@
-"""Exit statuses of all tasks, for people and for pipelines; defined only in this module."""
+"""Exit statuses of all tasks, for people and for pipelines. They are defined only in this module."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ class Exit(IntEnum):
     OK = 0
     """Success: the drill passed, the diagnosis is healthy, the record is complete."""
     FAILED = 1
-    """A failure is proven: the recovery failed, a cause was found, a record was changed, a drill is overdue."""
+    """A failure is proven: the recovery failed, a cause was found, a record was changed, or a drill is overdue."""
     USAGE = 2
-    """The input is wrong; nothing was touched."""
+    """The input is wrong. Nothing was touched."""
     UNVERIFIED = 3
-    """Verification was impossible, so the state is unknown: never a pass."""
+    """The verification was impossible, so the state is unknown. This never counts as passed."""
     REFUSED = 4
-    """The drill was refused, or was stopped and its changes were undone."""
+    """The drill was refused. Or the drill was stopped, and its changes were undone."""
     RESIDUE = 5
-    """Changes remain that a person must undo; or it is unknown if any remain."""
+    """A person must undo remaining changes, or it is unknown if any changes remain."""
     BROKEN_PIPE = 141
-    """The reader of the output has gone; the status is 128 plus the number of SIGPIPE, as in shells."""
+    """The reader of the output has gone. The status is 128 plus the number of SIGPIPE, as in shells."""

@@ -16,14 +16,17 @@ from drillbook.encodings import SHORTEST, Form
 
 MARK = b"***"
 FARTHEST = 8192
-"""Number of characters examined on each side of a cut; an encoded piece of a secret is never longer."""
+"""Number of characters examined on each side of a cut. An encoded piece of a secret is never longer than that."""
 DEPTH = 12
-"""Number of leading parts of a form that are compared at the end of a text; after these, everything is hidden."""
+"""Number of leading parts of a form that are compared at the end of a text. Everything after these parts is hidden."""
 _HEAD = re.compile(r"\\?.", re.DOTALL)
 _CUT = r"(?:[^0-9A-Za-z][\s\S]{0,24}|[0-9A-Fa-f])?\Z"
-"""Regular expression for the end of a text that was perhaps cut inside an escape sequence."""
+"""Regular expression for the end of a text that was perhaps cut inside of an escape sequence."""
 _ESCAPE = rb"|[%&\\][\s\S]{0,24}\Z|[\xc2-\xf4][\x80-\xbf]{0,2}\Z"
-"""Regular expression for a cut inside the first character of a secret, if that character can be escaped or has several bytes."""
+"""Regular expression for a cut inside of a secret's first character.
+
+Such a cut is possible if the character can be escaped, or has several bytes.
+"""
 
 
 class Sink(Protocol):
@@ -53,12 +56,12 @@ class _Patterns:
 class Redactor:
     """Hides the known secrets of a run, in all forms of ``encodings``.
 
-    A text may only be shortened before redaction with ``beginning`` or ``end``, which also hide a secret that the cut
-    splits. Both hide the secrets of all redactors.
+    Before redaction, a text may be shortened only by ``beginning`` or ``end``. They also hide a secret that the cut splits.
+    Both hide the secrets of all redactors.
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        """Hide the values ``secrets``; values shorter than ``SHORTEST`` are not hidden."""
+        """Hide the values ``secrets``. Values shorter than ``SHORTEST`` are not hidden."""
         with _ALIVE_LOCK:
             _ALIVE.add(self)
         self._known = dict.fromkeys(secret for secret in secrets if len(secret) >= SHORTEST)
@@ -66,14 +69,17 @@ class Redactor:
         self._made: _Patterns | None = None
 
     def learn(self, *secrets: str) -> None:
-        """Also hide ``secrets`` from now on; writers that were created before this call do not hide them."""
+        """Hide ``secrets``, too, from now on. Writers that were created before this call do not hide them."""
         with self._lock:
             self._known |= dict.fromkeys(secret for secret in secrets if len(secret) >= SHORTEST)
             self._made = None
 
     @property
     def _look(self) -> _Patterns:
-        """Patterns of all known secrets; compiled at the first use, since secrets are added one by one."""
+        """Return the patterns of all known secrets.
+
+        They are compiled at the first use, because secrets are added one by one.
+        """
         made = self._made
         if made is None:
             with self._lock:
@@ -89,24 +95,30 @@ class Redactor:
         return hidden(data, MARK, spans(self._look.data, data))
 
     def cut(self, data: bytes) -> bytes:
-        """Hide secrets in ``data``, the first part of a longer text; also a secret that is incomplete at the end of ``data``."""
+        """Hide secrets in ``data``, the first part of a longer text.
+
+        A secret that is incomplete at the end of ``data`` is hidden, too.
+        """
         end = begins(self._look.begun, data, self._look.longest)
         return hidden(data, MARK, joined([*spans(self._look.data, data), *([(end, len(data))] if end < len(data) else [])]))
 
     def across(self, text: str, at: int) -> tuple[int, int]:
-        """Start and end of the secret that a cut of ``text`` at the position ``at`` would split; ``(at, at)`` if there is none."""
+        """Return the start and the end of the secret that a cut of ``text`` at the position ``at`` would split.
+
+        Return ``(at, at)`` if there is no such secret.
+        """
         look = self._look
         first = max(0, at - look.longest)
         found = spans(look.text, text[first : at + look.longest])
         return next(((first + start, first + end) for start, end in found if start < at - first < end), (at, at))
 
     def writer(self, file: Sink) -> RedactingWriter:
-        """Create a writer that hides secrets in a stream of any length, including secrets that span two pieces."""
+        """Create a writer that hides secrets in a stream of any length. It also hides secrets that span two pieces."""
         look = self._look
         return RedactingWriter(file, look.data, look.begun, look.longest)
 
     def value(self, value: Any) -> Any:
-        """Return a JSON value with every secret replaced by ``***``, also in keys."""
+        """Return a JSON value with every secret replaced by ``***``. Secrets in keys are replaced, too."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, Mapping):
@@ -126,13 +138,13 @@ def _alive() -> list[Redactor]:
 
 
 def beginning(text: str, limit: int) -> str:
-    """First ``limit`` characters of ``text``; secrets are hidden, also a secret that the cut splits."""
+    """Return the first ``limit`` characters of ``text`` with secrets hidden. A secret that the cut splits is hidden, too."""
     start = min((one.across(text, limit)[0] for one in _alive()), default=limit)
     return _masked(text[:start]) + ("***" if start < min(limit, len(text)) else "")
 
 
 def end(text: str, limit: int) -> str:
-    """Last ``limit`` characters of ``text``; secrets are hidden, also a secret that the cut splits."""
+    """Return the last ``limit`` characters of ``text`` with secrets hidden. A secret that the cut splits is hidden, too."""
     at = max(0, len(text) - limit)
     behind = max((one.across(text, at)[1] for one in _alive()), default=at)
     return ("***" if behind > at else "") + _masked(text[behind:])
@@ -153,7 +165,7 @@ def _bytes(pattern: str) -> bytes:
 
 
 def _whole(forms: Iterable[Form]) -> str:
-    """Regular expression that matches any of ``forms``.
+    """Return a regular expression that matches any of ``forms``.
 
     It has one branch for each possible first character, so that other characters are skipped quickly.
     """
@@ -161,12 +173,15 @@ def _whole(forms: Iterable[Form]) -> str:
 
 
 def _partly(forms: Sequence[Form]) -> str:
-    """Regular expression that matches, at the end of a text, the beginning of any of ``forms``."""
+    """Return a regular expression that matches, at the end of a text, the beginning of any of ``forms``."""
     return _branches(((way, _rest(form)) for form in forms for way in form[0].ways), cut=True)
 
 
 def _rest(form: Form) -> str:
-    """Regular expression for the parts of ``form`` after the first, where the text may end before the form is complete."""
+    """Return a regular expression for the parts of ``form`` after the first.
+
+    The text may end before the form is complete.
+    """
     long = len(form) > DEPTH
     inner = r"[\s\S]*" if long else ""
     for part in reversed(form[1:DEPTH] if long else form[1:-1]):
@@ -184,9 +199,9 @@ def _branches(ways: Iterable[tuple[str, str]], *, cut: bool = False) -> str:
 
 
 def spans(pattern: re.Pattern[AnyStr] | None, text: AnyStr) -> list[tuple[int, int]]:
-    """Return the spans of ``text`` that secrets cover; overlapping spans are merged.
+    """Return the spans of ``text`` that secrets cover. Overlapping spans are merged.
 
-    The search also continues inside each match, since two secrets may overlap.
+    The search also continues inside of each match, because two secrets may overlap.
     """
     found: list[tuple[int, int]] = []
     match = pattern.search(text) if pattern else None
@@ -197,7 +212,7 @@ def spans(pattern: re.Pattern[AnyStr] | None, text: AnyStr) -> list[tuple[int, i
 
 
 def joined(stretches: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Sort ``stretches``, spans with start and end, and merge overlapping ones."""
+    """Sort ``stretches`` and merge overlapping ones. Each is a span with its start and its end."""
     found: list[tuple[int, int]] = []
     for start, end in sorted(stretches):
         if found and start < found[-1][1]:
@@ -208,7 +223,10 @@ def joined(stretches: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def begins(pattern: re.Pattern[bytes] | None, data: bytes, longest: int) -> int:
-    """Position where a possibly incomplete secret at the end of ``data`` begins; the length of ``data`` if there is none."""
+    """Return the position where a possibly incomplete secret at the end of ``data`` begins.
+
+    Return the length of ``data`` if there is no such secret.
+    """
     match = pattern.search(data, max(0, len(data) - longest)) if pattern else None
     return match.start() if match else len(data)
 
@@ -221,29 +239,29 @@ def hidden(text: AnyStr, mark: AnyStr, stretches: Sequence[tuple[int, int]]) -> 
 
 
 class RedactingWriter:
-    """Writer that hides secrets in a stream; it holds back the end of the stream while it may be part of a secret."""
+    """Writer that hides secrets in a stream. It holds back the end of the stream while this end may be part of a secret."""
 
     def __init__(self, file: Sink, pattern: re.Pattern[bytes] | None, begun: re.Pattern[bytes] | None, longest: int) -> None:
-        """Write to ``file``, and hide matches of ``pattern``; the end of the stream is held back while it matches ``begun``.
+        """Write to ``file``, and hide matches of ``pattern``. The end of the stream is held back while it matches ``begun``.
 
-        ``longest`` is the length in bytes of the longest secret.
+        ``longest``: length in bytes of the longest secret.
         """
         self._file, self._pattern, self._begun, self._longest = file, pattern, begun, longest
         self._kept = b""
         self._covered = 0
-        """Number of leading bytes of the held-back data that belong to a secret whose mark ``***`` is already written."""
+        """Number of leading bytes of the held-back data whose secret already has its mark ``***`` in the output."""
         self._digest = hashlib.sha256()
         self.bytes = 0
 
     def write(self, data: bytes) -> int:
-        """Accept the next chunk of the stream, and write everything before a possibly incomplete secret at the end."""
+        """Accept the next chunk of the stream. Write everything before a possibly incomplete secret at its end."""
         self._kept += data
         if cut := begins(self._begun, self._kept, self._longest):
             self._out(cut)
         return len(data)
 
     def finish(self) -> str:
-        """Write the held-back rest; return the SHA-256 of all written bytes, in hex."""
+        """Write the bytes that are still held back. Return the SHA-256 of all written bytes, in hexadecimal digits."""
         self._out(len(self._kept))
         return self._digest.hexdigest()
 
@@ -263,7 +281,10 @@ class RedactingWriter:
         self.bytes += len(clean)
 
     def _stretches(self) -> list[tuple[int, int]]:
-        """Return the spans of the held-back bytes that belong to secrets; the first may continue a secret that is already masked."""
+        """Return the spans of the held-back bytes that belong to secrets.
+
+        The first span may continue a secret whose mark was already written.
+        """
         found = spans(self._pattern, self._kept)
         if not self._covered:
             return found

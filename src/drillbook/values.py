@@ -1,4 +1,4 @@
-"""Values in drills and inventories: durations, sizes, secrets and digests. Also the canonical form of JSON."""
+"""Values in drills and inventories: durations, sizes, secrets and digests. The canonical form of JSON is here, too."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class _Unit(float):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Parse ``text``. Raises ValueError with a description of the expected form."""
+        """Parse ``text``. Raises ValueError when the form is wrong. Its message describes the expected form."""
         match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([A-Za-z]+)", text.strip())
         if match is None or match[2] not in cls.UNITS:
             raise ValueError(f"{text!r} is not a {cls.__name__.lower()}; write a number and a unit, such as {cls.EXAMPLE}")
@@ -74,16 +74,16 @@ class Size(_Unit):
 
 
 PATIENCE_S = 30.0
-"""Longest time in seconds that a command may take to print a secret."""
+"""Longest time, in seconds, that a command may take to print a secret."""
 LARGEST = 1 << 20
-"""Maximum size in bytes of a file that contains a secret."""
+"""Largest size, in bytes, of a file that contains a secret."""
 
 
 class Secret(BaseModel):
-    """A secret. Files contain only the source of the secret. The value is read from the source when the secret is first
-    used.
+    """A secret. Files contain only the source of the secret.
 
-    A secret is printed and serialised as its source, never as its value.
+    The value is read from the source when the secret is first used. A secret is printed and serialised as its source,
+    never as its value.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -97,7 +97,7 @@ class Secret(BaseModel):
     _comments: bool = PrivateAttr(default=True)
 
     def reveal(self, within_s: float = PATIENCE_S) -> str:
-        """Return the value, which is read only once. Raises SecretError when it cannot be read.
+        """Return the value. It is read only once. Raises SecretError when it cannot be read.
 
         ``within_s``: seconds that a command may take to print the value.
         """
@@ -156,7 +156,7 @@ class Secret(BaseModel):
             raise SecretError(f"the secret {self.of} cannot be read: {reason}") from None
 
     def _of_file(self) -> str:
-        """Return the content of the secret's file, which may be a pipe. Raises SecretError when the file is too large."""
+        """Return the content of the secret's file. The file may be a pipe. Raises SecretError when the file is too large."""
         with Path(str(self.name)).expanduser().open("rb") as file:
             data = file.read(LARGEST + 1)
         if len(data) > LARGEST:
@@ -210,7 +210,7 @@ class SecretName:
 
     def __str__(self) -> str:
         """Raise TypeError. If the secret became ``***`` in a text, a command would use ``***`` in place of the secret."""
-        raise TypeError(f"{self.place} is a secret, which must be the whole value, not part of a text")
+        raise TypeError(f"{self.place} is a secret; a secret must be the whole value, not part of a text")
 
     def __repr__(self) -> str:
         return f"<the secret {self.place}>"
@@ -234,7 +234,7 @@ def canonical(value: object) -> bytes:
 
 
 def canonical_again(value: object) -> bytes:
-    """Return the canonical JSON of ``value``, which was itself parsed from JSON."""
+    """Return the canonical JSON of ``value``. ``value`` was itself parsed from JSON."""
     fast = _fast_canonical(value)
     return rfc8785.dumps(value) if fast is None else fast  # type: ignore[arg-type]
 
@@ -246,8 +246,9 @@ It begins with a set of characters, so that the search skips all other character
 """
 _NUMBER_ALONE = tuple("-0123456789")
 _ASTRAL = re.compile("[\U00010000-\U0010ffff]")
-"""Pattern of characters that may change the order of keys: RFC 8785 sorts keys by UTF-16, the standard library by code
-points.
+"""Pattern of characters that may change the order of keys.
+
+RFC 8785 sorts keys by UTF-16 units, and the standard library sorts them by code points.
 """
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
 
@@ -270,7 +271,7 @@ def _fast_canonical(value: object) -> bytes | None:
 def _text_keys(value: object) -> bool:
     """Return True when all keys in ``value`` are text.
 
-    The standard library converts other keys to text; RFC 8785 allows only text.
+    The standard library converts other keys to text, but RFC 8785 allows only text.
     """
     if isinstance(value, dict):
         return all(isinstance(key, str) for key in value) and all(map(_text_keys, value.values()))

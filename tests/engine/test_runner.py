@@ -611,7 +611,7 @@ def test_a_secret_in_a_text_that_is_made_while_it_runs_is_refused_too(secretive)
     text = step(["true"]).replace("effect: read", "effect: read, env: {P: \"x{{ services.v18['pass' ~ 'word'] }}\"}")
     view = secretive.run("restore:\n" + text)
     assert view.result.verdict is Verdict.FAILED
-    assert "services.v18.password is a secret, which must be the whole value, not part of a text" in json.dumps(
+    assert "services.v18.password is a secret; a secret must be the whole value, not part of a text" in json.dumps(
         view.result.model_dump(mode="json")
     )
 

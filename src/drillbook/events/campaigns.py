@@ -25,18 +25,18 @@ class CampaignStarted(Begun):
     rules: Annotated[Json, Field(description="Limits of the campaign as in the sites file.")]
     sites: Annotated[
         tuple[Json, ...],
-        Field(description="Each site: `name`, `inventory`, `set`, `groups`, `windows`, as in the sites file."),
+        Field(description="Each site with `name`, `inventory`, `set`, `groups` and `windows`, as in the sites file."),
     ]
-    confirm: Annotated[str, Field(description="Environment that the operator confirmed; empty when none was confirmed.")] = (
-        ""
-    )
+    confirm: Annotated[
+        str, Field(description=("Environment that the operator confirmed; empty when the operator confirmed none."))
+    ] = ""
     executor: Annotated[
         str, Field(description=("Name of the part of Drillbook that carries out the drills, such as `processes`."))
     ] = ""
 
 
 class CampaignResumed(Begun):
-    """Another process continues the campaign. Sites whose end is unknown are examined before any other site starts."""
+    """Another process continues the campaign. It examines the sites whose end is unknown before it starts any other site."""
 
     KIND: ClassVar[str] = "campaign.resumed"
 
@@ -48,7 +48,7 @@ class CampaignResumed(Begun):
 class SiteIntended(Content):
     """A site is about to start.
 
-    The event is on disk before the start. If there is no `site.ended` for it, the end of the site is unknown.
+    The event is on disk before the start. If no `site.ended` follows for this site, the end of the site is unknown.
     """
 
     KIND: ClassVar[str] = "site.intended"
@@ -56,7 +56,8 @@ class SiteIntended(Content):
     site: Site
     run: Annotated[str, Field(description="Name of the run. It is also the name of the run's folder in `reports/`.")]
     place: Annotated[
-        str, Field(description="Place that carries out the drill: number, machine and project; empty for this machine.")
+        str,
+        Field(description=("Place that carries out the drill: its number, machine and project. Empty for this machine.")),
     ] = ""
 
 
@@ -74,8 +75,8 @@ class SiteEnded(Content):
         str,
         Field(
             description=(
-                "Hash of the last event of the run's journal. For a suite: these hashes of all its drills, separated "
-                "by commas."
+                "Hash of the last event of the run's journal. For a suite: the hashes of the last events of all "
+                "its drills, separated by commas."
             )
         ),
     ] = ""

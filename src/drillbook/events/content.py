@@ -16,25 +16,26 @@ Json = dict[str, Any]
 class Content(BaseModel):
     """Base of all kinds of events.
 
-    Unknown fields, which newer versions wrote, are preserved. A field of a wrong type is an error.
+    Fields that only newer versions know are preserved. A field of a wrong type is an error.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True, defer_build=True, hide_input_in_errors=True)
 
     KIND: ClassVar[str] = ""
-    """Name of the event's kind in the journal."""
+    """Name of this kind of event in the journal."""
     PLACE: ClassVar[str] = ""
-    """Names of those fields outside the content that tell the place of the event, such as `step and host`.
+    """Fields outside of the content that tell the place of the event, as text, such as `step and host`.
 
-    `docs/journal.md` shows them.
+    `docs/journal.md` shows this text.
     """
     DECISIVE: ClassVar[bool] = False
     """True when an undo needs events of this kind.
 
-    These events are also held in memory, in case the disk is full or fails.
+    These events are also held in memory, because the disk may be full or fail.
     """
     STAMPED: ClassVar[bool] = False
-    """True when the journal adds one field to the content: the seconds for which the controller was suspended so far."""
+    """True when the journal adds a field to the content: the seconds for which the controller was suspended so far.
+    """
     BULK: ClassVar[bool] = False
     """True when events of this kind are the first to be dropped on a full disk."""
 
@@ -43,7 +44,10 @@ class Content(BaseModel):
         return self.KIND
 
     def data(self) -> Json:
-        """Content as stored in the journal: the fields that were set, and unknown fields that newer versions wrote."""
+        """Content in the form in which the journal stores it.
+
+        It has the fields that were set, and the unknown fields that newer versions wrote.
+        """
         fields = type(self).model_fields
         return {
             (fields[name].serialization_alias or name) if name in fields else name: getattr(self, name)
@@ -62,5 +66,5 @@ class Unknown(Content):
         return self.name
 
     def data(self) -> Json:
-        """Content as stored in the journal."""
+        """Content in the form in which the journal stores it."""
         return self.content

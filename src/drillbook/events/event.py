@@ -31,7 +31,10 @@ class Event(BaseModel):
 
     @cached_property
     def what(self) -> Content:
-        """Content as the model of its kind. Raises ValueError, whose message names the kind and the invalid field."""
+        """Content as the model of its kind.
+
+        Raises ValueError when a field is invalid. The message names the kind and the field.
+        """
         from drillbook.events.kinds import parse  # noqa: PLC0415  the models take time to load; most commands read none
 
         return parse(self.kind, self.data)
@@ -40,7 +43,7 @@ class Event(BaseModel):
 def readable(event: Event) -> Content:
     """Return the content of ``event`` as its model.
 
-    Return it as `Unknown` when a field has a wrong type, as other versions may write it.
+    When a field has a wrong type, as other versions may write it, return the content as `Unknown`.
     """
     try:
         return event.what
@@ -49,7 +52,10 @@ def readable(event: Event) -> Content:
 
 
 class Events(tuple[Event, ...]):
-    """Events of one journal in their order, with an index by kind: a judge asks a long journal for many kinds."""
+    """Events of one journal in their order, with an index by kind.
+
+    A judge searches a long journal for many kinds.
+    """
 
     @cached_property
     def _by_kind(self) -> dict[type[Content], list[Event]]:

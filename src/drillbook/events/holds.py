@@ -12,7 +12,9 @@ LockName = Annotated[str, Field(description="Name of the lock on the target.")]
 Token = Annotated[
     int,
     Field(
-        description=("Fencing token: number of this acquisition of the lock. Every later acquisition has a higher number.")
+        description=(
+            "Fencing token: the number of this acquisition of the lock. Every later acquisition has a higher number."
+        )
     ),
 ]
 
@@ -31,14 +33,14 @@ class LockTaken(OnHost):
     name: LockName
     token: Token
     taken_from: Annotated[
-        Json | None, Field(description=("Previous owner of the lock if this owner had not released it; otherwise null."))
+        Json | None, Field(description=("Previous owner of the lock, if it had not released the lock; otherwise null."))
     ] = None
     services: Annotated[
         tuple[str, ...],
         Field(
             description=(
-                "Services of the inventory that the lock protects. Older journals do not have this field; in them, "
-                "`name` is the name of the service."
+                "Services of the inventory that the lock protects. Older journals do not have this field, and "
+                "their field `name` is the name of the service."
             )
         ),
     ] = ()
@@ -63,7 +65,7 @@ class LockFailed(OnHost):
 
 
 class LockLost(OnHost):
-    """Another run took over locks that this run held. Therefore this run ends."""
+    """Another run took over locks that this run held, so this run ends."""
 
     KIND: ClassVar[str] = "lock.lost"
 
@@ -72,7 +74,7 @@ class LockLost(OnHost):
 
 
 class PrivilegeUsed(OnHost):
-    """A command was started as another account by sudo (`become`). Each different command is recorded once in a run."""
+    """A command was started as another account by sudo (`become`). A run records each different command once."""
 
     KIND: ClassVar[str] = "privilege.used"
 
@@ -81,7 +83,7 @@ class PrivilegeUsed(OnHost):
 
 
 class LeaseReady(OnHost):
-    """The target was checked. It can hold a lease, and can undo changes by itself."""
+    """The target was checked: it can hold a lease, and it can undo changes by itself."""
 
     KIND: ClassVar[str] = "lease.ready"
 
@@ -113,7 +115,7 @@ class LeaseArmed(OnHost):
 
 
 class LeaseAdopted(OnHost):
-    """A recovery found a lease of a run that died on a target."""
+    """A recovery found a lease of a dead run on a target."""
 
     KIND: ClassVar[str] = "lease.adopted"
 
@@ -122,7 +124,7 @@ class LeaseAdopted(OnHost):
 
 
 class LeaseFailed(OnHost):
-    """A recovery could not inspect a lease of a run that died."""
+    """A recovery could not inspect a lease of a dead run."""
 
     KIND: ClassVar[str] = "lease.failed"
 
@@ -130,7 +132,7 @@ class LeaseFailed(OnHost):
 
 
 class LeaseUnrenewed(OnHost):
-    """The lease could not be renewed. The target is about to undo the armed changes by itself. Therefore the run ends."""
+    """The lease could not be renewed, so the run ends. The target is about to undo the armed changes by itself."""
 
     KIND: ClassVar[str] = "lease.unrenewed"
 
@@ -139,7 +141,7 @@ class LeaseUnrenewed(OnHost):
 
 
 class LeaseLapsed(OnHost):
-    """The lease expired, and the target ran the undo of the armed changes. Therefore the run ends."""
+    """The lease expired, and the target ran the undo of the armed changes. So the run ends."""
 
     KIND: ClassVar[str] = "lease.lapsed"
 
@@ -147,7 +149,7 @@ class LeaseLapsed(OnHost):
 
 
 class LeaseLog(OnHost):
-    """The target's own log of a lease was fetched as evidence, or could not be fetched."""
+    """The target's own log of a lease was fetched as evidence, or it could not be fetched."""
 
     KIND: ClassVar[str] = "lease.log"
 
@@ -160,7 +162,7 @@ class LeaseLog(OnHost):
 
 
 class OfCondition(OnHost):
-    """Base of the events of an abort condition, which must stay good during the run."""
+    """Base of the events of an abort condition. An abort condition must stay good during the run."""
 
     condition: Annotated[str, Field(description="Id of the abort condition.")]
     title: Annotated[str, Field(description="Description of the abort condition.")] = ""
@@ -176,7 +178,7 @@ class GuardCondition(OfCondition):
 
 
 class GuardTripped(OfCondition):
-    """An abort condition was not good for too long. Therefore the run ends."""
+    """An abort condition was not good for too long, so the run ends."""
 
     KIND: ClassVar[str] = "guard.tripped"
 
@@ -189,12 +191,14 @@ class GuardTripped(OfCondition):
 class OfContact(Content):
     """Base of the events about messages to contacts.
 
-    The message about the end of a run is sent after `run.finished`, and so are its events.
+    The message about the end of a run is sent after `run.finished`, so the events about this message come after it.
     """
 
     contact: Annotated[str, Field(description="Name of the contact.")]
     occasion: Annotated[str, Field(description="Occasion of the message: `start`, `end`, `abort` or `residue`.")]
-    way: Annotated[int, Field(description="Number of the URL among the contact's service URLs. The first has the number 1.")]
+    way: Annotated[
+        int, Field(description=("Number of the URL among the service URLs of the contact. The first URL has the number 1."))
+    ]
     service: Annotated[str, Field(description="Scheme of that URL. The address itself is never recorded.")] = ""
 
 

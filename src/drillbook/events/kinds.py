@@ -24,7 +24,7 @@ KINDS = MappingProxyType(
 def parse(kind: str, data: dict[str, Any]) -> Content:
     """Return the content of an event as its model, or as `Unknown`.
 
-    Raises ValueError, whose message names the invalid field.
+    Raises ValueError when a field is invalid. The message names the field.
     """
     model = KINDS.get(kind)
     if model is None:

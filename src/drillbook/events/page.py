@@ -1,6 +1,6 @@
 """Generator of `docs/journal.md`.
 
-The page has a text about the format, and then a section for each kind of event from its model.
+The page begins with a text about the format. A section for each kind of event follows, made from its model.
 """
 
 from __future__ import annotations
@@ -123,7 +123,10 @@ def _fields(model: type[Content]) -> Iterator[tuple[str, str, str]]:
 
 
 def _form(annotation: Any) -> str:
-    """Return the name of the JSON type of a field with the annotation ``annotation``, such as ``number`` or ``list``."""
+    """Return the name of the JSON type of a field, such as ``number`` or ``list``.
+
+    ``annotation``: the annotation of the field.
+    """
     if get_origin(annotation) in (Union, types.UnionType):
         return " or ".join(dict.fromkeys(_form(one) for one in get_args(annotation)))
     return WORDS[get_origin(annotation) or annotation]

@@ -19,7 +19,7 @@ Lost = tuple[int, float, str, float] | tuple[int, float, str]
 Alert = Annotated[str, Field(description="Name of the alert.")]
 AgoSeconds = Annotated[float, Field(description="Age of the alert's state in seconds at the time of this event.")]
 AlertError = Annotated[
-    float | None, Field(description=("Maximum error of that age in seconds; null when the true age is unknown."))
+    float | None, Field(description=("Maximum error of `ago_s` in seconds; null when the true age is unknown."))
 ]
 
 
@@ -54,7 +54,7 @@ class ProbeSamples(OfProbe, Stamped):
 
     samples: Annotated[
         tuple[Sample, ...],
-        Field(description=("`[start, end, ok, why]` of each sample; `start` and `end` in seconds on the run's clock.")),
+        Field(description=("Each sample as `[start, end, ok, why]`. `start` and `end` are seconds on the run's clock.")),
     ]
     late: Annotated[int, Field(description="Number of samples that started more than one interval late.")] = 0
 
@@ -68,7 +68,10 @@ class CanaryWrites(OfProbe, Stamped):
     acknowledged: Annotated[
         tuple[Write, ...],
         Field(
-            description=("Acknowledged writes, each as `[number, sent, acknowledged]`; times in seconds on the run's clock.")
+            description=(
+                "Acknowledged writes, each as `[number, sent, acknowledged]`. `sent` and `acknowledged` "
+                "are seconds on the run's clock."
+            )
         ),
     ] = ()
     in_doubt: Annotated[
@@ -76,13 +79,13 @@ class CanaryWrites(OfProbe, Stamped):
         Field(
             description=(
                 "Writes that were not acknowledged but may have happened, each as `[number, sent, why, ended]`. "
-                "Older journals have no `ended`."
+                "Older journals do not have `ended`."
             )
         ),
     ] = ()
     lost: Annotated[
         tuple[Lost, ...],
-        Field(description="Writes that certainly did not happen, each in the same form."),
+        Field(description="Writes that certainly did not happen, each as `[number, sent, why, ended]`."),
     ] = ()
 
 
@@ -131,8 +134,8 @@ class SettleEnded(Content):
         bool,
         Field(
             description=(
-                "True when the wait ended because the run was stopped. At the end of a run, only a second stop ends "
-                "the wait."
+                "True when the wait ended because the run was stopped. At the end of a run, only a second request "
+                "to stop ends the wait."
             )
         ),
     ]

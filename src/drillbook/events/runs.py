@@ -1,4 +1,4 @@
-"""Events about a run as a whole: phases, signals, requests to stop, recoveries, and changes that a person declared settled."""
+"""Events about a run as a whole: phases, signals, requests to stop, recoveries, and the closing of remaining changes."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ Slept = Annotated[
     float | None,
     Field(
         description=(
-            "Seconds for which the controller was suspended since the journal was opened, by the clocks of the "
-            "controller. Absent if its system does not report this."
+            "Seconds for which the controller was suspended since the journal was opened. The clocks of the "
+            "controller measure this time. Absent if its system has no such clocks."
         )
     ),
 ]
@@ -24,8 +24,8 @@ Residue = Annotated[
     tuple[Json, ...],
     Field(
         description=(
-            "Changes that could not be undone. Each has `step`, `host`, `what`, `why`, and `by_hand`, which "
-            "lists the commands that undo it."
+            "Changes that could not be undone. Each has `step`, `host`, `what`, `why`, and `by_hand`. `by_hand` "
+            "lists the commands that undo the change."
         )
     ),
 ]
@@ -41,7 +41,7 @@ Unwritten = Annotated[
 
 
 class Session(TypedDict):
-    """Controller and operator of a run, or of its recovery. The first event of the session contains them."""
+    """Controller and operator of a run or of its recovery. The first event of the session contains this data."""
 
     tool: str
     operator: str
@@ -59,7 +59,7 @@ class RunSession(Session):
 
 
 class Stamped(Content):
-    """Base of the events that record for how many seconds the controller was suspended."""
+    """Base of the events that record the number of seconds for which the controller was suspended."""
 
     STAMPED: ClassVar[bool] = True
 
@@ -70,7 +70,7 @@ class Begun(Content):
     """Base of the events that begin a run or a recovery. In later events, `clock` is the time since this event."""
 
     operator: Annotated[
-        str, Field(description="Operator of the run: the name that the pipeline set, or otherwise the name of the account.")
+        str, Field(description=("Operator of the run: the name that the pipeline set, or else the name of the account."))
     ]
     tool: Annotated[str, Field(description="Name and version of the program.")] = ""
     controller: Annotated[str, Field(description="Host name, operating system and Python version of the controller.")] = ""
@@ -80,8 +80,10 @@ class Begun(Content):
     program: Annotated[
         str,
         Field(
-            description="Name of the program that the user called, `drillbook` or `invoke`; reports use it in commands. "
-            "Absent in older journals."
+            description=(
+                "Name of the program that the user called: `drillbook` or `invoke`. Reports use this name "
+                "in commands. Absent in older journals."
+            )
         ),
     ] = "invoke"
 
@@ -98,8 +100,8 @@ class RunStarted(Begun):
         Json | None,
         Field(
             description=(
-                "Approval of the run: who approved, until when, and with which key; null when no approval is needed. "
-                "Absent in older journals."
+                "Approval of the run: the person who approved, the end of the approval, and the key. Null when no "
+                "approval is needed. Absent in older journals."
             )
         ),
     ] = None
@@ -107,15 +109,18 @@ class RunStarted(Begun):
         Json | None,
         Field(
             description=(
-                "Schedule of the drill: `every`, `grace`, `windows`; null when it has no schedule. Absent in older journals."
+                "Schedule of the drill with `every`, `grace` and `windows`; null when the drill has no schedule. "
+                "Absent in older journals."
             )
         ),
     ] = None
     inventory: Annotated[
         str,
         Field(
-            description="Inventory as the user named it, for commands in reports; empty when it was not named by a user. "
-            "Absent in older journals."
+            description=(
+                "Inventory as the user named it. Reports use this name in commands. Empty when the user "
+                "named no inventory. Absent in older journals."
+            )
         ),
     ] = ""
 
@@ -145,7 +150,7 @@ class PhaseEnded(Stamped):
 
     phase: Annotated[str, Field(description="Name of the phase.")]
     status: Annotated[
-        str, Field(description=("`done`, `failed` or `skipped`. For a verification that was stopped: `interrupted`."))
+        str, Field(description=("`done`, `failed` or `skipped`. It is `interrupted` for a verification that was stopped."))
     ]
 
 
@@ -159,7 +164,8 @@ class SignalReceived(Content):
         bool,
         Field(
             description=(
-                "True from the second signal on. Such a signal also skips the steps that can wait. Absent in older journals."
+                "True from the second signal on. Such a signal also skips steps that no undo needs. Absent in "
+                "older journals."
             )
         ),
     ] = False
@@ -171,7 +177,7 @@ class StopRequested(Content):
     KIND: ClassVar[str] = "stop.requested"
     PLACE: ClassVar[str] = "host on which the request was left beside the lock"
 
-    by: Annotated[str, Field(description="Name of the person who asked for the stop, and the person's reason.")]
+    by: Annotated[str, Field(description="Name of the person who asked for the stop, with the reason.")]
     from_: Annotated[
         str,
         Field(
@@ -188,14 +194,14 @@ class RunEndedEarly(Content):
     KIND: ClassVar[str] = "ended.early"
 
     why: Annotated[
-        str, Field(description=("Reason by its kind: `refused`, `inconclusive`, `failed`, `aborted` or `not run here`."))
+        str, Field(description=("Kind of the reason: `refused`, `inconclusive`, `failed`, `aborted` or `not run here`."))
     ]
     message: Annotated[str, Field(description="The reason in one sentence.")]
     findings: Annotated[tuple[Json, ...], Field(description="Problems that ended the run, as [findings](findings.md).")] = ()
 
 
 class ControllerStalled(Content):
-    """The controller itself stalled. During these `spans` it could not receive answers to probes."""
+    """The controller itself stalled. During the times in `spans`, it could not receive answers to probes."""
 
     KIND: ClassVar[str] = "controller.stalled"
 
@@ -206,7 +212,7 @@ class ControllerStalled(Content):
 
 
 class ObserverFailed(Content):
-    """The observer of the run, such as a terminal, failed. The run continues without it."""
+    """An observer of the run failed, such as a terminal. The run continues without this observer."""
 
     KIND: ClassVar[str] = "observer.failed"
 
@@ -214,7 +220,7 @@ class ObserverFailed(Content):
 
 
 class CapacityHistory(Content):
-    """Previous runs measured sizes and restore times. They are recorded, because this plan measures the same values."""
+    """Previous runs measured sizes and restore times. The run records these values because its plan measures them, too."""
 
     KIND: ClassVar[str] = "capacity.history"
 
@@ -223,7 +229,10 @@ class CapacityHistory(Content):
 
 
 class EarlierRuns(Content):
-    """Newest earlier runs of the same drill in the same environment, recorded so that the report can tell what changed."""
+    """Newest earlier runs of the same drill in the same environment.
+
+    They are recorded so that the report can tell what changed.
+    """
 
     KIND: ClassVar[str] = "earlier.runs"
 
@@ -231,8 +240,9 @@ class EarlierRuns(Content):
         tuple[Json, ...],
         Field(
             description=(
-                "The earlier runs, the newest first: `run`, `started`, `verdict`, `exit`, `tool`, `plan_digest`, `figures` "
-                "(value and error in seconds), `findings`, `steps`. Empty when there was none."
+                "The earlier runs, the newest first. Each has `run`, `started`, `verdict`, `exit`, `tool`, "
+                "`plan_digest`, `figures` (value and error in seconds), `findings` and `steps`. Empty when there "
+                "was no earlier run."
             )
         ),
     ]
@@ -247,7 +257,7 @@ class Ended(Content):
 
 
 class RunFinished(Ended):
-    """The run ended, and its undo too.
+    """The run and its undo ended.
 
     This is the last event of a run, except for events about messages, traces and older backups.
     """
@@ -256,7 +266,7 @@ class RunFinished(Ended):
 
 
 class PruningStarted(Content):
-    """The project's older backups are about to be removed by the retention rule of a store.
+    """Older backups of the project are about to be removed, because the retention rule of a store does not keep them.
 
     This event follows `run.finished`.
     """
@@ -270,7 +280,7 @@ class PruningStarted(Content):
 
 
 class PruningFinished(Content):
-    """The removal of older backups ended, or was not begun."""
+    """The removal of older backups ended, or it did not begin."""
 
     KIND: ClassVar[str] = "pruning.finished"
 
@@ -288,18 +298,23 @@ class PruningFinished(Content):
         int | None,
         Field(
             description=(
-                "Bytes of the removed backups that remain as older versions of objects; null when the bucket keeps "
-                "no versions."
+                "Number of bytes of the removed backups that remain as older versions of objects. Null when the "
+                "bucket keeps no versions."
             )
         ),
     ] = None
     message: Annotated[
-        str, Field(description=("Reason why nothing or not everything was removed; empty when everything was removed."))
+        str,
+        Field(
+            description=(
+                "Reason why nothing was removed, or why not everything was removed. Empty when everything was removed."
+            )
+        ),
     ] = ""
 
 
 class RecoveryStarted(Begun):
-    """A recovery of the run starts. Or a person starts to declare the remaining changes settled."""
+    """A recovery of the run starts, or a person starts to close the remaining changes."""
 
     KIND: ClassVar[str] = "recovery.started"
 
@@ -312,7 +327,7 @@ class RecoveryFinished(Ended):
     gone: Annotated[str, Field(description="Reason why nothing is left to undo: the lab of the run is gone.")] = ""
     kept: Annotated[
         tuple[str, ...] | None,
-        Field(description=("Locks and files that remain on hosts that do not answer. Only present for a closed run.")),
+        Field(description=("Locks and files that remain on hosts that do not answer. Only a closed run has this field.")),
     ] = None
 
 
@@ -328,7 +343,7 @@ class StepAdded(Content):
 
 
 class ResidueSettled(Content):
-    """A named person declared the remaining changes (residue) settled. From now on, these changes need no undo."""
+    """A named person closed the remaining changes (residue). From now on, these changes need no undo."""
 
     KIND: ClassVar[str] = "residue.settled"
     DECISIVE: ClassVar[bool] = True
@@ -339,18 +354,20 @@ class ResidueSettled(Content):
         tuple[Json, ...],
         Field(
             description=(
-                "Changes that were declared settled. Each has `step`, `host`, `what`, `proof` (`gone` or `unknown`) "
-                "and `detail`."
+                "Changes that were closed. Each has `step`, `host`, `what`, `proof` (`gone` or `unknown`) and `detail`."
             )
         ),
     ]
-    approval: Annotated[Json | None, Field(description="Approval by a second person and its key; null when there is none.")]
+    approval: Annotated[
+        Json | None,
+        Field(description=("Approval by a second person, with the key of the approval; null when there is no approval.")),
+    ]
     residue: Annotated[tuple[Json, ...], Field(description="The remaining changes.")]
     intents: Annotated[tuple[int, ...], Field(description="`seq` of each intent that counts as undone from now on.")]
 
 
 class SettlementRefused(Content):
-    """A person wanted to declare the remaining changes of a run settled, but was refused."""
+    """A person wanted to close the remaining changes of a run, but was refused."""
 
     KIND: ClassVar[str] = "settlement.refused"
 
@@ -364,11 +381,16 @@ class SettlementRefused(Content):
             )
         ),
     ]
-    findings: Annotated[tuple[Json, ...], Field(description="Reasons against closing the run, as [findings](findings.md).")]
+    findings: Annotated[
+        tuple[Json, ...], Field(description="Reasons against closing the remaining changes, as [findings](findings.md).")
+    ]
 
 
 def opening(events: Sequence[Event]) -> RunStarted:
-    """Return the content of the first event. Raises JournalError when the journal does not belong to a run."""
+    """Return the content of the first event.
+
+    Raises JournalError when the journal does not belong to a run.
+    """
     first = events[0]
     if not isinstance(first.what, RunStarted):
         raise JournalError(f"the journal begins with the event {first.kind!r}, not with {RunStarted.KIND}")

@@ -32,7 +32,9 @@ class StepStarted(OnStep):
     phase: Annotated[str, Field(description="Phase of the step.")]
     name: Annotated[str, Field(description="Name of the step in the drill; empty when it has none.")] = ""
     effect: Annotated[str, Field(description="`read`, `write` or `fault`.")]
-    params: Annotated[Json, Field(description="Parameters of the action. In place of a secret is the source of the secret.")]
+    params: Annotated[
+        Json, Field(description=("Parameters of the action. A secret is replaced by the source of the secret."))
+    ]
 
 
 class IntentRecorded(OnStep):
@@ -48,8 +50,8 @@ class IntentRecorded(OnStep):
         Json,
         Field(
             description=(
-                "The undo of the change: `kind` (`commands`, `action`, `restore`, `nothing`), `commands`, `action`, "
-                "`params`, `why`."
+                "The undo of the change. Its fields are `kind` (`commands`, `action`, `restore` or `nothing`), "
+                "`commands`, `action`, `params` and `why`."
             )
         ),
     ]
@@ -65,7 +67,7 @@ class CommandRun(OnStep):
     BULK: ClassVar[bool] = True
 
     argv: Annotated[tuple[str, ...], Field(description="The command and its arguments, without secrets.")]
-    exit: Annotated[int | None, Field(description="Exit status of the command; null when the command has none.")]
+    exit: Annotated[int | None, Field(description=("Exit status of the command; null when the command has no exit status."))]
     signal: Annotated[str | None, Field(description="Signal that terminated the command; null when no signal did.")]
     seconds: Annotated[float, Field(description="Duration in seconds, on the controller's monotonic clock.")]
     stdout: Annotated[str, Field(description="Last part of the command's standard output, in printable form.")]
@@ -99,8 +101,8 @@ class Failed(OnStep):
         str,
         Field(
             description=(
-                "`failed`: the step found a problem. `unverified`: the step could not find out. `error`: the step "
-                "itself failed. `cancelled`: the step was stopped."
+                "Kind of failure. `failed`: the step found a problem. `unverified`: the step could not reach a "
+                "result. `error`: the step itself failed. `cancelled`: the step was stopped."
             )
         ),
     ]
@@ -113,7 +115,8 @@ class Failed(OnStep):
     seconds: Seconds
     attempts: Attempts
     allowed: Annotated[
-        str | None, Field(description=("Reason in the drill why the step may fail; null when it may not fail."))
+        str | None,
+        Field(description=("Reason in the drill why the failure of this step is allowed; null when it is not allowed.")),
     ]
 
 
@@ -123,14 +126,15 @@ class Skipped(Content):
     KIND: ClassVar[str] = "skipped"
     PLACE: ClassVar[str] = "step"
 
-    why: Annotated[str, Field(description="Condition of the step that was not met, or the earlier step that failed.")]
+    why: Annotated[str, Field(description="Condition of the step that is false, or the earlier step that failed.")]
 
 
 class OfFault(OnStep):
     """Base of the events about the state of a fault."""
 
     active: Annotated[
-        bool | None, Field(description="True when the fault is active, false when it is not, null when unknown.")
+        bool | None,
+        Field(description=("True when the fault is active, false when it is not active, and null when this is unknown.")),
     ]
     detail: Annotated[str, Field(description="Reason why the state of the fault is unknown; empty when it is known.")] = ""
 
@@ -159,7 +163,7 @@ class UndoStarted(OnStep):
         tuple[tuple[str, ...], ...], Field(description=("Commands that undo the change on the host of the step, in order."))
     ] = ()
     action: Annotated[str, Field(description="Name of the action that undoes the change; empty when no action does.")] = ""
-    params: Annotated[Json | None, Field(description="Parameters of that action.")] = None
+    params: Annotated[Json | None, Field(description="Parameters of the action that undoes the change.")] = None
     why: Annotated[
         str,
         Field(
@@ -192,7 +196,7 @@ class UndoFailed(OfUndo):
 
 
 class BackupProven(OnStep):
-    """A backup of the data that a fault destroys was verified in this run, before the fault."""
+    """This run verified a backup of the data that a fault will destroy. The verification was before the fault."""
 
     KIND: ClassVar[str] = "backup.proven"
     PLACE: ClassVar[str] = "step and host of the fault"
@@ -212,9 +216,9 @@ class BackupProven(OnStep):
 
 
 class SourceProven(OnStep):
-    """A backup of the team was verified in this run.
+    """This run verified a backup by the team's own tools.
 
-    It can restore the data that a fault will destroy, within the objective `rpo`.
+    The backup can restore the data that a fault will destroy, within the objective `rpo`.
     """
 
     KIND: ClassVar[str] = "source.proven"
@@ -225,7 +229,7 @@ class SourceProven(OnStep):
     backup: Annotated[str, Field(description="Id of the verified backup.")]
     proof: Annotated[str, Field(description="Name of the action that verified the backup.")]
     moment: Annotated[str, Field(description="Time, in UTC, of the newest data that a restore brings back.")]
-    basis: Annotated[str, Field(description="Text about the source of `moment`: the field, and the clock that set it.")]
+    basis: Annotated[str, Field(description="Source of `moment`: the field, and the clock that set the field.")]
     loss_s: Annotated[float, Field(description="Seconds from `moment` to this event, by the controller's clock.")]
     error_s: Annotated[float, Field(description="Maximum error of `moment` in seconds.")]
     rpo_s: Annotated[float, Field(description="Objective `rpo` of the drill in seconds.")]
@@ -260,7 +264,7 @@ class Waited(Content):
 
 
 class Diagnosed(OnStep):
-    """A diagnosis step ended. It found a cause, or none."""
+    """A step of diagnosis ended. It found a cause, or it found none."""
 
     KIND: ClassVar[str] = "diagnosed"
 
@@ -276,7 +280,8 @@ class Diagnosed(OnStep):
         ),
     ]
     why: Annotated[
-        tuple[str, ...], Field(description="Observations that support the cause. When none was found: the reason why.")
+        tuple[str, ...],
+        Field(description=("Observations that support the cause. When no cause was found: the reasons for this.")),
     ]
     evidence: Annotated[
         Json | None, Field(description="`file`, `sha256` and `bytes` of the evidence file with all observations.")
