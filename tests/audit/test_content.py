@@ -302,5 +302,5 @@ def test_a_backup_was_compared_only_where_a_verification_did(book):
     assert next(one.shows for one in audit.controls if one.id == "A1.2").startswith("Nothing: ")
     shows = [one.shows for one in bearing(["postgres-lost", "table-dropped"]) if one.id == "A1.2"]
     assert shows == [
-        "That a backup was restored and its content compared, in runs that passed: postgres-lost, table-dropped."
+        "Proof that a backup was restored and its content compared, in runs that passed: postgres-lost, table-dropped."
     ]

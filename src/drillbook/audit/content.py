@@ -231,8 +231,8 @@ def _sentence(rows: Sequence[RunRow], verdicts: dict[str, int], covered: Sequenc
         )
         text += (
             (
-                f" {looked} more {'was' if looked == 1 else 'were'} only examined or rehearsed: no run that passed "
-                "proved and restored a fault."
+                f" {looked} more {'was' if looked == 1 else 'were'} only examined or rehearsed: no passed run "
+                "proved a fault active and then restored the service."
             )
             if looked
             else ""

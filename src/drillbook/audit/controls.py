@@ -31,16 +31,15 @@ CONTROLS = (
         SOC,
         "A1.2",
         "Environmental protections, software, data backup processes and recovery infrastructure",
-        "That a backup was restored and its content compared, in runs that passed.",
+        "Proof that a backup was restored and its content compared, in runs that passed.",
         ("coverage", "proven", "findings"),
-        "Environmental protections, capacity, and that production backups run on their schedule.",
+        "Environmental protections, capacity, and proof that production backups run on their schedule.",
     ),
     Control(
         SOC,
         "A1.3",
         "Testing of recovery plan procedures",
-        "Which recovery procedures were carried out when, on which environment, against which objectives, and "
-        "with what result.",
+        "The recovery procedures that were carried out, each with its time, its environment, its objectives and its result.",
         ("coverage", "proven", "not-passed", "plans"),
         "Parts of the recovery plan that no drill covers: people, premises, suppliers, communication.",
     ),
@@ -50,23 +49,23 @@ CONTROLS = (
         "ICT readiness for business continuity",
         "Measured recovery times and recovery points against the objectives that were set before each run.",
         ("proven", "trend", "coverage"),
-        "That the objectives follow from a business impact analysis, and that management approved them.",
+        "Proof that the objectives follow from a business impact analysis, and that management approved them.",
     ),
     Control(
         ISO,
         "A.8.13",
         "Information backup",
-        "That backups made in the drills could be restored, and how much data was lost between backup and disruption.",
+        "Proof that backups made in the drills could be restored, and the amount of data that was lost between backup and disruption.",
         ("proven", "findings"),
-        "That every backup policy is kept: scope, retention, encryption and off-site copies of the routine backups.",
+        "Proof that every backup policy is kept: scope, retention, encryption and off-site copies of the routine backups.",
     ),
     Control(
         ISO,
         "A.8.14",
         "Redundancy of information processing facilities",
-        "How long services stayed away when a part of them was taken out. Only the parts that drills took out are covered.",
+        "The time for which services stayed away when a part of them was taken out. Only the parts that drills took out are covered.",
         ("coverage", "proven"),
-        "That redundant facilities exist at a second site. Also the parts of services that no drill took out.",
+        "Proof that redundant facilities exist at a second site. Also the parts of services that no drill took out.",
     ),
     Control(
         NIST,
@@ -80,7 +79,7 @@ CONTROLS = (
         NIST,
         "CP-9",
         "System Backup",
-        "That backups of the drilled services were complete enough to restore from, table by table or object by object.",
+        "Proof that backups of the drilled services were complete enough to restore from, table by table or object by object.",
         ("proven", "findings"),
         "Frequency, protection and separate storage of the routine backups.",
     ),
@@ -88,7 +87,7 @@ CONTROLS = (
         NIST,
         "CP-10",
         "System Recovery and Reconstitution",
-        "That the drilled services were brought back to a known state, and how long it took.",
+        "Proof that the drilled services were brought back to a known state, and the time that it took.",
         ("proven", "trend", "not-passed"),
         "Reconstitution after the loss of a whole site, unless a drill of that kind is listed.",
     ),
@@ -114,7 +113,7 @@ CONTROLS = (
         "Backup policies and procedures, restoration and recovery procedures and methods",
         "Restorations from backups with checks of the integrity of the restored data, with measured RTO and RPO.",
         ("proven", "trend", "evidence"),
-        "That restoration uses systems that are physically and logically segregated, unless the inventory shows it.",
+        "Proof that restoration uses systems that are physically and logically segregated, unless the inventory shows it.",
     ),
 )
 
@@ -125,7 +124,7 @@ def bearing(compared: Sequence[str]) -> tuple[Control, ...]:
     ``compared``: drills with a passed run that restored a backup and compared its content.
     """
     shows = (
-        f"That a backup was restored and its content compared, in runs that passed: {', '.join(compared)}."
+        f"Proof that a backup was restored and its content compared, in runs that passed: {', '.join(compared)}."
         if compared
         else "Nothing: no run of the period that passed restored a backup and compared its content."
     )

@@ -101,7 +101,7 @@ def _finding(stage: Stage, title: str, host: str, become: Become | None, *, why:
     return finding(
         "not-ready",
         title=title,
-        wanted=f"commands as {account}",
+        wanted=f"permission to run commands as {account}",
         measured=f"{host}: {why}",
         remedy=f"allow the command in the sudoers file of the host; {hint}",
         host=host,

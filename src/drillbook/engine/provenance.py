@@ -124,7 +124,7 @@ class Provenance:
     def _pinned_source(self, action: Action, context: Context) -> Action:
         """Make a restore in place use exactly the verified backup of its source, by adding the backup's id.
 
-        Raises StepFailed for another source.
+        Raises StepFailed when this run did not verify that source.
         """
         name, said = service_of(action), str(getattr(action, "from_", ""))
         known = [one for one in self.sources if context.same_service(one.service, name)]

@@ -1,6 +1,6 @@
 """Execution of one planned step on its hosts in parallel.
 
-Attempts, deadlines and expectations of the step are carried out and journalled.
+This module makes the attempts of the step, keeps its deadlines, and checks its expectations. All of this is journalled.
 """
 
 from __future__ import annotations

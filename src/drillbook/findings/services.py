@@ -50,7 +50,7 @@ FINDINGS: dict[str, Kind] = {
     ),
     "not-confirmed": Kind(
         HIGH,
-        "A person answered a question with no",
+        "A person answered no to a question of the drill",
         "Ask that person what they saw. The report names the person next to the step.",
     ),
     "assumed-answer": Kind(

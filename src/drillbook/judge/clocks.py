@@ -1,7 +1,8 @@
-"""The clocks (measured durations) of a run, computed only from the events of its journal. Most are in `rto` and `rpo`.
+"""The clocks (measured durations) of a run, computed only from the events of its journal.
 
-Every figure is in seconds on the controller's monotonic clock and has an error. The error is the largest possible difference
-from the true value, given the interval of the probe and the duration of its samples. docs/clocks.md defines the clocks.
+Most clocks are computed in the modules `rto` and `rpo`. Every figure is in seconds on the controller's monotonic clock and
+has an error. The error is the largest possible difference from the true value, given the interval of the probe and the
+duration of its samples. docs/clocks.md defines the clocks.
 """
 
 from __future__ import annotations

@@ -279,7 +279,7 @@ class StepView(_Value):
     every_s: float | None = None
     """Seconds between attempts of a step that waits for a condition; None for a step whose further attempts are retries."""
     allowed: str = ""
-    """Reason, written in the drill, why the failure of this step is allowed; empty when it did not fail, or may not fail."""
+    """Reason, written in the drill, why the failure of this step is allowed; empty when no failure was allowed."""
 
     @property
     def retried(self) -> bool:

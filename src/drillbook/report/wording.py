@@ -79,22 +79,22 @@ _JOURNAL = (
     "sampling, so there is no sampling error."
 )
 CLOCKS = (
-    Clock("disruption", "Disruption", "start of the run to start of the injection", _JOURNAL),
-    Clock("detection", "Detection", "disruption to the expected alert or the first bad probe", _SAMPLED),
-    Clock("outage", "Outage", "first bad probe to first good probe of the sustained recovery", _SAMPLED),
+    Clock("disruption", "Disruption", "from the start of the run to the start of the injection", _JOURNAL),
+    Clock("detection", "Detection", "from the disruption to the expected alert, or to the first bad probe", _SAMPLED),
+    Clock("outage", "Outage", "from the first bad probe to the first good probe of the sustained recovery", _SAMPLED),
     Clock(
         "rto",
         "Recovery time (RTO)",
-        "disruption to first good probe of the sustained recovery; counts only if the verification passed",
+        "from the disruption to the first good probe of the sustained recovery; counts only if the verification passed",
         _SAMPLED,
     ),
-    Clock("restore", "Restore", "start to end of the restore phase", _JOURNAL),
-    Clock("verified", "Verified", "disruption to the end of the verification", _JOURNAL),
+    Clock("restore", "Restore", "from the start to the end of the restore phase", _JOURNAL),
+    Clock("verified", "Verified", "from the disruption to the end of the verification", _JOURNAL),
     Clock("waiting", "Waiting", "time spent waiting for people at manual steps and approvals", _JOURNAL),
     Clock(
         "rpo",
         "Recovery point (RPO)",
-        "newest write up to which every acknowledged write survived, to the last acknowledged write",
+        "from the newest write before the first lost write to the last acknowledged write",
         "The distance between the last write that survived and the first write that was lost: the interval and the "
         "latency of the writes.",
     ),

@@ -96,7 +96,7 @@ def unreadable(host: Host, what: str, said: str) -> CouldNotVerify:
     """Make the error for an answer that cannot be parsed. ``what`` is the word ``lock`` or ``lease``."""
     told = one_line(excerpt(said, limit=200)) or "nothing"
     return CouldNotVerify(
-        f"{host.name}: the answer to a command of its {what} cannot be parsed: {told}",
+        f"{host.name}: the host's answer about its {what} cannot be parsed: {told}",
         hint="log in to the host and check if its shell prints additional output when it runs a command",
     )
 
