@@ -55,7 +55,7 @@ class Known:
     """Anchors of all runs in the folder of reports, collected from all places."""
 
     runs: Mapping[str, Anchor] = field(default_factory=dict)
-    """Newest anchor of each run and suite, by the name of the run."""
+    """Newest anchor of each run and suite. The key of each anchor is the name of the run."""
     counts: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     """For each place: the number of runs with an anchor, and the time of the newest anchor."""
     unread: tuple[str, ...] = ()
@@ -145,7 +145,7 @@ def _newest(anchors: Iterable[Anchor]) -> dict[str, Anchor]:
 
 
 def _anchor(line: bytes, source: str) -> Anchor | None:
-    """Parse the anchor in ``line``; return None if the line has no anchor.
+    """Parse the anchor in ``line``. Return None if the line has no anchor.
 
     The line may contain other text before the anchor, such as a message.
     """

@@ -133,8 +133,8 @@ def _journal(found: Walk, folder: Path) -> Check:
             "journal",
             Mark.UNKNOWN,
             (
-                f"{what}; the last line, {found.lines + 1}, is incomplete: power was lost while it was written, or it "
-                "was changed"
+                f"{what}; the last line, {found.lines + 1}, is incomplete: power was lost while the line was "
+                "written, or the line was changed"
             ),
         )
     return Check("journal", Mark.GOOD, what)
@@ -199,7 +199,8 @@ def _behind(found: Walk, events: int, sealed: Statement) -> Check:
         return Check(
             "end",
             Mark.UNKNOWN,
-            f"the run signed its journal up to event {events - 1} while it was running; {more}, without a trusted signature",
+            f"the run signed its journal up to event {events - 1} while the run was in progress; {more}, without a "
+            "trusted signature",
         )
     if len(found.events) > events and isinstance(readable(found.events[events]), RecoveryStarted):
         return Check("end", Mark.UNKNOWN, f"{more}: a recovery added them, but did not sign them")

@@ -78,7 +78,7 @@ def _signature(path: Path, data: bytes, statement: dict[str, Any], root: Path) -
         if made_by == approved_with(path.parent):
             return (
                 State.APPROVER,
-                f"signed only with the key that approved the run, {made_by}, which is not an independent signature",
+                f"signed only with the key that approved the run, {made_by}; this is no independent signature",
             )
         return who(data, path, root, made_by, str(statement.get("at")))
     except KeyProblem as problem:
@@ -100,4 +100,4 @@ def who(data: bytes, signature: Path, root: Path, made_by: str, at: str) -> tupl
         pass
     if allowed.is_file() and keys.names_signers(allowed):
         return State.FORBIDDEN, f"signed by a key that {keys.ALLOWED} does not allow: {made_by}"
-    return State.STRANGE, (f"signed by an unknown key: {made_by}; if you trust this key, add it to {keys.ALLOWED}")
+    return State.STRANGE, (f"signed by an unknown key: {made_by}; if you trust this key, add the key to {keys.ALLOWED}")

@@ -25,7 +25,7 @@ class Campaign:
     hashes: frozenset[str] = frozenset()
     """Hash of each event. The runs of a campaign name the intent of their site as their previous event."""
     heads: Mapping[str, tuple[str, ...]] | None = None
-    """Hashes of the last events of each site's ended runs, by the name of the run."""
+    """Hashes of the last events of each site's ended runs. The key of each hash is the name of the run."""
     finished: bool = False
     damage: str = ""
 

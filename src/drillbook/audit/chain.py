@@ -48,7 +48,7 @@ class Chain:
     """Chain of all runs. Each journal's first event records the last hash of the previous run's journal."""
 
     links: dict[str, Link] = field(default_factory=dict)
-    """Links of the runs, by the folder of the run."""
+    """Links of the runs. The key of each link is the folder of the run."""
     problems: list[Problem] = field(default_factory=list)
 
 

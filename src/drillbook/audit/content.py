@@ -71,7 +71,7 @@ class CapacityRow:
 
 @dataclass(frozen=True, slots=True)
 class OperatorRow:
-    """An operator of runs or recoveries in the period, as named in the journals."""
+    """An operator of runs or recoveries in the period. The journals name this operator."""
 
     operator: str
     runs: int

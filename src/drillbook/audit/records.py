@@ -59,7 +59,7 @@ class Record:
     ended: str = ""
     """Time of the last event of the run itself, before any recovery; empty when unknown."""
     end: int = -1
-    """Number of the event that ended the run; -1 when the run did not end."""
+    """Number of the event that ended the run. It is -1 when the run did not end."""
     recoveries: tuple[Resumed, ...] = ()
     result: Result | None = None
     doubts: tuple[str, ...] = ()
@@ -79,7 +79,7 @@ class Record:
 
     @property
     def name(self) -> str:
-        """Name of the folder, by which runs are sorted."""
+        """Name of the folder. Runs are sorted by this name."""
         return self.folder.rpartition("/")[2]
 
     @property

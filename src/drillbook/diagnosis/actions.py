@@ -39,7 +39,7 @@ class Finds(Read):
         str,
         Field(
             pattern=r"^[a-z0-9][a-z0-9-]*$",
-            description=("Expected cause, by its name in the trees, or `healthy`."),
+            description=("Expected cause, named as in the trees, or `healthy`."),
         ),
     ]
     within: Annotated[Duration, Field(gt=0, description="Time limit of all checks together.")] = Duration(25)

@@ -69,7 +69,7 @@ def holds(when: str, names: Mapping[str, Any]) -> bool | None:
 
 
 def suspects(case: Case, names: Mapping[str, Any]) -> list[Suspect]:
-    """Return the causes of ``case`` that have more evidence for them than against them, by weight.
+    """Return the causes of ``case`` whose supporting evidence has more weight than their contradicting evidence.
 
     They are in the order of the tree.
     """

@@ -40,7 +40,7 @@ class Book:
     trees: tuple[Tree, ...]
     inventory: Inventory
     barred: Mapping[tuple[str, ...], str] = field(default_factory=dict)
-    """Reason why a check must not run, by the tree and the name of the check."""
+    """Reasons why checks must not run. The keys of a reason are the tree and the name of the check."""
     as_service: Callable[[str, str], Host] | None = None
     """Function that returns the host for commands about a service, as the account of the service.
 

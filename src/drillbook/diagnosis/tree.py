@@ -60,7 +60,7 @@ class Remedy(Part):
     text: str = Field(min_length=3, description="Instructions for a person.")
     contacts: tuple[str, ...] = Field(
         default=(),
-        description="Contacts to call, by their names in the inventory. Names that the inventory lacks are skipped.",
+        description="Contacts to call, named as in the inventory. Names that the inventory lacks are skipped.",
     )
     step: dict[str, Any] | None = Field(
         default=None, description="One action with its parameters. The option `--apply` runs this action."

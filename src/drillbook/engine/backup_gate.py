@@ -29,7 +29,7 @@ ASK_S = 15.0
 
 @dataclass(frozen=True, slots=True)
 class _Proof:
-    """A successful verification of a backup in this run, by a step on ``host``."""
+    """A step on ``host`` that successfully verified a backup in this run."""
 
     step: PlannedStep
     host: str

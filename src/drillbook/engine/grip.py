@@ -94,8 +94,8 @@ def disarm(grips: Sequence[Grip], seconds: float, reach: Deadline | None) -> Non
     """Remove the undos of changes already undone from the leases.
 
     Each host gets one command of at most ``seconds``. An unreachable host is retried until the deadline ``reach``. An undo
-    that cannot be removed stays armed until the lease ends, and a failure to end the lease is reported. The undo may then
-    run a second time, which is safe.
+    that cannot be removed stays armed until the lease ends, and a failure to end the lease is reported. The target may then
+    run this undo a second time. A second undo does no harm.
     """
 
     def remove(grip: Grip) -> None:

@@ -51,7 +51,7 @@ class Preparation:
     probes: Probes = field(init=False)
     watch: Watch = field(init=False)
     changed_at: float = field(default=-math.inf, init=False)
-    """End of the last step that may have changed something, as a time on the run's clock."""
+    """Time, on the run's clock, at which the last step ended that may have changed something."""
     replays: bool = field(default=False, init=False)
     """True when the run ended after the injection and before the restore. The restore must then still be run."""
     restoring: bool = field(default=False, init=False)
@@ -112,7 +112,7 @@ class Preparation:
             self._end("refused", "; ".join(f"{one.measured}; {one.remedy}" for one in wrong), wrong)
 
     def _take(self) -> None:
-        """Take the locks, which keep other drills from using the same services."""
+        """Take the locks. They keep other drills from using the same services."""
         if self.stage.hold is None:
             return
         try:

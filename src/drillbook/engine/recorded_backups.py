@@ -44,7 +44,7 @@ class Recorded:
     A retention rule applies to each series by itself.
     """
     at: datetime
-    """End of the step that wrote the backup, as a time of the controller's clock."""
+    """Time, on the controller's clock, at which the step that wrote the backup ended."""
     action: str
     """Name of the action that wrote the backup."""
     manifest: Path
@@ -56,7 +56,7 @@ class Records:
     """Facts about backups, collected from all journals of a project."""
 
     backups: dict[str, Recorded] = field(default_factory=dict)
-    """Backups that no run has removed, by their location."""
+    """Backups that no run has removed. Each location of a backup is the key of its entry."""
     proven: set[str] = field(default_factory=set)
     """Digests of the manifests of all backups that a step verified."""
     begun: set[str] = field(default_factory=set)

@@ -85,11 +85,17 @@ class Stage:
     former: frozenset[str] = frozenset()
     """Hosts whose folder of the run's temporary files is the one that older versions of Drillbook used."""
     added: dict[str, PlannedStep] = field(default_factory=dict)
-    """Steps that a recovery added to the steps of the plan, by id."""
+    """Steps that a recovery added to the steps of the plan. The key of each entry is the id of the step."""
     accounts: dict[tuple[str, str], str] = field(default_factory=dict)
-    """Accounts that the intents of the run recorded, by step and host; empty for the SSH user. Only a recovery fills it."""
+    """Accounts that the intents of the run recorded. The keys of an entry are the step and the host.
+
+    The account is empty for the SSH user. Only a recovery fills this mapping.
+    """
     unlimited: dict[tuple[str, str], bool] = field(default_factory=dict)
-    """Answers of hosts, by host and account: True if sudo starts every command as this account."""
+    """Answers of hosts to the question whether sudo starts every command as an account.
+
+    The keys of an answer are the host and the account. The answer True means yes.
+    """
     used: set[tuple[str, str, str]] = field(default_factory=set)
     """Commands that sudo started in this process. Each entry holds the host, the account and the pattern of the command."""
     _index: _Index | None = field(default=None, init=False)

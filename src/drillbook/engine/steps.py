@@ -146,9 +146,9 @@ class _Attempt:
     doubt: Facts = field(default_factory=dict)
 
     def carry_out(self, deadline: Deadline) -> Facts:
-        """Announce the action in the journal, run it, and check its expectations; for a fault, check that it is active.
+        """Announce the action in the journal, run it, and check its expectations.
 
-        Returns the facts of the action.
+        For a fault, also check that the fault is active. Returns the facts of the action.
         """
         stage, step = self.stage, self.step
         changes, breaks = self.action.effect is not Effect.READ, self.action.effect is Effect.FAULT
@@ -193,7 +193,7 @@ def _vouched(stage: Stage, action: Action, context: Context) -> tuple[Action, Fa
     if doubt and (action.effect is Effect.READ or not stage.journal.patient):
         raise CouldNotVerify(
             f"{action.name()}: {doubt}; the backup was not used",
-            hint="take a new backup; if this one is known to be good, name it with its digest: s3://...#sha256=HEX",
+            hint="take a new backup. If this one is known to be good, name it with its digest: s3://...#sha256=HEX",
         )
     return action, {"unvouched": doubt} if doubt else {}
 
@@ -214,8 +214,8 @@ def _announce(stage: Stage, step: PlannedStep, action: Action, context: Context)
     )
     if stage.redactor.value(what.data()) != what.data():
         raise PlanError(
-            f"{step.line}: {step.action}: its parameters or its undo contain a secret, which must not be stored in the "
-            "journal, so the change could not be undone from the journal",
+            f"{step.line}: {step.action}: its parameters or its undo contain a secret. The journal must not contain "
+            "a secret, so the change could not be undone from the journal",
             hint="let the action read the secret from the inventory",
         )
     fault = action.effect is Effect.FAULT

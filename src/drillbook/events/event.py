@@ -43,7 +43,7 @@ class Event(BaseModel):
 def readable(event: Event) -> Content:
     """Return the content of ``event`` as its model.
 
-    When a field has a wrong type, as other versions may write it, return the content as `Unknown`.
+    Other versions may write a field with a wrong type. In this case, return the content as `Unknown`.
     """
     try:
         return event.what

@@ -56,7 +56,8 @@ class IntentRecorded(OnStep):
         ),
     ]
     become: Annotated[
-        str, Field(description="Account that makes and undoes the change, by `become`. Absent for the SSH user.")
+        str,
+        Field(description=("Account, of the setting `become`, that makes and undoes the change. Absent for the SSH user.")),
     ] = ""
 
 
@@ -77,7 +78,9 @@ class CommandRun(OnStep):
     error: Annotated[str | None, Field(description="Reason why the command has no exit status; null when it has one.")] = (
         None
     )
-    become: Annotated[str, Field(description="Account that ran the command, by `become`. Absent for the SSH user.")] = ""
+    become: Annotated[
+        str, Field(description=("Account, of the setting `become`, that ran the command. Absent for the SSH user."))
+    ] = ""
 
 
 class Done(OnStep):
@@ -230,7 +233,7 @@ class SourceProven(OnStep):
     proof: Annotated[str, Field(description="Name of the action that verified the backup.")]
     moment: Annotated[str, Field(description="Time, in UTC, of the newest data that a restore brings back.")]
     basis: Annotated[str, Field(description="Source of `moment`: the field, and the clock that set the field.")]
-    loss_s: Annotated[float, Field(description="Seconds from `moment` to this event, by the controller's clock.")]
+    loss_s: Annotated[float, Field(description=("Seconds from `moment` to this event, measured by the controller's clock."))]
     error_s: Annotated[float, Field(description="Maximum error of `moment` in seconds.")]
     rpo_s: Annotated[float, Field(description="Objective `rpo` of the drill in seconds.")]
     identity: Annotated[

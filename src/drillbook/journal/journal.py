@@ -52,7 +52,7 @@ Observer = Callable[[Event], None]
 
 
 class Journal:
-    """Writer of one journal; all methods are thread-safe."""
+    """Writer of one journal. All methods are thread-safe."""
 
     def __init__(
         self,

@@ -13,7 +13,7 @@ class Written:
     """Observer of a journal that remembers the first event and the last event that it received. It is thread-safe."""
 
     first: int = -1
-    """Number of the first event received; -1 while no event was received."""
+    """Number of the first event received. It is -1 while no event was received."""
     events: int = 0
     """Number of events in the journal, up to the last event received."""
     head: str = ""

@@ -1,6 +1,6 @@
 """Growth of the services that a run measured.
 
-It is computed from the sizes of this run and of earlier runs, as the journal of this run records them.
+It is computed from the sizes of this run and of earlier runs. The journal of this run contains all these sizes.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ def _alerts(result: Figures, own: Sequence[Event], plan: Plan, disruption: float
 
 
 def _by_state(result: Figures) -> None:
-    """Replace the figures of a disruption by the reason if no fault was injected.
+    """Replace the figures of a disruption by a reason if no fault was injected.
 
     If no injection is proven, also remove the finding that no outage was seen.
     """

@@ -41,10 +41,10 @@ def capacity(folders: Iterable[Path], plan: Plan) -> list[dict[str, Any]]:
 
 
 def same_drill(folders: Iterable[Path], plan: Plan) -> list[dict[str, Any]]:
-    """Return the newest finished runs of the drill of ``plan`` in its environment, as the event `earlier.runs` holds them.
+    """Return the newest finished runs of the drill of ``plan`` in its environment, in the form of the event `earlier.runs`.
 
-    The newest run comes first. ``folders``: folders of runs, oldest first. Unreadable journals are skipped, and runs that
-    never began their first phase. Reading stops after ``MOST_COMPARED`` runs or ``MOST_BYTES`` of journals.
+    The newest run comes first. ``folders``: folders of runs, oldest first. Unreadable journals are skipped. Runs that never
+    began their first phase are skipped, too. Reading stops after ``MOST_COMPARED`` runs or ``MOST_BYTES`` of journals.
     """
     found: list[Result] = []
     left = MOST_BYTES

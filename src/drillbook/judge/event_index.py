@@ -12,7 +12,10 @@ from drillbook.events.event import Event
 
 
 def by_step(events: Sequence[Event]) -> dict[str, dict[str | None, list[Event]]]:
-    """Return the events of each step, by the id of the step and the name of the host. The events keep their order."""
+    """Return the events of each step on each host, in their order.
+
+    The key of each list is the id of the step and the name of the host.
+    """
     found: dict[str, dict[str | None, list[Event]]] = {}
     for event in events:
         if event.step is not None:

@@ -93,7 +93,10 @@ def notes(events: Sequence[Event]) -> tuple[Note, ...]:
 
 
 def marks(events: Sequence[Event]) -> dict[str, float]:
-    """Return the time of the first event of each kind that the timeline marks, by the name of the mark."""
+    """Return the time of the first event of each kind that the timeline marks.
+
+    The key of each time is the name of the mark.
+    """
     found: dict[str, float] = {}
     for event in events:
         if mark := MARK_OF.get(type(event.what)):

@@ -68,7 +68,7 @@ class Rehearsed(_Value):
     kind: str
     bytes: int | None
     seconds: dict[str, Seconds]
-    """Duration of the restore in seconds, by stage. The key ``total`` is the whole duration.
+    """Duration of the restore in seconds, for each stage. The key ``total`` is the whole duration.
 
     Empty when nothing was restored.
     """

@@ -187,7 +187,7 @@ later that a run was removed or changed.
 
 
 def pages() -> dict[str, str]:
-    """Return the text of every generated page, by its file name in ``docs/``."""
+    """Return the text of every generated page. The key of each text is the page's file name in ``docs/``."""
     made = {
         "actions.md": _actions(),
         "probes.md": _probes(),

@@ -15,7 +15,7 @@ NAMES = {**SHORT, "detection": SHORT["detect"]}
 FIRST = "This is the first run of this drill in this environment that can be compared."
 NOTE = (
     "A figure counts as changed only if it differs by more than both errors together. Steps are timed on the "
-    "controller's monotonic clock, without sampling error; a step counts as slower or faster only if it differs by "
+    "controller's monotonic clock, without sampling error. A step counts as slower or faster only if it differs by "
     f"more than {seconds(LEAST_S)} and {LEAST_PART:.0%} from each of the compared runs."
 )
 WORDS = {"same": "no change beyond the errors", "unknown": "cannot be compared"}

@@ -9,9 +9,9 @@ from drillbook.judge.outlook import Outlook, When
 from drillbook.report.figures import count, seconds, size
 
 NOTE = (
-    "Straight lines through the sizes measured by this run and earlier runs, by the controller's wall clock. The "
-    "intervals are 95 % intervals, if the growth continues as before. The duration of a restore is assumed to be "
-    "proportional to the size. The measured points are in this run's journal."
+    "The lines are straight lines through the sizes that this run and earlier runs measured, over the time of the "
+    "controller's wall clock. The intervals are 95 % intervals, if the growth continues as before. The duration of "
+    "a restore is assumed to be proportional to the size. The measured points are in this run's journal."
 )
 
 

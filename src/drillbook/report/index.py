@@ -158,7 +158,7 @@ def _lasted(result: Mapping[str, Any]) -> float | None:
 
 
 def render(entries: Iterable[IndexEntry]) -> str:
-    """Render the index of ``entries``, which may be in any order."""
+    """Render the index of ``entries``. The entries may be in any order."""
     newest_first = sorted(entries, key=_age)
     listed = [row for entry in newest_first for row in (_row(entry), *(_row(child, child=True) for child in entry.children))]
     return (

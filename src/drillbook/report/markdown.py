@@ -345,9 +345,9 @@ def _record(view: RunView) -> list[str]:
 
 def _glossary(view: RunView) -> str:
     lead = (
-        "Every figure was measured in this run on the controller's monotonic clock; times of day are UTC. The true "
-        "value differs from a figure by no more than its error, which is rounded up. A clock that could not be "
-        "measured has no figure, and its objective is not verified."
+        "Every figure was measured in this run on the controller's monotonic clock. Times of day are in UTC. The "
+        "true value differs from a figure by no more than its error. Errors are rounded up. A clock that could not "
+        "be measured has no figure, and its objective is not verified."
     )
     errors: dict[str, list[str]] = {}
     for clock in wording.clocks_of(view.result):

@@ -310,7 +310,9 @@ def _key(given: Path | None) -> Path:
     folder = Path("~/.ssh").expanduser()
     found = next((folder / name for name in KEYS if (folder / name).is_file()), None)
     if found is None:
-        raise UsageError(f"{folder} contains no key", hint="name a key: --key PATH; create one: ssh-keygen -t ed25519")
+        raise UsageError(
+            f"{folder} contains no key", hint=("name a key with --key PATH, or create one: ssh-keygen -t ed25519")
+        )
     return found
 
 

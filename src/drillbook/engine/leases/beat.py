@@ -31,9 +31,9 @@ class Listed:
 
 
 def beat(host: Host, locks: Mapping[str, int], lease: str | None, *, deadline: Deadline) -> Beat:
-    """Renew ``locks`` and the lease of the run with the id ``lease``, in one command. Raises HostError.
+    """Renew several locks and one lease in one command. Raises HostError when the command fails.
 
-    ``locks``: token of each lock, by the name of the lock.
+    ``locks`` maps the name of each lock to its token. ``lease`` is the id of the run that has the lease.
     """
     names = [word for name, token in locks.items() for word in (folder_name(name), str(token))]
     run_id = run_id_of(lease) if lease else ""

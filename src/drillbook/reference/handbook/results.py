@@ -113,7 +113,10 @@ def renewed(project: Project, names: Iterable[str]) -> Record:
 
 
 def ended_runs(project: Project, names: Collection[str]) -> dict[tuple[str, str], list[Path]]:
-    """Return the folders of runs that have ended, oldest first, by name of the drill and name of the inventory."""
+    """Return the folders of runs that have ended, oldest first.
+
+    The keys of a list of folders are the name of the drill and the name of the inventory.
+    """
     found: dict[tuple[str, str], list[Path]] = {}
     for folder in project.runs():
         name = drill_of(folder.name)

@@ -62,7 +62,7 @@ class Watched:
     good: bool | None = None
     last_bad: float = -math.inf
     again: float | None = None
-    """End of the first good sample after the last bad sample, as a time on the run's clock.
+    """Time, on the run's clock, at which the first good sample after the last bad sample ended.
 
     None if there is no such sample.
     """
