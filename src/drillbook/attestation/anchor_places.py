@@ -69,7 +69,7 @@ class AnchorFile:
         return str(self.path)
 
     def add(self, run: str, events: int, line: bytes) -> None:
-        """Append ``line`` to the file, so that it survives a crash. Raises AnchorProblem."""
+        """Append ``line`` to the file, so that it survives a crash. Raises AnchorProblem when this fails."""
         del run, events
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -83,7 +83,7 @@ class AnchorFile:
             raise AnchorProblem(f"the anchor file {self.path} cannot be written: {error.strerror}") from None
 
     def read(self) -> Held:
-        """Read all lines of the file. Raises AnchorProblem."""
+        """Read all lines of the file. Raises AnchorProblem when this fails."""
         try:
             return Held(tuple(self.path.read_bytes().splitlines()))
         except FileNotFoundError:

@@ -73,7 +73,7 @@ def approved_with(folder: Path) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """Return the digest of a file, as ``sha256:`` and hexadecimal digits. Raises OSError."""
+    """Return the digest of a file, as ``sha256:`` and hexadecimal digits. Raises OSError when the file cannot be read."""
     with path.open("rb") as file:
         return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 

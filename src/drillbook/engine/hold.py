@@ -107,7 +107,7 @@ class Hold:
         self._take(named, time.monotonic() + patience)
 
     def give_back(self, named: LockName) -> None:
-        """Release a lock, so that a run that waits for the lock can take it. Raises HostError."""
+        """Release a lock, so that a run that waits for the lock can take it. Raises HostError when the host fails."""
         grip = self._grip(named.host)
         token = grip.tokens.pop(named.name, None)
         shared = any(other.tokens.get(named.name) == token for other in list(self._grips.values()))
@@ -116,7 +116,7 @@ class Hold:
             self.journal.append(LockReleased(name=named.name, token=token), host=named.host)
 
     def is_new(self, named: LockName) -> bool:
-        """Return True when the holder of the lock took it only a few seconds ago. Raises HostError."""
+        """Return True when the holder of the lock took it only a few seconds ago. Raises HostError when the host fails."""
         state = self._named(named).state(deadline=Deadline.after(ANSWER_S))
         return state is not None and state.since_s <= NEW_S
 
@@ -315,7 +315,7 @@ class Hold:
                 self._silent(grip, error)
 
     def _beat(self, grip: Grip) -> None:
-        """Renew the locks and the lease of one host, and react to the answer. Raises HostError."""
+        """Renew the locks and the lease of one host, and react to the answer. Raises HostError when the host fails."""
         sent = time.monotonic()
         # Renew the lease even if no undo is armed: an expired lease would log a revert, although nothing was undone.
         lease = self.owner.run if grip.leased else None

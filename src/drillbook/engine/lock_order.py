@@ -24,7 +24,7 @@ class Taker(Protocol):
         """Take a lock, waiting at most ``patience`` seconds. Raises Locked, HostError."""
 
     def give_back(self, named: LockName) -> None:
-        """Release a lock that ``take_one`` took. Raises HostError."""
+        """Release a lock that ``take_one`` took. Raises HostError when the host fails."""
 
     def is_new(self, named: LockName) -> bool:
         """Return True when the lock's holder took it only a moment ago, so that the holder may still give it back."""

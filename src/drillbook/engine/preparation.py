@@ -71,7 +71,7 @@ class Preparation:
         return self.stage.plan
 
     def _prepare(self) -> None:
-        """Check every precondition of the drill, and take its locks. Raises EndedEarly."""
+        """Check every precondition of the drill, and take its locks. Raises EndedEarly when a precondition does not hold."""
         self._guard()
         self._here()
         self._open()

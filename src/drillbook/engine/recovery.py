@@ -184,7 +184,7 @@ class Recovery:
 
     @contextmanager
     def resumed(self) -> Iterator[tuple[Stage, History]]:
-        """Open the run's journal to continue it, and open access to the run's hosts. Raises JournalError."""
+        """Open the run's journal to continue it, and open access to the run's hosts. Raises JournalError when this fails."""
         plan = checked(opening((first(self.folder / FILE),)).plan)
         journal = Journal.resume(self.folder, self.redactor_for(plan), origin=time.monotonic(), observer=self.observer)
         journal.also(self.written)

@@ -41,7 +41,7 @@ class Outcome:
 
 
 def build(step: PlannedStep, names: Mapping[str, Any]) -> Action:
-    """Build the action of ``step`` with every expression evaluated. Raises PlanError."""
+    """Build the action of ``step`` with every expression evaluated. Raises PlanError when a parameter is invalid."""
     try:
         action = find(step.action).model_validate(template.evaluate(step.params, names))
     except ValidationError as error:

@@ -198,7 +198,7 @@ class Journal:
         return rest | {key: self.redactor.value(value) for key, value in data.items() if key in names}
 
     def _show(self, event: Event) -> None:
-        """Make the folder of the run visible, after its first event is on the disk. Raises JournalError."""
+        """Make the folder of the run visible, after its first event is on the disk. Raises JournalError when this fails."""
         assert self._place is not None  # noqa: S101  checked by the caller
         try:
             self._lines.sync()
@@ -334,7 +334,7 @@ def legible(path: Path) -> tuple[Event, ...]:
 
 
 def first(path: Path) -> Event:
-    """Read the first event of a journal, without checking the other events. Raises JournalError."""
+    """Read the first event of a journal, without checking the other events. Raises JournalError when this fails."""
     return _event(path, 1, content_of(path).partition(b"\n")[0])
 
 

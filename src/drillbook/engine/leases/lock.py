@@ -157,7 +157,7 @@ class Lock:
     def request_stop(self, who: str, *, deadline: Deadline) -> Owner | None:
         """Leave a request to stop on the target. The holder of the lock receives the request at its next renewal.
 
-        Return the holder, or None if nobody holds the lock. Raises HostError.
+        Return the holder, or None if nobody holds the lock. Raises HostError when the host fails.
         """
         text = self._call("stop", one_line(who), deadline=deadline).text
         return _owner(text) if text else None
