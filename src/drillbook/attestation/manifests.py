@@ -43,9 +43,9 @@ class ManifestKeys:
             try:
                 made_by = keys.signer(manifest, Path(file.name))
                 if not made_by:
-                    return "its signature does not match: the manifest was changed after it was signed"
+                    return "the signature of the manifest does not match: the manifest was changed after it was signed"
                 now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
                 state, said = vouching.who(manifest, Path(file.name), self.root, made_by, now)
             except KeyProblem as problem:
-                return f"its signature could not be checked: {problem}"
+                return f"the signature of the manifest could not be checked: {problem}"
         return "" if state is State.VOUCHED else said

@@ -98,15 +98,15 @@ def _reports(sealed: Statement) -> list[tuple[str, str]]:
 def _contradicted(folder: Path, attested: vouching.Attested) -> str:
     """Return a sign of tampering with the attestation itself, such as a removed signature; empty if there is none."""
     if attested.state is State.ABSENT:
-        return "its attestation was removed" if (folder / SIGNATURE).exists() else ""
+        return "the attestation was removed" if (folder / SIGNATURE).exists() else ""
     if attested.state is State.UNREADABLE:
         return f"{FILE} cannot be read"
     if attested.state is State.UNFIT:
-        return "the signature of its attestation does not match"
+        return "the signature of the attestation does not match"
     sealed = attested.statement or {}
     if attested.state is State.UNSIGNED and sealed.get("key") and sealed.get("occasion") not in CHECKPOINTS:
         # If the writer died at a checkpoint, it may not have written the signature yet.
-        return "the signature of its attestation was removed"
+        return "the signature of the attestation was removed"
     return ""
 
 
@@ -116,7 +116,7 @@ def _discontinued(folder: Path, sealed: Statement | None, found: Walk) -> str:
         return ""
     events, head = sealed.get("events"), sealed.get("head")
     if not isinstance(events, int) or not 0 < events <= len(found.hashes) or found.hashes[events - 1] != head:
-        return "its journal does not continue the attested journal"
+        return "the journal does not continue the attested journal"
     return next(
         (f"{name} differs from the attested file" for name, known in kept_names(sealed) if not same(folder / name, known)),
         "",
@@ -131,7 +131,7 @@ def _beyond(found: Walk, events: int) -> str:
     if len(found.events) > events:
         return f"{count(len(found.events) - events, 'event')} after the signed events, from event {events} on"
     if found.line or found.torn:
-        return "its last line is torn or damaged"
+        return "the last line of the journal is torn or damaged"
     return ""
 
 

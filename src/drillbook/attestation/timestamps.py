@@ -102,7 +102,7 @@ class Checker:
         from rfc3161_client import VerificationError, decode_timestamp_response  # noqa: PLC0415  an extra, and slow to load
 
         if FIELD not in content:
-            return "its anchor has no timestamp"
+            return "the anchor of the run has no timestamp"
         line = canonical({key: value for key, value in content.items() if key != FIELD})
         try:
             token = decode_timestamp_response(base64.b64decode(str(content[FIELD]), validate=True))
@@ -110,7 +110,7 @@ class Checker:
             stamped = token.tst_info.gen_time
             said = datetime.fromisoformat(str(content["at"]))
         except (VerificationError, ValueError, LookupError) as error:
-            return f"the timestamp of its anchor is not valid: {error}"
+            return f"the timestamp of the run's anchor is not valid: {error}"
         if abs((stamped - said.astimezone(UTC)).total_seconds()) > APART_S:
             return (
                 f"the anchor of the run is dated {said:%Y-%m-%d %H:%M} UTC, but its timestamp is dated "

@@ -288,7 +288,7 @@ def _says(folder: Path, found: Walk, sealed: Statement | None) -> Check:
     """Check that the folder, the digest of the plan and the attestation agree with the journal's first event."""
     first = readable(found.events[0])
     if not isinstance(first, RunStarted):
-        return Check("identity", Mark.WRONG, "its first event does not name its run and its plan")
+        return Check("identity", Mark.WRONG, "the first event of the journal does not name its run and its plan")
     run = first.run
     if run != folder.name:
         return Check("identity", Mark.WRONG, f"the folder {folder.name} contains the journal of the run {run}")

@@ -81,10 +81,10 @@ def follow(found: Sequence[Record], strays: Sequence[Stray], campaigns: Sequence
     members = {one.folder: intents[one.first.prev] for one in records if one.first and one.first.prev in intents}
     for number, one in enumerate(records):
         if one.first is None:
-            said[one.folder] = "unknown: the first line of its journal cannot be trusted"
+            said[one.folder] = "unknown: the first line of the run's journal cannot be trusted"
             continue
         if one.folder in members:
-            said[one.folder] = f"the intent of its site in the campaign {members[one.folder]}"
+            said[one.folder] = f"the intent of the run's site in the campaign {members[one.folder]}"
             continue
         place = places.get(one.first.prev) if one.first.prev else None
         said[one.folder] = _before(one, place)

@@ -29,7 +29,10 @@ class Words(Part):
     name: str = Field(default="", description="Subject of the check, in a few words.")
     when: str | None = Field(default=None, description="Expression. When it is false, the check is skipped.")
     needs: tuple[str, ...] = Field(
-        default=(), description=("Kinds of service that the inventory must have. If it lacks one, the check is skipped.")
+        default=(),
+        description=(
+            "Kinds of service that the inventory must have. If the inventory lacks one of them, the check is skipped."
+        ),
     )
     timeout: Duration = Field(default=Duration(CHECK_S), gt=0, description="Time limit of the check.")
     optional: bool = Field(

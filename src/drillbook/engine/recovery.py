@@ -324,8 +324,8 @@ def _rows(planned: PlannedProbe, why: str) -> Residue:
         what=f"rows of {planned.name}",
         why=why,
         by_hand=(
-            f"install its plugin, then: invoke drill.recover; or remove by hand the rows that {planned.name} "
-            "wrote in this run"
+            f"install the plugin of {planned.name}, then: invoke drill.recover; or remove by hand the rows that "
+            "this canary wrote in the run"
         ),
     )
 

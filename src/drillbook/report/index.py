@@ -112,7 +112,10 @@ def unfinished(run: str, environment: str, *, alive: bool, children: tuple[Index
     if alive:
         verdict, note = "running", "still running when this page was written"
     else:
-        verdict, note = UNFINISHED, "its controller died" if children else f"undo its changes: `invoke drill.recover {run}`"
+        verdict, note = (
+            UNFINISHED,
+            "its controller died" if children else f"undo the changes of the run: `invoke drill.recover {run}`",
+        )
     return IndexEntry(
         run=run,
         kind="suite" if children else "drill",

@@ -208,7 +208,7 @@ def _residue(view: RunView) -> list[str]:
         found += [
             f"**{escape(rows.settled_sentence(closed))}**",
             "\n".join(f"- {escape(text)}" for text in rows.settled_rows(closed)),
-            "Residue before it was closed:",
+            "Residue before a person closed it:",
         ]
     elif found:
         found.append(

@@ -241,7 +241,7 @@ def settled_rows(one: Settled) -> list[str]:
     They name the checked state of each change, and the locks and leases left on targets.
     """
     found = [
-        f"{change.what} on {change.host} (step {change.step}): its check reported {change.proof}"
+        f"{change.what} on {change.host} (step {change.step}): the check of the change reported {change.proof}"
         + (f": {change.detail}" if change.detail else "")
         for change in one.changes
     ]

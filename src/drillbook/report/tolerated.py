@@ -35,7 +35,7 @@ def _texts(step: StepView) -> list[str]:
     found = []
     if step.result.status == ALLOWED:
         why = f": {one_line(step.allowed)}" if step.allowed else " with a written reason"
-        found.append(f"{where} failed, which the drill allows{why}")
+        found.append(f"{where} failed, and the drill allows this failure{why}")
     if step.retried:
         found.append(f"{where} took {count(step.attempts, 'attempt')} and ended as {step.result.status}")
     return found

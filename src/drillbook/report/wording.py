@@ -46,7 +46,7 @@ STEP_WORDS = {
     "error": "error: the step itself failed",
     "unverified": "unverified: the step could not be completed",
     "unknown": "unknown: the step began, but its outcome was not recorded",
-    "allowed": "failed, which the drill allows with a written reason",
+    "allowed": "failed, and the drill allows this failure with a written reason",
     "skipped": "skipped",
     "cancelled": "cancelled",
     "interrupted": "interrupted: the phase began but did not finish",
@@ -56,9 +56,9 @@ OBJECTIVES = {"rto": "Recovery time (RTO)", "rpo": "Recovery point (RPO)", "dete
 SHORT = {"rto": "RTO", "rpo": "RPO", "detect": "Detection"}
 OBJECTIVE_CLOCKS = {"rto": "rto", "rpo": "rpo", "detect": "detection"}
 ENDED = {
-    "open": "no event reports its undo",
-    "residue": "it could not be undone",
-    "closed": "it could not be undone, and was closed later",
+    "open": "no event reports the undo of the change",
+    "residue": "the change could not be undone",
+    "closed": "the change could not be undone, and a person closed it later",
 }
 PHASES = ("ready", "backup", "inject", "detect", "diagnose", "restore", "verify", "cleanup")
 

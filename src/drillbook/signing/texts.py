@@ -249,10 +249,7 @@ def other_key(approval: Signed, fingerprint: str, signing: str) -> None:
     if fingerprint == signing:
         raise Refused(
             "approval-by-operator",
-            (
-                f"{approval.principal} signed the approval with the key {fingerprint}, which is also the key that signs "
-                "this run"
-            ),
+            (f"{approval.principal} signed the approval with the key {fingerprint}, and the same key signs this run"),
             wanted="two different keys, one for the approval and one for the run",
             remedy=("Let another person approve the plan, or sign runs with a key of your own (DRILLBOOK_SIGNING_KEY)."),
         )
