@@ -285,7 +285,7 @@ def test_a_timestamp_vouches_for_the_time_of_an_anchor(bench, audit, authority, 
     monkeypatch.setenv(timestamps.ROOTS, str(authority / "ca.pem"))
     status, said = audit()
     assert status == 3
-    assert f"{bench.folders[0].name}: its anchor has no timestamp" in said
+    assert f"{bench.folders[0].name}: the anchor of the run has no timestamp" in said
     assert verified(bench) == 0
     lines = [json.loads(line) for line in anchor_places.default(bench.root / "reports").read_bytes().splitlines()]
     assert [timestamps.FIELD in one for one in lines if one["run"] == bench.folder.name] == [False, True], (

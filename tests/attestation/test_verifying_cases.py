@@ -287,7 +287,7 @@ def test_every_file_that_the_journal_names_is_looked_at(run, tmp_path):
         (lambda event: event["data"]["plan"].update(title="Other"), "WRONG the digest of the plan does not match the plan"),
         (
             lambda event: event["data"].pop("plan"),
-            "WRONG its first event does not name its run and its plan",
+            "WRONG the first event of the journal does not name its run and its plan",
         ),
     ],
 )

@@ -34,7 +34,7 @@ def test_the_runs_of_a_campaign_are_counted_and_name_their_intents(folder):
     assert codes(found) == {}
     assert len(found["runs"]) == 3
     assert {row["before"] for row in found["evidence"]} == {
-        f"the intent of its site in the campaign {campaign_of(folder).name}"
+        f"the intent of the run's site in the campaign {campaign_of(folder).name}"
     }
     assert found["unanchored"] == []
 

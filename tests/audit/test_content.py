@@ -142,7 +142,10 @@ def test_only_a_run_that_passed_proves_an_objective(book):
     assert row.measured == "not proven in the period"
     assert row.notes == ("before the period: 2.41 s ± 0.11 s on 2026-01-10",)
     assert all(not row.proven for row in late.proven)
-    assert {run.rto for run in late.runs} == {"2.41 s ± 0.11 s: not proven, because the run did not pass", "6.41 s ± 0.11 s: missed"}
+    assert {run.rto for run in late.runs} == {
+        "2.41 s ± 0.11 s: not proven, because the run did not pass",
+        "6.41 s ± 0.11 s: missed",
+    }
 
 
 def test_passed_with_residue_is_no_proof(book):

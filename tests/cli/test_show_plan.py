@@ -205,7 +205,7 @@ def test_the_key_that_approved_a_run_does_not_sign_it(folder):
     approved(folder, "alice@example.com", key)
     folder.environment |= {"DRILLBOOK_OPERATOR": "olga@example.com", "DRILLBOOK_SIGNING_KEY": key}
     planned = folder.run("drill.plan", "sample", "--inventory", "live")
-    assert (planned.returncode, "also the key that signs this run" in told(planned)) == (4, True), planned.stdout
+    assert (planned.returncode, "the same key signs this run" in told(planned)) == (4, True), planned.stdout
     assert folder.run("drill", "sample", "--inventory", "live", "--confirm", "live").returncode == 4
     assert not (folder.root / "ran").exists()
     folder.environment["DRILLBOOK_SIGNING_KEY"] = key_of(folder, "olgas")

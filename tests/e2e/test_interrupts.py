@@ -141,7 +141,9 @@ def test_a_controller_killed_in_the_middle_of_a_restore_is_recovered(bench, last
     assert loss.lost_writes is not None, "what the restore has lost is stated, although the run itself could not"
     assert loss.measured_s is not None
     late = [finding.remedy for finding in result.findings if finding.code == "not-recovered"]
-    assert all("drill.recover` undid the faults at" in remedy for remedy in late), "nobody has to bring it back by hand any more"
+    assert all("drill.recover` undid the faults at" in remedy for remedy in late), (
+        "nobody has to bring it back by hand any more"
+    )
     # At the end of the restore the API may be back already, on a machine where the controller is slower than that.
     assert late or last in ("intent", "initdb", "done"), "the probe saw it missing before the controller died"
 

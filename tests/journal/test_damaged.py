@@ -27,7 +27,8 @@ def test_a_journal_that_is_gone_or_empty_is_told_with_what_lies_beside_it(folder
     )
     (folder / "journal.jsonl").touch()
     assert (
-        damaged.lost(folder) == "the journal is empty, and the folder has no other files, so the actions of the run are unknown"
+        damaged.lost(folder)
+        == "the journal is empty, and the folder has no other files, so the actions of the run are unknown"
     )
     (folder / "journal.jsonl").write_text('{"seq": 0')
     (folder / "stop").touch()

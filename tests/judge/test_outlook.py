@@ -58,7 +58,9 @@ def test_the_restore_outgrows_the_rto():
     assert found.outgrows.date == "2026-01-15"
     assert found.restore_bytes_per_s == pytest.approx(10 * MIB)
     assert found.restores == 5
-    assert outlook(points, 15.0).outgrows.reason == "the restore exceeds the RTO already now, according to the restores so far"
+    assert (
+        outlook(points, 15.0).outgrows.reason == "the restore exceeds the RTO already now, according to the restores so far"
+    )
 
 
 def test_already_now_is_said_only_where_the_restores_agree():
@@ -74,7 +76,9 @@ def test_already_now_is_said_only_where_the_restores_agree():
     now = outlook(close, 20.2).outgrows
     assert (now.days, now.earliest, now.reason) == (0, 0, None)
     assert 0 < now.latest < 5
-    assert outlook(close, 18.0).outgrows.reason == "the restore exceeds the RTO already now, according to the restores so far"
+    assert (
+        outlook(close, 18.0).outgrows.reason == "the restore exceeds the RTO already now, according to the restores so far"
+    )
 
 
 def test_scatter_widens_the_interval():

@@ -216,7 +216,7 @@ def test_the_key_that_signs_the_run_does_not_approve_it(desk, monkeypatch):
     monkeypatch.setenv("DRILLBOOK_SIGNING_KEY", str(desk.keys["alice"]))
     look = desk.look(signing=keys.fingerprint_of(desk.root))
     assert look.refusal.code == "approval-by-operator"
-    assert "also the key that signs this run" in look.refusal.measured
+    assert "the same key signs this run" in look.refusal.measured
     monkeypatch.setenv("DRILLBOOK_SIGNING_KEY", str(desk.keys["mallory"]))
     assert desk.look(signing=keys.fingerprint_of(desk.root)).refusal is None
 

@@ -197,7 +197,7 @@ def test_what_was_closed_says_who_and_why_and_names_no_command() -> None:
     page = html.render(view)
     assert "with residue, closed" in page
     assert re.search(r"Closed by nobody at 20\d\d-\d\d-\d\d [\d:]+ UTC, approved by alice@example.com", page)
-    assert "pretend.break on a (step inject.1): its check reported unknown: a: cannot connect" in page
+    assert "pretend.break on a (step inject.1): the check of the change reported unknown: a: cannot connect" in page
     assert "First try" not in page
     settled = view.result.settled
     assert settled is not None

@@ -13,7 +13,7 @@ def test_retries_and_allowed_failures_stand_beside_the_verdict() -> None:
     assert tolerated.summary(view) == SAID
     assert tolerated.details(view) == [
         "backup.1 on db-1 took 3 attempts and ended as done",
-        "backup.2 on db-1 failed, which the drill allows: the mirror is rebuilt in January",
+        "backup.2 on db-1 failed, and the drill allows this failure: the mirror is rebuilt in January",
     ]
     page = html.render(view)
     assert page.index("retried, and 1 failure was allowed") < page.index('id="findings"')

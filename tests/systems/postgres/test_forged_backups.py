@@ -181,7 +181,7 @@ def another(forged, data, thief):
 
 
 SIGNATURES = {
-    "left": (lambda *given: None, "its signature does not match"),
+    "left": (lambda *given: None, "the signature of the manifest does not match"),
     "removed": (removed, "the manifest is not signed"),
     "another": (another, "an unknown key"),
 }
