@@ -1,6 +1,8 @@
 """Services that a diagnosis of everything examines."""
 
-from drillbook.diagnosis import scope
+from pathlib import Path
+
+from drillbook.diagnosis import scope, trees
 from drillbook.inventory.inventory import Inventory
 
 
@@ -18,3 +20,25 @@ def test_neither_backup_sources_nor_sandboxes_are_examined():
         }
     )
     assert scope.everything(inventory.services) == ("cache",)
+
+
+def test_a_tree_sees_the_socket_of_a_service_and_of_the_one_that_it_needs():
+    inventory = Inventory.model_validate(
+        {
+            "environment": "lab",
+            "hosts": {"here": {"local": True}},
+            "services": {
+                "shop": {"kind": "http", "host": "here", "url": "http://127.0.0.1:1", "needs": ["db", "cache"]},
+                "db": {"kind": "mariadb", "host": "here", "address": "/run/mysqld/mysqld.sock"},
+                "cache": {"kind": "redis", "host": "here"},
+            },
+        }
+    )
+    shipped = trees.load_all(Path(__file__).parents[2] / "drills" / trees.FOLDER)
+    seen = {
+        case.peer: scope.names(inventory, case)
+        for case in scope.cases(shipped, inventory.services, ["shop"])
+        if case.tree.tree == "dependency"
+    }
+    assert {name: names["peer"]["socket"] for name, names in seen.items()} == {"db": "/run/mysqld/mysqld.sock", "cache": ""}
+    assert seen["db"]["service"]["socket"] == ""

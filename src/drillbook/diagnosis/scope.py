@@ -102,7 +102,7 @@ def names(inventory: Inventory, case: Case) -> dict[str, Any]:
     """Return the names that expressions of ``case`` can use before any check has run.
 
     They are ``service``, ``peer``, ``host``, and ``the``. ``the`` maps each kind of service to the name of the inventory's
-    first service of that kind.
+    first service of that kind. ``socket`` of a service is the path of its Unix socket; it is empty for a service with a port.
     """
     known = service_names(inventory.services)
     first: dict[str, str] = {}
@@ -111,11 +111,14 @@ def names(inventory: Inventory, case: Case) -> dict[str, Any]:
             first.setdefault(one["kind"], name)
     host = inventory.target(inventory.services[case.service].host)
     found = {
-        "service": known[case.service],
+        "service": {**known[case.service], "socket": inventory.services[case.service].socket},
         "the": first,
         "host": {"name": host.name, "address": host.address, "manager": host.manager.kind},
     }
-    return found | ({"peer": {**known[case.peer], "path": _path(inventory.services, case)}} if case.peer else {})
+    if not case.peer:
+        return found
+    peer = inventory.services[case.peer]
+    return found | {"peer": {**known[case.peer], "socket": peer.socket, "path": _path(inventory.services, case)}}
 
 
 def _path(services: Mapping[str, Service], case: Case) -> str:

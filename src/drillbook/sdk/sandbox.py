@@ -391,8 +391,6 @@ class Sandbox:
         if service.listens is None or is_sandbox(service):
             return None
         address, port = service.listens
-        if address.startswith("/"):
-            return None
         if address in ("127.0.0.1", "localhost", "::1") and service.host != self.service.host:
             target = self.ctx.hosts.get(service.host)
             address = (target.address or target.name) if target is not None and not target.local else address

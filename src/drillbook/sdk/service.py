@@ -136,8 +136,19 @@ class Service(BaseModel):
 
     @property
     def listens(self) -> tuple[str, int] | None:
-        """Address and port where the service listens. None for a service without a port of its own, or with a URL."""
+        """Address and port where the service listens.
+
+        None for a service without a port of its own, with a URL, or with a Unix socket.
+        """
         return None
+
+    @property
+    def own_port(self) -> int | None:
+        """TCP port of the service on its host, as the inventory names it.
+
+        None for a service that is reached by its Unix socket: no action may ask its port.
+        """
+        return None if self.socket else getattr(self, "port", None)
 
     @property
     def socket(self) -> str:

@@ -11,7 +11,10 @@ HOST_NEEDS = {
     "host.*": HostNeeds(rights="any user"),
     "net.filters": HostNeeds(either=(("iptables-save", "nft"),), rights=_ROOT),
     "net.resolve": HostNeeds(either=(("getent", "python3"),), rights="any user"),
-    "net.route": HostNeeds(either=(("ip", "python3"),), rights="any user"),
+    "net.route": HostNeeds(
+        either=(("ip", "python3"), ("perl", "python3", "socat", "nc")),
+        rights="any user; for a Unix socket one that may open it, or `run_as`",
+    ),
     "network.capture": HostNeeds(("tcpdump", "timeout"), f"CAP_NET_RAW: {_ROOT}"),
     "network.delay": HostNeeds(("tc", "ip"), f"CAP_NET_ADMIN: {_ROOT}"),
     "network.*": HostNeeds(either=(("iptables", "nft"),), rights=f"CAP_NET_ADMIN: {_ROOT}"),

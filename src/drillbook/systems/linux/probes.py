@@ -9,12 +9,13 @@ from pydantic import Field
 
 from drillbook.sdk.action import Context
 from drillbook.sdk.probe import Availability
+from drillbook.systems.linux.actions.tcp import Address
 
 
 class Open(Availability):
     """Connect to a port. A server that hangs often still accepts connections, so a probe that requests real work is better."""
 
-    address: Annotated[str, Field(min_length=1, description="Name or address, as seen from the controller.")]
+    address: Address
     port: Annotated[int, Field(ge=1, le=65535, description="TCP port to check.")]
 
     def check(self, ctx: Context) -> str | None:

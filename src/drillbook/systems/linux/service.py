@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from drillbook.sdk.service import Port, Service
+
+
+def no_socket(address: str) -> str:
+    """Return ``address``. Raises ValueError for the path of a Unix socket."""
+    if address.startswith("/"):
+        raise ValueError(
+            f"{address} is a Unix socket and has no TCP port; `service.answers` asks a service of kind mariadb, postgres or redis "
+            "at its socket"
+        )
+    return address
+
+
+TcpAddress = Annotated[str, AfterValidator(no_socket)]
 
 
 class Relay(Service):
@@ -16,7 +29,7 @@ class Relay(Service):
     """
 
     kind: Literal["relay"] = "relay"
-    address: str = Field(
+    address: TcpAddress = Field(
         default="127.0.0.1",
         description="Address of the relay, as seen from the controller, or from the host if `reach` is `ssh`.",
     )
@@ -59,7 +72,7 @@ class Tcp(Service):
     """
 
     kind: Literal["tcp"] = "tcp"
-    address: str = Field(
+    address: TcpAddress = Field(
         default="127.0.0.1",
         description="Address of the server, as seen from the controller, or from the host if `reach` is `ssh`.",
     )

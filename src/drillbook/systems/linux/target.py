@@ -32,13 +32,21 @@ kill -0 "$1" 2>/dev/null || exit 6
 echo "$found"
 """
 )
-# PORT as `:%04X`: print the pids of processes that listen on this port, without their children. Exit status 3: nobody
-# listens; 6: the descriptors of the listener may not be read.
-_LISTENER = (
-    SEEN
-    + """
+# PORT as `:%04X`: set the inodes of the sockets that listen on this port.
+_OF_PORT = """
 inodes=$(cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |
   awk -v port="$1" '$4 == "0A" && substr($2, length($2) - 4) == port { print $10 }')
+"""
+# PATH: set the inodes of the Unix sockets that listen at this path; a server may have bound it by another name of its folder.
+_OF_PATH = """
+inodes=$(awk -v name="/${1##*/}" '$4 == "00010000" && substr($8, length($8) - length(name) + 1) == name { print $7, $8 }' \\
+  /proc/net/unix | while read -r inode path; do if test "$path" -ef "$1"; then echo "$inode"; fi; done)
+"""
+# Print the pids of processes that listen at the sockets with these inodes, without their children. Exit status 3: nobody
+# listens; 6: the descriptors of the listener may not be read.
+_HOLDERS = (
+    SEEN
+    + """
 test -n "$inodes" || exit 3
 pids=$(ls -ln /proc/[0-9]*/fd 2>/dev/null | awk -v inodes="$inodes" '
   BEGIN { count = split(inodes, list); for (i = 1; i <= count; i++) wanted["socket:[" list[i] "]"] = 1 }
@@ -120,12 +128,24 @@ def listeners(ctx: Context, port: int) -> list[int]:
 
     Raises NotReady when these processes belong to other users.
     """
-    output = ctx.run(*as_root(ctx), "sh", "-c", _LISTENER, "sh", f":{port:04X}")
+    return _listeners(ctx, _OF_PORT, f":{port:04X}", f"on port {port}")
+
+
+def listeners_at(ctx: Context, path: str) -> list[int]:
+    """Return the pids of processes that listen at the Unix socket ``path``, without their children.
+
+    Raises NotReady when these processes belong to other users.
+    """
+    return _listeners(ctx, _OF_PATH, path, f"at {path}")
+
+
+def _listeners(ctx: Context, inodes: str, word: str, where: str) -> list[int]:
+    output = ctx.run(*as_root(ctx), "sh", "-c", inodes + _HOLDERS, "sh", word)
     if output.exit == 3:
         return []
     if output.exit == 6:
         raise NotReady(
-            f"{ctx.host.name}: the process that listens on port {port} belongs to another user and cannot be identified",
+            f"{ctx.host.name}: the process that listens {where} belongs to another user and cannot be identified",
             hint="set `manager: {sudo: true}` for the host, or run as that user",
         )
     return [int(word) for word in output.check().text.split()]

@@ -135,6 +135,6 @@ class Postgres(Sandboxed):
         return b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
 
     @property
-    def listens(self) -> tuple[str, int]:
-        """Address and port of the server."""
-        return self.address, self.port
+    def listens(self) -> tuple[str, int] | None:
+        """Address and port of the server; None for a server that is reached by its Unix socket."""
+        return None if self.socket else (self.address, self.port)

@@ -60,6 +60,6 @@ class Redis(Sandboxed):
         return b"PING\r\n"
 
     @property
-    def listens(self) -> tuple[str, int]:
-        """Address and port of the server."""
-        return self.address, self.port
+    def listens(self) -> tuple[str, int] | None:
+        """Address and port of the server; None for a server that is reached by its Unix socket."""
+        return None if self.socket else (self.address, self.port)

@@ -18,7 +18,7 @@ from drillbook.findings import finding
 from drillbook.sdk.action import Context, Facts, Read
 from drillbook.sdk.host import printable
 from drillbook.sdk.service import Http, Service
-from drillbook.systems.linux import filterdumps, packetfilter
+from drillbook.systems.linux import filterdumps, packetfilter, unix_answer
 from drillbook.systems.linux.actions.network.fields import root
 from drillbook.systems.linux.service import Relay
 
@@ -131,11 +131,13 @@ class _ToPeer(Read):
             if peer.port and peer.port != port:
                 return self._from_here(ctx, peer.host, "127.0.0.1"), peer.port, b""
             return address, port, b""
+        if peer is not None and peer.socket:
+            raise PlanError(f"{ctx.step}: {self.to!r} {_lacks(peer, 'address')}")
         if peer is None or peer.listens is None:
             raise PlanError(f"{ctx.step}: {self.to!r} is not a service with its own address")
         address, port = peer.listens
         behind = ctx.services.get(peer.leads_to, peer)
-        return self._from_here(ctx, peer.host, address), port, behind.greeting if behind.listens else b""
+        return self._from_here(ctx, peer.host, address), port, behind.greeting if behind.listens or behind.socket else b""
 
     def _from_here(self, ctx: Context, host: str, address: str) -> str:
         """Return ``address`` as the step's host must use it.
@@ -153,10 +155,18 @@ class _ToPeer(Read):
         return printable(" ".join(output.text.split()), limit=200) if output.exit != 127 else ""
 
 
+def _lacks(service: Service, what: str) -> str:
+    """Return the end of a message: the service has no ``what``, with the path of its Unix socket if it has one."""
+    if not service.socket:
+        return f"has no {what}"
+    return f"is reached by its Unix socket {service.socket} on {service.host}: packet filters do not see this path"
+
+
 class Route(_ToPeer):
     """Check whether a host can reach a peer: resolve its name, find the route, connect, and wait for an answer.
 
-    An answer is expected only if it is known what the kind of server answers to.
+    An answer is expected only if it is known what the kind of server answers to. A service with a Unix socket is asked at
+    this socket, on its own host.
     """
 
     def run(self, ctx: Context) -> Facts:
@@ -164,8 +174,18 @@ class Route(_ToPeer):
 
         ``behind`` is the service behind a relay. ``addresses`` are the addresses of the peer's name. ``reached`` is true
         when the peer answered. ``how`` is `answered`, `silence`, `refused`, `closed`, `unresolved`, or the system's error
-        message. The action does not fail when the peer does not answer. Put the condition into the step's `expect`.
+        message. For a Unix socket ``address`` is its path, and ``port`` is null. The action does not fail when the peer does
+        not answer. Put the condition into the step's `expect`.
         """
+        peer = ctx.services.get(self.to or "")
+        if peer is not None and peer.socket:
+            if peer.host != ctx.host.name:
+                raise PlanError(
+                    f"{ctx.step}: {self.to!r} is reached by its Unix socket {peer.socket}, so only from its host {peer.host}"
+                )
+            how, seconds = unix_answer.ask(ctx, peer)
+            asked: Facts = {"to": self.to, "behind": "", "address": peer.socket, "port": None, "addresses": [], "route": ""}
+            return asked | {"reached": how == "answered", "how": how, "seconds": seconds}
         address, port, greeting = self._peer(ctx)
         facts: Facts = {
             "to": self.to or f"{address}:{port}",
@@ -291,10 +311,10 @@ class Filters(_ToPeer):
         return (ipaddress.ip_address(own[1]) if own else None), address, port
 
     def _own_port(self, ctx: Context) -> int:
-        port = getattr(ctx.service(str(self.service), Service), "port", None)
-        if not isinstance(port, int):
-            raise PlanError(f"{ctx.step}: the service {self.service!r} has no `port` in the inventory")
-        return port
+        service = ctx.service(str(self.service), Service)
+        if service.own_port is None:
+            raise PlanError(f"{ctx.step}: the service {self.service!r} {_lacks(service, '`port` in the inventory')}")
+        return service.own_port
 
     def _tables(self, ctx: Context, family: str) -> tuple[list[str], list[packetfilter.Table]]:
         tool, sink = "iptables-save" if family == "ip" else "ip6tables-save", _Bounded()

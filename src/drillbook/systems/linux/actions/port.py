@@ -15,7 +15,7 @@ from drillbook.sdk.host import printable
 from drillbook.sdk.service import Http, Service
 from drillbook.systems.linux.faultstate import REST
 from drillbook.systems.linux.helper import Helper, Lasting
-from drillbook.systems.linux.target import as_root, listeners, need, of_unit
+from drillbook.systems.linux.target import as_root, listeners, listeners_at, need, of_unit
 from drillbook.values import Duration
 
 _PYTHON = """
@@ -65,7 +65,12 @@ def _port(ctx: Context, port: int | None, name: str | None) -> int:
     if port is not None:
         return port
     service = ctx.service(name, Service) if name else None
-    found = getattr(service, "port", None)
+    if service and service.socket:
+        raise NotReady(
+            f"the service {name!r} is reached by its Unix socket {service.socket}, not by a TCP port",
+            hint="set `port` of the step, if the server listens on a port as well",
+        )
+    found = service.own_port if service else None
     if found is None and isinstance(service, Http):
         parts = urlsplit(service.url)
         found = parts.port or (443 if parts.scheme == "https" else 80)
@@ -242,12 +247,14 @@ MOST_OWNERS = 20
 
 
 class Owner(Read):
-    """Show which process listens on a TCP port of a host, with its user and command."""
+    """Show which process listens on a TCP port of a host, or at the Unix socket of a service, with its user and command."""
 
     service: Annotated[
         str | None, Field(description="Service whose host is used, and whose port is used unless `port` is given.")
     ] = None
-    port: Annotated[int | None, Field(ge=1, le=65535, description="TCP port. Default: the port of the service.")] = None
+    port: Annotated[
+        int | None, Field(ge=1, le=65535, description="TCP port. Default: the port of the service, or its Unix socket.")
+    ] = None
 
     @model_validator(mode="after")
     def _some_port(self) -> Self:
@@ -256,23 +263,27 @@ class Owner(Read):
         return self
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``port``, ``listening``, ``owners`` (each as ``pid user command``), ``hidden``.
+        """Facts: ``port``, ``at``, ``listening``, ``owners`` (each as ``pid user command``), ``hidden``.
 
-        ``hidden`` is true when this user may not see which process listens.
+        ``at`` names the port, or is the path of the Unix socket; ``port`` is then null. ``hidden`` is true when this user may
+        not see which process listens.
         """
-        port = _port(ctx, self.port, self.service)
+        path = self._socket(ctx)
+        port = None if path else _port(ctx, self.port, self.service)
+        at = path or f"port {port}"
         try:
-            pids = listeners(ctx, port)
+            pids = listeners(ctx, port) if port else listeners_at(ctx, path)
         except NotReady:
-            return {"port": port, "listening": True, "owners": [], "hidden": True}
+            return {"port": port, "at": at, "listening": True, "owners": [], "hidden": True}
         if len(pids) > MOST_OWNERS:
             raise CouldNotVerify(
-                f"{ctx.host.name}: {len(pids)} processes listen on port {port}; at most {MOST_OWNERS} can be shown"
+                f"{ctx.host.name}: {len(pids)} processes listen on {at}; at most {MOST_OWNERS} can be shown"
             )
         text = ctx.run(*as_root(ctx), "sh", "-c", _WHO, "sh", *map(str, pids)).check().text if pids else ""
         rows = [line.split(" ", 2) for line in text.splitlines()]
         return {
             "port": port,
+            "at": at,
             "listening": bool(pids),
             "hidden": False,
             "owners": [
@@ -281,3 +292,7 @@ class Owner(Read):
                 if len(row) == 3
             ],
         }
+
+    def _socket(self, ctx: Context) -> str:
+        """Return the path of the service's Unix socket; empty when the step or the service names a port."""
+        return ctx.service(self.service, Service).socket if self.service is not None and self.port is None else ""

@@ -11,8 +11,14 @@ from pydantic import Field
 from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.findings import finding
 from drillbook.sdk.action import Context, Facts, Place, Read
+from drillbook.systems.linux.service import TcpAddress
 
 CONNECT_S = 5.0
+
+
+Address = Annotated[
+    TcpAddress, Field(min_length=1, description="Name or address of the server, as seen from the controller.")
+]
 
 
 class Open(Read):
@@ -21,7 +27,7 @@ class Open(Read):
     PLACE = Place.CONTROLLER
     TIMEOUT = 15.0
 
-    address: Annotated[str, Field(min_length=1, description="Name or address of the server, as seen from the controller.")]
+    address: Address
     port: Annotated[int, Field(ge=1, le=65535, description="TCP port to check.")]
     state: Annotated[
         Literal["open", "closed"], Field(description="Expected state. A port that does not answer counts as closed.")

@@ -111,22 +111,23 @@ class Answers(Read):
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``answers`` (true or false), ``address`` and ``port`` of the connection, ``seconds``, ``why`` (the reason
-        if false).
+        if false). For a Unix socket ``address`` is its path, and ``port`` is null.
         """
         service = ctx.service(self.service, Service)
         address, port = _address(service)
+        where = f"{address}:{port}" if port else address
         start, why = time.monotonic(), ""
         try:
-            self._connect(ctx, service, address, port)
+            self._connect(ctx, service, address, port or 0)
         except (OSError, HostError) as error:
             why = getattr(error, "strerror", None) or str(error)
         seconds = round(time.monotonic() - start, 6)
         facts: Facts = {"answers": not why, "address": address, "port": port, "seconds": seconds, "why": why}
         if why:
             raise StepFailed(
-                f"{self.service} does not answer at {address}:{port}: {why}",
+                f"{self.service} does not answer at {where}: {why}",
                 facts=facts,
-                findings=[finding("port-state", title=f"{address}:{port}", wanted="open", measured=why)],
+                findings=[finding("port-state", title=where, wanted="open", measured=why)],
             )
         return facts
 
@@ -167,8 +168,13 @@ def _url(service: Service) -> str:
     return str(getattr(service, "url", "") or getattr(service, "endpoint", ""))
 
 
-def _address(service: Service) -> tuple[str, int]:
-    """Return the address and the port of ``service``. Raises NotReady when the inventory names neither a port nor a URL."""
+def _address(service: Service) -> tuple[str, int | None]:
+    """Return the address and the port of ``service``, or its Unix socket and None.
+
+    Raises NotReady when the inventory names neither a port nor a URL.
+    """
+    if service.socket:
+        return service.socket, None
     if service.listens:
         return service.listens
     parts = urlsplit(_url(service))

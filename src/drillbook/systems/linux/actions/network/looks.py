@@ -94,10 +94,10 @@ class Capture(Read):
         if isinstance(service, Http):
             parts = urlsplit(service.url)
             return parts.port or (443 if parts.scheme == "https" else 80)
-        port = getattr(service, "port", None)
-        if not isinstance(port, int):
-            raise NotReady(f"the service {self.service!r} has no port in the inventory", hint="set `port` of the step")
-        return port
+        if service.own_port is None:
+            said = f"is reached by its Unix socket {service.socket}" if service.socket else "has no port in the inventory"
+            raise NotReady(f"the service {self.service!r} {said}", hint="set `port` of the step")
+        return service.own_port
 
     def _expression(self, port: int) -> str:
         """Return a filter expression in the syntax of pcap-filter(7). It is built only from numbers and addresses."""
