@@ -1,6 +1,7 @@
 """The example of MariaDB, nginx and files: the inventory and the drill of the page, run against real servers."""
 
 import re
+import shutil
 import subprocess
 import time
 import urllib.request
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import tiers
 from tests.hosts.servers import OpenSsh
 from tests.needs import need
 from tests.ports import free_port
@@ -70,6 +72,7 @@ def shop(tmp_path):
             places = {
                 "address: 10.0.0.5, user: drill": host,
                 "http://10.0.0.5:8080": url,
+                "port: 8080": f"port: {port}",
                 "/run/mysqld/mysqld.sock": server.socket,
                 "/srv/shop": str(root),
             }
@@ -91,12 +94,18 @@ def answers(url):
         return False
 
 
-def test_the_drill_of_the_page_measures_rto_and_rpo_and_proves_the_content(shop, tmp_path):
-    (inventory, drill), root, server = shop
+def test_the_drill_of_the_page_finds_the_cause_measures_rto_and_rpo_and_proves_the_content(shop, tmp_path):
+    (inventory, tree, drill), root, server = shop
     (tmp_path / "project").mkdir()
     folder = Folder(tmp_path / "project")
+    shutil.copytree(PAGE.parents[1] / "drills" / "diagnosis", folder.root / "drills" / "diagnosis")
+    (folder.root / "drills" / "diagnosis" / "mariadb.yml").write_text(tree)
     (folder.root / "inventory" / "shop.yml").write_text(inventory)
     (folder.root / "drills" / "shop-lost.yml").write_text(drill)
+    assert folder.run("trust", "--yes").returncode == 0
+    for _ in range(20 if tiers.ALL else 3):
+        healthy = folder.run("diagnose", "web", "--inventory", "shop", timeout=60)
+        assert healthy.returncode == 0, healthy.stdout + healthy.stderr
     done = folder.run("drill", "shop-lost", "--inventory", "shop", timeout=180)
     result = folder.result()
     said = done.stdout + done.stderr
@@ -106,6 +115,8 @@ def test_the_drill_of_the_page_measures_rto_and_rpo_and_proves_the_content(shop,
     assert [one["code"] for one in result["findings"]] == ["acknowledged-writes-lost"], said
     compared = next(step for step in result["steps"] if step["action"] == "content.matches")
     assert (compared["status"], compared["facts"]["readings"]["orders"]) == ("done", 500)
+    diagnosed = next(step for step in result["steps"] if step["action"] == "diagnosis.finds")
+    assert (diagnosed["status"], diagnosed["facts"]["found"]) == ("done", "database-lost")
     assert result["residue"] == []
     assert sorted(path.name for path in (root / "uploads").iterdir()) == ["logo.txt"]
     assert server.sql("SHOW TABLES", "store").split() == ["orders"]
