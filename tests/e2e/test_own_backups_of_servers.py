@@ -238,5 +238,5 @@ def test_the_rdb_in_the_folder_of_the_server_is_refused(bench, nightly):
     path = nightly.of_cache()
     path.write_text(path.read_text().replace("nightly", "cache_dumps"))
     folder, view = bench.run(bench.made(path))
-    assert "a server that is flushed writes its RDB again" in view.result.findings[0].measured
+    assert "after a flush the server overwrites its RDB file" in view.result.findings[0].measured
     assert [event.step for event in kinds(folder, "intent")] == ["backup.1"]

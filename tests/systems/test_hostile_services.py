@@ -70,7 +70,7 @@ def test_a_line_of_redis_without_an_end_ends_with_the_step():
 def test_an_answer_that_is_none_of_redis_is_not_verified(answer):
     said, _, _ = asked(redis(lambda line: line.sendall(answer)), REDIS, ASK_REDIS)
     assert said.startswith("CouldNotVerify: cache at "), said
-    assert "not a valid answer of the Redis protocol" in said
+    assert "does not follow the Redis protocol" in said
 
 
 def test_a_list_of_keys_without_end_is_cut_off():

@@ -45,10 +45,10 @@ def test_each_basis_tells_its_moment_and_its_error(place, saved):
         "error_s": 0.0,
     }
     assert (
-        found["the newest time in the value of beat:*"]["moment"],
-        found["the newest time in the value of beat:*"]["error_s"],
+        found["the newest time in the values of the keys beat:*"]["moment"],
+        found["the newest time in the values of the keys beat:*"]["error_s"],
     ) == (at, 2.0)
-    assert found["the newest time in the value of when:*"]["error_s"] == 1.0
+    assert found["the newest time in the values of the keys when:*"]["error_s"] == 1.0
     [session] = [moment for basis, moment in found.items() if "session" in basis]
     assert abs(datetime.fromisoformat(session["moment"]).timestamp() - saved[1]) < 1
     loss = place.run("loss.measure", service="copy", by={"times": ["beat:*"]})

@@ -1,4 +1,6 @@
-"""Redis and Valkey: save, flush, restore, and comparison key by key. Needs the system `tar`, for its decompression commands.
+"""Support for Redis and Valkey: saving, flushing and restoring a keyspace, and comparing it key by key with a backup.
+
+It uses the decompression commands of the package `systems.tar`.
 
 Lives here: the service kind `redis`, the actions and probes `redis.*`, content and manifests of keyspaces, and the backup
 sources `redis_rdb` and `redis_aof`.

@@ -47,7 +47,8 @@ class AofSource(FileBackups):
     program: str = Field(
         default="",
         description=(
-            "Path of redis-server or valkey-server on the host, which can also check files; empty: a checker or server on PATH."
+            "Path of redis-server or valkey-server on the host. The server program can also check files. Empty: "
+            "a checker or a server is searched on PATH."
         ),
     )
 
@@ -56,8 +57,8 @@ class AofSource(FileBackups):
         return [self._of(name, group) for name, group in self._groups(ctx).items()]
 
     def _groups(self, ctx: Context) -> dict[str, list[StoredFile]]:
-        """Return the files of each backup by its id, which is the path of its manifest (even a missing one), or of its
-        single file.
+        """Return the files of each backup by the id of the backup. The id is the path of the manifest, even if the manifest
+        is missing. The id of a backup without a folder is the path of its single file.
         """
         found: dict[str, list[StoredFile]] = {}
         for file in sorted(
@@ -88,7 +89,9 @@ class AofSource(FileBackups):
 
     @contextmanager
     def copied(self, ctx: Context, backup: Backup, host: Host, folder: str, run: Run) -> Iterator[Copy]:
-        """Yield a copy of the backup below the private folder ``folder`` on ``host``; remove the copy after the `with`."""
+        """Yield a copy of the backup below the private folder ``folder`` on ``host``. The copy is removed when the `with`
+        block ends.
+        """
         place, target = self.place(ctx), f"{folder}/aof"
         run(("mkdir", "-m", "700", "--", target)).check()
         sizes: dict[str, int] = {}
@@ -116,7 +119,9 @@ class AofSource(FileBackups):
         return Checked(verdict.problems, COVERED, NOT_COVERED, {"files": len(copy.sizes), "keys_in_base": verdict.keys})
 
     def restore(self, ctx: Context, backup: Backup, box: Sandbox, at: datetime | None) -> Facts:
-        """Check a copy, and start a server in the sandbox that loads it; the server refuses a truncated file."""
+        """Check a copy of the backup, and start a server in the sandbox that loads this copy. The server refuses a truncated
+        file.
+        """
         data, begun = disposable.prepared(box), time.monotonic()
 
         def run(argv: Sequence[str]) -> Output:

@@ -1,7 +1,8 @@
-"""Parts of an append-only file (Redis 7 or later): reads the manifest, and checks each part separately.
+"""Parts of an append-only file of Redis 7 or later. This module reads the manifest, and checks each part separately.
 
-valkey-check-aof 9.1 wrongly reports damage in a base file that Valkey 9 wrote. No checker reports files in the folder that
-the manifest does not name, although a server starts without these files and so loses their data.
+The checks do not rely on the manifest check of the checker programs, for two reasons. valkey-check-aof 9.1 wrongly reports
+damage in a base file that Valkey 9 wrote. No checker reports files that lie in the folder but are not named in the manifest;
+a server starts without such files, so their data is lost.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from drillbook.sdk.host import Host
 from drillbook.systems.redis.checker import Checker, Verdict
 
 MANIFEST = ".manifest"
-"""Suffix of the name of a manifest."""
+"""Suffix of the file name of every manifest."""
 _LINE = re.compile(r'file (?:"([^"/\\]+)"|([^\s"/]+)) seq (\d+) type ([bhi])(?: \S+ \S+)*')
 PART = re.compile(r"(.+)\.(\d+)\.(?:incr|base)\.(?:aof|rdb)")
 """Pattern of a part's name: name of the append-only file, and number of the part."""
@@ -60,10 +61,10 @@ class Copy:
 def judged(tool: Checker, copy: Copy) -> Verdict:
     """Compare the manifest with the files, and check each part separately. Raises CouldNotVerify, HostError.
 
-    Numbers of keys in the verdict are those of the base file.
+    The verdict's numbers of keys are those of the base file alone.
     """
     if copy.manifest and copy.manifest not in copy.sizes:
-        return Verdict((_missing(copy, copy.manifest, "a manifest beside the parts"),))
+        return Verdict((_missing(copy, copy.manifest, "a manifest in the folder of the parts"),))
     parts = copy.parts
     if not parts:
         measured = f"{copy.sizes.get(copy.manifest, 0)} bytes that are no manifest"
@@ -79,7 +80,7 @@ def judged(tool: Checker, copy: Copy) -> Verdict:
             finding(
                 "backup-empty",
                 title=copy.id,
-                wanted="keys in its base, or commands",
+                wanted="keys in the base file, or commands in the other parts",
                 measured="no key and no command",
                 host=copy.host.name,
             ),
@@ -88,14 +89,16 @@ def judged(tool: Checker, copy: Copy) -> Verdict:
 
 
 def _unlike(copy: Copy, parts: list[Part]) -> Iterator[Finding]:
-    """Yield a finding for each part in the manifest that has no file, and for each file newer than all parts in the manifest."""
+    """Yield a finding for each part in the manifest whose file is missing, and for each file with a higher number than all
+    parts in the manifest.
+    """
     for part in parts:
         if part.name not in copy.sizes:
             yield _missing(copy, part.name, "a file that the manifest names")
     newest = max(part.number for part in parts)
     for name, size in sorted(copy.sizes.items()) if copy.manifest else ():
         if size and (found := PART.fullmatch(name)) and int(found[2]) > newest:
-            yield _damaged(copy, f"a manifest that names {name}", f"part {newest} is the last that it names")
+            yield _damaged(copy, f"a manifest that names {name}", f"the last part that the manifest names is part {newest}")
 
 
 def _missing(copy: Copy, name: str, wanted: str) -> Finding:

@@ -1,7 +1,8 @@
-"""Checks RDB and append-only files with redis-check-rdb and redis-check-aof, and finds damage that these miss.
+"""Checks RDB and append-only files with redis-check-rdb and redis-check-aof, and finds damage that these programs miss.
 
-If the server program is started under the name of a checker, it acts as that checker (also in Valkey), so a host needs only
-the server. Checkers stop reading where a server does; bytes after the end of an RDB are detected by the size of the file.
+A server program that is started under the name of a checker acts as that checker, in Redis and in Valkey. So a host needs
+only the server program. A checker stops reading where a server stops. Bytes after the end of an RDB are therefore detected
+by the size of the file.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class Verdict:
     expired: int = 0
     """Number of keys that have expired, by the clock of the host that checked the file."""
     databases: int = 1
-    """Number of databases that a server must have to load the file."""
+    """Number of databases that a server must support to load the file."""
     begins: str = ""
     """First word of the file, such as ``REDIS0011``."""
     checksum: bool = False
@@ -67,12 +68,14 @@ class Verdict:
 
 
 Run = Callable[[Sequence[str]], Output]
-"""Function that runs a command on the host of the file."""
+"""Function that runs a command on the host where the file is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checker:
-    """Checks files on a host. ``program`` is the path of the server; empty: a checker or server on PATH."""
+    """Checks files on a host. ``program`` is the path of the server program. When it is empty, a checker or a server is
+    searched on PATH.
+    """
 
     run: Run
     host: Host
@@ -81,7 +84,10 @@ class Checker:
     """Private folder on the host, in which a link to the program is created."""
 
     def rdb(self, name: str, path: str) -> Verdict:
-        """Check the RDB file at ``path``; findings call it ``name``. Raises CouldNotVerify, HostError."""
+        """Check the RDB file at ``path``, which findings call ``name``.
+
+        Raises CouldNotVerify when no program on the host can check this file, and HostError when the host cannot be used.
+        """
         output = self._checked("rdb", path)
         text = printable(output.stdout, limit=60_000)
         size = int(_number(r"^size (\d+)", text))
@@ -92,11 +98,13 @@ class Checker:
             return Verdict((self._damaged(name, "an RDB that can be read to its end", _said(text) or _ended(output)),))
         end = int(_number(r"^\[offset (\d+)\] \\o/", text))
         if 0 < end < size:
-            return Verdict((self._damaged(name, f"an RDB of {end} bytes", f"{size - end} more bytes behind its end"),))
+            return Verdict(
+                (self._damaged(name, f"an RDB of {end} bytes", f"{size - end} more bytes after the end of the RDB"),)
+            )
         keys, expires, expired = (
             int(_number(rf"^\[info\] (\d+) {word}$", text)) for word in ("keys read", "expires", "already expired")
         )
-        nothing = f"{keys} keys, which all have expired" if keys else "no key"
+        nothing = f"{keys} keys, all of which have expired" if keys else "no key"
         return Verdict(
             () if keys > expired else (self._empty(name, nothing),),
             keys=keys,
@@ -109,7 +117,10 @@ class Checker:
         )
 
     def aof(self, name: str, path: str) -> Verdict:
-        """Check the append-only file at ``path``; the checker opens the file for writing. Raises CouldNotVerify, HostError."""
+        """Check the append-only file at ``path``. The checker opens this file for writing.
+
+        Raises CouldNotVerify when no program on the host can check this file, and HostError when the host cannot be used.
+        """
         output = self._checked("aof", path)
         text = printable(output.stdout + output.stderr, limit=60_000)
         if output.exit == 0:
@@ -125,7 +136,9 @@ class Checker:
         return output
 
     def _must_be_known(self, name: str, text: str) -> None:
-        """Raise CouldNotVerify when the checker does not know the file's format, for example that of a newer server version."""
+        """Raise CouldNotVerify when the checker does not know the file's format, for example the format of a newer server
+        version.
+        """
         begins = _begins(text)
         foreign = (
             "Wrong signature" in text
@@ -145,7 +158,9 @@ class Checker:
 
 
 def need_checker(run: Run, host: Host, program: str) -> None:
-    """Check that the host has a checker program, or the server ``program``. Raises NotReady, HostError."""
+    """Check that the host has a checker program, or the server ``program``. Raises NotReady when it has neither, and
+    HostError when the host cannot be used.
+    """
     if not run(("sh", "-c", READY, "sh", program)).ok:
         raise NotReady(
             f"{host.name} has no {program or 'redis-check-rdb, valkey-check-rdb or server'}",
@@ -154,7 +169,9 @@ def need_checker(run: Run, host: Host, program: str) -> None:
 
 
 def _begins(text: str) -> str:
-    """Return the first word of the file if it marks an RDB, such as ``REDIS0011``; otherwise an empty text."""
+    """Return the first word of the file, such as ``REDIS0011``, if this word shows that the file is an RDB; otherwise an
+    empty text.
+    """
     found = re.search(r"^begins (REDIS\d{4}|VALKEY\d{3})$", text, re.MULTILINE)
     return found[1] if found else ""
 
@@ -176,7 +193,9 @@ def _ended(output: Output) -> str:
 
 
 def saved_at(beginning: bytes) -> datetime | None:
-    """Return the time when the server began to save an RDB, from the header of the file; None if this is another kind of file."""
+    """Return the time when the server began to save an RDB, as the header of the file states it. Return None for another
+    kind of file.
+    """
     if not _MAGIC.match(beginning):
         return None
     at = 9
@@ -189,7 +208,7 @@ def saved_at(beginning: bytes) -> datetime | None:
 
 
 def _text(data: bytes, at: int) -> tuple[str, int]:
-    """Decode the length-encoded string at position ``at`` of an RDB; return the text and the position after it."""
+    """Decode the length-encoded string at position ``at`` of an RDB. Return the text, and the position after the string."""
     first = data[at : at + 1] or b"\xff"
     kind, low = first[0] >> 6, first[0] & 0x3F
     if kind == 3 and low in (0, 1, 2):  # an integer of 1, 2 or 4 bytes

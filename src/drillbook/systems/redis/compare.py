@@ -1,4 +1,6 @@
-"""Differences between a backup and a keyspace: a finding for each key, up to a limit, and one that counts the others."""
+"""Differences between a backup and a keyspace. Up to a limit, each different key has a finding; one more finding counts the
+other keys.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +13,18 @@ from drillbook.systems.redis.content import OWN, Entry, Keys
 from drillbook.systems.redis.fields import Fields, FieldTimes
 
 SHOWN = 20
-"""Maximum number of findings with the same code that each name a key; one further finding counts the others."""
+"""Maximum number of findings with the same code that each name one key. One further finding counts the remaining keys."""
 TOLERANCE_MS = 2000
-"""Largest accepted difference between two expiry times: an RDB stores milliseconds, but a client may set a TTL in seconds."""
+"""Largest accepted difference between two expiry times, in milliseconds. An RDB stores milliseconds, but a client may set a
+TTL in seconds.
+"""
 
 
 @dataclass(slots=True)
 class Comparison:
-    """Result of a comparison: number of compared keys, of skipped keys by reason, and of different keys by finding code."""
+    """Result of a comparison: the number of compared keys, the numbers of skipped keys by reason, and the numbers of
+    different keys by finding code.
+    """
 
     compared: int = 0
     expired: int = 0
@@ -39,21 +45,26 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Expiry times of hash fields in the backup (``wanted``) and on the server (``found``); empty if the backup has none."""
+    """Expiry times of hash fields: ``wanted`` are those in the backup, ``found`` those on the server. Both are empty if the
+    backup records none.
+    """
 
     wanted: Fields = field(default_factory=dict)
     found: Fields = field(default_factory=dict)
 
     def of(self, database: str, name: str) -> tuple[FieldTimes | None, FieldTimes | None]:
-        """Return the expiry times of the fields of the hash ``name``, as a pair: in the backup, and on the server."""
+        """Return two records of the field expiry times of the hash ``name``: the first from the backup, the second from the
+        server.
+        """
         return self.wanted.get(database, {}).get(name), self.found.get(database, {}).get(name)
 
 
 def compare(wanted: Keys, found: Keys, now_ms: int, ignore: Mapping[str, str], times: Times | None = None) -> Comparison:
-    """Compare every key of ``wanted`` that had not expired at ``now_ms``, the time at which ``found`` was read.
+    """Compare the keys of the backup (``wanted``) with the keys of the server (``found``). Keys that had expired by
+    ``now_ms`` are not compared; this is the time at which ``found`` was read.
 
-    Keys that match a pattern of ``ignore`` are counted but not compared. A hash with a field that has expired since the
-    backup is counted as expired.
+    Keys that match a pattern of ``ignore`` are counted but not compared. A hash is counted as expired when one of its fields
+    has expired since the backup.
     """
     times = times or Times()
     result = Comparison(ignored=dict.fromkeys(ignore, 0))
@@ -112,9 +123,9 @@ def _shown(database: str, name: str) -> str:
 def _expiring(times: FieldTimes | None) -> str:
     if times is None:
         return "no field expires"
-    return f"{times.count} fields expire, the first at {times.first_ms} ms, digest {times.sha256[:16]}"
+    return f"{times.count} fields expire, the first at {times.first_ms} ms since 1970, digest {times.sha256[:16]}"
 
 
 def _content(entry: Entry) -> str:
-    ends = "never expires" if entry.expires_ms is None else f"expires at {entry.expires_ms} ms"
+    ends = "never expires" if entry.expires_ms is None else f"expires at {entry.expires_ms} ms since 1970"
     return f"{entry.type}, digest {entry.sha256[:16]}, {ends}"

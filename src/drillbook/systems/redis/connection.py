@@ -1,4 +1,6 @@
-"""Connections to a Redis service from the controller: raw answers, a deadline, and a single kind of error."""
+"""Connections from the controller to a Redis service. They return raw answers, end at a deadline, and raise a single kind of
+error.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from drillbook.sdk.host import Deadline, printable
 from drillbook.systems.redis.service import Redis
 
 ANSWER_S = 10.0
-"""Seconds within which a server must answer one command."""
+"""Time in seconds within which a server must answer one command."""
 MOST_ANSWER = 64 << 20
 """Maximum size of the answer to one command, such as the whole value of a key, in bytes."""
 GARBAGE = (ValueError, RecursionError)
@@ -32,18 +34,20 @@ class Session:
     deadline: Deadline
 
     def ask(self, *command: str | bytes | int) -> Any:
-        """Send one command; returns the answer. Raises redis.RedisError, which ``connected`` converts to CouldNotVerify."""
+        """Send one command, and return the answer. Raises redis.RedisError when the command fails; ``connected`` converts
+        this error to CouldNotVerify.
+        """
         answer = self.batch([command])[0]
         if isinstance(answer, Exception):
             raise answer
         return answer
 
     def batch(self, commands: Sequence[Command]) -> list[Any]:
-        """Send ``commands`` at once; return their answers. If a command is refused, its answer is an exception object."""
+        """Send ``commands`` at once, and return their answers. If a command is refused, its answer is an exception object."""
         return list(self.each(commands))
 
     def each(self, commands: Sequence[Command]) -> Iterator[Any]:
-        """Send ``commands`` at once and yield the answers one by one; the size of each is limited. See ``batch``."""
+        """Send ``commands`` at once, and yield the answers one by one. The size of each answer is limited. See ``batch``."""
         from redis.exceptions import ResponseError  # noqa: PLC0415  slow to import
 
         self.deadline.check()
@@ -120,7 +124,9 @@ def _line_class() -> Any:
     from redis.exceptions import InvalidResponse  # noqa: PLC0415  slow to load
 
     class Line(Connection):
-        """A connection that ``lines`` closes at the deadline, even during the login, and that limits the size of answers."""
+        """A connection that limits the size of answers. ``lines`` closes the connection at the deadline, even during the
+        login.
+        """
 
         lines: Lines | None = None
 
@@ -137,7 +143,7 @@ def _line_class() -> Any:
             try:
                 return super().read_response(*given, **named)
             except GARBAGE as error:
-                raise InvalidResponse(f"not a valid answer of the Redis protocol: {type(error).__name__}") from None
+                raise InvalidResponse(f"the answer does not follow the Redis protocol: {type(error).__name__}") from None
 
     return Line
 
@@ -151,9 +157,10 @@ def opened(
     timeout: float = ANSWER_S,
     lines: Lines | None = None,
 ) -> Any:
-    """Open a connection and log in; ``lines`` closes it at the deadline.
+    """Open a connection and log in. ``lines`` closes the connection at the deadline.
 
-    Raises redis.RedisError, OSError, and CouldNotVerify for an answer beyond the limit, also on later reads.
+    Raises redis.RedisError or OSError when the connection or the login fails, and CouldNotVerify when an answer is larger
+    than the limit. Later reads of the connection raise the same errors.
     """
     from redis.backoff import NoBackoff  # noqa: PLC0415  slow to import
     from redis.retry import Retry  # noqa: PLC0415  slow to load
@@ -181,7 +188,9 @@ def opened(
 
 @contextmanager
 def connected(ctx: Context, service: Redis) -> Iterator[Session]:
-    """Open a session with ``service``. Raises CouldNotVerify for any error of the server or the connection, HostError."""
+    """Open a session with ``service``. Raises CouldNotVerify for any error of the server or the connection, and HostError
+    when the host cannot be used.
+    """
     from redis.exceptions import RedisError  # noqa: PLC0415  slow to import
 
     password = service.password.reveal() if service.password else None
@@ -195,7 +204,9 @@ def connected(ctx: Context, service: Redis) -> Iterator[Session]:
             ctx.deadline.check(f"{service.name} at {service.address}:{service.port}")
             raise CouldNotVerify(
                 f"{service.name} at {service.address}:{service.port}: {reason(error)}",
-                hint=("check that the server runs, and address, port and password of the service in the inventory"),
+                hint=(
+                    "check that the server runs, and that the inventory has the right address, port and password of the service"
+                ),
             ) from error
         finally:
             if line is not None:
@@ -203,6 +214,6 @@ def connected(ctx: Context, service: Redis) -> Iterator[Session]:
 
 
 def reason(error: BaseException) -> str:
-    """Return the error of a server or a connection as one printable line."""
+    """Return the text of an error of a server or a connection as one printable line."""
     text = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return printable(text, limit=300)

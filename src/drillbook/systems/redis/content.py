@@ -1,6 +1,6 @@
-"""Content of a keyspace, key by key: type, expiry time, and a digest that depends only on the value.
+"""Content of a keyspace: for each key its type, its expiry time, and a digest that depends only on the value.
 
-DUMP would be simpler, but its bytes depend on the server's version, encodings and hash seed.
+The command DUMP would be simpler, but the bytes that it returns depend on the server's version, encodings and hash seed.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ from drillbook.systems.redis.connection import Command, Session
 
 ALGORITHM = "sha256 over type and value; sets and hashes sorted, lists, sorted sets and streams in their order"
 OWN = "drillbook:"
-"""Prefix of Drillbook's own keys. They are backed up, because they measure the recovery point, but never compared."""
+"""Prefix of Drillbook's own keys. These keys are backed up, because they measure the recovery point, but they are never
+compared.
+"""
 MARK_S = 7 * 86400
-"""Lifetime in seconds of the mark that a save leaves in the keyspace; long enough for any recovery."""
+"""Lifetime, in seconds, of the mark that a save leaves in the keyspace. It is long enough for any recovery."""
 BATCH = 200
 MOST_KEYS = 2_000_000
-"""Maximum number of keys in one database; the manifest of more keys would be too large to read."""
+"""Maximum number of keys in one database. A manifest of more keys would be too large to read."""
 MOST_NAMES = 256 << 20
 """Maximum total size of the names of all keys in one database, in bytes."""
 ATTEMPTS = 5
@@ -30,7 +32,9 @@ _PLAIN = " !\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
 
 
 class Entry(Part):
-    """One key; ``expires_ms`` is in milliseconds since 1970, by the server's clock. None when the key never expires."""
+    """One key. ``expires_ms`` is its expiry time in milliseconds since 1970, by the server's clock, or None when the key
+    never expires.
+    """
 
     type: str
     sha256: Sha256
@@ -38,11 +42,11 @@ class Entry(Part):
 
 
 Keys = dict[str, dict[str, Entry]]
-"""Entries of a keyspace: by database number, then by key name; both are text."""
+"""Entries of a keyspace. The outer mapping is by database number, the inner one by key name; both are texts."""
 
 
 def text_of(key: bytes) -> str:
-    """Return a key's name as unambiguous printable text: bytes other than plain ASCII are percent-encoded."""
+    """Return a key's name as unambiguous printable text. Bytes that are not plain ASCII are percent-encoded."""
     return quote_from_bytes(key, safe=_PLAIN)
 
 
@@ -55,7 +59,9 @@ def mark_of(run_id: str) -> str:
 
 
 def read(session: Session) -> Keys:
-    """Read every key of every database. Raises redis.RedisError, CouldNotVerify."""
+    """Read every key of every database. Raises redis.RedisError when the server refuses a command, and CouldNotVerify when
+    the keys are too many or keep changing.
+    """
     found: Keys = {}
     for number in sorted(session.sizes()):
         session.ask("SELECT", number)
@@ -68,7 +74,7 @@ def read(session: Session) -> Keys:
 
 
 def names(session: Session, pattern: str = "*") -> Iterator[list[bytes]]:
-    """Yield keys that match ``pattern``, in batches; a key that always exists is yielded at least once."""
+    """Yield the keys that match ``pattern``, in batches. A key that exists during the whole read is yielded at least once."""
     cursor, budget = b"0", Budget("the list of keys", MOST_NAMES, MOST_KEYS)
     while True:
         cursor, keys = session.ask("SCAN", cursor, "MATCH", pattern, "COUNT", BATCH)
@@ -97,7 +103,7 @@ def _entries(session: Session, keys: Sequence[bytes]) -> dict[bytes, Entry]:
     if left:
         raise CouldNotVerify(
             f"the key {text_of(left[0])} keeps changing while it is read",
-            hint="keep clients out while the keyspace is compared",
+            hint="stop the clients of the server while the keyspace is compared",
         )
     return found
 
@@ -127,9 +133,9 @@ _ASK: dict[str, tuple[tuple[str, ...], ...]] = {
 
 
 def _digests(session: Session, kinds: dict[bytes, tuple[str, int | None]]) -> dict[bytes, str]:
-    """Return a digest of each key's content, read one key at a time, so that the values are never all in memory.
+    """Return a digest of each key's content. The keys are read one at a time, so that never all values are in memory.
 
-    A refused command means that the type of the key has changed: such a key is omitted.
+    When the server refuses the command for a key, the type of this key has changed. Such a key is omitted.
     """
     # A value whose type is defined by a module can be read only with DUMP.
     asked: dict[bytes, list[Command]] = {

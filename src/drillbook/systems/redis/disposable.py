@@ -1,6 +1,7 @@
-"""Disposable server in a sandbox: it loads the files of a backup, listens only on a Unix socket, and does not save.
+"""Disposable server in a sandbox. The server loads the files of a backup, listens only on a Unix socket, and saves nothing
+to RDB files.
 
-It never replicates. Its append-only file, if it has one, is a copy in the sandbox's folder.
+The server never replicates. Its append-only file, if it has one, is a copy in the sandbox's folder.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ set-proc-title no
 maxmemory 0
 {refused}{login}"""
 REFUSED = ("REPLICAOF", "SLAVEOF", "FAILOVER", "MIGRATE", "MODULE")
-"""Commands that the server does not know, so that an append-only file cannot let it follow another server or load code."""
+"""Commands that are removed from the server. Without them an append-only file cannot make the server follow another server
+or load code.
+"""
 LEAST_DATABASES = 16
 # FOLDER BEGINS PROGRAM: run a server; create the file `ended` when it exits. If PROGRAM is empty, choose a server on PATH
 # that fits BEGINS, the first word of the backup's file.
@@ -59,19 +62,19 @@ class Load:
     title: str
     """Name of the backup in findings."""
     begins: str = ""
-    """First word of the file, such as ``VALKEY080``, by which Redis or Valkey is chosen."""
+    """First word of the file, such as ``VALKEY080``. It decides if Redis or Valkey loads the file."""
     databases: int = 1
     append_only: str = ""
-    """Name of the append-only file (setting `appendfilename`); empty: the backup is an RDB."""
+    """Name of the append-only file (setting `appendfilename`). It is empty when the backup is an RDB."""
 
 
 def program(box: Sandbox) -> str:
-    """Return the path of the server program from the inventory; empty: search PATH."""
+    """Return the path of the server program from the inventory. When the path is empty, the program is searched on PATH."""
     return str(getattr(box.service, "program", ""))
 
 
 def prepared(box: Sandbox) -> str:
-    """Create the folder `data` in the sandbox and return its path. Raises HostError."""
+    """Create the folder `data` in the sandbox and return its path. Raises HostError when this fails."""
     data = f"{box.folder}/data"
     box.run("mkdir", "-m", "700", "--", data).check()
     return data
@@ -80,7 +83,8 @@ def prepared(box: Sandbox) -> str:
 def serving(ctx: Context, box: Sandbox, load: Load) -> Facts:
     """Start the server, wait until it has loaded the backup, and return facts about its keys.
 
-    Raises StepFailed: ``restore-errors`` when the server refuses the files, ``backup-empty`` when it has no keys.
+    Raises StepFailed with the finding ``restore-errors`` when the server refuses the files, and with ``backup-empty`` when
+    the loaded server has no keys.
     """
     service = ctx.service(box.service.name, Redis)
     begun = time.monotonic()
@@ -100,7 +104,7 @@ def serving(ctx: Context, box: Sandbox, load: Load) -> Facts:
                     "backup-empty",
                     title=load.title,
                     wanted="at least one key that a server loads",
-                    measured=f"0 keys, and {facts['expired']} that have expired",
+                    measured=f"0 keys that a client can read, and {facts['expired']} keys that have expired",
                     host=box.host.name,
                 )
             ],
@@ -110,7 +114,9 @@ def serving(ctx: Context, box: Sandbox, load: Load) -> Facts:
 
 
 def need_server(ctx: Context, service: Sandboxed) -> None:
-    """Check that the sandbox's host has a server and a checker program. Raises NotReady, HostError."""
+    """Check that the sandbox's host has a server and a checker program. Raises NotReady when it lacks one, and HostError
+    when the host cannot be used.
+    """
     host, named = ctx.host_named(service.host), str(getattr(service, "program", ""))
     if not host.run(("sh", "-c", _SERVER, "sh", named), deadline=ctx.deadline).ok:
         raise NotReady(
@@ -140,7 +146,7 @@ def _settings(box: Sandbox, service: Redis, load: Load) -> str:
 
 
 def _looked(ctx: Context, box: Sandbox, service: Redis) -> Facts | None:
-    """Return facts about the keys of the server; None while it is not ready or still loading."""
+    """Return facts about the keys of the server. Return None while the server does not answer or is still loading."""
     try:
         with connected(ctx, service) as session:
             state = session.info("persistence")
@@ -163,7 +169,9 @@ def _facts(session: Session, state: dict[str, str]) -> Facts:
 
 
 def _must_run(ctx: Context, box: Sandbox, title: str) -> None:
-    """Raise StepFailed when the server has exited, CouldNotVerify when it is too old for the file's format."""
+    """Raise CouldNotVerify when the server has exited because it is too old for the file's format, and StepFailed when it
+    has exited for another reason.
+    """
     if not box.run("test", "-e", f"{box.folder}/ended").ok:
         return
     log = box.run("tail", "-c", "20000", "--", f"{box.folder}/server.log")
@@ -178,7 +186,7 @@ def _must_run(ctx: Context, box: Sandbox, title: str) -> None:
             finding(
                 "restore-errors",
                 title=title,
-                wanted="a server that loads it",
+                wanted="a server that loads the backup",
                 measured=" | ".join(lines[-4:])[:800],
                 evidence=(str(evidence["file"]),),
                 host=box.host.name,

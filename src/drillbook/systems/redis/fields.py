@@ -1,4 +1,6 @@
-"""Expiry times of hash fields (HEXPIRE, since Redis 7.4 and Valkey 9), which the digest of a hash does not include."""
+"""Expiry times of hash fields, which the command HEXPIRE sets since Redis 7.4 and Valkey 9. The digest of a hash does not
+include these times.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ _COUNTED = re.compile(r"(?:subexpiry|keys_with_volatile_items)=(\d+)")
 
 
 class FieldTimes(Part):
-    """Expiring fields of one hash: their number, the earliest expiry time in milliseconds, and a digest of names and times."""
+    """Expiring fields of one hash: the number of these fields, the earliest expiry time in milliseconds since 1970, and a
+    digest of their names and times.
+    """
 
     count: int
     first_ms: int
@@ -21,13 +25,14 @@ class FieldTimes(Part):
 
 
 Fields = dict[str, dict[str, FieldTimes]]
-"""Expiry times of hash fields by database number, then by key name, both as in ``content.Keys``."""
+"""Expiry times of hash fields. The outer mapping is by database number, the inner one by key name, as in ``content.Keys``.
+"""
 
 
 def read(session: Session) -> Fields:
-    """Read the field expiry times of every hash; empty for a server without HEXPIRE.
+    """Read the field expiry times of every hash. The result is empty for a server without the command HEXPIRE.
 
-    Raises redis.RedisError, CouldNotVerify.
+    Raises redis.RedisError when the server refuses a command, and CouldNotVerify when the keys cannot be listed.
     """
     found: Fields = {}
     for database, text in session.info("keyspace").items():

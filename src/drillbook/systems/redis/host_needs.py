@@ -1,19 +1,24 @@
-"""Needs of the actions of Redis and Valkey."""
+"""For the actions on Redis and Valkey: the permissions, the network access and the programs that they need."""
 
 from drillbook.sdk.host_needs import HostNeeds
 
 _STORE = "HTTPS from the host to the store"
-_PORT = "the server's port, by `reach`"
+_PORT = "access to the port of the server, from the place that the setting `reach` names"
 HOST_NEEDS = {
     "redis.save": HostNeeds(
-        (), "read the file of the dump (`run_as`); commands SAVE and CONFIG", f"{_PORT}; {_STORE}", (("python3", "curl"),)
+        (),
+        "permission to read the dump file as the user `run_as`, and to send the Redis commands SAVE and CONFIG",
+        f"{_PORT}; {_STORE}",
+        (("python3", "curl"),),
     ),
     "redis.restore": HostNeeds(
         (),
-        "write the data folder (`run_as`); start and stop the unit (`manager: {sudo: true}`, or root)",
+        "permission to write the data folder as the user `run_as`, and to start and stop the unit (`manager: {sudo: true}`, or root)",
         f"{_PORT}; {_STORE}",
         (("python3", "curl"), ("systemctl", "supervisorctl", "docker")),
     ),
-    "redis.backup_intact": HostNeeds((), "write `scratch`", _STORE, (("python3", "curl"),)),
-    "redis.*": HostNeeds((), "an account with the commands that it uses; for faults FLUSHALL", _PORT),
+    "redis.backup_intact": HostNeeds((), "permission to write the folder `scratch`", _STORE, (("python3", "curl"),)),
+    "redis.*": HostNeeds(
+        (), "a Redis account that may run the commands of the action; for faults this includes FLUSHALL", _PORT
+    ),
 }

@@ -1,7 +1,8 @@
-"""Identity of a keyspace: host and port of its server, and the text of the mark that the run's save wrote into it.
+"""Identity of a keyspace: the host and the port of its server, and the text of the mark that the save of the run wrote into
+the keyspace.
 
-A server's own ids change at a restart, and a restore includes a restart. The mark is part of the data: it is gone after a
-flush, and exists again once the save is restored.
+A server's own ids cannot identify a keyspace, because they change at a restart, and a restore includes a restart. The mark
+is part of the data. A flush removes the mark, and a restore of the backup brings it back.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from drillbook.systems.redis.service import Redis
 
 
 def mark(session: Session, run_id: str) -> str:
-    """Write the mark of the run's save to the keyspace, unless it exists; returns its text. Raises CouldNotVerify."""
+    """Write the mark of the run's save to the keyspace, unless the mark exists. Return the text of the mark. Raises
+    CouldNotVerify when the server does not answer or refuses the command.
+    """
     key = content.mark_of(run_id)
     session.ask("SET", key, secrets.token_hex(8), "EX", content.MARK_S, "NX")
     session.ask("EXPIRE", key, content.MARK_S)
@@ -24,19 +27,27 @@ def mark(session: Session, run_id: str) -> str:
 
 
 def measured(ctx: Context, name: str) -> Identity:
-    """Measure the identity of the keyspace of the service ``name``; unknown when it contains no mark. Raises CouldNotVerify."""
+    """Measure the identity of the keyspace of the service ``name``. The identity is unknown when the keyspace contains no
+    mark.
+
+    Raises CouldNotVerify when the server does not answer.
+    """
     with connected(ctx, ctx.service(name, Redis)) as session:
         return of(ctx, name, _text(session.ask("GET", content.mark_of(ctx.run_id))))
 
 
 def marked(ctx: Context, name: str) -> bool:
-    """Return True while the keyspace of the service ``name`` contains the mark key of this run's save. Raises CouldNotVerify."""
+    """Return True while the keyspace of the service ``name`` contains the mark of this run's save. Raises CouldNotVerify
+    when the server does not answer.
+    """
     with connected(ctx, ctx.service(name, Redis)) as session:
         return bool(session.ask("EXISTS", content.mark_of(ctx.run_id)))
 
 
 def of(ctx: Context, service: str, said: str) -> Identity:
-    """Return the identity of the keyspace of the service named ``service``, whose mark has the text ``said``."""
+    """Return the identity of the keyspace of the service named ``service``. ``said`` is the text of the mark in this
+    keyspace.
+    """
     known = {"at": place_of(ctx.services, ctx.hosts, service), "mark": said}
     return Identity(kind="redis", of={key: value for key, value in known.items() if value})
 

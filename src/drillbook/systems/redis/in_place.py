@@ -1,4 +1,6 @@
-"""Restores a team's RDB into a server that lost its keys: restarts it with the RDB, and checks that all keys are loaded."""
+"""Restores a team's RDB file into a server that lost its keys: restarts the server with this file, and checks that it has
+loaded all keys.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ from drillbook.systems.redis.restore import Replacement
 from drillbook.systems.redis.service import Redis
 
 MARKED = "marked.txt"
-"""Evidence file of `redis.mark`. It shows that this run must write the mark again after a restore of a backup without it."""
+"""Evidence file of `redis.mark`. It shows that this run must write its mark again after the restore, because the team's
+backup contains no mark.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +35,14 @@ class RedisInPlace(InPlace):
 
     @property
     def redis(self) -> Redis:
-        """The Redis service. Raises NotReady for a service of another kind."""
+        """The Redis service that is restored. Raises NotReady when the service is of another kind."""
         if not isinstance(self.service, Redis):
             raise NotReady(f"{self.service.name} is not a service of kind redis")
         return self.service
 
     @property
     def replacement(self) -> Replacement:
-        """Object that replaces the server's files by the RDB, and can put the old files back."""
+        """Object that replaces the server's files by the RDB file, and that can put the old files back."""
         return Replacement(self.ctx, self.redis)
 
     def ready(self) -> None:
@@ -53,7 +57,9 @@ class RedisInPlace(InPlace):
         self.source.need_decryption(self.ctx)
 
     def _program(self) -> str:
-        """Return the path of the server's program, which also checks files; empty: search PATH."""
+        """Return the path of the server's program, which can also check files. The path is empty when the server does not
+        report it; then PATH is searched.
+        """
         if self.redis.program:
             return self.redis.program
         try:
@@ -63,17 +69,21 @@ class RedisInPlace(InPlace):
             return ""
 
     def unlike(self, backup: Backup, checked: Facts) -> str:
-        """Reason if the backups are in the server's data folder, or the RDB lacks a database of the server; otherwise empty."""
+        """Return the reason why this backup must not be restored; empty when there is none. The reasons are: the backups are
+        in the server's data folder, or the RDB has fewer databases than the server.
+        """
         with connected(self.ctx, self.redis) as session:
             directory, sizes = server.place(session, self.redis).directory, session.sizes()
         if why := lies_in(self.ctx, self.source, directory):
-            return f"{why}: a server that is flushed writes its RDB again, without a key"
+            return f"{why}: after a flush the server overwrites its RDB file there with one that contains no key"
         if beyond := sorted(number for number in map(int, sizes) if number >= int(checked.get("databases", 0))):
-            return f"it has no database {beyond[0]}, in which the server has keys"
+            return f"the backup has no database {beyond[0]}, but the server has keys in this database"
         return ""
 
     def restore(self, backup: Backup, at: datetime | None) -> Facts:
-        """Check the file on the server's host, and restart the server with it. Raises StepFailed, HostError."""
+        """Check the file on the server's host, and restart the server with this file. Raises StepFailed when the file is
+        damaged or not all keys are loaded, and HostError when the host cannot be used.
+        """
         begun, ctx = time.monotonic(), self.ctx
         replacement, program = self.replacement, self._program()
         try:
@@ -105,5 +115,5 @@ class RedisInPlace(InPlace):
         return self.replacement.unfinished(self.replacement.present())
 
     def identity(self) -> Identity:
-        """Identity of the keyspace, by its mark."""
+        """Identity of the keyspace, which the mark in the keyspace shows."""
         return identity.measured(self.ctx, self.redis.name)

@@ -1,4 +1,6 @@
-"""The manifest of a saved keyspace: every key with its type, digest and expiry; every file with its digest."""
+"""The manifest of a saved keyspace. It lists every key with its type, digest and expiry time, and every file with its
+digest.
+"""
 
 from __future__ import annotations
 
@@ -28,9 +30,11 @@ class Place(Part):
 
 
 class Manifest(FilesManifest):
-    """Manifest of a saved keyspace. ``taken_at`` is by the server's clock; in the stored JSON it is called ``snapshot_at``.
+    """Manifest of a saved keyspace. ``taken_at`` is the time of the save by the server's clock. The stored JSON calls this
+    field ``snapshot_at``.
 
-    ``loaded`` is the number of keys in the file, as reported by a server that loaded it; the digests are of these keys.
+    ``loaded`` is the number of keys that a server reported after it had loaded the file. The digests are those of these
+    keys.
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -46,11 +50,11 @@ class Manifest(FilesManifest):
     loaded: Annotated[int, Field(ge=0)]
     keys: dict[str, dict[str, Entry]]
     mark: str = ""
-    """Text of the mark that the save wrote into the keyspace; empty in manifests of older versions."""
+    """Text of the mark that the save wrote into the keyspace. Empty in manifests that older versions wrote."""
     fields: dict[str, dict[str, FieldTimes]] | None = None
-    """Expiry times of hash fields; None in manifests of older versions."""
+    """Expiry times of hash fields. None in manifests that older versions wrote."""
     properties: Properties | None = None
-    """Settings, users and functions of the server; None in manifests of older versions."""
+    """Settings, users and functions of the server. None in manifests that older versions wrote."""
 
     def types(self) -> dict[str, int]:
         """Number of keys of each type."""

@@ -1,7 +1,8 @@
-"""Checks that the server at the port uses the folder of the keyspace, and that the inventory's unit runs this server.
+"""Checks that the server at the port keeps its data in the expected folder, and that the unit in the inventory runs this
+server.
 
-A restore replaces files in the folder that the server reports, and starts the unit. With a wrong host, port or unit in the
-inventory, folder and unit would belong to two different servers.
+A restore replaces files in the folder that the server reports, and starts the unit. If the inventory named a wrong host,
+port or unit, the folder and the unit would belong to two different servers.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ _HINT = "check `host`, `unit`, `address` and `port` of the service in the invent
 
 
 def must_own(ctx: Context, session: Session, service: Redis, directory: str) -> None:
-    """Raise CouldNotVerify unless the server of ``session`` uses ``directory`` on this host as a process of the unit."""
+    """Raise CouldNotVerify unless the server of ``session`` keeps its data in ``directory`` on this host, and is a process
+    of the unit.
+    """
     unit = manager_of(ctx.host).state(ctx.host, service.unit, ctx.deadline)
     info = session.info("server")
     number = info.get("process_id", "0")
@@ -30,13 +33,15 @@ def must_own(ctx: Context, session: Session, service: Redis, directory: str) -> 
     process = next((line.split()[1:] for line in lines if line.startswith("process ")), None)
     at = f"{ctx.host.name}: the server at {service.address}:{service.port}"
     if process is None or process[1] != number or abs(float(process[2]) - float(info["uptime_in_seconds"])) > APART_S:
-        raise CouldNotVerify(f"{at} is not the server that uses {directory} on this host", hint=_HINT)
+        raise CouldNotVerify(f"{at} is not the server that keeps its data in {directory} on this host", hint=_HINT)
     if not Lineage.read(lines).is_of(unit, int(process[0])):
         raise CouldNotVerify(f"{at} does not belong to the unit {unit.unit} (state: {unit.word})", hint=_HINT)
 
 
 def ready(ctx: Context, service: Redis) -> None:
-    """Raise NotReady unless the manager knows the unit, and the server at the port, if any, belongs to that unit."""
+    """Raise NotReady unless the service manager knows the unit. If a server answers at the port, it must belong to this unit
+    and be a master.
+    """
     try:
         manager_of(ctx.host).state(ctx.host, service.unit, ctx.deadline)
         if answers(ctx, service):

@@ -23,10 +23,12 @@ ServiceName = Annotated[str, Field(description="Name of the Redis service in the
 
 
 class Available(Availability):
-    """Send a PING; with `key`, also check that this key exists, since a flushed server answers too."""
+    """Send a PING to the server. When `key` is set, also check that this key exists, since a flushed server still answers a
+    PING.
+    """
 
     service: ServiceName
-    key: Annotated[str, Field(description="Key that must always exist; empty: only send a PING.")] = ""
+    key: Annotated[str, Field(description="Key that must always exist. When it is empty, the probe only sends a PING.")] = ""
 
     def check(self, ctx: Context) -> str | None:
         """Send one command on a new connection."""
@@ -46,23 +48,24 @@ class Available(Availability):
 
 
 class Canary(BaseCanary):
-    """Write numbered keys like a client; each key that the server acknowledged must exist after the recovery."""
+    """Write numbered keys, as a client would. Each key that the server acknowledged must exist after the recovery."""
 
     service: ServiceName
     every: Duration = Field(
-        default=Duration(0.05), description="Time between two writes; the resolution of the measured RPO."
+        default=Duration(0.05), description="Time between two writes. The RPO is measured with this resolution."
     )
     timeout: Duration = Field(
-        default=Duration(1.0), description="Time limit of a write; a key not acknowledged by then may or may not be written."
+        default=Duration(1.0),
+        description="Time limit of a write. A key that the server has not acknowledged by then may or may not exist.",
     )
 
     def reach(self, ctx: Context) -> None:
-        """Log in to the server. Raises NotReady."""
+        """Log in to the server. Raises NotReady when the login fails."""
         with self._writing(ctx):
             pass
 
     def prepare(self, ctx: Context) -> None:
-        """Write and remove one key, to test that writing works. Raises NotReady."""
+        """Write and remove one key, to test that writing works. Raises NotReady when it does not work."""
         with self._writing(ctx) as session:
             session.ask("SET", f"{_prefix(ctx)}0", "")
             session.ask("DEL", f"{_prefix(ctx)}0")
@@ -85,11 +88,15 @@ class Canary(BaseCanary):
         return _Writer(ctx, ctx.service(self.service, Redis), float(self.timeout))
 
     def survivors(self, ctx: Context) -> Iterable[int]:
-        """Return the numbers of this run whose keys exist on the server now. Raises CouldNotVerify."""
+        """Return the numbers of those keys of this run that exist on the server now. Raises CouldNotVerify when the server
+        cannot be read.
+        """
         return sorted({int(key.rpartition(b":")[2]) for keys in self._keys(ctx) for key in keys})
 
     def clean(self, ctx: Context) -> None:
-        """Delete all keys of this run, and its mark if a restore brought the mark back. Raises CouldNotVerify."""
+        """Delete all keys of this run. Also delete its mark, if a restore brought the mark back. Raises CouldNotVerify when
+        the server does not answer.
+        """
         keys = [key for piece in self._keys(ctx, "") for key in piece]
         with connected(ctx, ctx.service(self.service, Redis)) as session:
             for at in range(0, len(keys), content.BATCH):

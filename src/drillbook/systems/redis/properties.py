@@ -1,7 +1,7 @@
-"""Properties of a server beside its keys: settings, users (ACLs), function libraries.
+"""Properties of a server that are not keys: settings, users (ACLs) and function libraries.
 
-An RDB contains functions, but no users and no settings. So changes by CONFIG SET and ACL SETUSER are lost in the restart
-that a restore needs, unless they were written to the server's configuration files.
+An RDB file contains functions, but no users and no settings. A restore restarts the server. This restart loses all changes
+made by CONFIG SET and ACL SETUSER that were not written to the server's configuration files.
 """
 
 from __future__ import annotations
@@ -21,29 +21,31 @@ _OF_THE_PLACE = re.compile(
     r"port|tls-port|cluster-port|bind|bind-source-addr|unixsocket|dir|logfile|pidfile|aclfile|replicaof|"
     r"(cluster|replica)-announce-.*|.*slave.*"
 )
-"""Settings that may differ between two servers with the same content, and old aliases of other settings."""
+"""Settings that are not compared: those that may differ between two servers with the same content, and old aliases of other
+settings.
+"""
 _SECRET = re.compile(r"requirepass|masterauth|primaryauth|.*-pass")
-_HIDDEN = "another value, which is a secret"
+_HIDDEN = "another value, not shown because it is a secret"
 
 
 class User(Part):
-    """Rules of a user from ACL LIST without the passwords, and a digest of the passwords."""
+    """One user: the rules from ACL LIST without the passwords, and a digest of the passwords."""
 
     rules: str
     passwords: str
 
 
 class Properties(Part):
-    """Properties of a server at the time of a save; None for each property that the server did not report.
+    """Properties of a server at the time of a save. A property that the server did not report is None.
 
-    Secrets are stored only as scrypt digests with ``salt``.
+    Secrets are stored only as scrypt digests, computed with ``salt``.
     """
 
     salt: str
     settings: dict[str, str] | None = None
     users: dict[str, User] | None = None
     functions: dict[str, Sha256] | None = None
-    """SHA-256 of the code of each function library, by name."""
+    """SHA-256 of the code of each function library, by the name of the library."""
 
     def missing(self) -> list[str]:
         """Names of the properties that the server did not report."""
@@ -51,7 +53,10 @@ class Properties(Part):
 
 
 def read(session: Session, salt: str = "") -> Properties:
-    """Read the properties of a server; ``salt`` must be that of the properties to be compared. Raises redis.RedisError."""
+    """Read the properties of a server. ``salt`` must be the salt of the properties that they will be compared with.
+
+    Raises redis.RedisError when the connection fails.
+    """
     salt = salt or secrets.token_hex(16)
     settings, users = session.batch([("CONFIG", "GET", "*"), ("ACL", "LIST")])
     return Properties(
@@ -63,7 +68,10 @@ def read(session: Session, salt: str = "") -> Properties:
 
 
 def functions(session: Session) -> dict[str, str] | None:
-    """Return the SHA-256 of each function library; None when the server refuses FUNCTION LIST. Raises redis.RedisError."""
+    """Return the SHA-256 of each function library. Return None when the server refuses FUNCTION LIST.
+
+    Raises redis.RedisError when the connection fails.
+    """
     answer = session.batch([("FUNCTION", "LIST", "WITHCODE")])[0]
     if isinstance(answer, Exception):
         return None
@@ -92,7 +100,9 @@ def _digest(text: str, salt: str) -> str:
 
 
 def differences(wanted: Properties, found: Properties, ignore: Mapping[str, str]) -> list[Finding]:
-    """Return a finding for each setting, user and library that differs; see ``redis.matches`` for ``ignore``."""
+    """Return a finding for each setting, user and library that differs. ``ignore`` has the form of the field `ignore` of
+    `redis.matches`: reasons by pattern of names.
+    """
     wrong: list[Finding] = []
     for code, word, before, now in (
         ("server-setting", "", wanted.settings, found.settings),
@@ -116,11 +126,11 @@ def _shown(name: str, before: str | User | None, now: str | User | None) -> tupl
     if isinstance(before, User) and isinstance(now, User) and before.rules == now.rules:
         return before.rules, "other passwords"
     if _SECRET.fullmatch(name) and before and now:
-        return "the value of the backup", _HIDDEN
+        return "the same value as in the backup", _HIDDEN
     return _text(before), _text(now)
 
 
 def _text(value: str | User | None) -> str:
     if isinstance(value, User):
         return value.rules
-    return "nothing of this name" if value is None else value or "an empty value"
+    return "no entry with this name" if value is None else value or "an empty value"

@@ -24,7 +24,7 @@ from drillbook.systems.redis.in_place import RedisInPlace
 from drillbook.systems.tar.source import unpacker
 
 BEGINNING = 512
-"""Number of bytes at the start of a file to read for the time in the header."""
+"""Number of bytes at the start of a file that are read to find the time in the header."""
 BASIS = "time in the header of the RDB, by the clock of the server that saved it"
 # FILE TARGET UNPACKER...: decompress FILE into TARGET.
 _UNPACK = 'umask 077; from=$1 to=$2; shift 2; "$@" < "$from" > "$to"'
@@ -45,12 +45,15 @@ class RdbSource(FileBackups):
     program: str = Field(
         default="",
         description=(
-            "Path of redis-server or valkey-server on the host, which can also check files; empty: a checker or server on PATH."
+            "Path of redis-server or valkey-server on the host. The server program can also check files. Empty: "
+            "a checker or a server is searched on PATH."
         ),
     )
 
     def backups(self, ctx: Context) -> list[Backup]:
-        """List the files that match the pattern, each with the time in its header, if that is readable."""
+        """List the files that match the pattern. The time of each backup is the time in the header of its file, if the
+        header can be read.
+        """
         found = super().backups(ctx)
         if self.newest == "name":
             return found
@@ -71,7 +74,7 @@ class RdbSource(FileBackups):
         return Checked(problems, *coverage(verdict), counted(verdict))
 
     def verdict(self, tool: Checker, backup: Backup, brought: str) -> tuple[str, Verdict]:
-        """Check the file ``brought`` of ``backup``; returns the path of its plain RDB, and the verdict."""
+        """Check ``brought``, a copy of the file of ``backup``. Return the path of the decompressed RDB, and the verdict."""
         path, wrong = _plain(tool, backup.id, brought)
         return path, Verdict(wrong) if wrong else tool.rdb(backup.id, path)
 
@@ -80,13 +83,17 @@ class RdbSource(FileBackups):
         return RedisInPlace(ctx, service, self)
 
     def _older(self, backup: Backup, verdict: Verdict) -> tuple[Finding, ...]:
-        """Return a finding if a recent file contains an old RDB, which the list of a compressed file cannot show."""
+        """Return a finding if a recent file contains an old RDB. The list of backups cannot show this for a compressed file."""
         saved = int(verdict.facts.get("ctime", "0"))
         if not saved or self.max_age is None or backup.taken_at.timestamp() - saved <= float(self.max_age):
             return ()
         moment = stamp(datetime.fromtimestamp(saved, UTC))
         wanted = f"saved within {self.max_age} of {stamp(backup.taken_at)}"
-        return (finding("backup-too-old", title=backup.id, wanted=wanted, measured=f"its header says {moment}"),)
+        return (
+            finding(
+                "backup-too-old", title=backup.id, wanted=wanted, measured=f"saved at {moment}, by the header of the file"
+            ),
+        )
 
     def restore(self, ctx: Context, backup: Backup, box: Sandbox, at: datetime | None) -> Facts:
         """Check the file, and start a server in the sandbox that loads it, without an append-only file."""
@@ -132,7 +139,7 @@ def coverage(verdict: Verdict) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def counted(verdict: Verdict) -> Facts:
-    """Return the key counts of a check as facts."""
+    """Return the numbers of keys that a check counted as facts."""
     return {
         "keys": verdict.keys,
         "expires": verdict.expires,
@@ -143,7 +150,7 @@ def counted(verdict: Verdict) -> Facts:
 
 
 def _plain(tool: Checker, name: str, path: str) -> tuple[str, tuple[Finding, ...]]:
-    """Decompress a file if needed; return the path of the RDB, and a finding if the file cannot be decompressed."""
+    """Decompress a file if it is compressed. Return the path of the RDB, and a finding if the file cannot be decompressed."""
     argv = unpacker(name)
     if not argv:
         return path, ()
@@ -151,7 +158,7 @@ def _plain(tool: Checker, name: str, path: str) -> tuple[str, tuple[Finding, ...
     output = tool.run(("sh", "-c", _UNPACK, "sh", path, target, *argv))
     if output.ok:
         return target, ()
-    measured = printable(output.stderr, limit=400).strip() or f"status {output.exit} of {argv[0]}"
+    measured = printable(output.stderr, limit=400).strip() or f"{argv[0]} ended with status {output.exit}"
     wanted = "a file that unpacks to its end"
     return path, (finding("backup-damaged", title=name, wanted=wanted, measured=measured, host=tool.host.name),)
 

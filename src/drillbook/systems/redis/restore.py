@@ -1,8 +1,8 @@
 """Restores a keyspace from its RDB to a server with or without an append-only file.
 
-A server with ``appendonly yes`` reads only its append-only file: an RDB next to it is silently ignored and overwritten
-later. Therefore the RDB also becomes the base of a new append-only file. Servers since Redis 7 store that as a folder with a
-list of its parts; a list with one base and no increments is complete.
+A server with ``appendonly yes`` reads only its append-only file. It silently ignores an RDB file in its data folder, and
+overwrites it later. Therefore the RDB also becomes the base of a new append-only file. Since Redis 7 an append-only file is
+a folder of parts, with a manifest that lists them. A manifest with one base and no increments is complete.
 """
 
 from __future__ import annotations
@@ -88,20 +88,20 @@ _FEED = 'from=$1; shift; exec "$@" < "$from"'
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """Replacement of the files of a service's server by an RDB, and the undo that puts the old files back."""
+    """Replacement of a server's files by an RDB file, and the undo that puts the old files back."""
 
     ctx: Context
     service: Redis
     seconds: dict[str, float] = field(default_factory=dict, kw_only=True)
 
     def timed(self, name: str, since: float) -> None:
-        """Record the duration of a stage that began at ``since``."""
+        """Record the duration of a stage of the restore that began at ``since``."""
         self.seconds[name] = round(time.monotonic() - since, 3)
 
     def present(self) -> Place:
-        """Return folder and names of the server's files, as the server itself reports them.
+        """Return the folder and the names of the server's files, as the server itself reports them.
 
-        Raises CouldNotVerify when the server does not answer, or does not run as the service's unit on this host.
+        Raises CouldNotVerify when the server does not answer, or is not run by the service's unit on this host.
         """
         with connected(self.ctx, self.service) as session:
             server.must_be_master(session, self.service)
@@ -110,11 +110,14 @@ class Replacement:
             return found
 
     def exchange(self, place: Place, rdb: str, keys: int) -> tuple[int, bool]:
-        """Restart the server with the RDB at the path ``rdb`` on the host; ``keys`` is the number of keys in it, including
-        expired keys.
+        """Restart the server with the RDB file at the path ``rdb`` on the host. ``keys`` is the number of keys in this file,
+        including expired keys.
 
-        Returns the number of loaded keys, and True when the server has an append-only file. The old files are put back
-        unless every key was loaded. Raises StepFailed, HostError, Cancelled.
+        Return the number of loaded keys, and True when the server has an append-only file. The old files are put back unless
+        every key was loaded.
+
+        Raises StepFailed when the restart or the loading fails, HostError when the host cannot be used, and Cancelled when
+        the run was stopped.
         """
         begun = time.monotonic()
         try:
@@ -194,7 +197,9 @@ class Replacement:
         return Undo.by_commands(stop, back, manager.start(self.service.unit))
 
     def _give_up(self, place: Place) -> None:
-        """Put the old files back after a failure, or after the run was stopped; if that fails, the undo does it later."""
+        """Put the old files back after a failure, or after the run was stopped. If this fails too, the undo puts them back
+        later.
+        """
         later = replace(self.ctx, deadline=Deadline.after(PUT_BACK_S))
         with suppress(DrillbookError, TimeoutError):
             for argv in replace(self, ctx=later).undo(place).commands:
@@ -209,7 +214,11 @@ class Restoring(Replacement):
     origin: Reference
 
     def run(self) -> Facts:
-        """Restore the backup; put the old files back on failure. Raises StepFailed with findings, HostError, Cancelled."""
+        """Restore the backup, and put the old files back when this fails.
+
+        Raises StepFailed with findings when the restore fails, HostError when the host cannot be used, and Cancelled when
+        the run was stopped.
+        """
         try:
             backup = Manifest.read_whole(self.store, self.origin)
             with self.ctx.temporary("restore") as scratch:
@@ -221,9 +230,11 @@ class Restoring(Replacement):
             raise StepFailed(f"the restore failed: {error.message}") from error
 
     def place(self, backup: Manifest | None = None) -> Place:
-        """Return folder and names of the server's files: from the server itself, or from the backup's manifest.
+        """Return the folder and the names of the server's files. The server itself reports them; if it does not answer, the
+        backup's manifest names them.
 
-        Raises CouldNotVerify when neither is available, or when the server does not run as the service's unit on this host.
+        Raises CouldNotVerify when neither of them is available, or when the server is not run by the service's unit on this
+        host.
         """
         try:
             with connected(self.ctx, self.service) as session:
@@ -238,7 +249,8 @@ class Restoring(Replacement):
         if self.service.data_directory:
             return backup.place.model_copy(update={"directory": self.service.data_directory})
         raise CouldNotVerify(
-            f"{why.message}; the data folder of {self.service.name} is unknown, because the backup is of {backup.service}",
+            f"{why.message}; the data folder of {self.service.name} is unknown, because the backup is of "
+            f"another service: {backup.service}",
             hint="set `data_directory` of the service in the inventory",
         ) from why
 

@@ -1,7 +1,7 @@
 """Checks the permissions of the service's user on a Redis server before anything is changed.
 
-``ACL DRYRUN`` checks if a user may run a command, without running it (Redis 7, Valkey:
-https://redis.io/docs/latest/commands/acl-dryrun/). On older servers, or if ACL DRYRUN is denied, nothing is checked.
+The command ``ACL DRYRUN`` of Redis 7 and Valkey tells if a user may run a command, without running the command
+(https://redis.io/docs/latest/commands/acl-dryrun/). On older servers, or if ACL DRYRUN is denied, nothing is checked.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ def saving(run_id: str) -> tuple[Command, ...]:
 
 
 def must_allow(session: Session, service: Redis, commands: tuple[Command, ...]) -> None:
-    """Raise CouldNotVerify when the server does not permit this user one of ``commands``; the check does not run them."""
+    """Raise CouldNotVerify when the server does not permit the service's user to run one of ``commands``. The check runs
+    none of these commands.
+    """
     user = session.batch([("ACL", "WHOAMI")])[0]
     if isinstance(user, Exception):
         return
@@ -45,5 +47,5 @@ def must_allow(session: Session, service: Redis, commands: tuple[Command, ...]) 
         name = user.decode("utf-8", "replace")
         raise CouldNotVerify(
             f"{service.name} does not permit its user {name!r} to run {', '.join(denied)}",
-            hint="permit these commands as an administrator (ACL SETUSER), or set another `user` of the service in the inventory",
+            hint="as an administrator, permit these commands with ACL SETUSER, or set another `user` of the service in the inventory",
         )

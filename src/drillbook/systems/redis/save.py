@@ -1,4 +1,6 @@
-"""Saves a keyspace: lets the server write an RDB, loads it into a trial server, and writes the content into a manifest."""
+"""Saves a keyspace: lets the server write an RDB file, loads this file into a trial server, and writes a manifest of its
+content.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,11 @@ class Backup:
     seconds: dict[str, float] = field(default_factory=dict)
 
     def take(self) -> Facts:
-        """Take the backup. On an error all its files are removed. Raises StepFailed, HostError, Cancelled."""
+        """Take the backup. After an error all files of the backup are removed.
+
+        Raises StepFailed when the backup fails, HostError when the host cannot be used, and Cancelled when the run was
+        stopped.
+        """
         try:
             return self._take()
         except CouldNotVerify as error:
@@ -98,7 +104,7 @@ class Backup:
         self.ctx.run("sh", "-c", _COPY, "sh", source, target, *as_owner(self.service)).check()
 
     def _send(self, draft: Manifest, folder: str, backup: BackupSet) -> Manifest:
-        """Send the file and then the manifest to the store; return the manifest."""
+        """Send first the RDB file and then the manifest to the store. Return the manifest."""
         begun = time.monotonic()
         carrier = Carrier(self.ctx.host, self.ctx.deadline, folder)
         found = carrier.survey(f"{folder}/files", self.part_size)

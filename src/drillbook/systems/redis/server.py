@@ -1,4 +1,4 @@
-"""State of a running server: version, location of its files; also waits for the end of loading or saving."""
+"""State of a running server: its version, the location of its files, and the end of loading or saving."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from drillbook.systems.redis.service import Redis
 
 TICK_S = 0.02
 LOOK_S = 0.5
-"""Seconds between two queries of the service manager while a server does not answer."""
+"""Time in seconds between two queries of the service manager while a server does not answer."""
 
 
 def version(session: Session) -> tuple[str, str]:
-    """Return name and version of the server."""
+    """Return the name of the server program, Redis or Valkey, and its version."""
     info = session.info("server")
     server = info.get("server_name", "redis")
     return server, info.get(f"{server}_version", info.get("redis_version", "?"))
@@ -69,7 +69,9 @@ def must_be_master(session: Session, service: Redis) -> None:
 
 
 def save(session: Session, service: Redis) -> None:
-    """Start a background save of the RDB, and wait until exactly this save has succeeded. Raises StepFailed."""
+    """Start a background save of the RDB, and wait until exactly this save has succeeded. Raises StepFailed when the save
+    fails.
+    """
     _wait(session, "rdb_bgsave_in_progress")
     before = int(session.info("persistence")["rdb_saves"])
     session.ask("BGSAVE", "SCHEDULE")
@@ -89,15 +91,16 @@ def _wait(session: Session, flag: str) -> None:
 
 
 def in_file(session: Session) -> int:
-    """Return the number of keys, including expired ones, in the file that the server loaded at its start."""
+    """Return the number of keys in the file that the server loaded at its start. Keys that have expired are included."""
     state = session.info("persistence")
     return int(state["rdb_last_load_keys_loaded"]) + int(state["rdb_last_load_keys_expired"])
 
 
 def loaded(ctx: Context, service: Redis) -> int:
-    """Wait until the server answers and has loaded its data; return the number of keys in the loaded file.
+    """Wait until the server answers and has loaded its data. Return the number of keys in the loaded file.
 
-    Raises StepFailed when the server's unit has exited, CouldNotVerify when the server does not answer in time, Cancelled.
+    Raises StepFailed when the server's unit has exited, CouldNotVerify when the server does not answer in time, and
+    Cancelled when the run was stopped.
     """
     look_at = 0.0
     while True:

@@ -17,41 +17,49 @@ class Redis(Sandboxed):
     kind: Literal["redis"] = "redis"
     address: str = Field(
         default="127.0.0.1",
-        description="Address of the server, as seen from where `reach` connects, or the path of its Unix socket.",
+        description="Address of the server, as seen from the place that `reach` names, or the path of its Unix socket.",
     )
     port: Port = Field(default=6379, description="Port of the server.")
     reach: Literal["direct", "ssh"] = Field(
-        default="direct", description="`ssh`: connect through the host's SSH connection."
+        default="direct",
+        description="`direct`: connect from the controller; `ssh`: connect through the host's SSH connection.",
     )
     user: str = Field(default="", description="Name of the user for AUTH; empty: the default user.")
     password: Password = Field(default=None, description="Password of that user.")
-    data_directory: str = Field(default="", description="Data folder on the host (`dir`); empty: as the server reports it.")
+    data_directory: str = Field(
+        default="",
+        description="Data folder on the host (the server's setting `dir`). Empty: the folder that the server reports.",
+    )
     program: str = Field(
         default="",
         description=(
-            "Path of the server's program on the host; empty: as the server reports it; for a sandbox valkey-server or redis-server "
-            "on PATH."
+            "Path of the server's program on the host. Empty: the path that the server reports, or in a sandbox "
+            "valkey-server or redis-server on PATH."
         ),
     )
 
     @classmethod
     def fields_in_sandbox(cls, folder: str) -> Mapping[str, Any]:
-        """Return the fields of a server in the sandbox ``folder``: ``address`` (its Unix socket) and ``data_directory``."""
+        """Return the fields of a server whose sandbox has the folder ``folder``: ``address`` (path of its Unix socket) and
+        ``data_directory``.
+        """
         return {"address": f"{folder}/redis.sock", "data_directory": f"{folder}/data"}
 
     @property
     def lock_name(self) -> str:
-        """Name of the lock by which a run reserves the server: kind and port; for a sandbox its folder, since it has no port."""
+        """Name of the lock by which a run reserves the server. It consists of kind and port. A sandbox has no port, so its
+        lock is named after its folder.
+        """
         return super().lock_name if self.sandbox else f"{self.kind}-{self.port}"
 
     @property
     def socket(self) -> str:
-        """Path of the server's Unix socket, when `address` is a path."""
+        """Path of the server's Unix socket; empty when `address` is not a path."""
         return self.address if self.address.startswith("/") else ""
 
     @property
     def data(self) -> str:
-        """Folder of the server's files on its host, if the inventory names it."""
+        """Folder of the server's files on its host; empty when the inventory does not name it."""
         return self.data_directory.rstrip("/")
 
     @property

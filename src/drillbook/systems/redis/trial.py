@@ -1,7 +1,7 @@
-"""Trial server: a temporary server that loads a saved RDB, to check the content of a backup.
+"""Trial server: a temporary server that loads a saved RDB file, so that the content of a backup can be checked.
 
-It runs briefly on the same host from the same program, on the loopback address, with a random password, and writes nothing.
-It exits when the connection that started it is closed, also when the controller is killed.
+A trial server uses the same host and the same program as the saved server. It listens on the loopback address, has a random
+password, and writes nothing. It exits when the connection that started it is closed, even if the controller is killed.
 """
 
 from __future__ import annotations
@@ -61,7 +61,9 @@ exit "$status"
 
 @contextmanager
 def loading(ctx: Context, program: str, folder: str) -> Iterator[Session]:
-    """Yield a session with a trial server that has loaded the RDB in ``folder``. Raises StepFailed when that fails."""
+    """Yield a session with a trial server that has loaded the RDB in ``folder``. Raises StepFailed when the server cannot
+    load this RDB.
+    """
     for _ in range(ATTEMPTS):
         port, password = secrets.choice(PORTS), secrets.token_hex(24)
         stop = threading.Event()
@@ -117,7 +119,7 @@ def _session(ctx: Context, server: Future[Output], port: int, password: str) -> 
 
 
 def _ended(ctx: Context, output: Output) -> None:
-    """Raise the error for a trial server that exited by itself."""
+    """Raise the error that fits the output of a trial server that has exited by itself."""
     text = printable(output.stdout + output.stderr, limit=20_000)
     if "Address already in use" in text:
         raise _Taken

@@ -1,4 +1,6 @@
-"""Backups of a Redis keyspace: save the keyspace, verify a backup, restore a backup, compare the keyspace with a backup."""
+"""Actions on backups of a Redis keyspace: saving, verifying and restoring a backup, and comparing the keyspace with a
+backup.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,7 @@ Reason = Annotated[str, Field(min_length=1)]
 
 
 class Save(Write):
-    """Save the keyspace to a store as the server's own RDB file, with a digest of every key.
+    """Let the server save its keyspace as an RDB file, and copy this file to a store, together with a digest of every key.
 
     A trial server (a temporary second server) loads the RDB file once; the digests are computed from its keys.
     """
@@ -46,23 +48,27 @@ class Save(Write):
     part_size: PartSize = PART_SIZE
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``location``, ``manifest``, ``bytes``, ``keys`` (number), ``types`` (keys of each), ``snapshot_at``.
+        """Facts: ``location``, ``manifest``, ``bytes``, ``keys`` (number of keys), ``types`` (number of keys by type),
+        ``snapshot_at``.
 
-        Also ``server``, ``append_only``, ``algorithm`` of the digests, ``seconds`` of each stage, ``evidence`` (copy of the
-        manifest).
+        Also ``server``, ``append_only``, ``algorithm`` (how the digests are computed), ``seconds`` (duration of each stage),
+        and ``evidence`` (a copy of the manifest).
         """
         service = ctx.service(self.service, Redis)
         return Backup(ctx, service, Store(ctx.bucket(self.to)), Reference.parse(self.to), int(self.part_size)).take()
 
     def ready(self, ctx: Context) -> None:
-        """Check the server's role, version and permissions, free memory for a trial server, the transfer program, and the store."""
+        """Check the server's role and version, the permissions of its user, the free memory for a trial server, the transfer
+        program, and the store.
+        """
         service = ctx.service(self.service, Redis)
         used = _can_be_saved(ctx, service)
         free = ctx.run("sed", "-n", "s/^MemAvailable: *\\([0-9]*\\) kB$/\\1/p", "/proc/meminfo").text
         if free.isdecimal() and int(free) * 1024 < used:
             raise NotReady(
                 f"{ctx.host.name} has {int(free) >> 10} MiB of free memory, but {self.service} uses {used >> 20} MiB",
-                hint="free some memory: a trial server on this host loads the saved file once",
+                hint="free some memory: the action starts a temporary second server on this host, which loads "
+                "the saved file into memory",
             )
         need_transfer(ctx, self.to if self.known("to") else "")
         if self.known("to"):
@@ -109,7 +115,9 @@ def _can_be_saved(ctx: Context, service: Redis) -> int:
 
 
 class Mark(Write):
-    """Write the mark, a key without which `redis.flush` refuses to run; for drills that restore from a team's own backup.
+    """Write the mark of this run, a key in the keyspace. `redis.flush` refuses to run without this key.
+
+    Drills that restore from a team's own backup need this action.
 
     `redis.save` writes the mark itself. `backup.restore` writes it again. The mark is removed at the end of the run.
     """
@@ -138,7 +146,7 @@ class Mark(Write):
 
 
 class Unmark(Write):
-    """Remove the mark (a key) that this run left in the keyspace. Safe when there is no mark."""
+    """Remove the mark (a key) that this run left in the keyspace. Does nothing when there is no mark."""
 
     SERVICE = Redis
     PLACE = Place.CONTROLLER
@@ -147,7 +155,7 @@ class Unmark(Write):
     service: ServiceName
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``removed`` (number of keys, 0 or 1)."""
+        """Facts: ``removed`` (number of removed keys, 0 or 1)."""
         with connected(ctx, ctx.service(self.service, Redis)) as session:
             return {"removed": session.ask("DEL", content.mark_of(ctx.run_id))}
 
@@ -168,7 +176,9 @@ class BackupIntact(Read):
     from_: Location
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``files`` and ``keys`` (numbers), ``bytes``, ``types``, ``snapshot_at``, ``identity``, ``seconds``."""
+        """Facts: ``files`` (number of files), ``keys`` (number of keys), ``bytes``, ``types``, ``snapshot_at``,
+        ``identity``, ``seconds``.
+        """
         service, begun = ctx.service(self.service, Redis), time.monotonic()
         store, origin = Store(ctx.bucket(self.from_)), stored_backup.split(self.from_)
         try:
@@ -208,10 +218,10 @@ class BackupIntact(Read):
 
 
 class Restore(Write):
-    """Replace the keyspace of a server by a saved keyspace, and restart the server's unit.
+    """Replace the keyspace of a server by the keyspace in a backup, and restart the server's unit.
 
-    With `appendonly yes` a server silently ignores an RDB next to its append-only file; therefore the RDB also becomes the
-    base of a new append-only file. The old files are put back unless every key was loaded.
+    A server with the setting `appendonly yes` silently ignores an RDB file if it has an append-only file. Therefore the RDB
+    file also becomes the base of a new append-only file. The old files are put back unless every key was loaded.
     """
 
     SERVICE = Redis
@@ -226,11 +236,15 @@ class Restore(Write):
         return Restoring(ctx, service, Store(ctx.bucket(self.from_)), stored_backup.split(self.from_))
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``keys`` (loaded), ``bytes``, ``append_only``, ``seconds`` of each stage, ``snapshot_at``, ``manifest``."""
+        """Facts: ``keys`` (number of loaded keys), ``bytes``, ``append_only``, ``seconds`` (duration of each stage),
+        ``snapshot_at``, ``manifest``.
+        """
         return self._restoring(ctx).run()
 
     def ready(self, ctx: Context) -> None:
-        """Check that the unit in the inventory runs the server at the port, and that transfer program and store work."""
+        """Check that the unit in the inventory runs the server at the port, and that the transfer program and the store
+        work.
+        """
         service = ctx.service(self.service, Redis)
         if not service.unit:
             raise NotReady(
@@ -247,7 +261,7 @@ class Restore(Write):
         return identity.measured(ctx, self.service)
 
     def undo(self, ctx: Context) -> Undo:
-        """Put the old files back if the restore did not finish; start the unit."""
+        """Return an undo that starts the unit, and puts the old files back if the restore did not finish."""
         restoring = self._restoring(ctx)
         return restoring.undo(restoring.place())
 
@@ -260,8 +274,9 @@ class Restore(Write):
 class Matches(Read):
     """Compare the keyspace with a backup, key by key: type, value, and expiry time within two seconds.
 
-    Keys that have expired since the backup may be missing. Drillbook's own keys are not compared. Expiry times of fields,
-    functions, users (ACLs) and settings must also match the backup; in a sandbox, users and settings are not compared.
+    Keys that have expired since the backup may be missing. Drillbook's own keys are not compared. The expiry times of hash
+    fields, the function libraries, the users (ACLs) and the settings must also match the backup. In a sandbox, users and
+    settings are not compared.
     """
 
     SERVICE = Redis
@@ -274,22 +289,24 @@ class Matches(Read):
     ignore: Annotated[
         dict[str, Reason],
         Field(
-            description="Patterns (`*`, `?`) of keys that are not compared, each with the reason, such as `pages:*: refilled by "
-            "readers`."
+            description="Keys that are not compared: patterns of their names (`*`, `?`), each with the reason, "
+            "such as `pages:*: refilled by readers`."
         ),
     ] = Field(default_factory=dict)
     ignore_server: Annotated[
         dict[str, Reason],
         Field(
-            description="Settings, users (`user NAME`) and libraries (`function NAME`) that are not compared, by pattern, each "
-            "with the reason, such as `maxmemory: the spare has less`; `*` excludes all."
+            description="Settings, users (`user NAME`) and libraries (`function NAME`) that are not compared: "
+            "patterns of their names, each with the reason, such as `maxmemory: the spare has less`. The pattern `*` excludes all."
         ),
     ] = Field(default_factory=dict)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``keys`` and ``expired`` (numbers), ``types`` (number of keys of each), ``seconds``.
+        """Facts: ``keys`` (number of compared keys), ``expired`` (number of expired keys), ``types`` (number of keys by
+        type), ``seconds``.
 
-        Also ``ignored`` (number and reason by pattern), ``algorithm``, ``not_covered`` (properties that were not compared).
+        Also ``ignored`` (for each pattern the number of ignored keys and the reason), ``algorithm``, ``not_covered``
+        (properties that were not compared).
         """
         service, begun = ctx.service(self.service, Redis), time.monotonic()
         backup = Manifest.read(Store(ctx.bucket(self.manifest)), stored_backup.split(self.manifest))
@@ -316,8 +333,8 @@ class Matches(Read):
             )
         if not found.compared:
             raise CouldNotVerify(
-                f"no key of the backup could be compared with {self.service}: {found.expired} keys have expired, "
-                f"{sum(found.ignored.values())} are ignored"
+                f"no key of the backup could be compared with {self.service}: {found.expired} keys have "
+                f"expired, and {sum(found.ignored.values())} keys are ignored"
             )
         return facts
 
@@ -326,7 +343,9 @@ class Matches(Read):
         return identity.measured(ctx, self.service)
 
     def ready(self, ctx: Context) -> None:
-        """Check that the server answers and the store is reachable; a sandbox has no server before the restore."""
+        """Check that the server answers and the store is reachable. In a sandbox the server is not checked, since it starts
+        only with the restore.
+        """
         service = ctx.service(self.service, Redis)
         if service.sandbox is None:
             try:
@@ -339,12 +358,17 @@ class Matches(Read):
 
 
 def _times(backup: Manifest, session: Session) -> Times:
-    """Expiry times of hash fields in the backup and on the server; empty when the backup does not contain them."""
+    """Return the expiry times of hash fields in the backup and on the server. Both are empty when the backup records no such
+    times.
+    """
     return Times() if backup.fields is None else Times(backup.fields, fields.read(session))
 
 
 def _properties(backup: Manifest, service: Redis, session: Session) -> Properties:
-    """Read the server properties to compare with the backup; in a sandbox only functions, since users and settings are its own."""
+    """Read the properties of the server that are compared with the backup.
+
+    In a sandbox these are only the functions, since a sandbox has users and settings of its own.
+    """
     if backup.properties is None:
         return Properties(salt="")
     if service.sandbox is not None:

@@ -12,7 +12,7 @@ from drillbook.systems.redis.service import Redis
 
 
 class Flush(Fault):
-    """Delete every key of every database, like an operator who is logged in to the wrong server."""
+    """Delete every key of every database, as happens when an operator is logged in to the wrong server."""
 
     SERVICE = Redis
     PLACE = Place.CONTROLLER
@@ -24,7 +24,9 @@ class Flush(Fault):
     service: ServiceName
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``keys_before`` and ``databases`` (numbers), ``keys_after`` (keys that clients wrote after the flush)."""
+        """Facts: ``keys_before`` (number of keys), ``databases`` (number of databases), ``keys_after`` (number of keys that
+        clients wrote after the flush).
+        """
         service = ctx.service(self.service, Redis)
         if not identity.marked(ctx, self.service):
             raise StepFailed(
@@ -62,9 +64,13 @@ class Flush(Fault):
         return Undo.by_restore("the keys are lost; only a restore can recover them")
 
     def active(self, ctx: Context) -> bool:
-        """Return True while the mark of this run is missing; clients may write other keys again, but never the mark."""
+        """Return True while the mark of this run is missing. Clients may write other keys after a flush, but they never
+        write the mark.
+        """
         return not identity.marked(ctx, self.service)
 
     def untouched(self, ctx: Context) -> bool | None:
-        """Return True when the mark of this run exists, since a flush removes either everything or nothing."""
+        """Return True when the mark of this run exists. Its presence shows that nothing was flushed, since a flush removes
+        everything or nothing.
+        """
         return identity.marked(ctx, self.service)

@@ -19,15 +19,16 @@ from drillbook.systems.redis.service import Redis
 from drillbook.values import Duration
 
 MILLISECONDS = 100_000_000_000
-"""A number above this value is a time in milliseconds since 1970, not in seconds."""
-_HINT = "name `times` (keys whose value is a time) or `lifetimes` (keys that are always written with the same time to live)"
+"""Largest number that is read as a time in seconds since 1970. A larger number is a time in milliseconds."""
+_HINT = "set `times` (keys whose value is a time) or `lifetimes` (keys that are always written with the same time to live)"
 
 
 class NewestMoment(MeasuresLoss):
-    """Find the newest write in a keyspace, usually a restored copy; writes after this time would have been lost.
+    """Find the time of the newest write in a keyspace, usually in a restored copy. Writes after this time would have been
+    lost.
 
-    The time of a write is known for stream entries (from the id), for keys whose value is the time of writing, and for keys
-    that are always written with the same time to live; the newest of all these times counts.
+    Three kinds of keys show when they were written: a stream, by the id of its newest entry; a key whose value is the time
+    of writing; and a key that is always written with the same time to live. The result is the newest of all these times.
     """
 
     SERVICE = Redis
@@ -46,14 +47,17 @@ class NewestMoment(MeasuresLoss):
         Field(description="Time to live that a client sets at every write, by key pattern: `{session:*: 30m}`."),
     ] = {}
     max_age: Annotated[
-        Duration | None, Field(gt=0, description="Maximum age of the newest write; an older one fails the step.")
+        Duration | None,
+        Field(gt=0, description="Maximum age of the newest write. The step fails when the newest write is older."),
     ] = None
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``newest_moment``, ``age_s``, ``error_s``, ``basis``, ``moments`` (each basis with its moment and error).
+        """Facts: ``newest_moment``, ``age_s``, ``error_s``, ``basis`` (where the time was found), ``moments`` (each basis
+        with its time and error).
 
-        ``newest_moment`` is by the clock of the server or client that wrote the key, and ``age_s`` is its age by the
-        controller's clock. The last write may be up to ``error_s`` later: the usual interval between the newest values.
+        ``newest_moment`` is a time by the clock of the server or client that wrote the key. ``age_s`` is the age of this
+        time in seconds, by the controller's clock. The last write may be up to ``error_s`` seconds later than
+        ``newest_moment``. ``error_s`` is the usual interval between the newest values.
         """
         with connected(ctx, ctx.service(self.service, Redis)) as session:
             found = [*_streams(session), *self._times(session), *self._lifetimes(session)]
@@ -65,14 +69,16 @@ class NewestMoment(MeasuresLoss):
             values = [
                 _moment(pattern, value) for value in session.batch([("GET", key) for key in keys]) if value is not None
             ]
-            yield from newest(values, f"the newest time in the value of {pattern}")
+            yield from newest(values, f"the newest time in the values of the keys {pattern}")
 
     def _lifetimes(self, session: Session) -> Iterator[Moment]:
         for pattern, lifetime in self.lifetimes.items():
             keys = _named(session, pattern)
             ends = [int(end) for end in session.batch([("PEXPIRETIME", key) for key in keys]) if int(end) > 0]
             values = [datetime.fromtimestamp(end / 1000 - float(lifetime), UTC) for end in ends]
-            yield from newest(values, f"the newest end of life of {pattern}, {lifetime} after its writing")
+            yield from newest(
+                values, f"the latest expiry time of the keys {pattern}, which are written {lifetime} before they expire"
+            )
 
 
 def _named(session: Session, pattern: str) -> list[bytes]:
@@ -80,7 +86,7 @@ def _named(session: Session, pattern: str) -> list[bytes]:
 
 
 def _streams(session: Session) -> Iterator[Moment]:
-    """Yield the newest time in the ids of stream entries, which the server sets by its clock."""
+    """Yield the newest time in the ids of stream entries. The server sets these ids by its clock."""
     keys = _named(session, "*")
     kinds = session.batch([("TYPE", key) for key in keys])
     streams = [key for key, kind in zip(keys, kinds, strict=True) if kind in (b"stream", "stream")]
@@ -91,7 +97,7 @@ def _streams(session: Session) -> Iterator[Moment]:
 
 
 def _moment(pattern: str, value: bytes) -> datetime:
-    """Parse the value of a key as a time. Raises CouldNotVerify."""
+    """Parse the value of a key as a time. Raises CouldNotVerify when the value is not a time."""
     text = bytes(value).decode("utf-8", "replace").strip()
     try:
         if text.replace(".", "", 1).isdecimal():
@@ -101,4 +107,4 @@ def _moment(pattern: str, value: bytes) -> datetime:
             return moment
     except (ValueError, OverflowError):
         pass
-    raise CouldNotVerify(f"the value of a key {pattern} is not a time: {text[:40]!r}", hint=_HINT)
+    raise CouldNotVerify(f"the value of a key that matches {pattern} is not a time: {text[:40]!r}", hint=_HINT)

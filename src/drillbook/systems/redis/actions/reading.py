@@ -1,4 +1,4 @@
-"""Checks of a server: its health, and the efficiency of a cache."""
+"""Actions that only read a server: a check of its health, and measurements of a cache."""
 
 from __future__ import annotations
 
@@ -23,9 +23,11 @@ class Healthy(Read):
     service: ServiceName
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``server`` (name), ``version``, ``role``, ``loading``, ``keys`` and ``databases`` (numbers), ``uptime_s``.
+        """Facts: ``server`` (name of the program), ``version``, ``role``, ``loading``, ``keys`` (number of keys),
+        ``databases`` (number of databases), ``uptime_s``.
 
-        Also ``memory_bytes``, ``maxmemory_bytes``, ``policy`` of eviction, ``persistence`` (status of the writes to disk).
+        Also ``memory_bytes``, ``maxmemory_bytes``, ``policy`` (the eviction policy), ``persistence`` (status of the writes
+        to disk).
         """
         service = ctx.service(self.service, Redis)
         try:
@@ -88,19 +90,26 @@ def _unhealthy(facts: Facts) -> list[tuple[str, str]]:
             "a writable append-only file",
             f"status of the last write: {disk['append_status']}",
         ),
-        (not full, f"memory below {facts['maxmemory_bytes']} bytes", f"{facts['memory_bytes']} bytes, no eviction"),
+        (
+            not full,
+            f"memory below {facts['maxmemory_bytes']} bytes",
+            f"{facts['memory_bytes']} bytes in use, and the server may not evict keys",
+        ),
     ]
     return [(wanted, seen) for good, wanted, seen in checks if not good]
 
 
 OWN_LIMIT = 200_000
-"""Maximum number of keys for which Drillbook's own keys are counted separately; in larger keyspaces they do not matter."""
+"""Largest keyspace, in keys, in which Drillbook's own keys are counted separately. In larger keyspaces their number does not
+matter.
+"""
 
 
 class Usage(Read):
-    """Measure a cache: keys, hits, memory, evictions, and flushes.
+    """Measure the use of a cache: its keys, hits, misses, memory, evictions and flushes.
 
-    The numbers come from INFO; hits and misses are counted since the server's start (or CONFIG RESETSTAT).
+    The numbers come from the command INFO. The server counts hits and misses since its start, or since the last CONFIG
+    RESETSTAT.
     """
 
     SERVICE = Redis
@@ -109,10 +118,10 @@ class Usage(Read):
     service: ServiceName
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: numbers of ``keys``, ``lasting_keys``, ``hits``, ``misses``, ``evicted``, ``expired``, ``clients``.
+        """Facts: the numbers ``keys``, ``lasting_keys``, ``hits``, ``misses``, ``evicted``, ``expired``, ``clients``.
 
-        Also ``flushes`` (number of FLUSHALL and FLUSHDB since the server's start), ``hit_rate``, ``memory_bytes``,
-        ``maxmemory_bytes``, ``uptime_s``. ``lasting_keys`` never expire and are not Drillbook's own.
+        Also ``flushes`` (number of FLUSHALL and FLUSHDB commands since the server's start), ``hit_rate``, ``memory_bytes``,
+        ``maxmemory_bytes``, ``uptime_s``. ``lasting_keys`` counts keys that never expire, without Drillbook's own keys.
         """
         with connected(ctx, ctx.service(self.service, Redis)) as session:
             stats, memory, calls = session.info("stats"), session.info("memory"), session.info("commandstats")
