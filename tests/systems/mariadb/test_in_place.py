@@ -200,7 +200,7 @@ def test_a_backup_that_lacks_a_part_of_the_service_is_refused(shop, tmp_path):
         shop.sql("DROP TABLE shop.`new one`")
     shop.save(options=("--single-transaction", "shop"))
     try:
-        assert why("dumps").startswith("it contains no routines, of which the server has 2")
+        assert why("dumps").startswith("the backup contains no routines, but the server has 2")
     finally:
         shop.save()
 

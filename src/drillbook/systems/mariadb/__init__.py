@@ -1,4 +1,5 @@
-"""MariaDB: check a team's dumps and physical backups, break and restore a server, compare content. Needs the system `tar`.
+"""Support for MariaDB: checking a team's dumps and physical backups, breaking and restoring a server, and comparing content.
+It uses the package `systems.tar`.
 
 Lives here: the service kind `mariadb`, the kinds of backups `mariadb_dump` and `mariabackup`, the actions `mariadb.*`.
 Lives elsewhere: the actions `backup.*` (`systems.backup`), the programs that unpack a compressed file (`systems.tar`).

@@ -1,6 +1,8 @@
-"""Runs SQL with the client program `mariadb` on the host of a service: statements as standard input, rows as XML output.
+"""Runs SQL with the client program `mariadb` on the host of a service. The client reads the statements from its standard
+input, and writes the rows as XML.
 
-While the client runs, the password is in an options file of mode 0600; it is never in the arguments or the environment.
+While the client runs, the password is in an options file of mode 0600. The password is never in the arguments or in the
+environment.
 """
 
 from __future__ import annotations
@@ -19,11 +21,11 @@ from drillbook.sdk.host import as_user, printable
 from drillbook.systems.mariadb.service import Mariadb
 
 Row = dict[str, str | None]
-"""Row as text values by column name; None for NULL."""
+"""One row: text values by column name, None for NULL."""
 Fields = list[tuple[str, str | None]]
-"""Row as (column name, text value) pairs in order; names may repeat."""
+"""One row: pairs of a column name and a text value, in the order of the columns. Names may repeat."""
 ON_PATH = 'PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; export PATH; exec "$@"'
-"""Script that runs a program with the `sbin` folders added to PATH; the PATH of ordinary users lacks them."""
+"""Script that adds the `sbin` folders to PATH, and then runs a program. The PATH of ordinary users lacks these folders."""
 _NO_SERVER = re.compile(r"ERROR (2002|2003|2005|2006|2013|1040|1129|1203|1226) ")
 _FIELD = re.compile(r'<field name="([^"]*)"(?: xsi:nil="true" />|>(.*?)</field>)', re.DOTALL)
 
@@ -37,7 +39,7 @@ class Result:
 
 
 class SqlError(Exception):
-    """Error of a statement, or of a server that does not answer; the text is the message of the client program."""
+    """Error of a statement or of the connection to the server. Its text is the message of the client program."""
 
     @property
     def lost(self) -> bool:
@@ -47,12 +49,12 @@ class SqlError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Runs the client program with the login of one service; see ``connected``."""
+    """Runs the client program with the login of one service. ``connected`` creates it."""
 
     ctx: Context
     service: Mariadb
     options: str
-    """Path of the options file with the password; empty without a password."""
+    """Path of the options file with the password. Empty when the service has no password."""
 
     def argv(self, *arguments: str, database: str = "") -> tuple[str, ...]:
         """Return the command line of the client, with ``arguments`` before the database name."""
@@ -74,7 +76,7 @@ class Client:
         )
 
     def results(self, sql: str, database: str = "") -> list[Result]:
-        """Run statements and return their results; stops at the first statement that fails.
+        """Run statements and return their results. Stop at the first statement that fails.
 
         Raises SqlError, CouldNotVerify, HostError.
         """
@@ -84,7 +86,7 @@ class Client:
         return results
 
     def forced(self, sql: str, database: str = "") -> tuple[list[Result], str]:
-        """Run all statements, even if some fail; return the results and the text of the errors.
+        """Run all statements, even if some of them fail. Return the results, and the text of the errors.
 
         Raises SqlError if the connection is lost.
         """
@@ -94,14 +96,16 @@ class Client:
         return results, errors
 
     def answered(self, sql: str) -> tuple[list[Result], str]:
-        """Run all statements; return results and errors. Raises SqlError if the connection breaks before any result."""
+        """Run all statements, even if some of them fail. Return the results, and the text of the errors. Raises SqlError if
+        the connection breaks before the first result.
+        """
         results, errors = self._run(sql, "", "--force", "--unbuffered")
         if not results and SqlError(errors).lost:
             raise SqlError(errors)
         return results, errors
 
     def rows(self, sql: str, database: str = "") -> list[Row]:
-        """Run one statement and return its rows. Raises SqlError, CouldNotVerify, HostError."""
+        """Run one statement and return its rows. Raises the errors of ``results``."""
         found = self.results(sql, database)
         return [dict(row) for row in found[-1].rows] if found else []
 
@@ -117,7 +121,10 @@ class Client:
 
 @contextmanager
 def connected(ctx: Context, service: Mariadb) -> Iterator[Client]:
-    """Yield a client for ``service`` that runs on the host of the service. Raises CouldNotVerify, HostError."""
+    """Yield a client for ``service`` that runs on the host of the service.
+
+    Raises CouldNotVerify when the password cannot be written to an options file, and HostError when the host cannot be used.
+    """
     there = replace(ctx, host=ctx.host_named(service.host))
     if service.password is None:
         yield Client(there, service, "")
@@ -150,19 +157,25 @@ def options_file(service: Mariadb) -> bytes:
 
 
 def program(service: Mariadb, name: str) -> tuple[str, ...]:
-    """Return the first words of a command that runs a MariaDB program, from the folder `bin` in the inventory or from PATH."""
+    """Return the first words of a command that runs a MariaDB program. The program is in the folder `bin` of the inventory,
+    or else on PATH.
+    """
     return ("sh", "-c", ON_PATH, "sh", f"{service.bin.rstrip('/')}/{name}" if service.bin else name)
 
 
 def said(stderr: bytes) -> str:
-    """Return the error lines in the client's output, without the statement that the client repeats."""
+    """Return the error lines of the client's output. The client repeats the failed statement there; this statement is left
+    out.
+    """
     lines = printable(stderr).splitlines()
     errors = [line for line in lines if line.startswith(("ERROR", "mariadb:", "sudo:", "sh:"))] or lines[-3:]
     return "; ".join(errors) or "the client ended with an error and printed nothing"
 
 
 def parsed(xml: str) -> list[Result]:
-    """Parse the XML output of the client into results; the client escapes ``<`` and ``>`` in values."""
+    """Parse the XML output of the client into results. The client escapes ``<`` and ``>`` in values, so no value can look
+    like a tag.
+    """
     found = re.findall(r'<resultset statement="([^"]*)"[^>]*>(.*?)</resultset>', xml, re.DOTALL)
     return [
         Result(html.unescape(statement), [_fields(row) for row in re.findall(r"<row>(.*?)</row>", rows, re.DOTALL)])
@@ -182,12 +195,14 @@ def name(identifier: str) -> str:
 
 
 def text(value: str) -> str:
-    """Quote a text for an SQL statement as hexadecimal digits, which is valid in every SQL mode."""
+    """Write a text as an SQL literal of hexadecimal digits. Such a literal is valid in every SQL mode."""
     return f"CONVERT(x'{value.encode('utf-8', 'surrogateescape').hex()}' USING utf8mb4)" if value else "''"
 
 
 def plain(value: str | None) -> Any:
-    """Return a value for the facts: an integer if JSON can represent it exactly, otherwise text with control characters escaped."""
+    """Return a value in the form in which facts hold it: an integer if JSON can represent it exactly, otherwise a text with
+    escaped control characters.
+    """
     if value is not None and re.fullmatch(r"0|-?[1-9]\d{0,14}", value):
         return int(value)
     return None if value is None else value.encode("utf-8", "backslashreplace").decode()

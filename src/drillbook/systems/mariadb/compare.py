@@ -9,17 +9,17 @@ from drillbook.findings import Finding, finding
 from drillbook.systems.mariadb.content import Content, Table
 
 SHOWN = 300
-"""Maximum number of characters of a line of a definition in a finding."""
+"""Maximum number of characters of a definition's line that a finding shows."""
 NEVER = {
     "accounts": "users, roles and rights are not compared",
     "float": "digits of FLOAT columns beyond those that the server prints are not compared",
     "next numbers": "AUTO_INCREMENT of a table is not compared",
 }
-"""Parts that no comparison covers, each with the reason."""
+"""Parts of a server that are never compared, each with the reason."""
 
 
 def tables(wanted: Content, found: Content, skipped: Collection[str]) -> Iterator[Finding]:
-    """Yield the differences between tables, ignoring the rows of the tables in ``skipped``."""
+    """Yield the differences between tables. The rows of the tables in ``skipped`` are not compared."""
     for name, table in wanted.tables.items():
         copy = found.tables.get(name)
         if copy is None:
@@ -35,10 +35,10 @@ def tables(wanted: Content, found: Content, skipped: Collection[str]) -> Iterato
 
 
 def definitions(wanted: Content, found: Content, texts: Mapping[str, str], copies: Mapping[str, str]) -> Iterator[Finding]:
-    """Yield the differences between definitions; ``texts`` and ``copies`` are the complete definitions, to show the first
-    changed line.
+    """Yield the differences between definitions. ``texts`` and ``copies`` are the complete definitions; the findings show
+    their first different line.
 
-    Missing and additional objects are not included: the function ``tables`` reports them.
+    Missing and additional tables, views and sequences are not included, since the function ``tables`` reports them.
     """
     for name, digest in wanted.definitions.items():
         other = found.definitions.get(name)
@@ -47,7 +47,9 @@ def definitions(wanted: Content, found: Content, texts: Mapping[str, str], copie
                 yield finding("schema-differs", title=name, wanted="its definition", measured="no such object")
         elif digest and digest != other:
             first, second = _line(texts.get(name, ""), copies.get(name, ""))
-            yield finding("schema-differs", title=name, wanted=first, measured=second if other else "it could not be read")
+            yield finding(
+                "schema-differs", title=name, wanted=first, measured=second if other else "the object could not be read"
+            )
     for name in found.definitions:
         if name not in wanted.definitions and not _is_table(name):
             yield finding("schema-differs", title=name, wanted="no such object", measured="an object that only the copy has")
@@ -55,7 +57,7 @@ def definitions(wanted: Content, found: Content, texts: Mapping[str, str], copie
 
 def not_compared(wanted: Content, found: Content, ignore: Mapping[str, str]) -> dict[str, str]:
     """Return the parts that were not compared, each with the reason."""
-    history = "rows of its history: dumps leave them out unless taken with --dump-history"
+    history = "old versions of its rows: a dump contains them only if it was taken with --dump-history"
     return {
         **NEVER,
         **{name: history for name, table in wanted.tables.items() if table.kind == "SYSTEM VERSIONED"},
@@ -72,7 +74,7 @@ def _differs(table: Table, copy: Table) -> bool:
 
 def _content(table: Table) -> str:
     if table.error:
-        return f"it could not be read: {table.error}"
+        return f"the object could not be read: {table.error}"
     if table.kind == "VIEW":
         return "a view"
     return f"{table.rows} rows, digest {table.digest}"
@@ -86,4 +88,4 @@ def _line(first: str, second: str) -> tuple[str, str]:
     for one, other in zip_longest(first.splitlines(), second.splitlines(), fillvalue=""):
         if one != other:
             return one.strip()[:SHOWN] or "no further line", other.strip()[:SHOWN] or "no further line"
-    return "the definition of the manifest", "another one"
+    return "the definition in the manifest", "another one"

@@ -1,7 +1,8 @@
-"""Content of a MariaDB server: row count and digest of every table, and the definitions of all objects.
+"""Content of a MariaDB server: the row count and the digest of every table, and the definitions of all objects.
 
-The digest of a table is the sum, over all rows, of the first 64 bits of the MD5 of the columns as text. So it depends
-neither on the order of rows nor on the storage engine. CHECKSUM TABLE has only 32 bits, and differs between server versions.
+For each row of a table, the server computes the MD5 of the row's columns as text. The digest of the table is the sum of the
+first 64 bits of these MD5 values. So the digest depends neither on the order of the rows nor on the storage engine. The
+statement CHECKSUM TABLE is not used, because its result has only 32 bits and differs between server versions.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ class Table(BaseModel):
 
 
 class Content(BaseModel):
-    """Content of a server or of one database; also the format of the manifest for later comparisons."""
+    """Content of a server or of one database. The manifest for later comparisons has this format, too."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -78,11 +79,14 @@ class Content(BaseModel):
     algorithm: str = ALGORITHM
     tables: dict[str, Table]
     definitions: dict[str, str]
-    """SHA-256 of each object's CREATE statement, by kind and name; empty if this login may not read the statement."""
+    """SHA-256 of the CREATE statement of each object, by kind and name of the object. A value is empty if the service's
+    account may not read the statement.
+    """
 
 
 def measure(ctx: Context, service: Mariadb) -> tuple[Content, dict[str, str]]:
-    """Read the content of a service in one transaction; return the content, and the text of each definition.
+    """Read the content of a service. Return the content, and the text of each definition. One transaction reads the rows of
+    all tables.
 
     Raises CouldNotVerify, HostError.
     """
@@ -106,7 +110,7 @@ def measure(ctx: Context, service: Mariadb) -> tuple[Content, dict[str, str]]:
 
 
 def listed(client: Client) -> list[dict[str, str]]:
-    """Return schema, name, type, engine and comment of all tables and views. Raises SqlError, HostError."""
+    """Return the schema, name, type, engine and comment of all tables and views. Raises the errors of ``Client.results``."""
     rows = client.rows(LISTING.format(where=of_database(client.service, "TABLE")))
     return [{key: value or "" for key, value in row.items()} for row in rows]
 
@@ -125,7 +129,9 @@ def of_database(service: Mariadb, kind: str = "TABLE") -> str:
 
 
 def key(service: Mariadb, row: Any) -> str:
-    """Return the key of an object in ``Content``: its name, preceded by its database unless the service is a single database."""
+    """Return the key of an object in ``Content``. The key is the object's name. When the service has more than one database,
+    the name of the database precedes it.
+    """
     return str(row["t"]) if service.database else f"{row['s']}.{row['t']}"
 
 
@@ -153,7 +159,9 @@ def _digest(number: int, row: dict[str, str], columns: Sequence[tuple[str, str]]
 
 
 def of_rows(client: Client, row: dict[str, str], where: str) -> Table:
-    """Return number and digest of the rows of a table that meet ``where``. Raises SqlError, CouldNotVerify, HostError."""
+    """Return the number and the digest of those rows of a table that meet the condition ``where``. Raises the errors of
+    ``Client.results``.
+    """
     wanted = f"TABLE_SCHEMA = {text(row['s'])} AND TABLE_NAME = {text(row['t'])}"
     columns = [(str(column["c"]), str(column["type"])) for column in client.rows(COLUMNS.format(where=wanted))]
     return _table(row, client.rows(SESSION + _digest(0, row, columns, where))[0], "")
@@ -179,7 +187,9 @@ def _table(row: dict[str, str], fields: Any, errors: str) -> Table:
 
 
 def _definitions(client: Client, rows: Sequence[Any]) -> Iterator[tuple[str, str]]:
-    """Yield type and name of each object with its CREATE statement; empty if the login may not read the statement."""
+    """Yield the type and the name of each object, and its CREATE statement. The statement is empty if the service's account
+    may not read it.
+    """
     statements = [f"SHOW CREATE {_kind(row)} {full_name(row)}" for row in rows]
     results, _ = client.forced("SET SESSION time_zone = '+00:00';\n" + ";\n".join(statements), client.service.database)
     found = {result.statement: result.rows[0] for result in results if result.rows}

@@ -1,8 +1,9 @@
-"""Files of a physical backup by mariadb-backup: reads its metadata files, and verifies page checksums.
+"""Files of a physical backup that mariadb-backup made. This module reads the metadata files of the backup, and verifies page
+checksums.
 
-mariadb-backup cannot verify a backup, and its stream has no end marker; only a completed backup contains the files that are
-written last. innochecksum reads the pages in the stored files; `--prepare`, which would change the files, is never run on
-the stored backup.
+mariadb-backup cannot verify a backup, and its stream has no end marker. A backup is complete when it contains the files that
+mariadb-backup writes last. The program innochecksum verifies the pages in the stored files. `mariadb-backup --prepare`
+changes files, so it never runs on the stored backup.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ find . -type f | while IFS= read -r file; do
 done
 """
 MOST_NAMED = 5000
-"""Maximum number of tables and views that the facts name."""
+"""Maximum number of tables and views whose names are in the facts."""
 SETTINGS = frozenset(
     (
         "innodb_data_file_path",
@@ -87,7 +88,7 @@ SETTINGS = frozenset(
         "innodb_checksum_algorithm",
     )
 )
-"""Settings in `backup-my.cnf` that a server needs to open the files."""
+"""Settings in `backup-my.cnf` that a server needs to open the files of the backup."""
 
 
 @dataclass(slots=True)
@@ -99,11 +100,13 @@ class CopiedFiles:
     changed: float
     """Modification time of the folder, in seconds since 1970."""
     ended: float | None = None
-    """Field `end_time` in seconds since 1970, parsed in the host's time zone."""
+    """End of the backup in seconds since 1970, from the field `end_time`. This field is in the host's time zone."""
     info: dict[str, str] = field(default_factory=dict)
     checkpoints: dict[str, str] = field(default_factory=dict)
     tables: list[str] = field(default_factory=list)
-    """Tables and views of all databases but those of the server itself, as the paths of their definitions without suffix."""
+    """Tables and views of all databases, except the server's system databases. Each is the path of its definition file
+    without the suffix.
+    """
 
     @property
     def kind(self) -> str:
@@ -116,7 +119,9 @@ class CopiedFiles:
         return number(self.checkpoints, "from_lsn")
 
     def ends_at(self, lsn: int) -> bool:
-        """Return True for a completed backup that can be the base of an increment beginning at ``lsn``."""
+        """Return True when the backup is complete and ends at the log sequence number ``lsn``, so that it can be the base of
+        an increment that begins there.
+        """
         return bool(self.kind) and number(self.checkpoints, "to_lsn") == lsn
 
     @property
@@ -137,23 +142,23 @@ class CopiedFiles:
         }
 
     def without_tables(self, name: str, host: str) -> list[Finding]:
-        """Return a finding if the backup contains no table or view; an empty list otherwise."""
+        """Return a finding if the backup contains no table and no view; otherwise an empty list."""
         if self.tables:
             return []
-        wanted = "at least one table beside those of the server itself"
+        wanted = "at least one table outside the server's system databases"
         return [finding("backup-empty", title=name, wanted=wanted, measured="none", host=host)]
 
     def unfinished(self, name: str, host: str) -> list[Finding]:
-        """Return a finding if the backup is unfinished, or if mariadb-backup cannot restore it without other files."""
+        """Return a finding if the backup is unfinished, or if its redo log does not reach its end; otherwise an empty list."""
         missing = [what for what, fields in (("checkpoints", self.checkpoints), ("info", self.info)) if not fields]
-        wanted = "the files that are written last: mariadb_backup_checkpoints and mariadb_backup_info"
+        wanted = "the files that mariadb-backup writes last: mariadb_backup_checkpoints and mariadb_backup_info"
         if missing:
             measured = f"no mariadb_backup_{missing[0]}"
         elif not self.kind:
-            wanted, measured = "the type of the backup in its checkpoints", "none"
+            wanted, measured = "the type of the backup, in mariadb_backup_checkpoints", "none"
         elif number(self.checkpoints, "last_lsn") < number(self.checkpoints, "to_lsn"):
-            wanted = f"log up to {self.checkpoints.get('to_lsn')}"
-            measured = f"log up to {self.checkpoints.get('last_lsn', '')}"
+            wanted = f"a redo log up to the log sequence number {self.checkpoints.get('to_lsn')}"
+            measured = f"a redo log up to the log sequence number {self.checkpoints.get('last_lsn', '')}"
         else:
             return []
         return [finding("backup-damaged", title=name, wanted=wanted, measured=measured, host=host)]
@@ -166,7 +171,7 @@ def number(fields: Mapping[str, str], key: str) -> int:
 
 
 def parsed(text: str) -> list[CopiedFiles]:
-    """Parse the output of the script ``LIST``: one backup for each folder with the files of a backup."""
+    """Parse the output of the script ``LIST``. The result has one backup for each folder that contains files of a backup."""
     found: list[CopiedFiles] = []
     for line in text.splitlines():
         if match := re.fullmatch(r"backup (\d+) (\d+) (.*)", line):
@@ -182,7 +187,9 @@ def parsed(text: str) -> list[CopiedFiles]:
 
 
 def damage(text: str, name: str, host: str) -> list[Finding]:
-    """Return a finding if the output of ``READ`` reports damaged files; an empty list when all files are intact."""
+    """Return a finding if the output of the script ``READ`` reports damaged files. Return an empty list when all files are
+    intact.
+    """
     wrong = re.findall(r"^damaged \./(.*)$", text, re.MULTILINE)
     if not wrong:
         return []
@@ -191,7 +198,7 @@ def damage(text: str, name: str, host: str) -> list[Finding]:
         finding(
             "backup-damaged",
             title=name,
-            wanted="pages whose checksums are right",
+            wanted="correct checksums of all pages",
             measured="; ".join(wrong[:3])[:600] + more,
             host=host,
         )
@@ -199,6 +206,8 @@ def damage(text: str, name: str, host: str) -> list[Finding]:
 
 
 def settings(text: str) -> dict[str, str]:
-    """Return, from the text of a `backup-my.cnf`, the settings that a server needs to open the backup's files."""
+    """Return the settings that a server needs to open the files of a backup. They are read from ``text``, the content of its
+    `backup-my.cnf`.
+    """
     found = re.findall(r"^([a-z_]+)=(\S+)$", text, re.MULTILINE)
     return {key: value for key, value in found if key in SETTINGS and re.fullmatch(r"[\w.,:/-]+", value)}

@@ -1,4 +1,6 @@
-"""Backup source `mariadb_dump`: SQL dumps made by mariadb-dump or mysqldump; each dump is one file, compressed or not."""
+"""Backup source `mariadb_dump`: SQL dumps that mariadb-dump or mysqldump made. Each dump is one file, which may be
+compressed.
+"""
 
 from __future__ import annotations
 
@@ -30,14 +32,16 @@ SELECT DISTINCT d FROM (
 """
 NOT_COVERED = (
     "changed characters inside values: a dump contains no checksum of its own",
-    "rows, triggers, views, users and other databases that the dump was told to leave out",
+    "rows, triggers, views, users and other databases that the options of the dump program left out",
     "the exact time of the data: the file's time is the end of the dump, but the data is from the dump's beginning",
     "consistency across tables: the dump does not show if it was taken with --single-transaction",
 )
 
 
 class MariadbDump(FileBackups):
-    """Backup source of SQL dumps by mariadb-dump or mysqldump: each file is one dump; its suffix names the compression."""
+    """Backup source of SQL dumps that mariadb-dump or mysqldump made. Each file is one dump. The suffix of the file names
+    its compression.
+    """
 
     TAKEN: ClassVar[str] = "the dump"
     kind: Literal["mariadb_dump"] = "mariadb_dump"
@@ -46,7 +50,7 @@ class MariadbDump(FileBackups):
     PROGRAMS: ClassVar[tuple[str, ...]] = ("sed", "uniq")
 
     def check(self, ctx: Context, backup: Backup) -> Checked:
-        """Decompress the dump, read it to its last line, and check that no section is missing."""
+        """Decompress the dump, read it to its last line, and check that none of its sections is missing."""
         with ctx.temporary("dump") as folder, self.brought(ctx, backup, ctx.host, folder) as path:
             argv = ("sh", "-c", CHECK, "sh", path, f"{folder}/statuses", SECTIONS, _unpacker(path))
             output = ctx.run(*argv).check()
@@ -60,7 +64,9 @@ class MariadbDump(FileBackups):
         )
 
     def restore(self, ctx: Context, backup: Backup, box: Sandbox, at: datetime | None) -> Facts:
-        """Start a new server in the sandbox, and load the dump with the client `mariadb`, which stops at the first error."""
+        """Start a new server in the sandbox, and load the dump with the client `mariadb`. The client stops at the first
+        error.
+        """
         begun = time.monotonic()
         server.install(box)
         server.start(box)
@@ -69,7 +75,9 @@ class MariadbDump(FileBackups):
         return {**facts, "seconds": {"server": round(started - begun, 3), **facts.pop("seconds")}}
 
     def loaded(self, ctx: Context, backup: Backup, box: Sandbox) -> Facts:
-        """Load the dump into the running server of the sandbox, and check that it was complete. Raises StepFailed, HostError."""
+        """Load the dump into the running server of the sandbox, and check that the dump was complete. Raises StepFailed when
+        it was incomplete or the client stopped at an error, and HostError when the host cannot be used.
+        """
         moments = [time.monotonic()]
         with self.brought(ctx, backup, box.files, box.folder) as path:
             moments.append(time.monotonic())
@@ -106,7 +114,9 @@ class MariadbDump(FileBackups):
         return Reading.of(output.text, said(output.stderr) if output.stderr else "")
 
     def _database(self, ctx: Context) -> str:
-        """Return the name of the database that the dump must contain; empty when the inventory names none."""
+        """Return the name of the database that the dump must contain. The name is empty when the inventory names no
+        database.
+        """
         service = ctx.services.get(self.service)
         return service.database if isinstance(service, Mariadb) else ""
 
@@ -159,7 +169,9 @@ def _refused(box: Sandbox, backup: Backup, reading: Reading) -> StepFailed:
 
 
 def _definers(box: Sandbox) -> list[str]:
-    """Create the missing accounts that views and routines run as (DEFINER); they are locked. Return their names."""
+    """Create those accounts that views and routines run as (DEFINER) but that are missing. The new accounts are locked.
+    Return their names.
+    """
     service, client = server.place(box)
     with verifying(service):
         names = [str(row["d"]) for row in client.rows(DEFINERS)]

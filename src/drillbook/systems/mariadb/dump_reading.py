@@ -1,7 +1,7 @@
-"""Reads an SQL dump of mariadb-dump or mysqldump to its end: finds its sections and checks its last line.
+"""Reads an SQL dump of mariadb-dump or mysqldump to its end, finds its sections, and checks its last line.
 
-Many backup jobs lose the exit status of the dump program, for example in a pipe to a compressor. But an incomplete dump
-lacks the last line, which is written after everything else.
+Many backup jobs lose the exit status of the dump program, for example in a pipe to a compressor. So they do not notice that
+a dump is incomplete. But an incomplete dump lacks the last line, which the dump program writes after everything else.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ shift 5
 cat -- "$statuses"
 """
 DONE = "-- Dump completed"
-"""Start of the last line of a complete dump."""
+"""First words of the last line of a complete dump."""
 
 
 @dataclass(slots=True)
@@ -77,23 +77,23 @@ class Reading:
     named: set[str] = field(default_factory=set)
     """Tables, views and sequences that the dump creates, each with its database."""
     current: str = ""
-    """Database of the section that was read last."""
+    """Database to which the section that was read last belongs."""
     filled: set[str] = field(default_factory=set)
     """Tables for which the dump has a section of rows, possibly without any row."""
     rows: Counter[str] = field(default_factory=Counter)
     """Number of INSERT statements by table."""
     sections: set[str] = field(default_factory=set)
-    """Further sections: ``routines``, ``events``."""
+    """Names of the other sections that the dump has: ``routines``, ``events``."""
     failures: list[str] = field(default_factory=list)
     """Comments of the dump program about objects that it omitted."""
     zeros: bool = False
-    """True when the file contains zero bytes; an intact dump has none, since they are escaped."""
+    """True when the file contains bytes of value zero. An intact dump contains none, since the dump program escapes them."""
     said: str = ""
     """Error messages of the programs."""
 
     @classmethod
     def of(cls, text: str, said: str) -> Reading:
-        """Parse the output of the script ``CHECK`` or ``LOAD``; ``said`` are the error messages of the programs."""
+        """Parse the output of the script ``CHECK`` or ``LOAD``. ``said`` holds the error messages of the programs."""
         reading = cls(said=said)
         for line in text.splitlines():
             if match := re.fullmatch(r"(unpacker|client) (\d+)", line):
@@ -109,7 +109,9 @@ class Reading:
                 return
 
     def problems(self, name: str, host: str, wanted: str) -> list[Finding]:
-        """Return a finding if the dump is incomplete, or lacks the database ``wanted``; an empty list for a good dump."""
+        """Return a finding if the dump is incomplete, or if it lacks the database ``wanted``. Return an empty list for a
+        good dump.
+        """
         for code, expected, measured in (self._damage(), self._content(), self._origin(wanted)):
             if code:
                 return [finding(code, title=name, wanted=expected, measured=measured, host=host)]
@@ -118,25 +120,33 @@ class Reading:
     def _damage(self) -> tuple[str, str, str]:
         whole = f"a dump whose last line is `{DONE}`"
         if self.unpacker:
-            return "backup-damaged", "a file that unpacks to its end", self.said or f"status {self.unpacker} of the unpacker"
+            return (
+                "backup-damaged",
+                "a file that unpacks to its end",
+                self.said or f"the decompression program ended with status {self.unpacker}",
+            )
         if not self.last:
             return "backup-empty", whole, "no line"
         if not self.last.startswith(DONE):
             return "backup-damaged", whole, f"the last line is: {self.last}"
         if not self.header:
-            return "backup-damaged", "a dump with its first lines", "they are missing"
+            return "backup-damaged", "a dump that begins with its header lines", "they are missing"
         if self.zeros:
-            return "backup-damaged", "text", "bytes of value zero, as after the crash of a file system"
+            return "backup-damaged", "text", "bytes of value zero, such as a file system may leave after a crash"
         return "", "", ""
 
     def _content(self) -> tuple[str, str, str]:
         if self.failures:
-            return "backup-incomplete", "a dump of everything", "; ".join(self.failures[:5])
+            return "backup-incomplete", "a dump of all objects", "; ".join(self.failures[:5])
         if self.rows and not self.tables:
             return "backup-incomplete", "tables and rows", "rows without the definitions of their tables"
         if not self.rows:
-            sections = f"{len(self.filled)} with a section for rows" if self.filled else "none with a section for rows"
-            return "backup-empty", "rows", f"{len(self.tables)} tables, {sections}, no row"
+            sections = (
+                f"{len(self.filled)} of them with a section for rows"
+                if self.filled
+                else "none of them with a section for rows"
+            )
+            return "backup-empty", "rows", f"{len(self.tables)} tables, {sections}, but no row"
         return "", "", ""
 
     def _origin(self, wanted: str) -> tuple[str, str, str]:
@@ -145,7 +155,9 @@ class Reading:
         return "", "", ""
 
     def without_rows(self) -> list[str]:
-        """Return the tables without a section of rows, such as those dumped with `--ignore-table-data`."""
+        """Return the tables for which the dump has no section of rows. The option `--ignore-table-data` of mariadb-dump has
+        this effect.
+        """
         return sorted({table for table in self.tables if table not in self.filled})
 
 

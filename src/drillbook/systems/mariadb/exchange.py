@@ -1,6 +1,7 @@
-"""Exchange of a server's data directory: the restored one takes its place, and the old one can be put back until the end.
+"""Exchange of a server's data directory by a restored one. Until the restored server is verified, the old directory is kept
+and can be put back.
 
-The old directory is renamed, never copied or merged, so that at each moment one complete directory exists under a known name.
+The old directory is renamed, and never copied or merged. So at each moment one complete directory exists under a known name.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from drillbook.systems.mariadb import ownership
 from drillbook.systems.mariadb.service import Mariadb
 
 LOOK_S = 0.5
-"""Seconds between two queries of the service manager while a server does not answer."""
+"""Time in seconds between two queries of the service manager while a server does not answer."""
 # DATA NEW KEPT: give the files of NEW to the owner of DATA, write them to disk, and exchange the directories.
 _EXCHANGE = """set -eu
 data=$1 new=$2 kept=$3
@@ -58,28 +59,33 @@ find "$data" \( -type l -o -name '*.isl' \) -printf 'it contains links to other 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """Exchange of the data directory of ``service`` in one run."""
+    """Exchange of the data directory of ``service`` by a restored one, in one run."""
 
     ctx: Context
     service: Mariadb
     kept: str
-    """Path that the old data directory has until the restored server was verified."""
+    """Path at which the old data directory is kept until the restored server is verified."""
 
     def ready(self) -> None:
-        """Check that this user can exchange the data directory. Raises NotReady, HostError."""
+        """Check that this user can exchange the data directory. Raises NotReady when it cannot, and HostError when the host
+        cannot be used.
+        """
         why = self.ctx.run("sh", "-c", _MAY, "sh", self.service.data).check().text.strip()
         if why:
             raise NotReady(
-                f"{self.ctx.host.name}: {self.service.data} cannot be exchanged by a restored one: {printable(why, limit=300)}",
-                hint="a restore into the service renames its data directory, as root or as the owner of the directory",
+                f"{self.ctx.host.name}: this user cannot replace {self.service.data} by a restored directory: "
+                f"{printable(why, limit=300)}",
+                hint="a restore into the service renames its data directory; this needs root, or the owner of the directory",
             )
 
     def stop(self) -> None:
-        """Stop the unit. Raises StepFailed, HostError."""
+        """Stop the unit. Raises StepFailed when it does not stop, and HostError when the host cannot be used."""
         manager_of(self.ctx.host).ensure(self.ctx.host, self.service.unit, "stopped", self.ctx.deadline)
 
     def start(self) -> None:
-        """Start the unit, and wait until the server accepts the login of the inventory. Raises StepFailed, HostError."""
+        """Start the unit, and wait until the server accepts the login in the inventory. Raises StepFailed when this does not
+        happen in time, and HostError when the host cannot be used.
+        """
         ctx, unit, look_at = self.ctx, self.service.unit, 0.0
         ctx.run(*manager_of(ctx.host).start(unit))  # the checks below tell if it started
         while not ownership.answers(ctx, self.service):
@@ -89,7 +95,7 @@ class Exchange:
                 if state.state not in ("running", "starting", "activating"):
                     raise self._not_serving(f"{unit} is {state.word}")
             if ctx.deadline.remaining() < LOOK_S:
-                raise self._not_serving("the login of the inventory was not accepted in time")
+                raise self._not_serving("the server did not accept the login in the inventory in time")
             ctx.deadline.wait(0.05)
 
     def _not_serving(self, measured: str) -> StepFailed:
@@ -98,35 +104,39 @@ class Exchange:
         return StepFailed(f"{self.service.name} does not serve the restored data: {measured}", findings=[found])
 
     def put(self, new: str) -> None:
-        """Put the directory ``new`` in the place of the data directory. Raises HostError."""
+        """Put the directory ``new`` in the place of the data directory. Raises HostError when this fails."""
         self.ctx.run("sh", "-c", _EXCHANGE, "sh", self.service.data, new, self.kept).check()
 
     def forget(self) -> None:
-        """Remove the old data directory: the restore is complete. Raises HostError."""
+        """Remove the old data directory, since the restore is complete. Raises HostError when this fails."""
         self.ctx.run("sh", "-c", _FORGET, "sh", self.kept).check()
 
     def undo(self, removal: tuple[str, ...]) -> Undo:
-        """Return the undo: it puts the old directory back if it still exists, removes the folder, and starts the unit."""
+        """Return an undo that puts the old directory back if this directory still exists, removes the folder of the restore,
+        and starts the unit.
+        """
         manager, unit = manager_of(self.ctx.host), self.service.unit
         back = ("sh", "-c", _PUT_BACK, "sh", self.kept, self.service.data, *manager.stop(unit))
         return Undo.by_commands(back, removal, manager.start(unit))
 
     def unfinished(self) -> bool:
-        """Return True while the old directory exists, or the unit is stopped. Raises HostError, CouldNotVerify."""
+        """Return True while the old directory exists, or the unit is stopped. Raises CouldNotVerify when the service manager
+        does not tell the state of the unit, and HostError when the host cannot be used.
+        """
         there = self.ctx.run("sh", "-c", 'test -e "$1" || test -e "$1.failed" || test -e "$1.done"', "sh", self.kept).ok
         return (
             there or manager_of(self.ctx.host).state(self.ctx.host, self.service.unit, self.ctx.deadline).state != "running"
         )
 
     def give_up(self, undo: Undo) -> None:
-        """Carry out the undo after a failure; if that fails too, the undo in the journal does it later."""
+        """Carry out the undo after a failure. If the undo fails too, Drillbook repeats it later from the journal."""
         with suppress(DrillbookError, TimeoutError):
             for argv in undo.commands:
                 self.ctx.run(*argv).check()
 
 
 def not_empty(service: Mariadb, host: str, backup: Backup, names: list[str]) -> StepFailed:
-    """Return the error that the service still has databases, so that nothing was restored."""
+    """Return the error for a service that still has databases. Nothing is restored into such a service."""
     measured = ", ".join(names[:5])
     found = finding("restore-target", title=service.name, wanted="a server without databases", measured=measured, host=host)
     return StepFailed(f"{host}: {service.name} still has {measured}; {backup.id} was not restored", findings=[found])

@@ -1,13 +1,20 @@
-"""Needs of the actions of MariaDB and MySQL on the host of the server."""
+"""For the actions on MariaDB and MySQL: the permissions, the network access and the programs that they need on the server's
+host.
+"""
 
 from drillbook.sdk.host_needs import HostNeeds
 
-_PORT = "the server's port or socket, from its host"
+_PORT = "access to the port or the Unix socket of the server, from the server's host"
 HOST_NEEDS = {
     "mariadb.lose_data": HostNeeds(
-        ("mariadb",), "the database account of the inventory: SELECT and DROP; read the data directory (`run_as`)", _PORT
+        ("mariadb",),
+        "the permissions SELECT and DROP for the database account in the inventory, and permission to read the "
+        "data directory as the user `run_as`",
+        _PORT,
     ),
     "mariadb.*": HostNeeds(
-        ("mariadb",), "the database account of the inventory: read; for `mariadb.sql` as the statement needs", _PORT
+        ("mariadb",),
+        "permission to read for the database account in the inventory; for `mariadb.sql` the permissions that the statement needs",
+        _PORT,
     ),
 }

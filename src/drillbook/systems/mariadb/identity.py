@@ -1,4 +1,6 @@
-"""Identity of the data of a service: host and address of its server, the data directory of that server, and the database."""
+"""Identity of the data of a service: the host and the address of its server, the server's data directory, and the name of
+the database.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from drillbook.systems.mariadb.service import Mariadb
 
 
 def measured(ctx: Context, name: str) -> Identity:
-    """Measure the identity of the data of the service ``name``. Raises CouldNotVerify."""
+    """Measure the identity of the data of the service ``name``. Raises CouldNotVerify when the server cannot be read."""
     service = ctx.service(name, Mariadb)
     with connected(ctx, service) as client, verifying(service):
         (row,) = client.rows("SELECT @@datadir AS directory, @@hostname AS machine")

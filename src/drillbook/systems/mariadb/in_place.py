@@ -1,8 +1,9 @@
 """Restores a team's own backup into a MariaDB service whose databases were dropped.
 
-The unit is stopped, and a private server serves the restored data in a folder beside the data directory, as in a sandbox:
-only by a socket in this folder. When every table opens there, the folder's data directory takes the place of the old one,
-and the unit starts again. A dump is loaded into a copy of the old directory, so that accounts and settings stay.
+The restore stops the unit. A private server then serves the restored data in a new folder beside the data directory, and can
+be reached only through a socket in this folder, as in a sandbox. When every table opens there, the restored directory takes
+the place of the old data directory, and the unit starts again. A dump is loaded into a copy of the old directory, so that
+accounts and settings stay.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from drillbook.systems.mariadb.service import Mariadb
 
 GIVE_UP_S = 120.0
 MARKER = "drillbook-restored"
-"""File in a restored data directory with the run that restored it."""
+"""Name of a file in a restored data directory. The file contains the id of the run that restored the directory."""
 NEEDED = (
     "innodb_page_size",
     "innodb_log_file_size",
@@ -38,9 +39,9 @@ NEEDED = (
     "innodb_undo_tablespaces",
     "lower_case_table_names",
 )
-"""Settings without which a server cannot open the files of another one."""
+"""Settings that a server must share with another server to open its files."""
 OUTSIDE = ("innodb_data_home_dir", "innodb_log_group_home_dir", "innodb_undo_directory", "aria_log_dir_path")
-"""Settings that place files of the server outside its data directory."""
+"""Settings that can place files of the server outside its data directory."""
 _SETTINGS = "SELECT VARIABLE_NAME AS name, VARIABLE_VALUE AS value FROM information_schema.GLOBAL_VARIABLES"
 # FOLDER: wait until the server that wrote its exit status there has ended.
 _ENDED = 'until test -s "$1/server.status"; do sleep 0.05; done; cat -- "$1/server.status"'
@@ -64,7 +65,9 @@ class ServerInPlace(InPlace):
 
     @property
     def mariadb(self) -> Mariadb:
-        """The MariaDB service. Raises NotReady for a service of another kind, or without unit or data directory."""
+        """The MariaDB service that is restored. Raises NotReady when the service is of another kind, or when the inventory
+        names no unit or no data directory for it.
+        """
         if not isinstance(self.service, Mariadb):
             raise NotReady(f"{self.service.name} is not a service of kind mariadb")
         for field in ("unit", "data_directory"):
@@ -88,25 +91,31 @@ class ServerInPlace(InPlace):
 
     @property
     def exchange(self) -> Exchange:
-        """Exchange of the data directory by the restored one."""
+        """Object that exchanges the data directory by the restored one."""
         return Exchange(self.ctx, self.mariadb, f"{self.mariadb.data}.drillbook.{self._key}.kept")
 
     @abstractmethod
     def differs(self, client: Client, backup: Backup, checked: Facts) -> str:
-        """Reason why ``backup`` cannot restore the databases of ``client``; empty when it can. Raises SqlError."""
+        """Return the reason why ``backup`` cannot restore the databases that ``client`` reads; empty when it can. Raises
+        SqlError when a query fails.
+        """
 
     @abstractmethod
     def fill(self, box: Sandbox, backup: Backup, at: datetime | None, needed: dict[str, str]) -> Facts:
-        """Restore into the folder and leave its server running; ``needed`` are settings of the stopped server."""
+        """Restore into the folder of the sandbox, and leave the server of the sandbox running. ``needed`` are settings of
+        the stopped server that the new server needs, too.
+        """
 
     def ready(self) -> None:
-        """Check unit, data directory, server and programs of the service. Raises NotReady, HostError."""
+        """Check the unit, the data directory, the server and the programs of the service. Raises NotReady when one of them
+        is not as it must be, and HostError when the host cannot be used.
+        """
         ownership.ready(self.ctx, self.mariadb)
         self.exchange.ready()
         self.source.ready_sandbox(self.ctx, self.box.service)
 
     def unlike(self, backup: Backup, checked: Facts) -> str:
-        """Reason why ``backup`` cannot restore the databases of the running server; empty when it can."""
+        """Return the reason why ``backup`` cannot restore the databases of the running server; empty when it can."""
         if why := lies_in(self.ctx, self.source, self.mariadb.data):
             return f"{why}: a restore exchanges this folder"
         with connected(self.ctx, self.mariadb) as client, verifying(self.mariadb):
@@ -115,7 +124,10 @@ class ServerInPlace(InPlace):
             return self.differs(client, backup, checked)
 
     def restore(self, backup: Backup, at: datetime | None) -> Facts:
-        """Restore beside the data directory, exchange the two, and start the unit. Raises StepFailed, HostError."""
+        """Restore into a folder beside the data directory, exchange the two directories, and start the unit.
+
+        Raises StepFailed when the restore fails, and HostError when the host cannot be used.
+        """
         undo, box, facts = self.undo(), self.box, {}
         if self.active():
             self.exchange.give_up(undo)  # what an earlier attempt of this step left
@@ -139,9 +151,10 @@ class ServerInPlace(InPlace):
         return facts
 
     def _needed(self, backup: Backup) -> dict[str, str] | None:
-        """Return the settings that a server on these files needs; None when this run restored the databases already.
+        """Return the settings that a server needs to open the files of this one. Return None when this run has already
+        restored the databases.
 
-        Raises StepFailed when the service still has databases, CouldNotVerify.
+        Raises StepFailed when the service still has databases, and CouldNotVerify when the server cannot be read.
         """
         with connected(self.ctx, self.mariadb) as client, verifying(self.mariadb):
             ownership.must_own(self.ctx, self.mariadb, client)
@@ -171,13 +184,17 @@ class ServerInPlace(InPlace):
         return {**facts, "tables": len(wanted), "seconds": {**facts.pop("seconds", {}), **seconds}}
 
     def _opened(self, box: Sandbox) -> set[str]:
-        """Return the names of the restored tables, each of which was opened. Raises CouldNotVerify, HostError."""
+        """Return the names of the restored tables. Every table was opened before. Raises CouldNotVerify when the server
+        cannot be read, and HostError when the host cannot be used.
+        """
         _, client = server.place(box)
         with verifying(box.service):  # type: ignore[arg-type]  # the sandbox is of the kind mariadb
             return lost.tables(client)
 
     def _end(self, box: Sandbox) -> None:
-        """Remove the account of this run and end the server in order; mark the directory. Raises StepFailed, HostError."""
+        """Remove the account of this run, shut the server down, and write the id of the run into the directory. Raises
+        StepFailed when the account stays or the shutdown fails, and HostError when the host cannot be used.
+        """
         service, client = server.place(box)
         asked = f"SELECT COUNT(*) AS n FROM mysql.global_priv WHERE User = {text(service.user)}"  # noqa: S608  quoted
         with verifying(service):
@@ -187,11 +204,13 @@ class ServerInPlace(InPlace):
         output = box.run("sh", "-c", _ENDED, "sh", box.folder)
         if not output.ok or output.text.strip() != "0":
             said = printable(output.stderr or output.stdout, limit=300).strip()
-            raise StepFailed(f"{box.host.name}: the restored server did not end in order: {said}")
+            raise StepFailed(f"{box.host.name}: the restored server did not shut down properly: {said}")
         box.run("sh", "-c", 'cat > "$1"', "sh", f"{service.data}/{MARKER}", stdin=f"{self.ctx.run_id}\n".encode()).check()
 
     def _must_serve(self, wanted: set[str]) -> None:
-        """Check that the unit serves the restored tables on the exchanged directory. Raises StepFailed, CouldNotVerify."""
+        """Check that the unit serves the restored tables from the exchanged directory. Raises StepFailed when a table is
+        missing, and CouldNotVerify when the server cannot be read.
+        """
         with connected(self.ctx, self.mariadb) as client, verifying(self.mariadb):
             ownership.must_own(self.ctx, self.mariadb, client)
             lacking = sorted(wanted - lost.tables(client))
@@ -202,37 +221,48 @@ class ServerInPlace(InPlace):
         found = finding(
             "restore-errors", title=self.mariadb.name, wanted="every restored table", measured=measured, host=host
         )
-        raise StepFailed(f"{self.mariadb.name} does not serve what was restored: {measured}", findings=[found])
+        raise StepFailed(f"{self.mariadb.name} does not serve all restored tables: {measured}", findings=[found])
 
     def undo(self) -> Undo:
-        """Put the old data directory back if the restore did not finish, and start the unit; a finished restore stays."""
+        """Return an undo that starts the unit, and puts the old data directory back if the restore did not finish. A
+        finished restore stays.
+        """
         return self.exchange.undo(removal(self.box.service, self.ctx.run_id))
 
     def active(self) -> bool:
-        """Return True while the folder or the old data directory of an unfinished restore exists, or the unit is stopped."""
+        """Return True while the unit is stopped, or while the folder or the old data directory of an unfinished restore
+        exists.
+        """
         return self.box.exists() or self.exchange.unfinished()
 
     def identity(self) -> Identity:
-        """Identity of the databases, read from the running server; `mariadb.lose_data` reads it in the same way."""
+        """Identity of the databases, read from the running server. The fault `mariadb.lose_data` reads the identity in the
+        same way.
+        """
         return identity.measured(self.ctx, self.mariadb.name)
 
 
 @dataclass(frozen=True, slots=True)
 class DumpInPlace(ServerInPlace):
-    """Restore of a dump into a copy of the data directory, so that accounts and other databases stay."""
+    """Restore of a dump into a copy of the data directory. So accounts and other databases stay."""
 
     def differs(self, client: Client, backup: Backup, checked: Facts) -> str:
-        """Reason why the dump lacks tables, routines or events of the server; empty when it contains all."""
+        """Return a text that names the tables, routines or events of the server that the dump lacks; empty when it contains
+        all.
+        """
         names, held = lost.databases(client), lost.tables(client)
         there = set(checked.get("names", ()))
         if len(there) < int(checked.get("named", 0)):
-            return f"only {len(there)} of its {checked['named']} tables are named in the facts, too few to compare"
+            return f"the facts name only {len(there)} of the backup's {checked['named']} tables, which is not enough for a comparison"
         if lacking := sorted(held - there):
-            return f"it lacks {len(lacking)} of the {len(held)} tables of the server: {', '.join(lacking[:5])}"
+            return f"the backup lacks {len(lacking)} of the {len(held)} tables of the server: {', '.join(lacking[:5])}"
         quoted = ", ".join(text(each) for each in names)
         for row in client.rows(_PROGRAMS.format(names=quoted)):
             if row["n"] != "0" and row["kind"] not in checked.get("sections", ()):
-                return f"it contains no {row['kind']}, of which the server has {row['n']} (option --{row['kind']})"
+                return (
+                    f"the backup contains no {row['kind']}, but the server has {row['n']}; take dumps with "
+                    f"the option --{row['kind']}"
+                )
         return ""
 
     def fill(self, box: Sandbox, backup: Backup, at: datetime | None, needed: dict[str, str]) -> Facts:
@@ -250,26 +280,28 @@ class DumpInPlace(ServerInPlace):
 
 @dataclass(frozen=True, slots=True)
 class PhysicalInPlace(ServerInPlace):
-    """Restore of a physical backup: the whole server, with its accounts, as it was at the time of the backup."""
+    """Restore of a physical backup. It brings back the whole server with its accounts, as it was at the time of the backup."""
 
     def differs(self, client: Client, backup: Backup, checked: Facts) -> str:
-        """Reason why the backup would change other databases, or lacks tables of the server; empty when neither is so."""
+        """Return the reason why the backup must not be restored: it would change other databases, or lacks tables of the
+        server. Return an empty text when neither is true.
+        """
         if more := lost.others(client):
             return (
-                f"the server also contains {', '.join(more[:5])}, which a physical backup takes back to its own time: "
-                "remove `database` of the service, so that the drill is about the whole server"
+                f"the server also contains {', '.join(more[:5])}, and a physical backup would also restore "
+                f"these databases to an older state: remove `database` of the service, so that the drill is about the whole server"
             )
         quoted = ", ".join(text(each) for each in lost.databases(client))
         held = {str(row["file"]): str(row["t"]) for row in client.rows(_FILES.format(names=quoted))}
         there = set(checked.get("names", ()))
         if len(there) < int(checked.get("named", 0)):
-            return f"only {len(there)} of its {checked['named']} tables are named in the facts, too few to compare"
+            return f"the facts name only {len(there)} of the backup's {checked['named']} tables, which is not enough for a comparison"
         if lacking := sorted(table for file, table in held.items() if file not in there):
-            return f"it lacks {len(lacking)} of the {len(held)} tables of the server: {', '.join(lacking[:5])}"
+            return f"the backup lacks {len(lacking)} of the {len(held)} tables of the server: {', '.join(lacking[:5])}"
         return ""
 
     def fill(self, box: Sandbox, backup: Backup, at: datetime | None, needed: dict[str, str]) -> Facts:
-        """Prepare a copy of the backup in the folder, and start a server on it."""
+        """Prepare a copy of the backup in the folder of the sandbox, and start a server on this copy."""
         facts: Facts = self.source.restore(self.ctx, backup, box, at)
         return facts
 
@@ -281,7 +313,7 @@ def _values(client: Client, names: tuple[str, ...]) -> dict[str, str]:
 
 
 def _outside(client: Client, data: str) -> str:
-    """Return the first setting that places files of the server outside its data directory; empty for none."""
+    """Return the first setting that places files of the server outside its data directory; empty when there is none."""
     inside = ("", ".", data)
     values = _values(client, OUTSIDE)
     return next((f"{key} {value}" for key, value in values.items() if value.rstrip("/") not in inside), "")

@@ -1,4 +1,4 @@
-"""Rows of a MariaDB server by ranges of a key, for the comparison of a copy with the server that still runs."""
+"""Reads rows of a MariaDB server by ranges of a key, so that a restored copy can be compared with the server in production."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ KINDS = ("BASE TABLE", "SYSTEM VERSIONED")
 
 
 class KeyReader:
-    """Reads one of the two servers that are compared; each statement uses its own snapshot."""
+    """Reads one of the two compared servers. Each statement uses its own snapshot."""
 
     def __init__(self, client: Client) -> None:
-        """List the tables. Raises SqlError, CouldNotVerify, HostError."""
+        """List the tables. Raises the errors of ``Client.results``."""
         self.client = client
         self.tables = {content.key(client.service, row): row for row in content.listed(client) if row["kind"] in KINDS}
 
@@ -40,7 +40,7 @@ class KeyReader:
         return int(self._one(_COUNT.format(table=self._name(table)), "n"))
 
     def bounds(self, table: str, keyed: Keyed) -> list[str]:
-        """Return the largest key of each range in order, as text."""
+        """Return the largest key of each range, in the order of the ranges, as text."""
         names = {"key": name(keyed.key), "table": self._name(table)}
         newest = str(keyed.up_to)
         if keyed.up_to == "newest":
@@ -52,13 +52,15 @@ class KeyReader:
         return list(dict.fromkeys(str(row["high"]) for row in rows))
 
     def rows(self, table: str, key: str, low: str | None, high: str | None) -> Rows:
-        """Return number and digest of the rows with a key above ``low`` and up to ``high``; None means no limit."""
+        """Return the number and the digest of the rows with a key above ``low`` and up to ``high``. A bound of None means no
+        limit.
+        """
         bounds = [f"{name(key)} {sign} {_literal(bound)}" for sign, bound in ((">", low), ("<=", high)) if bound is not None]
         found = content.of_rows(self.client, self.tables[table], " AND ".join(bounds) or "TRUE")
         return Rows(found.rows or 0, found.digest)
 
     def outside(self, table: str, key: str, high: str) -> tuple[int, int]:
-        """Return two numbers: rows with a key above ``high``, and rows whose key is NULL."""
+        """Return two numbers: the number of rows with a key above ``high``, and the number of rows whose key is NULL."""
         (row,) = self._rows(_OUTSIDE.format(key=name(key), table=self._name(table), high=_literal(high)))
         return int(row["above"] or 0), int(row["without"] or 0)
 
@@ -74,5 +76,7 @@ class KeyReader:
 
 
 def _literal(value: str) -> str:
-    """Return a key as an SQL literal; integers are not quoted, since quoted ones would be compared as floating-point numbers."""
+    """Return a key as an SQL literal. Integers are not quoted, since the server would compare quoted integers as
+    floating-point numbers.
+    """
     return value if re.fullmatch(r"-?\d+", value) else text(value)

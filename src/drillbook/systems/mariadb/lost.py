@@ -1,4 +1,6 @@
-"""Record of the databases that a fault drops, which shows later if they are lost, or have been restored completely."""
+"""Record of the databases that a fault drops. The record shows later if the databases are still missing, or have been
+restored completely.
+"""
 
 from __future__ import annotations
 
@@ -14,19 +16,21 @@ from drillbook.systems.mariadb.content import SYSTEM_SCHEMAS, listed
 from drillbook.systems.mariadb.service import Mariadb
 
 RECORD = "databases.json"
-"""Name of the evidence file with the tables of the databases, written right before these are dropped."""
+"""Name of the evidence file that lists the tables of the databases. It is written right before the databases are dropped."""
 
 _SCHEMATA = "SELECT SCHEMA_NAME AS s FROM information_schema.SCHEMATA WHERE SCHEMA_NAME"
 
 
 def databases(client: Client) -> list[str]:
-    """Return the names of the service's databases on the server; see ``others``. Raises SqlError, HostError."""
+    """Return the names of the databases on the server that belong to the service. Raises the errors of ``Client.results``."""
     only = client.service.database
     return [name for name in _all(client) if name == only or not only]
 
 
 def others(client: Client) -> list[str]:
-    """Return the names of the server's databases that do not belong to the service. Raises SqlError, HostError."""
+    """Return the names of the databases on the server that do not belong to the service. Raises the errors of
+    ``Client.results``.
+    """
     mine = databases(client)
     return [name for name in _all(client) if name not in mine]
 
@@ -38,12 +42,14 @@ def _all(client: Client) -> list[str]:
 
 
 def tables(client: Client) -> set[str]:
-    """Return the names of all tables and views of the service, each with its database. Raises SqlError, HostError."""
+    """Return the names of all tables and views of the service, each with its database. Raises the errors of
+    ``Client.results``.
+    """
     return {f"{row['s']}.{row['t']}" for row in listed(client)}
 
 
 def record(ctx: Context, service: Mariadb, names: Collection[str], held: Collection[str]) -> None:
-    """Store the names of the databases and of their tables as evidence. Raises StepFailed when one contains a secret."""
+    """Store the names of the databases and of their tables as evidence. Raises StepFailed when a name contains a secret."""
     said = json.dumps({"service": service.name, "databases": sorted(names), "tables": sorted(held)})
     if ctx.redactor.text(said) != said:
         raise StepFailed(f"names of tables of {service.name} contain a secret of the inventory; nothing was lost")
@@ -51,7 +57,7 @@ def record(ctx: Context, service: Mariadb, names: Collection[str], held: Collect
 
 
 def recorded(ctx: Context, service: Mariadb) -> dict[str, Any]:
-    """Return the newest record of this run; empty when no database was going to be dropped yet."""
+    """Return the newest record of this run. The record is empty when the run has not begun to drop databases."""
     for path in reversed(evidence_of_run(ctx, RECORD)):
         found: dict[str, Any] = json.loads(path.read_bytes())
         if found.get("service") == service.name:
@@ -60,7 +66,10 @@ def recorded(ctx: Context, service: Mariadb) -> dict[str, Any]:
 
 
 def missing(ctx: Context, service: Mariadb) -> set[str]:
-    """Return the databases and tables of this run's record that the server lacks. Raises CouldNotVerify, HostError."""
+    """Return those databases and tables of this run's record that the server lacks.
+
+    Raises CouldNotVerify when the server cannot be read, and HostError when the host cannot be used.
+    """
     wanted = recorded(ctx, service)
     if not wanted:
         return set()
@@ -69,7 +78,7 @@ def missing(ctx: Context, service: Mariadb) -> set[str]:
 
 
 def must_have_data(client: Client) -> tuple[list[str], set[str]]:
-    """Return databases and tables of the service. Raises CouldNotVerify when there are none."""
+    """Return the databases and the tables of the service. Raises CouldNotVerify when there are no tables."""
     with verifying(client.service):
         names, held = databases(client), tables(client)
     if not held:

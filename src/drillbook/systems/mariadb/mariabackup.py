@@ -1,6 +1,8 @@
-"""Backup source `mariabackup`: physical backups of mariadb-backup as folders, or as single files of mbstream.
+"""Backup source `mariabackup`: physical backups that mariadb-backup made, as folders or as single files in the format
+mbstream.
 
-`--prepare` changes the files, so it runs on a copy in the sandbox; the team's backup stays unchanged.
+`mariadb-backup --prepare` changes the files of a backup. So it runs on a copy in the sandbox, and the team's backup stays
+unchanged.
 """
 
 from __future__ import annotations
@@ -34,11 +36,14 @@ from drillbook.systems.mariadb.service import Mariadb
 from drillbook.systems.tar.source import unpacker
 
 NOT_COVERED = (
-    "if the redo log can be applied: only `backup.restore` does this, on a copy",
+    "if the redo log can be applied: only `backup.restore` applies it, to a copy",
     "Aria and MyISAM tables, whose stored pages have no checksum to verify",
     "a table whose files are missing: `backup.restore` opens every table",
 )
-UNREAD = "checksums of pages: innochecksum is not on the host, or this is an increment; check the backups before it too"
+UNREAD = (
+    "checksums of pages: innochecksum is not on the host, or the backup is an increment; also check the "
+    "backups that the increment needs"
+)
 # FILE FOLDER UNPACKER MBSTREAM: decompress the stream FILE and extract its files into FOLDER.
 UNPACK = """
 umask 077
@@ -49,22 +54,26 @@ mkdir -p -- "$2" || exit 1
 test -n "$(find "$2" -type f | head -n 1)" || exit 43
 """
 NO_FILE, NO_FOLDER = 43, 44
-"""Exit statuses of the scripts: the stream contains no file; the folder cannot be entered."""
+"""Exit statuses of the scripts. The first means that the stream contains no file, the second that the folder cannot be
+entered.
+"""
 
 
 class Mariabackup(FileBackups):
-    """Backup source of mariadb-backup: each backup is a folder below `at`, or a file written with `--stream=mbstream`."""
+    """Backup source of physical backups by mariadb-backup. Each backup is a folder below `at`, or a file written with
+    `--stream=mbstream`.
+    """
 
     kind: Literal["mariabackup"] = "mariabackup"
     form: Literal["folder", "stream"] = Field(
         default="folder",
-        description="folder: `at` is a folder on the host with one subfolder for each backup; stream: each backup is one file.",
+        description="`folder`: `at` is a folder on the host with one subfolder for each backup; `stream`: each backup is one file.",
     )
     RESTORES_TO: ClassVar[tuple[str, ...]] = ("mariadb",)
     RESTORES_IN_PLACE: ClassVar[tuple[str, ...]] = ("mariadb",)
 
     def backups(self, ctx: Context) -> list[Backup]:
-        """List the backup folders below `at`, or the files of streams."""
+        """List the backups: the folders below `at`, or the files that contain streams."""
         if self.form == "stream":
             return super().backups(ctx)
         return [self._listed(files) for files in self._folders(ctx)]
@@ -75,7 +84,7 @@ class Mariabackup(FileBackups):
     def _listed(self, files: CopiedFiles) -> Backup:
         ended = files.ended is not None
         basis = (
-            f"end_time of mariadb_backup_info, in the time zone of {self.host}"
+            f"field end_time of mariadb_backup_info, read in the time zone of {self.host}"
             if ended
             else f"time of the last change of the folder on {self.host}"
         )
@@ -91,7 +100,7 @@ class Mariabackup(FileBackups):
         return _read_list(ctx, place.host, place.path, self.name)
 
     def check(self, ctx: Context, backup: Backup) -> Checked:
-        """Read every byte, verify the page checksums, and check that the files written last exist."""
+        """Read every byte, verify the page checksums, and check that the files exist that mariadb-backup writes last."""
         with self._unpacked(ctx, backup) as (folder, broken):
             files = _files_in(ctx, ctx.host, folder, self.name)
             sink = Answer(f"{ctx.host.name}: the files of {backup.id}")
@@ -101,7 +110,7 @@ class Mariabackup(FileBackups):
             findings = self._chain(ctx, backup)[1]
         findings = findings or files.without_tables(backup.id, ctx.host.name)
         pages = sink.text.startswith("pages") and files.kind != "incremental"
-        covered = ("every byte was read", "the files that are written last are there")
+        covered = ("every byte was read", "the files that mariadb-backup writes last exist")
         return Checked(
             tuple(findings),
             (*covered, "the checksum of every page of InnoDB") if pages else covered,
@@ -111,7 +120,7 @@ class Mariabackup(FileBackups):
 
     @contextmanager
     def _unpacked(self, ctx: Context, backup: Backup) -> Iterator[tuple[str, list[Finding]]]:
-        """Yield the folder with the files of a backup, and a finding if its stream cannot be extracted."""
+        """Yield the folder with the files of a backup, and a finding if the stream of the backup cannot be extracted."""
         if self.form == "folder":
             yield self._folder(backup.id), []
             return
@@ -125,7 +134,9 @@ class Mariabackup(FileBackups):
         return str(place if backup == place.name else place / backup)
 
     def _chain(self, ctx: Context, backup: Backup) -> tuple[list[CopiedFiles], list[Finding]]:
-        """Return the backups from the full backup to the increment ``backup``, and a finding if one of them is missing."""
+        """Return all backups that the increment ``backup`` needs, from the full backup to the increment itself. Also return
+        a finding if one of them is missing.
+        """
         known = self._folders(ctx)
         chain = [files for files in known if self._id(files) == backup.id]
         while chain and (files := chain[0]).kind == "incremental":
@@ -138,7 +149,9 @@ class Mariabackup(FileBackups):
         return chain, []
 
     def restore(self, ctx: Context, backup: Backup, box: Sandbox, at: datetime | None) -> Facts:
-        """Copy the backup and its base backups into the sandbox, apply the redo log to the copy, and start a server on it."""
+        """Copy the backup and its base backups into the sandbox, apply the redo log to the copy, and start a server on this
+        copy.
+        """
         service, _ = server.place(box)
         moments = [time.monotonic()]
         names = self._copy(ctx, backup, box, service.data)
@@ -164,7 +177,9 @@ class Mariabackup(FileBackups):
         return PhysicalInPlace(ctx, service, self)
 
     def _copy(self, ctx: Context, backup: Backup, box: Sandbox, data: str) -> list[str]:
-        """Copy the files into the sandbox: the full backup as data directory, each increment into a folder next to it."""
+        """Copy the files into the sandbox. The full backup becomes the data directory, and each increment gets a folder next
+        to it.
+        """
         if self.form == "stream":
             with self.brought(ctx, backup, box.files, box.folder) as path:
                 program = server.program_path(server.place(box)[0], "mbstream")
@@ -208,7 +223,9 @@ def _words(path: str) -> str:
 
 
 def _read_list(ctx: Context, host: Host, folder: str, source: str, box: Sandbox | None = None) -> list[CopiedFiles]:
-    """List the backups in a folder. Raises StepFailed when this user cannot read the folder, HostError."""
+    """List the backups in a folder. Raises StepFailed when this user cannot read the folder, and HostError when the host
+    cannot be used.
+    """
     argv = ("sh", "-c", LIST, "sh", folder)
     output = box.run(*argv) if box else host.run(argv, deadline=ctx.deadline)
     if output.exit == NO_FOLDER:
@@ -228,13 +245,15 @@ def _read_list(ctx: Context, host: Host, folder: str, source: str, box: Sandbox 
 
 
 def _files_in(ctx: Context, host: Host, folder: str, source: str, box: Sandbox | None = None) -> CopiedFiles:
-    """Return the backup whose files are directly in ``folder``; without backup files, a backup without metadata."""
+    """Return the backup whose files are directly in ``folder``. When the folder contains no files of a backup, return a
+    backup without metadata.
+    """
     found = _read_list(ctx, host, folder, source, box)
     return next((files for files in found if files.path == "."), CopiedFiles(".", 0, 0.0))
 
 
 def _unpacking(output: Output, backup: Backup) -> list[Finding]:
-    """Return a finding if the stream could not be extracted; an empty list on success."""
+    """Return a finding if the stream could not be extracted. Return an empty list on success."""
     if output.ok:
         return []
     if output.exit == NO_FILE:
@@ -245,16 +264,21 @@ def _unpacking(output: Output, backup: Backup) -> list[Finding]:
 
 
 def _same_series(ctx: Context, service: Mariadb, files: CopiedFiles) -> None:
-    """Check that MariaDB in the sandbox has the same release series as the backup. Raises StepFailed, NotReady."""
+    """Check that MariaDB in the sandbox has the same release series as the backup. Raises StepFailed when the series differ,
+    and NotReady when MariaDB is missing.
+    """
     there, copied = server.version(ctx, service), files.version
     if server.series(there) != server.series(copied):
         raise StepFailed(
-            f"{ctx.host.name} has MariaDB {there}, but the backup is from {copied}: only a server of the same series can open it",
+            f"{ctx.host.name} has MariaDB {there}, but the backup is from MariaDB {copied}: only a server of "
+            f"the same series can open the backup",
         )
 
 
 def _prepare(box: Sandbox, service: Mariadb, name: str, increment: str) -> None:
-    """Run `mariadb-backup --prepare` on a copy, with an increment if one is given. Raises StepFailed, HostError."""
+    """Run `mariadb-backup --prepare` on a copy, with an increment if one is given. Raises StepFailed when the command fails,
+    and HostError when the host cannot be used.
+    """
     words = (*program(service, "mariadb-backup"), "--no-defaults", "--prepare", f"--target-dir={service.data}")
     server.make_temporary(box)
     output = box.run(

@@ -1,8 +1,9 @@
-"""Checks that the server at the address uses the data directory on this host, and that the inventory's unit runs this server.
+"""Checks that the server at the address uses the data directory on this host, and that the unit in the inventory runs this
+server.
 
-A fault drops databases, and a restore replaces the data directory and starts the unit. With a wrong host, address, folder or
-unit in the inventory these would belong to different servers. A server that others follow, or that follows another one, is
-refused: a statement that drops a database would reach those servers too.
+A fault drops databases, and a restore replaces the data directory and starts the unit. If the inventory named a wrong host,
+address, folder or unit, the databases, the directory and the unit would belong to different servers. A server that takes
+part in replication is refused, because a statement that drops a database would reach the other servers too.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ exec sh -c "$script" sh "$folder" "$pid" "$3"
 
 
 def must_own(ctx: Context, service: Mariadb, client: Client) -> None:
-    """Raise CouldNotVerify unless the server of ``client`` uses the data directory here, in the unit, without replication."""
+    """Raise CouldNotVerify unless the server of ``client`` uses the data directory on this host, is run by the unit, and
+    takes no part in replication.
+    """
     with verifying(service):
         (row,) = client.rows(_STATE)
     if row["galera"] == "ON":
@@ -57,7 +60,9 @@ def must_own(ctx: Context, service: Mariadb, client: Client) -> None:
 
 
 def ready(ctx: Context, service: Mariadb) -> None:
-    """Raise NotReady unless the server at the address is the server of the data directory and of the unit."""
+    """Raise NotReady unless the server at the address uses the data directory, is run by the unit, and takes no part in
+    replication.
+    """
     try:
         with connected(ctx, service) as client:
             must_own(ctx, service, client)
@@ -66,7 +71,7 @@ def ready(ctx: Context, service: Mariadb) -> None:
 
 
 def answers(ctx: Context, service: Mariadb) -> bool:
-    """Return True when a server answers at the address and accepts the login of the inventory."""
+    """Return True when a server answers at the address and accepts the login in the inventory."""
     try:
         with connected(ctx, service) as client, verifying(service):
             client.rows("SELECT 1 AS alive")

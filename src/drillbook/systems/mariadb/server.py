@@ -1,6 +1,8 @@
-"""MariaDB server in a sandbox: created, started, and reachable only through a Unix socket in the sandbox's folder.
+"""MariaDB server in a sandbox. This module creates and starts the server, which can be reached only through a Unix socket in
+the sandbox's folder.
 
-The server writes no binary log, starts no replication and runs no events, even if the restored copy has these enabled.
+The server writes no binary log, starts no replication and runs no events, even if the settings in the restored copy enable
+them.
 """
 
 from __future__ import annotations
@@ -47,9 +49,10 @@ def place(box: Sandbox) -> tuple[Mariadb, Client]:
 
 
 def install(box: Sandbox) -> None:
-    """Create an empty data directory in the sandbox. Raises StepFailed, HostError.
+    """Create an empty data directory in the sandbox. Raises StepFailed when this fails, and HostError when the host cannot
+    be used.
 
-    With `--rpm` the program does not change the owner of the host's PAM plugin files. See ``make_temporary``.
+    The option `--rpm` of mariadb-install-db prevents that the program changes the owner of the host's PAM plugin files.
     """
     service, _ = place(box)
     make_temporary(box)
@@ -75,7 +78,8 @@ def install(box: Sandbox) -> None:
 def start(box: Sandbox, more: Mapping[str, str] | None = None) -> None:
     """Start the server on the sandbox's data directory, and wait until it accepts clients.
 
-    ``more`` are settings of the original server. Raises StepFailed with the end of the server log, HostError.
+    ``more`` are settings of the original server. Raises StepFailed with the last lines of the server log when the server
+    does not start, and HostError when the host cannot be used.
     """
     service, client = place(box)
     _put(box, ACCOUNT_FILE, ACCOUNT.format(user=name(service.user)))
@@ -112,9 +116,11 @@ def options(box: Sandbox, service: Mariadb, more: Mapping[str, str]) -> tuple[st
 
 
 def must_open(box: Sandbox) -> None:
-    """Read one row of every table: `--prepare` succeeds even when the file of a table is missing.
+    """Read one row of every table. This finds missing files: `mariadb-backup --prepare` succeeds even when the file of a
+    table is missing.
 
-    Raises StepFailed, CouldNotVerify, HostError.
+    Raises StepFailed when a table cannot be opened, CouldNotVerify when the server cannot be read, and HostError when the
+    host cannot be used.
     """
     service, _ = place(box)
     client = Client(box.ctx, service.model_copy(update={"database": ""}), "")
@@ -135,7 +141,9 @@ def must_open(box: Sandbox) -> None:
 
 
 def quiet(client: Client) -> list[str]:
-    """Stop replication and events that a dump started; return the names of the replication connections. Raises SqlError."""
+    """Stop the replication and the events that a dump has started. Return the names of the replication connections. Raises
+    SqlError when a statement fails.
+    """
     rows = client.rows("SHOW ALL SLAVES STATUS")
     client.results("STOP ALL SLAVES; SET GLOBAL event_scheduler = OFF")
     return [row["Connection_name"] or "default" for row in rows]
@@ -147,7 +155,9 @@ def temporary(box: Sandbox) -> str:
 
 
 def make_temporary(box: Sandbox) -> None:
-    """Create a private folder for temporary files: a starting server deletes other servers' files in a shared folder."""
+    """Create a private folder for temporary files. In a shared folder, a starting server would delete temporary files of
+    other servers.
+    """
     box.run("mkdir", "-p", "--", temporary(box)).check()
 
 
@@ -157,12 +167,16 @@ def settings(values: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def program_path(service: Mariadb, name: str) -> str:
-    """Return the path of a program in the service's `bin` folder, or only its name to search PATH."""
+    """Return the path of a program in the service's `bin` folder. Without such a folder, return only the name of the
+    program, which is then searched on PATH.
+    """
     return program(service, name)[-1]
 
 
 def version(ctx: Context, service: Mariadb, name: str = "mariadbd") -> str:
-    """Return the version of a program on the step's host, such as ``11.8.9``. Raises NotReady when it is missing."""
+    """Return the version of the MariaDB program ``name`` on the step's host, such as ``11.8.9``. Raises NotReady when the
+    program is missing.
+    """
     output = ctx.run(*program(service, name), "--version")
     match = re.search(r"\b(\d+\.\d+\.\d+)-MariaDB", output.text)
     if not output.ok or match is None:
@@ -176,14 +190,16 @@ def series(number: str) -> str:
 
 
 def need(ctx: Context, service: Mariadb, programs: Sequence[str]) -> None:
-    """Check that the step's host has the MariaDB programs ``programs``. Raises NotReady."""
+    """Check that the step's host has the MariaDB programs ``programs``. Raises NotReady when one is missing."""
     for wanted in programs:
         if not ctx.run("sh", "-c", _HAS, "sh", program_path(service, wanted)).ok:
             raise _no_program(ctx, service, wanted)
 
 
 def need_safe_client(ctx: Context, service: Mariadb) -> None:
-    """Check that the client has `--sandbox`, which blocks client commands in a dump that run programs. Raises NotReady."""
+    """Check that the client has the option `--sandbox`. This option blocks those client commands in a dump that would run
+    programs. Raises NotReady when the option is missing.
+    """
     if not ctx.run(*program(service, "mariadb"), "--no-defaults", "--sandbox", "--version").ok:
         raise NotReady(
             f"{ctx.host.name}: the client {program_path(service, 'mariadb')} has no option --sandbox; without it a dump can run "

@@ -13,7 +13,9 @@ from drillbook.sdk.service import Password, Port, word
 SOCKET = "mariadb.sock"
 """Name of the Unix socket in a sandbox's folder."""
 SANDBOX_USER = "drillbook"
-"""Account that Drillbook adds to a restored copy; it can log in only through the socket in the sandbox's private folder."""
+"""Account that Drillbook adds to a restored copy. This account can log in only through the socket in the sandbox's private
+folder.
+"""
 
 SettingName = Annotated[
     str,
@@ -32,23 +34,28 @@ class Mariadb(Sandboxed):
         default="127.0.0.1", description="Address of the server as seen from its own host, or the path of its Unix socket."
     )
     port: Port = Field(default=3306, description="Port of the server.")
-    database: str = Field(default="", description="Name of the database; empty: all databases of the server.")
+    database: str = Field(
+        default="", description="Name of the database. Empty: the service consists of all databases of the server."
+    )
     user: str = Field(
-        default="", description="Account to log in with, without its host part; for a sandbox Drillbook sets the account."
+        default="", description="Account to log in with, without its host part. For a sandbox Drillbook sets the account."
     )
     password: Password = Field(
         default=None,
-        description="Password of the account; not set: the account needs none, such as with `unix_socket` authentication as `run_as`.",
+        description="Password of the account. Not set: the account needs no password, for example because it "
+        "logs in by `unix_socket` authentication as the user `run_as`.",
     )
     data_directory: str = Field(
-        default="", description="Data directory of the server on the host; for a sandbox Drillbook sets it."
+        default="", description="Data directory of the server on the host. For a sandbox Drillbook sets this field."
     )
     bin: str = Field(
-        default="", description="Folder of mariadbd, mariadb and mariadb-backup on the host; empty: search PATH."
+        default="",
+        description="Folder of the programs mariadbd, mariadb and mariadb-backup on the host. Empty: the "
+        "programs are searched on PATH.",
     )
     settings: Mapping[SettingName, str] = Field(
         default_factory=dict,
-        description="Settings of production that the server in a sandbox needs as well, such as `lower_case_table_names`.",
+        description="Settings of the production server that the server in a sandbox needs too, such as `lower_case_table_names`.",
     )
 
     @classmethod
@@ -58,19 +65,21 @@ class Mariadb(Sandboxed):
 
     @property
     def lock_name(self) -> str:
-        """Name of the lock by which a run reserves the server: kind, and port or socket; for a sandbox its name."""
+        """Name of the lock by which a run reserves the server. It consists of the kind and of the port or socket. The lock
+        of a sandbox is named after the sandbox.
+        """
         if self.sandbox:
             return super().lock_name
         return word(self.kind, self.socket or str(self.port))
 
     @property
     def socket(self) -> str:
-        """Path of the server's Unix socket, when `address` is a path."""
+        """Path of the server's Unix socket; empty when `address` is not a path."""
         return self.address if self.address.startswith("/") else ""
 
     @property
     def part(self) -> str:
-        """Name of the database, which is the part of the server that belongs to the service."""
+        """Name of the database. The database is the part of the server that belongs to the service."""
         return self.database
 
     @property

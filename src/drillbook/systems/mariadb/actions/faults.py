@@ -17,9 +17,10 @@ _MAY_DROP = re.compile(r"^GRANT [^`']*\b(ALL PRIVILEGES|DROP)\b", re.MULTILINE)
 
 
 class LoseData(Fault):
-    """Drop the service's database, or all databases of the server if the service names none, as on the wrong server.
+    """Drop the database that the service names, or all databases of the server if the service names none. The same happens
+    when an operator drops databases on the wrong server.
 
-    Accounts, settings and the databases of the server itself stay. A server that takes part in replication is refused.
+    Accounts, settings and the server's system databases stay. The fault refuses a server that takes part in replication.
     """
 
     SERVICE = Mariadb
@@ -44,14 +45,16 @@ class LoseData(Fault):
             try:
                 client.results("; ".join(f"DROP DATABASE {name(each)}" for each in names))
             except SqlError as error:
-                raise StepFailed(f"{self.service}: not all databases were dropped: {error}") from error
+                raise StepFailed(f"{self.service}: some databases were not dropped: {error}") from error
         return {"databases": names, "tables": len(held)}
 
     def _service(self, ctx: Context) -> Mariadb:
         return ctx.service(self.service, Mariadb)
 
     def ready(self, ctx: Context) -> None:
-        """Check that the server of the data directory answers, has tables, and lets the login drop them."""
+        """Check that the server in the inventory answers, uses the data directory in the inventory, has tables, and permits
+        the service's account to drop them.
+        """
         service = self._service(ctx)
         need(ctx, service, ("mariadb",))
         ownership.ready(ctx, service)
@@ -68,7 +71,7 @@ class LoseData(Fault):
         if not _MAY_DROP.search(grants):
             raise NotReady(
                 f"{client.service.user or 'the login'} of {self.service} may not drop a database",
-                hint="grant DROP on it to the account in the inventory",
+                hint="grant the permission DROP on the database to the account in the inventory",
             )
 
     def subject(self, ctx: Context) -> Identity | None:
@@ -84,5 +87,7 @@ class LoseData(Fault):
         return bool(lost.missing(ctx, self._service(ctx)))
 
     def untouched(self, ctx: Context) -> bool | None:
-        """Return True when every table that existed before the fault still exists, or the fault did not begin to drop any."""
+        """Return True when every table that existed before the fault still exists, or when the fault has not begun to drop
+        tables.
+        """
         return not lost.missing(ctx, self._service(ctx))

@@ -1,4 +1,6 @@
-"""Read-only actions on a MariaDB server: health, one SQL query, integrity of the tables, comparison of content."""
+"""Actions that only read a MariaDB server: a check of its health, one SQL query, a check of its tables, and comparisons of
+its content.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +25,12 @@ from drillbook.systems.mariadb.service import Mariadb
 
 ROWS_LIMIT = 1000
 READING = re.compile(r"(select|with|show|explain|describe|desc|values|checksum|\()\b|\(", re.IGNORECASE)
-"""Beginning of the statements that `mariadb.sql` permits; the read-only transaction refuses any write by such a statement."""
+"""First words of the statements that `mariadb.sql` permits. The read-only transaction refuses any write by such a statement.
+"""
 WRITING = re.compile(r"\binto\b|/\*M?!", re.IGNORECASE)
-"""Parts of a statement that are refused: INTO (writes a file or a variable), and comments that some servers execute."""
+"""Parts that `mariadb.sql` refuses in a statement: INTO, which writes a file or a variable, and comments that some servers
+execute.
+"""
 HEALTH = """
 SELECT VERSION() AS version, @@read_only AS read_only, @@max_connections AS max_connections,
   (SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = 'UPTIME') AS uptime_s,
@@ -52,13 +57,15 @@ class _OfServer(Read):
 
 
 class Healthy(_OfServer):
-    """Check that the server accepts the login in the inventory, and that its database can be listed.
+    """Check that the server accepts the login in the inventory, and that the tables of its database can be listed.
 
-    The check writes nothing, so it does not test if a write reaches the disk.
+    The check writes nothing. So it does not test if a write reaches the disk.
     """
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``version read_only uptime_s connections max_connections``, ``tables`` (number), ``bytes`` (data, indexes)."""
+        """Facts: ``version``, ``read_only``, ``uptime_s``, ``connections``, ``max_connections``, ``tables`` (number of
+        tables), ``bytes`` (size of data and indexes).
+        """
         service = self._service(ctx)
         try:
             with connected(ctx, service) as client:
@@ -67,7 +74,12 @@ class Healthy(_OfServer):
             raise StepFailed(
                 f"{self.service} does not work: {error}",
                 findings=[
-                    finding("mariadb-unhealthy", title=self.service, wanted="a login and an answer", measured=str(error))
+                    finding(
+                        "mariadb-unhealthy",
+                        title=self.service,
+                        wanted="the server accepts the login and answers",
+                        measured=str(error),
+                    )
                 ],
             ) from error
         facts: Facts = {key: plain(value) for key, value in row.items()}
@@ -80,7 +92,7 @@ class Sql(_OfServer):
     CODE = "query"
 
     query: Annotated[str, Field(min_length=1, description="The statement: SELECT, SHOW, EXPLAIN, VALUES or CHECKSUM.")]
-    database: Annotated[str, Field(description="Database to use, if not that of the service.")] = ""
+    database: Annotated[str, Field(description="Database to use instead of the service's database.")] = ""
 
     @field_validator("query")
     @classmethod
@@ -92,9 +104,11 @@ class Sql(_OfServer):
         return value
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``columns``, ``rows`` (the first 1000, as lists), ``rowcount``, ``truncated``, ``value`` (first field).
+        """Facts: ``columns`` (names), ``rows`` (the first 1000 rows, as lists), ``rowcount``, ``truncated``, ``value``
+        (first field of the first row).
 
-        Integers are JSON numbers, all other values strings; NULL is null. A result without rows has no ``columns``.
+        Integers become JSON numbers, NULL becomes null, and all other values become strings. A result without rows has no
+        ``columns``.
         """
         service = self._service(ctx)
         # EXECUTE IMMEDIATE accepts only one statement: a second one could end the read-only transaction.
@@ -116,16 +130,23 @@ class Sql(_OfServer):
 
 
 class Intact(_OfServer):
-    """Check every table, view and index with CHECK TABLE; unlike `mariadb-check`, fail when one is damaged."""
+    """Check every table, view and index with CHECK TABLE. The step fails when one of them is damaged; the program
+    `mariadb-check` would not fail.
+    """
 
     TIMEOUT = 3600.0
 
     extended: Annotated[
-        bool, Field(description="`true`: read every row and look up its keys in all indexes (CHECK TABLE ... EXTENDED).")
+        bool,
+        Field(
+            description="`true`: read every row, and look up its keys in all indexes. This is CHECK TABLE with the option EXTENDED."
+        ),
     ] = True
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``tables`` (number checked), ``not_checked`` (reason by table), ``extended`` (as set in the step)."""
+        """Facts: ``tables`` (number of checked tables), ``not_checked`` (reason by table), ``extended`` (value of this field
+        in the step).
+        """
         service = self._service(ctx)
         with verifying(service), connected(ctx, service) as client:
             names = {f"{row['s']}.{row['t']}": content.full_name(row) for row in content.listed(client)}
@@ -158,7 +179,7 @@ class Intact(_OfServer):
         return found
 
     def _silent(self, names: Collection[str], said: Collection[str], errors: str) -> list[Finding]:
-        """Return a finding about the table at which the connection broke; this table may have crashed the server."""
+        """Return a finding about the table during whose check the connection broke. This table may have crashed the server."""
         silent = [key for key in names if key not in said]
         if silent and not SqlError(errors).lost:
             raise CouldNotVerify(f"{self.service}: {silent[0]} could not be checked: {errors}")
@@ -173,12 +194,12 @@ def _in_order(row: dict[str, Any]) -> bool:
 
 
 class Content(_OfServer):
-    """Record row count and digest of every table, and the definition of every object, for a later comparison."""
+    """Record the row count and the digest of every table, and the definition of every object, for a later comparison."""
 
     TIMEOUT = 1800.0
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``manifest`` for `mariadb.matches`, ``tables`` (number), ``rows`` (number)."""
+        """Facts: ``manifest`` (input for `mariadb.matches`), ``tables`` (number of tables), ``rows`` (number of rows)."""
         manifest, _ = content.measure(ctx, self._service(ctx))
         if broken := {name: table.error for name, table in manifest.tables.items() if table.error}:
             raise CouldNotVerify(f"{self.service}: {next(iter(broken))} could not be read: {next(iter(broken.values()))}")
@@ -187,15 +208,22 @@ class Content(_OfServer):
 
 
 class Matches(_OfServer):
-    """Compare a server with another server or a manifest: row count and digest of every table, and all definitions."""
+    """Compare a server with another server or with a manifest. Compared are the row count and the digest of every table, and
+    all definitions.
+    """
 
     TIMEOUT = 1800.0
 
     with_: Annotated[
-        str, Field(alias="with", description="Service to compare with; no client may change its tables meanwhile.")
+        str,
+        Field(
+            alias="with",
+            description="Service to compare with. No client may change the tables of this service during the comparison.",
+        ),
     ] = ""
     manifest: Annotated[
-        dict[str, Any] | None, Field(description="Fact `manifest` of an earlier step `mariadb.content`, instead of `with`.")
+        dict[str, Any] | None,
+        Field(description="Fact `manifest` of an earlier step `mariadb.content`. It is set instead of `with`."),
     ] = None
     ignore: Annotated[Reasons, Field(description="Tables whose rows are not compared, each with the reason.")] = Field(
         default_factory=dict
@@ -208,7 +236,9 @@ class Matches(_OfServer):
         return self
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``tables``, ``rows``, ``definitions`` (numbers), ``algorithm``, ``seconds``, ``not_compared`` (reasons)."""
+        """Facts: the numbers ``tables``, ``rows`` and ``definitions``, ``algorithm``, ``seconds``, ``not_compared`` (reason
+        for each part that was not compared).
+        """
         begun = ctx.deadline.remaining()
         wanted, texts = self._wanted(ctx)
         found, copies = content.measure(ctx, self._service(ctx))
@@ -231,7 +261,8 @@ class Matches(_OfServer):
             )
         if not compared:
             raise CouldNotVerify(
-                "the rows of no table would be compared", hint="the database has no tables, or `ignore` excludes all of them"
+                "nothing was compared: there is no table whose rows could be compared",
+                hint="the database has no tables, or `ignore` excludes all of them",
             )
         if unread := [name for name in compared if wanted.tables[name].error]:
             raise CouldNotVerify(f"{unread[0]} could not be read: {wanted.tables[unread[0]].error}")
@@ -243,7 +274,7 @@ class Matches(_OfServer):
         try:
             return content.Content.model_validate(self.manifest), {}
         except ValueError as error:
-            raise CouldNotVerify(f"this is not a manifest of mariadb.content: {error}") from error
+            raise CouldNotVerify(f"the value is not a manifest of mariadb.content: {error}") from error
 
     def ready(self, ctx: Context) -> None:
         """Check that the client program exists, and that the two services differ."""
@@ -253,24 +284,29 @@ class Matches(_OfServer):
 
 
 class Compare(_OfServer):
-    """Compare a restored copy with the running server: chosen tables by ranges of a key, all tables by number of rows.
+    """Compare a restored copy with the server in production. Chosen tables are compared by ranges of a key, and all tables
+    by their number of rows.
 
-    Production has changed since the backup. A table that only grows is compared up to the newest rows of the copy; a table
-    that never changes is compared as a whole. Rows that production changed after the backup are reported as different.
+    Production has changed since the backup. So a table that only grows is compared up to the newest row of the copy, and a
+    table that never changes is compared as a whole. Rows that production changed after the backup are reported as different.
     """
 
     TIMEOUT = 1800.0
 
-    against: Annotated[str, Field(description="The service of the server that still runs; it is only read.")]
+    against: Annotated[
+        str, Field(description="Service of the server in production, which still runs. The action only reads this server.")
+    ]
     tables: Tables = Field(default_factory=dict)
     tolerance: Tolerance = None
     history: History = None
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``tables``, ``rows`` (numbers compared), ``ranges`` (by table: range, rows, equal), ``algorithm``.
+        """Facts: ``tables`` and ``rows`` (how many were compared), ``ranges`` (for each table its compared ranges, their
+        number of rows, and if they are equal), ``algorithm``.
 
-        Also ``volume`` (rows of the copy and of production by table), ``history`` (run compared with, tables that are new or
-        gone since), ``not_compared`` (reasons), ``seconds``.
+        Also ``volume`` (number of rows by table, in the copy and in production), ``history`` (the earlier run that was
+        compared, and the tables that are new or gone since then), ``not_compared`` (reason for each part that was not
+        compared), ``seconds``.
         """
         parts = key_ranges.wanted(
             ctx, self.name(), self.service, self.tables, tolerance=self.tolerance, history=self.history
