@@ -1,4 +1,5 @@
-"""Qdrant: back up, break, restore and compare collections of vectors. Needs the system postgres for source rows of points.
+"""Support for Qdrant: backing up, breaking, restoring and comparing collections of vectors. It uses the package
+`systems.postgres` to read the source rows of points.
 
 Lives here: the service kind `qdrant`, the actions and probes `qdrant.*`, points and manifests.
 Lives elsewhere: the lab's stand-in for a server (`lab.qdrant_stand_in`).

@@ -1,4 +1,6 @@
-"""Access to a collection in a Qdrant server with qdrant-client over REST; answers have a size limit, all errors one type."""
+"""Access to a collection in a Qdrant server with qdrant-client over REST. The size of each answer is limited, and all errors
+have the same type.
+"""
 
 from __future__ import annotations
 
@@ -23,15 +25,15 @@ from drillbook.systems.qdrant.service import Qdrant
 T = TypeVar("T")
 
 ANSWER_S = 30.0
-"""Seconds within which a server must answer one request."""
+"""Time in seconds within which a server must answer one request."""
 PAGE = 500
 """Number of points in one request."""
 IDS_PAGE = 5000
-"""Number of points in one request for ids only."""
+"""Number of points in one request that asks only for ids."""
 MOST_POINTS = 5_000_000
-"""Maximum number of points in a collection whose ids are all held in memory."""
+"""Maximum number of points in a collection. The ids of all points are held in memory."""
 MOST_NAMES = 256 << 20
-"""Maximum total size in bytes of all ids of a collection that are held in memory."""
+"""Maximum total size, in bytes, of the ids of all points of a collection, which are held in memory."""
 _KEPT = (
     "vectors",
     "sparse_vectors",
@@ -55,7 +57,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Client of one collection. Refused requests raise errors that ``connected`` converts to CouldNotVerify."""
+    """Client of one collection. A refused request raises an error, which ``connected`` converts to CouldNotVerify."""
 
     client: Any
     collection: str
@@ -85,7 +87,9 @@ class Session:
         return int(self._ask(self.client.count, exact=True).count)
 
     def config(self) -> dict[str, Any]:
-        """Return the settings that a copy of the collection needs: vectors, shards, indexes, and indexed fields."""
+        """Return the settings that a copy of the collection needs: those of its vectors, shards and indexes, and its indexed
+        fields.
+        """
         info = self._ask(self.client.get_collection)
         whole = info.config.model_dump(mode="json", exclude_none=True)
         found = whole | whole["params"]
@@ -96,7 +100,7 @@ class Session:
         return {key: found[key] for key in _KEPT if found.get(key)} | {"fields": fields}
 
     def create(self, config: dict[str, Any]) -> None:
-        """Create the collection with the settings from ``config``."""
+        """Create the collection with settings that ``config`` has returned."""
         from qdrant_client import models  # noqa: PLC0415  slow to import
 
         self.deadline.check()
@@ -107,7 +111,7 @@ class Session:
             self._ask(self.client.http.indexes_api.create_field_index, create_field_index=index, wait=True)
 
     def points(self) -> Iterator[list[Point]]:
-        """Yield all points, in pages; a point that is neither added nor deleted meanwhile is yielded exactly once."""
+        """Yield all points, in pages. A point that is neither added nor deleted during the read is yielded exactly once."""
         for records in self._scroll(PAGE, with_vectors=True, with_payload=True):
             yield [Point.of(record) for record in records]
 
@@ -149,7 +153,7 @@ class Session:
                 return
 
     def fetch(self, ids: Sequence[Id]) -> dict[Id, Point]:
-        """Return the existing points with one of ``ids``, by id."""
+        """Return those points whose id is in ``ids``, by id. Ids without a point are omitted."""
         found: dict[Id, Point] = {}
         for some in pieces(ids):
             for record in self._retrieve(some):
@@ -158,7 +162,7 @@ class Session:
         return found
 
     def _retrieve(self, ids: Sequence[Id]) -> list[Any]:
-        """Return the points of ``ids`` with all fields; the request is split if one answer would be too large."""
+        """Return the points with the ids ``ids``, with all fields. The request is split if one answer would be too large."""
         try:
             return list(self._ask(self.client.retrieve, ids=ids, with_payload=True, with_vectors=True))
         except self.refused as error:
@@ -176,7 +180,7 @@ class Session:
         return found
 
     def put(self, points: Iterable[Point]) -> None:
-        """Write points, replacing points with the same ids; return after the server has applied them."""
+        """Write points, and replace existing points with the same ids. Return after the server has applied the writes."""
         from qdrant_client.models import PointStruct  # noqa: PLC0415  slow to import
 
         for some in pieces(points):
@@ -184,12 +188,12 @@ class Session:
             self._ask(self.client.upsert, points=made, wait=True)
 
     def delete(self, ids: Iterable[Id]) -> None:
-        """Delete the points with these ids; missing ones are ignored."""
+        """Delete the points with these ids. Ids without a point are ignored."""
         for some in pieces(ids):
             self._ask(self.client.delete, points_selector=some, wait=True)
 
     def snapshot(self) -> Snapshot | None:
-        """Make the server write its own snapshot of the collection; return None when it does not support snapshots."""
+        """Make the server write its own snapshot of the collection. Return None when the server does not support snapshots."""
         from qdrant_client.http.exceptions import UnexpectedResponse  # noqa: PLC0415  an extra, and slow to import
 
         try:
@@ -207,7 +211,7 @@ class Session:
     def recover(self, location: str, sha256: str) -> str:
         """Let the server replace the collection by the snapshot at the URL ``location``.
 
-        Returns the reason if the server refuses, or an empty text.
+        Return the reason if the server refuses, and otherwise an empty text.
         """
         from qdrant_client.http.exceptions import UnexpectedResponse  # noqa: PLC0415  an extra, and slow to import
         from qdrant_client.models import SnapshotPriority  # noqa: PLC0415  an extra, and slow to load
@@ -228,9 +232,9 @@ def pieces(items: Iterable[T], size: int = PAGE) -> Iterator[list[T]]:
 
 @contextmanager
 def connected(ctx: Context, service: Qdrant, *, answer_s: float = ANSWER_S) -> Iterator[Session]:
-    """Yield a session with the collection of ``service``; each answer must arrive within ``answer_s`` seconds.
+    """Yield a session with the collection of ``service``. Each answer must arrive within ``answer_s`` seconds.
 
-    Raises CouldNotVerify for any error of server or connection.
+    Raises CouldNotVerify for any error of the server or the connection.
     """
     try:
         from qdrant_client import QdrantClient  # noqa: PLC0415  an extra, and slow to import
@@ -261,7 +265,9 @@ def connected(ctx: Context, service: Qdrant, *, answer_s: float = ANSWER_S) -> I
         ctx.deadline.check(f"{service.name} at {service.url}")
         raise CouldNotVerify(
             f"{service.name}, collection {service.collection!r} at {service.url}: {reason(error)}",
-            hint=("check that the server runs, and url, collection and api_key of the service in the inventory"),
+            hint=(
+                "check that the server runs, and that the inventory has the right url, collection and api_key of the service"
+            ),
         ) from error
     finally:
         lines.close()
@@ -270,7 +276,7 @@ def connected(ctx: Context, service: Qdrant, *, answer_s: float = ANSWER_S) -> I
 
 
 def _watch(lines: Lines, request: Any) -> None:
-    """Add the socket of the httpx request ``request`` to ``lines``, which closes it at the deadline.
+    """Add the socket of the httpx request ``request`` to ``lines``. ``lines`` closes this socket at the deadline.
 
     The trace extension of httpx gives access to the socket.
     """
@@ -283,13 +289,17 @@ def _watch(lines: Lines, request: Any) -> None:
 
 
 def _over_budget(error: BaseException) -> CouldNotVerify | None:
-    """Return the error for an answer above the size limit, if the client wrapped it in ``error``; None for any other error."""
+    """Return the error about an answer above the size limit, if qdrant-client has wrapped such an error in ``error``;
+    otherwise None.
+    """
     source = getattr(error, "source", None)
     return source if isinstance(source, CouldNotVerify) else None
 
 
 def _bounded(service: Qdrant, answer: Any) -> None:
-    """Limit the size of the body of ``answer``, an httpx response, before it is read. Raises CouldNotVerify."""
+    """Limit the size of the body of ``answer``, an httpx response, before the body is read. Raises CouldNotVerify when the
+    body is compressed. Later reads raise CouldNotVerify when the body exceeds the limit.
+    """
     from httpx import SyncByteStream  # noqa: PLC0415  comes with qdrant-client
 
     what = f"an answer of {service.name} at {service.url}"
@@ -310,7 +320,7 @@ def _bounded(service: Qdrant, answer: Any) -> None:
 
 
 def reason(error: BaseException) -> str:
-    """Return the error of a server or a connection as one printable line."""
+    """Return the text of an error of a server or a connection as one printable line."""
     content = getattr(error, "content", None)
     text = ""
     if isinstance(content, bytes):

@@ -1,4 +1,4 @@
-"""Differences between expected and present points: a finding for each point, up to a limit."""
+"""Differences between the expected and the existing points. Up to a limit, each different point has a finding."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from drillbook.sdk.host import excerpt
 from drillbook.systems.qdrant.points import Id, ordered
 
 SHOWN = 20
-"""Maximum number of findings with the same code that each name a point; one further finding counts the others."""
+"""Maximum number of findings with the same code that each name one point. One further finding counts the remaining points.
+"""
 
 
 def content(wanted: Mapping[Id, bytes], found: Mapping[Id, bytes], place: str) -> list[Finding]:
-    """Return findings about missing, different and unexpected points, matched by id; ``place`` names the collection."""
+    """Return findings about missing, different and unexpected points. Points are matched by their ids. ``place`` is the name
+    of the collection.
+    """
     other = {one for one in wanted.keys() & found.keys() if wanted[one] != found[one]}
     return [
         *_each("vector-missing", wanted.keys() - found.keys(), place, "a point", "no such point"),
@@ -42,7 +45,7 @@ def _each(code: str, ids: Iterable[Id], place: str, wanted: str, measured: str) 
 
 
 def config(wanted: Mapping[str, Any], found: Mapping[str, Any], place: str) -> list[Finding]:
-    """Return findings about vector settings that differ from those of the backup."""
+    """Return findings about vector settings that differ from those in the backup."""
     wrong = [key for key in ("vectors", "sparse_vectors") if wanted.get(key) != found.get(key)]
     return [
         finding(

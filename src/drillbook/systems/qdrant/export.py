@@ -1,7 +1,9 @@
-"""Export of a collection with Qdrant's scroll API: every point as a line of JSON, in compressed parts of limited size.
+"""Export of a collection with Qdrant's scroll API. Every point becomes a line of JSON. The lines are stored in compressed
+parts of limited size.
 
-The export is not a consistent snapshot: each point has its state when its page was read, and a point written during the export
-may be missing. So a later comparison uses the digest of the exported points, not of the collection.
+The export is not a consistent snapshot. Each point is exported in the state that it had when its page was read, and a point
+that was written during the export may be missing. So a later comparison uses the digest of the exported points, not the
+digest of the collection.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from drillbook.systems.qdrant.service import Qdrant
 from drillbook.systems.qdrant.snapshot import Carrying
 
 PART = 8 << 20
-"""Maximum size of a part before compression, in characters; the last line of a part may exceed it."""
+"""Maximum size of a part before compression, in characters. The last line of a part may exceed this size."""
 
 
 @dataclass(slots=True)
@@ -41,7 +43,8 @@ class Export:
     """Reason why the backup does not include the server's own snapshot; empty when it does."""
 
     def take(self, ctx: Context, session: Session, service: Qdrant, *, with_snapshot: bool) -> Manifest:
-        """Export the points; also the server's own snapshot, if the server supports it and ``with_snapshot`` is set.
+        """Export the points. When ``with_snapshot`` is true and the server supports snapshots, also export the server's own
+        snapshot.
 
         Raises StepFailed, CouldNotVerify.
         """
@@ -89,9 +92,10 @@ class Export:
 
 
 def parts(ctx: Context, store: Store, folder: Reference, manifest: Manifest) -> Iterator[list[Point]]:
-    """Yield the points of each part, read from the store and compared with the digest in the manifest.
+    """Yield the points of each part. The part is read from the store and compared with its digest in the manifest.
 
-    Raises StepFailed with ``backup-missing`` or ``backup-digest``, CouldNotVerify.
+    Raises StepFailed with the finding ``backup-missing`` or ``backup-digest`` when a part is missing or was changed, and
+    CouldNotVerify when the store cannot be read.
     """
     for name, file in sorted(manifest.files.items()):
         ctx.deadline.check()
@@ -118,7 +122,7 @@ def parts(ctx: Context, store: Store, folder: Reference, manifest: Manifest) -> 
             yield [Point.parse(line) for line in gzip.decompress(data).splitlines()]
         except (ValueError, OSError, EOFError, zlib.error) as error:
             raise StepFailed(
-                f"{folder.below(name)} contains other data than points",
+                f"{folder.below(name)} contains data that is not points",
                 findings=[
                     finding(
                         "backup-digest",
@@ -131,7 +135,9 @@ def parts(ctx: Context, store: Store, folder: Reference, manifest: Manifest) -> 
 
 
 def proven(ctx: Context, store: Store, folder: Reference, manifest: Manifest) -> Tally:
-    """Read every part and compare files and content with the manifest. Raises StepFailed, CouldNotVerify."""
+    """Read every part, and compare the files and the points with the manifest. Raises StepFailed when they differ, and
+    CouldNotVerify when the store cannot be read.
+    """
     tally = Tally()
     for points in parts(ctx, store, folder, manifest):
         for point in points:

@@ -1,13 +1,14 @@
-"""Needs of the actions of Qdrant."""
+"""For the actions on Qdrant: the permissions and the network access that they need."""
 
 from drillbook.sdk.host_needs import HostNeeds
 
 HOST_NEEDS = {
     "qdrant.snapshot": HostNeeds(
-        rights="an API key that may write", ports="the HTTP port and the store, from the controller"
+        rights="an API key that may write", ports="access to the HTTP port of Qdrant and to the store, from the controller"
     ),
-    "qdrant.backup_intact": HostNeeds(ports="the store, from the controller"),
+    "qdrant.backup_intact": HostNeeds(ports="access to the store, from the controller"),
     "qdrant.*": HostNeeds(
-        rights="an API key; for faults and restores one that may write", ports="the HTTP port, by `reach`"
+        rights="an API key; for faults and restores an API key that may write",
+        ports="access to the HTTP port of Qdrant, from the controller",
     ),
 }

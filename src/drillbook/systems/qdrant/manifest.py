@@ -1,4 +1,6 @@
-"""Manifest of the backup of a collection: its source, its content, and every file with its digest."""
+"""Manifest of the backup of a collection. It describes the source and the content of the backup, and lists every file with
+its digest.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ class PointsFile(StoredFile):
 
 
 class ServerSnapshot(Part):
-    """Manifest entry of the server's own snapshot, stored only if no point changed from the export to the snapshot's end."""
+    """Manifest entry of the server's own snapshot. The snapshot is stored only if no point changed between the export and
+    the end of the snapshot.
+    """
 
     size: Annotated[int, Field(ge=1)]
     sha256: Sha256
@@ -32,8 +36,8 @@ class ServerSnapshot(Part):
 class Manifest(FilesManifest):
     """Manifest of a backup of a collection.
 
-    ``digest`` covers all points and is computed as ``algorithm`` says. ``config`` contains the settings to create the
-    collection.
+    ``digest`` covers all points; ``algorithm`` describes how it is computed. ``config`` holds the settings with which a
+    restore creates the collection.
     """
 
     format: Literal["drillbook/qdrant-backup/1"] = FORMAT

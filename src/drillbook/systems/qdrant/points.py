@@ -1,7 +1,8 @@
-"""Points of a collection (id, vector, payload), and digests of a point and of a whole collection.
+"""Points of a collection, each with an id, a vector and a payload. This module also computes digests of a point and of a
+whole collection.
 
 The digests do not depend on the server. Qdrant stores vectors as 32-bit floats, and normalises cosine vectors when they are
-written, so a vector that is read and written again does not change.
+written. So a vector that is read from a server and written again does not change.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _SPARSE = {"indices", "values"}
 
 
 def id_of(value: Any) -> Id:
-    """Parse an id: a number, a UUID, or the text of either. Raises ValueError."""
+    """Parse an id, which is a number, a UUID, or the text of either. Raises ValueError when ``value`` is none of these."""
     if isinstance(value, bool):
         raise ValueError(f"{value!r} is not the id of a point, which is a number or a UUID")
     if isinstance(value, str) and value.isascii() and value.isdecimal():
@@ -58,7 +59,9 @@ def ordered(ids: set[Id]) -> list[Id]:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One point; ``vector`` is as in Qdrant's JSON: a list of numbers, or lists and sparse vectors by name."""
+    """One point. ``vector`` has the form of Qdrant's JSON: a list of numbers, or a mapping of names to lists and sparse
+    vectors.
+    """
 
     id: Id
     vector: Any
@@ -71,7 +74,9 @@ class Point:
 
     @classmethod
     def parse(cls, line: str | bytes) -> Self:
-        """Parse a point from a line of JSON in the format of ``Point.line``. Raises ValueError."""
+        """Parse a point from a line of JSON in the format of ``Point.line``. Raises ValueError when the line has another
+        format.
+        """
         found = json.loads(line)
         if not isinstance(found, dict) or found.keys() != {"id", "vector", "payload"}:
             raise ValueError("not a point")
@@ -102,7 +107,9 @@ def _json(value: Any) -> str:
 
 
 def _packed(value: Any) -> bytes:
-    """Encode a vector as bytes that depend only on its values, not on their form in JSON (`1`, `1.0`)."""
+    """Encode a vector as bytes. They depend only on the values of the vector, not on the form of these values in JSON, such
+    as `1` or `1.0`.
+    """
     if value is None:
         return b"-"
     if isinstance(value, dict) and value.keys() == _SPARSE:
@@ -122,7 +129,9 @@ def _sized(data: bytes) -> bytes:
 
 @dataclass(slots=True)
 class Tally:
-    """Running count and digest of points added in any order, in constant memory."""
+    """Running count and digest of points, which may be added in any order. The memory use does not depend on the number of
+    points.
+    """
 
     points: int = 0
     total: int = 0

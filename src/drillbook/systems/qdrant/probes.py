@@ -18,12 +18,16 @@ ServiceName = Annotated[str, Field(description="Name of the Qdrant service in th
 
 
 class Available(Availability):
-    """Request the collection; with `point`, also check that this point exists, since a server without data answers as well."""
+    """Request the collection. When `point` is set, also check that this point exists, since a server without data still
+    answers.
+    """
 
     service: ServiceName
     point: Annotated[
         Annotated[Id, AfterValidator(id_of)] | None,
-        Field(description="Id of a point that must always exist; default: the collection alone must exist."),
+        Field(
+            description="Id of a point that must always exist. By default the probe only checks that the collection exists."
+        ),
     ] = None
 
     def check(self, ctx: Context) -> str | None:

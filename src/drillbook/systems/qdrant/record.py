@@ -1,4 +1,4 @@
-"""Record of the points that a drill will delete, as lines of JSON with a digest; the undo reads this record."""
+"""Record of the points that a drill will delete. It consists of lines of JSON and a digest. The undo reads this record."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FORMAT = "drillbook/points/1"
 
 
 def encoded(points: Sequence[Point]) -> bytes:
-    """Encode a record of ``points``: a line with their number and digest, then one line for each point."""
+    """Encode a record of ``points``. Its first line contains their number and digest, and each further line is one point."""
     head = json.dumps({"format": FORMAT, "points": len(points), "digest": digest(points)})
     return "".join(f"{line}\n" for line in (head, *(one.line() for one in points))).encode("utf-8", "surrogatepass")
 
@@ -22,12 +22,12 @@ def decoded(data: bytes) -> list[Point]:
     head = json.loads(first)
     points = [Point.parse(line) for line in lines]
     if not isinstance(head, dict) or head.get("format") != FORMAT or head.get("digest") != digest(points):
-        raise ValueError("not a record of points, or modified since it was written")
+        raise ValueError("the file is not a record of points, or was modified since it was written")
     return points
 
 
 def digest(points: Iterable[Point]) -> str:
-    """Return the digest of points, independent of their order."""
+    """Return the digest of points. It does not depend on their order."""
     tally = Tally()
     for one in points:
         tally.add(one.digest())

@@ -22,5 +22,5 @@ class Qdrant(Service):
 
     @property
     def lock_name(self) -> str:
-        """Name of the lock by which a run reserves the collection: collection and server."""
+        """Name of the lock by which a run reserves the collection. It consists of the names of collection and server."""
         return word("qdrant", self.collection, "at", origin(self.url))

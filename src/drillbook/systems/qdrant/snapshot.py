@@ -1,7 +1,9 @@
-"""The server's own snapshot of a collection in a backup: transfers it from the server's disk to the store and back.
+"""The server's own snapshot of a collection, as part of a backup. This module transfers the snapshot from the server's disk
+to the store and back.
 
-A snapshot restores a large collection with its indexes, while points must be indexed again. But it belongs to one node, and
-fits only the same or the next minor version (https://qdrant.tech/documentation/snapshots/); points fit every version.
+A snapshot restores a large collection together with its indexes, whereas restored points must be indexed again. But a
+snapshot belongs to one node, and only servers of the same or the next minor version accept it
+(https://qdrant.tech/documentation/snapshots/). Servers of every version accept points.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from drillbook.systems.qdrant.points import Tally
 from drillbook.systems.qdrant.service import Qdrant
 
 PART = 16 << 20
-"""Size of one part of the upload in bytes; the controller holds one part in memory."""
+"""Size of one part of the upload, in bytes. The controller holds one part in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +40,12 @@ class Carrying:
     backup: BackupSet
 
     def take(self, session: Session, tally: Tally) -> tuple[ServerSnapshot | None, str]:
-        """Take and store a snapshot; return its manifest entry, or None and the reason.
+        """Take a snapshot and store it. Return its manifest entry, or None and the reason why there is no snapshot.
 
-        ``tally`` contains count and digest of the points in the export. Raises StepFailed, CouldNotVerify. The snapshot is
-        removed from the server afterwards; until then its name is in the run's evidence.
+        ``tally`` holds the number and the digest of the exported points. The snapshot is removed from the server at the end.
+        Its name is recorded in the run's evidence, so that a recovery can remove it too.
+
+        Raises StepFailed when the snapshot arrives damaged, and CouldNotVerify when it cannot be received.
         """
         made = session.snapshot()
         if made is None:
@@ -58,7 +62,10 @@ class Carrying:
                 after.add(point.digest())
         if (after.points, after.digest) != (tally.points, tally.digest):
             self.backup.remove(SNAPSHOT)
-            return None, "clients wrote during the snapshot, so its content cannot be verified"
+            return (
+                None,
+                "clients wrote while the server took the snapshot, so the content of the snapshot cannot be verified",
+            )
         return found, ""
 
     def _carry(self, made: Snapshot) -> ServerSnapshot:
@@ -72,8 +79,8 @@ class Carrying:
                 yield data
             if size != made.size or (made.sha256 and made.sha256 != digest.hexdigest()):
                 raise StepFailed(
-                    f"the snapshot {made.name} arrived with {size} bytes, sha256 {digest.hexdigest()}; the server "
-                    f"reported {made.size} bytes, sha256 {made.sha256}"
+                    f"the received snapshot {made.name} has {size} bytes and the sha256 {digest.hexdigest()}, "
+                    f"but the server reported {made.size} bytes and the sha256 {made.sha256}"
                 )
 
         self.backup.stream(SNAPSHOT, counted())
@@ -103,7 +110,9 @@ class Carrying:
 
 
 def proven(ctx: Context, store: Store, folder: Reference, manifest: Manifest) -> None:
-    """Verify the server's snapshot in the store, if the backup has one. Raises StepFailed, CouldNotVerify."""
+    """Verify the server's snapshot in the store, if the backup has one. Raises StepFailed when the snapshot was changed, and
+    CouldNotVerify when the store cannot be read.
+    """
     wanted, where = manifest.snapshot, folder.below(SNAPSHOT)
     if wanted is None:
         return
@@ -123,6 +132,8 @@ def proven(ctx: Context, store: Store, folder: Reference, manifest: Manifest) ->
 
 
 def recover(ctx: Context, session: Session, store: Store, folder: Reference, wanted: ServerSnapshot) -> str:
-    """Make the server fetch and restore the snapshot from the store; return the reason if it refuses, or an empty text."""
+    """Make the server fetch the snapshot from the store and restore it. Return the reason if the server refuses, and
+    otherwise an empty text.
+    """
     refused = session.recover(store.sign_get(folder.below(SNAPSHOT).key, ctx.deadline.remaining()), wanted.sha256)
     return re.sub(r"[?&]X-Amz-\S*", "?...", refused)  # without the signature, which permits anybody to read the snapshot

@@ -1,4 +1,5 @@
-"""Backup source `restic`: snapshots in a restic repository of any kind. Needs the system `files`.
+"""Backup source `restic`: snapshots in a restic repository, on any storage that restic supports. It uses the package
+`systems.files`.
 
 Lives here: the kind of backup `restic`.
 Lives elsewhere: the comparison of restored files with the original files (`systems.files`).

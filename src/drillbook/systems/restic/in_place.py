@@ -1,4 +1,4 @@
-"""Restore a restic snapshot into the original folder after the folder was deleted."""
+"""Restores a folder from a restic snapshot to its original place, after the folder was deleted."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Opener(Protocol):
         """Return the path in the snapshot under which ``path`` was saved; empty when ``path`` is not in the snapshot."""
 
     def ready_sandbox(self, ctx: Context, service: Service) -> None:
-        """Check that the host has restic, and reaches the repository."""
+        """Check that the host has restic and can reach the repository."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResticInPlace(FolderInPlace):
-    """Restore of one folder in a snapshot."""
+    """Restore of one folder from a snapshot."""
 
     source: Opener
 
@@ -47,8 +47,8 @@ class ResticInPlace(FolderInPlace):
             top = self.source.saved_as(repository, backup, self.path)
             if not top:
                 raise StepFailed(
-                    f"the folder {self.path} itself is not in {backup.id}, so its owner and permissions would be lost: give "
-                    "restic the path of the folder, not `.`"
+                    f"the snapshot {backup.id} contains no entry for the folder {self.path} itself, so its "
+                    f"owner and permissions would be lost: back up the folder by its path, not as `.`"
                 )
             sink = Answer(f"{self.ctx.host.name}: the files of {backup.id}")
             repository.call("ls", "--json", backup.facts["snapshot"], top, sink=sink)
@@ -57,7 +57,7 @@ class ResticInPlace(FolderInPlace):
         return {path.name for path in paths if str(path.parent) == top}
 
     def fetch(self, backup: Backup, folder: str) -> Facts:
-        """Restore the folder of the snapshot, and read every restored file again."""
+        """Restore the folder from the snapshot, and read every restored file again to verify it."""
         with self.source.opened(self.ctx) as repository:
             top = self.source.saved_as(repository, backup, self.path)
             only = ("--include", top) if top else ()

@@ -1,6 +1,7 @@
-"""Access to a restic repository: runs restic on a host, and turns its output and exit status into results and errors.
+"""Access to a restic repository. This module runs restic on a host, and converts its output and exit status to results and
+errors.
 
-All commands are read-only: none takes a lock, and the cache is in a private folder that the caller removes.
+All commands only read the repository, and none takes a lock. The cache is in a private folder, which the caller removes.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from drillbook.sdk.host import Output, printable
 NO_REPOSITORY, LOCKED, WRONG_PASSWORD = 10, 11, 12
 """Exit statuses of restic 0.17 and later. Source: restic(1), "Exit status"."""
 STALE = timedelta(minutes=30)
-"""Age at which restic regards a lock as abandoned; a running process renews its lock every five minutes."""
+"""Age at which restic regards a lock as abandoned. A running restic process renews its lock every five minutes."""
 # OUTPUT RESTIC...: export the variables on standard input, and run restic. If OUTPUT is `shown`, print its output; if it is
 # `counted`, the number of entries.
 _CALL = r"""
@@ -44,7 +45,7 @@ _ELSEWHERE = re.compile(
     r"disk quota exceeded|x509:|cannot allocate memory|unable to open config file",
     re.IGNORECASE,
 )
-"""Error messages whose cause is not the backup, but the network, the restore target, or the host."""
+"""Pattern of error messages whose cause is not the backup, but the network, the restore target, or the host."""
 
 
 class Summary(BaseModel):
@@ -95,7 +96,7 @@ class Lock(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """Restic repository as seen from one host; ``run`` starts a program on that host."""
+    """Restic repository as seen from one host. ``run`` runs a program on this host."""
 
     name: str
     """Name of the backup source, for messages and findings."""
@@ -103,14 +104,18 @@ class Repository:
     """Name of the host, for messages."""
     run: Callable[..., Output]
     cache: str
-    """Private folder on the host for restic's cache; empty: no cache."""
+    """Private folder on the host for restic's cache. When it is empty, restic runs without a cache."""
     variables: Mapping[str, str] = field(repr=False)
-    """Environment variables with the repository, its password and further credentials."""
+    """Environment variables for restic: the repository, its password and further credentials."""
 
     def call(self, *words: str, output: str = "shown", sink: Any = None) -> Output:
-        """Run a restic command without a lock; return its output. Raises StepFailed, CouldNotVerify, HostError.
+        """Run a restic command that takes no lock, and return its output.
 
-        ``output``: `shown` returns the output, `dropped` discards it, `counted` returns the number of entries.
+        Raises StepFailed when the command fails because of the backup, CouldNotVerify when it fails for another reason, and
+        HostError when restic cannot be run.
+
+        ``output`` is `shown` to return the output, `dropped` to discard it, or `counted` to return only the number of files
+        and symbolic links in it.
         """
         cache = ("--cache-dir", self.cache) if self.cache else ("--no-cache",)
         text = "".join(f"{name}={value}\n" for name, value in self.variables.items())
@@ -122,7 +127,7 @@ class Repository:
     def snapshots(self) -> list[Snapshot]:
         """List all snapshots.
 
-        Raises StepFailed when a snapshot cannot be read, since this may be the newest.
+        Raises StepFailed when a snapshot cannot be read, since this snapshot may be the newest.
         """
         sink = Answer(f"{self.host}: the snapshots of {self.name}")
         done = self.call("snapshots", "--json", sink=sink)
@@ -157,14 +162,16 @@ class Repository:
                 tail=said,
             )
         if status == NO_REPOSITORY:
-            raise self._failed(command, self._finding("backup-missing", "a repository", "none is there"))
+            raise self._failed(
+                command, self._finding("backup-missing", "a repository", "there is no repository at this address")
+            )
         if status == WRONG_PASSWORD:
-            raise self._failed(command, self._finding("backup-key-lost", "a password that opens the repository", said))
+            raise self._failed(command, self._finding("backup-key-lost", "a password that can open the repository", said))
         if status == LOCKED:
             raise self._failed(command, self._finding("backup-locked", "a repository without a lock", said))
         if _ELSEWHERE.search(said):
             raise CouldNotVerify(
-                f"{self.host}: `restic {command}` could not finish, for a reason other than the backup: {said}",
+                f"{self.host}: `restic {command}` failed, and the cause is not the backup: {said}",
                 hint="remove the cause that restic names, and run the step again",
             )
         raise self._failed(command, self._finding("backup-damaged", f"`restic {command}` without an error", said))
@@ -180,16 +187,16 @@ class Repository:
             return model.validate_python(value or [])
         except ValidationError as error:
             raise CouldNotVerify(
-                f"{self.host}: the output of restic is not as expected: {what}: {error.errors()[0]['msg']}"
+                f"{self.host}: {what} that restic printed cannot be parsed: {error.errors()[0]['msg']}"
             ) from None
 
 
 def _said(done: Output) -> str:
-    """Return the error messages of restic as one line, including those that restic writes as JSON objects."""
+    """Return the error messages of restic as one line. Messages that restic writes as JSON objects are included."""
     lines = []
     for line in printable(done.stderr).splitlines():
         found = re.search(r'"message":"((?:[^"\\]|\\.)*)"', line) if line.startswith("{") else None
         text = found[1].replace("\\u003c", "<").replace("\\u003e", ">") if found else line.strip()
         if text and not text.startswith("There were"):
             lines.append(text.replace("\\n", " "))
-    return "; ".join(dict.fromkeys(lines))[:600] or f"status {done.exit}, and no message"
+    return "; ".join(dict.fromkeys(lines))[:600] or f"restic ended with status {done.exit} and printed no message"

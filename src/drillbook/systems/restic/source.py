@@ -1,4 +1,6 @@
-"""Backup source of the kind `restic`: snapshots in a repository on disk, behind SFTP, in S3 or another restic backend."""
+"""Backup source of the kind `restic`: snapshots in a repository on disk, on an SFTP server, in S3, or in another storage
+that restic supports.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ from drillbook.systems.restic.repository import Repository, Snapshot
 from drillbook.values import Secret
 
 OLDEST = (0, 17)
-"""Oldest supported version of restic: the first with different exit statuses for a missing repository and a wrong password."""
+"""Oldest supported version of restic. Since this version, a missing repository and a wrong password have different exit
+statuses.
+"""
 Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 AbsolutePath = Annotated[str, Field(pattern=r"^/")]
 
@@ -42,17 +46,18 @@ class ResticSource(BackupSource):
     PROGRAMS: ClassVar[tuple[str, ...]] = ("restic",)
 
     repository: Secret | str = Field(
-        description="Repository as restic names it, such as /srv/restic, sftp:user@host:/srv/restic or s3:https://host/bucket."
+        description="Address of the repository in the form that restic expects, such as /srv/restic, sftp:user@host:/srv/restic or s3:https://host/bucket."
     )
     password: Secret = Field(description="Password of the repository.")
     paths: tuple[AbsolutePath, ...] = Field(
         min_length=1,
-        description="Paths that the job backs up; snapshots that do not cover all of these belong to other jobs.",
+        description="Paths that the job backs up. Snapshots that lack one of these paths belong to other jobs.",
     )
-    tags: tuple[str, ...] = Field(default=(), description="Tags that the job's snapshots all have.")
+    tags: tuple[str, ...] = Field(default=(), description="Tags that all snapshots of the job have.")
     snapshot_host: str = Field(
         default="",
-        description="Host name in the job's snapshots, as a shell pattern; empty: all snapshots must have the same host name.",
+        description="Host name that the job's snapshots contain, as a shell pattern. Empty: all snapshots must "
+        "have the same host name.",
     )
     env: dict[Variable, Secret | str] = Field(
         default_factory=dict, description="Further environment variables for restic, such as AWS_ACCESS_KEY_ID."
@@ -60,19 +65,19 @@ class ResticSource(BackupSource):
     read: Literal["snapshot", "repository"] = Field(
         default="snapshot",
         description=(
-            "Data that `backup.check` reads: only the snapshot, or the whole repository (`restic check --read-data`); "
-            "the structure of the whole repository is verified in both cases."
+            "Data that `backup.check` reads. `snapshot`: only the data of the snapshot. `repository`: the data "
+            "of the whole repository (`restic check --read-data`). The structure of the whole repository is verified in both cases."
         ),
     )
 
     @property
     def kept_in(self) -> tuple[KeptIn, ...]:
-        """Folder of the repository, if the repository is a folder on the source's host; otherwise empty."""
+        """Path of the repository, if it is a folder on the source's host; otherwise empty."""
         path = self.repository.removeprefix("local:") if isinstance(self.repository, str) else ""
         return (KeptIn(self.host, path),) if path.startswith("/") else ()
 
     def backups(self, ctx: Context) -> list[Backup]:
-        """List the snapshots of the job: those that match its paths, tags and host name."""
+        """List the snapshots of the job. These are the snapshots that match its paths, tags and host name."""
         with self.opened(ctx) as repository:
             snapshots = repository.snapshots()
         found = [snapshot for snapshot in snapshots if self._of_job(snapshot)]
@@ -82,7 +87,7 @@ class ResticSource(BackupSource):
         if len(hosts) > 1 and not self.snapshot_host:
             raise CouldNotVerify(
                 f"{self.name}: the snapshots are from several hosts: {', '.join(hosts[:5])}",
-                hint="set `snapshot_host` to the host of the job, or to `*` when the name of that host changes",
+                hint="set `snapshot_host` to the host name of the job, or to `*` when this host name changes",
             )
         return [_backup(snapshot) for snapshot in found]
 
@@ -96,7 +101,7 @@ class ResticSource(BackupSource):
         return f"{', '.join(self.paths)}{tags}{f' of {self.snapshot_host}' if self.snapshot_host else ''}"
 
     def check(self, ctx: Context, backup: Backup) -> Checked:
-        """Verify the structure of the repository and every byte of the snapshot, and count its files."""
+        """Verify the structure of the repository and every byte of the snapshot, and count the files in the snapshot."""
         findings: list[Finding] = []
         covered: list[str] = []
         facts: Facts = {}
@@ -117,13 +122,15 @@ class ResticSource(BackupSource):
             if lock.exclusive and not lock.stale:
                 raise CouldNotVerify(
                     f"{self.name}: another restic process is changing the repository: {lock}",
-                    hint="run the step again when it is done",
+                    hint="run the step again when that process has finished",
                 )
         stale = "; ".join(str(lock) for lock in locks if lock.stale)
         return [finding("backup-locked", title=self.name, wanted="no abandoned lock", measured=stale)] if stale else []
 
     def _read(self, repository: Repository, backup: Backup, covered: list[str]) -> None:
-        """Verify structure and data; append each completed check to ``covered``. Raises StepFailed with a finding."""
+        """Verify the structure and the data. Append a text for each completed check to ``covered``. Raises StepFailed with a
+        finding when a check fails.
+        """
         whole = self.read == "repository"
         repository.call("check", *(("--read-data",) if whole else ()), output="dropped")
         covered.append("the structure of the whole repository was verified (restic check)")
@@ -133,10 +140,10 @@ class ResticSource(BackupSource):
 
     def _unseen(self) -> tuple[str, ...]:
         others = () if self.read == "repository" else ("the data of other snapshots",)
-        return ("if a file is missing in it, such as a file that restic was not permitted to read", *others)
+        return ("if a file is missing in the snapshot, such as a file that restic was not permitted to read", *others)
 
     def _empty(self, repository: Repository, backup: Backup, facts: Facts) -> list[Finding]:
-        """Count the files below each path of the job; return a finding for each path without any file."""
+        """Count the files below each path of the job. Return a finding for each path without any file."""
         counts = facts["files"] = {path: _count(repository, backup, path) for path in self.paths}
         return [
             finding("backup-empty", title=f"{backup.id}:{path}", wanted="at least one file", measured="no file")
@@ -168,7 +175,7 @@ class ResticSource(BackupSource):
         return ResticInPlace(ctx, service, self)
 
     def saved_as(self, repository: Repository, backup: Backup, path: str) -> str:
-        """Return the path in the snapshot under which the job saved ``path``; empty when it is not there."""
+        """Return the path in the snapshot under which the job saved ``path``; empty when the snapshot does not contain it."""
         return next((end for end in _ends(path) if repository.count(backup.facts["snapshot"], end)), "")
 
     def ready(self, ctx: Context) -> None:
@@ -181,13 +188,13 @@ class ResticSource(BackupSource):
         local = isinstance(self.repository, str) and re.match(r"(local:)?/", self.repository)
         if local and service.host != self.host:
             raise NotReady(
-                f"the repository {self.repository} is on {self.host}, but {service.name} on {service.host}",
+                f"the repository {self.repository} is on the host {self.host}, but {service.name} is on the host {service.host}",
                 hint="use an address that both hosts can reach, such as sftp:user@host:/path, or a sandbox on the same host",
             )
 
     @contextmanager
     def opened(self, ctx: Context) -> Iterator[Repository]:
-        """Yield the repository as seen from the host of the step; restic's cache is removed after the `with`."""
+        """Yield the repository as seen from the host of the step. Restic's cache is removed when the `with` block ends."""
         if self.run_as:  # another user cannot read this user's private folder, so restic runs without a cache
             yield self._repository(ctx.host.name, partial(_run_as, ctx, self.run_as), "")
             return
@@ -226,7 +233,7 @@ def _backup(snapshot: Snapshot) -> Backup:
 
 
 def _recorded(paths: tuple[str, ...], path: str) -> str | None:
-    """Return the snapshot's recorded path that contains ``path``; None when no recorded path does."""
+    """Return that one of the snapshot's recorded ``paths`` that contains ``path``; None when none of them contains it."""
     above = {str(folder) for folder in (PurePosixPath(path), *PurePosixPath(path).parents)}
     return next((recorded for recorded in paths if str(PurePosixPath(recorded)) in above), None)
 
@@ -235,7 +242,7 @@ def _count(repository: Repository, backup: Backup, path: str) -> int:
     """Count the files at or below ``path`` in the snapshot.
 
     Restic stores a relative path under the last parts of its absolute path, and the content of the current folder (``.``) at
-    the top of the snapshot; so each of these places is tried.
+    the top of the snapshot. So each of these places is tried.
     """
     ends = _ends(path)
     if len(backup.facts["paths"]) == 1:
@@ -244,14 +251,14 @@ def _count(repository: Repository, backup: Backup, path: str) -> int:
 
 
 def _ends(path: str) -> list[str]:
-    """Return the absolute ``path`` and its trailing parts: ``/a/b/c``, ``/b/c``, ``/c``."""
+    """Return the absolute ``path`` and all paths that consist of its last parts, such as ``/a/b/c``, ``/b/c`` and ``/c``."""
     parts = PurePosixPath(path).parts[1:]
     return [f"/{'/'.join(parts[start:])}" for start in range(len(parts))]
 
 
 def _others(snapshots: list[Snapshot]) -> str:
     kinds = sorted({f"{', '.join(one.paths)} of {one.hostname}" for one in snapshots})
-    return f"{len(snapshots)} others: {'; '.join(kinds[:5])}"
+    return f"{len(snapshots)} other snapshots: {'; '.join(kinds[:5])}"
 
 
 def _need_restic(ctx: Context) -> None:

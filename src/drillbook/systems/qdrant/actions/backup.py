@@ -1,4 +1,4 @@
-"""Backups of a Qdrant collection in a store: take, verify and restore them."""
+"""Actions on backups of a Qdrant collection in a store: taking, verifying and restoring a backup."""
 
 from __future__ import annotations
 
@@ -23,10 +23,12 @@ from drillbook.systems.qdrant.service import Qdrant
 
 
 class Snapshot(Write):
-    """Save a collection to a store: every point with vector and payload, its settings, and a digest of all points.
+    """Save a collection to a store: every point with its vector and payload, the settings of the collection, and a digest of
+    all points.
 
-    Points are read page by page while clients may write: the result is not a consistent snapshot, and writes during the export
-    may be missing. The server's own snapshot is also stored if reads before and after it return the same points.
+    The points are read page by page, and clients may write at the same time. So the backup is not a consistent snapshot, and
+    may lack writes that happened during the export. The server's own snapshot is also stored, if the points that are read
+    before this snapshot and after it are the same.
     """
 
     SERVICE = Qdrant
@@ -40,17 +42,17 @@ class Snapshot(Write):
         bool,
         Field(
             description=(
-                "Also store the server's own snapshot, if the server supports snapshots. Until it is stored it "
-                "needs space on the server's disk."
+                "`true`: also store the server's own snapshot, if the server supports snapshots. Until the "
+                "snapshot is stored, it needs space on the server's disk."
             )
         ),
     ] = True
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``location``, ``manifest``, numbers ``points``, ``files``, ``bytes``; ``digest``, ``algorithm``.
+        """Facts: ``location``, ``manifest``, the numbers ``points``, ``files`` and ``bytes``, ``digest``, ``algorithm``.
 
-        Also ``taken_at``, ``server`` (version), ``seconds``, ``evidence`` (a copy of the manifest), and ``snapshot_bytes``,
-        or ``snapshot_left_out`` with the reason why there is no server snapshot.
+        Also ``taken_at``, ``server`` (version of the server), ``seconds``, ``evidence`` (a copy of the manifest), and either
+        ``snapshot_bytes`` or ``snapshot_left_out``. The latter is the reason why the backup has no snapshot of the server.
         """
         service, begun, folder = ctx.service(self.service, Qdrant), time.monotonic(), Reference.parse(self.to)
         try:
@@ -90,11 +92,11 @@ class Snapshot(Write):
 
     def undo(self, ctx: Context) -> Undo:
         """Return an undo that changes nothing: the backup stays in the store."""
-        return Undo.nothing("a backup is kept")
+        return Undo.nothing("the backup stays in the store")
 
 
 def _collection(ctx: Context, service: str) -> Identity:
-    """Return the identity of a service's collection: address of the server, and name of the collection."""
+    """Return the identity of a service's collection: the address of the server, and the name of the collection."""
     return Identity(
         kind="qdrant",
         of={"at": place_of(ctx.services, ctx.hosts, service), "collection": ctx.service(service, Qdrant).collection},
@@ -102,7 +104,9 @@ def _collection(ctx: Context, service: str) -> Identity:
 
 
 class BackupIntact(Read):
-    """Read a backup in the store and compare every file, every point and the server's snapshot with its manifest."""
+    """Read a backup in the store, and compare every file, every point and the server's snapshot with the manifest of the
+    backup.
+    """
 
     SERVICE = Qdrant
     PLACE = Place.CONTROLLER
@@ -114,7 +118,9 @@ class BackupIntact(Read):
     from_: Location
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: numbers ``points``, ``files``, ``bytes``; ``taken_at``, ``identity`` of the collection, ``seconds``."""
+        """Facts: the numbers ``points``, ``files`` and ``bytes``, ``taken_at``, ``identity`` (of the collection),
+        ``seconds``.
+        """
         begun, store, folder = time.monotonic(), store_of(ctx, self.from_), stored_backup.split(self.from_)
         try:
             made = Manifest.read(store, folder)
@@ -146,11 +152,12 @@ class BackupIntact(Read):
 
 
 class Restore(Write):
-    """Restore a collection from a verified backup: write missing or differing points, delete points that the backup lacks.
+    """Restore a collection from a verified backup. Points that are missing or different are written, and points that the
+    backup lacks are deleted.
 
-    A missing collection is created with its settings and indexed fields. Correct points are not written again, so that
-    another restore can finish an interrupted one. Alternatively the server restores its own snapshot. In both cases all
-    points are read at the end and compared with the backup.
+    A missing collection is created with the settings and the indexed fields in the backup. Correct points are not written
+    again, so a second restore can finish an interrupted one. Instead of this, the server can restore its own snapshot. In
+    both cases all points are read at the end and compared with the backup.
     """
 
     SERVICE = Qdrant
@@ -164,18 +171,19 @@ class Restore(Write):
         Literal["auto", "points", "snapshot"],
         Field(
             description=(
-                "Method: `points` writes the points one by one; `snapshot` lets the server fetch its own snapshot from "
-                "the store and replace the whole collection; `auto` uses the snapshot if the collection is missing and "
-                "the backup has one, and the points otherwise or when the server refuses the snapshot."
+                "Method of the restore. `points`: write the points one by one. `snapshot`: let the server fetch "
+                "its own snapshot from the store and replace the whole collection. `auto`: use the snapshot if "
+                "the collection is missing and the backup has a snapshot; write the points in all other cases, "
+                "and also when the server refuses the snapshot."
             )
         ),
     ] = "auto"
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: numbers ``points``, ``written``, ``deleted``, ``unchanged``; ``seconds``.
+        """Facts: the numbers of points ``points``, ``written``, ``deleted`` and ``unchanged``, and ``seconds``.
 
-        Also ``created`` (true when the collection was missing), ``by`` (method of the restore: points or snapshot), and
-        ``snapshot_refused`` with the reason when the server refused its snapshot.
+        Also ``created`` (true when the collection was missing) and ``by`` (method of the restore: points or snapshot). When
+        the server refused its snapshot, ``snapshot_refused`` is the reason.
         """
         service, begun = ctx.service(self.service, Qdrant), time.monotonic()
         store, folder = store_of(ctx, self.from_), stored_backup.split(self.from_)
@@ -192,7 +200,9 @@ class Restore(Write):
         return {"points": made.points, **facts, "seconds": round(time.monotonic() - begun, 3)}
 
     def _by_snapshot(self, ctx: Context, session: Session, store: Store, folder: Reference, made: Manifest) -> Facts:
-        """Restore from the server's own snapshot; return facts, without ``by`` when no snapshot was restored."""
+        """Restore from the server's own snapshot, and return facts. The facts contain ``by`` only when a snapshot was
+        restored.
+        """
         if self.by == "snapshot" and made.snapshot is None:
             raise StepFailed(f"the backup in {folder} contains no snapshot of the server")
         lost = not session.exists()
@@ -201,7 +211,9 @@ class Restore(Write):
         snapshot.proven(ctx, store, folder, made)
         if refused := snapshot.recover(ctx, session, store, folder, made.snapshot):
             if self.by == "snapshot":
-                raise StepFailed(f"the server refused the snapshot: {refused}; use `by: points`, which needs none")
+                raise StepFailed(
+                    f"the server refused the snapshot: {refused}; set `by: points`, which restores without a snapshot"
+                )
             return {"snapshot_refused": refused}
         return {"by": "snapshot", "created": lost}
 
@@ -220,7 +232,7 @@ class Restore(Write):
         }
 
     def _make(self, session: Session, made: Manifest) -> bool:
-        """Create the collection if missing; return True when it was created.
+        """Create the collection if it is missing. Return True when it was created.
 
         Raises StepFailed when the existing collection has other vector settings.
         """
@@ -234,9 +246,10 @@ class Restore(Write):
         return False
 
     def _write(self, session: Session, points: list[Point], there: dict[Id, bytes]) -> int:
-        """Write those of ``points`` that are missing or different in the collection; return the number written.
+        """Write those of ``points`` that are missing or different in the collection. Return the number of written points.
 
-        ``there`` maps the ids of existing points to digests; the ids of ``points`` are removed from it.
+        ``there`` maps the ids of existing points to their digests. The function removes the ids of ``points`` from this
+        mapping.
         """
         wrong = [point for point in points if there.get(point.id) != point.digest()]
         session.put(wrong)
@@ -251,8 +264,8 @@ class Restore(Write):
                 tally.add(point.digest())
         if (tally.points, tally.digest) != (made.points, made.digest):
             raise StepFailed(
-                f"{self.service} differs from the backup after the restore: {tally.points} points instead of "
-                f"{made.points}; check if a client writes during the restore; `qdrant.matches` lists the differences"
+                f"{self.service} differs from the backup after the restore: it has {tally.points} points, and "
+                f"the backup has {made.points}; check if a client writes during the restore; `qdrant.matches` lists the differences"
             )
 
     def ready(self, ctx: Context) -> None:
@@ -271,4 +284,4 @@ class Restore(Write):
 
     def undo(self, ctx: Context) -> Undo:
         """Return an undo that changes nothing: the restored points stay."""
-        return Undo.nothing("restored data is kept")
+        return Undo.nothing("the restored points stay in the collection")

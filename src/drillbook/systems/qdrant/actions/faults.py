@@ -1,4 +1,4 @@
-"""Faults of a collection: delete points, or add points without a source row."""
+"""Faults of a collection: deleting points, or adding points that have no source row."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ RECORD_LIMIT = 256 << 20
 
 
 class DeletePoints(Fault):
-    """Delete points, as a failed indexing job or too broad a filter does; a copy is stored in the run's folder."""
+    """Delete points, as a failed indexing job or a too broad filter would. The run's folder stores a copy of the deleted
+    points.
+    """
 
     SERVICE = Qdrant
     PLACE = Place.CONTROLLER
@@ -35,22 +37,25 @@ class DeletePoints(Fault):
     service: ServiceName
     ids: Annotated[Chosen | None, Field(description="Ids of the points to delete.")] = None
     count: Annotated[
-        int, Field(ge=1, le=5000, description="Maximum number of points to delete, in the order of their ids.")
+        int,
+        Field(ge=1, le=5000, description="Maximum number of points to delete. The points with the lowest ids are chosen."),
     ] = 50
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: numbers of points ``deleted``, ``skipped`` (changed since they were chosen), ``ids`` (first deleted)."""
+        """Facts: ``deleted`` (number of points), ``skipped`` (number of points that changed after they were chosen), ``ids``
+        (the first deleted points).
+        """
         with connected(ctx, ctx.service(self.service, Qdrant)) as session:
             chosen = self._recorded(ctx) or self._choose(ctx, session)
             live = session.fetch([one.id for one in chosen])
             unchanged = {one.id for one in chosen if one.id in live and live[one.id].digest() == one.digest()}
             if not unchanged:
-                raise StepFailed(f"all of the {len(chosen)} points have changed since they were chosen")
+                raise StepFailed(f"all {len(chosen)} points have changed since they were chosen, so none was deleted")
             session.delete(unchanged)
         return {"deleted": len(unchanged), "skipped": len(chosen) - len(unchanged), "ids": sample(unchanged)}
 
     def _choose(self, ctx: Context, session: Session) -> list[Point]:
-        """Choose the points to delete; store them in the run's folder, where the undo and a recovery read them."""
+        """Choose the points to delete, and store them in the run's folder. The undo and a recovery read them there."""
         if self.ids:
             there = session.fetch(self.ids)
             if missing := set(self.ids) - there.keys():
@@ -69,13 +74,13 @@ class DeletePoints(Fault):
         kept = ctx.evidence(self._record(ctx), data, sync=True)
         if kept["sha256"] != sha256(data):
             raise StepFailed(
-                "a payload contains a secret of the inventory, which is never written to a run's folder, so the points "
-                "could not be restored; choose other points by `ids`"
+                "a payload contains a secret of the inventory; secrets are never written to a run's folder, so "
+                "the points could not be restored; choose other points by `ids`"
             )
         return points
 
     def _record(self, ctx: Context) -> str:
-        """Return the name of the evidence file that stores the chosen points; it depends on the fields of the step."""
+        """Return the name of the evidence file that stores the chosen points. The name depends on the fields of the step."""
         way = f"{ctx.service(self.service, Qdrant).collection} {self.model_dump_json()}"
         return f"points-{hashlib.sha256(way.encode()).hexdigest()[:12]}.jsonl"
 
@@ -94,7 +99,7 @@ class DeletePoints(Fault):
         need_collection(ctx, ctx.service(self.service, Qdrant))
 
     def undo(self, ctx: Context) -> Undo:
-        """Write missing points from their copy in the run's folder."""
+        """Return an undo that writes missing points again, from their copy in the run's folder."""
         chosen = self._recorded(ctx)
         if chosen is None:
             with connected(ctx, ctx.service(self.service, Qdrant)) as session:
@@ -112,7 +117,7 @@ class DeletePoints(Fault):
 
 
 class PutBack(Write):
-    """Write the points again that a drill deleted and that are still missing; this is the undo of `qdrant.delete_points`."""
+    """Write those points again that a drill deleted and that are still missing. This is the undo of `qdrant.delete_points`."""
 
     SERVICE = Qdrant
     PLACE = Place.CONTROLLER
@@ -122,12 +127,15 @@ class PutBack(Write):
     service: ServiceName
     record: Annotated[
         str,
-        Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$", description="Evidence file of the run with the deleted points."),
+        Field(
+            pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$",
+            description="Name of the run's evidence file that contains the deleted points.",
+        ),
     ]
     digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="Digest of the points in that file.")]
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: numbers of points ``written``, and ``there`` (existed already and were not written)."""
+        """Facts: ``written`` (number of points), ``there`` (number of points that existed already and were not written)."""
         path = ctx.folder / "evidence" / self.record
         try:
             points = record.decoded(path.read_bytes())
@@ -150,7 +158,7 @@ class PutBack(Write):
 
 
 class AddStrays(Fault):
-    """Add points without a source row, as if documents had been deleted but their vectors had not."""
+    """Add points that have no source row. This looks as if documents had been deleted, but not their vectors."""
 
     SERVICE = Qdrant
     PLACE = Place.CONTROLLER
@@ -160,7 +168,9 @@ class AddStrays(Fault):
     count: Annotated[int, Field(ge=1, le=5000, description="Number of points to add.")] = 20
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``added`` (number), ``ids`` (the first). Each point copies an existing one; its payload names the run."""
+        """Facts: ``added`` (number of points), ``ids`` (the first added points). Each added point is a copy of an existing
+        point. The payload of the copy names the run.
+        """
         ids = self._ids(ctx)
         with connected(ctx, ctx.service(self.service, Qdrant)) as session:
             foreign = session.fetch(ids).keys() - _ours(session, ids, ctx.run_id)
@@ -178,7 +188,9 @@ class AddStrays(Fault):
         return {"added": len(ids), "ids": sample(set(ids))}
 
     def _ids(self, ctx: Context) -> list[Id]:
-        """Return ids unique to this step: 52 bits of a digest, unlikely to collide, and exact as JSON numbers (< 2^53)."""
+        """Return ids that only this step uses. Each id is 52 bits of a digest, so a collision is unlikely. It is below 2^53,
+        so JSON represents it exactly.
+        """
         begin = f"{ctx.run_id}/{ctx.step}"
         return [int(hashlib.sha256(f"{begin}/{number}".encode()).hexdigest()[:13], 16) for number in range(self.count)]
 
@@ -187,7 +199,7 @@ class AddStrays(Fault):
         need_collection(ctx, ctx.service(self.service, Qdrant))
 
     def undo(self, ctx: Context) -> Undo:
-        """Delete the points that this run added."""
+        """Return an undo that deletes the points that this run added."""
         return Undo.by_action("qdrant.remove_strays", service=self.service, ids=self._ids(ctx), of_run=ctx.run_id)
 
     def active(self, ctx: Context) -> bool:
@@ -197,12 +209,12 @@ class AddStrays(Fault):
 
 
 def _ours(session: Session, ids: Sequence[Id], run: str) -> set[Id]:
-    """Return the ``ids`` of existing points that ``run`` wrote."""
+    """Return those of ``ids`` whose points exist and were written by the run ``run``."""
     return {one.id for one in session.fetch(ids).values() if one.payload.get(MARK) == run}
 
 
 class RemoveStrays(Write):
-    """Delete exactly the points that a run added; this is the undo of `qdrant.add_strays`."""
+    """Delete exactly the points that a run added. This is the undo of `qdrant.add_strays`."""
 
     SERVICE = Qdrant
     PLACE = Place.CONTROLLER
@@ -213,7 +225,7 @@ class RemoveStrays(Write):
     of_run: Annotated[str, Field(min_length=1, description="Id of the run that added the points.")]
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``removed`` (number of points)."""
+        """Facts: ``removed`` (number of deleted points)."""
         with connected(ctx, ctx.service(self.service, Qdrant)) as session:
             ours = _ours(session, self.ids, self.of_run)
             session.delete(ours)

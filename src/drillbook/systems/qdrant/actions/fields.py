@@ -25,8 +25,8 @@ Query = Annotated[
     Field(
         min_length=1,
         description=(
-            "SQL query that returns the id of every point that must exist, in one column. It runs as the application's "
-            "role in a transaction that cannot write. Rows must be written before their vectors."
+            "SQL query that returns, in one column, the id of every point that must exist. The query runs as "
+            "the application's role in a transaction that cannot write. The application must write each row before its vector."
         ),
     ),
 ]
@@ -34,6 +34,6 @@ Chosen = Annotated[list[int | str], Field(min_length=1, max_length=5000), AfterV
 
 
 def store_of(ctx: Context, uri: str) -> Store:
-    """Return the object store of the bucket that ``uri`` names. Raises PlanError."""
+    """Return the object store of the bucket that ``uri`` names. Raises PlanError when the inventory has no such bucket."""
     service: S3 = ctx.bucket(uri)
     return Store(service)

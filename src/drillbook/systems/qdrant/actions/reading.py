@@ -1,4 +1,6 @@
-"""Read-only actions on a collection: count the points, compare their ids with source rows, compare with a backup."""
+"""Actions that only read a collection: counting its points, comparing their ids with source rows, and comparing the
+collection with a backup.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ class Count(Read):
     service: ServiceName
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``points`` (number), ``status`` (`green` when all points are indexed), ``version`` of the server."""
+        """Facts: ``points`` (number of points), ``status`` (`green` when all points are indexed), ``version`` (of the
+        server).
+        """
         with connected(ctx, ctx.service(self.service, Qdrant)) as session:
             return {"points": session.count(), "status": session.status(), "version": session.version()}
 
@@ -50,12 +54,13 @@ class Ids(Read):
     service: ServiceName
     database: Database
     query: Query
-    equal: Annotated[bool, Field(description="Fail when the ids differ.")] = False
+    equal: Annotated[bool, Field(description="`true`: the step fails when the ids differ.")] = False
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: numbers ``rows``, ``points``, ``missing``, ``strays``; first ``missing_ids``, ``stray_ids``; ``seconds``.
+        """Facts: the numbers ``rows``, ``points``, ``missing`` and ``strays``, the first of the ``missing_ids`` and
+        ``stray_ids``, and ``seconds``.
 
-        ``missing`` are source rows without a point, ``strays`` are points without a source row.
+        ``missing`` counts the source rows without a point, and ``strays`` counts the points without a source row.
         """
         service, begun = ctx.service(self.service, Qdrant), time.monotonic()
         with connected(ctx, service) as session:
@@ -79,13 +84,13 @@ class Ids(Read):
         return facts
 
     def ready(self, ctx: Context) -> None:
-        """Check that server and database answer, and that the collection exists."""
+        """Check that the server and the database answer, and that the collection exists."""
         need_collection(ctx, ctx.service(self.service, Qdrant))
         truth.need_database(ctx, self.database)
 
 
 class Matches(Read):
-    """Compare a collection with a backup: its vector settings, and id, vector and payload of every point."""
+    """Compare a collection with a backup. Compared are the vector settings, and the id, vector and payload of every point."""
 
     SERVICE = Qdrant
     PLACE = Place.CONTROLLER
@@ -96,9 +101,9 @@ class Matches(Read):
     manifest: Annotated[Uri, Field(description="Fact `manifest` of the step `qdrant.snapshot`.")]
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``points`` (number), ``digest``, ``algorithm``, ``seconds``.
+        """Facts: ``points`` (number of points), ``digest``, ``algorithm``, ``seconds``.
 
-        The parts of the backup are read only when the digests differ.
+        The action reads the points in the backup only when the digests differ.
         """
         service, begun = ctx.service(self.service, Qdrant), time.monotonic()
         wanted = Manifest.read(store_of(ctx, self.manifest), stored_backup.split(self.manifest))
@@ -119,8 +124,8 @@ class Matches(Read):
         }
         if wrong or not same:
             raise StepFailed(
-                f"{self.service} differs from the backup: {tally.points} points instead of {wanted.points}; "
-                f"{stored_backup.summary(wrong) or 'the collection changed during the comparison'}",
+                f"{self.service} differs from the backup: it has {tally.points} points, and the backup has "
+                f"{wanted.points}; {stored_backup.summary(wrong) or 'the collection changed during the comparison'}",
                 findings=wrong,
                 facts=facts,
             )

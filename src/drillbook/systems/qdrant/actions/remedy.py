@@ -22,10 +22,12 @@ from drillbook.systems.qdrant.service import Qdrant
 
 
 class Reconcile(Write):
-    """Repair a collection so that it agrees with its source rows: index missing points, delete points without a row.
+    """Repair a collection so that it agrees with its source rows. Missing points are indexed, and points without a row are
+    deleted.
 
-    A vector comes from a backup, or else from `source`; existing vectors are never overwritten. A point without a row is
-    deleted only when the database still has no row for it at that moment, and a copy is stored in the run's folder.
+    The vector of a missing point comes from a backup, or else from the query `source`. Existing vectors are never
+    overwritten. Right before a point without a row is deleted, the action checks again that the database has no row for this
+    point. The run's folder stores a copy of each deleted point.
     """
 
     SERVICE = Qdrant
@@ -41,7 +43,7 @@ class Reconcile(Write):
         Field(
             alias="from",
             description=(
-                "Fact `location` of the step `qdrant.snapshot`. For rows that changed since the backup, use `source`."
+                "Fact `location` of the step `qdrant.snapshot`. Rows that changed since the backup need `source` instead."
             ),
         ),
     ] = None
@@ -50,8 +52,9 @@ class Reconcile(Write):
         Field(
             min_length=1,
             description=(
-                "SQL query that returns id, vector (an array of numbers, or pgvector's type) and payload (JSON) of rows "
-                "to index; used for rows that the backup lacks. It runs like `query`."
+                "SQL query that returns the columns id, vector (an array of numbers, or pgvector's type) and "
+                "payload (JSON) of rows to index. It is used for rows that the backup lacks, and runs with the "
+                "same role and in the same kind of transaction as `query`."
             ),
         ),
     ] = None
@@ -60,17 +63,19 @@ class Reconcile(Write):
         Field(
             ge=0,
             description=(
-                "Maximum number of points without a row that are deleted. With more, nothing is changed: the query "
-                "is probably wrong, or rows were lost."
+                "Maximum number of points without a row that are deleted. If there are more such points, "
+                "nothing is changed, since the query is probably wrong, or rows were lost."
             ),
         ),
     ] = 1000
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: numbers of points ``missing`` and ``strays`` (before), ``from_backup``, ``from_source``, ``deleted``.
+        """Facts: the numbers of points ``missing`` and ``strays`` (before the repair), ``from_backup``, ``from_source`` and
+        ``deleted``.
 
-        ``from_backup`` and ``from_source`` are points indexed from the backup or from `source`. Also numbers ``left``
-        (differences after the repair) and ``points`` (after the repair), ``seconds``, ``evidence``.
+        ``from_backup`` counts the points indexed from the backup, and ``from_source`` those indexed from `source`. Also the
+        numbers ``left`` (differences after the repair) and ``points`` (points after the repair), ``seconds``, and
+        ``evidence``.
         """
         service, begun = ctx.service(self.service, Qdrant), time.monotonic()
         try:
@@ -95,7 +100,7 @@ class Reconcile(Write):
         if after.missing or after.strays:
             raise StepFailed(
                 f"{self.service} and {self.database} still differ: {len(after.missing)} rows have no vector"
-                f"{'' if self.from_ or self.source else ' and neither `from` nor `source` is set to supply them'}, "
+                f"{'' if self.from_ or self.source else ' (set `from` or `source` to supply these vectors)'}, "
                 f"{len(after.strays)} vectors have no row",
                 facts=facts,
                 findings=compare.sets(after.missing, after.strays, service.collection),
@@ -103,16 +108,18 @@ class Reconcile(Write):
         return facts
 
     def _refuse(self, found: truth.Difference, place: str) -> None:
-        """Raise StepFailed when more than ``max_strays`` points have no source row, because the query is probably wrong."""
+        """Raise StepFailed when more than ``max_strays`` points, or all points, have no source row. In this case the query
+        is probably wrong.
+        """
         if len(found.strays) > self.max_strays or (found.strays and found.strays == found.present):
             raise StepFailed(
-                f"{len(found.strays)} of {len(found.present)} points have no row, more than the permitted `max_strays: "
-                f"{self.max_strays}`; nothing was changed. First check that `query` returns all rows",
+                f"{len(found.strays)} of {len(found.present)} points have no row; permitted are `max_strays: "
+                f"{self.max_strays}`, and never all points; nothing was changed. First check that `query` returns all rows",
                 findings=compare.sets((), found.strays, place),
             )
 
     def _from_backup(self, ctx: Context, session: Session, missing: set[Id]) -> set[Id]:
-        """Index the missing points that the backup contains; return their ids."""
+        """Index those missing points that the backup contains. Return their ids."""
         if self.from_ is None or not missing:
             return set()
         store, folder = store_of(ctx, self.from_), stored_backup.split(self.from_)
@@ -127,7 +134,7 @@ class Reconcile(Write):
         return written
 
     def _from_source(self, ctx: Context, session: Session, missing: set[Id]) -> set[Id]:
-        """Index the missing points that ``source`` selects from the database; return their ids."""
+        """Index those missing points that the query ``source`` returns from the database. Return their ids."""
         written: set[Id] = set()
         if self.source is not None and missing:
             for points in pieces(truth.points(ctx, self.database, self.source, missing), PAGE):
@@ -136,7 +143,9 @@ class Reconcile(Write):
         return written
 
     def _sweep(self, ctx: Context, session: Session, strays: set[Id]) -> Facts:
-        """Store the points ``strays`` as evidence, delete those that still have no source row, and return the facts."""
+        """Store the points ``strays`` as evidence, and delete those that still have no source row. Return the facts about
+        this.
+        """
         if not strays:
             return {"deleted": 0}
         there = session.fetch(list(strays))
@@ -145,20 +154,20 @@ class Reconcile(Write):
         kept = ctx.evidence("strays.jsonl", data, sync=True)
         if kept["sha256"] != sha256(data):
             raise StepFailed(
-                "a payload contains a secret of the inventory, which is never written to a run's folder; the "
-                f"{len(points)} points without a row could not be restored, so they were not deleted"
+                "a payload contains a secret of the inventory; secrets are never written to a run's folder, so "
+                "the {len(points)} points without a row could not be restored, and were not deleted"
             )
         gone = {one.id for one in points} - truth.ids(ctx, self.database, self.query)
         session.delete(gone)
         return {"deleted": len(gone), "deleted_ids": sample(gone), "evidence": kept}
 
     def ready(self, ctx: Context) -> None:
-        """Check that server, database and the backup's store answer, and that the collection exists."""
+        """Check that the server, the database and the backup's store answer, and that the collection exists."""
         need_collection(ctx, ctx.service(self.service, Qdrant))
         truth.need_database(ctx, self.database)
         if self.known("from_") and self.from_ is not None:
             store_of(ctx, self.from_).check()
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that changes nothing: the repair stays; copies of the deleted points are in the run's folder."""
-        return Undo.nothing("indexed points are kept; deleted points are in the run's folder")
+        """Return an undo that changes nothing, since the repair stays. Copies of the deleted points are in the run's folder."""
+        return Undo.nothing("the indexed points stay; copies of the deleted points are in the run's folder")

@@ -1,4 +1,6 @@
-"""Source rows of a collection in a database: reads their ids, vectors and payload, and compares the ids with the collection."""
+"""Source rows of a collection in a database. This module reads the ids, vectors and payloads of the rows, and compares the
+ids with those in the collection.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +23,10 @@ from drillbook.systems.qdrant.points import Id, Point, id_of
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Difference between database and collection: ids ``missing`` in the collection, and ``strays`` without a database row.
+    """Difference between a database and a collection. ``missing`` holds the ids that the collection lacks, and ``strays``
+    the ids of points without a database row.
 
-    ``wanted`` contains all ids of the database, ``present`` all ids of the collection.
+    ``wanted`` holds all ids in the database, and ``present`` all ids in the collection.
     """
 
     wanted: set[Id]
@@ -33,10 +36,10 @@ class Difference:
 
 
 def difference(ctx: Context, session: Session, database: str, query: str) -> Difference:
-    """Compare the ids of database and collection. Raises CouldNotVerify.
+    """Compare the ids in the database with those in the collection. Raises CouldNotVerify when one of them cannot be read.
 
-    The collection is read first, and missing points are looked up a second time, so that a row that is written and indexed
-    meanwhile does not count as a difference.
+    The collection is read first, and missing points are looked up a second time. So a row that is written and indexed during
+    the comparison does not count as a difference.
     """
     present = session.ids()
     wanted = ids(ctx, database, query)
@@ -46,7 +49,7 @@ def difference(ctx: Context, session: Session, database: str, query: str) -> Dif
 
 
 def ids(ctx: Context, database: str, query: str) -> set[Id]:
-    """Return the ids that ``query`` selects. Raises CouldNotVerify, also when the query selects no id."""
+    """Return the ids that ``query`` selects. Raises CouldNotVerify when the query fails, or selects no id."""
     found: set[Id] = set()
     for row in _rows(ctx, database, query, columns=1):
         try:
@@ -56,15 +59,16 @@ def ids(ctx: Context, database: str, query: str) -> set[Id]:
     if not found:
         raise CouldNotVerify(
             f"the query on {database} returned no id, so there is nothing to compare",
-            hint="run the query by hand as the application's role",
+            hint="run the query by hand as the application's role to see its result",
         )
     return found
 
 
 def points(ctx: Context, database: str, query: str, wanted: set[Id]) -> Iterator[Point]:
-    """Yield the points among ``wanted`` that ``query`` selects.
+    """Yield those points that ``query`` selects and whose ids are in ``wanted``.
 
-    The columns of the query must be id, vector (array, or pgvector's text) and payload (json). Raises CouldNotVerify.
+    The columns of the query must be id, vector (an array, or the text of pgvector's type) and payload (json). Raises
+    CouldNotVerify when the query fails, or returns a row that is not a point.
     """
     for number, vector, payload in _rows(ctx, database, query, columns=3):
         try:
@@ -88,7 +92,7 @@ def _vector(value: Any) -> list[float]:
 def _payload(value: Any) -> dict[str, Any]:
     found = {} if value is None else value
     if not isinstance(found, dict):
-        raise ValueError(f"{excerpt(str(value), limit=60)!r} is not a payload, which is a JSON object")
+        raise ValueError(f"{excerpt(str(value), limit=60)!r} is not a payload; a payload is a JSON object")
     return found
 
 
@@ -111,8 +115,8 @@ def _reading(database: str) -> Iterator[None]:
         yield
     except (psycopg.Error, HostError) as error:
         raise CouldNotVerify(
-            f"{database} could not be queried: {reason(error)}",
-            hint=("check the query, and address, user and password of the service in the inventory"),
+            f"the query on {database} failed: {reason(error)}",
+            hint=("check the query, and the address, user and password of the service in the inventory"),
         ) from error
 
 
