@@ -1,6 +1,7 @@
-"""Objects of an S3 store: write, copy, delete, corrupt, restore and compare them. Needs the system `postgres`.
+"""Support for objects of an S3 store: writing, copying, deleting, corrupting, restoring and comparing them.
 
-`s3.matches` also reads manifests of PostgreSQL dumps, whose format the system `postgres` defines.
+It uses the package `systems.postgres`, because `s3.matches` also reads manifests of PostgreSQL dumps, and that package
+defines their format.
 
 Lives here: the actions `s3.*`, manifests of copies, the program that reads objects on a host.
 Lives elsewhere: the store of backups, and the service kind `s3` (`sdk`).

@@ -1,4 +1,6 @@
-"""Copies of objects: their manifest, reading of objects in the store, and comparison with the manifest."""
+"""Copies of objects. This module reads the manifest of a copy, reads objects in the store, and compares them with the
+manifest.
+"""
 
 from __future__ import annotations
 
@@ -17,19 +19,21 @@ from drillbook.sdk.stored_backup import BackupManifest, Part, StoredFile
 
 FORMAT: Literal["drillbook/objects-backup/1"] = "drillbook/objects-backup/1"
 BODIES = "objects"
-"""Name of the folder with the copies, below the backup's folder."""
+"""Name of the folder that holds the copies. It is below the backup's folder."""
 WORKERS = 6
 
 
 class Entry(StoredFile):
-    """Manifest entry of one object at the time of its copy; ``version`` is empty when the bucket kept no versions."""
+    """Manifest entry of one object, as it was at the time of its copy. ``version`` is empty when the bucket kept no
+    versions.
+    """
 
     etag: str
     version: str
 
 
 class Kept(Part):
-    """Version or delete marker of an object in the bucket at the time of a copy; its content is not copied."""
+    """Manifest entry of a version or delete marker that the bucket had at the time of a copy. Its content is not copied."""
 
     id: str
     etag: str = ""
@@ -47,7 +51,9 @@ class Manifest(BackupManifest):
     versioned: bool
     objects: dict[str, Entry]
     history: dict[str, list[Kept]] | None = None
-    """Versions and delete markers of each key; None in a bucket without versions, and in manifests of older versions."""
+    """Versions and delete markers of each key. None for a bucket without versions, and in manifests that older versions of
+    Drillbook wrote.
+    """
 
     @property
     def bytes(self) -> int:
@@ -61,7 +67,7 @@ class Manifest(BackupManifest):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Object to read, or one version of it; in a bucket without versions ``etag`` identifies the content."""
+    """Object to read, or one version of an object. In a bucket without versions, ``etag`` identifies the content."""
 
     key: str
     version: str = ""
@@ -77,7 +83,9 @@ class Content:
 
 
 def read(ctx: Context, text: str) -> Manifest:
-    """Read the manifest of the copy that ``text`` refers to. Raises StepFailed, CouldNotVerify."""
+    """Read the manifest of the copy that ``text`` refers to. Raises StepFailed when the manifest is missing or was changed,
+    and CouldNotVerify when the store cannot be read.
+    """
     return Manifest.read(Store(ctx.bucket(text)), stored_backup.split(text))
 
 
@@ -91,7 +99,7 @@ def is_copy(data: bytes) -> bool:
 
 
 def below(manifest: Manifest, prefix: str) -> dict[str, Entry]:
-    """Return the objects whose keys begin with ``prefix``, by key. Raises StepFailed when no key does."""
+    """Return the objects whose keys begin with ``prefix``, by key. Raises StepFailed when no key begins with it."""
     found = {key: one for key, one in sorted(manifest.objects.items()) if key.startswith(prefix)}
     if not found:
         raise StepFailed(
@@ -102,10 +110,10 @@ def below(manifest: Manifest, prefix: str) -> dict[str, Entry]:
 
 
 def contents(ctx: Context, store: Store, wanted: Sequence[Wanted]) -> list[Content | None]:
-    """Return size and digest of every object; None for an object that does not exist or has changed.
+    """Return the size and the digest of every object. The result is None for an object that does not exist or has changed.
 
-    The step's host reads the objects if it has python3, so that no data passes the controller; otherwise the controller
-    does. Raises CouldNotVerify, HostError.
+    If the step's host has python3, it reads the objects, so that no data passes through the controller. Otherwise the
+    controller reads them. Raises CouldNotVerify when an object cannot be read, and HostError when the host cannot be used.
     """
     if not wanted:
         return []
@@ -168,16 +176,19 @@ def kept(history: Mapping[str, Sequence[Version]]) -> dict[str, list[Kept]]:
 
 
 def versioning(manifest: Manifest, store: Store) -> list[Finding]:
-    """Return a finding if the bucket was versioned at the time of the copy, but no longer is."""
+    """Return a finding if the bucket kept versions at the time of the copy, but does not keep them now."""
     if not manifest.versioned or store.versioned():
         return []
-    return [finding("versioning-off", title=manifest.bucket, wanted="versioning Enabled", measured="it is not enabled")]
+    return [
+        finding("versioning-off", title=manifest.bucket, wanted="versioning Enabled", measured="versioning is not enabled")
+    ]
 
 
 def forgotten(manifest: Manifest, history: Mapping[str, Sequence[Version]], prefix: str) -> list[Finding]:
     """Return a finding for each version and delete marker in the manifest that is missing or changed in the bucket.
 
-    ``history`` covers the keys that begin with ``prefix``. Newer versions and markers are not reported.
+    ``history`` holds the present versions and markers of the keys that begin with ``prefix``. Versions and markers that are
+    newer than the manifest are not reported.
     """
     wrong = []
     for key, wanted in sorted((manifest.history or {}).items()):
@@ -192,8 +203,8 @@ def forgotten(manifest: Manifest, history: Mapping[str, Sequence[Version]], pref
 
 
 def damages(manifest: Manifest, sizes: Mapping[str, int], found: Mapping[str, Content | None]) -> list[Finding]:
-    """Return a finding for each damaged or missing object of the copy; ``found`` may lack some objects, which are then not
-    checked.
+    """Return a finding for each damaged or missing object of the copy. ``sizes`` holds the sizes of all objects, and
+    ``found`` the content of those that were read. Of the other objects, only the size is checked.
     """
     wrong = []
     for key, entry in sorted(manifest.objects.items()):
@@ -210,6 +221,6 @@ def damages(manifest: Manifest, sizes: Mapping[str, int], found: Mapping[str, Co
 
 
 def good_version(versions: Sequence[Version], entry: Entry) -> list[Version]:
-    """Return the versions that may have the content of ``entry``, the most likely first."""
+    """Return the versions that may have the content of ``entry``. The most likely version comes first."""
     fitting = [one for one in versions if not one.marker and one.size == entry.size]
     return sorted(fitting, key=lambda one: (one.id != entry.version, one.etag != entry.etag))

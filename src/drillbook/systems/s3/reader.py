@@ -1,7 +1,8 @@
-"""Program that reads objects on a host and returns their sizes and digests, not their data.
+"""Program that reads objects on a host. It returns their sizes and digests, and not their data.
 
-Standard library only, Python 3.7 or later. ``python3 -I -`` reads its program from standard input: this file, then one line
-that calls ``main`` with the URLs. The URLs are secrets, so they are not command line arguments, which other users could see.
+It needs only the standard library of Python 3.7 or later. Drillbook starts ``python3 -I -`` on the host and writes the
+program to its standard input: this file, then one line that calls ``main`` with the URLs. The URLs are secrets. So they are
+never command line arguments, which other users could see.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ PATIENCE = 60
 
 
 def read(one: dict[str, str]) -> dict[str, Any]:
-    """Read the object at the URL ``one["url"]``; returns ``{"size", "sha256"}``, or ``{"problem"}`` with an error text.
+    """Read the object at the URL ``one["url"]``. Return its ``size`` and ``sha256``, or only ``problem``, an error text.
 
-    The text is ``missing`` when the object does not exist, or no longer has the ETag ``one["etag"]``.
+    The error text is ``missing`` when the object does not exist, or no longer has the ETag ``one["etag"]``.
     """
     outcome: dict[str, Any] = {"problem": "no answer"}
     for attempt in range(ATTEMPTS):
@@ -52,13 +53,13 @@ def _once(one: dict[str, str]) -> dict[str, Any]:
             size += len(data)
             digest.update(data)
         if str(size) != answer.getheader("Content-Length", str(size)):
-            return {"problem": "the answer ended early"}
+            return {"problem": "the store's answer ended before all bytes had arrived"}
         return {"size": size, "sha256": digest.hexdigest()}
     finally:
         connection.close()
 
 
 def main(asked: str) -> None:
-    """Read all objects listed in the JSON ``asked`` and print the results of ``read`` as JSON."""
+    """Read all objects that the JSON text ``asked`` lists, and print the results of ``read`` as JSON."""
     with ThreadPoolExecutor(WORKERS) as pool:
         json.dump(list(pool.map(read, json.loads(asked))), sys.stdout)

@@ -1,4 +1,6 @@
-"""Drivers of databases with the Python DB-API (PEP 249): found by the name of their module, and called with a time limit."""
+"""Drivers of databases that implement the Python DB-API (PEP 249). A driver is found by the name of its module, and called
+with a time limit.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +26,11 @@ STYLES = ("qmark", "numeric", "named", "format", "pyformat")
 
 
 def load(name: str) -> Any:
-    """Import the driver ``name``, which must be installed beside Drillbook or be part of Python. Raises NotReady.
+    """Import the driver ``name``. The driver must be installed in the same environment as Drillbook, or be part of Python.
+    Raises NotReady when there is no such driver.
 
-    A module elsewhere, such as a file in the project's folder, is not imported: a check of a drill must not run such code.
+    A module in another place, such as the project's folder, is not imported, because a check of a drill must not run code
+    from there.
     """
     wanted = (
         f"install its package beside Drillbook, or correct `driver`; MariaDB: pip install 'drillbook[mariadb]' ({name!r})"
@@ -49,7 +53,7 @@ def load(name: str) -> Any:
 
 
 def _installed(origin: str | None) -> bool:
-    """Return True for a file in a folder of installed packages, and for a module that is part of Python."""
+    """Return True for a module in a folder of installed packages, and for a module that is part of Python."""
     if origin in ("built-in", "frozen"):
         return True
     folders = [*sysconfig.get_paths().values(), *site.getsitepackages(), sysconfig.get_config_var("DESTSHARED")]
@@ -60,9 +64,10 @@ def _installed(origin: str | None) -> bool:
 
 
 def statement(module: Any, text: str, **given: Any) -> tuple[str, Any]:
-    """Write ``text`` and its values in the parameter style of the driver ``module``; ``text`` has ``:name`` for each value.
+    """Convert the SQL statement ``text`` and its values to the parameter style of the driver ``module``. In ``text``,
+    ``:name`` stands for each value.
 
-    Each name occurs once, in the order of ``given``.
+    Each name occurs once in ``text``, and the names have the same order as in ``given``.
     """
     marks = {"qmark": "?", "numeric": ":{number}", "named": ":{name}", "format": "%s", "pyformat": "%({name})s"}
     for number, name in enumerate(given, 1):
@@ -72,9 +77,11 @@ def statement(module: Any, text: str, **given: Any) -> tuple[str, Any]:
 
 @contextmanager
 def address(ctx: Context, service_name: str) -> Iterator[Mapping[str, Any]]:
-    """Yield address and port at which the controller reaches a service during the `with`; empty without a service.
+    """Yield the address and the port at which the controller reaches a service while the `with` block runs. Yield an empty
+    mapping when ``service_name`` is empty.
 
-    A service whose kind has no `reach` is reached from its own host, through SSH. Raises PlanError, HostError.
+    A service whose kind has no field `reach` is reached through SSH, from its own host. Raises PlanError when the inventory
+    lacks the service or its host, and HostError when the connection to the host fails.
     """
     if not service_name:
         yield {}
@@ -91,9 +98,10 @@ def address(ctx: Context, service_name: str) -> Iterator[Mapping[str, Any]]:
 
 @dataclass
 class Worker:
-    """A thread that runs functions one after another: a driver has no time limit of its own, so the caller stops waiting.
+    """A thread that runs functions one after another. A driver may have no time limit of its own, so the caller stops
+    waiting after its own limit.
 
-    A function that is still running then is left alone; the worker ends after it.
+    A function that is still running at that time is not interrupted. The worker can end only after it.
     """
 
     _jobs: SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = field(default_factory=SimpleQueue, init=False)
@@ -111,13 +119,15 @@ class Worker:
                 outcome.set_exception(error)
 
     def run(self, call: Callable[[], T], seconds: float) -> T:
-        """Run ``call`` and return its result. Raises its errors, or TimeoutError when it needs more than ``seconds``."""
+        """Run ``call`` in the thread, and return its result. Raises the errors of ``call``, or TimeoutError when it needs
+        more than ``seconds``.
+        """
         outcome: Future[T] = Future()
         self._jobs.put((call, outcome))
         return outcome.result(seconds)
 
     def end(self, last: Callable[[], None] | None = None) -> None:
-        """End the thread once it has nothing else to do, after calling ``last``; does not wait."""
+        """Make the thread end after all functions that it was given, and after calling ``last``. Return at once."""
         if last is not None:
             self._jobs.put((last, Future()))
         self._jobs.put(None)

@@ -1,4 +1,4 @@
-"""Probe `sql.canary`: a canary in a table of any database with a DB-API driver."""
+"""Probe `sql.canary`: a canary in a table of any database that has a DB-API driver."""
 
 from __future__ import annotations
 
@@ -22,17 +22,18 @@ from drillbook.values import Duration, Handed
 
 T = TypeVar("T")
 READ_S = 30.0
-"""Time limit of everything other than a write, in seconds."""
+"""Time limit, in seconds, of every operation that is not a write of the canary."""
 MOST_HANGING = 20
-"""Number of connections that may hang at the same time; further writes are then not tried."""
+"""Number of connections that may hang at the same time. While as many hang, the canary tries no further writes."""
 
 
 class Canary(BaseCanary):
-    """Write numbered rows into a table of its own by any DB-API driver; each acknowledged row must exist after the recovery.
+    """Write numbered rows through any DB-API driver into a table of its own. Each acknowledged row must exist after the
+    recovery.
 
-    A row is acknowledged when its commit has returned. The table `drillbook_canary` is created in the database that `connect`
-    names, and dropped at the end if it holds no row of another run. The driver runs on the controller. Give its connection
-    its own time limits as well, such as `connect_timeout`, `read_timeout` and `write_timeout` of pymysql.
+    A row is acknowledged when its commit has returned. The table `drillbook_canary` is created in the database that
+    `connect` names, and dropped at the end if it holds no row of another run. The driver runs on the controller. Also set
+    the time limits of the driver in `connect`, such as `connect_timeout`, `read_timeout` and `write_timeout` of pymysql.
     """
 
     SECRETS = frozenset({"connect"})
@@ -41,15 +42,17 @@ class Canary(BaseCanary):
         str,
         Field(
             pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$",
-            description="Python module of the driver, installed beside Drillbook, such as `pymysql`, `psycopg` or `sqlite3`.",
+            description="Name of the driver's Python module, such as `pymysql`, `psycopg` or `sqlite3`. The "
+            "driver must be installed in the same environment as Drillbook.",
         ),
     ]
     connect: Annotated[
         dict[str, Handed | bool | int | float],
         Field(
             description=(
-                "Keyword arguments of the driver's `connect`. `${address}` and `${port}` stand for those at which the controller "
-                "reaches the service. Write a secret as a whole value: `{{ services.shop.password }}` and nothing else."
+                "Keyword arguments of the driver's function `connect`. `${address}` and `${port}` stand for the "
+                "address and the port at which the controller reaches the service. A secret must be a whole "
+                "value: `{{ services.shop.password }}` and nothing else."
             )
         ),
     ]
@@ -57,7 +60,8 @@ class Canary(BaseCanary):
         str,
         Field(
             description=(
-                "Name of the database's service in the inventory, whatever its kind; required for `${address}` and `${port}`."
+                "Name of the database's service in the inventory. The service may be of any kind. This field is "
+                "required when `connect` contains `${address}` or `${port}`."
             )
         ),
     ] = ""
@@ -65,12 +69,12 @@ class Canary(BaseCanary):
         str, Field(pattern=r"^[A-Za-z_]\w{0,29}(\.[A-Za-z_]\w{0,29})?$", description="Name of the canary's own table.")
     ] = "drillbook_canary"
     every: Duration = Field(
-        default=Duration(0.05), gt=0, description="Time between two writes; the resolution of the measured RPO."
+        default=Duration(0.05), gt=0, description="Time between two writes. The RPO is measured with this resolution."
     )
     timeout: Duration = Field(
         default=Duration(1.0),
         gt=0,
-        description="Time limit of a write; a row not acknowledged by then may or may not be committed.",
+        description="Time limit of a write. A row that is not acknowledged by then may or may not be committed.",
     )
 
     @model_validator(mode="after")
@@ -81,18 +85,20 @@ class Canary(BaseCanary):
                 f"`connect` contains ${{{unknown[0]}}}, which has no value; known here: ${{address}}, ${{port}}"
             )
         if used and not self.service:
-            raise ValueError(f"`connect` contains ${{{min(used)}}}, so `service` must name the service to reach")
+            raise ValueError(
+                f"`connect` contains ${{{min(used)}}}, so the field `service` must name the service that has this address"
+            )
         return self
 
     def reach(self, ctx: Context) -> None:
-        """Connect and log in. Raises NotReady."""
+        """Connect and log in. Raises NotReady when this fails."""
         try:
             self._run(ctx, lambda session: None)
         except CouldNotVerify as error:
             raise NotReady(error.message, hint="check `connect` of the canary, and that the database works") from error
 
     def prepare(self, ctx: Context) -> None:
-        """Create the table unless it exists, and write, read and delete row 0. Raises NotReady."""
+        """Create the table unless it exists, and write, read and delete row 0. Raises NotReady when this fails."""
         try:
             self._run(ctx, lambda session: self._prepared(session, ctx.run_id))
         except CouldNotVerify as error:
@@ -118,11 +124,15 @@ class Canary(BaseCanary):
         return _Writer(self, ctx)
 
     def survivors(self, ctx: Context) -> Iterable[int]:
-        """Return the numbers of this run's rows that exist now; none when the table is missing. Raises CouldNotVerify."""
+        """Return the numbers of those rows of this run that exist now; none when the table is missing. Raises CouldNotVerify
+        when the database cannot be read.
+        """
         return sorted(self._run(ctx, lambda session: self._found(session, ctx.run_id)) - {0})
 
     def _found(self, session: Any, run_id: str) -> set[int]:
-        """Return the numbers of this run; an empty set when the table is missing, which creating it proves."""
+        """Return the numbers of this run's rows. Return an empty set when the table is missing. The function proves that the
+        table was missing by creating it.
+        """
         try:
             return self._numbers(session, run_id)
         except self._module.Error as error:
@@ -135,7 +145,7 @@ class Canary(BaseCanary):
             return set()
 
     def clean(self, ctx: Context) -> None:
-        """Delete this run's rows, and drop the table when no other rows are in it. Raises CouldNotVerify."""
+        """Delete this run's rows, and drop the table when it contains no other rows. Raises CouldNotVerify when this fails."""
         self._run(ctx, lambda session: self._removed(session, ctx.run_id))
 
     def _removed(self, session: Any, run_id: str) -> None:
@@ -153,7 +163,7 @@ class Canary(BaseCanary):
         self._change(session, f"CREATE TABLE {self.table} ({columns})")
 
     def insert(self, session: Any, run_id: str, number: int) -> None:
-        """Insert a row and commit. Raises the driver's errors."""
+        """Insert a row and commit. Raises the driver's errors when this fails."""
         text = f"INSERT INTO {self.table} (run_id, record_number) VALUES (:run, :number)"  # noqa: S608  a checked name
         self._change(session, text, run=run_id, number=number)
 
@@ -178,7 +188,9 @@ class Canary(BaseCanary):
 
     @contextmanager
     def connected(self, ctx: Context) -> Iterator[Any]:
-        """Yield a new connection. Raises NotReady, HostError and the driver's errors."""
+        """Yield a new connection. Raises NotReady when the driver is missing, HostError when the host cannot be used, and
+        the driver's errors when the connection fails.
+        """
         with drivers.address(ctx, self.service) as where:
             given = {key: self._value(ctx, value, where) for key, value in self.connect.items()}
             session = self._module.connect(**given)
@@ -196,7 +208,9 @@ class Canary(BaseCanary):
         return placeholders.fill(found, where) if isinstance(found, str) else found.reveal()
 
     def _run(self, ctx: Context, work: Callable[[Any], T]) -> T:
-        """Run ``work`` with a new connection, within the deadline. Raises NotReady, CouldNotVerify."""
+        """Run ``work`` with a new connection, within the deadline. Raises NotReady when the driver is missing, and
+        CouldNotVerify when the connection or ``work`` fails.
+        """
 
         def whole() -> T:
             with self.connected(ctx) as session:
@@ -252,7 +266,7 @@ class _Session(ConnectedWriter[Any]):
 
 
 class _Writer(CanaryWriter):
-    """Writer of rows in a thread of its own, which is given up when a write does not end in time."""
+    """Writer of rows in a thread of its own. The thread is given up when a write does not end in time."""
 
     def __init__(self, canary: Canary, ctx: Context) -> None:
         self._canary, self._ctx = canary, ctx
@@ -261,7 +275,7 @@ class _Writer(CanaryWriter):
         self._hanging: list[Worker] = []
 
     def write(self, number: int) -> Lost | None:
-        """Write the row ``number`` and wait until its commit returned, or until the time limit."""
+        """Write the row ``number``, and wait until its commit has returned or the time limit has passed."""
         self._hanging = [one for one in self._hanging if one.alive]
         if len(self._hanging) >= MOST_HANGING:
             return Lost(f"not tried: {len(self._hanging)} earlier writes still wait for an answer", doubt=False)
@@ -276,7 +290,7 @@ class _Writer(CanaryWriter):
             return Lost(f"no answer within {limit:g} s", doubt=True)
 
     def close(self) -> None:
-        """Close the connection as soon as it is idle; safe to call twice."""
+        """Close the connection as soon as it is idle. A second call does nothing."""
         if self._worker and self._session:
             self._worker.end(self._session.close)
         self._worker = self._session = None

@@ -1,4 +1,4 @@
-"""Backup source `sqlite`: copies of SQLite databases. Needs no other system.
+"""Backup source `sqlite`: copies of SQLite databases. It uses no other package of `systems`.
 
 Lives here: the kind of backup `sqlite`, and the program that examines a copy on a host.
 Lives elsewhere: the comparison of restored files with other files (`systems.files`).

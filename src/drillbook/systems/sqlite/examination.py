@@ -1,7 +1,8 @@
-"""Program that examines a copy of an SQLite database on a host: header, write-ahead log, pages, foreign keys, rows.
+"""Program that examines a copy of an SQLite database on a host: its header, write-ahead log, pages, foreign keys and rows.
 
-Standard library only, Python 3.7 or later; ``drillbook.sdk.host_programs`` sends it to the host. Opening the copy replays
-its write-ahead log and so changes the copy: pass a private copy.
+It needs only the standard library of Python 3.7 or later. ``drillbook.sdk.host_programs`` sends the program to the host.
+When SQLite opens the copy, it replays the write-ahead log, which changes the copy. So the program must be given a private
+copy.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from typing import Any, BinaryIO
 
 MAGIC = b"SQLite format 3\x00"
 HEADER, WAL_HEADER, FRAME_HEADER = 100, 32, 24
-"""Sizes in bytes. Source: https://www.sqlite.org/fileformat2.html."""
+"""Sizes, in bytes, of the headers of a database file, of a write-ahead log, and of a frame in the log. Source:
+https://www.sqlite.org/fileformat2.html.
+"""
 WAL_MAGIC = {0x377F0682: "<", 0x377F0683: ">"}
 """Byte order of the checksums, by the magic number at the beginning of a write-ahead log."""
 TABLES = """
@@ -26,7 +29,7 @@ MOST = 20
 
 
 def header(path: str) -> dict[str, Any]:
-    """Read the header; return ``bytes`` (file size) and the facts below.
+    """Read the header of the database file ``path``. Return a mapping with these values: ``bytes`` (file size),
 
     ``empty`` (true for no bytes), ``foreign`` (first bytes of another kind of file), ``cut`` (reason why the file is
     incomplete or invalid), ``wal`` (true in WAL mode), ``writer`` (version number of the SQLite that wrote the file).
@@ -41,17 +44,17 @@ def header(path: str) -> dict[str, Any]:
         found["foreign"] = data[:16].hex(" ")
         return found
     if len(data) < HEADER:
-        found["cut"] = f"{size} bytes, less than the header"
+        found["cut"] = f"the file has {size} bytes, fewer than a header"
         return found
     page = struct.unpack(">H", data[16:18])[0]
     page = 65536 if page == 1 else page
     changes, pages, valid_for = (struct.unpack(">I", data[start : start + 4])[0] for start in (24, 28, 92))
     if page < 512 or page & (page - 1):
-        found["cut"] = f"a page size of {page} bytes"
+        found["cut"] = f"the header names an invalid page size of {page} bytes"
     elif size % page:
-        found["cut"] = f"{size} bytes, which are no whole pages of {page} bytes"
+        found["cut"] = f"the file has {size} bytes, which is not a multiple of its page size of {page} bytes"
     elif changes == valid_for and size < pages * page:
-        found["cut"] = f"{size // page} of {pages} pages"
+        found["cut"] = f"the file has {size // page} of its {pages} pages"
     return {**found, "wal": data[18] == 2, "writer": struct.unpack(">I", data[96:100])[0]}
 
 
@@ -65,15 +68,16 @@ class Log:
         self.problem = ""
         self.order = WAL_MAGIC.get(struct.unpack(">I", head[:4])[0], "") if len(head) == WAL_HEADER else ""
         if not self.order or struct.unpack(">II", head[24:]) != checksum(self.order, (0, 0), head[:24]):
-            self.problem = "its header is damaged"
+            self.problem = "the header of the log is damaged"
             return
         self.page = struct.unpack(">I", head[8:12])[0] or 65536
         self.salt, self.start = head[16:24], struct.unpack(">II", head[24:])
 
     def torn(self, committed: int) -> str:
-        """Return the damage in the frames after the last ``committed`` frame; empty when these are intact or old.
+        """Describe the damage in the frames after the frame number ``committed``, the last committed one. Return an empty
+        text when these frames are intact or old.
 
-        Old frames have another salt: they were in the log before its last checkpoint.
+        Old frames were written before the last checkpoint of the log. They have another salt.
         """
         if self.problem:
             return self.problem
@@ -89,7 +93,7 @@ class Log:
             if len(data) < 16 or data[8:16] != self.salt:
                 return ""
             if len(data) < frame:
-                return f"it ends in the middle of frame {number + 1}"
+                return f"the log ends in the middle of frame {number + 1}"
             sums = checksum(self.order, sums, data[:8] + data[FRAME_HEADER:])
             if sums != struct.unpack(">II", data[16:24]):
                 return f"the checksum of frame {number + 1} is wrong"
@@ -97,7 +101,7 @@ class Log:
 
 
 def checksum(order: str, sums: tuple[int, int], data: bytes) -> tuple[int, int]:
-    """Update the checksum ``sums`` of a write-ahead log with ``data``, whose length is a multiple of 8 bytes."""
+    """Update the checksum ``sums`` of a write-ahead log with ``data``. The length of ``data`` must be a multiple of 8 bytes."""
     first, second = sums
     for one, other in struct.iter_unpack(f"{order}II", data):
         first = (first + one + second) & 0xFFFFFFFF
@@ -111,7 +115,9 @@ def quoted(name: str) -> str:
 
 
 def rows(session: sqlite3.Connection) -> tuple[dict[str, int], list[str]]:
-    """Count the rows of each table; also return the virtual tables whose module this SQLite library lacks."""
+    """Count the rows of each table. Also return the virtual tables that cannot be read, because this SQLite library lacks
+    their module.
+    """
     counts, unread = {}, []
     for name, virtual in session.execute(TABLES).fetchall():
         try:
@@ -124,7 +130,7 @@ def rows(session: sqlite3.Connection) -> tuple[dict[str, int], list[str]]:
 
 
 def newest(session: sqlite3.Connection, clock: str) -> Any:
-    """Return the largest value in the column ``clock``, written as `table.column`."""
+    """Return the largest value in the column ``clock``. The column is given as `table.column`."""
     table, _, column = clock.rpartition(".")
     query = f"SELECT max({quoted(column)}) FROM {quoted(table)} WHERE typeof({quoted(column)}) <> 'blob'"  # noqa: S608  quoted
     return session.execute(query).fetchone()[0]
@@ -148,7 +154,7 @@ def content(session: sqlite3.Connection, clock: str) -> dict[str, Any]:
 
 
 def references(session: sqlite3.Connection) -> list[Any]:
-    """Return the rows whose foreign key refers to a missing row; empty when a foreign key is declared wrongly."""
+    """Return the rows whose foreign key refers to a missing row. The result is empty when a foreign key is declared wrongly."""
     try:
         return session.execute("PRAGMA foreign_key_check").fetchall()
     except sqlite3.OperationalError as error:
@@ -158,7 +164,7 @@ def references(session: sqlite3.Connection) -> list[Any]:
 
 
 def opened(path: str, clock: str) -> dict[str, Any]:
-    """Open the copy, which replays its write-ahead log, and examine the content."""
+    """Open the copy and examine its content. Opening replays the write-ahead log."""
     found: dict[str, Any] = {"error": "", "torn": "", "frames": 0}
     session = sqlite3.connect(path, isolation_level=None)
     try:
@@ -179,7 +185,9 @@ def opened(path: str, clock: str) -> dict[str, Any]:
 
 
 def main(path: str, clock: str) -> None:
-    """Print the results for the database copy ``path`` as JSON; ``clock`` is a column `table.column`, or empty."""
+    """Print the results for the database copy ``path`` as JSON. ``clock`` is empty, or names the column `table.column` whose
+    largest value is read.
+    """
     log, journal = f"{path}-wal", f"{path}-journal"
     found = {
         **header(path),

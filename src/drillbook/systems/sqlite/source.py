@@ -1,4 +1,6 @@
-"""Backup source of the kind `sqlite`: copies by `.backup` or `VACUUM INTO`, or plain file copies with their `-wal` file."""
+"""Backup source of the kind `sqlite`: copies that `.backup` or `VACUUM INTO` made, or plain copies of the database file and
+its `-wal` file.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ from drillbook.sdk.host import Host, printable
 from drillbook.sdk.sandbox import Sandbox, Sandboxed
 
 Problem = tuple[str, str, str]
-"""Problem of a copy: code of the finding, expected value, measured value."""
+"""Problem of a copy: the code of the finding, the expected value, and the measured value."""
 PROGRAM = "drillbook.systems.sqlite.examination"
 LOG, JOURNAL = "-wal", "-journal"
 BESIDE = (LOG, "-shm", JOURNAL)
@@ -33,7 +35,7 @@ JULIAN_1970 = 2440587.5
 
 
 class SqliteSource(FileBackups):
-    """Backup source of SQLite copies: one database file for each backup, with its `-wal` file if there is one."""
+    """Backup source of SQLite copies. Each backup is one database file, with its `-wal` file if there is one."""
 
     kind: Literal["sqlite"] = "sqlite"
     RESTORES_TO: ClassVar[tuple[str, ...]] = ("folder",)
@@ -44,20 +46,22 @@ class SqliteSource(FileBackups):
         default="",
         pattern=r"^([^.]+\.[^.]+)?$",
         description=(
-            "Column `table.column` with the time at which a row was written: its newest value must not be older than "
-            "`max_age`. Choose a table that is written all the time."
+            "Column `table.column` that holds the time at which a row was written. Its newest value must not be "
+            "older than `max_age`. Choose a table to which the application writes all the time."
         ),
     )
     log: Literal["auto", "needed"] = Field(
         default="auto",
         description=(
-            "needed: these are file copies of a running service, so a copy in WAL mode without its `-wal` file is damaged; "
-            "auto: as `needed` if any copy in this place has a `-wal` file."
+            "`needed`: the copies are file copies of a running service, so a copy in WAL mode without its "
+            "`-wal` file counts as damaged; `auto`: the same as `needed` if any copy in this place has a `-wal` file."
         ),
     )
 
     def backups(self, ctx: Context) -> list[Backup]:
-        """List the copies; the time of a copy with a `-wal` file is that of the file that was written last."""
+        """List the copies. The time of a copy with a `-wal` file is the time of that one of the two files that was written
+        last.
+        """
         files = {file.name: file for file in self.place(ctx).files(ctx)}
         found = [file for file in matching(list(files.values()), self.pattern) if not file.name.endswith(BESIDE)]
         logs = any(f"{file.name}{LOG}" in files for file in found)
@@ -89,10 +93,12 @@ class SqliteSource(FileBackups):
         return f"{folder}/{name}"
 
     def _judged(self, seen: Mapping[str, Any], backup: Backup, host: str) -> Checked:
-        """Turn the examination's results ``seen`` into findings. Raises CouldNotVerify when the host's SQLite is too old."""
+        """Convert ``seen``, the results of the examination, to findings. Raises CouldNotVerify when the host's SQLite is too
+        old for the copy.
+        """
         if seen.get("error") and seen["writer"] > _number(seen["library"]):
             raise CouldNotVerify(
-                f"{host} has SQLite {seen['library']}, older than the SQLite that wrote {backup.id}: {seen['error']}",
+                f"{host} has SQLite {seen['library']}, which is older than the SQLite that wrote {backup.id}: {seen['error']}",
                 hint="install a newer python3 or libsqlite3 on that host",
             )
         problem = next(self._problems(seen, backup), None)
@@ -115,19 +121,19 @@ class SqliteSource(FileBackups):
         return facts
 
     def _problems(self, seen: Mapping[str, Any], backup: Backup) -> Iterator[Problem]:
-        """Yield the problems of a copy, the most fundamental first; only the first is reported."""
+        """Yield the problems of a copy, beginning with the most fundamental one. The caller reports only the first."""
         if seen["empty"]:
             yield "backup-empty", "an SQLite database", "0 bytes"
         if seen["foreign"]:
-            measured = f"another kind of file, or an encrypted one: it begins with {seen['foreign']}"
+            measured = f"another kind of file, or an encrypted file: its first bytes are {seen['foreign']}"
             yield "backup-damaged", "an SQLite database", measured
         if seen["cut"]:
             yield "backup-damaged", "a whole database", seen["cut"]
         if seen["wal"] and seen["log"] is None and backup.facts["log_needed"]:
-            measured = "the database is in WAL mode, and its log was not copied"
+            measured = "the database is in WAL mode, but its log was not copied"
             yield "backup-damaged", f"{backup.id}{LOG} beside it", measured
         if seen.get("torn"):
-            measured = f"{seen['torn']}; {seen['frames']} frames before it are whole"
+            measured = f"{seen['torn']}; the {seen['frames']} frames before the damage are whole"
             yield "backup-damaged", "a log that is whole", measured
         if said := "; ".join(seen.get("problems") or filter(None, [seen.get("error", "")])):
             yield "backup-damaged", "PRAGMA integrity_check: ok", printable(said, limit=600)
@@ -148,11 +154,13 @@ class SqliteSource(FileBackups):
             yield "reference-broken", "no such row", printable(measured, limit=600)
         moment = moment_of(seen["newest"])
         if moment is not None and self.max_age is not None and _age_s(moment) > self.max_age:
-            measured = f"the newest {self.clock} is {stamp(moment)}"
-            yield "backup-too-old", f"rows that are at most {self.max_age} old", measured
+            measured = f"the newest value of {self.clock} is {stamp(moment)}"
+            yield "backup-too-old", f"a newest row that is at most {self.max_age} old", measured
 
     def restore(self, ctx: Context, backup: Backup, box: Sandbox, at: datetime | None) -> Facts:
-        """Copy the file into the folder `data` of the sandbox, open it there, and verify it as `backup.check` does."""
+        """Copy the file into the folder `data` of the sandbox, open the copy there, and verify it in the same way as
+        `backup.check`.
+        """
         data = f"{box.folder}/data"
         box.files.run(("mkdir", "--", data), deadline=ctx.deadline).check()
         begun = time.monotonic()
@@ -175,7 +183,7 @@ class SqliteSource(FileBackups):
         _need_module(ctx)
 
     def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
-        """Check that the sandbox's host has a python3 with SQLite."""
+        """Check that python3 on the sandbox's host has the module sqlite3."""
         _need_module(ctx)
         self.need_decryption(ctx)
 
@@ -196,7 +204,7 @@ def _need_module(ctx: Context) -> None:
     if not ctx.run("sh", "-c", _MODULE).ok:
         raise NotReady(
             f"{ctx.host.name}: python3 has no module sqlite3",
-            hint="install libpython3-stdlib, or the package with that module",
+            hint="install libpython3-stdlib, or the package that contains this module",
         )
 
 
@@ -205,7 +213,7 @@ def _names(tables: Mapping[str, int]) -> str:
 
 
 def _number(version: str) -> int:
-    """Return the version as the number that SQLite writes into a database header, such as 3046001 for 3.46.1."""
+    """Return a version in the form in which SQLite writes it into a database header, such as 3046001 for 3.46.1."""
     first, second, third = (*map(int, version.split(".")[:3]), 0, 0)[:3]
     return first * 1_000_000 + second * 1000 + third
 
@@ -215,10 +223,10 @@ def _age_s(moment: datetime) -> float:
 
 
 def moment_of(value: object) -> datetime | None:
-    """Parse a column value as a time, in the formats of SQLite's date functions; None for any other value.
+    """Parse a column value as a time, in the formats of SQLite's date functions. Return None for any other value.
 
-    A text is ISO 8601, in UTC unless it has an offset; a number is a Julian day, or seconds, milliseconds or microseconds
-    since 1970.
+    A text must be ISO 8601; without an offset it is in UTC. A number is a Julian day, or counts seconds, milliseconds or
+    microseconds since 1970.
     """
     if isinstance(value, str):
         try:

@@ -1,4 +1,5 @@
-"""Backup source `tar`: archives of tar, in any compression used with tar. Needs the system `files`.
+"""Backup source `tar`: tar archives, uncompressed or in any compression that is common with tar. It uses the package
+`systems.files`.
 
 Lives here: the kind of backup `tar`.
 Lives elsewhere: the archives that drills take themselves (`systems.files`).

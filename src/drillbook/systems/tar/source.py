@@ -1,4 +1,4 @@
-"""Backup source of the kind `tar`: tar archives, compressed or not, in a folder, in S3, or behind SFTP or HTTP."""
+"""Backup source of the kind `tar`: tar archives, which may be compressed, in a folder, in S3, or on an SFTP or HTTP server."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ UNPACKERS = {
     "tzst": ("zstd", "-dcq"),
     "lz4": ("lz4", "-dcq"),
 }
-"""Decompression commands by the suffix of the archive's name; an archive with another suffix is not compressed."""
+"""Decompression commands by the suffix of the archive's name. An archive with another suffix is taken as uncompressed."""
 # From the list of an archive's content, print the number of entries, and the number of entries that are not folders. Then
 # print the content of the folder `path`, which the archive contains under the last parts of this path, or as `.`: `name` for
 # each entry in the folder, and `self` if the folder itself is in the archive.
@@ -88,11 +88,12 @@ MOST_NAMED = 1000
 """Maximum number of entries whose names are in the facts."""
 _END_MARKER = re.compile(r"^block \d+: \*\* Block of NULs \*\*$", re.MULTILINE)
 _HALF_END_MARKER = "A lone zero block at"
-"""Warning of tar about an archive that ends with one block of zeros; an end marker has two."""
+"""Warning of tar about an archive that ends with only one block of zeros. A complete end marker consists of two such blocks.
+"""
 
 
 class TarSource(FileBackups):
-    """Backup source of tar archives: each file is one backup, and its suffix names its compression."""
+    """Backup source of tar archives. Each file is one backup, and the suffix of the file names its compression."""
 
     kind: Literal["tar"] = "tar"
     RESTORES_TO: ClassVar[tuple[str, ...]] = ("folder",)
@@ -105,7 +106,7 @@ class TarSource(FileBackups):
             read = _read(ctx, ctx.host, path, "", of=self._saved(ctx))
         findings = [*read.problems(backup.id, ctx.host)]
         if read.files == 0 and not findings:
-            measured = f"{read.entries} folders and nothing in them" if read.entries else "no entry"
+            measured = f"{read.entries} folders that contain nothing" if read.entries else "no entry"
             findings.append(_nothing(backup.id, measured))
         checksum = "the compression's checksum of the content" if unpacker(backup.id) else ""
         return Checked(
@@ -123,7 +124,7 @@ class TarSource(FileBackups):
         )
 
     def _saved(self, ctx: Context) -> str:
-        """Path of the folder that the archives contain; empty when the inventory does not have its service."""
+        """Path of the folder whose content is in the archives; empty when the inventory has no service for this folder."""
         service = ctx.services.get(self.service)
         return service.data.rstrip("/") if service else ""
 
@@ -166,12 +167,16 @@ def _nothing(name: str, measured: str) -> Finding:
 
 
 def unpacker(name: str) -> tuple[str, ...]:
-    """Return the decompression command for the archive ``name``, after its decryption; empty for an uncompressed archive."""
+    """Return the command that decompresses the archive ``name`` after its decryption. Return an empty command for an
+    uncompressed archive.
+    """
     return UNPACKERS.get(name.removesuffix(SUFFIX).rpartition(".")[2].lower(), ())
 
 
 class _Reading:
-    """Result of reading an archive: exit statuses of the programs, number of entries, presence of its end marker."""
+    """Result of reading an archive: the exit statuses of the programs, the number of entries, and the presence of the end
+    marker.
+    """
 
     def __init__(self, text: str, said: str) -> None:
         rows = dict(re.findall(r"^(unpacker|tar|entries|files) (\d+)$", text, re.MULTILINE))
@@ -183,14 +188,16 @@ class _Reading:
         self.said = said
 
     def problems(self, name: str, host: Host) -> list[Finding]:
-        """Return a finding if the archive is damaged or cut off; an empty list for an intact archive."""
+        """Return a finding if the archive is damaged or cut off. Return an empty list for an intact archive."""
         if self.unpacker == 0 and self.tar == 0 and self.ended:
             return []
         read = self.unpacker == 0 and self.tar == 0
         measured = (
             "the archive has no blocks of zeros at its end"
             if read
-            else (self.said or f"status {self.unpacker} of the unpacker, {self.tar} of tar")
+            else (
+                self.said or f"the decompression program ended with status {self.unpacker}, and tar with status {self.tar}"
+            )
         )
         return [
             finding(
@@ -220,12 +227,17 @@ class TarInPlace(FolderInPlace):
         self.source.ready_sandbox(self.ctx, self.service)
 
     def names(self, backup: Backup, checked: Facts) -> set[str]:
-        """Return the names that the verification found in the archive."""
+        """Return the names of the folder's entries, as the verification of the archive found them."""
         if not checked.get("itself"):
-            what = f"the folder {self.path} itself is not in {backup.id}, so its owner and permissions would be lost"
-            raise StepFailed(f"{what}: give tar the path of the folder, or `.`, not the files in it")
+            what = (
+                f"the archive {backup.id} contains no entry for the folder {self.path} itself, so its owner "
+                f"and permissions would be lost"
+            )
+            raise StepFailed(f"{what}: give tar the path of the folder or `.`, and not the files in the folder")
         if checked.get("named", 0) > MOST_NAMED:
-            raise StepFailed(f"{backup.id} has more than {MOST_NAMED} entries at the top of the folder, too many to compare")
+            raise StepFailed(
+                f"{backup.id} has more than {MOST_NAMED} entries at the top of the folder; these are too many for a comparison"
+            )
         return set(checked.get("names", ()))
 
     def fetch(self, backup: Backup, folder: str) -> Facts:

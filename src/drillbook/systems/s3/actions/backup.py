@@ -1,4 +1,4 @@
-"""Copies of objects inside a store: take a copy, verify it, restore objects from it."""
+"""Actions on copies of objects inside a store: taking a copy, verifying it, and restoring objects from it."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ ROUNDS = 4
 
 
 class Copy(Write):
-    """Copy objects inside the store into a backup location, with a manifest of every object's SHA-256 written last.
+    """Copy objects inside the store to a backup location. At the end, write a manifest with the SHA-256 of every object.
 
-    For a versioned bucket the manifest lists all versions and delete markers, but only current versions are copied.
+    For a versioned bucket, the manifest lists all versions and delete markers. Only the current versions are copied.
     """
 
     SERVICE = S3
@@ -41,9 +41,10 @@ class Copy(Write):
     to: Annotated[Uri, Field(description="Folder in the same store, `s3://bucket/prefix`, which must be empty.")]
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``location`` and ``manifest`` of the backup, ``objects`` (number), ``bytes`` (total size), ``seconds``.
+        """Facts: ``location`` and ``manifest`` of the backup, ``objects`` (number of objects), ``bytes`` (total size),
+        ``seconds``.
 
-        Also ``versions`` (number of versions and delete markers), for a bucket that keeps them.
+        For a bucket that keeps versions also ``versions`` (number of versions and delete markers).
         """
         service, folder = ctx.service(self.service, S3), Reference.parse(self.to)
         source, target = Store(service), Store(ctx.bucket(self.to))
@@ -79,7 +80,7 @@ class Copy(Write):
         }
 
     def _manifest(self, ctx: Context, source: Store, target: Store, folder: Reference) -> Manifest:
-        """Copy the objects and compute their digests; return the manifest that lists the copies."""
+        """Copy the objects and compute their digests. Return the manifest that lists the copies."""
         taken = stored_backup.now()
         versioned = source.versioned()
         return Manifest(
@@ -131,10 +132,10 @@ class Copy(Write):
     def _look(self, target: Store, folder: Reference, manifest: Manifest) -> None:
         wrong = copies.damages(manifest, target.sizes(f"{folder.key}/{BODIES}/"), {})
         if wrong:
-            raise StepFailed(f"the store does not list the copies as written: {stored_backup.summary(wrong)}")
+            raise StepFailed(f"the store's list of the copies differs from what was written: {stored_backup.summary(wrong)}")
 
     def ready(self, ctx: Context) -> None:
-        """Check that both buckets answer and belong to one store."""
+        """Check that both buckets answer and belong to the same store."""
         service = ctx.service(self.service, S3)
         Store(service).check()
         if self.known("to"):
@@ -157,12 +158,14 @@ def bucket(service: S3, name: str = "") -> Identity:
 
 
 def body_key(folder: Reference, key: str) -> str:
-    """Return the key of the copy of the object ``key``, in the backup's ``folder``."""
+    """Return the key under which the backup's ``folder`` holds the copy of the object ``key``."""
     return f"{folder.key}/{BODIES}/{key}"
 
 
 def proven(ctx: Context, store: Store, folder: Reference, manifest: Manifest, keys: list[str]) -> None:
-    """Read and verify the copies of ``keys``; of all other copies, check only the size. Raises StepFailed with findings."""
+    """Read and verify the copies of ``keys``. Of all other copies, check only the size. Raises StepFailed with findings when
+    a copy is missing or damaged.
+    """
     sizes = store.sizes(f"{folder.key}/{BODIES}/")
     there = [key for key in keys if key in sizes]
     contents = copies.contents(ctx, store, [Wanted(body_key(folder, key)) for key in there])
@@ -173,7 +176,7 @@ def proven(ctx: Context, store: Store, folder: Reference, manifest: Manifest, ke
 
 
 class BackupIntact(Read):
-    """Read every object of a copy in the store and compare it with its digest in the manifest."""
+    """Read every object of a copy in the store, and compare the object with its digest in the manifest."""
 
     SERVICE = S3
     TIMEOUT = 3600.0
@@ -184,7 +187,7 @@ class BackupIntact(Read):
     from_: Location
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``objects`` (number), ``bytes``, ``identity`` of the copied bucket, ``seconds``."""
+        """Facts: ``objects`` (number of objects), ``bytes``, ``identity`` (of the copied bucket), ``seconds``."""
         begun = ctx.deadline.remaining()
         store = Store(ctx.bucket(self.from_))
         folder = stored_backup.split(self.from_)
@@ -212,7 +215,7 @@ class BackupIntact(Read):
 
 
 class Restore(Write):
-    """Restore objects from verified copies, inside the store. Correct objects are not rewritten."""
+    """Restore objects inside the store from verified copies. Objects that are correct are not written again."""
 
     SERVICE = S3
     TIMEOUT = 3600.0
@@ -221,10 +224,12 @@ class Restore(Write):
     service: ServiceName
     from_: Location
     prefix: Prefix = ""
-    replace: Annotated[bool, Field(description="Also overwrite existing objects that have other content.")] = False
+    replace: Annotated[bool, Field(description="`true`: also overwrite existing objects that have other content.")] = False
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: numbers of objects ``restored``, ``unchanged``, ``left`` (different but kept); ``bytes``, ``seconds``."""
+        """Facts: the numbers of objects ``restored``, ``unchanged`` and ``left`` (different, but not overwritten),
+        ``bytes``, ``seconds``.
+        """
         begun = ctx.deadline.remaining()
         source, target = Store(ctx.bucket(self.from_)), Store(ctx.service(self.service, S3))
         need_same_store(source.service, target.service)
@@ -263,7 +268,7 @@ class Restore(Write):
             raise StepFailed(f"{len(failed)} copies changed during the restore, such as {failed[0]}")
 
     def ready(self, ctx: Context) -> None:
-        """Check that both buckets answer and belong to one store."""
+        """Check that both buckets answer and belong to the same store."""
         service = ctx.service(self.service, S3)
         Store(service).check()
         if self.known("from_"):
@@ -275,4 +280,4 @@ class Restore(Write):
 
     def undo(self, ctx: Context) -> Undo:
         """Return an undo that changes nothing: the restored objects stay in the bucket."""
-        return Undo.nothing("restored objects are kept")
+        return Undo.nothing("the restored objects stay in the bucket")

@@ -1,4 +1,4 @@
-"""Faults of objects: hide by a delete marker, delete permanently, or overwrite with other bytes."""
+"""Faults of objects: hiding them by delete markers, deleting them permanently, or overwriting one with other bytes."""
 
 from __future__ import annotations
 
@@ -19,18 +19,29 @@ from drillbook.systems.s3 import copies
 from drillbook.systems.s3.actions.fields import Key, Location, Prefix, ServiceName, need_versions
 
 OBJECT_LIMIT = 64 << 20
-"""Maximum size in bytes of an object to overwrite."""
+"""Maximum size, in bytes, of an object that the fault may overwrite."""
 MARK = "drillbook-run"
-"""Metadata field of an object with the id of the run that overwrote it."""
+"""Metadata field of an overwritten object. The field holds the id of the run that overwrote the object."""
 FLIPPED = 1024
 
-Count = Annotated[int, Field(ge=1, le=5000, description="Maximum number of objects to delete, in the order of their keys.")]
+Count = Annotated[
+    int,
+    Field(
+        ge=1,
+        le=5000,
+        description="Maximum number of objects to delete. The first objects in the order of their keys are chosen.",
+    ),
+]
 Chosen = dict[str, list[str]]
-"""Objects to delete: by key, the id of the current version, followed by the ids of its existing delete markers."""
+"""Objects to delete. For each key, the list holds the id of the current version, followed by the ids of the delete markers
+that the key already has.
+"""
 
 
 class DeleteObjects(Fault):
-    """Delete objects of a versioned bucket, as a wrong lifecycle rule or script does: delete markers then hide them."""
+    """Delete objects of a versioned bucket, as a wrong lifecycle rule or a wrong script would. The objects are then hidden
+    by delete markers.
+    """
 
     SERVICE = S3
     UNDO = ("action",)
@@ -43,18 +54,22 @@ class DeleteObjects(Fault):
     count: Count = 50
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: numbers of objects ``deleted`` and ``skipped`` (changed after they were chosen), ``keys`` (first 10)."""
+        """Facts: ``deleted`` (number of objects), ``skipped`` (number of objects that changed after they were chosen),
+        ``keys`` (the first 10 deleted).
+        """
         store = need_versions(ctx, self.service, "use `s3.lose_objects` for a bucket without versioning")
         chosen = self._recorded(ctx) or self._choose(ctx, store)
         live = _latest(store, self.prefix)
         unchanged = [key for key, (version, *_) in chosen.items() if key in live and live[key].id == version]
         if not unchanged:
-            raise StepFailed(f"all of the {len(chosen)} objects have changed since they were chosen")
+            raise StepFailed(f"all {len(chosen)} objects have changed since they were chosen, so none was deleted")
         store.delete(unchanged)
         return {"deleted": len(unchanged), "skipped": len(chosen) - len(unchanged), "keys": unchanged[:10]}
 
     def _choose(self, ctx: Context, store: Store) -> Chosen:
-        """Choose the objects to delete; store the list in the run's folder, where ``active`` and a recovery read it."""
+        """Choose the objects to delete, and store their list in the run's folder. ``active`` and a recovery read the list
+        there.
+        """
         history = store.history(self.prefix)
         live = {key: one for key, versions in history.items() for one in versions if one.latest and not one.marker}
         missing = [key for key in self.keys or () if key not in live]
@@ -68,7 +83,7 @@ class DeleteObjects(Fault):
         return chosen
 
     def _record(self, ctx: Context) -> str:
-        """Return the name of the evidence file that lists the chosen objects; it depends on all fields of the step."""
+        """Return the name of the evidence file that lists the chosen objects. The name depends on all fields of the step."""
         way = f"{ctx.service(self.service, S3).bucket} {self.model_dump_json()}"
         return f"chosen-{hashlib.sha256(way.encode()).hexdigest()[:12]}.json"
 
@@ -83,10 +98,10 @@ class DeleteObjects(Fault):
 
     def ready(self, ctx: Context) -> None:
         """Check that the bucket keeps versions."""
-        need_versions(ctx, self.service, "enable versioning, or use `s3.lose_objects`, which only a restore can undo")
+        need_versions(ctx, self.service, "enable versioning, or use `s3.lose_objects`, whose effect only a restore can undo")
 
     def undo(self, ctx: Context) -> Undo:
-        """Remove the delete markers that this fault added."""
+        """Return an undo that removes the delete markers that this fault added."""
         store = need_versions(ctx, self.service, "use `s3.lose_objects` for a bucket without versioning")
         chosen = self._recorded(ctx) or self._choose(ctx, store)
         return Undo.by_action("s3.undelete", service=self.service, objects=chosen)
@@ -102,7 +117,9 @@ def _latest(store: Store, prefix: str) -> dict[str, Version]:
 
 
 def _hidden(store: Store, chosen: Chosen) -> dict[str, list[str]]:
-    """Return, by key, the delete markers added since the objects were chosen; keys that no such marker hides are left out."""
+    """Return, by key, the delete markers that were added after the objects were chosen. Keys that no such marker hides are
+    left out.
+    """
     hidden = {}
     history = store.history(os.path.commonprefix(list(chosen)))  # noqa: RUF071  keys are not paths
     for key, known in chosen.items():
@@ -113,7 +130,7 @@ def _hidden(store: Store, chosen: Chosen) -> dict[str, list[str]]:
 
 
 class Undelete(Write):
-    """Remove exactly the delete markers that a drill added to objects; this is the undo of `s3.delete_objects`."""
+    """Remove exactly the delete markers that a drill added to objects. This is the undo of `s3.delete_objects`."""
 
     SERVICE = S3
     UNDO = ("nothing",)
@@ -121,11 +138,17 @@ class Undelete(Write):
     service: ServiceName
     objects: Annotated[
         dict[str, list[str]],
-        Field(description="For each key, the version before the deletion, then the delete markers that existed before it."),
+        Field(
+            description="For each key, a list of ids: the version that was current before the deletion, then "
+            "the delete markers that existed before the deletion."
+        ),
     ]
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``removed`` (number of markers). Fails when another client also deleted some objects; these stay hidden."""
+        """Facts: ``removed`` (number of removed delete markers).
+
+        The step fails when another client has also deleted some of the objects. These objects stay hidden.
+        """
         store = Store(ctx.service(self.service, S3))
         hidden = _hidden(store, self.objects)
         single = [(key, markers[0]) for key, markers in hidden.items() if len(markers) == 1]
@@ -144,7 +167,9 @@ class Undelete(Write):
 
 
 class LoseObjects(Fault):
-    """Delete objects permanently from a bucket without versions, but only those that equal the copy made by this run."""
+    """Delete objects permanently from a bucket without versions. Only objects that equal the copy made by this run are
+    deleted.
+    """
 
     SERVICE = S3
     RESTORE_ONLY = True
@@ -158,13 +183,15 @@ class LoseObjects(Fault):
     count: Count = 50
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: numbers of objects ``deleted`` and ``skipped`` (different from the copy), ``keys`` (first 10 deleted)."""
+        """Facts: ``deleted`` (number of objects), ``skipped`` (number of objects that differ from the copy), ``keys`` (the
+        first 10 deleted).
+        """
         store = self._unversioned(ctx)
         chosen = self._chosen(ctx)
         live = store.live(self.prefix)
         same = [key for key, etag in chosen.items() if key in live and live[key].etag == etag]
         if not same:
-            raise StepFailed("all of the objects differ from the copy; nothing was deleted")
+            raise StepFailed("all objects differ from the copy; nothing was deleted")
         store.delete(same)
         return {"deleted": len(same), "skipped": len(chosen) - len(same), "keys": same[:10]}
 
@@ -176,21 +203,24 @@ class LoseObjects(Fault):
             raise NotReady(error.message, hint=error.hint) from error
         if kept:
             raise NotReady(
-                f"the bucket {store.service.bucket} keeps versions, but a copy does not contain the older ones",
+                f"the bucket {store.service.bucket} keeps versions; a copy contains only the current versions, "
+                f"so the older ones could not be restored",
                 hint="use `s3.delete_objects`, whose delete markers can be removed",
             )
         return store
 
     def _chosen(self, ctx: Context) -> dict[str, str]:
-        """Return key and ETag of the objects to delete: always the first objects of the copy below the prefix."""
+        """Return the keys and ETags of the objects to delete. These are always the first objects of the copy whose keys
+        begin with the prefix.
+        """
         manifest = copies.read(ctx, self.from_)
         if manifest.bucket != ctx.service(self.service, S3).bucket:
-            raise StepFailed(f"{self.from_} is a copy of another bucket, {manifest.bucket}")
+            raise StepFailed(f"{self.from_} is a copy of another bucket: {manifest.bucket}")
         keys = [key for key in sorted(manifest.objects) if key.startswith(self.prefix)][: self.count]
         return {key: manifest.objects[key].etag for key in keys}
 
     def ready(self, ctx: Context) -> None:
-        """Check that the bucket keeps no versions, because otherwise nothing would be deleted permanently."""
+        """Check that the bucket keeps no versions. In a bucket with versions nothing would be deleted permanently."""
         self._unversioned(ctx)
 
     def subject(self, ctx: Context) -> Identity | None:
@@ -212,7 +242,7 @@ class LoseObjects(Fault):
 
 
 class CorruptObject(Fault):
-    """Overwrite an object of a versioned bucket with other bytes of the same size, as a buggy writer does."""
+    """Overwrite an object of a versioned bucket with other bytes of the same size, as a faulty program would."""
 
     SERVICE = S3
     UNDO = ("action",)
@@ -223,7 +253,7 @@ class CorruptObject(Fault):
     def inject(self, ctx: Context) -> Facts:
         """Facts: ``key``, ``bytes`` (size), ``changed`` (number of bytes that differ).
 
-        An object that changes meanwhile is never overwritten.
+        An object that another client changes at the same time is not overwritten.
         """
         store = need_versions(ctx, self.service, "enable versioning: without it the object could not be restored")
         current = self._current(store)
@@ -250,7 +280,7 @@ class CorruptObject(Fault):
             )
 
     def undo(self, ctx: Context) -> Undo:
-        """Remove the version that this run wrote."""
+        """Return an undo that removes the version that this run wrote."""
         return Undo.by_action("s3.unwrite", service=self.service, key=self.key, of_run=ctx.run_id)
 
     def active(self, ctx: Context) -> bool:
@@ -259,7 +289,7 @@ class CorruptObject(Fault):
 
 
 class Unwrite(Write):
-    """Remove exactly the versions of an object that a run wrote; this is the undo of `s3.corrupt_object`."""
+    """Remove exactly those versions of an object that a run wrote. This is the undo of `s3.corrupt_object`."""
 
     SERVICE = S3
     UNDO = ("nothing",)
@@ -269,7 +299,7 @@ class Unwrite(Write):
     of_run: Annotated[str, Field(min_length=1, description="Id of the run that wrote the versions.")]
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``removed`` (number of versions)."""
+        """Facts: ``removed`` (number of removed versions)."""
         store = Store(ctx.service(self.service, S3))
         versions = [one for one in store.history(self.key).get(self.key, ()) if not one.marker]
         ours = [(self.key, one.id) for one in versions if store.mark(self.key, MARK, one.id) == self.of_run]

@@ -1,4 +1,4 @@
-"""Field types that several S3 actions share, and checks of a store before the drill begins."""
+"""Field types that several S3 actions share, and checks of a store that run before the drill begins."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from drillbook.sdk.object_reference import Uri
 from drillbook.sdk.service import S3
 from drillbook.sdk.store import Store
 
-ServiceName = Annotated[str, Field(description="S3 service with the objects.")]
+ServiceName = Annotated[str, Field(description="S3 service that contains the objects.")]
 Prefix = Annotated[
-    str, Field(max_length=1024, description="Select only objects whose keys begin with this prefix; empty: all.")
+    str,
+    Field(max_length=1024, description="Select only objects whose keys begin with this prefix. Empty: select all objects."),
 ]
 Key = Annotated[str, Field(min_length=1, max_length=1024, description="Key of the object.")]
 Location = Annotated[Uri, Field(alias="from", description="Fact `location` of the step `s3.copy`.")]
@@ -23,7 +24,7 @@ Location = Annotated[Uri, Field(alias="from", description="Fact `location` of th
 def need_versions(ctx: Context, name: str, otherwise: str) -> Store:
     """Return the store of the service ``name`` if its bucket keeps versions.
 
-    Raises NotReady otherwise, with ``otherwise`` as the hint.
+    Raises NotReady when the bucket keeps no versions. ``otherwise`` is the hint of this error.
     """
     store = Store(ctx.service(name, S3))
     try:
@@ -36,10 +37,10 @@ def need_versions(ctx: Context, name: str, otherwise: str) -> Store:
 
 
 def need_same_store(one: S3, other: S3) -> None:
-    """Raise NotReady unless both buckets belong to one store, so that it can copy objects between them."""
+    """Raise NotReady unless both buckets belong to the same store. Only then the store can copy objects between them."""
     if one.endpoint.rstrip("/") != other.endpoint.rstrip("/"):
         raise NotReady(
-            f"{one.name} and {other.name} are in different stores ({one.endpoint}, {other.endpoint}), but objects can be "
-            "copied only inside one store",
+            f"{one.name} and {other.name} are in different stores ({one.endpoint} and {other.endpoint}), but "
+            f"objects can be copied only inside one store",
             hint="use two buckets of the same store",
         )

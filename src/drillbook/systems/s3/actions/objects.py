@@ -1,4 +1,4 @@
-"""Actions on single objects: write, read, and compare objects with digests or with a manifest."""
+"""Actions on single objects: writing and reading an object, and comparing objects with digests or with a manifest."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ READERS = 4
 
 StoreName = Annotated[str, Field(description="Name of the S3 service in the inventory.")]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Limit = Annotated[Size, Field(description="Maximum size of the object; a larger one is not read.")]
+Limit = Annotated[Size, Field(description="Maximum size of the object. A larger object is not read.")]
 
 
 class Put(Write):
-    """Write a small object from the controller; the store verifies its digest."""
+    """Write a small object from the controller. The store verifies the digest of the object."""
 
     PLACE = Place.CONTROLLER
     UNDO = ("nothing",)
@@ -40,8 +40,8 @@ class Put(Write):
     store: StoreName
     key: Key
     text: Annotated[str | None, Field(description="Content of the object.")] = None
-    file: Annotated[str | None, Field(description="Path of a file on the controller with the content.")] = None
-    overwrite: Annotated[bool, Field(description="Replace an existing object.")] = False
+    file: Annotated[str | None, Field(description="Path of a file on the controller that holds the content.")] = None
+    overwrite: Annotated[bool, Field(description="`true`: replace the object if it already exists.")] = False
 
     @model_validator(mode="after")
     def _one_content(self) -> Put:
@@ -68,7 +68,7 @@ class Put(Write):
 
     def undo(self, ctx: Context) -> Undo:
         """Return an undo that changes nothing: the object stays in the store."""
-        return Undo.nothing("the object is kept")
+        return Undo.nothing("the object stays in the store")
 
 
 class Get(Read):
@@ -76,7 +76,9 @@ class Get(Read):
 
     PLACE = Place.CONTROLLER
 
-    uri: Annotated[Uri, Field(description="The object: `s3://bucket/key`, with `#sha256=HEX` when its content is known.")]
+    uri: Annotated[
+        Uri, Field(description="URI of the object: `s3://bucket/key`, followed by `#sha256=HEX` when its content is known.")
+    ]
     limit: Limit = Size(16 << 20)
 
     def run(self, ctx: Context) -> Facts:
@@ -105,10 +107,10 @@ class Get(Read):
 
 
 class Matches(Read):
-    """Compare objects byte by byte with digests, from the step or from the manifest of a backup.
+    """Compare the content of objects with digests. The digests are in the step or in the manifest of a backup.
 
-    With `service`, the objects in its bucket are compared with the manifest of `s3.copy`; otherwise those in the backup
-    or in `store`.
+    When `service` is set, the objects in the bucket of this service are compared with the manifest of `s3.copy`. Otherwise
+    the objects in the backup or in `store` are compared.
     """
 
     PLACE = Place.CONTROLLER
@@ -121,23 +123,31 @@ class Matches(Read):
         dict[str, Digest] | None, Field(min_length=1, description="Expected SHA-256 of each object, by key.")
     ] = None
     manifest: Annotated[
-        Uri | None, Field(description="Fact `manifest` of a dump or of a copy; all its files or objects are compared.")
+        Uri | None,
+        Field(
+            description="Fact `manifest` of a dump or of a copy. All files of the dump, or all objects of the copy, are compared."
+        ),
     ] = None
-    service: Annotated[str | None, Field(description="S3 service whose own objects are compared with the copy.")] = None
+    service: Annotated[
+        str | None, Field(description="S3 service whose present objects are compared with the manifest of a copy.")
+    ] = None
     prefix: Annotated[
-        str, Field(max_length=1024, description="With `service`: compare only objects whose keys begin with this prefix.")
+        str,
+        Field(max_length=1024, description="When `service` is set: compare only objects whose keys begin with this prefix."),
     ] = ""
     unexpected: Annotated[
         Literal["allow", "fail"],
         Field(
-            description="With `service`: treatment of an object that is not in the manifest. Clients may have written it since.",
+            description="When `service` is set: how to treat an object that is not in the manifest. Clients may "
+            "have written such an object after the copy.",
         ),
     ] = "allow"
     versions: Annotated[
         bool | None,
         Field(
-            description="With `service`: `true`: the version of every copied object must still exist; `null`: so must every older "
-            "version and delete marker in the manifest; `false`: no version is required, for example if a lifecycle rule expires them."
+            description="When `service` is set: the versions that must still exist. `true`: the copied version "
+            "of every object. `null`: also every older version and delete marker in the manifest. `false`: "
+            "none, for example because a lifecycle rule removes old versions."
         ),
     ] = None
 
@@ -150,9 +160,11 @@ class Matches(Read):
         return self
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``objects`` (number), ``bytes``, ``seconds``; with `service` also ``unexpected`` and ``unexpected_keys``.
+        """Facts: ``objects`` (number of objects), ``bytes``, ``seconds``; when `service` is set also ``unexpected`` and
+        ``unexpected_keys``.
 
-        The last two are the number and the first keys of objects that are not in the manifest.
+        ``unexpected`` is the number of objects that are not in the manifest, and ``unexpected_keys`` are the first of their
+        keys.
         """
         begun = ctx.deadline.remaining()
         facts, wrong = self._compared(ctx)
@@ -218,7 +230,7 @@ class Matches(Read):
         if manifest.history is not None:
             return [*copies.versioning(manifest, store), *copies.forgotten(manifest, history, self.prefix)]
         return [
-            finding("object-no-version", title=key, wanted=f"version {entry.version or 'ids'}", measured="not kept")
+            finding("object-no-version", title=key, wanted=f"the version {entry.version or 'ids'}", measured="not kept")
             for key, entry in wanted.items()
             if not entry.version or entry.version not in {one.id for one in history.get(key, ())}
         ]

@@ -1,4 +1,4 @@
-"""Action `s3.versions_restore`: restore objects from older versions in the same bucket."""
+"""Action `s3.versions_restore`, which restores objects from older versions in the same bucket."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ from drillbook.systems.s3.copies import WORKERS, Entry, Wanted
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Versions to restore (``back``), number of ``unchanged`` objects, and findings about objects without a good version."""
+    """Result of choosing versions: the versions to restore (``back``), the number of objects that are correct already
+    (``unchanged``), and findings about objects without a good version (``lost``).
+    """
 
     back: list[Version]
     unchanged: int
@@ -32,10 +34,11 @@ class Choice:
 
 
 class VersionsRestore(Write):
-    """Restore the newest good version of objects by writing it again; nothing is deleted, and all versions are kept.
+    """Restore the newest good version of objects by writing its content again. Nothing is deleted, and all versions are
+    kept.
 
     A version is good when its content equals the digest in a copy's manifest, or when it was current at a given time.
-    Correct objects, and objects that the manifest does not list, are not touched.
+    Objects that are correct, and objects that the manifest does not list, are not changed.
     """
 
     SERVICE = S3
@@ -48,7 +51,8 @@ class VersionsRestore(Write):
     at: Annotated[
         str | None,
         Field(
-            description="Restore the versions that were current at this UTC time, such as `2026-01-01T12:00:00Z`, in whole seconds."
+            description="UTC time in whole seconds, such as `2026-01-01T12:00:00Z`. The versions that were "
+            "current at this time are restored."
         ),
     ] = None
 
@@ -66,7 +70,9 @@ class VersionsRestore(Write):
         return self
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: numbers of objects ``restored`` and ``unchanged``, ``bytes``, ``keys`` (first 10 restored), ``seconds``."""
+        """Facts: the numbers of objects ``restored`` and ``unchanged``, ``bytes``, ``keys`` (the first 10 restored),
+        ``seconds``.
+        """
         begun = ctx.deadline.remaining()
         store = Store(ctx.service(self.service, S3))
         history = store.history(self.prefix)
@@ -102,7 +108,7 @@ class VersionsRestore(Write):
                 "object-no-version",
                 title=key,
                 wanted=f"sha256 {entry.sha256}",
-                measured=f"{sum(not one.marker for one in history.get(key, ()))} versions, none with this content",
+                measured=f"{sum(not one.marker for one in history.get(key, ()))} versions, but none of them has this content",
             )
             for key, entry in todo.items()
             if key not in good
@@ -112,7 +118,7 @@ class VersionsRestore(Write):
     def _matching(
         self, ctx: Context, store: Store, wanted: Mapping[str, Entry], candidates: Mapping[str, list[Version]]
     ) -> dict[str, Version]:
-        """Return for each key the first candidate with the wanted content, compared byte by byte."""
+        """Return for each key the first candidate that has the wanted content. The SHA-256 of the whole content is compared."""
         found: dict[str, Version] = {}
         for place in range(max(map(len, candidates.values()), default=0)):
             asked = [versions[place] for key, versions in candidates.items() if key not in found and place < len(versions)]
@@ -150,7 +156,7 @@ class VersionsRestore(Write):
         except CouldNotVerify as error:
             raise StepFailed(f"the restore failed: {error.message}") from error
         if gone:
-            raise StepFailed(f"{len(gone)} versions disappeared during the restore, such as that of {gone[0]}")
+            raise StepFailed(f"{len(gone)} versions disappeared during the restore, such as the version of {gone[0]}")
 
     def ready(self, ctx: Context) -> None:
         """Check that the bucket keeps versions."""
@@ -158,4 +164,4 @@ class VersionsRestore(Write):
 
     def undo(self, ctx: Context) -> Undo:
         """Return an undo that changes nothing: the restored objects stay, and every other version still exists."""
-        return Undo.nothing("restored objects are kept, and so are the other versions")
+        return Undo.nothing("the restored objects and all other versions stay in the bucket")
