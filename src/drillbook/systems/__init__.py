@@ -1,5 +1,7 @@
-"""Systems: one package for each system that Drillbook backs up, breaks, restores or queries; found by discovery.
+"""One package for each system that Drillbook backs up, breaks, restores or queries. Drillbook finds these packages by
+itself.
 
-Lives here: service kinds, actions, probes and all knowledge of one system; the same file names in each package.
-Lives elsewhere: the interfaces for systems (`sdk`). No package above imports a system by its name.
+Lives here: the service kinds, actions and probes of each system, and all other code that knows the system. Every package
+uses the same file names. Lives elsewhere: the interfaces for systems (`sdk`). No package outside `systems` imports a system
+by its name.
 """

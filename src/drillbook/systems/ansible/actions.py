@@ -1,4 +1,4 @@
-"""The action `ansible.playbook`: a team's own runbook, measured as a whole and task by task."""
+"""Action `ansible.playbook`, which runs a team's own playbook, and measures the whole playbook and each of its tasks."""
 
 from __future__ import annotations
 
@@ -32,21 +32,26 @@ SETTINGS = {
     "JUNIT_HIDE_TASK_ARGUMENTS": "true",
     "PYTHONUNBUFFERED": "1",
 }
-"""Settings of Ansible: the report of tasks without their arguments, which may be secret, and plain output."""
+"""Environment variables for Ansible. They request a report of the tasks and plain output. The report omits the arguments of
+the tasks, since these may be secret.
+"""
 FAILURES = {
     1: "an error in the playbook or its files",
     2: "tasks failed",
     4: "hosts were unreachable",
     250: "an unexpected error",
 }
-"""Exit statuses of ansible-playbook. Source: its source, ``TaskQueueManager.RUN_*`` and ``lib/ansible/cli``."""
+"""Meaning of the exit statuses of ansible-playbook. Source: Ansible's code, ``TaskQueueManager.RUN_*`` and
+``lib/ansible/cli``.
+"""
 
 
 class Playbook(Free, Write):
-    """Run a playbook of Ansible, such as the team's own restore; its tasks are measured one by one.
+    """Run an Ansible playbook, such as the team's own restore. The duration of each of its tasks is measured.
 
-    It runs on the host that the step names, mostly `hosts: controller`, with the Ansible that is installed there. With
-    `restores` the playbook is the restore of a fault that only a restore undoes; it must be safe to run twice.
+    The playbook runs on the host that the step names, mostly `hosts: controller`, with the Ansible that is installed there.
+    When `restores` is set, the playbook is the restore after a fault that only a restore can undo. Such a playbook must be
+    safe to run twice.
     """
 
     PLACE = Place.HOSTS
@@ -61,31 +66,41 @@ class Playbook(Free, Write):
     )
     inventory: Annotated[
         tuple[str, ...],
-        Field(description="Inventories of Ansible: paths, or hosts such as `db-1,`; default: Ansible's own."),
+        Field(
+            description="Inventories for Ansible: paths, or lists of hosts such as `db-1,`. By default Ansible "
+            "uses its own configured inventory."
+        ),
     ] = ()
-    limit: Annotated[str, Field(description="Pattern of the hosts to which the run is limited.")] = ""
-    tags: Annotated[tuple[str, ...], Field(description="Only tasks with one of these tags.")] = ()
-    skip_tags: Annotated[tuple[str, ...], Field(description="No task with one of these tags.")] = ()
+    limit: Annotated[str, Field(description="Pattern of host names. The playbook runs only on hosts that match it.")] = ""
+    tags: Annotated[tuple[str, ...], Field(description="Run only tasks that have one of these tags.")] = ()
+    skip_tags: Annotated[tuple[str, ...], Field(description="Skip tasks that have one of these tags.")] = ()
     variables: Annotated[
         dict[str, Handed],
         Field(
             description=(
-                "Extra variables (`--extra-vars`), never shown in a process list. Write a secret as a whole value: "
-                "`{{ services.cache.password }}` and nothing else."
+                "Extra variables for the playbook (`--extra-vars`). They never appear in a process list. A "
+                "secret must be a whole value: `{{ services.cache.password }}` and nothing else."
             )
         ),
     ] = Field(default_factory=dict)
     env: Annotated[
-        dict[str, Handed], Field(description="Variables to add to the environment of Ansible, as `variables`.")
+        dict[str, Handed],
+        Field(
+            description="Variables to add to the environment of Ansible. They are written in the same way as `variables`."
+        ),
     ] = Field(default_factory=dict)
-    cwd: Annotated[str | None, Field(description="Working directory, where Ansible looks for `ansible.cfg`.")] = None
+    cwd: Annotated[
+        str | None, Field(description="Working directory of Ansible. Ansible also looks there for `ansible.cfg`.")
+    ] = None
     arguments: Annotated[tuple[str, ...], Field(description="Further arguments of ansible-playbook.")] = ()
     undo_: Annotated[tuple[str, ...], Field(min_length=1)] | None = Field(
-        default=None, alias="undo", description="Command that undoes the change; it must be safe to run twice."
+        default=None,
+        alias="undo",
+        description="Command that undoes the changes of the playbook. The command must be safe to run twice.",
     )
 
     def programs(self, ctx: Context) -> tuple[str, ...]:
-        """Return the program of Ansible."""
+        """Return the name of the Ansible program that the step runs."""
         return (PROGRAM,)
 
     def ready(self, ctx: Context) -> None:
@@ -93,7 +108,7 @@ class Playbook(Free, Write):
         if ctx.missing(PROGRAM):
             raise NotReady(
                 f"{ctx.host.name}: the program {PROGRAM!r} is not installed",
-                hint="install ansible-core there, or name another host",
+                hint="install ansible-core on this host, or name another host in the step",
             )
         if self.known("playbook") and not ctx.run("test", "-r", self._path()).ok:
             raise NotReady(
@@ -101,7 +116,9 @@ class Playbook(Free, Write):
             )
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``exit``; ``hosts``, ``tasks``, ``slowest``, ``failed`` (see the page); ``evidence``, the whole output."""
+        """Facts: ``exit`` (exit status), ``hosts``, ``tasks``, ``slowest`` and ``failed`` (tasks, described on the page of
+        custom steps), ``evidence`` (the whole output).
+        """
         folder = f"{ctx.scratch}/ansible-{ctx.step}"
         argv = self._argv(folder)
         with ctx.evidence_stream("playbook") as (writer, kept):
@@ -120,10 +137,12 @@ class Playbook(Free, Write):
         return facts
 
     def _tasks(self, ctx: Context, folder: str) -> Facts:
-        """Facts about the tasks; only a note when their report is missing, as after an error before the first task."""
+        """Return facts about the tasks. When their report is missing, for example after an error before the first task,
+        return only a note.
+        """
         report = ctx.run("sh", "-c", _REPORT, "sh", folder)
         if not report.complete:
-            return {"tasks": None, "unread": f"the report of the tasks has {report.stdout_bytes} bytes"}
+            return {"tasks": None, "unread": f"the report of the tasks is too large: {report.stdout_bytes} bytes"}
         try:
             return task_results.facts(task_results.parse(report.stdout))
         except CouldNotVerify as error:

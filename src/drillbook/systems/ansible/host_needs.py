@@ -1,11 +1,11 @@
-"""Needs of the actions of Ansible on a host."""
+"""For the actions on Ansible: the programs, the permissions and the network access that they need on a host."""
 
 from drillbook.sdk.host_needs import HostNeeds
 
 HOST_NEEDS = {
     "ansible.*": HostNeeds(
         commands=("ansible-playbook",),
-        rights="read the playbook; those that its tasks need on their hosts",
-        ports="SSH from this host to the hosts of Ansible's inventory",
+        rights="permission to read the playbook, and the permissions that its tasks need on their hosts",
+        ports="SSH access from this host to the hosts of Ansible's inventory",
     ),
 }

@@ -1,4 +1,4 @@
-"""Results of a playbook, task by task, from the report of Ansible's callback `junit`.
+"""Results of a playbook, task by task. They are read from the report of Ansible's callback plugin `junit`.
 
 Source: https://docs.ansible.com/ansible/latest/collections/ansible/builtin/junit_callback.html.
 """
@@ -15,13 +15,13 @@ from drillbook.errors import CouldNotVerify
 from drillbook.sdk.host import printable
 
 MOST_TASKS = 20
-"""Number of the slowest tasks that become facts."""
+"""Number of tasks that the fact ``slowest`` contains."""
 _NAME = re.compile(r"\[(?P<host>[^\]]*)\] (?P<task>.*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class TaskResult:
-    """Outcome of one task on one host; ``seconds`` as measured by Ansible."""
+    """Outcome of one task on one host. ``seconds`` is the duration that Ansible measured."""
 
     host: str
     task: str
@@ -31,7 +31,7 @@ class TaskResult:
 
 
 def parse(report: bytes) -> list[TaskResult]:
-    """Parse the report of the callback. Raises CouldNotVerify when it is incomplete."""
+    """Parse the report of the callback plugin. Raises CouldNotVerify when the report is incomplete."""
     try:
         root = ET.fromstring(report)  # noqa: S314  written by Ansible on the step's host; expat has no external entities
     except ET.ParseError as error:
@@ -49,7 +49,9 @@ def _results(root: ET.Element) -> Iterator[TaskResult]:
 
 
 def facts(results: Sequence[TaskResult]) -> dict[str, Any]:
-    """Facts: ``hosts`` with the number of tasks by outcome, ``tasks``, ``slowest`` tasks, and the ``failed`` ones."""
+    """Return these facts: ``hosts`` (for each host the number of tasks by outcome), ``tasks`` (number of tasks), ``slowest``
+    (the slowest tasks), and ``failed`` (the failed tasks).
+    """
     hosts: dict[str, dict[str, int]] = {}
     for one in results:
         counts = hosts.setdefault(one.host, {"ok": 0, "skipped": 0, "failed": 0})

@@ -1,7 +1,7 @@
-"""Capacity: size of a service, and free space on its disk. Needs the systems postgres and linux.
+"""Measurement of capacity: the size of a service, and the free space on its disk. It uses the packages `systems.postgres`
+and `systems.linux`.
 
-Lives here: the actions `capacity.*`.
-Lives elsewhere: growth from run to run (`judge.outlook`).
+Lives here: the actions `capacity.*`. Lives elsewhere: the computation of growth from run to run (`judge.outlook`).
 """
 
 from drillbook.sdk.discovery import System

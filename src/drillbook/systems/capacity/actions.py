@@ -1,4 +1,4 @@
-"""Action `capacity.collect`: measure the present size of a service and its free disk space."""
+"""Action `capacity.collect`, which measures the present size of a service and its free disk space."""
 
 from __future__ import annotations
 
@@ -26,17 +26,20 @@ ORDER BY 3 DESC, 1, 2
 
 
 class Collect(Read):
-    """Measure the size of a PostgreSQL database or an S3 bucket, so that later runs can report its growth.
+    """Measure the size of a PostgreSQL database or of an S3 bucket, so that the reports of later runs can show its growth.
 
-    The report then shows the growth per day, when the disk will be full, and when a restore will take longer than the RTO
-    allows, each with its 95 % interval. It shows none of these with fewer than three runs.
+    From the third run on, the report shows three estimates, each with its 95 % interval: the growth per day, the day when
+    the disk will be full, and the day when a restore will take longer than the RTO allows.
     """
 
     TIMEOUT = 300.0
 
     service: Annotated[str, Field(description="Service to measure, of kind postgres or s3.")]
     count: Annotated[
-        bool, Field(description="Count the rows of the 50 largest tables; false: use the server's estimates.")
+        bool,
+        Field(
+            description="`true`: count the rows of the 50 largest tables; `false`: use the server's estimates of these numbers."
+        ),
     ] = True
 
     def ready(self, ctx: Context) -> None:
@@ -49,14 +52,15 @@ class Collect(Read):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``service``, ``bytes``, ``items``, ``unit`` (``rows`` or ``objects``), ``average_bytes``, ``exact``.
 
-        ``items`` is a number, in ``unit``; ``exact`` is true when it was counted, false when it was estimated. Also
-        ``free_bytes`` and ``filesystem_bytes`` of the data directory's file system (null when unknown), and ``tables``.
+        ``items`` is the number of rows or objects; ``unit`` tells which. ``exact`` is true when this number was counted, and
+        false when it was estimated. Also ``free_bytes`` and ``filesystem_bytes`` (free and total size of the data
+        directory's file system, null when unknown), and ``tables``.
         """
         service = ctx.service(self.service, Service)
         if isinstance(service, S3):
             return {"service": self.service, **_bucket(service), "free_bytes": None, "filesystem_bytes": None}
         if not isinstance(service, Postgres):
-            raise CouldNotVerify(f"{self.service!r} has a kind whose size cannot be measured")
+            raise CouldNotVerify(f"{self.service!r} is a service of a kind whose size cannot be measured")
         return {"service": self.service, **_database(ctx, service, exact=self.count), **_room(ctx, service.data_directory)}
 
 
@@ -85,7 +89,7 @@ def _database(ctx: Context, service: Postgres, *, exact: bool) -> Facts:
                     }
                 )
     except (psycopg.Error, HostError) as error:
-        raise CouldNotVerify(f"{service.name}: its size could not be queried: {reason(error)}") from error
+        raise CouldNotVerify(f"the size of {service.name} could not be queried: {reason(error)}") from error
     return {
         **_sizes(total, sum(one["rows"] for one in tables), "rows"),
         "exact": all(one["exact"] for one in tables),
@@ -98,7 +102,9 @@ def _sizes(size: int, items: int, unit: str) -> Facts:
 
 
 def _room(ctx: Context, folder: str) -> Facts:
-    """Return free and total bytes of the file system of ``folder``, by POSIX `df`; None when `df` reports neither."""
+    """Return the free and the total bytes of the file system of ``folder``, as POSIX `df` reports them. Return None for both
+    when `df` reports neither.
+    """
     output = ctx.run(*as_root(ctx), "df", "-Pk", "--", folder)
     words = output.text.splitlines()[-1].split() if output.ok and output.text else []
     if len(words) < 6 or not (words[1].isdigit() and words[3].isdigit()):

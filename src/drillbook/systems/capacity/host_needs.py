@@ -1,9 +1,10 @@
-"""Needs of the measurement of sizes on a host."""
+"""For the actions that measure sizes: the permissions and the network access that they need."""
 
 from drillbook.sdk.host_needs import HostNeeds
 
 HOST_NEEDS = {
     "capacity.*": HostNeeds(
-        rights="read the sizes of the service, as its own account", ports="the port of the service, by `reach`"
+        rights="permission to read the sizes of the service, with the account of the service in the inventory",
+        ports="access to the port of the service, from the place that its setting `reach` names",
     ),
 }

@@ -1,7 +1,6 @@
-"""Manual confirmation steps. Needs no other system.
+"""Steps that ask a person for confirmation. They use no other package of `systems`.
 
-Lives here: the actions `manual.*`.
-Lives elsewhere: identity of the person (`signing.account`).
+Lives here: the actions `manual.*`. Lives elsewhere: the identity of the person who answers (`signing.account`).
 """
 
 from drillbook.sdk.discovery import System

@@ -1,4 +1,4 @@
-"""Action `manual.confirm`: ask a person at the terminal."""
+"""Action `manual.confirm`, which asks a person at the terminal."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ from drillbook.signing import account
 from drillbook.values import Duration
 
 ASSUME = "DRILLBOOK_ASSUME"
-"""Environment variable with the answer to use without asking: ``yes`` or ``no``. `invoke drill --assume` sets it."""
+"""Environment variable that holds an answer, ``yes`` or ``no``. When it is set, the step uses this answer and asks nobody.
+`invoke drill --assume` sets it.
+"""
 
 ANSWERS = {"yes": "yes", "y": "yes", "no": "no", "n": "no", "abort": "abort"}
 _ONE_AT_A_TIME = threading.Lock()
@@ -37,11 +39,14 @@ class Confirm(Read):
         str, Field(min_length=1, max_length=2000, description="Instruction for the person, and the question to answer.")
     ]
     timeout: Annotated[
-        Duration, Field(gt=0, description="Time limit for the answer; without an answer by then the step is not verified.")
+        Duration,
+        Field(
+            gt=0, description="Time limit for the answer. When nobody has answered by then, the step counts as not verified."
+        ),
     ] = Duration(900)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``answer``, ``by`` (the person), ``assumed`` (true: nobody was asked), ``seconds`` of waiting.
+        """Facts: ``answer``, ``by`` (the person), ``assumed`` (true when nobody was asked), ``seconds`` (waiting time).
 
         Also ``findings`` when the answer was assumed.
         """
@@ -77,18 +82,20 @@ class Confirm(Read):
         return facts
 
     def ready(self, ctx: Context) -> None:
-        """Check that there is a terminal, or that the environment sets an answer to assume."""
+        """Check that there is a terminal, or that an environment variable holds an answer to assume."""
         try:
             answered = _assumed() is not None
         except CouldNotVerify as error:
             raise NotReady(error.message, hint=error.hint) from None
         if not answered and not sys.stdin.isatty():
-            raise NotReady("the step asks a person, but there is no terminal", hint=_HINT)
+            raise NotReady("the step asks a person at the terminal, but this run has no terminal", hint=_HINT)
 
     def _ask(self, ctx: Context) -> str:
-        """Ask at the terminal and return the answer. Raises CouldNotVerify, Cancelled."""
+        """Ask at the terminal and return the answer. Raises CouldNotVerify when nobody answers in time or there is no
+        terminal, and Cancelled when the run is stopped.
+        """
         if not sys.stdin.isatty():
-            raise CouldNotVerify("the step asks a person, but there is no terminal", hint=_HINT)
+            raise CouldNotVerify("the step asks a person at the terminal, but this run has no terminal", hint=_HINT)
         with _ONE_AT_A_TIME:
             until = time.monotonic() + float(self.timeout)
             _show(f"\n{printable(self.prompt, limit=2000)}\nyes, no or abort, within {self.timeout}: ")
@@ -98,7 +105,7 @@ class Confirm(Read):
                     continue
                 line = os.read(sys.stdin.fileno(), 4096)
                 if not line:
-                    raise CouldNotVerify("the terminal was closed before an answer")
+                    raise CouldNotVerify("the terminal was closed before anybody answered")
                 word = ANSWERS.get(line.decode("utf-8", "replace").strip().lower())
                 if word is not None:
                     return word
@@ -106,11 +113,13 @@ class Confirm(Read):
             raise CouldNotVerify(f"nobody answered within {self.timeout}: {printable(self.prompt, limit=200)}")
 
 
-_HINT = "run the drill at a terminal, or use `--assume yes`, which the report shows as an assumption"
+_HINT = "run the drill at a terminal, or use `--assume yes`; the report then says that the answer was assumed"
 
 
 def _assumed() -> str | None:
-    """Return the assumed answer from the environment; None when none is set. Raises CouldNotVerify for an invalid one."""
+    """Return the answer to assume, from the environment variable; None when the variable is not set. Raises CouldNotVerify
+    when its value is invalid.
+    """
     said = os.environ.get(ASSUME, "")
     if said in ("", "yes", "no"):
         return said or None
@@ -120,7 +129,7 @@ def _assumed() -> str | None:
 
 
 def _show(text: str) -> None:
-    """Write ``text`` to the terminal that standard input reads, even if standard output is redirected."""
+    """Write ``text`` to the terminal from which standard input reads. This works even if standard output is redirected."""
     with suppress(OSError):
         os.write(sys.stdin.fileno(), text.encode("utf-8", "replace"))
 

@@ -1,5 +1,5 @@
-"""Needs of manual steps."""
+"""For manual steps: what they need before they can run."""
 
 from drillbook.sdk.host_needs import HostNeeds
 
-HOST_NEEDS = {"manual.*": HostNeeds(rights="a person at the controller's terminal, or `--assume`")}
+HOST_NEEDS = {"manual.*": HostNeeds(rights="a person at the controller's terminal, or the option `--assume`")}

@@ -1,7 +1,8 @@
-"""Alerting rules of Prometheus: reads the state of an alert, its evaluation interval, and the time when it began to fire.
+"""Alerting rules of Prometheus. This module reads the state of an alert, the evaluation interval of its rule, and the time
+when the alert began to fire.
 
-Prometheus uses the clock of its own machine, which is never compared with the controller's: only ages are used, and both
-ends of an age are measured by Prometheus' clock.
+Prometheus measures times by the clock of its own machine. This clock is never compared with the controller's clock.
+Therefore only ages are used, and both ends of an age are measured by the clock of Prometheus.
 """
 
 from __future__ import annotations
@@ -26,20 +27,22 @@ State = Literal["inactive", "pending", "firing"]
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Alerting rule and its active alerts, one for each set of labels."""
+    """Alerting rule and its active alerts. The rule has one active alert for each set of labels."""
 
     name: str
     state: State
-    """Most severe state of the alert's instances that have the wanted labels."""
+    """Most severe state among those active alerts of the rule that have the wanted labels."""
     active: tuple[dict[str, Any], ...]
     evaluation_s: float
-    """Seconds between two evaluations of the rule."""
+    """Time between two evaluations of the rule, in seconds."""
     evaluated: tuple[str, ...]
-    """Time of the last evaluation of each rule of this name, by Prometheus' clock."""
+    """Time of the last evaluation of each rule with this name, by the clock of Prometheus."""
 
 
 def state_of(api: Api, name: str, labels: Mapping[str, str]) -> Alert:
-    """Return the present alert ``name``. Raises CouldNotVerify when no such rule exists, or its evaluation fails."""
+    """Return the alert ``name`` in its present state. Raises CouldNotVerify when no rule with this name exists, or when its
+    evaluation fails.
+    """
     groups = list(mappings(api.get("/api/v1/rules", [("type", "alert")]), "groups"))
     rules = [(group, rule) for group in groups for rule in mappings(group, "rules") if rule.get("name") == name]
     if not rules:
@@ -69,7 +72,7 @@ def _has(alert: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
 
 
 def scrape_s(api: Api) -> float:
-    """Return the longest scrape interval of all targets, in seconds. Raises CouldNotVerify when none can be read."""
+    """Return the longest scrape interval of all targets, in seconds. Raises CouldNotVerify when no interval can be read."""
     targets = mappings(api.get("/api/v1/targets", [("state", "active")]), "activeTargets")
     found = [duration(str(one.get("scrapeInterval", ""))) for one in targets]
     known = [one for one in found if one is not None]
@@ -90,17 +93,20 @@ def duration(text: str) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Fired:
-    """Time at which an alert began to fire: ``at`` on the controller's monotonic clock, and its error in seconds."""
+    """Time at which an alert began to fire. ``at`` is this time by the controller's monotonic clock, and ``error_s`` its
+    error in seconds.
+    """
 
     at: float
     error_s: float
 
 
 def fired(api: Api, alert: Alert, labels: Mapping[str, str], back_s: float) -> Fired | None:
-    """Return the start of the firing of ``alert``; None when its history of the last ``back_s`` seconds does not show it.
+    """Return the time at which ``alert`` began to fire. Return None when the history of the last ``back_s`` seconds does not
+    show this time.
 
-    Prometheus stores a sample of ``ALERTS`` at every evaluation. The age of the first sample is measured by Prometheus' own
-    clock; the time between request and answer is the error.
+    Prometheus stores a sample of ``ALERTS`` at every evaluation. The age of the first sample is measured by the clock of
+    Prometheus. Its error is the time between the request and the answer.
     """
     wanted = {"alertname": alert.name, "alertstate": "firing", **labels}
     selector = ",".join(f"{key}={quoted(value)}" for key, value in wanted.items())

@@ -1,4 +1,4 @@
-"""Client for the HTTP APIs of Prometheus (``/api/v1``) and Alertmanager (``/api/v2``): one request, one JSON answer.
+"""Client for the HTTP APIs of Prometheus (``/api/v1``) and Alertmanager (``/api/v2``). Each request returns one JSON answer.
 
 The APIs are documented at https://prometheus.io/docs/prometheus/latest/querying/api/ and in Alertmanager's OpenAPI file.
 """
@@ -19,29 +19,35 @@ from drillbook.systems.prometheus.service import Alertmanager, Prometheus
 
 ANSWER_S = 10.0
 HINT = (
-    "check that the server runs; the embedded lab has it if it is installed on this machine (Debian packages `prometheus` and "
-    "`prometheus-alertmanager`), after `invoke lab.down` and `invoke lab.up`"
+    "check that the server runs; to have it in the embedded lab, install Debian's packages `prometheus` and "
+    "`prometheus-alertmanager` on this machine, and run `invoke lab.down` and `invoke lab.up`"
 )
 LIMIT = 32 << 20
-"""Limit of an answer in bytes, so that no query exhausts the controller's memory."""
+"""Largest size of an answer, in bytes. Without this limit a query could exhaust the controller's memory."""
 
 Parameters = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """HTTP API of one server; ``deadline`` limits all requests together, ``patience_s`` (seconds) each single request."""
+    """HTTP API of one server. ``deadline`` limits the time of all requests together, and ``patience_s`` the time of each
+    single request, in seconds.
+    """
 
     service: Prometheus | Alertmanager
     deadline: Deadline
     patience_s: float = ANSWER_S
 
     def get(self, path: str, parameters: Parameters = ()) -> Any:
-        """Send a GET request and return the answer's data. Raises CouldNotVerify without an answer, or for an error."""
+        """Send a GET request and return the answer's data. Raises CouldNotVerify when there is no answer, or when the answer
+        is an error.
+        """
         return self._data(path, self._ask(path + (f"?{urlencode(parameters)}" if parameters else "")))
 
     def post(self, path: str, parameters: Parameters) -> Any:
-        """Send a POST request, otherwise like ``get``; for parameters that are too long for a URL, such as a query."""
+        """Send a POST request, and in all other respects do the same as ``get``. It is used for parameters that are too long
+        for a URL, such as a query.
+        """
         return self._data(path, self._ask(path, urlencode(parameters).encode()))
 
     def _ask(self, path: str, form: bytes = b"") -> Answer:

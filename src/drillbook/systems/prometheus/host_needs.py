@@ -1,8 +1,8 @@
-"""Needs of requests to Prometheus and Alertmanager."""
+"""For requests to Prometheus and Alertmanager: the network access that they need."""
 
 from drillbook.sdk.host_needs import HostNeeds
 
 HOST_NEEDS = {
-    "prometheus.*": HostNeeds(ports="Prometheus' HTTP port, by `reach`"),
-    "alertmanager.*": HostNeeds(ports="Alertmanager's HTTP port, by `reach`"),
+    "prometheus.*": HostNeeds(ports="access to the HTTP port of Prometheus, from the controller"),
+    "alertmanager.*": HostNeeds(ports="access to the HTTP port of Alertmanager, from the controller"),
 }

@@ -10,13 +10,15 @@ from drillbook.errors import CouldNotVerify
 from drillbook.systems.prometheus.client import Api
 
 MOST_SERIES = 200
-"""Maximum number of series of an answer to store; the fact ``count`` includes all."""
+"""Maximum number of series of an answer that are stored. The fact ``count`` counts all series."""
 MOST_POINTS = 11_000
-"""Maximum number of points of one series; Prometheus refuses queries with more."""
+"""Maximum number of points of one series. Prometheus refuses queries that would return more."""
 
 
 def instant(api: Api, query: str) -> tuple[str, list[dict[str, Any]]]:
-    """Return type and present series of ``query``: ``labels`` and ``value`` (None if not finite). Raises CouldNotVerify."""
+    """Return the type of the answer to ``query``, and its present series. Each series has ``labels`` and a ``value``, which
+    is None if it is not finite. Raises CouldNotVerify when the query fails, or does not return present values.
+    """
     data = api.post("/api/v1/query", [("query", query)])
     kind, result = _of(data)
     if kind in ("scalar", "string"):
@@ -33,7 +35,7 @@ def instant(api: Api, query: str) -> tuple[str, list[dict[str, Any]]]:
 def over_time(api: Api, query: str, start: float, end: float, step: float) -> list[dict[str, Any]]:
     """Return the series of ``query`` from ``start`` to ``end`` (seconds of Unix time), with points ``step`` seconds apart.
 
-    Each series has ``labels`` and ``points``. Raises CouldNotVerify.
+    Each series has ``labels`` and ``points``. Raises CouldNotVerify when the query fails.
     """
     data = api.post(
         "/api/v1/query_range", [("query", query), ("start", f"{start:.3f}"), ("end", f"{end:.3f}"), ("step", f"{step:.3f}")]
@@ -46,7 +48,9 @@ def over_time(api: Api, query: str, start: float, end: float, step: float) -> li
 
 
 def summary(points: list[list[float]]) -> dict[str, Any]:
-    """Return ``count first last min max mean`` of a series; non-finite values are included only in ``count``."""
+    """Return ``count``, ``first``, ``last``, ``min``, ``max`` and ``mean`` of a series. Values that are not finite are
+    included only in ``count``.
+    """
     values = [value for _, value in points if math.isfinite(value)]
     if not values:
         return {"count": len(points), "first": None, "last": None, "min": None, "max": None, "mean": None}
@@ -61,12 +65,12 @@ def summary(points: list[list[float]]) -> dict[str, Any]:
 
 
 def finite(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Replace non-finite values in the points of series by None, so that the series can be written as JSON."""
+    """Replace values that are not finite by None in the points of all series, so that the series can be written as JSON."""
     return [one | {"points": [[at, _finite(value)] for at, value in one["points"]]} for one in found]
 
 
 def _finite(value: float) -> float | None:
-    """Replace NaN (such as the result of 0/0) and infinity by None, since JSON has neither."""
+    """Replace NaN (such as the result of 0/0) and infinity by None, since JSON cannot represent them."""
     return value if math.isfinite(value) else None
 
 
@@ -77,7 +81,7 @@ def _of(data: Any) -> tuple[str, list[Any]]:
 
 
 def _number(text: Any) -> float:
-    """Parse a value, which Prometheus writes as text since it may be NaN or infinity."""
+    """Parse a value of Prometheus. Prometheus writes each value as a text, since the value may be NaN or infinity."""
     return float(text)
 
 

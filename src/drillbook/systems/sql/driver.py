@@ -33,7 +33,8 @@ def load(name: str) -> Any:
     from there.
     """
     wanted = (
-        f"install its package beside Drillbook, or correct `driver`; MariaDB: pip install 'drillbook[mariadb]' ({name!r})"
+        f"install the driver's package in the same environment as Drillbook, or correct `driver`; MariaDB: "
+        f"pip install 'drillbook[mariadb]' ({name!r})"
     )
     try:
         top = importlib.util.find_spec(name.partition(".")[0])

@@ -82,7 +82,7 @@ class Canary(BaseCanary):
         used = placeholders.names(self.connect)
         if unknown := sorted(used - {"address", "port"}):
             raise ValueError(
-                f"`connect` contains ${{{unknown[0]}}}, which has no value; known here: ${{address}}, ${{port}}"
+                f"`connect` contains ${{{unknown[0]}}}, which has no value; names with a value are ${{address}}, ${{port}}"
             )
         if used and not self.service:
             raise ValueError(

@@ -29,10 +29,11 @@ MOST = 20
 
 
 def header(path: str) -> dict[str, Any]:
-    """Read the header of the database file ``path``. Return a mapping with these values: ``bytes`` (file size),
+    """Read the header of the database file ``path``, and return its facts.
 
-    ``empty`` (true for no bytes), ``foreign`` (first bytes of another kind of file), ``cut`` (reason why the file is
-    incomplete or invalid), ``wal`` (true in WAL mode), ``writer`` (version number of the SQLite that wrote the file).
+    The facts are ``bytes`` (file size), ``empty`` (true when the file has no bytes), ``foreign`` (first bytes of another
+    kind of file), ``cut`` (reason why the file is incomplete or invalid), ``wal`` (true in WAL mode), and ``writer``
+    (version number of the SQLite that wrote the file).
     """
     size = os.path.getsize(path)  # noqa: PTH202  standard functions alone, as in the other programs for hosts
     with open(path, "rb") as file:  # noqa: PTH123

@@ -1,4 +1,4 @@
-"""Action `alertmanager.received`: wait for an alert to arrive and to be routed to a receiver."""
+"""Action `alertmanager.received`, which waits until an alert has arrived and is routed to a receiver."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ from drillbook.values import Duration
 POLL_S = 0.25
 MOST = 50
 CALM_S = 20.0
-"""Seconds to wait, before a drill, for the resolution of an alert that is still active."""
+"""Time limit, in seconds, of the wait before a drill until an alert that is still active is resolved."""
 
 
 class Received(Read):
-    """Wait until an alert has arrived at Alertmanager and is routed to a receiver, neither silenced nor inhibited."""
+    """Wait until an alert has arrived at Alertmanager and is routed to a receiver. The alert must be neither silenced nor
+    inhibited.
+    """
 
     SERVICE = Alertmanager
     PLACE = Place.CONTROLLER
@@ -32,13 +34,13 @@ class Received(Read):
     service: Annotated[str, Field(description="Alertmanager service in the inventory.")]
     alert: Annotated[str, Field(min_length=1, description="Name of the alert.")]
     labels: Annotated[dict[str, str], Field(description="Labels that the alert must have.")] = Field(default_factory=dict)
-    within: Annotated[Duration, Field(gt=0, description="Time limit, from the beginning of the step.")]
+    within: Annotated[Duration, Field(gt=0, description="Time limit, measured from the beginning of the step.")]
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``seconds`` from the beginning of the step, ``error_s`` of that time, ``receivers``, ``alerts``.
+        """Facts: ``seconds`` (time from the beginning of the step), ``error_s`` (measurement error of this time, in
+        seconds), ``receivers``, ``alerts``.
 
-        ``error_s`` is the uncertainty of ``seconds``; each of ``alerts`` has its labels and the time at which it became
-        active.
+        Each entry of ``alerts`` has the labels of an alert, and the time at which the alert became active.
         """
         begun = time.monotonic()
         before: float | None = None
@@ -70,7 +72,9 @@ class Received(Read):
             ctx.deadline.wait(POLL_S)
 
     def _look(self, ctx: Context) -> tuple[list[dict[str, Any]] | None, str]:
-        """Return the alert's active instances in Alertmanager; or None and the reason why these are unknown."""
+        """Return the instances of the alert in Alertmanager, and an empty text. When they are unknown, return None and the
+        reason.
+        """
         try:
             return self._found(ctx), ""
         except CouldNotVerify as error:
@@ -88,8 +92,8 @@ class Received(Read):
             raise NotReady(error.message, hint=error.hint) from None
         if held:
             raise NotReady(
-                f"{self.service} already has the alert {self.alert!r}, so its arrival would not show that the fault was detected",
-                hint="find out why the alert fires, and correct that first",
+                f"{self.service} already has the alert {self.alert!r}, so the alert would not show that the fault was detected",
+                hint="find out why the alert fires, and remove the cause first",
             )
 
     def _found(self, ctx: Context) -> list[dict[str, Any]]:
@@ -98,7 +102,7 @@ class Received(Read):
             "/api/v2/alerts", [("filter", f"{key}={quoted(value)}") for key, value in wanted.items()]
         )
         if not isinstance(found, list):
-            raise CouldNotVerify(f"{self.service} did not answer like an Alertmanager")
+            raise CouldNotVerify(f"{self.service} did not answer in the format of Alertmanager's API")
         return [one for one in found if isinstance(one, dict)]
 
     def _missed(self, ctx: Context, found: list[dict[str, Any]]) -> StepFailed:
@@ -112,7 +116,9 @@ class Received(Read):
                     if _status(one, key)
                 }
             )
-            why = f"the alert arrived, but no receiver is notified: {'; '.join(by) or 'not processed yet'}"
+            why = (
+                f"the alert arrived, but no receiver is notified; state of the alert: {'; '.join(by) or 'not processed yet'}"
+            )
         message = f"the alert {self.alert} was not received within {self.within}: {why}"
         ctx.note(AlertAbsent(alert=self.alert, message=message))
         return StepFailed(

@@ -1,4 +1,4 @@
-"""Actions on Prometheus: query its measurements, and wait for its alerts."""
+"""Actions on Prometheus: querying its measurements, and waiting for its alerts."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from drillbook.values import Duration
 
 POLL_S = 0.25
 LEAST_S = 1.0
-"""Minimum time limit in seconds for an answer of Prometheus, even when `within` ends earlier."""
+"""Shortest time limit for an answer of Prometheus, in seconds. It is used even when `within` ends earlier."""
 AWHILE_S = 86400.0
 CALM_S = 20.0
-"""Seconds to wait, before a drill, until an alert that is still active becomes inactive."""
+"""Time limit, in seconds, of the wait before a drill until an alert that is still active becomes inactive."""
 MOST_ALERTS = 200
 
 ServiceName = Annotated[str, Field(description="Prometheus service in the inventory.")]
 Promql = Annotated[str, Field(min_length=1, description="Query in PromQL.")]
 AlertName = Annotated[str, Field(min_length=1, description="Name of the alerting rule.")]
 Labels = Annotated[dict[str, str], Field(description="Labels that the alert must have.")]
-Within = Annotated[Duration, Field(gt=0, description="Time limit, from the beginning of the step.")]
+Within = Annotated[Duration, Field(gt=0, description="Time limit, measured from the beginning of the step.")]
 
 
 def _api(ctx: Context, service: str) -> Api:
@@ -62,12 +62,16 @@ class _Asking(Read):
 
 
 class Query(_Asking):
-    """Query a present value; put a condition on the value into the step's `expect`, such as `result.value < 0.05`."""
+    """Query a present value. To put a condition on the value, write it into the step's `expect`, such as `result.value <
+    0.05`.
+    """
 
     TIMEOUT = 30.0
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``value`` (null unless there is exactly one), ``count``, ``series`` (the first 200), ``type``."""
+        """Facts: ``value`` (null unless the query returns exactly one value), ``count`` (number of series), ``series`` (the
+        first 200), ``type``.
+        """
         kind, found = series.instant(_api(ctx, self.service), self.query)
         return {
             "value": found[0]["value"] if len(found) == 1 else None,
@@ -78,15 +82,17 @@ class Query(_Asking):
 
 
 class Range(_Asking):
-    """Query the values of an expression over a recent period; every point is stored as evidence."""
+    """Query the values of an expression over a recent period. Every point is stored as evidence."""
 
     TIMEOUT = 60.0
 
-    over: Annotated[Duration, Field(gt=0, description="Length of the period to query, which ends now.")]
+    over: Annotated[Duration, Field(gt=0, description="Length of the period to query. The period ends when the step runs.")]
     step: Annotated[Duration, Field(gt=0, description="Time between two points.")] = Duration(15.0)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``series`` (``labels count first last min max mean`` of the first 200), ``count``, ``points`` (a file)."""
+        """Facts: ``series`` (``labels``, ``count``, ``first``, ``last``, ``min``, ``max`` and ``mean`` of each of the first
+        200 series), ``count`` (number of series), ``points`` (evidence file with all points).
+        """
         if self.over / self.step > series.MOST_POINTS:
             raise CouldNotVerify(
                 f"{self.over} in steps of {self.step} are more than {series.MOST_POINTS} points",
@@ -113,7 +119,9 @@ class Alerts(Read):
     labels: Annotated[dict[str, str], Field(description="List only alerts with these labels.")] = Field(default_factory=dict)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``firing pending`` (names), ``count``, ``alerts`` (``alert state labels since value`` of the first 200)."""
+        """Facts: ``firing`` and ``pending`` (names of the alerts in each state), ``count`` (number of alerts), ``alerts``
+        (``alert``, ``state``, ``labels``, ``since`` and ``value`` of each of the first 200).
+        """
         found = list(series.mappings(_api(ctx, self.service).get("/api/v1/alerts"), "alerts"))
         told = [one for one in map(_told, found) if self.labels.items() <= one["labels"].items()]
         names = {state: sorted({one["alert"] for one in told if one["state"] == state}) for state in ("firing", "pending")}
@@ -145,7 +153,9 @@ class _OfAlert(Read):
     within: Within
 
     def ready(self, ctx: Context) -> None:
-        """Check that the alert's rule exists and is inactive, and that its intervals are known, since they limit the precision."""
+        """Check that the alert's rule exists, that the alert is inactive, and that the scrape interval is known. The
+        interval limits the precision of the detection time.
+        """
         if not all(self.known(name) for name in ("alert", "labels")):
             return
         try:
@@ -159,11 +169,11 @@ class _OfAlert(Read):
             )
 
     def _calm(self, ctx: Context) -> Alert:
-        """Return the alert, after waiting for it to become inactive.
+        """Wait until the alert is inactive, and return it.
 
-        A Prometheus that has just started needs some seconds to discover its targets, and the alert of a previous drill's
-        fault stays active while its query still covers the time of that fault. After ``CALM_S`` the alert is returned even
-        if it is active.
+        There are two reasons to wait. A Prometheus that has just started needs some seconds to discover its targets. An
+        alert about the fault of a previous drill stays active while the query of the alert still covers the time of that
+        fault. After ``CALM_S`` seconds the alert is returned even if it is active.
         """
         api, until = _api(ctx, self.service), min(ctx.deadline.remaining() - LEAST_S, CALM_S) + time.monotonic()
         while True:
@@ -179,10 +189,11 @@ class _OfAlert(Read):
             ctx.deadline.wait(POLL_S)
 
     def _wait(self, ctx: Context, wanted: str) -> tuple[Alert, float | None, float]:
-        """Poll until the alert's state is ``wanted``; return the alert and two times between which the state changed.
+        """Poll until the alert's state is ``wanted``. Return the alert, and two times between which the state changed.
 
-        The times are the start of the previous answered poll (None if there was none), and the end of the last poll. At the
-        end of ``within``, raises StepFailed if the alert has another state, CouldNotVerify if there is no answer.
+        The first time is the start of the poll before the last one that was answered, or None if there was no such poll. The
+        second time is the end of the last poll. When `within` has passed, raises StepFailed if the alert still has another
+        state, and CouldNotVerify if Prometheus does not answer.
         """
         api, until = _api(ctx, self.service), time.monotonic() + self.within
         first: Alert | None = None
@@ -201,7 +212,9 @@ class _OfAlert(Read):
             ctx.deadline.wait(POLL_S)
 
     def _look(self, api: Api) -> tuple[Alert | None, str]:
-        """Return the alert; or None and the reason when Prometheus does not answer, perhaps because of the fault."""
+        """Return the alert and an empty text. When Prometheus does not answer, perhaps because of the fault, return None and
+        the reason.
+        """
         try:
             return alerts.state_of(api, self.alert, self.labels), ""
         except CouldNotVerify as error:
@@ -211,8 +224,8 @@ class _OfAlert(Read):
     def _settled(first: Alert, seen: Alert, wanted: str) -> bool:
         """Return True when the alert ``seen`` is in the state ``wanted``.
 
-        If ``wanted`` is inactive, the alert's rule must also have been evaluated after ``first`` was read: without new
-        evaluations, Prometheus reports an old state.
+        If ``wanted`` is `inactive`, the alert's rule must also have been evaluated after ``first`` was read. Without a new
+        evaluation, Prometheus would report an old state.
         """
         fresh = wanted == "firing" or all(one not in first.evaluated for one in seen.evaluated)
         return seen.state == wanted and fresh
@@ -220,7 +233,7 @@ class _OfAlert(Read):
     def _missed(self, ctx: Context, seen: Alert, wanted: str) -> StepFailed | CouldNotVerify:
         if seen.state == wanted:
             return CouldNotVerify(
-                f"the rule {self.alert} was not evaluated within {self.within}, so it is unknown if it is {wanted}",
+                f"the rule {self.alert} was not evaluated within {self.within}, so it is unknown if the alert is {wanted}",
                 hint="check that Prometheus still evaluates its rules",
             )
         code = "alert-missing" if wanted == "firing" else "alert-remains"
@@ -233,12 +246,16 @@ class _OfAlert(Read):
 
 
 class AlertFires(_OfAlert):
-    """Wait until an alert fires. In the phase `detect` this measures the objective `detect`."""
+    """Wait until an alert fires. In the phase `detect`, this step measures the time that is compared with the objective
+    `detect`.
+    """
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``ago_s`` (seconds since the firing began), its ``error_s``, ``evaluation_s``, ``scrape_s``, ``alerts``.
+        """Facts: ``ago_s`` (time since the alert began to fire, in seconds), ``error_s`` (measurement error of this time),
+        ``evaluation_s``, ``scrape_s``, ``alerts``.
 
-        ``evaluation_s`` and ``scrape_s`` are the intervals of the rule and of its targets.
+        ``evaluation_s`` is the interval at which Prometheus evaluates the rule, and ``scrape_s`` the interval at which it
+        reads its targets, both in seconds.
         """
         seen, before, answered = self._wait(ctx, "firing")
         api = _api(ctx, self.service)
@@ -256,10 +273,12 @@ class AlertFires(_OfAlert):
 
 
 class AlertClears(_OfAlert):
-    """Wait until a firing alert is inactive again, according to an evaluation after the step began."""
+    """Wait until a firing alert is inactive again. Only an evaluation of the rule after the beginning of the step counts."""
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``seconds`` from the beginning of the step, ``evaluation_s`` (interval of the rule)."""
+        """Facts: ``seconds`` (time from the beginning of the step), ``evaluation_s`` (interval between two evaluations of
+        the rule, in seconds).
+        """
         begun = time.monotonic()
         seen, _, answered = self._wait(ctx, "inactive")
         ctx.note(AlertCleared(alert=self.alert))
