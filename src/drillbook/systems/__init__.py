@@ -2,6 +2,7 @@
 itself.
 
 Lives here: the service kinds, actions and probes of each system, and all other code that knows the system. Every package
-uses the same file names. Lives elsewhere: the interfaces for systems (`sdk`). No package outside `systems` imports a system
-by its name.
+uses the same file names.
+Lives elsewhere: the interfaces for systems (`sdk`).
+No package outside `systems` imports a system by its name.
 """

@@ -1,7 +1,8 @@
 """Measurement of capacity: the size of a service, and the free space on its disk. It uses the packages `systems.postgres`
 and `systems.linux`.
 
-Lives here: the actions `capacity.*`. Lives elsewhere: the computation of growth from run to run (`judge.outlook`).
+Lives here: the actions `capacity.*`.
+Lives elsewhere: the computation of growth from run to run (`judge.outlook`).
 """
 
 from drillbook.sdk.discovery import System

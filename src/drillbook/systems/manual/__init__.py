@@ -1,6 +1,7 @@
 """Steps that ask a person for confirmation. They use no other package of `systems`.
 
-Lives here: the actions `manual.*`. Lives elsewhere: the identity of the person who answers (`signing.account`).
+Lives here: the actions `manual.*`.
+Lives elsewhere: the identity of the person who answers (`signing.account`).
 """
 
 from drillbook.sdk.discovery import System
