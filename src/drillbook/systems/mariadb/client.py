@@ -78,7 +78,8 @@ class Client:
     def results(self, sql: str, database: str = "") -> list[Result]:
         """Run statements and return their results. Stop at the first statement that fails.
 
-        Raises SqlError, CouldNotVerify, HostError.
+        Raises SqlError when a statement fails, CouldNotVerify when the answer is too large or cannot be parsed, and
+        HostError when the host cannot be used.
         """
         results, errors = self._run(sql, database)
         if errors:

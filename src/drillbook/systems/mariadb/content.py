@@ -63,7 +63,7 @@ class Table(BaseModel):
     """``BASE TABLE``, ``SYSTEM VERSIONED``, ``SEQUENCE`` or ``VIEW``."""
     rows: int | None = Field(default=None, ge=0)
     digest: str = ""
-    """Digest of the rows; empty for a view."""
+    """Digest of the rows. Empty for a view."""
     error: str = ""
     """Error message of the server when the table could not be read; empty otherwise."""
 
@@ -88,7 +88,7 @@ def measure(ctx: Context, service: Mariadb) -> tuple[Content, dict[str, str]]:
     """Read the content of a service. Return the content, and the text of each definition. One transaction reads the rows of
     all tables.
 
-    Raises CouldNotVerify, HostError.
+    Raises CouldNotVerify when the server cannot be read, and HostError when the host cannot be used.
     """
     with connected(ctx, service) as client, verifying(service):
         tables = listed(client)
@@ -182,7 +182,9 @@ def _table(row: dict[str, str], fields: Any, errors: str) -> Table:
     if fields is None:
         return Table(kind=row["kind"], error=row["comment"] or errors or "no answer")
     if fields["n"] != fields["hashed"]:
-        raise CouldNotVerify(f"the server could not compute the digest of a row of {row['t']}; the row may be too long")
+        raise CouldNotVerify(
+            f"the server could not compute the digest of a row of the table {row['t']}; the row may be too long"
+        )
     return Table(kind=row["kind"], rows=int(fields["n"]), digest=str(int(fields["total"]) % 2**64))
 
 

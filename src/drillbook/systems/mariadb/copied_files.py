@@ -110,12 +110,14 @@ class CopiedFiles:
 
     @property
     def kind(self) -> str:
-        """Type of the backup: ``full-backuped``, ``incremental``, ``full-prepared``, ...; empty for an unfinished backup."""
+        """Type of the backup, such as ``full-backuped``, ``incremental`` or ``full-prepared``. Empty for an unfinished
+        backup.
+        """
         return self.checkpoints.get("backup_type", "")
 
     @property
     def base_lsn(self) -> int:
-        """Log sequence number at which an incremental backup begins; 0 for a full backup."""
+        """Log sequence number at which an incremental backup begins. It is 0 for a full backup."""
         return number(self.checkpoints, "from_lsn")
 
     def ends_at(self, lsn: int) -> bool:
@@ -165,7 +167,7 @@ class CopiedFiles:
 
 
 def number(fields: Mapping[str, str], key: str) -> int:
-    """Return the field ``key`` as an integer; 0 when the value is not a number."""
+    """Return the value of the field ``key`` as an integer. Return 0 when the value is not a number."""
     value = fields.get(key, "")
     return int(value) if re.fullmatch(r"\d+", value) else 0
 

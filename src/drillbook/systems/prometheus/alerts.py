@@ -84,7 +84,7 @@ def scrape_s(api: Api) -> float:
 
 
 def duration(text: str) -> float | None:
-    """Parse a duration as Prometheus writes it, such as ``1m30s``, to seconds; None when it is invalid."""
+    """Convert a duration in the format of Prometheus, such as ``1m30s``, to seconds. Return None when the text is invalid."""
     parts = re.findall(r"(\d+(?:\.\d+)?)(ms|[smhdwy])", text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         return None
@@ -128,7 +128,7 @@ def fired(api: Api, alert: Alert, labels: Mapping[str, str], back_s: float) -> F
 
 
 def _episode(times: list[float], evaluation_s: float) -> float | None:
-    """Return the time of the first sample after the last gap in ``times``; None without samples."""
+    """Return the time of the first sample after the last gap in ``times``. Return None when there are no samples."""
     start = times[0] if times else None
     for before, after in pairwise(times):
         if after - before > 2.5 * evaluation_s:

@@ -86,6 +86,6 @@ def _number(text: Any) -> float:
 
 
 def mappings(value: Any, key: str) -> Iterator[dict[str, Any]]:
-    """Return the mappings (JSON objects) in the list ``value[key]``; empty when there is no such list."""
+    """Return the mappings (JSON objects) in the list ``value[key]``. Return an empty list when ``value`` has no such list."""
     found = value.get(key) if isinstance(value, dict) else None
     return (one for one in (found if isinstance(found, list) else ()) if isinstance(one, dict))

@@ -46,7 +46,7 @@ class Export:
         """Export the points. When ``with_snapshot`` is true and the server supports snapshots, also export the server's own
         snapshot.
 
-        Raises StepFailed, CouldNotVerify.
+        Raises StepFailed when the collection contains no points, and CouldNotVerify when the server cannot be read.
         """
         taken = now()
         config, version = session.config(), session.version()

@@ -48,7 +48,7 @@ class Copy:
 
     @property
     def parts(self) -> list[Part] | None:
-        """Parts that a server loads, in order; None when the manifest is invalid."""
+        """Parts that a server loads, in the order of loading. None when the manifest is invalid."""
         if not self.manifest:
             return [Part(name, 1, "i") for name in self.sizes]
         found = [_LINE.fullmatch(line) for line in self.text.splitlines() if line.strip() and not line.startswith("#")]
@@ -59,7 +59,8 @@ class Copy:
 
 
 def judged(tool: Checker, copy: Copy) -> Verdict:
-    """Compare the manifest with the files, and check each part separately. Raises CouldNotVerify, HostError.
+    """Compare the manifest with the files, and check each part separately. Raises CouldNotVerify when no program on the host
+    can check a part, and HostError when the host cannot be used.
 
     The verdict's numbers of keys are those of the base file alone.
     """

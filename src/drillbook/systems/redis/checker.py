@@ -57,7 +57,7 @@ class Verdict:
     expires: int = 0
     """Number of keys with a time to live."""
     expired: int = 0
-    """Number of keys that have expired, by the clock of the host that checked the file."""
+    """Number of keys that had expired at the time of the check, by the clock of the host that checked the file."""
     databases: int = 1
     """Number of databases that a server must support to load the file."""
     begins: str = ""

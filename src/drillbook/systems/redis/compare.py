@@ -60,8 +60,8 @@ class Times:
 
 
 def compare(wanted: Keys, found: Keys, now_ms: int, ignore: Mapping[str, str], times: Times | None = None) -> Comparison:
-    """Compare the keys of the backup (``wanted``) with the keys of the server (``found``). Keys that had expired by
-    ``now_ms`` are not compared; this is the time at which ``found`` was read.
+    """Compare the keys of the backup (``wanted``) with the keys of the server (``found``). Keys that had expired at the time
+    ``now_ms`` are not compared. ``now_ms`` is the time at which ``found`` was read.
 
     Keys that match a pattern of ``ignore`` are counted but not compared. A hash is counted as expired when one of its fields
     has expired since the backup.

@@ -22,7 +22,7 @@ ANSWER_S = 10.0
 MOST_ANSWER = 64 << 20
 """Maximum size of the answer to one command, such as the whole value of a key, in bytes."""
 GARBAGE = (ValueError, RecursionError)
-"""Errors that the redis library raises for an invalid or endlessly nested answer."""
+"""Errors that the redis library raises when an answer is invalid or too deeply nested."""
 Command = tuple[str | bytes | int, ...]
 
 
@@ -65,7 +65,7 @@ class Session:
         return dict(line.split(":", 1) for line in lines if ":" in line and not line.startswith("#"))
 
     def settings(self, *names: str) -> dict[str, str]:
-        """Return the server's settings ``names``; unknown names are omitted."""
+        """Return the values of the server's settings ``names``. Settings that the server does not know are omitted."""
         found: dict[str, str] = {}
         for name in names:
             answer = self.ask("CONFIG", "GET", name)
@@ -119,7 +119,9 @@ class _Counted:
 
 @cache
 def _line_class() -> Any:
-    """Return the class ``Line`` of connections; it is defined at the first use, since the redis library is slow to load."""
+    """Return the class ``Line`` of connections. The class is defined at its first use, since the redis library is slow to
+    load.
+    """
     from redis.connection import Connection  # noqa: PLC0415  slow to load
     from redis.exceptions import InvalidResponse  # noqa: PLC0415  slow to load
 

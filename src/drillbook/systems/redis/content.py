@@ -86,7 +86,7 @@ def names(session: Session, pattern: str = "*") -> Iterator[list[bytes]]:
 
 
 def _entries(session: Session, keys: Sequence[bytes]) -> dict[bytes, Entry]:
-    """Return the entries of ``keys``; missing keys are omitted. A key whose type changes during the read is read again."""
+    """Return the entries of ``keys``. Missing keys are omitted. A key whose type changes during the read is read again."""
     found: dict[bytes, Entry] = {}
     left = list(keys)
     for _ in range(ATTEMPTS):

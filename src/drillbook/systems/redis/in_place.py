@@ -58,7 +58,7 @@ class RedisInPlace(InPlace):
 
     def _program(self) -> str:
         """Return the path of the server's program, which can also check files. The path is empty when the server does not
-        report it; then PATH is searched.
+        report it. In this case the program is searched on PATH.
         """
         if self.redis.program:
             return self.redis.program
@@ -107,7 +107,7 @@ class RedisInPlace(InPlace):
                 identity.mark(session, self.ctx.run_id)
 
     def undo(self) -> Undo:
-        """Put the old files back if the restore did not finish; start the unit."""
+        """Return an undo that starts the unit, and puts the old files back if the restore did not finish."""
         return self.replacement.undo(self.replacement.present())
 
     def active(self) -> bool:

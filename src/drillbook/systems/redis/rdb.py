@@ -31,10 +31,10 @@ _UNPACK = 'umask 077; from=$1 to=$2; shift 2; "$@" < "$from" > "$to"'
 
 
 class RdbSource(FileBackups):
-    """Backup source of RDB files (Redis, Valkey), one file for each backup; a suffix such as .gz names the compression.
+    """Backup source of RDB files of Redis and Valkey. Each file is one backup. A suffix such as .gz names its compression.
 
-    The time of a backup is the time in the RDB's header, since the modification time of a copy may be much later; the field
-    `newest` can set another rule.
+    The time of a backup is the time in the header of the RDB, since the modification time of a copied file may be much
+    later. The field `newest` can set another rule.
     """
 
     kind: Literal["redis_rdb"] = "redis_rdb"

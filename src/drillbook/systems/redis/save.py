@@ -109,9 +109,7 @@ class Backup:
         carrier = Carrier(self.ctx.host, self.ctx.deadline, folder)
         found = carrier.survey(f"{folder}/files", self.part_size)
         if [one.name for one in found] != [RDB]:
-            raise StepFailed(
-                f"{self.ctx.host.name}: unexpected files in addition to the saved one: {[one.name for one in found]}"
-            )
+            raise StepFailed(f"{self.ctx.host.name}: unexpected files beside the saved file: {[one.name for one in found]}")
         files = backup.send(carrier, f"{folder}/files", found, self.part_size)
         manifest = draft.model_copy(update={"files": files})
         backup.seal(manifest)

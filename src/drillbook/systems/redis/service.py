@@ -24,7 +24,9 @@ class Redis(Sandboxed):
         default="direct",
         description="`direct`: connect from the controller; `ssh`: connect through the host's SSH connection.",
     )
-    user: str = Field(default="", description="Name of the user for AUTH; empty: the default user.")
+    user: str = Field(
+        default="", description="Name of the user who logs in (command AUTH). Empty: the server's default user."
+    )
     password: Password = Field(default=None, description="Password of that user.")
     data_directory: str = Field(
         default="",

@@ -11,7 +11,7 @@ HOST_NEEDS = {
     "s3.matches": HostNeeds(("python3",), "access keys that permit reading", _FROM),
     "s3.*": HostNeeds(
         (),
-        "access keys that permit reading; for faults and writes keys that may write",
+        "access keys that permit reading; for faults and writes also keys that permit writing",
         "HTTPS to the store, from the controller",
     ),
 }

@@ -85,7 +85,7 @@ class SqliteSource(FileBackups):
         return self._judged(seen, backup, ctx.host.name)
 
     def _brought(self, ctx: Context, backup: Backup, host: Host, folder: str) -> str:
-        """Copy the database, decrypted, and its accompanying files into ``folder`` on ``host``; return the path of the copy."""
+        """Copy the decrypted database and its accompanying files into ``folder`` on ``host``. Return the path of the copy."""
         name = backup.id.rpartition("/")[2].removesuffix(SUFFIX)
         for end in ("", *backup.facts["beside"]):
             path = self.opened(ctx, self.place(ctx).bring(ctx, f"{backup.id}{end}", host, folder), host, folder)

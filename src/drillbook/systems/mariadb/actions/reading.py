@@ -294,7 +294,7 @@ class Compare(_OfServer):
     TIMEOUT = 1800.0
 
     against: Annotated[
-        str, Field(description="Service of the server in production, which still runs. The action only reads this server.")
+        str, Field(description="Service whose server is in production and still runs. The action only reads this server.")
     ]
     tables: Tables = Field(default_factory=dict)
     tolerance: Tolerance = None

@@ -116,9 +116,7 @@ class Received(Read):
                     if _status(one, key)
                 }
             )
-            why = (
-                f"the alert arrived, but no receiver is notified; state of the alert: {'; '.join(by) or 'not processed yet'}"
-            )
+            why = f"the alert arrived, but no receiver is notified, because the alert is {'; '.join(by) or 'not processed yet'}"
         message = f"the alert {self.alert} was not received within {self.within}: {why}"
         ctx.note(AlertAbsent(alert=self.alert, message=message))
         return StepFailed(

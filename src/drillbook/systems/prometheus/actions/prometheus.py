@@ -191,8 +191,8 @@ class _OfAlert(Read):
     def _wait(self, ctx: Context, wanted: str) -> tuple[Alert, float | None, float]:
         """Poll until the alert's state is ``wanted``. Return the alert, and two times between which the state changed.
 
-        The first time is the start of the poll before the last one that was answered, or None if there was no such poll. The
-        second time is the end of the last poll. When `within` has passed, raises StepFailed if the alert still has another
+        The first time is the start of the last answered poll before the final one, or None if there was no such poll. The
+        second time is the end of the final poll. When `within` has passed, raises StepFailed if the alert still has another
         state, and CouldNotVerify if Prometheus does not answer.
         """
         api, until = _api(ctx, self.service), time.monotonic() + self.within

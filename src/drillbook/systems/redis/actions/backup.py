@@ -36,7 +36,8 @@ Reason = Annotated[str, Field(min_length=1)]
 class Save(Write):
     """Let the server save its keyspace as an RDB file, and copy this file to a store, together with a digest of every key.
 
-    A trial server (a temporary second server) loads the RDB file once; the digests are computed from its keys.
+    A trial server, which is a temporary second server, loads the RDB file once. The digests are computed from the keys of
+    this server.
     """
 
     SERVICE = Redis
@@ -83,7 +84,7 @@ class Save(Write):
         drop_uploads(ctx, self.to)
 
     def undo(self, ctx: Context) -> Undo:
-        """Remove the mark, which is a key that identifies the saved keyspace; the backup stays."""
+        """Return an undo that removes the mark, a key that identifies the saved keyspace. The backup stays."""
         return Undo.by_action("redis.unmark", service=self.service)
 
     def active(self, ctx: Context) -> bool:
@@ -119,7 +120,8 @@ class Mark(Write):
 
     Drills that restore from a team's own backup need this action.
 
-    `redis.save` writes the mark itself. `backup.restore` writes it again. The mark is removed at the end of the run.
+    `redis.save` writes the mark itself. After a restore, `backup.restore` writes the mark again. The mark is removed at the
+    end of the run.
     """
 
     SERVICE = Redis
@@ -137,7 +139,7 @@ class Mark(Write):
         return {"key": content.mark_of(ctx.run_id)}
 
     def undo(self, ctx: Context) -> Undo:
-        """Remove the mark from the keyspace."""
+        """Return an undo that removes the mark from the keyspace."""
         return Undo.by_action("redis.unmark", service=self.service)
 
     def active(self, ctx: Context) -> bool:

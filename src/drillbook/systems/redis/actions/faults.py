@@ -30,8 +30,8 @@ class Flush(Fault):
         service = ctx.service(self.service, Redis)
         if not identity.marked(ctx, self.service):
             raise StepFailed(
-                f"{self.service} contains no mark of this run, so it is not known to be the keyspace that was backed up; add "
-                "`redis.save` to `backup`, or `redis.mark` if `backup.restore` restores the keys"
+                f"{self.service} contains no mark of this run, so it may be another keyspace than the one that "
+                f"was backed up; add `redis.save` to `backup`, or `redis.mark` if `backup.restore` restores the keys"
             )
         with connected(ctx, service) as session:
             before = session.sizes()

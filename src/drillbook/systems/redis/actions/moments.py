@@ -44,7 +44,9 @@ class NewestMoment(MeasuresLoss):
     ] = ()
     lifetimes: Annotated[
         Mapping[str, Duration],
-        Field(description="Time to live that a client sets at every write, by key pattern: `{session:*: 30m}`."),
+        Field(
+            description="For each pattern of keys, the time to live that clients set at every write, such as `{session:*: 30m}`."
+        ),
     ] = {}
     max_age: Annotated[
         Duration | None,

@@ -107,7 +107,7 @@ class DeleteObjects(Fault):
         return Undo.by_action("s3.undelete", service=self.service, objects=chosen)
 
     def active(self, ctx: Context) -> bool | None:
-        """Return True while a delete marker of this fault hides a chosen object; None when no choice is recorded."""
+        """Return True while a delete marker of this fault hides a chosen object. Return None when no choice is recorded."""
         chosen = self._recorded(ctx)
         return None if chosen is None else bool(_hidden(Store(ctx.service(self.service, S3)), chosen))
 
@@ -265,7 +265,7 @@ class CorruptObject(Fault):
         begin = max(0, (len(data) - FLIPPED) // 2)
         flipped = bytes(one ^ 1 for one in data[begin : begin + FLIPPED])
         if not store.overwrite(current, data[:begin] + flipped + data[begin + FLIPPED :], {MARK: ctx.run_id}):
-            raise StepFailed(f"{self.key} was changed by another client at the same time; it was not overwritten")
+            raise StepFailed(f"another client changed {self.key} at the same time, so the object was not overwritten")
         return {"key": self.key, "bytes": len(data), "changed": len(flipped)}
 
     def _current(self, store: Store) -> Version | None:
