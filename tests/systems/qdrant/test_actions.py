@@ -482,7 +482,7 @@ def test_too_many_strays_are_refused_and_nothing_is_changed(world):
 
 def test_what_nothing_gives_stays_missing_and_is_told(world):
     world.delete(1, 2)
-    with pytest.raises(StepFailed, match="neither `from` nor `source` is set") as failure:
+    with pytest.raises(StepFailed, match="set `from` or `source` to supply") as failure:
         world.against("qdrant.reconcile")
     assert codes(failure) == [("vector-missing", "1"), ("vector-missing", "2")]
     with pytest.raises(StepFailed, match="a row that is not a point"):

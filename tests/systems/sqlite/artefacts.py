@@ -121,9 +121,9 @@ def without_index_row(path):
 
 
 DAMAGE = {
-    "cut inside of a page": ("no whole pages", lambda path: os.truncate(path, path.stat().st_size - 1000)),
+    "cut inside of a page": ("not a multiple of its page size", lambda path: os.truncate(path, path.stat().st_size - 1000)),
     "cut between two pages": ("pages", lambda path: os.truncate(path, path.stat().st_size // PAGE // 2 * PAGE)),
-    "cut inside of the header": ("less than the header", lambda path: os.truncate(path, 60)),
+    "cut inside of the header": ("fewer than a header", lambda path: os.truncate(path, 60)),
     "one page missing at the end": ("pages", lambda path: os.truncate(path, path.stat().st_size - PAGE)),
     "page of a table flipped": ("", lambda path: flip(path, PAGE * (root_of(path, "purchase") - 1))),
     "page of an index flipped": ("", lambda path: flip(path, PAGE * (root_of(path, "purchase_customer") - 1))),
@@ -143,8 +143,8 @@ LOGS = {
     "cut in the middle of a frame": ("ends in the middle of frame", lambda log: os.truncate(log, log.stat().st_size - 1000)),
     "a frame flipped": ("the checksum of frame", lambda log: flip(log, log.stat().st_size // 2)),
     "its first frame flipped": ("the checksum of frame 1 ", lambda log: flip(log, 32 + 24 + 10)),
-    "its header flipped": ("header is damaged", lambda log: flip(log, 9)),
-    "cut inside of its header": ("header is damaged", lambda log: os.truncate(log, 20)),
+    "its header flipped": ("header of the log is damaged", lambda log: flip(log, 9)),
+    "cut inside of its header": ("header of the log is damaged", lambda log: os.truncate(log, 20)),
 }
 
 
