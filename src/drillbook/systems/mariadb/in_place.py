@@ -151,8 +151,8 @@ class ServerInPlace(InPlace):
         return facts
 
     def _needed(self, backup: Backup) -> dict[str, str] | None:
-        """Return the settings that a server needs to open the files of this one. Return None when this run has already
-        restored the databases.
+        """Return the settings that another server needs to open the files of this server. Return None when this run has
+        already restored the databases.
 
         Raises StepFailed when the service still has databases, and CouldNotVerify when the server cannot be read.
         """

@@ -19,7 +19,7 @@ MANIFEST = ".manifest"
 """Suffix of the file name of every manifest."""
 _LINE = re.compile(r'file (?:"([^"/\\]+)"|([^\s"/]+)) seq (\d+) type ([bhi])(?: \S+ \S+)*')
 PART = re.compile(r"(.+)\.(\d+)\.(?:incr|base)\.(?:aof|rdb)")
-"""Pattern of a part's name: name of the append-only file, and number of the part."""
+"""Pattern of the file name of a part. Its groups are the name of the append-only file and the number of the part."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,7 +189,11 @@ def _said(text: str) -> str:
 
 
 def _ended(output: Output) -> str:
-    return f"the checker was ended by signal {output.signal}" if output.signal else f"the checker's status is {output.exit}"
+    return (
+        f"the checker was ended by signal {output.signal}"
+        if output.signal
+        else f"the checker ended with status {output.exit}"
+    )
 
 
 def saved_at(beginning: bytes) -> datetime | None:

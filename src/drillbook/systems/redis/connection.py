@@ -47,7 +47,9 @@ class Session:
         return list(self.each(commands))
 
     def each(self, commands: Sequence[Command]) -> Iterator[Any]:
-        """Send ``commands`` at once, and yield the answers one by one. The size of each answer is limited. See ``batch``."""
+        """Send ``commands`` at once, and yield the answers one by one. The size of each answer is limited. Refused commands
+        have the same answers as in ``batch``.
+        """
         from redis.exceptions import ResponseError  # noqa: PLC0415  slow to import
 
         self.deadline.check()

@@ -23,7 +23,8 @@ PATIENCE = 60
 
 
 def read(one: dict[str, str]) -> dict[str, Any]:
-    """Read the object at the URL ``one["url"]``. Return its ``size`` and ``sha256``, or only ``problem``, an error text.
+    """Read the object at the URL ``one["url"]``. Return its ``size`` and ``sha256``. When it cannot be read, return only
+    ``problem``, an error text.
 
     The error text is ``missing`` when the object does not exist, or no longer has the ETag ``one["etag"]``.
     """
