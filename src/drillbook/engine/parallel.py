@@ -1,4 +1,4 @@
-"""Does the same work on many hosts at the same time, with a limited number of threads."""
+"""Runs the same work on many hosts at the same time, with a limited number of threads."""
 
 from __future__ import annotations
 

@@ -71,8 +71,9 @@ def _text(data: bytes) -> str:
 
 
 class Run(Free, Fault):
-    """Run a command without a shell. The drill declares its effect. For a fault it also declares an undo and a `proof`
-    command.
+    """Run a command without a shell. The drill declares its effect.
+
+    For a fault, the drill also declares an undo and a `proof` command.
 
     For a shell write `argv: [sh, -c, "..."]`. Pass values of expressions as further arguments, which the shell knows as
     `$1` and so on.

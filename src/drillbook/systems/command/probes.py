@@ -24,8 +24,7 @@ NOT_STARTED = (126, 127)
 
 
 class Canary(RecordCanary):
-    """Write numbered records by a command on a host. Every record that the command acknowledged must exist after the
-    recovery.
+    """Write numbered records by a command on a host. Each acknowledged record must exist after the recovery.
 
     In the arguments, `${record}` stands for the mark of a record, `${number}` for its number, and `${run}` for the id of
     the run. For a shell write `[sh, -c, "...", sh, "${record}"]`, so that the mark arrives as `$1`.

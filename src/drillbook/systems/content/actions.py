@@ -31,8 +31,9 @@ ServiceName = Annotated[
 
 
 class Take(Read):
-    """Record the content of a system before a fault, as commands and requests show it. `content.matches` compares the
-    record.
+    """Record the content of a system before a fault, as commands and requests show it.
+
+    `content.matches` compares the record with the content after the restore.
 
     Record the content while nothing writes to the system except the drill's own canaries, and leave the records of the
     canaries out. Secrets of the inventory are hidden in the record. Therefore the comparison does not notice that a secret

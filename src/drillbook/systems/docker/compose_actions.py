@@ -152,9 +152,7 @@ class Restart(Write):
 
 
 class Stop(Fault):
-    """Stop services of a project in the reverse order of their dependencies, as an operator does who shuts the platform
-    down.
-    """
+    """Stop services of a project in the reverse order of their dependencies, as an operator does."""
 
     UNDO = ("commands", "action")
 

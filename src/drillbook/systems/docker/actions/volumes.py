@@ -131,8 +131,7 @@ class VolumeBackup(Write):
 
 
 class VolumeRestore(Write):
-    """Replace the content of a volume by the content of a backup, and compare the digest of the new content with the
-    backup.
+    """Replace the content of a volume by the content of a backup, and compare the digests of both.
 
     Containers that use the volume are stopped during the restore. None of them may be paused, or created with `--rm`. If
     the new content differs from the backup, the old content is put back.

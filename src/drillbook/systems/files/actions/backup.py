@@ -236,8 +236,7 @@ class BackupIntact(Read):
 
 
 class Extract(Write):
-    """Extract an archive next to its destination, compare every entry with the manifest, and then rename it to the
-    destination.
+    """Extract an archive next to its destination, compare all entries with the manifest, and rename it into place.
 
     Nothing is overwritten. The destination must be missing or empty, or its content must equal the manifest. Its content
     equals the manifest when `drill.recover` repeats the extraction after a run that died before it deleted the files, or

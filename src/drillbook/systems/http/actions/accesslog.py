@@ -32,8 +32,9 @@ class _OfLog(Read):
 
 
 class Slowest(_OfLog):
-    """Find the slowest recent requests in the access log of the service, and count, median, p95 and maximum for each
-    endpoint.
+    """Find the slowest recent requests in the access log of the service.
+
+    Shows count, median, p95 and maximum for each endpoint.
 
     The log is the file `access_log` of the service, or the service's log in the service manager. Each line needs a time,
     the request, its status and its duration: `2026-03-01 10:20:30 GET /x status=200 duration=0.012` (or `took= elapsed=

@@ -64,8 +64,7 @@ def _unexpected(url: str, what: str, wanted: str, measured: str, facts: Facts) -
 
 
 class Health(Read):
-    """Request a service's health report, compare it with that of a healthy service, and find the dependencies that it
-    reports as failing.
+    """Request the health report of a service, compare it with a healthy report, and find failing dependencies.
 
     Set either `service` or `url`. In the inventory, the field `health` of a service describes the request and the healthy
     answer. A report may be in one of these forms: a mapping `failing` of names to messages; or a mapping `dependencies`,

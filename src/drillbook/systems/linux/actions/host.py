@@ -46,12 +46,11 @@ class Disk(Read):
     ] = None
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``filesystems``, ``fullest`` (mount point), ``used_percent`` and ``free_bytes`` of the fullest file
-        system.
+        """Facts: ``filesystems``, ``fullest`` (mount point), ``used_percent`` and ``free_bytes`` of the fullest file system.
 
-        Each item of ``filesystems`` has ``mount``, ``device``, ``bytes``, ``free_bytes``, ``used_percent``,
-        ``inodes_percent`` and ``read_only``. The separate fact ``inodes_percent`` belongs to the file system with the
-        smallest share of free inodes. File systems that are read-only, or below `/boot`, appear only in ``filesystems``.
+        Each of ``filesystems`` has ``mount``, ``device``, ``bytes``, ``free_bytes``, ``used_percent``, ``inodes_percent``
+        and ``read_only``. The separate fact ``inodes_percent`` belongs to the file system with the smallest share of free
+        inodes. File systems that are read-only, or below `/boot`, appear only in ``filesystems``.
         """
         only = ("--", self.path) if self.path else ()
         blocks = ctx.run("env", "LC_ALL=C", "df", "-P", "-k", *only)
@@ -131,8 +130,9 @@ class Memory(Read):
 
 
 class OomKills(Read):
-    """Find processes that the kernel killed for lack of memory. Reads the kernel's counter, and the kernel's log if
-    possible.
+    """Find processes that the kernel killed for lack of memory.
+
+    Reads the kernel's counter of such kills, and the kernel's log if possible.
 
     The counter is `oom_kill` of /proc/vmstat (Linux 4.13 and later, proc_vmstat). It counts kills since the boot, including
     those in memory cgroups.

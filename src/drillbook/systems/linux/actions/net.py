@@ -241,8 +241,9 @@ class _Bounded(io.BytesIO):
 
 
 class Filters(_ToPeer):
-    """Find rules of a host's packet filters (iptables, nft) that drop or reject a TCP connection to a peer or from a
-    client.
+    """Find rules of a host's packet filters (iptables, nft) that drop or reject a TCP connection.
+
+    The connection is to a peer, or comes from a client.
 
     The action runs as root, by `sudo -n` if the inventory sets `sudo` of the host's `manager`. It sends nothing. It traces
     the first packet of the connection, and the answer to it, through the rules. If the host's own address is unknown, it

@@ -24,8 +24,7 @@ Requests = FlowRequest | Annotated[tuple[FlowRequest, ...], Field(min_length=1)]
 
 
 class Canary(RecordCanary):
-    """Write numbered records through an application's API. Every record that was acknowledged must exist after the
-    recovery.
+    """Write numbered records through an application's API. Each acknowledged record must exist after the recovery.
 
     This measures the RPO of the application together with all databases behind it. In URLs, headers and bodies, `${record}`
     stands for the mark of a record, `${number}` for its number, and `${run}` for the id of the run. Several requests are

@@ -22,8 +22,7 @@ _QUEUES = "command -v tc >/dev/null || exit 0; exec tc qdisc show"
 
 
 class Open(Write):
-    """Remove all rules and delays that `network.*` faults of this run set on the host. Rules and delays of others are not
-    touched.
+    """Remove all rules and delays that `network.*` faults of this run set on the host, and no others.
 
     A drill that interrupts a service without damaging its data restores the service with this step. It needs no relay and
     no backup.
