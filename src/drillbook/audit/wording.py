@@ -41,8 +41,8 @@ LEADS = {
     "they measured.",
     "trend": (
         "Each mark is a run. The vertical line through a mark is the error of its figure, and the dashed line "
-        "is the target. A filled mark was met by a run that passed. A square was missed. A hollow mark was "
-        "not verified. A hollow mark on the base line has no figure."
+        "is the target. Filled mark: a run that passed met the objective. Square: the objective was missed. "
+        "Hollow mark: the objective was not verified. Hollow mark on the base line: there is no figure."
     ),
     "findings": (
         "Open: the newest run of the drill in the period has the finding. Not seen again: the newest run "
