@@ -46,10 +46,7 @@ def commands(text: object) -> Markup:
 
 @cache
 def environment() -> Environment:
-    """Return the Jinja environment with the filters, symbols and texts for templates.
-
-    Compiled templates are cached.
-    """
+    """Return the Jinja environment with filters, symbols and texts for templates. Compiled templates are cached."""
     env = Environment(
         loader=PackageLoader("drillbook.report"),
         autoescape=True,

@@ -94,8 +94,7 @@ class Export:
 def parts(ctx: Context, store: Store, folder: Reference, manifest: Manifest) -> Iterator[list[Point]]:
     """Yield the points of each part. The part is read from the store and compared with its digest in the manifest.
 
-    Raises StepFailed with the finding ``backup-missing`` or ``backup-digest`` when a part is missing or was changed, and
-    CouldNotVerify when the store cannot be read.
+    Raises StepFailed with a finding when a part is missing or was changed, and CouldNotVerify when the store fails.
     """
     for name, file in sorted(manifest.files.items()):
         ctx.deadline.check()
