@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from drillbook.diagnosis.tree import Check, Head, Tree, Words
 from drillbook.errors import SpecError
 from drillbook.language import strict, template
+from drillbook.language.mistakes import Mistakes
 from drillbook.language.strict import Document, Place
 from drillbook.sdk import discovery, entries
 from drillbook.sdk.action import Action, Effect, Read
@@ -46,8 +47,16 @@ def load_all(folder: Path | None) -> tuple[Tree, ...]:
 def load(path: Path) -> Tree:
     """Load one tree. Raises SpecError with file, line and column when the tree is invalid."""
     document = strict.load(path, error_type=SpecError)
-    written = {key: value for key, value in document.value.items() if key != "checks"}
-    head = document.validate(Head, written)
+    mistakes, written = Mistakes(), {key: value for key, value in document.value.items() if key != "checks"}
+    head = mistakes.of(document.validate, Head, written)
+    read = [mistakes.of(_check, document, name, item) for name, item in _mapping(document, "checks").items()]
+    checks = tuple(one for one in read if one)
+    mistakes.report()
+    return _tree(document, path, cast("Head", head), checks)
+
+
+def _tree(document: Document, path: Path, head: Head, checks: tuple[Check, ...]) -> Tree:
+    """Make the tree in ``path`` of its parts, and check the names in it."""
     if head.tree != path.stem:
         raise document.error(
             ("tree",),
@@ -55,12 +64,13 @@ def load(path: Path) -> Tree:
             hint=f"rename the file to {head.tree}.yml, or the tree to {path.stem}",
         )
     _kinds(document, head.kinds, ("kind",))
-    checks = tuple(_check(document, name, item) for name, item in _mapping(document, "checks").items())
     tree = Tree(**head.model_dump(by_alias=False), checks=checks)
     _References(document, tree).check()
+    mistakes = Mistakes()
     for name, cause in tree.causes.items():
         if cause.remedy.step is not None:
-            _remedy(document, cause.remedy.step, ("causes", name, "remedy", "step"))
+            mistakes.of(_remedy, document, cause.remedy.step, ("causes", name, "remedy", "step"))
+    mistakes.report()
     return tree
 
 
@@ -129,28 +139,29 @@ class _References:
     """Checks every expression of a tree for unknown names."""
 
     def __init__(self, document: Document, tree: Tree) -> None:
-        self.document, self.tree = document, tree
+        self.document, self.tree, self.mistakes = document, tree, Mistakes()
         self.static = (*NAMES, *(("peer",) if tree.peers else ()))
         self.known = (*self.static, *(check.id for check in tree.checks))
 
     def check(self) -> None:
-        """Raise SpecError at the first unknown name in an expression."""
+        """Raise SpecError if an expression has an unknown name. The error contains all unknown names."""
         for number, check in enumerate(self.tree.checks):
             place: Place = ("checks", check.id)
             before = (*self.static, *(one.id for one in self.tree.checks[:number]))
             self._value(check.params, (*place, check.action), before)
             if check.words.when is not None:
-                self._text(check.words.when, (*place, "when"), before, bare=True)
+                self.mistakes.of(self._text, check.words.when, (*place, "when"), before, bare=True)
         for number, text in enumerate(self.tree.healthy):
-            self._text(text, ("healthy", number), self.known, bare=True)
+            self.mistakes.of(self._text, text, ("healthy", number), self.known, bare=True)
         for name, cause in self.tree.causes.items():
             self._value(cause.title, ("causes", name, "title"), self.known)
             self._value(cause.remedy.text, ("causes", name, "remedy", "text"), self.known)
             self._value(cause.remedy.step, ("causes", name, "remedy", "step"), self.known)
             for side, observations in (("for", cause.supports), ("against", cause.against)):
                 for number, one in enumerate(observations):
-                    self._text(one.when, ("causes", name, side, number, "when"), self.known, bare=True)
+                    self.mistakes.of(self._text, one.when, ("causes", name, side, number, "when"), self.known, bare=True)
                     self._value(one.says, ("causes", name, side, number, "says"), self.known)
+        self.mistakes.report()
 
     def _value(self, value: Any, place: Place, known: tuple[str, ...]) -> None:
         if isinstance(value, dict):

@@ -19,11 +19,12 @@ class Mistakes:
         self.found: list[SourceError] = []
 
     def of(self, part: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
-        """Return the result of ``part``. If ``part`` raises a SourceError, store the error and return None."""
+        """Return the result of ``part``. If ``part`` raises a SourceError, store the error and those it contains; return None."""
         try:
             return part(*args, **kwargs)
         except SourceError as error:
-            self.found.append(error)
+            self.found += [error, *error.others]
+            error.others = ()
             return None
 
     def report(self) -> None:

@@ -109,14 +109,17 @@ class Document:
         of the other problems.
 
         Unknown keys come first. If a mapping has an unknown key, its missing keys are not reported, because the unknown
-        key is often a misspelling of a missing key.
+        key is often a misspelling of a missing key. A list that is too short only because its elements are wrong is not
+        reported either.
         """
         details = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+        deepest = [self._place(one, place) for one in details]
         misspelt = {self._place(one, place)[:-1] for one in details if one["type"] == "extra_forbidden"}
         told: dict[Place, SourceError] = {}
         for one in details:
             held = self._place(one, place)
-            if held not in told and not (one["type"] == "missing" and held[:-1] in misspelt):
+            follows = one["type"] == "too_short" and any(len(held) < len(at) and at[: len(held)] == held for at in deepest)
+            if held not in told and not follows and not (one["type"] == "missing" and held[:-1] in misspelt):
                 told[held] = self._explained(one, model, place, held)
         first, *others = told.values()
         first.others = tuple(others)

@@ -12,6 +12,7 @@ from drillbook.diagnosis.tree import Tree
 from drillbook.errors import PlanError, SourceError
 from drillbook.inventory.inventory import CONTROLLER, Inventory, service_names
 from drillbook.language import template
+from drillbook.language.mistakes import Mistakes
 from drillbook.language.strict import Place as FilePlace
 from drillbook.language.strict import did_you_mean
 from drillbook.plan import needed, step_rules
@@ -51,24 +52,22 @@ class _Planner:
             "hosts": {name: {"name": "", "address": ""} for name in inventory.hosts},
         }
         self.saved: dict[str, str] = {}
+        self.mistakes = Mistakes()
 
     def fail(self, place: FilePlace, message: str, hint: str = "", *, key: bool = False) -> SourceError:
         error = self.drill.document.error(place, message, hint=hint, key=key)
         return PlanError(error.message, where=error.where, excerpt=error.excerpt, hint=hint)
 
     def plan(self) -> Plan:
-        head = self.drill.head
-        self._service(head.service, ("service",), None)
-        if head.owner and head.owner not in self.inventory.contacts:
-            raise self.fail(
-                ("owner",),
-                f"there is no contact {head.owner!r} in the inventory",
-                f"{did_you_mean(head.owner, self.inventory.contacts)}contacts: "
-                f"{', '.join(self.inventory.contacts) or 'none'}",
-            )
-        probes = tuple(self._probe(f"probe.{index}", use) for index, use in enumerate(self.drill.probes, 1))
+        head, of = self.drill.head, self.mistakes.of
+        of(self._service, head.service, ("service",), None)
+        of(self._owner, head.owner)
+        probes = tuple(
+            one for index, use in enumerate(self.drill.probes, 1) if (one := of(self._probe, f"probe.{index}", use))
+        )
         guard = self._guard()
         steps = tuple(step for phase, written in self.drill.phases.items() for step in self._phase(phase, written))
+        self.mistakes.report()
         SourceRules(self.drill, self.inventory, steps, self.fail).check()
         Restorable(self.drill, self.inventory, self.static, steps, self.fail).check()
         self._limits(steps)
@@ -89,6 +88,14 @@ class _Planner:
             plugins=needed.plugins(steps, probes, guard, self.inventory),
         )
 
+    def _owner(self, name: str) -> None:
+        if name and name not in self.inventory.contacts:
+            raise self.fail(
+                ("owner",),
+                f"there is no contact {name!r} in the inventory",
+                f"{did_you_mean(name, self.inventory.contacts)}contacts: {', '.join(self.inventory.contacts) or 'none'}",
+            )
+
     def _trees(self, steps: Sequence[PlannedStep]) -> tuple[Tree, ...]:
         """Return the diagnosis trees that are needed by the diagnosis steps in ``steps``."""
         return scope.used(
@@ -102,14 +109,15 @@ class _Planner:
 
         The guard is planned before all steps. Therefore its conditions cannot use results of steps.
         """
-        guard = self.drill.head.guard
-        conditions = tuple(self._condition(f"guard.{number}", use) for number, use in enumerate(self.drill.conditions, 1))
+        guard, of = self.drill.head.guard, self.mistakes.of
+        uses = enumerate(self.drill.conditions, 1)
+        conditions = tuple(one for number, use in uses if (one := of(self._condition, f"guard.{number}", use)))
         return PlannedGuard(
             windows=guard.windows,
             max_hosts=guard.max_hosts,
             max_percent=guard.max_percent,
             conditions=conditions,
-            hosts=self._expand(guard.hosts, ("guard", "hosts")) if guard.hosts else (),
+            hosts=of(self._expand, guard.hosts, ("guard", "hosts")) or () if guard.hosts else (),
             lease_s=float(guard.lease),
             approval=guard.approval,
         )
@@ -166,33 +174,33 @@ class _Planner:
                 self.saved |= waiting
                 waiting = {}
             group = step.group
-            planned = self._step(f"{phase}.{number}", phase, step)
-            if planned.save:
-                self._new_name(planned, {**self.saved, **waiting}, step)
-                waiting[planned.save] = planned.id
-            yield planned
+            planned = self.mistakes.of(self._step, f"{phase}.{number}", phase, step)
+            if save := step.keywords.save:
+                self.mistakes.of(self._new_name, save, {**self.saved, **waiting}, step)
+                waiting[save] = f"{phase}.{number}"
+            if planned:
+                yield planned
         self.saved |= waiting
 
-    def _new_name(self, planned: PlannedStep, taken: dict[str, str], step: Step) -> None:
-        if planned.save in taken or planned.save in self.static or planned.save == "result":
-            by = taken.get(str(planned.save), "Drillbook itself")
-            raise self.fail(
-                (*step.place, "save"), f"the name {planned.save!r} is already used by {by}", "choose another name"
-            )
+    def _new_name(self, name: str, taken: dict[str, str], step: Step) -> None:
+        if name in taken or name in self.static or name == "result":
+            by = taken.get(name, "Drillbook itself")
+            raise self.fail((*step.place, "save"), f"the name {name!r} is already used by {by}", "choose another name")
 
     def _step(self, step_id: str, phase: str, step: Step) -> PlannedStep:
-        words, name = step.keywords, step.action.name()
-        self._references(step.params, (*step.place, name))
-        self._secrets(step.params, (*step.place, name), step.action.SECRETS)
+        words, name, mistakes = step.keywords, step.action.name(), Mistakes()
+        mistakes.of(self._params, step.params, (*step.place, name), step.action.SECRETS)
         for key in ("when", "expect"):
             value = getattr(words, key)
             for text in [value] if isinstance(value, str) else value or ():
-                self._refer(text, (*step.place, key), bare=True, extra=("result",) if key == "expect" else ())
+                extra = ("result",) if key == "expect" else ()
+                mistakes.of(self._refer, text, (*step.place, key), bare=True, extra=extra)
         service = step.params.get("service")
         if isinstance(service, str) and not template.is_template(service):
-            self._service(service, (*step.place, name, "service"), step.action)
+            mistakes.of(self._service, service, (*step.place, name, "service"), step.action)
         if isinstance(restores := step.params.get("restores"), dict):
-            self._service(str(restores["service"]), (*step.place, name, "restores", "service"), None)
+            mistakes.of(self._service, str(restores["service"]), (*step.place, name, "restores", "service"), None)
+        mistakes.report()
         known = {key: value for key, value in step.params.items() if key not in step.dynamic}
         use = step.action.with_unknown(known, step.dynamic)
         effect = use.effect
@@ -241,8 +249,7 @@ class _Planner:
 
     def _probe(self, probe_id: str, use: ProbeUse) -> PlannedProbe:
         name = use.probe.name()
-        self._references(use.params, (*use.place, name))
-        self._secrets(use.params, (*use.place, name), use.probe.SECRETS)
+        self._params(use.params, (*use.place, name), use.probe.SECRETS)
         if isinstance(host := use.params.get("host"), str):
             self._probe_host(host, (*use.place, name, "host"))
         if isinstance(service := use.params.get("service"), str):
@@ -273,6 +280,10 @@ class _Planner:
                 f"{name!r} has the kind {kind_of(services[name])}, but this action does not support this kind",
                 f"suitable services: {', '.join(fitting) or 'none'}",
             )
+
+    def _params(self, params: dict[str, Any], place: FilePlace, takes: frozenset[str]) -> None:
+        self._references(params, place)
+        self._secrets(params, place, takes)
 
     def _references(self, value: Any, place: FilePlace) -> None:
         if isinstance(value, dict):

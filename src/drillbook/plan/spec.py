@@ -220,12 +220,13 @@ def load(path: Path, trees: Path | None = None, known: Collection[str] | None = 
     """
     document = strict.load(path, error_type=SpecError)
     if "suite" in document.value and "drill" not in document.value:
-        suite = document.validate(Suite, document.value)
+        suite, mistakes = document.validate(Suite, document.value), Mistakes()
         _same_name(document, "suite", suite.suite, path)
         for index, name in enumerate(suite.drills if known is not None else ()):
             if name == suite.suite or name not in (known or ()):
                 near = strict.did_you_mean(name, sorted(set(known or ()) - {suite.suite}))
-                raise document.error(("drills", index), f"there is no drill {name!r}", hint=near)
+                mistakes.found.append(document.error(("drills", index), f"there is no drill {name!r}", hint=near))
+        mistakes.report()
         return suite
     return _drill(document, path, trees)
 
@@ -337,11 +338,13 @@ def _group(document: Document, item: dict[str, Any], place: Place) -> list[Any]:
 def _step(document: Document, item: Any, place: Place, group: int | None) -> Step:
     name, params = entries.named(document, item, place, "a step", tuple(Keywords.model_fields))
     action = entries.find_class(document, name, (*place, name), Action)
-    keywords = document.validate(Keywords, {key: value for key, value in item.items() if key != name}, place)
-    if keywords.every and not keywords.timeout:
+    mistakes, words = Mistakes(), {key: value for key, value in item.items() if key != name}
+    keywords = mistakes.of(document.validate, Keywords, words, place)
+    step = Step(action, params, keywords or Keywords(), place, group)
+    mistakes.of(entries.check_params, document, action, params, step.dynamic, (*place, name))
+    mistakes.report()
+    if step.keywords.every and not step.keywords.timeout:
         raise document.error((*place, "every"), "`every` needs a `timeout`, but there is none", hint="add `timeout: 30s`")
-    step = Step(action, params, keywords, place, group)
-    entries.check_params(document, action, params, step.dynamic, (*place, name))
     return step
 
 
