@@ -1,47 +1,51 @@
-"""The measured durations in the catalogue.
-
-`invoke docs --results` renews them from the newest passed runs on a lab.
-"""
+"""The measured durations in the catalogue: `invoke docs --results` renews them from the newest passed runs on a lab."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
 from drillbook.catalog import entries
 from drillbook.project import standings
 from drillbook.project.project import Project
+from drillbook.report.folders import first_event
 
 FILE = Path("src", "drillbook", "catalog", entries.DURATIONS)
-LAB = "lab"
-"""Environment of the labs' inventories."""
 
 
 def renew(project: Project) -> list[str]:
-    """Write the durations of new runs to the catalogue of a checkout. Return the names of the written files."""
+    """Write the durations of new runs to the catalogue of a checkout. Returns the names of the written files."""
     path = project.root / FILE
     if not path.is_file():
         return []
     before = path.read_text(encoding="utf-8")
-    known = {entry.name for entry in entries.entries() if entry.sort in ("drill", "suite")}
-    kept = {name: seconds for name, seconds in json.loads(before).items() if name in known}
-    text = json.dumps(dict(sorted((kept | measured(project, known)).items())), indent=1) + "\n"
+    labs = {entry.name: entry.lab for entry in entries.entries() if entry.sort in ("drill", "suite")}
+    kept = {name: seconds for name, seconds in json.loads(before).items() if name in labs}
+    text = json.dumps(dict(sorted((kept | measured(project, labs)).items())), indent=1) + "\n"
     if text == before:
         return []
     path.write_text(text, encoding="utf-8")
     return [entries.DURATIONS]
 
 
-def measured(project: Project, names: set[str]) -> dict[str, float]:
-    """Return the seconds from start to end for each drill or suite in ``names``.
-
-    They are those of its newest passed run on a lab.
-    """
+def measured(project: Project, labs: Mapping[str, str]) -> dict[str, float]:
+    """Seconds from start to end of the newest passed run of each drill or suite, on the lab that ``labs`` names for it."""
+    runs = list(project.runs())
+    witnesses = {folder: folder for folder in runs} | {run.parent: run for run in runs if run.parent != project.reports}
     found = {}
-    for (name, environment), standing in standings.read(list(project.runs()), project).items():
-        if name in names and environment == LAB and standing.passed:
-            result = json.loads((standing.passed.folder / "result.json").read_bytes())
+    for folder in sorted(witnesses, key=lambda folder: folder.name):
+        ended = standings.result(folder)
+        if ended and ended.passed and labs.get(ended.name, "") == _lab(witnesses[folder]) != "":
+            result = json.loads((folder / "result.json").read_bytes())
             begin, end = (datetime.fromisoformat(str(result[key])) for key in ("started", "finished"))
-            found[name] = round((end - begin).total_seconds(), 1)
+            found[ended.name] = round((end - begin).total_seconds(), 1)
     return found
+
+
+def _lab(run: Path) -> str:
+    """Kind of the lab on which ``run`` took place; empty outside a lab."""
+    data = first_event(run).get("data")
+    inventory = data.get("plan", {}).get("inventory", {}) if isinstance(data, dict) else {}
+    return str(inventory.get("lab") or "")
