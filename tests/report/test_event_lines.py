@@ -142,6 +142,24 @@ def test_brief_output_has_no_line_for_what_went_well() -> None:
     assert len(printed(*run_of_a_suite())) > 2 * len(lines)
 
 
+def test_brief_output_has_the_duration_of_a_phase_without_other_lines() -> None:
+    where: dict[str, Any] = {"step": "ready.1", "host": "db-1"}
+    quiet = [
+        start("one"),
+        event("phase.started", {"phase": "ready"}, clock=1.0),
+        event("step.started", {"action": "service.status", "name": "It runs"}, **where),
+        event("done", {"facts": {}, "seconds": 0.1, "attempts": 1}, **where),
+        event("phase.ended", {"phase": "ready", "status": "done"}, clock=3.5),
+        event("phase.started", {"phase": "verify"}, clock=4.0),
+        event("phase.ended", {"phase": "verify", "status": "interrupted"}, clock=12.5),
+    ]
+    lines = printed(*quiet, brief=True)
+    assert [line.split() for line in lines[1:]] == [["✓", "ready", "2.50", "s"], ["■", "verify", "8.50", "s"]]
+    loud = [*quiet[:2], *run_of_a_suite()[-3:], quiet[-1]]
+    assert "  ready" in printed(*loud, brief=True)
+    assert not any("verify" in line for line in printed(*loud, brief=True))
+
+
 @pytest.mark.parametrize(
     ("text", "width", "cut"), [("abc", 5, "abc  "), ("abcdef", 4, "abc…"), ("数据库", 4, "数 …"), ("ab", 2, "ab")]
 )

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from drillbook.events.event import Event
 from drillbook.events.probes import SettleStarted
-from drillbook.events.runs import PhaseStarted, RecoveryStarted, RunEndedEarly, RunStarted, SignalReceived
+from drillbook.events.runs import PhaseEnded, PhaseStarted, RecoveryStarted, RunEndedEarly, RunStarted, SignalReceived
 from drillbook.events.steps import (
     Done,
     Failed,
@@ -32,7 +32,7 @@ from drillbook.events.steps import (
 from drillbook.findings import CATALOGUE
 from drillbook.judge import notes
 from drillbook.judge.result import Verdict
-from drillbook.report.figures import one_line, seconds, shown, size
+from drillbook.report.figures import one_line, seconds, shown, size, took
 from drillbook.report.wording import STEP_SHAPES
 
 _GENERAL = {"", CATALOGUE["not-ready"].remedy}
@@ -75,7 +75,7 @@ class Progress:
 
     When ``closing`` is True, a summary follows the run, and lines that the summary would repeat are not printed. When
     ``brief`` is True, steps that went well and notes that need no attention are left out. When ``phases`` is True, each
-    phase still has its line.
+    phase still has a line: its duration, or its name above the lines of its steps.
     """
 
     console: Console
@@ -85,6 +85,9 @@ class Progress:
     phases: bool = True
     _begun: bool = False
     _phase: str = ""
+    _phase_begun: float = 0.0
+    _heading: str = ""
+    """Name of the current phase in brief output, while no line of the phase was printed."""
     _held: dict[tuple[str | None, str | None], tuple[str, str]] = field(default_factory=dict)
     _names: dict[str | None, str] = field(default_factory=dict)
     _moved: dict[tuple[str | None, str | None], _Moved] = field(default_factory=dict)
@@ -116,8 +119,12 @@ class Progress:
                     self._line(f"{event.step}: {held[0]}", held[1], 4)
                 return True
             case PhaseStarted(phase=phase):
-                self._phase = phase
-                return not self.phases
+                self._phase, self._phase_begun = phase, event.clock
+                self._heading = phase if self.phases else ""
+                return True
+            case PhaseEnded() as what:
+                self._on_phase_ended(what, event.clock)
+                return True
         return bool(notes.told(event)) and not notes.loud(event)
 
     def _run(self, event: Event) -> bool:
@@ -171,8 +178,20 @@ class Progress:
                 return False
         return True
 
+    def _on_phase_ended(self, what: PhaseEnded, clock: float) -> None:
+        """In brief output, print the duration of a phase that printed nothing else."""
+        if self._heading:
+            self._heading = ""
+            line = Text(f"{STEP_SHAPES.get(what.status, '?')} {what.phase:<10}", style=COLOURS.get(what.status, "yellow"))
+            line.append(f"{took(clock - self._phase_begun):>8}", style="dim")
+            self._say(Padding(line, (0, 0, 0, 2), expand=False))
+
     def _say(self, line: RenderableType) -> None:
-        (self.sink or self.console.print)(line)
+        say = self.sink or self.console.print
+        if self._heading:
+            say(Padding(Text(self._heading, style="bold cyan"), (0, 0, 0, 2), expand=False))
+            self._heading = ""
+        say(line)
 
     def _line(self, text: str, style: str = "", indent: int = 2) -> None:
         self._say(Padding(Text(shown(text), style=style), (0, 0, 0, indent), expand=False))
