@@ -12,10 +12,10 @@ import shlex
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -25,6 +25,8 @@ from tests.report.chrome import Chrome
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+HOME = Path("/var/tmp/kim")
+"""Home of the user in the pictures, removed afterwards; its path stands in some of them, so it is short and the same each time."""
 WIDTH, LINES = 100, 34
 PATIENCE_S = 300.0
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Terminal</title><style>
@@ -88,7 +90,8 @@ class Terminal:
 @contextmanager
 def project() -> Iterator[tuple[Path, dict[str, str]]]:
     """A project with the suite `quarterly` in an empty folder, and the environment of its user; the lab is removed afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="drillbook-pictures-", dir="/var/tmp"))
+    HOME.mkdir(mode=0o700)  # an error if it is there: then another one makes pictures
+    folder = HOME
     (folder / "bin").mkdir()
     program = folder / "bin" / "drillbook"
     program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m drillbook.cli "$@"\n')
@@ -148,9 +151,11 @@ def main() -> None:
         shoot(chrome, reports / "latest" / "report.html", DOCS / "report.png", 1160, 1640)
         terminal.screen("drillbook drill quarterly --quiet")
         shoot(chrome, reports / "index.html", DOCS / "pictures" / "reports.png", 1160, 900)
-        terminal.screen("drillbook audit --since 2026-01-01 --until 2100-12-31 --out ../audit")
+        year = datetime.now(UTC).year
+        terminal.screen(f"drillbook audit --since {year}-01-01 --until {year}-12-31 --out ../audit")
         terminal.close()
-        shoot(chrome, next((folder / "audit").glob("*.html")), DOCS / "pictures" / "audit.png", 1160, 1400)
+        shoot(chrome, folder / "audit" / "audit.html", DOCS / "pictures" / "audit.png", 1160, 1400)
+        shoot(chrome, folder / "audit" / "summary.html", DOCS / "pictures" / "summary.png", 1160, 1400)
     print(f"written: {DOCS / 'report.png'} and {DOCS / 'pictures'}")
 
 

@@ -1,7 +1,8 @@
 """The tests under every supported Python that this machine has, with the oldest and the newest dependencies that are allowed.
 
 `invoke pythons` installs the checkout into a fresh environment for each pair and runs the fast tests there. A supported version
-that the machine lacks is named as not tried, and the command ends with 1: what was not tried counts as no pass.
+that the machine lacks is named as not tried, and the command ends with 1: what was not tried counts as no pass. A newer version
+that is not declared yet is tried where the machine has it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 SPREADS = ("oldest", "newest")
 TESTS = ("-m", "fast", "-n", "2", "--dist=worksteal", "-q")
+NEWER = ("3.14",)
+"""Versions that pyproject.toml does not declare yet: they are tried where the machine has them, and may be absent."""
 PYENV = Path.home() / ".pyenv" / "versions"
 LIMIT_S = 3600
 
@@ -82,7 +85,9 @@ def main() -> int:
     parser.add_argument("--only", help="versions, with commas between them; default: all that pyproject.toml declares")
     parser.add_argument("tests", nargs="*", default=TESTS, help="arguments of pytest; default: the fast tests")
     given = parser.parse_args()
-    pairs, absent = tries(given.only.split(",") if given.only else supported(), find)
+    versions = given.only.split(",") if given.only else supported()
+    newer = [] if given.only else [version for version in NEWER if find(version)]
+    pairs, absent = tries([*versions, *newer], find)
     lines = {(one.version, one.spread): "passed" if carry_out(one, given.tests) else "FAILED" for one in pairs}
     lines |= {(version, spread): "NOT TRIED: not on this machine" for version in absent for spread in SPREADS}
     for (version, spread), said in sorted(lines.items()):

@@ -27,3 +27,13 @@ def test_a_version_that_was_not_tried_is_no_pass(monkeypatch, capsys, passes, on
     said = capsys.readouterr().out
     assert f"Python 3.11, oldest dependencies: {'passed' if passes else 'FAILED'}" in said
     assert ("Python 3.99, newest dependencies: NOT TRIED" in said) == ("3.99" in only)
+
+
+@pytest.mark.parametrize("here", [True, False])
+def test_a_newer_version_is_tried_where_the_machine_has_it_and_may_be_absent(monkeypatch, capsys, here):
+    monkeypatch.setattr(pythons, "supported", lambda: ["3.11"])
+    monkeypatch.setattr(pythons, "find", {"3.11": Path("/p"), "3.14": Path("/q") if here else None}.get)
+    monkeypatch.setattr(pythons, "carry_out", lambda one, tests: True)
+    monkeypatch.setattr(sys, "argv", ["pythons"])
+    assert pythons.main() == 0
+    assert ("Python 3.14, oldest dependencies: passed" in capsys.readouterr().out) == here
