@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from drillbook.attestation import anchors, standing, timestamps
-from drillbook.attestation.anchor_places import Place
 from drillbook.attestation.anchors import Known
 from drillbook.audit.chain import Problem
 from drillbook.audit.period import Period
@@ -43,8 +42,10 @@ UNCHECKED = Assurance(checked=False)
 """Result when only the chain of hashes was verified, without signatures and anchors."""
 
 
-def assure(records: Sequence[Record], period: Period, reports: Path, root: Path, kept_in: Sequence[Place]) -> Assurance:
-    """Verify the signatures of all runs of ``period``, and compare all journals with the anchors in ``kept_in``.
+def assure(records: Sequence[Record], period: Period, reports: Path, root: Path, known: Known) -> Assurance:
+    """Verify the signatures of all runs of ``period``, and compare all journals with the anchors ``known``.
+
+    Read the anchors before the journals: else the anchor of a run that ended meanwhile would name a missing run.
 
     Raises UsageError when root certificates of timestamps cannot be read.
     """
@@ -54,7 +55,6 @@ def assure(records: Sequence[Record], period: Period, reports: Path, root: Path,
     folders = sorted({*inside, *suites})
     with ThreadPoolExecutor(WORKERS) as pool:
         why = list(pool.map(lambda folder: standing.vouched(folder, root), folders))
-    known = anchors.known(kept_in)
     unvouched = [f"{folder.name}: {said}" for folder, said in zip(folders, why, strict=True) if said]
     unvouched += [f"{folder.name}: {said}" for folder in folders for said in _doubts(folder.name, known, checker)]
     compared = (

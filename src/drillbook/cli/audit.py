@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import date
 from pathlib import Path
 
-from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from drillbook.attestation import anchor_places
+from drillbook.attestation import anchor_places, anchors
 from drillbook.attestation.anchor_places import AnchorFile, Place
 from drillbook.audit import campaigns, content, html, markdown, records, summary, wording
 from drillbook.audit.assurance import assure
 from drillbook.audit.content import Audit
 from drillbook.audit.period import Period
+from drillbook.cli.console import console
 from drillbook.errors import UsageError
 from drillbook.project import schedule_record
 from drillbook.project.project import Project
@@ -38,8 +37,9 @@ def audit(project: Project, since: str, until: str, out: str = "", anchor: str =
     """
     period = Period.parse(since, until)
     project.look_into_reports()
+    anchored = anchors.known(_anchors(project, anchor))
     found, strays = records.find(project.reports)
-    known = assure(found, period, project.reports, project.root, _anchors(project, anchor))
+    known = assure(found, period, project.reports, project.root, anchored)
     scheduled, led = schedule_record.read(project.reports), campaigns.find(project.reports)
     made = content.make(found, strays, period, known, today, scheduled=scheduled, campaigns=led)
     folder = Path(out) if out else project.reports / f"audit-{period.since}-{period.until}"
@@ -71,20 +71,35 @@ def _anchors(project: Project, named: str) -> list[Place]:
 
 
 def _print(made: Audit, folder: Path) -> None:
-    console = Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 100)
+    """Print tables first, then problems, and at the end the state of the record, where a terminal shows it."""
+    out = console()
+    for found in (_coverage(made), _proven(made)):
+        if found.row_count:
+            out.print(Padding(found, (0, 0, 1, 2), expand=False))
+    for name, file in (("report", "audit.html"), ("summary, one page", summary.FILE)):
+        out.print(Text(f"  {name} {one_line(_shown(folder / file))}"), soft_wrap=True)
+    out.print()
     colour = "red" if not made.whole else "green" if made.runs and made.vouched else "yellow"
-    console.print(Text.assemble((wording.record_state(made), f"bold {colour}"), f"  {wording.title(made)}"))
-    console.print(Padding(Text(made.sentence), (0, 0, 1, 2)))
     breaking = [one for one in made.problems if one.breaking]
     for one in breaking[:MOST_LINES]:
-        console.print(Padding(Text(f"! {one.code}: {one_line(one.text)}", style="red"), (0, 0, 0, 2)))
+        out.print(Padding(Text(f"! {one.code}: {one_line(one.text)}", style="red"), (0, 0, 0, 2), expand=False))
     if len(breaking) > MOST_LINES:
-        console.print(f"  and {len(breaking) - MOST_LINES} more in the report")
+        out.print(f"  and {len(breaking) - MOST_LINES} more in the report")
     for text in wording.assurance(made)[:MOST_LINES]:
-        console.print(Padding(Text(f"? {one_line(text)}", style="yellow"), (0, 0, 0, 2)))
+        out.print(Padding(Text(f"? {one_line(text)}", style="yellow"), (0, 0, 0, 2), expand=False))
+    out.print(Padding(Text(made.sentence), (0, 0, 0, 2), expand=False))
+    out.print(Text.assemble((wording.record_state(made), f"bold {colour}"), f"  {wording.title(made)}"))
+
+
+def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for column in ("service", "runs", "passed", f"{made.period.unit}s without a run"):
+    for column in columns:
         table.add_column(column)
+    return table
+
+
+def _coverage(made: Audit) -> Table:
+    table = _table("service", "runs", "passed", f"{made.period.unit}s without a run")
     for row in made.coverage:
         table.add_row(
             Text(f"{one_line(row.service)} ({one_line(row.environment)})"),
@@ -92,22 +107,20 @@ def _print(made: Audit, folder: Path) -> None:
             str(row.passed),
             f"no drill expected: {one_line(row.left_out)}" if row.left_out and not row.runs else str(len(row.gaps)),
         )
-    proven = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for column in ("drill", "objective", "target", "last proven", "when"):
-        proven.add_column(column)
+    return table
+
+
+def _proven(made: Audit) -> Table:
+    proven = _table("drill", "objective", "target", "last proven", "when")
     for item in made.proven:
         proven.add_row(
             Text(one_line(item.drill)),
-            item.key.upper(),
+            item.key.upper() if item.key in ("rto", "rpo") else item.objective,
             item.target,
             Text(item.measured, style=COLOURS["met" if item.proven else "not verified"]),
             item.at[:10] or "-",
         )
-    for found in (table, proven):
-        if found.row_count:
-            console.print(Padding(found, (0, 0, 1, 2)))
-    for name, file in (("report", "audit.html"), ("summary, one page", summary.FILE)):
-        console.print(Text(f"  {name} {one_line(_shown(folder / file))}"), soft_wrap=True)
+    return proven
 
 
 def _shown(path: Path) -> str:
