@@ -1,5 +1,6 @@
 """`drill.check` tells everything that is wrong at once, and contacts no host where the drill may not run."""
 
+import json
 import socket
 
 import pytest
@@ -43,6 +44,11 @@ def test_all_that_is_missing_is_told_at_once(folder):
         assert wrong in text, (wrong, text)
     assert text.count("cannot be reached") == 1
     assert "✗ the drill would be refused" in text
+    as_json = folder.run("drill.check", "sample", "--json")
+    (found,) = json.loads(as_json.stdout)
+    assert (as_json.returncode, found["exit"], found["ready"]) == (4, 4, False)
+    said = " ".join(one["measured"] for one in found["findings"])
+    assert all(wrong in said for wrong in ("no-such-program-1", "no-such-program-2", "/no/such/script"))
 
 
 def test_in_a_forbidden_environment_no_command_is_run(folder):

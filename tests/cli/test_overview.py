@@ -239,7 +239,7 @@ def test_the_index_shows_what_never_ended(shelf):
     page = (shelf.root / "reports" / "index.html").read_text()
     assert page.count('<span class="state failed"><span class="shape" aria-hidden="true">') == 3
     for run in (dead.name, inner):
-        assert f"invoke drill.recover {run}" in page
+        assert f"drillbook drill.recover {run}" in page
     assert f'href="{fine.name}/report.html"' in page
     assert f'href="{dead.name}' not in page
 

@@ -141,7 +141,7 @@ def test_a_reboot_that_was_accepted_is_told(folder):
     folder.write(BREAK.replace("hosts: controller", "hosts: app-1"))
     text = told(folder.run("drill.plan", "sample"))
     assert "app-1: undoes faults by itself 30 s" in text
-    assert "after a reboot the fault stays until `invoke drill.recover`" in text
+    assert "after a reboot the fault stays until `drillbook drill.recover`" in text
 
 
 def test_an_approval_from_the_command_line(folder):

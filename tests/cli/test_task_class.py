@@ -2,6 +2,8 @@
 
 import json
 import shlex
+import shutil
+from pathlib import Path
 
 import pytest
 from invoke.parser.parser import Parser
@@ -77,3 +79,45 @@ def test_every_list_is_also_json(tmp_path):
     assert actions["postgres.dump"]["effect"] == "write"
     assert json.loads(folder.run("actions", "postgres.dump", "--json").stdout) == actions["postgres.dump"]
     assert json.loads(folder.run("catalog", "--json").stdout)
+    (checked,) = json.loads(folder.run("drill.check", "sample", "--json").stdout)
+    assert (checked["drill"], checked["ready"], checked["exit"], checked["findings"]) == ("sample", True, 0, [])
+    verified = json.loads(folder.run("report.verify", "--json").stdout)
+    assert verified["name"] == folder.latest.name
+    assert {"journal", "signature", "reports"} <= {one["check"] for one in verified["checks"]}
+
+
+LISTS = {
+    "actions": [],
+    "catalog": [],
+    "diagnose": [],
+    "drill.check": ["sample"],
+    "drill.due": [],
+    "drill.list": [],
+    "drill.plan": ["sample"],
+    "lab.status": [],
+    "report.list": [],
+    "report.verify": [],
+    "trust": ["--show"],
+}
+"""Tasks that print a list or a table, with the arguments that they need."""
+
+
+def test_no_list_is_without_json():
+    flagged = {path for path in PATHS if any("json" in one.names for one in ROOT[path].get_arguments())}
+    assert flagged == {*LISTS, "drill"}
+
+
+@pytest.fixture(scope="module")
+def drilled(tmp_path_factory):
+    folder = Folder(tmp_path_factory.mktemp("lists"))
+    folder.write("every: 7d\n" + VERIFY)
+    shutil.copytree(Path(__file__).parents[2] / "drills" / "diagnosis", folder.root / "drills" / "diagnosis")
+    folder.run("drill", "sample", "-q")
+    return folder
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_a_list_as_json_is_json_alone(drilled, path):
+    done = drilled.run(path, *LISTS[path], "--json")
+    assert done.returncode in (0, 1, 3), done.stderr
+    assert json.loads(done.stdout) is not None

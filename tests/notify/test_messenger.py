@@ -77,7 +77,7 @@ def test_residue_is_told_with_what_to_do(tmp_path, monkeypatch):
         (told,) = server.wait(1)
     assert "could not be undone" in told["title"]
     assert "false" in told["message"]
-    assert f"invoke drill.recover {view.result.run}" in told["message"]
+    assert f"drillbook drill.recover {view.result.run}" in told["message"]
 
 
 def test_an_abort_is_told_while_the_fault_is_still_being_put_back(tmp_path, monkeypatch):

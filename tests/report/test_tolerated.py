@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from drillbook.report import html, markdown, tolerated
+from drillbook.report import html, index, markdown, tolerated
 from drillbook.report.terminal import summary
 from tests.report import renderings, samples
 from tests.report.test_agreement import plain
@@ -21,6 +21,19 @@ def test_retries_and_allowed_failures_stand_beside_the_verdict() -> None:
         assert all(one in plain(text) for one in tolerated.details(view))
     assert SAID in plain(renderings.printed(summary.ending(view)))
     assert SAID in plain(renderings.printed(summary.line(view), 200))
+
+
+def test_the_index_and_the_report_of_a_suite_show_them_beside_the_verdict() -> None:
+    view = samples.repeated()
+    page = index.render([index.entry(view.result.model_dump(mode="json", by_alias=True))])
+    for head in ("Last verdict", "Verdict"):
+        cell = page.split(f'data-head="{head}"')[1].split("</td>")[0]
+        assert "passed" in cell
+        assert "1 allowed failure" in cell
+    suite, (first, *others) = samples.suite()
+    named = view.model_copy(update={"result": view.result.model_copy(update={"run": first.result.run})})
+    cell = html.render_suite(suite, [named, *others]).split('data-head="Verdict"')[1].split("</td>")[0]
+    assert SAID in plain(cell)
 
 
 def test_a_pass_with_an_allowed_failure_does_not_claim_that_every_step_succeeded() -> None:

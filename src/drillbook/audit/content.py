@@ -125,6 +125,8 @@ class Audit:
     schedule_damage: str = ""
     """Reason why the record of missed drills cannot be trusted. Empty when the record is intact, or when there is none."""
     assurance: Assurance = UNCHECKED
+    program: str = ""
+    """Name of the program that started the newest run of all, for the command in the footer of the page; empty without a run."""
 
     @property
     def vouched(self) -> bool:
@@ -197,6 +199,7 @@ def _of_journals(
         plans=tuple(coverage.plan_changes(runs, earlier)),
         evidence=evidence,
         assurance=assurance,
+        program=max(((one.name, one.opening.program) for one in kept if one.opening), default=("", ""))[1],
         capacity=_capacity(runs),
         controls=bearing(sorted({one.drill for one in runs if coverage.compared(one)})),
         evidence_digest=digest(canonical([[row.folder, row.sha256, row.head] for row in evidence])),

@@ -7,6 +7,7 @@ from jinja2 import ChoiceLoader, PackageLoader, PrefixLoader
 from drillbook.audit import trend, wording
 from drillbook.audit.content import Audit
 from drillbook.audit.coverage import SEVERITIES
+from drillbook.installation.program_name import program
 from drillbook.report import growth, pages
 
 
@@ -33,6 +34,7 @@ def render(audit: Audit) -> str:
             growth=growth.growth_rows([row.outlook for row in audit.capacity]),
             growth_note=growth.NOTE,
             choices=_choices(audit),
+            program=audit.program or program(),
         )
     )
 

@@ -83,12 +83,13 @@ def stdout() -> IO[str]:
     return cast("IO[str]", Steady(sys.stdout))
 
 
-def console() -> Console:
-    """Return a console on standard output. If standard output is not a terminal, the console prints plain lines of at
-    most 100 columns.
+def console(*, aside: bool = False) -> Console:
+    """Return a console on standard output. When ``aside`` is True, it is on standard error. If the stream is not a terminal,
+    the console prints plain lines of at most 100 columns.
     """
-    terminal = sys.stdout.isatty()
-    file = cast("IO[str]", Steady(sys.stdout, trim=not terminal))
+    stream = sys.stderr if aside else sys.stdout
+    terminal = stream.isatty()
+    file = cast("IO[str]", Steady(stream, trim=not terminal))
     return Console(file=file, highlight=False, emoji=False, width=None if terminal else PIPE_WIDTH)
 
 

@@ -122,7 +122,7 @@ def _recover(project: Project, state: RunState, out: Console, *, from_backup: bo
     if state.damage and not state.alive:
         out.print(Text(f"✗ {manual_cleanup.TITLE}", style="bold red"))
         for line in manual_cleanup.steps(state):
-            out.print(Text(shown(f"  {line}")), soft_wrap=True)
+            out.print(Text(shown(f"  {as_called(line)}")), soft_wrap=True)
         return Exit.RESIDUE
     before, written = standing.of_run(folder, project.root), Written()
     gone = lab_gone.lab_gone(state.first)

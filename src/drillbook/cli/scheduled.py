@@ -18,6 +18,7 @@ from drillbook.cli import metrics, run
 from drillbook.cli.views import Manner
 from drillbook.errors import DrillbookError, UsageError, escaped
 from drillbook.exits import Exit
+from drillbook.installation.program_name import as_called
 from drillbook.inventory.inventory import Inventory
 from drillbook.notify import alarm, heartbeat
 from drillbook.notify.sending import NotDelivered
@@ -87,7 +88,7 @@ class Tick:
                 load = self.project.inventory if self.dry else partial(run.inventory_of, self.project, note=lambda _: None)
                 self.inventory = load(name)
             except DrillbookError as error:
-                self.broken = str(error)
+                self.broken = as_called(str(error))
         if self.inventory is None:
             return True
         here = self.inventory.environment
@@ -100,8 +101,9 @@ class Tick:
             self.statuses.append(run.drill(self.project, row.drill, self.inventory_name, Manner.QUIET))
         except DrillbookError as error:
             self.statuses.append(error.exit_status)
-            _say(f"{row.drill} could not begin: {error}")
-            self._record(_entry(row, NOT_BEGUN, str(error), self.now))
+            text = as_called(str(error))
+            _say(f"{row.drill} could not begin: {text}")
+            self._record(_entry(row, NOT_BEGUN, text, self.now))
 
     def _missed(self) -> None:
         """Record each drill that is overdue or has never passed, and notify the contacts. For each time at which a

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
+from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
 from drillbook.cli import check, labs, sudoers
+from drillbook.cli.check import Check
 from drillbook.cli.console import console
 from drillbook.cli.orchestration import Orchestrator
 from drillbook.cli.run import inventory_of
-from drillbook.cli.trust import left_out
+from drillbook.cli.tables import print_json
+from drillbook.cli.trust import left_out, told
 from drillbook.cli.views import ignore
 from drillbook.exits import Exit
 from drillbook.plan import needed
@@ -21,45 +26,71 @@ from drillbook.report.figures import shown
 from drillbook.report.terminal.event_lines import Progress
 from drillbook.sdk.action import find
 from drillbook.sdk.free import Free
+from drillbook.trust.items import Item
 from drillbook.trust.standing import Trust
 
+NO_LAB = "the Docker lab was not started: its files are not trusted"
 
-def show(project: Project, name: str, inventory_name: str) -> int:
+
+def show(project: Project, name: str, inventory_name: str, *, as_json: bool = False) -> int:
     """Check whether a drill, or every drill of a suite, could begin now. Returns 0 when it could begin, 3 when this is
     unknown or the drill cannot run on this machine, and 4 when it would be refused.
+
+    When ``as_json`` is True, the results are printed as JSON, and other messages to standard error.
     """
-    found, out, trust = project.drill(name), console(), Trust(project, inventory_name)
+    found, out, trust = project.drill(name), console(aside=as_json), Trust(project, inventory_name)
     inventory = project.inventory(inventory_name)
     if inventory.lab == "docker" and not labs.docker_stands(project) and (items := trust.of_lab(inventory)):
         left_out(items, trust.doubt, out)
+        if as_json:
+            print_json([_data(name, Check(NO_LAB, (), Exit.UNVERIFIED), items)])
         return Exit.UNVERIFIED
     inventory = inventory_of(project, inventory_name, lambda text: out.print(Text(text, style="dim")))
     trust.bar(inventory)
-    status = 0
+    status, rows = 0, []
     orchestrator = Orchestrator(project, inventory, ignore, confirm=None)
     for one in orchestrator.plans(found):
-        out.print(Text(f"{one.drill}: {shown(one.title)}", style="bold"))
+        if not as_json:
+            out.print(Text(f"{one.drill}: {shown(one.title)}", style="bold"))
         items = trust.of_plan(one)
         recorded = partial(sudoers.of_last_run, project, one)
-        checked = check.check(one, Progress(out), orchestrator.allowed(one)[0], items, recorded)
+        observer = ignore if as_json else Progress(out)
+        checked = check.check(one, observer, orchestrator.allowed(one)[0], items, recorded)
         status = max(status, checked.exit)
-        if checked.ready:
-            hosts = ", ".join(one.hosts())
-            text = (
-                f"✓ the drill could begin now: {len(one.hosts())} hosts ({hosts}), {len(one.probes)} probes and "
-                f"{len(one.steps)} steps were checked; {_told_commands(one)}"
-            )
-            out.print(Padding(Text(text, style="green"), (0, 0, 0, 2), expand=False))
-            continue
-        if items:
-            left_out(items, trust.doubt, out)
-            for line in checked.beside:
-                out.print(
-                    Text(f"    {line}: this step was left out too, because it uses results of a step above"), soft_wrap=True
-                )
-        said = _unready(refused=checked.exit == Exit.REFUSED, left=bool(items))
-        out.print(Padding(said, (0, 0, 0, 2), expand=False))
+        rows.append(_data(one.drill, checked, items))
+        if not as_json:
+            _print(one, checked, items, trust.doubt, out)
+    if as_json:
+        print_json(rows)
     return status
+
+
+def _data(drill: str, checked: Check, items: Sequence[Item]) -> dict[str, Any]:
+    return {
+        "drill": drill,
+        "ready": checked.ready,
+        "exit": int(checked.exit),
+        "message": checked.message,
+        "findings": list(checked.findings),
+        "left_out": [*map(told, items), *checked.beside],
+    }
+
+
+def _print(one: Plan, checked: Check, items: Sequence[Item], doubt: str, out: Console) -> None:
+    if checked.ready:
+        hosts = ", ".join(one.hosts())
+        text = (
+            f"✓ the drill could begin now: {len(one.hosts())} hosts ({hosts}), {len(one.probes)} probes and "
+            f"{len(one.steps)} steps were checked; {_told_commands(one)}"
+        )
+        out.print(Padding(Text(text, style="green"), (0, 0, 0, 2), expand=False))
+        return
+    if items:
+        left_out(items, doubt, out)
+        for line in checked.beside:
+            out.print(Text(f"    {line}: this step was left out too, because it uses results of a step above"), soft_wrap=True)
+    said = _unready(refused=checked.exit == Exit.REFUSED, left=bool(items))
+    out.print(Padding(said, (0, 0, 0, 2), expand=False))
 
 
 def _unready(*, refused: bool, left: bool) -> Text:

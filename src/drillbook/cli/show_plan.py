@@ -21,6 +21,7 @@ from drillbook.cli import orchestration
 from drillbook.cli.console import console, stdout
 from drillbook.errors import UsageError
 from drillbook.findings import Finding
+from drillbook.installation.program_name import program
 from drillbook.judge.result import EXIT, Verdict
 from drillbook.plan import approval, guard, planner, privilege
 from drillbook.plan.plan import Plan, PlannedCondition, PlannedStep
@@ -324,7 +325,9 @@ class _View:
         silent = f"undoes faults by itself {self.plan.guard.lease_s:g} s after the last contact with the controller"
         boot = self.plan.inventory.target(host).lease.boot
         if boot == "none":
-            return f"{silent}; after a reboot the fault stays until `invoke drill.recover` (`boot: none` in the inventory)"
+            return (
+                f"{silent}; after a reboot the fault stays until `{program()} drill.recover` (`boot: none` in the inventory)"
+            )
         how = "if `drill.check` finds systemd or cron on the host" if boot == "auto" else f"by {boot}"
         return f"{silent}, and at boot {how}"
 

@@ -171,16 +171,21 @@ def sudoers(_: Context, name: str | None = None, inventory: str = "lab", host: s
     return rules.show(project, _named(project, name), inventory, host)
 
 
-@task(klass=OptionalNameTask, name="check", positional=["name"], help={"name": "drill or suite", **INVENTORY})
+@task(
+    klass=OptionalNameTask,
+    name="check",
+    positional=["name"],
+    help={"name": "drill or suite", **INVENTORY, "json": "print the results as JSON"},
+)
 @told(Dry.TELLS)
-def check_drill(context: Context, name: str | None = None, inventory: str = "lab") -> int:
+def check_drill(context: Context, name: str | None = None, inventory: str = "lab", json: bool = False) -> int:
     """Check whether a drill could begin now: hosts, probes, every step. Reads only; exit 0, 3 (unknown) or 4 (refused)."""
     from drillbook.cli import dry_run, show_check  # noqa: PLC0415  keeps start-up fast
 
     project = here()
     if is_dry(context):
-        return dry_run.drill(project, _named(project, name), inventory)
-    return show_check.show(project, _named(project, name), inventory)
+        return dry_run.drill(project, _named(project, name), inventory, as_json=json)
+    return show_check.show(project, _named(project, name), inventory, as_json=json)
 
 
 @task(
@@ -236,13 +241,17 @@ def report(context: Context, run: str | None = None) -> int:
     return render.report(of_runs(), run or "")
 
 
-@task(klass=OptionalNameTask, positional=["run"], help={"run": f"{RUN}, or a suite; default: the newest run"})
+@task(
+    klass=OptionalNameTask,
+    positional=["run"],
+    help={"run": f"{RUN}, or a suite; default: the newest run", "json": "print the checks as JSON"},
+)
 @told(Dry.READS)
-def verify(_: Context, run: str | None = None) -> int:
+def verify(_: Context, run: str | None = None, json: bool = False) -> int:
     """Verify the folder of a run: hash chain, signature, files, reports. Exit 0, 1 (wrong), 3 (could not be verified)."""
     from drillbook.cli import verify  # noqa: PLC0415  keeps start-up fast
 
-    return verify.verify(of_runs(), run or "")
+    return verify.verify(of_runs(), run or "", as_json=json)
 
 
 @task(name="list", help={"all": "list every run, not only the newest", "json": "print the runs as JSON"})

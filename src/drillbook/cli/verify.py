@@ -1,8 +1,9 @@
-"""Verifies the folder of a run, and prints the result to the terminal."""
+"""Verifies the folder of a run, and prints the result to the terminal or as JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.padding import Padding
@@ -14,6 +15,8 @@ from drillbook.attestation.verifying import Check, Mark, Verified
 from drillbook.campaign import record
 from drillbook.campaign.attempt import RECORD
 from drillbook.cli.console import console
+from drillbook.cli.tables import print_json
+from drillbook.installation.program_name import as_called
 from drillbook.project.project import Project
 from drillbook.report.figures import count, one_line
 
@@ -25,21 +28,39 @@ CLOSING = {
 }
 
 
-def verify(project: Project, run: str) -> int:
+def verify(project: Project, run: str, *, as_json: bool = False) -> int:
     """Verify a run, a suite or a campaign. Returns 0 when all checks are good, 1 when a check found something wrong,
     and 3 when a check could not be completed.
     """
     campaign = record.folder_of(project.reports, run) if run else None
     if campaign and (campaign / RECORD).is_dir():
-        whole = verifying.verify_campaign(campaign, campaign / RECORD, project.root)
-        show(whole, console())
-        return verifying.EXIT[whole.mark]
+        return _told(verifying.verify_campaign(campaign, campaign / RECORD, project.root), as_json=as_json)
     folder = project.run(run, suites=True, lost=True)
     found = anchor_check.compared(
         verifying.verify(folder, project.root), folder, project.reports, anchor_places.places(project.reports), asked=run
     )
-    show(found, console())
+    return _told(found, as_json=as_json)
+
+
+def _told(found: Verified, *, as_json: bool) -> int:
+    if as_json:
+        print_json(as_data(found))
+    else:
+        show(found, console())
     return verifying.EXIT[found.mark]
+
+
+def as_data(found: Verified) -> dict[str, Any]:
+    """Results of all checks for JSON; each outcome is ``good``, ``unknown`` or ``wrong``."""
+    return {
+        "name": found.name,
+        "outcome": found.mark.name.lower(),
+        "exit": int(verifying.EXIT[found.mark]),
+        "checks": [
+            {"check": one.what, "outcome": one.mark.name.lower(), "message": as_called(one.said)} for one in found.checks
+        ],
+        "drills": [as_data(one) for one in found.inner],
+    }
 
 
 def show(found: Verified, out: Console) -> None:
@@ -63,6 +84,6 @@ def _table(checks: Sequence[Check], out: Console, indent: int) -> None:
     table.add_column(overflow="fold")
     for check in checks:
         mark, style = SHAPES[check.mark]
-        table.add_row(Text(mark, style=style), Text(check.what.ljust(9)), Text(one_line(check.said)))
+        table.add_row(Text(mark, style=style), Text(check.what.ljust(9)), Text(as_called(one_line(check.said))))
     if checks:
         out.print(Padding(table, (0, 0, 0, indent), expand=False))

@@ -14,6 +14,7 @@ from drillbook.errors import PlanError, UsageError
 from drillbook.events.event import Event, each
 from drillbook.events.runs import PhaseEnded, PhaseStarted, StepAdded
 from drillbook.events.steps import Done
+from drillbook.installation.program_name import program
 from drillbook.inventory.inventory import CONTROLLER
 from drillbook.journal.intents import Intent, added, intents
 from drillbook.language import template
@@ -71,7 +72,7 @@ def _step(stage: Stage, events: Sequence[Event], intent: Intent, number: int) ->
         retries=0,
         every_s=None,
         allow_failure=None,
-        line="invoke drill.recover --from-backup",
+        line=f"{program()} drill.recover --from-backup",
         become=intent.step.become,
     )
 

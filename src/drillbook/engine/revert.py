@@ -19,6 +19,7 @@ from drillbook.errors import DrillbookError
 from drillbook.events.event import Event, contents, each
 from drillbook.events.runs import PhaseEnded, PhaseStarted
 from drillbook.events.steps import Done, Failed, StepStarted, UndoFailed, Undone, UndoStarted
+from drillbook.installation.program_name import as_called
 from drillbook.inventory.inventory import CONTROLLER
 from drillbook.journal.intents import GONE, NEVER_HAPPENED, UNDONE, Intent, added, intents
 from drillbook.journal.manual_undo import by_hand
@@ -276,7 +277,7 @@ def settle(stage: Stage, intent: Intent, how: str) -> None:
 
 
 def _left(stage: Stage, intent: Intent, why: str) -> Residue:
-    promise = stage.hold.promise(intent.seq, intent.host) if stage.hold else ""
+    promise = as_called(stage.hold.promise(intent.seq, intent.host)) if stage.hold else ""
     what = f"{intent.step.action} ({intent.step.name or intent.step.phase})"
     return Residue(
         step=intent.step.id,

@@ -20,6 +20,7 @@ from drillbook.errors import Cancelled, CouldNotVerify, DrillbookError, HostErro
 from drillbook.events.event import Event, each
 from drillbook.events.steps import Done, Failed, FaultActive, FaultGone, IntentRecorded, Skipped, StepStarted
 from drillbook.findings import Finding, finding
+from drillbook.installation.program_name import as_called
 from drillbook.language import template
 from drillbook.plan.planner import Plan, PlannedStep
 from drillbook.sdk import vouchers
@@ -314,9 +315,9 @@ def classify(error: Exception) -> tuple[str, str, str]:
     if isinstance(error, Cancelled):
         return "cancelled", error.code, error.message
     if isinstance(error, CouldNotVerify):
-        return "unverified", error.code, str(error)
+        return "unverified", error.code, as_called(str(error))
     if isinstance(error, NotReady | PlanError | HostError | DrillbookError):
-        return "error", error.code, str(error)
+        return "error", error.code, as_called(str(error))
     if isinstance(error, TimeoutError):
         return "error", "timeout", str(error) or "the step's timeout expired"
     return "error", "unexpected", f"{type(error).__name__}: {error}"

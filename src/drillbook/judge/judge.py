@@ -19,7 +19,7 @@ from drillbook.judge import capacity, clocks, comparison, diagnosis, faultstate,
 from drillbook.judge.figures import Figures, phase_spans, session
 from drillbook.judge.findings import findings, mended
 from drillbook.judge.objectives import objectives, unverified
-from drillbook.judge.result import EXIT, Result, RunView, StepView, Timeline
+from drillbook.judge.result import EXIT, Residue, Result, RunView, StepView, Timeline
 from drillbook.judge.steps import phases, steps
 from drillbook.judge.verdict import verdict
 from drillbook.plan.planner import Plan, checked
@@ -65,7 +65,8 @@ def _view(history: History) -> RunView:
 def _result(
     events: Sequence[Event], own: Sequence[Event], plan: Plan, figures: Figures, views: Sequence[StepView]
 ) -> Result:
-    first, left = opening(events), residue.residue(events, plan)
+    first = opening(events)
+    left = [_undo_as_called(one, first.program) for one in residue.residue(events, plan)]
     goals = objectives(plan, figures, unverified(views, own))
     found = [_as_called(mended(one, events), first.program) for one in findings(own, plan, figures, goals, left)]
     ending, reason = verdict(own, views, goals, found)
@@ -95,6 +96,11 @@ def _result(
         settled=residue.settled(events),
     )
     return result.model_copy(update={"capacity": capacity.capacity(result, own, plan)})
+
+
+def _undo_as_called(left: Residue, program: str) -> Residue:
+    """Return ``left`` with the program's name in the commands of its instructions."""
+    return left.model_copy(update={"by_hand": as_called(left.by_hand, program)})
 
 
 def _as_called(found: Finding, program: str) -> Finding:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from drillbook.installation.program_name import program
 from drillbook.inventory.inventory import Inventory
 from drillbook.notify import sending
 from drillbook.notify.sending import NotDelivered
@@ -21,7 +22,7 @@ def message(entry: Entry) -> Message:
         entry.message,
         f"service: {entry.service or 'unknown'}",
         f"due since: {entry.due or 'never passed'}",
-        "to see what is due: invoke drill.due",
+        f"to see what is due: {program()} drill.due",
     ]
     title = f"[{entry.environment or 'any environment'}] drill {entry.drill}: {what}"
     return Message(printable(title[:150]), printable("\n".join(lines)), "failure")

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from drillbook.installation.program_name import as_called, program
 from drillbook.judge.result import Objective, Result, Settled
 from drillbook.plan.planner import Plan
 from drillbook.report.figures import against, seconds
@@ -71,13 +72,19 @@ def residue(plan: Plan, run: str, left: Sequence[Mapping[str, Any]]) -> Message:
     lines = [
         line
         for one in left[:MOST]
-        for line in (f"- {one['host']}: {one['what']}: {one['why']}", f"  by hand: {one['by_hand']}")
+        for line in (f"- {one['host']}: {one['what']}: {one['why']}", f"  by hand: {as_called(one['by_hand'])}")
     ]
     more = [f"and {len(left) - MOST} more: see the report"] if len(left) > MOST else []
     return _message(
         plan,
         f"changes that could not be undone: {len(left)}",
-        [f"run: {run}", "These changes remain on the hosts:", *lines, *more, f"to try again: invoke drill.recover {run}"],
+        [
+            f"run: {run}",
+            "These changes remain on the hosts:",
+            *lines,
+            *more,
+            f"to try again: {program()} drill.recover {run}",
+        ],
         "failure",
     )
 

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from drillbook.installation.program_name import program
 from drillbook.plan.schedule import Schedule
 from drillbook.plan.window import Window
 from drillbook.project.project import Project
@@ -124,5 +125,5 @@ def _of(name: str, value: dict[str, Any], path: Path) -> Scheduled:
         grace,
         (windows,) if windows else (),
         tuple(one for one in value.get("drills") or () if isinstance(one, str)) if suite else (),
-        f"{path.name}: {' and '.join(wrong)} cannot be read; see invoke drill.plan {name}" if wrong else "",
+        f"{path.name}: {' and '.join(wrong)} cannot be read; see {program()} drill.plan {name}" if wrong else "",
     )

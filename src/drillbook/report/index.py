@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from drillbook.exits import Exit
+from drillbook.installation.program_name import program
 from drillbook.judge.result import Objective, Verdict
 from drillbook.report import pages, rows, tolerated
 from drillbook.report.figures import link, moment, one_line
@@ -114,7 +115,7 @@ def unfinished(run: str, environment: str, *, alive: bool, children: tuple[Index
     else:
         verdict, note = (
             UNFINISHED,
-            "its controller died" if children else f"undo the changes of the run: `invoke drill.recover {run}`",
+            "its controller died" if children else f"undo the changes of the run: `{program()} drill.recover {run}`",
         )
     return IndexEntry(
         run=run,
@@ -173,6 +174,7 @@ def render(entries: Iterable[IndexEntry]) -> str:
             width=WIDTH,
             height=HEIGHT,
             count_of=len(newest_first),
+            program=program(),
             verdicts=sorted({row.entry.verdict for row in listed}),
             drills=sorted({row.entry.name for row in listed}),
             environments=sorted({row.entry.environment for row in listed}),

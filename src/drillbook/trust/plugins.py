@@ -20,6 +20,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 
 from drillbook.errors import PluginError
+from drillbook.installation.program_name import program
 from drillbook.sdk import discovery
 from drillbook.trust import record
 from drillbook.trust.record import Record
@@ -141,7 +142,11 @@ def use(root: Path) -> str:
     """
     found = read(root)
     doubt = found.doubt
-    why = f"the plugins in {FOLDER}/ ({', '.join(found.names)}) are not loaded: {doubt}; see `invoke trust`" if doubt else ""
+    why = (
+        f"the plugins in {FOLDER}/ ({', '.join(found.names)}) are not loaded: {doubt}; see `{program()} trust`"
+        if doubt
+        else ""
+    )
     discovery.left_out("; ".join(text for text in (why, found.skipped) if text))
     if found.names and not doubt:
         _import(found)

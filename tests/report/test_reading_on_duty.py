@@ -1,0 +1,76 @@
+"""Pages for a reader on duty: commands that one click selects, columns of the index that never break, evidence with its step."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from drillbook.report import html, index
+from tests.report import renderings, samples
+from tests.report.chrome import Chrome
+from tests.report.test_browser import chrome
+
+__all__ = ["chrome"]
+CLICKED = """(() => [...document.querySelectorAll('code.command, .box .command')].map((one) => {
+  const range = document.createRange(); range.setStart(one.firstChild, 1); range.collapse(true);
+  const chosen = getSelection(); chosen.removeAllRanges(); chosen.addRange(range);
+  return getComputedStyle(one).userSelect;
+}))()"""
+LINES = """[...document.querySelectorAll('.wide table .num, .wide table .state')].filter((one) => {
+  const range = document.createRange(); range.selectNodeContents(one);
+  const tops = new Set([...range.getClientRects()].filter((box) => box.width > 0).map((box) => Math.round(box.top / 8)));
+  return tops.size > 1 && !one.classList.contains('why');
+}).map((one) => one.textContent)"""
+CLICK = """(() => { const one = document.querySelector('code.command').getBoundingClientRect();
+  return [one.left + one.width / 2, one.top + one.height / 2]; })()"""
+
+
+def opened(chrome: Chrome, folder: Path, text: str, width: int = 1280) -> Chrome:
+    page = folder / "page.html"
+    page.write_text(text, encoding="utf-8")
+    chrome.look(width, "light")
+    chrome.open(page)
+    return chrome
+
+
+@pytest.mark.parametrize("name", ["passed.html", "stuck.html", "suite.html"])
+def test_one_click_selects_a_whole_command(chrome: Chrome, tmp_path: Path, name: str) -> None:
+    page = opened(chrome, tmp_path, renderings.ALL[name]())
+    styles = page.run(CLICKED)
+    assert len(styles) >= 2
+    assert set(styles) == {"all"}
+    page.run("document.querySelector('code.command').scrollIntoView({block: 'center'})")
+    x, y = page.run(CLICK)
+    for kind in ("mousePressed", "mouseReleased"):
+        page.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+    assert page.run("getSelection().toString() === document.querySelector('code.command').textContent")
+
+
+def test_no_figure_and_no_verdict_of_the_index_breaks_over_lines(chrome: Chrome, tmp_path: Path) -> None:
+    page = opened(chrome, tmp_path, index.render(samples.entries()))
+    assert page.run("document.querySelectorAll('.wide table .num').length") > 20
+    assert page.run(LINES) == []
+
+
+def test_drill_by_drill_shows_the_newest_verdict_and_the_last_pass() -> None:
+    found = index.render(samples.entries())
+    (row,) = re.findall(
+        r'<tr><th scope="row"><bdi>postgres-lost</bdi><span class="under"><bdi>lab.*?</tr>', found, re.DOTALL
+    )
+    assert "passed" in row.split('data-head="Last verdict"')[1].split("</td>")[0]
+    worse = [one for one in samples.entries() if "202606" not in one.run or one.name != "postgres-lost"]
+    (row,) = re.findall(
+        r'<tr><th scope="row"><bdi>postgres-lost</bdi><span class="under"><bdi>lab.*?</tr>', index.render(worse), re.DOTALL
+    )
+    assert "failed" in row.split('data-head="Last verdict"')[1].split("</td>")[0]
+    assert "2026-04-02" in row.split('data-head="Last passed"')[1].split("</td>")[0]
+
+
+def test_evidence_is_linked_in_the_fold_of_its_step() -> None:
+    page = html.render(samples.passed())
+    steps = re.findall(r'<details[^>]*class="step".*?</details>', page, re.DOTALL)
+    held = [step.result.id for step in samples.passed().steps if html.record.evidence_of(step)]
+    assert held
+    assert sum('href="evidence/' in step for step in steps) == len(held)
