@@ -125,11 +125,15 @@ def html(command: str, screen: str) -> str:
     return PAGE.format(command=command, screen=code.strip())
 
 
-def shoot(chrome: Chrome, page: Path, target: Path, width: int, height: int) -> None:
-    """Write the upper ``height`` pixels of ``page`` at ``width`` as a PNG; less when the page is shorter."""
+def shoot(chrome: Chrome, page: Path, target: Path, width: int, height: int, until: str = "body") -> None:
+    """Write the upper ``height`` pixels of ``page`` at ``width`` as a PNG; less when the element ``until`` ends above them."""
     chrome.look(width, "light")
     chrome.open(page)
-    tall = int(chrome.run("Math.ceil(document.body.getBoundingClientRect().bottom)"))
+    tall = int(
+        chrome.run(
+            f"Math.ceil(document.querySelector('{until}').getBoundingClientRect().bottom) + 24 * ('{until}' != 'body')"
+        )
+    )
     clip = {"x": 0, "y": 0, "width": width, "height": min(tall, height), "scale": 1}
     found = chrome.call("Page.captureScreenshot", format="png", captureBeyondViewport=True, clip=clip)
     target.write_bytes(base64.b64decode(found["data"]))
@@ -148,7 +152,7 @@ def main() -> None:
             page.write_text(html(command, terminal.screen(command)))
             shoot(chrome, page, DOCS / "pictures" / f"{name}.png", 980, 1200)
         reports = folder / "acme" / "reports"
-        shoot(chrome, reports / "latest" / "report.html", DOCS / "report.png", 1160, 1640)
+        shoot(chrome, reports / "latest" / "report.html", DOCS / "report.png", 1160, 3000, until=".timeline .key")
         terminal.screen("drillbook drill quarterly --quiet")
         shoot(chrome, reports / "index.html", DOCS / "pictures" / "reports.png", 1160, 900)
         year = datetime.now(UTC).year

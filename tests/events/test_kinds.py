@@ -29,7 +29,6 @@ KEPT_FOR_PEOPLE = {
 NOT_ON_THE_TERMINAL = {
     "run.finished",
     "recovery.finished",
-    "phase.ended",
     "check.started",
     "controller.stalled",
     "observer.failed",

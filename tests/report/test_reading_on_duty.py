@@ -74,3 +74,17 @@ def test_evidence_is_linked_in_the_fold_of_its_step() -> None:
     held = [step.result.id for step in samples.passed().steps if html.record.evidence_of(step)]
     assert held
     assert sum('href="evidence/' in step for step in steps) == len(held)
+
+
+def test_the_key_of_the_timeline_names_a_stall_of_the_controller() -> None:
+    view = samples.passed()
+    track = view.timeline.probes[0]
+    stalled = track.model_copy(
+        update={"stretches": (track.stretches[0].model_copy(update={"label": "unheard"}), *track.stretches[1:])}
+    )
+    timeline = view.timeline.model_copy(update={"probes": (stalled, *view.timeline.probes[1:])})
+    page = html.render(view.model_copy(update={"timeline": timeline}))
+    key = page.split('class="key"')[1].split("</ul>")[0]
+    assert 'class="unheard"' in key
+    assert "the controller itself stalled" in key
+    assert "the controller itself stalled" not in html.render(view).split('class="key"')[1].split("</ul>")[0]

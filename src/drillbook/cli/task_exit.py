@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import functools
+import shutil
+import sys
+import textwrap
 from collections.abc import Callable
 from enum import Enum
 from typing import ParamSpec
@@ -41,7 +44,7 @@ def told(dry: Dry) -> Callable[[Callable[P, int | None]], Callable[P, None]]:
                     raise UsageError("this task does not support --dry; nothing was touched", hint="omit --dry")
                 status = body(*args, **kwargs) or 0
             except DrillbookError as error:
-                raise InvokeExit(f"error: {as_called(escaped(str(error)))}", code=error.exit_status) from None
+                raise InvokeExit(fitted(f"error: {as_called(escaped(str(error)))}"), code=error.exit_status) from None
             except ModuleNotFoundError as error:
                 extra = extras.extra_of(error.name or "")
                 if not extra:
@@ -57,6 +60,18 @@ def told(dry: Dry) -> Callable[[Callable[P, int | None]], Callable[P, None]]:
         return run
 
     return wrap
+
+
+def fitted(text: str) -> str:
+    """Break the long lines of a message at blanks, so that a terminal does not break words; without a terminal, keep them."""
+    if not sys.stderr.isatty():
+        return text
+    width = shutil.get_terminal_size().columns - 1
+    how = {"subsequent_indent": " " * 8, "break_long_words": False, "break_on_hyphens": False}
+    return "\n".join(
+        line if len(line) <= width or line.startswith("  | ") else "\n".join(textwrap.wrap(line, width, **how))  # type: ignore[arg-type]
+        for line in text.splitlines()
+    )
 
 
 def is_dry(context: Context) -> bool:

@@ -54,8 +54,8 @@ WORDS = {
     "lost": "acknowledged and lost",
     "refused": "not acknowledged",
     "unproven": "acknowledged, survival unknown",
+    "unheard": "not measured, because the controller itself stalled",
 }
-UNHEARD = "not measured, because the controller itself stalled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +251,7 @@ def _probe_lane(track: ProbeTrack, end: float, scale: Scale, y: float) -> tuple[
     for span in _inside(track.stretches, end, scale):
         kind = "unproven" if track.error and span.label == "kept" else span.label
         until = end if span.end is None else span.end
-        said = UNHEARD if kind == "unheard" else WORDS.get(kind, one_line(kind))
+        said = WORDS.get(kind, one_line(kind))
         title = f"{said}: {seconds(span.start, 2)} to {seconds(until, 2)}"
         if span.count is not None:
             title += f", {span.count} {'samples' if track.kind == 'availability' else 'writes'}"
@@ -310,7 +310,7 @@ def _merged(pieces: Sequence[Piece]) -> list[Piece]:
 
     Adjacent pieces of the same kind are merged.
     """
-    order = ["good", "kept", "unproven", "other", "refused", "bad", "lost"]
+    order = ["good", "kept", "unproven", "unheard", "other", "refused", "bad", "lost"]
     found: list[Piece] = []
     for piece in sorted(pieces, key=lambda one: (order.index(one.kind), one.x)):
         last = found[-1] if found else None

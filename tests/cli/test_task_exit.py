@@ -1,0 +1,22 @@
+"""Messages about mistakes fit the terminal: long lines are broken at blanks, and never the line of the file."""
+
+import shutil
+import sys
+from os import terminal_size
+
+from drillbook.cli.task_exit import fitted
+
+HINT = "  hint: did you mean 'service.start'? available names: service.answers, service.kill, service.restart"
+LINE = "  |   - service.sttart: {service: api, note: a line of a file that is longer than the terminal}"
+
+
+def test_long_lines_are_broken_at_blanks_on_a_terminal_alone(monkeypatch):
+    monkeypatch.setattr(shutil, "get_terminal_size", lambda: terminal_size((60, 24)))
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    lines = fitted(f"error: wrong\n{LINE}\n{HINT}").splitlines()
+    assert lines[:2] == ["error: wrong", LINE]
+    assert max(map(len, lines[2:])) < 60
+    assert " ".join(" ".join(lines[2:]).split()) == " ".join(HINT.split())
+    assert lines[3].startswith("        ")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: False, raising=False)
+    assert fitted(HINT) == HINT
