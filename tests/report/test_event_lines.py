@@ -160,6 +160,15 @@ def test_brief_output_has_the_duration_of_a_phase_without_other_lines() -> None:
     assert not any("verify" in line for line in printed(*loud, brief=True))
 
 
+def test_a_title_that_is_too_long_is_cut_with_an_ellipsis_in_brief_output() -> None:
+    plan = {"drill": "one", "title": "A long title. " * 12, "inventory": {"environment": "lab"}}
+    begun = event("run.started", {"run": "r", "plan": plan, "plan_digest": "sha256:" + "0" * 64})
+    (line,) = printed(begun, brief=True)
+    assert line.startswith("one: A long title. ")
+    assert line.endswith("…")
+    assert "…" not in "".join(printed(begun))
+
+
 @pytest.mark.parametrize(
     ("text", "width", "cut"), [("abc", 5, "abc  "), ("abcdef", 4, "abc…"), ("数据库", 4, "数 …"), ("ab", 2, "ab")]
 )

@@ -201,9 +201,12 @@ class Progress:
         if self._begun and (self.phases or not self.brief):
             self._say(Text())
         self._begun, self._phase = True, ""
-        self._line(f"{plan['drill']}: {one_line(plan['title'])}", "bold", 0)
         if self.brief:
+            line = Text(shown(f"{plan['drill']}: {one_line(plan['title'])}"), style="bold")
+            line.truncate(self.console.width - 1, overflow="ellipsis")
+            self._say(line)
             return
+        self._line(f"{plan['drill']}: {one_line(plan['title'])}", "bold", 0)
         self._line(f"on {plan['inventory']['environment']}, plan {what.plan_digest[7:19]}", "dim")
         self._line(f"run {what.run}", "dim")
 
