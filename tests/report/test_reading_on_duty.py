@@ -18,10 +18,9 @@ CLICKED = """(() => [...document.querySelectorAll('code.command, .box .command')
   const chosen = getSelection(); chosen.removeAllRanges(); chosen.addRange(range);
   return getComputedStyle(one).userSelect;
 }))()"""
-LINES = """[...document.querySelectorAll('.wide table .num, .wide table .state')].filter((one) => {
+LINES = """[...document.querySelectorAll('.wide table span.num, .wide table span.state')].filter((one) => {
   const range = document.createRange(); range.selectNodeContents(one);
-  const tops = new Set([...range.getClientRects()].filter((box) => box.width > 0).map((box) => Math.round(box.top / 8)));
-  return tops.size > 1 && !one.classList.contains('why');
+  return range.getBoundingClientRect().height > 1.8 * parseFloat(getComputedStyle(one).fontSize) * 1.2;
 }).map((one) => one.textContent)"""
 CLICK = """(() => { const one = document.querySelector('code.command').getBoundingClientRect();
   return [one.left + one.width / 2, one.top + one.height / 2]; })()"""
@@ -50,7 +49,7 @@ def test_one_click_selects_a_whole_command(chrome: Chrome, tmp_path: Path, name:
 
 def test_no_figure_and_no_verdict_of_the_index_breaks_over_lines(chrome: Chrome, tmp_path: Path) -> None:
     page = opened(chrome, tmp_path, index.render(samples.entries()))
-    assert page.run("document.querySelectorAll('.wide table .num').length") > 20
+    assert page.run("document.querySelectorAll('.wide table span.num').length") > 8
     assert page.run(LINES) == []
 
 

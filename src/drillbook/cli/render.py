@@ -17,6 +17,7 @@ from drillbook.cli import metrics, run_identity
 from drillbook.cli.console import console
 from drillbook.cli.views import Manner, Teller, tell_missed
 from drillbook.errors import JournalError, UnknownName
+from drillbook.installation.program_name import program
 from drillbook.journal.own_writes import Written
 from drillbook.judge.result import RunView
 from drillbook.project import finished_runs
@@ -104,7 +105,7 @@ def _tell_unsigned(folder: Path, before: Standing, unsigned: str, out: Console) 
     if unsigned:
         out.print(
             Text(
-                f"✗ not signed again: {one_line(unsigned)}; see invoke report.verify {folder.name}",
+                f"✗ not signed again: {one_line(unsigned)}; see {program()} report.verify {folder.name}",
                 style="bold red" if before.doubt else "yellow",
             ),
             soft_wrap=True,
