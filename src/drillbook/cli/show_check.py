@@ -88,7 +88,9 @@ def _print(one: Plan, checked: Check, items: Sequence[Item], doubt: str, out: Co
     if items:
         left_out(items, doubt, out)
         for line in checked.beside:
-            out.print(Text(f"    {line}: this step was left out too, because it uses results of a step above"), soft_wrap=True)
+            out.print(
+                Text(f"    {line}: this step was left out too, because it uses results of a step above"), soft_wrap=True
+            )
     said = _unready(refused=checked.exit == Exit.REFUSED, left=bool(items))
     out.print(Padding(said, (0, 0, 0, 2), expand=False))
 
