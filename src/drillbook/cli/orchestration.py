@@ -234,7 +234,7 @@ class Orchestrator:
         now = datetime.now(UTC)
         found = look(self.project, one, now)
         refusals = guard.check(one, now=now, confirm=self.confirm, approval=found)
-        others = [other for other in (*self.project.runs(), *self.project.lost()) if other != folder]
+        others = [other for other in self.project.open_runs() if other != folder]
         return [*refusals, *in_the_way(one, others)], found.facts() if found else None
 
     def run_suite(self, suite: Suite, plans: Sequence[Plan], between: Callable[[RunView], None]) -> tuple[Path, SuiteResult]:

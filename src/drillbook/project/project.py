@@ -15,6 +15,7 @@ from drillbook.journal.damaged import RUN_ID
 from drillbook.journal.journal import FILE
 from drillbook.language.strict import did_you_mean
 from drillbook.plan import spec
+from drillbook.project import settled_runs
 from drillbook.report.folders import drill_of
 from drillbook.sdk import discovery
 
@@ -145,14 +146,28 @@ class Project:
         The result also contains empty folders, and folders of runs inside suites.
         """
         self.look_into_reports()
-        found: list[Path] = []
-        for folder in _run_folders(self.reports):
-            if (folder / FILE).exists():
-                continue
-            inner = list(_run_folders(folder))
-            found += [one for one in inner if not (one / FILE).exists() and damaged.lost(one)]
-            if not inner and not damaged.is_suite(folder) and damaged.lost(folder):
-                found.append(folder)
+        found = [lost for folder in _run_folders(self.reports) for lost in _lost_in(folder)]
+        return sorted(found, key=lambda folder: folder.name)
+
+    def open_runs(self) -> list[Path]:
+        """Folders of runs that may have left changes, also of those whose journal is missing, oldest first. Raises UsageError.
+
+        Each run that left none is read once, and then known by the index, so that the cost does not grow with their number.
+        """
+        self.look_into_reports()
+        known, kept, found = settled_runs.read(self.reports), {}, []
+        for name in _names(self.reports):
+            mark = settled_runs.mark_of(self.reports, name)
+            if mark is None or known.get(name) != mark:
+                folder = self.reports / name
+                runs = [*_runs_in(folder), *(_lost_in(folder) if RUN_ID.fullmatch(name) else ())]
+                unsettled = [run for run in runs if not damaged.settled(run)]
+                found += unsettled
+                mark = mark if runs and not unsettled else None
+            if mark is not None:
+                kept[name] = mark
+        if kept != known:
+            settled_runs.write(self.reports, kept)
         return sorted(found, key=lambda folder: folder.name)
 
     def look_into_reports(self) -> None:
@@ -214,6 +229,31 @@ class Project:
 
 def _journals(reports: Path) -> Iterator[Path]:
     return (path for pattern in (f"[!.]*/{FILE}", f"[!.]*/[!.]*/{FILE}") for path in reports.glob(pattern))
+
+
+def _names(reports: Path) -> list[str]:
+    """Names of the folders in ``reports`` that may hold runs; none when ``reports`` is missing."""
+    try:
+        with os.scandir(reports) as found:
+            return [one.name for one in found if not one.name.startswith(".") and one.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []
+
+
+def _runs_in(folder: Path) -> Iterator[Path]:
+    """Folder of a run, or the folders of the runs inside the folder of a suite."""
+    if (folder / FILE).exists():
+        yield folder
+    yield from (path.parent for path in folder.glob(f"[!.]*/{FILE}") if not path.parent.is_symlink())
+
+
+def _lost_in(folder: Path) -> list[Path]:
+    """Folders of runs without a journal: ``folder`` itself, or in it those of a suite."""
+    if (folder / FILE).exists():
+        return []
+    inner = list(_run_folders(folder))
+    found = [one for one in inner if not (one / FILE).exists() and damaged.lost(one)]
+    return [folder] if not inner and not damaged.is_suite(folder) and damaged.lost(folder) else found
 
 
 def _run_folders(folder: Path) -> Iterator[Path]:
