@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 RECENT = 50
@@ -14,39 +15,61 @@ Z = 1.959963984540054
 """Quantile of the standard normal distribution for the probability 0.975."""
 
 
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Rate of the latest drills, and the interval in which the last site ends if the rate goes on."""
+
+    a_minute: float
+    drills: int
+    """Number of drills from which the rate was taken."""
+    first: datetime
+    last: datetime
+
+
 class Progress:
     """Counts the ends of sites, and estimates the end of the campaign."""
 
     def __init__(self, total: int, ended: int) -> None:
         """Begin at the state in which ``ended`` of ``total`` sites have ended."""
-        self._total, self._ended = total, ended
+        self.total, self.ended = total, ended
         self._recent: deque[datetime] = deque(maxlen=RECENT)
 
     def saw(self, now: datetime, *, drilled: bool) -> None:
         """Count the end of one site at the time ``now``. The end counts for the rate only when the site was drilled."""
-        self._ended += 1
+        self.ended += 1
         if drilled:
             self._recent.append(now)
 
-    def text(self) -> str:
-        """Describe the rate and the expected end.
+    def estimate(self, now: datetime) -> Estimate | None:
+        """Estimate the end at the time ``now``; None while too few drills have ended.
 
-        The ends of sites are assumed to be a Poisson process with the rate of the latest ends. The interval therefore
-        covers only random variation. It does not cover closed windows, slower waves or a stop.
+        The ends of sites are assumed to be a Poisson process with the rate of the latest ends. The time since the last end
+        counts too, so that the rate of a campaign that stands still falls. The interval covers only random variation. It
+        does not cover closed windows, slower waves or a stop.
         """
-        left = self._total - self._ended
-        done = f"{self._ended} of {self._total}"
         count = len(self._recent) - 1
-        span = (self._recent[-1] - self._recent[0]).total_seconds() if count > 0 else 0.0
+        span = (max(now, self._recent[-1]) - self._recent[0]).total_seconds() if count > 0 else 0.0
         if count + 1 < FEWEST or span <= 0:
-            return f"{done}; no estimate of the end before {FEWEST} drills have ended"
-        rate = count / span
-        if not left:
-            return f"{done}; {rate * 60:.1f} a minute"
+            return None
+        rate, left = count / span, self.total - self.ended
         low, high = (left / (rate * (1 + sign * Z / math.sqrt(count))) for sign in (1, -1))
-        first, last = (self._recent[-1] + timedelta(seconds=seconds) for seconds in (low, high))
+        since = max(now, self._recent[-1])
+        return Estimate(rate * 60, count + 1, since + timedelta(seconds=low), since + timedelta(seconds=high))
+
+    def text(self, now: datetime) -> str:
+        """Describe the rate and the expected end in one line."""
+        done, found = f"{self.ended} of {self.total}", self.estimate(now)
+        if found is None:
+            return f"{done}; no estimate of the end before {FEWEST} drills have ended"
+        if self.ended == self.total:
+            return f"{done}; {found.a_minute:.1f} a minute"
         return (
-            f"{done}; {rate * 60:.1f} a minute; end between {first:%H:%M} and {last:%H:%M} UTC if the "
-            f"rate of the last {count + 1} drills stays the same (this does not take windows, waves and "
-            "stops into account)"
+            f"{done}; {found.a_minute:.1f} a minute; end between {clock(found.first, now)} and {clock(found.last, now)} UTC if "
+            f"the rate of the last {found.drills} drills stays the same (this does not take windows, waves and stops into "
+            "account)"
         )
+
+
+def clock(when: datetime, now: datetime) -> str:
+    """Wall clock of ``when``, with the date if it is on another day than ``now``."""
+    return f"{when:%H:%M}" if when.date() == now.date() else f"{when:%Y-%m-%d %H:%M}"

@@ -5,26 +5,23 @@ from __future__ import annotations
 import shutil
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from drillbook.attestation import sign_runs
 from drillbook.attestation.sign_runs import Sealer
 from drillbook.campaign import artefacts, place, record, scorecard, sites
 from drillbook.campaign.artefacts import Artefacts
-from drillbook.campaign.attempt import Ending, Job
+from drillbook.campaign.attempt import Job
 from drillbook.campaign.coordinator import Coordinator, Stopping
 from drillbook.campaign.executor import Executor
 from drillbook.campaign.processes import Processes
-from drillbook.campaign.progress import Progress
 from drillbook.campaign.record import CampaignState, Intent
 from drillbook.campaign.scheduler import SiteState, waves
 from drillbook.campaign.sites import SitesFile
-from drillbook.cli import campaign_matrix, dry_run
+from drillbook.cli import campaign_matrix, campaign_view, dry_run
 from drillbook.cli.console import console
 from drillbook.cli.orchestration import Orchestrator
 from drillbook.cli.render import shown_path
@@ -39,10 +36,6 @@ from drillbook.plan.spec import Suite
 from drillbook.project.project import Project
 from drillbook.report import publish
 from drillbook.report.figures import count, shown
-
-TELL_S = 10.0
-"""Minimum time, in seconds, between two printed lines about the progress."""
-SHAPES = {SiteState.PASSED: "✓", SiteState.FAILED: "✗", SiteState.REFUSED: "–", SiteState.UNKNOWN: "?"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,29 +191,10 @@ def _run(
     for line in executor.told():
         out.print(shown(line), soft_wrap=True)
 
-    progress, told_at = Progress(total, len(state.ends)), [time.monotonic()]
-
-    def saw(ending: Ending) -> None:
-        why = f": {ending.message}" if ending.message else ""
-        text = f"{SHAPES[ending.state]} {ending.site} {ending.state} ({len(state.ends)} of {total}){why}"
-        out.print(shown(text), soft_wrap=True)
-        progress.saw(datetime.now(UTC), drilled=ending.state is not SiteState.REFUSED)
-        if time.monotonic() - told_at[0] >= TELL_S:
-            told_at[0] = time.monotonic()
-            out.print(shown(progress.text()), style="dim", soft_wrap=True)
-
-    controller = Coordinator(
-        state,
-        journal,
-        executor,
-        _jobs(project, state),
-        new_run or (lambda _: new_run_id(state.start.drill)),
-        stopping=stopping,
-        saw=saw,
-    )
+    names, jobs = new_run or (lambda _: new_run_id(state.start.drill)), _jobs(project, state)
     try:
-        with _stoppable(stopping):
-            controller.run()
+        with campaign_view.watching(out, state) as view, _stoppable(stopping):
+            Coordinator(state, journal, executor, jobs, names, stopping=stopping, saw=view.saw).run()
     finally:
         executor.close()
         journal.close()

@@ -1,0 +1,197 @@
+"""Output of a running campaign: in a terminal a live view below the lines of ended sites, elsewhere lines alone."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from rich.cells import cell_len
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from drillbook.campaign.attempt import Ending
+from drillbook.campaign.progress import FEWEST, Progress, clock
+from drillbook.campaign.record import CampaignState
+from drillbook.campaign.scheduler import SiteState, waves
+from drillbook.journal.damaged import RUN_ID
+from drillbook.report.figures import one_line
+
+TELL_S = 10.0
+"""Shortest time in seconds between two lines about the progress, where there is no live view."""
+FRAME_S = 0.5
+BAR = 24
+SHAPES = {SiteState.PASSED: "✓", SiteState.FAILED: "✗", SiteState.REFUSED: "–", SiteState.UNKNOWN: "?"}
+COLOURS = {SiteState.PASSED: "green", SiteState.FAILED: "red", SiteState.REFUSED: "dim", SiteState.UNKNOWN: "yellow"}
+Clock = Callable[[], datetime]
+
+
+def line_of(ending: Ending, done: int, total: int) -> Text:
+    """Line of a site that ended."""
+    why = f": {one_line(ending.message)}" if ending.message else ""
+    return Text(f"{SHAPES[ending.state]} {ending.site} {ending.state} ({done} of {total}){why}", style=COLOURS[ending.state])
+
+
+class Lines:
+    """Output as lines: one for each site that ended, and from time to time one about the progress."""
+
+    def __init__(self, out: Console, state: CampaignState, now: Clock) -> None:
+        """Print to ``out`` about the campaign of ``state``."""
+        self.out, self.state, self.now = out, state, now
+        self.progress = Progress(len(state.start.sites), len(state.ends))
+        self._told_at = time.monotonic()
+
+    def saw(self, ending: Ending) -> None:
+        """Count and print the end of a site."""
+        self.progress.saw(self.now(), drilled=ending.state is not SiteState.REFUSED)
+        self.out.print(line_of(ending, len(self.state.ends), self.progress.total), soft_wrap=True)
+        if time.monotonic() - self._told_at >= TELL_S:
+            self._told_at = time.monotonic()
+            self.out.print(Text(self.progress.text(self.now()), style="dim"), soft_wrap=True)
+
+
+class LiveLines:
+    """Output to a terminal: the lines of ended sites scroll up above the present state, which a thread draws."""
+
+    def __init__(self, out: Console, state: CampaignState, now: Clock) -> None:
+        """Prepare the view on ``out``, which must be a terminal."""
+        self.out, self.state, self.now = out, state, now
+        self.progress = Progress(len(state.start.sites), len(state.ends))
+        self.waves = waves(state.file.rules(), state.file.scheduled())
+        self._lines: deque[Text] = deque()
+        self._over = threading.Event()
+        self._live = Live(console=out, auto_refresh=False, transient=True, redirect_stdout=False)
+        self._thread = threading.Thread(target=self._keep_drawing, name="campaign-view", daemon=True)
+
+    def saw(self, ending: Ending) -> None:
+        """Count the end of a site, and queue its line; never waits for the terminal."""
+        self.progress.saw(self.now(), drilled=ending.state is not SiteState.REFUSED)
+        self._lines.append(line_of(ending, len(self.state.ends), self.progress.total))
+
+    def start(self) -> None:
+        """Begin to draw."""
+        self._live.start()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Remove the present state from the terminal, and print the last lines."""
+        self._over.set()
+        self._thread.join()
+        self._live.update(Text(""))
+        self._live.stop()
+        self._drain()
+
+    def _keep_drawing(self) -> None:
+        while not self._over.wait(FRAME_S):
+            try:
+                self._drain()
+                size = self.out.size
+                self._live.update(
+                    render(self.state, self.progress, self.waves, self.now(), (size.width, size.height)), refresh=True
+                )
+            except Exception as error:  # noqa: BLE001  an error of the view must not end the output of the campaign
+                self._lines.append(Text(f"the live view failed: {type(error).__name__}: {one_line(error)}", style="dim"))
+
+    def _drain(self) -> None:
+        while self._lines:
+            self.out.print(self._lines.popleft(), soft_wrap=True)
+
+
+@contextmanager
+def watching(out: Console, state: CampaignState, now: Clock = lambda: datetime.now(UTC)) -> Iterator[Lines | LiveLines]:
+    """Provide the output of a campaign; valid during the ``with`` block."""
+    if not out.is_terminal or out.is_dumb_terminal:
+        yield Lines(out, state, now)
+        return
+    view = LiveLines(out, state, now)
+    view.start()
+    try:
+        yield view
+    finally:
+        view.stop()
+
+
+def render(state: CampaignState, progress: Progress, parts: list[list[str]], now: datetime, size: tuple[int, int]) -> Group:
+    """Render the present state in less than ``size``: columns and rows of the terminal; ``parts`` are the waves."""
+    width, height = size
+    ends, intents = dict(state.ends), dict(state.intents)
+    running = {site: intent.run for site, intent in intents.items() if site not in ends}
+    lines = [
+        _two(state.start.campaign, _took((now - state.began).total_seconds()), width),
+        _bar(len(ends), progress.total, _wave(parts, ends)),
+        _counts(Counter(end.state for end in ends.values()), len(running)),
+        *_forecast(progress, now, stopped=state.stopped),
+    ]
+    room = max(height - len(lines) - 2, 1)
+    lines += _running(running, now, room)
+    for line in lines:
+        line.no_wrap = True
+        line.truncate(width - 1, overflow="ellipsis")
+    return Group(*lines[: height - 1])
+
+
+def _two(left: str, right: str, width: int) -> Text:
+    space = max(1, width - 1 - cell_len(left) - cell_len(right))
+    return Text.assemble((left, "bold"), " " * space, (right, "dim"))
+
+
+def _bar(done: int, total: int, wave: str) -> Text:
+    full = done * BAR // total
+    return Text.assemble("  ", ("█" * full, "green"), ("░" * (BAR - full), "dim"), f"  {done} of {total} sites{wave}")
+
+
+def _wave(parts: list[list[str]], ends: dict[str, Ending]) -> str:
+    """Number of the wave that has not ended; empty for a campaign of one wave."""
+    number = next((number for number, part in enumerate(parts, 1) if any(site not in ends for site in part)), len(parts))
+    return f", wave {number} of {len(parts)}" if len(parts) > 1 else ""
+
+
+def _counts(found: Counter[SiteState], running: int) -> Text:
+    parts = [(f"{SHAPES[one]} {found[one]} {one}  ", COLOURS[one] if found[one] else "dim") for one in SHAPES]
+    return Text.assemble("  ", *parts, f"{running} running")
+
+
+def _forecast(progress: Progress, now: datetime, *, stopped: str) -> list[Text]:
+    """Rate and expected end, with what they are based on; or the reason why there is no estimate."""
+    if stopped:
+        return [Text(f"  no further site starts: {stopped}", style="red")]
+    found = progress.estimate(now)
+    if found is None:
+        return [Text(f"  no estimate of the end before {FEWEST} drills have ended", style="dim")]
+    return [
+        Text(
+            f"  {found.a_minute:.1f} drills a minute, the last {found.drills}; end between "
+            f"{clock(found.first, now)} and {clock(found.last, now)} UTC"
+        ),
+        Text("  if this rate stays the same (not counting windows, waves and stops)", style="dim"),
+    ]
+
+
+def _running(running: dict[str, str], now: datetime, room: int) -> list[Text]:
+    """Line of each running site, the longest first, in at most ``room`` lines."""
+    if not running:
+        return [Text("  no site runs: the next one waits for a window, a worker or its wave", style="dim")]
+    ages = sorted(((_age(run, now), site) for site, run in running.items()), reverse=True)
+    shown = ages if len(ages) <= room else ages[: room - 1]
+    lines = [Text(f"    {site}  {_took(age)}") for age, site in shown]
+    if len(ages) > len(shown):
+        lines.append(Text(f"    and {len(ages) - len(shown)} more", style="dim"))
+    return lines
+
+
+def _age(run: str, now: datetime) -> float:
+    """Time in seconds since a run began, by its name; 0 for another name."""
+    if not (found := RUN_ID.fullmatch(run)):
+        return 0.0
+    year, month, day, hour, minute, second = (int(found[number]) for number in range(1, 7))
+    return max((now - datetime(year, month, day, hour, minute, second, tzinfo=UTC)).total_seconds(), 0.0)
+
+
+def _took(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
