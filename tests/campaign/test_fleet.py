@@ -103,6 +103,47 @@ def test_runs_of_all_regions_come_back_whole_and_secrets_stay_there(folder, clus
     assert [path for path in files if b"open-sesame" in path.read_bytes()] == []
 
 
+def test_a_worker_with_another_plan_refuses_its_sites_before_anything_is_touched(folder, cluster):
+    """One worker has another drill, one another inventory, one no inventory, one the project of the controller."""
+    counting(folder)
+    labels = ("drill", "inventory", "none", "same")
+    with_sites(folder, 4, "canary: [s3]\nabort_if: {failed: 100%}\n")
+    path = folder.root / "all.yml"
+    groups = "".join(f"  {label}: {{workers: {label}}}\n" for label in labels)
+    text = path.read_text().replace("sites:", f"groups:\n{groups}sites:")
+    for number, label in enumerate(labels):
+        text = text.replace(f"s{number}: {{inventory: lab,", f"s{number}: {{inventory: lab, groups: [{label}],")
+    path.write_text(text)
+    places = {label: cluster.worker(label, "--resources", f"{label}=2") for label in labels}
+    drill, inventory = places["drill"] / "drills" / "sample.yml", places["inventory"] / "inventory" / "lab.yml"
+    drill.write_text(drill.read_text().replace("count", "c0unt"))
+    inventory.write_text(inventory.read_text().replace("hosts: {", "hosts: {other: {address: 192.0.2.9}, "))
+    (places["none"] / "inventory" / "lab.yml").unlink()
+    cluster.start()
+    done = folder.run("campaign", "sample", "--sites", "all.yml", "--on", cluster.address, timeout=300)
+    found = ends(folder)
+    assert {site: end["state"] for site, end in found.items()} == {
+        "s0": "refused",
+        "s1": "refused",
+        "s2": "refused",
+        "s3": "passed",
+    }, told(done)
+    planned = {site["name"]: site["plans"]["sample"] for site in events(folder)[0]["data"]["sites"]}
+    for site in ("s0", "s1"):
+        run = folder.root / "reports" / found[site]["run"]
+        own = json.loads((run / "result.json").read_text())["plan_digest"]
+        assert own != planned[site]
+        message = found[site]["message"]
+        assert planned[site] in message
+        assert own in message
+        assert "Bring the project on this machine" in message
+        kinds = {event.kind for event in read(run / "journal.jsonl").events}
+        assert not {"step.started", "lock.taken", "command"} & kinds
+    assert "there is no inventory 'lab'" in found["s2"]["message"]
+    assert len((folder.root / "count").read_text()) == 1
+    assert not (folder.root / "c0unt").exists()
+
+
 def test_a_site_waits_for_a_worker_with_its_label(folder, cluster, start_controller):
     counting(folder)
     with_sites(folder, 1, "groups: {north: {workers: north}}\n")

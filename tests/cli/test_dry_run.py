@@ -41,6 +41,7 @@ ARGUMENTS = {
     "drill.stop": [],
     "schema": ["drill"],
     "campaign.campaign": ["sample", "--sites", "all.yml"],
+    "campaign.approve": ["sample", "--sites", "all.yml"],
     "campaign.collect": ["sample", "--sites", "all.yml"],
     "audit": ["--since", "2020-01-01", "--until", "2999-12-31"],
     "init": ["NEW"],

@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from drillbook.campaign.expected import SITE_VARIABLE, Expected
 from drillbook.campaign.scheduler import SiteState
 from drillbook.errors import DrillbookError
 from drillbook.exits import Exit
@@ -35,6 +36,8 @@ contains this hash.
 """
 CAMPAIGNS = "campaigns"
 RECORD = "record"
+APPROVAL = "approval.json"
+"""Name of the approval of all sites in the folder of a campaign; its signature is beside it."""
 PROGRAM = (sys.executable, "-m", "drillbook.cli")
 STATES = {
     Exit.OK: SiteState.PASSED,
@@ -70,11 +73,23 @@ class Job:
     """Place that carries out the job. An empty text means this machine."""
     previous: str = ""
     """Hash of the event that records the intent to start the site."""
+    plans: dict[str, str] = field(default_factory=dict)
+    """Digest of the plan of each drill, by the name of the drill, as the campaign made it."""
+    version: str = ""
+    """Version of Drillbook that planned the campaign."""
+    approved: bool = False
+    """True when the folder of the campaign has an approval of all sites."""
 
     @property
     def folder(self) -> Path:
         """Folder of the campaign."""
         return Path(self.root) / "reports" / CAMPAIGNS / self.campaign
+
+    @property
+    def expected(self) -> Expected:
+        """Site and plans that the process of the drill compares its own with."""
+        approval = str(self.folder / APPROVAL) if self.approved else ""
+        return Expected(self.site, self.plans, self.version, approval)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +202,12 @@ def _views(job: Job, folder: Path) -> tuple[list[RunView], Result | SuiteResult 
 
 
 def _finding(views: list[RunView]) -> str:
-    """Return the title of the first finding of the runs. The result is empty when there is no finding."""
-    return next((finding.title for view in views for finding in view.result.findings), "")
+    """First finding of the runs, with the remedy for one that refused the drill; empty without a finding."""
+    for view in views:
+        for one in view.result.findings:
+            refused = view.result.verdict is Verdict.REFUSED
+            return f"{one.title}: {one.measured}. {one.remedy}" if refused and one.measured else one.title
+    return ""
 
 
 def _head(folder: Path, view: RunView) -> str:
@@ -226,7 +245,12 @@ def _child(job: Job, lock: int, *arguments: str) -> int:
         process = subprocess.Popen(
             [*PROGRAM, *arguments],
             cwd=job.root,
-            env={**os.environ, RUN_VARIABLE: job.run, PREVIOUS_VARIABLE: job.previous},
+            env={
+                **os.environ,
+                RUN_VARIABLE: job.run,
+                PREVIOUS_VARIABLE: job.previous,
+                SITE_VARIABLE: job.expected.as_text(),
+            },
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,

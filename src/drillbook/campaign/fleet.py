@@ -104,6 +104,8 @@ class Fleet:
         self._client: Client | None = None
         self._pending: dict[str, _Pending] = {}
         self._reserved: dict[str, str] = {}
+        self._told_approval: set[tuple[str, str]] = set()
+        """Campaign and worker of each approval that was stored at the place of the worker."""
         self._ended: queue.SimpleQueue[Ending] = queue.SimpleQueue()
         self._here = Processes(self._ended)
         self._receivers = ThreadPoolExecutor(RECEIVERS, thread_name_prefix="receive")
@@ -258,6 +260,9 @@ class Fleet:
         """Submit a job to one worker. The job is marked as resumed, so that later attempts examine the run at the place
         before they start anything.
         """
+        if pending.job.approved and (pending.job.campaign, chosen.address) not in self._told_approval:
+            client.run(worker.keep_approval, pending.job, worker.approval(pending.job), workers=[chosen.address])
+            self._told_approval.add((pending.job.campaign, chosen.address))
         future = client.submit(
             self._carry_out,
             pending.job,

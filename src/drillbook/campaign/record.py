@@ -55,13 +55,19 @@ class CampaignState:
     @property
     def file(self) -> SitesFile:
         """Sites file of the campaign, rebuilt from the first event: its sites and its limits."""
-        sites = {site["name"]: {key: site[key] for key in site if key not in ("name", "path")} for site in self.start.sites}
+        own = ("name", "path", "plans")
+        sites = {site["name"]: {key: site[key] for key in site if key not in own} for site in self.start.sites}
         return SitesFile.model_validate({**self.start.rules, "sites": sites})
 
     @property
     def inventories(self) -> dict[str, str]:
         """Path of the inventory of each site."""
         return {site["name"]: site["path"] for site in self.start.sites}
+
+    @property
+    def plans(self) -> dict[str, dict[str, str]]:
+        """Digest of the plan of each drill of each site; empty for a campaign that recorded none."""
+        return {site["name"]: dict(site.get("plans", {})) for site in self.start.sites}
 
 
 def fold(events: Iterable[Event]) -> CampaignState:

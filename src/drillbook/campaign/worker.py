@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from drillbook.campaign import attempt, place, sites
 from drillbook.campaign.attempt import Ending, Job
 from drillbook.campaign.scheduler import SiteState
 from drillbook.campaign.sites import SitesFile
-from drillbook.errors import DrillbookError
+from drillbook.errors import DrillbookError, UsageError
 
 PIECE = 1 << 20
 """Largest number of bytes in one piece of a file."""
@@ -46,6 +47,21 @@ def carry_out(job: Job) -> dict[str, Any]:
         return Ending(job.site, SiteState.UNKNOWN, run=job.run, message=str(error)).as_data()
 
 
+def approval(job: Job) -> dict[str, bytes]:
+    """Read the approval of the campaign of ``job`` and its signature, by the names of their files. Raises OSError."""
+    return {name: (job.folder / name).read_bytes() for name in (attempt.APPROVAL, f"{attempt.APPROVAL}.sig")}
+
+
+def keep_approval(job: Job, files: dict[str, bytes]) -> None:
+    """Store the approval of the campaign of ``job`` at this place; the process of each drill verifies it. Raises OSError."""
+    folder = replace(job, root=place.of_worker().root).folder
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name, data in files.items():
+        draft = folder / f".{name}.{os.getpid()}"
+        draft.write_bytes(data)
+        draft.replace(folder / name)
+
+
 def cancel(job: Job) -> bool:
     """Ask the drill of ``job`` to stop. Returns False when it is not running."""
     return attempt.cancel(replace(job, root=place.of_worker().root))
@@ -53,8 +69,7 @@ def cancel(job: Job) -> bool:
 
 def _own(job: Job) -> Job:
     """Return a copy of ``job`` with the paths of this place. The inventory of the site is written to a file. Raises
-    UsageError when this place is not a project or lacks an inventory, and OSError when the site was started at
-    another place.
+    DrillbookError when this place is not a project, and OSError when the site was started at another place.
     """
     own = place.of_worker()
     if own.number != place.number_of(job.place):
@@ -63,9 +78,11 @@ def _own(job: Job) -> Job:
     job = replace(job, root=own.root)
     (job.folder / "sites").mkdir(mode=0o700, parents=True, exist_ok=True)
     file = SitesFile.model_validate({"sites": {job.site: job.entry}})
-    return replace(
-        job, inventory=sites.write_inventories(file, job.folder / "sites", sites.inventories(root, file))[job.site]
-    )
+    try:
+        bases = sites.inventories(root, file)
+    except UsageError:  # an earlier attempt is examined without it; a new one is refused by the process of the drill
+        return replace(job, inventory=file.sites[job.site].inventory or job.site)
+    return replace(job, inventory=sites.write_inventories(file, job.folder / "sites", bases)[job.site])
 
 
 def manifest(run: str) -> dict[str, tuple[int, str]]:

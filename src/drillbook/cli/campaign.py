@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from drillbook import __version__
 from drillbook.attestation import sign_runs
 from drillbook.attestation.sign_runs import Sealer
 from drillbook.campaign import artefacts, place, record, scorecard, sites
@@ -21,13 +22,11 @@ from drillbook.campaign.processes import Processes
 from drillbook.campaign.record import CampaignState, Intent
 from drillbook.campaign.scheduler import SiteState, waves
 from drillbook.campaign.sites import SitesFile
-from drillbook.cli import campaign_matrix, campaign_view, dry_run
+from drillbook.cli import campaign_matrix, campaign_view, dry_run, site_plans
 from drillbook.cli.console import console
-from drillbook.cli.orchestration import Orchestrator
 from drillbook.cli.render import shown_path
 from drillbook.cli.run_identity import header, new_run_id, operator
-from drillbook.cli.views import ignore
-from drillbook.errors import DrillbookError, UsageError
+from drillbook.errors import UsageError
 from drillbook.events.campaigns import CampaignResumed, CampaignStarted
 from drillbook.exits import Exit
 from drillbook.installation import extras
@@ -99,7 +98,8 @@ def _begin(
     campaign = new_run_id(wish.drill)
     folder = record.folder_of(project.ready_reports(), campaign)
     try:
-        paths = _planned(project, wish.drill, file, folder)
+        planned = site_plans.made(project, wish.drill, file, folder / "sites")
+        approved = site_plans.approved(project, wish.drill, planned, folder)
         executor = executed()
         journal = record.create(folder)
     except BaseException:
@@ -113,9 +113,13 @@ def _begin(
             drill=wish.drill,
             suite=isinstance(found, Suite),
             rules={key: data[key] for key in data if key != "sites"},
-            sites=tuple({"name": name, "path": paths[name], **entry} for name, entry in data["sites"].items()),
+            sites=tuple(
+                {"name": name, "path": planned[name].path, "plans": planned[name].digests, **entry}
+                for name, entry in data["sites"].items()
+            ),
             confirm=wish.confirm,
             executor=executor.name,
+            approval=approved,
         ),
         sync=True,
     )
@@ -164,21 +168,6 @@ def print_matrix(project: Project, wish: Wish, kind: str) -> int:
     project.drill(wish.drill)
     sys.stdout.write(campaign_matrix.rendered(kind, wish.drill, file, wish.sites, wish.confirm))
     return Exit.OK
-
-
-def _planned(project: Project, drill: str, file: SitesFile, folder: Path) -> dict[str, str]:
-    """Write the inventories of the sites, and plan the drill on each of them. Mistakes are thus found before the first
-    site is drilled. Raises UsageError for a site on which the drill cannot be planned.
-    """
-    (folder / "sites").mkdir(mode=0o700, parents=True)
-    paths = sites.write_inventories(file, folder / "sites", sites.inventories(project.root, file))
-    found = project.drill(drill)
-    for name, path in paths.items():
-        try:
-            Orchestrator(project, project.inventory(path), ignore).plans(found)
-        except DrillbookError as error:
-            raise UsageError(f"the drill cannot be planned on the site {name}: {error.message}", hint=error.hint) from None
-    return paths
 
 
 def _run(
@@ -246,7 +235,7 @@ def _sealed(project: Project, folder: Path, state: CampaignState, journal: Journ
 def _jobs(project: Project, state: CampaignState) -> Callable[[str, Intent], Job]:
     """Return a function that makes the job of a site from the name of the site and its intent."""
     groups = {site.name: site.groups for site in state.file.scheduled()}
-    file, paths, start = state.file, state.inventories, state.start
+    file, paths, plans, start = state.file, state.inventories, state.plans, state.start
     entries = {name: entry.model_dump(mode="json", include={"inventory", "set"}) for name, entry in file.sites.items()}
     labels = {name: file.labels(name) for name in file.sites}
 
@@ -265,6 +254,9 @@ def _jobs(project: Project, state: CampaignState) -> Callable[[str, Intent], Job
             entry=entries[site],
             place=intent.place,
             previous=intent.hash,
+            plans=plans[site],
+            version=__version__,
+            approved=bool(start.approval),
         )
 
     return job

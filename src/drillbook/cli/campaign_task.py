@@ -64,6 +64,27 @@ def campaign(
     help={
         "name": "drill or suite of the campaign",
         "sites": "sites file (.yml), or a group of the sites in sites.yml",
+        "until": "duration of the approval, such as 24h; at most 30d",
+        "key": "path of your private SSH key, or of the public key when an agent has the private one; default: the first in ~/.ssh",
+    },
+)
+@told(Dry.TELLS)
+def approve(context: Context, name: str, sites: str = "", until: str = "24h", key: str = "") -> int:
+    """Approve the plans of all sites with your SSH key, in one text, so that somebody else may run the campaign."""
+    from drillbook.cli import campaign as campaigns  # noqa: PLC0415  keeps start-up fast
+    from drillbook.cli import campaign_approve  # noqa: PLC0415  keeps start-up fast
+
+    project, wish = here(), campaigns.Wish(name, sites)
+    if is_dry(context):
+        return campaign_approve.tell(project, name, wish.file(project))
+    return campaign_approve.approve(project, name, wish.file(project), until, key)
+
+
+@task(
+    positional=["name"],
+    help={
+        "name": "drill or suite of the campaign",
+        "sites": "sites file (.yml), or a group of the sites in sites.yml",
         "artefacts": "folder that contains the artefacts of all jobs",
     },
 )

@@ -16,6 +16,7 @@ from typing import Any
 from drillbook.attestation import anchor_places, anchors, sign_runs
 from drillbook.attestation.manifests import ManifestKeys
 from drillbook.attestation.sign_runs import Sealer
+from drillbook.campaign.expected import expected
 from drillbook.cli import run_trace, sudoers
 from drillbook.cli.access import connect, redactor_for
 from drillbook.cli.lost_record import unrecorded, unreported
@@ -40,7 +41,7 @@ from drillbook.judge import earlier_runs
 from drillbook.judge.judge import judge
 from drillbook.judge.result import Residue, RunView, SuiteResult, Verdict
 from drillbook.notify.messenger import Messenger
-from drillbook.plan import approval, guard, planner
+from drillbook.plan import approval, campaign_approval, guard, planner
 from drillbook.plan.planner import Plan
 from drillbook.plan.schedule import Schedule
 from drillbook.plan.spec import Drill, Suite
@@ -50,7 +51,7 @@ from drillbook.report import publish
 from drillbook.sdk.earlier import EarlierStep
 from drillbook.sdk.run_folder import RunFolder
 from drillbook.signing import keys
-from drillbook.signing.texts import Look
+from drillbook.signing.texts import Files, Look
 from drillbook.telemetry import export, spans
 
 
@@ -73,6 +74,8 @@ class Orchestrator:
     """Messages about anchors and timestamps that could not be obtained. Each message contains the reason."""
     schedules: dict[str, Schedule] = field(default_factory=dict)
     """Schedules of the planned drills, by the name of the drill. A run records its schedule in its first event."""
+    differences: list[Finding] = field(default_factory=list)
+    """Findings about plans that are not those of the campaign, which refuse every drill of this process."""
     named: str = ""
     """The inventory in the words of the user. It is recorded in the first event of a run, and used in the commands that
     the report suggests.
@@ -82,8 +85,12 @@ class Orchestrator:
         """Return the plan of a drill, or the plans of all drills of a suite. Mistakes are thus found before the first
         drill runs.
         """
-        if isinstance(found, Drill):
-            return [self._planned(found)]
+        made = [self._planned(found)] if isinstance(found, Drill) else self._of_suite(found)
+        if site := expected():
+            self.differences.extend(site.differences(made, self.project.root))
+        return made
+
+    def _of_suite(self, found: Suite) -> list[Plan]:
         drills = [self.project.drill(name) for name in found.drills]
         for drill in drills:
             if isinstance(drill, Suite):
@@ -235,7 +242,7 @@ class Orchestrator:
         found = look(self.project, one, now)
         refusals = guard.check(one, now=now, confirm=self.confirm, approval=found)
         others = [other for other in self.project.open_runs() if other != folder]
-        return [*refusals, *in_the_way(one, others)], found.facts() if found else None
+        return [*self.differences, *refusals, *in_the_way(one, others)], found.facts() if found else None
 
     def run_suite(self, suite: Suite, plans: Sequence[Plan], between: Callable[[RunView], None]) -> tuple[Path, SuiteResult]:
         """Run the drills of a suite one after another, and write a report about all of them.
@@ -292,10 +299,17 @@ def _new_folder(folder: Path) -> RunFolder:
 
 
 def look(project: Project, one: Plan, now: datetime) -> Look | None:
-    """Check the approval of the plan ``one``, and return the result. Returns ``None`` when the plan needs no approval."""
+    """Check the approval of the plan ``one``, and return the result. Returns ``None`` when the plan needs no approval.
+
+    In a campaign, a line of the site in the approval of the campaign is accepted too.
+    """
     if not guard.needs_approval(one):
         return None
-    return approval.look(one, project.root, now=now, operator=operator(), signing=keys.fingerprint_of(project.root))
+    by, key, site = operator(), keys.fingerprint_of(project.root), expected()
+    own = approval.look(one, project.root, now=now, operator=by, signing=key)
+    if own.refusal is None or site is None or not site.approval:
+        return own
+    return campaign_approval.look(one, site.site, Files.at(Path(site.approval)), now=now, operator=by, signing=key)
 
 
 def _utc(when: datetime) -> str:

@@ -105,10 +105,7 @@ def approve(project: Project, name: str, inventory: str, until: str, key: str) -
     """Show the plan of a drill, and sign an approval of this plan. For a suite, do this for each of its drills. Raises
     UsageError for an invalid duration, and when an approval cannot be signed.
     """
-    try:
-        span = timedelta(seconds=Duration.parse(until))
-    except (ValueError, OverflowError) as error:
-        raise UsageError(f"--until: {error}", hint="such as --until 24h") from None
+    span = span_of(until)
     _, made = _plans(project, name, inventory)
     out, now = console(), datetime.now(UTC)
     for one in made:
@@ -130,6 +127,21 @@ def approve(project: Project, name: str, inventory: str, until: str, key: str) -
                 soft_wrap=True,
             )
     return 0
+
+
+def span_of(until: str) -> timedelta:
+    """Duration of an approval. Raises UsageError."""
+    try:
+        return timedelta(seconds=Duration.parse(until))
+    except (ValueError, OverflowError) as error:
+        raise UsageError(f"--until: {error}", hint="such as --until 24h") from None
+
+
+def show_without_refusals(project: Project, plans: Sequence[Plan]) -> None:
+    """Print plans for a person who is asked to approve them."""
+    out, now = console(), datetime.now(UTC)
+    for one in plans:
+        _View(one, earlier(project, one.drill), None, now, asked=False).show(out)
 
 
 def earlier(project: Project, drill: str) -> Earlier:

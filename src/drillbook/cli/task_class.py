@@ -37,6 +37,7 @@ EXAMPLES = {
         "campaign quarterly --sites sites.yml --on local",
         "campaign quarterly --sites sites.yml --matrix github",
     ),
+    "campaign.approve": ("campaign.approve quarterly --sites sites.yml --until 24h",),
     "campaign.collect": ("campaign.collect quarterly --sites sites.yml --artefacts artefacts",),
     "catalog": ("catalog --for postgres", "catalog --json"),
     "diagnose": ("diagnose api", "diagnose --inventory staging --within 20s --json"),

@@ -11,6 +11,7 @@ from invoke.collection import Collection
 from invoke.context import Context
 
 from drillbook.cli import developer_tasks, lab_tasks, metrics_tasks, schedule_tasks
+from drillbook.cli.campaign_task import approve as approve_campaign
 from drillbook.cli.campaign_task import campaign, collect
 from drillbook.cli.catalog_task import catalog
 from drillbook.cli.console import end_quietly
@@ -361,7 +362,7 @@ def namespace() -> Collection:
         "drill": [drill, list_, schedule_tasks.due, plan, check_drill, approve, sudoers, recover, stop],
         "report": [report, verify, list_runs, open_],
         "schedule": [schedule_tasks.run_due, schedule_tasks.install, schedule_tasks.remove],
-        "campaign": [campaign, collect],
+        "campaign": [campaign, approve_campaign, collect],
         "metrics": [metrics_tasks.write, metrics_tasks.files],
         "lab": [lab_tasks.up, lab_tasks.down, lab_tasks.status],
     }

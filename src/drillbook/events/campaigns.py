@@ -25,13 +25,21 @@ class CampaignStarted(Begun):
     rules: Annotated[Json, Field(description="Limits of the campaign as in the sites file.")]
     sites: Annotated[
         tuple[Json, ...],
-        Field(description="Each site with `name`, `inventory`, `set`, `groups` and `windows`, as in the sites file."),
+        Field(
+            description=(
+                "Each site with `name`, `inventory`, `set`, `groups` and `windows`, as in the sites file; `path` of its "
+                "inventory; `plans`, the digest of the plan of each drill."
+            )
+        ),
     ]
     confirm: Annotated[
         str, Field(description=("Environment that the operator confirmed; empty when the operator confirmed none."))
     ] = ""
     executor: Annotated[
         str, Field(description=("Name of the part of Drillbook that carries out the drills, such as `processes`."))
+    ] = ""
+    approval: Annotated[
+        str, Field(description="Digest of the approval of all sites (`approval.json`); empty without one.")
     ] = ""
 
 

@@ -122,4 +122,12 @@ FINDINGS: dict[str, Kind] = {
         "The approval could not be verified",
         "Correct the problem that the message names. No drill runs without a verified approval.",
     ),
+    "campaign-plan-differs": Kind(
+        HIGH,
+        "The plan of this machine is not the plan of the campaign",
+        (
+            "Bring the project on this machine (drills, inventories and plugins) and Drillbook itself to the state of the "
+            "machine that runs the campaign. Then start a campaign for this site again."
+        ),
+    ),
 }

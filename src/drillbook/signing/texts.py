@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -38,6 +38,9 @@ class Signed(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    LIMIT: ClassVar[int] = SIZE_LIMIT
+    """Size in bytes that the text may have."""
+
     principal: str = Field(min_length=1, max_length=200)
     made: datetime
     until: datetime
@@ -48,6 +51,10 @@ class Signed(BaseModel):
         if value.tzinfo is None:
             raise ValueError("a time must have a time zone")
         return value
+
+    def rendered(self) -> bytes:
+        """Return the text to be signed."""
+        return canonical(self.model_dump(mode="json")) + b"\n"
 
 
 Text = TypeVar("Text", bound=Signed)
@@ -81,7 +88,11 @@ class Files:
     @classmethod
     def named(cls, root: Path, name: str) -> Files:
         """Return the paths of the text ``name`` and of its signature, in ``approvals/`` of the project's folder ``root``."""
-        text = root / FOLDER / name
+        return cls.at(root / FOLDER / name)
+
+    @classmethod
+    def at(cls, text: Path) -> Files:
+        """Return the paths of a text and of its signature beside it."""
         return cls(text, Path(f"{text}.sig"))
 
 
@@ -104,7 +115,7 @@ def verified(
     approval.
     """
     signers = signers_of(approvers)
-    data, signature = _content(files.text, absent), _content(files.signature, absent)
+    data, signature = _content(files.text, absent, model.LIMIT), _content(files.signature, absent, SIZE_LIMIT)
     fingerprint = _fits(data, signature)
     try:
         text = model.model_validate_json(data)
@@ -116,7 +127,7 @@ def verified(
 
 
 def signed(
-    model: type[Text], files: Files, approvers: str, *, now: datetime, until: timedelta, key: Path | None, **fields: str
+    model: type[Text], files: Files, approvers: str, *, now: datetime, until: timedelta, key: Path | None, **fields: Any
 ) -> tuple[Text, str]:
     """Sign a text with the content ``fields`` with ``key``, and store it in ``files``.
 
@@ -140,7 +151,7 @@ def signed(
             until=(now + until).astimezone(UTC).replace(microsecond=0),
             **fields,
         )
-        data = canonical(made.model_dump(mode="json")) + b"\n"
+        data = made.rendered()
         signature = _sign(data, chosen)
         fingerprint = _fits(data, signature)
         _known(data, signature, principal, signers, fingerprint)
@@ -176,16 +187,16 @@ def signers_of(approvers: str) -> Path:
     return path
 
 
-def _content(path: Path, absent: Callable[[Path], Refused]) -> bytes:
+def _content(path: Path, absent: Callable[[Path], Refused], limit: int) -> bytes:
     try:
         with path.open("rb") as file:
-            data = file.read(SIZE_LIMIT + 1)
+            data = file.read(limit + 1)
     except FileNotFoundError:
         raise absent(path) from None
     except OSError as error:
         raise Refused("approval-not-verified", f"{path} cannot be read: {error.strerror}") from None
-    if len(data) > SIZE_LIMIT:
-        raise Refused("approval-not-verified", f"{path} is not an approval: the file has more than {SIZE_LIMIT} bytes")
+    if len(data) > limit:
+        raise Refused("approval-not-verified", f"{path} is not an approval: the file has more than {limit} bytes")
     return data
 
 

@@ -1,0 +1,66 @@
+"""Plans that a campaign made for a site: the process that drills the site compares its own plans with them."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path
+
+from drillbook import __version__
+from drillbook.errors import UsageError
+from drillbook.findings import Finding, finding
+from drillbook.plan.plan import Plan
+
+SITE_VARIABLE = "DRILLBOOK_SITE"
+"""Environment variable that gives the site of a campaign to a child process, with its plans as JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """Site of a campaign, and the plans that the campaign made for it."""
+
+    site: str
+    plans: Mapping[str, str] = field(default_factory=dict)
+    """Digest of the plan of each drill, by the name of the drill; empty for campaigns that recorded none."""
+    version: str = ""
+    """Version of Drillbook that planned the campaign."""
+    approval: str = ""
+    """Path of the approval of the campaign; empty without one."""
+
+    def as_text(self) -> str:
+        """Return the value of the environment variable."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def of(cls, text: str) -> Expected:
+        """Read the value of the environment variable. Raises UsageError."""
+        try:
+            return cls(**json.loads(text))
+        except (ValueError, TypeError):
+            raise UsageError(f"{SITE_VARIABLE} must be set by a campaign only", hint=f"unset {SITE_VARIABLE}") from None
+
+    def differences(self, plans: Sequence[Plan], root: Path) -> list[Finding]:
+        """Return a finding for each plan of this process, made in the project ``root``, that is not that of the campaign."""
+        here = f"Drillbook {__version__} at {platform.node()}:{root}"
+        return [
+            finding(
+                "campaign-plan-differs",
+                title=plan.drill,
+                wanted=f"plan {self.plans.get(plan.drill) or 'none'} (Drillbook {self.version})",
+                measured=f"the campaign planned {self.plans.get(plan.drill) or 'no such drill'} by Drillbook {self.version} "
+                f"for the site {self.site}, but {here} makes {plan.digest}",
+            )
+            for plan in plans
+            if self.plans and (plan.digest != self.plans.get(plan.drill) or self.version not in ("", __version__))
+        ]
+
+
+@cache
+def expected() -> Expected | None:
+    """Site that a campaign gave to this process, None without one; taken out of the environment. Raises UsageError."""
+    given = os.environ.pop(SITE_VARIABLE, "")
+    return Expected.of(given) if given else None

@@ -1,0 +1,170 @@
+"""Approvals of campaigns. A named person signs one text that lists, a site a line, the digests of the plans of all sites.
+
+The run of a site is approved only by the line of this site. A site without a line, or with another digest in it, is refused.
+A changed line makes the signature invalid, so that no site is approved any more.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from drillbook.errors import UsageError
+from drillbook.plan.plan import Plan
+from drillbook.signing import texts
+from drillbook.signing.texts import FOLDER, Files, Look, Refused, Signed
+from drillbook.values import canonical, digest
+
+Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+
+
+class SiteLine(BaseModel):
+    """Line of one site: its environment, and the digest of the plan of each drill by the name of the drill."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    environment: str
+    plans: dict[str, Digest]
+
+    @classmethod
+    def of(cls, plans: Sequence[Plan]) -> SiteLine:
+        """Return the line of a site with these plans."""
+        return cls(environment=plans[0].inventory.environment, plans={plan.drill: plan.digest for plan in plans})
+
+
+class Approval(Signed):
+    """Text of an approval of a campaign. The approver signs this text."""
+
+    LIMIT: ClassVar[int] = 16 * 1024 * 1024
+
+    format: Literal["drillbook/campaign-approval/1"] = "drillbook/campaign-approval/1"
+    drill: str
+    title: str
+    sites: dict[str, SiteLine]
+
+    def rendered(self) -> bytes:
+        """Return the text to be signed: JSON with a line for each site, so that people can read and compare it."""
+        head = json.dumps(self.model_dump(mode="json", exclude={"sites"}), ensure_ascii=False, sort_keys=True)
+        lines = (
+            f"{json.dumps(name)}: {canonical(one.model_dump(mode='json')).decode()}" for name, one in self.sites.items()
+        )
+        return (head[:-1] + ', "sites": {\n' + ",\n".join(lines) + "\n}}\n").encode()
+
+
+class SiteApproval(Signed):
+    """Approval of one drill on one site, as the run of the site records it."""
+
+    format: Literal["drillbook/campaign-approval/1"] = "drillbook/campaign-approval/1"
+    drill: str
+    title: str
+    environment: str
+    plan_digest: str
+    site: str
+    sites: int
+    """Number of sites in the signed text."""
+    text: str
+    """Digest of the signed text."""
+
+
+def files_of(root: Path, drill: str, lines: Mapping[str, SiteLine]) -> Files:
+    """Paths of the approval of exactly these sites and plans, in ``approvals/`` of the project folder ``root``."""
+    whole = digest(canonical({name: one.model_dump(mode="json") for name, one in lines.items()}))
+    return Files.named(root, f"{drill}.sites.{whole.removeprefix('sha256:')[:8]}.json")
+
+
+def newest(root: Path, drill: str, lines: Mapping[str, SiteLine]) -> Files | None:
+    """Paths of the approval of exactly these sites; else of the newest approval of a campaign of ``drill``; None without one."""
+    exact = files_of(root, drill, lines)
+    if exact.text.exists():
+        return exact
+    found = sorted((root / FOLDER).glob(f"{drill}.sites.????????.json"), key=lambda path: path.stat().st_mtime)
+    return Files.named(root, found[-1].name) if found else None
+
+
+def look(plan: Plan, site: str, files: Files, *, now: datetime, operator: str, signing: str = "") -> Look:
+    """Verify the approval in ``files``, and that it approves exactly ``plan`` for ``site``; see ``approval.look``."""
+    try:
+        approval, fingerprint = texts.verified(
+            files, Approval, plan.inventory.approvers, _absent, partial(_of_site, plan, site, files.text.name)
+        )
+        texts.timely(approval, now)
+        texts.other_person(approval, operator)
+        texts.other_key(approval, fingerprint, signing)
+    except Refused as refused:
+        return Look(refusal=refused.finding)
+    own = SiteApproval(
+        principal=approval.principal,
+        made=approval.made,
+        until=approval.until,
+        drill=plan.drill,
+        title=approval.title,
+        environment=plan.inventory.environment,
+        plan_digest=plan.digest,
+        site=site,
+        sites=len(approval.sites),
+        text=digest(files.text.read_bytes()),
+    )
+    return Look(own, fingerprint)
+
+
+def approve(
+    plans: Mapping[str, Sequence[Plan]],
+    root: Path,
+    drill: str,
+    title: str,
+    *,
+    now: datetime,
+    until: timedelta,
+    key: Path | None = None,
+) -> tuple[Look, Files]:
+    """Sign an approval of the ``plans`` of all sites with ``key``, and store it below ``root``; see ``approval.approve``.
+
+    The approver must be listed by the approvers' file of every inventory that names one. Raises UsageError with a hint.
+    """
+    lines = {name: SiteLine.of(of) for name, of in plans.items()}
+    files = files_of(root, drill, lines)
+    named = list(dict.fromkeys(plan.inventory.approvers for of in plans.values() for plan in of if plan.inventory.approvers))
+    if not named:
+        raise UsageError("no inventory of the sites names approvers", hint="write `approvers: FILE` into the inventories")
+    approval, fingerprint = texts.signed(
+        Approval, files, named[0], now=now, until=until, key=key, drill=drill, title=title, sites=lines
+    )
+    for other in named[1:]:
+        try:
+            texts.verified(files, Approval, other, _absent, lambda _: None)
+        except Refused as refused:
+            for path in (files.text, files.signature):
+                path.unlink()
+            raise UsageError(f"{refused.finding.title}: {refused.finding.measured}", hint=refused.finding.remedy) from None
+    return Look(approval, fingerprint), files
+
+
+def _of_site(plan: Plan, site: str, name: str, approval: Approval) -> None:
+    """Raise Refused when the approval has no line that approves ``plan`` for ``site``."""
+    line = approval.sites.get(site)
+    wanted = f"a line of {site} with {plan.drill} on {plan.inventory.environment} with the digest {plan.digest}"
+    remedy = (
+        f"Read the plan with `invoke drill.plan {plan.drill}`, and have the campaign approved again with `invoke "
+        f"campaign.approve {approval.drill} --sites FILE`."
+    )
+    if line is None:
+        raise Refused("approval-missing", f"{name} does not list the site {site}", wanted=wanted, remedy=remedy)
+    given = (line.environment, line.plans.get(plan.drill))
+    if given != (plan.inventory.environment, plan.digest):
+        listed = f"{plan.drill} on {given[0]} with the digest {given[1] or 'none'}"
+        raise Refused(
+            "approval-changed",
+            f"{name} lists for {site}: {listed}, but the plan has the digest {plan.digest}",
+            wanted=wanted,
+            remedy=remedy,
+        )
+
+
+def _absent(path: Path) -> Refused:
+    return Refused("approval-missing", f"{path} does not exist", wanted="the approval of the campaign and its signature")

@@ -1,0 +1,110 @@
+"""Campaigns on protected sites, with one approval that lists the plans of all sites."""
+
+import json
+import subprocess
+
+import pytest
+
+from tests.campaign.cluster import Cluster
+from tests.campaign.test_processes import campaign_of, count, counting, ends, events, with_sites
+from tests.needs import library, need
+from tests.program import Folder
+
+
+@pytest.fixture
+def folder(tmp_path):
+    need("ssh-keygen")
+    (tmp_path / "controller").mkdir()
+    made = Folder(tmp_path / "controller")
+    key = tmp_path / "alice"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "alice", "-f", key], check=True)
+    kind, public = key.with_suffix(".pub").read_text().split()[:2]
+    (made.root / "inventory" / "approvers").write_text(
+        f'alice@example.com namespaces="drillbook-approval" {kind} {public}\n'
+    )
+    path = made.root / "inventory" / "lab.yml"
+    path.write_text(path.read_text() + "protected: yes\napprovers: approvers\n")
+    counting(made)
+    return made
+
+
+def approve(folder):
+    key = str(folder.root.parent / "alice")
+    done = folder.run("campaign.approve", "sample", "--sites", "all.yml", "--key", key)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def drill(folder, *more, **options):
+    done = folder.run("campaign", "sample", "--sites", "all.yml", "--confirm", "lab", *more, **options)
+    return done, {site: (end["state"], end["message"]) for site, end in ends(folder).items()}
+
+
+def states(found):
+    return {site: state for site, (state, _) in found.items()}
+
+
+def test_one_approval_lets_every_site_run_and_each_run_names_its_line(folder):
+    with_sites(folder, 3)
+    done, found = drill(folder)
+    assert states(found) == {"s0": "refused", "s1": "refused", "s2": "refused"}, done.stdout
+    assert "Nobody has approved this plan" in found["s0"][1]
+    said = approve(folder)
+    assert "alice@example.com approves sample on 3 sites" in said
+    done, found = drill(folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert count(folder) == 3
+    planned = {site["name"]: site["plans"]["sample"] for site in events(folder)[0]["data"]["sites"]}
+    for site, end in ends(folder).items():
+        first = (folder.root / "reports" / end["run"] / "journal.jsonl").read_text().partition("\n")[0]
+        approval = json.loads(first)["data"]["approval"]
+        assert (approval["site"], approval["plan_digest"], approval["sites"]) == (site, planned[site], 3)
+        assert planned[site] in said
+    assert json.loads((campaign_of(folder) / "attestation.json").read_text())["files"]["approval.json"]
+
+
+def test_a_site_without_a_line_or_with_another_plan_is_refused_and_the_others_go_on(folder):
+    with_sites(folder, 3)
+    approve(folder)
+    with_sites(folder, 4)
+    path = folder.root / "all.yml"
+    path.write_text(path.read_text().replace("/s1}", "/changed}"))
+    done, found = drill(folder)
+    assert states(found) == {"s0": "passed", "s1": "refused", "s2": "passed", "s3": "refused"}, done.stdout
+    assert count(folder) == 2
+    assert "The plan was changed after it was approved" in found["s1"][1]
+    assert "does not list the site s3" in found["s3"][1]
+
+
+def test_a_tampered_line_refuses_every_site(folder):
+    with_sites(folder, 2, "canary: [s0, s1]\n")
+    approve(folder)
+    (path,) = (folder.root / "approvals").glob("sample.sites.*.json")
+    text = path.read_text()
+    path.write_text(text.replace('"s1": {', '"s1":  {'))
+    assert path.read_text() != text
+    _, found = drill(folder)
+    assert states(found) == {"s0": "refused", "s1": "refused"}
+    assert "signature does not match" in found["s0"][1] + found["s1"][1]
+    assert count(folder) == 0
+
+
+def test_the_approval_reaches_the_workers_which_verify_it_with_their_own_file_of_approvers(folder, tmp_path):
+    library("distributed")
+    cluster = Cluster(tmp_path, folder)
+    try:
+        with_sites(folder, 2, "canary: [s0, s1]\ngroups: {n: {workers: n}, s: {workers: s}}\n")
+        path = folder.root / "all.yml"
+        text = path.read_text().replace("s0: {", "s0: {groups: [n], ").replace("s1: {", "s1: {groups: [s], ")
+        path.write_text(text)
+        approve(folder)
+        cluster.worker("north", "--resources", "n=1")
+        south = cluster.worker("south", "--resources", "s=1")
+        (south / "inventory" / "approvers").write_text("# nobody\n")
+        cluster.start()
+        done, found = drill(folder, "--on", cluster.address, timeout=300)
+    finally:
+        cluster.close()
+    assert states(found) == {"s0": "passed", "s1": "refused"}, done.stdout + done.stderr
+    assert "not signed by a permitted approver" in found["s1"][1]
+    assert count(folder) == 1

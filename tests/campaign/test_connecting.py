@@ -1,0 +1,121 @@
+"""How jobs are handed to Dask, and what becomes of those whose place does not come back."""
+
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from drillbook import __version__
+from drillbook.campaign.attempt import Ending, Job
+from drillbook.campaign.expected import Expected
+from drillbook.campaign.scheduler import SiteState
+from drillbook.errors import UsageError
+from drillbook.inventory import inventory
+from drillbook.plan import planner, spec
+from tests.campaign.test_processes import until
+from tests.needs import library
+from tests.plan.test_planner import HOSTS
+from tests.plan.test_spec import GOOD
+
+library("distributed")
+
+from drillbook.campaign import connecting, fleet  # noqa: E402  need the library
+
+JOB = Job("c", "s0", "run-s0", "d", suite=False, inventory="i", root="")
+
+
+def waiting(job):
+    """End a job once the file `go` is there."""
+    while not (Path(job.root) / "go").exists():
+        time.sleep(0.05)
+    return Ending(job.site, SiteState.PASSED, message=str(os.getpid())).as_data()
+
+
+def rules_of_tasks(dask_scheduler):
+    """How the scheduler treats the tasks that it has."""
+    tasks = {key: task.retries for key, task in dask_scheduler.tasks.items() if str(key).startswith("drillbook-")}
+    bound = [sorted(task.worker_restrictions) for key, task in dask_scheduler.tasks.items() if key in tasks]
+    loose = [task.loose_restrictions for key, task in dask_scheduler.tasks.items() if key in tasks]
+    return dask_scheduler.allowed_failures, tasks, bound, loose
+
+
+@pytest.fixture
+def root(tmp_path):
+    (tmp_path / "drills").mkdir()
+    return tmp_path
+
+
+def test_dask_repeats_no_task_and_moves_none_to_another_worker(root):
+    made = connecting.fleet_of("local", root, 2, carry_out=waiting)
+    try:
+        job = replace(JOB, root=str(root))
+        until(lambda: made.who(job))
+        for site in ("s0", "s1"):  # equal but for the site: pure functions would share one result
+            made.submit(replace(job, site=site, run="run", place=made.who(job)))
+        until(lambda: len(made._client.run_on_scheduler(rules_of_tasks)[1]) == 2)
+        allowed, tasks, bound, loose = made._client.run_on_scheduler(rules_of_tasks)
+        assert allowed == 0
+        assert set(tasks.values()) == {0}
+        assert all(len(workers) == 1 for workers in bound)
+        assert not any(loose)
+        (root / "go").touch()
+        found = []
+        until(lambda: found.extend(made.wait(1)) or len(found) == 2)
+        assert {ending.state for ending in found} == {SiteState.PASSED}
+    finally:
+        made.close()
+
+
+def no_scheduler():
+    raise OSError("nobody answers")
+
+
+def test_a_site_whose_place_does_not_come_back_ends_as_unknown_with_the_command_that_examines_it(root):
+    made = fleet.Fleet(no_scheduler, root, "dask", patience_s=0.1)
+    try:
+        made.submit(replace(JOB, root=str(root), place="0123@elsewhere:/project"))
+        (ending,) = until(lambda: made.wait(1))
+    finally:
+        made.close()
+    assert ending.state is SiteState.UNKNOWN
+    assert "its end could not be learned from 0123@elsewhere:/project" in ending.message
+    assert "drill.recover run-s0" in ending.message
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ({"version": "0.0.1", "name": "n"}, "it has Drillbook 0.0.1, this is"),
+        ({"error": "/srv is no project"}, "/srv is no project"),
+        (ImportError("No module named drillbook"), "Drillbook cannot be used there"),
+        ({"version": __version__, "name": "n"}, ""),
+    ],
+)
+def test_a_worker_that_cannot_drill_is_not_used_and_the_reason_is_told(said, why):
+    assert fleet._unfit(said).startswith(why)
+    assert bool(fleet._unfit(said)) == bool(why)
+
+
+def test_the_process_of_a_drill_compares_plan_and_version(root):
+    (root / "sample.yml").write_text(GOOD)
+    (root / "hosts.yml").write_text(HOSTS)
+    plan = planner.make(spec.load(root / "sample.yml"), inventory.load(root / "hosts.yml"))
+    other = "sha256:" + "0" * 64
+    same = Expected("s0", {plan.drill: plan.digest}, __version__)
+    assert same.differences([plan], root) == []
+    assert Expected("s0").differences([plan], root) == [], "campaigns of older versions recorded no plans"
+    assert Expected.of(same.as_text()) == same
+    for expected in (
+        replace(same, plans={plan.drill: other}),
+        replace(same, plans={"x": other}),
+        replace(same, version="0.1"),
+    ):
+        (found,) = expected.differences([plan], root)
+        assert found.code == "campaign-plan-differs"
+        assert plan.digest in found.measured
+        assert expected.plans.get(plan.drill, "no such drill") in found.measured
+        assert found.remedy
+    with pytest.raises(UsageError, match="must be set by a campaign only"):
+        Expected.of("s0")
