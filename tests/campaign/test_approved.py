@@ -85,7 +85,7 @@ def test_a_tampered_line_refuses_every_site(folder):
     assert path.read_text() != text
     _, found = drill(folder)
     assert states(found) == {"s0": "refused", "s1": "refused"}
-    assert "signature does not match" in found["s0"][1] + found["s1"][1]
+    assert "does not match its text" in found["s0"][1] + found["s1"][1]
     assert count(folder) == 0
 
 
