@@ -17,6 +17,16 @@ _STATES = {
 }
 _START = 'unit=$1; shift; "$@" start "$unit" || "$@" status "$unit"'
 
+# UNIT SUDO SUPERVISORCTL...: print the main process and kill it. The pid is no argument, so that a rule of sudoers matches
+# every run. SUDO begins the command that kills; it is empty without sudo.
+_KILL = """
+unit=$1 sudo=$2; shift 2
+pid=$("$@" pid "$unit") || exit
+case $pid in *[!0-9]* | 0 | 1 | '') echo "$unit has no process to kill: $pid" >&2; exit 1 ;; esac
+echo "$pid"
+$sudo kill -KILL "$pid"
+"""
+
 
 class Supervisor(Manager):
     """The supervisord of one host."""
@@ -49,6 +59,11 @@ class Supervisor(Manager):
     def main(self, unit: str) -> Argv:
         """Return the command that prints the process id of the main process of the program ``unit``."""
         return (*self._tool(), "pid", unit)
+
+    def kill(self, seen: UnitState) -> Argv:
+        """Return the command that sends SIGKILL to the main process of the program."""
+        super().kill(seen)
+        return ("sh", "-c", _KILL, "sh", seen.unit, " ".join(self.sudo), *self._tool())
 
     def log(self, unit: str) -> Argv:
         """Return the command that shows the end of the log of the program ``unit``."""

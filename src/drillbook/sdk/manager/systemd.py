@@ -23,10 +23,11 @@ unit=$1; shift
 "$@" show -p LoadState,ActiveState,SubState,MainPID,Result,Type,ActiveEnterTimestampMonotonic -- "$unit" || exit
 read -r up _ < /proc/uptime && echo "Up=$up"
 """
-# UNIT PID SYSTEMCTL...: kill the main process, wait until systemd notices, and cancel a scheduled restart. Units that
-# require this unit stay as systemd leaves them.
+# UNIT SYSTEMCTL...: print the main process and kill it, wait until systemd notices, and cancel a scheduled restart. Units
+# that require this unit stay as systemd leaves them. The pid is no argument, so that a rule of sudoers matches every run.
 _KILL = """
-unit=$1 pid=$2; shift 2
+unit=$1; shift
+pid=$("$@" show -p MainPID --value -- "$unit") && echo "$pid" || exit
 "$@" kill --kill-who=main --signal=KILL -- "$unit" || exit
 tries=0
 while test "$("$@" show -p MainPID --value -- "$unit")" = "$pid" && test "$tries" -lt 50; do
@@ -142,7 +143,7 @@ class Systemd(Manager):
     def kill(self, seen: UnitState) -> Argv:
         """Return the command that kills the main process. The unit stays down, even if systemd would normally restart it."""
         super().kill(seen)
-        return ("sh", "-c", _KILL, "sh", seen.unit, str(seen.pid), *self._tool())
+        return ("sh", "-c", _KILL, "sh", seen.unit, *self._tool())
 
     def passing(self, host: Host, unit: str, deadline: Deadline) -> str:
         """Return a reason why ``unit`` could not be started again after a stop. Empty when it could be.
@@ -156,8 +157,13 @@ class Systemd(Manager):
         return "" if "CanStart=yes" in seen else "systemd would not start the unit: it is masked, or has RefuseManualStart="
 
     def by_sudo(self, verb: str, unit: str) -> tuple[Argv, ...]:
-        """Return the systemctl command by `sudo`, if the inventory sets that."""
-        return ((*self._tool(), verb, unit),) if self.sudo else ()
+        """Return the systemctl commands by `sudo`, if the inventory sets that."""
+        if not self.sudo:
+            return ()
+        if verb != "kill":
+            return ((*self._tool(), verb, unit),)
+        kill = ("kill", "--kill-who=main", "--signal=KILL", "--", unit)
+        return ((*self._tool(), *kill), (*self._tool(), "stop", "--job-mode=ignore-requirements", "--", unit))
 
     def denied(self, host: Host, unit: str, deadline: Deadline) -> str:
         """Return a reason when systemd would ask the account for the rights of root, and polkit does not allow the

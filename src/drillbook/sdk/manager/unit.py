@@ -81,17 +81,18 @@ class Manager(ABC):
         stream.
         """
 
+    @abstractmethod
     def kill(self, seen: UnitState) -> Argv:
-        """Return the command that sends SIGKILL to the unit's main process.
+        """Return the command that sends SIGKILL to the unit's main process, and prints its pid if the manager tells it.
 
-        Raises StepFailed when no main process is known.
+        The command is the same in every run. Raises StepFailed when no main process is known.
         """
         if not seen.pid:
             raise StepFailed(f"{seen.unit} is {seen.word}: it has no process to kill")
-        return (*self.sudo, "kill", "-KILL", str(seen.pid))
+        return ()
 
     def by_sudo(self, verb: str, unit: str) -> tuple[Argv, ...]:
-        """Return the commands with `sudo` that the command for ``verb`` contains. ``verb``: `start` or `stop`.
+        """Return the commands with `sudo` that the command for ``verb`` contains. ``verb``: `start`, `stop` or `kill`.
 
         The result is empty when that command is not a script with `sudo` inside.
         """

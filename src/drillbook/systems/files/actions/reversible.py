@@ -189,8 +189,9 @@ test -d "$1" && test -w "$1" || exit 3
 space() { df -Pk -- "$1" | awk 'NR == 2 { print $6, $4 }'; }
 set -- $(space "$1") ; echo "$1 $2"
 """
-# FILE BYTES: fill the file, with fallocate if the file system supports that, otherwise with zeros; stop when the file is
-# removed.
+# FILE MEASURE BYTES: fill the file, with fallocate if the file system supports that, otherwise with zeros; stop when the file
+# is removed. MEASURE is `size`, or `leave` for the bytes that stay free; the amount is printed. The free space is no argument,
+# so that a rule of sudoers matches every run. Exit status 6: there is no room to fill.
 _FILL = (
     _IT
     + """
@@ -213,9 +214,16 @@ fill() { # BYTES ; into the descriptor by which the file was made
   sync -f "$file" 2>/dev/null || sync
 }
 enter "${1%/*}" || exit 3
+amount=$3
+if test "$2" = leave; then
+  free=$(df -Pk . | awk 'NR == 2 { print $4 }')
+  amount=$((free * 1024 - $3))
+  test "$amount" -gt 0 || exit 6
+fi
 umask 077
 set -C
-fill "$2" 3> "./$it" || exit 3
+echo "$amount"
+fill "$amount" 3> "./$it" || exit 3
 """
 )
 # FILE: print its length in bytes, and the number of bytes that the file system has allocated for it.
@@ -251,8 +259,8 @@ class FillDisk(Fault):
             raise ValueError("set either `size` or `leave`")
         return self
 
-    def _needed(self, ctx: Context) -> tuple[str, int, int]:
-        """Return the path and the size of the file to create, and the number of free bytes before.
+    def _needed(self, ctx: Context) -> tuple[str, int]:
+        """Return the path of the file to create, and the number of free bytes before.
 
         Raises NotReady if space is short.
         """
@@ -269,7 +277,7 @@ class FillDisk(Fault):
                 hint=(f"on the root file system {ROOT_FLOOR >> 20}MiB must stay free; " if floor else "")
                 + "choose another `size` or `leave`",
             )
-        return self._file(ctx, folder), wanted, free
+        return self._file(ctx, folder), free
 
     def _file(self, ctx: Context, folder: str) -> str:
         return f"{folder}/{archives.own_mark(ctx)}-{ctx.step}-filler"
@@ -277,25 +285,30 @@ class FillDisk(Fault):
     def ready(self, ctx: Context) -> None:
         """Check that the folder is writable, that there is enough space, and that the file does not exist yet."""
         if all(map(self.known, ("path", "size", "leave"))):
-            file, _, _ = self._needed(ctx)
+            file, _ = self._needed(ctx)
             if ctx.run("sh", "-c", 'test -e "$1" || test -L "$1"', "sh", file).ok:
                 raise NotReady(
                     f"{ctx.host.name}: {file} already exists", hint="find out what created the file, and remove it"
                 )
 
     def commands(self, ctx: Context) -> tuple[tuple[str, ...], ...]:
-        """Return the command that fills the disk, if the size of the file is known before the drill."""
-        file = self._file(ctx, archives.resolve(ctx, self.path))
-        return (("sh", "-c", _FILL, "sh", file, str(int(self.size))),) if self.size is not None else ()
+        """Return the command that fills the disk."""
+        return (self._fill(self._file(ctx, archives.resolve(ctx, self.path))),)
+
+    def _fill(self, file: str) -> tuple[str, ...]:
+        measure, amount = ("size", self.size) if self.size is not None else ("leave", self.leave)
+        return ("sh", "-c", _FILL, "sh", file, measure, str(int(amount or 0)))
 
     def inject(self, ctx: Context) -> Facts:
         """Facts: ``file`` (its path), ``bytes`` (number written), ``free_before`` and ``free_after`` (free bytes)."""
-        file, wanted, free = self._needed(ctx)
-        output = ctx.run("sh", "-c", _FILL, "sh", file, str(wanted))
+        file, free = self._needed(ctx)
+        output = ctx.run(*self._fill(file))
         nofollow.refuse(ctx, output)
         if output.exit == 3:
             raise StepFailed(f"{ctx.host.name}: {file} cannot be created or already exists; the disk was not filled")
-        output.check()
+        if output.exit == 6:
+            raise StepFailed(f"{ctx.host.name}: the disk of {file} has no space left to fill; it was not filled")
+        wanted = int(output.check().text)
         after = ctx.run("sh", "-c", _SPACE, "sh", archives.resolve(ctx, self.path)).text.split()
         return {"file": file, "bytes": wanted, "free_before": free, "free_after": int(after[1]) << 10 if after[1:] else None}
 

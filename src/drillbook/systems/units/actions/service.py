@@ -83,6 +83,10 @@ class Status(Read):
         """Check that the service manager knows the unit."""
         _can_ask(ctx, self.service)
 
+    def commands(self, ctx: Context) -> tuple[Argv, ...]:
+        """Return no command: `ready` has asked for the state already."""
+        return ()
+
     def run(self, ctx: Context) -> Facts:
         """Facts: ``unit``, ``state``, ``word`` (the manager's own name of the state), ``pid``."""
         seen = _state(ctx, self.service)
@@ -333,14 +337,15 @@ class Kill(_Down):
     """Kill a service's main process with SIGKILL, as the kernel does when memory is short. The unit stays down afterwards."""
 
     def commands(self, ctx: Context) -> tuple[Argv, ...]:
-        """Return the command that kills the present main process of the unit."""
-        return (manager_of(ctx.host).kill(_state(ctx, self.service)),)
+        """Return the command that kills the process of the unit, and what sudo starts in it."""
+        manager, seen = manager_of(ctx.host), _state(ctx, self.service)
+        return (manager.kill(seen), *manager.by_sudo("kill", seen.unit))
 
     def inject(self, ctx: Context) -> Facts:
         """Facts: ``unit``, ``pid`` of the killed process."""
         seen = _state(ctx, self.service)
-        ctx.run(*manager_of(ctx.host).kill(seen)).check()
-        return {"unit": seen.unit, "pid": seen.pid}
+        told = ctx.run(*manager_of(ctx.host).kill(seen)).check().text.partition("\n")[0]
+        return {"unit": seen.unit, "pid": int(told) if told.isdecimal() else seen.pid}
 
 
 MOST_ERRORS = 20

@@ -1,0 +1,78 @@
+"""A sudoers file that `drill.sudoers` wrote, installed alone on the site's host: the drill passes again, and nothing more."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.estate.conftest import STATE
+from tests.estate.test_estate import said
+
+DRILL = """
+drill: limited
+title: The application is killed, and the file system of the uploads is full
+service: app
+guard: {environments: [staging]}
+inject:
+  - service.kill: {service: app}
+  - files.fill_disk: {path: /var/lib/uploads, leave: 1MiB}
+    hosts: srv
+restore:
+  - service.start: {service: app}
+verify:
+  - service.status: {service: app}
+"""
+MORE = ("kill -KILL 1", "systemctl kill app", "true more", "sh -c true", "id")
+
+
+@pytest.fixture
+def limited(estate, project):
+    """The project with the drill on a host whose sudo, after `install`, allows only the rules of the generated file."""
+    (project.root / "drills" / "limited.yml").write_text(DRILL)
+    inventory = (project.root / "inventory" / "lab.yml").read_text()
+    lease = inventory.replace("become: true}", "become: true, lease: {kind: watcher, boot: none}}")
+    assert lease != inventory
+    (project.root / "inventory" / "limited.yml").write_text(lease)
+    whole = estate.root("cat /etc/sudoers.d/ops")
+
+    def install(rules):
+        estate.root(f"cat > /etc/sudoers.d/ops <<'END'\n{rules}\nEND\nchmod 440 /etc/sudoers.d/ops; visudo -cq")
+
+    yield install
+    install(whole)
+    (project.root / "drills" / "limited.yml").unlink()
+
+
+def invoke(project, *words, timeout=240):
+    return project.run(*words, "--inventory", "limited", timeout=timeout)
+
+
+def test_two_runs_pass_with_the_generated_file_alone_and_one_more_command_is_denied(estate, project, limited):
+    before = estate.root(STATE)
+    done = invoke(project, "drill", "limited")
+    assert done.returncode == 0, said(done)
+    rules = project.run("drill.sudoers", "limited", "--inventory", "limited", "--host", "srv")
+    assert rules.returncode == 0, said(rules)
+    limited(rules.stdout)
+    estate.root("dd if=/dev/zero of=/var/lib/uploads/other bs=1M count=3 status=none")  # another size is filled
+    try:
+        for command in ("drill.check", "drill", "drill"):
+            done = invoke(project, command, "limited")
+            assert done.returncode == 0, said(done)
+        for more in MORE:
+            asked = estate.root(f"su ops -c 'sudo -n {more}' >/dev/null 2>&1; echo $?")
+            assert asked.strip() == "1", more
+    finally:
+        estate.root("rm -f /var/lib/uploads/other")
+    assert estate.root(STATE) == before
+
+
+def test_a_changed_drill_is_refused_before_it_begins(estate, project, limited):
+    done = invoke(project, "drill", "limited")
+    assert done.returncode == 0, said(done)
+    limited(project.run("drill.sudoers", "limited", "--inventory", "limited", "--host", "srv").stdout)
+    changed = DRILL.replace("leave: 1MiB", "leave: 2MiB")
+    (project.root / "drills" / "limited.yml").write_text(changed)
+    for command in ("drill.check", "drill"):
+        done = invoke(project, command, "limited")
+        assert done.returncode == 4, said(done)
+        assert "the sudoers file of the host does not allow it" in " ".join(said(done).split())
