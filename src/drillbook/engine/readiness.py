@@ -20,6 +20,7 @@ from drillbook.inventory.inventory import CONTROLLER
 from drillbook.language import template
 from drillbook.plan import privilege
 from drillbook.plan.plan import PlannedProbe, PlannedStep
+from drillbook.plan.step_roles import origins
 from drillbook.sdk.action import Action
 from drillbook.sdk.become import Become
 from drillbook.sdk.deadline import under
@@ -110,7 +111,11 @@ class _Check:
         try:
             if isinstance(self.action, Exception):
                 raise self.action
-            context = replace(stage.context(self.step.id, self.host, stage.deadline(READY_S)), programs=self.programs)
+            context = replace(
+                stage.context(self.step.id, self.host, stage.deadline(READY_S)),
+                programs=self.programs,
+                origins=origins(stage.plan.steps, self.step),
+            )
             with under(context.deadline):
                 once_more(partial(self.action.ready, context))
                 return later_commands.refused(stage, self.step, self.action, context)

@@ -4,6 +4,7 @@ and the backup that it verifies.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from drillbook.inventory.inventory import Inventory
@@ -134,3 +135,14 @@ def _family(step: PlannedStep) -> str:
 def _names(*values: Any) -> set[str]:
     """Return the names to which the expressions in ``values`` refer, such as ids of steps."""
     return {reference[0] for value in values if template.is_template(value) for reference in template.references(value)}
+
+
+def origins(steps: Sequence[PlannedStep], step: PlannedStep) -> dict[str, str]:
+    """Return the services of the steps whose results the parameters of ``step`` use, by key of the parameter."""
+    saved = {one.save: str(one.params["service"]) for one in steps if one.save and one.params.get("service")}
+    named = {
+        key: [saved[name] for name, *_ in template.references(value) if name in saved]
+        for key, value in step.params.items()
+        if template.is_template(value)
+    }
+    return {key: found[0] for key, found in named.items() if found}

@@ -59,6 +59,11 @@ class Context:
 
     It returns the newest step of earlier runs that passed with both.
     """
+    origins: Mapping[str, str] = field(default_factory=dict)
+    """Services of the earlier steps from which parameters of this step get their values, by key of the parameter.
+
+    Only the `ready` check has them.
+    """
     former: frozenset[str] = frozenset()
     """Names of hosts on which a run that is being recovered has its temporary files in the folder that older versions used.
     """

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.errors import CouldNotVerify, StepFailed
+from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.sdk.backup_source import newest
 from drillbook.systems.postgres import dump_reading
 from drillbook.systems.postgres.dump_source import PgDumpSource
@@ -106,11 +106,17 @@ def test_roles_that_the_file_beside_the_dump_lacks(shelf, tmp_path):
     assert codes(shelf, tmp_path, globals="globals*") == ["backup-incomplete"]
 
 
-def test_a_tool_that_is_too_old_is_no_damage_of_the_dump(shelf, tmp_path):
+@pytest.mark.parametrize("form", ["custom.gzip", "directory.gzip", "tar"])
+def test_a_tool_that_is_too_old_is_refused_before_and_is_no_damage_of_the_dump(shelf, tmp_path, form):
     old = majors.programs(15, tmp_path.with_name(f"{tmp_path.name}-bin"))
-    dumps.copied(shelf.take("custom.gzip"), tmp_path)
+    dumps.copied(shelf.take(form), tmp_path)
+    source = PgDumpSource(name="nightly", host="db-1", at=str(tmp_path), database="shop", bin=old)
+    ctx = shelf.place.context()
+    with pytest.raises(NotReady, match="unsupported version"):
+        source.ready(ctx)
     with pytest.raises(CouldNotVerify, match="unsupported version"):
-        checked(shelf, tmp_path, bin=old)
+        source.check(ctx, newest(source, source.backups(ctx)))
+    source.model_copy(update={"bin": shelf.source.cluster.service.bin}).ready(ctx)
 
 
 def test_a_function_with_the_text_of_a_dump_misleads_nobody(shelf, tmp_path):

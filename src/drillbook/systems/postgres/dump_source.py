@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -15,20 +15,22 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from drillbook.errors import DrillbookError
 from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.backup_files import UNKNOWN_S, FileBackups
 from drillbook.sdk.backup_places import HostFolder, StoredFile, matching
-from drillbook.sdk.backup_source import Backup, Checked, need_programs, stamp
+from drillbook.sdk.backup_source import Backup, Checked, need_programs, newest, stamp
 from drillbook.sdk.host import Host
 from drillbook.sdk.in_place import InPlace
 from drillbook.sdk.sandbox import Sandbox, Sandboxed
 from drillbook.sdk.service import Service
-from drillbook.systems.postgres import dump_reading, dump_start, sandbox
+from drillbook.systems.postgres import dump_reading, dump_start, reader_version, sandbox
 from drillbook.systems.postgres.dump_in_place import DumpInPlace
 from drillbook.systems.postgres.dump_judgement import Judgement
 from drillbook.systems.postgres.dump_outline import roles_made
 from drillbook.systems.postgres.dump_restoring import Restoring
 from drillbook.systems.postgres.service import Postgres
+from drillbook.systems.postgres.tools import Tools
 
 _OF_DIRECTORY = re.compile(r"(toc\.dat|\d+\.dat|blobs?(_\d+)?\.(dat|toc))(\.gz|\.zst|\.lz4)?")
 """Pattern of the names of files that make up a dump in directory format."""
@@ -143,7 +145,7 @@ class PgDumpSource(FileBackups):
             judgement = Judgement(backup.id, ctx.host.name, form, self.expected(ctx))
             if form.format in ("empty", "unfinished"):
                 return judgement.without_content()
-            program = str(PurePosixPath(self.bin) / "pg_restore") if self.bin else "pg_restore"
+            program = self._pg_restore
             if form.archive:
                 need_programs(ctx, (program,), hint="set `bin` of the backup to the folder of pg_restore")
             reading = dump_reading.read(ctx.host, path, form, program, ctx.deadline)
@@ -151,6 +153,29 @@ class PgDumpSource(FileBackups):
             named = self._roles_named(ctx, roles) if self.globals else None
             checked = judgement.of(reading, compression, named)
             return replace(checked, facts={**checked.facts, "begun_at": stamp(begun)}) if begun else checked
+
+    def ready(self, ctx: Context) -> None:
+        """Check the programs and the location, and that pg_restore can read the newest dump."""
+        super().ready(ctx)
+        self._need_reader(ctx, ctx.host, self._pg_restore)
+
+    @property
+    def _pg_restore(self) -> str:
+        return str(PurePosixPath(self.bin) / "pg_restore") if self.bin else "pg_restore"
+
+    def _need_reader(self, ctx: Context, host: Host, program: str) -> None:
+        """Check that ``program`` on ``host`` knows the format of the newest dump. Raises NotReady.
+
+        Dumps that are missing or cannot be listed yet are not reported here: an earlier step may take the first one.
+        """
+        name, archive = "", b""
+        with suppress(DrillbookError, OSError):
+            name = newest(self, self.backups(ctx)).id
+        for file in (name, f"{name}/toc.dat") if name else ():
+            with suppress(DrillbookError, OSError):
+                head = self.place(ctx).beginnings(ctx, [file], dump_start.BEGINNING).get(file, b"")
+                archive = archive or dump_start.archive(head)
+        reader_version.need_format(ctx, host, program, archive, name)
 
     def _roles_named(self, ctx: Context, path: str) -> tuple[str, ...]:
         """Return the roles that the file of roles at ``path`` creates. When ``path`` is empty, return none."""
@@ -176,6 +201,8 @@ class PgDumpSource(FileBackups):
     def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
         """Check that the sandbox's host has the PostgreSQL server and client programs that a restore needs."""
         sandbox.ready(ctx, service, ("initdb", "pg_ctl", "psql", "pg_restore"))
+        if isinstance(service, Postgres) and service.sandbox and service.sandbox.isolation != "container":
+            self._need_reader(ctx, ctx.host, Tools.of(ctx, service, ctx.host).path("pg_restore"))
         self.need_decryption(ctx)
 
 

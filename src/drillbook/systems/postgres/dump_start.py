@@ -54,12 +54,18 @@ def moments(host: Host, texts: Sequence[str], deadline: Deadline) -> list[dateti
     return [datetime.fromtimestamp(int(text), UTC) if text else None for text in output.stdout.decode().splitlines()]
 
 
+def archive(head: bytes) -> bytes:
+    """Return the beginning of an archive of pg_dump, also from inside a tar; empty for a dump that is no archive."""
+    data = _unpacked(head)
+    inside = data[_MEMBER_AT if data.startswith(_MEMBER) else 0 :]
+    return inside if inside.startswith(b"PGDMP") else b""
+
+
 def started(head: bytes) -> str:
     """Return the start of a dump as text, read from its first bytes. The text is empty when they do not contain it."""
     data = _unpacked(head)
-    at = _MEMBER_AT if data.startswith(_MEMBER) else 0
-    if data[at:].startswith(b"PGDMP"):
-        return _of_header(data[at + 5 :])
+    if found := archive(head):
+        return _of_header(found[5:])
     match = _STARTED.search(data)
     return match[1].decode("ascii") if match else ""
 

@@ -21,6 +21,7 @@ from drillbook.systems.postgres.connection import connected, one, reason
 from drillbook.systems.postgres.dump import Backup, failing
 from drillbook.systems.postgres.manifest import Manifest
 from drillbook.systems.postgres.proof import Proof
+from drillbook.systems.postgres.reader_version import need_reader
 from drillbook.systems.postgres.restore import Restoring
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.tools import Tools
@@ -149,8 +150,8 @@ class BackupIntact(Read):
         return identity.measured(ctx, self.service)
 
     def ready(self, ctx: Context) -> None:
-        """Check that pg_restore and a transfer program exist on the host."""
-        Tools.of(ctx, ctx.service(self.service, Postgres), ctx.host).need(("pg_restore",), 0)
+        """Check that a pg_restore that can read the backup and a transfer program exist on the host."""
+        need_reader(ctx, ctx.service(self.service, Postgres), ("pg_restore",), self.if_known("from_"))
         need_transfer(ctx, self.from_ if self.known("from_") else "")
 
 
@@ -190,7 +191,7 @@ class Restore(Write):
         """
         service = ctx.service(self.service, Postgres)
         tools = Tools.of(ctx, service, ctx.host)
-        tools.need(("pg_restore", "psql", "initdb", "vacuumdb"), 0)
+        need_reader(ctx, service, ("pg_restore", "psql", "initdb", "vacuumdb"), self.if_known("from_"))
         need_transfer(ctx, self.from_ if self.known("from_") else "")
         need_place(ctx, tools, temporary=self.temporary)
         if self.known("from_"):

@@ -21,11 +21,11 @@ from drillbook.sdk.store import Store
 from drillbook.systems.postgres import identity, tables
 from drillbook.systems.postgres.actions.fields import Location, ServiceName
 from drillbook.systems.postgres.connection import Connection, after_deadlocks, connected, one, reason
+from drillbook.systems.postgres.reader_version import need_reader
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.single import SingleRestore
 from drillbook.systems.postgres.single_rows import RowsRestore
 from drillbook.systems.postgres.tables import Name
-from drillbook.systems.postgres.tools import Tools
 
 LOCK_TIMEOUT = "10s"
 
@@ -275,7 +275,7 @@ class _OfOneTable(Write):
     def ready(self, ctx: Context) -> None:
         """Check that the tools and a transfer program exist on the host, and that the store is reachable."""
         service = ctx.service(self.service, Postgres)
-        Tools.of(ctx, service, ctx.host).need(("pg_restore", "psql"), 0)
+        need_reader(ctx, service, ("pg_restore", "psql"), self.if_known("from_"))
         need_transfer(ctx, self.from_ if self.known("from_") else "")
         if self.known("from_"):
             Store(ctx.bucket(self.from_)).check()

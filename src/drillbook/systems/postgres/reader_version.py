@@ -1,0 +1,67 @@
+"""Checks before a drill that pg_restore is new enough for the dump that it will read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+
+from drillbook.errors import CouldNotVerify, DrillbookError, NotReady, StepFailed
+from drillbook.sdk import stored_backup
+from drillbook.sdk.action import Context
+from drillbook.sdk.host import Host, printable
+from drillbook.sdk.store import Store
+from drillbook.systems.postgres.manifest import Manifest
+from drillbook.systems.postgres.service import Postgres
+from drillbook.systems.postgres.tools import Tools
+
+TOO_NEW = re.compile(rb"unsupported version \([\d.]+\) in file header")
+"""Message of a pg_restore that is too old for an archive."""
+
+
+def need_reader(ctx: Context, service: Postgres, programs: Sequence[str], location: str | None) -> None:
+    """Check that ``programs`` exist on the step's host, and that pg_restore is at least as new as the pg_dump of the backup.
+
+    ``location``: the backup; None when an earlier step takes it, whose service then tells the pg_dump. Raises NotReady.
+    """
+    tools = Tools.of(ctx, service, ctx.host)
+    tools.need(programs, 0)
+    made = _of_backup(ctx, location) if location else _of_earlier_step(ctx)
+    has = tools.version("pg_restore")[0]
+    if made > has:
+        raise NotReady(
+            f"{ctx.host.name}: {tools.path('pg_restore')} has version {has}, but the backup is a dump of pg_dump {made}",
+            hint=f"set `bin` of {service.name} to a folder of PostgreSQL's programs of version {made} or newer",
+        )
+
+
+def _of_backup(ctx: Context, location: str) -> int:
+    """Return the major version of the pg_dump that took a finished backup; 0 when `run` will report that it cannot be read."""
+    with suppress(StepFailed, CouldNotVerify):
+        text = Manifest.read(Store(ctx.bucket(location)), stored_backup.split(location)).tools.get("pg_dump", "")
+        if found := re.search(r"\(PostgreSQL\) (\d+)", text):
+            return int(found[1])
+    return 0
+
+
+def _of_earlier_step(ctx: Context) -> int:
+    """Return the major version of the pg_dump that will take the backup; 0 when it is unknown, or its own step reports it."""
+    origin = ctx.services.get(ctx.origins.get("from", ""))
+    with suppress(DrillbookError):
+        return Tools.of(ctx, origin).version("pg_dump")[0] if isinstance(origin, Postgres) else 0
+    return 0
+
+
+def need_format(ctx: Context, host: Host, program: str, beginning: bytes, name: str) -> None:
+    """Check that the pg_restore ``program`` on ``host`` knows the format of a dump, by its first bytes. Raises NotReady.
+
+    ``beginning`` is empty for a dump that pg_restore does not read, or whose first bytes are compressed or encrypted.
+    """
+    if not beginning:
+        return
+    output = host.run((program, "--list"), deadline=ctx.deadline, stdin=beginning, env={"LC_ALL": "C"})
+    if TOO_NEW.search(output.stderr):
+        raise NotReady(
+            f"{host.name}: {program} is too old for the dump {name}: {printable(output.stderr, limit=200).strip()}",
+            hint="set `bin` to the folder of a pg_restore at least as new as the pg_dump",
+        )
