@@ -1,5 +1,7 @@
 """Reasons that end a drill later are told before: `drill.check` is red, and the drill itself is refused and changes nothing."""
 
+import shutil
+
 import pytest
 
 from tests.systemd.test_become import DRILL
@@ -8,6 +10,7 @@ from tests.systemd.test_debian import project as project
 
 ALL = "ops ALL=(ALL) NOPASSWD: ALL\n"
 STOP = DRILL.partition("  - files.replace")[0] + "  - service.stop: {service: it}\n" + DRILL[DRILL.index("restore:") :]
+DIGEST = DRILL + "  - files.digest: {path: /etc/site/site.conf}\n    hosts: far\n"
 READ = DRILL + "  - command.run: {argv: [cat, site.conf], effect: read, cwd: /etc/site}\n    hosts: far\n"
 
 
@@ -69,6 +72,21 @@ def test_commands_of_the_last_passed_run_are_asked_for(site, ruled):
     site.invoke("drill", "site")
     ruled(f"{ALL}ops ALL=(ALL) !/usr/bin/sh * cat site.conf\n")
     refused(site, NOT_ALLOWED, "drill.sudoers site")
+
+
+def test_commands_that_are_known_only_when_they_start_are_refused(site, ruled):
+    """The file of `drill.sudoers` is enough on a controller without any report; a list of unknown origin is not."""
+    (site.root / "drills" / "site.yml").write_text(DIGEST)
+    site.as_user("ops", "    become: true\n    lease: {kind: watcher, boot: none}")
+    site.invoke("drill", "site")
+    rules = site.invoke("drill.sudoers", "site").stdout
+    shutil.rmtree(site.root / "reports")
+    ruled(rules)
+    for command in ("drill.check", "drill"):
+        site.invoke(command, "site")
+    shutil.rmtree(site.root / "reports")
+    ruled("".join(f"{line}\n" for line in rules.splitlines() if "drillbook-plan-" not in line))
+    refused(site, "the commands of files.digest are known only when they start", "drill.sudoers site")
 
 
 def test_a_user_without_any_privilege_is_told_by_systemd(site):

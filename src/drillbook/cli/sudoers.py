@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
+from contextlib import suppress
 
 from drillbook.cli import access
 from drillbook.cli.console import stdout
@@ -14,9 +15,9 @@ from drillbook.events.event import Event, each
 from drillbook.events.holds import PrivilegeUsed
 from drillbook.events.runs import opening
 from drillbook.events.steps import IntentRecorded
-from drillbook.hosts.sudoers import PATH, pattern, rule
+from drillbook.hosts.sudoers import PATH, certificate, pattern, rule
 from drillbook.inventory.inventory import Inventory
-from drillbook.journal.journal import FILE, read
+from drillbook.journal.journal import FILE, History, read
 from drillbook.judge.judge import judge
 from drillbook.judge.result import Verdict
 from drillbook.plan import planner, privilege
@@ -41,6 +42,7 @@ Command = tuple[str, tuple[str, ...]]
 HEAD = """\
 # Commands of the drill {drill} on {host}, as recorded in {runs}. Install with: visudo -f /etc/sudoers.d/drillbook
 # A step that changes needs the file again: run the drill once with its former rights, then drill.sudoers.
+# The rules for `true drillbook-plan-...` allow nothing; they tell drill.check for which plan this file was made.
 # Not allowed: ending own commands that exceed their time (kill), and leases through systemd, which amount to the rights of root.
 # Where `lease` of the host is `auto`, leases then use a detached shell and cron.
 """
@@ -55,12 +57,14 @@ def show(project: Project, name: str, inventory_name: str, host: str = "") -> in
     if not isinstance(drill, Drill):
         raise UsageError(f"{name} is a suite", hint=f"name one of its drills: {', '.join(drill.drills)}")
     chosen = _host(planner.make(drill, inventory), host)
-    commands, runs = _recorded(project, name, inventory, chosen)
+    commands, runs, plans = _recorded(project, name, inventory, chosen)
     if not commands:
         raise NotReady(
             f"no run of {name} in {inventory.environment} has recorded commands by sudo on {chosen}",
             hint=f"run the drill once with an account that sudo allows everything: drill {name} --inventory {inventory_name}",
         )
+    accounts = dict.fromkeys(account for account, _ in commands)
+    commands += [(account, ("true", certificate(plan))) for plan in plans for account in accounts]
     lines = _rules(inventory, chosen, commands)
     stdout().write(HEAD.format(drill=name, host=chosen, runs=", ".join(runs)) + "".join(f"{line}\n" for line in lines))
     return 0
@@ -87,17 +91,19 @@ def _host(plan: planner.Plan, name: str) -> str:
     return chosen
 
 
-def _recorded(project: Project, drill: str, inventory: Inventory, host: str) -> tuple[list[Command], list[str]]:
-    """Return the commands that runs of ``drill`` executed by sudo on ``host``, and the ids of these runs. Only runs in
-    the environment of ``inventory`` count.
+def _recorded(project: Project, drill: str, inventory: Inventory, host: str) -> tuple[list[Command], list[str], list[str]]:
+    """Return the commands that runs of ``drill`` executed by sudo on ``host``, the ids of these runs, and the digests of the
+    plans that one of them passed. Only runs in the environment of ``inventory`` count.
     """
     found: dict[tuple[str, str], Command] = {}
     runs: list[str] = []
+    plans: dict[str, None] = {}
     for path in sorted({*project.reports.glob(f"*/{FILE}"), *project.reports.glob(f"*/*/{FILE}")}):
         if "latest" in path.parts or f"-{drill}-" not in path.parent.name:
             continue
         try:
-            events = read(path).events
+            recorded = read(path)
+            events = recorded.events
             began = opening(events)
         except (DrillbookError, OSError):
             continue  # a damaged journal allows nothing
@@ -107,7 +113,16 @@ def _recorded(project: Project, drill: str, inventory: Inventory, host: str) -> 
         commands = list(_commands(events, host))
         found |= {(account, pattern(shlex.join(argv))): (account, argv) for account, argv in commands}
         runs += [began.run] if commands else []
-    return list(found.values()), runs
+        if commands and _passed(recorded):
+            plans[began.plan_digest] = None
+    return list(found.values()), runs, list(plans)
+
+
+def _passed(recorded: History) -> bool:
+    """Return True when the run passed; a journal that cannot be judged shows nothing."""
+    with suppress(DrillbookError, OSError, ValueError, KeyError):
+        return judge(recorded).result.verdict is Verdict.PASSED
+    return False
 
 
 def of_last_run(project: Project, plan: planner.Plan) -> list[tuple[str, str, tuple[str, ...]]]:
@@ -118,9 +133,10 @@ def of_last_run(project: Project, plan: planner.Plan) -> list[tuple[str, str, tu
     paths = [path for path in paths if "latest" not in path.parts and f"-{plan.drill}-" in path.parent.name]
     for path in sorted(paths, key=lambda path: path.parent.name, reverse=True)[:MOST_RUNS]:
         try:
-            events = read(path).events
-            passed = opening(events).plan_digest == plan.digest and judge(read(path)).result.verdict is Verdict.PASSED
-        except (DrillbookError, OSError, ValueError, KeyError):
+            recorded = read(path)
+            events = recorded.events
+            passed = opening(events).plan_digest == plan.digest and _passed(recorded)
+        except (DrillbookError, OSError):
             continue
         if passed:
             return [(host, *command) for host in plan.hosts() for command in dict.fromkeys(_commands(events, host))]

@@ -34,12 +34,12 @@ def refused(stage: Stage, step: PlannedStep, action: Action, context: Context) -
     become = stage.become(step.id, name)
     if become is None and not stage.plan.inventory.target(name).manager.sudo:
         return None
-    if _all(stage, name, become or Become()):
+    if allows_all(stage, name, become or Become()):
         return None
     for argv in dict.fromkeys(_commands(action, context)):
         by_sudo = argv[: len(SUDO)] == SUDO
-        if by_sudo == (become is None) and (why := _why(stage, name, become, argv[len(SUDO) :] if by_sudo else argv)):
-            return _finding(stage, step.action, name, become, why=why, step=step.id)
+        if by_sudo == (become is None) and (why := refusal(stage, name, become, argv[len(SUDO) :] if by_sudo else argv)):
+            return refused_command(stage, step.action, name, become, why=why, step=step.id)
     return None
 
 
@@ -49,7 +49,7 @@ def _commands(action: Action, context: Context) -> Iterator[Argv]:
     A command that contains a value of a later step is not known yet.
     """
     with suppress(Exception):  # the `ready` check has told what is wrong
-        yield from map(tuple, action.commands(context))
+        yield from map(tuple, action.commands(context) or ())
     if action.effect is not Effect.READ and "commands" in action.undo_kinds():
         with suppress(Exception):
             yield from map(tuple, action.undo(context).commands)
@@ -65,14 +65,14 @@ def recorded(stage: Stage) -> list[Finding]:
         if (
             become
             and (host, account) not in found
-            and not _all(stage, host, become)
-            and (why := _why(stage, host, become, argv))
+            and not allows_all(stage, host, become)
+            and (why := refusal(stage, host, become, argv))
         ):
-            found[host, account] = _finding(stage, f"become {account}", host, become, why=why)
+            found[host, account] = refused_command(stage, f"become {account}", host, become, why=why)
     return list(found.values())
 
 
-def _all(stage: Stage, name: str, account: Become) -> bool:
+def allows_all(stage: Stage, name: str, account: Become) -> bool:
     """Return True when sudo starts every command as ``account``. Each host is asked only once. Raises HostError."""
     key = (name, account.user)
     if key not in stage.unlimited:
@@ -81,7 +81,7 @@ def _all(stage: Stage, name: str, account: Become) -> bool:
     return stage.unlimited[key]
 
 
-def _why(stage: Stage, name: str, become: Become | None, argv: Argv) -> str:
+def refusal(stage: Stage, name: str, become: Become | None, argv: Argv) -> str:
     """Return the reason why sudo would not start ``argv``, with the command. Return an empty text if sudo would start it.
 
     Raises HostError when the host fails.
@@ -92,7 +92,10 @@ def _why(stage: Stage, name: str, become: Become | None, argv: Argv) -> str:
     return stage.redactor.text(f"`{shown(argv)}` would not be started as {account.user}: {why}") if why else ""
 
 
-def _finding(stage: Stage, title: str, host: str, become: Become | None, *, why: str, step: str | None = None) -> Finding:
+def refused_command(
+    stage: Stage, title: str, host: str, become: Become | None, *, why: str, step: str | None = None
+) -> Finding:
+    """Return the finding about a command that sudo refuses as the account ``become``; None: by `sudo` of the service manager."""
     hint = (
         f"`{program()} drill.sudoers {stage.plan.drill}` prints the sudo rights that the drill needs; before "
         "that, run the drill once with all rights"

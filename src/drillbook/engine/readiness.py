@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
-from drillbook.engine import later_commands
+from drillbook.engine import later_commands, unlisted_commands
 from drillbook.engine.parallel import on_each
 from drillbook.engine.stage import Stage
 from drillbook.engine.steps import for_ready
@@ -160,19 +160,20 @@ def _programs(stage: Stage, step: PlannedStep, action: Action | Exception) -> Se
 def of_privileges(stage: Stage) -> list[Finding]:
     """Run a harmless command as every account that the plan uses by `become`. Return a finding for each refusal.
 
-    When every account is allowed, sudo is also asked about the commands of the newest passed run of the plan.
+    When every account is allowed, sudo is also asked about the commands of the newest passed run of the plan, and about the
+    programs of actions that cannot list their commands.
     """
     found = on_each(lambda place: _refused(stage, *place), [*privilege.used(stage.plan)], name="become")
-    return [one for one in found if one] or _recorded(stage)
+    return [one for one in found if one] or _later(stage)
 
 
-def _recorded(stage: Stage) -> list[Finding]:
-    """Return findings about the commands of an earlier run.
+def _later(stage: Stage) -> list[Finding]:
+    """Return findings about commands that start later.
 
     A host that does not answer gets no finding here, because other checks report it.
     """
     with suppress(DrillbookError, TimeoutError):
-        return later_commands.recorded(stage)
+        return later_commands.recorded(stage) or unlisted_commands.refused(stage)
     return []
 
 

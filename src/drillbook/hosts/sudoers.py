@@ -24,6 +24,11 @@ _SPECIAL = {
 }
 
 
+def certificate(digest: str) -> str:
+    """Return the argument of `true` by which a sudoers file tells that it lists the commands of the plan with ``digest``."""
+    return f"drillbook-plan-{digest.rpartition(':')[2][:32]}"
+
+
 def rule(user: str, account: str, program: str, argv: Iterable[str]) -> str:
     """Return the rule that lets ``user`` start ``program`` with exactly the arguments ``argv`` as ``account``.
 

@@ -57,12 +57,12 @@ def used(plan: Plan) -> Iterator[tuple[str, Become]]:
     for host in plan.hosts():
         for step in (*plan.steps, *plan.probes, *watched):
             become = of_step(plan.inventory, step, host)
-            if become and _acts(plan, step, host) and (host, become.user) not in seen:
+            if become and acts(plan, step, host) and (host, become.user) not in seen:
                 seen.add((host, become.user))
                 yield host, become
 
 
-def _acts(plan: Plan, step: PlannedStep | PlannedProbe | None, host: str) -> bool:
+def acts(plan: Plan, step: PlannedStep | PlannedProbe | None, host: str) -> bool:
     """Return True when ``step`` may use ``host``, because it runs there or names a service there."""
     runs = host in step.hosts if isinstance(step, PlannedStep) else step is not None and step.params.get("host") == host
     return runs or bool(_named(plan.inventory, step.params if step else {}, host))

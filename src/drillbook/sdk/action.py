@@ -125,13 +125,19 @@ class Action(BaseModel):
         """
         return ()
 
-    def commands(self, ctx: Context) -> Sequence[Sequence[str]]:
-        """Return commands that ``run`` will start on the step's host, as far as they are known before the drill.
+    def commands(self, ctx: Context) -> Sequence[Sequence[str]] | None:
+        """Return all commands that ``run`` and ``active`` will start on the step's host, beside those of ``ready``.
 
         Before the drill begins, sudo is asked whether the account of the step may start these commands and those of the
-        undo.
+        undo. None: the commands are known only when they start. Sudo must then allow the action's programs with any
+        arguments.
         """
-        return ()
+        return None
+
+    @classmethod
+    def lists_commands(cls, params: Mapping[str, Any]) -> bool:
+        """Return True when a step with these ``params`` can list its commands before it runs."""
+        return cls.commands is not Action.commands
 
     @classmethod
     def with_unknown(cls, params: Mapping[str, Any], unknown: Collection[str]) -> Self:

@@ -6,6 +6,7 @@ Besides these, every action needs a POSIX shell and the usual small programs (``
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -18,6 +19,13 @@ od printf ps pwd readlink rm rmdir sed setsid sh sha256sum sleep sort stat sync 
 """
 BASE = tuple(_BASE.split())
 """Programs that every host needs: a POSIX shell, and programs of POSIX and of GNU coreutils."""
+_BARE = "awk cat date df du env head id mkdir realpath rm sed sha256sum stat tail test"
+BARE = tuple(_BARE.split())
+"""Programs that actions also start without a shell."""
+ROOT_BY_SUDO = "`manager: {sudo: true}`"
+"""Text in ``rights`` of an action that uses `sudo` itself where the service manager of its host has this key."""
+MANAGERS = frozenset({"systemctl", "supervisorctl", "docker"})
+"""Programs of service managers: one of them is needed for the unit of a service, with commands that are known before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +40,21 @@ class HostNeeds:
     rights: str = ""
     ports: str = ""
     either: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def root_by_sudo(self) -> bool:
+        """True when the action starts other commands than those for a unit by `sudo`, if the service manager has this key."""
+        return self.rights.count(ROOT_BY_SUDO) > int(self.unit)
+
+    @property
+    def unit(self) -> bool:
+        """True when the action starts and stops the unit of its service."""
+        return ROOT_BY_SUDO in self.rights and bool(re.search(r"\bunit\b", self.rights))
+
+    @property
+    def run_as(self) -> bool:
+        """True when the action runs programs as the user `run_as` of its service."""
+        return "`run_as`" in self.rights
 
     @property
     def programs(self) -> set[str]:

@@ -4,7 +4,8 @@ from drillbook.sdk.host_needs import HostNeeds
 
 HOST_NEEDS = {
     "capacity.*": HostNeeds(
-        rights="permission to read the sizes of the service, with the account of the service in the inventory",
+        rights="permission to read the sizes of the service, with the account of the service in the inventory; for folders of "
+        "other users root, or `manager: {sudo: true}`",
         ports="access to the port of the service, from the place that its setting `reach` names",
     ),
 }

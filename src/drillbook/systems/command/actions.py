@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -138,6 +139,11 @@ class Run(Free, Fault):
         """Return the program of the command."""
         return self.argv[:1] if self.known("argv") else ()
 
+    @classmethod
+    def lists_commands(cls, params: Mapping[str, Any]) -> bool:
+        """Return False for a step with a folder or variables: its command is then part of another one."""
+        return not params.get("cwd") and not params.get("env")
+
     def commands(self, ctx: Context) -> tuple[Argv, ...]:
         """Return the command and its `proof` command.
 
@@ -261,6 +267,11 @@ class Script(Free):
     def programs(self, ctx: Context) -> tuple[str, ...]:
         """Return the interpreter if the drill names one."""
         return self.interpreter[:1] if self.known("interpreter") else ()
+
+    @classmethod
+    def lists_commands(cls, params: Mapping[str, Any]) -> bool:
+        """Return False for a step with a folder or variables: its command is then part of another one."""
+        return not params.get("cwd") and not params.get("env")
 
     def commands(self, ctx: Context) -> tuple[Argv, ...]:
         """Return the command that runs the script.

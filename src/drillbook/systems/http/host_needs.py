@@ -2,13 +2,14 @@
 
 from drillbook.sdk.host_needs import HostNeeds
 
+_LOG = "read the access log; else root, or `manager: {sudo: true}`"
 HOST_NEEDS = {
     "http.serve": HostNeeds(
         either=(("systemctl", "supervisorctl", "docker"),),
         rights="permission to start the service's unit (root, or `manager: {sudo: true}`)",
         ports="access from the controller to the service's URL",
     ),
-    "http.errors": HostNeeds(rights="read the access log"),
-    "http.slowest": HostNeeds(rights="read the access log"),
+    "http.errors": HostNeeds(rights=_LOG),
+    "http.slowest": HostNeeds(rights=_LOG),
     "http.*": HostNeeds(ports="access from the controller to the URL"),
 }

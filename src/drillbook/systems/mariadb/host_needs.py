@@ -14,7 +14,8 @@ HOST_NEEDS = {
     ),
     "mariadb.*": HostNeeds(
         ("mariadb",),
-        "permission to read for the database account in the inventory; for `mariadb.sql` the permissions that the statement needs",
+        "permission to read for the database account in the inventory; for `mariadb.sql` the permissions that the statement "
+        "needs; the client runs as the user `run_as`",
         _PORT,
     ),
 }

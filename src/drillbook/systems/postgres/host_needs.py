@@ -5,31 +5,36 @@ from drillbook.sdk.host_needs import HostNeeds
 _STORE = "HTTPS from the host to the store"
 _OWNER = "the operating system user of the server (`run_as`), and a superuser of the database"
 _READ = "the database account of the inventory, with the rights to read"
+_TOOLS = f"{_READ}; the programs run as `run_as`"
+_SANDBOX = "write `scratch`; the programs run as `run_as`"
+_TABLE = "the owner of the table; the programs run as `run_as`"
 _PORT = "the server's port, by `reach`"
 _SEND = (("python3", "curl"),)
 _MANAGER = "start and stop the unit (`manager: {sudo: true}`, or root)"
 HOST_NEEDS = {
-    "postgres.dump": HostNeeds(("pg_dump", "pg_dumpall"), _READ, f"{_PORT}; {_STORE}", _SEND),
+    "postgres.dump": HostNeeds(("pg_dump", "pg_dumpall"), _TOOLS, f"{_PORT}; {_STORE}", _SEND),
     "postgres.restore": HostNeeds(
-        ("pg_restore", "psql", "initdb"),
+        ("pg_restore", "psql", "initdb", "vacuumdb"),
         f"{_OWNER}; {_MANAGER}",
         f"{_PORT}; {_STORE}",
         (*_SEND, ("systemctl", "supervisorctl", "docker")),
     ),
-    "postgres.restore_table": HostNeeds(("pg_restore", "psql"), "the owner of the table", f"{_PORT}; {_STORE}", _SEND),
-    "postgres.restore_rows": HostNeeds(("pg_restore", "psql"), "the owner of the table", f"{_PORT}; {_STORE}", _SEND),
-    "postgres.backup_intact": HostNeeds(("pg_restore",), "write `scratch`", _STORE, _SEND),
+    "postgres.restore_table": HostNeeds(("pg_restore", "psql"), _TABLE, f"{_PORT}; {_STORE}", _SEND),
+    "postgres.restore_rows": HostNeeds(("pg_restore", "psql"), _TABLE, f"{_PORT}; {_STORE}", _SEND),
+    "postgres.backup_intact": HostNeeds(("pg_restore",), _SANDBOX, _STORE, _SEND),
     "postgres.base_backup": HostNeeds(
-        ("pg_basebackup",), "a database account with REPLICATION", f"{_PORT}; {_STORE}", _SEND
+        ("pg_basebackup",), "a database account with REPLICATION; the programs run as `run_as`", f"{_PORT}; {_STORE}", _SEND
     ),
-    "postgres.base_intact": HostNeeds(("pg_verifybackup", "tar"), "write `scratch`", _STORE, _SEND),
+    "postgres.base_intact": HostNeeds(("pg_verifybackup", "tar"), _SANDBOX, _STORE, _SEND),
     "postgres.recover": HostNeeds(
-        ("postgres", "pg_controldata", "tar"),
+        ("postgres", "initdb", "pg_controldata", "tar"),
         f"{_OWNER}; {_MANAGER}",
         f"{_PORT}; {_STORE}",
         (*_SEND, ("systemctl", "supervisorctl", "docker")),
     ),
-    "postgres.stream_wal": HostNeeds(("pg_receivewal",), "a database account with REPLICATION", f"{_PORT}; {_STORE}", _SEND),
+    "postgres.stream_wal": HostNeeds(
+        ("pg_receivewal",), "a database account with REPLICATION; the programs run as `run_as`", f"{_PORT}; {_STORE}", _SEND
+    ),
     "postgres.stop_wal": HostNeeds(("pg_receivewal",), "the account that started it", _STORE, _SEND),
     "postgres.wal_received": HostNeeds((), "the account that started the stream", _PORT),
     "postgres.lose_data": HostNeeds((), f"{_OWNER}; {_MANAGER}", _PORT, (("systemctl", "supervisorctl", "docker"),)),

@@ -15,7 +15,10 @@ HOST_NEEDS = {
     ),
     "service.*": HostNeeds((), "permission to start and stop the unit (root, or `manager: {sudo: true}`)", either=_MANAGERS),
     "settings.*": HostNeeds(
-        (), "permission to write the env file, and to restart the unit (root, or `manager: {sudo: true}`)", either=_MANAGERS
+        (),
+        "permission to write the env file (root, or `manager: {sudo: true}`), and to restart the unit "
+        "(root, or `manager: {sudo: true}`)",
+        either=_MANAGERS,
     ),
     "env.*": HostNeeds((), "permission to read the env file"),
 }

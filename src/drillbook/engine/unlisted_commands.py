@@ -1,0 +1,168 @@
+"""Commands that become known only when a drill starts them: before it begins, sudo is asked about their programs.
+
+Sudo starts such a command with certainty only where it allows the program with any arguments, or where its rules are those that
+`drill.sudoers` wrote for exactly this plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from drillbook.engine.later_commands import SUDO, Argv, allows_all, refusal, refused_command
+from drillbook.engine.stage import Stage
+from drillbook.findings import Finding
+from drillbook.hosts.privileged import PrivilegedHost
+from drillbook.hosts.sudoers import certificate
+from drillbook.plan import privilege
+from drillbook.plan.plan import PlannedProbe, PlannedStep
+from drillbook.sdk import host_needs
+from drillbook.sdk.action import Effect, find
+from drillbook.sdk.become import Become
+from drillbook.sdk.host_needs import BARE, MANAGERS, HostNeeds
+from drillbook.sdk.manager import manager_of
+from drillbook.sdk.service import Service
+
+ANY = "any-arguments-of-drillbook"
+"""Argument that no list of rules has: sudo allows it only where it allows every argument."""
+SHELL = (("sh", "-c", ANY),)
+BARES = tuple(((name, ANY),) for name in BARE)
+Step = PlannedStep | PlannedProbe
+Choice = tuple[Argv, ...]
+"""Commands of which one is enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """An account that commands of a step use on a host, with the commands that sudo must allow.
+
+    ``become`` is None where the step runs as the SSH user and its commands use `sudo` themselves.
+    """
+
+    step: Step
+    host: str
+    account: Become
+    become: Become | None
+    wanted: tuple[Choice, ...]
+
+
+def refused(stage: Stage) -> list[Finding]:
+    """Ask sudo about the programs of all steps and probes that cannot list their commands; one finding for each account.
+
+    Raises the errors of the hosts.
+    """
+    found: dict[tuple[str, str], Finding] = {}
+    known: dict[tuple[str, str], bool] = {}
+    for way in ways(stage):
+        key = (way.host, way.account.user)
+        if key in found or allows_all(stage, way.host, way.account):
+            continue
+        if why := _why(stage, way):
+            if key not in known:
+                known[key] = _certified(stage, way)
+            if not known[key]:
+                found[key] = _finding(stage, way, why)
+    return list(found.values())
+
+
+def ways(stage: Stage) -> Iterator[Way]:
+    """Accounts of all steps and probes whose commands are not listed before, on each of their hosts."""
+    plan = stage.plan
+    watched = [one.step or one.probe for one in plan.guard.conditions]
+    for step in (*plan.steps, *plan.probes, *(one for one in watched if one)):
+        for host in plan.hosts():
+            if privilege.acts(plan, step, host):
+                yield from ways_of(stage, step, host)
+
+
+def ways_of(stage: Stage, step: Step, host: str) -> Iterator[Way]:
+    """Accounts that unlisted commands of ``step`` use on ``host``."""
+    needs = host_needs.of(_name(step)) or HostNeeds()
+    become = stage.become(step.id, host)
+    if become is not None and not _listed(step, become) and (needs.programs or needs.rights):
+        yield Way(
+            step, host, become, become, (SHELL, *_programs(stage, step, host, needs), *_unit(stage, step, host, needs))
+        )
+    if become is not None or _listed(step, None):
+        return
+    if stage.plan.inventory.target(host).manager.sudo:
+        wanted = (*((SHELL, *BARES) if needs.root_by_sudo else ()), *_unit(stage, step, host, needs))
+        if wanted:
+            yield Way(step, host, Become(), None, wanted)
+    for user in dict.fromkeys(service.run_as for service in _services(stage, step, host) if service.run_as and needs.run_as):
+        yield Way(step, host, Become(user=user), None, (SHELL, *_programs(stage, step, host, needs)))
+
+
+def _listed(step: Step, become: Become | None) -> bool:
+    """Return True when the step lists its commands. With a password, a lease wraps them in others that it cannot list."""
+    if not isinstance(step, PlannedStep) or not find(step.action).lists_commands(step.params):
+        return False
+    return become is None or become.password is None
+
+
+def _name(step: Step) -> str:
+    return step.action if isinstance(step, PlannedStep) else step.name
+
+
+def _services(stage: Stage, step: Step, host: str) -> list[Service]:
+    services = stage.plan.inventory.services
+    named = [value for value in step.params.values() if isinstance(value, str) and value in services]
+    return [services[name] for name in dict.fromkeys(named) if services[name].host == host]
+
+
+def _programs(stage: Stage, step: Step, host: str, needs: HostNeeds) -> Iterator[Choice]:
+    """Programs of the action, with any arguments; those that the host lacks are not refused by sudo."""
+    folders = [folder.rstrip("/") for one in _services(stage, step, host) if (folder := getattr(one, "bin", ""))]
+    yield from BARES
+    yield from (((f"{folder}/{name}", ANY),) for folder in folders or [""] for name in needs.commands if folder)
+    yield from (((name, ANY),) for name in needs.commands if not folders)
+    yield from (tuple((name, ANY) for name in group) for group in needs.either if not MANAGERS & {*group})
+
+
+def _unit(stage: Stage, step: Step, host: str, needs: HostNeeds) -> tuple[Choice, ...]:
+    """Commands that start and stop the units of the step's services, if the action does that."""
+    if not needs.unit or not isinstance(step, PlannedStep) or step.effect is Effect.READ:
+        return ()
+    become = stage.become(step.id, host)
+    seen = PrivilegedHost(stage.host(host), become) if become else stage.host(host)
+    manager = manager_of(seen)
+    return tuple(
+        (argv,)
+        for unit in (service.unit for service in _services(stage, step, host) if service.unit)
+        for verb, own in (("stop", manager.stop(unit)), ("start", manager.start(unit)))
+        for argv in (own, *manager.by_sudo(verb, unit))
+    )
+
+
+def _why(stage: Stage, way: Way) -> str:
+    """Return the reason why sudo would not start one of the wanted commands; empty if it would. Raises HostError."""
+    for choice in way.wanted:
+        said = [_asked(stage, way, argv) for argv in choice]
+        if said and all(said):
+            return said[0]
+    return ""
+
+
+def _asked(stage: Stage, way: Way, argv: Argv) -> str:
+    by_sudo = argv[: len(SUDO)] == SUDO
+    if way.become is None and not by_sudo and argv[-1] != ANY:
+        return ""  # the SSH user itself starts this one
+    argv = argv[len(SUDO) :] if by_sudo else argv
+    return refusal(stage, way.host, way.account, argv)
+
+
+def _certified(stage: Stage, way: Way) -> bool:
+    """Return True when the rules of sudo were made for this plan, or a passed run of it recorded what the account started."""
+    if not refusal(stage, way.host, way.account, ("true", certificate(stage.plan.digest))):
+        return True
+    return any((host, user) == (way.host, way.account.user) for host, user, _ in stage.recorded())
+
+
+def _finding(stage: Stage, way: Way, why: str) -> Finding:
+    name = _name(way.step)
+    why = why.replace(f" {ANY}", " ...")
+    said = f"{why}; the commands of {name} are known only when they start"
+    step = way.step.id
+    if way.become is None and way.account.user != "root":
+        return refused_command(stage, name, way.host, way.account, why=said, step=step)
+    return refused_command(stage, name, way.host, way.become, why=said, step=step)
