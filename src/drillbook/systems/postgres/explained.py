@@ -1,4 +1,4 @@
-"""Tables and indexes that a PostgreSQL plan reads, from the output of `EXPLAIN (FORMAT JSON)`."""
+"""Finds the tables and indexes that a plan of PostgreSQL reads. The plan is the output of `EXPLAIN (FORMAT JSON)`."""
 
 from __future__ import annotations
 
