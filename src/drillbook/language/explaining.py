@@ -21,6 +21,10 @@ class Misplaced(ValueError):
         self.hint = hint
 
 
+FROM_KEY = "from the key"
+"""Marker of a field that receives the key of the entry in its file. Such a field cannot be written in the entry itself."""
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ``did you mean 'x'? `` with the word in ``known`` that is most similar. The result is empty when no word
     is similar.
@@ -158,9 +162,7 @@ def _describe(model: type[BaseModel], location: tuple[Any, ...]) -> str:
 def _keys_of(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
     """Return the keys of the model at the path ``location`` inside ``model``."""
     return sorted(
-        info.alias or name
-        for name, info in _model_at(model, location).model_fields.items()
-        if name != "name" or not info.description or not info.description.startswith("Set from the key")
+        info.alias or name for name, info in _model_at(model, location).model_fields.items() if FROM_KEY not in info.metadata
     )
 
 

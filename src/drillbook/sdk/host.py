@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Literal, Protocol, Self, TypeVar, runtime_checkable
+from typing import Annotated, Any, BinaryIO, Literal, Protocol, Self, TypeVar, runtime_checkable
 
 from pydantic import (
     BaseModel,
@@ -26,6 +26,7 @@ from pydantic import (
 from drillbook import redact
 from drillbook.errors import Cancelled, CommandFailed, CommandLost, escaped
 from drillbook.events.content import Content
+from drillbook.language.explaining import FROM_KEY
 from drillbook.sdk.become import ROOT, Become
 from drillbook.values import Secret
 
@@ -83,7 +84,9 @@ class Target(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(default="", description="Name of the host. It is set from the key in the inventory.")
+    name: Annotated[str, FROM_KEY] = Field(
+        default="", description="Name of the host. It is set from the key in the inventory."
+    )
     address: str = Field(
         default="",
         description=("Name or address of the host. Empty: the host's name in the inventory, resolved as ssh resolves it."),

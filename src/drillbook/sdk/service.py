@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from drillbook.errors import PlanError
+from drillbook.language.explaining import FROM_KEY
 from drillbook.sdk.become import Become
 from drillbook.sdk.encryption import AgeIdentity, Encryption
 from drillbook.sdk.health import Health
@@ -49,7 +50,9 @@ class Service(BaseModel):
     They are left out while they are None, so that the digests of older plans do not change.
     """
 
-    name: str = Field(default="", description="Name of the service. It is set from the key in the inventory.")
+    name: Annotated[str, FROM_KEY] = Field(
+        default="", description="Name of the service. It is set from the key in the inventory."
+    )
     host: str = Field(description="Name of the host on which the service runs, as in the inventory.")
     unit: str = Field(default="", description="Name of the service's unit in the host's service manager.")
     standby: bool = Field(
