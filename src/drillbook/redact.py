@@ -88,7 +88,8 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """Return ``text`` with every secret replaced by ``***``."""
-        return hidden(text, "***", spans(self._look.text, text))
+        look = self._look.text
+        return hidden(text, "***", spans(look, text)) if look and look.search(text) else text
 
     def data(self, data: bytes) -> bytes:
         """Return ``data`` with every secret replaced by ``***``."""

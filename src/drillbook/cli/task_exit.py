@@ -38,6 +38,8 @@ def told(dry: Dry) -> Callable[[Callable[P, int | None]], Callable[P, None]]:
     def wrap(body: Callable[P, int | None]) -> Callable[P, None]:
         @functools.wraps(body)
         def run(*args: P.args, **kwargs: P.kwargs) -> None:
+            # Invoke forbids compiled files. Without them, each command compiles the modules that are imported from here on.
+            sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
             try:
                 context = args[0]
                 if dry is Dry.REFUSED and isinstance(context, Context) and is_dry(context):

@@ -11,6 +11,8 @@ SAFE_INTEGER = 2**53 - 1
 
 def jsonable(value: Any) -> Any:
     """Convert ``value`` so that JSON represents it exactly. Values that have no form in JSON become text."""
+    if type(value) is str:
+        return _text(value)
     if isinstance(value, dict):
         return {_text(str(key)): jsonable(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
@@ -24,4 +26,4 @@ def jsonable(value: Any) -> Any:
 
 def _text(text: str) -> str:
     """Escape lone surrogates in ``text``, because UTF-8 cannot encode them."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()

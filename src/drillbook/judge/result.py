@@ -41,7 +41,7 @@ EXIT = {
 
 
 class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
 
 class Objective(_Value):
@@ -194,7 +194,7 @@ class Result(_Value):
     settled: Settled | None = None
     """Closing of the remaining changes; None when nobody closed them. It changes neither ``residue`` nor ``exit``."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", populate_by_name=True)
 
     @property
     def open_residue(self) -> tuple[Residue, ...]:
@@ -374,7 +374,7 @@ class RunView(_Value):
 class SuiteResult(_Value):
     """``result.json`` of a suite. Its verdict is the worst verdict of its drills."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", populate_by_name=True)
 
     schema_: str = Field(default=SCHEMA, alias="schema")
     run: str

@@ -16,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from drillbook.report import figures, wording
+from drillbook.report.compiled_templates import CompiledTemplates
 
 
 def _printed(value: Any) -> Any:
@@ -44,6 +45,24 @@ def commands(text: object) -> Markup:
     )
 
 
+FILTERS = (
+    figures.seconds,
+    figures.took,
+    figures.utc,
+    figures.utc_time,
+    figures.utc_minute,
+    figures.size,
+    figures.count,
+    figures.pretty,
+    figures.link,
+    figures.one_line,
+    figures.milliseconds,
+    figures.tight,
+    commands,
+)
+"""Functions that templates may apply to values."""
+
+
 @cache
 def environment() -> Environment:
     """Return the Jinja environment with filters, symbols and texts for templates. Compiled templates are cached."""
@@ -55,22 +74,9 @@ def environment() -> Environment:
         lstrip_blocks=True,
         finalize=_printed,
         keep_trailing_newline=True,
+        bytecode_cache=CompiledTemplates((__file__, figures.__file__)),
     )
-    for function in (
-        figures.seconds,
-        figures.took,
-        figures.utc,
-        figures.utc_time,
-        figures.utc_minute,
-        figures.size,
-        figures.count,
-        figures.pretty,
-        figures.link,
-        figures.one_line,
-        figures.milliseconds,
-        figures.tight,
-        commands,
-    ):
+    for function in FILTERS:
         env.filters[function.__name__] = function
     script = (files("drillbook.report") / "templates" / "filter.js").read_text(encoding="utf-8")
     env.globals |= {

@@ -42,7 +42,7 @@ def elsewhere():
 def test_backups_on_the_disk_of_the_data_are_told_and_fail_a_check_that_demands_another(tmp_path):
     place = estate(tmp_path, tmp_path / "backups", tmp_path)
     told = place.run("backup.check", service="daily")["apart"]
-    assert told.startswith(f"no: {tmp_path}/backups and {tmp_path} are on the same file system of here: ")
+    assert told.startswith(f"no: {tmp_path}/backups and {tmp_path} are on one file system of here: ")
     with pytest.raises(StepFailed) as failure:
         place.run("backup.check", service="daily", apart=True)
     assert codes(failure) == ["backup-beside-data"]
@@ -51,7 +51,7 @@ def test_backups_on_the_disk_of_the_data_are_told_and_fail_a_check_that_demands_
 def test_a_second_file_system_is_apart(tmp_path, elsewhere):
     place = estate(tmp_path, elsewhere / "backups", tmp_path)
     facts = place.run("backup.check", service="daily", apart=True)
-    assert facts["apart"] == f"yes: {elsewhere}/backups and {tmp_path} are on different file systems of here"
+    assert facts["apart"] == f"yes: {elsewhere}/backups and {tmp_path} are on two file systems of here"
 
 
 def test_the_host_of_the_backups_is_compared_with_that_of_the_service(tmp_path):
@@ -66,8 +66,8 @@ def test_the_host_of_the_backups_is_compared_with_that_of_the_service(tmp_path):
     def told(services=there, **fields):
         return str(separation(replace(ctx, services=services, hosts=hosts), daily.model_copy(update=fields)))
 
-    assert told(at="s3://nightly/www/") == "no: the backups and files are on the same host, here"
-    assert told(at="s3://nowhere/www/") == "unknown: the inventory does not say on which host the backups are"
-    assert told(at="sftp://other/backups") == "yes: the backups are on the host other, and files is on the host here"
-    assert told(at=("cat", "/dev/null")) == "unknown: the inventory does not say on which host the backups are"
+    assert told(at="s3://nightly/www/") == "no: the backups are on here, the host of files"
+    assert told(at="s3://nowhere/www/") == "unknown: the inventory does not tell on which host the backups are"
+    assert told(at="sftp://other/backups") == "yes: the backups are on other, and files on here"
+    assert told(at=("cat", "/dev/null")) == "unknown: the inventory does not tell on which host the backups are"
     assert told(service="") == "unknown: the source names no service"

@@ -212,7 +212,7 @@ def test_a_sandbox_of_another_major_version_is_refused(tmp_path, bundled):
     box = Sandbox.of(place.ctx(), place.inventory.services["copy"])
     box.make()
     try:
-        with pytest.raises(NotReady, match="the backup needs PostgreSQL 9"):
+        with pytest.raises(NotReady, match=r"is of PostgreSQL 9"):
             source.restore(place.ctx(), older, box, None)
     finally:
         place.remove("wal", "copy")

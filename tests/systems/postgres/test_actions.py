@@ -469,9 +469,9 @@ def test_a_comparison_of_no_table_is_none(place, backup, restored):
     """Rows are missing, and nobody would see it."""
     manifest = json.loads(place.s3().get_object(Bucket=BUCKET, Key="rich/manifest.json")["Body"].read())
     names = [table["name"] for table in manifest["tables"]]
-    with pytest.raises(CouldNotVerify, match="there are no rows to compare"):
+    with pytest.raises(CouldNotVerify, match="the rows of no table would be compared"):
         place.run("postgres.matches", service="spare", manifest=backup["manifest"], ignore=dict.fromkeys(names, "busy"))
-    with pytest.raises(ValueError, match="cannot be both in `tables` and in `ignore`"):
+    with pytest.raises(ValueError, match="cannot be in `tables` and in `ignore`"):
         place.action(
             "postgres.matches",
             service="spare",
@@ -651,7 +651,7 @@ def test_ready_says_what_is_missing(place, primary, tmp_path, target):
     place.extra["other"] = primary.service.model_copy(
         update={"admin": primary.service.admin.model_copy(update={"user": "clerk", "password": primary.service.password})}
     )
-    assert "is not a superuser" in refused("other")
+    assert "is no superuser" in refused("other")
     place.extra["other"] = primary.service.model_copy(update={"bin": str(tmp_path)})
     assert "has no" in refused("other")
     patched = with_tool(place, primary, tmp_path, "pg_dump", "echo 'pg_dump (PostgreSQL) 9.6.24'\n")
@@ -688,7 +688,7 @@ def test_restore_is_not_ready_without_room(place, primary, backup):
     place.action("postgres.restore", service="primary", **{"from": backup["location"]}).ready(place.context())
     manifest["database"]["bytes"] = 1 << 55
     place.s3().put_object(Bucket=BUCKET, Key="huge/manifest.json", Body=json.dumps(manifest).encode())
-    with pytest.raises(NotReady, match="needs 34359738368 MiB"):
+    with pytest.raises(NotReady, match="takes 34359738368 MiB"):
         place.action("postgres.restore", service="primary", **{"from": f"s3://{BUCKET}/huge"}).ready(place.context())
 
 
@@ -792,7 +792,7 @@ def test_a_cluster_with_a_database_that_no_dump_covers_is_not_lost(place, primar
     target.start()
     target.sql("CREATE DATABASE shop", "CREATE DATABASE ledger", database="postgres")
     lose = place.action("postgres.lose_data", service=target.service.name)
-    with pytest.raises(NotReady, match="also contains ledger; a dump of shop cannot restore them"):
+    with pytest.raises(NotReady, match="also contains ledger, which a dump of shop cannot restore"):
         lose.ready(place.context())
     with pytest.raises(StepFailed, match=r"also contains ledger.*nothing was lost"):
         lose.run(place.context())
@@ -801,9 +801,9 @@ def test_a_cluster_with_a_database_that_no_dump_covers_is_not_lost(place, primar
     target.sql("DROP DATABASE ledger", database="postgres")
     lose.ready(place.context())
     target.kill()
-    with pytest.raises(NotReady, match=r"the list of databases of .* cannot be read"):
+    with pytest.raises(NotReady, match="cannot be queried for its databases"):
         lose.ready(place.context())
-    with pytest.raises(StepFailed, match=r"the list of databases of .* cannot be read.*nothing was lost"):
+    with pytest.raises(StepFailed, match=r"cannot be queried for its databases.*nothing was lost"):
         lose.run(place.context())
     assert target.data.exists()
 

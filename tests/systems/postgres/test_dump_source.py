@@ -100,7 +100,7 @@ def test_roles_that_the_file_beside_the_dump_lacks(shelf, tmp_path):
     (tmp_path / "globals.sql").write_text(roles.replace("CREATE ROLE auditor;", ""))
     result = checked(shelf, tmp_path, globals="globals*")
     assert [(found.code, found.measured) for found in result.findings] == [
-        ("backup-incomplete", "roles that the file of roles does not create: auditor")
+        ("backup-incomplete", "not created by the file of roles: auditor")
     ]
     (tmp_path / "globals.sql").unlink()
     assert codes(shelf, tmp_path, globals="globals*") == ["backup-incomplete"]
@@ -167,7 +167,7 @@ def test_the_error_of_a_dump_holds_the_time_that_it_took(shelf, tmp_path, name):
     took = (backup.taken_at - started).total_seconds()
     assert took > 7200 - 60
     assert backup.error_s == pytest.approx(took + 1)
-    assert f"it began {took:.0f} s earlier" in backup.basis
+    assert f"it began {took:.0f} s before" in backup.basis
     assert "not part of the error" not in backup.basis
 
 

@@ -189,13 +189,13 @@ def test_a_table_restored_by_a_killed_controller_keeps_what_was_written_since(pl
     fields = {"service": "primary", "from": backup["location"], "table": "orders", "replace": True}
     ctx = place.context(step="restore.1")
     facts = place.run("postgres.restore_table", ctx=replace(ctx, host=Dying(target=place.host.target)), **fields)
-    assert facts["compared"] == "in the transaction that restored the table"
+    assert facts["compared"] == "in the transaction that restored it"
     primary.sql("DELETE FROM orders WHERE id = 1")
     facts = place.run("postgres.restore_table", ctx=ctx, **fields)
-    assert (facts["compared"], facts["rows"]) == ("in the transaction of an earlier attempt of the step", 499)
+    assert (facts["compared"], facts["rows"]) == ("in the transaction of an earlier attempt of this step", 499)
     place.host.run(("rm", "-rf", ctx.scratch), deadline=ctx.deadline).check()
     facts = place.run("postgres.restore_table", ctx=place.context(step="restore.1"), **fields)
-    assert (facts["compared"], facts["rows"]) == ("in the transaction that restored the table", 500)
+    assert (facts["compared"], facts["rows"]) == ("in the transaction that restored it", 500)
 
 
 @pytest.mark.parametrize("temporary", [True, False])

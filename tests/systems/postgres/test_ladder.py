@@ -121,7 +121,7 @@ def test_a_healthy_copy_gives_no_finding_and_says_what_was_not_compared(place, b
     assert set(facts["recomputed"]) == {"public.old", "extension hstore"}
     assert set(facts["not_compared"]) == {"public.dated", "the structure", "the cluster"}
     assert "time" in facts["not_compared"]["public.dated"]
-    assert "another server" in facts["not_compared"]["the cluster"]
+    assert "another place" in facts["not_compared"]["the cluster"]
 
 
 def test_the_cluster_of_a_copy_is_compared_where_it_is_wanted(place, backup, spare):
@@ -253,7 +253,7 @@ SABOTAGES = {
         "DROP CAST (mood AS int)",
         "schema-differs",
         "shop",
-        ("the schema in the backup", "another schema: the evidence shows the difference"),
+        ("the schema of the backup", "another one: see the difference"),
     ),
     "a secret of the database's settings": (
         "ALTER DATABASE shop SET \"app.secret\" = 'word-of-a-thief'",
@@ -466,10 +466,10 @@ def test_a_backup_of_an_older_version_is_compared_by_its_text(place, backup, spa
     client.put_object(Bucket=BUCKET, Key=f"{prefix}/manifest.json", Body=json.dumps(manifest).encode())
     old = {"manifest": f"s3://{BUCKET}/{prefix}/manifest.json"}
     facts = matches(place, old)
-    assert facts["not_compared"]["the structure"] == "the backup contains only the schema as text"
+    assert facts["not_compared"]["the structure"] == "the backup has only its text"
     assert (
-        "no record of its state" in facts["not_compared"]["the cluster"]
-        or "another server" in facts["not_compared"]["the cluster"]
+        "none of its state" in facts["not_compared"]["the cluster"]
+        or "another place" in facts["not_compared"]["the cluster"]
     )
     assert "structure" not in facts
     spare.sql("GRANT DELETE ON types TO clerk")
@@ -477,7 +477,7 @@ def test_a_backup_of_an_older_version_is_compared_by_its_text(place, backup, spa
         assert [one.code for one in refused(place, old)] == ["schema-differs"]
     finally:
         spare.sql("REVOKE DELETE ON types FROM clerk")
-    with pytest.raises(CouldNotVerify, match="no record of its state"):
+    with pytest.raises(CouldNotVerify, match="none of its state"):
         matches(place, old, cluster=True)
 
 

@@ -74,7 +74,7 @@ def test_a_dropped_table_comes_back_with_all_that_went_along(place, primary, bac
     facts = restore(place, backup, table)
     assert drop.active(ctx) is False
     assert digests(place) == before
-    assert facts["compared"] == "in the transaction that restored the table"
+    assert facts["compared"] == "in the transaction that restored it"
     place.run("postgres.matches", service="primary", manifest=backup["manifest"], ignore={"log": "written since"})
 
 
@@ -383,11 +383,11 @@ def test_a_cluster_of_one_run_is_removed_by_that_run_alone(place, backup, target
     restore.run(ctx)  # as after a controller of this run that was killed: its own cluster is made anew
     assert target.sql("SELECT count(*) FROM lines") == [(300,)]
     remove = place.action(undo.action, **undo.params)
-    with pytest.raises(StepFailed, match="belongs to another run") as failure:
+    with pytest.raises(StepFailed, match="belongs to the other run") as failure:
         remove.run(replace(ctx, run_id="another"))
     assert codes(failure) == ["restore-target"]
     (target.data / "drillbook.temporary").rename(target.data / "kept")
-    with pytest.raises(StepFailed, match="no run made it as a temporary cluster"):
+    with pytest.raises(StepFailed, match="not a temporary cluster"):
         remove.run(ctx)
     assert target.sql("SELECT count(*) FROM lines") == [(300,)], "nothing happened to it"
     (target.data / "kept").rename(target.data / "drillbook.temporary")
@@ -413,7 +413,7 @@ def test_nothing_stays_of_a_cluster_of_one_run_whose_server_was_killed(place, ba
 
 
 def test_production_is_never_a_temporary_cluster(place, primary):
-    with pytest.raises(StepFailed, match="no run made it as a temporary cluster"):
+    with pytest.raises(StepFailed, match="not a temporary cluster"):
         place.run("postgres.remove_cluster", service="primary")
     assert primary.sql("SELECT 1") == [(1,)]
 

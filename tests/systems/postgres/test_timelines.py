@@ -75,7 +75,7 @@ def test_the_way_leads_over_every_switch(names, switches, files):
         ("1/3 1/4p", (), "000000010000000000000002 is missing"),
         ("1/1", (), "000000010000000000000002 is missing"),  # it ends before the backup did
         ("1/2 1/3p 1/4p", (), "000000010000000000000003 is incomplete, but later segments exist"),
-        ("1/2 1/3z 1/4p", (), "000000010000000000000003.gz is compressed; decompress it"),
+        ("1/2 1/3z 1/4p", (), "000000010000000000000003.gz is compressed: decompress it"),
         # The segment of the switch has its number on the first timeline too, and is needed on the second.
         ("1/2 1/3 1/4p 2h 2/5p", TWO, "000000020000000000000004 is missing"),
         ("1/2 1/3 1/4 1/5 1/6 2h 2/5 2/6p", TWO, "000000020000000000000004 is missing"),
@@ -127,9 +127,9 @@ def test_a_history_and_places_in_the_log():
 
 
 def test_a_recovery_must_reach_what_was_asked_for_and_the_last_record_of_the_log():
-    assert Least(at(4)).missed(at(4) - 1) == "WAL replayed up to 0/4001000 or further"
+    assert Least(at(4)).missed(at(4) - 1) == "WAL replayed at least to 0/4001000"
     assert Least(at(4)).missed(at(4)) == ""
-    assert Least(at(2), at(4)).missed(at(4)) == "WAL replayed beyond the beginning of the last WAL record at 0/4001000"
+    assert Least(at(2), at(4)).missed(at(4)) == "WAL replayed beyond 0/4001000, where the last WAL record begins"
     assert Least(at(2), at(4)).missed(at(4) + 1) == ""
 
 

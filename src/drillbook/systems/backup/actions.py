@@ -31,13 +31,11 @@ def _at(text: str) -> str:
     return text
 
 
-SourceName = Annotated[str, Field(description="Name of the backup source, as in `backups` of the inventory.")]
+SourceName = Annotated[str, Field(description="Name of the backup source, from `backups` of the inventory.")]
 At = Annotated[
     str,
     AfterValidator(_at),
-    Field(
-        description="Backup to use: `latest`, the ID of a backup, or a point in time in ISO 8601 with the offset from UTC."
-    ),
+    Field(description="Backup to use: `latest`, its id, or a point in time in ISO 8601 with the offset from UTC."),
 ]
 
 
@@ -57,7 +55,7 @@ class _OfSource(Read):
 class List(_OfSource):
     """List the backups of a source, and report a newest backup that is too old and gaps in the schedule as findings."""
 
-    required: Annotated[bool, Field(description="`false`: the step succeeds even if it has findings.")] = True
+    required: Annotated[bool, Field(description="`false`: problems of age and schedule do not fail the step.")] = True
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``count``: number of backups; ``newest``: the newest backup; ``age_s``: its age in seconds.
@@ -93,7 +91,7 @@ class Check(_OfSource, VerifiesSource):
     apart: Annotated[
         bool,
         Field(
-            description="`true`: fail if the backups are on the same host and file system as the data, or if this is unknown."
+            description="`true`: fail unless the backups are on another host or file system than the data that they save."
         ),
     ] = False
 
@@ -118,7 +116,7 @@ class Check(_OfSource, VerifiesSource):
         }
         problems = [*checked.findings, *(_problems(source, found) if self.at == "latest" else ())]
         if self.apart and not place.apart:
-            wanted = "backups on a disk that does not hold the data"
+            wanted = "backups on another disk than the data"
             problems.append(finding("backup-beside-data", title=source.name, wanted=wanted, measured=place.why))
         if problems:
             raise StepFailed(f"{source.name}: {problems[0].title}", findings=problems, facts=facts)
@@ -169,18 +167,14 @@ class Restore(RestoresSource):
     service: Annotated[
         str,
         Field(
-            description="Target of the restore: a service with the field `sandbox`. In the phase `restore`, it may also be the "
-            "service that has lost its data."
+            description="Target of the restore: a service with a field `sandbox`, or in the phase `restore` the original service."
         ),
     ]
-    from_: Annotated[str, Field(alias="from", description="Name of the backup source, as in `backups` of the inventory.")]
+    from_: Annotated[str, Field(alias="from", description="Name of the backup source, from `backups` of the inventory.")]
     at: At = "latest"
     backup: Annotated[
         str,
-        Field(
-            description="ID of the backup to restore. When it is empty, the newest backup that fits `at`, or the backup that a "
-            "step of the drill has verified, is restored."
-        ),
+        Field(description="Id of the backup to restore; empty: the newest that fits `at`, or the verified backup."),
     ] = ""
 
     def run(self, ctx: Context) -> Facts:
@@ -224,7 +218,7 @@ class Restore(RestoresSource):
             raise NotReady(
                 f"{'the sandbox' if service.sandbox else 'the service'} {self.service} is on {service.host}, but the step "
                 f"runs on {ctx.host.name}",
-                hint="remove `hosts` from the step, because a restore runs on the host of its "
+                hint="remove `hosts` from the step: a restore runs on the host of its "
                 f"{'sandbox' if service.sandbox else 'service'}",
             )
         if not self._in_place(ctx):
@@ -292,8 +286,8 @@ def _on(ctx: Context, source: BackupSource) -> Context:
 def _fits(source: BackupSource, service: Sandboxed) -> None:
     if kind_of(service) not in source.RESTORES_TO:
         raise NotReady(
-            f"backups of the kind {kind_of(source)} cannot be restored into a sandbox of the kind {kind_of(service)}",
-            hint=f"use a sandbox of the kind {' or '.join(source.RESTORES_TO)}",
+            f"backups of kind {kind_of(source)} cannot be restored into a sandbox of kind {kind_of(service)}",
+            hint=f"use a sandbox of kind {' or '.join(source.RESTORES_TO)}",
         )
 
 

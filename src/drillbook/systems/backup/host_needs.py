@@ -5,13 +5,13 @@ The documentation's page about backup methods lists the tools for each kind of b
 
 from drillbook.sdk.host_needs import HostNeeds
 
-_READ = "permission to read the backups as the user `run_as` of the source, with the tools for this kind of backup"
+_READ = "read the backups (`run_as` of the source), with the tools of their kind"
 HOST_NEEDS = {
     "backup.restore": HostNeeds(
-        rights=f"{_READ}; on the sandbox's host: unprivileged user namespaces, root, or access to a Docker engine; for a restore "
-        "in place: permission to start and stop the unit (`manager: {sudo: true}`, or root)",
+        rights=f"{_READ}; on the sandbox's host unprivileged user namespaces or root, or access to a Docker engine; in place "
+        "start and stop the unit (`manager: {sudo: true}`, or root)",
         either=(("unshare", "docker"), ("python3", "curl")),
     ),
-    "loss.*": HostNeeds(ports="the access that the action `*.newest_moment` for this kind of service needs"),
+    "loss.*": HostNeeds(ports="those of the actions whose results it combines"),
     "backup.*": HostNeeds(rights=_READ, either=(("python3",),)),
 }

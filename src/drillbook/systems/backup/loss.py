@@ -34,16 +34,12 @@ class Measure(Read):
     until: Annotated[
         str,
         AfterValidator(_until),
-        Field(
-            description="Time of the loss in ISO 8601 with the offset from UTC. When it is empty, it is the present time by the "
-            "controller's clock."
-        ),
+        Field(description="Time of the loss in ISO 8601 with offset from UTC; empty: now, by the controller's clock."),
     ] = ""
     by: Annotated[
         Mapping[str, Any],
         Field(
-            description="Parameters of the action `*.newest_moment` for this kind of service, such as "
-            "`tables: {orders: created_at}`."
+            description="Parameters of the action `*.newest_moment` of this kind, such as `tables: {orders: created_at}`."
         ),
     ] = {}
 
@@ -58,7 +54,7 @@ class Measure(Read):
         found = self._action(ctx.services.get(self.service)).run(ctx)
         newest = parsed_moment(str(found["newest_moment"]))
         if until is None or newest is None:
-            raise CouldNotVerify(f"the fact `newest_moment` of {self.service} is not a time: {found['newest_moment']}")
+            raise CouldNotVerify(f"the newest moment of {self.service} is not a time: {found['newest_moment']}")
         loss = (until - newest).total_seconds()
         told = {key: found[key] for key in ("newest_moment", "basis", "error_s", "moments")}
         return {"loss_s": round(max(0.0, loss), 3), "until": stamp(until), "ahead_s": round(max(0.0, -loss), 3), **told}
@@ -72,8 +68,7 @@ class Measure(Read):
                 return action.model_validate({"service": self.service, **self.by})
         kind = kind_of(service) if service else "none"
         raise NotReady(
-            f"no action measures the newest data of a service of the kind {kind}",
-            hint=f"choose a service for one of these actions: {', '.join(names)}",
+            f"the newest data of a service of kind {kind} cannot be measured", hint=f"use one of {', '.join(names)}"
         )
 
     def ready(self, ctx: Context) -> None:

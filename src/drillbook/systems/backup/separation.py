@@ -44,11 +44,11 @@ def separation(ctx: Context, source: BackupSource) -> Separation:
         return Separation(None, "the source names no service")
     holder, paths = _place(ctx, source)
     if not holder:
-        return Separation(None, "the inventory does not say on which host the backups are")
+        return Separation(None, "the inventory does not tell on which host the backups are")
     if host_place(holder, ctx.hosts) != host_place(service.host, ctx.hosts):
-        return Separation(True, f"the backups are on the host {holder}, and {service.name} is on the host {service.host}")
+        return Separation(True, f"the backups are on {holder}, and {service.name} on {service.host}")
     if not paths or not service.data:
-        return Separation(False, f"the backups and {service.name} are on the same host, {holder}")
+        return Separation(False, f"the backups are on {holder}, the host of {service.name}")
     return _on_host(ctx, service, paths[0])
 
 
@@ -71,9 +71,9 @@ def _on_host(ctx: Context, service: Service, path: str) -> Separation:
     output = host.run(("sh", "-c", _LOOK, "sh", path, service.data), deadline=ctx.deadline, env={"LC_ALL": "C"})
     lines = [line.split(" ", 1) for line in output.text.splitlines()]
     if not output.ok or len(lines) != 2 or any(len(line) != 2 for line in lines):
-        return Separation(None, f"the file systems of {path} and {service.data} on {host.name} could not be found out")
+        return Separation(None, f"{host.name} does not tell the file systems of {path} and {service.data}")
     (number, device), (other, of_data) = lines
     if number == other or device == of_data:
         said = printable(device, limit=100)
-        return Separation(False, f"{path} and {service.data} are on the same file system of {host.name}: {said}")
-    return Separation(True, f"{path} and {service.data} are on different file systems of {host.name}")
+        return Separation(False, f"{path} and {service.data} are on one file system of {host.name}: {said}")
+    return Separation(True, f"{path} and {service.data} are on two file systems of {host.name}")

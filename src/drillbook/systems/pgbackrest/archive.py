@@ -150,7 +150,7 @@ class Reader:
             return Newest(at, f"time of the last commit in the archived WAL, {match[1]}, by the server's clock", 0.0)
         last = archive.segments[way.files[-1]].at
         before = archive.segments[way.files[-2]].at if len(way.files) > 1 else last
-        basis = f"time at which the newest segment {way.files[-1]} reached the repository; the last commit in it is earlier"
+        basis = f"time at which the newest segment {way.files[-1]} reached the repository; its last commit is earlier"
         return Newest(last, basis, max(1.0, (last - before).total_seconds()))
 
     def damaged(self, archive: Archive, way: Way) -> tuple[list[str], str]:
@@ -198,7 +198,7 @@ def segment_size(lsn: str, name: str) -> int:
 
 
 def gap(
-    title: str, measured: str, *, wanted: str = "every WAL segment from the backup to the newest", host: str = ""
+    title: str, measured: str, *, wanted: str = "every segment from the backup to the newest", host: str = ""
 ) -> Finding:
     """Return a finding that says which WAL is missing or damaged."""
     return finding("wal-gap", title=title, wanted=wanted, measured=measured, host=host)
@@ -216,7 +216,7 @@ def lacking(archive: Archive, way: Way, wal_stop: str) -> str:
     """Describe the WAL that is missing for a recovery to the newest moment. Return an empty text when none is missing."""
     problem = way.missing or lacking_before(way, wal_stop)
     doubled = [name for name in archive.twice if name in problem]
-    return f"{doubled[0]} is stored twice with different contents, so pgbackrest returns neither" if doubled else problem
+    return f"{doubled[0]} is stored twice with different contents, and pgbackrest returns neither" if doubled else problem
 
 
 def cut(archive: Archive, way: Way, stop: str) -> tuple[str, ...]:

@@ -21,9 +21,7 @@ class RepositoryInPlace(ClusterInPlace):
         """Return a text that says how the system identifiers of backup and server differ, or an empty text."""
         system = str(one(session, SYSTEM)[0])
         if system != backup.facts["system_identifier"]:
-            return (
-                f"it was taken of the cluster {backup.facts['system_identifier']}, but the server has the cluster {system}"
-            )
+            return f"it is of the cluster {backup.facts['system_identifier']}, and the server is of {system}"
         return ""
 
     def configure(self, made: Tools, kept: Facts) -> None:

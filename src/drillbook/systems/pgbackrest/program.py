@@ -46,7 +46,7 @@ class Program:
     """Runner of pgbackrest on one host, for one stanza of one repository."""
 
     name: str
-    """Name of the backup source. It is used in messages."""
+    """Name of the backup source, which messages contain."""
     host: Host
     deadline: Deadline
     options: Mapping[str, str | Secret]
@@ -95,8 +95,7 @@ class Program:
                 found = finding(code, title=self.name, wanted="files that can be read", measured=said)
                 return StepFailed(what, findings=[found])
         return CouldNotVerify(
-            what,
-            hint="run the command by hand as the same user; then correct `run_as`, `config` or `options` of the source",
+            what, hint="run the command by hand as the same user; set `run_as`, `config` or `options` of the source"
         )
 
 
@@ -114,4 +113,4 @@ def message(text: str | bytes) -> str:
     for line in printable(text, limit=4000).splitlines():
         if line.strip() and " WARN:" not in line:
             return re.sub(r"^(P\d\d +)?ERROR: ", "", line.strip())[:300]
-    return "pgbackrest printed no message"
+    return "it gave no message"

@@ -142,9 +142,8 @@ class Recovery:
         major, _ = tools_of(self.box).version("postgres")
         if str(major) != self.backup.facts["version"]:
             raise NotReady(
-                f"{self.box.host.name}: the backup needs PostgreSQL {self.backup.facts['version']}, but the sandbox has "
-                f"PostgreSQL {major}",
-                hint="set `bin` of the sandbox to the folder of the programs of the backup's version",
+                f"{self.box.host.name}: the backup is of PostgreSQL {self.backup.facts['version']}, but the sandbox has {major}",
+                hint="set `bin` of the sandbox to the folder of that version's programs",
             )
 
     def _rows(self, way: Way) -> list[tuple[str, str, str]]:
@@ -201,13 +200,11 @@ class Recovery:
         if said == "fetched":
             return int(name.split()[0])
         if said == "missing":
-            raise CouldNotVerify(
-                f"{self.box.host.name} has no program {name}", hint="set `bin` of the sandbox to the folder of this program"
-            )
+            raise CouldNotVerify(f"{self.box.host.name} has no {name}", hint="set `bin` of the sandbox to its folder")
         why = (
             f": {printable(output.stderr, limit=300).strip()}"
             if said == "unread"
-            else ": its content differs from the digest in its name"
+            else ", its content is another than archived"
         )
         measured = f"{name} cannot be read{why}"
         raise StepFailed(
@@ -227,10 +224,7 @@ class Recovery:
         """Return the error for a recovery that ended too early. It contains the reason from the server's log."""
         text = "\n".join([error.message, *(line for found in error.findings for line in found.evidence)])
         target = stamp(self.at) if self.at and self.at is not END else ""
-        for sign, measured in (
-            (_UNREACHED, "the archived WAL ends before this time"),
-            (_TOO_EARLY, "the backup ends after this time"),
-        ):
+        for sign, measured in ((_UNREACHED, "the archived WAL ends before"), (_TOO_EARLY, "the backup ends after it")):
             if sign in text:
                 found = finding(
                     "backup-missing", title=self.program.name, wanted=f"a recovery to {target}", measured=measured
@@ -256,9 +250,9 @@ class Recovery:
         if lacking:
             extension, name = min(lacking.items())
             wanted = f"the extension {extension} of the database {name}"
-            raise self._unusable("sandbox-lacks", wanted, f"{self.box.host.name} does not have the files of this extension")
+            raise self._unusable("sandbox-lacks", wanted, f"{self.box.host.name} has no files of it")
         if not filled:
-            measured = f"no row in {len(names)} databases: {', '.join(names[:5])}"
+            measured = f"none in {len(names)} databases: {', '.join(names[:5])}"
             raise self._unusable("backup-empty", "at least one row", measured)
 
     def _unusable(self, code: str, wanted: str, measured: str) -> StepFailed:
@@ -291,10 +285,7 @@ class Recovery:
         """
         size = self.archive.segment_bytes
         if self.at is END and position(reached) <= number(way.files[-1], size) * size:
-            measured = (
-                f"the replay ended at {reached}, but the last segment {way.files[-1]} begins at "
-                f"{lsn(number(way.files[-1], size) * size)}"
-            )
+            measured = f"the replay ended at {reached}, before {way.files[-1]} ({lsn(number(way.files[-1], size) * size)})"
             raise StepFailed(
                 f"{self.program.name}: the archived WAL is incomplete or damaged: {measured}",
                 findings=[gap(self.program.name, measured, host=self.box.host.name)],

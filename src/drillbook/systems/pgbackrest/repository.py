@@ -19,7 +19,7 @@ from drillbook.systems.pgbackrest import archive as archives
 from drillbook.systems.pgbackrest.archive import Archive, Newest, Reader
 from drillbook.systems.pgbackrest.program import Program
 
-BASIS = "end of the backup, by the clock of the host that took it"
+BASIS = "stop of the backup, by the clock of the host that ran it"
 _ABSENT = {1: "the stanza is not in the repository", 3: "backup.info and its copy are missing"}
 """Status codes of `info` for a stanza that is missing, with their meaning. Code 2 (no backup yet) is not among them."""
 _OTHER_KEY = "key/value found outside of section at line 1"

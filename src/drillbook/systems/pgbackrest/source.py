@@ -30,7 +30,7 @@ from drillbook.systems.postgres.service import Postgres
 from drillbook.values import Secret
 
 COVERED = (
-    "every file of the backup, including files in earlier backups, was read and compared with the manifest",
+    "every file of the backup was read, also those in earlier backups, and compared with the manifest",
     "both copies of backup.info, archive.info and the manifest are equal",
     "no page had a wrong checksum when the backup was taken",
     "no WAL segment is missing between the backup and the newest",
@@ -63,13 +63,12 @@ class PgBackRest(BackupSource):
 
     stanza: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Name of the stanza.")
     repository: int = Field(
-        default=1, ge=1, le=256, description="Number of the repository: the number N in `repoN` in pgbackrest.conf."
+        default=1, ge=1, le=256, description="Number of the repository (N of `repoN` in pgbackrest.conf)."
     )
     config: str = Field(
         default="",
         pattern=r"^(/[^\x00\n]*)?$",
-        description="Path of pgbackrest.conf on every host that reads the repository. When it is empty, pgbackrest uses its "
-        "default path.",
+        description="Path of pgbackrest.conf, on every host that reads the repository; empty: pgbackrest's own default.",
     )
     options: Options = Field(
         default_factory=dict,
@@ -77,16 +76,14 @@ class PgBackRest(BackupSource):
     )
     sandbox_options: Options = Field(
         default_factory=dict,
-        description="Additional options for a sandbox that is on another host than the source, such as `repo1-host: repo-1`.",
+        description="Further options for a sandbox on a host other than the source's, such as `repo1-host: repo-1`.",
     )
     bin: str = Field(
-        default="",
-        description="Folder of pg_waldump on the source's host. When it is empty, the usual folders of packages and PATH are "
-        "searched.",
+        default="", description="Folder of pg_waldump on the source's host; empty: the usual folders of packages, or PATH."
     )
     inclusive: bool = Field(
         default=True,
-        description="`false`: a recovery to a point in time leaves out transactions that were committed exactly at this time.",
+        description="False: a recovery to a point in time excludes transactions committed exactly at that time.",
     )
 
     @property
@@ -139,12 +136,8 @@ class PgBackRest(BackupSource):
             (*findings, *wal, *other),
             (
                 *COVERED,
-                *(
-                    ()
-                    if unread
-                    else ("every WAL segment since the backup was read and compared with the digest in its name",)
-                ),
-                *(() if unasked else (f"the backup was taken of the cluster of {self.service}",)),
+                *(() if unread else ("every such segment was read, and compared with the digest in its name",)),
+                *(() if unasked else (f"it is a backup of the cluster of {self.service}",)),
             ),
             (*NOT_COVERED, *filter(None, (unread, unasked))),
             {"wal_segments": segments},
@@ -154,7 +147,7 @@ class PgBackRest(BackupSource):
         """Return findings about the WAL, the reason why its content was not read (or empty), and its number of segments."""
         host = repository.program.host.name
         if not facts["wal_start"]:
-            return [], "WAL: the backup was taken of a stopped server and needs no WAL", 0
+            return [], "WAL: the backup was taken of a stopped server, and needs none", 0
         archive = repository.archive(facts)
         way = archive.way(facts["lsn_start"], facts["wal_start"])
         if problem := archives.lacking(archive, way, facts["wal_stop"]):
@@ -162,7 +155,7 @@ class PgBackRest(BackupSource):
         reader = archives.Reader(repository.program, repository.temporary, self.bin, facts["version"])
         bad, unread = reader.damaged(archive, way)
         if bad:
-            measured = f"{len(bad)} of {len(way.files)} segments are damaged; the first of them is {bad[0]}"
+            measured = f"{len(bad)} of {len(way.files)} segments are damaged, the first is {bad[0]}"
             return [archives.gap(self.name, measured, host=host)], "", len(way.files)
         return [], f"content of the WAL after the backup: {unread} on {host}" if unread else "", len(way.files)
 
@@ -173,7 +166,7 @@ class PgBackRest(BackupSource):
         """
         service = ctx.services.get(self.service)
         if not isinstance(service, Postgres):
-            return [], "the cluster of the backup: the source names no `service` of the kind postgres"
+            return [], "the cluster of the backup: the source names no `service` of kind postgres"
         try:
             with connected(ctx, service, database="postgres") as session:
                 system = str(one(session, SYSTEM)[0])

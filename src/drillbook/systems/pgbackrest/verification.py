@@ -59,7 +59,7 @@ def parse(text: str, said: str, label: str) -> Verified:
     if row is None or status is None:
         raise CouldNotVerify(
             f"pgbackrest verify printed no result for the backup {label}: {message(text)}",
-            hint="run `pgbackrest verify --output=text --verbose` by hand to find the reason",
+            hint="run `pgbackrest verify --output=text --verbose` by hand",
         )
     counts = _COUNTS.match(text[row.end() :].strip())
     bad = sorted({name for name in _FILE.findall(said) if not _WAL.search(name)})
@@ -72,11 +72,7 @@ def problems(seen: Verified, label: str, host: str) -> list[Finding]:
         return []
     if seen.status == "manifest missing":
         manifest = f"{label}/backup.manifest"
-        return [
-            finding(
-                "backup-missing", title=manifest, wanted="the manifest or its copy", measured="neither exists", host=host
-            )
-        ]
+        return [finding("backup-missing", title=manifest, wanted="the manifest or its copy", measured="neither", host=host)]
     if seen.files == 0:
         return [
             finding(
@@ -90,7 +86,7 @@ def problems(seen: Verified, label: str, host: str) -> list[Finding]:
     wrong = seen.files - seen.valid
     only = "backup-missing" if seen.missing == wrong else "backup-damaged"
     named = f", such as {', '.join(seen.bad[:EXAMPLES])}" if seen.bad else ""
-    measured = f"{wrong} of {seen.files} files {'are missing' if only == 'backup-missing' else 'do not agree'}{named}"
+    measured = f"{wrong} of {seen.files} files {'are missing' if only == 'backup-missing' else 'are not'}{named}"
     return [finding(only, title=label, wanted=WHOLE, measured=measured, host=host)]
 
 
@@ -114,7 +110,7 @@ def copies(program: Program, stanza: str, label: str) -> Iterator[Finding]:
         else:
             gone = [file for file, digest in ((name, first), (f"{name}.copy", second)) if not digest]
             code = "backup-missing" if gone else "backup-damaged"
-            measured = f"{gone[0]} is missing" if gone else "the copies differ, so one of them is damaged"
+            measured = f"{gone[0]} is missing" if gone else "they differ: one of them is damaged"
             yield finding(code, title=name, wanted="two equal copies", measured=measured, host=program.host.name)
 
 
@@ -134,4 +130,4 @@ def pages(program: Program, label: str) -> list[Finding]:
         return []
     files = [str(file) for file in found[0].get("error-list") or ["a file that pgbackrest does not name"]]
     measured = f"pages with a wrong checksum in {', '.join(files[:EXAMPLES])}"
-    return [finding("backup-damaged", title=label, wanted="pages with correct checksums", measured=measured)]
+    return [finding("backup-damaged", title=label, wanted="pages with right checksums", measured=measured)]

@@ -96,7 +96,7 @@ class Amcheck:
 
     def _index(self, result: Checked, oid: int, name: str, method: str, *, heap: bool) -> None:
         if method == "gin" and "gin_index_check" not in self.functions:
-            result.leave("indexes of the method gin: this version of amcheck cannot check them")
+            result.leave("indexes of the method gin, which this version of amcheck does not know")
             return
         call = f"gin_index_check({oid})" if method == "gin" else f"bt_index_check({oid}, {str(heap).lower()})"
         said = self._said(result, oid, call)
@@ -109,7 +109,7 @@ class Amcheck:
 
     def _table(self, result: Checked, oid: int, name: str) -> None:
         if "verify_heapam" not in self.functions:
-            result.leave("tables: this version of amcheck cannot check them")
+            result.leave("tables, which this version of amcheck does not know")
             return
         said = self._said(result, oid, f"verify_heapam({oid})")
         if said is not None:
@@ -158,11 +158,11 @@ def opened(session: Connection, *, borrow: bool) -> Iterator[Amcheck]:
     if found is None and not borrow:
         raise CouldNotVerify(
             "the extension amcheck is not installed in the database",
-            hint="run CREATE EXTENSION amcheck, or set `borrow: true` to create the extension only during the check",
+            hint="run CREATE EXTENSION amcheck, or set `borrow: true` to create it in a transaction that is rolled back",
         )
     if found is None and not one(session, _AVAILABLE)[0]:
         raise CouldNotVerify(
-            "the extension amcheck is not available on the server", hint="install PostgreSQL's contrib modules on its host"
+            "the extension amcheck is not available on the server", hint="install PostgreSQL's contrib modules on that host"
         )
     try:
         if found is None:

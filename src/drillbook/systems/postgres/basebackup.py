@@ -124,7 +124,7 @@ class Base:
             found = carrier.survey(files, self.part_size)
             if sorted(one.name for one in found) != sorted(FILES):
                 raise StepFailed(
-                    f"pg_basebackup wrote the files {', '.join(one.name for one in found)}; expected were {', '.join(FILES)}"
+                    f"pg_basebackup wrote the files {', '.join(one.name for one in found)}, not {', '.join(FILES)}"
                 )
             tail = self.ctx.run("tail", "-c", "2000", "--", f"{files}/backup_manifest").check().text
             log = _RANGE.search(tail)

@@ -97,7 +97,7 @@ def not_clean(tools: Tools, wanted: str, measured: str) -> StepFailed:
 
 
 def aside(tools: Tools, run_id: str) -> Tools:
-    """Return the tools for a staging cluster. This is a new cluster that later takes the place of the data directory.
+    """Return the tools for a staging cluster: a new cluster next to the data directory, which later takes its place.
 
     Staging clusters of earlier attempts are removed. They were never in use. Raises HostError.
     """
@@ -249,7 +249,7 @@ def start(ctx: Context, tools: Tools) -> None:
     output = tools.host.run(start_command(tools), deadline=tools.deadline, env={"LC_ALL": "C"})
     if not output.ok:
         raise StepFailed(
-            f"{tools.host.name}: the server could not be started: " + output.text[-300:],
+            f"{tools.host.name}: the server does not start: " + output.text[-300:],
             findings=[
                 finding(
                     "service-state", title="postgres", wanted="running", measured=output.text[-300:], host=tools.host.name

@@ -22,11 +22,11 @@ from drillbook.values import canonical
 FILE = "cluster.json"
 RULE, SETTING, DATABASE = "rule of pg_hba.conf", "setting", "database of the cluster"
 NOT_COVERED = (
-    "mappings of pg_ident.conf, grants on parameters, and the content of other databases are not compared; the compared rules of "
-    "pg_hba.conf are read from the file, so the server may not have loaded them yet; the compared settings are in effect"
+    "mappings of pg_ident.conf, grants on parameters, and the content of other databases are not compared; rules of pg_hba.conf "
+    "are those of the file, which the server may not have loaded yet; settings are those that the server runs with"
 )
-DIFFERENT_PLACE = "it is on another server than the cluster in the backup; set `cluster: true` to compare it all the same"
-NOT_RECORDED = "the backup has no record of its state"
+DIFFERENT_PLACE = "it is another place than the one that was backed up; `cluster: true` compares it all the same"
+NOT_RECORDED = "the backup has none of its state"
 
 _PLACE = {
     "port",
@@ -116,7 +116,7 @@ class ClusterState(Part):
     unreadable: dict[str, str] = Field(default_factory=dict)
 
     def encoded(self) -> bytes:
-        """Return the state as canonical JSON. The file stores it in this form."""
+        """Return the state as canonical JSON, which is how the file stores it."""
         return canonical(self.model_dump(mode="json"))
 
 

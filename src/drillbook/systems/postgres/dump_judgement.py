@@ -37,8 +37,8 @@ class Judgement:
         if self.form.format == "empty":
             problem = self._finding("backup-empty", "a dump", "a file without content")
         else:
-            problem = self._finding("backup-damaged", "a folder with the file toc.dat", "no such file: the dump did not end")
-        return Checked((problem,), ("the kind of content was detected",), (), {"format": self.form.format})
+            problem = self._finding("backup-damaged", "a folder with toc.dat", "none: the dump did not end")
+        return Checked((problem,), ("the kind of its content",), (), {"format": self.form.format})
 
     def of(self, reading: Reading, compression: str, roles: tuple[str, ...] | None) -> Checked:
         """Return the result for a dump that was read. ``roles``: roles in the file of roles, or None without such a file."""
@@ -77,7 +77,7 @@ class Judgement:
         if reading.pg_restore and _TOOL.search(reading.said):
             raise CouldNotVerify(
                 f"{self.host}: pg_restore cannot read the dump {self.name}: {said}",
-                hint="set `bin` to the folder of a pg_restore that is at least as new as the pg_dump and supports its compression",
+                hint="set `bin` to the folder of a pg_restore at least as new as the pg_dump, with support for its compression",
             )
         if reading.pg_restore and _ABSENT.search(reading.said):
             return self._finding("backup-missing", "every file that the table of contents names", said, reading.said)
@@ -97,14 +97,14 @@ class Judgement:
             if reading.tables or not reading.data:
                 return None
             return self._finding(
-                "backup-incomplete", "the definitions of the tables", "only rows: the dump was taken with --data-only"
+                "backup-incomplete", "the definitions of the tables", "rows alone: it was taken with --data-only"
             )
         if not reading.tables:
             measured = "no table"
         elif not reading.data:
             measured = f"only the definitions of {reading.tables} tables: the dump was taken with --schema-only"
         else:
-            measured = f"{reading.tables} tables, all of them empty"
+            measured = f"{reading.tables} tables, none of them with a row"
         return self._finding("backup-empty", "rows of tables", measured)
 
     def of_another(self, found: Outline) -> list[Finding]:
@@ -118,23 +118,21 @@ class Judgement:
     def _incomplete(self, found: Outline, roles: tuple[str, ...] | None) -> list[Finding]:
         problems = []
         if found.filtered:
-            measured = "rows may be missing: the dump was taken with --enable-row-security"
+            measured = "rows were filtered by row security: it was taken with --enable-row-security"
             problems.append(self._finding("backup-incomplete", "all rows of each table", measured))
         if roles is not None and (lacking := sorted(set(found.roles) - set(roles))):
-            measured = f"roles that the file of roles does not create: {', '.join(lacking[:10])}"
+            measured = f"not created by the file of roles: {', '.join(lacking[:10])}"
             problems.append(self._finding("backup-incomplete", "all roles that the dump names", measured))
         return problems
 
     def _not_covered(self, found: Outline, compression: str, roles: tuple[str, ...] | None) -> list[str]:
-        texts = ["if the dump can be restored: only `backup.restore` into a sandbox shows this"]
+        texts = ["if the dump can be restored: `backup.restore` into a sandbox shows this"]
         if not self.form.checksum and compression not in CHECKSUMS:
-            texts.append(
-                f"changed bytes inside rows: a dump with compression {compression} contains no checksum of its rows"
-            )
+            texts.append(f"changed bytes inside rows: a dump with compression {compression} contains no checksum of them")
         if not found.filtered:
-            texts.append("rows that row security may have hidden from the role that took the dump: not every dump says so")
+            texts.append("rows that row security hid from the role that took the dump, if the dump does not say so")
         if not found.databases:
-            texts.append("the origin of the dump: the dump does not name a database")
+            texts.append("the origin of the dump: it does not name a database")
         if roles is None and not found.of_cluster:
-            texts.append("roles with their passwords and memberships: a dump of one database contains no roles")
+            texts.append("roles, their passwords and memberships: a dump of one database contains none")
         return texts

@@ -199,9 +199,7 @@ def form_of(host: Host, path: str, deadline: Deadline) -> Form:
     words = host.run(("sh", "-c", _LOOK, "sh", path), deadline=deadline).check().text.split()
     packed, format_, start = words[0], words[1], words[2]
     if format_ == "missing":
-        raise NotReady(
-            f"{host.name} has no program {packed} to decompress the dump {path}", hint=f"install {packed} on that host"
-        )
+        raise NotReady(f"{host.name} has no {packed}, which the dump {path} needs", hint=f"install {packed} on that host")
     flagged = packed in ("gzip", "bzip2", "xz") or (
         packed in ("zstd", "lz4") and len(start) >= 10 and bool(int(start[8:10], 16) & CHECKSUM_FLAG)
     )
@@ -219,7 +217,7 @@ def read(host: Host, path: str, form: Form, pg_restore: str, deadline: Deadline,
             return replace(UNREAD, said=printable(walked.stderr, limit=600).strip())
     only = "--schema-only" if schema_only else ""
     argv = ("sh", "-c", _READ, "sh", _AWK, form.mode, path, pg_restore, only, *form.unpacker)
-    sink = Answer(f"{host.name}: the summary of the dump {path}")
+    sink = Answer(f"{host.name}: what the dump {path} holds")
     output = host.run(argv, deadline=deadline, env={"LC_ALL": "C", "TZ": "UTC"}, sink=sink)
     said = printable(output.stderr, limit=600).strip()
     return _parsed(sink.text, said)
@@ -230,7 +228,7 @@ def outline(host: Host, path: str, form: Form, pg_restore: str, deadline: Deadli
     if form.archive:
         return read(host, path, form, pg_restore, deadline, schema_only=True).sql
     script = 'file=$1 pattern=$2; shift 2; "$@" < "$file" | grep -aE -- "$pattern"'
-    sink = Answer(f"{host.name}: the outline of the dump {path}")
+    sink = Answer(f"{host.name}: the outline of {path}")
     host.run(("sh", "-c", script, "sh", path, _GREP, *form.unpacker), deadline=deadline, env={"LC_ALL": "C"}, sink=sink)
     return tuple(sink.text.splitlines())
 
@@ -268,8 +266,8 @@ def is_damage(said: str) -> bool:
 def header(host: Host, path: str, form: Form, pg_restore: str, deadline: Deadline) -> tuple[str, datetime | None]:
     """Return compression and start time of a dump.
 
-    If the dump is an archive, both are read from its header. The start is read in the time zone of ``host``. For a plain dump,
-    the function returns the compression of the file, and None as the start.
+    Of an archive, both are read from its header, with the start in the time zone of ``host``. For a plain dump, they are the
+    compression of the file and None.
     """
     if not form.archive:
         return form.packed, None

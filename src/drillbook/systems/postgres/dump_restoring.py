@@ -202,7 +202,7 @@ class Restoring:
     def _filter(self) -> str:
         """Return a sed script that edits a file of roles.
 
-        The script leaves out the superuser, because this role exists already. It moves tablespaces into the sandbox.
+        The script leaves out the role of the superuser, which exists already, and moves tablespaces into the sandbox.
         """
         admin = '"?' + re.sub(r"([^A-Za-z0-9_ ])", r"\\\1", self.service.admin.user) + '"?'
         return (
@@ -299,7 +299,7 @@ class Restoring:
             (line for line in said.splitlines() if re.search(r"error: |ERROR: |FATAL: ", line)), said.strip()[-300:]
         )
         if "No space left on device" in said:
-            code, wanted = "sandbox-too-small", "enough disk space for the whole copy"
+            code, wanted = "sandbox-too-small", "room for the whole copy"
         elif dump_reading.is_damage(first):
             code, wanted = "backup-damaged", "a dump that is read to its end"
         else:

@@ -47,21 +47,19 @@ class PgDumpSource(FileBackups):
 
     database: str = Field(
         default="",
-        description="Name of the database that a dump must contain. When it is empty, it is the database of `service`, if set.",
+        description="Name of the database that a dump must contain; empty: the database of `service`, if set.",
     )
     globals: str = Field(
         default="",
-        description="Shell pattern of files in the same location that were made by `pg_dumpall --globals-only`. Each dump is "
-        "combined with the file whose time is nearest to the time of the dump.",
+        description="Shell pattern of files of `pg_dumpall --globals-only` in the same location; each dump is combined with the file "
+        "written nearest to it.",
     )
-    bin: str = Field(
-        default="", description="Folder of pg_restore on the source's host. When it is empty, PATH is searched."
-    )
+    bin: str = Field(default="", description="Folder of pg_restore on the source's host; empty: search PATH.")
     jobs: int = Field(
         default=2,
         ge=1,
         le=64,
-        description="Number of parallel jobs of pg_restore, if the format of the dump permits parallel restores.",
+        description="Number of parallel jobs of pg_restore, for formats that permit parallel restores.",
     )
 
     def expected(self, ctx: Context) -> str:
@@ -95,10 +93,7 @@ class PgDumpSource(FileBackups):
         apart = (backup.taken_at - start).total_seconds() if start else None
         if apart is None or (self.newest == "modified" and apart < -backup.error_s):
             return replace(backup, facts={**backup.facts, "started_at": None})
-        ago = (
-            f"the dump itself says that it began {apart:.0f} s earlier (read in the time zone of {self.host}); its data is "
-            "from that time"
-        )
+        ago = f"by the dump itself, in the time zone of {self.host}, it began {apart:.0f} s before, with the state that it holds"
         return replace(
             backup,
             error_s=round(backup.error_s + abs(apart), 3),

@@ -1,4 +1,4 @@
-"""Finds the tables and indexes that a plan of PostgreSQL reads. The plan is the output of `EXPLAIN (FORMAT JSON)`."""
+"""Tables and indexes that a PostgreSQL plan reads, from the output of `EXPLAIN (FORMAT JSON)`."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ class ClusterInPlace(InPlace):
     def postgres(self) -> Postgres:
         """The service as a PostgreSQL service. Raises NotReady when it is of another kind."""
         if not isinstance(self.service, Postgres):
-            raise NotReady(f"{self.service.name} is not a service of the kind postgres")
+            raise NotReady(f"{self.service.name} is not a service of kind postgres")
         return self.service
 
     @property
@@ -150,9 +150,7 @@ class ClusterInPlace(InPlace):
             }
         )
         if self.ctx.redactor.text(text) != text:
-            return (
-                "configuration files in the data directory contain a secret of the inventory, and no run may store a secret"
-            )
+            return "files of the configuration in the data directory contain a secret of the inventory, which no run keeps"
         self.ctx.evidence(KEPT, text, sync=True)
         return ""
 

@@ -120,7 +120,7 @@ class Rungs:
         if self.structure and measured.objects:
             self._judge_structure(self.structure, measured, text, _Report(accept, result), limited=limited)
         else:
-            result.not_compared[THE_STRUCTURE] = "the backup contains only the schema as text"
+            result.not_compared[THE_STRUCTURE] = "the backup has only its text"
             result.findings += self._text_finding(self._changed_text(text))
         if self.cluster and measured.cluster:
             self._judge_cluster(self.cluster, measured.cluster, _Report(accept, result))
@@ -138,7 +138,7 @@ class Rungs:
         differ, newer = [], {}
         for one in differences.between(wanted, found):
             if structure.is_newer_default(one, measured.versions):
-                newer[one.object] = f"version {one.measured} is newer than {one.wanted}, because a dump records no version"
+                newer[one.object] = f"version {one.measured}, newer than {one.wanted}: a dump keeps no version"
             else:
                 differ.append(one)
         rest = schema.rest(text)
@@ -182,7 +182,7 @@ class Rungs:
     def _text_finding(self, evidence: tuple[str, ...]) -> list[Finding]:
         if not evidence:
             return []
-        wanted, measured = "the schema in the backup", "another schema: the evidence shows the difference"
+        wanted, measured = "the schema of the backup", "another one: see the difference"
         return [
             finding("schema-differs", title=self.backup.database.name, wanted=wanted, measured=measured, evidence=evidence)
         ]

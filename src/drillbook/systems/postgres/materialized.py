@@ -108,16 +108,16 @@ def _compare(snap: Snapshot, name: str, before: View, out: Collection[str], resu
         return
     _, owner, tables, definition, unsteady, query = one(snap.owner, _ABOUT, name, name)
     if left := sorted(set(tables or ()) & set(out)):
-        result.not_compared[name] = f"it is made from the table {left[0]}, and the rows of this table are not compared"
+        result.not_compared[name] = f"it is made from {left[0]}, whose rows are not compared"
         return
     fresh = _evaluated(snap, name, owner, query)
     steady = not unsteady and not _UNSTEADY.search(definition)
     if isinstance(fresh, tuple) and fresh[0] == fresh[1]:
-        result.recomputed[name] = "it equals the present result of its definition; the view in the backup was older"
+        result.recomputed[name] = "it holds what its definition gives now, the backup's view was older"
     elif steady or (isinstance(fresh, tuple) and not now.rows and fresh[1].rows):
-        gives = f"its definition now has {fresh[1].rows} rows" if isinstance(fresh, tuple) else fresh
-        wanted = f"{before.rows} rows with the digest {before.digest}, or the present result of its definition"
-        said = f"{now.rows} rows with the digest {now.digest}; {gives}"
+        gives = f"{fresh[1].rows} rows of its definition" if isinstance(fresh, tuple) else fresh
+        wanted = f"{before.rows} rows, digest {before.digest}; or what its definition gives now"
+        said = f"{now.rows} rows, digest {now.digest}; not the {gives}"
         result.findings.append(finding("view-stale", title=name, wanted=wanted, measured=said))
     else:
         result.not_compared[name] = "its definition depends on time, chance or the session"
@@ -138,5 +138,5 @@ def _evaluated(snap: Snapshot, name: str, owner: str, query: str) -> tuple[View,
         try:
             fresh = _digest(session, sql.SQL(DIGEST.replace("ONLY ", "")).format(table=rows, where=sql.SQL("")))
         except psycopg.Error as error:
-            return f"its definition could not be evaluated: {reason(error)}"
+            return f"rows of its definition, which could not be evaluated: {reason(error)}"
     return kept, fresh

@@ -109,8 +109,8 @@ def must_own(ctx: Context, tools: Tools) -> None:
     if unit is not None and unit.state == "running" and not works:
         raise CouldNotVerify(
             (
-                f"{tools.host.name}: no server uses {service.data_directory}, but the unit {unit.unit} runs (state: "
-                f"{unit.word})"
+                f"{tools.host.name}: no server uses {service.data_directory}, but the state of the unit {unit.unit} is: "
+                f"{unit.word}"
             ),
             hint=_HINT,
         )
@@ -140,8 +140,8 @@ def _hint_of_unit(unit: UnitState, lineage: Lineage) -> str:
     """Return a hint. It names the unit whose control group contains the server, if there is such a unit."""
     if not (real := lineage.unit):
         return _HINT
-    alone = " (Debian's unit `postgresql` has no process: it only starts the unit of each cluster)" if unit.exited else ""
-    return f"set `unit` of the service to {real.removesuffix('.service')}, the unit of that server{alone}"
+    alone = " (Debian's `postgresql` has no process: it only starts the unit of each cluster)" if unit.exited else ""
+    return f"set `unit` of the service to {real.removesuffix('.service')}, in which that server runs{alone}"
 
 
 def _difference(session: Connection, tools: Tools, cluster: Cluster | None) -> str:
@@ -153,11 +153,11 @@ def _difference(session: Connection, tools: Tools, cluster: Cluster | None) -> s
     system, lock, folder = one(session, _ASK)
     if str(system) != cluster.system:
         return (
-            f"it serves the cluster {system} in {printable(str(folder), limit=200)}, but the data directory contains the "
-            f"cluster {cluster.system}"
+            f"it serves the cluster {system} in {printable(str(folder), limit=200)}, but the data directory contains "
+            f"{cluster.system}"
         )
     if not _same(str(lock), cluster.lock):
-        return f"it is another process, and its data directory is {printable(str(folder), limit=200)}"
+        return f"it is another process, with the data directory {printable(str(folder), limit=200)}"
     return ""
 
 
@@ -207,7 +207,7 @@ def asked_on_host(tools: Tools) -> None:
     system, _, lock = output.text.partition("\n")
     if not output.ok or cluster is None or system.strip() != cluster.system or not _same(lock.strip(), cluster.lock):
         said = output.stderr.decode("utf-8", "replace").strip()[-300:] or f"the cluster {system.strip()[:40]}"
-        raise _foreign(tools, f"PostgreSQL's programs on this host reach another server or no server: {said}")
+        raise _foreign(tools, f"PostgreSQL's programs on this host reach another server, or none: {said}")
 
 
 _ON_HOST = (

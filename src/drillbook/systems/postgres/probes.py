@@ -47,13 +47,7 @@ class Planned(Availability):
     """
 
     service: Annotated[str, Field(description="Name of the PostgreSQL service in the inventory.")]
-    query: Annotated[
-        str,
-        Field(
-            min_length=1,
-            description="SQL statement whose plan is checked. The application's role must have the right to run it.",
-        ),
-    ]
+    query: Annotated[str, Field(min_length=1, description="SQL statement that the application's role may run.")]
     index: Annotated[str, Field(min_length=1, description="Index that the plan must use.")]
 
     def check(self, ctx: Context) -> str | None:
@@ -86,11 +80,11 @@ class Canary(BaseCanary):
 
     service: Annotated[str, Field(description="Name of the PostgreSQL service in the inventory.")]
     every: Duration = Field(
-        default=Duration(0.05), description="Time between two writes. It is the resolution of the measured RPO."
+        default=Duration(0.05), description="Time between two writes; the resolution of the measured RPO."
     )
     timeout: Duration = Field(
         default=Duration(1.0),
-        description="Maximum time to wait for the acknowledgement of a row. If it does not come, the row counts as doubtful.",
+        description="Time limit of a write; a row not acknowledged by then may or may not be committed.",
     )
 
     def reach(self, ctx: Context) -> None:
@@ -105,14 +99,14 @@ class Canary(BaseCanary):
             with connected(ctx, service) as session:
                 if one(session, "SELECT pg_catalog.pg_is_in_recovery()")[0]:
                     raise NotReady(
-                        f"{self.service} is a standby server, but a canary can write only to a primary server",
-                        hint="set `address` and `port` of the service to those of the primary server",
+                        f"{self.service} is a standby: a canary can write only to a primary",
+                        hint="set `address` and `port` of the service to the primary",
                     )
                 yield session
         except (psycopg.Error, HostError) as error:
             raise NotReady(
                 f"the canary cannot write to {self.service}: {reason(error)}",
-                hint="make sure that the superuser and the application's role can log in and write",
+                hint="the superuser and the application's role must be able to log in and to write",
             ) from error
 
     def prepare(self, ctx: Context) -> None:

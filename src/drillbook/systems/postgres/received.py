@@ -65,7 +65,7 @@ class Received:
         if not listed.ok or not found:
             raise StepFailed(f"{self.tools.host.name}: there is no WAL in {self.folder}")
         if not listed.complete:
-            raise StepFailed(f"{self.tools.host.name}: {self.folder} contains too many files to list them")
+            raise StepFailed(f"{self.tools.host.name}: {self.folder} contains more files than can be listed")
         return {name: int(size) for size, name in found}
 
     def _history(self, timeline: int) -> list[timelines.Switch]:

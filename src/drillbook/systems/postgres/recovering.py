@@ -67,9 +67,9 @@ class Least:
         ``end``: WAL location in bytes at which the recovery ended.
         """
         if end < self.to:
-            return f"WAL replayed up to {timelines.lsn(self.to)} or further"
+            return f"WAL replayed at least to {timelines.lsn(self.to)}"
         if end <= self.record:
-            return f"WAL replayed beyond the beginning of the last WAL record at {timelines.lsn(self.record)}"
+            return f"WAL replayed beyond {timelines.lsn(self.record)}, where the last WAL record begins"
         return ""
 
 
@@ -153,8 +153,8 @@ class Recovery:
             raise StepFailed(f"{error.message}: {error.hint}") from error
         if free is not None and free < manifest.cluster_bytes:
             raise StepFailed(
-                f"{self.ctx.host.name}: {self.service.data_directory} has {free >> 20} MiB of free space, but "
-                f"{-(-manifest.cluster_bytes >> 20)} MiB are needed; make room in the file system of the data directory"
+                f"{self.ctx.host.name}: {self.service.data_directory} has {free >> 20} MiB free, "
+                f"{-(-manifest.cluster_bytes >> 20)} MiB are needed: free space in the file system of the data directory"
             )
 
     def _received(self, manifest: BaseManifest) -> Received | None:

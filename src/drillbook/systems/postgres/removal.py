@@ -127,7 +127,7 @@ def _take_away(tools: Tools, script: str) -> list[str]:
     data = tools.service.data_directory
     if not re.fullmatch(r"/[^/]+(/[^/]+)+/?", data) or ".." in data.split("/"):
         raise StepFailed(
-            f"{data} was not removed: a drill removes neither top-level directories of a file system nor paths with `..`"
+            f"{data} was not removed: a drill does not remove top-level directories of a file system, or paths with `..`"
         )
     output = tools.owned(("sh", "-c", script, "sh", data, f"gone-{secrets.token_hex(2)}"))
     if output.exit in (3, 5):

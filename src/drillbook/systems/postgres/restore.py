@@ -153,7 +153,7 @@ class Restoring:
             found = "absent"
         if found == "cluster" and self.temporary:
             raise self._not_clean(
-                f"{self.service.data_directory} is not empty, but a temporary cluster needs an empty data directory"
+                f"{self.service.data_directory} is not empty; a temporary cluster needs an empty data directory"
             )
         fresh = found != "cluster"
         if fresh:
@@ -188,8 +188,8 @@ class Restoring:
         by = access.restored_by(session, name).partition(" ")[0]
         if by not in ("", self.ctx.run_id):
             raise self._not_clean(
-                f"the run {by} restored the database {name}, and has not admitted clients yet; to undo that run, use: "
-                f"invoke drill.recover {by}"
+                f"the database {name} was restored by the run {by}, which has not admitted clients yet; to undo that "
+                f"run: invoke drill.recover {by}"
             )
         session.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 

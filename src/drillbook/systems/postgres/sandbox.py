@@ -137,8 +137,8 @@ def ready(ctx: Context, service: Sandboxed, programs: Sequence[str], least: int 
     output = tools.owned((tools.path("pg_ctl"), "--pgdata", box.folder, "status"), env=C)
     if b"cannot be run as root" in output.stderr or (box.config.isolation == "container" and box.uid() == "0"):
         raise NotReady(
-            f"{box.host.name}: the sandbox {service.name} would run PostgreSQL as root, but PostgreSQL refuses to run as root",
-            hint="set `run_as` of the sandbox to another user such as postgres, or connect to the host as another user",
+            f"{box.host.name}: the sandbox {service.name} would run PostgreSQL as root, which PostgreSQL refuses",
+            hint="set `run_as` of the sandbox to another user, such as postgres, or connect as another user",
         )
     box.must_admit()
     return versions

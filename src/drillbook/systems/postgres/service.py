@@ -28,15 +28,15 @@ class Admin(BaseModel):
         default="",
         pattern=r"^(/[^\x00\n]*)?$",
         description=(
-            "Folder of the server's Unix socket, such as `/var/run/postgresql`. The superuser logs in at this socket by peer "
-            "authentication as the operating system user `run_as`, and needs no password."
+            "Folder of the server's Unix socket, such as `/var/run/postgresql`: the superuser logs in there as the operating "
+            "system user `run_as`, by peer authentication, without a password."
         ),
     )
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         if self.socket and self.password is not None:
-            raise ValueError("a superuser with a `socket` logs in by peer authentication; remove its `password`")
+            raise ValueError("a superuser with a `socket` logs in by peer authentication: remove its `password`")
         return self
 
     @model_serializer(mode="wrap")
@@ -53,32 +53,31 @@ class Postgres(Sandboxed):
     kind: Literal["postgres"] = "postgres"
     address: str = Field(
         default="127.0.0.1",
-        description="Address of the server as seen from the place that `reach` names, or the folder of its Unix socket.",
+        description="Address of the server, as seen from where `reach` connects, or the folder of its Unix socket.",
     )
     port: Port = Field(default=5432, description="Port of the server.")
     reach: Literal["direct", "ssh"] = Field(
         default="direct", description="`ssh`: connect through the host's SSH connection."
     )
     database: str = Field(description="Name of the database.")
-    user: str = Field(description="Name of the application's role.")
-    password: Password = Field(default=None, description="Password of the application's role.")
+    user: str = Field(description="Role of the application.")
+    password: Password = Field(default=None, description="Password of that role.")
     admin: Admin = Field(
         description=(
-            "Login of the superuser that takes and restores backups: `user` and `password`. For peer authentication as the user "
-            "`run_as`, give the folder of the server's Unix socket as `socket`, and no `password`."
+            "Login of the superuser, who takes backups and restores them: `user`, and `password`; or in place of the password "
+            "`socket`, the folder of the server's Unix socket, for peer authentication as the user `run_as`."
         )
     )
     data_directory: str = Field(description="Data directory (PGDATA) on the host.")
     managed: bool = Field(
         default=False,
         description=(
-            "Set it to true when a provider manages the database, so that there is neither a superuser nor access to its host. "
-            "`admin` is then the master user, `host` is the host whose pg_dump is used, and there is no `data_directory`."
+            "True: a provider's database, without a superuser and without its host: `admin` is the master user, `host` the one "
+            "whose pg_dump is used, and there is no `data_directory`."
         ),
     )
     bin: str = Field(
-        default="",
-        description="Folder of PostgreSQL's programs such as pg_dump on the host. When it is empty, PATH is searched.",
+        default="", description="Folder of PostgreSQL's programs such as pg_dump on the host; empty: found on PATH."
     )
 
     @model_validator(mode="before")
@@ -94,7 +93,7 @@ class Postgres(Sandboxed):
     @model_validator(mode="after")
     def _own_socket(self) -> Self:
         if self.admin.socket and (self.managed or self.sandbox is not None):
-            raise ValueError("`admin` of a `managed` database or of a `sandbox` cannot have a `socket`")
+            raise ValueError("`socket` of `admin` is for a server on its own host, not for a `managed` one or a `sandbox`")
         return self
 
     @property

@@ -83,9 +83,9 @@ class SingleRestore:
             self._known(backup)
             restored = [table for table in backup.tables if Name.parse(table.name) == self.table]
             if self._committed():
-                return self._facts(restored, None, "in the transaction of an earlier attempt of the step")
+                return self._facts(restored, None, "in the transaction of an earlier attempt of this step")
             if not self.replace and self._there_already(backup):
-                return self._facts(restored, None, "at the beginning of the step: the table existed and equals the backup")
+                return self._facts(restored, None, "the table existed and equals the backup")
             with self.ctx.temporary("table") as scratch:
                 with self.stages.time("fetch"):
                     proof.fetch(backup, self.tools, scratch)
@@ -98,10 +98,7 @@ class SingleRestore:
                 f"the backup in {self.origin} contains no table {self.table}",
                 findings=[
                     finding(
-                        "backup-missing",
-                        title=f"table {self.table}",
-                        wanted=str(self.table),
-                        measured="not in the backup's manifest",
+                        "backup-missing", title=f"table {self.table}", wanted=str(self.table), measured="not in its manifest"
                     )
                 ],
             )
@@ -158,8 +155,8 @@ class SingleRestore:
                     wanted="no such table",
                     measured="a table that differs from the backup",
                     remedy=(
-                        "To replace it by the table in the backup, write `replace: true`. Rows that are newer than the "
-                        "backup are then lost."
+                        "To replace it by the table of the backup, write `replace: true`; rows newer than the backup "
+                        "are then lost."
                     ),
                 )
             ],
@@ -187,7 +184,7 @@ class SingleRestore:
             output = self.tools.transaction(*parts, sink=Ignored())
             self._look_for_difference(output.stderr, restored)
             must_be_right(self.ctx, "psql", output)
-        return self._facts(restored, chosen, "in the transaction that restored the table")
+        return self._facts(restored, chosen, "in the transaction that restored it")
 
     def _selection(self, backup: Manifest, archive: str) -> Selection:
         """Return the entries of the archive that restore the table."""
@@ -199,8 +196,8 @@ class SingleRestore:
         chosen = select(found, self.table.listed, there.__contains__)
         if chosen is None:
             raise CouldNotVerify(
-                f"the manifest contains the table {self.table}, but the archive's list does not",
-                hint="a partitioned table or a foreign table can only be restored with the whole database",
+                f"the list of the archive lacks the table {self.table}, which the manifest contains",
+                hint="partitioned tables and foreign tables can only be restored with the whole database",
             )
         return chosen
 
@@ -260,7 +257,7 @@ class SingleRestore:
         wanted = next((one for one in restored if str(Name.parse(one.name)) == match[3].strip()), None)
         raise StepFailed(
             (
-                f"{self.service.name}: the restored content of {match[3]} does not match the digest in the backup's "
+                f"{self.service.name}: the restored content of {match[3]} differs from the digest in the backup's "
                 "manifest; the restore was rolled back"
             ),
             findings=[

@@ -93,7 +93,7 @@ class RowsRestore:
                             "backup-missing",
                             title=f"table {self.table}",
                             wanted=str(self.table),
-                            measured="not in the backup's manifest",
+                            measured="not in its manifest",
                         )
                     ],
                 )
@@ -143,8 +143,7 @@ class RowsRestore:
             if f" TABLE DATA {self.table.listed} " in line and not line.startswith(";"):
                 return line
         raise CouldNotVerify(
-            f"the archive's list contains no rows of {self.table}",
-            hint="if the table is partitioned, restore the rows of each partition",
+            f"the list of the archive contains no rows of {self.table}", hint="restore each partition of a partitioned table"
         )
 
     def _before(self) -> str:
@@ -189,7 +188,7 @@ class RowsRestore:
         match = DIFFERS.search(stderr.decode("utf-8", "replace"))
         if match is not None:
             raise StepFailed(
-                f"{self.service.name}: the restored content of {self.table} does not match the digest in the backup's "
+                f"{self.service.name}: the restored content of {self.table} differs from the digest in the backup's "
                 "manifest; nothing was changed",
                 findings=[
                     finding(

@@ -30,9 +30,9 @@ LARGE_OBJECTS = "large object"
 MOST_LARGE_OBJECTS = 20_000
 """Maximum number of large objects that are recorded one by one. If there are more, one digest of all is recorded."""
 NOT_COVERED = (
-    "some kinds of objects (such as casts, operators, text search, foreign servers, subscriptions, security labels) are compared "
-    "only as text written by pg_dump, without the passwords in it; owners of extensions and grants on columns of system tables "
-    "are not compared"
+    "kinds of objects without a query (such as casts, operators, text search, foreign servers, subscriptions, security labels) "
+    "are compared as the text of pg_dump, passwords in it not at all; owners of extensions are not compared, and neither are "
+    "grants on columns of system tables"
 )
 
 # A closed database has its real connection limit, and the run that restored it, in its settings.
@@ -78,7 +78,7 @@ class Structure(Part):
     """Text written by pg_dump for those kinds of objects for which there is no catalog query."""
 
     def encoded(self) -> bytes:
-        """Return the structure as canonical JSON. The file stores it in this form."""
+        """Return the structure as canonical JSON, which is how the file stores it."""
         return canonical(self.model_dump(mode="json"))
 
 

@@ -54,9 +54,7 @@ class Name:
         """Parse the name of a table in SQL syntax. The default schema is ``public``. Raises ValueError for other texts."""
         match = _NAME.fullmatch(text)
         if match is None:
-            raise ValueError(
-                f"{text!r} is not the name of a table; write a name in SQL syntax, such as `orders` or `sales.orders`"
-            )
+            raise ValueError(f"{text!r} is not the name of a table; write it in SQL syntax: `orders` or `sales.orders`")
         return cls(_plain(match[1] or "public"), _plain(match[2]))
 
     @property

@@ -127,7 +127,7 @@ class Log:
         if self.sizes.get(partial) == self.segment_bytes:  # even before its first write, a segment has its full size
             return partial, "" if last else f"{name} is incomplete, but later segments exist"
         packed = next((name + end for end in COMPRESSED if name + end in self.sizes), "")
-        return "", f"{packed} is compressed; decompress it" if packed else f"{name} is missing"
+        return "", f"{packed} is compressed: decompress it" if packed else f"{name} is missing"
 
 
 def history(text: str) -> list[Switch]:

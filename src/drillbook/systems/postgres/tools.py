@@ -67,7 +67,7 @@ def passfile(service: Postgres, *, as_user: bool = False) -> bytes:
     password = secret.reveal() if secret else ""
     if "\n" in password or "\r" in password:
         raise CouldNotVerify(
-            f"a password of {service.name} contains a line break, but a passfile cannot contain such a password",
+            f"a password of {service.name} contains a line break, which a passfile cannot represent",
             hint="set a password without a line break",
         )
     escaped = password.replace("\\", "\\\\").replace(":", "\\:")
@@ -224,8 +224,7 @@ class Tools:
         if self.service.managed:
             raise NotReady(
                 f"{self.service.name} is a managed database: nothing can be run on its host",
-                hint="use actions that need only a login, such as backups, sandboxes, comparisons and canaries; see "
-                "docs/backup-methods.md",
+                hint="use actions that need a login alone: backups, sandboxes, comparisons, canaries; see docs/backup-methods.md",
             )
         return as_user(self.service.run_as, argv)
 
@@ -261,8 +260,8 @@ class Tools:
         free = self._free(("sh", "-c", _FREE, "sh", folder))
         if free is None or free < wanted:
             raise NotReady(
-                f"{self.host.name}: {folder} has {(free or 0) >> 20} MiB of free space, but {-(-wanted >> 20)} MiB are needed",
-                hint="make room on that disk, or set `scratch` of the host to a folder on a larger disk",
+                f"{self.host.name}: {folder} has {(free or 0) >> 20} MiB free, but {-(-wanted >> 20)} MiB are needed",
+                hint="free space, or set `scratch` of the host to a larger disk",
             )
 
     def free_space(self) -> int | None:

@@ -221,9 +221,9 @@ ORDER BY xact_start NULLS LAST LIMIT 500
 class Blocked(_Looking):
     """Show the sessions that wait for locks, the sessions that block others, and the sessions idle in a transaction."""
 
-    idle_for: Annotated[
-        Duration, Field(ge=0, description="List only transactions that have been idle for at least this time.")
-    ] = Duration(10)
+    idle_for: Annotated[Duration, Field(ge=0, description="List only idle transactions that are at least this old.")] = (
+        Duration(10)
+    )
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``blocked``: number of sessions that wait for a lock; ``waiting``: list of these sessions.
@@ -307,10 +307,10 @@ class Locks(_Looking):
             if session.info.server_version < 140000:
                 raise CouldNotVerify(
                     (
-                        f"{self.service} is older than PostgreSQL 14; versions before 14 do not record how long sessions "
-                        "have waited for locks"
+                        f"{self.service} is older than PostgreSQL 14, which does not record how long sessions have "
+                        "waited for locks"
                     ),
-                    hint="use the action postgres.blocked instead; it also works with older servers",
+                    hint="use the action postgres.blocked, which works with older servers",
                 )
             rows = session.execute(_LOCKS).fetchall()
         held: dict[str, int] = {}

@@ -90,8 +90,7 @@ def _ask_server(ctx: Context, service: Postgres) -> tuple[int, int]:
         with connected(ctx, service) as session:
             if one(session, "SELECT pg_catalog.pg_is_in_recovery()")[0]:
                 raise NotReady(
-                    f"{service.name} is a standby server in recovery",
-                    hint="set `address` and `port` of the service to those of the primary server",
+                    f"{service.name} is a standby in recovery", hint="set `address` and `port` of the service to the primary"
                 )
             superuser = one(session, "SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user")[0]
             size = one(session, "SELECT pg_catalog.pg_database_size(pg_catalog.current_database())")[0]
@@ -103,9 +102,8 @@ def _ask_server(ctx: Context, service: Postgres) -> tuple[int, int]:
         ) from error
     if not superuser and not service.managed:
         raise NotReady(
-            f"{service.name}: {service.admin.user} is not a superuser",
-            hint="use a superuser; if a provider manages the database, set `managed: true`, so that the backup contains only "
-            "the data that the provider's master user can read",
+            f"{service.name}: {service.admin.user} is no superuser",
+            hint="use a superuser; for a provider's database, write `managed: true` to back up what its master user can read",
         )
     return version, int(size)
 
@@ -167,10 +165,10 @@ class Restore(Write):
 
     service: ServiceName
     from_: Location
-    closed: Annotated[bool, Field(description="Refuse clients until a step `postgres.admit` admits them.")] = False
+    closed: Annotated[bool, Field(description="Keep clients out until `postgres.admit`.")] = False
     jobs: Jobs = 2
     temporary: Annotated[
-        bool, Field(description="Make a new cluster that exists only for this run. It is removed at the end of the run.")
+        bool, Field(description="Data directory of a new cluster for this run only, which is removed at the end.")
     ] = False
 
     def run(self, ctx: Context) -> Facts:
@@ -217,9 +215,9 @@ class Restore(Write):
         room = free + _present(ctx, service)
         if room < size:
             raise NotReady(
-                f"{ctx.host.name}: {service.data_directory} has {room >> 20} MiB of free space, but the database in "
-                f"the backup needs {-(-size >> 20)} MiB",
-                hint="free some space in the file system of the data directory",
+                f"{ctx.host.name}: {service.data_directory} has {room >> 20} MiB of free space, and the database of "
+                f"the backup takes {-(-size >> 20)} MiB",
+                hint="free some space in that file system",
             )
 
     def active(self, ctx: Context) -> bool | None:
@@ -247,9 +245,8 @@ class Restore(Write):
         return identity.measured(ctx, self.service)
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that discards an unfinished restore or a temporary cluster, but keeps a complete restore.
-
-        If clients of a completely restored database are still refused, the undo admits them.
+        """Return an undo that keeps a complete restore and admits clients, but discards an unfinished restore or a temporary
+        cluster.
         """
         name = "postgres.remove_cluster" if self.temporary else "postgres.clear_restore"
         return Undo.by_action(name, service=self.service)

@@ -43,31 +43,28 @@ class Matches(Read):
 
     service: ServiceName
     manifest: Annotated[Uri, Field(description="Fact `manifest` of the step `postgres.dump`.")]
-    tables: Annotated[
-        tuple[str, ...], Field(description="Tables whose rows are compared. When it is empty, all tables are.")
-    ] = ()
-    ignore: Annotated[Reasons, Field(description="Tables whose rows are not compared, each with a reason.")] = Field(
+    tables: Annotated[tuple[str, ...], Field(description="Tables whose rows are compared; empty: all tables.")] = ()
+    ignore: Annotated[Reasons, Field(description="Tables whose rows are not compared, each with the reason.")] = Field(
         default_factory=dict
     )
     cluster: Annotated[
         bool | None,
         Field(
-            description="`true`: compare the state of the cluster as well. By default, it is compared only on the server that "
-            "was backed up."
+            description="Compare the state of the cluster as well; by default only on the server that was backed up, not on a copy."
         ),
     ] = None
     accept: Annotated[
         Reasons,
         Field(
-            description="Differences of structure or cluster that are expected, each with a reason. Write the title of the "
-            "finding, such as `role clerk` or `extension *, version`. The character `*` matches any text."
+            description="Expected differences of structure or cluster, each with the reason. Each is a title of a "
+            "finding as `role clerk` or `extension *, version`; `*` stands for any text."
         ),
     ] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _either(self) -> Matches:
         if both := sorted(set(self.tables) & self.ignore.keys()):
-            raise ValueError(f"{both[0]} cannot be both in `tables` and in `ignore`")
+            raise ValueError(f"{both[0]} cannot be in `tables` and in `ignore`")
         return self
 
     def run(self, ctx: Context) -> Facts:
@@ -141,8 +138,8 @@ class Matches(Read):
         wanted: list[Table] = self._scope(backup.tables, backup)
         if not any(table.digest is not None and (table.rows or table.name != content.LARGE_OBJECTS) for table in wanted):
             raise CouldNotVerify(
-                "there are no rows to compare",
-                hint="either the backup contains no tables with rows, or `tables` and `ignore` exclude all its tables",
+                "the rows of no table would be compared",
+                hint="the backup contains no tables with rows, or `tables` and `ignore` exclude all of them",
             )
         return wanted
 
@@ -161,7 +158,7 @@ class Matches(Read):
             raise StepFailed(
                 f"the backup does not contain the table {', '.join(unknown)}",
                 findings=[
-                    finding("backup-missing", title=f"table {name}", wanted=name, measured="not in the backup's manifest")
+                    finding("backup-missing", title=f"table {name}", wanted=name, measured="not in its manifest")
                     for name in unknown
                 ],
             )

@@ -76,8 +76,8 @@ class LoseData(Fault):
         if why := self._not_covered(ctx, service):
             raise NotReady(
                 why,
-                hint="either take a backup of the whole cluster with `postgres.base_backup`, verify it with "
-                f"`{_WHOLE}` and restore it with `postgres.recover`, or use a cluster with only one database",
+                hint=f"verify a `postgres.base_backup` with `{_WHOLE}` and restore it with `postgres.recover`, or use a "
+                "cluster with only one database",
             )
 
     def _not_covered(self, ctx: Context, service: Postgres) -> str:
@@ -91,11 +91,11 @@ class LoseData(Fault):
             with connected(ctx, service, database="postgres") as session:
                 others = [str(name) for (name,) in session.execute(_OTHERS, (service.database,)).fetchall()]
         except (psycopg.Error, HostError) as error:
-            return f"the list of databases of {self.service} cannot be read: {reason(error)}"
+            return f"{self.service} cannot be queried for its databases: {reason(error)}"
         if not others:
             return ""
         named = ", ".join(others[:5]) + (" ..." if len(others) > 5 else "")
-        return f"the cluster of {self.service} also contains {named}; a dump of {service.database} cannot restore them"
+        return f"the cluster of {self.service} also contains {named}, which a dump of {service.database} cannot restore"
 
     def subject(self, ctx: Context) -> Identity | None:
         """Return the measured identity of the database that is lost with its cluster."""
@@ -149,7 +149,7 @@ def _holds_its_database(ctx: Context, service: Postgres) -> bool:
     except StepFailed as error:
         raise CouldNotVerify(error.message) from error
     except (psycopg.Error, HostError) as error:
-        raise CouldNotVerify(f"{service.name} cannot be asked if its database exists: {reason(error)}") from error
+        raise CouldNotVerify(f"{service.name} cannot be queried for its database: {reason(error)}") from error
 
 
 class Stop(Fault):
@@ -159,7 +159,7 @@ class Stop(Fault):
     UNDO = ("commands",)
 
     service: ServiceName
-    mode: Annotated[Literal["fast", "immediate"], Field(description="Mode in which pg_ctl stops the server.")] = "fast"
+    mode: Annotated[Literal["fast", "immediate"], Field(description="Shutdown mode of pg_ctl.")] = "fast"
 
     def inject(self, ctx: Context) -> Facts:
         """Facts: ``unit``: unit of the stopped server; ``mode``: mode in which it was stopped."""

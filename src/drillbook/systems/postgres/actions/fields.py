@@ -15,12 +15,8 @@ from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.tools import Tools
 
 ServiceName = Annotated[str, Field(description="Name of the PostgreSQL service in the inventory.")]
-Location = Annotated[
-    Uri, Field(alias="from", description="Address of the backup: the fact `location` of the step `postgres.dump`.")
-]
-BaseLocation = Annotated[
-    Uri, Field(alias="from", description="Address of the backup: the fact `location` of the step `postgres.base_backup`.")
-]
+Location = Annotated[Uri, Field(alias="from", description="Fact `location` of the step `postgres.dump`.")]
+BaseLocation = Annotated[Uri, Field(alias="from", description="Fact `location` of the step `postgres.base_backup`.")]
 
 
 def need_unit(ctx: Context, service: Postgres) -> None:
@@ -31,9 +27,8 @@ def need_unit(ctx: Context, service: Postgres) -> None:
         raise NotReady(error.message, hint=error.hint) from error
     if seen.exited:
         raise NotReady(
-            f"{ctx.host.name}: the unit {service.unit} has no process (state: {seen.word}), so it is not the unit of "
-            f"{service.name}",
-            hint="set `unit` of the service to the unit of its server; on Debian, this is a name such as postgresql@17-main",
+            f"{ctx.host.name}: the unit {service.unit} has no process (state: {seen.word}), so it is not that of {service.name}",
+            hint="set `unit` of the service to the unit of its server, on Debian such as postgresql@17-main",
         )
 
 
@@ -57,6 +52,6 @@ def need_place(ctx: Context, tools: Tools, *, temporary: bool) -> None:
     if temporary and found not in ("absent", "empty"):
         raise NotReady(
             f"{ctx.host.name}: {tools.service.data_directory} is not empty, but a temporary cluster needs an empty folder",
-            hint="find out who uses this directory; on a spare host it is empty between drills",
+            hint="find out who uses it; a spare is empty between drills",
         )
     need_ownership(ctx, tools.service)

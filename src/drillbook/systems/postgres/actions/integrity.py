@@ -35,13 +35,12 @@ class Intact(Read):
 
     service: ServiceName
     heap: Annotated[
-        bool, Field(description="Also look up every row of each table in its indexes. This takes most of the time.")
+        bool, Field(description="Look up every row of each table in its indexes as well, which takes most of the time.")
     ] = True
     borrow: Annotated[
         bool,
         Field(
-            description="If the extension amcheck is not installed, create it for the check. Its transaction is rolled back "
-            "after the check."
+            description="If the extension amcheck is not installed, create it in a transaction that is rolled back after the check."
         ),
     ] = False
 

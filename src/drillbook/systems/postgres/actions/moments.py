@@ -23,10 +23,7 @@ from drillbook.values import Duration
 CANARY = f"{OWN_SCHEMA}.canary"
 BACK = 10_000
 """Number of the newest transactions whose commit times are examined."""
-_HINT = (
-    "name columns with the time of writing in `tables`, or write heartbeat rows regularly; also compare the clocks of the "
-    "servers"
-)
+_HINT = "set `tables` to columns with the time of writing, or write heartbeat rows regularly; compare the clocks"
 _TIMES = "SELECT {column} FROM {table} WHERE {column} IS NOT NULL ORDER BY {column} DESC LIMIT {limit}"
 _TYPE = """
 SELECT pg_catalog.format_type(a.atttypid, NULL) FROM pg_catalog.pg_attribute a
@@ -59,10 +56,10 @@ class NewestMoment(MeasuresLoss):
     service: ServiceName
     tables: Annotated[
         Mapping[str, str],
-        Field(description="For each table, the column that holds the time of writing, such as `{orders: created_at}`."),
+        Field(description="For each table its column with the time of writing: `{orders: created_at}`."),
     ] = {}
     max_age: Annotated[
-        Duration | None, Field(gt=0, description="Maximum age of the newest data. If the data is older, the step fails.")
+        Duration | None, Field(gt=0, description="Maximum age of the newest data; older data fails the step.")
     ] = None
 
     @field_validator("tables")
@@ -85,9 +82,7 @@ class NewestMoment(MeasuresLoss):
                 session.execute("SET timezone = 'UTC'")
                 found = [*self._canary(session), *self._commits(session), *self._columns(session)]
         except (psycopg.Error, HostError) as error:
-            raise CouldNotVerify(
-                f"the time of the newest data in {self.service} could not be read: {reason(error)}"
-            ) from error
+            raise CouldNotVerify(f"{self.service} could not be queried for its newest data: {reason(error)}") from error
         return measured(self.service, found, self.max_age, hint=_HINT)
 
     def _canary(self, session: Connection) -> Iterator[Moment]:
@@ -122,5 +117,5 @@ class NewestMoment(MeasuresLoss):
         query = sql.SQL(_TIMES).format(column=sql.Identifier(column), table=table.sql, limit=SAMPLE)
         text = sql.SQL("SELECT t::timestamptz FROM ({}) AS s(t) WHERE pg_catalog.isfinite(t)").format(query)
         values = [value for (value,) in session.execute(text).fetchall()]
-        zone = ", read as UTC" if row[0] != "timestamp with time zone" else ""
+        zone = ", taken as UTC" if row[0] != "timestamp with time zone" else ""
         yield from newest(values, basis + zone, _RESOLUTION[row[0]])

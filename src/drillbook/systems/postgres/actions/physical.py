@@ -91,13 +91,13 @@ def _may_replicate(ctx: Context, service: Postgres) -> tuple[int, int]:
     if elsewhere:
         raise NotReady(
             f"{service.name} has tablespaces outside its data directory: {', '.join(elsewhere)}",
-            hint="use postgres.dump, because Drillbook's base backup contains only the data directory",
+            hint="use postgres.dump: Drillbook's base backup covers only the data directory",
         )
     if not allowed or level == "minimal" or senders < 3:
         raise NotReady(
-            f"no physical backup of {service.name} is possible: {service.admin.user} "
-            f"{'may' if allowed else 'may not'} replicate, wal_level is {level}, and max_wal_senders is {senders}",
-            hint="give the role the attribute REPLICATION, set wal_level to replica, and set max_wal_senders to 3 or more",
+            f"{service.name} cannot be backed up physically: {service.admin.user} "
+            f"{'may' if allowed else 'may not'} replicate, wal_level is {level}, max_wal_senders {senders}",
+            hint="give the role the attribute REPLICATION, and set wal_level to replica and max_wal_senders to 3 or more",
         )
     return int(version) // 10000, int(size)
 
@@ -200,8 +200,8 @@ class StreamWal(Write):
             ge=1,
             le=43200,
             description=(
-                "Time after which the WAL receiver exits, even if the controller has died. The maximum is 12h. Choose a time "
-                "longer than the drill."
+                "Time after which the WAL receiver exits, even without a controller; at most 12h. Choose a time longer "
+                "than the drill."
             ),
         ),
     ] = Duration(3600)
@@ -279,7 +279,7 @@ class WalReceived(Write):
                 hint="check address, port and `admin` of the service in the inventory",
             ) from error
         if standby:
-            raise NotReady(f"{service.name} is a standby and accepts no commits", hint="set `service` to the primary server")
+            raise NotReady(f"{service.name} is a standby, which accepts no commit", hint="set `service` to the primary")
 
     def undo(self, ctx: Context) -> Undo:
         """Return an undo that changes nothing: the message that stays in the WAL changes no data."""
@@ -295,7 +295,7 @@ class WalReceived(Write):
             while not (row := session.execute(_RECEIVED, (lsn, name)).fetchone()) or not row[1]:
                 if row is None:
                     raise StepFailed(
-                        f"no program receives the WAL of {self.service}: the receiver of `postgres.stream_wal` has "
+                        f"nothing receives the WAL of {self.service}: the receiver of `postgres.stream_wal` has "
                         "exited or was not started"
                     )
                 if time.monotonic() - begun > self.within or ctx.deadline.remaining() < 0.5:
@@ -342,7 +342,7 @@ class Recover(Write):
             pattern=r"^(/[^\x00\n]+)?$",
             description=(
                 "Folder on the host with the WAL written since the backup: the fact `folder` of "
-                "`postgres.stream_wal`. When it is empty, the recovery ends at the end of the backup."
+                "`postgres.stream_wal`. Empty: recover to the end of the backup."
             ),
         ),
     ] = ""
@@ -350,11 +350,11 @@ class Recover(Write):
         str,
         Field(
             pattern=r"^([0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8})?$",
-            description=("LSN that the recovery must reach. Use the fact `lsn` of the step `postgres.wal_received`."),
+            description=("LSN that the recovery must reach, or it fails: the fact `lsn` of `postgres.wal_received`."),
         ),
     ] = ""
     temporary: Annotated[
-        bool, Field(description="Make a new cluster that exists only for this run. It is removed at the end of the run.")
+        bool, Field(description="Directory of a new cluster for this run only, which is removed at the end.")
     ] = False
 
     def run(self, ctx: Context) -> Facts:

@@ -89,7 +89,7 @@ def _unmakable(made: str) -> str:
     try:
         Definition.parse(made)
     except ValueError:
-        return "has a definition from which `postgres.create_index` cannot create it again"
+        return "has a definition that `postgres.create_index` could not create again"
     return ""
 
 
@@ -126,7 +126,7 @@ class DropIndex(Fault):
             with connected(ctx, ctx.service(self.service, Postgres)) as session:
                 found = _state(session, Name.parse(self.index))
         except (psycopg.Error, HostError) as error:
-            raise NotReady(f"{self.service} cannot be queried for the index {self.index}: {reason(error)}") from error
+            raise NotReady(f"{self.service} cannot be queried for {self.index}: {reason(error)}") from error
         if found is None:
             raise NotReady(
                 f"{self.service}: there is no index {self.index}", hint="write the name in SQL syntax, with its schema"
@@ -140,10 +140,7 @@ class DropIndex(Fault):
             else ("is needed by a constraint or a replica identity" if bound else str(special) or _unmakable(str(made)))
         )
         if why:
-            raise NotReady(
-                f"{self.service}: the index {self.index} {why}",
-                hint="choose a valid, ordinary index that could be created again",
-            )
+            raise NotReady(f"{self.service}: the index {self.index} {why}", hint="choose an ordinary index")
         return str(made)
 
     def inject(self, ctx: Context) -> Facts:
@@ -186,7 +183,7 @@ class CreateIndex(Write):
     definition: Annotated[
         str,
         AfterValidator(_definition),
-        Field(description="Statement such as `CREATE INDEX name ON table (column)`. The action adds CONCURRENTLY to it."),
+        Field(description="Statement such as `CREATE INDEX name ON table (column)`; CONCURRENTLY is added when it is run."),
     ]
 
     def run(self, ctx: Context) -> Facts:

@@ -59,13 +59,13 @@ class Plans(Read):
         Duration, Field(ge=0, description="Examine only statements that have been running for at least this time.")
     ] = Duration(5)
     watch: Annotated[
-        Duration, Field(ge=0, le=60, description="Maximum time to wait for such a statement when there is none yet.")
+        Duration, Field(ge=0, le=60, description="Maximum time to wait for such a statement when none is running.")
     ] = Duration(0)
     rows: Annotated[int, Field(ge=0, description="Report sequential scans only of tables with at least this many rows.")] = (
         10_000
     )
     most: Annotated[
-        int, Field(ge=1, le=10, description="Maximum number of statements. Those that have been running longest are chosen.")
+        int, Field(ge=1, le=10, description="Maximum number of different statements; the longest-running come first.")
     ] = 3
 
     def run(self, ctx: Context) -> Facts:

@@ -39,15 +39,14 @@ class References(Read):
     query: Annotated[
         str,
         Field(
-            min_length=1,
-            description="SQL statement that selects the keys of objects and, in an optional second column, their sizes.",
+            min_length=1, description="SQL statement that returns the key of an object in each row, and its size if known."
         ),
     ]
     objects: Annotated[
         str,
         Field(
             pattern=r"^s3://[^/#]+/[^#]*$",
-            description="Bucket of the objects, with an optional prefix: s3://bucket/ or s3://bucket/prefix/.",
+            description="Bucket and prefix that the keys are below: s3://bucket/ or s3://bucket/prefix/.",
         ),
     ]
 
@@ -60,9 +59,7 @@ class References(Read):
         """
         wanted = self._wanted(ctx)
         if not wanted:
-            raise CouldNotVerify(
-                f"the query returns no key of an object in {self.objects}", hint="run the query on the copy by hand"
-            )
+            raise CouldNotVerify(f"the query names no object of {self.objects}", hint="check the query on the copy")
         prefix = self.objects.removeprefix("s3://").partition("/")[2]
         there = {key: size for key, (size, _) in Store(ctx.bucket(self.objects)).modified(prefix).items()}
         missing = [key for key in wanted if key not in there]
@@ -78,7 +75,7 @@ class References(Read):
             return facts
         lines = [*(f"missing {key}" for key in missing), *(f"{there[key]} bytes, not {wanted[key]}: {key}" for key in other)]
         facts["evidence"] = ctx.evidence("references.txt", "".join(f"{line}\n" for line in lines))
-        said = f"{self.service}: {len(missing)} of {len(wanted)} objects are missing, and {len(other)} have another size"
+        said = f"{self.service}: {len(missing)} of {len(wanted)} objects are missing, {len(other)} have another size"
         raise StepFailed(said, findings=[self._finding(said, lines, facts)], facts=facts)
 
     def _wanted(self, ctx: Context) -> dict[str, int | None]:
@@ -94,8 +91,7 @@ class References(Read):
             raise CouldNotVerify(f"{self.service} could not be queried for the keys of objects: {reason(error)}") from error
         if len(rows) > MOST_LISTED:
             raise CouldNotVerify(
-                f"the query returns more than {MOST_LISTED} rows",
-                hint="use several steps, each with a query that returns fewer rows",
+                f"the query returns more than {MOST_LISTED} rows", hint="use several steps, each with a narrower query"
             )
         return {str(key): None if not size or size[0] is None else int(size[0]) for key, *size in rows if key is not None}
 
@@ -104,7 +100,7 @@ class References(Read):
         return finding(
             "reference-dangling",
             title=f"{self.service} and {self.objects}",
-            wanted=f"{facts['references']} objects, each of the size that its row names",
+            wanted=f"{facts['references']} objects of the size that the rows name",
             measured=measured,
             evidence=(*shown, str(facts["evidence"]["file"])),
         )

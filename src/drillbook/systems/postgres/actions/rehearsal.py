@@ -31,27 +31,23 @@ class NewestBackup(Read):
     TIMEOUT = 300.0
 
     service: ServiceName
-    store: Annotated[str, Field(description="Name of the S3 service in the inventory that stores the backups.")]
+    store: Annotated[str, Field(description="Name of the S3 service in the inventory.")]
     prefix: Annotated[
-        str,
-        Field(
-            description="Search only backups whose keys begin with this prefix. When it is empty, search the whole bucket."
-        ),
+        str, Field(description="Search only for backups whose keys begin with this prefix; empty: the whole bucket.")
     ] = ""
     max_age: Annotated[
-        Duration | None, Field(gt=0, description="Maximum age of the newest backup. If the backup is older, the step fails.")
+        Duration | None, Field(gt=0, description="Maximum age of the newest backup; an older one fails the step.")
     ] = None
     signed: Annotated[
         bool,
         Field(
             description=(
-                "`false`: also accept a backup without a trusted signature. The fact `unvouched` then says why the signature "
-                "is not trusted."
+                "`false`: also accept a backup without a trusted signature; the fact `unvouched` then contains the reason."
             )
         ),
     ] = True
     required: Annotated[
-        bool, Field(description="`false`: when there is no backup, the step succeeds with the fact `found: false`.")
+        bool, Field(description="`false`: the step succeeds even without a backup, with the fact `found: false`.")
     ] = True
 
     def run(self, ctx: Context) -> Facts:
@@ -75,8 +71,8 @@ class NewestBackup(Read):
             raise CouldNotVerify(
                 f"the newest backup of {service.database} is dated {best.manifest.server_time}, {-age:.0f} s in the "
                 f"future: {str(best.folder).partition('#')[0]}",
-                hint="compare the clocks of the database server and of this machine; until the backup dated in the future is "
-                "removed, no later backup can be found",
+                hint="compare the clocks of the database server and of this machine; a backup dated in the future hides all "
+                "later backups until it is removed",
             )
         facts = self._facts(best, searched, age, doubt)
         if self.max_age is not None and age > self.max_age:
@@ -144,7 +140,7 @@ class NewestBackup(Read):
 
 
 class RemoveCluster(Write):
-    """Stop and remove a cluster that this run restored with `temporary: true`. Refuse to remove any other cluster."""
+    """Stop and remove a cluster that this run restored with `temporary: true`; refuse to remove any other cluster."""
 
     SERVICE = Postgres
     UNDO = ("nothing",)
@@ -163,7 +159,7 @@ class RemoveCluster(Write):
             return {"removed": False, "files": 0, "bytes": 0}
         owner = temporary.owner(tools)
         if owner != ctx.run_id:
-            whose = f"it belongs to another run, {owner}" if owner else "no run made it as a temporary cluster"
+            whose = f"it belongs to the other run {owner}" if owner else "it is not a temporary cluster of any run"
             raise StepFailed(
                 f"{ctx.host.name}: {service.data_directory} must not be removed: {whose}",
                 findings=[

@@ -86,16 +86,12 @@ class Sql(Read):
 
     service: ServiceName
     query: Annotated[str, Field(min_length=1, description="SQL statement to run.")]
-    database: Annotated[
-        str | None, Field(description="Database to connect to, if it is not the database of the service.")
-    ] = None
+    database: Annotated[str | None, Field(description="Name of another database on the same server.")] = None
     as_: Annotated[
-        Role, Field(alias="as", description="Role that runs the statement: either the superuser or the application's role.")
+        Role, Field(alias="as", description="Role that runs the statement: the superuser or the application's role.")
     ] = "user"
-    declared: Annotated[
-        Declared, Field(alias="effect", description="Set it to `write` when the statement may change data.")
-    ] = "read"
-    undo_query: Annotated[str | None, Field(description="SQL statement that undoes the changes of `query`.")] = None
+    declared: Annotated[Declared, Field(alias="effect", description="`write`: the statement may change data.")] = "read"
+    undo_query: Annotated[str | None, Field(description="SQL statement that undoes a write.")] = None
 
     @property
     def effect(self) -> Effect:
@@ -158,10 +154,7 @@ class Admit(Write):
 
     service: ServiceName
     limit: Annotated[
-        int | None,
-        Field(
-            ge=-1, description="New connection limit of the database. By default, it is the limit recorded in the backup."
-        ),
+        int | None, Field(ge=-1, description="New connection limit; by default the limit recorded in the backup.")
     ] = None
 
     def run(self, ctx: Context) -> Facts:
@@ -208,8 +201,8 @@ class ClearRestore(Write):
                     access.open_up(session, service.database)
         except (psycopg.Error, HostError) as error:
             raise CouldNotVerify(
-                f"{self.service} cannot be queried for databases of unfinished restores: {reason(error)}",
-                hint=f"start the server of the service, then recover the run: invoke drill.recover {ctx.run_id}",
+                f"{self.service} cannot be queried for unfinished restores: {reason(error)}",
+                hint=f"start its server, then recover the run: invoke drill.recover {ctx.run_id}",
             ) from error
         return {"discarded": discarded, "opened": opened}
 

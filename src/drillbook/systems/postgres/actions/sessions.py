@@ -27,7 +27,7 @@ For = Annotated[
         alias="for",
         ge=1,
         le=LONGEST,
-        description="Time after which the fault ends by itself, even if the controller has died. The maximum is 1h.",
+        description="Time after which the fault ends by itself, even without a controller; at most 1h.",
     ),
 ]
 _OPTIONS = "-c client_connection_check_interval=250 -c statement_timeout=0 -c idle_session_timeout=0"
@@ -167,7 +167,7 @@ class _Held(Fault):
         Tools.of(ctx, ctx.service(self.service, Postgres), ctx.host).need(("psql",), 0)
 
     def undo(self, ctx: Context) -> Undo:
-        """Kill the fault's clients, so that their sessions end."""
+        """Kill the fault's clients, which ends their sessions."""
         return Helper(ctx).undo()
 
 
@@ -180,9 +180,7 @@ class HoldConnections(_Held):
 
     TIMEOUT = 120.0
 
-    leave: Annotated[
-        int, Field(ge=0, le=1000, description="Number of connections that the fault leaves free for other clients.")
-    ] = 0
+    leave: Annotated[int, Field(ge=0, le=1000, description="Number of connections that stay free.")] = 0
     for_: For = Duration(300)
 
     def ready(self, ctx: Context) -> None:
@@ -195,13 +193,13 @@ class HoldConnections(_Held):
         if exempt:
             raise NotReady(
                 (
-                    f"{self.service}: `user` is a superuser; sessions of a superuser would use up the connections reserved "
-                    "for administrators"
+                    f"{self.service}: `user` is a superuser, whose sessions would use up the connections reserved for "
+                    "administrators"
                 ),
                 hint="set `user` of the service to the application's own role",
             )
         if major < LEAST_MAJOR:
-            raise NotReady(f"{self.service} runs PostgreSQL {major}, but this fault needs PostgreSQL {LEAST_MAJOR} or newer")
+            raise NotReady(f"{self.service} is PostgreSQL {major}; this fault needs {LEAST_MAJOR} or newer")
         if self.known("leave") and most - used <= self.leave:
             raise NotReady(
                 f"{self.service}: {used} of {most} connections are in use already", hint="choose a smaller `leave`"
@@ -255,7 +253,7 @@ class HoldConnections(_Held):
             if error.sqlstate == "53300" or any(words in str(error) for words in _FULL):
                 return True
             raise CouldNotVerify(
-                f"cannot find out if the server of {self.service} accepts connections: {reason(error)}",
+                f"{self.service}: it is unknown if the server accepts connections: {reason(error)}",
                 hint="correct `user` and `password` of the service in the inventory",
             ) from error
 
@@ -270,7 +268,7 @@ class IdleInTransaction(_Held):
     table: TableName
     mode: Annotated[
         Literal["row exclusive", "share", "exclusive", "access exclusive"],
-        Field(description="Mode of the lock. The mode `access exclusive` also blocks readers of the table."),
+        Field(description="Lock mode of LOCK TABLE; `access exclusive` blocks readers too."),
     ] = "access exclusive"
     for_: For = Duration(300)
 
@@ -335,9 +333,7 @@ class Terminate(Write):
     ] = None
     idle_longer_than: Annotated[
         Duration | None,
-        Field(
-            gt=0, description="Terminate only sessions that have been idle in an open transaction for longer than this time."
-        ),
+        Field(gt=0, description="Terminate only sessions that have been idle in an open transaction for longer than this."),
     ] = None
 
     @model_validator(mode="after")

@@ -49,8 +49,8 @@ Condition = Annotated[
     AfterValidator(_condition),
     Field(
         description=(
-            "SQL condition that selects the rows to delete, as after WHERE. Choose rows that no client writes, because "
-            "otherwise the fault cannot be verified."
+            "SQL condition (as after WHERE) of the rows to delete. Choose rows that no client writes, or the fault cannot "
+            "be verified."
         )
     ),
 ]
@@ -161,7 +161,7 @@ def _need_table(ctx: Context, service: str, name: Name) -> None:
                 raise NotReady(f"{service}: there is no table {name}", hint="write the name in SQL syntax, with its schema")
     except (psycopg.Error, HostError) as error:
         raise NotReady(
-            f"{service} cannot be queried for the table {name}: {reason(error)}",
+            f"{service} cannot be queried for {name}: {reason(error)}",
             hint="check address, port and `admin` of the service in the inventory",
         ) from error
 
@@ -229,7 +229,7 @@ class DeleteRows(Fault):
         except psycopg.Error as error:
             raise NotReady(
                 f"{self.service}: the condition `where` cannot be evaluated on {name}: {reason(error)}",
-                hint="write an SQL condition as it could stand after WHERE",
+                hint="write an SQL condition as after WHERE",
             ) from error
 
     def subject(self, ctx: Context) -> Identity | None:
@@ -294,8 +294,8 @@ class RestoreTable(_OfOneTable):
         "nothing",
     )
 
-    closed: Annotated[bool, Field(description="Refuse writers until a step `postgres.admit_table`; admit readers.")] = False
-    replace: Annotated[bool, Field(description="If the table exists, drop it in the same transaction.")] = False
+    closed: Annotated[bool, Field(description="Allow readers, but refuse writers until `postgres.admit_table`.")] = False
+    replace: Annotated[bool, Field(description="Drop the existing table in the same transaction.")] = False
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``table``: name of the table; ``rows``: number of restored rows; ``relations``: restored relations.
@@ -346,9 +346,7 @@ class RestoreRows(_OfOneTable):
     UNDO = ("nothing",)
 
     where: Annotated[
-        str,
-        AfterValidator(_plain_condition),
-        Field(description="SQL condition that selects the rows to restore, as after WHERE."),
+        str, AfterValidator(_plain_condition), Field(description="SQL condition (as after WHERE) of the rows to restore.")
     ]
 
     def run(self, ctx: Context) -> Facts:

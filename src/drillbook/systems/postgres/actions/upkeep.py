@@ -56,8 +56,7 @@ class Indexes(_Looking):
 
     rows: Annotated[int, Field(ge=0, description="Examine only tables with at least this many rows.")] = 10_000
     watch: Annotated[
-        Duration,
-        Field(ge=0, le=60, description="Duration of the observation: the time between two readings of the scan counters."),
+        Duration, Field(ge=0, le=60, description="Duration of the observation, between two readings of the scan counters.")
     ] = Duration(2)
     unused_from: Annotated[Size, Field(ge=0, description="Report only unused indexes of at least this size.")] = Size(
         1 << 20

@@ -1,0 +1,69 @@
+"""The cache of compiled templates: used while it is current, made again when something changed, never in the way."""
+
+import sys
+from importlib.util import cache_from_source
+from pathlib import Path
+
+import pytest
+from jinja2 import Environment, FileSystemLoader
+
+from drillbook.report.compiled_templates import CompiledTemplates
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    monkeypatch.setattr(sys, "pycache_prefix", None)
+    (tmp_path / "filters.py").write_text("one = 1\n")
+    (tmp_path / "page.j2").write_text("first {{ 1 + 1 }}")
+    return tmp_path
+
+
+def rendered(folder, *, may_compile=True):
+    class Watched(Environment):
+        def compile(self, source, name=None, filename=None, **options):
+            assert may_compile, "the template was compiled again"
+            return super().compile(source, name, filename, **options)
+
+    env = Watched(loader=FileSystemLoader(folder), bytecode_cache=CompiledTemplates([str(folder / "filters.py")]))
+    return env.get_template("page.j2").render()
+
+
+def kept(folder):
+    return Path(cache_from_source(str(folder / "page.j2"))).with_suffix(".template")
+
+
+def test_a_template_is_compiled_once(folder):
+    assert rendered(folder) == "first 2"
+    assert rendered(folder, may_compile=False) == "first 2"
+    assert [path.name for path in kept(folder).parent.iterdir()] == [kept(folder).name], "no temporary file is left"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "wanted"), [("page.j2", "second", "second"), ("filters.py", "two = 2\n", "first 2")]
+)
+def test_a_change_of_the_template_or_of_a_module_compiles_it_again(folder, name, text, wanted):
+    rendered(folder)
+    (folder / name).write_text(text)
+    with pytest.raises(AssertionError, match="compiled again"):
+        rendered(folder, may_compile=False)
+    assert rendered(folder) == wanted
+
+
+def test_a_damaged_file_is_not_used(folder):
+    rendered(folder)
+    whole = kept(folder).read_bytes()
+    for damaged in (b"", whole[: len(whole) // 2], b"\x80" + whole[1:], whole[:20] + b"\xff" * 20):
+        kept(folder).write_bytes(damaged)
+        assert rendered(folder) == "first 2"
+
+
+def test_nothing_is_written_when_python_must_not_write_compiled_files(folder, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    assert rendered(folder) == "first 2"
+    assert not kept(folder).exists()
+
+
+def test_a_folder_that_cannot_be_written_is_left_alone(folder):
+    (folder / "__pycache__").write_text("a file in the place of the folder")
+    assert rendered(folder) == "first 2"
