@@ -35,7 +35,9 @@ def limited(estate, project):
     whole = estate.root("cat /etc/sudoers.d/ops")
 
     def install(rules):
-        estate.root(f"cat > /etc/sudoers.d/ops <<'END'\n{rules}\nEND\nchmod 440 /etc/sudoers.d/ops; visudo -cq")
+        estate.root(
+            f"cat > /etc/sudoers.d/ops <<'END'\n{rules}\nEND\nchmod 440 /etc/sudoers.d/ops; visudo -cqf /etc/sudoers.d/ops"
+        )
 
     yield install
     install(whole)
