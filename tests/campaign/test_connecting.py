@@ -80,14 +80,14 @@ def test_a_site_whose_place_does_not_come_back_ends_as_unknown_with_the_command_
     finally:
         made.close()
     assert ending.state is SiteState.UNKNOWN
-    assert "its end could not be learned from 0123@elsewhere:/project" in ending.message
+    assert "could not be received from 0123@elsewhere:/project" in ending.message
     assert "drill.recover run-s0" in ending.message
 
 
 @pytest.mark.parametrize(
     ("said", "why"),
     [
-        ({"version": "0.0.1", "name": "n"}, "it has Drillbook 0.0.1, this is"),
+        ({"version": "0.0.1", "name": "n"}, "the worker has Drillbook 0.0.1, but the controller has "),
         ({"error": "/srv is no project"}, "/srv is no project"),
         (ImportError("No module named drillbook"), "Drillbook cannot be used there"),
         ({"version": __version__, "name": "n"}, ""),

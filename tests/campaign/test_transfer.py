@@ -59,7 +59,7 @@ def test_a_damaged_run_does_not_arrive(project, wrong):
 def test_paths_stay_in_the_folder_of_the_run(project, name):
     with pytest.raises(TransferError, match="is not the path of a file"):
         transfer.fetch(project / "run", {name: (1, "0")}, lambda wanted: [Piece(b"x", "0")])
-    with pytest.raises(OSError, match=r"no file of the run|No such file|Not a directory"):
+    with pytest.raises(OSError, match=r"not a file of the run|No such file|Not a directory"):
         worker.pieces("run", [(name, 0)])
 
 
