@@ -100,7 +100,7 @@ def test_a_base_backup_is_whole_and_pg_verifybackup_says_so(place, primary, base
     facts = place.run("postgres.base_intact", service="primary", **{"from": base["location"]})
     assert (facts["files"], facts["bytes"], facts["start_lsn"]) == (3, base["bytes"], base["start_lsn"])
     assert "successfully verified" in facts["said"]
-    with pytest.raises(StepFailed, match="a backup is never overwritten"):
+    with pytest.raises(StepFailed, match="Drillbook never overwrites a backup"):
         place.run("postgres.base_backup", service="primary", to=f"s3://{BUCKET}/base")
 
 
@@ -123,7 +123,7 @@ def test_a_backup_set_is_there_whole_or_not_at_all(place):
         late.put("one", b"1")
         late.seal(SEALED.model_copy(update={"service": "late"}))
     assert place.keys("set") == ["set/manifest.json"]
-    with pytest.raises(StepFailed, match="a backup is never overwritten"), taking(store, folder):
+    with pytest.raises(StepFailed, match="Drillbook never overwrites a backup"), taking(store, folder):
         pass
     assert place.uploads() == []
 
@@ -194,7 +194,7 @@ def test_everything_up_to_the_last_commit_before_a_crash_comes_back(place, prima
 
 
 def test_nobody_waits_for_a_log_that_is_not_received(place, primary):
-    with pytest.raises(StepFailed, match="nothing receives the WAL of primary"):
+    with pytest.raises(StepFailed, match="no program receives the WAL of primary"):
         place.run("postgres.wal_received", service="primary")
 
 
