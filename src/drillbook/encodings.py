@@ -17,7 +17,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 SHORTEST = 4
-"""Smallest length in characters of a secret, or of a line of a secret, that is hidden.
+"""Number of characters that a secret must at least have to be hidden. The same number holds for each line of a secret.
 
 Shorter texts occur in any output by chance.
 """

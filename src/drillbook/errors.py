@@ -113,7 +113,7 @@ class SourceError(UsageError):
     code = "source"
 
     def __init__(self, message: str, *, where: Where | None = None, excerpt: str = "", hint: str = "") -> None:
-        """Make the error. ``excerpt`` is the line at ``where``, and is printed with a caret below the column."""
+        """Make the error. ``where``: position of the mistake. ``excerpt``: this line, printed with a caret below the column."""
         super().__init__(visible(message), hint=visible(hint))
         self.where = where
         self.excerpt = excerpt

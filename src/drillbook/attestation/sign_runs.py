@@ -166,7 +166,7 @@ def seal_suite(
     """Write and sign the attestation of a suite; see ``seal_run``.
 
     ``attested``: folders of drills of the suite, each with the digest of the attestation that this process wrote for it.
-    Digests of the other drills are taken from the suite's previous attestation in ``before``.
+    ``before``: the previous attestation of the suite. The digests of all other drills are taken from there.
     """
     if before.unvouched:
         return before.unvouched

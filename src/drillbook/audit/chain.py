@@ -101,9 +101,10 @@ def follow(found: Sequence[Record], strays: Sequence[Stray], campaigns: Sequence
 def _campaigns(
     campaigns: Sequence[Campaign], places: Mapping[str, _Place], vouched: dict[str, tuple[int, str]]
 ) -> Iterator[Problem]:
-    """Return the problems of campaigns.
+    """Return the problems of campaigns. A campaign records the hash of the last event of each of its runs.
 
-    The events that a campaign recorded as the last events of its runs are added to ``vouched``.
+    ``vouched``: for each folder of a run, the number of events that such a hash confirms, and the name of the run or
+    campaign that recorded the hash. This function adds the hashes that campaigns recorded.
     """
     for campaign in campaigns:
         at = campaign.started
@@ -236,7 +237,7 @@ def _fork(other: Record, one: Record, place: _Place | None) -> Problem:
 
 
 def _files(found: Sequence[Record], records: Sequence[Record], places: dict[str, _Place]) -> Iterator[Problem]:
-    """Return the problems of each journal by itself, independent of the other journals."""
+    """Return the problems inside each journal, such as damage. The links between journals are not examined."""
     originals = {one.folder: one for one in records}
     for one in found:
         if one.copy_of:

@@ -378,7 +378,7 @@ def _finding(drill: tuple[str, str, str], code: str, where: Sequence[Record], ne
 
 
 def plan_changes(runs: Sequence[Record], earlier: Sequence[Record]) -> list[PlanRow]:
-    """Return the runs of the period whose plan digest differs from that of the previous run of the same drill."""
+    """Return the runs of the period whose plan digest differs from the plan digest of the previous run of the same drill."""
     found = []
     inside = {one.folder for one in runs}
     for drill, mine in by_drill([*earlier, *runs]).items():

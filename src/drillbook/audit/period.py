@@ -88,7 +88,9 @@ class Period:
         return found is not None and found > self.end
 
     def touches(self, first: str | None, last: str | None) -> bool:
-        """Return True when the time from ``first`` to ``last`` overlaps the period. None stands for an unknown time."""
+        """Return True when the time span from the moment ``first`` to the moment ``last`` overlaps the period. None stands for an
+        unknown moment.
+        """
         low, high = (moment(at) if at else None for at in (first, last))
         return (low is None or low <= self.end) and (high is None or high >= self.begin)
 

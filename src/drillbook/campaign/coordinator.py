@@ -68,8 +68,8 @@ class Coordinator:
     """Run and place of each site that is about to start."""
 
     def run(self) -> CampaignFinished | None:
-        """Drill every site that may start, and return the event that ends the campaign. Returns None when the operator
-        stopped the campaign. A stopped campaign can be resumed.
+        """Drill every site that the rules permit to start. Return the event that ends the campaign. Return None when the
+        operator stopped the campaign. A stopped campaign can be resumed.
         """
         self._scheduler = self._restored()
         for site, intent in self.state.open.items():

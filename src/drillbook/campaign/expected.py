@@ -37,14 +37,17 @@ class Expected:
 
     @classmethod
     def of(cls, text: str) -> Expected:
-        """Read the value of the environment variable. Raises UsageError."""
+        """Read the value of the environment variable. Raises UsageError when a campaign did not set the variable."""
         try:
             return cls(**json.loads(text))
         except (ValueError, TypeError):
             raise UsageError(f"{SITE_VARIABLE} must be set by a campaign only", hint=f"unset {SITE_VARIABLE}") from None
 
     def differences(self, plans: Sequence[Plan], root: Path) -> list[Finding]:
-        """Return a finding for each plan of this process, made in the project ``root``, that is not that of the campaign."""
+        """Return a finding for each plan that differs from the plan of the campaign.
+
+        ``plans``: plans that this process made in the project ``root``.
+        """
         here = f"Drillbook {__version__} at {platform.node()}:{root}"
         return [
             finding(
@@ -61,6 +64,10 @@ class Expected:
 
 @cache
 def expected() -> Expected | None:
-    """Site that a campaign gave to this process, None without one; taken out of the environment. Raises UsageError."""
+    """Return the site that a campaign gave to this process, or None when there is no campaign. This function removes
+    the variable from the environment.
+
+    Raises UsageError when the variable was not set by a campaign.
+    """
     given = os.environ.pop(SITE_VARIABLE, "")
     return Expected.of(given) if given else None

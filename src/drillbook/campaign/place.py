@@ -57,7 +57,9 @@ def here(root: Path) -> Place:
 
 
 def of_worker() -> Place:
-    """Return the place of this worker process. Raises the same errors as ``here``."""
+    """Return the place in which this worker process runs. Raises UsageError when the folder of the worker is not a project,
+    and OSError when the number of the place cannot be read or stored.
+    """
     return here(Path(os.environ.get(PROJECT_VARIABLE) or Path.cwd()))
 
 

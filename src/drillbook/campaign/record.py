@@ -36,7 +36,7 @@ class Intent:
 
 @dataclass(slots=True)
 class CampaignState:
-    """State of a campaign, which is derived from the events of its journal."""
+    """State of a campaign. The state is derived from the events in the journal of the campaign."""
 
     start: CampaignStarted
     began: datetime

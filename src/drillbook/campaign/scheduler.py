@@ -145,7 +145,7 @@ class Scheduler:
         self._advance()
 
     def stop(self, why: str) -> None:
-        """Let no further site start, for the reason ``why``. If this was called before, the first reason is kept."""
+        """Let no further site start. ``why``: the reason. When this method is called again, the first reason is kept."""
         self.stopped = self.stopped or why
 
     def expired(self, now: datetime) -> bool:

@@ -48,12 +48,19 @@ def carry_out(job: Job) -> dict[str, Any]:
 
 
 def approval(job: Job) -> dict[str, bytes]:
-    """Read the approval of the campaign of ``job`` and its signature, by the names of their files. Raises OSError."""
+    """Return the content of two files, by their names: the approval of the campaign to which ``job`` belongs, and the
+    signature of the approval.
+
+    Raises OSError when a file cannot be read.
+    """
     return {name: (job.folder / name).read_bytes() for name in (attempt.APPROVAL, f"{attempt.APPROVAL}.sig")}
 
 
 def keep_approval(job: Job, files: dict[str, bytes]) -> None:
-    """Store the approval of the campaign of ``job`` at this place; the process of each drill verifies it. Raises OSError."""
+    """Store the files of ``approval`` at this place. The process of each drill verifies the approval.
+
+    Raises OSError when a file cannot be written.
+    """
     folder = replace(job, root=place.of_worker().root).folder
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name, data in files.items():

@@ -18,7 +18,10 @@ from drillbook.report.figures import count, shown
 
 
 def approve(project: Project, drill: str, file: SitesFile, until: str, key: str) -> int:
-    """Show the plans of a drill or suite on all sites of ``file``, and sign an approval that lists each. Raises UsageError."""
+    """Show the plans of a drill or suite on all sites of ``file``. Then sign one approval that lists all these plans.
+
+    Raises UsageError when ``until`` is invalid, or when a site cannot be planned.
+    """
     span, now, out = show_plan.span_of(until), datetime.now(UTC), console()
     with tempfile.TemporaryDirectory(prefix="drillbook-sites-") as folder:
         planned = site_plans.made(project, drill, file, Path(folder))
@@ -41,7 +44,10 @@ def approve(project: Project, drill: str, file: SitesFile, until: str, key: str)
 
 
 def tell(project: Project, drill: str, file: SitesFile) -> int:
-    """Print the text that would be signed, in words; changes nothing. Raises UsageError."""
+    """Print a description of the approval that would be signed. Nothing is signed or changed.
+
+    Raises UsageError when the drill is unknown or invalid.
+    """
     project.drill(drill)
     return dry_run.tell(f"would sign one approval of the plans of {drill} on {count(len(file.sites), 'site')}", *file.sites)
 

@@ -24,8 +24,9 @@ MOST = {"github": 256, "gitlab": 200}
 
 
 def rendered(kind: str, drill: str, file: SitesFile, sites: str, confirm: str = "") -> str:
-    """Return the CI jobs as YAML for ``github`` or ``gitlab``. ``sites``: name of the sites file. Raises UsageError for
-    any other ``kind``, and for a limit that CI jobs cannot obey.
+    """Return the CI jobs as YAML text. ``kind``: the CI service, `github` or `gitlab`. ``sites``: name of the sites file.
+
+    Raises UsageError when ``kind`` names another service, and when the sites file has a limit that CI jobs cannot obey.
     """
     if kind not in MOST:
         raise UsageError(f"--matrix {kind!r} is not a known CI service", hint="write --matrix github or --matrix gitlab")

@@ -41,7 +41,7 @@ def campaign(
     confirm: str = "",
     resume: bool = False,
 ) -> int:
-    """Run a drill or suite on many sites, in waves. The exit status is that of the worst site."""
+    """Run a drill or suite on many sites, in waves. The exit status is the exit status of the worst site."""
     from drillbook.cli import campaign as campaigns  # noqa: PLC0415  keeps start-up fast
 
     project = here()

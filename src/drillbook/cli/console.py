@@ -95,8 +95,8 @@ def console(*, aside: bool = False) -> Console:
 
 @functools.cache
 def end_quietly() -> None:
-    """Make the program exit without a traceback when the reader of its output has ended. The exit status is that of a
-    broken pipe.
+    """Make the program exit without a traceback when the reader of its output has ended. The exit status then tells that a
+    pipe was broken.
 
     Invoke prints lists and help without `Steady`, so broken pipes are handled in ``sys.excepthook``, and in an exit
     handler that flushes the remaining output.

@@ -280,7 +280,7 @@ def _agreed(step: dict[str, Any]) -> bool:
 
 
 def _written(name: str, suspect: Suspect, step: dict[str, Any], inventory: Inventory) -> str:
-    """Return the text of a drill that executes the remedy and then verifies the result. The text is JSON, which is also
+    """Return the text of a drill that executes the remedy and then verifies the result. The text is JSON, and so it is also
     valid YAML.
     """
     healthy = {"diagnosis.finds": {"service": suspect.service, "cause": HEALTHY}, "every": "2s", "timeout": "60s"}

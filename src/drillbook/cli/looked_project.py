@@ -60,8 +60,8 @@ class Looked:
         return Template(template).substitute(values, probes=probes, verify=verify)
 
     def commands(self, *, new: bool) -> list[tuple[str, str]]:
-        """Return the commands to suggest to the user, each with its effect. ``new``: True for a new project, which has
-        a first drill.
+        """Return the commands to suggest to the user, each with its effect. ``new``: True for a new project. Only a new
+        project has a first drill.
         """
         if not new or self.subject is None:
             return [
@@ -94,7 +94,7 @@ def at(hosts: Sequence[str], identity: str, known_hosts: str, gateway: str, envi
 
 
 def of(targets: look.Targets, found: dict[str, look.Seen], environment: str = "") -> Looked:
-    """Make an inventory from ``found``, which holds the observations on the hosts ``targets``."""
+    """Make an inventory from observations. ``targets``: the observed hosts; ``found``: what was observed on each of them."""
     services = look.services(targets, found)
     return Looked(
         head(environment) + look.text(targets, found, services),

@@ -75,7 +75,7 @@ class Orchestrator:
     schedules: dict[str, Schedule] = field(default_factory=dict)
     """Schedules of the planned drills, by the name of the drill. A run records its schedule in its first event."""
     differences: list[Finding] = field(default_factory=list)
-    """Findings about plans that are not those of the campaign, which refuse every drill of this process."""
+    """Findings about plans that differ from the plans of the campaign. If there are any, no drill of this process starts."""
     named: str = ""
     """The inventory in the words of the user. It is recorded in the first event of a run, and used in the commands that
     the report suggests.

@@ -60,7 +60,7 @@ class Answers:
     stanza or a repository.
     """
     sandbox: str = ""
-    """Host on which backups are restored, which is the sandbox. It is written in the same form as ``host``."""
+    """Host of the sandbox. Backups are restored on this host. It is written in the same form as ``host``."""
     database: str = ""
     """Name of the database. It is empty for kinds of systems without named databases."""
 
@@ -206,7 +206,7 @@ def _values(answers: Answers, kind: _Kind) -> dict[str, str]:
 
 
 def _is_root(answer: str) -> bool:
-    """Return True when Drillbook works as root on the host in ``answer``. Database servers refuse to run as root."""
+    """Return True when Drillbook works as root on the host that ``answer`` names. Database servers refuse to run as root."""
     return os.geteuid() == 0 if answer == CONTROLLER else answer.startswith("root@")
 
 

@@ -130,7 +130,7 @@ def approve(project: Project, name: str, inventory: str, until: str, key: str) -
 
 
 def span_of(until: str) -> timedelta:
-    """Duration of an approval. Raises UsageError."""
+    """Return the duration of an approval. Raises UsageError when ``until`` is not a duration."""
     try:
         return timedelta(seconds=Duration.parse(until))
     except (ValueError, OverflowError) as error:

@@ -36,7 +36,8 @@ class SitePlan:
 
 
 def made(project: Project, drill: str, file: SitesFile, folder: Path) -> dict[str, SitePlan]:
-    """Write the inventories of the sites into ``folder``, and plan the drill on each. Raises UsageError.
+    """Write the inventories of the sites into ``folder``, and plan the drill on each. Raises UsageError when a site cannot
+    be planned.
 
     So a mistake in an inventory is found before the first site starts. A lab that an inventory names is started.
     """

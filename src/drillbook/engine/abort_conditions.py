@@ -76,7 +76,7 @@ class Eye:
     def saw(self, reading: Reading, began: float, ended: float) -> str:
         """Record the result of a check.
 
-        Return the reason why this condition ends the run, or an empty text when the run may go on.
+        Return the reason why this condition ends the run, or an empty text when the condition does not end the run.
         """
         self.state = reading.state
         if reading.state == "good":

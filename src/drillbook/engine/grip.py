@@ -121,7 +121,7 @@ def armed_commands(become: Become | None, commands: Sequence[Sequence[str]]) -> 
 
 
 def leases(plan: Plan) -> list[tuple[str, Become | None]]:
-    """Return the hosts on which ``plan`` may make changes under a lease, each with the account of the lease."""
+    """Return the hosts on which a step of ``plan`` possibly makes a change under a lease, each with the lease's account."""
     found: dict[tuple[str, str], Become | None] = {}
     for step in plan.steps:
         if step.restore_only or not find(step.action).may_lease(step.effect):

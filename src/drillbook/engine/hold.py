@@ -1,7 +1,7 @@
 """Locks and leases of a run on its targets. Both are renewed while the controller lives.
 
-Locks keep other runs away. A lease makes its target undo faults by itself when renewals stop. Each host has its own thread
-for renewals, so that a host that hangs does not block the others.
+Locks keep other runs away. When the renewals of a lease stop, its target undoes the faults without the controller. Each host
+has its own thread for renewals, so that a host that hangs does not block the other hosts.
 """
 
 from __future__ import annotations
@@ -86,8 +86,9 @@ class Hold:
         return Lock(self.open_host(lock.host), lock.name, self.lease_s, lock.title)
 
     def take(self, patience: float = 0.0, *, lenient: bool = False) -> None:
-        """Take every lock of the plan, waiting at most ``patience`` seconds. The locks are held until ``end``.
-        When ``lenient`` is true, unreachable hosts are skipped. Raises Locked, HostError.
+        """Take every lock of the plan, waiting at most ``patience`` seconds. The locks are held until ``end``. When
+        ``lenient`` is true, unreachable hosts are skipped. Raises Locked when another run holds the lock, and HostError
+        when the host cannot be used.
         """
         until = time.monotonic() + patience
         if not (patience or lenient or self.over):
@@ -103,7 +104,7 @@ class Hold:
                 self.journal.append(LockFailed(name=named.name, message=str(error)), host=named.host)
 
     def take_one(self, named: LockName, patience: float) -> None:
-        """Take one lock, waiting at most ``patience`` seconds. Raises Locked, HostError."""
+        """Take one lock within ``patience`` seconds. Raises Locked when another run holds it, HostError when the host fails."""
         self._take(named, time.monotonic() + patience)
 
     def give_back(self, named: LockName) -> None:
@@ -190,7 +191,7 @@ class Hold:
             patience.wait(POLL_S)
 
     def _grip(self, host: str, become: Become | None = None) -> Grip:
-        """Return the grip of ``host``, or that of an account whose sudo asks for a password."""
+        """Return the grip of ``host``, or the grip of an account there if the sudo of this account asks for a password."""
         account = of_lease(become)
         with self._lock:
             made = Grip(host, account, renewed=time.monotonic())
@@ -210,7 +211,7 @@ class Hold:
         return grip.lease
 
     def others(self) -> list[str]:
-        """Describe the locks of the plan that other runs hold, without taking a lock. Raises HostError, NotReady."""
+        """Describe the locks that other runs hold, without taking a lock. Raises HostError when a host cannot be used."""
         found = []
         for named in self._locks:
             state = self._named(named).state(deadline=Deadline.after(ANSWER_S))
@@ -219,7 +220,7 @@ class Hold:
         return found
 
     def ready(self) -> None:
-        """Check that every host that needs a lease has the tools for one. Raises NotReady, HostError."""
+        """Raise NotReady when a host that needs a lease lacks the tools for one, and HostError when a host cannot be used."""
         found = leases(self.plan)
         made = [self.lease_on(host, become) for host, become in found]
         answers = on_each(lambda lease: lease.ready(deadline=Deadline.after(ANSWER_S)), made, name="lease")
@@ -295,7 +296,7 @@ class Hold:
                 raise Fenced(grip.lost)
 
     def affirm(self) -> None:
-        """Renew all locks and leases. The run ends if a lock was lost or a target began its undo. Raises HostError."""
+        """Renew all locks and leases. A lost lock, or an undo by a target, ends the run. Raises HostError when a host fails."""
         on_each(self._beat, [grip for grip in list(self._grips.values()) if grip.tokens or grip.armed], name="beat")
 
     def _renew_from_now_on(self, grip: Grip) -> None:
@@ -381,7 +382,7 @@ class Hold:
         return logs, failed
 
     def _give_back(self, grip: Grip, keep: set[int]) -> bytes | None:
-        """Release the locks and the lease of one host, and return the lease's log. Safe to call twice. Raises HostError."""
+        """Release a host's locks and its lease; return the lease's log. Safe to repeat. Raises HostError when the host fails."""
         host = grip.reached(self.open_host)
         if grip.armed & keep:
             grip.disarm(ANSWER_S, grip.armed - keep)

@@ -73,7 +73,10 @@ def recorded(stage: Stage) -> list[Finding]:
 
 
 def allows_all(stage: Stage, name: str, account: Become) -> bool:
-    """Return True when sudo starts every command as ``account``. Each host is asked only once. Raises HostError."""
+    """Return True when sudo starts every command as ``account``. Each host is asked only once.
+
+    Raises HostError when the host cannot be used.
+    """
     key = (name, account.user)
     if key not in stage.unlimited:
         host = PrivilegedHost(stage.host(name), account)

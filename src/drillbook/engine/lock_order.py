@@ -21,13 +21,16 @@ class Taker(Protocol):
     """Takes and gives back single locks."""
 
     def take_one(self, named: LockName, patience: float) -> None:
-        """Take a lock, waiting at most ``patience`` seconds. Raises Locked, HostError."""
+        """Take a lock, waiting at most ``patience`` seconds.
+
+        Raises Locked when another run holds the lock, and HostError when the host cannot be used.
+        """
 
     def give_back(self, named: LockName) -> None:
         """Release a lock that ``take_one`` took. Raises HostError when the host fails."""
 
     def is_new(self, named: LockName) -> bool:
-        """Return True when the lock's holder took it only a moment ago, so that the holder may still give it back."""
+        """Return True when the holder took the lock only a moment ago. Such a holder possibly gives the lock back soon."""
 
 
 def take_all(locks: Sequence[LockName], taker: Taker) -> None:

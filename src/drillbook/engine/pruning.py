@@ -119,7 +119,7 @@ def _check_clock(store: Store, own: Recorded) -> None:
 
 
 def _there(store: Store, backups: Iterable[Recorded]) -> list[Recorded]:
-    """Return those of ``backups`` whose manifest is still in the store.
+    """Return the backups whose manifest is still in the store. ``backups``: the backups to look for.
 
     Raises CouldNotVerify when the store gives no answer.
     """

@@ -41,7 +41,7 @@ class Recorded:
     series: tuple[str, ...]
     """Key of the series of backups: environment, service, action, and folder without the run's name.
 
-    A retention rule applies to each series by itself.
+    A retention rule counts the backups of each series separately.
     """
     at: datetime
     """Time, on the controller's clock, at which the step that wrote the backup ended."""

@@ -85,7 +85,7 @@ class RecordingHost(WrappedHost):
         )
 
     def _hidden(self, kept: bytes, total: int) -> bytes:
-        """Hide secrets in ``kept``, the first bytes of a stream.
+        """Hide secrets in the first bytes of a stream. ``kept``: these bytes.
 
         A secret that is cut off at the end of ``kept`` is hidden, too.
         """

@@ -275,7 +275,7 @@ class Recovery:
                     settle(stage, intent, f"the run {by.run} restored the data from {by.source} and compared the content")
 
     def clean(self, stage: Stage, history: History, *, scratch: bool = True) -> list[Residue]:
-        """Remove the canary rows and temporary files of the run. Return those that could not be removed.
+        """Remove the canary rows and temporary files of the run. Return the rows and files that could not be removed.
 
         When ``scratch`` is false, the temporary files stay, because a later restore needs them.
         """
@@ -303,9 +303,9 @@ def _adopt(stage: Stage, hold: Hold, of: Sequence[Intent]) -> None:
 
 
 def _may_lease(intent: Intent) -> bool:
-    """Return True when a lease may contain the undo of ``intent``.
+    """Return True when it is possible that a lease contains the undo of ``intent``.
 
-    Returns True also when the plugin of its action is missing.
+    Returns True also when the plugin of the action is missing.
     """
     try:
         return bool(find(intent.step.action).may_lease(intent.effect))
@@ -314,9 +314,9 @@ def _may_lease(intent: Intent) -> bool:
 
 
 def _rows(planned: PlannedProbe, why: str) -> Residue:
-    """Describe the rows of a canary that stay in the service.
+    """Describe the rows of a canary that stay in the service, because this machine cannot use the plugin of the canary.
 
-    They stay because its plugin is not usable on this machine, for the reason ``why``.
+    ``why``: the reason why the plugin cannot be used.
     """
     return Residue(
         step=planned.id,

@@ -60,7 +60,9 @@ def restored_since(plan: Plan, events: Sequence[Event], intent: Intent, folders:
 
 
 def _whole(folder: Path, since: str) -> _Run | None:
-    """Return the run in ``folder`` if it only restores, began after ``since``, succeeded, and undid all its changes.
+    """Return the run in ``folder`` if it only restores, succeeded, and undid all its changes, and if it is new enough.
+
+    ``since``: time after which the run must have begun.
 
     Otherwise None.
     """

@@ -329,7 +329,7 @@ def awaits_restore(stage: Stage) -> bool:
 
 
 def remove_scratch(stage: Stage, hosts: Sequence[str], reach: Deadline | None = None) -> list[Residue]:
-    """Remove the run's temporary files of all accounts on ``hosts``. Return those that could not be removed.
+    """Remove the run's temporary files of all accounts on ``hosts``. Return the files that could not be removed.
 
     Unreachable hosts are retried until the deadline ``reach``.
     """

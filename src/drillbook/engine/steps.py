@@ -326,7 +326,7 @@ def classify(error: Exception) -> tuple[str, str, str]:
 def groups(steps: Sequence[PlannedStep]) -> list[list[PlannedStep]]:
     """Group consecutive ``steps``.
 
-    The steps of one ``parallel`` group form a group, and every other step is a group by itself.
+    The steps of one ``parallel`` group form one group. Every other step forms a group that contains only this step.
     """
     result: list[list[PlannedStep]] = []
     for step in steps:

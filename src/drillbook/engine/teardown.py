@@ -95,9 +95,10 @@ class Ending:
             )
 
     def _undo(self, *, before_restore: bool = False) -> list[Residue]:
-        """Undo all open changes. Return those that could not be undone.
+        """Undo open changes. Return the changes that could not be undone.
 
-        Before the restore nothing is returned, since the undo after the restore reports these changes.
+        The teardown undoes changes twice: before the restore and after it. When ``before_restore`` is true, only faults that
+        have an undo of their own are undone, and the result is empty. The second call returns what is still not undone.
         """
         left = put_back(self.stage, self._events(), restores=not before_restore, reach=self.reach)
         return [] if before_restore else left

@@ -135,7 +135,10 @@ def _unit(stage: Stage, step: Step, host: str, needs: HostNeeds) -> tuple[Choice
 
 
 def _why(stage: Stage, way: Way) -> str:
-    """Return the reason why sudo would not start one of the wanted commands; empty if it would. Raises HostError."""
+    """Return the reason why sudo would not start one of the wanted commands; empty if it would.
+
+    Raises HostError when the host cannot be used.
+    """
     for choice in way.wanted:
         said = [_asked(stage, way, argv) for argv in choice]
         if said and all(said):

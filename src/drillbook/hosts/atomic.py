@@ -13,6 +13,7 @@ from drillbook.sdk.answers import Answer
 from drillbook.sdk.deadline import current
 from drillbook.sdk.host import Deadline, Host, Output, printable
 
+# PATH DRAFT MODE: write standard input to DRAFT, and rename DRAFT to PATH. Exit with 1 when this fails; DRAFT is then removed.
 PUT = """
 umask 077
 [ -d "$1" ] && { echo "$1 is a folder" >&2; exit 1; }
@@ -46,14 +47,17 @@ def for_bytes(size: int) -> Deadline:
 
 
 def put_by_command(host: Host, data: bytes, path: str, mode: int, deadline: Deadline) -> None:
-    """Write ``data`` to ``path`` with a shell command. Raises HostError."""
+    """Write ``data`` to ``path`` with a shell command. Raises HostError when the file cannot be written."""
     done = host.run(("sh", "-c", PUT, "sh", path, beside(path), f"{mode:o}"), stdin=data, deadline=deadline)
     if not done.ok:
         raise _failed(host, path, done, verb="written")
 
 
 def get_by_command(host: Host, path: str, limit: int, deadline: Deadline) -> bytes:
-    """Read the first ``limit`` bytes of ``path`` with a shell command. Raises FileNotFoundError, HostError."""
+    """Read the first ``limit`` bytes of ``path`` with a shell command.
+
+    Raises FileNotFoundError when there is no such file, and HostError when it cannot be read.
+    """
     with Answer(f"{host.name}: {path}", limit) as spool:
         done = host.run(("sh", "-c", GET, "sh", path, str(limit)), deadline=deadline, sink=spool)
         if done.exit == MISSING:

@@ -161,7 +161,7 @@ class FakeHost:
         return Reply(127, stderr=f"{argv[0]}: not found\n".encode())
 
     def put(self, data: bytes, path: str, *, mode: int = 0o600) -> None:
-        """Write ``data`` to ``path``. Raises HostError."""
+        """Write ``data`` to ``path``. Raises HostError when the file cannot be written."""
         self._reach()
         if not path or path.endswith("/") or any(known.startswith(f"{path}/") for known in self.files):
             raise HostError(f"{self.name}: {path} cannot be written: it is a folder", host=self.name)
@@ -169,7 +169,10 @@ class FakeHost:
             self.files[path], self.modes[path] = data, mode
 
     def get(self, path: str, *, limit: int = CAPTURE_LIMIT) -> bytes:
-        """Read the first ``limit`` bytes of a file. Raises FileNotFoundError, HostError."""
+        """Read the first ``limit`` bytes of a file.
+
+        Raises FileNotFoundError when there is no such file, and HostError when it cannot be read.
+        """
         self._reach()
         try:
             return self.files[path][:limit]

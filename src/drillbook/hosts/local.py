@@ -92,7 +92,7 @@ class LocalHost:
         raise CommandTimedOut(f"{self.name}: `{shown(words)}` exceeded its time limit; {tail}", host=self.name)
 
     def put(self, data: bytes, path: str, *, mode: int = 0o600) -> None:
-        """Write ``data`` to ``path``, either completely or not at all. Raises HostError."""
+        """Write ``data`` to ``path``, either completely or not at all. Raises HostError when the file cannot be written."""
         self._check_open()
         temporary = Path(beside(path))
         try:
@@ -105,7 +105,10 @@ class LocalHost:
             raise unreadable(self.name, path, error, verb="written") from None
 
     def get(self, path: str, *, limit: int = CAPTURE_LIMIT) -> bytes:
-        """Read the first ``limit`` bytes of a file. Raises FileNotFoundError, HostError."""
+        """Read the first ``limit`` bytes of a file.
+
+        Raises FileNotFoundError when there is no such file, and HostError when it cannot be read.
+        """
         self._check_open()
         try:
             with Path(path).open("rb") as file:
@@ -164,7 +167,7 @@ class _Relay(FarSocket):
         self._child = child
 
     def close(self) -> None:
-        """Close the connection, and wait for the child process, which then exits."""
+        """Close the connection. The child process then exits. Wait until it has exited."""
         super().close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._child.wait(LINGER)

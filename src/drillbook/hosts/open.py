@@ -18,8 +18,8 @@ def open_host(target: Target, *, targets: Mapping[str, Target], ssh_config: str 
     """Create the host that ``target`` describes. The connection is opened when the host is first used.
 
     ``targets``: all hosts of the inventory, among them the gateway of ``target``. ``ssh_config``: file to read instead of
-    ~/.ssh/config. Hosts behind the same gateway share one connection to the gateway, which is closed together with the last
-    of these hosts. Raises UsageError when the gateway is unknown, when it is this machine, or when it is reached through
+    ~/.ssh/config. Hosts behind the same gateway share one connection to the gateway. This connection is closed together with
+    the last of these hosts. Raises UsageError when the gateway is unknown, when it is this machine, or when it is reached through
     itself.
     """
     if target.local:

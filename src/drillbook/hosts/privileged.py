@@ -176,8 +176,8 @@ class PrivilegedHost(WrappedHost):
         """Ask sudo whether it would start ``argv``. Return the reason why not, or an empty text if it would. Nothing is
         started.
 
-        When a program is missing, and when the answer of sudo is unknown, the result is empty. Raises SecretError,
-        HostError.
+        When a program is missing, and when the answer of sudo is unknown, the result is empty. Raises SecretError when the
+        password cannot be read, and HostError when the host cannot be used.
         """
         words, password = checked(argv), self._password()
         asked = words if password is None else ("sh", "-c", START, "sh", *words)
@@ -193,7 +193,10 @@ class PrivilegedHost(WrappedHost):
         return lines[-1].removeprefix("sudo: ") if output.exit == 1 and lines else ""
 
     def may_all(self, *, deadline: Deadline) -> bool:
-        """Return True when sudo starts every command as the account. Raises SecretError, HostError."""
+        """Return True when sudo starts every command as the account.
+
+        Raises SecretError when the password cannot be read, and HostError when the host cannot be used.
+        """
         password = self._password()
         words = ("sh", "-c", RULES, "sudo", self.become.user, "no" if password is None else "yes")
         head = b"" if password is None else password.encode() + b"\n"
@@ -248,7 +251,10 @@ class PrivilegedHost(WrappedHost):
         )
 
     def pipe(self, argv: Sequence[str], *, deadline: Deadline) -> Any:
-        """Start ``argv`` as the account, and return a channel to its standard streams. Raises CouldNotVerify, HostError."""
+        """Start ``argv`` as the account, and return a channel to its standard streams.
+
+        Raises CouldNotVerify when the host cannot open channels, and HostError when the host cannot be used.
+        """
         inner = self._piped()
         words, head = self.order(argv)
         channel = inner.pipe(words, deadline=deadline)
@@ -257,11 +263,17 @@ class PrivilegedHost(WrappedHost):
         return channel
 
     def put(self, data: bytes, path: str, *, mode: int = 0o600) -> None:
-        """Write ``data`` to ``path`` as the account, either completely or not at all. Raises HostError."""
+        """Write ``data`` to ``path`` as the account, either completely or not at all.
+
+        Raises HostError when the file cannot be written.
+        """
         put_by_command(self, data, path, mode, for_bytes(len(data)))
 
     def get(self, path: str, *, limit: int = CAPTURE_LIMIT) -> bytes:
-        """Read the first ``limit`` bytes of a file as the account. Raises FileNotFoundError, HostError."""
+        """Read the first ``limit`` bytes of a file as the account.
+
+        Raises FileNotFoundError when there is no such file, and HostError when it cannot be read.
+        """
         return get_by_command(self, path, limit, for_bytes(limit))
 
     def forward_socket(self, path: str, name: str, user: str = "") -> AbstractContextManager[str]:

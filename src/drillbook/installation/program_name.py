@@ -1,5 +1,4 @@
-"""Finds the name of the program that the user called, which is ``drillbook`` or ``invoke``. Commands in messages use
-this name.
+"""Finds the name of the program that the user called: ``drillbook`` or ``invoke``. Commands in messages use this name.
 
 In the code, messages contain commands of the form ``invoke TASK``. Before a message is shown or stored, ``as_called``
 replaces ``invoke`` by the name that the user typed.

@@ -75,7 +75,7 @@ class Journal:
         self._place, inside = place, place.inside if place else folder
         self.origin = origin
         self.patient = False
-        """True once a fault may be active: lines that cannot be written then wait in memory, and ``failure`` says why."""
+        """True once a fault may be active. From then on, lines that cannot be written wait in memory; ``failure`` says why."""
         self.failure = ""
         """First reason why lines could not be written in time, or would be lost. Empty while there is none."""
         self.alarm: Callable[[str], None] | None = None
@@ -95,7 +95,7 @@ class Journal:
 
     @classmethod
     def resume(cls, folder: Path, redactor: Redactor, *, origin: float, observer: Observer | None = None) -> Journal:
-        """Continue an existing journal. It is locked before it is read, so that no event is missed. Raises JournalError."""
+        """Lock and read an existing journal, and continue it. Raises JournalError when the journal is damaged or locked."""
         journal = cls(folder, redactor, origin=origin, observer=observer)
         try:
             history = read(journal.path)

@@ -66,7 +66,7 @@ class Look:
         return enough_s(self.every) - self.every
 
     def silent(self, samples: Sequence[Sample], disruption: float) -> bool:
-        """Return True when the probe stopped sampling long before ``limit``. The state at that time is then unknown."""
+        """Return True when the probe stopped sampling long before the time ``limit``. The state at this time is then unknown."""
         after = [sample.end for sample in samples if sample.end >= disruption]
         return not after or self.limit - max(after) > enough_s(self.every) + 2.0
 

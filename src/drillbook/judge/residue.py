@@ -45,7 +45,10 @@ def _closes(event: Event) -> bool:
 
 
 def unsettled(events: Sequence[Event], plan: Plan) -> list[Intent]:
-    """Return announced faults, and other changes with an undo, that are neither undone nor closed. The oldest comes first."""
+    """Return the changes that are neither undone nor closed, oldest first.
+
+    These are announced faults, and other changes that have an undo.
+    """
     return [
         intent
         for intent in intents(events, plan.steps)

@@ -52,7 +52,8 @@ class LabStatus:
 
 
 def up(folder: Path, *, progress: Callable[[str], None] = lambda line: None, as_it_is: bool = False) -> Lab:
-    """Return a healthy lab in ``folder``. If none is running there, start a new lab. Raises LabError.
+    """Return a healthy lab in ``folder``. If none is running there, start a new lab. Raises LabError when the lab cannot be
+    started.
 
     When ``as_it_is`` is true, it is enough that the machines run, even if a service is down, because a drill may be using
     the lab.
@@ -82,7 +83,10 @@ def up(folder: Path, *, progress: Callable[[str], None] = lambda line: None, as_
 
 
 def down(folder: Path) -> None:
-    """Kill every process of the lab, and remove its folder. If there is no lab, do nothing. Raises LabError."""
+    """Kill every process of the lab, and remove its folder. If there is no lab, do nothing.
+
+    Raises LabError when the lab cannot be removed.
+    """
     folder = checked(folder)
     if not folder.exists():
         return

@@ -67,7 +67,8 @@ SHOP = "shop"
 SANDBOXES = {"cache": "cache", "database": "db", "site": "site", "archive": "tar", "guestbook": "book", "shop": "shop"}
 """Sandboxes by name.
 
-Each has the last part of its folder's name, which is short, because paths of Unix sockets must be short.
+For each sandbox, the value is the last part of the name of its folder. This part is short, because the paths of Unix sockets
+must be short.
 """
 PROGRAMS = {
     "pgbackrest": ("the Debian package pgbackrest", ("pgbackrest",)),

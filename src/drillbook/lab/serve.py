@@ -104,7 +104,10 @@ async def _report(lab: Lab, host: str, process: asyncio.subprocess.Process) -> N
 
 
 async def _seed(lab: Lab, environment: dict[str, str]) -> None:
-    """Fill the lab in a separate process, so that the long-lived daemon does not load large libraries. Raises LabError."""
+    """Fill the lab in a separate process, so that the long-lived daemon does not load large libraries.
+
+    Raises LabError when the content cannot be created.
+    """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-P",
@@ -131,7 +134,10 @@ async def _until_healthy(lab: Lab) -> None:
 
 
 def _monitor(lab: Lab) -> None:
-    """Start the monitoring programs, if they are installed, and wait until they answer. Raises LabError."""
+    """Start the monitoring programs, if they are installed, and wait until they answer.
+
+    Raises LabError when a program does not answer in time.
+    """
     names = list(monitoring.commands(lab, programs.search_path()))
     supervision.start(lab.home(monitoring.HOST), names)
     until = time.monotonic() + HEALTHY_WITHIN

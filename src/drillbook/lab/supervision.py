@@ -23,7 +23,7 @@ class _Socket(xmlrpc.client.Transport):
         self._path = path
 
     def make_connection(self, host: Any) -> http.client.HTTPConnection:
-        """Create a connection over the unix socket. Raises OSError."""
+        """Create a connection over the unix socket. Raises OSError when nothing listens at the socket."""
         connection = http.client.HTTPConnection("localhost", timeout=ANSWER_S)
         connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connection.sock.settimeout(ANSWER_S)

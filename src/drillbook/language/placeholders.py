@@ -28,8 +28,8 @@ def names(value: Any) -> set[str]:
 def fill(value: Any, values: Mapping[str, Any]) -> Any:
     """Replace all placeholders in ``value``.
 
-    If a text consists of a single placeholder, the result is the value of the placeholder, which may also be a number
-    or a boolean.
+    If a text consists of a single placeholder, the result is the value of the placeholder. This value may also be a number or
+    a boolean.
     """
     if isinstance(value, str):
         whole = _MARK.fullmatch(value)

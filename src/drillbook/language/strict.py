@@ -35,7 +35,7 @@ class Placed(Protocol):
     """Protocol of values that are created from a YAML tag and store their position in the file."""
 
     def stands(self, where: str) -> None:
-        """Store ``where``, which is the file and line of the value."""
+        """Store the file and the line of the value. ``where``: this position."""
 
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -126,7 +126,7 @@ class Document:
         return first
 
     def _place(self, one: Mapping[str, Any], place: Place) -> Place:
-        """Return the path in the file to the problem ``one``, which is one entry of a validation error.
+        """Return the path in the file to the problem ``one``. The problem is one entry of a validation error.
 
         ``place``: path of the validated value.
         """

@@ -75,8 +75,8 @@ def evaluate(value: Any, names: Mapping[str, Any]) -> Any:
 
 
 def expression(text: str, names: Mapping[str, Any]) -> Any:
-    """Return the value of one expression, which may be written with or without braces. Raises ValueError when it cannot
-    be evaluated.
+    """Return the value of one expression. It may be written with or without braces. Raises ValueError when the expression
+    cannot be evaluated.
     """
     whole = _WHOLE.fullmatch(text)
     try:

@@ -1,7 +1,7 @@
 """Sends one message through a service URL of apprise. The library apprise implements the protocols of many services.
 
 See https://github.com/caronc/apprise/wiki. Apprise logs addresses and tokens, so its log is discarded. When sending
-fails, this module makes its own text for the reason from the status in the service's answer.
+fails, this module describes the reason in its own words. It knows the reason from the status in the service's answer.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class _Overhearing(logging.Handler):
 
 
 def prepare() -> None:
-    """Load apprise, which is slow, before the first message is sent. Raises NotDelivered when it is not installed."""
+    """Load apprise before the first message is sent, because this is slow. Raises NotDelivered when it is not installed."""
     LOGGER.propagate = False
     if not any(isinstance(one, _Overhearing) for one in LOGGER.handlers):
         LOGGER.addHandler(_Overhearing(logging.WARNING))

@@ -73,13 +73,18 @@ class SiteApproval(Signed):
 
 
 def files_of(root: Path, drill: str, lines: Mapping[str, SiteLine]) -> Files:
-    """Paths of the approval of exactly these sites and plans, in ``approvals/`` of the project folder ``root``."""
+    """Return the paths at which an approval is stored: below ``approvals/`` in the project folder ``root``.
+
+    ``lines``: the sites and plans that are approved. An approval of other sites or plans is stored at other paths.
+    """
     whole = digest(canonical({name: one.model_dump(mode="json") for name, one in lines.items()}))
     return Files.named(root, f"{drill}.sites.{whole.removeprefix('sha256:')[:8]}.json")
 
 
 def newest(root: Path, drill: str, lines: Mapping[str, SiteLine]) -> Files | None:
-    """Paths of the approval of exactly these sites; else of the newest approval of a campaign of ``drill``; None without one."""
+    """Return the paths of the approval of exactly the sites and plans in ``lines``. If this approval does not exist, return
+    the paths of the newest approval of a campaign of ``drill``. Return None when there is no such approval.
+    """
     exact = files_of(root, drill, lines)
     if exact.text.exists():
         return exact

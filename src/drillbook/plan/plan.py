@@ -247,7 +247,7 @@ def faulted(steps: Iterable[PlannedStep], inventory: Inventory) -> set[str]:
 
 
 def digest_of(plan: Mapping[str, Any]) -> str:
-    """Return the digest of a plan in JSON form, which may come from a journal.
+    """Return the digest of a plan in JSON form. The plan may come from a journal.
 
     The digest covers everything that decides what a run does. This includes the drill with its texts, objectives, guard
     and probes, and every step with its parameters and times. For each needed plugin, it includes the version or, for a
@@ -287,7 +287,7 @@ def _list(value: Any) -> list[Any]:
 
 
 def _unplaced(value: Any) -> Any:
-    """Remove line numbers of the drill's file from ``value``, which is a step, a probe, or a mapping that contains
+    """Remove line numbers of the drill's file from ``value``. The value is a step, a probe, or a mapping that contains
     steps and probes.
 
     Parameters of steps and probes are not changed.

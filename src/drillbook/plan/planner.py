@@ -146,7 +146,7 @@ class _Planner:
         )
 
     def _limits(self, steps: Sequence[PlannedStep]) -> None:
-        """Check that the faults affect no more hosts than the guard allows. Raises PlanError."""
+        """Raise PlanError when the faults affect more hosts than the guard allows."""
         guard, hit = self.drill.head.guard, faulted(steps, self.inventory)
         for kind, limits in (("max_hosts", guard.max_hosts), ("max_percent", guard.max_percent)):
             written = isinstance((self.drill.document.value.get("guard") or {}).get(kind), dict)

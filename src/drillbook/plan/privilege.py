@@ -44,8 +44,8 @@ def by_id(plan: Plan) -> dict[str, PlannedStep | PlannedProbe]:
 
 
 def used(plan: Plan) -> Iterator[tuple[str, Become]]:
-    """Yield pairs of a host of ``plan`` and an account that a step or a probe may use on this host. No pair is yielded
-    twice.
+    """Yield pairs of a host of ``plan`` and an account. A step or a probe works on this host as this account. No pair is
+    yielded twice.
     """
     seen: set[tuple[str, str]] = set()
     watched = [one.step or one.probe for one in plan.guard.conditions]
@@ -63,6 +63,9 @@ def used(plan: Plan) -> Iterator[tuple[str, Become]]:
 
 
 def acts(plan: Plan, step: PlannedStep | PlannedProbe | None, host: str) -> bool:
-    """Return True when ``step`` may use ``host``, because it runs there or names a service there."""
+    """Return True when ``step`` runs on ``host``, or when a parameter of the step names a service on this host.
+
+    A probe runs on the host that its parameter `host` names.
+    """
     runs = host in step.hosts if isinstance(step, PlannedStep) else step is not None and step.params.get("host") == host
     return runs or bool(_named(plan.inventory, step.params if step else {}, host))

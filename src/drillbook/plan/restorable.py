@@ -296,7 +296,7 @@ class Restorable:
         return f"write {', or '.join(found)}"
 
     def _same_backup(self, said: Any, proof: PlannedStep) -> bool:
-        """Return True when ``said``, which is a value of the parameter `from`, names the backup that ``proof`` reads.
+        """Return True when the step ``proof`` reads the backup that ``said`` names. ``said``: value of the parameter `from`.
         Values that depend on results of steps name the same backup when they refer to the same step.
         """
         mine = verified_origin(proof)

@@ -110,13 +110,13 @@ class Schedule(BaseModel):
         return State.DUE if now >= self.due(passed) else State.OK
 
     def open(self, now: datetime) -> bool:
-        """Return True when a run may begin at ``now``: every group with windows contains an open window."""
+        """Return True when a run is permitted to begin at the time ``now``: every group contains a window that is open then."""
         return all(_any_open(group, now) for group in self.windows)
 
     def _opened(self, inside: datetime) -> datetime:
-        """Return the time at which the windows that are open at ``inside`` have opened.
+        """Return the time since which all windows have been open. ``inside``: a time at which all windows are open.
 
-        The search goes back one day at most, because some windows never close. If they were open for the whole day,
+        The search goes back one day at most, because some windows never close. If the windows were open for this whole day,
         ``inside`` is returned.
         """
         moment = inside.replace(second=0, microsecond=0)
@@ -127,9 +127,9 @@ class Schedule(BaseModel):
         return inside
 
     def _opening(self, after: datetime) -> datetime | None:
-        """Return the first moment after ``after`` at which all windows are open.
+        """Return the first moment from the time ``after`` on at which all windows are open.
 
-        Returns None when there is no such moment within ``HORIZON_DAYS``.
+        Returns None when there is no such moment within ``HORIZON_DAYS`` days.
         """
         moment, end = after, after + timedelta(days=HORIZON_DAYS)
         while moment < end:

@@ -150,7 +150,8 @@ class Project:
         return sorted(found, key=lambda folder: folder.name)
 
     def open_runs(self) -> list[Path]:
-        """Folders of runs that may have left changes, also of those whose journal is missing, oldest first. Raises UsageError.
+        """Return the folders of runs that may have left changes, oldest first. Runs whose journal is missing are included.
+        Raises UsageError when the folder of the reports cannot be read.
 
         Each run that left none is read once, and then known by the index, so that the cost does not grow with their number.
         """

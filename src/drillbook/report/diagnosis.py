@@ -103,9 +103,9 @@ def confusion(views: Sequence[RunView]) -> Confusion | None:
 
 
 def _injected(view: RunView) -> bool:
-    """Return True when at least one fault of the run was injected, or may have been injected.
+    """Return False when it is certain that the run injected none of its faults.
 
-    For a run without faults, return True as well.
+    Return True when a fault was injected, when this is unknown, and when the run has no faults.
     """
     return not view.result.faults or any(one.injection not in (Injection.NOT, Injection.NEVER) for one in view.result.faults)
 

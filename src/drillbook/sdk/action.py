@@ -141,7 +141,7 @@ class Action(BaseModel):
 
     @classmethod
     def with_unknown(cls, params: Mapping[str, Any], unknown: Collection[str]) -> Self:
-        """Build the action from ``params``, which are named by their YAML keys.
+        """Build the action from ``params``, the parameters by their YAML keys.
 
         ``unknown``: names of the fields that get their values later, from earlier steps. Raises ValidationError when a
         parameter is invalid.
@@ -201,7 +201,7 @@ class Action(BaseModel):
 
     @classmethod
     def undo_kinds(cls) -> tuple[str, ...]:
-        """Return the kinds of undo that ``undo`` may return. Contacts no host."""
+        """Return every kind of undo that the method ``undo`` can return. Contacts no host."""
         return cls.UNDO
 
     def active(self, ctx: Context) -> bool | None:

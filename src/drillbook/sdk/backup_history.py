@@ -4,8 +4,8 @@ All backups of a series come from one schedule and have comparable sizes: full b
 
 | finding | when |
 |---|---|
-| `backup-too-old` | there is no backup, or the newest is older than ``max_age`` (if that is not given: 1.5 times ``every``) |
-| `backup-gap` | two backups are more than 1.5 times ``every`` apart, or the newest is older than that but not than ``max_age`` |
+| `backup-too-old` | there is no backup, or the newest is older than ``max_age``; the default of ``max_age`` is 1.5 times ``every`` |
+| `backup-gap` | two backups are more than 1.5 times ``every`` apart; or the newest is older than this, but below ``max_age`` |
 | `backup-shrunken` | the newest is empty, or it is below 70 % of the median of earlier sizes and outside the usual spread |
 | `backup-grown` | the newest is larger than twice the median of earlier sizes, and outside the usual spread |
 | `backup-ahead` | the time of a backup is more than five minutes in the future, so that it could hide a missing backup |
@@ -53,7 +53,7 @@ class Moment:
 
 
 def judge(moments: Sequence[Moment], *, now: datetime, max_age: float | None, every: float | None) -> list[Finding]:
-    """Return the findings about a series of backups, which may be in any order.
+    """Return the findings about a series of backups. The backups may be in any order.
 
     ``max_age``: largest permitted age of the newest backup, in seconds. ``every``: interval of the schedule, in seconds.
     Sizes are compared only among backups of known size. When the size of the newest backup is unknown, no sizes are

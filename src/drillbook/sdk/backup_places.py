@@ -2,7 +2,7 @@
 command.
 
 Every location can list its files, and transfer a file to the host that needs it. A host downloads files from a store
-directly. A file on one host goes to another host in chunks through the controller, which does not store them.
+directly. A file on one host goes to another host in chunks through the controller. The controller does not store the chunks.
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ _BEGINNINGS = """
 if test -f "$1"; then cd -- "${1%/*}/"; else cd -- "$1"; fi || exit 44
 while IFS= read -r path; do head -c "$2" -- "./$path" 2>/dev/null | od -An -v -tx1 | tr -d ' \\n'; echo; done
 """
+# Read a URL from standard input, and print the headers of the answer. Only one byte of the content is requested.
 _LOOK = """
 IFS= read -r url
 printf 'url = "%s"\\n' "$url" | curl --config - --noproxy '*' --silent --show-error --fail --location --connect-timeout 10 \\
@@ -146,13 +147,16 @@ class HostFolder(Place):
         return path
 
     def is_near(self, ctx: Context, name: str, host: Host) -> bool:
-        """Return True when ``host`` can read the file or folder ``name`` directly. Raises HostError."""
+        """Return True when ``host`` can read the file or folder ``name`` directly.
+
+        Raises HostError when the host cannot be used.
+        """
         if host.name != self.host.name:
             return False
         return not isinstance(host, SandboxHost) or host.sees(self._path(ctx, name), ctx.deadline)
 
     def _path(self, ctx: Context, name: str) -> str:
-        """Return the path of the file ``name``, which may be the location itself."""
+        """Return the path of the file ``name``. If the location is a single file, this may be the path of the location."""
         if name == self.path.rpartition("/")[2] and self.host.run(("test", "-f", self.path), deadline=ctx.deadline).ok:
             return self.path
         return f"{self.path.rstrip('/')}/{name}"
@@ -262,9 +266,9 @@ class Printed(Place):
 def place_of(ctx: Context, host: Host, at: str | Secret | Sequence[str]) -> Place:
     """Return the location of backup files that ``at`` describes.
 
-    ``at`` is an absolute path on ``host``, ``s3://bucket/prefix/``, ``sftp://HOST/path`` with a host of the inventory, an
-    ``https://`` URL (usually a secret), or a command as a list of arguments. Raises PlanError when the host or the bucket
-    is not in the inventory, and ValueError when ``at`` has no known form.
+    ``at`` has one of five forms: an absolute path on ``host``; ``s3://bucket/prefix/``; ``sftp://HOST/path`` with a host of
+    the inventory; an ``https://`` URL, usually as a secret; or a command as a list of its words. Raises PlanError when the
+    host or the bucket is not in the inventory, and ValueError when ``at`` has no known form.
     """
     if isinstance(at, Secret):
         at = at.reveal()

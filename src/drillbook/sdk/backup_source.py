@@ -144,11 +144,17 @@ class BackupSource(Service):
         )
 
     def ready(self, ctx: Context) -> None:
-        """Check that the host has the needed programs, and that the backups can be read. Raises NotReady."""
+        """Check that the host has the needed programs, and that the backups can be read.
+
+        Raises NotReady when one of these is missing.
+        """
         need_programs(ctx, self.PROGRAMS)
 
     def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
-        """Check that the host of the sandbox (``ctx.host``) has everything that a restore needs. Raises NotReady."""
+        """Check that the host of the sandbox (``ctx.host``) has everything that a restore needs.
+
+        Raises NotReady when something is missing.
+        """
 
 
 def source_of(ctx: Context, name: str) -> BackupSource:

@@ -91,7 +91,7 @@ class BackupSet:
         self.sizes[name] = size
 
     def remove(self, name: str) -> None:
-        """Remove the file ``name`` of this set from the store. Raises CouldNotVerify."""
+        """Remove the file ``name`` of this set from the store. Raises CouldNotVerify when the store fails."""
         self.store.delete([self.folder.below(name).key])
         del self.sizes[name]
 
@@ -108,7 +108,8 @@ class BackupSet:
         self.store.put(self.folder.below(FILE).key, self.manifest, sha256(self.manifest))
 
     def facts(self, ctx: Context) -> Facts:
-        """Return the facts of the backup. If the run has a signing key, sign the manifest. Raises CouldNotVerify.
+        """Return the facts of the backup. If the run has a signing key, sign the manifest. Raises CouldNotVerify when the
+        signature cannot be stored.
 
         Facts: ``location`` (the folder) and ``manifest``, both with the SHA-256 of the manifest, ``evidence`` (a copy of
         the manifest), ``signed``, and for an unsigned manifest ``unsigned`` (the reason why it is not signed).
@@ -138,7 +139,7 @@ class BackupSet:
 def need_clear(service: S3) -> None:
     """Check that the store accepts unencrypted backups.
 
-    Used by kinds of backups that cannot be encrypted. Raises NotReady.
+    Used by kinds of backups that cannot be encrypted. Raises NotReady when the store requires encryption.
     """
     if service.encrypt:
         raise NotReady(
@@ -151,7 +152,7 @@ def need_clear(service: S3) -> None:
 
 
 def drop_uploads(ctx: Context, to: str) -> None:
-    """Abort the unfinished multipart uploads below the folder ``to``. Raises CouldNotVerify.
+    """Abort the unfinished multipart uploads to the store folder ``to``. Raises CouldNotVerify when the store fails.
 
     They take up space, although no list of objects shows them.
     """

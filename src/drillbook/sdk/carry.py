@@ -59,9 +59,10 @@ def _digests(root: Path, name: str, part_size: int) -> dict[str, Any]:
 
 
 def send(plan: dict[str, Any]) -> list[dict[str, str]]:
-    """Upload the parts of files in ``plan["puts"]`` by HTTP PUT. Returns ``{"etag"}`` or ``{"problem"}`` for each part.
+    """Upload parts of files by HTTP PUT. Returns ``{"etag"}`` or ``{"problem"}`` for each part.
 
-    Each part is ``{"name", "offset", "length", "url", "sha256"}``, with the name of its file in the folder ``plan["root"]``.
+    ``plan["puts"]`` lists the parts. Each part has the keys ``name``, ``offset``, ``length``, ``url`` and ``sha256``. The
+    name is the name of the file in the folder ``plan["root"]``.
     """
     with ThreadPoolExecutor(WORKERS) as pool:
         return list(pool.map(lambda one: _put(Path(plan["root"]), one), plan["puts"]))

@@ -96,7 +96,7 @@ class Context:
         return a == b or same_thing(self.services, self.hosts, a, b)
 
     def bucket(self, uri: str) -> S3:
-        """Return the S3 service of the bucket in ``uri``, which has the form s3://bucket/...
+        """Return the S3 service of the bucket that ``uri`` names. ``uri`` has the form s3://bucket/...
 
         Raises PlanError unless the inventory has exactly one such service.
         """
@@ -114,7 +114,10 @@ class Context:
         return self.host.run(argv, deadline=self.deadline, **options)
 
     def missing(self, *programs: str) -> list[str]:
-        """Return the names in ``programs`` that are not on the PATH of the step's host. Raises CommandFailed, HostError."""
+        """Return the names in ``programs`` that are not on the PATH of the step's host.
+
+        Raises HostError when the host cannot be asked.
+        """
         return self.programs.missing(self.host, programs, deadline=self.deadline)
 
     @property

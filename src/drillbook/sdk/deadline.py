@@ -44,7 +44,7 @@ class Lines:
     """
 
     def __init__(self, deadline: Deadline) -> None:
-        """Start with no connections. ``add`` adds connections, which are watched until ``close``."""
+        """Start with no connections. The method ``add`` adds a connection. It is watched until ``close`` is called."""
         self.deadline = deadline
         self._ends: list[Callable[[], object]] = []
         self._lock = threading.Lock()

@@ -145,7 +145,10 @@ def remove(system: System) -> None:
 
 @contextmanager
 def registered(system: System) -> Iterator[None]:
-    """Within the ``with`` block, register a system, unless its package is already known. Raises PluginError."""
+    """Within the ``with`` block, register a system, unless its package is already known.
+
+    Raises PluginError when another system uses one of its names.
+    """
     if any(known.package == system.package for known in systems()):
         yield
         return
@@ -181,7 +184,10 @@ def systems() -> tuple[System, ...]:
 
 
 def _installed(point: importlib.metadata.EntryPoint) -> System:
-    """Load the system of an installed distribution. Raises PluginError."""
+    """Load the system of an installed distribution.
+
+    Raises PluginError when the distribution does not declare a valid system.
+    """
     dist = point.dist
     return declared(
         point.load, f"the distribution {dist.name if dist else point.value}", f"version {dist.version}" if dist else ""
@@ -377,7 +383,7 @@ def service_kinds() -> tuple[str, ...]:
 
 
 def service_class(kind: str) -> type[Service]:
-    """Return the model of a kind of service. Raises UnknownName."""
+    """Return the model of a kind of service. Raises UnknownName when there is no such kind."""
     module = _modules("services").get(kind)
     for found in vars(imported(module)).values() if module else ():
         if isinstance(found, type) and issubclass(found, Service) and kind_default(found) == kind:

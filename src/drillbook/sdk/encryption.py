@@ -40,7 +40,10 @@ class Encryption(BaseModel):
 
 
 def need_library(rule: Encryption | None) -> None:
-    """Check that the controller can use age, and that the recipients in ``rule`` are valid keys. Raises NotReady."""
+    """Check that the controller can use age, and that the recipients in ``rule`` are valid keys.
+
+    Raises NotReady when the package pyrage is missing, or when a recipient is invalid.
+    """
     try:
         from pyrage import RecipientError, x25519  # noqa: PLC0415  an optional dependency
     except ImportError:

@@ -29,7 +29,7 @@ class EvidenceFile:
     """
 
     def __init__(self, path: Path, *, optional: bool, vital: bool = False) -> None:
-        """Open ``path``, which must not exist yet. The parent folder is created in the folder of the run.
+        """Create and open the file ``path``. It must not exist yet. Its parent folder is created in the folder of the run.
 
         A ``vital`` file is never cut or omitted: a disk error, or data beyond the limit of one file, raises OSError.
         """

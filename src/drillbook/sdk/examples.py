@@ -1,4 +1,4 @@
-"""Examples of actions. An example consists of steps of a drill, which are cut out of the file of the drill as text.
+"""Examples of actions. An example consists of some steps of a drill. Their text is cut out of the file of the drill.
 
 Drills of the action's own system are searched first, and then other drills.
 """

@@ -86,7 +86,7 @@ class Free(Action):
     def check_written(cls, params: Mapping[str, Any]) -> None:
         """Validate the declarations in ``params`` as they are written in a file, where a value may be an expression.
 
-        Raises Misplaced.
+        Raises Misplaced when a declaration is missing, or when it does not fit the others.
         """
         effect, name = params.get("effect"), cls.name()
         if effect is None:
@@ -113,7 +113,10 @@ class Free(Action):
 
     @classmethod
     def _check_fault(cls, params: Mapping[str, Any]) -> None:
-        """Check that a fault declares `undo` and `proof`. Raises Misplaced."""
+        """Check that a fault declares `undo` and `proof`.
+
+        Raises Misplaced when one of them is missing, or when a parameter does not fit them.
+        """
         undo, proven = params.get("undo"), params.get("proven_by")
         if undo is None:
             raise Misplaced(

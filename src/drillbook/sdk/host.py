@@ -196,7 +196,7 @@ class Piped(Protocol):
         """Description of the host in the inventory."""
 
     def pipe(self, argv: Sequence[str], *, deadline: Deadline) -> Any:
-        """Start ``argv``, and return a channel to it with the methods send, recv, settimeout and close. Raises HostError."""
+        """Start ``argv``, and return a channel with the methods send, recv, settimeout, close. Raises HostError when this fails."""
 
 
 def printable(data: bytes | str, *, limit: int = 4000) -> str:
@@ -368,18 +368,18 @@ class Host(Protocol):
         """Run ``argv`` without a shell, and wait until it exits.
 
         ``env`` is added to the environment, and never appears in a list of processes. ``stdin`` is the whole input of the
-        command. ``sink`` receives the standard output, which is then not captured. A missing program results in the exit
-        status 127.
+        command. When ``sink`` is given, it receives the standard output instead of the result. A missing program results in
+        the exit status 127.
 
         Raises CommandTimedOut when the ``deadline`` passes, and Cancelled when the run is stopped. Before both, the process
         group of the command is killed on the host. Raises HostUnreachable when the connection is lost.
         """
 
     def put(self, data: bytes, path: str, *, mode: int = 0o600) -> None:
-        """Write ``data`` to ``path`` on the host, either completely or not at all. Raises HostError."""
+        """Write ``data`` to ``path`` on the host, completely or not at all. Raises HostError when the file cannot be written."""
 
     def get(self, path: str, *, limit: int = CAPTURE_LIMIT) -> bytes:
-        """Read the first ``limit`` bytes of a file on the host. Raises FileNotFoundError, HostError."""
+        """Read the first ``limit`` bytes of a file. Raises FileNotFoundError when it is missing, HostError when it is unreadable."""
 
     def forward(self, address: str, port: int) -> AbstractContextManager[int]:
         """Open a port on the controller's loopback address that forwards to ``address:port``, as the host reaches it.

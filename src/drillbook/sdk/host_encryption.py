@@ -50,7 +50,7 @@ _DAMAGED = re.compile(r"failed to (read header|decrypt and authenticate|read chu
 
 
 def need_age(host: Host, deadline: Deadline) -> None:
-    """Check that ``host`` has the program age. Raises NotReady."""
+    """Check that ``host`` has the program age. Raises NotReady when the program is missing."""
     if not host.run(("sh", "-c", "command -v age"), deadline=deadline).ok:
         raise _missing(host)
 
@@ -59,7 +59,7 @@ def need_transfer(ctx: Context, where: str) -> None:
     """Check that the step's host can transfer the files of a backup, and encrypt or decrypt them as the store requires.
 
     ``where``: location in the store. When it is empty, the store is not known before the run, and the rules of all stores
-    are checked. Raises NotReady.
+    are checked. Raises NotReady when a program or a key is missing.
     """
     Carrier(ctx.host, ctx.deadline, ctx.scratch).tool()
     all_stores = [service for service in ctx.services.values() if isinstance(service, S3)]

@@ -24,8 +24,9 @@ ANY = "*"
 class Identity(BaseModel):
     """Measured identity of data, such as a database. For a backup it also has the digest of the manifest.
 
-    The keys of ``of`` depend on the kind of system. The key ``at`` is the machine, and ``path`` is the path on that
-    machine. A value that could not be measured is missing. A missing value is never equal to another value.
+    ``of`` holds the measured values by name. The names depend on the kind of system. The value ``at`` is the machine, and the
+    value ``path`` is the path on this machine. A value that could not be measured is missing. A missing value is never equal
+    to another value.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")

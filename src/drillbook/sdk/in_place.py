@@ -33,7 +33,7 @@ class VerifiesSource(Read):
 
 
 class RestoresSource(Write):
-    """Base of actions that restore a backup into `service`, which is a sandbox or a service that has lost its data.
+    """Base of actions that restore a backup into `service`: into a sandbox, or into a service that has lost its data.
 
     The field `from` names the backup source. The fields ``at`` and ``backup`` select the backup.
     """
@@ -59,7 +59,7 @@ class InPlace(ABC):
         can.
 
         It is called right before a fault that only this restore can undo. ``checked``: facts of the verification of the
-        backup. Raises CouldNotVerify, StepFailed, HostError.
+        backup. Raises CouldNotVerify or StepFailed when the comparison fails, and HostError when the host cannot be used.
         """
 
     @abstractmethod
@@ -98,9 +98,10 @@ def evidence_of_run(ctx: Context, name: str) -> list[Path]:
 
 
 def lies_in(ctx: Context, source: Service, folder: str) -> str:
-    """Return a reason if the backups of ``source`` are in ``folder`` on the step's host, and would be lost with the folder.
+    """Return a reason if the backups of ``source`` are inside the folder ``folder`` on the step's host. Such backups would be
+    lost together with the folder.
 
-    Empty when they are elsewhere.
+    The result is empty when the backups are elsewhere.
     """
     here = host_place(ctx.host.name, ctx.hosts)
     paths = [kept.path for kept in source.kept_in if host_place(kept.host, ctx.hosts) == here]

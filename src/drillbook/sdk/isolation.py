@@ -96,7 +96,7 @@ case $options in *name=userns* | *name=rootless*)
 esac
 docker image inspect "$1" >/dev/null || { echo "pull the image there before" >&2; exit 1; }
 """
-# FOLDER NAME RUN IMAGE BYTES PIDS WRITER...: start the sandbox's container, which ends by itself when the folder is removed.
+# FOLDER NAME RUN IMAGE BYTES PIDS WRITER...: start the sandbox's container. It ends as soon as the folder is removed.
 # It runs as the folder's owner; WRITER writes the image's list of users to the folder, with this user added.
 _START = """
 folder=$1 name=$2 run=$3 image=$4 bytes=$5 pids=$6

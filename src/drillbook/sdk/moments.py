@@ -25,7 +25,7 @@ SAMPLE = 21
 class Moment:
     """Time of the newest data in a copy, the source of this time, and its error.
 
-    ``error_s``: the last write may be later than ``at`` by at most so many seconds.
+    ``at``: the time; ``basis``: its source; ``error_s``: number of seconds by which the last write may be later than this time.
     """
 
     at: datetime
@@ -42,9 +42,9 @@ class MeasuresLoss(Read):
 
 
 def _apart(values: Sequence[datetime]) -> float:
-    """Return the median interval in seconds between neighbouring ``values``, which are sorted newest first.
+    """Return the median interval, in seconds, between neighbouring times. ``values``: the times, newest first.
 
-    For a single value: 0.
+    Return 0 for a single value.
     """
     distances = [(later - earlier).total_seconds() for later, earlier in pairwise(values)]
     return median(distances) if distances else 0.0

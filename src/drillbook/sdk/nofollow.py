@@ -81,6 +81,8 @@ grasped() {{ # NAME ; is the open descriptor 3 what this name itself names, and 
 """,
 )
 """Text of the shell functions. Undos contain this text, and journals store the undos, so comments are left out."""
+# FOLDER IDENTITY COMMAND...: run COMMAND in FOLDER. If IDENTITY is not empty, FOLDER must be private and have this device and
+# inode. Exits with 95 or 96 when COMMAND was not started; see REFUSED.
 _INSIDE = (
     WALK
     + f"""

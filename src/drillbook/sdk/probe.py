@@ -88,7 +88,7 @@ class Canary(Probe):
     KIND = "canary"
 
     def reach(self, ctx: Context) -> None:
-        """Log in without changing anything. If this fails, no cleanup is needed. Raises NotReady."""
+        """Log in without changing anything. If this fails, no cleanup is needed. Raises NotReady when the login fails."""
 
     @abstractmethod
     def prepare(self, ctx: Context) -> None:
@@ -96,13 +96,13 @@ class Canary(Probe):
 
     @abstractmethod
     def writer(self, ctx: Context) -> CanaryWriter:
-        """Return a writer for one thread. The writer connects by itself, and connects again after a failure."""
+        """Return a writer for one thread. The writer opens its own connection, and opens it again after a failure."""
 
     @abstractmethod
     def survivors(self, ctx: Context) -> Iterable[int]:
         """Return the numbers of the rows that are stored now.
 
-        No row has a number above ``ctx.written``. Raises CouldNotVerify.
+        No row has a number above ``ctx.written``. Raises CouldNotVerify when the rows cannot be read.
         """
 
     @abstractmethod
@@ -145,7 +145,7 @@ class ConnectedWriter(CanaryWriter, Generic[SessionT]):
     def connect(self, way: ExitStack) -> SessionT:
         """Open a connection.
 
-        Add everything that must be closed together with it to ``way``. Raises the errors of the driver.
+        ``way`` gets everything that must be closed together with the connection. Raises the errors of the driver.
         """
         raise NotImplementedError
 
@@ -158,5 +158,5 @@ class ConnectedWriter(CanaryWriter, Generic[SessionT]):
 
 
 def find_probe(name: str) -> type[Any]:
-    """Return the class of the probe ``name``. Raises UnknownName."""
+    """Return the class of the probe ``name``. Raises UnknownName when there is no such probe."""
     return discovery.find(name, Probe)

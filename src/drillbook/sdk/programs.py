@@ -13,6 +13,7 @@ MANY = 200
 _Place = tuple[str, str]
 """Name of a host, and name of the account that runs commands there."""
 
+# PROGRAM...: print the number of each program that is not on PATH. The first program has the number 0.
 _LOOK = """
 n=0
 for tool; do
@@ -40,7 +41,7 @@ class Programs:
     def missing(self, host: Host, programs: Sequence[str], *, deadline: Deadline) -> list[str]:
         """Return the names in ``programs`` that are not on the PATH of the account on the host.
 
-        Raises CommandFailed, HostError.
+        Raises HostError when the host cannot be asked.
         """
         place = host.name, host.target.account
         with self._lock:

@@ -1,7 +1,8 @@
 """Base of canaries of records, such as `http.canary`. The drill declares how a record is written, read and removed.
 
-A record is recognised by its mark, ``drillbook-RUN-NUMBER``, which the drill writes as ``${record}``. Before the drill
-begins, the record 0 is written, read, removed, and read again. So everything that such a canary needs is tried.
+Every record contains a mark of the form ``drillbook-RUN-NUMBER``. The canary recognises its records by this mark. In a drill,
+the placeholder ``${record}`` stands for the mark. Before the drill begins, the canary writes the record 0, reads it, removes
+it, and reads again. This tries everything that the canary needs.
 """
 
 from __future__ import annotations
@@ -21,10 +22,7 @@ NAMES = ("record", "number", "run")
 """
 OF_ONE = frozenset({"record", "number"})
 UNRECORDED_S = 30.0
-"""A dead controller may have written records that its journal lacks.
-
-This is the number of seconds for which it may lack them.
-"""
+"""Longest time, in seconds, in which a dead controller may have written records that its journal lacks."""
 
 
 def mark(run_id: str, number: int | str) -> str:
@@ -66,23 +64,26 @@ class RecordCanary(Canary):
     @property
     @abstractmethod
     def reads_each(self) -> bool:
-        """True when each record is read by itself. False when all records of the run are read at once."""
+        """True when one read looks for one record. False when one read returns all records of the run."""
 
     @property
     @abstractmethod
     def erases_each(self) -> bool:
-        """True when each record is removed by itself. False when all records of the run are removed at once."""
+        """True when one removal removes one record. False when one removal removes all records of the run."""
 
     @abstractmethod
     def look(self, ctx: Context, number: int | None) -> set[int]:
         """Return the numbers of the records that are stored.
 
-        When ``number`` is given, look only for this record. Raises CouldNotVerify.
+        When ``number`` is given, look only for this record. Raises CouldNotVerify when the records cannot be read.
         """
 
     @abstractmethod
     def erase(self, ctx: Context, number: int | None) -> None:
-        """Remove the record ``number``. When ``number`` is None, remove all records of the run. Raises CouldNotVerify."""
+        """Remove the record ``number``. When ``number`` is None, remove all records of the run.
+
+        Raises CouldNotVerify when the removal fails.
+        """
 
     def prepare(self, ctx: Context) -> None:
         """Write, read and remove the record 0. Raises NotReady when one of these fails."""
@@ -117,13 +118,14 @@ class RecordCanary(Canary):
             raise NotReady(f"{self.name()} cannot read: {error.message}", hint=error.hint) from error
 
     def survivors(self, ctx: Context) -> Iterable[int]:
-        """Return the numbers of the records that exist now. Raises CouldNotVerify."""
+        """Return the numbers of the records that exist now. Raises CouldNotVerify when the records cannot be read."""
         return sorted(self._stored(ctx, range(1, ctx.written + 1)) - {0})
 
     def _stored(self, ctx: Context, numbers: Iterable[int]) -> set[int]:
         """Return the numbers of the records that exist.
 
-        If each record is read by itself, only the records in ``numbers`` are looked for. Otherwise all records are read.
+        If one read looks for one record, this method looks only for the records in ``numbers``. Otherwise it reads all
+        records of the run.
         """
         if not self.reads_each:
             return self.look(ctx, None)
@@ -144,7 +146,8 @@ class RecordCanary(Canary):
     def clean(self, ctx: Context) -> None:
         """Remove the records of this run, and check that none of them is left. Raises CouldNotVerify when some remain.
 
-        If each record is read by itself, the records that the journal of a dead controller may lack are looked for as well.
+        A dead controller may have written more records than its journal shows. If one read looks for one record, this method
+        looks for such records, too.
         """
         possible = range(ctx.written + math.ceil(UNRECORDED_S / self.every) + 1)
         if found := self._stored(ctx, possible):

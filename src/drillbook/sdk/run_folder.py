@@ -26,7 +26,10 @@ class RunFolder:
 
     @classmethod
     def make(cls, folder: Path) -> Self:
-        """Create the hidden folder of a run, and the folder of its suite if that is missing. Raises OSError."""
+        """Create the hidden folder of a run, and the folder of its suite if that is missing.
+
+        Raises OSError when a folder cannot be created.
+        """
         outer = folder if folder.parent.exists() else folder.parent
         hidden = outer.with_name(f".{outer.name}")
         inside = hidden if outer == folder else hidden / folder.name
@@ -36,7 +39,10 @@ class RunFolder:
         return cls(inside, hidden, outer)
 
     def show(self) -> None:
-        """Rename the folder to its visible name and flush the change to the disk. Raises OSError."""
+        """Rename the folder to its visible name and flush the change to the disk.
+
+        Raises OSError when the folder cannot be renamed.
+        """
         self.hidden.rename(self.shown)
         sync_path(self.shown.parent)
 
@@ -50,7 +56,7 @@ class RunFolder:
 
 
 def sync_path(path: Path) -> None:
-    """Flush the content of a file, or the names in a folder, to the disk. Raises OSError."""
+    """Flush the content of a file, or the names in a folder, to the disk. Raises OSError when this fails."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -37,7 +37,8 @@ def _session() -> Any:
 def made(service: S3, deadline: Deadline, where: str) -> tuple[Any, Lines]:
     """Create a client for ``service``.
 
-    Returns the client and its connections. ``where``: name of the store in errors. Raises SecretError.
+    Returns the client and its connections. ``where``: name of the store in errors. Raises SecretError when the secret of the
+    store cannot be read.
     """
     from botocore.config import Config  # noqa: PLC0415  slow to import
 
@@ -103,7 +104,10 @@ def _guarded(client: Any, deadline: Deadline, where: str) -> Lines:
 
 
 def _read_whole(answer: Any, what: str, *given: Any, **named: Any) -> Iterator[bytes]:
-    """Yield the chunks of an XML answer up to the size limit. Not used for the content of objects. Raises CouldNotVerify."""
+    """Yield the chunks of an XML answer up to the size limit. Not used for the content of objects.
+
+    Raises CouldNotVerify when the answer is larger.
+    """
     budget = Budget(what, MOST_ANSWER)
     while piece := answer.read(PIECE):
         budget.take(len(piece))

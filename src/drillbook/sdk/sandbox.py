@@ -31,6 +31,7 @@ MARGIN = 64 << 20
 _ADMIT = 'test ! -S "$3" || { setfacl -m "u:$1:x" -- "$2" && setfacl -m "u:$1:rw" -- "$3"; }'
 # LOG PROGRAM...: start a program that keeps running, with its output in a file of the sandbox.
 _DETACH = 'log=$1; shift; setsid -f "$@" >>"$log" 2>&1 </dev/null'
+# ADDRESS PORT ...: print the network devices and routes, and for each address and port, if a connection to it succeeds.
 _NETWORK = """
 sed -n 's/^ *\\([^ :]*\\):.*/device \\1/p' /proc/net/dev
 sed -n '2,$s/^\\([^ \\t]*\\).*/route \\1/p' /proc/net/route
@@ -160,7 +161,7 @@ class Sandbox:
         return SandboxHost(self.host, lambda argv, env: self.isolation.trial(argv))
 
     def ready(self) -> None:
-        """Check that the host permits a sandbox, and that this sandbox does not exist yet. Raises NotReady, HostError."""
+        """Raise NotReady unless the host permits a sandbox and this sandbox is new. Raises HostError when the host cannot be used."""
         self._must_be_permitted()
         if self.config.isolation == "container" and not self.service.CONTAINED:
             raise NotReady(
@@ -210,7 +211,7 @@ class Sandbox:
     def make(self) -> None:
         """Remove the remains of an earlier attempt of this run. Create the folder, and start the watcher and the container.
 
-        Raises NotReady when it is not permitted, StepFailed when its folder cannot be created, and HostError.
+        Raises NotReady when it is not permitted, StepFailed when its folder cannot be made, and HostError when the host fails.
         """
         self._must_be_permitted()
         self._must_be_apart()
@@ -243,16 +244,16 @@ class Sandbox:
         )
 
     def exists(self) -> bool:
-        """Return True while the folder of this run's sandbox exists. Raises HostError."""
+        """Return True while the folder of this run's sandbox exists. Raises HostError when the host cannot be used."""
         script = f'test "$(cat -- "$1/{OWNER}" 2>/dev/null)" = "$2"'
         return self._as_user("sh", "-c", script, "sh", self.folder, self.ctx.run_id).ok
 
     def remove(self) -> None:
-        """Terminate the processes and remove the folder, if this run created the sandbox. Raises HostError."""
+        """Terminate the processes and remove the folder, if this run created the sandbox. Raises HostError when this fails."""
         self.host.run(removal(self.service, self.ctx.run_id), deadline=self.ctx.deadline).check()
 
     def run(self, *argv: str, **options: Any) -> Output:
-        """Run a program in the sandbox without a network. ``options`` are those of Host.run. Raises HostError, Cancelled."""
+        """Run a program in the sandbox without a network. ``options`` and errors are those of Host.run."""
         return self._on(self.programs, argv, options)
 
     def start(self, *argv: str, log: str = "server.log") -> None:
@@ -277,13 +278,13 @@ class Sandbox:
         return self.host.run(self.isolation.as_user(argv), deadline=self.ctx.deadline)
 
     def uid(self) -> str:
-        """Return the numeric id of the sandbox's user. Raises HostError."""
+        """Return the numeric id of the sandbox's user. Raises HostError when the host cannot be used."""
         return self._as_user("id", "-u").check().text
 
     def must_admit(self) -> None:
         """Check that the SSH user could open a socket of the sandbox with the help of ``admit``.
 
-        Raises NotReady, HostError.
+        Raises NotReady when the user could not, and HostError when the host cannot be used.
         """
         if self._stranger() and not self._as_user("sh", "-c", "command -v setfacl").ok:
             raise NotReady(
@@ -295,7 +296,7 @@ class Sandbox:
             )
 
     def admit(self, socket: str) -> None:
-        """Let the SSH user open ``socket`` once it exists, if the sandbox runs as another user. Raises HostError."""
+        """Let the SSH user open ``socket`` once it exists, if the sandbox has another user. Raises HostError when this fails."""
         if number := self._stranger():
             self._as_user("sh", "-c", _ADMIT, "sh", number, self.folder, socket).check()
 
@@ -327,7 +328,7 @@ class Sandbox:
     def need_space(self, size: int) -> None:
         """Check that a copy of ``size`` bytes fits within the disk limit and on the file system.
 
-        Raises StepFailed, HostError.
+        Raises StepFailed when the copy does not fit, and HostError when the host cannot be used.
         """
         output = self._as_user("df", "-PB1", "--", self.folder).check()
         free = int(output.text.splitlines()[-1].split()[3])
@@ -347,7 +348,7 @@ class Sandbox:
         )
 
     def used(self) -> int:
-        """Return the size of the folder on disk, in bytes. Raises HostError."""
+        """Return the size of the folder on disk, in bytes. Raises HostError when the host cannot be used."""
         return 1024 * int(self._as_user("du", "-sk", "--", self.folder).check().text.split()[0])
 
     def prove_isolated(self) -> list[str]:

@@ -51,9 +51,11 @@ class SandboxHost(WrappedHost):
         )
 
     def sees(self, path: str, deadline: Deadline) -> bool:
-        """Return True when the sandbox's user can read ``path``, and ``path`` is inside ``below`` if that is set.
+        """Return True when the sandbox's user can read the file ``path``.
 
-        Raises HostError.
+        When the folder ``below`` is set, the result is False for every file outside of this folder.
+
+        Raises HostError when the host cannot be used.
         """
         if self.below and not path.startswith(f"{self.below}/"):
             return False
@@ -66,12 +68,15 @@ class SandboxHost(WrappedHost):
         return to
 
     def put(self, data: bytes, path: str, *, mode: int = 0o600) -> None:
-        """Write ``data`` to ``path`` as the sandbox's user. Raises HostError."""
+        """Write ``data`` to ``path`` as the sandbox's user. Raises HostError when the file cannot be written."""
         script = f'umask 077; cat > "$1" && chmod {mode:o} "$1"'
         self.run(("sh", "-c", script, "sh", path), deadline=Deadline.after(60), stdin=data).check()
 
     def get(self, path: str, *, limit: int = CAPTURE_LIMIT) -> bytes:
-        """Read the first ``limit`` bytes of a file. Raises FileNotFoundError, HostError."""
+        """Read the first ``limit`` bytes of a file.
+
+        Raises FileNotFoundError when there is no such file, and HostError when it cannot be read.
+        """
         output = self.run(("head", "-c", str(limit), "--", path), deadline=Deadline.after(60))
         if not output.ok:
             raise FileNotFoundError(path)

@@ -104,7 +104,7 @@ class Store:
             return Store(self.service)
 
     def check(self) -> None:
-        """Check that the bucket exists, and that the credentials permit reading. Raises NotReady."""
+        """Check that the bucket exists, and that the credentials permit reading. Raises NotReady when reading fails."""
         try:
             with self._asking(f"show the bucket {self.service.bucket}"):
                 self._client.list_objects_v2(Bucket=self.service.bucket, MaxKeys=1)
@@ -136,7 +136,7 @@ class Store:
     def _pages(self, operation: str, prefix: str) -> Iterator[dict[str, Any]]:
         """Yield the pages of the list of objects below ``prefix``.
 
-        One limit holds for all pages together. Raises CouldNotVerify.
+        One limit holds for all pages together. Raises CouldNotVerify when the list exceeds it, or when the store fails.
         """
         budget = Budget(f"the list of {prefix} in {place_of(self.service)}", MOST_KEYS, MOST_LISTED)
         with self._asking(f"list {prefix}"):
@@ -306,7 +306,7 @@ class Store:
             )
 
     def delete_versions(self, versions: Sequence[tuple[str, str]]) -> None:
-        """Delete the given versions permanently. Each is a pair of a key and the id of a version. Raises CouldNotVerify.
+        """Delete versions permanently. Each is a pair of a key and a version id. Raises CouldNotVerify when the store fails.
 
         When the id is empty, a bucket that keeps versions keeps all of them, and only gets a delete marker for the key.
         """

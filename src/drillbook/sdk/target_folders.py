@@ -63,7 +63,7 @@ def scratch_of(host: Host | Target, run_id: str, *, former: bool = False) -> str
 
 
 def parts(path: str) -> tuple[str, str]:
-    """Split the path of a run's folder in two: Drillbook's folder, which must be private, and the rest of the path."""
+    """Split the path of a run's folder in two: Drillbook's folder, and the rest. Drillbook's folder must be private."""
     root, found, run = path.rpartition(f"/{RUNS}/")
     ours = found and re.search(r"/drillbook(-as-[^/]+)?$", root)
     return (root, f"{RUNS}/{run}") if ours else (path, ".")
@@ -88,5 +88,8 @@ def refuse(host: Host, output: Output) -> None:
 
 
 def is_former(host: Host, run_id: str, *, deadline: Deadline) -> bool:
-    """Return True when the run has temporary files in the folder that older versions used. Raises HostError."""
+    """Return True when the run has temporary files in the folder that older versions used.
+
+    Raises HostError when the host cannot be used.
+    """
     return host.run(("sh", "-c", _FORMER, "sh", scratch_of(host, run_id, former=True)), deadline=deadline).ok

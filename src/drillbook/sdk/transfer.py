@@ -26,6 +26,7 @@ PART_LEAST = 5 << 20
 BATCH = 256 << 20
 """Number of bytes that are transferred between two progress events."""
 
+# Print the name of the program that transfers the files: `python3` or `curl`. Print nothing if the host has neither of them.
 _WHICH = """
 if python3 -c 'import sys; sys.exit(sys.version_info < (3, 7))' 2>/dev/null; then echo python3
 elif command -v curl >/dev/null && command -v sha256sum >/dev/null; then echo curl
@@ -76,7 +77,7 @@ class Upload:
     done: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
 
     def commit(self) -> None:
-        """Make the large files visible. Raises CouldNotVerify."""
+        """Make the large files visible. Raises CouldNotVerify when the store fails."""
         for key, parts in self.done.items():
             self.store.complete(key, self.begun[key], parts)
             self.small.append(key)
@@ -106,13 +107,14 @@ class Carrier:
     def survey(self, folder: str, part_size: int) -> list[File]:
         """List the files below ``folder`` on the host with their digests.
 
-        The host computes the digests. Raises HostError.
+        The host computes the digests. Raises HostError when the host cannot be used.
         """
         found = self._carry("survey", folder, str(part_size))
         return [File(one["name"], one["size"], one["sha256"], tuple(one["parts"])) for one in found]
 
     def send(self, folder: str, found: Sequence[File], upload: Upload, part_size: int) -> None:
-        """Upload the files ``found`` from ``folder``. Raises StepFailed, HostError, CouldNotVerify.
+        """Upload the files ``found`` from ``folder``. Raises StepFailed when the transfer fails, HostError when the host
+        cannot be used, and CouldNotVerify when the store fails.
 
         After each of these errors, call ``discard``.
         """

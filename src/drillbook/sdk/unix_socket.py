@@ -57,6 +57,7 @@ try:
 finally:
     os._exit(0)
 """
+# SOCKET PROGRAM...: listen at SOCKET, and run PROGRAM for each connection. `_LISTEN_PYTHON` does the same.
 _LISTEN_PERL = r"""
 use IO::Socket::UNIX; $SIG{CHLD} = "IGNORE"; my $path = shift @ARGV;
 my $at = IO::Socket::UNIX->new(Local => $path, Listen => 64) or die "$path: $!\n";

@@ -35,7 +35,7 @@ class Vouchers(Protocol):
 def signed(ctx: Context, store: Store, folder: Reference, manifest: bytes) -> Facts:
     """Store the signature of ``manifest`` next to the manifest.
 
-    Returns the facts about the signature. Raises CouldNotVerify.
+    Returns the facts about the signature. Raises CouldNotVerify when the store fails.
     """
     if ctx.vouchers is None:
         return {}
@@ -58,7 +58,7 @@ def doubt(ctx: Context, store: Store, folder: Reference, manifest: bytes) -> str
 
 
 def pinned(action: Acts, ctx: Context) -> tuple[Acts, str]:
-    """Add a digest to each reference of ``action`` to a backup that has none. It is that of the manifest now in the store.
+    """Add a digest to each reference to a backup in ``action``, if it has none: the digest of the manifest now in the store.
 
     If the manifest is missing, the digest of empty content is added, so that a manifest that is stored later is refused.
 

@@ -162,10 +162,10 @@ def principal(data: bytes, signature: Path, allowed: Path, at: str) -> str:
 
 
 def names_signers(allowed: Path) -> bool:
-    """Return True when a line of the file ``allowed`` may allow a key to sign attestations.
+    """Return True when the file ``allowed`` names a key that is permitted to sign attestations.
 
-    Return True also when the file cannot be read. Lines limited to other namespaces, such as that of approvals, do not
-    count.
+    A line of the file may be limited to other namespaces, such as the namespace of approvals. Such a line does not count.
+    When the file cannot be read, this is unknown, and the function returns True.
     """
     try:
         lines = [line.strip() for line in allowed.read_text(encoding="utf-8", errors="replace").splitlines()]

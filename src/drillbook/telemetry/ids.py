@@ -12,8 +12,8 @@ ROOT = "run"
 
 
 def trace_id(run: str) -> int:
-    """Return the trace id of ``run``, which is an integer of 16 bytes and never zero. The run of a suite and the runs
-    of its drills have the same trace id.
+    """Return the trace id of ``run``. The id is an integer of 16 bytes, and never zero. The run of a suite and the runs of
+    its drills have the same trace id.
     """
     return int.from_bytes(hashlib.sha256(run.encode()).digest()[:16]) or 1
 

@@ -173,9 +173,9 @@ def _import(plugins: Plugins) -> None:
 
 
 def _finder(plugins: Plugins, path: str) -> _Finder:
-    """Return the finder for ``path``, which is an entry of Python's search path.
+    """Return the finder for an entry of Python's search path.
 
-    Raises ImportError when the entry belongs to no plugin.
+    ``path``: the entry. Raises ImportError when the entry belongs to no plugin.
     """
     if not path.startswith(SCHEME):
         raise ImportError(path)

@@ -44,7 +44,10 @@ def beat(host: Host, locks: Mapping[str, int], lease: str | None, *, deadline: D
 
 
 def listed(host: Host, *, deadline: Deadline) -> Listed:
-    """Return the names of all locks on ``host``, and the run ids of all leases there. Raises HostError."""
+    """Return the names of all locks on ``host``, and the run ids of all leases there.
+
+    Raises HostError when the host cannot be used.
+    """
     lines = once_more(lambda: call(host, "lock_list", root_of(host), state_of(host), deadline=deadline)).text.split("\n")
     return Listed(
         locks=tuple(plain_name(line[5:]) for line in lines if line.startswith("lock ")),

@@ -1,4 +1,4 @@
-"""A lease on a target: undo commands that the target runs by itself when the lease is not renewed."""
+"""A lease on a target. The target runs the undo commands of the lease without the controller when the lease is not renewed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class LeaseState:
     """
     whats: dict[int, str]
     undone: tuple[int, ...]
-    """Numbers of the changes that the target undid by itself."""
+    """Numbers of the changes that the target undid without the controller."""
     watcher: bool
     """True while the watcher process on the target is alive."""
     claim: str
@@ -124,11 +124,17 @@ class Lease:
             raise self._lapsed()
 
     def disarm(self, *seqs: int, deadline: Deadline) -> None:
-        """Disarm the undos ``seqs`` on the target. Numbers that are not armed are skipped. Raises HostError."""
+        """Disarm the undos ``seqs`` on the target. Numbers that are not armed are skipped.
+
+        Raises HostError when the host cannot be used.
+        """
         self._call("disarm", *map(str, seqs), deadline=deadline)
 
     def revert(self, *, deadline: Deadline) -> LeaseState | None:
-        """Make the target run all armed undos at once, and wait for them. Return the state afterwards. Raises HostError."""
+        """Make the target run all armed undos at once, and wait for them. Return the state afterwards.
+
+        Raises HostError when the host cannot be used.
+        """
         self._call("revert", deadline=deadline)
         return self.state(deadline=deadline)
 
@@ -142,7 +148,10 @@ class Lease:
         return self._output("end", str(seconds), self._manager, deadline=deadline).stdout
 
     def state(self, *, deadline: Deadline) -> LeaseState | None:
-        """Return the state of the lease on the target; None when this run has no lease there. Raises HostError."""
+        """Return the state of the lease on the target; None when this run has no lease there.
+
+        Raises HostError when the host cannot be used.
+        """
         output = once_more(lambda: self._output("state", deadline=deadline))
         head, found, log = output.stdout.partition(b"\nlog\n")
         try:

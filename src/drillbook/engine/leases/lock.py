@@ -22,6 +22,8 @@ from drillbook.sdk.target_folders import root_of
 FENCED = 97
 """Exit status of a command that was not started because the run had lost its lock; see ``fence``."""
 
+# FOLDER NUMBER LEASE COMMAND...: run COMMAND, but only while the lock in FOLDER has the token NUMBER and no newer token exists.
+# If LEASE is not empty, the lease in this folder must be open, too. Otherwise exit with the status FENCED.
 FENCE = (
     f"""
 off() {{ echo "{FENCE_MARK}" >&2; exit {FENCED}; }}
@@ -151,7 +153,10 @@ class Lock:
         return next((line.removeprefix("stop ") for line in lines if line.startswith("stop ")), "")
 
     def release(self, token: int, *, deadline: Deadline) -> None:
-        """Release the lock. Do nothing when the lock is gone or belongs to a newer run. Raises HostError."""
+        """Release the lock. Do nothing when the lock is gone or belongs to a newer run.
+
+        Raises HostError when the host cannot be used.
+        """
         self._call("release", str(token), deadline=deadline)
 
     def request_stop(self, who: str, *, deadline: Deadline) -> Owner | None:
@@ -163,7 +168,10 @@ class Lock:
         return _owner(text) if text else None
 
     def state(self, *, deadline: Deadline) -> LockState | None:
-        """Return the state and the holder of the lock; None when nobody holds the lock. Raises HostError."""
+        """Return the state and the holder of the lock; None when nobody holds the lock.
+
+        Raises HostError when the host cannot be used.
+        """
         text = once_more(lambda: self._call("state", deadline=deadline)).text
         return _state(self.host, text.split("\n")) if text else None
 

@@ -76,7 +76,9 @@ class SshHost:
     def open(self) -> None:
         """Connect now, and not only when the host is first used.
 
-        Raises HostUnreachable, HostKeyUnknown, HostKeyChanged, AuthenticationFailed, HostError.
+        Raises HostUnreachable when the host does not answer, HostKeyUnknown or HostKeyChanged when its key is not the known
+        one, AuthenticationFailed when the host refuses every key, and HostError when the settings of the connection are
+        unusable.
         """
         self.link(Deadline.after(6 * CONNECT_SECONDS))
 
@@ -181,7 +183,7 @@ class SshHost:
         return ""
 
     def _suspect(self, link: Link) -> None:
-        """Close the connection ``link``, which does not answer, unless other commands may be using it."""
+        """Close the connection ``link``, because it does not answer. Keep it when other commands are possibly using it."""
         if self._running <= 1 or link.transport.gate.locked():
             self._keeper.drop(link)
 
@@ -200,7 +202,10 @@ class SshHost:
         )
 
     def put(self, data: bytes, path: str, *, mode: int = 0o600) -> None:
-        """Write ``data`` to ``path`` on the host, either completely or not at all. Raises HostError."""
+        """Write ``data`` to ``path`` on the host, either completely or not at all.
+
+        Raises HostError when the file cannot be written.
+        """
         deadline = for_bytes(len(data))
         link = self._keeper.get(deadline)
 
@@ -216,7 +221,10 @@ class SshHost:
             raise self._file_error(link, path, error, verb="written") from None
 
     def get(self, path: str, *, limit: int = CAPTURE_LIMIT) -> bytes:
-        """Read the first ``limit`` bytes of a file. Raises FileNotFoundError, HostError."""
+        """Read the first ``limit`` bytes of a file.
+
+        Raises FileNotFoundError when there is no such file, and HostError when it cannot be read.
+        """
         deadline = for_bytes(limit)
         return once_more(lambda: self._get(path, limit, deadline))
 
@@ -266,7 +274,7 @@ class SshHost:
         return forwarded_privately(lambda: FarChannel(self.pipe(words, deadline=Deadline.after(CONNECT_SECONDS))), name)
 
     def pipe(self, argv: Sequence[str], *, deadline: Deadline) -> paramiko.Channel:
-        """Start ``argv``, and return a channel to its standard streams. Raises HostError.
+        """Start ``argv``, and return a channel to its standard streams. Raises HostError when the channel cannot be opened.
 
         The command runs until the channel is closed.
         """

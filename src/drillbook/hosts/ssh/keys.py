@@ -185,7 +185,10 @@ class KnownHosts(paramiko.MissingHostKeyPolicy):
         self._lines: list[Line] = []
 
     def load(self, client: paramiko.SSHClient) -> None:
-        """Make ``client`` compare host keys with the known_hosts files, and refuse unknown keys. Raises HostError."""
+        """Make ``client`` compare host keys with the known_hosts files, and refuse unknown keys.
+
+        Raises HostError when a known_hosts file cannot be read.
+        """
         for file in self._files:
             if Path(file).is_file():
                 self._lines += self._read(file)

@@ -75,9 +75,9 @@ class Ending:
         self._trouble = "the host did not answer"
 
     def run(self) -> str:
-        """Kill the command.
+        """Kill the command with all its processes. Return an empty text when all processes are gone.
 
-        Returns the reason why processes of it may still run, or an empty text when all of them are gone.
+        Otherwise, return the reason why some of them may still be running.
         """
         if self._over():
             return ""
@@ -92,7 +92,7 @@ class Ending:
     def _over(self) -> bool:
         """Wait up to 1 s until the command has reported its process id.
 
-        Returns True if the command ends by itself in this time.
+        Returns True if the command ends in this time without being killed.
         """
         self._process.mute()
         until = time.monotonic() + 1.0

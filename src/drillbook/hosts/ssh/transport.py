@@ -70,7 +70,7 @@ class SteadyTransport(paramiko.Transport):
     """
 
     def __init__(self, sock: Any, **options: Any) -> None:
-        """Open a transport on ``sock``, which is a socket, or a channel when the host is reached through a gateway."""
+        """Open a transport on ``sock``: a socket, or a channel to the host when the host is reached through a gateway."""
         if isinstance(sock, socket.socket):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         super().__init__(sock, **options)

@@ -26,7 +26,10 @@ LIMIT = 20_000
 
 
 def add(graph: Graph, path: Path) -> None:
-    """Read an inventory file, or every file of a folder, into ``graph``. Raises InventoryError."""
+    """Read an inventory file, or every file of a folder, into ``graph``.
+
+    Raises InventoryError when a file cannot be used as an inventory.
+    """
     if path.is_dir():
         for entry in sorted(path.iterdir(), key=lambda entry: entry.name):
             if not IGNORED.match(entry.name):
@@ -53,7 +56,10 @@ def add(graph: Graph, path: Path) -> None:
 
 
 def _text(path: Path) -> str | None:
-    """Return the text of the file ``path``, or None when the file is encrypted with ansible-vault. Raises InventoryError."""
+    """Return the text of the file ``path``, or None when the file is encrypted with ansible-vault.
+
+    Raises InventoryError when the file is unreadable, too large, or not UTF-8 text.
+    """
     try:
         data = path.read_bytes()
         if len(data) > BYTE_LIMIT:
@@ -239,7 +245,8 @@ class _Yaml:
     def items(self, node: Any, what: str) -> Iterator[tuple[str, Any, Any]]:
         """Yield key, value node and position of each entry of a mapping.
 
-        Yields nothing for an empty node. Raises InventoryError.
+        Yields nothing for an empty node. Raises InventoryError when the node is no mapping, a name in it is not a text, or
+        the file is too large.
         """
         if node is None or (isinstance(node, yaml.ScalarNode) and self.value(node, node.start_mark).value is None):
             return
@@ -302,7 +309,8 @@ class _Yaml:
 
 
 def variables_beside(folder: Path, name: str, *, vault: bool) -> dict[str, Variable]:
-    """Read the variables of the group or host ``name`` from the folder group_vars or host_vars. Raises InventoryError.
+    """Read the variables of the group or host ``name`` from the folder group_vars or host_vars. Raises InventoryError when a
+    file is invalid.
 
     When ``vault`` is true, files that are encrypted with ansible-vault are skipped.
     """

@@ -54,7 +54,10 @@ class Graph:
         return self.groups.setdefault(name, Group(name))
 
     def add_hosts(self, pattern: str, group: str, variables: dict[str, Variable], where: Where) -> None:
-        """Add the hosts of ``pattern`` with their variables to ``group``. Raises InventoryError."""
+        """Add the hosts of ``pattern`` with their variables to ``group``.
+
+        Raises InventoryError when a name is invalid, or when there are too many hosts.
+        """
         if not pattern.isprintable() or not pattern:
             raise InventoryError(
                 f"{pattern!r} is not a valid name of a host", where=where, hint="names must not contain control characters"

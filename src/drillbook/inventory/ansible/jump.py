@@ -36,7 +36,7 @@ class Jump:
         return {key: value for key, value in values.items() if value}
 
     def is_host(self, name: str, fields: Mapping[str, Any]) -> bool:
-        """Return True when ``fields``, which are the fields of a host in an inventory, describe this jump host."""
+        """Return True when ``name`` and ``fields`` describe this jump host: the name and fields of a host in an inventory."""
         if self.address not in (name, fields.get("address")):
             return False
         given = {key: value for key, value in self.fields().items() if key != "address"}
@@ -47,7 +47,8 @@ def jumps(host: str, key: str, variable: Variable, text: str) -> list[Jump] | No
     """Return the jump hosts in the ssh arguments ``text``. The jump host nearest to the controller comes first. Returns
     None when ``text`` names no jump host.
 
-    Raises InventoryError with the position of ``variable`` for an argument that Drillbook does not support.
+    ``variable``: the variable of Ansible that contains the arguments. Raises InventoryError for an argument that Drillbook
+    does not support. The error names the file and the line that set the variable.
     """
 
     def error(why: str) -> InventoryError:

@@ -58,7 +58,7 @@ class Watch:
 
 
 def _growth(after: tracemalloc.Snapshot, before: tracemalloc.Snapshot) -> list[tracemalloc.StatisticDiff]:
-    """Return the source lines that hold more memory in ``after`` than in ``before``.
+    """Return the source lines that hold more memory in the snapshot ``after`` than in the snapshot ``before``.
 
     Lines of tracemalloc itself are left out.
     """

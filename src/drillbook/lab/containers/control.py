@@ -34,7 +34,8 @@ _HELD = "ls /var/tmp/drillbook/locks /var/tmp/drillbook/leases /var/lib/drillboo
 
 
 def up(folder: Path, files: Path, *, progress: Progress = lambda line: None, as_it_is: bool = False) -> DockerLab:
-    """Return a healthy lab in ``folder``. If none is running there, start a new lab from ``files``. Raises LabError.
+    """Return a healthy lab in ``folder``. If none is running there, start a new lab from ``files``. Raises LabError when the
+    lab cannot be started.
 
     When ``as_it_is`` is true, it is enough that the machines run, even if a service is down, because a drill may be using
     the lab.
@@ -69,7 +70,10 @@ def up(folder: Path, files: Path, *, progress: Progress = lambda line: None, as_
 
 
 def build(files: Path, *, progress: Progress = lambda line: None) -> str:
-    """Build the images that are missing, without starting the lab. Return the tag of the images. Raises LabError."""
+    """Build the images that are missing, without starting the lab. Return the tag of the images.
+
+    Raises LabError when the engine cannot be used, or when a build fails.
+    """
     _have(files)
     engine.need()
     return images.ready(files, progress)
@@ -78,7 +82,7 @@ def build(files: Path, *, progress: Progress = lambda line: None) -> str:
 def down(folder: Path, *, with_images: bool = False) -> None:
     """Remove the lab's containers, networks, volumes and folder. When ``with_images`` is true, also remove its images.
 
-    Raises LabError.
+    Raises LabError when the engine fails to remove something.
     """
     folder = checked(folder)
     if with_images or folder.exists():

@@ -69,7 +69,10 @@ def compose() -> tuple[str, ...]:
 def composed(
     lab: Path, files: Path, project: str, *arguments: str, within: float, more: Mapping[str, str] | None = None
 ) -> None:
-    """Run Docker Compose on the file ``files``/compose.yml, with the env file in the lab's folder. Raises LabError."""
+    """Run Docker Compose on the file ``files``/compose.yml, with the env file in the lab's folder.
+
+    Raises LabError when Docker Compose fails.
+    """
     words = (
         *compose(),
         "-p",
@@ -91,7 +94,10 @@ def composed(
 
 
 def containers(project: str) -> dict[str, dict[str, Any]]:
-    """Return the description of each container of a project, as `docker inspect` prints it, by service. Raises LabError."""
+    """Return the description of each container of a project, as `docker inspect` prints it, by service.
+
+    Raises LabError when Docker is missing or too slow.
+    """
     found = docker("ps", "-aq", "--no-trunc", "--filter", f"label={LABEL}={project}")
     if found.returncode != 0 or not (numbers := found.stdout.split()):
         return {}
@@ -103,7 +109,10 @@ def containers(project: str) -> dict[str, dict[str, Any]]:
 
 
 def remove(project: str) -> None:
-    """Remove containers, networks and volumes of a project, and nothing else. Raises LabError."""
+    """Remove containers, networks and volumes of a project, and nothing else.
+
+    Raises LabError when the engine does not remove all of them.
+    """
     label = f"label={LABEL}={project}"
     for listed, removed in (
         (("ps", "-aq"), ("rm", "-f", "-v")),

@@ -47,7 +47,7 @@ def present(image: str) -> bool:
 
 
 def ready(files: Path, progress: Progress) -> str:
-    """Build the images unless all of them exist. Return their tag. Raises LabError."""
+    """Build the images unless all of them exist. Return their tag. Raises LabError when a build fails."""
     wanted = tag(files)
     if not _all_there(wanted):
         with alone():
@@ -91,7 +91,10 @@ def _build(files: Path, wanted: str, progress: Progress) -> None:
 
 
 def remove() -> None:
-    """Remove every image of the labs, including a base image that was built on this machine. Raises LabError."""
+    """Remove every image of the labs, including a base image that was built on this machine.
+
+    Raises LabError when the engine does not remove all of them.
+    """
     found = docker("image", "ls", "-q", f"{NAME}/*").stdout.split()
     if found and (done := docker("image", "rm", "-f", *dict.fromkeys(found), within=120)).returncode != 0:
         raise LabError(
@@ -147,10 +150,10 @@ def _fill(context: Path, files: Path) -> None:
 
 
 def base(progress: Progress) -> str:
-    """Choose or build the base image, and return its name. Raises LabError.
+    """Choose or build the base image, and return its name. Raises LabError when no base image can be built.
 
-    The first of these that exists is used: the configured image, a base image that was built before, and Debian's own
-    image, which is pulled if it is not present. If none of them can be used, a base image is built.
+    The first of these images that exists is used: the configured image, a base image that was built before, and Debian's own
+    image. Debian's image is pulled if it is not present. If none of the three can be used, a base image is built.
     """
     if chosen := os.environ.get(CHOICE):
         return chosen

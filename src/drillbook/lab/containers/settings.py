@@ -18,7 +18,7 @@ from drillbook.lab.layout import ADDRESS, put
 
 
 def write(lab: DockerLab, files: Path, tag: str) -> None:
-    """Write all settings to the lab's folder. Raises LabError."""
+    """Write all settings to the lab's folder. Raises LabError when SeaweedFS or Qdrant is not installed."""
     client = _key(lab.folder / "id")
     known = []
     for machine, host in MACHINES.items():

@@ -135,7 +135,7 @@ def render(board: Board, width: int) -> RenderableType:
 
 
 def _two(left: str, right: str, width: int) -> Text:
-    """Make a line with ``left`` and ``right`` at its two ends."""
+    """Make a line with the text ``left`` at its beginning and the text ``right`` at its end."""
     space = max(1, width - 1 - cell_len(left) - cell_len(right))
     return Text.assemble((left, "bold cyan"), " " * space, (right, "dim"))
 

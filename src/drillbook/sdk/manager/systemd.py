@@ -51,12 +51,13 @@ for one in $seen; do
   test "$one" = "$unit" || test "$one" = "$unit.service" || ! "$@" is-active --quiet -- "$one" || echo "$one"
 done
 """
-# UNIT SYSTEMCTL...: print the active units that would start UNIT by themselves: its sockets, timers, paths.
+# UNIT SYSTEMCTL...: print the active sockets, timers and paths that would start UNIT again.
 _TRIGGERS = """
 unit=$1; shift
 for one in $("$@" show -p TriggeredBy --value -- "$unit"); do ! "$@" is-active --quiet -- "$one" || echo "$one"; done
 """
-# UNIT: exit 3 if this user may not start and stop it: root may, others if polkit says so, see polkit(8). Changes nothing.
+# Asks polkit(8) if this user is permitted to start and stop the unit $1. Exits with 0 if so, or if the user is root. Exits with
+# 3 if polkit refuses, or if pkcheck is not installed. Changes nothing.
 _MAY = """
 test "$(id -u)" != 0 || exit 0
 command -v pkcheck >/dev/null || exit 3

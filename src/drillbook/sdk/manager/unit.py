@@ -99,7 +99,7 @@ class Manager(ABC):
         return ()
 
     def denied(self, host: Host, unit: str, deadline: Deadline) -> str:
-        """Return the reason why the account may not start and stop ``unit``. Empty when it may, and when this is unknown."""
+        """Return a reason if the account is not permitted to start and stop ``unit``. Empty if it is, or if this is unknown."""
         return ""
 
     def passing(self, host: Host, unit: str, deadline: Deadline) -> str:
@@ -117,7 +117,10 @@ class Manager(ABC):
         return ()
 
     def back(self, host: Host, unit: str, deadline: Deadline) -> tuple[Argv, ...]:
-        """Return the commands that start ``unit`` and the units that were stopped together with it. Raises HostError."""
+        """Return the commands that start ``unit`` and the units that were stopped together with it.
+
+        Raises HostError when the host cannot be used.
+        """
         return (self.start(unit), *(self.start(one) for one in self.together(host, unit, deadline)))
 
     def restart(self, host: Host, unit: str, deadline: Deadline) -> UnitState:

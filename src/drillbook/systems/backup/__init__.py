@@ -1,7 +1,7 @@
 """Actions that list, check, measure and restore backups made by the team's own tools, or measure what a restore loses.
 
-The package contains the actions `backup.*`, which are the same for all kinds of backup sources, and the action
-`loss.measure`. The interface of a backup source is in `sdk.backup_source`, and the interface of a sandbox in `sdk.sandbox`.
+The package contains the actions `backup.*` and the action `loss.measure`. The same actions serve all kinds of backup sources.
+The interface of a backup source is in `sdk.backup_source`, and the interface of a sandbox in `sdk.sandbox`.
 The driver of each backup tool has a package of its own, such as `systems.restic`.
 """
 

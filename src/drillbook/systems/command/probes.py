@@ -107,7 +107,7 @@ class Canary(RecordCanary):
         return replace(ctx, host=ctx.host_named(self.host))
 
     def run(self, ctx: Context, argv: Argv, number: int | None, limit: float, **options: object) -> Output:
-        """Run one of the three commands, for at most ``limit`` seconds. Raises HostError."""
+        """Run one of the three commands, for at most ``limit`` seconds. Raises HostError when the host cannot be used."""
         given = record_canary.values(ctx.run_id, number)
         words = [placeholders.text(word, given) for word in argv]
         env: dict[str, str | Secret] = {name: handed(value, ctx.services) for name, value in self.env.items()}
@@ -115,7 +115,10 @@ class Canary(RecordCanary):
         return ctx.host_named(self.host).run(as_user(self.run_as, words), deadline=deadline, env=env, **options)  # type: ignore[arg-type]
 
     def reach(self, ctx: Context) -> None:
-        """Check that the host answers, and that the programs of all three commands exist. Raises NotReady, HostError."""
+        """Check that the host answers, and that the programs of all three commands exist.
+
+        Raises NotReady when a program is missing, and HostError when the host cannot be used.
+        """
         there = self.there(ctx)
         for what in ("write", "read", "remove"):
             program = getattr(self, what)[0]
@@ -130,7 +133,7 @@ class Canary(RecordCanary):
         return _Writer(self, ctx)
 
     def look(self, ctx: Context, number: int | None) -> set[int]:
-        """Run `read` and return the numbers of the marks that it prints. Raises CouldNotVerify."""
+        """Run `read` and return the numbers of the marks that it prints. Raises CouldNotVerify when the command fails."""
         said = Answer(f"the output of `{shown(self.read, limit=80)}`")
         output = self._checked(ctx, self.read, number, (0, *self.absent), sink=said)
         if output.exit != 0:
@@ -139,7 +142,7 @@ class Canary(RecordCanary):
         return found if number is None else found & {number}
 
     def erase(self, ctx: Context, number: int | None) -> None:
-        """Run `remove`. Raises CouldNotVerify."""
+        """Run `remove`. Raises CouldNotVerify when the command fails."""
         self._checked(ctx, self.remove, number, (0,))
 
     def _checked(self, ctx: Context, argv: Argv, number: int | None, good: tuple[int, ...], **options: object) -> Output:

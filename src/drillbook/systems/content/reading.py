@@ -107,7 +107,7 @@ class Reading(BaseModel):
         return self.url or f"`{shown(self.command, limit=80)}`"
 
     def read(self, ctx: Context) -> Any:
-        """Return the content, which is a list of lines or a JSON value. Ignored parts are left out, and secrets are hidden.
+        """Return the content as a list of lines or as a JSON value. Ignored parts are left out, and secrets are hidden.
 
         Raises CouldNotVerify when the content cannot be read, or is empty.
         """

@@ -165,7 +165,7 @@ def pieces(answer: Any) -> Iterator[bytes]:
     """Yield the raw body of ``answer`` in pieces, without decompressing it. A small compressed body could become very
     large.
 
-    Engines do not compress their answers. Raises RequestException.
+    Engines do not compress their answers. Raises RequestException when the connection breaks.
     """
     from requests.exceptions import ChunkedEncodingError  # noqa: PLC0415  slow to import
     from urllib3.exceptions import HTTPError  # noqa: PLC0415  slow to load

@@ -60,6 +60,8 @@ chown "$(stat -c '%u:%g' "$p-in")" .
 chmod "$(stat -c '%a' "$p-in")" .
 sync
 """
+# RUN: move the files that `_REPLACE` kept back to the top of the volume, and remove the new files. A failing command ends the
+# script with the status of this command.
 _PUT_BACK = """set -e
 cd /volume
 p=.drillbook-$1
@@ -82,6 +84,7 @@ rm -rf -- "$p-new" "$p-in" "$p-old" "$p-was"
 # Move the old files in one step, so that a part of them is never mistaken for all of them.
 _FORGET = 'cd /volume && p=.drillbook-$1 && mv -- "$p-kept" "$p-old" && rm -rf -- "$p-old" "$p-in" "$p-new" "$p-was"'
 _KEPT, _NONE = "kept", "none"
+# RUN: print `kept` if the volume contains a folder of this run, and `none` otherwise. Exit with 1 if the volume is unreadable.
 _IS_KEPT = """cd /volume || exit 1
 for each in kept new in old was; do
   if test -e ".drillbook-$1-$each"; then echo kept; exit 0; fi
@@ -113,7 +116,7 @@ class Root(Part):
 
 
 class Manifest(FilesManifest):
-    """Manifest of a backup of a volume."""
+    """Manifest that describes one backup of a Docker volume."""
 
     format: Literal["drillbook/volume-backup/1"] = FORMAT
     volume: str
@@ -221,7 +224,10 @@ class Volume:
         return ("sh", "-c", _ALONE, "sh", self._writer, *tool(self.ctx))
 
     def digest(self) -> Digest:
-        """Return the number of entries and the digest of the volume's content. Raises StepFailed."""
+        """Return the number of entries and the digest of the volume's content.
+
+        Raises StepFailed when the content cannot be read.
+        """
         output = self._do(self.helper(_DIGEST), "the content could not be read")
         match = re.fullmatch(r"\s*(\d+)\s+([0-9a-f]{64})\b.*\n([0-7]+) (\d+) (\d+)\s*", output.text)
         if not match:
@@ -238,14 +244,17 @@ class Volume:
     def replace(self, path: str) -> None:
         """Replace the content by the archive at ``path``. The old content is kept in a folder of the volume.
 
-        Raises StepFailed.
+        Raises StepFailed when the content cannot be replaced.
         """
         self._do(self._alone(), "another helper container is writing to the volume")
         argv = self.helper(_REPLACE, self.ctx.run_id, write=True)
         self._do(("sh", "-c", _FROM, "sh", path, *argv), "the archive could not be extracted to the volume")
 
     def forget(self) -> None:
-        """Remove the old content that ``replace`` kept in a folder of the volume. Raises StepFailed."""
+        """Remove the old content that ``replace`` kept in a folder of the volume.
+
+        Raises StepFailed when the old content cannot be removed.
+        """
         self._do(self._alone(), "another helper container is writing to the volume")
         self._do(self.helper(_FORGET, self.ctx.run_id, write=True), "the old content could not be removed")
 

@@ -25,6 +25,7 @@ PACKERS = {None: "gzip -1", ZSTD: "zstd -q -1 -T0"}
 """Commands that compress an archive. At this level zstd compresses about as well as gzip, and it uses all cores."""
 RESOLVE = 'case $1 in "~/"*) printf %s "$HOME/${1#"~/"}";; *) printf %s "$1";; esac'
 _MACHINE = 'id=$(cat /etc/machine-id 2>/dev/null); if test -n "$id"; then echo "$id"; else uname -n; fi'
+# Check the programs for archives. Exit with 3 if tar is not GNU tar, 4 if tar is missing, 5 if it is too old, 6 without gzip.
 _PROBE = """
 case "$(tar --version 2>/dev/null)" in *"GNU tar"*) ;; *) command -v tar >/dev/null && exit 3; exit 4;; esac
 tar --help | grep -q -e --xattrs-include || exit 5
@@ -108,7 +109,10 @@ def resolve(ctx: Context, path: str) -> str:
 
 
 def machine(ctx: Context) -> str:
-    """Return the machine id of the step's host. If the host has no machine id, return its own name. Raises HostError."""
+    """Return the machine id of the step's host. If the host has no machine id, return its own name.
+
+    Raises HostError when the host cannot be used.
+    """
     return ctx.run("sh", "-c", _MACHINE).check().text.strip()
 
 
@@ -126,7 +130,10 @@ def lost(ctx: Context, path: str) -> str:
 
 
 def identity(ctx: Context, path: str = ANY) -> Identity:
-    """Return the identity of the files at ``path``, which ``resolve`` returned, on the step's host. Raises HostError."""
+    """Return the identity of the files at ``path``, which ``resolve`` returned, on the step's host.
+
+    Raises HostError when the host cannot be used.
+    """
     at = host_place(ctx.host.name, ctx.hosts)
     return Identity(kind="files", of={"at": at, "machine": machine(ctx), "path": path})
 
@@ -176,7 +183,7 @@ def archive_name(compression: Literal["zstd"] | None) -> str:
 
 
 def compression_of(ctx: Context) -> Literal["zstd"] | None:
-    """Return the fastest compression that the step's host has. Raises HostError."""
+    """Return the fastest compression that the step's host has. Raises HostError when the host cannot be used."""
     return None if ctx.missing(ZSTD) else ZSTD
 
 

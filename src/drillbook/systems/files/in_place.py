@@ -80,7 +80,10 @@ class FolderInPlace(InPlace):
         """
 
     def ready(self) -> None:
-        """Check that the folder may be replaced. Raises NotReady, HostError."""
+        """Check that the folder may be replaced.
+
+        Raises NotReady when it must not be replaced, and HostError when the host cannot be used.
+        """
         if not isinstance(self.service, Folder):
             raise NotReady(f"{self.service.name} is not a service of kind folder")
         rights.need_place(self.ctx, self.path)
@@ -104,7 +107,10 @@ class FolderInPlace(InPlace):
         return ""
 
     def restore(self, backup: Backup, at: datetime | None) -> Facts:
-        """Restore the backup next to the folder's path, and then move the content into place. Raises StepFailed, HostError."""
+        """Restore the backup next to the folder's path, and then move the content into place.
+
+        Raises StepFailed when this fails, and HostError when the host cannot be used.
+        """
         around, _, name = self._place.rpartition("/")
         begun = time.monotonic()
         try:
@@ -140,7 +146,7 @@ class FolderInPlace(InPlace):
         return Undo.by_commands(("sh", "-c", nofollow.DELETE, "sh", self._place))
 
     def active(self) -> bool:
-        """Return True while an unfinished restore of this run exists next to the folder."""
+        """Return True while this run has an unfinished restore. Its files are in a hidden folder next to the restored one."""
         return self.ctx.run("test", "-e", self._place).ok
 
     def identity(self) -> Identity:

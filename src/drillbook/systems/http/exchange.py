@@ -114,7 +114,7 @@ def compare(step: FlowRequest, answer: Answer, values: Mapping[str, Any]) -> Non
 
 
 def saved(step: FlowRequest, answer: Answer) -> dict[str, Any]:
-    """Return by name the values that ``step`` saves from ``answer``.
+    """Return the values that ``step`` saves from the answer, by their names.
 
     Raises Unexpected when the answer is not JSON, or has no single value at one of the paths.
     """

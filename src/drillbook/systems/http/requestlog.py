@@ -123,7 +123,7 @@ def _of_late(ctx: Context, service: Http, last: float) -> tuple[list[accesslog.R
 def _newest(lines: list[str], zone: datetime.timezone, since: float) -> tuple[list[str], list[accesslog.Request]]:
     """Return the last lines of the log back to the time ``since``, and the requests in these lines.
 
-    Reading backwards ends after ``OLDER`` consecutive requests that came before ``since``.
+    Reading backwards ends after ``OLDER`` consecutive requests that came before the time ``since``.
     """
     found: list[accesslog.Request] = []
     older = 0

@@ -43,7 +43,7 @@ class Seen:
 
 
 def of_memray(text: str) -> Seen:
-    """Parse the output of the program that reads memray's capture. Raises ValueError."""
+    """Parse the output of the program that reads memray's capture. Raises ValueError when the text is not such an output."""
     try:
         found = json.loads(text)
         places = [_frame(*place) for place in found["places"]]
@@ -59,7 +59,7 @@ def of_memray(text: str) -> Seen:
 
 
 def of_tracemalloc(body: bytes) -> Seen:
-    """Parse the answer of an application that traces itself. Raises ValueError.
+    """Parse the answer of an application that traces itself. Raises ValueError when the answer has another form.
 
     The answer must be ``{"seconds", "held_bytes", "held_allocations", "peak_bytes", "lines": [{"where", "bytes",
     "allocations"}]}``. Each line tells by how many bytes and allocations it has grown since the trace began. ``where`` is

@@ -86,6 +86,7 @@ case $maps in *memray*)
 esac
 """
 )
+# CAPTURE STACKS FRAMES: print the memory that memray's CAPTURE shows as still held, as JSON. STACKS and FRAMES are limits.
 _READ = """
 import json, sys
 from memray import FileReader

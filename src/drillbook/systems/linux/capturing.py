@@ -1,4 +1,4 @@
-"""Captures packets on a host with tcpdump. Commands on the host limit its time and its size, so that it ends by itself."""
+"""Captures packets on a host with tcpdump. Commands on the host limit its time and its size. So it ends even without Drillbook."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def present(ctx: Context) -> bool:
 
 
 def capture(ctx: Context, into: Capture, *, seconds: float, size: int, interface: str, expression: str) -> Facts:
-    """Run tcpdump for ``seconds``, or until it has written ``size`` bytes. Its output is written to ``into``.
+    """Run tcpdump for ``seconds`` seconds, or until it has written ``size`` bytes. The capture ``into`` gets its output.
 
     Facts: ``ended`` (``time`` or ``size``), ``dropped`` (number of packets that the kernel lost, or None when tcpdump did
     not report it). Raises CouldNotVerify when tcpdump is missing, or may not capture packets.

@@ -31,6 +31,9 @@ def state_folder(ctx: Context) -> str:
 
 
 def made_state_folder(ctx: Context) -> str:
-    """Return the state folder, after its parent folder was made accessible to this user only. Raises NotReady, HostError."""
+    """Return the state folder, after its parent folder was made accessible to this user only.
+
+    Raises NotReady when other users could write to this folder, and HostError when the host cannot be used.
+    """
     ctx.make_scratch()
     return state_folder(ctx)

@@ -103,7 +103,8 @@ def of_nft(found: str, listing: str, iptables: str) -> list[Table]:
     """Parse the tables of ``nft -j list ruleset``. ``listing``: output of ``nft -a list ruleset``, with the texts of the
     rules.
 
-    ``iptables``: output of iptables-save. Tables in nft that belong to iptables are left out. Raises ValueError.
+    ``iptables``: output of iptables-save. Tables in nft that belong to iptables are left out. Raises ValueError when
+    ``found`` is not JSON.
     """
     texts = _texts(listing)
     theirs = set(re.findall(r"^\*(\w+)$", iptables, re.MULTILINE)) if _OWN_NFT.search(iptables) else set()

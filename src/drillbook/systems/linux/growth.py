@@ -8,7 +8,7 @@ from drillbook.statistics.line import fit
 
 
 def summary(samples: list[tuple[float, int]]) -> dict[str, Any]:
-    """Return facts about ``samples``, which are pairs of seconds and resident bytes.
+    """Return facts about ``samples``. Each sample is a pair: a time in seconds, and the number of resident bytes then.
 
     The facts with the prefix ``growth_`` are about the slope of a line through the samples, in bytes a second. ``grows`` is
     true when the whole 95 % interval of the slope is above zero. It is null with fewer than three samples.

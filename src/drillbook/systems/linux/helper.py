@@ -1,4 +1,4 @@
-"""Helper program that keeps up a fault on its host, and exits by itself, even if the controller dies.
+"""Helper program that keeps up a fault on its host. It exits when the time of the fault is over, even if the controller dies.
 
 The helper is detached from the step. The out-of-memory killer kills it before other processes. It exits when its time is
 over, or when the folder of the fault is gone. All its processes carry the fault's mark in their environment. By this mark
@@ -136,7 +136,8 @@ class Helper:
             )
 
     def start(self, body: str, seconds: float, *argv: str, private: bytes = b"") -> None:
-        """Start the shell script ``body`` as the helper, and wait until it is ready. Raises StepFailed.
+        """Start the shell script ``body`` as the helper, and wait until it is ready. Raises StepFailed when the helper does
+        not become ready.
 
         ``private``: data that the script reads from a file. Nobody else can read this file.
         """

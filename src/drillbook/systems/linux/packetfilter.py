@@ -241,7 +241,10 @@ def interface(name: str) -> Condition:
 
 
 def protocol(names: frozenset[str]) -> Condition:
-    """Return the condition that the packet's protocol, which is TCP, is one of ``names``. These are names or numbers."""
+    """Return a condition that holds when one of ``names`` stands for TCP, because every packet here is a TCP packet.
+
+    The names may also be numbers of protocols.
+    """
     return lambda packet: bool(names & {"tcp", "6", "all", "0", "ip"})
 
 
@@ -263,7 +266,7 @@ def flags(mask: frozenset[str], wanted: frozenset[str]) -> Condition:
 def negated(one: Condition) -> Condition:
     """Return the negation of the condition ``one``.
 
-    When the result of ``one`` is unknown, that of the negation is unknown, too.
+    When the result of the condition ``one`` is unknown, the result of the negation is unknown, too.
     """
 
     def asked(packet: Packet) -> bool | None:

@@ -24,7 +24,10 @@ _PROCESS = re.compile(r'^process (\d+):".*?"(?=;|$)')
 
 
 def threads(text: str) -> list[dict[str, Any]]:
-    """Parse the threads of `py-spy dump --json`. The innermost frame of each thread comes first. Raises ValueError."""
+    """Parse the threads of `py-spy dump --json`. The innermost frame of each thread comes first.
+
+    Raises ValueError when the text is not a list of threads.
+    """
     found = json.loads(text)
     if not isinstance(found, list):
         raise ValueError("not a list of threads")

@@ -66,7 +66,7 @@ def recorded(ctx: Context, service: Mariadb) -> dict[str, Any]:
 
 
 def missing(ctx: Context, service: Mariadb) -> set[str]:
-    """Return those databases and tables of this run's record that the server lacks.
+    """Return the databases and tables that this run recorded, and that the server lacks now.
 
     Raises CouldNotVerify when the server cannot be read, and HostError when the host cannot be used.
     """

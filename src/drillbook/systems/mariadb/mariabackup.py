@@ -60,8 +60,8 @@ entered.
 
 
 class Mariabackup(FileBackups):
-    """Backup source of physical backups by mariadb-backup. Each backup is a folder below `at`, or a file written with
-    `--stream=mbstream`.
+    """Backup source of physical backups by mariadb-backup. Each backup is a subfolder of the folder that `at` names, or a file
+    written with `--stream=mbstream`.
     """
 
     kind: Literal["mariabackup"] = "mariabackup"
@@ -73,7 +73,7 @@ class Mariabackup(FileBackups):
     RESTORES_IN_PLACE: ClassVar[tuple[str, ...]] = ("mariadb",)
 
     def backups(self, ctx: Context) -> list[Backup]:
-        """List the backups: the folders below `at`, or the files that contain streams."""
+        """List the backups: the subfolders of the folder that `at` names, or the files that contain streams."""
         if self.form == "stream":
             return super().backups(ctx)
         return [self._listed(files) for files in self._folders(ctx)]
@@ -129,7 +129,7 @@ class Mariabackup(FileBackups):
             yield f"{folder}/files", _unpacking(ctx.run(*argv), backup)
 
     def _folder(self, backup: str) -> str:
-        """Return the path of the folder of a backup: a subfolder of `at`, or `at` itself."""
+        """Return the path of a backup: the folder that `at` names, or a subfolder of this folder."""
         place = PurePosixPath(str(self.at))
         return str(place if backup == place.name else place / backup)
 

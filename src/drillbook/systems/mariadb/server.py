@@ -1,5 +1,5 @@
-"""MariaDB server in a sandbox. This module creates and starts the server, which can be reached only through a Unix socket in
-the sandbox's folder.
+"""Creates and starts a MariaDB server in a sandbox. Clients can reach this server only through a Unix socket in the sandbox's
+folder.
 
 The server writes no binary log, starts no replication and runs no events, even if the settings in the restored copy enable
 them.
@@ -21,7 +21,7 @@ from drillbook.systems.mariadb.service import Mariadb
 
 LOG = "server.log"
 ACCOUNT_FILE = "account.sql"
-"""Name of the file in the sandbox's folder that contains the statements ``ACCOUNT``."""
+"""Name of a file in the folder of the sandbox. The file contains the SQL statements that create Drillbook's account."""
 ACCOUNT = "CREATE OR REPLACE USER {user}@localhost;\nGRANT ALL PRIVILEGES ON *.* TO {user}@localhost WITH GRANT OPTION;\n"
 """SQL statements that create Drillbook's account in a restored copy."""
 # PROGRAM...: add --user=root when running as root; MariaDB's programs refuse to run as root without it.
@@ -167,8 +167,8 @@ def settings(values: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def program_path(service: Mariadb, name: str) -> str:
-    """Return the path of a program in the service's `bin` folder. Without such a folder, return only the name of the
-    program, which is then searched on PATH.
+    """Return the path of a program in the service's `bin` folder. If the service sets no `bin` folder, return only the name
+    of the program. The program is then searched on PATH.
     """
     return program(service, name)[-1]
 

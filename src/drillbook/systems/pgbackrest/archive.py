@@ -138,9 +138,10 @@ class Reader:
     """Major version of the server that wrote the WAL."""
 
     def newest(self, archive: Archive, way: Way) -> Newest:
-        """Return the newest moment in the segments of ``way``: the time of the last commit.
+        """Return the newest moment in the segments that a recovery along ``way`` reads: the time of the last commit.
 
-        If no commit is found, it is the time at which the newest segment was stored. Raises HostError.
+        If no commit is found, it is the time at which the newest segment was stored. Raises HostError when the host cannot
+        be used.
         """
         lines = [f"{name} {archive.path(name)}\n" for name in reversed(way.files[-NEWEST:])]
         arguments = (self.temporary, self.programs, self.major)
@@ -154,7 +155,7 @@ class Reader:
         return Newest(last, basis, max(1.0, (last - before).total_seconds()))
 
     def damaged(self, archive: Archive, way: Way) -> tuple[list[str], str]:
-        """Read every segment of ``way``, and return the names of the segments with a wrong digest.
+        """Read every segment that a recovery along ``way`` reads. Return the names of the segments with a wrong digest.
 
         Also return the reason why the segments could not be read, or an empty text.
         """
@@ -167,7 +168,10 @@ class Reader:
 
 
 def listed(program: Program, folder: str, segment_bytes: int) -> Archive:
-    """List the WAL archive in ``folder`` of the repository. Raises StepFailed, CouldNotVerify, HostError."""
+    """List the WAL archive in ``folder`` of the repository.
+
+    Raises StepFailed or CouldNotVerify when pgbackrest fails, and HostError when the host cannot be used.
+    """
     answer = program.answer("repo-ls", "--recurse", folder, options={"output": "json"})
     segments: dict[str, Stored] = {}
     histories, twice = [], set()
@@ -220,7 +224,7 @@ def lacking(archive: Archive, way: Way, wal_stop: str) -> str:
 
 
 def cut(archive: Archive, way: Way, stop: str) -> tuple[str, ...]:
-    """Return the segments of ``way`` up to ``stop``. Raises StepFailed when a segment up to ``stop`` is missing."""
+    """Return the segments on the way ``way`` up to the segment ``stop``. Raises StepFailed when one of them is missing."""
     if lacking_before(way, stop):
         problem = lacking(archive, way, stop)
         raise StepFailed(f"the archived WAL is incomplete: {problem}", findings=[gap(archive.folder, problem)])

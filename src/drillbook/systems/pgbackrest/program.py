@@ -60,7 +60,10 @@ class Program:
     def run(
         self, *argv: str, stdin: str = "", sink: BinaryIO | None = None, options: Mapping[str, str] | None = None
     ) -> Output:
-        """Run a program with pgbackrest's options and ``options`` in its environment. Raises HostError, Cancelled."""
+        """Run a program with pgbackrest's options and ``options`` in its environment.
+
+        Raises HostError when the host cannot be used, and Cancelled when the run is stopped.
+        """
         named = {**QUIET, **self.options, **(options or {})}
         lines = [f"{variable(name)}={_text(value)}\n" for name, value in named.items()]
         lines += [f"{MARK}={self.sandbox}\n"] if self.sandbox else []
@@ -72,7 +75,10 @@ class Program:
         )
 
     def answer(self, command: str, *argv: str, options: Mapping[str, str] | None = None) -> Answer:
-        """Return the output of a pgbackrest command. Raises StepFailed or CouldNotVerify when it fails, HostError."""
+        """Return the output of a pgbackrest command.
+
+        Raises StepFailed or CouldNotVerify when it fails, and HostError when the host cannot be used.
+        """
         sink = Answer(f"{self.host.name}: the answer of pgbackrest {command}")
         output = self.run("pgbackrest", command, *argv, sink=sink, options=options)
         if not output.ok:

@@ -104,7 +104,11 @@ class Recovery:
         return f"{self.box.folder}/wal"
 
     def run(self) -> Facts:
-        """Carry out the recovery and return its facts. Raises StepFailed, NotReady, CouldNotVerify, HostError."""
+        """Carry out the recovery and return its facts.
+
+        Raises StepFailed when the recovery fails, NotReady when the host has another version of PostgreSQL, CouldNotVerify
+        when a program is missing, and HostError when the host cannot be used.
+        """
         facts = self.backup.facts
         self._same_major()
         way = self._way()
@@ -188,7 +192,8 @@ class Recovery:
     def _fetch(self, rows: Sequence[tuple[str, str, str]]) -> int:
         """Fetch the WAL into the sandbox, and return the number of segments.
 
-        Raises StepFailed when a segment is missing or damaged, CouldNotVerify when pg_waldump is missing, HostError.
+        Raises StepFailed when a segment is missing or damaged, CouldNotVerify when pg_waldump is missing, and HostError when
+        the host cannot be used.
         """
         tools = tools_of(self.box)
         target = self.at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f") if self.at and self.at is not END else ""
@@ -213,7 +218,11 @@ class Recovery:
         )
 
     def _start(self) -> None:
-        """Start the server, and wait until it has recovered. Raises StepFailed, HostError, Cancelled."""
+        """Start the server, and wait until it has recovered.
+
+        Raises StepFailed when the server does not recover, HostError when the host cannot be used, and Cancelled when the
+        run is stopped.
+        """
         command = f'test -e "{self.wal}/%f" && cp "{self.wal}/%f" "%p"'
         try:
             start_existing(self.box, self.data, settings={"restore_command": command})
@@ -238,7 +247,7 @@ class Recovery:
     def _must_be_usable(self) -> None:
         """Raise StepFailed when the host lacks the files of an extension, or when all tables of all databases are empty.
 
-        Raises HostError.
+        Raises HostError when the host cannot be used.
         """
         service, lacking, filled = tools_of(self.box).service, dict[str, str](), False
         with connected(self.box.ctx, service, database=TEMPLATE) as session:

@@ -47,7 +47,8 @@ class Repository:
     def info(self) -> dict[str, Any]:
         """Return that part of the output of `pgbackrest info` that describes the stanza.
 
-        Raises StepFailed when the stanza is missing, StepFailed or CouldNotVerify when the command fails, HostError.
+        Raises StepFailed when the stanza is missing, StepFailed or CouldNotVerify when the command fails, and HostError when
+        the host cannot be used.
         """
         program = self.program
         # A message may contain bytes of a file that was decrypted with a wrong key, so undecodable bytes are replaced.
@@ -65,11 +66,17 @@ class Repository:
         return stanza
 
     def has(self, label: str) -> bool:
-        """Return True if the repository lists the backup ``label``. Raises StepFailed, CouldNotVerify, HostError."""
+        """Return True if the repository lists the backup ``label``.
+
+        Raises StepFailed or CouldNotVerify when pgbackrest fails, and HostError when the host cannot be used.
+        """
         return any(row["label"] == label for row in self.info()["backup"])
 
     def backups(self) -> list[Backup]:
-        """List the backups of the stanza. Raises StepFailed, CouldNotVerify, HostError."""
+        """List the backups of the stanza.
+
+        Raises StepFailed or CouldNotVerify when pgbackrest fails, and HostError when the host cannot be used.
+        """
         stanza = self.info()
         return [self._backup(stanza, row) for row in stanza["backup"]]
 
@@ -100,7 +107,10 @@ class Repository:
         )
 
     def archive(self, facts: Mapping[str, Any]) -> Archive:
-        """Return the WAL archive that belongs to a backup. Raises StepFailed, CouldNotVerify, HostError."""
+        """Return the WAL archive that belongs to a backup.
+
+        Raises StepFailed or CouldNotVerify when pgbackrest fails, and HostError when the host cannot be used.
+        """
         name = facts["archive"]
         if name not in self._archives:
             size = archives.segment_size(facts["lsn_start"], facts["wal_start"])

@@ -160,7 +160,7 @@ class PgBackRest(BackupSource):
         return [], f"content of the WAL after the backup: {unread} on {host}" if unread else "", len(way.files)
 
     def _of_another(self, ctx: Context, backup: Backup) -> tuple[list[Finding], str]:
-        """Return a finding if the backup was taken of another cluster than that of the service.
+        """Return a finding if the backup contains another cluster than the cluster of the service.
 
         Also return the reason why the clusters were not compared, or an empty text.
         """
@@ -211,7 +211,7 @@ class PgBackRest(BackupSource):
 def _can_be_read(repository: Repository) -> None:
     """Check that the repository can be read, even if the stanza does not exist yet.
 
-    Raises StepFailed, CouldNotVerify, HostError.
+    Raises StepFailed or CouldNotVerify when pgbackrest fails, and HostError when the host cannot be used.
     """
     try:
         repository.info()

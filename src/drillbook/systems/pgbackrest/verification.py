@@ -42,7 +42,8 @@ class Verified:
 def verified(program: Program, label: str) -> Verified:
     """Run `pgbackrest verify` on all files of a backup, including the files in earlier backups to which it refers.
 
-    Raises StepFailed or CouldNotVerify when the command fails, CouldNotVerify when it prints no result, HostError.
+    Raises StepFailed or CouldNotVerify when the command fails, CouldNotVerify when it prints no result, and HostError when
+    the host cannot be used.
     """
     sink = Answer(f"{program.host.name}: the output of pgbackrest verify")
     more = {"output": "text", "log-level-stderr": "detail"}
@@ -122,7 +123,10 @@ def _digest(program: Program, name: str) -> str:
 
 
 def pages(program: Program, label: str) -> list[Finding]:
-    """Return a finding if pages had a wrong checksum when the backup was taken. Raises HostError, CouldNotVerify."""
+    """Return a finding if pages had a wrong checksum when the backup was taken.
+
+    Raises HostError when the host cannot be used, and CouldNotVerify when pgbackrest fails.
+    """
     sink = program.answer("info", f"--set={label}", options={"output": "json"})
     answer = parsed(sink.getvalue(), sink.what)
     found = [backup for stanza in answer for backup in stanza.get("backup", []) if backup.get("label") == label]

@@ -64,7 +64,7 @@ class Checked:
     not_covered: dict[str, int] = field(default_factory=dict)
 
     def leave(self, why: str) -> None:
-        """Add one to the number of relations that were not checked for the reason ``why``."""
+        """Count one more relation that was not checked. ``why``: the reason."""
         self.not_covered[why] = self.not_covered.get(why, 0) + 1
 
 

@@ -75,7 +75,10 @@ class Base:
     stages: Stages = field(default_factory=Stages)
 
     def take(self) -> Facts:
-        """Take the backup. After an error, all its files are removed. Raises StepFailed, HostError, Cancelled."""
+        """Take the backup. After an error, all its files are removed.
+
+        Raises StepFailed when this fails, HostError when the host cannot be used, and Cancelled when the run is stopped.
+        """
         with (
             failing("the base backup failed"),
             taking(self.store, self.folder) as backup,
@@ -169,19 +172,20 @@ class Extracted:
     def fetch(self, manifest: BaseManifest, scratch: str) -> str:
         """Fetch the files to a folder below ``scratch`` on the host, compare their digests, and return that folder.
 
-        Raises StepFailed, HostError.
+        Raises StepFailed when this fails, and HostError when the host cannot be used.
         """
         return carry(self.ctx, self.store, self.origin, manifest, scratch)
 
     def extract(self, tools: Tools, folder: str, data: str) -> None:
-        """Extract the files in ``folder`` into the new data directory ``data``. Raises HostError."""
+        """Extract the files in ``folder`` into the new data directory ``data``. Raises HostError when a program fails."""
         owner = tools.as_owner("env")  # prefix that runs a program as the owner, if the owner is another user
         self.ctx.run("sh", "-c", _EXTRACT, "sh", folder, data, f"{data}/pg_wal", *owner).check()
 
     def verify(self, tools: Tools, folder: str, data: str) -> str:
         """Check with pg_verifybackup that every file of an extracted backup is intact and that the WAL in it is complete.
 
-        Return the output of pg_verifybackup. Raises StepFailed when the backup is damaged, HostError.
+        Return the output of pg_verifybackup. Raises StepFailed when the backup is damaged, and HostError when the host
+        cannot be used.
         """
         argv = (tools.path("pg_verifybackup"), "--exit-on-error", "--manifest-path", f"{folder}/backup_manifest", data)
         output = self.ctx.run(*argv)

@@ -25,6 +25,7 @@ from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.tools import Tools
 
 CLEAR_S = 60.0
+# DATA: print what the data directory DATA is: `absent`, `empty`, `cluster` or `other`. The exit status is 0.
 _STATE = """
 if test ! -e "$1" && test ! -L "$1"; then echo absent
 elif test ! -d "$1" || test ! -x "$1" || test ! -r "$1"; then echo other
@@ -34,6 +35,7 @@ else echo other
 fi
 """
 
+# PROGRAM OPTION...: run PROGRAM, which is initdb, and exit with its status. The password of the superuser is on standard input.
 _INITDB = """
 umask 077
 secret=$(mktemp) || exit 1
@@ -66,6 +68,7 @@ CONFIGURATION = ("postgresql.conf", "pg_hba.conf", "pg_ident.conf")
 INSTRUCTED, CHECKSUMMED = 14, 18
 """First major version whose initdb has `--no-instructions`, and first major version whose initdb makes checksums by default."""
 UNSYNCED = "drillbook.unsynced"
+# DATA MARK COMMAND...: if the file MARK exists in DATA, run COMMAND, which syncs the files, and then remove the mark.
 _SYNC = """
 data=$1 mark=$2
 shift 2
@@ -77,7 +80,7 @@ def state(tools: Tools) -> Literal["absent", "empty", "cluster", "other"]:
     """Return the content of the data directory as one word: ``absent``, ``empty``, ``cluster`` or ``other``.
 
     ``absent``: the directory does not exist; ``cluster``: it contains a PostgreSQL cluster; ``other``: it contains other
-    files. Raises CouldNotVerify when the directory cannot be examined, HostError.
+    files. Raises CouldNotVerify when the directory cannot be examined, and HostError when the host cannot be used.
     """
     output = once_more(lambda: tools.owned(("sh", "-c", _STATE, "sh", tools.service.data_directory)))
     found = {"absent": "absent", "empty": "empty", "cluster": "cluster", "other": "other"}.get(output.text)
@@ -99,7 +102,7 @@ def not_clean(tools: Tools, wanted: str, measured: str) -> StepFailed:
 def aside(tools: Tools, run_id: str) -> Tools:
     """Return the tools for a staging cluster: a new cluster next to the data directory, which later takes its place.
 
-    Staging clusters of earlier attempts are removed. They were never in use. Raises HostError.
+    Staging clusters of earlier attempts are removed. They were never in use. Raises HostError when the removal fails.
     """
     clear_aside(tools)
     # Each name is used only once, since the initdb of a controller that died may still run.
@@ -108,7 +111,7 @@ def aside(tools: Tools, run_id: str) -> Tools:
 
 
 def clear_aside(tools: Tools) -> None:
-    """Remove all staging clusters and discarded clusters next to the data directory. Raises HostError."""
+    """Remove all staging clusters and discarded clusters next to the data directory. Raises HostError when this fails."""
     tools.owned(("sh", "-c", _REMOVE_ASIDE, "sh", _beside(tools))).check()
 
 
@@ -123,7 +126,7 @@ def clear_own(tools: Tools, run_id: str) -> tuple[str, ...]:
 
 
 def left_aside(tools: Tools, run_id: str) -> bool:
-    """Return True when a staging cluster of this run exists. Raises HostError."""
+    """Return True when a staging cluster of this run exists. Raises HostError when the host cannot be used."""
     look = ("sh", "-c", 'set -- "$1"-*; test -e "$1"', "sh", f"{_beside(tools)}-{run_id}")
     return once_more(lambda: tools.owned(look)).ok
 
@@ -132,7 +135,7 @@ def left_aside(tools: Tools, run_id: str) -> bool:
 def made_aside(tools: Tools, run_id: str) -> Iterator[Tools]:
     """Let the ``with`` block create a staging cluster, and then move it to the data directory.
 
-    If the block fails, the staging cluster is removed. Raises HostError.
+    If the block fails, the staging cluster is removed. Raises HostError when a command on the host fails.
     """
     made = aside(tools, run_id)
     try:
@@ -145,7 +148,7 @@ def made_aside(tools: Tools, run_id: str) -> Iterator[Tools]:
 
 
 def put_in_place(made: Tools, tools: Tools) -> None:
-    """Move a new cluster to the path of the data directory in one step. Raises HostError."""
+    """Move a new cluster to the path of the data directory in one step. Raises HostError when this fails."""
     script = 'test ! -d "$2" || rmdir -- "$2" && mv -- "$1" "$2"'
     tools.owned(("sh", "-c", script, "sh", made.service.data_directory, tools.service.data_directory)).check()
 
@@ -153,7 +156,8 @@ def put_in_place(made: Tools, tools: Tools) -> None:
 def create(tools: Tools, options: Sequence[str]) -> None:
     """Run initdb with ``options`` to create an empty cluster that has the superuser of the service.
 
-    The function ``sync`` must sync the cluster to disk later. Raises StepFailed when initdb fails, HostError.
+    The function ``sync`` must sync the cluster to disk later. Raises StepFailed when initdb fails, and HostError when the
+    host cannot be used.
     """
     password = tools.service.admin.password
     arguments = [
@@ -216,7 +220,7 @@ def configure_outside(tools: Tools, paths: Sequence[str]) -> None:
 
 
 def write(tools: Tools, name: str, data: bytes, *, append: bool = False) -> None:
-    """Write a file in the data directory as the owner of the directory. Raises HostError."""
+    """Write a file in the data directory as the owner of the directory. Raises HostError when the file cannot be written."""
     script = _APPEND if append else _WRITE
     tools.owned(("sh", "-c", script, "sh", f"{tools.service.data_directory}/{name}"), stdin=data).check()
 
@@ -238,7 +242,10 @@ def overrides(service: Postgres) -> bytes:
 
 
 def start(ctx: Context, tools: Tools) -> None:
-    """Start the service's unit, or the server itself when the inventory has no unit. Raises StepFailed, HostError."""
+    """Start the service's unit, or the server itself when the inventory has no unit.
+
+    Raises StepFailed when this fails, and HostError when the host cannot be used.
+    """
     if tools.service.unit:
         manager = manager_of(tools.host)
         tools.host.run(
@@ -258,8 +265,9 @@ def start(ctx: Context, tools: Tools) -> None:
         )
 
 
-# PG_CTL DATA: start the server, unless it runs. Debian's pg_ctlcluster knows where the configuration of a cluster is that has
-# none in its data directory; it takes the version and name of the cluster, the first columns of pg_lsclusters.
+# Starts the server whose data directory is $2, unless it runs. $1 is the path of pg_ctl. The exit status is 0 when the server
+# runs; otherwise it is that of the program that failed to start it. On Debian, the configuration may be outside of the data
+# directory. pg_ctlcluster finds it by the version and the name of the cluster, the first two columns of pg_lsclusters.
 _START = """
 "$1" --pgdata "$2" --silent status && exit
 if ! test -f "$2/postgresql.conf" && command -v pg_lsclusters >/dev/null; then
@@ -276,7 +284,7 @@ def start_command(tools: Tools) -> tuple[str, ...]:
 
 
 def stop(ctx: Context, tools: Tools, mode: Literal["fast", "immediate"]) -> None:
-    """Stop the server. Raises StepFailed, HostError.
+    """Stop the server. Raises StepFailed when it does not stop, and HostError when the host cannot be used.
 
     If ``mode`` is `fast` and the service has a unit, its unit is stopped. Otherwise pg_ctl stops the server.
     """
@@ -305,8 +313,9 @@ def starting(ctx: Context, tools: Tools) -> Iterator[None]:
 def await_writable(ctx: Context, tools: Tools, started: Future[None]) -> None:
     """Wait until the server has left recovery and accepts a write.
 
-    If another server answers at the same port, nothing is written to that server. Raises StepFailed when the start fails, when
-    the server exits, when another server answers, and when the deadline passes. Raises HostError, Cancelled.
+    If another server answers at the same port, nothing is written to that server. Raises StepFailed when the start fails,
+    when the server exits, when another server answers, and when the deadline passes. Raises HostError when the host cannot
+    be used, and Cancelled when the run is stopped.
     """
     last, service, looked = "", tools.service, time.monotonic()
     while True:
@@ -356,7 +365,10 @@ def prove_writable(session: psycopg.Connection[tuple[object, ...]]) -> None:
 
 
 def sync(tools: Tools) -> None:
-    """Sync every file of a cluster made by ``create`` to disk. Do nothing if the cluster is already synced. Raises HostError."""
+    """Sync every file of a cluster made by ``create`` to disk. Do nothing if the cluster is already synced.
+
+    Raises HostError when this fails.
+    """
     data = tools.service.data_directory
     tools.owned(
         ("sh", "-c", _SYNC, "sh", data, UNSYNCED, tools.path("initdb"), "--sync-only", "--pgdata", data), env={"LC_ALL": "C"}

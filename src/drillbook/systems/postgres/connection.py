@@ -54,8 +54,9 @@ def connected(
 ) -> Iterator[Connection]:
     """Open a connection in autocommit mode as the superuser, within the step's deadline.
 
-    When ``as_user`` is true, log in as the application's role instead. Raises psycopg.Error, HostError. Raises TimeoutError or
-    Cancelled when the deadline passes or is cancelled during a query.
+    When ``as_user`` is true, log in as the application's role instead. Raises psycopg.Error when a query fails, and
+    HostError when the host cannot be used. Raises TimeoutError or Cancelled when the deadline passes or is cancelled during
+    a query.
     """
     with way(ctx, service, as_user=as_user) as (address, port):
         options = parameters(service, address, port, as_user=as_user, timeout=CONNECT_S)
@@ -74,7 +75,7 @@ def connected(
 def way(ctx: Context, service: Postgres, *, as_user: bool = False) -> Iterator[tuple[str, int]]:
     """Yield the address (or the folder of a Unix socket) and the port at which the superuser can log in.
 
-    When ``as_user`` is true, they are those for the application's role. Raises HostError.
+    When ``as_user`` is true, they are those for the application's role. Raises HostError when the host cannot be used.
     """
     admin = service.admin
     if as_user or not admin.socket:
@@ -194,7 +195,8 @@ def after_deadlocks(transaction: Callable[[], Result]) -> tuple[Result, int]:
 
 
 def answers(ctx: Context, service: Postgres) -> bool:
-    """Return True when a server answers the request for encryption, even if it refuses logins. Raises HostError.
+    """Return True when a server answers the request for encryption, even if it refuses logins. Raises HostError when the
+    host cannot be used.
 
     libpq's PQping is not used, because it blocks all threads of the process. One of these may have to forward the connection.
     """

@@ -103,7 +103,10 @@ class Snapshot:
 
 @contextmanager
 def snapshot(ctx: Context, service: Postgres) -> Iterator[Snapshot]:
-    """Export a snapshot that is valid during the ``with`` block. Raises psycopg.Error, HostError."""
+    """Export a snapshot that is valid during the ``with`` block.
+
+    Raises psycopg.Error when a query fails, and HostError when the host cannot be used.
+    """
     with way(ctx, service) as (address, port):
         options = parameters(service, address, port, as_user=False, timeout=CONNECT_S)
         with Bounded.connect(**options) as owner, watched(owner, ctx.deadline):
@@ -190,7 +193,7 @@ def sequences(snap: Snapshot) -> list[Sequence_]:
 
 
 def tables(snap: Snapshot, found: list[Relation]) -> list[Table]:
-    """Return row count and digest of each table in ``found``, sorted by name. Raises psycopg.Error.
+    """Return row count and digest of each table in ``found``, sorted by name. Raises psycopg.Error when a query fails.
 
     Several sessions read the tables in parallel.
     """

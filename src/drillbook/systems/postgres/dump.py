@@ -48,7 +48,10 @@ class Backup:
     stages: Stages = field(default_factory=Stages)
 
     def take(self) -> Facts:
-        """Take the backup. After an error, all its files are removed. Raises StepFailed, HostError, Cancelled."""
+        """Take the backup. After an error, all its files are removed.
+
+        Raises StepFailed when this fails, HostError when the host cannot be used, and Cancelled when the run is stopped.
+        """
         with failing("the backup failed"), taking(self.store, self.folder) as backup, self.ctx.temporary("dump") as scratch:
             self.ctx.run("mkdir", "-m", "700", "--", f"{scratch}/files").check()
             draft, warnings = self._collect(f"{scratch}/files")

@@ -194,7 +194,7 @@ UNREAD = Reading((), {}, 0, 0, 0, 0, "none", (), 0, 1, "")
 def form_of(host: Host, path: str, deadline: Deadline) -> Form:
     """Detect the form of the dump at ``path`` from its content.
 
-    Raises NotReady when the host lacks the program that decompresses the dump, HostError.
+    Raises NotReady when the host lacks the program that decompresses the dump, and HostError when the host cannot be used.
     """
     words = host.run(("sh", "-c", _LOOK, "sh", path), deadline=deadline).check().text.split()
     packed, format_, start = words[0], words[1], words[2]
@@ -209,7 +209,8 @@ def form_of(host: Host, path: str, deadline: Deadline) -> Form:
 def read(host: Host, path: str, form: Form, pg_restore: str, deadline: Deadline, *, schema_only: bool = False) -> Reading:
     """Read the dump at ``path`` on ``host`` as SQL.
 
-    Raises CouldNotVerify when the dump is not read to its end or the result is too large, HostError.
+    Raises CouldNotVerify when the dump is not read to its end or the result is too large, and HostError when the host cannot
+    be used.
     """
     if form.format == "tar":
         walked = host.run(("sh", "-c", _WALK, "sh", path, *form.unpacker), deadline=deadline, env={"LC_ALL": "C"})
@@ -224,7 +225,10 @@ def read(host: Host, path: str, form: Form, pg_restore: str, deadline: Deadline,
 
 
 def outline(host: Host, path: str, form: Form, pg_restore: str, deadline: Deadline) -> tuple[str, ...]:
-    """Return the SQL lines about roles, extensions and databases that a restore of the dump needs. Raises HostError."""
+    """Return the SQL lines about roles, extensions and databases that a restore of the dump needs.
+
+    Raises HostError when the host cannot be used.
+    """
     if form.archive:
         return read(host, path, form, pg_restore, deadline, schema_only=True).sql
     script = 'file=$1 pattern=$2; shift 2; "$@" < "$file" | grep -aE -- "$pattern"'

@@ -67,7 +67,7 @@ class Restoring:
     def carry_out(self, path: str, roles: str) -> Facts:
         """Restore the file of roles at ``roles``, if there is one, and then the dump at ``path``.
 
-        Raises StepFailed when the dump cannot be restored, HostError.
+        Raises StepFailed when the dump cannot be restored, and HostError when the host cannot be used.
         """
         form = dump_reading.form_of(self.box.programs, path, self.ctx.deadline)
         judgement = Judgement(self.name, self.box.host.name, form, self.expected)

@@ -164,7 +164,8 @@ class PgDumpSource(FileBackups):
         return str(PurePosixPath(self.bin) / "pg_restore") if self.bin else "pg_restore"
 
     def _need_reader(self, ctx: Context, host: Host, program: str) -> None:
-        """Check that ``program`` on ``host`` knows the format of the newest dump. Raises NotReady.
+        """Check that ``program`` on ``host`` knows the format of the newest dump. Raises NotReady when the program is too
+        old for this dump.
 
         Dumps that are missing or cannot be listed yet are not reported here: an earlier step may take the first one.
         """

@@ -32,8 +32,8 @@ _SECONDS = 'while IFS= read -r text; do date -d "$text" +%s 2>/dev/null || echo;
 def starts(ctx: Context, place: Place, host: Host, names: Sequence[str], folders: Collection[str]) -> dict[str, datetime]:
     """Return the start times by the names of the dumps, for those dumps that contain their start.
 
-    ``names``: names of all dumps; ``folders``: names of the dumps in directory format. Local times are read in the time zone of
-    ``host``. Raises HostError, CouldNotVerify.
+    ``names``: names of all dumps; ``folders``: names of the dumps in directory format. Local times are read in the time zone
+    of ``host``. Raises HostError when the host cannot be used, and CouldNotVerify when the beginnings cannot be read.
     """
     files = {f"{name}/toc.dat" if name in folders else name: name for name in names}
     heads = place.beginnings(ctx, list(files), BEGINNING) if files else {}
@@ -45,7 +45,7 @@ def starts(ctx: Context, place: Place, host: Host, names: Sequence[str], folders
 
 
 def moments(host: Host, texts: Sequence[str], deadline: Deadline) -> list[datetime | None]:
-    """Return the moments that ``texts`` name in the time zone of ``host``. Raises HostError.
+    """Return the moments that ``texts`` name in the time zone of ``host``. Raises HostError when the host cannot be used.
 
     For a text that is not a time, the moment is None.
     """

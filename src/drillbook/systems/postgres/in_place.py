@@ -112,7 +112,7 @@ class ClusterInPlace(InPlace):
     def ready(self) -> None:
         """Raise NotReady unless the host has the tools, and data directory, unit and server belong to the service.
 
-        Raises HostError.
+        Raises HostError when the host cannot be used.
         """
         need_place(self.ctx, self.tools, temporary=False)
         self.source.ready_sandbox(self.ctx, self.box.service)
@@ -165,7 +165,8 @@ class ClusterInPlace(InPlace):
     def restore(self, backup: Backup, at: datetime | None) -> Facts:
         """Restore the backup next to the data directory, move the result to the data directory, and start the service.
 
-        Raises StepFailed when the data directory is not empty or the restored service does not work, HostError.
+        Raises StepFailed when the data directory is not empty or the restored service does not work, and HostError when the
+        host cannot be used.
         """
         tools, facts = self.tools, {}
         found = cluster.state(tools)
@@ -217,7 +218,7 @@ class ClusterInPlace(InPlace):
         box.run(made.path("initdb"), "--sync-only", "--pgdata", data, env=sandbox.C).check()
 
     def _made_here(self) -> bool:
-        """Return True when an earlier controller of this run, which has died, restored the present data directory."""
+        """Return True when the present data directory was restored by this run, before its earlier controller died."""
         script = 'test ! -f "$1" || cat -- "$1"'
         output = self.tools.owned(("sh", "-c", script, "sh", f"{self.postgres.data}/{MARKER}"))
         return output.check().text.strip().partition(" ")[0] == self.ctx.run_id

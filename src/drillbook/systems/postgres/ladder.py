@@ -88,11 +88,15 @@ class Rungs:
         return cls(ctx, service, store, folder, backup, recorded, known, copy, why)
 
     def text(self) -> str:
-        """Return the present schema of the database as text. Raises CouldNotVerify, HostError."""
+        """Return the present schema of the database as text.
+
+        Raises CouldNotVerify when pg_dump fails, and HostError when the host cannot be used.
+        """
         return schema.dumped(Tools.of(self.ctx, self.service))
 
     def measured(self, snap: Snapshot, relations: list[Relation], scope: Collection[str]) -> Measured:
-        """Measure the properties that the backup records. Raises psycopg.Error, HostError.
+        """Measure the properties that the backup records. Raises psycopg.Error when a query fails, and HostError when the
+        host cannot be used.
 
         ``scope``: names of the tables and views whose rows are compared.
         """

@@ -77,7 +77,7 @@ class Cluster(Part):
 
 
 class Manifest(FilesManifest):
-    """Manifest of a dump of a database: its content, properties, server and files."""
+    """Manifest that describes one dump: the content and properties of the database, its server, and the files of the dump."""
 
     ADDED: ClassVar[frozenset[str]] = FilesManifest.ADDED | {"cluster", "configured_in"}
 

@@ -89,7 +89,7 @@ def _digest(session: Connection, query: sql.Composable) -> View:
 
 
 def compared(snap: Snapshot, wanted: Mapping[str, View], found: Collection[Relation], out: Collection[str]) -> Compared:
-    """Compare the views ``wanted`` of the backup with the views in ``found``. Raises psycopg.Error.
+    """Compare the views ``wanted`` of the backup with the views ``found``. Raises psycopg.Error when a query fails.
 
     ``out``: tables whose rows are not compared. This function reports neither missing views nor views that only one side
     has populated, because the comparison of the structure reports them.

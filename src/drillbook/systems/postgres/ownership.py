@@ -62,7 +62,8 @@ class Cluster:
 
 
 def look(tools: Tools, main: int | None = None) -> Cluster | None:
-    """Examine the data directory, and return its cluster, or None when it contains no cluster. Raises HostError.
+    """Examine the data directory, and return its cluster, or None when it contains no cluster. Raises HostError when the
+    host cannot be used.
 
     ``main``: main process of the unit, if it is known.
     """
@@ -80,19 +81,25 @@ def look(tools: Tools, main: int | None = None) -> Cluster | None:
 
 
 def must_answer(session: Connection, tools: Tools) -> None:
-    """Raise StepFailed unless the server of ``session`` uses the data directory. Raises HostError."""
+    """Raise StepFailed unless the server of ``session`` uses the data directory.
+
+    Raises HostError when the host cannot be used.
+    """
     if why := _difference(session, tools, look(tools)):
         raise _foreign(tools, why)
 
 
 def must_be_free(ctx: Context, tools: Tools) -> None:
-    """Raise StepFailed when a server answers at the port although the data directory is not in use. Raises HostError."""
+    """Raise StepFailed when a server answers at the port although the data directory is not in use.
+
+    Raises HostError when the host cannot be used.
+    """
     if answers(ctx, tools.service):
         raise _foreign(tools, f"a server answers at that port, but {tools.service.data_directory} contains no cluster")
 
 
 def must_own(ctx: Context, tools: Tools) -> None:
-    """Raise CouldNotVerify unless data directory, unit and the server at the port belong together. Raises HostError.
+    """Raise CouldNotVerify unless data directory, unit and server belong together, and HostError when the host cannot be used.
 
     If no server uses the data directory, the unit must be stopped too, and no server may answer at the port.
     """
@@ -191,7 +198,7 @@ def _foreign(tools: Tools, why: str) -> StepFailed:
 def asked_on_host(tools: Tools) -> None:
     """Run psql on the host, and raise StepFailed unless it reaches the server that uses the data directory.
 
-    Raises HostError.
+    Raises HostError when the host cannot be used.
     """
     output = tools.client(
         "psql",

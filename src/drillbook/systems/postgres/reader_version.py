@@ -22,7 +22,8 @@ TOO_NEW = re.compile(rb"unsupported version \([\d.]+\) in file header")
 def need_reader(ctx: Context, service: Postgres, programs: Sequence[str], location: str | None) -> None:
     """Check that ``programs`` exist on the step's host, and that pg_restore is at least as new as the pg_dump of the backup.
 
-    ``location``: the backup; None when an earlier step takes it, whose service then tells the pg_dump. Raises NotReady.
+    ``location``: the backup; None when an earlier step takes it, whose service then tells the pg_dump. Raises NotReady when
+    a program is missing or too old.
     """
     tools = Tools.of(ctx, service, ctx.host)
     tools.need(programs, 0)
@@ -53,7 +54,8 @@ def _of_earlier_step(ctx: Context) -> int:
 
 
 def need_format(ctx: Context, host: Host, program: str, beginning: bytes, name: str) -> None:
-    """Check that the pg_restore ``program`` on ``host`` knows the format of a dump, by its first bytes. Raises NotReady.
+    """Check that the pg_restore ``program`` on ``host`` knows the format of a dump, by its first bytes. Raises NotReady when
+    the program is too old for the dump.
 
     ``beginning`` is empty for a dump that pg_restore does not read, or whose first bytes are compressed or encrypted.
     """

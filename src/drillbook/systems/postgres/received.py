@@ -12,6 +12,7 @@ from drillbook.systems.postgres.tools import Tools
 
 HISTORY_LIMIT = 1 << 20
 """Maximum number of bytes read from a timeline's history file."""
+# FOLDER: print the size and the name of each file in FOLDER. Exit with 6 if FOLDER cannot be entered.
 _LIST = """
 cd -- "$1" 2>/dev/null || exit 6
 find . ! -name . -prune -type f -exec stat -c '%s %n' -- {} +
@@ -51,7 +52,8 @@ class Received:
     def way(self, timeline: int, since: int) -> timelines.Way:
         """Return the WAL files that a recovery reads if it begins at the WAL location ``since`` on ``timeline``.
 
-        A WAL location is a number of bytes. Raises StepFailed when there is no WAL or a history file is invalid, HostError.
+        A WAL location is a number of bytes. Raises StepFailed when there is no WAL or a history file is invalid, and
+        HostError when the host cannot be used.
         """
         log = timelines.Log(self._sizes(), self.segment_bytes)
         newest = log.newest(timeline)
@@ -76,7 +78,8 @@ class Received:
     def last_record(self, way: timelines.Way, scratch: str) -> int:
         """Return the WAL location in bytes at which the last complete WAL record begins. pg_waldump finds this record.
 
-        ``scratch``: folder for temporary files on the host. Raises StepFailed when there is no such record, HostError.
+        ``scratch``: folder for temporary files on the host. Raises StepFailed when there is no such record, and HostError
+        when the host cannot be used.
         """
         said = ""
         for count in (1, 2):  # the last segment may be empty, or contain only the end of a record that began before it
@@ -105,7 +108,10 @@ class Received:
         raise StepFailed(f"{self.tools.host.name}: the end of the WAL in {self.folder} cannot be read: {said}")
 
     def lay(self, files: Sequence[str], data: str) -> None:
-        """Copy ``files`` and all history files to the folder ``pg_wal`` of the cluster in ``data``. Raises HostError."""
+        """Copy ``files`` and all history files to the folder ``pg_wal`` of the cluster in ``data``.
+
+        Raises HostError when a file cannot be copied.
+        """
         names = [*files, *(name for name in self._sizes() if name.endswith(".history"))]
         self.tools.host.run(
             ("sh", "-c", _LAY, "sh", self.folder, data, *self.tools.as_owner("env")),

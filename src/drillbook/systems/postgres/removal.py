@@ -30,6 +30,7 @@ done
 echo "$pid"
 """
 
+# DATA: check that DATA is a cluster that may be removed. Exit with 3 if it is no cluster, and with 5 for `/` or the home folder.
 _REMOVABLE = """
 real=$(cd -- "$1" && pwd -P) || exit 3
 case $real in /*/?*) ;; *) exit 5;; esac
@@ -95,7 +96,7 @@ class Removed:
 def kill(tools: Tools) -> int | None:
     """Kill the server with SIGKILL, and return the process ID of its main process, or None when no server ran.
 
-    Raises StepFailed when the data directory contains no cluster, HostError.
+    Raises StepFailed when the data directory contains no cluster, and HostError when the host cannot be used.
     """
     output = tools.owned(("sh", "-c", _KILL, "sh", tools.service.data_directory))
     if output.exit == 3:
@@ -108,8 +109,8 @@ def remove(tools: Tools) -> Removed:
     """Remove the data directory, and the socket of its dead server.
 
     If the directory is a mount point or a link, only its content is removed. The directory is moved away in one step, so
-    that it is complete or absent even if the controller dies. Raises StepFailed when the directory must not be removed,
-    HostError.
+    that it is complete or absent even if the controller dies. Raises StepFailed when the directory must not be removed, and
+    HostError when the host cannot be used.
     """
     return _removed(_take_away(tools, _CLEAR))
 
@@ -117,7 +118,7 @@ def remove(tools: Tools) -> Removed:
 def lose(tools: Tools) -> tuple[int | None, Removed]:
     """Kill the server and remove its cluster in one command. Return the results of ``kill`` and of ``remove``.
 
-    Raises StepFailed when the directory must not be removed, HostError.
+    Raises StepFailed when the directory must not be removed, and HostError when the host cannot be used.
     """
     pid, *removed = _take_away(tools, _LOSE)
     return None if pid == "none" else int(pid), _removed(removed)
@@ -146,7 +147,8 @@ def _removed(words: list[str]) -> Removed:
 
 
 def whole(tools: Tools) -> bool:
-    """Return True when the data directory contains a complete cluster that is not being removed. Raises HostError.
+    """Return True when the data directory contains a complete cluster that is not being removed. Raises HostError when the
+    host cannot be used.
 
     A removal first deletes `global/pg_control`, or it moves the whole directory away. This function waits up to 10 s for a
     running removal to end.

@@ -56,7 +56,7 @@ class Restoring:
 
     @property
     def proof(self) -> Proof:
-        """Verifier of the backup, which is checked before it is restored."""
+        """Verifier of the backup. Every backup is verified before it is restored."""
         return Proof(self.ctx, self.store, self.origin)
 
     def run(self) -> Facts:

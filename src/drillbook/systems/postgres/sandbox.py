@@ -128,7 +128,8 @@ class Locale:
 def ready(ctx: Context, service: Sandboxed, programs: Sequence[str], least: int = 0) -> dict[str, str]:
     """Check that the sandbox's host has ``programs`` of the major version ``least`` or newer, and return their versions.
 
-    Also check that the user of the sandbox may run a server. Raises NotReady when a check fails, HostError.
+    Also check that the user of the sandbox may run a server. Raises NotReady when one of these is not so, and HostError when
+    the host cannot be used.
     """
     box = Sandbox.of(ctx, service)
     tools = tools_of(box, box.trial)
@@ -159,7 +160,7 @@ def start_empty(box: Sandbox, locale: Locale | None = None, *, settings: Mapping
     """Create an empty cluster in the sandbox, start its server, and wait until the server accepts writes.
 
     The template databases get ``locale``. A database created from template0 may get another locale. Raises StepFailed when
-    initdb or the start fails, HostError.
+    initdb or the start fails, and HostError when the host cannot be used.
     """
     tools = tools_of(box)
     arguments = ("--pgdata", tools.service.data, "--username", tools.service.admin.user, "--auth=trust", "--no-sync")
@@ -173,9 +174,10 @@ def start_empty(box: Sandbox, locale: Locale | None = None, *, settings: Mapping
 def start_existing(box: Sandbox, data: str, *, settings: Mapping[str, str] | None = None) -> dict[str, str]:
     """Start a server on the copied data directory ``data``, and wait until it has recovered and accepts writes.
 
-    The server does not use postgresql.conf and pg_hba.conf of the copy. It uses postgresql.auto.conf of the copy, but `SAFE` and
-    ``settings`` override it. For a recovery from an archive, ``settings`` must contain ``restore_command``. Return all settings
-    that were passed to the server. Raises StepFailed when the server does not start, HostError.
+    The server does not use postgresql.conf and pg_hba.conf of the copy. It uses postgresql.auto.conf of the copy, but `SAFE`
+    and ``settings`` override it. For a recovery from an archive, ``settings`` must contain ``restore_command``. Return all
+    settings that were passed to the server. Raises StepFailed when the server does not start, and HostError when the host
+    cannot be used.
     """
     tools = tools_of(box)
     box.run("rm", "-f", "--", f"{data}/postmaster.pid", f"{data}/postmaster.opts", f"{data}/standby.signal").check()
@@ -206,7 +208,7 @@ def lacking_extensions(session: Connection) -> list[str]:
 
 
 def _of_primary(box: Sandbox, tools: Tools, data: str) -> dict[str, str]:
-    """Return those settings that must be at least as large as on the primary server.
+    """Return the settings whose values must be at least as large as on the primary server.
 
     pg_controldata prints the values of the primary server. Raises StepFailed when it cannot read the data directory.
     """
@@ -246,7 +248,7 @@ def _without_foreign_tables(tools: Tools) -> dict[str, str]:
 def _start(box: Sandbox, tools: Tools, data: str, settings: Mapping[str, str]) -> None:
     """Start a server, and wait until it accepts writes.
 
-    Raises StepFailed with the last lines of the server's log when it does not, HostError.
+    Raises StepFailed with the last lines of the server's log when it does not, and HostError when the host cannot be used.
     """
     box.run("sh", "-c", _FILES, "sh", box.folder).check()
     chosen = {
@@ -286,12 +288,18 @@ def await_writable(box: Sandbox, tools: Tools, data: str) -> None:
 
 
 def _has_failed(box: Sandbox) -> bool:
-    """Return True when the log shows that the server exited before its pid could be read. Raises HostError."""
+    """Return True when the log shows that the server exited before its pid could be read.
+
+    Raises HostError when the host cannot be used.
+    """
     return box.run("grep", "-q", "-e", "FATAL: ", "-e", "PANIC: ", "-e", "could not start", "--", f"{box.folder}/{LOG}").ok
 
 
 def not_started(box: Sandbox, tools: Tools, last: str) -> StepFailed:
-    """Return the error for a server that does not accept writes. It quotes the server's log. Raises HostError."""
+    """Return the error for a server that does not accept writes. It quotes the server's log.
+
+    Raises HostError when the host cannot be used.
+    """
     lines = log_lines(box)
     problem = next((line for line in reversed(lines) if re.search(r"FATAL: |PANIC: |ERROR: ", line)), last)
     return StepFailed(
@@ -310,7 +318,7 @@ def not_started(box: Sandbox, tools: Tools, last: str) -> StepFailed:
 
 
 def log_lines(box: Sandbox) -> list[str]:
-    """Return the last lines of the server's log. Raises HostError."""
+    """Return the last lines of the server's log. Raises HostError when the host cannot be used."""
     output = box.run("tail", "-n", str(LOG_LINES), "--", f"{box.folder}/{LOG}")
     return printable(output.stdout, limit=4000).splitlines()
 

@@ -144,7 +144,7 @@ def _configuration(session: Connection) -> dict[str, dict[str, Any]]:
 
 
 def expected(recorded: Objects, found: Objects, *, limited: bool) -> Objects:
-    """Return those ``recorded`` objects that must exist in a restored database.
+    """Return the recorded objects that must exist in a restored database.
 
     An invalid index need not exist, because pg_dump leaves it out. When ``limited`` is true, rows in tables of extensions
     are left out too.

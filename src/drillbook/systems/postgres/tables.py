@@ -81,7 +81,7 @@ def _plain(part: str) -> str:
 
 
 def chosen(tables: Sequence[Table], wanted: Sequence[str]) -> tuple[list[Table], list[str]]:
-    """Return those ``tables`` whose names are in ``wanted``, and those names in ``wanted`` that no table has.
+    """Return the tables whose names are in the list ``wanted``. Also return the names in this list that no table has.
 
     Raises ValueError when a text in ``wanted`` is not the name of a table.
     """

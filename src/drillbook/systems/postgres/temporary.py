@@ -11,18 +11,24 @@ MARKER = "drillbook.temporary"
 
 
 def mark(tools: Tools, run_id: str) -> None:
-    """Mark the cluster as temporary for the run ``run_id``. Raises HostError."""
+    """Mark the cluster as temporary for the run ``run_id``. Raises HostError when this fails."""
     cluster.write(tools, MARKER, run_id.encode())
 
 
 def owner(tools: Tools) -> str:
-    """Return the ID of the run that made the temporary cluster, or an empty text for any other cluster. Raises HostError."""
+    """Return the ID of the run that made the temporary cluster, or an empty text for any other cluster.
+
+    Raises HostError when the host cannot be used.
+    """
     script = 'test ! -f "$1" || cat -- "$1"'
     return tools.owned(("sh", "-c", script, "sh", f"{tools.service.data_directory}/{MARKER}")).check().text.strip()
 
 
 def stop(ctx: Context, tools: Tools) -> None:
-    """Stop the server of a cluster that will be removed. If it does not stop, kill it. Raises StepFailed, HostError."""
+    """Stop the server of a cluster that will be removed. If it does not stop, kill it.
+
+    Raises StepFailed when this fails, and HostError when the host cannot be used.
+    """
     try:
         cluster.stop(ctx, tools, "fast")
     except (StepFailed, CouldNotVerify, HostError):

@@ -103,8 +103,8 @@ class Tools:
     def transaction(self, *files: str, flags: tuple[str, ...] = (), sink: Any) -> Output:
         """Run SQL files with psql as one transaction. If the server rolls it back because of a deadlock, run it again.
 
-        ``sink`` receives the standard output of each attempt. The caller must check the exit status. Raises CouldNotVerify,
-        HostError, Cancelled.
+        ``sink`` receives the standard output of each attempt. The caller must check the exit status. Raises CouldNotVerify
+        when the result is unknown, HostError when the host cannot be used, and Cancelled when the run is stopped.
         """
         arguments = ("--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", *flags)
         for _ in range(DEADLOCKS):
@@ -119,8 +119,8 @@ class Tools:
         """Run a client program that connects to the service as the superuser. Its messages are not translated.
 
         Other users cannot read the files that the program writes. While it runs, its password is in such a file, and not in
-        the environment. ``options`` are passed to Host.run. The caller must check the exit status. Raises CouldNotVerify,
-        HostError, Cancelled.
+        the environment. ``options`` are passed to Host.run. The caller must check the exit status. Raises CouldNotVerify
+        when the result is unknown, HostError when the host cannot be used, and Cancelled when the run is stopped.
         """
         if self.through_relay:
             return self._through_relay(program, *arguments, database=database, stdin=stdin, **options)
@@ -190,7 +190,10 @@ class Tools:
         return unix_socket.beside(f"{folder}/{path.rpartition('/')[2]}", relay, argv)
 
     def make_scratch(self) -> None:
-        """Make the run's folder for temporary files. Raises NotReady when other users could write to it, HostError."""
+        """Make the run's folder for temporary files.
+
+        Raises NotReady when other users could write to it, and HostError when the host cannot be used.
+        """
         target_folders.make(self.host, self.scratch, deadline=self.deadline)
 
     def asking(self, program: str, *arguments: str, database: str | None = None, folder: str = "") -> tuple[str, ...]:
@@ -265,7 +268,10 @@ class Tools:
             )
 
     def free_space(self) -> int | None:
-        """Return the number of free bytes on the disk of the data directory, or None if it is unknown. Raises HostError."""
+        """Return the number of free bytes on the disk of the data directory, or None if it is unknown.
+
+        Raises HostError when the host cannot be used.
+        """
         return self._free(self.as_owner("sh", "-c", _FREE, "sh", self.service.data_directory))
 
     def _free(self, argv: Sequence[str]) -> int | None:

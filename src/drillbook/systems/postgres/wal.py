@@ -44,6 +44,7 @@ pid=$(cat "$1.pid" 2>/dev/null)
 case $pid in ''|*[!0-9]*) pid=;; esac
 test -z "$pid" || test "$(readlink "/proc/$pid/cwd" 2>/dev/null)" = "$(cd -- "$1" 2>/dev/null && pwd -P)" || pid=
 """
+# FOLDER: stop the WAL receiver, and wait until it has exited. If it runs for 10 more seconds, kill it.
 _STOP = (
     _OURS
     + """
@@ -73,8 +74,8 @@ class Receiver:
     def start(self, seconds: float, name: str) -> int:
         """Start the WAL receiver, wait until it has received data, and return its process ID.
 
-        ``seconds``: time after which the receiver exits by itself; ``name``: its ``application_name`` on the server. Raises
-        StepFailed when it receives nothing, HostError.
+        ``seconds``: time after which the receiver exits in any case; ``name``: its ``application_name`` on the server. Raises
+        StepFailed when it receives nothing, and HostError when the host cannot be used.
         """
         self.tools.make_scratch()
         tools = self.tools
@@ -94,11 +95,11 @@ class Receiver:
         return int(output.text)
 
     def stop(self) -> None:
-        """Stop the WAL receiver if it runs. The received WAL is kept. Raises HostError."""
+        """Stop the WAL receiver if it runs. The received WAL is kept. Raises HostError when this fails."""
         self.tools.host.run(("sh", "-c", _STOP, "sh", self.folder), deadline=self.tools.deadline).check()
 
     def alive(self) -> bool:
-        """Return True while the WAL receiver runs. Raises HostError."""
+        """Return True while the WAL receiver runs. Raises HostError when the host cannot be used."""
         output = self.tools.host.run(("sh", "-c", _ALIVE, "sh", self.folder), deadline=self.tools.deadline)
         return output.check().text == "alive"
 

@@ -33,7 +33,7 @@ IDS_PAGE = 5000
 MOST_POINTS = 5_000_000
 """Maximum number of points in a collection. The ids of all points are held in memory."""
 MOST_NAMES = 256 << 20
-"""Maximum total size, in bytes, of the ids of all points of a collection, which are held in memory."""
+"""Maximum total size, in bytes, of the ids of all points of a collection. All these ids are held in memory."""
 _KEPT = (
     "vectors",
     "sparse_vectors",
@@ -153,7 +153,7 @@ class Session:
                 return
 
     def fetch(self, ids: Sequence[Id]) -> dict[Id, Point]:
-        """Return those points whose id is in ``ids``, by id. Ids without a point are omitted."""
+        """Return the points with the ids ``ids``, by their id. Ids without a point are omitted."""
         found: dict[Id, Point] = {}
         for some in pieces(ids):
             for record in self._retrieve(some):
@@ -172,7 +172,7 @@ class Session:
         return self._retrieve(ids[:half]) + self._retrieve(ids[half:])
 
     def present(self, ids: Iterable[Id]) -> set[Id]:
-        """Return those of ``ids`` for which the collection has a point."""
+        """Return the ids for which the collection has a point. ``ids``: the ids to look for."""
         found: set[Id] = set()
         for some in pieces(ids):
             records = self._ask(self.client.retrieve, ids=some, with_payload=False, with_vectors=False)

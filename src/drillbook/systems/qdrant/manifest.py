@@ -34,7 +34,7 @@ class ServerSnapshot(Part):
 
 
 class Manifest(FilesManifest):
-    """Manifest of a backup of a collection.
+    """Manifest that describes one backup of a collection of Qdrant.
 
     ``digest`` covers all points; ``algorithm`` describes how it is computed. ``config`` holds the settings with which a
     restore creates the collection.

@@ -30,7 +30,7 @@ _SPARSE = {"indices", "values"}
 
 
 def id_of(value: Any) -> Id:
-    """Parse an id, which is a number, a UUID, or the text of either. Raises ValueError when ``value`` is none of these."""
+    """Parse the id of a point: a number, a UUID, or a text with one of them. Raises ValueError for every other value."""
     if isinstance(value, bool):
         raise ValueError(f"{value!r} is not the id of a point, which is a number or a UUID")
     if isinstance(value, str) and value.isascii() and value.isdecimal():

@@ -18,7 +18,7 @@ from drillbook.sdk.host import Host, Output, printable
 
 NO_CHECKER = 86
 """Exit status of ``CHECK`` when the host has neither a checker nor a server."""
-# KIND PROGRAM FOLDER PATH: check the file PATH. KIND is rdb or aof. FOLDER gets a link to the server PROGRAM, which may be
+# KIND PROGRAM FOLDER PATH: check the file PATH. KIND is rdb or aof. FOLDER gets a link to the server PROGRAM. PROGRAM may be
 # empty if a checker or a server is on PATH. Print the size and the first bytes of the file, and the output of the checker.
 CHECK = """
 kind=$1 program=$2 folder=$3 path=$4
@@ -37,6 +37,7 @@ echo "size $(stat -L -c %s -- "$path")"
 echo "begins $begins"
 "$tool" "$path"
 """
+# PROGRAM: exit with 0 if PROGRAM is executable; if PROGRAM is empty, exit with 0 if a checker or a server is on PATH.
 READY = """
 test -n "$1" && { test -x "$1"; exit; }
 command -v valkey-check-rdb || command -v redis-check-rdb || command -v valkey-server || command -v redis-server

@@ -169,7 +169,7 @@ def opened(
     from redis.backoff import NoBackoff  # noqa: PLC0415  slow to import
     from redis.retry import Retry  # noqa: PLC0415  slow to load
 
-    # If the library repeated a write by itself, this would hide the failure that the canary measures.
+    # If the library repeated a failed write, the canary would not see the failure that it must measure.
     line = _line_class()(
         host=address,
         port=port,

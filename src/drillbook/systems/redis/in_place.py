@@ -57,8 +57,8 @@ class RedisInPlace(InPlace):
         self.source.need_decryption(self.ctx)
 
     def _program(self) -> str:
-        """Return the path of the server's program, which can also check files. The path is empty when the server does not
-        report it. In this case the program is searched on PATH.
+        """Return the path of the server's program. The program can also check files. The path is empty when the server does
+        not report it. In this case the program is searched on PATH.
         """
         if self.redis.program:
             return self.redis.program

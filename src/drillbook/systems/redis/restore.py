@@ -53,6 +53,8 @@ mv -- "$new/$rdb" "$directory/$rdb"
 rmdir -- "$new"
 sync
 """
+# KEPT DIRECTORY NAME...: move the old files from KEPT back to DIRECTORY, and remove files that did not exist before. Each NAME
+# is the name of an RDB file or of an AOF folder. A failing command ends the script with the status of this command.
 _PUT_BACK = """set -eu
 kept=$1 directory=$2
 shift 2
@@ -76,6 +78,8 @@ rm -rf -- "$kept.done" "$kept.in"
 _KEPT = 'test -d "$1" || test -d "$1.new" || test -d "$1.done" || test -d "$1.in"'
 # Move the old files in one step, so that a revert never mistakes a part of them for all of them.
 _FORGET = 'rm -rf -- "$1.done" && mv -- "$1" "$1.done" && rm -rf -- "$1.done"'
+# USER KEPT COMMAND...: run COMMAND, which stops the server, if the old files are in KEPT; otherwise exit with 0. If USER is
+# not empty, the script looks for KEPT as this user.
 _STOP = """user=$1 kept=$2
 shift 2
 if test -n "$user"; then sudo -n -u "$user" -- sh -c 'test -d "$1" || test -d "$1.new"' sh "$kept" || exit 0
@@ -95,7 +99,7 @@ class Replacement:
     seconds: dict[str, float] = field(default_factory=dict, kw_only=True)
 
     def timed(self, name: str, since: float) -> None:
-        """Record the duration of a stage of the restore that began at ``since``."""
+        """Record the duration of the stage ``name`` of the restore. ``since``: time at which this stage began."""
         self.seconds[name] = round(time.monotonic() - since, 3)
 
     def present(self) -> Place:

@@ -119,7 +119,7 @@ def _session(ctx: Context, server: Future[Output], port: int, password: str) -> 
 
 
 def _ended(ctx: Context, output: Output) -> None:
-    """Raise the error that fits the output of a trial server that has exited by itself."""
+    """Raise an error for a trial server that exited although nobody stopped it. The server's output decides which error."""
     text = printable(output.stdout + output.stderr, limit=20_000)
     if "Address already in use" in text:
         raise _Taken

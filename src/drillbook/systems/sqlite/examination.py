@@ -31,9 +31,9 @@ MOST = 20
 def header(path: str) -> dict[str, Any]:
     """Read the header of the database file ``path``, and return its facts.
 
-    The facts are ``bytes`` (file size), ``empty`` (true when the file has no bytes), ``foreign`` (first bytes of another
-    kind of file), ``cut`` (reason why the file is incomplete or invalid), ``wal`` (true in WAL mode), and ``writer``
-    (version number of the SQLite that wrote the file).
+    ``bytes``: size of the file; ``empty``: true when the file has no bytes; ``foreign``: first bytes of a file that is no
+    SQLite database; ``cut``: reason why the file is incomplete or invalid; ``wal``: true in WAL mode; ``writer``: version
+    number of the SQLite that wrote the file.
     """
     size = os.path.getsize(path)  # noqa: PTH202  standard functions alone, as in the other programs for hosts
     with open(path, "rb") as file:  # noqa: PTH123

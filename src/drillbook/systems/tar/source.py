@@ -1,4 +1,4 @@
-"""Backup source of the kind `tar`: tar archives, which may be compressed, in a folder, in S3, or on an SFTP or HTTP server."""
+"""Backup source of the kind `tar`: tar archives in a folder, in S3, or on an SFTP or HTTP server. They may be compressed."""
 
 from __future__ import annotations
 

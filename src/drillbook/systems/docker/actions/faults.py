@@ -17,6 +17,7 @@ from drillbook.values import Duration, Size
 
 STOPPED = ("exited", "dead", "created")
 _START = 'TOOL start -- "$1"'
+# CONTAINER: continue the container if it is paused. Exit with 1 if the container cannot be inspected.
 _UNPAUSE = """
 paused=$(TOOL inspect --type container --format '{{.State.Paused}}' -- "$1") || exit 1
 test "$paused" = false || TOOL unpause "$1"

@@ -22,7 +22,8 @@ ServiceName = Annotated[
 
 
 def found(ctx: Context, name: str) -> tuple[Place, Any]:
-    """Return the address of a service's container, and the container with its present state. Raises NotReady.
+    """Return the address of a service's container, and the container with its present state. Raises NotReady when the
+    container cannot be examined.
 
     The attributes of the container can still be read after the connection to the engine was closed.
     """

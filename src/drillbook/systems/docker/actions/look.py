@@ -102,8 +102,7 @@ class Stats(Read):
         """Facts: ``cpu_percent``, ``memory_bytes``, ``limit_bytes``, ``memory_percent``, ``pids``.
 
         ``cpu_percent`` is the share of one core. ``memory_bytes`` excludes cached files. ``pids`` is the number of
-        processes. Also ``received_bytes`` and ``sent_bytes``, which are counted on all networks since the start of the
-        container.
+        processes. ``received_bytes`` and ``sent_bytes`` are counted on all networks since the start of the container.
         """
         with container_of(ctx, self.service) as container:
             if (status := status_of(container)) != "running":

@@ -122,7 +122,7 @@ class VolumeBackup(Write):
         return _identity(ctx, self.service, self.volume)
 
     def interrupted(self, ctx: Context) -> None:
-        """Abort the unfinished uploads below the folder `to` of the store."""
+        """Abort the unfinished uploads to the store folder that the parameter `to` names."""
         drop_uploads(ctx, self.to)
 
     def undo(self, ctx: Context) -> Undo:

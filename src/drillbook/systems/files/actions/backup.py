@@ -131,7 +131,7 @@ class Archive(Write):
         return archives.identity(ctx, archives.resolve(ctx, self.path))
 
     def interrupted(self, ctx: Context) -> None:
-        """Abort the unfinished uploads below the store folder `to`."""
+        """Abort the unfinished uploads to the store folder that the parameter `to` names."""
         drop_uploads(ctx, self.to)
 
     def undo(self, ctx: Context) -> Undo:
@@ -173,7 +173,8 @@ def _fetch(ctx: Context, store: Store, folder: Reference, manifest: Manifest, sc
 def _extract(ctx: Context, archive: str, manifest: Manifest, inside: tuple[str, ...]) -> None:
     """Extract ``archive`` on the host, and compare the extracted files with ``manifest``.
 
-    ``inside``: prefix of a command that changes to the folder to extract to. Raises StepFailed.
+    ``inside``: prefix of a command that changes to the folder to extract to. Raises StepFailed when tar fails, or when the
+    files differ.
     """
     try:
         archives.unpack(ctx, archive, inside, manifest.compression)
@@ -333,7 +334,7 @@ class Matches(Read):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``path``, ``entries`` (number), ``bytes``, ``unexpected``, ``sockets``, ``seconds``.
 
-        ``unexpected`` is the number of entries that are not in the archive. ``sockets`` is the number of sockets, which are
+        ``unexpected`` is the number of entries that are not in the archive. ``sockets`` is the number of sockets. Sockets are
         never archived.
         """
         begun = ctx.deadline.remaining()

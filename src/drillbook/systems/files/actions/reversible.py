@@ -97,6 +97,7 @@ class Replace(Fault):
 
 
 _IT = nofollow.WALK + "it=${1##*/}\n"
+# PATH: print the permissions of PATH. Exit with 3 if it is missing or a link, and with 4 if it belongs to another user.
 _MODE = (
     _IT
     + """
@@ -145,7 +146,10 @@ class Chmod(Fault):
         return f"{int(self.mode, 8):o}"
 
     def _was(self, ctx: Context) -> tuple[str, str]:
-        """Return the path, in which `~/` is replaced, and its present permissions. Raises NotReady."""
+        """Return the path, in which `~/` is replaced, and its present permissions.
+
+        Raises NotReady when the permissions cannot be changed, or need not be changed.
+        """
         path = _resolved(ctx, self.path)
         output = ctx.run("sh", "-c", _MODE, "sh", path)
         nofollow.refuse(ctx, output)

@@ -66,7 +66,10 @@ class Flow(Read):
 
     @staticmethod
     def _taken(ctx: Context, step: FlowRequest, values: dict[str, Any], done: list[Facts]) -> dict[str, Any]:
-        """Send one request, append its result to ``done``, and return the values that the step saves. Raises Unexpected."""
+        """Send one request, append its result to ``done``, and return the values that the step saves.
+
+        Raises Unexpected when the answer is not as the step expects.
+        """
         answer = sent(ctx, step, values)
         done.append(
             {

@@ -25,6 +25,7 @@ from drillbook.systems.linux.service import Relay
 From = Annotated[str | None, Field(description="Service whose host is used when the step names no `hosts`.")]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9:._-]{1,253}$")]
 ANSWER_S = 3
+# NAME: print the addresses of NAME. Exit with 127 if the host has no program that can resolve names.
 _RESOLVE = """
 if command -v getent >/dev/null; then getent ahosts "$1"
 elif command -v python3 >/dev/null; then
@@ -48,6 +49,7 @@ except socket.timeout:
 except OSError as error:
     print("refused" if error.errno == 111 else "failed: " + str(error.strerror or error))
 """
+# ADDRESS PORT SECONDS GREETING(hex): do the same as `_PYTHON`, for hosts without Python. The exit status is 0.
 _BASH = r"""
 timeout "$3" bash -c 'exec 3<>"/dev/tcp/$1/$2" || exit 9; echo connected; test -n "$4" || { echo answered; exit; }
   printf "$(printf %s "$4" | sed "s/../\\\\x&/g")" >&3

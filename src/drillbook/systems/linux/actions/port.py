@@ -18,6 +18,7 @@ from drillbook.systems.linux.helper import Helper, Lasting
 from drillbook.systems.linux.target import as_root, listeners, listeners_at, need, of_unit
 from drillbook.values import Duration
 
+# ADDRESS PORT: listen on the TCP port without answering. `_PERL` does the same.
 _PYTHON = """
 import socket, sys, time
 s = socket.socket()
@@ -52,6 +53,7 @@ until over; do kill -0 "$listener" 2>/dev/null || exit 1; sleep 1; done
 kill "$listener"
 """
 _TOOL = 'for tool in python3 perl socat nc; do command -v "$tool" >/dev/null && exit 0; done; exit 1'
+# Print the lowest port on which this user is permitted to listen.
 _FROM = """
 test "$(id -u)" != 0 || { echo 0; exit; }
 cat /proc/sys/net/ipv4/ip_unprivileged_port_start 2>/dev/null || echo 1024

@@ -110,7 +110,10 @@ def healthy(ctx: Context, relay: Relay) -> float:
 
 
 def opened(ctx: Context, relay: Relay) -> float:
-    """Wait until an exchange through the relay is answered, and return its duration in seconds. Raises StepFailed."""
+    """Wait until an exchange through the relay is answered, and return its duration in seconds.
+
+    Raises StepFailed when the relay is not open in time.
+    """
     until = time.monotonic() + SETTLED_S
     while True:
         how, seconds = exchange(ctx, relay)

@@ -19,6 +19,7 @@ MEMORY_SHARE = 0.8
 """Largest share of the available memory that a fault may use."""
 MEMORY_LEFT = 256 << 20
 """Bytes of available memory that must stay free."""
+# PID...: print the CPU time of each process in clock ticks, one line each. Processes that have exited are left out.
 _TIMES = """
 for pid; do
   line=$(tr '\\n' ' ' 2>/dev/null < "/proc/$pid/stat") || continue
@@ -48,7 +49,10 @@ class _Using(Fault):
         """Raise NotReady if the fault would leave too little of the resource to the host."""
 
     def _still(self, ctx: Context) -> None:
-        """Check once more, right before the injection, that the host has enough of the resource. Raises StepFailed."""
+        """Check once more, right before the injection, that the host has enough of the resource.
+
+        Raises StepFailed when the host has too little.
+        """
         try:
             self._enough(ctx)
         except NotReady as error:
@@ -76,6 +80,7 @@ def _numbers(ctx: Context, script: str, pids: list[int]) -> list[int]:
     return [int(float(word)) for word in ctx.run("sh", "-c", script, "sh", *map(str, pids)).check().text.split()]
 
 
+# COUNT: keep COUNT processor cores busy until the fault is over. Exit with 1 if a worker cannot be recorded.
 _BURN = """
 burn() { until over; do i=0; while test "$i" -lt 20000; do i=$((i + 1)); done; done; }
 n=0
@@ -123,6 +128,7 @@ class Cpu(_Using):
         return len(before) == len(after) == self.workers and all(b > a for a, b in zip(before, after, strict=True))
 
 
+# BYTES LEAST: fill BYTES bytes of memory, but stop when only LEAST KiB are available on the host.
 _HOLD = """
 bytes=$1 least=$2
 feed() {
@@ -179,6 +185,7 @@ class Memory(_Using):
         return sum(_numbers(ctx, _RESIDENT, helper.workers("worker"))) >= 0.95 * self.size
 
 
+# FOLDER END COUNT: hold COUNT open files until FOLDER is gone, or until the host's uptime reaches END seconds.
 _OPENER = """
 import os, resource, sys, time
 folder, end, count = sys.argv[1], float(sys.argv[2]), int(sys.argv[3])

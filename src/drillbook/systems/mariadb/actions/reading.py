@@ -301,12 +301,12 @@ class Compare(_OfServer):
     history: History = None
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``tables`` and ``rows`` (how many were compared), ``ranges`` (for each table its compared ranges, their
-        number of rows, and if they are equal), ``algorithm``.
+        """Facts: ``tables`` and ``rows``: numbers of compared tables and rows; ``ranges``: for each table its compared ranges,
+        their number of rows, and if they are equal; ``algorithm``: algorithm of the digests.
 
-        Also ``volume`` (number of rows by table, in the copy and in production), ``history`` (the earlier run that was
-        compared, and the tables that are new or gone since then), ``not_compared`` (reason for each part that was not
-        compared), ``seconds``.
+        ``volume``: number of rows by table, in the copy and in production; ``history``: the earlier run that was compared, and
+        the tables that are new or gone since then; ``not_compared``: reason for each part that was not compared; ``seconds``:
+        duration of the comparison.
         """
         parts = key_ranges.wanted(
             ctx, self.name(), self.service, self.tables, tolerance=self.tolerance, history=self.history

@@ -73,8 +73,7 @@ class Matches(Read):
         ``algorithm``: algorithm of the digests; ``not_compared``: parts that were not compared, each with the reason;
         ``structure`` and ``cluster``: numbers of compared objects of each kind. These two are absent if the backup has no
         record of such objects or if the cluster is not compared. ``recomputed``: materialized views and extensions that are
-        newer than in the backup, which is normal after a restore; ``accepted``: differences that the step's `accept`
-        allows.
+        newer than in the backup, as is normal after a restore; ``accepted``: differences that the step's `accept` allows.
         """
         service = ctx.service(self.service, Postgres)
         store, folder = Store(ctx.bucket(self.manifest)), stored_backup.split(self.manifest)

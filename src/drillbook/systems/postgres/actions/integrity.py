@@ -25,8 +25,8 @@ class Intact(Read):
     """Check every B-tree index and every table of a database with amcheck. Also check the versions of its collations.
 
     The check finds damaged indexes and indexes that lack rows. A comparison of rows cannot find these, because it reads no
-    index. The check does not cover indexes of other types (except GIN from PostgreSQL 18 on), other databases, and the
-    order of index pages between levels.
+    index. Other databases, the order of index pages between levels, and indexes of other types are not checked. From
+    PostgreSQL 18 on, GIN indexes are checked, too.
     """
 
     SERVICE = Postgres

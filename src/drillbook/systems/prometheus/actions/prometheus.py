@@ -224,7 +224,7 @@ class _OfAlert(Read):
     def _settled(first: Alert, seen: Alert, wanted: str) -> bool:
         """Return True when the alert ``seen`` is in the state ``wanted``.
 
-        If ``wanted`` is `inactive`, the alert's rule must also have been evaluated after ``first`` was read. Without a new
+        If ``wanted`` is `inactive`, the alert's rule must also have been evaluated after the reading ``first``. Without a new
         evaluation, Prometheus would report an old state.
         """
         fresh = wanted == "firing" or all(one not in first.evaluated for one in seen.evaluated)

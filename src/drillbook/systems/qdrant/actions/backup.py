@@ -87,7 +87,7 @@ class Snapshot(Write):
         return _collection(ctx, self.service)
 
     def interrupted(self, ctx: Context) -> None:
-        """Abort the unfinished uploads below ``to``."""
+        """Abort the unfinished uploads to the store folder that the parameter `to` names."""
         drop_uploads(ctx, self.to)
 
     def undo(self, ctx: Context) -> Undo:

@@ -209,7 +209,7 @@ class AddStrays(Fault):
 
 
 def _ours(session: Session, ids: Sequence[Id], run: str) -> set[Id]:
-    """Return those of ``ids`` whose points exist and were written by the run ``run``."""
+    """Return the ids of points that exist and were written by the run ``run``. ``ids``: the ids to look for."""
     return {one.id for one in session.fetch(ids).values() if one.payload.get(MARK) == run}
 
 

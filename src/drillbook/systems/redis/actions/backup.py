@@ -36,8 +36,8 @@ Reason = Annotated[str, Field(min_length=1)]
 class Save(Write):
     """Let the server save its keyspace as an RDB file, and copy this file to a store, together with a digest of every key.
 
-    A trial server, which is a temporary second server, loads the RDB file once. The digests are computed from the keys of
-    this server.
+    A temporary second server, the trial server, loads the RDB file once. The digests are computed from the keys of this
+    trial server.
     """
 
     SERVICE = Redis
@@ -80,7 +80,7 @@ class Save(Write):
         return identity.measured(ctx, self.service)
 
     def interrupted(self, ctx: Context) -> None:
-        """Abort the unfinished uploads below ``to``."""
+        """Abort the unfinished uploads to the store folder that the parameter `to` names."""
         drop_uploads(ctx, self.to)
 
     def undo(self, ctx: Context) -> Undo:

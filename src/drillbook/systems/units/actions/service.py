@@ -136,7 +136,9 @@ class Answers(Read):
         return facts
 
     def _connect(self, ctx: Context, service: Service, address: str, port: int) -> None:
-        """Open and close a connection. Raises OSError, HostError."""
+        """Open and close a connection. Raises OSError when no connection can be opened, and HostError when the host cannot
+        be used.
+        """
         patience = max(0.1, min(CONNECT_S, ctx.deadline.remaining()))
         if service.socket or service.listens:
             with ctx.reach(service) as place, socket.create_connection(place, timeout=patience) as session:
@@ -149,7 +151,8 @@ class Answers(Read):
 def _hear(session: socket.socket, greeting: bytes, patience: float) -> None:
     """Send ``greeting`` and wait for an answer. Without a greeting, only check that the connection is not closed at once.
 
-    A tunnel to a closed port accepts a connection and then closes it at once. Raises OSError.
+    A tunnel to a closed port accepts a connection and then closes it at once. Raises OSError when the connection is closed,
+    or when no answer arrives in time.
     """
     session.settimeout(patience if greeting else EARLY_S)
     try:

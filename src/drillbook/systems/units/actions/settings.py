@@ -58,7 +58,7 @@ fi
 test -n "$running" && test ! -L "$path" && newer "$running" || : > ./back
 """
 )
-# KEPT COMMAND...: stop the unit if the original file was put back, or if a restart of the unit was noted.
+# KEPT COMMAND...: run COMMAND, which stops the unit, if the file KEPT/back notes that a restart is needed. Always exits with 0.
 _STOP_IF_STALE = (
     nofollow.WALK
     + """
@@ -67,7 +67,7 @@ shift
 "$@" || true
 """
 )
-# KEPT COMMAND...: start the unit if it ran before the change or was stopped by this undo, unless nothing was changed.
+# KEPT COMMAND...: run COMMAND, which starts the unit, and exit with its status. If KEPT does not exist, exit with 0.
 _START = nofollow.WALK + '(enter "${1%/*}" && hold "${1##*/}") || exit 0; shift; "$@"'
 _OPENED = (
     nofollow.WALK
@@ -231,7 +231,7 @@ class _Settings(Action):
         return f"{path}{archives.own_mark(ctx)}-{ctx.step}-settings"
 
     def _swapped(self, ctx: Context) -> Facts:
-        """Replace the env file, and keep the original in the same folder. Returns the facts. Raises StepFailed."""
+        """Replace the env file, and keep the original in the same folder. Returns the facts. Raises StepFailed when this fails."""
         path = _file(ctx, self.service)
         text = changed(_text(ctx, path), self.remove, self.values)
         output = ctx.run(

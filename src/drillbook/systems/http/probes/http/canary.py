@@ -122,7 +122,10 @@ class Canary(RecordCanary):
         return self._of_one("remove")
 
     def reach(self, ctx: Context) -> None:
-        """Check that the application answers: send `read`, unless `read` could change something. Raises NotReady."""
+        """Check that the application answers: send `read`, unless `read` could change something.
+
+        Raises NotReady when reading fails.
+        """
         if any(one.method not in ("GET", "HEAD") for one in self.requests("read")):
             return
         try:
@@ -135,7 +138,10 @@ class Canary(RecordCanary):
         return _Writer(self, ctx)
 
     def look(self, ctx: Context, number: int | None) -> set[int]:
-        """Send `read`, and return the numbers of the records whose marks are in its answer. Raises CouldNotVerify."""
+        """Send `read`, and return the numbers of the records whose marks are in its answer.
+
+        Raises CouldNotVerify when the records cannot be read.
+        """
         answer = self._asked(ctx, "read", number)
         if answer is None:
             return set()
@@ -145,7 +151,7 @@ class Canary(RecordCanary):
         return found if number is None else found & {number}
 
     def erase(self, ctx: Context, number: int | None) -> None:
-        """Send `remove`. Raises CouldNotVerify."""
+        """Send `remove`. Raises CouldNotVerify when the request fails."""
         self._asked(ctx, "remove", number)
 
     def _asked(self, ctx: Context, what: str, number: int | None) -> Answer | None:
@@ -165,7 +171,7 @@ class Canary(RecordCanary):
     def exchanged(self, ctx: Context, what: str, number: int | None, limit: float) -> Answer:
         """Send the requests of the field ``what``, and wait for each for at most ``limit`` seconds. Return the last answer.
 
-        Raises Unexpected.
+        Raises Unexpected when an answer is not as the drill expects.
         """
         values: dict[str, Any] = dict(record_canary.values(ctx.run_id, number))
         own = set(values)

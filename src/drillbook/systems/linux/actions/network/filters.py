@@ -25,6 +25,7 @@ table inet $1
 "*) exit 0 ;; esac
 exit 3
 """
+# NAME: delete the nft table. Exit with 0 when the table is gone, and with another status when this fails.
 _NFT_UNDO = f"""
 (:{_NFT_LOOK})
 case $? in 0) exec nft delete table inet "$1" ;; 3) exit 0 ;; esac

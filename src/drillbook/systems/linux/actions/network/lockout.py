@@ -121,7 +121,7 @@ def second_path(ctx: Context, way: Way, *, within: float) -> bool:
 def rehearse(ctx: Context, way: Way, undo: tuple[tuple[str, ...], ...]) -> None:
     """Check before the fault that a second SSH connection works, and that the undo runs without an error.
 
-    Raises StepFailed.
+    Raises StepFailed when one of these is not so.
     """
     if not second_path(ctx, way, within=0.0):
         raise StepFailed(

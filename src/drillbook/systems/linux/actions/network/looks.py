@@ -63,8 +63,8 @@ class Capture(Read):
         """Facts: ``packets``, ``bytes``, ``flags`` (numbers: ``syn``, ``syn_ack``, ``fin``, ``rst``), ``connections``.
 
         ``connections`` is the number of connections that began. ``refused`` and ``unanswered`` are numbers of such
-        connections. Also ``retransmissions`` and ``other``, which are numbers of packets. ``ended`` is ``time`` or
-        ``size``, whichever limit was reached. ``dropped`` is the number of packets that the kernel lost, so that the other
+        connections. ``retransmissions`` and ``other`` are numbers of packets. ``ended`` names the limit that was reached,
+        ``time`` or ``size``. ``dropped`` is the number of packets that the kernel lost, so that the other
         numbers may be too small. It is null when unknown. ``port`` is the captured port, and ``capture`` is the evidence
         file in pcap format.
         """

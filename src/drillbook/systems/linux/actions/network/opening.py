@@ -64,7 +64,10 @@ class Open(Write):
 
 
 def remove_rules(ctx: Context) -> list[str]:
-    """Delete the packet filter rules of this run on the host, and return their names. Raises StepFailed, HostError."""
+    """Delete the packet filter rules of this run on the host, and return their names.
+
+    Raises StepFailed when this fails, and HostError when the host cannot be used.
+    """
     removed = []
     for rules in of_run(root(ctx, HELD).check().text, ctx.run_id):
         output = root(ctx, *rules.undo)
@@ -76,7 +79,10 @@ def remove_rules(ctx: Context) -> list[str]:
 
 
 def _remove_delays(ctx: Context) -> list[str]:
-    """Delete the queueing disciplines of this run, and return the interfaces that had them. Raises HostError."""
+    """Delete the queueing disciplines of this run, and return the interfaces that had them.
+
+    Raises HostError when this fails.
+    """
     mine = own_queues(ctx, root(ctx, _QUEUES).check().text)
     for device, major in mine:
         root(ctx, UNDO, device, major).check()

@@ -49,6 +49,7 @@ found=$(tc qdisc show dev "$1") || exit 1
 case "$found" in *"qdisc prio $2: root "*) exit 0 ;; esac
 exit 3
 """
+# DEVICE MAJOR: delete the discipline. Exit with 0 when it is gone, and with another status when this fails.
 UNDO = f"""
 (:{_LOOK})
 case $? in 0) exec tc qdisc del dev "$1" root handle "$2:" ;; 3) exit 0 ;; esac

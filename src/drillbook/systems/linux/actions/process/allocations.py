@@ -83,7 +83,7 @@ class Allocations(_Named, Read):
 
     @property
     def effect(self) -> Effect:
-        """Effect of the step. It is a write with memray, which is loaded into the process, and otherwise a read."""
+        """Effect of the step. A step with memray is a write, because memray is loaded into the process. Others are reads."""
         return Effect.WRITE if self.if_known("by") == "memray" else Effect.READ
 
     def ready(self, ctx: Context) -> None:

@@ -110,6 +110,7 @@ class Resume(_Named, Write):
         return Undo.nothing("a running process is the wanted state")
 
 
+# Stop the process. Exit with 4 if it is stopped already. A common part before this script sets pid, state and folder.
 _STOP = """
 case $state in [Tt]) rm -rf -- "$folder"; exit 4 ;; esac
 kill -STOP "$pid"
@@ -192,6 +193,7 @@ fi
 rm -rf -- "$folder"
 """
 )
+# SIGNAL: send SIGNAL to the process, and wait until it has ended. Exit with 1 if it does not end.
 _KILL = """
 kill -"$1" "$pid"
 tries=0
@@ -264,6 +266,7 @@ _Seconds = Annotated[Duration, Field(ge=1)]
 _LOWER = """
 for pair; do prlimit --pid "$pid" "--$pair:" || exit 1; done
 """
+# Set the recorded soft limits again, if the process is still the same one. Exit with 1 if a limit cannot be set.
 _RAISE = """
 if ours; then
   for pair in $kept; do
@@ -271,6 +274,7 @@ if ours; then
   done
 fi
 """
+# NAME=SOFT...: succeed when each of these soft limits has the value SOFT, and exit with 1 otherwise.
 _AS_SET = """
 for pair; do
   soft=$(prlimit --pid "$pid" "--${pair%%=*}" --raw --noheadings --output SOFT | tr -d ' ')

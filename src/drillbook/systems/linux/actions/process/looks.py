@@ -91,9 +91,9 @@ class Profile(_Named, Read):
         """Facts: ``pid``, ``samples`` (number), ``busiest`` (a function, or null when none ran), ``functions``,
         ``flamegraph``.
 
-        Each item of ``functions`` has ``function``, ``samples``, ``share`` (share of the samples in which the function
-        itself ran), ``low`` and ``high`` (95 % interval of ``share``), and ``with_calls`` (share of the samples in which
-        the function, or a function that it called, ran). ``flamegraph`` is the evidence (SVG).
+        Each item of ``functions`` has ``function``, ``samples``, ``share``, ``low``, ``high`` and ``with_calls``. ``share`` is
+        the share of the samples in which the function itself ran. ``low`` and ``high`` are its 95 % interval. ``with_calls``
+        is the share in which the function, or a function that it called, ran. ``flamegraph`` is the evidence file (SVG).
         """
         if ctx.deadline.remaining() < self.seconds:
             raise _too_short(self.seconds)
@@ -152,6 +152,7 @@ class MemoryProfile(_Named, Read):
         return {"pid": found.pid, **growth.summary(seen)}
 
 
+# PID: print the status of a process, the number of its open files, and their limit. Exit with 3 if there is no such process.
 _USAGE = """
 cat "/proc/$1/status" || exit 3
 echo "fds: $(ls "/proc/$1/fd" | wc -l)"
