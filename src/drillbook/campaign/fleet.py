@@ -324,8 +324,8 @@ class Fleet:
             if pending.failures >= FAILURES or (pending.future is None and now - pending.lost_at > self._patience_s):
                 job, why = pending.job, pending.trouble or "no worker answers"
                 text = (
-                    f"the end of this site could not be received from {job.place}: {why}; examine the run "
-                    f"there: drill.recover {job.run}"
+                    f"it is unknown how the drill on this site ended, because {job.place} did not send the run: {why}; "
+                    f"examine the run there with: drill.recover {job.run}"
                 )
                 self._end(pending, attempt.unknown(job, text))
 

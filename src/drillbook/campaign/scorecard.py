@@ -104,7 +104,10 @@ def junit(state: CampaignState) -> str:
     )
     for end in [
         *ends,
-        *(Ending(name, SiteState.UNKNOWN, message="the end of this site is not recorded") for name in missing),
+        *(
+            Ending(name, SiteState.UNKNOWN, message="the campaign did not record how the drill on this site ended")
+            for name in missing
+        ),
     ]:
         case = Tree.SubElement(suite, "testcase", {"classname": shown(state.start.drill), "name": shown(end.site)})
         if kind := OUTCOMES.get(end.state):

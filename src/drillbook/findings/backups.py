@@ -39,7 +39,7 @@ FINDINGS: dict[str, Kind] = {
     ),
     "backup-unproven": Kind(
         CRITICAL,
-        "No backup of the data to be destroyed or restored was verified",
+        "A step destroys or restores data, but no backup of this data was verified",
         (
             "The steps for backup, verification, fault and restore must name the same service and use the same "
             "backup. This is the backup whose `location` the backup step of this drill saves. A backup by an older "

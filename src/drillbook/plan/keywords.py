@@ -81,7 +81,8 @@ class Keywords(_Words):
     expect: str | tuple[str, ...] | None = Field(
         default=None,
         description=(
-            "Expressions about `result`, which is the result of the step. The step succeeds only when all of them are true."
+            "Expressions about the result of the step. In them, `result` is this result. The step succeeds only when all "
+            "expressions are true."
         ),
     )
     allow_failure: str | None = Field(

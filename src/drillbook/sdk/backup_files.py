@@ -49,10 +49,11 @@ class FileBackups(BackupSource):
 
     at: Secret | str | tuple[str, ...] = Field(
         description=(
-            "Place of the backup files. It is a path on the host (/path, a folder or one file), "
-            "s3://bucket/prefix/ (without the last slash, keys such as prefix-2/... belong to it too), "
-            "sftp://HOST/path with a host of the inventory, an https:// URL (usually a secret), or a command "
-            "that prints the newest backup (a list of the command and its arguments)."
+            "Place of the backup files. It has one of five forms. The first form is the path of a folder or file on "
+            "the host. The second form is s3://bucket/prefix/. Without the last slash, keys such as prefix-2/... belong to "
+            "the place, too. The third form is sftp://HOST/path; HOST is the name of a host in the inventory. The fourth "
+            "form is an https:// URL, usually as a secret. The fifth form is a command that prints the newest backup. "
+            "The command is written as a list of its words."
         )
     )
     pattern: str = Field(default="*", description="Shell pattern that the names of the backup files match.")

@@ -78,8 +78,8 @@ History = Annotated[
         ge=0,
         description=(
             "Largest permitted difference between the number of rows in a table now and in an earlier copy, "
-            "as a share such as 0.3. Empty: these numbers are not compared. The earlier copy comes from the "
-            "last run in this environment in which this action passed for this service."
+            "as a share such as 0.3. Empty: these numbers are not compared. The earlier copy comes from an earlier run "
+            "in the same environment: the last run that executed this action successfully for this service."
         ),
     ),
 ]

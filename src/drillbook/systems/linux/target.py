@@ -99,7 +99,7 @@ def of_unit(ctx: Context, name: str) -> Found:
 
 
 def of_pid_file(ctx: Context, path: str) -> Found:
-    """Return the process whose pid is in the file ``path``. Raises NotReady."""
+    """Return the process whose pid is in the file ``path``. Raises NotReady when there is no such process."""
     output = ctx.run(*as_root(ctx), "sh", "-c", _PID_FILE, "sh", path)
     if not output.ok or not output.text.isdigit():
         said = "the file does not exist or cannot be read" if not output.ok else "the file contains no number"
@@ -168,7 +168,7 @@ def look(ctx: Context, pid: int, what: str) -> Found:
     }
     if output.exit in why:
         said, hint = why[output.exit]
-        raise NotReady(f"{ctx.host.name}: {what} (pid {pid}) {said}", hint=hint)
+        raise NotReady(f"{ctx.host.name}: {what} cannot be used, because the process {pid} {said}", hint=hint)
     state, start = output.check().text.split()
     return Found(pid, int(start), state)
 

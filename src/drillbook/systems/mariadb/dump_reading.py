@@ -118,11 +118,11 @@ class Reading:
         return []
 
     def _damage(self) -> tuple[str, str, str]:
-        whole = f"a dump whose last line is `{DONE}`"
+        whole = f"the last line of the dump begins with `{DONE}`"
         if self.unpacker:
             return (
                 "backup-damaged",
-                "a file that unpacks to its end",
+                "the file can be decompressed to its end",
                 self.said or f"the decompression program ended with status {self.unpacker}",
             )
         if not self.last:
@@ -130,14 +130,15 @@ class Reading:
         if not self.last.startswith(DONE):
             return "backup-damaged", whole, f"the last line is: {self.last}"
         if not self.header:
-            return "backup-damaged", "a dump that begins with its header lines", "they are missing"
+            return "backup-damaged", "the dump begins with the header lines of mariadb-dump", "the header lines are missing"
         if self.zeros:
-            return "backup-damaged", "text", "bytes of value zero, such as a file system may leave after a crash"
+            said = "the dump contains bytes of value zero; a file system may leave such bytes after a crash"
+            return "backup-damaged", "the dump contains only text", said
         return "", "", ""
 
     def _content(self) -> tuple[str, str, str]:
         if self.failures:
-            return "backup-incomplete", "a dump of all objects", "; ".join(self.failures[:5])
+            return "backup-incomplete", "the dump contains all objects", "; ".join(self.failures[:5])
         if self.rows and not self.tables:
             return "backup-incomplete", "tables and rows", "rows without the definitions of their tables"
         if not self.rows:

@@ -117,7 +117,7 @@ class ServerInPlace(InPlace):
     def unlike(self, backup: Backup, checked: Facts) -> str:
         """Return the reason why ``backup`` cannot restore the databases of the running server; empty when it can."""
         if why := lies_in(self.ctx, self.source, self.mariadb.data):
-            return f"{why}: a restore exchanges this folder"
+            return f"{why}: a restore replaces this folder, and would remove the backup with it"
         with connected(self.ctx, self.mariadb) as client, verifying(self.mariadb):
             if outside := _outside(client, self.mariadb.data):
                 return f"the server has files outside its data directory: {outside}"

@@ -76,7 +76,7 @@ class Lose(Fault):
         """Delete the folder of a service, if a backup from a backup source was verified before."""
         if "backup.check" not in ctx.proofs:
             raise StepFailed(
-                f"{ctx.host.name}: {path} is not deleted: `from` is missing, and no backup of a backup source was verified"
+                f"{ctx.host.name}: {path} is not deleted: this step does not set `from`, and no step `backup.check` verified a backup"
             )
         count = ctx.run("sh", "-c", 'find "$1" ! -type d | wc -l', "sh", path).check().text
         ctx.evidence(_BEGUN, path, sync=True)

@@ -73,7 +73,7 @@ class Dump(Write):
         return identity.measured(ctx, self.service)
 
     def interrupted(self, ctx: Context) -> None:
-        """Abort the unfinished uploads below ``to``."""
+        """Abort the unfinished uploads to the store folder that the parameter `to` names."""
         drop_uploads(ctx, self.to)
 
     def undo(self, ctx: Context) -> Undo:
@@ -168,7 +168,7 @@ class Restore(Write):
     closed: Annotated[bool, Field(description="Keep clients out until `postgres.admit`.")] = False
     jobs: Jobs = 2
     temporary: Annotated[
-        bool, Field(description="Data directory of a new cluster for this run only, which is removed at the end.")
+        bool, Field(description="Data directory of a new cluster for this run only. The cluster is removed at the end.")
     ] = False
 
     def run(self, ctx: Context) -> Facts:

@@ -66,7 +66,7 @@ class BaseBackup(Write):
         return identity.measured(ctx, self.service, whole=True)
 
     def interrupted(self, ctx: Context) -> None:
-        """Abort the unfinished uploads below ``to``."""
+        """Abort the unfinished uploads to the store folder that the parameter `to` names."""
         drop_uploads(ctx, self.to)
 
     def undo(self, ctx: Context) -> Undo:
@@ -354,7 +354,7 @@ class Recover(Write):
         ),
     ] = ""
     temporary: Annotated[
-        bool, Field(description="Directory of a new cluster for this run only, which is removed at the end.")
+        bool, Field(description="Directory of a new cluster for this run only. The cluster is removed at the end.")
     ] = False
 
     def run(self, ctx: Context) -> Facts:

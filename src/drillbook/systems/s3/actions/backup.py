@@ -38,7 +38,7 @@ class Copy(Write):
 
     service: ServiceName
     prefix: Prefix = ""
-    to: Annotated[Uri, Field(description="Folder in the same store, `s3://bucket/prefix`, which must be empty.")]
+    to: Annotated[Uri, Field(description="Folder in the same store, `s3://bucket/prefix`. The folder must be empty.")]
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``location`` and ``manifest`` of the backup, ``objects`` (number of objects), ``bytes`` (total size),
