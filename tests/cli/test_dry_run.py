@@ -249,7 +249,7 @@ def test_tasks_of_developers_are_offered_in_a_checkout(name):
 def test_the_pages_are_written_in_a_checkout_alone(tmp_path):
     """A copy of this very package as a checkout, with one page that is out of date."""
     shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    for name in ("drills", "docs", "inventory"):
+    for name in ("drills", "docs", "inventory", "lab"):
         shutil.copytree(ROOT / name, tmp_path / name)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     (tmp_path / "docs" / "findings.md").write_text("old\n")

@@ -84,14 +84,14 @@ def test_what_is_unknown_at_first_is_looked_at_again(tmp_path, then, cause):
 
 
 def test_a_wrong_answer_stands(tmp_path):
-    with saying(WELL, DOWN) as (url, asked), pytest.raises(StepFailed, match="diagnosed healthy, not api-down"):
+    with saying(WELL, DOWN) as (url, asked), pytest.raises(StepFailed, match="the diagnosis found healthy, not api-down"):
         finds(tmp_path, url, "api-down")
     assert len(asked) == 1
 
 
 def test_what_stays_unknown_ends_in_its_time(tmp_path):
     begun = time.monotonic()
-    with saying(BUSY) as (url, asked), pytest.raises(StepFailed, match="diagnosed unknown, not api-down"):
+    with saying(BUSY) as (url, asked), pytest.raises(StepFailed, match="the diagnosis found unknown, not api-down"):
         finds(tmp_path, url, "api-down", within="3s")
     assert len(asked) >= 2
     assert asked[-1] - begun <= 3.0, "no look begins after its time"

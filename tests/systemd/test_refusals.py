@@ -149,11 +149,11 @@ def test_a_path_and_a_tool_that_are_missing(site, was, now, words):
     ("was", "now", "words"),
     [
         ("unit: postgresql@17-main", "unit: postgresql", "set `unit` of the service to postgresql@17-main"),
-        ("user: ops", "user: app", "postgres cannot connect to /var/run/postgresql/.s.PGSQL.5432"),
+        ("user: ops", "user: app", "would not be started as postgres: a password is required"),
         ("/usr/lib/postgresql/17/bin", "/usr/lib/postgresql/16/bin", "/usr/lib/postgresql/16/bin"),
         ("/var/lib/postgresql/17/main", "/var/lib/postgresql/17/other", "/var/lib/postgresql/17/other"),
     ],
-    ids=["unit", "peer", "tool", "path"],
+    ids=["unit", "account", "tool", "path"],
 )
 def test_what_postgresql_lacks(debian, project, was, now, words):
     folder = project()

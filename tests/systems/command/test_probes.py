@@ -112,7 +112,7 @@ def test_a_missing_program_is_told_before_anything_is_written(ground, make):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"), [(["touch", "x"], "the same record each time"), (["touch", "${nr}"], "no value")]
+    ("wrong", "said"), [(["touch", "x"], "the same record each time"), (["touch", "${nr}"], "not a known placeholder")]
 )
 def test_mistakes_in_placeholders_are_found_in_the_file(make, wrong, said):
     with pytest.raises(ValidationError, match=said):

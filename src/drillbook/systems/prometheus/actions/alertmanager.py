@@ -23,8 +23,9 @@ CALM_S = 20.0
 
 
 class Received(Read):
-    """Wait until an alert has arrived at Alertmanager and is routed to a receiver. The alert must be neither silenced nor
-    inhibited.
+    """Wait until an alert has arrived at Alertmanager and is routed to a receiver.
+
+    The alert must be neither silenced nor inhibited.
     """
 
     SERVICE = Alertmanager

@@ -62,8 +62,9 @@ class _Asking(Read):
 
 
 class Query(_Asking):
-    """Query a present value. To put a condition on the value, write it into the step's `expect`, such as `result.value <
-    0.05`.
+    """Query a present value.
+
+    To put a condition on the value, write it into the step's `expect`, such as `result.value < 0.05`.
     """
 
     TIMEOUT = 30.0
@@ -246,8 +247,9 @@ class _OfAlert(Read):
 
 
 class AlertFires(_OfAlert):
-    """Wait until an alert fires. In the phase `detect`, this step measures the time that is compared with the objective
-    `detect`.
+    """Wait until an alert fires.
+
+    In the phase `detect`, this step measures the time that is compared with the objective `detect`.
     """
 
     def run(self, ctx: Context) -> Facts:

@@ -39,8 +39,9 @@ that the key already has.
 
 
 class DeleteObjects(Fault):
-    """Delete objects of a versioned bucket, as a wrong lifecycle rule or a wrong script would. The objects are then hidden
-    by delete markers.
+    """Delete objects of a versioned bucket, as a wrong lifecycle rule or a wrong script would.
+
+    The objects are then hidden by delete markers.
     """
 
     SERVICE = S3
@@ -167,8 +168,9 @@ class Undelete(Write):
 
 
 class LoseObjects(Fault):
-    """Delete objects permanently from a bucket without versions. Only objects that equal the copy made by this run are
-    deleted.
+    """Delete objects permanently from a bucket without versions.
+
+    Only objects that equal the copy made by this run are deleted.
     """
 
     SERVICE = S3

@@ -34,11 +34,11 @@ class Choice:
 
 
 class VersionsRestore(Write):
-    """Restore the newest good version of objects by writing its content again. Nothing is deleted, and all versions are
-    kept.
+    """Restore the newest good version of objects by writing its content again.
 
-    A version is good when its content equals the digest in a copy's manifest, or when it was current at a given time.
-    Objects that are correct, and objects that the manifest does not list, are not changed.
+    Nothing is deleted, and all versions are kept. A version is good when its content equals the digest in a copy's manifest,
+    or when it was current at a given time. Objects that are correct, and objects that the manifest does not list, are not
+    changed.
     """
 
     SERVICE = S3
