@@ -194,7 +194,7 @@ def test_everything_up_to_the_last_commit_before_a_crash_comes_back(place, prima
 
 
 def test_nobody_waits_for_a_log_that_is_not_received(place, primary):
-    with pytest.raises(StepFailed, match="no program receives the WAL of primary"):
+    with pytest.raises(StepFailed, match="nothing receives the WAL of primary"):
         place.run("postgres.wal_received", service="primary")
 
 

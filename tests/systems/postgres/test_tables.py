@@ -123,9 +123,7 @@ def test_a_closed_table_is_read_but_not_written_until_it_is_admitted(place, prim
         assert (seen["written"], primary.sql("SELECT count(*) FROM lines")) == (0, [(300,)])
         with pytest.raises(psycopg.errors.ReadOnlySqlTransaction, match="until its restore is verified"):
             primary.sql("TRUNCATE lines")
-        assert action.run(ctx)["compared"] == "at the beginning of the step: the table existed and equals the backup", (
-            "safe to run again"
-        )
+        assert action.run(ctx)["compared"] == "the table existed and equals the backup", "safe to run again"
         assert place.run(undo.action, **undo.params) == {"tables": ["public.lines"]}
         until = time.monotonic() + 5
         while not seen["written"] and time.monotonic() < until:

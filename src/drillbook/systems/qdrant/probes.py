@@ -18,8 +18,9 @@ ServiceName = Annotated[str, Field(description="Name of the Qdrant service in th
 
 
 class Available(Availability):
-    """Request the collection. When `point` is set, also check that this point exists, since a server without data still
-    answers.
+    """Request the collection.
+
+    When `point` is set, also check that this point exists, since a server without data still answers.
     """
 
     service: ServiceName

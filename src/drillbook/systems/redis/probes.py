@@ -23,8 +23,9 @@ ServiceName = Annotated[str, Field(description="Name of the Redis service in the
 
 
 class Available(Availability):
-    """Send a PING to the server. When `key` is set, also check that this key exists, since a flushed server still answers a
-    PING.
+    """Send a PING to the server.
+
+    When `key` is set, also check that this key exists, since a flushed server still answers a PING.
     """
 
     service: ServiceName

@@ -28,8 +28,9 @@ MOST_HANGING = 20
 
 
 class Canary(BaseCanary):
-    """Write numbered rows through any DB-API driver into a table of its own. Each acknowledged row must exist after the
-    recovery.
+    """Write numbered rows through any DB-API driver into a table of its own.
+
+    Each acknowledged row must exist after the recovery.
 
     A row is acknowledged when its commit has returned. The table `drillbook_canary` is created in the database that
     `connect` names, and dropped at the end if it holds no row of another run. The driver runs on the controller. Also set

@@ -17,8 +17,9 @@ _MAY_DROP = re.compile(r"^GRANT [^`']*\b(ALL PRIVILEGES|DROP)\b", re.MULTILINE)
 
 
 class LoseData(Fault):
-    """Drop the database that the service names, or all databases of the server if the service names none. The same happens
-    when an operator drops databases on the wrong server.
+    """Drop the database that the service names, or all databases of the server if the service names none.
+
+    The same happens when an operator drops databases on the wrong server.
 
     Accounts, settings and the server's system databases stay. The fault refuses a server that takes part in replication.
     """

@@ -130,8 +130,9 @@ class Sql(_OfServer):
 
 
 class Intact(_OfServer):
-    """Check every table, view and index with CHECK TABLE. The step fails when one of them is damaged; the program
-    `mariadb-check` would not fail.
+    """Check every table, view and index with CHECK TABLE.
+
+    The step fails when one of them is damaged; the program `mariadb-check` would not fail.
     """
 
     TIMEOUT = 3600.0
@@ -208,8 +209,9 @@ class Content(_OfServer):
 
 
 class Matches(_OfServer):
-    """Compare a server with another server or with a manifest. Compared are the row count and the digest of every table, and
-    all definitions.
+    """Compare a server with another server or with a manifest.
+
+    Compared are the row count and the digest of every table, and all definitions.
     """
 
     TIMEOUT = 1800.0
@@ -284,8 +286,9 @@ class Matches(_OfServer):
 
 
 class Compare(_OfServer):
-    """Compare a restored copy with the server in production. Chosen tables are compared by ranges of a key, and all tables
-    by their number of rows.
+    """Compare a restored copy with the server in production.
+
+    Chosen tables are compared by ranges of a key, and all tables by their number of rows.
 
     Production has changed since the backup. So a table that only grows is compared up to the newest row of the copy, and a
     table that never changes is compared as a whole. Rows that production changed after the backup are reported as different.

@@ -23,8 +23,9 @@ from drillbook.systems.qdrant.service import Qdrant
 
 
 class Snapshot(Write):
-    """Save a collection to a store: every point with its vector and payload, the settings of the collection, and a digest of
-    all points.
+    """Save a collection to a store: every point, the settings of the collection, and a digest of all points.
+
+    A point is saved with its vector and payload.
 
     The points are read page by page, and clients may write at the same time. So the backup is not a consistent snapshot, and
     may lack writes that happened during the export. The server's own snapshot is also stored, if the points that are read
@@ -104,9 +105,7 @@ def _collection(ctx: Context, service: str) -> Identity:
 
 
 class BackupIntact(Read):
-    """Read a backup in the store, and compare every file, every point and the server's snapshot with the manifest of the
-    backup.
-    """
+    """Read a backup in the store, and compare every file and point and the server's snapshot with its manifest."""
 
     SERVICE = Qdrant
     PLACE = Place.CONTROLLER
@@ -152,8 +151,9 @@ class BackupIntact(Read):
 
 
 class Restore(Write):
-    """Restore a collection from a verified backup. Points that are missing or different are written, and points that the
-    backup lacks are deleted.
+    """Restore a collection from a verified backup.
+
+    Points that are missing or different are written, and points that the backup lacks are deleted.
 
     A missing collection is created with the settings and the indexed fields in the backup. Correct points are not written
     again, so a second restore can finish an interrupted one. Instead of this, the server can restore its own snapshot. In

@@ -26,8 +26,9 @@ RECORD_LIMIT = 256 << 20
 
 
 class DeletePoints(Fault):
-    """Delete points, as a failed indexing job or a too broad filter would. The run's folder stores a copy of the deleted
-    points.
+    """Delete points, as a failed indexing job or a too broad filter would.
+
+    The run's folder stores a copy of the deleted points.
     """
 
     SERVICE = Qdrant

@@ -22,8 +22,9 @@ from drillbook.systems.qdrant.service import Qdrant
 
 
 class Reconcile(Write):
-    """Repair a collection so that it agrees with its source rows. Missing points are indexed, and points without a row are
-    deleted.
+    """Repair a collection so that it agrees with its source rows.
+
+    Missing points are indexed, and points without a row are deleted.
 
     The vector of a missing point comes from a backup, or else from the query `source`. Existing vectors are never
     overwritten. Right before a point without a row is deleted, the action checks again that the database has no row for this
