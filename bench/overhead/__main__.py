@@ -8,7 +8,6 @@ import os
 import platform
 import subprocess
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.overhead import page
@@ -51,7 +50,6 @@ def described(megabytes: int, found: list[Pairs]) -> dict[str, object]:
         ["sh", "-c", "sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1"], capture_output=True, text=True, check=True
     )
     return {
-        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "size_mb": megabytes,
         "machine": {
             "processor": model.stdout.strip(),

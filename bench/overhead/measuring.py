@@ -10,6 +10,8 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from bench.overhead.methods import Method, removed
@@ -34,6 +36,7 @@ class Pairs:
 
     method: str
     tool: str
+    measured_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     bare: list[float] = field(default_factory=list)
     restore: list[float] = field(default_factory=list)
     """The same by Drillbook: from the free space of the empty sandbox to the copy that can be used, with its checks."""
@@ -125,7 +128,8 @@ def bare(method: Method, folder: Path, target: Path, pairs: Pairs) -> None:
 def measure(method: Method, root: Path, megabytes: int, count: int, stop: float) -> Pairs:
     """Measure pairs, the first of each in turn; none is begun after ``stop`` by the monotonic clock.
 
-    The backup is read before them, so that all of them find it in the page cache.
+    The backup is read before them, and one more pair that is not counted comes first, so that all others find the files and
+    programs in the page cache.
     """
     folder = root / f"backup-{method.name}"
     if not folder.exists():
@@ -135,10 +139,12 @@ def measure(method: Method, root: Path, megabytes: int, count: int, stop: float)
         made.rename(folder)
     place, pairs = project(root, method, folder), Pairs(method.name, method.tool)
     subprocess.run(["sh", "-c", 'tar -cf - "$1" | cat >/dev/null', "sh", str(folder)], check=True, stderr=subprocess.DEVNULL)
-    for number in range(count):
+    unwarmed = Pairs(method.name, method.tool)
+    for number in range(-1 if count else 0, count):
         if time.monotonic() > stop:
             break
-        both = [lambda: bare(method, folder, root / "bare", pairs), lambda: drilled(place, pairs)]
+        kept = unwarmed if number < 0 else pairs
+        both = [partial(bare, method, folder, root / "bare", kept), partial(drilled, place, kept)]
         for one in both if number % 2 == 0 else reversed(both):
             os.sync()
             one()

@@ -21,6 +21,8 @@ from drillbook.systems.postgres.sandbox import EMPTY, SAFE
 MB = 1 << 20
 ROW_BYTES = 190
 """Bytes of one row of the databases, on disk."""
+START_S = 300
+"""Longest time that a server of a bare restore may take until it answers, in seconds."""
 POSTGRES = "database: shop, user: postgres, admin: {user: postgres}"
 
 
@@ -145,7 +147,10 @@ def started(binaries: Path, target: Path, settings: dict[str, str]) -> None:
     options = shlex.join([word for name, value in chosen.items() for word in ("-c", f"{name}={value}")])
     sh('"$1/pg_ctl" -D "$2/data" -W -s -l "$2/log" -o "$3" start', binaries, target, options)
     ask = [str(binaries / "psql"), "-XAtq", "-h", str(target), "-U", "postgres", "-d", "template1", "-c"]
-    while subprocess.run([*ask, "SELECT 1 / (NOT pg_is_in_recovery())::int"], capture_output=True, check=False).returncode:
+    ask.append("SELECT 1 / (NOT pg_is_in_recovery())::int")
+    until = time.monotonic() + START_S
+    while (asked := subprocess.run(ask, capture_output=True, text=True, check=False)).returncode:
+        assert time.monotonic() < until, asked.stderr
         time.sleep(0.02)
 
 
@@ -227,17 +232,17 @@ def bare_mariabackup(folder: Path, target: Path) -> None:
         *site.AS_ROOT,
     ]
     (target / "tmp").mkdir()
-    (target / "account.sql").write_text(mariadb_server.ACCOUNT)
+    (target / "account.sql").write_text(mariadb_server.ACCOUNT.format(user="drillbook"))
     script = """
     cp -r "$1/full" "$2/data"
     mariadb-backup --no-defaults --prepare --target-dir="$2/data" --tmpdir="$2/tmp"
     """
     sh(script, folder, target)
-    with (target / "log").open("wb") as log:
-        argv = [site.tool("mariadbd"), *words]
-        subprocess.Popen(argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
+    sh('log=$1; shift; "$@" >"$log" 2>&1 </dev/null &', target / "log", site.tool("mariadbd"), *words)
     client = ["mariadb", "--no-defaults", f"--socket={target}/s", "--user=drillbook", "-e", "DO 1"]
-    while subprocess.run(client, capture_output=True, check=False).returncode:
+    until = time.monotonic() + START_S
+    while (asked := subprocess.run(client, capture_output=True, text=True, check=False)).returncode:
+        assert time.monotonic() < until, asked.stderr
         time.sleep(0.02)
 
 

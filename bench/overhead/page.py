@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import operator
 import statistics
 from pathlib import Path
 from typing import Any
+
+from bench.overhead.methods import METHODS
 
 FOLDER = Path(__file__).parents[2] / "docs" / "measurements"
 HEAD = """\
 # Overhead of Drillbook over the bare restore
 
-Made by `invoke bench.overhead` from `overhead.json` beside this page; no figure is typed by hand. Each row is the median of
-{pairs} pairs of {size} MB of data, measured at {measured_at} on {cores} cores of {processor} with {memory} MB of memory. In each pair
-the bare tool and a drill restore the same backup, in turn first, on the same disk, with the same settings of the servers.
+Made by `invoke bench.overhead` from `overhead.json` beside this page; no figure is typed by hand. Each row is the median of its
+pairs, with {size} MB of data, on {cores} cores of {processor} with {memory} MB of memory. In each pair the bare tool and a drill
+restore the same backup, in turn first, on the same disk, with the same settings of the servers. One pair before them is not
+counted. Behind a ratio stands the middle half of the ratios of its pairs.
 
-| method | bare restore | bare, s | Drillbook, s | ratio | with list and isolation, s | ratio | whole drill, s | peak, MB |
-|---|---|---|---|---|---|---|---|---|
+| method | bare restore | pairs | bare, s | Drillbook, s | ratio | with list and isolation, s | ratio | whole drill, s | peak, MB |
+|---|---|---|---|---|---|---|---|---|---|
 """
 TAIL = """
 - *Bare*: the commands of the second column in a shell, until the copy can be used. All times are of the monotonic clock.
@@ -40,9 +44,11 @@ def line(pairs: dict[str, Any]) -> str:
     """One row of the table."""
     numbers = {key: statistics.median(pairs[key]) for key in ("bare", "restore", "step", "drill")}
     peak = max(pairs["peak_kib"]) / 1024
+    low, _, high = statistics.quantiles(map(operator.truediv, pairs["restore"], pairs["bare"]), method="inclusive")
     return (
-        f"| {pairs['method']} | {pairs['tool']} | {numbers['bare']:.2f} | {numbers['restore']:.2f} "
-        f"| {pairs['ratio']:.3f} | {numbers['step']:.2f} | {pairs['step_ratio']:.3f} | {numbers['drill']:.2f} | {peak:.0f} |"
+        f"| {pairs['method']} | {pairs['tool']} | {len(pairs['bare'])} | {numbers['bare']:.2f} | {numbers['restore']:.2f} "
+        f"| {pairs['ratio']:.3f} ({low:.2f} to {high:.2f}) | {numbers['step']:.2f} "
+        f"| {pairs['step_ratio']:.3f} | {numbers['drill']:.2f} | {peak:.0f} |"
     )
 
 
@@ -52,18 +58,22 @@ def rendered(results: dict[str, Any]) -> str:
         return UNMEASURED
     machine = results["machine"]
     head = HEAD.format(
-        pairs=min(len(pairs["bare"]) for pairs in results["methods"]),
         size=results["size_mb"],
-        measured_at=results["measured_at"],
         cores=machine["cores"],
         processor=machine["processor"],
         memory=machine["memory_mb"],
     )
-    return head + "".join(f"{line(pairs)}\n" for pairs in results["methods"]) + TAIL
+    moments = ", ".join(f"{pairs['method']} at {pairs['measured_at']}" for pairs in results["methods"])
+    return head + "".join(f"{line(pairs)}\n" for pairs in results["methods"]) + TAIL + f"- *Measured*: {moments}.\n"
 
 
 def write(results: dict[str, Any]) -> None:
-    """Write the results, and the page made from them."""
+    """Write the results in the place of older ones of the same methods, and the page made from all of them."""
     FOLDER.mkdir(exist_ok=True)
-    (FOLDER / "overhead.json").write_text(json.dumps(results, indent=2) + "\n")
+    path = FOLDER / "overhead.json"
+    earlier: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    same = all(earlier.get(key) == results[key] for key in ("size_mb", "machine"))
+    methods = {pairs["method"]: pairs for pairs in [*(earlier["methods"] if same else []), *results["methods"]]}
+    results = {**results, "methods": [methods[method.name] for method in METHODS if method.name in methods]}
+    path.write_text(json.dumps(results, indent=2) + "\n")
     (FOLDER / "overhead.md").write_text(rendered(results))
