@@ -39,8 +39,9 @@ NOT_COVERED = (
 
 
 class MariadbDump(FileBackups):
-    """Backup source of SQL dumps that mariadb-dump or mysqldump made. Each file is one dump. The suffix of the file names
-    its compression.
+    """Backup source of SQL dumps that mariadb-dump or mysqldump made.
+
+    Each file is one dump. The suffix of the file names its compression.
     """
 
     TAKEN: ClassVar[str] = "the dump"

@@ -60,8 +60,9 @@ entered.
 
 
 class Mariabackup(FileBackups):
-    """Backup source of physical backups by mariadb-backup. Each backup is a subfolder of the folder that `at` names, or a file
-    written with `--stream=mbstream`.
+    """Backup source of physical backups by mariadb-backup.
+
+    Each backup is a subfolder of the folder that `at` names, or a file written with `--stream=mbstream`.
     """
 
     kind: Literal["mariabackup"] = "mariabackup"
