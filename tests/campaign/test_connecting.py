@@ -80,7 +80,7 @@ def test_a_site_whose_place_does_not_come_back_ends_as_unknown_with_the_command_
     finally:
         made.close()
     assert ending.state is SiteState.UNKNOWN
-    assert "could not be received from 0123@elsewhere:/project" in ending.message
+    assert "because 0123@elsewhere:/project did not send the run" in ending.message
     assert "drill.recover run-s0" in ending.message
 
 
