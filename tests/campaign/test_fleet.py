@@ -261,6 +261,8 @@ def test_whoever_is_killed_no_site_is_drilled_twice_and_none_is_forgotten(folder
         due = time.monotonic() + dice.uniform(0, 3)
         until(lambda due=due: time.monotonic() > due)
         who = dice.choice(["north", "south", "scheduler", "controller", "drill"])
+        if who == "drill" and len(list((folder.root / "ran").iterdir())) < 2:
+            who = "controller"  # the canary site: when its end is unknown, no other site begins
         killed.append(who)
         if who == "controller":
             process.kill()
@@ -301,4 +303,5 @@ def kill_a_drill(places, dice):
     locks = [path for place in places for path in place.glob("reports/campaigns/*/sites/*.lock")]
     pids = [int(text) for path in locks if (text := path.read_text().strip())]
     if pids:
-        os.kill(dice.choice(pids), signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+            os.kill(dice.choice(pids), signal.SIGKILL)

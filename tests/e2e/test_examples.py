@@ -35,7 +35,7 @@ def test_an_example_that_is_not_run_exists():
 
 def dump(bench, folder):
     """The nightly job's dump of the database."""
-    place = Path(str(bench.value("dumps")))
+    place = Path(str(bench.value("database.dumps")))
     place.mkdir(mode=0o700, exist_ok=True)
     (place / "dpa.dump").write_bytes(b"PGDMP")
 

@@ -166,7 +166,7 @@ def test_a_dump_that_does_not_load_whole_is_no_restore(tmp_path, server, whole, 
 def test_the_drill_of_the_page_runs(tmp_path, server, whole):
     """The example of docs/backup-methods.md, with this machine in place of its hosts."""
     page = (Path(__file__).parents[3] / "docs" / "backup-methods.md").read_text()
-    example = page.partition("\n## MariaDB\n")[2].partition("\n**What hosts need.**")[0]
+    example = page.partition("\n## MariaDB\n")[2].partition("\n**Requirements.**")[0]
     plain = re.sub(r"!env (\w+)", r"\1", textwrap.dedent(re.sub(r"(?m)^\S.*\n", "", example)))
     text, _, drill = plain.partition("drill: ")
     inventory, steps = yaml.safe_load(text), yaml.safe_load(f"drill: {drill}")
