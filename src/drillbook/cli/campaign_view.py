@@ -18,8 +18,8 @@ from drillbook.campaign.attempt import Ending
 from drillbook.campaign.progress import FEWEST, Progress, clock
 from drillbook.campaign.record import CampaignState
 from drillbook.campaign.scheduler import SiteState, waves
-from drillbook.journal.damaged import RUN_ID
 from drillbook.report.figures import one_line
+from drillbook.report.folders import begun
 
 TELL_S = 10.0
 """Shortest time in seconds between two lines about the progress, where there is no live view."""
@@ -185,10 +185,8 @@ def _running(running: dict[str, str], now: datetime, room: int) -> list[Text]:
 
 def _age(run: str, now: datetime) -> float:
     """Time in seconds since a run began, by its name; 0 for another name."""
-    if not (found := RUN_ID.fullmatch(run)):
-        return 0.0
-    year, month, day, hour, minute, second = (int(found[number]) for number in range(1, 7))
-    return max((now - datetime(year, month, day, hour, minute, second, tzinfo=UTC)).total_seconds(), 0.0)
+    at = begun(run)
+    return max((now - datetime.fromisoformat(at)).total_seconds(), 0.0) if at else 0.0
 
 
 def _took(seconds: float) -> str:
