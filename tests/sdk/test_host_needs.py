@@ -7,7 +7,7 @@ import pytest
 
 from drillbook.sdk import host_needs
 from drillbook.sdk.action import Place, find, known_names
-from drillbook.sdk.host_needs import BASE
+from drillbook.sdk.host_needs import BASE, BySudo
 
 ROOT = Path(__file__).parents[2]
 CUSTOM = ("command.", "ansible.", "diagnosis.", "backup.", "content.", "docker.exec")
@@ -23,6 +23,14 @@ def test_every_action_declares_its_needs(name):
     assert not needs.programs & (set(BASE) - {"sh", "dd"})
     if find(name).PLACE is Place.HOSTS and not name.startswith(CUSTOM):
         assert needs.rights
+
+
+@pytest.mark.parametrize("name", known_names())
+def test_the_rights_say_what_the_action_starts_by_sudo(name):
+    """The page tells people what the check before a drill asks sudo."""
+    needs = host_needs.of(name)
+    assert ("`run_as`" in needs.rights) is (BySudo.RUN_AS in needs.by_sudo)
+    assert ("`manager: {sudo: true}`" in needs.rights) is bool(needs.by_sudo & (BySudo.UNIT | BySudo.ROOT))
 
 
 def programs(argv):

@@ -19,7 +19,7 @@ from drillbook.plan.plan import PlannedProbe, PlannedStep
 from drillbook.sdk import host_needs
 from drillbook.sdk.action import Effect, find
 from drillbook.sdk.become import Become
-from drillbook.sdk.host_needs import BARE, MANAGERS, HostNeeds
+from drillbook.sdk.host_needs import BARE, MANAGERS, BySudo, HostNeeds
 from drillbook.sdk.manager import manager_of
 from drillbook.sdk.service import Service
 
@@ -86,10 +86,11 @@ def ways_of(stage: Stage, step: Step, host: str) -> Iterator[Way]:
     if become is not None or _listed(step, None):
         return
     if stage.plan.inventory.target(host).manager.sudo:
-        wanted = (*((SHELL, *BARES) if needs.root_by_sudo else ()), *_unit(stage, step, host, needs))
+        wanted = (*((SHELL, *BARES) if BySudo.ROOT in needs.by_sudo else ()), *_unit(stage, step, host, needs))
         if wanted:
             yield Way(step, host, Become(), None, wanted)
-    for user in dict.fromkeys(service.run_as for service in _services(stage, step, host) if service.run_as and needs.run_as):
+    users = [service.run_as for service in _services(stage, step, host) if service.run_as]
+    for user in dict.fromkeys(users if BySudo.RUN_AS in needs.by_sudo else []):
         yield Way(step, host, Become(user=user), None, (SHELL, *_programs(stage, step, host, needs)))
 
 
@@ -121,7 +122,7 @@ def _programs(stage: Stage, step: Step, host: str, needs: HostNeeds) -> Iterator
 
 def _unit(stage: Stage, step: Step, host: str, needs: HostNeeds) -> tuple[Choice, ...]:
     """Commands that start and stop the units of the step's services, if the action does that."""
-    if not needs.unit or not isinstance(step, PlannedStep) or step.effect is Effect.READ:
+    if BySudo.UNIT not in needs.by_sudo or not isinstance(step, PlannedStep) or step.effect is Effect.READ:
         return ()
     become = stage.become(step.id, host)
     seen = PrivilegedHost(stage.host(host), become) if become else stage.host(host)

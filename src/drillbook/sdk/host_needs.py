@@ -6,9 +6,9 @@ Besides these, every action needs a POSIX shell and the usual small programs (``
 from __future__ import annotations
 
 import importlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Flag, auto
 from fnmatch import fnmatchcase
 
 from drillbook.sdk import discovery
@@ -22,10 +22,23 @@ BASE = tuple(_BASE.split())
 _BARE = "awk cat date df du env head id mkdir realpath rm sed sha256sum stat tail test"
 BARE = tuple(_BARE.split())
 """Programs that actions also start without a shell."""
-ROOT_BY_SUDO = "`manager: {sudo: true}`"
-"""Text in ``rights`` of an action that uses `sudo` itself where the service manager of its host has this key."""
 MANAGERS = frozenset({"systemctl", "supervisorctl", "docker"})
 """Programs of service managers: one of them is needed for the unit of a service, with commands that are known before."""
+
+
+class BySudo(Flag):
+    """Commands that an action of itself starts by `sudo`, so that they need rules of sudo on the host."""
+
+    UNIT = auto()
+    """Commands that start and stop the unit of the service, where the service manager of the host has `sudo: true`."""
+    ROOT = auto()
+    """Other commands as root, where the service manager of the host has `sudo: true`."""
+    RUN_AS = auto()
+    """Programs as the user `run_as` of the service."""
+
+
+NOTHING = BySudo(0)
+"""Value for an action that starts nothing by `sudo` itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,28 +46,15 @@ class HostNeeds:
     """Needs of an action on a host. All fields are empty for an action without needs.
 
     ``commands`` are programs that are not in ``BASE``. ``rights`` and ``ports`` are texts. ``either`` lists groups of
-    programs. One program of each group is enough.
+    programs. One program of each group is enough. ``by_sudo``: the commands that the action starts by `sudo`, as ``rights``
+    says in words.
     """
 
     commands: tuple[str, ...] = ()
     rights: str = ""
     ports: str = ""
     either: tuple[tuple[str, ...], ...] = ()
-
-    @property
-    def root_by_sudo(self) -> bool:
-        """True when the action starts other commands than those for a unit by `sudo`, if the service manager has this key."""
-        return self.rights.count(ROOT_BY_SUDO) > int(self.unit)
-
-    @property
-    def unit(self) -> bool:
-        """True when the action starts and stops the unit of its service."""
-        return ROOT_BY_SUDO in self.rights and bool(re.search(r"\bunit\b", self.rights))
-
-    @property
-    def run_as(self) -> bool:
-        """True when the action runs programs as the user `run_as` of its service."""
-        return "`run_as`" in self.rights
+    by_sudo: BySudo = NOTHING
 
     @property
     def programs(self) -> set[str]:

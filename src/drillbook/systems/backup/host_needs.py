@@ -3,7 +3,7 @@
 The documentation's page about backup methods lists the tools for each kind of backup.
 """
 
-from drillbook.sdk.host_needs import HostNeeds
+from drillbook.sdk.host_needs import BySudo, HostNeeds
 
 _READ = "read the backups (`run_as` of the source), with the tools of their kind"
 HOST_NEEDS = {
@@ -11,7 +11,8 @@ HOST_NEEDS = {
         rights=f"{_READ}; on the sandbox's host unprivileged user namespaces or root, or access to a Docker engine; in place "
         "start and stop the unit (`manager: {sudo: true}`, or root)",
         either=(("unshare", "docker"), ("python3", "curl")),
+        by_sudo=BySudo.UNIT | BySudo.RUN_AS,
     ),
     "loss.*": HostNeeds(ports="those of the actions whose results it combines"),
-    "backup.*": HostNeeds(rights=_READ, either=(("python3",),)),
+    "backup.*": HostNeeds(rights=_READ, either=(("python3",),), by_sudo=BySudo.RUN_AS),
 }

@@ -1,6 +1,6 @@
 """Needs on a host of the actions that send requests to services, or read their access logs."""
 
-from drillbook.sdk.host_needs import HostNeeds
+from drillbook.sdk.host_needs import BySudo, HostNeeds
 
 _LOG = "read the access log; else root, or `manager: {sudo: true}`"
 HOST_NEEDS = {
@@ -8,8 +8,9 @@ HOST_NEEDS = {
         either=(("systemctl", "supervisorctl", "docker"),),
         rights="permission to start the service's unit (root, or `manager: {sudo: true}`)",
         ports="access from the controller to the service's URL",
+        by_sudo=BySudo.UNIT,
     ),
-    "http.errors": HostNeeds(rights=_LOG),
-    "http.slowest": HostNeeds(rights=_LOG),
+    "http.errors": HostNeeds(rights=_LOG, by_sudo=BySudo.ROOT),
+    "http.slowest": HostNeeds(rights=_LOG, by_sudo=BySudo.ROOT),
     "http.*": HostNeeds(ports="access from the controller to the URL"),
 }

@@ -1,37 +1,41 @@
 """Needs on a host of the actions on processes, on the network and on resources."""
 
-from drillbook.sdk.host_needs import HostNeeds
+from drillbook.sdk.host_needs import BySudo, HostNeeds
 
 _ROOT = "root, or `manager: {sudo: true}`"
 _SAME = f"the rights of the user who owns the process; for processes of other users: {_ROOT}"
 HOST_NEEDS = {
     "host.oom_kills": HostNeeds(
-        either=(("journalctl", "dmesg"),), rights=f"permission to read the kernel's log, otherwise {_ROOT}"
+        either=(("journalctl", "dmesg"),),
+        rights=f"permission to read the kernel's log, otherwise {_ROOT}",
+        by_sudo=BySudo.ROOT,
     ),
     "host.*": HostNeeds(rights="any user"),
-    "net.filters": HostNeeds(either=(("iptables-save", "nft"),), rights=_ROOT),
+    "net.filters": HostNeeds(either=(("iptables-save", "nft"),), rights=_ROOT, by_sudo=BySudo.ROOT),
     "net.resolve": HostNeeds(either=(("getent", "python3"),), rights="any user"),
     "net.route": HostNeeds(
         either=(("ip", "python3"), ("perl", "python3", "socat", "nc")),
         rights="any user; for a Unix socket one that may open it, or `run_as`",
+        by_sudo=BySudo.RUN_AS,
     ),
-    "network.capture": HostNeeds(("tcpdump", "timeout"), f"CAP_NET_RAW: {_ROOT}"),
-    "network.delay": HostNeeds(("tc", "ip"), f"CAP_NET_ADMIN: {_ROOT}"),
-    "network.*": HostNeeds(either=(("iptables", "nft"),), rights=f"CAP_NET_ADMIN: {_ROOT}"),
+    "network.capture": HostNeeds(("tcpdump", "timeout"), f"CAP_NET_RAW: {_ROOT}", by_sudo=BySudo.ROOT),
+    "network.delay": HostNeeds(("tc", "ip"), f"CAP_NET_ADMIN: {_ROOT}", by_sudo=BySudo.ROOT),
+    "network.*": HostNeeds(either=(("iptables", "nft"),), rights=f"CAP_NET_ADMIN: {_ROOT}", by_sudo=BySudo.ROOT),
     "path.*": HostNeeds(
-        rights=f"permission to write the folder of the relay's `control` file; without such a file CAP_NET_ADMIN: {_ROOT}"
+        rights=f"permission to write the folder of the relay's `control` file; without such a file CAP_NET_ADMIN: {_ROOT}",
+        by_sudo=BySudo.ROOT,
     ),
     "port.occupy": HostNeeds(
         either=(("python3", "perl", "socat", "nc", "busybox"),), rights="any user; a port below 1024 needs root"
     ),
-    "port.owner": HostNeeds(rights=f"any user; to see processes of other users: {_ROOT}"),
-    "port.release": HostNeeds(rights=_SAME),
-    "process.stacks": HostNeeds(either=(("py-spy",),), rights=f"ptrace: {_SAME}"),
-    "process.profile": HostNeeds(either=(("py-spy",),), rights=f"ptrace: {_SAME}"),
-    "process.allocations": HostNeeds(("memray",), f"ptrace: {_SAME}", either=(("gdb", "lldb"),)),
-    "process.memory_profile": HostNeeds(rights=_SAME),
-    "process.limit": HostNeeds(("prlimit",), _SAME),
-    "process.*": HostNeeds(rights=_SAME),
+    "port.owner": HostNeeds(rights=f"any user; to see processes of other users: {_ROOT}", by_sudo=BySudo.ROOT),
+    "port.release": HostNeeds(rights=_SAME, by_sudo=BySudo.ROOT),
+    "process.stacks": HostNeeds(either=(("py-spy",),), rights=f"ptrace: {_SAME}", by_sudo=BySudo.ROOT),
+    "process.profile": HostNeeds(either=(("py-spy",),), rights=f"ptrace: {_SAME}", by_sudo=BySudo.ROOT),
+    "process.allocations": HostNeeds(("memray",), f"ptrace: {_SAME}", either=(("gdb", "lldb"),), by_sudo=BySudo.ROOT),
+    "process.memory_profile": HostNeeds(rights=_SAME, by_sudo=BySudo.ROOT),
+    "process.limit": HostNeeds(("prlimit",), _SAME, by_sudo=BySudo.ROOT),
+    "process.*": HostNeeds(rights=_SAME, by_sudo=BySudo.ROOT),
     "relay.*": HostNeeds(
         ("python3",), "any user", "access to the port of the relay, and from the relay to the service behind it"
     ),

@@ -2,7 +2,7 @@
 host.
 """
 
-from drillbook.sdk.host_needs import HostNeeds
+from drillbook.sdk.host_needs import BySudo, HostNeeds
 
 _PORT = "access to the port or the Unix socket of the server, from the server's host"
 HOST_NEEDS = {
@@ -11,11 +11,13 @@ HOST_NEEDS = {
         "the permissions SELECT and DROP for the database account in the inventory, and permission to read the "
         "data directory as the user `run_as`",
         _PORT,
+        by_sudo=BySudo.RUN_AS,
     ),
     "mariadb.*": HostNeeds(
         ("mariadb",),
         "permission to read for the database account in the inventory; for `mariadb.sql` the permissions that the statement "
         "needs; the client runs as the user `run_as`",
         _PORT,
+        by_sudo=BySudo.RUN_AS,
     ),
 }

@@ -1,6 +1,6 @@
 """For each action of PostgreSQL: the programs, rights and connections that it needs on the host of the server."""
 
-from drillbook.sdk.host_needs import HostNeeds
+from drillbook.sdk.host_needs import BySudo, HostNeeds
 
 _STORE = "HTTPS from the host to the store"
 _OWNER = "the operating system user of the server (`run_as`), and a superuser of the database"
@@ -12,36 +12,50 @@ _PORT = "the server's port, by `reach`"
 _SEND = (("python3", "curl"),)
 _MANAGER = "start and stop the unit (`manager: {sudo: true}`, or root)"
 HOST_NEEDS = {
-    "postgres.dump": HostNeeds(("pg_dump", "pg_dumpall"), _TOOLS, f"{_PORT}; {_STORE}", _SEND),
+    "postgres.dump": HostNeeds(("pg_dump", "pg_dumpall"), _TOOLS, f"{_PORT}; {_STORE}", _SEND, by_sudo=BySudo.RUN_AS),
     "postgres.restore": HostNeeds(
         ("pg_restore", "psql", "initdb", "vacuumdb"),
         f"{_OWNER}; {_MANAGER}",
         f"{_PORT}; {_STORE}",
         (*_SEND, ("systemctl", "supervisorctl", "docker")),
+        by_sudo=BySudo.UNIT | BySudo.RUN_AS,
     ),
-    "postgres.restore_table": HostNeeds(("pg_restore", "psql"), _TABLE, f"{_PORT}; {_STORE}", _SEND),
-    "postgres.restore_rows": HostNeeds(("pg_restore", "psql"), _TABLE, f"{_PORT}; {_STORE}", _SEND),
-    "postgres.backup_intact": HostNeeds(("pg_restore",), _SANDBOX, _STORE, _SEND),
+    "postgres.restore_table": HostNeeds(("pg_restore", "psql"), _TABLE, f"{_PORT}; {_STORE}", _SEND, by_sudo=BySudo.RUN_AS),
+    "postgres.restore_rows": HostNeeds(("pg_restore", "psql"), _TABLE, f"{_PORT}; {_STORE}", _SEND, by_sudo=BySudo.RUN_AS),
+    "postgres.backup_intact": HostNeeds(("pg_restore",), _SANDBOX, _STORE, _SEND, by_sudo=BySudo.RUN_AS),
     "postgres.base_backup": HostNeeds(
-        ("pg_basebackup",), "a database account with REPLICATION; the programs run as `run_as`", f"{_PORT}; {_STORE}", _SEND
+        ("pg_basebackup",),
+        "a database account with REPLICATION; the programs run as `run_as`",
+        f"{_PORT}; {_STORE}",
+        _SEND,
+        by_sudo=BySudo.RUN_AS,
     ),
-    "postgres.base_intact": HostNeeds(("pg_verifybackup", "tar"), _SANDBOX, _STORE, _SEND),
+    "postgres.base_intact": HostNeeds(("pg_verifybackup", "tar"), _SANDBOX, _STORE, _SEND, by_sudo=BySudo.RUN_AS),
     "postgres.recover": HostNeeds(
         ("postgres", "initdb", "pg_controldata", "tar"),
         f"{_OWNER}; {_MANAGER}",
         f"{_PORT}; {_STORE}",
         (*_SEND, ("systemctl", "supervisorctl", "docker")),
+        by_sudo=BySudo.UNIT | BySudo.RUN_AS,
     ),
     "postgres.stream_wal": HostNeeds(
-        ("pg_receivewal",), "a database account with REPLICATION; the programs run as `run_as`", f"{_PORT}; {_STORE}", _SEND
+        ("pg_receivewal",),
+        "a database account with REPLICATION; the programs run as `run_as`",
+        f"{_PORT}; {_STORE}",
+        _SEND,
+        by_sudo=BySudo.RUN_AS,
     ),
     "postgres.stop_wal": HostNeeds(("pg_receivewal",), "the account that started it", _STORE, _SEND),
     "postgres.wal_received": HostNeeds((), "the account that started the stream", _PORT),
-    "postgres.lose_data": HostNeeds((), f"{_OWNER}; {_MANAGER}", _PORT, (("systemctl", "supervisorctl", "docker"),)),
-    "postgres.stop": HostNeeds(("pg_ctl",), _OWNER, _PORT, (("systemctl", "supervisorctl", "docker"),)),
-    "postgres.remove_cluster": HostNeeds((), _OWNER),
-    "postgres.clear_restore": HostNeeds((), _OWNER, _PORT),
-    "postgres.data_directory": HostNeeds(("pg_controldata",), _OWNER),
+    "postgres.lose_data": HostNeeds(
+        (), f"{_OWNER}; {_MANAGER}", _PORT, (("systemctl", "supervisorctl", "docker"),), by_sudo=BySudo.UNIT | BySudo.RUN_AS
+    ),
+    "postgres.stop": HostNeeds(
+        ("pg_ctl",), _OWNER, _PORT, (("systemctl", "supervisorctl", "docker"),), by_sudo=BySudo.RUN_AS
+    ),
+    "postgres.remove_cluster": HostNeeds((), _OWNER, by_sudo=BySudo.RUN_AS),
+    "postgres.clear_restore": HostNeeds((), _OWNER, _PORT, by_sudo=BySudo.RUN_AS),
+    "postgres.data_directory": HostNeeds(("pg_controldata",), _OWNER, by_sudo=BySudo.RUN_AS),
     "postgres.drop_table": HostNeeds((), "the owner of the table", _PORT),
     "postgres.delete_rows": HostNeeds((), "a database account that may delete the rows", _PORT),
     "postgres.create_index": HostNeeds((), "the owner of the table", _PORT),

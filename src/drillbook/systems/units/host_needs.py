@@ -1,6 +1,6 @@
 """Needs on a host of the actions on units of a service manager, and of the actions on settings."""
 
-from drillbook.sdk.host_needs import HostNeeds
+from drillbook.sdk.host_needs import BySudo, HostNeeds
 
 _MANAGERS = (("systemctl", "supervisorctl", "docker"),)
 HOST_NEEDS = {
@@ -13,12 +13,15 @@ HOST_NEEDS = {
         "permission to read the unit's log: root, or a member of the group adm or systemd-journal",
         either=(("journalctl", "supervisorctl", "docker"),),
     ),
-    "service.*": HostNeeds((), "permission to start and stop the unit (root, or `manager: {sudo: true}`)", either=_MANAGERS),
+    "service.*": HostNeeds(
+        (), "permission to start and stop the unit (root, or `manager: {sudo: true}`)", either=_MANAGERS, by_sudo=BySudo.UNIT
+    ),
     "settings.*": HostNeeds(
         (),
         "permission to write the env file (root, or `manager: {sudo: true}`), and to restart the unit "
         "(root, or `manager: {sudo: true}`)",
         either=_MANAGERS,
+        by_sudo=BySudo.UNIT | BySudo.ROOT,
     ),
     "env.*": HostNeeds((), "permission to read the env file"),
 }
