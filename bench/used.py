@@ -27,8 +27,7 @@ orig_port
 _.map_path  # asyncssh.SFTPServer
 _.make_connection  # xmlrpc.client.Transport
 _.intercepted_binops  # jinja2.sandbox
-_.get_cache_key  # jinja2.BytecodeCache
-_.get_source_checksum
+_.get_source_checksum  # jinja2.BytecodeCache
 _.dump_bytecode
 _.no_wrap  # rich.text.Text
 _.overflow

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from jinja2 import Environment, FileSystemLoader
 
-from drillbook.report.compiled_templates import CompiledTemplates
+from drillbook.report.compiled_templates import CompiledTemplates, cache
 
 
 @pytest.fixture
@@ -30,13 +30,15 @@ def rendered(folder, *, may_compile=True):
 
 
 def kept(folder):
-    return Path(cache_from_source(str(folder / "page.j2"))).with_suffix(".template")
+    """Files beside the compiled form of the module `filters.py`."""
+    place = Path(cache_from_source(str(folder / "filters.py"))).parent
+    return list(place.iterdir()) if place.is_dir() else []
 
 
 def test_a_template_is_compiled_once(folder):
     assert rendered(folder) == "first 2"
     assert rendered(folder, may_compile=False) == "first 2"
-    assert [path.name for path in kept(folder).parent.iterdir()] == [kept(folder).name], "no temporary file is left"
+    assert [path.suffix for path in kept(folder)] == [".cache"], "no temporary file is left"
 
 
 @pytest.mark.parametrize(
@@ -52,18 +54,24 @@ def test_a_change_of_the_template_or_of_a_module_compiles_it_again(folder, name,
 
 def test_a_damaged_file_is_not_used(folder):
     rendered(folder)
-    whole = kept(folder).read_bytes()
+    (file,) = kept(folder)
+    whole = file.read_bytes()
     for damaged in (b"", whole[: len(whole) // 2], b"\x80" + whole[1:], whole[:20] + b"\xff" * 20):
-        kept(folder).write_bytes(damaged)
+        file.write_bytes(damaged)
         assert rendered(folder) == "first 2"
 
 
 def test_nothing_is_written_when_python_must_not_write_compiled_files(folder, monkeypatch):
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     assert rendered(folder) == "first 2"
-    assert not kept(folder).exists()
+    assert not kept(folder)
 
 
 def test_a_folder_that_cannot_be_written_is_left_alone(folder):
     (folder / "__pycache__").write_text("a file in the place of the folder")
     assert rendered(folder) == "first 2"
+
+
+def test_modules_in_an_archive_have_no_cache(folder):
+    assert cache([str(folder / "filters.py")]) is not None
+    assert cache([str(folder / "all.zip" / "filters.py")]) is None

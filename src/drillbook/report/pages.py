@@ -15,8 +15,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from drillbook.report import figures, wording
-from drillbook.report.compiled_templates import CompiledTemplates
+from drillbook.report import compiled_templates, figures, wording
 
 
 def _printed(value: Any) -> Any:
@@ -74,7 +73,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
         finalize=_printed,
         keep_trailing_newline=True,
-        bytecode_cache=CompiledTemplates((__file__, figures.__file__)),
+        bytecode_cache=compiled_templates.cache((__file__, figures.__file__)),
     )
     for function in FILTERS:
         env.filters[function.__name__] = function
