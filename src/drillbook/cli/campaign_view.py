@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from rich.cells import cell_len
 from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
@@ -20,6 +18,7 @@ from drillbook.campaign.record import CampaignState
 from drillbook.campaign.scheduler import SiteState, waves
 from drillbook.report.figures import one_line
 from drillbook.report.folders import begun
+from drillbook.report.terminal.drawing import Drawing, two_ends
 
 TELL_S = 10.0
 """Shortest time in seconds between two lines about the progress, where there is no live view."""
@@ -54,23 +53,23 @@ class Lines:
             self.out.print(Text(self.progress.text(self.now()), style="dim"), soft_wrap=True)
 
 
-class LiveLines:
+class LiveLines(Drawing):
     """Output to a terminal: the lines of ended sites scroll up above the present state, which a thread draws."""
+
+    SOFT_WRAP = True
 
     def __init__(self, out: Console, state: CampaignState, now: Clock) -> None:
         """Prepare the view on ``out``, which must be a terminal."""
-        self.out, self.state, self.now = out, state, now
+        super().__init__(out, FRAME_S, "campaign-view")
+        self.state, self.now = state, now
         self.progress = Progress(len(state.start.sites), len(state.ends))
         self.waves = waves(state.file.rules(), state.file.scheduled())
-        self._lines: deque[Text] = deque()
-        self._over = threading.Event()
         self._live = Live(console=out, auto_refresh=False, transient=True, redirect_stdout=False)
-        self._thread = threading.Thread(target=self._keep_drawing, name="campaign-view", daemon=True)
 
     def saw(self, ending: Ending) -> None:
         """Count the end of a site, and queue its line; never waits for the terminal."""
         self.progress.saw(self.now(), drilled=ending.state is not SiteState.REFUSED)
-        self._lines.append(line_of(ending, len(self.state.ends), self.progress.total))
+        self.say(line_of(ending, len(self.state.ends), self.progress.total))
 
     def start(self) -> None:
         """Begin to draw."""
@@ -79,26 +78,16 @@ class LiveLines:
 
     def stop(self) -> None:
         """Remove the present state from the terminal, and print the last lines."""
-        self._over.set()
+        self._halt.set()
         self._thread.join()
         self._live.update(Text(""))
         self._live.stop()
         self._drain()
 
-    def _keep_drawing(self) -> None:
-        while not self._over.wait(FRAME_S):
-            try:
-                self._drain()
-                size = self.out.size
-                self._live.update(
-                    render(self.state, self.progress, self.waves, self.now(), (size.width, size.height)), refresh=True
-                )
-            except Exception as error:  # noqa: BLE001  an error of the view must not end the output of the campaign
-                self._lines.append(Text(f"the live view failed: {type(error).__name__}: {one_line(error)}", style="dim"))
-
-    def _drain(self) -> None:
-        while self._lines:
-            self.out.print(self._lines.popleft(), soft_wrap=True)
+    def _draw(self) -> None:
+        self._drain()
+        size = self.console.size
+        self._live.update(render(self.state, self.progress, self.waves, self.now(), (size.width, size.height)), refresh=True)
 
 
 @contextmanager
@@ -121,7 +110,7 @@ def render(state: CampaignState, progress: Progress, parts: list[list[str]], now
     ends, intents = dict(state.ends), dict(state.intents)
     running = {site: intent.run for site, intent in intents.items() if site not in ends}
     lines = [
-        _two(state.start.campaign, _took((now - state.began).total_seconds()), width),
+        two_ends(state.start.campaign, _took((now - state.began).total_seconds()), width, "bold"),
         _bar(len(ends), progress.total, _wave(parts, ends)),
         _counts(Counter(end.state for end in ends.values()), len(running)),
         *_forecast(progress, now, stopped=state.stopped),
@@ -132,11 +121,6 @@ def render(state: CampaignState, progress: Progress, parts: list[list[str]], now
         line.no_wrap = True
         line.truncate(width - 1, overflow="ellipsis")
     return Group(*lines[: height - 1])
-
-
-def _two(left: str, right: str, width: int) -> Text:
-    space = max(1, width - 1 - cell_len(left) - cell_len(right))
-    return Text.assemble((left, "bold"), " " * space, (right, "dim"))
 
 
 def _bar(done: int, total: int, wave: str) -> Text:

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from types import TracebackType
 from typing import Self
 
-from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
@@ -21,6 +19,7 @@ from drillbook.events.event import Event
 from drillbook.events.steps import Done, Failed, StepStarted
 from drillbook.report.figures import one_line, seconds, size, took
 from drillbook.report.terminal.board import Board, OnHost, RunningStep
+from drillbook.report.terminal.drawing import Drawing, two_ends
 from drillbook.report.terminal.event_lines import MARKS, Progress, fitted
 
 FRAME_S = 0.125
@@ -29,7 +28,7 @@ MOST_STEPS = 8
 BAR = 12
 
 
-class LiveView:
+class LiveView(Drawing):
     """Observer of the journal that draws the live view while its ``with`` block runs."""
 
     def __init__(self, console: Console, *, brief: bool = False, phases: bool = True) -> None:
@@ -37,15 +36,12 @@ class LiveView:
 
         ``brief`` and ``phases`` have the same sense as in ``Progress``.
         """
-        self.console = console
+        super().__init__(console, FRAME_S, "live-view")
         self.board = Board()
         self.progress = Progress(console, self.say, closing=True, brief=brief, phases=phases)
-        self._lines: deque[RenderableType] = deque()
         self._state, self._screen = threading.Lock(), threading.Lock()
-        self._halt = threading.Event()
         self._live: Live | None = None
         self._asked: set[tuple[str | None, str | None]] = set()
-        self._thread = threading.Thread(target=self._keep_drawing, name="live-view", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -76,17 +72,6 @@ class LiveView:
             case Done() | Failed():
                 self._asked.discard(who)
 
-    def say(self, line: RenderableType) -> None:
-        """Queue ``line``, so that it is printed above the present state."""
-        self._lines.append(line)
-
-    def _keep_drawing(self) -> None:
-        while not self._halt.wait(FRAME_S):
-            try:
-                self._draw()
-            except Exception as error:  # noqa: BLE001  an error of the live view must not end the output of the run
-                self._lines.append(Text(f"the live view failed: {type(error).__name__}: {one_line(error)}", style="dim"))
-
     def _draw(self) -> None:
         with self._screen:
             if self._asked:
@@ -108,10 +93,6 @@ class LiveView:
             live.update(Text(""))
             live.stop()
 
-    def _drain(self) -> None:
-        while self._lines:
-            self.console.print(self._lines.popleft())
-
 
 def render(board: Board, width: int) -> RenderableType:
     """Render ``board`` in lines of less than ``width`` columns."""
@@ -119,7 +100,7 @@ def render(board: Board, width: int) -> RenderableType:
     lines: list[Text] = []
     if board.phase:
         phase = f"  {board.phase} {took(max(0.0, now - board.phase_started))}"
-        lines.append(_two(phase, f"{board.drill}  {_clock(now)}", width))
+        lines.append(two_ends(phase, f"{board.drill}  {_clock(now)}", width, "bold cyan"))
     steps = [step for step in board.steps.values() if not step.over()]
     for step in steps[:MOST_STEPS]:
         lines += _step(step, now, width)
@@ -132,12 +113,6 @@ def render(board: Board, width: int) -> RenderableType:
         line.no_wrap, line.overflow = True, "ellipsis"
         line.truncate(width - 1, overflow="ellipsis")
     return Group(*lines)
-
-
-def _two(left: str, right: str, width: int) -> Text:
-    """Make a line with the text ``left`` at its beginning and the text ``right`` at its end."""
-    space = max(1, width - 1 - cell_len(left) - cell_len(right))
-    return Text.assemble((left, "bold cyan"), " " * space, (right, "dim"))
 
 
 def _clock(value: float) -> str:
