@@ -259,9 +259,4 @@ def _lost_in(folder: Path) -> list[Path]:
 
 def _run_folders(folder: Path) -> Iterator[Path]:
     """Return the subfolders of ``folder`` whose names have the form of a run's name."""
-    try:
-        with os.scandir(folder) as found:
-            names = [one.name for one in found if RUN_ID.fullmatch(one.name) and one.is_dir(follow_symlinks=False)]
-    except OSError:
-        names = []
-    return (folder / name for name in names)
+    return (folder / name for name in _names(folder) if RUN_ID.fullmatch(name))
