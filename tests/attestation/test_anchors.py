@@ -315,7 +315,7 @@ def test_a_timestamp_that_does_not_fit_is_told(bench, audit, authority, monkeypa
     anchor.write_bytes(b"\n".join([*lines[:-1], json.dumps(last).encode()]) + b"\n")
     monkeypatch.setenv(timestamps.ROOTS, str(roots))
     status, said = audit()
-    assert (status, f"{bench.folder.name}: the timestamp of its anchor is not valid" in said) == (3, True)
+    assert (status, f"{bench.folder.name}: the timestamp of the run's anchor is not valid" in said) == (3, True)
     assert verified(bench) != 0
 
 

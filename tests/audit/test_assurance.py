@@ -75,7 +75,7 @@ def test_that_the_newest_runs_were_removed_shows(bench, audit, gone, capsys):
     status, said = audit()
     assert status == 3
     assert last(said).startswith(f"The record is not complete: {gone} problem")
-    assert f"anchor-missing: {bench.folders[-1].name} is missing" in said
+    assert f"anchor-missing: the run {bench.folders[-1].name} is missing" in said
     assert verified(bench) == verified(bench, "sample") == 3
     assert f"newer run{'s' if gone > 1 else ''} that" in " ".join(capsys.readouterr().out.split())
     assert verified(bench, bench.folders[0].name) == 0, "that run itself is as it was signed"

@@ -20,6 +20,8 @@ SHORTER = (("[5m]", "[10s]"), ("for: 1m", "for: 2s"))
 """Replacements of texts in the handbook's rules. They shorten the time windows, because drills wait for the alerts."""
 EVERY = "1s"
 KEPT = "2h"
+JOBS = {"api": "api", "postgres": "exporter"}
+"""The port that Prometheus scrapes for each of its jobs, by the names that the lab gives to ports."""
 
 
 def servers(path: str) -> tuple[str, str] | None:
@@ -58,12 +60,11 @@ def rules() -> str:
 def configure(lab: Lab) -> None:
     """Write the configuration files of the monitoring programs."""
     home = lab.home(HOST)
-    jobs = {"api": "api", "postgres": "exporter"}
     prometheus = {
         "global": {"scrape_interval": EVERY, "evaluation_interval": EVERY},
         "rule_files": [RULES],
         "alerting": {"alertmanagers": [_targets(lab, "alertmanager")]},
-        "scrape_configs": [{"job_name": job, "static_configs": [_target(lab, port)]} for job, port in jobs.items()],
+        "scrape_configs": [{"job_name": job, "static_configs": [_target(lab, port)]} for job, port in JOBS.items()],
     }
     alertmanager = {
         "route": {"receiver": "oncall", "group_wait": "0s", "group_interval": EVERY},

@@ -134,18 +134,18 @@ async def _until_healthy(lab: Lab) -> None:
 
 
 def _monitor(lab: Lab) -> None:
-    """Start the monitoring programs, if they are installed, and wait until they answer.
+    """Start the monitoring programs, if they are installed. Wait until they answer and Prometheus has asked its targets.
 
-    Raises LabError when a program does not answer in time.
+    Raises LabError when a program is not ready in time.
     """
     names = list(monitoring.commands(lab, programs.search_path()))
     supervision.start(lab.home(monitoring.HOST), names)
     until = time.monotonic() + HEALTHY_WITHIN
     for name in names:
-        while not _listens(lab.port(name)):
+        while not (_listens(lab.port(name)) and (name != "prometheus" or _has_scraped(lab))):
             if time.monotonic() > until:
                 raise LabError(
-                    f"{name} does not answer after {HEALTHY_WITHIN:.0f} s",
+                    f"{name} is not ready after {HEALTHY_WITHIN:.0f} s",
                     hint=f"read {lab.home(monitoring.HOST) / 'log' / name}.log",
                 )
             time.sleep(0.02)
@@ -158,14 +158,25 @@ def _listens(port: int) -> bool:
     return False
 
 
+def _has_scraped(lab: Lab) -> bool:
+    """Return True when the lab's Prometheus has a first sample of each of its targets."""
+    samples = _answer(f"http://{ADDRESS}:{lab.port('prometheus')}/api/v1/query?query=up")
+    return samples.count(b'"job"') == len(monitoring.JOBS)
+
+
 def api_is_healthy(lab: Lab) -> bool:
     """Return True when the API answers and reaches all its backends."""
+    return b'"status":"ok"' in _answer(f"{lab.api}/health")
+
+
+def _answer(url: str) -> bytes:
+    """Return the body that ``url`` answers with; empty when nothing answers, or with an error."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(f"{lab.api}/health", timeout=2) as answer:
-            return b'"status":"ok"' in answer.read()
+        with opener.open(url, timeout=2) as answer:
+            return bytes(answer.read())
     except (OSError, urllib.error.URLError):
-        return False
+        return b""
 
 
 def _progress(lab: Lab, line: str) -> None:

@@ -194,8 +194,8 @@ def test_a_backup_that_lacks_a_part_of_the_service_is_refused(shop, tmp_path):
     assert why("streams", database="") == ""
     shop.sql("CREATE TABLE shop.`new one`(a INT)")
     try:
-        assert why("streams") == "it lacks 1 of the 15 tables of the server: new one"
-        assert why("dumps", database="shop") == "it lacks 1 of the 12 tables of the server: shop.new one"
+        assert why("streams") == "the backup lacks 1 of the 15 tables of the server: new one"
+        assert why("dumps", database="shop") == "the backup lacks 1 of the 12 tables of the server: shop.new one"
     finally:
         shop.sql("DROP TABLE shop.`new one`")
     shop.save(options=("--single-transaction", "shop"))
