@@ -65,7 +65,7 @@ CONTROLS = (
         "Redundancy of information processing facilities",
         "The time for which services stayed away when a part of them was taken out. Only the parts that drills took out are covered.",
         ("coverage", "proven"),
-        "Proof that redundant facilities exist at a second site. Also the parts of services that no drill took out.",
+        "Proof that redundant facilities exist at a second site, and drills of the parts of services that no drill took out.",
     ),
     Control(
         NIST,

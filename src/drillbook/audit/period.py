@@ -57,7 +57,7 @@ class Period:
         if last < first:
             raise UsageError(
                 f"--until {last} lies before --since {first}",
-                hint="the period includes both days, so --until must not be earlier than --since",
+                hint="give a day for --until that is not earlier than --since; both can name the same day",
             )
         return cls(first, last)
 

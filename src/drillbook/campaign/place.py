@@ -43,8 +43,8 @@ def number_of(name: str) -> str:
 
 
 def here(root: Path) -> Place:
-    """Return the place of the project ``root`` on this machine. Raises UsageError when ``root`` is not a project, and
-    OSError when the number of the place cannot be read or stored.
+    """Return the project folder ``root`` on this machine as a place. Raises UsageError when ``root`` is not a project, and
+    OSError when the random number that identifies the place cannot be read or stored.
     """
     if not (root / "drills").is_dir():
         raise UsageError(
@@ -58,7 +58,7 @@ def here(root: Path) -> Place:
 
 def of_worker() -> Place:
     """Return the place in which this worker process runs. Raises UsageError when the folder of the worker is not a project,
-    and OSError when the number of the place cannot be read or stored.
+    and OSError when the random number that identifies the place cannot be read or stored.
     """
     return here(Path(os.environ.get(PROJECT_VARIABLE) or Path.cwd()))
 

@@ -56,7 +56,7 @@ class ProvenSource:
 class Provenance:
     """Backups that a run verified before its faults.
 
-    ``made``: identities of the data that the restores of the run created.
+    ``made``: identities of the databases, files and volumes that the run created by restoring.
     """
 
     proven: list[Proven] = field(default_factory=list)

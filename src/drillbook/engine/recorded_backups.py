@@ -62,7 +62,7 @@ class Records:
     begun: set[str] = field(default_factory=set)
     """Locations of backups that a run began to remove."""
     needed: dict[str, str] = field(default_factory=dict)
-    """For each location of a backup: name of an unfinished run whose journal names this backup.
+    """Maps the location of a backup to the name of an unfinished run whose journal records this backup.
 
     A run is unfinished while it is alive, or needs a recovery.
     """

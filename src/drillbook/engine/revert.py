@@ -215,8 +215,8 @@ def _begun(intent: Intent) -> UndoStarted:
 def _seen_gone(stage: Stage, intent: Intent, patience: float) -> bool:
     """Return True when the check of the fault shows that the fault is gone.
 
-    Returns False when the host does not answer and the fault has an undo, because the undo may reach the host in another
-    way.
+    When the host does not answer and the fault has an undo, returns False. The undo is then tried, since it may reach the
+    host in another way.
     """
     try:
         return fault_gone(stage, intent.step, intent.action(), intent.host, patience=patience) is True

@@ -56,7 +56,7 @@ class VerifiedSource:
 
 @dataclass(frozen=True, slots=True)
 class SourceGate:
-    """Checks before the step ``fault`` destroys data of ``service`` on ``host``.
+    """The checks that must succeed before the step ``fault`` may destroy data of ``service`` on ``host``.
 
     The checks cover the restores of the plan into ``service`` itself, not those into a sandbox.
     """

@@ -87,9 +87,9 @@ class Stage:
     added: dict[str, PlannedStep] = field(default_factory=dict)
     """Steps that a recovery added to the steps of the plan. The key of each entry is the id of the step."""
     accounts: dict[tuple[str, str], str] = field(default_factory=dict)
-    """Accounts that the intents of the run recorded. The keys of an entry are the step and the host.
+    """Maps a step and a host to the account under which the run executed this step there.
 
-    The account is empty for the SSH user. Only a recovery fills this mapping.
+    The journal recorded the account before the step began. An empty text is the SSH user. Only a recovery fills this mapping.
     """
     unlimited: dict[tuple[str, str], bool] = field(default_factory=dict)
     """Answers of hosts to the question whether sudo starts every command as an account.

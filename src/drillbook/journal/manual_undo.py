@@ -25,8 +25,8 @@ def by_hand(intent: Intent) -> str:
     if undo.kind == "restore":
         return (
             f"on {host}, restore the service from its newest verified backup as your own runbook describes: "
-            f"{undo.why};\nthe fact "
-            "`location` of the backup steps names the backup"
+            f"{undo.why};\nto find "
+            "that backup, read the fact `location` of the steps that took backups"
         )
     return (
         f"on {host}, find out what the step did (the report has its parameters and commands) and undo its work by "

@@ -49,7 +49,7 @@ def main() -> int:
 
 
 def fill_database(lab: Lab) -> None:
-    """Create the application's role, its database and the documents, and then the vectors of the first documents."""
+    """Create the application's role and database. Fill the database with documents, and with vectors of some of them."""
     with _connect(lab, "postgres", "pg_admin", "postgres") as connection:
         create_database(connection, DATABASE, lab.secret("pg_app"))
     with _connect(lab, DATABASE, "pg_app", DATABASE) as connection:

@@ -332,7 +332,7 @@ def _check_declaration(cls: type[Action]) -> None:
 
 
 def find(name: str, kind: type[Any] = Action) -> type[Any]:
-    """Return the class with the name ``name``. ``kind``: Action or Probe. Imports only the modules of the name's family.
+    """Return the class with the name ``name``. ``kind``: Action or Probe. For `postgres.restore`, imports only `postgres`.
 
     Raises UnknownName when there is no such class.
     """

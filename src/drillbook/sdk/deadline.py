@@ -51,9 +51,9 @@ class Lines:
         _WATCHER.watch(self)
 
     def add(self, connection: Any) -> None:
-        """Close ``connection`` when the deadline passes, or at once if it has already passed.
+        """Close ``connection`` (a socket or an SSH channel) when the deadline passes.
 
-        It is a socket or an SSH channel.
+        Close it at once if the deadline has already passed.
         """
         self.ended_by(lambda: _end(connection))
 

@@ -297,7 +297,7 @@ def name_of(cls: type[Any]) -> str:
 
 
 def find(name: str, kind: type[Any]) -> type[Any]:
-    """Return the class with the name ``name``. ``kind``: Action or Probe. Imports only the modules of the name's family.
+    """Return the class with the name ``name``. ``kind``: Action or Probe. For `postgres.restore`, imports only `postgres`.
 
     Raises UnknownName when there is no such class.
     """

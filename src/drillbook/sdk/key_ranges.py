@@ -58,7 +58,10 @@ class Keyed(BaseModel):
 
 Tables = Annotated[
     dict[str, Keyed],
-    Field(description="Tables to compare by their name, each with its `key`: `{orders: {key: id}, countries: {}}`."),
+    Field(
+        description="Tables to compare: the name of each, and its column `key` if it has one whose values grow: "
+        "`{orders: {key: id}, countries: {}}`."
+    ),
 ]
 Tolerance = Annotated[
     float | None,

@@ -93,7 +93,7 @@ class Reading:
 
     @classmethod
     def of(cls, text: str, said: str) -> Reading:
-        """Parse the output of the script ``CHECK`` or ``LOAD``. ``said`` holds the error messages of the programs."""
+        """Parse the output of the script ``CHECK`` or ``LOAD``. ``said``: error messages of the script's programs."""
         reading = cls(said=said)
         for line in text.splitlines():
             if match := re.fullmatch(r"(unpacker|client) (\d+)", line):

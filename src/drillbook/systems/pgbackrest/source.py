@@ -166,7 +166,7 @@ class PgBackRest(BackupSource):
         """
         service = ctx.services.get(self.service)
         if not isinstance(service, Postgres):
-            return [], "the cluster of the backup: the source names no `service` of kind postgres"
+            return [], "the cluster of the backup: the field `service` of the source names no service of kind postgres"
         try:
             with connected(ctx, service, database="postgres") as session:
                 system = str(one(session, SYSTEM)[0])

@@ -51,7 +51,7 @@ class DumpInPlace(ClusterInPlace):
         return ""
 
     def settle(self, box: Sandbox) -> None:
-        """Give the superuser the password in the inventory, unless the restored superuser has a password."""
+        """Set the password of the superuser to the one in the inventory, unless the restored superuser has one."""
         password = self.postgres.admin.password
         if password is None:
             return

@@ -1,8 +1,9 @@
 """Points of a collection, each with an id, a vector and a payload. This module also computes digests of a point and of a
 whole collection.
 
-The digests do not depend on the server. Qdrant stores vectors as 32-bit floats, and normalises cosine vectors when they are
-written. So a vector that is read from a server and written again does not change.
+The same point has the same digest on every server. Qdrant changes a vector only when it is written for the first time: it
+rounds the numbers to 32-bit floats, and normalises the vector when the collection uses the cosine distance. A vector that is
+read and written again stays as it is.
 """
 
 from __future__ import annotations

@@ -304,12 +304,12 @@ class Compare(_OfServer):
     history: History = None
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``tables`` and ``rows``: numbers of compared tables and rows; ``ranges``: for each table its compared ranges,
-        their number of rows, and if they are equal; ``algorithm``: algorithm of the digests.
+        """Facts: ``tables`` and ``rows``: numbers of compared tables and rows; ``ranges``: for each table its key ranges,
+        each with its number of rows, and true when copy and production are equal in it; ``algorithm``: algorithm of the digests.
 
-        ``volume``: number of rows by table, in the copy and in production; ``history``: the earlier run that was compared, and
-        the tables that are new or gone since then; ``not_compared``: reason for each part that was not compared; ``seconds``:
-        duration of the comparison.
+        ``volume``: number of rows by table, in the copy and in production; ``history``: the earlier run whose row counts were
+        compared, and the tables that are new or gone since that run; ``not_compared``: reason for each part that was not
+        compared; ``seconds``: duration of the comparison.
         """
         parts = key_ranges.wanted(
             ctx, self.name(), self.service, self.tables, tolerance=self.tolerance, history=self.history

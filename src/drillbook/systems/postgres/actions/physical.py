@@ -382,7 +382,7 @@ class Recover(Write):
         return identity.measured(ctx, self.service, whole=True)
 
     def active(self, ctx: Context) -> bool:
-        """Return True while this run's temporary cluster or its unfinished cluster next to the data directory exists."""
+        """Return True while a cluster that this run has not finished exists: the temporary one, or one beside the data directory."""
         tools = Tools.of(ctx, ctx.service(self.service, Postgres), ctx.host)
         made = self.temporary and cluster.state(tools) not in ("absent", "empty")
         return made or cluster.left_aside(tools, ctx.run_id)
