@@ -1,8 +1,9 @@
 """The tests under every supported Python that this machine has, with the oldest and the newest dependencies that are allowed.
 
-`invoke pythons` installs the checkout into a fresh environment for each pair and runs the fast tests there. A supported version
-that the machine lacks is named as not tried, and the command ends with 1: what was not tried counts as no pass. A newer version
-that is not declared yet is tried where the machine has it.
+`invoke pythons` clones the last commit for each pair, installs the clone into a fresh environment, and runs the fast tests there.
+Edits of the checkout during the run change nothing, and uncommitted ones are not tested. A supported version that the machine lacks
+is named as not tried, and the command ends with 1: what was not tried counts as no pass. A newer version that is not declared yet is
+tried where the machine has it.
 """
 
 from __future__ import annotations
@@ -57,24 +58,40 @@ def tries(versions: Iterable[str], finding: Callable[[str], Path | None]) -> tup
     return pairs, [version for version, path in found.items() if path is None]
 
 
-def carry_out(one: Try, tests: Sequence[str]) -> bool:
-    """Install the checkout into a fresh environment and run the tests; True when they passed."""
+def commit_of(checkout: Path) -> str:
+    """Hash of the last commit of ``checkout``."""
+    done = subprocess.run(["git", "-C", checkout, "rev-parse", "HEAD"], stdout=subprocess.PIPE, text=True, check=True)
+    return done.stdout.strip()
+
+
+def copy(commit: str, folder: Path) -> Path:
+    """Clone the checkout into ``folder`` at ``commit``. Returns the path of the clone."""
+    clone = folder / "drillbook"
+    subprocess.run(["git", "clone", "--quiet", "--shared", "--no-checkout", ROOT, clone], check=True)
+    subprocess.run(["git", "-C", clone, "checkout", "--quiet", "--detach", commit], check=True)
+    return clone
+
+
+def carry_out(one: Try, commit: str, tests: Sequence[str]) -> bool:
+    """Install a clone of ``commit`` into a fresh environment and run the tests in the clone; True when they passed."""
     with tempfile.TemporaryDirectory(prefix="drillbook-python-", dir="/var/tmp") as folder:
-        environment = Path(folder)
+        clone = copy(commit, Path(folder))
         limits = []
         if one.spread == "oldest":
             lowest = subprocess.run(
-                [sys.executable, ROOT / ".ci" / "lowest.py"], stdout=subprocess.PIPE, text=True, check=True
+                [sys.executable, clone / ".ci" / "lowest.py"], stdout=subprocess.PIPE, text=True, check=True
             )
-            (environment / "lowest.txt").write_text(lowest.stdout)
-            limits = ["-c", str(environment / "lowest.txt")]
+            constraints = Path(folder, "lowest.txt")
+            constraints.write_text(lowest.stdout)
+            limits = ["-c", str(constraints)]
+        environment = clone / ".venv"
         python = environment / "bin" / "python"
         for argv in (
             [one.python, "-m", "venv", environment],
-            [python, "-m", "pip", "install", "-q", "--upgrade", *limits, "-e", f"{ROOT}[lab,dev]"],
+            [python, "-m", "pip", "install", "-q", "--upgrade", *limits, "-e", f"{clone}[lab,dev]"],
             [python, "-m", "pytest", "-p", "no:cacheprovider", *tests],
         ):
-            if subprocess.run(argv, cwd=ROOT, check=False, timeout=LIMIT_S).returncode:
+            if subprocess.run(argv, cwd=clone, check=False, timeout=LIMIT_S).returncode:
                 return False
     return True
 
@@ -88,8 +105,10 @@ def main() -> int:
     versions = given.only.split(",") if given.only else supported()
     newer = [] if given.only else [version for version in NEWER if find(version)]
     pairs, absent = tries([*versions, *newer], find)
-    lines = {(one.version, one.spread): "passed" if carry_out(one, given.tests) else "FAILED" for one in pairs}
+    commit = commit_of(ROOT)
+    lines = {(one.version, one.spread): "passed" if carry_out(one, commit, given.tests) else "FAILED" for one in pairs}
     lines |= {(version, spread): "NOT TRIED: not on this machine" for version in absent for spread in SPREADS}
+    print(f"commit {commit}")
     for (version, spread), said in sorted(lines.items()):
         print(f"Python {version}, {spread} dependencies: {said}")
     return 0 if lines and set(lines.values()) == {"passed"} else 1
