@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from drillbook.sdk import discovery, examples
@@ -16,6 +17,12 @@ WORKER = """
   worker: {kind: container, host: app, container: worker}
 """
 """Services of a team that no lab has."""
+
+
+def drill_files(*folders: Path) -> list[Path]:
+    """Files of the drills in ``folders``, without the suites. None is loaded: with its diagnosis trees that takes long."""
+    files = [path for folder in folders for path in sorted(folder.glob("*.yml"))]
+    return [path for path in files if re.search(r"^drill:", path.read_text(encoding="utf-8"), re.MULTILINE)]
 
 
 def inventory_of(name: str) -> str:

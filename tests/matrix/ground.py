@@ -20,11 +20,11 @@ from drillbook.journal.journal import FILE, History, Journal, read
 from drillbook.lab import control
 from drillbook.lab.layout import BUCKETS
 from drillbook.plan.planner import checked
-from drillbook.plan.spec import Drill, load
 from drillbook.project.project import Project
 from drillbook.redact import Redactor
 from drillbook.sdk.action import Effect
 from drillbook.sdk.host import Deadline
+from tests.examples import drill_files
 from tests.matrix import dying
 from tests.matrix.picture import Camera, Picture
 from tests.matrix.points import Point
@@ -41,20 +41,12 @@ HANDBOOK = ("api-down", "cache-lost", "network-cut")
 
 def drills() -> list[Path]:
     """Files of the drills whose controller dies."""
-    found = [
-        path for folder in (ROOT / "drills", OWN) for path in sorted(folder.glob("*.yml")) if isinstance(load(path), Drill)
-    ]
-    return found + [ROOT / "drills" / "handbook" / f"{name}.yml" for name in HANDBOOK]
+    return drill_files(ROOT / "drills", OWN) + [ROOT / "drills" / "handbook" / f"{name}.yml" for name in HANDBOOK]
 
 
 def shipped() -> list[Path]:
     """Files of all drills that ship, whatever they break."""
-    return [
-        path
-        for folder in (ROOT / "drills", ROOT / "drills" / "handbook")
-        for path in sorted(folder.glob("*.yml"))
-        if isinstance(load(path), Drill)
-    ]
+    return drill_files(ROOT / "drills", ROOT / "drills" / "handbook")
 
 
 def quicker(tree: Path) -> None:

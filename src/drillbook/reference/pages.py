@@ -6,7 +6,7 @@ The pages are about actions, probes, needs on hosts, findings, errors, drills, i
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -188,29 +188,39 @@ later that a run was removed or changed.
 
 def pages() -> dict[str, str]:
     """Return the text of every generated page. The key of each text is the page's file name in ``docs/``."""
-    made = {
-        "actions.md": _actions(),
-        "probes.md": _probes(),
-        "needs.md": needs_page.page(),
-        "findings.md": _findings(),
-        "errors.md": _errors(),
-        "drills.md": _drills(),
-        "inventories.md": _inventories(),
-        "journal.md": page.page(),
-        "architecture.md": architecture.page(),
+    return {name: text_of(name) for name in makers()}
+
+
+def text_of(name: str) -> str:
+    """Return the text of the generated page whose file name in ``docs/`` is ``name``."""
+    return HEAD + makers()[name]().rstrip() + "\n"
+
+
+def makers() -> dict[str, Callable[[], str]]:
+    """Return the function that makes each page. The key is the page's file name in ``docs/``."""
+    return {
+        "actions.md": _actions,
+        "probes.md": _probes,
+        "needs.md": needs_page.page,
+        "findings.md": _findings,
+        "errors.md": _errors,
+        "drills.md": _drills,
+        "inventories.md": _inventories,
+        "journal.md": page.page,
+        "architecture.md": architecture.page,
     }
-    return {name: HEAD + text.rstrip() + "\n" for name, text in made.items()}
 
 
 def write(docs: Path) -> list[str]:
     """Write the pages that changed. Return their file names."""
+    made = pages()
     changed = [
         name
-        for name, text in pages().items()
+        for name, text in made.items()
         if not (docs / name).is_file() or (docs / name).read_text(encoding="utf-8") != text
     ]
     for name in changed:
-        (docs / name).write_text(pages()[name], encoding="utf-8")
+        (docs / name).write_text(made[name], encoding="utf-8")
     return changed
 
 
