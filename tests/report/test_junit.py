@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from xml.etree import ElementTree
 
 import pytest
@@ -8,7 +9,12 @@ import pytest
 from drillbook.report import junit
 from tests.report import renderings, samples
 
-TREES = {name: ElementTree.fromstring(make()) for name, make in renderings.ALL.items() if name.endswith(".xml")}
+NAMES = [name for name in renderings.ALL if name.endswith(".xml")]
+
+
+@cache
+def tree_of(name: str) -> ElementTree.Element:
+    return ElementTree.fromstring(renderings.ALL[name]())
 
 
 def outcome(case: ElementTree.Element) -> str:
@@ -17,9 +23,9 @@ def outcome(case: ElementTree.Element) -> str:
     return found[0] if found else "passed"
 
 
-@pytest.mark.parametrize("name", TREES)
+@pytest.mark.parametrize("name", NAMES)
 def test_counts_are_right(name: str) -> None:
-    tree = TREES[name]
+    tree = tree_of(name)
     assert tree.tag == "testsuites"
     totals = dict.fromkeys(("tests", "failures", "errors", "skipped"), 0)
     for suite in tree:
@@ -77,7 +83,7 @@ def test_status_of_a_step(status: str, wanted: str) -> None:
     ],
 )
 def test_objectives_and_verdict(name: str, wanted: dict[str, str]) -> None:
-    cases = {case.get("name", ""): outcome(case) for case in TREES[f"{name}.xml"].iter("testcase")}
+    cases = {case.get("name", ""): outcome(case) for case in tree_of(f"{name}.xml").iter("testcase")}
     assert {key: cases[key] for key in wanted} == wanted
 
 
@@ -86,7 +92,7 @@ PASSED = ("passed", "repeated", "long_run", "put_back", "unprobed")
 
 @pytest.mark.parametrize("name", [name for name in samples.ALL if name not in PASSED])
 def test_what_did_not_pass_is_not_green(name: str) -> None:
-    tree = TREES[f"{name}.xml"]
+    tree = tree_of(f"{name}.xml")
     assert int(tree.get("failures", "")) + int(tree.get("errors", "")) > 0
 
 
@@ -99,7 +105,7 @@ def test_a_passed_verdict_with_residue_is_not_green() -> None:
 
 
 def test_properties_and_time() -> None:
-    suite = TREES["passed.xml"].find("testsuite")
+    suite = tree_of("passed.xml").find("testsuite")
     assert suite is not None
     found = {one.get("name"): one.get("value") for one in suite.iter("property")}
     assert found["verdict"] == "passed"
@@ -112,11 +118,11 @@ def test_hostile_text_is_legal_xml() -> None:
     assert not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]", text)
     assert "\\x1b[31mred" in text
     assert "<script" not in text
-    first = next(TREES["overwritten.xml"].iter("testcase"))
+    first = next(tree_of("overwritten.xml").iter("testcase"))
     assert "<script>alert(1)</script>" in first.get("name", "")
 
 
 def test_a_suite_has_one_test_suite_a_drill_and_its_own_verdict() -> None:
-    names = [suite.get("name") for suite in TREES["suite.xml"]]
+    names = [suite.get("name") for suite in tree_of("suite.xml")]
     assert names == ["postgres-lost", "postgres-lost", "sample", "redis-lost", "quarterly"]
-    assert TREES["suite.xml"].find("testsuite[@name='redis-lost']/testcase/error") is not None
+    assert tree_of("suite.xml").find("testsuite[@name='redis-lost']/testcase/error") is not None
