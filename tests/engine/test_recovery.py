@@ -1,4 +1,4 @@
-"""The recovery of a dead run: temporary files on hosts that only the recovery reached."""
+"""The recovery of a dead run: temporary files on hosts that only the recovery reached, and the moments at which a run dies."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from drillbook.inventory import inventory
 from drillbook.journal.journal import read
 from drillbook.sdk.target_folders import REMOVE
 from tests.engine.test_recovery_machine import planned, step
-from tests.machine.world import RUN, Controller, World
+from tests.machine.world import RUN, Controller, Ran, World
 
 BACKUP = {"from": f"s3://backups/run#sha256={'0' * 64}"}
 
@@ -31,3 +31,20 @@ def test_temporary_files_of_a_repeated_restore_are_removed_everywhere(tmp_path, 
     world.hosts["b"].calls.clear()
     assert controller.recover() == []
     assert [call.argv[4:6] for call in world.hosts["b"].calls if REMOVE in call.argv] == [("/var/tmp/drillbook", RUN["id"])]
+
+
+def test_no_run_dies_at_a_moment_that_has_an_act_before_its_intent(tmp_path, pretended):
+    """A thread that tells its line late finds the intent of another one at the end, and what that one has done since."""
+    path = tmp_path / "lab.yml"
+    path.write_text("environment: lab\nhosts: {a: {}, b: {}}\nservices: {app: {kind: process, host: a}}\n")
+    kinds = [{"action": "break", "how": "commands", "hosts": ("a",), "trouble": "", "beside": False}]
+    controller = Controller(planned(kinds, inventory.load(path)), World(), tmp_path)
+    controller.run()
+    events = read(controller.journal).events
+    at = next(number for number, event in enumerate(events) if event.kind == "intent")
+    controller.journal.write_bytes(b"".join(controller.journal.read_bytes().splitlines(keepends=True)[: at + 1]))
+    controller.ran = Ran()
+    controller._observe(events[at - 1])
+    assert controller.ran.moments == []
+    controller._observe(events[at])
+    assert len(controller.ran.moments) == 1
