@@ -1,6 +1,7 @@
 """`--dry` and Invoke's other options: what they promise is so, in `drillbook` and in `invoke` with a project's tasks."""
 
 import functools
+import json
 import os
 import shutil
 import subprocess
@@ -154,11 +155,12 @@ def test_no_task_changes_anything_under_dry(used, here, name):
 
 def test_a_dry_recovery_says_what_it_would_put_back(folder, tmp_path):
     folder.write(BREAK + "restore:\n" + step(["sleep", "60"]))
-    with folder.start("drill", "sample", stdout=subprocess.PIPE, text=True) as program:
-        for line in program.stdout:
-            if "restore" in line:
-                program.kill()
-                break
+    with folder.start("drill", "sample", "--json", stdout=subprocess.PIPE, text=True) as program:
+        assert any(
+            (event := json.loads(line)).get("step") == "restore.1" and event["kind"] == "step.started"
+            for line in program.stdout
+        )
+        program.kill()
     assert (folder.root / "broken").exists()
     before = tree(tmp_path)
     done = folder.run("--dry", "drill.recover")
