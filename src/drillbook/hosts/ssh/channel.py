@@ -23,6 +23,8 @@ output.
 """
 
 READ = 4 << 20
+MUCH = 32 << 10
+"""Number of unread bytes that are read at once, and not only at the next tick."""
 
 
 class LinkLost(Exception):
@@ -42,11 +44,31 @@ class End:
 
 
 class _Wake(threading.Event):
-    """Event that is set when standard output or standard error has data.
+    """Event that is set when standard output and standard error have ended, or have much data.
 
-    Paramiko calls ``clear`` when one of the streams is empty, although the other stream may have data. Therefore ``clear``
-    does nothing here, and ``reset`` clears the event.
+    Little data is read at the next tick, because each awakening costs as much as the rest of a short command. Paramiko calls
+    ``clear`` when one of the streams is empty, although the other stream may have data. Therefore ``clear`` does nothing
+    here, and ``reset`` clears the event.
     """
+
+    def __init__(self, channel: Any) -> None:
+        """Wake the thread that waits for the command on ``channel``."""
+        super().__init__()
+        self._channel = channel
+
+    def set(self) -> None:
+        """Wake the waiting thread, unless the streams are still open and have little data.
+
+        Paramiko calls this method while it holds the lock of one of the streams, so their sizes are read without it.
+        """
+        channel = self._channel
+        waiting = len(channel.in_buffer._buffer) + len(channel.in_stderr_buffer._buffer)
+        if waiting >= MUCH or channel.eof_received or channel.closed:
+            super().set()
+
+    def now(self) -> None:
+        """Wake the waiting thread."""
+        super().set()
 
     def clear(self) -> None:
         """Do nothing. ``reset`` clears the event."""
@@ -64,7 +86,7 @@ class Exec:
         self._transport = steady(channel)
         self._channel: Any = channel
         self._out, self._err = out, err
-        self._wake = _Wake()
+        self._wake = _Wake(channel)
         self._silent = 0.0
         self._writer: threading.Thread | None = None
         channel.in_buffer.set_event(self._wake)
@@ -128,7 +150,7 @@ class Exec:
         known = status >= 0 or signal is not None
         if self._drain():
             self._silent = 0.0
-            self._wake.set()
+            self._wake.now()
             return None
         if known and (ended or self._lingered()):
             self._err.flush()

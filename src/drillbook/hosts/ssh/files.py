@@ -13,8 +13,8 @@ import paramiko
 from drillbook.errors import HostUnreachable
 from drillbook.hosts.atomic import SECONDS, beside
 from drillbook.hosts.ssh.connecting import Link
+from drillbook.hosts.ssh.packets import MOST_PACKET
 from drillbook.hosts.ssh.session import open_session
-from drillbook.hosts.ssh.transport import MOST_PACKET
 from drillbook.sdk.host import Deadline
 
 T = TypeVar("T")

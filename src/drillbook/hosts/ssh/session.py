@@ -95,13 +95,14 @@ class Ending:
         Returns True if the command ends in this time without being killed.
         """
         self._process.mute()
-        until = time.monotonic() + 1.0
+        until, pause = time.monotonic() + 1.0, 0.0  # little output, such as the process id, is not read before a tick
         while self._process.pid is None and time.monotonic() < until:
             try:
-                if self._process.step(TICK) is not None:
+                if self._process.step(pause) is not None:
                     return True
             except Exception:  # noqa: BLE001  (the connection has failed: the wait is over)
                 break
+            pause = TICK
         return False
 
     def _kill(self, pid: int) -> None:

@@ -13,12 +13,10 @@ from typing import Any, cast
 import paramiko
 from paramiko.common import MSG_CHANNEL_CLOSE, MSG_CHANNEL_DATA, MSG_CHANNEL_EXTENDED_DATA, MSG_CHANNEL_REQUEST
 from paramiko.message import Message
-from paramiko.packet import Packetizer
+
+from drillbook.hosts.ssh.packets import CHECK, Packets, ReadAhead
 
 CHUNK = 32 * 1024
-MOST_PACKET = 1 << 20
-"""Largest accepted packet in bytes. OpenSSH sends packets of at most 256 KiB."""
-MOST_BANNER = 64 << 10
 MOST_WAITING = 16 << 20
 """Maximum number of unread bytes of a channel. A server that respects the window sends at most 2 MiB."""
 STUCK = 1.0
@@ -31,35 +29,6 @@ A thread that holds the lock for longer counts as stuck, because it is sending t
 logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
 
 
-class _Packets(Packetizer):
-    """Packet reader of paramiko with limits for the size of packets and the length of banner lines."""
-
-    _line = 0
-
-    def read_all(self, n: int, check_rekey: bool = False) -> bytes:
-        """Read ``n`` bytes. Raises SSHException when ``n`` is too large, and EOFError at the end of the data."""
-        if not 0 <= n <= MOST_PACKET:
-            raise paramiko.SSHException(f"the server sends a packet of invalid size: {n} bytes")
-        data: bytes = super().read_all(n, check_rekey)
-        return data
-
-    def readline(self, timeout: float) -> str:
-        """Read a line of the server's banner.
-
-        Raises SSHException when the line does not end, and EOFError at the end of the data.
-        """
-        self._line = 0
-        line: str = super().readline(timeout)
-        return line
-
-    def _read_timeout(self, timeout: float) -> bytes:
-        data: bytes = super()._read_timeout(timeout)  # type: ignore[misc]  # Paramiko's own method
-        self._line += len(data)
-        if self._line > MOST_BANNER:
-            raise paramiko.SSHException("the server sent a line without an end")
-        return data
-
-
 class SteadyTransport(paramiko.Transport):
     """Transport that records signals, disables Nagle's algorithm, and never sends to a closed channel.
 
@@ -69,12 +38,18 @@ class SteadyTransport(paramiko.Transport):
     close.
     """
 
+    # AES-GCM first, as it checks a packet in the same call that decrypts it. Paramiko checks other packets in Python.
+    _preferred_ciphers = tuple(sorted(paramiko.Transport._preferred_ciphers, key=lambda name: "gcm" not in name))  # type: ignore[attr-defined]
+
     def __init__(self, sock: Any, **options: Any) -> None:
         """Open a transport on ``sock``: a socket, or a channel to the host when the host is reached through a gateway."""
         if isinstance(sock, socket.socket):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        super().__init__(sock, **options)
-        self.packetizer.__class__ = _Packets
+            super().__init__(ReadAhead(sock), **options)  # type: ignore[arg-type]  # it has all methods of a socket
+            sock.settimeout(CHECK)
+        else:
+            super().__init__(sock, **options)
+        self.packetizer.__class__ = Packets
         self.gate = threading.Lock()
         self.signals: dict[int, str] = {}
 
