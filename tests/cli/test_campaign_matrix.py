@@ -7,10 +7,14 @@ import shutil
 import pytest
 import yaml
 
+from drillbook import __version__
+from drillbook.campaign import artefacts as artefacts_of
+from drillbook.campaign.artefacts import Artefacts
+from drillbook.campaign.attempt import Job
 from drillbook.campaign.sites import SitesFile
 from drillbook.cli import campaign_matrix
 from drillbook.errors import UsageError
-from tests.campaign.test_processes import campaign_of, count, counting, ends, runs, with_sites
+from tests.campaign.test_processes import campaign_of, count, counting, ends, events, runs, with_sites
 from tests.cli.ci_schema import assert_fits
 from tests.program import Folder
 
@@ -95,3 +99,47 @@ def test_a_changed_artefact_is_no_pass(tmp_path):
     done = job.run("campaign.collect", "sample", "--sites", "all.yml", "--artefacts", str(artefacts))
     assert done.returncode == 3, done.stdout + done.stderr
     assert ends(job)["s0"]["state"] == "unknown"
+
+
+def test_a_run_of_another_plan_is_refused_and_both_digests_are_named(tmp_path):
+    """The checkout of one CI job has another drill. Its run passed, but shows nothing about the plan of the campaign."""
+    (tmp_path / "job").mkdir()
+    job = Folder(tmp_path / "job")
+    with_sites(job, 2)
+    artefacts = tmp_path / "artefacts"
+    drills = {"s0": "count", "s1": "c0unt"}
+    for site, file in drills.items():
+        counting(job, ["test", "-d", str(job.root), "-o", "-e", file])
+        assert job.run("campaign", "sample", "--sites", "all.yml", "--only", site).returncode == 0
+        shutil.move(job.root / "reports", artefacts / site)
+    counting(job, ["test", "-d", str(job.root), "-o", "-e", "count"])
+    done = job.run("campaign.collect", "sample", "--sites", "all.yml", "--artefacts", str(artefacts))
+    assert done.returncode == 4, done.stdout + done.stderr
+    found = ends(job)
+    assert {site: end["state"] for site, end in found.items()} == {"s0": "passed", "s1": "refused"}
+    planned = {site["name"]: site["plans"]["sample"] for site in events(job)[0]["data"]["sites"]}
+    own = json.loads((job.root / "reports" / found["s1"]["run"] / "result.json").read_text())["plan_digest"]
+    assert own != planned["s1"]
+    assert f"carried out the plan {own} of sample" in found["s1"]["message"]
+    assert planned["s1"] in found["s1"]["message"]
+    assert found["s1"]["run"] in runs(job)
+
+
+def test_a_run_of_another_version_is_refused(tmp_path):
+    (tmp_path / "job").mkdir()
+    job = Folder(tmp_path / "job")
+    counting(job)
+    with_sites(job, 1)
+    assert job.run("campaign", "sample", "--sites", "all.yml", "--only", "s0").returncode == 0
+    found, problems = artefacts_of.found_in(job.root, "sample")
+    assert problems == []
+    run, plans = found["s0"].ending.run, events(job)[0]["data"]["sites"][0]["plans"]
+    for version, state in ((__version__, "passed"), ("0.1", "refused")):
+        root = tmp_path / version
+        (root / "reports" / "campaigns").mkdir(parents=True)
+        made = Job("c", "s0", run, "sample", suite=False, inventory="i", root=str(root), plans=plans, version=version)
+        executor = Artefacts(found)
+        executor.submit(made)
+        (ending,) = executor.wait(0)
+        assert ending.state == state, ending
+    assert f"by drillbook {__version__}, but the campaign is planned by drillbook 0.1" in ending.message

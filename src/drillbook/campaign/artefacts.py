@@ -5,7 +5,7 @@ artefacts of these jobs.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from drillbook.campaign import attempt, record, transfer, worker
@@ -25,6 +25,8 @@ class Artefact:
     ending: Ending
     campaign: Path
     """Folder of the campaign that the CI job ran for this one site. It is below the folder `reports` of the job."""
+    tool: str = ""
+    """Name and version of the program that planned the site in the CI job; empty in older journals."""
 
     @property
     def reports(self) -> Path:
@@ -48,7 +50,7 @@ def found_in(folder: Path, drill: str) -> tuple[dict[str, Artefact], list[str]]:
         if state.start.drill != drill:
             problems.append(f"{path}: this is a campaign of {state.start.drill}, not of {drill}")
             continue
-        found |= {site: Artefact(ending, path.parents[1]) for site, ending in state.ends.items()}
+        found |= {site: Artefact(ending, path.parents[1], state.start.tool) for site, ending in state.ends.items()}
     return found, problems
 
 
@@ -105,6 +107,10 @@ class Artefacts:
                     "its campaign records"
                 ),
             )
+        own_tool = f"drillbook {job.version}"
+        if one.tool and job.version and one.tool != own_tool and own.state is not SiteState.REFUSED:
+            differs = f"the CI job planned this site by {one.tool}, but the campaign is planned by {own_tool}"
+            return replace(own, state=SiteState.REFUSED, message=differs)
         return own
 
     def wait(self, timeout_s: float) -> list[Ending]:

@@ -164,7 +164,7 @@ def _carry_out(job: Job, lock: int) -> Ending:
 
 def judged(job: Job, said: str = "") -> Ending:
     """Determine the end of a site from the journals of its run. The exit status of the process alone is never enough.
-    ``said``: text that is put in front of the reason.
+    A run of another plan than that of the campaign is refused. ``said``: text that is put in front of the reason.
     """
     folder = Path(job.root) / "reports" / job.run
     try:
@@ -176,6 +176,9 @@ def judged(job: Job, said: str = "") -> Ending:
     state = STATES.get(Exit(exit_status), SiteState.REFUSED)
     if verdict is Verdict.ABORTED and state is SiteState.REFUSED:
         state = SiteState.UNKNOWN  # it was stopped half-way, which shows nothing about the recovery
+    differs = "" if state is SiteState.REFUSED else job.expected.differing(view.plan for view in views)
+    if differs:
+        state = SiteState.REFUSED
     return Ending(
         job.site,
         state,
@@ -184,7 +187,7 @@ def judged(job: Job, said: str = "") -> Ending:
         residue=sum(len(view.result.open_residue) for view in views),
         head=",".join(_head(folder, view) for view in views),
         objectives=_objectives(views),
-        message="" if state is SiteState.PASSED else "; ".join(filter(None, (said, _finding(views)))),
+        message="" if state is SiteState.PASSED else "; ".join(filter(None, (differs, said, _finding(views)))),
     )
 
 

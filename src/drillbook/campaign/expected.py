@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from drillbook import __version__
 from drillbook.errors import UsageError
 from drillbook.findings import Finding, finding
-from drillbook.plan.plan import Plan
+from drillbook.plan.plan import Plan, digest_of
 
 SITE_VARIABLE = "DRILLBOOK_SITE"
 """Environment variable that gives the site of a campaign to a child process, with its plans as JSON."""
@@ -60,6 +61,21 @@ class Expected:
             for plan in plans
             if self.plans and (plan.digest != self.plans.get(plan.drill) or self.version not in ("", __version__))
         ]
+
+    def differing(self, plans: Iterable[Mapping[str, Any]]) -> str:
+        """Describe the first plan that a run carried out and that is not the plan of the campaign. The result is empty when
+        there is none.
+
+        ``plans``: plans in JSON form, from the journals of the runs of the site.
+        """
+        for plan in plans if self.plans else ():
+            drill, own = plan["drill"], digest_of(plan)
+            if own != (wanted := self.plans.get(drill)):
+                planned = f"the plan {wanted}" if wanted else "no such drill"
+                return (
+                    f"the run carried out the plan {own} of {drill}, but the campaign has {planned} for the site {self.site}"
+                )
+        return ""
 
 
 @cache

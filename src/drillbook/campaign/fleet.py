@@ -313,7 +313,7 @@ class Fleet:
         own = attempt.judged(job)
         if own.head != ending.head and ending.head:
             raise TransferError("the last event of the received run differs from the last event that the worker reported")
-        return replace(own, message=ending.message)
+        return replace(own, message=ending.message) if own.state is ending.state else own
 
     def _give_up(self) -> None:
         """End sites as unknown when their place has been without a worker for too long, or when too many attempts have

@@ -23,7 +23,7 @@ class SiteState(StrEnum):
     FAILED = "failed"
     REFUSED = "refused"
     """The site was not drilled. The guard refused the drill, the inventory of the site is wrong, or the campaign was
-    stopped before.
+    stopped before. A run of another plan than that of the campaign is refused too.
     """
     UNKNOWN = "unknown"
     """The drill was interrupted, or could not verify the recovery."""
