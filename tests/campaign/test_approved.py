@@ -1,14 +1,19 @@
 """Campaigns on protected sites, with one approval that lists the plans of all sites."""
 
+import hashlib
 import json
+import re
+import signal
 import subprocess
 
 import pytest
 
 from tests.campaign.cluster import Cluster
-from tests.campaign.test_processes import campaign_of, count, counting, ends, events, with_sites
+from tests.campaign.test_processes import campaign_of, count, counting, ends, events, until, with_sites
 from tests.needs import library, need
 from tests.program import Folder
+
+REFUSED = 4
 
 
 @pytest.fixture
@@ -33,6 +38,38 @@ def approve(folder):
     done = folder.run("campaign.approve", "sample", "--sites", "all.yml", "--key", key)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def expire(folder):
+    """Let the approval have been signed two days ago for one day, in the project and in the campaign."""
+    for path in (*(folder.root / "approvals").glob("*.json"), campaign_of(folder) / "approval.json"):
+        text = path.read_text()
+        made, ended = (f"2026-01-0{day}T00:00:00Z" for day in (1, 2))
+        text = re.sub(r'"made": "[^"]*"', f'"made": "{made}"', re.sub(r'"until": "[^"]*"', f'"until": "{ended}"', text))
+        path.write_text(text)
+        path.with_name(f"{path.name}.sig").unlink()
+        key = folder.root.parent / "alice"
+        subprocess.run(["ssh-keygen", "-q", "-Y", "sign", "-n", "drillbook-approval", "-f", key, path], check=True)
+
+
+def intended(folder):
+    return [event["data"]["site"] for event in events(folder) if event["kind"] == "site.intended"]
+
+
+def stopped_after_the_first(folder, how, more=""):
+    """A campaign on three sites whose controller ended while the first site was drilled."""
+    counting(folder, ["sh", "-c", f"while [ ! -e {folder.root}/go ]; do sleep 0.05; done"])
+    with_sites(folder, 3, more)
+    approve(folder)
+    process = folder.start("campaign", "sample", "--sites", "all.yml", "--confirm", "lab")
+    until(lambda: count(folder) == 1)
+    process.send_signal(how)
+    if how == signal.SIGKILL:
+        process.wait()
+    (folder.root / "go").touch()
+    assert process.wait(60) == (REFUSED if how == signal.SIGINT else -how)
+    assert intended(folder) == ["s0"]
+    expire(folder)
 
 
 def drill(folder, *more, **options):
@@ -108,3 +145,53 @@ def test_the_approval_reaches_the_workers_which_verify_it_with_their_own_file_of
     assert states(found) == {"s0": "passed", "s1": "refused"}, done.stdout + done.stderr
     assert "not signed by a permitted approver" in found["s1"][1]
     assert count(folder) == 1
+
+
+def test_an_expired_approval_refuses_the_rest_of_a_campaign_until_it_is_renewed(folder):
+    stopped_after_the_first(folder, signal.SIGINT)
+    before, old = len(events(folder)), (campaign_of(folder) / "approval.json").read_bytes()
+    done = folder.run("campaign", "--resume")
+    assert done.returncode == REFUSED, done.stdout + done.stderr
+    said = " ".join(done.stderr.split())
+    assert "alice@example.com approved only until 2026-01-02" in said
+    assert "2 remaining sites of the campaign need another approval: s1, s2" in said
+    assert f"campaign --resume {campaign_of(folder).name}" in said
+    assert (count(folder), len(events(folder))) == (1, before), "nothing is recorded, and no site begins"
+    approve(folder)
+    done = folder.run("campaign", "--resume")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert count(folder) == 3
+    assert {end["state"] for end in ends(folder).values()} == {"passed"}
+    (resumed,) = (event["data"] for event in events(folder) if event["kind"] == "campaign.resumed")
+    renewed = (campaign_of(folder) / "approval.json").read_bytes()
+    assert resumed["approval"] == "sha256:" + hashlib.sha256(renewed).hexdigest()
+    first = (folder.root / "reports" / ends(folder)["s2"]["run"] / "journal.jsonl").read_text().partition("\n")[0]
+    assert json.loads(first)["data"]["approval"]["text"] == resumed["approval"]
+    kept = campaign_of(folder) / f"approval-{hashlib.sha256(old).hexdigest()[:8]}.json"
+    assert kept.read_bytes() == old
+    verified = folder.run("report.verify", campaign_of(folder).name).stdout
+    assert "files as attested" in verified, verified
+    assert "WRONG" not in verified
+
+
+def test_the_renewed_approval_may_list_the_rest_alone(folder):
+    stopped_after_the_first(folder, signal.SIGINT)
+    whole = (folder.root / "all.yml").read_text()
+    (folder.root / "all.yml").write_text("".join(line for line in whole.splitlines(True) if "s0:" not in line))
+    approve(folder)
+    done = folder.run("campaign", "--resume")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert count(folder) == 3
+
+
+def test_sites_with_an_unknown_end_are_examined_although_the_approval_of_the_rest_has_expired(folder):
+    stopped_after_the_first(folder, signal.SIGKILL)
+    done = folder.run("campaign", "--resume")
+    assert done.returncode == REFUSED, done.stdout + done.stderr
+    assert "need another approval: s1, s2" in " ".join(done.stderr.split())
+    assert {site: end["state"] for site, end in ends(folder).items()} == {"s0": "passed"}
+    assert intended(folder) == ["s0"]
+    approve(folder)
+    done = folder.run("campaign", "--resume")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert count(folder) == 3

@@ -13,7 +13,14 @@ from drillbook.campaign.attempt import CAMPAIGNS, RECORD, Ending
 from drillbook.campaign.scheduler import SiteState
 from drillbook.campaign.sites import SitesFile
 from drillbook.errors import JournalError, UnknownName
-from drillbook.events.campaigns import CampaignFinished, CampaignStarted, CampaignStopped, SiteEnded, SiteIntended
+from drillbook.events.campaigns import (
+    CampaignFinished,
+    CampaignResumed,
+    CampaignStarted,
+    CampaignStopped,
+    SiteEnded,
+    SiteIntended,
+)
 from drillbook.events.event import Event
 from drillbook.journal import journal
 from drillbook.journal.damaged import RUN_ID
@@ -46,6 +53,8 @@ class CampaignState:
     stopped: str = ""
     finished: CampaignFinished | None = None
     ended_at: str = ""
+    approval: str = ""
+    """Digest of the approval of all sites, the renewed one if there is one; empty without an approval."""
 
     @property
     def open(self) -> dict[str, Intent]:
@@ -78,9 +87,11 @@ def fold(events: Iterable[Event]) -> CampaignState:
     for event in events:
         match event.what:
             case CampaignStarted() as start if state is None:
-                state = CampaignState(start, datetime.fromisoformat(event.at))
+                state = CampaignState(start, datetime.fromisoformat(event.at), approval=start.approval)
             case _ if state is None:
                 raise JournalError(f"the journal begins with the event {event.kind!r}, not with {CampaignStarted.KIND}")
+            case CampaignResumed() as resumed:
+                state.approval = resumed.approval or state.approval
             case SiteIntended() as intent:
                 state.intents[intent.site] = Intent(intent.run, intent.place, event.hash)
             case SiteEnded() as end:

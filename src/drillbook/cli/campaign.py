@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from drillbook import __version__
@@ -22,7 +23,7 @@ from drillbook.campaign.processes import Processes
 from drillbook.campaign.record import CampaignState, Intent
 from drillbook.campaign.scheduler import SiteState, waves
 from drillbook.campaign.sites import SitesFile
-from drillbook.cli import campaign_matrix, campaign_view, dry_run, site_plans
+from drillbook.cli import campaign_matrix, campaign_view, dry_run, site_approvals, site_plans
 from drillbook.cli.console import console
 from drillbook.cli.render import shown_path
 from drillbook.cli.run_identity import header, new_run_id, operator
@@ -99,7 +100,7 @@ def _begin(
     folder = record.folder_of(project.ready_reports(), campaign)
     try:
         planned = site_plans.made(project, wish.drill, file, folder / "sites")
-        approved = site_plans.approved(project, wish.drill, planned, folder)
+        approved = site_approvals.first(project, wish.drill, planned, folder)
         executor = executed()
         journal = record.create(folder)
     except BaseException:
@@ -127,7 +128,10 @@ def _begin(
 
 
 def resume(project: Project, name: str, on: str) -> int:
-    """Continue a campaign whose controller died or was stopped. Returns the exit status of the campaign."""
+    """Continue a campaign whose controller died or was stopped. Returns the exit status of the campaign.
+
+    Raises NotReady when the approval of the remaining sites has expired. Sites whose end is unknown are examined before.
+    """
     folder = record.find(project.reports, name)
     journal = record.resume(folder)
     state = record.fold(journal.before.events)
@@ -137,12 +141,19 @@ def resume(project: Project, name: str, on: str) -> int:
         return state.finished.exit
     try:
         _reachable(project, state, on)
+        renewal = site_approvals.renewed(project, state, folder, datetime.now(UTC))
+        if renewal.refusal and not state.open:
+            raise renewal.refusal
         executor = executor_of(on, project, state.file.at_most)
     except BaseException:
         journal.close()
         raise
-    journal.append(CampaignResumed(**header(operator()), executor=executor.name), sync=True)
-    return _run(project, folder, journal, executor)
+    resumed = CampaignResumed(**header(operator()), executor=executor.name, approval=renewal.digest)
+    journal.append(resumed, sync=True)
+    if renewal.refusal is None:
+        return _run(project, folder, journal, executor)
+    _run(project, folder, journal, executor, stopping=Stopping(1))  # only the sites whose end is unknown
+    raise renewal.refusal
 
 
 def tell(project: Project, wish: Wish) -> int:
@@ -171,10 +182,16 @@ def print_matrix(project: Project, wish: Wish, kind: str) -> int:
 
 
 def _run(
-    project: Project, folder: Path, journal: Journal, executor: Executor, new_run: Callable[[str], str] | None = None
+    project: Project,
+    folder: Path,
+    journal: Journal,
+    executor: Executor,
+    new_run: Callable[[str], str] | None = None,
+    *,
+    stopping: Stopping | None = None,
 ) -> int:
-    state = record.fold(journal.before.events or record.read(folder))
-    stopping, out = Stopping(), console()
+    state = record.fold(record.read(folder))
+    stopping, out = stopping or Stopping(), console()
     total = len(state.start.sites)
     out.print(shown(f"{folder.name}: {count(total, 'site')}, by {executor.name}"), style="bold")
     for line in executor.told():
@@ -256,7 +273,7 @@ def _jobs(project: Project, state: CampaignState) -> Callable[[str, Intent], Job
             previous=intent.hash,
             plans=plans[site],
             version=__version__,
-            approved=bool(start.approval),
+            approved=bool(state.approval),
         )
 
     return job

@@ -51,6 +51,10 @@ class CampaignResumed(Begun):
     executor: Annotated[
         str, Field(description=("Name of the part of Drillbook that carries out the drills, such as `processes`."))
     ] = ""
+    approval: Annotated[
+        str,
+        Field(description="Digest of the renewed approval (`approval.json`); empty when the approval did not change."),
+    ] = ""
 
 
 class SiteIntended(Content):

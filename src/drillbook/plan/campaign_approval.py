@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from drillbook.errors import UsageError
+from drillbook.findings import Finding
 from drillbook.plan.plan import Plan
 from drillbook.signing import texts
 from drillbook.signing.texts import FOLDER, Files, Look, Refused, Signed
@@ -88,8 +89,50 @@ def newest(root: Path, drill: str, lines: Mapping[str, SiteLine]) -> Files | Non
     exact = files_of(root, drill, lines)
     if exact.text.exists():
         return exact
-    found = sorted((root / FOLDER).glob(f"{drill}.sites.????????.json"), key=lambda path: path.stat().st_mtime)
-    return Files.named(root, found[-1].name) if found else None
+    return next(iter(all_of(root, drill)), None)
+
+
+def all_of(root: Path, drill: str) -> list[Files]:
+    """Return the paths of all approvals of campaigns of ``drill``, the newest first."""
+    found = sorted((root / FOLDER).glob(f"{drill}.sites.????????.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+    return [Files.named(root, path.name) for path in found]
+
+
+def look_at_sites(
+    files: Files, plans: Mapping[str, Sequence[Plan]], *, now: datetime, operator: str, signing: str = ""
+) -> dict[str, Finding | None]:
+    """Verify the approval in ``files`` for many sites. Returns the reason why each site is not approved; None when it is.
+
+    The signature is verified once for each file of approvers. A line that is missing or that lists another plan is the
+    first reason, so an approval that only expired has the reason ``approval-expired``.
+    """
+
+    @cache
+    def text(approvers: str) -> tuple[Approval, str] | Finding:
+        try:
+            return texts.verified(files, Approval, approvers, _absent, lambda _: None)
+        except Refused as refused:
+            return refused.finding
+
+    def reason(site: str, plan: Plan) -> Finding | None:
+        read = text(plan.inventory.approvers)
+        if isinstance(read, Finding):
+            return read
+        try:
+            _of_site(plan, site, files.text.name, read[0])
+            _fit_now(*read, now, operator, signing)
+        except Refused as refused:
+            return refused.finding
+        return None
+
+    return {site: next(filter(None, (reason(site, plan) for plan in of)), None) for site, of in plans.items()}
+
+
+def _fit_now(approval: Approval, fingerprint: str, now: datetime, operator: str, signing: str) -> None:
+    """Raise Refused when the approval is not valid now, or when the operator gave it."""
+    texts.timely(approval, now)
+    texts.other_person(approval, operator)
+    texts.other_key(approval, fingerprint, signing)
 
 
 def look(plan: Plan, site: str, files: Files, *, now: datetime, operator: str, signing: str = "") -> Look:
@@ -98,9 +141,7 @@ def look(plan: Plan, site: str, files: Files, *, now: datetime, operator: str, s
         approval, fingerprint = texts.verified(
             files, Approval, plan.inventory.approvers, _absent, partial(_of_site, plan, site, files.text.name)
         )
-        texts.timely(approval, now)
-        texts.other_person(approval, operator)
-        texts.other_key(approval, fingerprint, signing)
+        _fit_now(approval, fingerprint, now, operator, signing)
     except Refused as refused:
         return Look(refusal=refused.finding)
     own = SiteApproval(

@@ -1,0 +1,138 @@
+"""Approval of all sites in the folder of a campaign: its first copy, and its renewal when the campaign is resumed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from drillbook.campaign.attempt import APPROVAL
+from drillbook.campaign.record import CampaignState
+from drillbook.cli import site_plans
+from drillbook.cli.run_identity import operator
+from drillbook.cli.site_plans import SitePlan
+from drillbook.errors import NotReady, UsageError
+from drillbook.findings import Finding
+from drillbook.plan import approval, campaign_approval, guard
+from drillbook.plan.campaign_approval import SiteLine
+from drillbook.plan.plan import Plan
+from drillbook.project.project import Project
+from drillbook.report.figures import count
+from drillbook.signing import keys
+from drillbook.signing.texts import Files
+from drillbook.values import digest
+
+RENEWABLE = ("approval-expired", "approval-by-operator", "approval-bad-signature")
+"""Reasons that a renewed approval removes. A site that is refused for another reason is refused by its own process."""
+NAMED = 5
+"""Largest number of sites that a message names."""
+
+
+def first(project: Project, drill: str, planned: Mapping[str, SitePlan], folder: Path) -> str:
+    """Copy the approval of the campaign into its ``folder``, if a plan needs one and there is one; returns its digest.
+
+    The process of each drill verifies it, so a site without a line in it is refused there, and the others go on.
+    """
+    if not _protected(planned):
+        return ""
+    files = campaign_approval.newest(project.root, drill, {name: SiteLine.of(one.plans) for name, one in planned.items()})
+    return _stored(files, folder) if files else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """Approval of the remaining sites of a campaign that is resumed."""
+
+    digest: str = ""
+    """Digest of the renewed approval; empty when the campaign goes on with the approval that it has."""
+    refusal: NotReady | None = None
+    """Error to raise before a site starts, when the approval of remaining sites is not valid any more."""
+
+
+def renewed(project: Project, state: CampaignState, folder: Path, now: datetime) -> Renewal:
+    """Verify the approval of the sites that have not started. If it is not valid any more, look for another one in the
+    project, and store that one in the ``folder`` of the campaign.
+    """
+    if not state.approval:
+        return Renewal()
+    paths = {site: path for site, path in state.inventories.items() if site not in state.intents and site not in state.ends}
+    plans = _protected(site_plans.made_again(project, state.start.drill, paths))
+    current = Files.at(folder / APPROVAL)
+    lapsed = _lapsed(project, plans, _looked(project, current, plans, now), now)
+    if not lapsed:
+        return Renewal("" if (own := _digest(current)) == state.approval else own)
+    rest = {site: plans[site] for site in lapsed}
+    for files in campaign_approval.all_of(project.root, state.start.drill):
+        if not any(_looked(project, files, rest, now).values()):
+            _keep(current)
+            return Renewal(_stored(files, folder))
+    return Renewal(refusal=_refusal(state, lapsed))
+
+
+def _looked(project: Project, files: Files, plans: Mapping[str, Sequence[Plan]], now: datetime) -> dict[str, Finding | None]:
+    key = keys.fingerprint_of(project.root)
+    return campaign_approval.look_at_sites(files, plans, now=now, operator=operator(), signing=key)
+
+
+def _lapsed(
+    project: Project, plans: Mapping[str, Sequence[Plan]], looked: Mapping[str, Finding | None], now: datetime
+) -> dict[str, Finding]:
+    """Sites whose approval is not valid any more, with the reason. An approval of a single plan by `drill.approve` is
+    accepted too.
+    """
+    found = {site: why for site, why in looked.items() if why and why.code in RENEWABLE}
+    key = keys.fingerprint_of(project.root)
+
+    def single(plan: Plan) -> bool:
+        return approval.look(plan, project.root, now=now, operator=operator(), signing=key).refusal is None
+
+    return {site: why for site, why in found.items() if not all(map(single, plans[site]))}
+
+
+def _refusal(state: CampaignState, lapsed: Mapping[str, Finding]) -> NotReady:
+    why, more = next(iter(lapsed.values())), len(lapsed) - NAMED
+    named = ", ".join(list(lapsed)[:NAMED]) + (f" and {more} more" if more > 0 else "")
+    return NotReady(
+        f"{why.title}: {why.measured}; {count(len(lapsed), 'remaining site')} of the campaign need another approval: {named}",
+        hint=(
+            f"have the rest approved: campaign.approve {state.start.drill} --sites FILE; "
+            f"then: campaign --resume {state.start.campaign}"
+        ),
+    )
+
+
+def _protected(planned: Mapping[str, SitePlan]) -> dict[str, tuple[Plan, ...]]:
+    """Plans that need an approval, by the name of the site."""
+    found = {name: tuple(plan for plan in one.plans if guard.needs_approval(plan)) for name, one in planned.items()}
+    return {name: plans for name, plans in found.items() if plans}
+
+
+def _keep(files: Files) -> None:
+    """Give the expired approval another name, by its digest. The runs of the sites so far name this digest."""
+    if own := _digest(files):
+        name = files.text.with_name(f"approval-{own.removeprefix('sha256:')[:8]}.json")
+        for path, kept in ((files.text, name), (files.signature, Files.at(name).signature)):
+            if path.exists():
+                kept.write_bytes(path.read_bytes())
+
+
+def _stored(files: Files, folder: Path) -> str:
+    """Copy an approval into the folder of a campaign. Returns its digest."""
+    target = Files.at(folder / APPROVAL)
+    try:
+        for source, path in ((files.text, target.text), (files.signature, target.signature)):
+            draft = path.with_name(f".{path.name}.{os.getpid()}")
+            draft.write_bytes(source.read_bytes())
+            draft.replace(path)
+    except OSError as error:
+        raise UsageError(
+            f"the approval {files.text} cannot be read: {error.strerror}", hint="copy both files again"
+        ) from None
+    return _digest(target)
+
+
+def _digest(files: Files) -> str:
+    """Digest of the signed text; empty when there is none."""
+    return digest(files.text.read_bytes()) if files.text.is_file() else ""
