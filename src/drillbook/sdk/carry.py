@@ -1,10 +1,10 @@
 """Program that transfers files between a host and a store. The data does not pass through the controller.
 
-It uses only the standard library of Python 3.7 or later. ``python3 -I - MODE ...`` reads this file from standard input.
+It uses only the standard library of Python 3.7 or later. ``sent_program`` sends this file through standard input.
 
 ``survey FOLDER PART_SIZE`` prints sizes and digests of the files below FOLDER, and of the parts of larger files. ``send
-PLAN`` uploads the files listed in the JSON file PLAN. ``fetch PLAN`` downloads the files listed in PLAN, and compares their
-sizes and digests.
+FOLDER PLAN`` uploads files of FOLDER, which the JSON file PLAN lists. ``fetch FOLDER PLAN`` downloads the files listed in PLAN
+to FOLDER, and compares their sizes and digests. A rule of sudo for such a command is a rule for this FOLDER alone.
 
 URLs are secrets that expire. They are passed in a file that only its owner can read, and messages never repeat them.
 """
@@ -58,18 +58,25 @@ def _digests(root: Path, name: str, part_size: int) -> dict[str, Any]:
     return {"name": name, "size": size, "sha256": whole.hexdigest(), "parts": parts if size > part_size else []}
 
 
-def send(plan: dict[str, Any]) -> list[dict[str, str]]:
+def send(folder: str, plan: dict[str, Any]) -> list[dict[str, str]]:
     """Upload parts of files by HTTP PUT. Returns ``{"etag"}`` or ``{"problem"}`` for each part.
 
     ``plan["puts"]`` lists the parts. Each part has the keys ``name``, ``offset``, ``length``, ``url`` and ``sha256``. The
-    name is the name of the file in the folder ``plan["root"]``.
+    name is the name of the file in ``folder``.
     """
     with ThreadPoolExecutor(WORKERS) as pool:
-        return list(pool.map(lambda one: _put(Path(plan["root"]), one), plan["puts"]))
+        return list(pool.map(lambda one: _put(_inside(folder, one["name"]), one), plan["puts"]))
 
 
-def _put(root: Path, one: dict[str, Any]) -> dict[str, str]:
-    with (root / one["name"]).open("rb") as file:
+def _inside(folder: str, name: str) -> Path:
+    """Return the path of the file ``name`` in ``folder``. Exits when the name leads out of the folder."""
+    if name.startswith("/") or ".." in name.split("/"):
+        sys.exit(f"{name} is not in {folder}")
+    return Path(folder) / name
+
+
+def _put(path: Path, one: dict[str, Any]) -> dict[str, str]:
+    with path.open("rb") as file:
         file.seek(one["offset"])
         data = file.read(one["length"])
     checksum = base64.b64encode(bytes.fromhex(one["sha256"])).decode()
@@ -109,21 +116,21 @@ def _open(method: str, url: str, body: bytes | None = None, headers: dict[str, s
     return connection, connection.getresponse()
 
 
-def fetch(plan: dict[str, Any]) -> list[dict[str, str]]:
+def fetch(folder: str, plan: dict[str, Any]) -> list[dict[str, str]]:
     """Download the files in ``plan["gets"]``, and return ``{"problem", "measured"}`` for each file.
 
     ``problem`` is the kind of error, such as `size`, and ``measured`` is the actual value. Both are empty on success. Each
-    file is given as ``{"name", "url", "size", "sha256"}``, and is written to the folder ``plan["root"]``.
+    file is given as ``{"name", "url", "size", "sha256"}``, and is written to ``folder``.
     """
     with ThreadPoolExecutor(WORKERS) as pool:
-        return list(pool.map(lambda one: _get(Path(plan["root"]), one), plan["gets"]))
+        return list(pool.map(lambda one: _get(_inside(folder, one["name"]), one), plan["gets"]))
 
 
-def _get(root: Path, one: dict[str, Any]) -> dict[str, str]:
+def _get(path: Path, one: dict[str, Any]) -> dict[str, str]:
     outcome = {"problem": "error", "measured": "no answer"}
     for attempt in range(ATTEMPTS):
         try:
-            outcome = _receive(root / one["name"], one)
+            outcome = _receive(path, one)
         except (OSError, http.client.HTTPException) as error:
             outcome = {"problem": "error", "measured": repr(error)[:300]}
         if outcome["problem"] in ("", "missing", "digest"):
@@ -162,8 +169,8 @@ def main(arguments: list[str]) -> None:
     if arguments[0] == "survey":
         result = survey(arguments[1], int(arguments[2]))
     else:
-        plan = json.loads(Path(arguments[1]).read_text(encoding="utf-8"))
-        result = (send if arguments[0] == "send" else fetch)(plan)
+        plan = json.loads(Path(arguments[2]).read_text(encoding="utf-8"))
+        result = (send if arguments[0] == "send" else fetch)(arguments[1], plan)
     json.dump(result, sys.stdout)
 
 

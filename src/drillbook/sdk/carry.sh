@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # Program that transfers files between a host without python3 and a store; see carry.py. POSIX sh with curl and
-# sha256sum: `sh -s -- MODE ...` reads it from standard input. A PLAN is one line with a folder, then one line for each
-# object: NAME OFFSET LENGTH SHA256 URL. Output is JSON in the format of carry.py.
+# sha256sum. `sent_program` sends it through standard input. `send FOLDER PLAN` and `fetch FOLDER PLAN`: a PLAN is one
+# line for each object: NAME OFFSET LENGTH SHA256 URL. Output is JSON in the format of carry.py.
 set -u
 umask 077
 
@@ -78,14 +78,15 @@ if test "$1" = survey; then
 fi
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
+root=$2
 {
-  IFS= read -r root
   printf '['
   separator=
   while IFS=' ' read -r name offset length sha256 url; do
     printf '%s' "$separator"
+    case /$name/ in //* | */../*) echo "$name is not in $root" >&2; exit 1 ;; esac
     "$1" "$name" "$offset" "$length" "$sha256" "$url"
     separator=,
   done
   printf ']'
-} < "$2"
+} < "$3"

@@ -1,4 +1,4 @@
-"""Runs Python programs of a system on a host. The program and its arguments are sent through standard input."""
+"""Runs Python programs of a system on a host. The program is sent through standard input."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from importlib.resources import files
 from typing import Any
 
 from drillbook.errors import NotReady
+from drillbook.sdk import sent_program
 from drillbook.sdk.action import Context
 from drillbook.sdk.answers import Answer
 from drillbook.sdk.nofollow import inside, refuse
@@ -25,17 +26,18 @@ def made_in(ctx: Context, folder: str, name: str) -> str:
     return output.check().text.strip()
 
 
-def call(ctx: Context, program: str, *arguments: str, prefix: tuple[str, ...] = ()) -> Any:
+def call(ctx: Context, program: str, *arguments: str, prefix: tuple[str, ...] = (), private: str | None = None) -> Any:
     """Run the function ``main`` of ``program`` on the step's host, and return the JSON value that it prints.
 
     ``program``: dotted name of a module. ``prefix``: words in front of the command line, such as the result of
-    ``nofollow.inside``. Raises HostError when the program fails, and CouldNotVerify when its output is not JSON.
+    ``nofollow.inside``. ``private``: last argument of ``main``, sent through standard input, since other users can see the
+    command line. Raises HostError when the program fails, and CouldNotVerify when its output is not JSON.
     """
     package, _, name = program.rpartition(".")
     source = files(package).joinpath(f"{name}.py").read_bytes()
-    line = f"\nmain({', '.join(ascii(argument) for argument in arguments)})\n".encode("ascii")
+    source += b"\nmain(*sys.argv[1:])\n" if private is None else b"\nmain(*sys.argv[1:], sys.stdin.buffer.read().decode())\n"
     sink = Answer(f"{ctx.host.name}: the answer of {name}.py")
-    output = ctx.run(*prefix, "python3", "-I", "-", stdin=source + line, sink=sink)
+    output = ctx.run(*prefix, *sent_program.python(source), *arguments, stdin=source + (private or "").encode(), sink=sink)
     refuse(ctx, output)
     output.check()
     return sink.json()

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from drillbook.errors import CouldNotVerify, DrillbookError, HostError, NotReady, StepFailed
 from drillbook.events.steps import TransferProgress
+from drillbook.sdk import sent_program
 from drillbook.sdk.answers import Answer
 from drillbook.sdk.host import Deadline, Host, Notes
 from drillbook.sdk.store import Store
@@ -178,7 +179,7 @@ class Carrier:
         answers: list[dict[str, Any]] = []
         self._note(what, 0, total)
         for start, end in _batches(sizes):
-            answers += self._carry_plan(mode, {"root": folder, key: list(rows[start:end])})
+            answers += self._carry_plan(mode, folder, {key: list(rows[start:end])})
             done += sum(sizes[start:end])
             self._note(what, done, total)
         return answers
@@ -187,21 +188,21 @@ class Carrier:
         if isinstance(self.host, Notes):
             self.host.note(TransferProgress(what=what, bytes=done, total=total))
 
-    def _carry_plan(self, mode: str, plan: dict[str, Any]) -> list[dict[str, Any]]:
+    def _carry_plan(self, mode: str, folder: str, plan: dict[str, Any]) -> list[dict[str, Any]]:
         path = f"{self.scratch}/carry.{mode}"
         tool = self.tool()
         text = json.dumps(plan) if tool == "python3" else _lines(plan)
         self.host.put(text.encode(), path, mode=0o600)
         try:
-            return self._carry(mode, path, tool=tool)
+            return self._carry(mode, folder, path, tool=tool)
         finally:
             with suppress(HostError):
                 self.host.run(("rm", "-f", "--", path), deadline=Deadline.after(10))
 
     def _carry(self, mode: str, *arguments: str, tool: str = "") -> list[dict[str, Any]]:
         tool = tool or self.tool()
-        argv = ("python3", "-I", "-") if tool == "python3" else ("sh", "-s", "--")
-        program = files("drillbook.sdk").joinpath("carry.py" if tool == "python3" else "carry.sh").read_bytes()
+        program = files("drillbook.sdk").joinpath("carry.py" if tool == "python3" else "carry.sh").read_bytes().rstrip()
+        argv = sent_program.python(program) if tool == "python3" else sent_program.shell(program)
         sink = Answer(f"{self.host.name}: the answer of the program that transfers files")
         self.host.run((*argv, mode, *arguments), deadline=self.deadline, stdin=program, sink=sink).check()
         answer: list[dict[str, Any]] = sink.json()
@@ -243,12 +244,12 @@ def _problem(one: File, answer: dict[str, str]) -> Problem:
 
 
 def _lines(plan: dict[str, Any]) -> str:
-    """Format a transfer plan for ``carry.sh``: first the folder of the files, then one line of fields for each object."""
+    """Format a transfer plan for ``carry.sh``: one line of fields for each object."""
     rows = plan.get("puts") or plan.get("gets") or []
-    text = [plan["root"]]
+    text = []
     for one in rows:
         if not re.fullmatch(NAME, one["name"]):
             raise CouldNotVerify(f"{one['name']!r} is not a file name that curl can transfer")
         fields = (one["name"], one.get("offset", 0), one.get("length", one.get("size")), one["sha256"], one["url"])
         text.append(" ".join(map(str, fields)))
-    return "\n".join(text) + "\n"
+    return "".join(f"{line}\n" for line in text)

@@ -1,8 +1,8 @@
 """Program that surveys a file or a folder on a host. It reads type, permissions, owner, attributes and content of every
 entry.
 
-It uses only the standard library of Python 3.7 or later. ``python3 -I -`` reads this file from standard input, and after it
-a line that calls ``main``. In names, a backslash is shown as ``\\\\``, and a byte that is not UTF-8 as ``\\xHH``.
+It uses only the standard library of Python 3.7 or later. ``host_programs`` sends this file through standard input, with a
+line that calls ``main``. In names, a backslash is shown as ``\\\\``, and a byte that is not UTF-8 as ``\\xHH``.
 """
 
 from __future__ import annotations

@@ -123,7 +123,7 @@ def contents(ctx: Context, store: Store, wanted: Sequence[Wanted]) -> list[Conte
     asked = [
         {"url": store.sign_get(one.key, seconds, one.version), "etag": f'"{one.etag}"' if one.etag else ""} for one in wanted
     ]
-    answers = host_programs.call(ctx, "drillbook.systems.s3.reader", json.dumps(asked))
+    answers = host_programs.call(ctx, "drillbook.systems.s3.reader", private=json.dumps(asked))
     failed = [
         f"{one.key}: {answer['problem']}"
         for one, answer in zip(wanted, answers, strict=True)

@@ -1,8 +1,8 @@
 """Program that reads objects on a host. It returns their sizes and digests, and not their data.
 
-It needs only the standard library of Python 3.7 or later. Drillbook starts ``python3 -I -`` on the host and writes the
-program to its standard input: this file, then one line that calls ``main`` with the URLs. The URLs are secrets. So they are
-never command line arguments, which other users could see.
+It needs only the standard library of Python 3.7 or later. ``host_programs`` sends this file through standard input,
+with a line that calls ``main``, and after it the URLs. The URLs are secrets. So they are never command line arguments, which
+other users could see.
 """
 
 from __future__ import annotations
