@@ -12,7 +12,7 @@ from drillbook.errors import Cancelled, CommandTimedOut, HostError, PrivilegeRef
 from drillbook.hosts import sudoers
 from drillbook.hosts.atomic import for_bytes, get_by_command, put_by_command
 from drillbook.hosts.forward import forwarded_privately
-from drillbook.hosts.shell import ENDING, checked, exports, new_token, revealed
+from drillbook.hosts.shell import ENDING, checked, new_token, revealed
 from drillbook.sdk import unix_socket
 from drillbook.sdk.become import Become
 from drillbook.sdk.host import CAPTURE_LIMIT, Deadline, Host, Output, Piped, Target, as_user, printable, shown
@@ -22,13 +22,17 @@ from drillbook.values import Secret
 NOT_KILLED = "it could not be killed"
 """Text in the error of a host that could not kill a command."""
 MARK = "#drillbook"
-"""First word of a line in the input of the script START. The line tells how many bytes of shell text follow."""
-# Skips a password that sudo did not ask for, then runs the shell text that sets the environment and the folder. dd and read
-# take one byte at a time, and leave the command's own input unread.
+"""Line in the input of the script START, after which the values of the environment follow."""
+# FOLDER NAME... -- COMMAND...: skip a password that sudo did not ask for, read the values of the variables NAME..., each after
+# a line with its length, and run COMMAND in FOLDER. Nothing of standard input is run as shell text: a rule of sudo for this
+# script allows only COMMAND with these variables. dd and read take one byte at a time, and leave the command's own input unread.
 START = (
-    f"l=; while :; do case $l in '{MARK} '*) break;; esac; IFS= read -r l || exit 126; done; "
-    '_drillbook=$(dd bs=1 count="${l#* }" 2>/dev/null) || exit 126; unset l; '
-    'eval "$_drillbook"; [ "$_drillbook" = all ] || exit 126; unset _drillbook; exec "$@"'
+    f"_drillbook=; until [ \"$_drillbook\" = '{MARK}' ]; do IFS= read -r _drillbook || exit 126; done; "
+    '_drillbook_in=$1; shift; while [ "$1" != -- ]; do IFS= read -r _drillbook || exit 126; '
+    '_drillbook=$(dd bs=1 count="$_drillbook" 2>/dev/null && echo .) || exit 126; export "$1=${_drillbook%.}"; shift; done; '
+    'shift; IFS= read -r _drillbook && [ "$_drillbook" = all ] || exit 126; '
+    '[ -z "$_drillbook_in" ] || CDPATH= cd -- "$_drillbook_in" >/dev/null || exit 126; '
+    'unset _drillbook _drillbook_in; exec "$@"'
 )
 # Reads a mark, and kills every process that has the mark in its command line, with its descendants.
 KILL = (
@@ -158,19 +162,19 @@ class PrivilegedHost(WrappedHost):
     ) -> tuple[tuple[str, ...], bytes]:
         """Return the command for the SSH user, and the beginning of its standard input.
 
-        ``name``: name of the shell that runs the script START. The password, the environment and the folder are passed on
-        standard input, because sudo passes on no variables, and because the SSH user may not be able to enter the folder.
-        Raises SecretError when the password cannot be read, and HostError when it has several lines.
+        ``name``: name of the shell that runs the script START. The password and the environment are passed on standard
+        input, because sudo passes on no variables and other users can see arguments. Raises SecretError when the password
+        cannot be read, and HostError when it has several lines.
         """
-        words, password, text = checked(argv), self._password(), exports(revealed(env))
-        if cwd is not None:
-            text = f"CDPATH= cd -- {shlex.quote(cwd)} >/dev/null || exit 126\n".encode() + text
-        if not text and password is None:
+        words, password, values = checked(argv), self._password(), revealed(env)
+        if not values and cwd is None and password is None:
             return self._by_sudo(words), b""
-        text += b"" if text.endswith(b"_drillbook=all\n") else b"_drillbook=all\n"
+        names = sorted(values, key=lambda one: one == "PATH")  # last: it changes where the shell finds dd
         head = b"" if password is None else password.encode() + b"\n"
-        head += f"{MARK} {len(text)}\n".encode() + text
-        return self._by_sudo(("sh", "-c", START, name, *words)), head
+        head += f"{MARK}\n".encode()
+        for data in (values[one].encode("utf-8", "surrogateescape") for one in names):
+            head += f"{len(data)}\n".encode() + data
+        return self._by_sudo(("sh", "-c", START, name, cwd or "", *names, "--", *words)), head + b"all\n"
 
     def may(self, argv: Sequence[str], *, deadline: Deadline) -> str:
         """Ask sudo whether it would start ``argv``. Return the reason why not, or an empty text if it would. Nothing is
@@ -180,7 +184,7 @@ class PrivilegedHost(WrappedHost):
         password cannot be read, and HostError when the host cannot be used.
         """
         words, password = checked(argv), self._password()
-        asked = words if password is None else ("sh", "-c", START, "sh", *words)
+        asked = words if password is None else ("sh", "-c", START, "sh", "", "--", *words)
         script = ("sh", "-c", MAY, "sudo", self.become.user, "no" if password is None else "yes", *asked)
         head = b"" if password is None else password.encode() + b"\n"
         output = self.inner.run(script, deadline=deadline, stdin=head)
@@ -212,7 +216,7 @@ class PrivilegedHost(WrappedHost):
         if self.become.password is None:
             return None
         password = self.become.password.reveal()
-        if "\n" in password or password.startswith(f"{MARK} "):
+        if "\n" in password or password == MARK:
             raise HostError(
                 f"{self.name}: the password of `become` has several lines, which sudo cannot read", host=self.name
             )
