@@ -4,6 +4,7 @@ import pytest
 
 from drillbook.hosts.shell import new_token
 from drillbook.hosts.sudoers import pattern, rule
+from drillbook.sdk.random_names import fresh
 
 
 def test_a_rule_without_arguments_allows_no_arguments():
@@ -29,3 +30,6 @@ def test_what_differs_in_every_run_has_the_same_pattern():
     assert pattern(f"/x/{a}/y") == pattern(f"/x/{b}/y") != pattern("/x/20270101T000000.001Z-other-0000/y")
     assert pattern(new_token()) == pattern(new_token())
     assert pattern("/etc/.conf.0123456789ab 600") == pattern("/etc/.conf.ba9876543210 600")
+    assert pattern(f"gone-{fresh(4)}") == pattern(f"gone-{fresh(4)}") == "gone-~" + 4 * "[0-9a-f]"
+    assert pattern(f"a{fresh(6)}{fresh(12)} b") == "a~" + 6 * "[0-9a-f]" + "~" + 12 * "[0-9a-f]" + r"\ b"
+    assert pattern("/home/~abcdefgh /a~beg") == r"/home/~abcdefgh\ /a~beg"

@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from drillbook.sdk import random_names
+
 RUN = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{3}Z-([a-z0-9-]+)-[0-9a-f]{4}")
 """Pattern for the id of a run; see ``run_identity.new_run_id``."""
 TOKEN = re.compile(r"drillbook-[0-9a-f]{16}-")
 """Pattern for the mark of a command that can be killed; see ``shell.new_token``."""
 BESIDE = re.compile(r"(?<=\.)[0-9a-f]{12}(?= |$)")
 """Pattern for the end of the name of a temporary file; see ``atomic.beside``."""
+FRESH = re.compile(rf"(?<={re.escape(random_names.MARK)})[0-9a-f]{{4,12}}(?![0-9A-Za-z])")
+"""Pattern for the random part of a name; see ``random_names.fresh``."""
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Folders in which sudo looks for a program, as in `secure_path` of Debian."""
 NO_ARGUMENTS = '""'
@@ -65,7 +69,7 @@ def pattern(words: str) -> str:
     """
     found, at = [], 0
     for match in sorted(
-        [*RUN.finditer(words), *TOKEN.finditer(words), *BESIDE.finditer(words)], key=lambda one: one.start()
+        [match for one in (RUN, TOKEN, BESIDE, FRESH) for match in one.finditer(words)], key=lambda one: one.start()
     ):
         if match.start() < at:
             continue
@@ -83,4 +87,4 @@ def _varying(match: re.Match[str]) -> str:
         return f"{8 * _DIGIT}T{6 * _DIGIT}.{3 * _DIGIT}Z-{match[1]}-{4 * _HEX}"
     if match.re is TOKEN:
         return f"drillbook-{16 * _HEX}-"
-    return 12 * _HEX
+    return len(match[0]) * _HEX

@@ -290,7 +290,7 @@ def test_a_cluster_whose_removal_is_under_way_is_not_whole(place, primary, serve
         'read go; mv -- "$1" "$1.drillbook-$2"; rm -r -- "$1.drillbook-$2"',
         "sh",
         str(served.data),
-        "gone-1a2b",
+        "gone-~1a2b",
     ]
     with subprocess.Popen(wait, stdin=subprocess.PIPE) as removal_of_another:
         try:

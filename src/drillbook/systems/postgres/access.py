@@ -7,11 +7,11 @@ store the original limit, and the run and step that restored the database. Later
 
 from __future__ import annotations
 
-import secrets
 from hashlib import sha256
 
 from psycopg import sql
 
+from drillbook.sdk.random_names import fresh
 from drillbook.systems.postgres.connection import Connection, one
 
 _STATE = """
@@ -87,7 +87,7 @@ def _alone(session: Connection, key: int) -> None:
 
 def provisional_name(database: str, run: str) -> str:
     """Return a new provisional name for ``database`` during its restore by ``run``. The name is not too long for a server."""
-    return f"{_provisional(database, run)}{secrets.token_hex(3)}"
+    return f"{_provisional(database, run)}{fresh(6)}"
 
 
 def provisional(session: Connection, database: str, run: str) -> list[str]:
@@ -110,7 +110,7 @@ def drop_provisional(session: Connection, database: str, run: str) -> list[str]:
 def _provisional(database: str, run: str) -> str:
     """Return the prefix of all provisional names of ``database`` during its restore by ``run``."""
     one, two = (sha256(text.encode()).hexdigest()[:6] for text in (database, run))
-    return f"{database.encode()[:24].decode('utf-8', 'ignore')}~restoring~{one}~{two}~"
+    return f"{database.encode()[:24].decode('utf-8', 'ignore')}~restoring~{one}~{two}"
 
 
 def open_up(session: Connection, database: str, limit: int | None = None) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,6 +16,7 @@ from drillbook.findings import finding
 from drillbook.sdk.action import Context
 from drillbook.sdk.host import Deadline, once_more
 from drillbook.sdk.manager import manager_of
+from drillbook.sdk.random_names import fresh
 from drillbook.systems.postgres import ownership
 from drillbook.systems.postgres.connection import connected, one, reason
 from drillbook.systems.postgres.manifest import Cluster as LikeCluster
@@ -106,7 +106,7 @@ def aside(tools: Tools, run_id: str) -> Tools:
     """
     clear_aside(tools)
     # Each name is used only once, since the initdb of a controller that died may still run.
-    path = f"{_beside(tools)}-{run_id}-{secrets.token_hex(2)}"
+    path = f"{_beside(tools)}-{run_id}-{fresh(4)}"
     return replace(tools, service=tools.service.model_copy(update={"data_directory": path}))
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import secrets
 from dataclasses import dataclass
 
 from drillbook.errors import StepFailed
 from drillbook.sdk.host import once_more
+from drillbook.sdk.random_names import fresh
 from drillbook.systems.postgres.tools import Tools
 
 # The process in postmaster.pid is the postmaster only if its working directory is this folder. It is killed first: if its
@@ -72,11 +72,11 @@ exit 0
 # meanwhile, the target never has a dead server with a remaining cluster.
 _LOSE = "trap '' HUP PIPE\n" + _REMOVABLE + "pid=$(\n" + _KILL + ") || exit\npid=${pid:-none}\n" + _REMOVE
 # FOLDER: succeed when it contains a complete cluster and no removal is running; a removal is a process with an argument
-# `gone-HEX`.
+# `gone-~HEX`.
 _WHOLE = """
 tries=0
 while test -f "$1/PG_VERSION" && test -f "$1/global/pg_control"; do
-  cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n' | grep -qx 'gone-[0-9a-f]*' || exit 0
+  cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n' | grep -qx 'gone-~[0-9a-f]*' || exit 0
   tries=$((tries + 1))
   test $tries -lt 100 || exit 1
   sleep 0.1
@@ -130,7 +130,7 @@ def _take_away(tools: Tools, script: str) -> list[str]:
         raise StepFailed(
             f"{data} was not removed: a drill does not remove top-level directories of a file system, or paths with `..`"
         )
-    output = tools.owned(("sh", "-c", script, "sh", data, f"gone-{secrets.token_hex(2)}"))
+    output = tools.owned(("sh", "-c", script, "sh", data, f"gone-{fresh(4)}"))
     if output.exit in (3, 5):
         why = (
             "is not the data directory of a cluster"

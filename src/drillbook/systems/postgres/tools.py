@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from drillbook.errors import CouldNotVerify, DrillbookError, NotReady
 from drillbook.sdk import target_folders, unix_socket
 from drillbook.sdk.action import Context
 from drillbook.sdk.host import Deadline, Host, Output, as_user, once_more
+from drillbook.sdk.random_names import fresh
 from drillbook.sdk.sandbox import Sandbox
 from drillbook.systems.postgres.connection import DEADLOCKS, conninfo, socket_of
 from drillbook.systems.postgres.service import Postgres
@@ -129,7 +129,7 @@ class Tools:
             return self.host.run(
                 ("sh", "-c", _PRIVATE, "sh", *argv), deadline=self.deadline, env=ENVIRONMENT, stdin=stdin, **options
             )
-        file = f"{self.scratch}/passfile-{secrets.token_hex(6)}"
+        file = f"{self.scratch}/passfile-{fresh(12)}"
         wrapped = (
             "sh",
             "-c",
@@ -172,7 +172,7 @@ class Tools:
         Raises NotReady when the path of the socket would be too long.
         """
         self.make_scratch()
-        folder = f"{self.scratch}/{secrets.token_hex(2)}"
+        folder = f"{self.scratch}/{fresh(4)}"
         if len(f"{folder}/.s.PGSQL.{self.service.port}".encode()) > SOCKET_LIMIT:
             raise NotReady(
                 f"{self.host.name}: the path of a Unix socket in {self.scratch} would be longer than {SOCKET_LIMIT} bytes",

@@ -1,0 +1,13 @@
+"""Random parts of names on a host. Rules of sudo recognise them by their mark; see ``hosts.sudoers.pattern``."""
+
+from __future__ import annotations
+
+import secrets
+
+MARK = "~"
+"""Character before the random digits."""
+
+
+def fresh(digits: int) -> str:
+    """Return MARK and ``digits`` new random hexadecimal digits. Their number is even."""
+    return f"{MARK}{secrets.token_hex(digits // 2)}"
