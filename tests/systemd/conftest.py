@@ -21,7 +21,7 @@ from tests.needs import docker_engine, missing
 from tests.ports import free_port
 from tests.systemd import image
 
-PATIENCE = 60
+PATIENCE = 180
 MANAGERS = {"root": ManagerConfig(), "ops": ManagerConfig(sudo=True), "app": ManagerConfig(user=True)}
 SCRATCH = "/var/tmp/100% $HOME of {}'s"
 """No user may enter what is another's; and systemd reads some signs in words of commands."""

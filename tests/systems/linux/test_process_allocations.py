@@ -22,6 +22,7 @@ from drillbook.sdk.service import Http
 from drillbook.sdk.web import ask
 from drillbook.systems.linux import allocations, attaching
 from drillbook.systems.linux.actions.process.allocations import Allocations
+from drillbook.systems.linux.at_process import by_port
 from drillbook.systems.linux.target import Found
 from tests.needs import need
 from tests.ports import free_port
@@ -238,7 +239,7 @@ def test_who_watches_already_is_left_alone(ground, profiling):
 )
 def test_what_memray_says_is_explained(ground, said, message, hint):
     word = said.split()[1] if said.startswith("drillbook: ") else ""
-    error = attaching._refused(ground.ctx(), Found(7, 1, "S"), "memray", word, "" if word else said)
+    error = attaching._refused(ground.ctx(), Found(7, 1, "S", by_port(1)), "memray", word, "" if word else said)
     assert re.search(message, error.message)
     assert hint in error.hint
     assert "{pid}" not in error.message + error.hint

@@ -120,3 +120,16 @@ def test_another_host_cannot_reach_the_socket(here, service):
     here.services["it"] = service.model_copy(update={"host": "there"})
     with pytest.raises(PlanError, match="only from its host there"):
         Route(to="it", service="it").run(here.ctx())
+
+
+def test_a_socket_that_a_dead_server_left_is_refused(here, service, tmp_path):
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as dead:
+        dead.bind(str(tmp_path / "left"))
+    # PostgreSQL and the others name a folder or the socket itself.
+    left = service.model_copy(update={"address": str(tmp_path / "left")})
+    if isinstance(service, Postgres):
+        (tmp_path / "left").rename(tmp_path / f".s.PGSQL.{service.port}")
+        left = service.model_copy(update={"address": str(tmp_path)})
+    here.services["it"] = left
+    facts = Route(to="it", service="it").run(here.ctx())
+    assert (facts["reached"], facts["how"]) == (False, "refused")

@@ -22,11 +22,11 @@ lineage() {
 IN_FOLDER = (
     SCRIPT
     + """
+read -r pids
 here=$(stat -L -c %d:%i -- "$1") || exit 0
-shift
 read -r up _ < /proc/uptime
 ticks=$(getconf CLK_TCK 2>/dev/null || echo 100)
-for pid in "$@"; do
+for pid in $pids; do
   test "$pid" != 0 && test "$(stat -L -c %d:%i "/proc/$pid/cwd" 2>/dev/null)" = "$here" || continue
   start=$(sed 's/.*) //' "/proc/$pid/stat" | cut -d ' ' -f 20)
   own=$(sed -n 's/^NSpid:.*[[:space:]]//p' "/proc/$pid/status")
@@ -37,7 +37,8 @@ for pid in "$@"; do
 done
 """
 )
-"""Shell script with the arguments FOLDER PID... It describes the first of these processes whose working directory is FOLDER.
+"""Shell script with the argument FOLDER. It reads a line of process ids, and describes the first of these processes whose
+working directory is FOLDER. As arguments, the process ids would need another rule of sudo in every run.
 
 It prints the process id on the host, the process id that the process itself sees (different in a container), the age of the
 process in seconds, and its parents and control groups.

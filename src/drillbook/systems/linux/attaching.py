@@ -21,9 +21,10 @@ from drillbook.sdk.answers import Answer
 from drillbook.sdk.host import printable
 from drillbook.sdk.target_folders import root_of
 from drillbook.systems.linux.allocations import MOST_FRAMES, MOST_STACKS
+from drillbook.systems.linux.at_process import ANOTHER, PID, START
 from drillbook.systems.linux.faultstate import REST, SEEN
 from drillbook.systems.linux.spying import MOST_BYTES
-from drillbook.systems.linux.target import Found, as_root
+from drillbook.systems.linux.target import Found
 
 PATIENCE = 60
 """Seconds within which the process must allocate memory. After that, the debugger detaches."""
@@ -188,14 +189,14 @@ def watch(ctx: Context, found: Found, program: str, seconds: int) -> str:
     Raises CouldNotVerify when the process cannot be traced, and StepFailed when it exited during the trace.
     """
     sink = Answer(f"{ctx.host.name}: the output of {program}", MOST_BYTES)
-    output = ctx.run(
-        *as_root(ctx),
+    output = found.run(
+        ctx,
         "sh",
         "-c",
         _WATCH,
         "sh",
-        str(found.pid),
-        str(found.start),
+        PID,
+        START,
         str(seconds),
         _open_folder(ctx),
         program,
@@ -212,7 +213,8 @@ def watch(ctx: Context, found: Found, program: str, seconds: int) -> str:
     said = output.stderr.decode("utf-8", "replace")
     word = re.search(r"^drillbook: (\w+)$", said, re.MULTILINE)
     if word or not output.ok:
-        raise _refused(ctx, found, program, word[1] if word else "", said.partition("drillbook: ")[0].strip())
+        why = word[1] if word else "ended" if output.exit == ANOTHER else ""
+        raise _refused(ctx, found, program, why, said.partition("drillbook: ")[0].strip())
     return sink.getvalue().decode("utf-8", "replace")
 
 

@@ -11,7 +11,8 @@ from drillbook.errors import CouldNotVerify
 from drillbook.sdk.action import Context
 from drillbook.sdk.answers import Answer
 from drillbook.sdk.host import printable
-from drillbook.systems.linux.target import Found, as_root
+from drillbook.systems.linux.at_process import ANOTHER, PID, START
+from drillbook.systems.linux.target import Found
 
 MOST_BYTES = 16 << 20
 """Limit of a profiler's output in bytes."""
@@ -24,19 +25,21 @@ command -v -- "$1" >/dev/null || exit 127
 """
 
 
-def spy(ctx: Context, program: str, *argv: str) -> str:
-    """Run py-spy and return its output.
+def spy(ctx: Context, found: Found, program: str, *argv: str) -> str:
+    """Run py-spy on the process ``found``, and return its output. The word PID in ``argv`` stands for its pid.
 
     Raises CouldNotVerify when py-spy is missing or lacks rights, or when the process is not Python.
     """
     sink = Answer(f"{ctx.host.name}: the output of {program}", MOST_BYTES)
-    output = ctx.run(*as_root(ctx), "sh", "-c", _PIPED, "sh", str(MOST_BYTES), program, *argv, sink=sink)
+    output = found.run(ctx, "sh", "-c", _PIPED, "sh", str(MOST_BYTES), program, *argv, sink=sink)
     said = output.stderr.decode("utf-8", "replace")
     if output.exit == 127 or "status 127" in said:
         raise CouldNotVerify(
             f"{ctx.host.name}: {program} is not installed",
             hint="install py-spy on the host (`pip install py-spy`), or set `program` to its path",
         )
+    if output.exit == ANOTHER:
+        raise CouldNotVerify(f"{ctx.host.name}: the process {found.pid} exited before {program} could read it")
     if "status 0" not in said:
         raise _refused(ctx, program, said)
     return sink.getvalue().decode("utf-8", "replace")
@@ -76,9 +79,8 @@ def resident(ctx: Context, found: Found, seen: str, count: int, rest: float) -> 
     ``rest``: seconds between two readings. ``seen``: shell function that recognises a process. Raises CouldNotVerify when
     the process exits meanwhile.
     """
-    words = (str(found.pid), str(found.start), str(count), f"{rest:.3f}")
-    output = ctx.run(*as_root(ctx), "sh", "-c", seen + _RSS, "sh", *words)
-    if output.exit == 3:
+    output = found.run(ctx, "sh", "-c", seen + _RSS, "sh", PID, START, str(count), f"{rest:.3f}")
+    if output.exit == ANOTHER:
         raise CouldNotVerify(
             f"{ctx.host.name}: the process {found.pid} exited while its memory was measured",
             hint="read its log for the reason; the kernel kills a process when memory runs out",

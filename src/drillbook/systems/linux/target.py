@@ -6,12 +6,16 @@ by its pid and its start time.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from drillbook.errors import CouldNotVerify, NotReady
 from drillbook.sdk.action import Context
+from drillbook.sdk.host import Output
 from drillbook.sdk.manager import manager_of
 from drillbook.sdk.service import Service
+from drillbook.systems.linux import at_process
+from drillbook.systems.linux.at_process import HOLDERS, OF_PATH, OF_PORT, PID, Selection, as_root
 from drillbook.systems.linux.faultstate import SEEN
 
 Argv = tuple[str, ...]
@@ -32,53 +36,29 @@ kill -0 "$1" 2>/dev/null || exit 6
 echo "$found"
 """
 )
-# PORT as `:%04X`: set the inodes of the sockets that listen on this port.
-_OF_PORT = """
-inodes=$(cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |
-  awk -v port="$1" '$4 == "0A" && substr($2, length($2) - 4) == port { print $10 }')
-"""
-# PATH: set the inodes of the Unix sockets that listen at this path; a server may have bound it by another name of its folder.
-_OF_PATH = """
-inodes=$(awk -v name="/${1##*/}" '$4 == "00010000" && substr($8, length($8) - length(name) + 1) == name { print $7, $8 }' \\
-  /proc/net/unix | while read -r inode path; do if test "$path" -ef "$1"; then echo "$inode"; fi; done)
-"""
-# Print the pids of processes that listen at the sockets with these inodes, without their children. Exit status 3: nobody
-# listens; 6: the descriptors of the listener may not be read.
-_HOLDERS = (
-    SEEN
-    + """
-test -n "$inodes" || exit 3
-pids=$(ls -ln /proc/[0-9]*/fd 2>/dev/null | awk -v inodes="$inodes" '
-  BEGIN { count = split(inodes, list); for (i = 1; i <= count; i++) wanted["socket:[" list[i] "]"] = 1 }
-  /^\\/proc\\// { split($0, part, "/"); pid = part[3]; next }
-  $NF in wanted && !(pid in told) { told[pid] = 1; print pid }')
-test -n "$pids" || exit 6
-for pid in $pids; do
-  seen "$pid" || continue
-  case " $(echo $pids) " in *" $parent "*) ;; *) echo "$pid" ;; esac
-done
-"""
-)
 _PID_FILE = 'test -r "$1" || exit 3; pid=; read -r pid other < "$1"; printf %s "$pid"'
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A process. It has a pid, a start time (in clock ticks since boot), and a letter for its state in /proc."""
+    """A process. It has a pid, a start time (in clock ticks since boot), and a letter for its state in /proc.
+
+    ``by``: selection by which the process was found.
+    """
 
     pid: int
     start: int
     state: str
+    by: Selection = field(compare=False)
 
     @property
     def paused(self) -> bool:
         """True when a signal or a tracer has stopped the process (state T or t)."""
         return self.state in ("T", "t")
 
-
-def as_root(ctx: Context) -> Argv:
-    """Return the prefix of commands that need root: `sudo -n` if the inventory sets `sudo` for the service manager."""
-    return ("sudo", "-n") if ctx.host.target.manager.sudo else ()
+    def run(self, ctx: Context, *argv: str, **options: Any) -> Output:
+        """Run ``argv`` on the step's host, with the words PID and START replaced; see ``Selection.run``."""
+        return self.by.run(ctx, argv, self.pid, self.start, **options)
 
 
 def of_unit(ctx: Context, name: str) -> Found:
@@ -95,7 +75,7 @@ def of_unit(ctx: Context, name: str) -> Found:
         raise NotReady(error.message, hint=error.hint) from None
     if seen.state != "running" or not seen.pid:
         raise NotReady(f"{ctx.host.name}: {seen.unit} is {seen.word}; it must run", hint=f"start the unit {seen.unit}")
-    return look(ctx, seen.pid, f"the main process of {seen.unit}")
+    return look(ctx, at_process.by_unit(ctx.host, seen.unit), seen.pid, f"the main process of {seen.unit}")
 
 
 def of_pid_file(ctx: Context, path: str) -> Found:
@@ -107,7 +87,7 @@ def of_pid_file(ctx: Context, path: str) -> Found:
             f"{ctx.host.name}: the pid file {path} contains no pid of a running process: {said}",
             hint="start the program, or correct `pid_file`",
         )
-    return look(ctx, int(output.text), f"the process of {path}")
+    return look(ctx, at_process.by_pid_file(path), int(output.text), f"the process of {path}")
 
 
 def of_port(ctx: Context, port: int) -> Found:
@@ -120,7 +100,7 @@ def of_port(ctx: Context, port: int) -> Found:
             f"{ctx.host.name}: port {port} has several listeners: {', '.join(map(str, pids))}",
             hint="select the process by the service's unit or by its pid file",
         )
-    return look(ctx, pids[0], f"the listener of port {port}")
+    return look(ctx, at_process.by_port(port), pids[0], f"the listener of port {port}")
 
 
 def listeners(ctx: Context, port: int) -> list[int]:
@@ -128,7 +108,7 @@ def listeners(ctx: Context, port: int) -> list[int]:
 
     Raises NotReady when these processes belong to other users.
     """
-    return _listeners(ctx, _OF_PORT, f":{port:04X}", f"on port {port}")
+    return _listeners(ctx, OF_PORT, f":{port:04X}", f"on port {port}")
 
 
 def listeners_at(ctx: Context, path: str) -> list[int]:
@@ -136,11 +116,11 @@ def listeners_at(ctx: Context, path: str) -> list[int]:
 
     Raises NotReady when these processes belong to other users.
     """
-    return _listeners(ctx, _OF_PATH, path, f"at {path}")
+    return _listeners(ctx, OF_PATH, path, f"at {path}")
 
 
 def _listeners(ctx: Context, inodes: str, word: str, where: str) -> list[int]:
-    output = ctx.run(*as_root(ctx), "sh", "-c", inodes + _HOLDERS, "sh", word)
+    output = ctx.run(*as_root(ctx), "sh", "-c", inodes + HOLDERS, "sh", word)
     if output.exit == 3:
         return []
     if output.exit == 6:
@@ -151,12 +131,12 @@ def _listeners(ctx: Context, inodes: str, word: str, where: str) -> list[int]:
     return [int(word) for word in output.check().text.split()]
 
 
-def look(ctx: Context, pid: int, what: str) -> Found:
-    """Return the process ``pid``. ``what``: its name in messages.
+def look(ctx: Context, by: Selection, pid: int, what: str) -> Found:
+    """Return the process ``pid``, which ``by`` selects. ``what``: its name in messages.
 
     Raises NotReady when the process does not exist, or when no fault may touch it.
     """
-    output = ctx.run(*as_root(ctx), "sh", "-c", _LOOK, "sh", str(pid))
+    output = by.run(ctx, ("sh", "-c", _LOOK, "sh", PID), pid)
     why = {
         3: ("does not exist", "start the process"),
         4: ("belongs to the kernel, or is the init process", "name another process"),
@@ -170,7 +150,7 @@ def look(ctx: Context, pid: int, what: str) -> Found:
         said, hint = why[output.exit]
         raise NotReady(f"{ctx.host.name}: {what} cannot be used, because the process {pid} {said}", hint=hint)
     state, start = output.check().text.split()
-    return Found(pid, int(start), state)
+    return Found(pid, int(start), state, by)
 
 
 def need(ctx: Context, *tools: str) -> None:

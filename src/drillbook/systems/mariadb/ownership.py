@@ -24,13 +24,15 @@ SELECT @@pid_file AS pid_file, @@datadir AS directory,
   (SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = 'SLAVES_RUNNING') AS following,
   (SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_VARIABLES WHERE VARIABLE_NAME = 'WSREP_ON') AS galera
 """
-# FOLDER PID_FILE UNIT_PID IN_FOLDER: examine the process in the pid file and that of the unit; see ``lineage.IN_FOLDER``.
+# FOLDER PID_FILE IN_FOLDER: read the pid of the unit's main process, or 0, from standard input. Examine the process in the pid
+# file and that of the unit; see ``lineage.IN_FOLDER``.
 _LOOK = """
-folder=$1 script=$4
+folder=$1 script=$3
+read -r main other
 case $2 in /*) file=$2 ;; *) file=$1/$2 ;; esac
 pid=$(cat -- "$file" 2>/dev/null)
 case $pid in '' | *[!0-9]*) pid=0 ;; esac
-exec sh -c "$script" sh "$folder" "$pid" "$3"
+echo "$pid $main" | sh -c "$script" sh "$folder"
 """
 
 
@@ -49,8 +51,9 @@ def must_own(ctx: Context, service: Mariadb, client: Client) -> None:
         )
     folder = service.data or str(row["directory"]).rstrip("/")
     unit = manager_of(ctx.host).state(ctx.host, service.unit, ctx.deadline) if service.unit else None
-    words = ("sh", "-c", _LOOK, "sh", folder, str(row["pid_file"] or ""), str((unit and unit.pid) or 0), IN_FOLDER)
-    lines = ctx.run(*as_user(service.run_as, words), env={"LC_ALL": "C"}).check().text.splitlines()
+    words, main = ("sh", "-c", _LOOK, "sh", folder, str(row["pid_file"] or ""), IN_FOLDER), (unit and unit.pid) or 0
+    output = ctx.run(*as_user(service.run_as, words), env={"LC_ALL": "C"}, stdin=f"{main}\n".encode())
+    lines = output.check().text.splitlines()
     process = next((line.split()[1:] for line in lines if line.startswith("process ")), None)
     at = f"{ctx.host.name}: the server at {service.socket or f'{service.address}:{service.port}'}"
     if process is None or abs(float(process[2]) - float(row["uptime"] or 0)) > APART_S:

@@ -22,16 +22,18 @@ from drillbook.sdk.manager.unit import UnitState
 from drillbook.systems.postgres.connection import Connection, answers, connected, one, reason
 from drillbook.systems.postgres.tools import Tools
 
-# FOLDER PID: a server uses the folder if the working directory of its process is this folder. The lock file contains the pid
+# FOLDER: a server uses the folder if the working directory of its process is this folder. The lock file contains the pid
 # as the server sees it, which in a container differs from the pid on the host.
+# Standard input is the pid of the unit's main process, or 0: as an argument it would need another rule of sudo in every run.
 _LOOK = (
     SCRIPT
     + """
+read -r main other
 cd -- "$1" 2>/dev/null || exit 0
 test -f global/pg_control || exit 0
 echo "system $(od -An -td8 -N8 global/pg_control | tr -d ' ')"
 here=$(stat -L -c %d:%i .)
-for pid in "$(head -n 1 postmaster.pid 2>/dev/null)" "$2"; do
+for pid in "$(head -n 1 postmaster.pid 2>/dev/null)" "$main"; do
   case $pid in ''|0|*[!0-9]*) continue ;; esac
   test "$(stat -L -c %d:%i "/proc/$pid/cwd" 2>/dev/null)" = "$here" || continue
   echo "pid $pid"
@@ -67,8 +69,8 @@ def look(tools: Tools, main: int | None = None) -> Cluster | None:
 
     ``main``: main process of the unit, if it is known.
     """
-    argv = ("sh", "-c", _LOOK, "sh", tools.service.data_directory, str(main or 0))
-    output = once_more(lambda: tools.owned(argv, env={"LC_ALL": "C"}))
+    argv, given = ("sh", "-c", _LOOK, "sh", tools.service.data_directory), f"{main or 0}\n".encode()
+    output = once_more(lambda: tools.owned(argv, env={"LC_ALL": "C"}, stdin=given))
     found: dict[str, list[str]] = {}
     lines = output.check().text.splitlines()
     for line in lines:

@@ -26,9 +26,8 @@ def must_own(ctx: Context, session: Session, service: Redis, directory: str) -> 
     unit = manager_of(ctx.host).state(ctx.host, service.unit, ctx.deadline)
     info = session.info("server")
     number = info.get("process_id", "0")
-    output = ctx.run(
-        *as_owner(service), "sh", "-c", IN_FOLDER, "sh", directory, number, str(unit.pid or 0), env={"LC_ALL": "C"}
-    )
+    words, pids = (*as_owner(service), "sh", "-c", IN_FOLDER, "sh", directory), f"{number} {unit.pid or 0}\n"
+    output = ctx.run(*words, env={"LC_ALL": "C"}, stdin=pids.encode())
     lines = output.check().text.splitlines()
     process = next((line.split()[1:] for line in lines if line.startswith("process ")), None)
     at = f"{ctx.host.name}: the server at {service.address}:{service.port}"

@@ -13,9 +13,10 @@ from drillbook.findings import finding
 from drillbook.sdk.action import Context, Facts, Fault, Read, Undo, Write
 from drillbook.sdk.host import printable
 from drillbook.sdk.service import Http, Service
+from drillbook.systems.linux.at_process import ANOTHER, HOLDERS, OF_PATH, OF_PORT, PID, as_root, by_port
 from drillbook.systems.linux.faultstate import REST
 from drillbook.systems.linux.helper import Helper, Lasting
-from drillbook.systems.linux.target import as_root, listeners, listeners_at, need, of_unit
+from drillbook.systems.linux.target import listeners, listeners_at, need, of_unit
 from drillbook.values import Duration
 
 # ADDRESS PORT: listen on the TCP port without answering. `_PERL` does the same.
@@ -174,14 +175,14 @@ class Occupy(Fault):
             return False
 
 
-# PIDS...: send SIGTERM to each process, and after 3 s SIGKILL.
+# PID: send SIGTERM to the process, and after 3 s SIGKILL.
 _END = (
     REST
     + """
-kill -TERM "$@" 2>/dev/null
+kill -TERM "$1" 2>/dev/null
 tries=0
-while kill -0 "$@" 2>/dev/null && test "$tries" -lt 30; do tries=$((tries + 1)); rest; done
-kill -KILL "$@" 2>/dev/null
+while kill -0 "$1" 2>/dev/null && test "$tries" -lt 30; do tries=$((tries + 1)); rest; done
+kill -KILL "$1" 2>/dev/null
 exit 0
 """
 )
@@ -222,8 +223,10 @@ class Release(Write):
                 "`pids`; no process was killed",
                 findings=[finding("port-state", title=f"port {port}", wanted=f"held by {self.pids}", measured=str(others))],
             )
-        if taken:
-            ctx.run(*as_root(ctx), "sh", "-c", _END, "sh", *map(str, taken)).check()
+        for pid in taken:
+            ended = by_port(port).run(ctx, ("sh", "-c", _END, "sh", PID), pid)
+            if ended.exit != ANOTHER:
+                ended.check()
         while left := listeners(ctx, port):
             if ctx.deadline.remaining() < 0.5:
                 raise StepFailed(
@@ -238,9 +241,9 @@ class Release(Write):
         return Undo.nothing("a free port is the wanted state")
 
 
-# PID...: print a line for each process: pid, user, command.
+# SCRIPT WORD: print a line for each process that SCRIPT lists: pid, user, command.
 _WHO = r"""
-for pid; do
+for pid in $(sh -c "$1" sh "$2"); do
   test -r "/proc/$pid/cmdline" || continue
   printf '%s %s %s\n' "$pid" "$(stat -c %U "/proc/$pid")" "$(tr '\000\n' '  ' < "/proc/$pid/cmdline" | cut -c 1-300)"
 done
@@ -275,13 +278,14 @@ class Owner(Read):
         at = path or f"port {port}"
         try:
             pids = listeners(ctx, port) if port else listeners_at(ctx, path)
+            script, word = (OF_PORT, by_port(port).name) if port else (OF_PATH, path)
         except NotReady:
             return {"port": port, "at": at, "listening": True, "owners": [], "hidden": True}
         if len(pids) > MOST_OWNERS:
             raise CouldNotVerify(
                 f"{ctx.host.name}: {len(pids)} processes listen on {at}; at most {MOST_OWNERS} can be shown"
             )
-        text = ctx.run(*as_root(ctx), "sh", "-c", _WHO, "sh", *map(str, pids)).check().text if pids else ""
+        text = ctx.run(*as_root(ctx), "sh", "-c", _WHO, "sh", script + HOLDERS, word).check().text if pids else ""
         rows = [line.split(" ", 2) for line in text.splitlines()]
         return {
             "port": port,

@@ -14,8 +14,9 @@ from drillbook.sdk.action import Context, Facts, Fault, Undo, Write
 from drillbook.sdk.manager import manager_of
 from drillbook.systems.linux import target
 from drillbook.systems.linux.actions.process.naming import _Named
+from drillbook.systems.linux.at_process import PID, START, as_root
 from drillbook.systems.linux.faultstate import REST, SEEN, made_state_folder, state_folder
-from drillbook.systems.linux.target import Argv, Found, as_root
+from drillbook.systems.linux.target import Argv, Found
 from drillbook.values import Duration, Size
 
 # FOLDER PID START TEXT: create the fault's state folder with the data for the undo, before the process is touched.
@@ -73,8 +74,8 @@ class _OnProcess(_Named, Fault):
         Raises NotReady when the process is not found, and StepFailed when the script refuses it.
         """
         found = self._find(ctx)
-        words = (made_state_folder(ctx), str(found.pid), str(found.start), kept, *argv)
-        output = ctx.run(*as_root(ctx), "sh", "-c", _CLAIM + script, "sh", *words)
+        words = ("sh", "-c", _CLAIM + script, "sh", made_state_folder(ctx), PID, START, kept, *argv)
+        output = found.run(ctx, *words)
         if output.exit in _REFUSED:
             raise StepFailed(f"{ctx.host.name}: the process {found.pid} {_REFUSED[output.exit]}; it was not changed")
         output.check()
@@ -101,8 +102,7 @@ class Resume(_Named, Write):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``pid``, ``was_paused`` (true if the process was paused before)."""
         found = self._find(ctx)
-        words = (_STILL_IT + _CONTINUE, "sh", state_folder(ctx), str(found.pid), str(found.start))
-        ctx.run(*as_root(ctx), "sh", "-c", *words).check()
+        found.run(ctx, "sh", "-c", _STILL_IT + _CONTINUE, "sh", state_folder(ctx), PID, START).check()
         return {"pid": found.pid, "was_paused": found.paused}
 
     def undo(self, ctx: Context) -> Undo:
@@ -331,9 +331,7 @@ class Limit(_OnProcess):
         """Return the present soft limits of the process. Raises NotReady unless each of them is above the wanted limit."""
         seen = {}
         for name, wanted in self._wanted().items():
-            said = ctx.run(
-                *as_root(ctx), "prlimit", "--pid", str(found.pid), f"--{name}", "--raw", "--noheadings", "--output", "SOFT"
-            )
+            said = found.run(ctx, "prlimit", "--pid", PID, f"--{name}", "--raw", "--noheadings", "--output", "SOFT")
             if not said.ok:
                 raise NotReady(
                     f"{ctx.host.name}: the limits of process {found.pid} cannot be read",
@@ -369,7 +367,7 @@ class Limit(_OnProcess):
         if lowered is not None:
             return lowered
         try:
-            pid = self._find(ctx).pid
+            found = self._find(ctx)
         except NotReady:
             return True
-        return ctx.run(*as_root(ctx), "sh", "-c", f"pid=$1; shift\n{_AS_SET}", "sh", str(pid), *pairs).ok
+        return found.run(ctx, "sh", "-c", f"pid=$1; shift\n{_AS_SET}", "sh", PID, *pairs).ok

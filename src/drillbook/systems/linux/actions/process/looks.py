@@ -10,8 +10,9 @@ from drillbook.errors import CouldNotVerify, NotReady, PlanError, StepFailed
 from drillbook.sdk.action import Context, Facts, Read
 from drillbook.systems.linux import flamegraph, growth, spying, stacks
 from drillbook.systems.linux.actions.process.naming import _Named
+from drillbook.systems.linux.at_process import PID
 from drillbook.systems.linux.faultstate import SEEN
-from drillbook.systems.linux.target import Found, as_root, need
+from drillbook.systems.linux.target import Found, need
 from drillbook.systems.linux.ticks import load_of
 from drillbook.values import Duration
 
@@ -54,7 +55,7 @@ class Stacks(_Named, Read):
         """
         found = _present(self, ctx)
         try:
-            seen = stacks.threads(spying.spy(ctx, self.program, "dump", "--json", "--pid", str(found.pid)))
+            seen = stacks.threads(spying.spy(ctx, found, self.program, "dump", "--json", "--pid", PID))
         except (ValueError, AttributeError, TypeError):
             raise CouldNotVerify(
                 f"{ctx.host.name}: the output of {self.program} is not a list of threads",
@@ -101,10 +102,11 @@ class Profile(_Named, Read):
         samples = stacks.collapsed(
             spying.spy(
                 ctx,
+                found,
                 self.program,
                 "record",
                 "--pid",
-                str(found.pid),
+                PID,
                 "--duration",
                 str(round(self.seconds)),
                 "--rate",
@@ -158,7 +160,7 @@ cat "/proc/$1/status" || exit 3
 echo "fds: $(ls "/proc/$1/fd" | wc -l)"
 awk '/^Max open files/ { print "limit: " $4 }' "/proc/$1/limits"
 """
-# PID SECONDS: print twice, SECONDS apart, the host's uptime, and for every process its pid, its parent, and its CPU ticks in
+# SECONDS: print twice, SECONDS apart, the host's uptime, and for every process its pid, its parent, and its CPU ticks in
 # user and in kernel mode (fields 4, 14 and 15 of /proc/PID/stat, proc_pid_stat(5)). A name may contain spaces and brackets:
 # the last bracket ends the name.
 _TICKS = """
@@ -167,7 +169,7 @@ read_all() {
   cat /proc/[0-9]*/stat 2>/dev/null | awk '{ pid = $1; sub(/^.*\\) /, ""); print pid, $2, $12 + $13 }'
 }
 echo "hz $(getconf CLK_TCK)"
-read_all; sleep "$2"; read_all
+read_all; sleep "$1"; read_all
 """
 
 
@@ -188,10 +190,10 @@ class Usage(_Named, Read):
         of one core) and ``cpu_error`` (error of that share). The last two are null when they were not measured.
         """
         try:
-            pid = self._find(ctx).pid
+            found = self._find(ctx)
         except NotReady as error:
             raise StepFailed(error.message) from error
-        output = ctx.run(*as_root(ctx), "sh", "-c", _USAGE, "sh", str(pid))
+        pid, output = found.pid, found.run(ctx, "sh", "-c", _USAGE, "sh", PID)
         values = dict(line.split(":", 1) for line in output.text.splitlines() if ":" in line)
         words = {name: text.split()[0] for name, text in values.items() if text.split()}
         if not output.ok or "VmRSS" not in words:
@@ -209,19 +211,19 @@ class Usage(_Named, Read):
             "open_files": files,
             "open_files_limit": int(limit) if limit.isdigit() else None,
             "open_files_percent": round(100 * files / int(limit), 1) if limit.isdigit() and int(limit) else None,
-            **self._busy(ctx, pid),
+            **self._busy(ctx, found),
         }
 
-    def _busy(self, ctx: Context, pid: int) -> Facts:
+    def _busy(self, ctx: Context, found: Found) -> Facts:
         if not self.seconds:
             return {"processes": None, "cpu_percent": None, "cpu_error": None}
         if ctx.deadline.remaining() < self.seconds:
             raise _too_short(self.seconds)
-        output = ctx.run("sh", "-c", _TICKS, "sh", str(pid), f"{float(self.seconds):.3f}")
+        output = ctx.run("sh", "-c", _TICKS, "sh", f"{float(self.seconds):.3f}")
         try:
-            return load_of(pid, output.text)
+            return load_of(found.pid, output.text)
         except (ValueError, IndexError):
             raise CouldNotVerify(
-                f"{ctx.host.name}: the CPU time of process {pid} cannot be read",
+                f"{ctx.host.name}: the CPU time of process {found.pid} cannot be read",
                 hint="the process may have exited meanwhile",
             ) from None
