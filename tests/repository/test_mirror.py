@@ -13,7 +13,7 @@ ELSEWHERE = {
     "e2e": "whole drills on a real lab",
     "golden": "files that reports and old runs are compared with",
     "estate": "drills on Debian hosts as a team has them, behind a bastion",
-    GROUND: "values, encodings and redact: modules without a package",
+    GROUND: "values, encodings, redact and atomic_file: modules without a package",
     "machine": "a pretended system and hosts of memory, for whatever runs drills",
     "matrix": "controllers that are killed in the middle of whole drills",
     "plugins": "systems from elsewhere, from the distribution to the audit",

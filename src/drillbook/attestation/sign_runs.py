@@ -7,9 +7,6 @@ before (see ``standing``), or that this process itself wrote.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from drillbook import __version__
+from drillbook.atomic_file import replace_file
 from drillbook.attestation import anchors
 from drillbook.attestation.format import (
     FILE,
@@ -304,9 +302,9 @@ def _write(folder: Path, content: Statement, root: Path) -> str:
             return why  # keep the existing signature, which covers the start of the journal
         content |= {"key": None, "unsigned": why}
     (folder / SIGNATURE).unlink(missing_ok=True)
-    _put(folder / FILE, _text(content))
+    replace_file(folder / FILE, _text(content), flush=True)
     if signature:
-        _put(folder / SIGNATURE, signature)
+        replace_file(folder / SIGNATURE, signature, flush=True)
     return why
 
 
@@ -321,18 +319,3 @@ def _apart(folder: Path, fingerprint: str) -> None:
 
 def _text(content: Statement) -> bytes:
     return formats.as_json(content).encode()
-
-
-def _put(path: Path, data: bytes) -> None:
-    """Write a file of a run atomically, and flush the file to the disk."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            Path(name).unlink()
-        raise

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from drillbook.atomic_file import replace_file
 from drillbook.campaign import attempt, place, sites
 from drillbook.campaign.attempt import Ending, Job
 from drillbook.campaign.scheduler import SiteState
@@ -64,9 +64,7 @@ def keep_approval(job: Job, files: dict[str, bytes]) -> None:
     folder = replace(job, root=place.of_worker().root).folder
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name, data in files.items():
-        draft = folder / f".{name}.{os.getpid()}"
-        draft.write_bytes(data)
-        draft.replace(folder / name)
+        replace_file(folder / name, data, mode=None)
 
 
 def cancel(job: Job) -> bool:

@@ -14,8 +14,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, BinaryIO
 
+from drillbook.atomic_file import replace_file
 from drillbook.errors import Cancelled, CommandTimedOut, HostError
-from drillbook.hosts.atomic import beside, unreadable
+from drillbook.hosts.atomic import unreadable
 from drillbook.hosts.capture import Capture, captured
 from drillbook.hosts.forward import FarSocket, forwarded, forwarded_privately
 from drillbook.hosts.shell import ENDING, checked, revealed, through_sudo
@@ -94,14 +95,9 @@ class LocalHost:
     def put(self, data: bytes, path: str, *, mode: int = 0o600) -> None:
         """Write ``data`` to ``path``, either completely or not at all. Raises HostError when the file cannot be written."""
         self._check_open()
-        temporary = Path(beside(path))
         try:
-            with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # noqa: PTH123
-                os.fchmod(file.fileno(), mode)
-                file.write(data)
-            temporary.replace(path)
+            replace_file(Path(path), data, mode=mode)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
             raise unreadable(self.name, path, error, verb="written") from None
 
     def get(self, path: str, *, limit: int = CAPTURE_LIMIT) -> bytes:

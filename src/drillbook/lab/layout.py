@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from drillbook.atomic_file import replace_file
 from drillbook.errors import LabError
 
 HOSTS = ("app-1", "db-1", "db-2", "store-1")
@@ -298,11 +299,7 @@ def lookup(folder: Path, path: str) -> str | int:
 
 def put(path: Path, text: str, mode: int = 0o600) -> None:
     """Write ``text`` to the file ``path`` atomically, with the permissions ``mode``."""
-    draft = path.with_name(path.name + ".new")
-    draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
-        file.write(text)
-    draft.replace(path)
+    replace_file(path, text.encode(), mode=mode)
 
 
 def weed_sockets(ports: Iterable[int]) -> list[Path]:

@@ -9,6 +9,8 @@ from typing import Any
 
 import qdrant_edge as edge
 
+from drillbook.atomic_file import replace_file
+
 HNSW = {"m": 16, "ef_construct": 100, "full_scan_threshold": 10_000, "max_indexing_threads": 0}
 _VECTOR_KEYS = {"size", "distance"}
 _CREATE_KEYS = {
@@ -59,9 +61,7 @@ class Collection:
         (folder / "shard").mkdir(parents=True)
         shard = edge.EdgeShard.create(str(folder / "shard"), config)
         # Written last: a folder without this file does not count as a collection.
-        draft = folder / "params.new"
-        draft.write_text(json.dumps(params), encoding="utf-8")
-        draft.replace(folder / "params.json")
+        replace_file(folder / "params.json", json.dumps(params).encode(), mode=None)
         return cls(folder, params, shard)
 
     @classmethod

@@ -11,6 +11,7 @@ import json
 import os
 from pathlib import Path
 
+from drillbook.atomic_file import replace_file
 from drillbook.journal.damaged import RESULT
 
 FILE = ".settled.json"
@@ -29,13 +30,8 @@ def read(reports: Path) -> dict[str, Mark]:
 
 def write(reports: Path, marks: dict[str, Mark]) -> None:
     """Replace the index, if the folder can be written."""
-    draft = reports / f"{FILE}.{os.getpid()}"
     with contextlib.suppress(OSError):
-        try:
-            draft.write_text(json.dumps(marks), encoding="ascii")
-            draft.replace(reports / FILE)
-        finally:
-            draft.unlink(missing_ok=True)
+        replace_file(reports / FILE, json.dumps(marks).encode("ascii"), mode=None)
 
 
 def mark_of(reports: Path, name: str) -> Mark | None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from drillbook.atomic_file import replace_file
 from drillbook.journal.journal import FILE
 from drillbook.judge.result import RunView, SuiteResult
 from drillbook.report import folders, formats, index
@@ -90,11 +90,4 @@ def _result(folder: Path) -> dict[str, Any] | None:
 
 def write(path: Path, text: str) -> None:
     """Write a file of a run atomically. Only the owner of the file may read it."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    replace_file(path, text.encode())

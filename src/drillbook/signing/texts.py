@@ -6,7 +6,6 @@ may limit a key to a period.
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import tempfile
@@ -18,6 +17,7 @@ from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from drillbook.atomic_file import replace_file
 from drillbook.errors import UsageError
 from drillbook.findings import Finding, finding
 from drillbook.signing import account
@@ -159,7 +159,7 @@ def signed(
         raise UsageError(f"{refused.finding.title}: {refused.finding.measured}", hint=refused.finding.remedy) from None
     files.text.parent.mkdir(exist_ok=True)
     for path, content in ((files.text, data), (files.signature, signature)):
-        _replace(path, content)
+        replace_file(path, content, mode=None)
     return made, fingerprint
 
 
@@ -383,10 +383,3 @@ def _sign(text: bytes, key: Path) -> bytes:
                 hint="check the passphrase, and your permission to read the key",
             )
         return made.read_bytes()
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Replace the content of ``path`` atomically."""
-    new = path.with_name(f".{path.name}.{os.getpid()}")
-    new.write_bytes(data)
-    new.replace(path)

@@ -8,13 +8,12 @@ https://github.com/prometheus/node_exporter#textfile-collector.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from drillbook.atomic_file import replace_file
 from drillbook.errors import UsageError
 from drillbook.installation import extras
 from drillbook.judge.result import Verdict
@@ -171,15 +170,8 @@ def write(path: Path, content: bytes) -> None:
     """Write the file atomically. The user of the collector can read it. Raises UsageError when the file cannot be
     written.
     """
-    temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            os.fchmod(file.fileno(), MODE)
-        Path(temporary).replace(path)
+        replace_file(path, content, mode=MODE)
     except OSError as error:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
         raise UsageError(f"the metrics cannot be written to {path}: {error.strerror}", hint="name another file") from None

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from drillbook.atomic_file import replace_file
 from drillbook.attestation import anchor_places
 from drillbook.errors import DrillbookError, UsageError
 from drillbook.values import canonical
@@ -137,14 +138,8 @@ def write(root: Path, record: Record, outside: str = "") -> Path:
         "by": record.by,
         "items": items,
     }
-    part = path.with_name(f"{path.name}.{os.getpid()}")
     try:
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(canonical(content) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        replace_file(path, canonical(content) + b"\n", flush=True)
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}; nothing is trusted") from None
     return path

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
+from drillbook.atomic_file import replace_file
 from drillbook.lab.app import api
 from drillbook.lab.app.backends import Backends
 from drillbook.lab.app.metrics import Metrics
@@ -56,9 +57,7 @@ class SharedMetrics(Metrics):
 
     def begin(self) -> None:
         """Write the counters to this worker's file, so that the other workers can add them to the sum."""
-        new = self._file.with_suffix(".new")
-        new.write_text(json.dumps(self.state()), encoding="ascii")
-        new.replace(self._file)
+        replace_file(self._file, json.dumps(self.state()).encode("ascii"), mode=None)
 
     def workers(self) -> int:
         """Number of workers that have started and that still run."""

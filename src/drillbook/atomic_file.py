@@ -1,0 +1,42 @@
+"""Replaces a file of this machine atomically: readers and crashes find the whole old content or the whole new content."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+
+OWNER_ONLY = 0o600
+
+
+def replace_file(path: Path, data: bytes, *, mode: int | None = OWNER_ONLY, flush: bool = False) -> None:
+    """Write ``data`` to a temporary file in the folder of ``path``, and rename the file to ``path``.
+
+    Raises OSError when the file cannot be written. Then no temporary file is left, and ``path`` is as before.
+
+    Parameters:
+        path: file to write. It may exist.
+        data: new content of the file.
+        mode: permissions of the file, whatever the umask is. With None, the umask decides, as for every new file.
+        flush: flush the content to the disk before the file is renamed, so that it also survives a crash of the machine.
+    """
+    draft = path.with_name(f".{path.name[:60]}.{secrets.token_hex(6)}")
+    try:
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, _first(mode)), "wb") as file:  # noqa: PTH123
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
+            file.write(data)
+            if flush:
+                file.flush()
+                os.fsync(file.fileno())
+        draft.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise
+
+
+def _first(mode: int | None) -> int:
+    """Permissions with which the temporary file is created. Until it has its own, only the owner can open it."""
+    return 0o666 if mode is None else OWNER_ONLY
