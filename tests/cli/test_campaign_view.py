@@ -77,9 +77,9 @@ def test_the_whole_view_on_80x24():
   ✓ 6 passed  ✗ 2 failed  – 2 refused  ? 2 unknown  3 running
   1.2 drills a minute, the last 10; end between 13:00 and 15:45 UTC
   if this rate stays the same (not counting windows, waves and stops)
-    site-013  1:52
-    site-012  1:52
-    site-014  0:42"""
+    site-013  01:52
+    site-012  01:52
+    site-014  00:42"""
     )
 
 

@@ -13,6 +13,7 @@ from drillbook.audit.records import RUN_ID
 from drillbook.errors import JournalError
 from drillbook.events.campaigns import CampaignFinished, CampaignStarted, SiteEnded
 from drillbook.journal.journal import read as read_journal
+from drillbook.report.folders import start_in
 
 PATTERN = "campaigns/[!.]*/record/journal.jsonl"
 
@@ -33,7 +34,7 @@ class Campaign:
     def started(self) -> str | None:
         """Start of the campaign, taken from its name and written as in a journal; None if the name has another form."""
         found = RUN_ID.fullmatch(self.name)
-        return "{}-{}-{}T{}:{}:{}.{}000Z".format(*found.groups()[:7]) if found else None
+        return start_in(found) if found else None
 
 
 def find(reports: Path) -> list[Campaign]:

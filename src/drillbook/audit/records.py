@@ -20,6 +20,7 @@ from drillbook.judge.figures import session
 from drillbook.judge.judge import judge
 from drillbook.judge.result import Result
 from drillbook.plan.plan import digest_of
+from drillbook.report.folders import start_in
 from drillbook.report.rows import contradictions
 from drillbook.report.wording import NOT_VERIFIED
 from drillbook.values import canonical, digest
@@ -88,7 +89,7 @@ class Record:
         if self.first:
             return self.first.at
         found = RUN_ID.fullmatch(self.name)
-        return "{}-{}-{}T{}:{}:{}.{}Z".format(*found.groups()[:7]) if found else None
+        return start_in(found) if found else None
 
     @property
     def finished(self) -> bool:

@@ -23,9 +23,9 @@ from drillbook.events.campaigns import (
 )
 from drillbook.events.event import Event
 from drillbook.journal import journal
-from drillbook.journal.damaged import RUN_ID
 from drillbook.journal.journal import FILE, Journal
 from drillbook.redact import Redactor
+from drillbook.report.folders import drill_of
 
 REPORT = "result.json"
 """File name of the report. A campaign has a report when a controller has ended it or was stopped."""
@@ -163,13 +163,8 @@ def find(reports: Path, name: str) -> Path:
     its drill. If ``name`` is empty, every campaign is selected. Raises UnknownName when there is no such campaign.
     """
     known = sorted(path.parents[1] for path in (reports / CAMPAIGNS).glob(f"[!.]*/{RECORD}/{FILE}"))
-    found = [folder for folder in known if not name or folder.name.startswith(name) or _drill(folder.name) == name]
+    found = [folder for folder in known if not name or folder.name.startswith(name) or drill_of(folder.name) == name]
     if not found:
         there = ", ".join(folder.name for folder in reversed(known[-5:])) or "none"
         raise UnknownName(f"there is no campaign {name!r} in {reports / CAMPAIGNS}", hint=f"the newest are: {there}")
     return found[-1]
-
-
-def _drill(campaign: str) -> str:
-    found = RUN_ID.fullmatch(campaign)
-    return found[8] if found else ""

@@ -18,7 +18,7 @@ from drillbook.campaign.record import CampaignState
 from drillbook.campaign.scheduler import SiteState, waves
 from drillbook.report.figures import one_line
 from drillbook.report.folders import begun
-from drillbook.report.terminal.drawing import Drawing, two_ends
+from drillbook.report.terminal.drawing import Drawing, elapsed, two_ends
 
 TELL_S = 10.0
 """Shortest time in seconds between two lines about the progress, where there is no live view."""
@@ -110,7 +110,7 @@ def render(state: CampaignState, progress: Progress, parts: list[list[str]], now
     ends, intents = dict(state.ends), dict(state.intents)
     running = {site: intent.run for site, intent in intents.items() if site not in ends}
     lines = [
-        two_ends(state.start.campaign, _took((now - state.began).total_seconds()), width, "bold"),
+        two_ends(state.start.campaign, elapsed((now - state.began).total_seconds()), width, "bold"),
         _bar(len(ends), progress.total, _wave(parts, ends)),
         _counts(Counter(end.state for end in ends.values()), len(running)),
         *_forecast(progress, now, stopped=state.stopped),
@@ -161,7 +161,7 @@ def _running(running: dict[str, str], now: datetime, room: int) -> list[Text]:
         return [Text("  no site runs: the next one waits for a window, a worker or its wave", style="dim")]
     ages = sorted(((_age(run, now), site) for site, run in running.items()), reverse=True)
     shown = ages if len(ages) <= room else ages[: room - 1]
-    lines = [Text(f"    {site}  {_took(age)}") for age, site in shown]
+    lines = [Text(f"    {site}  {elapsed(age)}") for age, site in shown]
     if len(ages) > len(shown):
         lines.append(Text(f"    and {len(ages) - len(shown)} more", style="dim"))
     return lines
@@ -171,9 +171,3 @@ def _age(run: str, now: datetime) -> float:
     """Time in seconds since a run began, by its name; 0 for another name."""
     at = begun(run)
     return max((now - datetime.fromisoformat(at)).total_seconds(), 0.0) if at else 0.0
-
-
-def _took(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from drillbook.events.content import ENDS
 from drillbook.journal.damaged import RUN_ID
 from drillbook.journal.journal import FILE, alive
 
-__all__ = ["alive", "begun", "drill_of", "first_event", "last_word", "verdict"]
+__all__ = ["alive", "begun", "drill_of", "first_event", "last_word", "start_in", "verdict"]
 
 TAIL = 8192
 """Number of bytes read first from the end of a journal.
@@ -34,12 +35,20 @@ def drill_of(run: str) -> str:
 
 
 def begun(run: str) -> str:
-    """Return the start of a run in UTC, taken from the name of the run.
+    """Return the start of a run in UTC, taken from the name of the run and written as in a journal.
 
     Empty when the name has another form.
     """
     found = RUN_ID.fullmatch(run)
-    return "{}-{}-{}T{}:{}:{}.{}Z".format(*found.groups()[:7]) if found else ""
+    return start_in(found) if found else ""
+
+
+def start_in(name: re.Match[str]) -> str:
+    """Return the start of a run in UTC from the match of its name, whose first seven groups are year to millisecond.
+
+    It is written as in a journal, with microseconds, so that times from names and from journals sort together as texts.
+    """
+    return "{}-{}-{}T{}:{}:{}.{}000Z".format(*name.groups()[:7])
 
 
 def verdict(folder: Path) -> str:

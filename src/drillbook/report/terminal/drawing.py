@@ -52,3 +52,10 @@ def two_ends(left: str, right: str, width: int, style: str) -> Text:
     """Make a line with the text ``left`` in ``style`` at its beginning, and the text ``right`` at its end."""
     space = max(1, width - 1 - cell_len(left) - cell_len(right))
     return Text.assemble((left, style), " " * space, (right, "dim"))
+
+
+def elapsed(seconds: float) -> str:
+    """Elapsed time as minutes and seconds, such as ``04:09``, or with hours, such as ``1:04:09``."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes:02d}:{rest:02d}"

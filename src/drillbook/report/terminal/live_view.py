@@ -19,7 +19,7 @@ from drillbook.events.event import Event
 from drillbook.events.steps import Done, Failed, StepStarted
 from drillbook.report.figures import one_line, seconds, size, took
 from drillbook.report.terminal.board import Board, OnHost, RunningStep
-from drillbook.report.terminal.drawing import Drawing, two_ends
+from drillbook.report.terminal.drawing import Drawing, elapsed, two_ends
 from drillbook.report.terminal.event_lines import MARKS, Progress, fitted
 
 FRAME_S = 0.125
@@ -100,7 +100,7 @@ def render(board: Board, width: int) -> RenderableType:
     lines: list[Text] = []
     if board.phase:
         phase = f"  {board.phase} {took(max(0.0, now - board.phase_started))}"
-        lines.append(two_ends(phase, f"{board.drill}  {_clock(now)}", width, "bold cyan"))
+        lines.append(two_ends(phase, f"{board.drill}  {elapsed(now)}", width, "bold cyan"))
     steps = [step for step in board.steps.values() if not step.over()]
     for step in steps[:MOST_STEPS]:
         lines += _step(step, now, width)
@@ -113,12 +113,6 @@ def render(board: Board, width: int) -> RenderableType:
         line.no_wrap, line.overflow = True, "ellipsis"
         line.truncate(width - 1, overflow="ellipsis")
     return Group(*lines)
-
-
-def _clock(value: float) -> str:
-    minutes, left = divmod(int(value), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{left:02d}" if hours else f"{minutes:02d}:{left:02d}"
 
 
 def _spin() -> str:
