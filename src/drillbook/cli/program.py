@@ -8,6 +8,7 @@ differences.
 from __future__ import annotations
 
 import contextlib
+import gc
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -146,4 +147,5 @@ def program() -> Drillbook:
 
 def main() -> None:
     """Run the program ``drillbook``."""
+    gc.freeze()  # the modules are no garbage, so the collector need not search them
     program().run()
