@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import re
 
 import pytest
@@ -14,6 +15,21 @@ def test_newest_first_and_the_drills_of_a_suite_below_it() -> None:
     )
     assert names == ["quarterly", "redis-lost", "postgres-lost", *["postgres-lost"] * 6, "evil"]
     assert index.render(samples.entries()) == index.render(list(reversed(samples.entries())))
+
+
+def test_the_page_begins_with_the_drills_that_need_attention() -> None:
+    failed = dataclasses.replace(samples.entries()[0], name="broken", verdict="failed", exit=1)
+    left = dataclasses.replace(failed, name="residue", verdict="passed", exit=5)
+    good = dataclasses.replace(failed, name="good", verdict="passed", exit=0, started="2026-03-04T10:00:00Z")
+    runs = dataclasses.replace(failed, name="begun", verdict="running", exit=3)
+    head = index.render([failed, left, good, runs]).split('id="trends"')[0]
+    assert "Last runs of 4 drills: 1 failed, 1 running, 2 passed." in head
+    assert re.findall(r'<li><a href="[^"]*report.html"><bdi>([\w-]+)', head) == ["broken", "residue"]
+    assert "never passed" in head
+    assert "with residue" in head
+    assert 'href="#runs"' in head
+    assert "Last runs of 1 drill: 1 passed." in (calm := index.render([good]))
+    assert 'class="attention"' not in calm
 
 
 def test_links_stay_below_the_folder() -> None:

@@ -5,7 +5,7 @@ import hashlib
 import re
 
 from drillbook.report import index
-from drillbook.report.pages import commands
+from drillbook.report.pages import commands, whole_dates
 from tests.report import samples
 
 
@@ -24,3 +24,7 @@ def test_the_policy_allows_exactly_the_script_of_the_index() -> None:
     assert policy == f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{wanted}'"
     assert "innerHTML" not in script
     assert "eval" not in script
+
+
+def test_no_line_breaks_inside_a_date_and_all_is_escaped() -> None:
+    assert whole_dates("from 2026-01-02 to <b>") == 'from <span class="date">2026-01-02</span> to &lt;b&gt;'

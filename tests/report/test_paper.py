@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.report import renderings
+from drillbook.report import index
+from tests.report import renderings, samples
 from tests.report.chrome import Chrome
 from tests.report.test_browser import chrome
 
@@ -32,3 +33,32 @@ def test_only_steps_that_did_not_succeed_are_unfolded(chrome: Chrome, tmp_path: 
     assert chrome.run(states % "[open]") == ["state error"]
     assert set(chrome.run(states % ":not([open])")) == {"state done"}
     assert chrome.run("document.querySelector('.paper').getBoundingClientRect().height") > 0
+
+
+BROKEN_DATES = """(() => {
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), broken = [];
+  while (walk.nextNode()) for (const found of walk.currentNode.data.matchAll(/\\d{4}-\\d\\d-\\d\\d/g)) {
+    const range = document.createRange();
+    range.setStart(walk.currentNode, found.index); range.setEnd(walk.currentNode, found.index + 10);
+    if (new Set([...range.getClientRects()].map((one) => one.top)).size > 1) broken.push(walk.currentNode.data);
+  }
+  return broken;
+})()"""
+A4_WIDTH = 688
+"""Width in pixels between the margins of a printed page."""
+AUDITS = Path(__file__).parents[1] / "golden" / "audit"
+
+
+@pytest.mark.parametrize(("width", "mode"), [(400, "light"), (A4_WIDTH, "print")])
+@pytest.mark.parametrize("name", ["index.html", "audit.html", "summary.html"])
+def test_no_date_breaks_on_a_phone_or_on_paper(chrome: Chrome, tmp_path: Path, name: str, width: int, mode: str) -> None:
+    page = tmp_path / name
+    text = (
+        index.render(samples.entries())
+        if name == "index.html"
+        else (AUDITS / f"year.{name.removeprefix('audit.')}").read_text()
+    )
+    page.write_text(text, encoding="utf-8")
+    chrome.look(width, mode)
+    chrome.open(page)
+    assert chrome.run(BROKEN_DATES) == []

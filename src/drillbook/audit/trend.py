@@ -16,8 +16,10 @@ from drillbook.report.labels import text_width
 from drillbook.report.wording import MET, MISSED, SHORT
 
 WIDTH, HEIGHT = 460.0, 190.0
-LEFT, RIGHT, TOP, BOTTOM = 62.0, 12.0, 14.0, 28.0
+LEFT, RIGHT, TOP, BOTTOM = 80.0, 12.0, 14.0, 28.0
 STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
+TIMES = (20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0, 10800.0, 21600.0, 43200.0, 86400.0)
+"""Steps of an axis that is longer than a minute: whole parts of minutes, hours and days."""
 KEYS = ("rto", "rpo")
 
 
@@ -160,6 +162,10 @@ def _target(runs: Sequence[Record], targets: Sequence[float], frame: _Frame) -> 
 
 
 def _nice(about: float) -> float:
+    """Return a step of an axis: a round number of seconds, minutes, hours or days, not less than ``about``."""
+    if about > 10:
+        days = math.ceil(about / TIMES[-1]) * TIMES[-1]
+        return next((step for step in TIMES if step >= about * 0.999), days)
     power = 10.0 ** math.floor(math.log10(about))
     return next(step for step in STEPS if step * power >= about * 0.999) * power
 

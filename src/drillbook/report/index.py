@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +18,7 @@ from drillbook.report.rows import ObjectiveRow
 
 WIDTH, HEIGHT, EDGE = 200.0, 44.0, 6.0
 MOST_POINTS = 24
-UNFINISHED = "unfinished"
+UNFINISHED, RUNNING = "unfinished", "running"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ def unfinished(run: str, environment: str, *, alive: bool, children: tuple[Index
     ``children``: the drills of a suite.
     """
     if alive:
-        verdict, note = "running", "still running when this page was written"
+        verdict, note = RUNNING, "still running when this page was written"
     else:
         verdict, note = (
             UNFINISHED,
@@ -170,7 +171,9 @@ def render(entries: Iterable[IndexEntry]) -> str:
         .get_template("index.html.j2")
         .render(
             rows=listed,
-            trends=_trends([row.entry for row in listed]),
+            trends=(trends := _trends([row.entry for row in listed])),
+            standing=_standing(trends),
+            attention=sorted(filter(_needs_attention, trends), key=lambda one: one.last.entry.verdict),
             width=WIDTH,
             height=HEIGHT,
             count_of=len(newest_first),
@@ -180,6 +183,19 @@ def render(entries: Iterable[IndexEntry]) -> str:
             environments=sorted({row.entry.environment for row in listed}),
         )
     )
+
+
+def _standing(trends: Sequence[DrillTrends]) -> str:
+    """Return the number of drills by the verdict of their last run, such as "1 failed, 20 passed"."""
+    counts = Counter(one.last.entry.verdict for one in trends)
+    order = sorted(counts, key=lambda verdict: (verdict == Verdict.PASSED, verdict))
+    return ", ".join(f"{counts[verdict]} {one_line(verdict)}" for verdict in order)
+
+
+def _needs_attention(one: DrillTrends) -> bool:
+    """Return True when the last run of a drill did not pass, or left changes. A run in progress needs none."""
+    last = one.last.entry
+    return last.verdict != RUNNING and (last.verdict != Verdict.PASSED or last.exit != Exit.OK)
 
 
 def _age(entry: IndexEntry) -> tuple[float, str]:

@@ -44,6 +44,15 @@ def commands(text: object) -> Markup:
     )
 
 
+def whole_dates(text: object) -> Markup:
+    """Mark the dates in ``text`` so that no line breaks inside them. Everything is escaped."""
+    parts = re.split(r"(\d{4}-\d\d-\d\d)", figures.shown(text))
+    return Markup("").join(
+        Markup('<span class="date">{}</span>').format(part) if number % 2 else escape(part)
+        for number, part in enumerate(parts)
+    )
+
+
 FILTERS = (
     figures.seconds,
     figures.took,
@@ -58,6 +67,7 @@ FILTERS = (
     figures.milliseconds,
     figures.tight,
     commands,
+    whole_dates,
 )
 """Functions that templates may apply to values."""
 

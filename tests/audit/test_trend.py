@@ -1,0 +1,35 @@
+"""Axes of the charts of an audit: round steps, and labels that have room."""
+
+import pytest
+
+from drillbook.audit import trend
+from drillbook.audit.period import Period
+from drillbook.report.labels import text_width
+
+
+def labels(highest):
+    step = trend._nice(highest / 3)
+    period = Period.parse("2026-01-01", "2026-12-31")
+    return trend._y_ticks(trend._Frame(period, step * -(-highest // step)))
+
+
+@pytest.mark.parametrize(
+    ("highest", "wanted"),
+    [
+        (0.9, ["0 s", "0.5 s", "1 s"]),
+        (30.0, ["0 s", "10 s", "20 s", "30 s"]),
+        (60.0, ["0 s", "20 s", "40 s", "1 min"]),
+        (120.0, ["0 s", "1 min", "2 min"]),
+        (150.0, ["0 s", "1 min", "2 min", "3 min"]),
+        (5000.0, ["0 s", "30 min", "1 h", "1 h 30 min"]),
+        (7 * 86400.0, ["0 s", "3 d", "6 d", "9 d"]),
+    ],
+)
+def test_steps_are_round_in_the_units_that_people_count_in(highest, wanted):
+    assert [tick.text for tick in labels(highest)] == wanted
+
+
+@pytest.mark.parametrize("highest", [0.01, 0.3, 4, 59, 61, 90, 119, 181, 700, 4000, 8000, 90000, 40 * 86400, 400 * 86400])
+def test_every_label_has_room_at_the_left_of_its_axis(highest):
+    for tick in labels(float(highest)):
+        assert text_width(tick.text) <= trend.LEFT - 8, tick.text
