@@ -60,7 +60,7 @@ def test_a_suite_brings_its_drills_and_a_diagnosis_its_trees():
     )
 
 
-NOT_MEASURED = {"api-slow", "handbook", "rehearsal-docker", "rehearse-volume"}
+NOT_MEASURED = {"handbook", "rehearsal-docker"}
 """Entries that no run has measured yet; `invoke drill NAME` on their lab and `invoke docs --results` measure them."""
 
 
