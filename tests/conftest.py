@@ -45,22 +45,50 @@ def pytest_terminal_summary(terminalreporter, config):
 def order(items):
     """With several workers, begin with the tests that are marked as long: those that are left at the end must be short.
 
-    Each worker is given one part of the list and begins at its head; who is done takes from the tails of others. Tests of
-    one folder stay together, so that a lab is needed once and not for long.
+    Each worker is given one part of the list, as many tests as the others, and begins at its head; who is done takes from the
+    tails of others. Tests of one folder stay together, so that a lab is needed once and not for long. Thousands of tests of
+    the fast tier take next to no time: each part ends with some of them, or two workers had nothing else.
     """
     if WORKERS < 2:
         return
-    long = sorted((item for item in items if item.get_closest_marker("long")), key=seconds, reverse=True)
-    short = [item for item in items if not item.get_closest_marker("long")]
-    shares = [
-        sorted(long[number::WORKERS], key=lambda item: str(item.path.parent), reverse=True) for number in range(WORKERS)
-    ]
-    size = len(items) // WORKERS
+    shares = dealt([item for item in items if item.get_closest_marker("long")])
+    others = [item for item in items if not item.get_closest_marker("long")]
+    slow = [item for item in others if not item.get_closest_marker("fast")]
+    quick = [item for item in others if item.get_closest_marker("fast")]
+    size, own = len(items) // WORKERS, -(-len(slow) // WORKERS)
     items.clear()
-    for number, share in enumerate(shares):
-        rest = size - len(share) if number < WORKERS - 1 else len(short)
-        items += share + short[:rest]
-        del short[:rest]
+    for share in shares[:-1]:
+        part = [*share, *slow[:own]]
+        rest = max(size - len(part), 0)
+        items += part + quick[:rest]
+        del slow[:own], quick[:rest]
+    items += shares[-1] + slow + quick
+
+
+def dealt(long):
+    """One list for each worker that takes about as long as the others, with its longest test first.
+
+    A folder goes to one worker, which starts its lab; only the tests of a folder that takes longer are dealt one by one.
+    """
+    folders = {}
+    for item in long:
+        folders.setdefault(str(item.path.parent), []).append(item)
+    most = sum(map(seconds, long)) / WORKERS
+    units = []
+    for found in folders.values():
+        units += [found] if sum(map(seconds, found)) <= most else [[item] for item in found]
+    shares = [[] for _ in range(WORKERS)]
+    for unit in sorted(units, key=lambda unit: sum(map(seconds, unit)), reverse=True):
+        min(shares, key=lambda share: sum(map(seconds, share))).extend(unit)
+    return [longest_first(share) for share in shares]
+
+
+def longest_first(share):
+    """The folder with the longest test first, and in each folder the longest test."""
+    longest = {}
+    for item in share:
+        longest[item.path.parent] = max(seconds(item), longest.get(item.path.parent, 0))
+    return sorted(share, key=lambda item: (-longest[item.path.parent], str(item.path.parent), -seconds(item)))
 
 
 def seconds(item):

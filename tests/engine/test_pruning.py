@@ -136,6 +136,7 @@ def test_without_a_rule_everything_stays(bench):
     assert bench.events("pruning.finished") == []
 
 
+@pytest.mark.long(55)
 def test_of_eight_runs_the_last_five_stay_and_so_does_all_that_is_anothers(bench):
     bench.s3.put_object(Bucket=BUCKET, Key="anybody/manifest.json", Body=b"{}")
     runs = [bench.passed() for _ in range(7)]

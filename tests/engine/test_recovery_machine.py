@@ -286,7 +286,7 @@ class Machine(RuleBasedStateMachine):
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
-@pytest.mark.long(30)
+@pytest.mark.long(60)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_recovery_is_complete_and_idempotent(remembering, tmp_path, part):
     path = tmp_path / "lab.yml"

@@ -55,7 +55,7 @@ BACKED = ("cache-lost", "files-lost", "postgres-lost", "table-dropped")
 """Drills that have those which it lacks."""
 POINTS, SHARE = 2, 5
 """So many points of each drill are drawn at the least, and one part in so many of the kinds."""
-LONG = {WHOLE: 80}
+LONG = {WHOLE: 120}
 """Seconds that a drill's test takes about, see the marker."""
 CARRIED = 3
 """Every third run is recovered on another machine, as far as its journal can tell."""
@@ -74,7 +74,7 @@ def turn(seed: str) -> set[str]:
 
 TURN = set(DRILLS) if WANTED else turn(SEED)
 PARAMS = [
-    pytest.param(name, marks=[pytest.mark.long(LONG.get(name, 40)), *([] if name in TURN else [pytest.mark.nightly])])
+    pytest.param(name, marks=[pytest.mark.long(LONG.get(name, 100)), *([] if name in TURN else [pytest.mark.nightly])])
     for name in DRILLS
 ]
 

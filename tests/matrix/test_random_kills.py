@@ -29,7 +29,7 @@ ALERTS = shutil.which("prometheus") and shutil.which("prometheus-alertmanager")
 DRILLS = sorted(path.stem for path in shipped() if ALERTS or "prometheus." not in path.read_text(encoding="utf-8"))
 
 
-@pytest.mark.long(60 * COUNT // SHARES)
+@pytest.mark.long(35 * COUNT // SHARES)
 @pytest.mark.parametrize("share", range(SHARES))
 def test_whoever_is_killed_whenever_everything_comes_back(ground, share):
     results = Results(ROOT / ".cache" / "random-kills", SEED, digest(ROOT))

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from itertools import groupby
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from tests import tiers
+from tests import conftest, tiers
+from tests.conftest import dealt, order, seconds
 
 FILES = sorted((tiers.ROOT / "tests").rglob("test_*.py"))
 
@@ -107,3 +111,41 @@ def test_the_nearest_folder_says_how_many_take_turns(file, folder):
 
 def test_each_file_and_folder_that_takes_turns_is_there():
     assert all((tiers.ROOT / "tests" / place).exists() for place in tiers.TURNS)
+
+
+class Marked:
+    """A test with a mark; for `long`, the seconds."""
+
+    def __init__(self, folder, seconds=0, mark="long"):
+        self.path, self.mark = Path("tests") / folder / "test_it.py", (mark, SimpleNamespace(args=(seconds,)))
+
+    def get_closest_marker(self, name):
+        return self.mark[1] if self.mark[0] == name else None
+
+
+def test_each_worker_begins_with_long_tests_goes_on_with_slow_ones_and_ends_with_fast_ones(monkeypatch):
+    monkeypatch.setattr(conftest, "WORKERS", 4)
+    items = [Marked("a", mark="fast") for _ in range(60)] + [Marked("b", mark="") for _ in range(36)]
+    items += [Marked("c", 50) for _ in range(8)]
+    before = list(items)
+    order(items)
+    assert sorted(map(id, items)) == sorted(map(id, before))
+    for worker in range(4):
+        marks = [item.mark[0] for item in items[worker * 26 : (worker + 1) * 26]]
+        assert marks == ["long"] * 2 + [""] * 9 + ["fast"] * 15
+
+
+def test_workers_take_as_long_as_each_other_and_a_folder_is_dealt_only_where_it_takes_longer(monkeypatch):
+    monkeypatch.setattr(conftest, "WORKERS", 4)
+    long = [Marked("matrix", 350), Marked("matrix", 350), *(Marked("matrix", 100) for _ in range(3))]
+    long += [Marked("docs", 20), Marked("docs", 190), Marked("docs", 130), *(Marked("lab", 12) for _ in range(20))]
+    shares = dealt(long)
+    assert sorted(map(id, (item for share in shares for item in share))) == sorted(map(id, long))
+    durations = [sum(map(seconds, share)) for share in shares]
+    assert max(durations) - min(durations) <= 110, durations
+    for folder in ("docs", "lab"):
+        assert sum(any(item.path.parent.name == folder for item in share) for share in shares) == 1
+    assert sorted(seconds(share[0]) for share in shares)[2:] == [350, 350]
+    for share in shares:
+        assert seconds(share[0]) == max(map(seconds, share)), "its longest test first"
+        assert [*dict.fromkeys(folders := [item.path.parent for item in share])] == [name for name, _ in groupby(folders)]

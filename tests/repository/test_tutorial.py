@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.long(60)
+@pytest.mark.long(130)
 def test_the_tutorial_works(tmp_path):
     text = (ROOT / "docs" / "tutorial.md").read_text()
     folder, environment = tmp_path, {**os.environ, "DRILLBOOK_LAB": f"/var/tmp/drillbook-tutorial-{os.getpid()}"}

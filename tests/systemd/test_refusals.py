@@ -95,6 +95,7 @@ def test_a_user_without_any_privilege_is_told_by_systemd(site):
     refused(site, "steady cannot be started or stopped: systemd lets only root do that", "become: true")
 
 
+@pytest.mark.long(100)
 def test_a_password_is_asked_for_later_commands_too(site, ruled, monkeypatch):
     site.machine.root("echo 'ops:correct horse' | chpasswd")
     monkeypatch.setenv("SUDO_PASSWORD", "correct horse")
