@@ -162,7 +162,7 @@ def test_a_tightened_target_is_told(book):
     book.run("2026-01-10T09:00:00").good().close()
     book.run("2026-02-10T09:00:00", text=DRILL.replace("rto: 5s", "rto: 2s")).slow().close()
     row = next(row for row in audited(book).proven if row.key == "rto")
-    assert "the target is 2 s since then: NOT within it" in row.notes
+    assert "the target has changed to 2 s since then: the figure is NOT within it" in row.notes
 
 
 def test_findings_are_open_until_a_run_passes_without_them(book):

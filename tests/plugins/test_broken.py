@@ -44,7 +44,11 @@ BROKEN = {
         "from drillbook.findings import HIGH, Kind\nFINDINGS = {'table-missing': Kind(HIGH, 'a', 'b')}\n",
         "the finding code 'table-missing' is already defined elsewhere",
     ),
-    "a module elsewhere": ("actions={'broken': 'actions'}", ACTION, "names the module 'actions' outside its package"),
+    "a module elsewhere": (
+        "actions={'broken': 'actions'}",
+        ACTION,
+        "names the module 'actions', which is outside its package",
+    ),
 }
 LATER = {
     "no docstring": ("actions={'broken': '.actions'}", ACTION.format(doc="..."), "TypeError: broken.look has no docstring"),

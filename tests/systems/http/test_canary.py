@@ -154,5 +154,5 @@ def test_a_secret_header_is_sent_and_saved_values_are_not_shown(ground, applicat
 def test_mistakes_in_placeholders_are_found_in_the_file(application):
     with pytest.raises(ValidationError, match="the same record each time"):
         make(application, write={"url": f"{application.root}/notes", "method": "POST"})
-    with pytest.raises(ValidationError, match=r"`read` contains \$\{id\}, which has no value"):
+    with pytest.raises(ValidationError, match=r"`read` contains \$\{id\}, which is not a known placeholder"):
         make(application, read={"url": f"{application.root}/notes/${{id}}"})
