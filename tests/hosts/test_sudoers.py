@@ -1,5 +1,7 @@
 """Rules of a sudoers file: exactly the recorded arguments, except for what differs in every run."""
 
+from fnmatch import fnmatchcase
+
 import pytest
 
 from drillbook.hosts.shell import new_token
@@ -28,7 +30,10 @@ def test_signs_that_sudoers_would_read_otherwise_are_escaped(word, wanted):
 def test_what_differs_in_every_run_has_the_same_pattern():
     a, b = "20261128T155024.406Z-site-427a", "20270101T000000.001Z-site-0000"
     assert pattern(f"/x/{a}/y") == pattern(f"/x/{b}/y") != pattern("/x/20270101T000000.001Z-other-0000/y")
+    assert fnmatchcase(f"/x/{b}/y", pattern(f"/x/{a}/y"))
     assert pattern(new_token()) == pattern(new_token())
+    assert fnmatchcase(new_token(), pattern(new_token()))
+    assert fnmatchcase("/etc/.conf.ba9876543210", pattern("/etc/.conf.0123456789ab"))
     assert pattern("/etc/.conf.0123456789ab 600") == pattern("/etc/.conf.ba9876543210 600")
     assert pattern(f"gone-{fresh(4)}") == pattern(f"gone-{fresh(4)}") == "gone-~" + 4 * "[0-9a-f]"
     assert pattern(f"a{fresh(6)}{fresh(12)} b") == "a~" + 6 * "[0-9a-f]" + "~" + 12 * "[0-9a-f]" + r"\ b"

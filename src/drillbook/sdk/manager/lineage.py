@@ -44,7 +44,15 @@ It prints the process id on the host, the process id that the process itself see
 process in seconds, and its parents and control groups.
 """
 APART_S = 5.0
-"""Largest accepted difference between two measurements of the age of a process, in seconds."""
+"""Largest accepted difference between two measurements of the age of a process at the same time, in seconds."""
+
+
+def same_age(told: float, seen: float, between: float) -> bool:
+    """Return True when two ages in seconds can be of one process: that which a server told, and that which the host saw later.
+
+    ``between``: seconds from the question to the server until the answer of the host, which a slow host needs.
+    """
+    return -APART_S <= seen - told <= between + APART_S
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,13 @@ part in replication is refused, because a statement that drops a database would 
 
 from __future__ import annotations
 
+import time
+
 from drillbook.errors import CouldNotVerify, NotReady
 from drillbook.sdk.action import Context
 from drillbook.sdk.host import as_user
 from drillbook.sdk.manager import manager_of
-from drillbook.sdk.manager.lineage import APART_S, IN_FOLDER, Lineage
+from drillbook.sdk.manager.lineage import IN_FOLDER, Lineage, same_age
 from drillbook.systems.mariadb.client import Client, connected, verifying
 from drillbook.systems.mariadb.service import Mariadb
 
@@ -40,6 +42,7 @@ def must_own(ctx: Context, service: Mariadb, client: Client) -> None:
     """Raise CouldNotVerify unless the server of ``client`` uses the data directory on this host, is run by the unit, and
     takes no part in replication.
     """
+    begun = time.monotonic()
     with verifying(service):
         (row,) = client.rows(_STATE)
     if row["galera"] == "ON":
@@ -53,10 +56,10 @@ def must_own(ctx: Context, service: Mariadb, client: Client) -> None:
     unit = manager_of(ctx.host).state(ctx.host, service.unit, ctx.deadline) if service.unit else None
     words, main = ("sh", "-c", _LOOK, "sh", folder, str(row["pid_file"] or ""), IN_FOLDER), (unit and unit.pid) or 0
     output = ctx.run(*as_user(service.run_as, words), env={"LC_ALL": "C"}, stdin=f"{main}\n".encode())
-    lines = output.check().text.splitlines()
+    lines, between = output.check().text.splitlines(), time.monotonic() - begun
     process = next((line.split()[1:] for line in lines if line.startswith("process ")), None)
     at = f"{ctx.host.name}: the server at {service.socket or f'{service.address}:{service.port}'}"
-    if process is None or abs(float(process[2]) - float(row["uptime"] or 0)) > APART_S:
+    if process is None or not same_age(float(row["uptime"] or 0), float(process[2]), between):
         raise CouldNotVerify(f"{at} is not the server that uses {folder} on this host", hint=_HINT)
     if unit is not None and not Lineage.read(lines).is_of(unit, int(process[0])):
         raise CouldNotVerify(f"{at} does not belong to the unit {unit.unit} (state: {unit.word})", hint=_HINT)

@@ -7,10 +7,12 @@ port or unit, the folder and the unit would belong to two different servers.
 
 from __future__ import annotations
 
+import time
+
 from drillbook.errors import CouldNotVerify, NotReady
 from drillbook.sdk.action import Context
 from drillbook.sdk.manager import manager_of
-from drillbook.sdk.manager.lineage import APART_S, IN_FOLDER, Lineage
+from drillbook.sdk.manager.lineage import IN_FOLDER, Lineage, same_age
 from drillbook.systems.redis import server
 from drillbook.systems.redis.connection import Session, connected
 from drillbook.systems.redis.save import as_owner
@@ -24,14 +26,15 @@ def must_own(ctx: Context, session: Session, service: Redis, directory: str) -> 
     of the unit.
     """
     unit = manager_of(ctx.host).state(ctx.host, service.unit, ctx.deadline)
-    info = session.info("server")
+    begun, info = time.monotonic(), session.info("server")
     number = info.get("process_id", "0")
     words, pids = (*as_owner(service), "sh", "-c", IN_FOLDER, "sh", directory), f"{number} {unit.pid or 0}\n"
     output = ctx.run(*words, env={"LC_ALL": "C"}, stdin=pids.encode())
-    lines = output.check().text.splitlines()
+    lines, between = output.check().text.splitlines(), time.monotonic() - begun
     process = next((line.split()[1:] for line in lines if line.startswith("process ")), None)
     at = f"{ctx.host.name}: the server at {service.address}:{service.port}"
-    if process is None or process[1] != number or abs(float(process[2]) - float(info["uptime_in_seconds"])) > APART_S:
+    told = float(info["uptime_in_seconds"])
+    if process is None or process[1] != number or not same_age(told, float(process[2]), between):
         raise CouldNotVerify(f"{at} is not the server that keeps its data in {directory} on this host", hint=_HINT)
     if not Lineage.read(lines).is_of(unit, int(process[0])):
         raise CouldNotVerify(f"{at} does not belong to the unit {unit.unit} (state: {unit.word})", hint=_HINT)
