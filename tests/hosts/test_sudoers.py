@@ -13,6 +13,11 @@ def test_a_rule_without_arguments_allows_no_arguments():
     assert rule("drill", "root", "/usr/bin/true", ()) == 'drill ALL=(root) NOPASSWD: /usr/bin/true ""'
 
 
+def test_an_empty_last_argument_is_a_class_since_a_line_cannot_end_with_an_escaped_space():
+    assert rule("drill", "root", "/bin/a", ("b", "")) == r"drill ALL=(root) NOPASSWD: /bin/a b[[\:space\:]]"
+    assert rule("drill", "root", "/bin/a", ("b", "", "")) == r"drill ALL=(root) NOPASSWD: /bin/a b\ [[\:space\:]]"
+
+
 @pytest.mark.parametrize(
     ("word", "wanted"),
     [

@@ -18,7 +18,7 @@ FRESH = re.compile(rf"(?<={re.escape(random_names.MARK)})[0-9a-f]{{4,12}}(?![0-9
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Folders in which sudo looks for a program, as in `secure_path` of Debian."""
 NO_ARGUMENTS = '""'
-_DIGIT, _HEX = "[0-9]", "[0-9a-f]"
+_DIGIT, _HEX, _SPACE = "[0-9]", "[0-9a-f]", r"[[\:space\:]]"
 _SPECIAL = {
     "\\": r"\\\\",  # sudoers removes one level, fnmatch the other
     "\n": r"[[\:cntrl\:]]",
@@ -41,6 +41,8 @@ def rule(user: str, account: str, program: str, argv: Iterable[str]) -> str:
     """
     words = " ".join(argv)
     arguments = pattern(words) if words else NO_ARGUMENTS
+    if words.endswith(" "):  # an empty last argument: sudoers allows no escaped space at the end of a line
+        arguments = arguments.removesuffix(_SPECIAL[" "]) + _SPACE
     return f"{user} ALL=({account}) NOPASSWD: {program} {arguments}"
 
 

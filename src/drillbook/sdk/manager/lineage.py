@@ -45,6 +45,8 @@ process in seconds, and its parents and control groups.
 """
 APART_S = 5.0
 """Largest accepted difference between two measurements of the age of a process at the same time, in seconds."""
+STARTING_S = 30.0
+"""Seconds that a process on a busy host may need until its server begins to count its own age."""
 
 
 def same_age(told: float, seen: float, between: float) -> bool:
@@ -52,7 +54,7 @@ def same_age(told: float, seen: float, between: float) -> bool:
 
     ``between``: seconds from the question to the server until the answer of the host, which a slow host needs.
     """
-    return -APART_S <= seen - told <= between + APART_S
+    return -APART_S <= seen - told <= between + STARTING_S
 
 
 @dataclass(frozen=True, slots=True)
