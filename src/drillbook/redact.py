@@ -86,6 +86,11 @@ class Redactor:
                 made = self._made = self._made or _Patterns(self._known)
         return made
 
+    @property
+    def knows_any(self) -> bool:
+        """True when there is a secret to hide."""
+        return bool(self._known)
+
     def text(self, text: str) -> str:
         """Return ``text`` with every secret replaced by ``***``."""
         look = self._look.text

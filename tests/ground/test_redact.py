@@ -133,3 +133,10 @@ def test_a_stream_of_one_secret_over_another_is_not_kept_back_for_ever():
     writer.write(b"-aaa-")
     assert writer.finish()
     assert file.getvalue() == b"***-aaa-"
+
+
+def test_a_redactor_without_secrets_says_so():
+    redactor = Redactor(["no"])  # too short to be hidden
+    assert not redactor.knows_any
+    redactor.learn("hunter2")
+    assert redactor.knows_any

@@ -123,10 +123,11 @@ class Journal:
         ``required`` waits in memory instead.
         """
         clean = self._redacted(what)
+        data = canonical_again(clean)  # before the lock is taken, because all threads wait for it
         before = self.failure
         lenient = self.patient and not required
         with self._lock:
-            event, line = self._next(what.kind_name(), clean, step, host)
+            event, line = self._next(what.kind_name(), clean, data, step, host)
             why, kept = self._lines.add(line, lenient=lenient, bulk=what.BULK, displaced=self.displaced())
             self.failure = self.failure or why
             if kept:
@@ -141,16 +142,18 @@ class Journal:
         self._tell(event)
         return event
 
-    def _next(self, kind: str, clean: dict[str, Any], step: str | None, host: str | None) -> tuple[Event, bytes]:
-        """Make the next event and its line."""
-        clock = round(time.monotonic() - self.origin, 6)
-        first: dict[str, Any] = {"at": _now(), "clock": clock, "data": clean}
+    def _next(
+        self, kind: str, clean: dict[str, Any], data: bytes, step: str | None, host: str | None
+    ) -> tuple[Event, bytes]:
+        """Make the next event with the content ``clean``, and its line. ``data``: canonical JSON of ``clean``."""
+        at = datetime.now(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+        first: dict[str, Any] = {"at": at, "clock": round(time.monotonic() - self.origin, 6)}
         rest: dict[str, Any] = {"kind": kind, "prev": self._prev, "seq": self._seq}
         rest |= {key: value for key, value in (("step", step), ("host", host)) if value is not None}
-        # The keys of a line are sorted: `hash` stands between those of `first` and those of `rest`.
-        front, back = canonical_again(first)[:-1], canonical_again(rest)[1:]
+        # The keys of a line are sorted: `data` and `hash` stand between those of `first` and those of `rest`.
+        front, back = canonical_again(first)[:-1] + b',"data":' + data, canonical_again(rest)[1:]
         known = digest(front + b"," + back)
-        return Event(hash=known, **first, **rest), front + b',"hash":"' + known.encode() + b'",' + back + b"\n"
+        return Event(hash=known, **first, data=clean, **rest), front + b',"hash":"' + known.encode() + b'",' + back + b"\n"
 
     def _flush(self, event: Event, *, lenient: bool) -> None:
         """Return once ``event`` is on the disk. One flush serves all threads that wait for their events.
@@ -193,7 +196,9 @@ class Journal:
     def _redacted(self, what: Content) -> dict[str, Any]:
         """Return the data of an event with secrets hidden. Names of fields stay, because readers need them."""
         names = _names_of(type(what))
-        data = jsonable({**what.data(), **self._slept(what)})
+        data: dict[str, Any] = jsonable({**what.data(), **self._slept(what)})
+        if not self.redactor.knows_any:
+            return data
         rest: dict[str, Any] = self.redactor.value({key: value for key, value in data.items() if key not in names})
         return rest | {key: self.redactor.value(value) for key, value in data.items() if key in names}
 
@@ -385,10 +390,6 @@ def _observer_failed(error: BaseException) -> Content:
     from drillbook.events.runs import ObserverFailed  # noqa: PLC0415  the models take time to load; most commands need none
 
     return ObserverFailed(message=f"{type(error).__name__}: {error}")
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _set_aside_tail(path: Path) -> None:

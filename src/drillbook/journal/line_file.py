@@ -38,7 +38,9 @@ class LineFile:
         """Number of lines that are surely on the disk."""
         self._file = os.open(inside / path.name, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         self._lock_file()
-        self._size = os.lseek(self._file, 0, os.SEEK_END)
+        mine = os.fstat(self._file)
+        self._place = (mine.st_dev, mine.st_ino)
+        self._size = mine.st_size
 
     def _lock_file(self) -> None:
         try:
@@ -95,15 +97,14 @@ class LineFile:
         if not self._waiting:
             return
         lines = b"".join(self._waiting)
-        whole = os.lseek(self._file, 0, os.SEEK_END)
         left = lines
         try:
             while left:
                 left = left[os.write(self._file, left) :]
         except OSError:
-            os.ftruncate(self._file, whole)
+            os.ftruncate(self._file, os.lseek(self._file, 0, os.SEEK_END) - len(lines) + len(left))
             raise
-        self._size = whole + len(lines)
+        self._size += len(lines)
         self._loose += self._waiting
         self._loose_bytes += len(lines)
         self._waiting = []
@@ -154,14 +155,13 @@ class LineFile:
         """Return the reason why the written lines are no longer in the file; empty when they are there."""
         if self.closed:
             return f"{self.path} is closed"
-        mine = os.fstat(self._file)
         try:
             there = self.path.stat()
         except OSError as error:
             return f"{self.path} no longer exists: {error.strerror}"
-        if (there.st_dev, there.st_ino) != (mine.st_dev, mine.st_ino):
+        if (there.st_dev, there.st_ino) != self._place:
             return f"{self.path} was replaced by another file"
-        return f"{self.path} was shortened by another program" if mine.st_size < self._size else ""
+        return f"{self.path} was shortened by another program" if there.st_size < self._size else ""
 
     def close(self) -> None:
         """Write the waiting lines, flush them, and close the file. It is safe to call this twice."""

@@ -20,6 +20,8 @@ from drillbook.notify.wording import Message
 from drillbook.plan.planner import Plan
 from drillbook.values import Secret
 
+TOLD = (RunStarted.KIND, RunEndedEarly.KIND, RunFinished.KIND)
+"""Kinds of events that may lead to a message."""
 DEADLINE_S = 10.0
 """Time limit, in seconds, for the delivery of a message. After this time, the delivery counts as failed."""
 
@@ -81,6 +83,8 @@ class Messenger:
     def saw(self, event: Event) -> None:
         """Send the messages about ``event``. The method returns at once, and raises no errors."""
         self._last = event
+        if event.kind not in TOLD:
+            return  # the content of other events is not even parsed
         match event.what:
             case RunStarted(operator=operator) if self.wanted("start"):
                 self._tell("start", wording.start(self.plan, self.run, operator))
