@@ -292,6 +292,19 @@ def test_a_step_with_an_expression_that_fails_is_told_as_begun_and_failed_where_
     assert small.acts() == []
 
 
+def test_the_next_step_runs_in_the_threads_of_the_last_one(small):
+    seen = []
+    for host in small.hosts.values():
+        host.on("try", lambda call: (seen.append(threading.current_thread()), Reply(0))[1])
+    stage = staged(small, "restore:\n" + 3 * run("try", hosts="[a, b]"))
+    for number in (1, 2, 3):
+        assert carry_out(stage, [step_of(stage, f"restore.{number}")]) is True
+    stage.journal.close()
+    assert len(seen) == 6
+    assert len(set(seen)) <= 2
+    stage.pool.shutdown()
+
+
 def test_polling_has_one_time_for_all_its_attempts(small):
     deadlines = []
     small.hosts["a"].on("try", lambda call: (deadlines.append(call.deadline), Reply(1))[1])

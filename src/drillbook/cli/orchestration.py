@@ -142,6 +142,7 @@ class Orchestrator:
             pruning.prune(stage, lambda: [*self.project.runs(), *self.project.lost()])
             gone = journal.displaced()
         finally:
+            stage.pool.shutdown(wait=False)
             hosts.close()
             journal.close()
         return folder, self._report(folder, written, run["operator"], residue, gone, alone=parent is None)

@@ -210,8 +210,10 @@ class Recovery:
             )
             yield stage, history
         finally:
-            if stage is not None and stage.hold is not None:
-                stage.hold.end()  # has no effect when the hold has already ended
+            if stage is not None:
+                stage.pool.shutdown(wait=False)
+                if stage.hold is not None:
+                    stage.hold.end()  # has no effect when the hold has already ended
             hosts.close()
             journal.close()
 

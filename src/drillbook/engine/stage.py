@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -30,6 +31,13 @@ from drillbook.sdk.earlier import EarlierStep
 from drillbook.sdk.host import Deadline, Host
 from drillbook.sdk.vouchers import Vouchers
 from drillbook.telemetry.ids import traceparent
+
+HOSTS_AT_ONCE = 64
+"""Maximum number of hosts on which one step runs at the same time."""
+
+
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(HOSTS_AT_ONCE, thread_name_prefix="step")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +106,8 @@ class Stage:
     """
     used: set[tuple[str, str, str]] = field(default_factory=set)
     """Commands that sudo started in this process. Each entry holds the host, the account and the pattern of the command."""
+    pool: ThreadPoolExecutor = field(default_factory=_threads, init=False, repr=False)
+    """Threads of steps that run alone. They are kept from step to step, because starting them takes as long as a command."""
     _index: _Index | None = field(default=None, init=False)
 
     def _indexed(self) -> _Index:

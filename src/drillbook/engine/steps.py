@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
 
-from drillbook.engine.stage import Stage
+from drillbook.engine.stage import HOSTS_AT_ONCE, Stage
 from drillbook.engine.unreachable import LOST
 from drillbook.errors import Cancelled, CouldNotVerify, DrillbookError, HostError, NotReady, PlanError, StepFailed
 from drillbook.events.event import Event, each
@@ -75,11 +75,19 @@ def carry_out(stage: Stage, steps: Sequence[PlannedStep]) -> bool:
     """
     known = {step.id for step in stage.plan.steps}
     stage.added |= {step.id: step for step in steps if step.id not in known}
+    if len(steps) == 1:
+        return _step(stage, steps[0], stage.pool)
     with ThreadPoolExecutor(max_workers=max(1, len(steps)), thread_name_prefix="step") as pool:
-        return all(list(pool.map(lambda step: _step(stage, step), steps)))
+        return all(list(pool.map(lambda step: _beside(stage, step), steps)))
 
 
-def _step(stage: Stage, step: PlannedStep) -> bool:
+def _beside(stage: Stage, step: PlannedStep) -> bool:
+    """Run ``step`` beside other steps. It has threads of its own, so that it never waits for theirs."""
+    with ThreadPoolExecutor(max_workers=min(HOSTS_AT_ONCE, len(step.hosts)), thread_name_prefix=step.id) as pool:
+        return _step(stage, step, pool)
+
+
+def _step(stage: Stage, step: PlannedStep, pool: ThreadPoolExecutor) -> bool:
     try:
         names = stage.names()
         if step.when is not None and not template.expression(step.when, names):
@@ -91,8 +99,9 @@ def _step(stage: Stage, step: PlannedStep) -> bool:
             _start(stage, step, host)
             _failed(stage, step, host, error if isinstance(error, DrillbookError) else PlanError(str(error)))
         return step.allow_failure is not None
-    with ThreadPoolExecutor(max_workers=min(64, len(step.hosts)), thread_name_prefix=step.id) as pool:
-        outcomes = list(pool.map(lambda host: _on_host(stage, step, action, host), step.hosts))
+    running = [pool.submit(_on_host, stage, step, action, host) for host in step.hosts]
+    wait(running)
+    outcomes = [one.result() for one in running]
     if step.save:
         facts = {host: outcome.facts for host, outcome in zip(step.hosts, outcomes, strict=True)}
         stage.saved[step.save] = facts if len(step.hosts) > 1 else outcomes[0].facts
