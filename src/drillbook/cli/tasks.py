@@ -75,7 +75,7 @@ def drill(
     trace: str = "",
 ) -> int:
     """Run a drill or a suite. The exit status follows from its verdict."""
-    from drillbook.cli import dry_run, run  # noqa: PLC0415  keeps `drill.list` fast
+    from drillbook.cli import run  # noqa: PLC0415  keeps `drill.list` fast
     from drillbook.cli.views import Manner  # noqa: PLC0415  keeps `drill.list` fast
 
     project = here()
@@ -86,6 +86,8 @@ def drill(
     if trace:
         os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = _collector(trace)
     if is_dry(context):
+        from drillbook.cli import dry_run  # noqa: PLC0415  a run does not need it
+
         return dry_run.drill(project, wanted, inventory, as_json=json)
     manner = Manner.QUIET if quiet else Manner.JSON if json else Manner.FULL if verbose else Manner.BRIEF
     return run.drill(project, wanted, inventory, manner, confirm)

@@ -169,6 +169,8 @@ class Action(BaseModel):
 
     def if_known(self, field_name: str, otherwise: Any = None) -> Any:
         """Return the value of a field, or ``otherwise`` when the field gets its value later."""
+        if field_name in self.__dict__:  # a field that gets its value later is not there; the engine asks often
+            return self.__dict__[field_name]
         return getattr(self, field_name) if self.known(field_name) else otherwise
 
     if not TYPE_CHECKING:  # hidden from type checkers, so that fields keep their declared types
