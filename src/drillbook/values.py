@@ -229,13 +229,13 @@ The secret is read when it is used, and is never recorded.
 
 def canonical(value: object) -> bytes:
     """Return the canonical JSON of ``value`` (RFC 8785). Equal values have equal canonical JSON, and so equal digests."""
-    fast = _fast_canonical(value) if _text_keys(value) else None
+    fast = fast_canonical(value) if _text_keys(value) else None
     return rfc8785.dumps(value) if fast is None else fast  # type: ignore[arg-type]
 
 
 def canonical_again(value: object) -> bytes:
     """Return the canonical JSON of ``value``. ``value`` was itself parsed from JSON."""
-    fast = _fast_canonical(value)
+    fast = fast_canonical(value)
     return rfc8785.dumps(value) if fast is None else fast  # type: ignore[arg-type]
 
 
@@ -253,7 +253,7 @@ RFC 8785 sorts keys by UTF-16 units, and the standard library sorts them by code
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
 
 
-def _fast_canonical(value: object) -> bytes | None:
+def fast_canonical(value: object) -> bytes | None:
     """Return the canonical JSON made by the standard library, or None when its bytes may differ from those of RFC 8785.
 
     A text that only looks like one of the critical numbers costs time, but never leads to a wrong byte. All keys must be
