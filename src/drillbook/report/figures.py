@@ -9,10 +9,15 @@ import json
 import math
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
+
+from drillbook.report.indented_json import indented
 
 UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 MOST_DIGITS = 6
+REMEMBERED = 2000
+"""Longest JSON text of a value, in characters, whose indented form is remembered."""
 
 _HIDDEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff"
@@ -23,6 +28,8 @@ _HIDDEN = re.compile(
 
 def shown(text: object) -> str:
     """Escape every character in ``text`` that is invisible or changes the order of text, for example as ``\x1b``."""
+    if type(text) is str and text.isprintable():  # as most texts of a report; Python counts no hidden character as printable
+        return text
     return _HIDDEN.sub(_escape, str(text).replace("\r\n", "\n"))
 
 
@@ -36,6 +43,8 @@ def one_line(text: object) -> str:
 
     In addition to the characters that ``shown`` escapes, line feeds and tabs are escaped.
     """
+    if type(text) is str and text.isprintable():
+        return text
     return shown(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
@@ -161,7 +170,16 @@ def tight(text: str) -> str:
 
 def pretty(value: Any) -> str:
     """Format a JSON value for readers. Keys are sorted, so that equal values look alike."""
-    return json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True, default=str)
+    short = json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
+    return _pretty(short) if len(short) <= REMEMBERED else _indented(short)
+
+
+def _indented(text: str) -> str:
+    return indented(json.loads(text))
+
+
+_pretty = lru_cache(1024)(_indented)
+"""Remembers short values, because the steps of a drill have the same parameters on many hosts."""
 
 
 def link(path: str) -> str | None:

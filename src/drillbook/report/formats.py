@@ -6,13 +6,13 @@ reports, and renders reports again uses this list.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from drillbook.journal.collection import paused
 from drillbook.judge.result import RunView, SuiteResult
 from drillbook.report import html, junit, markdown
+from drillbook.report.indented_json import indented
 
 
 class Format(NamedTuple):
@@ -25,7 +25,7 @@ class Format(NamedTuple):
 
 def as_json(value: Any) -> str:
     """Format ``value`` as indented JSON. Keys keep their order, because the format documents this order."""
-    return json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+    return indented(value) + "\n"
 
 
 RESULT = "result.json"

@@ -27,6 +27,8 @@ from drillbook.report import (
 from drillbook.report.rows import ObjectiveRow
 
 BAR = 260.0
+Where = tuple[str | None, str | None]
+"""Id of a step, and host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ def _of_steps(view: RunView) -> dict[str, Any]:
     return {
         "anchors": _anchors(view),
         "evidence_of": record.evidence_of,
-        "findings_of": partial(_findings_of, view.result),
+        "findings_of": partial(_findings_of, _findings(view.result)),
     }
 
 
@@ -125,9 +127,17 @@ def _anchors(view: RunView) -> dict[tuple[str, str], str]:
     return {(step.id, step.host): f"step-{number}" for number, step in enumerate(steps, 1)}
 
 
-def _findings_of(result: Result, step: StepView) -> list[Finding]:
+def _findings(result: Result) -> dict[Where, list[Finding]]:
+    """Return the findings of each step and host."""
+    found: dict[Where, list[Finding]] = {}
+    for one in result.findings:
+        found.setdefault((one.step, one.host), []).append(one)
+    return found
+
+
+def _findings_of(findings: dict[Where, list[Finding]], step: StepView) -> list[Finding]:
     """Return the findings of one step on its host."""
-    return [one for one in result.findings if (one.step, one.host) == (step.result.id, step.result.host)]
+    return findings.get((step.result.id, step.result.host), [])
 
 
 def closed(result: Result) -> tuple[str, list[str]] | None:

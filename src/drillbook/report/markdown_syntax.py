@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from drillbook.report.figures import one_line, shown
+
+REMEMBERED = 4096
+"""Number of lines whose Markdown is remembered, because steps have the same names, hosts and facts."""
 
 
 def escape(text: object) -> str:
     """Escape ``text`` into one line that Markdown shows literally, without markup, HTML or table columns."""
-    found = re.sub(r"([\\`*_{}\[\]()#+~|!$])", r"\\\1", one_line(text))
+    return _escaped(one_line(text))
+
+
+@lru_cache(REMEMBERED)
+def _escaped(line: str) -> str:
+    found = re.sub(r"([\\`*_{}\[\]()#+~|!$])", r"\\\1", line)
     for char, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("@", "&#64;"), ("://", "&#58;//")):
         found = found.replace(char, entity)
     found = re.sub(r"^(\s*\d+)\.(?=\s|$)", r"\1\\.", found)  # Markdown reads a number with a dot as a list
@@ -19,7 +28,11 @@ def escape(text: object) -> str:
 
 def code(text: object) -> str:
     """Format ``text`` as inline code, even if it contains backticks."""
-    found = one_line(text)
+    return _coded(one_line(text))
+
+
+@lru_cache(REMEMBERED)
+def _coded(found: str) -> str:
     ticks = "`" * (max((len(run) for run in re.findall("`+", found)), default=0) + 1)
     pad = " " if found.startswith("`") or found.endswith("`") or not found.strip() else ""
     return f"{ticks}{pad}{found}{pad}{ticks}"

@@ -10,6 +10,9 @@ from typing import Any
 from drillbook.judge.result import CommandView, RunView, StepView
 from drillbook.report.figures import one_line, shown, size
 
+PLAIN = (str, int, float, type(None))
+"""Types of facts that name no file."""
+
 
 @dataclass(frozen=True, slots=True)
 class EvidenceRow:
@@ -50,7 +53,8 @@ def _files(value: Any) -> Iterator[Mapping[str, Any]]:
     if isinstance(value, Mapping):
         if isinstance(value.get("file"), str):
             yield value
-        for key in sorted(value, key=str):
+        inner = [key for key, item in value.items() if not isinstance(item, PLAIN)]
+        for key in sorted(inner, key=str):
             yield from _files(value[key])
     elif isinstance(value, list | tuple):
         for item in value:
