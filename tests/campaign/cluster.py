@@ -14,33 +14,57 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.ports import free_port
 
+TLS = "DASK_DISTRIBUTED__COMM__TLS__"
+
+
+DAY = datetime.timedelta(days=1)
+
 
 def certificate(folder):
     """A certificate that is its own authority, as settings of Dask."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "drillbook test")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
+    stored(folder, "", signed(key, key, "drillbook test"), key)
+    return {f"{TLS}CA_FILE": str(folder / "cert.pem"), **settings_of(folder, "", "SCHEDULER", "WORKER", "CLIENT")}
+
+
+def issued(folder, name, *, by=None, age=0 * DAY):
+    """A certificate of the authority in ``folder``, or of the folder ``by``, issued ``age`` ago for a day; returns its settings.
+
+    The settings are those of a worker and a client, which still know the authority of the cluster.
+    """
+    authority = serialization.load_pem_private_key(((by or folder) / "key.pem").read_bytes(), None)
+    key = ec.generate_private_key(ec.SECP256R1())
+    stored(folder, f"{name}-", signed(key, authority, name, issuer="drillbook test", age=age), key)
+    return settings_of(folder, f"{name}-", "WORKER", "CLIENT")
+
+
+def signed(key, authority, name, *, issuer="", age=0 * DAY):
+    now = datetime.datetime.now(datetime.UTC) - age
+    return (
         x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
+        .subject_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)]))
+        .issuer_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, issuer or name)]))
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now - DAY)
+        .not_valid_after(now + DAY)
         .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
+        .add_extension(x509.BasicConstraints(ca=not issuer, path_length=None), critical=True)
+        .sign(authority, hashes.SHA256())
     )
-    (folder / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    (folder / "key.pem").write_bytes(
+
+
+def stored(folder, prefix, made, key):
+    (folder / f"{prefix}cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    (folder / f"{prefix}key.pem").write_bytes(
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
-    prefix = "DASK_DISTRIBUTED__COMM__TLS__"
-    found = {f"{prefix}CA_FILE": str(folder / "cert.pem")}
-    for who in ("SCHEDULER", "WORKER", "CLIENT"):
-        found |= {f"{prefix}{who}__CERT": str(folder / "cert.pem"), f"{prefix}{who}__KEY": str(folder / "key.pem")}
-    return found
+
+
+def settings_of(folder, prefix, *parts):
+    return {
+        f"{TLS}{part}__{kind}": str(folder / f"{prefix}{kind.lower()}.pem") for part in parts for kind in ("CERT", "KEY")
+    }
 
 
 class Cluster:

@@ -113,6 +113,11 @@ def _checked(on: str, connect: Callable[[], Client]) -> None:
         with connect() as client:
             allowed = client.run_on_scheduler(_allowed_failures)
     except (OSError, ValueError) as error:
+        if "certificate" in str(error).lower():
+            raise UsageError(
+                f"the certificates of this machine and of the scheduler at {on} do not fit: {error}",
+                hint="both must be of the authority in DASK_DISTRIBUTED__COMM__TLS__CA_FILE, and not expired",
+            ) from None
         raise UsageError(f"no scheduler answers at {on}: {error}", hint="start one: dask scheduler") from None
     if allowed:
         raise UsageError(
