@@ -55,14 +55,16 @@ def order(items):
     others = [item for item in items if not item.get_closest_marker("long")]
     slow = [item for item in others if not item.get_closest_marker("fast")]
     quick = [item for item in others if item.get_closest_marker("fast")]
-    size, own = len(items) // WORKERS, -(-len(slow) // WORKERS)
+    left = len(items)
     items.clear()
-    for share in shares[:-1]:
-        part = [*share, *slow[:own]]
-        rest = max(size - len(part), 0)
-        items += part + quick[:rest]
-        del slow[:own], quick[:rest]
-    items += shares[-1] + slow + quick
+    for number, share in enumerate(shares):
+        # As xdist divides them: one test more or less, and the longest of one part is the last of the part before.
+        size = left // (WORKERS - number)
+        rest = max(size - len(share), 0)
+        own = min(max(len(slow) // (WORKERS - number), rest - len(quick)), rest)
+        items += [*share, *slow[:own], *quick[: rest - own]]
+        del slow[:own], quick[: rest - own]
+        left -= size
 
 
 def dealt(long):

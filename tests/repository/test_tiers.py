@@ -125,14 +125,16 @@ class Marked:
 
 def test_each_worker_begins_with_long_tests_goes_on_with_slow_ones_and_ends_with_fast_ones(monkeypatch):
     monkeypatch.setattr(conftest, "WORKERS", 4)
-    items = [Marked("a", mark="fast") for _ in range(60)] + [Marked("b", mark="") for _ in range(36)]
+    items = [Marked("a", mark="fast") for _ in range(63)] + [Marked("b", mark="") for _ in range(36)]
     items += [Marked("c", 50) for _ in range(8)]
     before = list(items)
     order(items)
     assert sorted(map(id, items)) == sorted(map(id, before))
     for worker in range(4):
-        marks = [item.mark[0] for item in items[worker * 26 : (worker + 1) * 26]]
-        assert marks == ["long"] * 2 + [""] * 9 + ["fast"] * 15
+        # As xdist's scheduler `worksteal` sends them.
+        part = [items.pop(0).mark[0] for _ in range(len(items) // (4 - worker))]
+        assert part[:11] == ["long"] * 2 + [""] * 9
+        assert set(part[11:]) == {"fast"}
 
 
 def test_workers_take_as_long_as_each_other_and_a_folder_is_dealt_only_where_it_takes_longer(monkeypatch):
