@@ -146,8 +146,7 @@ class Journal:
         self, kind: str, clean: dict[str, Any], data: bytes, step: str | None, host: str | None
     ) -> tuple[Event, bytes]:
         """Make the next event with the content ``clean``, and its line. ``data``: canonical JSON of ``clean``."""
-        at = datetime.now(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
-        first: dict[str, Any] = {"at": at, "clock": round(time.monotonic() - self.origin, 6)}
+        first: dict[str, Any] = {"at": _now(), "clock": round(time.monotonic() - self.origin, 6)}
         rest: dict[str, Any] = {"kind": kind, "prev": self._prev, "seq": self._seq}
         rest |= {key: value for key, value in (("step", step), ("host", host)) if value is not None}
         # The keys of a line are sorted: `data` and `hash` stand between those of `first` and those of `rest`.
@@ -398,3 +397,7 @@ def _set_aside_tail(path: Path) -> None:
     whole = data.rfind(b"\n") + 1
     path.with_name(f"torn-{whole}").write_bytes(data[whole:])
     os.truncate(path, whole)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
