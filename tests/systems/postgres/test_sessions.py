@@ -239,11 +239,15 @@ def test_a_table_that_is_read_as_a_whole_is_found_after_a_crash(place, small, kn
     small.kill()
     small.start()
     reading = f"SELECT count(*) FROM {table} WHERE code || '' = 'x'"
-    reads = threading.Timer(0.5, lambda: [small.sql(reading) for _ in range(25)])
+    over = threading.Event()
+    reads = threading.Thread(target=lambda: [small.sql(reading) for _ in iter(over.is_set, True)])
     reads.start()
-    found = place.run("postgres.indexes", service="small", watch="8s")
-    reads.join()
-    assert [(one["table"], one["scans"]) for one in found["heavy"]] == [(table, 25)]
+    try:
+        found = place.run("postgres.indexes", service="small", watch="8s")
+    finally:
+        over.set()
+        reads.join()
+    assert [one["table"] for one in found["heavy"]] == [table]
     assert 19_000 <= found["heavy"][0]["live_rows"] <= 21_000
 
 
