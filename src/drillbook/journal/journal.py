@@ -25,7 +25,7 @@ from drillbook.events.content import Content
 from drillbook.events.event import Event
 from drillbook.journal.collection import paused
 from drillbook.journal.json_values import jsonable
-from drillbook.journal.line_file import HINT, LineFile
+from drillbook.journal.line_file import HINT, LineFile, set_aside_tail
 from drillbook.journal.lines import walk
 from drillbook.journal.suspension import suspended
 from drillbook.redact import Redactor
@@ -100,7 +100,7 @@ class Journal:
         try:
             history = read(journal.path)
             if history.torn:
-                _set_aside_tail(journal.path)
+                set_aside_tail(journal.path)
         except JournalError:
             journal.close()
             raise
@@ -389,14 +389,6 @@ def _observer_failed(error: BaseException) -> Content:
     from drillbook.events.runs import ObserverFailed  # noqa: PLC0415  the models take time to load; most commands need none
 
     return ObserverFailed(message=f"{type(error).__name__}: {error}")
-
-
-def _set_aside_tail(path: Path) -> None:
-    """Move an incomplete last line to a separate file. A new line appended to it could not be read."""
-    data = path.read_bytes()
-    whole = data.rfind(b"\n") + 1
-    path.with_name(f"torn-{whole}").write_bytes(data[whole:])
-    os.truncate(path, whole)
 
 
 def _now() -> str:

@@ -172,3 +172,11 @@ class LineFile:
             self.sync()
         os.close(self._file)
         self._file = -1
+
+
+def set_aside_tail(path: Path) -> None:
+    """Move an incomplete last line to a separate file. A new line appended to it could not be read."""
+    data = path.read_bytes()
+    whole = data.rfind(b"\n") + 1
+    path.with_name(f"torn-{whole}").write_bytes(data[whole:])
+    os.truncate(path, whole)
