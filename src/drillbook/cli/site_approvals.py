@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from drillbook.atomic_file import replace_file
 from drillbook.campaign.attempt import APPROVAL
 from drillbook.campaign.record import CampaignState
 from drillbook.cli import site_plans
@@ -123,9 +123,7 @@ def _stored(files: Files, folder: Path) -> str:
     target = Files.at(folder / APPROVAL)
     try:
         for source, path in ((files.text, target.text), (files.signature, target.signature)):
-            draft = path.with_name(f".{path.name}.{os.getpid()}")
-            draft.write_bytes(source.read_bytes())
-            draft.replace(path)
+            replace_file(path, source.read_bytes(), mode=None)
     except OSError as error:
         raise UsageError(
             f"the approval {files.text} cannot be read: {error.strerror}", hint="copy both files again"
