@@ -31,11 +31,10 @@ enter "${1%/*}" && hold "${1##*/}" || exit 1
 printf "%s %s\\n" "$2" "$(sed "s/.*) //" "/proc/$2/stat" | cut -d " " -f 20)" > ./reader
 """
 )
-# KEPT PATH COMMAND...: note that the unit needs a restart, in two cases. First: the process that read the changed file is
-# still alive. Second: it is not certain that the unit's main process (COMMAND prints its pid) started after the present file
-# was put at PATH: the manager may have restarted the unit with the changed file before a restore replaced it. The inode's
-# change time tells, to a clock tick, when the file was replaced; a process that started within 0.05 s of that time counts as
-# older. If the path is a link, whose change time says nothing, every process counts as older.
+# KEPT PATH COMMAND...: note that the unit needs a restart if the process that read the changed file is still alive, or if it is
+# not certain that the unit's main process (COMMAND prints its pid) started after the present file was put at PATH: the manager
+# may have restarted the unit with the changed file before a restore replaced it. The inode's change time tells when the file
+# was replaced; a process that started within 0.05 s of that time counts as older, and if the path is a link, every process.
 _FIND_STALE = (
     nofollow.WALK
     + """

@@ -33,6 +33,10 @@ def _too_short(seconds: Duration) -> PlanError:
     )
 
 
+RAW_STACKS = ("--format", "raw", "--subprocesses", "--output", "/dev/stdout")
+"""Options of py-spy that print the stacks of a process and its children."""
+
+
 class Stacks(_Named, Read):
     """Show the stack of each thread of a Python process with py-spy. The process is neither restarted nor changed.
 
@@ -111,11 +115,7 @@ class Profile(_Named, Read):
                 str(round(self.seconds)),
                 "--rate",
                 str(self.rate),
-                "--format",
-                "raw",
-                "--subprocesses",
-                "--output",
-                "/dev/stdout",
+                *RAW_STACKS,
             )
         )
         count, rows = sum(samples.values()), stacks.functions(samples)
