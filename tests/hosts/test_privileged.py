@@ -37,6 +37,11 @@ def test_values_of_any_text_reach_the_command_and_leave_its_input(tmp_path):
     assert done.stdout == f"{value}||{folder}|none|typed\n".encode()
 
 
+def test_a_path_of_its_own_does_not_hide_the_programs_that_read_the_values():
+    words, head = order(("/usr/bin/env",), env={"PATH": "/nowhere", "Z": "z"})
+    assert {"PATH=/nowhere", "Z=z"} <= {*run(words, head).stdout.decode().split("\n")}
+
+
 def test_an_unused_password_is_skipped():
     words, head = order(SHOW, env={"A": "a"})
     assert run(words, b"open sesame\n" + head).stdout.startswith(b"a|")
