@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests import tiers
 from tests.estate.conftest import HERE, PASSWORD, STATE
 
 DRILLS = [path.stem for path in sorted((HERE / "drills").glob("*.yml")) if path.stem != "estate"]
@@ -53,18 +53,7 @@ def test_a_diagnosis_uses_the_account_of_each_service(estate, project):
     assert done.returncode == 0, said(done)
 
 
-def test_a_healthy_estate_is_told_healthy_twenty_times(estate, project):
-    """With a cache, a database by peer authentication, and a store of backups without a unit behind the site."""
-    inventory = (project.root / "inventory" / "lab.yml").read_text()
-    whole = inventory.replace("needs: [app]", "needs: [app, cache, database, backups]")
-    assert whole != inventory
-    (project.root / "inventory" / "whole.yml").write_text(whole)
-
-    def diagnose(_):
-        return project.run(
-            "diagnose", "web", "--inventory", "whole", timeout=240, close_fds=True
-        )  # forks are for one thread
-
-    with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(diagnose, range(20)))
-    assert [said(done) for done in answers if done.returncode != 0] == []
+def test_a_healthy_estate_is_told_healthy_each_time(estate, project):
+    for _ in range(20 if tiers.ALL else 3):
+        done = project.run("diagnose", "web", "--inventory", "lab", timeout=120)
+        assert done.returncode == 0, said(done)
