@@ -1,6 +1,6 @@
 """Takes a backup of a database: pg_dump writes a dump on the host while the controller computes digests of the tables.
 
-Both read the same snapshot. The manifest is uploaded last."""
+Both read the same snapshot. Finished files are uploaded while pg_dump writes others; the manifest is uploaded last."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from drillbook.sdk.stored_backup import now, sha256
 from drillbook.sdk.transfer import Carrier
 from drillbook.systems.postgres import cluster_state, content, properties, schema, structure
 from drillbook.systems.postgres.connection import reason
+from drillbook.systems.postgres.early_upload import EarlyUpload
 from drillbook.systems.postgres.manifest import ALGORITHM, Manifest
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.stages import Stages
@@ -54,22 +55,23 @@ class Backup:
         """
         with failing("the backup failed"), taking(self.store, self.folder) as backup, self.ctx.temporary("dump") as scratch:
             self.ctx.run("mkdir", "-m", "700", "--", f"{scratch}/files").check()
-            draft, warnings = self._collect(f"{scratch}/files")
+            early = EarlyUpload(self.ctx, backup, scratch, f"{scratch}/files", ARCHIVE, self.part_size)
+            draft, warnings = self._collect(f"{scratch}/files", early)
             if not any(table.rows or table.name != content.LARGE_OBJECTS for table in draft.tables):
                 raise StepFailed(
                     f"the database {self.service.database} contains no tables, so a backup would be empty; check "
                     "`database` of the service in the inventory"
                 )
-            manifest = self._send(draft, scratch, backup)
+            manifest = self._send(draft, scratch, backup, early)
             return {**backup.facts(self.ctx), **self._facts(manifest, warnings)}
 
-    def _collect(self, folder: str) -> tuple[Manifest, list[str]]:
-        """Write all files of the backup below ``folder`` on the host.
+    def _collect(self, folder: str, early: EarlyUpload) -> tuple[Manifest, list[str]]:
+        """Write all files of the backup below ``folder`` on the host, and upload finished files of the dump meanwhile.
 
         Return a manifest that does not list the files yet, and the warnings of the tools.
         """
         tools = Tools.of(self.ctx, self.service, self.ctx.host)
-        with content.snapshot(self.ctx, self.service) as snap, ThreadPoolExecutor(4, thread_name_prefix="dump") as pool:
+        with content.snapshot(self.ctx, self.service) as snap, ThreadPoolExecutor(5, thread_name_prefix="dump") as pool:
             taken, found = now(), content.relations(snap)
             content.hold(snap, found)
             sequences = content.sequences(
@@ -77,6 +79,7 @@ class Backup:
             )  # read before pg_dump reads them, so that the values in the dump are not smaller
             facts = properties.of(snap)
             dump = pool.submit(self.stages.timed, "dump", lambda: self._dump(tools, snap.name, f"{folder}/{ARCHIVE}"))
+            sending = pool.submit(early.run, dump)
             tables = pool.submit(self.stages.timed, "digest", lambda: content.tables(snap, found))
             text = pool.submit(self.stages.timed, "schema", lambda: schema.dumped(tools, snapshot=snap.name))
             roles = pool.submit(self.stages.timed, "globals", lambda: self._globals(tools, folder))
@@ -85,6 +88,7 @@ class Backup:
             normalised = schema.normalised(text.result()).encode()
             self.ctx.host.put(normalised, f"{folder}/{SCHEMA}")
             self._configuration(snap, folder)
+            sending.result()
             return Manifest(
                 run=self.ctx.run_id,
                 service=self.service.name,
@@ -141,12 +145,12 @@ class Backup:
             self.ctx.run("mkdir", "-p", "--", path.rpartition("/")[0]).check()
             self.ctx.host.put(data, path)
 
-    def _send(self, draft: Manifest, scratch: str, backup: BackupSet) -> Manifest:
-        """Send the files and then the manifest to the store, and return the manifest."""
+    def _send(self, draft: Manifest, scratch: str, backup: BackupSet, early: EarlyUpload) -> Manifest:
+        """Send the remaining files and then the manifest to the store, and return the manifest."""
         with self.stages.time("upload"):
             carrier = Carrier(self.ctx.host, self.ctx.deadline, scratch)
             found = carrier.survey(f"{scratch}/files", self.part_size)
-            files = backup.send(carrier, f"{scratch}/files", found, self.part_size)
+            files = early.rest(found, lambda rest: backup.send(carrier, f"{scratch}/files", rest, self.part_size))
             manifest = Manifest.model_validate(draft.model_dump() | {"files": files})
             backup.seal(manifest)
         return manifest

@@ -1,0 +1,94 @@
+"""Uploads files of a dump that pg_dump has finished, while it still writes others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
+from dataclasses import dataclass, field
+from typing import Any
+
+from drillbook.errors import PrivilegeRefused
+from drillbook.sdk.action import Context
+from drillbook.sdk.backup_writer import BackupSet
+from drillbook.sdk.stored_backup import StoredFile
+from drillbook.sdk.transfer import Carrier, File
+
+FIRST_LOOK_S, LONGEST_PAUSE_S = 2.0, 30.0
+"""Time until the first search for finished files, and the longest time between two searches, in seconds."""
+CONTENTS = "toc.dat"
+"""Table of contents of a dump. pg_dump writes it last."""
+
+# FOLDER KNOWN BATCH NAME CONTENTS: FOLDER/NAME is the dump. Link every file of the dump that no process has open into the folder
+# BATCH/NAME, and print their number. KNOWN/NAME has links to the files of earlier calls. The files are listed before the search for
+# open files, so a file that was created in between is not in the list. Where no open file is found although pg_dump runs,
+# the search cannot see the files of pg_dump (another find, no /proc), so that no file counts as finished.
+_LINK_FINISHED = r"""
+cd -- "$1" 2>/dev/null || exit 0
+names=$(ls -- "$4" 2>/dev/null) && here=$(pwd -P) || exit 0
+busy=$(find /proc/[0-9]*/fd -lname "$here/$4/*" -printf '%l\n' 2>/dev/null)
+test -n "$busy" || exit 0
+mkdir -p -- "$2/$4" "$3/$4" || exit 0
+found=0
+for name in $names; do
+  if [ "$name" = "$5" ] || [ ! -f "$4/$name" ]; then continue; fi
+  printf '%s\n' "$busy" | grep -qxF -- "$here/$4/$name" && continue
+  ln -- "$4/$name" "$2/$4/$name" 2>/dev/null && ln -- "$4/$name" "$3/$4/$name" && found=$((found + 1))
+done
+echo "$found"
+"""
+
+
+@dataclass(slots=True)
+class EarlyUpload:
+    """Upload of the finished files of one dump. A file that changes afterwards is uploaded again by ``rest``.
+
+    ``folder``: folder of all files of the backup on the host; ``name``: folder of the dump below it.
+    """
+
+    ctx: Context
+    backup: BackupSet
+    scratch: str
+    folder: str
+    name: str
+    part_size: int
+    sent: dict[str, File] = field(default_factory=dict)
+    """Files that were uploaded so far, by name."""
+
+    def run(self, dump: Future[Any]) -> None:
+        """Upload finished files until ``dump`` has ended. Raises the errors of ``BackupSet.send``.
+
+        Nothing is uploaded early to a store that requires encryption.
+        """
+        if self.backup.store.service.encrypt:
+            return
+        pause, batch = FIRST_LOOK_S, 0
+        while not wait([dump], timeout=pause).done:
+            batch += 1
+            pause = FIRST_LOOK_S if self._send(f"{self.scratch}/early/{batch}") else min(pause * 2, LONGEST_PAUSE_S)
+
+    def _send(self, batch: str) -> bool:
+        """Upload the files that are finished now. Returns False when there is none."""
+        known = f"{self.scratch}/early/known"
+        try:
+            linked = self.ctx.run("sh", "-c", _LINK_FINISHED, "sh", self.folder, known, batch, self.name, CONTENTS)
+        except PrivilegeRefused:  # by rules of sudo for an older version: all files are uploaded after the dump
+            return False
+        if linked.text in ("", "0"):
+            return False
+        carrier = Carrier(self.ctx.host, self.ctx.deadline, self.scratch)
+        found = carrier.survey(batch, self.part_size)
+        self.backup.send(carrier, batch, found, self.part_size)
+        self.sent |= {one.name: one for one in found}
+        return True
+
+    def rest(self, found: Sequence[File], send: Callable[[list[File]], dict[str, StoredFile]]) -> dict[str, StoredFile]:
+        """Upload those of the files ``found`` that are not in the store yet, by calling ``send``. Returns the entries of all.
+
+        A file whose digest differs from the uploaded one is removed from the store before. Raises CouldNotVerify when the
+        store fails, and the errors of ``send``.
+        """
+        same = {one.name for one in found if self.sent.get(one.name) == one}
+        for name in self.sent.keys() - same:
+            self.backup.remove(name)
+        sent = send([one for one in found if one.name not in same])
+        return {one.name: sent[one.name] if one.name in sent else StoredFile.of(one) for one in found}
