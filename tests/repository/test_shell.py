@@ -28,6 +28,7 @@ KNOWN = {
     "set -- ${line##*) }": "the fields of the line",
     "set -- ${l##*) }": "the fields of the line",
     'case " $(echo $pids) " in *" $parent "*) ;; *) echo "$pid" ;; esac': "numbers on lines, joined by spaces",
+    'case " $(echo $all) " in *" $chosen "*) ;; *) exit 3 ;; esac': "numbers on lines, joined by spaces",
     'test "$tries" -lt 100 || { echo "helpers that do not end: $(echo $left)" >&2; exit 1; }': "numbers, joined by spaces",
     'more=$("$@" show -p RequiredBy,RequisiteOf,BoundBy,ConsistsOf,PropagatesStopTo --value -- $todo) || exit': "names of units",
     "$s kill -TERM $new 2>/dev/null": "`sudo -n` or nothing, then numbers",
