@@ -1,5 +1,6 @@
 """Failures that only a host behind SSH can have."""
 
+import io
 import os
 import re
 import signal
@@ -458,6 +459,22 @@ def test_host_that_hangs(own_server, opened, stdin):
         timer.join()
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
+
+
+def test_a_sink_gets_each_line_when_it_arrives(openssh, opened):
+    """Stages of scripts are measured by the arrival of their lines, so lines must not wait for each other."""
+
+    class Pieces(io.BytesIO):
+        count = 0
+
+        def write(self, data):
+            self.count += 1
+            return super().write(data)
+
+    sink = Pieces()
+    script = "for number in 1 2 3 4 5 6 7 8 9 10; do echo $number; sleep 0.05; done"
+    opened(openssh.target()).run(("sh", "-c", script), sink=sink, deadline=soon()).check()
+    assert sink.count > 5, "together they take 0.5 s, which are three ticks"
 
 
 def test_a_sink_that_fails_before_the_process_id_is_known(openssh, opened):

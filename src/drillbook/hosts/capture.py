@@ -31,6 +31,11 @@ class Capture:
         self._kept = bytearray()
 
     @property
+    def has_sink(self) -> bool:
+        """True when all bytes go to a sink."""
+        return self._sink is not None
+
+    @property
     def kept(self) -> bytes:
         """The first ``limit`` bytes of the stream. Empty if there is a sink."""
         return bytes(self._kept)

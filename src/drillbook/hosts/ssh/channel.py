@@ -24,7 +24,10 @@ output.
 
 READ = 4 << 20
 MUCH = 32 << 10
-"""Number of unread bytes that are read at once, and not only at the next tick."""
+"""Number of unread bytes that are read at once, and not only at the next tick.
+
+Every byte for a sink is read at once, because a sink may measure when it arrives.
+"""
 
 
 class LinkLost(Exception):
@@ -51,10 +54,11 @@ class _Wake(threading.Event):
     here, and ``reset`` clears the event.
     """
 
-    def __init__(self, channel: Any) -> None:
-        """Wake the thread that waits for the command on ``channel``."""
+    def __init__(self, channel: Any, much: int) -> None:
+        """Wake the thread that waits for the command on ``channel``. ``much``: number of unread bytes that wake it."""
         super().__init__()
         self._channel = channel
+        self._much = much
 
     def set(self) -> None:
         """Wake the waiting thread, unless the streams are still open and have little data.
@@ -63,7 +67,7 @@ class _Wake(threading.Event):
         """
         channel = self._channel
         waiting = len(channel.in_buffer._buffer) + len(channel.in_stderr_buffer._buffer)
-        if waiting >= MUCH or channel.eof_received or channel.closed:
+        if waiting >= self._much or channel.eof_received or channel.closed:
             super().set()
 
     def now(self) -> None:
@@ -86,7 +90,7 @@ class Exec:
         self._transport = steady(channel)
         self._channel: Any = channel
         self._out, self._err = out, err
-        self._wake = _Wake(channel)
+        self._wake = _Wake(channel, 1 if out.has_sink else MUCH)
         self._silent = 0.0
         self._writer: threading.Thread | None = None
         channel.in_buffer.set_event(self._wake)
