@@ -274,7 +274,10 @@ def _started(words: Sequence[str], env: Mapping[str, str], cwd: str | None, err:
 
 
 def _end(child: subprocess.Popen[bytes], words: Sequence[str]) -> bool:
-    """Kill the session that ``child`` leads, and all descendants of ``child``. Returns True when all of them are gone."""
+    """Kill the session that ``child`` leads, and all descendants of ``child``. Returns True when all of them are gone.
+
+    When the shell that kills them needs too long, as on an overloaded machine, the process group of ``child`` alone is killed.
+    """
     sudo = "sudo -n" if through_sudo(words) else ""
     try:
         ended = subprocess.run(
@@ -285,8 +288,11 @@ def _end(child: subprocess.Popen[bytes], words: Sequence[str]) -> bool:
             timeout=END_SECONDS,
             check=False,
         )
+        gone = ended.returncode == 0
     except subprocess.TimeoutExpired:
-        return False
+        gone = False
+        with contextlib.suppress(OSError):
+            os.killpg(child.pid, signal.SIGKILL)
     with contextlib.suppress(subprocess.TimeoutExpired):
         child.wait(1)
-    return ended.returncode == 0
+    return gone
