@@ -42,7 +42,7 @@ def test_the_page_has_each_step_with_its_command_and_undo(folder):
         "# A sample",
         r"| dba \(owner\) | DBA |",
         "| Objective: RTO | at most 5 min |",
-        "- [ ] It is every day 00:00 to 24:00 UTC.",
+        "- [ ] The present time is in one of these windows: every day 00:00 to 24:00 UTC.",
         "## Break it",
         "`command.run` on controller; **breaks something**",
         f"  - argv: `touch '{folder.root}/a b'`",

@@ -31,6 +31,7 @@ def largest_file(client, prefix):
         item
         for page in client.get_paginator("list_objects_v2").paginate(Bucket="dr-backups", Prefix=prefix)
         for item in page.get("Contents", [])
+        if not item["Key"].endswith("/manifest.json")
     ]
     return max(found, key=lambda item: item["Size"])
 

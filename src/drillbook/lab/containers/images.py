@@ -25,7 +25,7 @@ OFFICIAL = "debian:trixie-slim"
 CHOICE = "DRILLBOOK_LAB_BASE"
 """Environment variable that selects another base image."""
 
-PARTS = ("__init__.py", "errors.py", "exits.py", "lab/*.py", "lab/app/*.py")
+PARTS = ("__init__.py", "atomic_file.py", "errors.py", "exits.py", "lab/*.py", "lab/app/*.py")
 """Patterns of the files of the package `drillbook` that are copied into the images."""
 BUILD_WITHIN = 1200.0
 
