@@ -18,7 +18,8 @@ TESTS = """
 language    budget patterns placeholders strict
 statistics  line quantiles
 diagnosis   trees
-plan        schedule privilege approval_cases guard planner planner_cases restorable schema spec
+plan        schedule privilege approval_cases campaign_approval guard needed_services planner planner_cases restorable
+plan        schema source_rules spec
 journal     damaged journal journal_cases
 judge       comparison earlier_runs event_index faultstate judge judge_stalls judge_views outlook
 report      agreement changes figures golden html index junit markdown event_lines next_steps rehearsal terminal timeline tolerated

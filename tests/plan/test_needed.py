@@ -6,8 +6,6 @@ import os
 import pytest
 
 from drillbook.cli import access
-from drillbook.inventory import inventory
-from drillbook.plan import needed
 from drillbook.plan.planner import make
 from drillbook.plan.spec import load
 from drillbook.project.project import Project
@@ -113,44 +111,3 @@ def test_a_redactor_that_learns_is_one_that_knew():
     learned.learn("second/secret", "third secret", "x", "first-secret")
     for text in ("first-secret second%2Fsecret third+secret", json.dumps({"a": "second/secret"}), "x"):
         assert learned.text(text) == knew.text(text)
-
-
-@pytest.mark.parametrize(
-    ("steps", "found"),
-    [
-        ("verify:\n  - redis.healthy: {service: cache}\n", {"app", "cache"}),
-        ("verify:\n  - s3.get: {uri: 's3://bucket-a/x'}\n", {"app", "store"}),
-        ("verify:\n  - s3.get: {uri: 's3://{{ services.store.bucket }}/x'}\n", {"app", "store"}),
-        ("verify:\n  - postgres.newest_backup: {service: db, store: store}\n", {"app", "db", "store"}),
-        ("verify:\n  - tcp.open: {address: x, port: \"{{ services['cache'].port }}\"}\n", {"app", "cache"}),
-        (
-            'verify:\n  - tcp.open: {address: x, port: "{{ services[drill].port }}"}\n',
-            {"app", "cache", "db", "store", "web", "way"},
-        ),
-        ("verify:\n  - tcp.open: {address: x, port: 1}\n    when: services.cache.port == 1\n", {"app", "cache"}),
-        ("probes:\n  - redis.available: {service: cache}\nverify:\n  - tcp.open: {address: x, port: 1}\n", {"app", "cache"}),
-        (
-            "guard:\n  abort_if:\n    - redis.healthy: {service: cache}\nverify:\n  - tcp.open: {address: x, port: 1}\n",
-            {"app", "cache"},
-        ),
-        ("verify:\n  - relay.status: {service: way}\n", {"app", "way", "db"}),
-        ("verify:\n  - http.slowest: {service: web}\n", {"app", "web", "db"}),
-    ],
-    ids=range(11),
-)
-def test_services_that_a_plan_works_with(tmp_path, steps, found):
-    site = tmp_path / "lab.yml"
-    site.write_text("""\
-environment: lab
-hosts: {h: {address: 192.0.2.1}}
-services:
-  app: {kind: process, host: h}
-  cache: {kind: redis, host: h, password: !env A}
-  db: {kind: postgres, host: h, database: d, user: d, admin: {user: a}, data_directory: /d}
-  store: {kind: s3, host: h, endpoint: http://x, bucket: bucket-a, access_key: !env A, secret_key: !env B}
-  web: {kind: http, host: h, url: http://x, needs: [db]}
-  way: {kind: relay, host: h, port: 1, to: db}
-""")
-    drill = tmp_path / "sample.yml"
-    drill.write_text("drill: sample\ntitle: A sample\nservice: app\n" + steps)
-    assert needed.of_plan(make(load(drill), inventory.load(site))) == found
