@@ -54,7 +54,7 @@ class _Wake(threading.Event):
     here, and ``reset`` clears the event.
     """
 
-    def __init__(self, channel: Any, much: int) -> None:
+    def __init__(self, channel: Any, much: int = MUCH) -> None:
         """Wake the thread that waits for the command on ``channel``. ``much``: number of unread bytes that wake it."""
         super().__init__()
         self._channel = channel
