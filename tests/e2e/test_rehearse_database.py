@@ -26,7 +26,7 @@ def test_the_database_is_rehearsed_in_a_sandbox_and_nothing_is_left(bench):
 
 
 def test_a_dump_that_was_cut_off_fails_the_rehearsal_before_anything_is_restored(bench):
-    dump = Path(bench.value("dumps")) / "dpa.dump"
+    dump = Path(bench.value("database.dumps")) / "dpa.dump"
 
     def act(event):
         if event.kind == "done" and event.step == "backup.3":

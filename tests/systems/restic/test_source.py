@@ -163,7 +163,7 @@ def test_a_path_without_a_file_beside_a_full_one_is_empty(job, tmp_path):
 def test_snapshots_of_other_paths_are_no_backups_of_this_job(job, tmp_path):
     other = tmp_path / "ww"
     other.mkdir()
-    failed = fails(estate(job, paths=[str(job.www), str(other)]), "backup.check", "backup-missing", "1 others")
+    failed = fails(estate(job, paths=[str(job.www), str(other)]), "backup.check", "backup-missing", "1 other snapshots")
     assert str(other) in failed.findings[0].wanted
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, Field
 
@@ -24,6 +24,8 @@ from drillbook.systems.backup.separation import separation
 
 MOST_LISTED = 1000
 """Maximum number of backups that the facts list. The fact ``count`` counts all backups."""
+
+T = TypeVar("T")
 
 
 def _at(text: str) -> str:
@@ -250,21 +252,23 @@ class Restore(RestoresSource):
 def _into(box: Sandbox, source: BackupSource, backup: Backup, moment: datetime | None) -> Facts:
     """Restore a backup into a new sandbox that cannot reach production."""
     box.make()
-    tried = box.prove_isolated()
+    tried = _within_budget(box, box.prove_isolated)
     if backup.bytes is not None:
         box.need_space(backup.bytes)
     restored = _within_budget(box, lambda: source.restore(box.ctx, backup, box, moment))
+    box.must_be_within_budget()
     told = {"folder": box.folder, "isolation": box.config.isolation, "budget": box.budget}
     return told | {"unreachable": tried, "used_bytes": box.used()} | restored
 
 
-def _within_budget(box: Sandbox, restore: Callable[[], Facts]) -> Facts:
-    """Carry out a restore, and return its facts.
+def _within_budget(box: Sandbox, work: Callable[[], T]) -> T:
+    """Carry out ``work`` in the sandbox, and return its result.
 
-    Raises StepFailed when the sandbox has exceeded a limit. If it has not, the errors of the restore are raised.
+    When the work fails because the sandbox has exceeded a limit, StepFailed is raised. Other errors of the work are raised
+    as they are.
     """
     try:
-        restored = restore()
+        return work()
     except Cancelled:
         raise
     except Exception as error:
@@ -274,8 +278,6 @@ def _within_budget(box: Sandbox, restore: Callable[[], Facts]) -> Facts:
             except StepFailed as exceeded:
                 raise exceeded from error
         raise
-    box.must_be_within_budget()
-    return restored
 
 
 def _on(ctx: Context, source: BackupSource) -> Context:
