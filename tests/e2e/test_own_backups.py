@@ -131,7 +131,7 @@ def test_a_newest_moment_beyond_the_objective_is_refused_before_the_fault(site):
     old = site.archive()
     os.utime(old, (old.stat().st_mtime - 100, old.stat().st_mtime - 100))
     folder, view = site.run(site.drill(rpo="90s"))
-    refused(site, folder, view, "backup-too-old", "at most 90 s to lose", "site-1.tar.gz", "with an error of 1 s")
+    refused(site, folder, view, "backup-too-old", "a loss of at most 90 s", "site-1.tar.gz", "with an error of 1 s")
 
 
 def test_a_backup_that_was_changed_after_its_verification_is_refused(site):
