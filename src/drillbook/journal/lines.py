@@ -11,8 +11,9 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from drillbook.events.event import Event
+from drillbook.journal import canonical_lines
 from drillbook.journal.collection import paused
-from drillbook.values import canonical_again, digest, fast_canonical
+from drillbook.values import canonical_again, digest
 
 AT_ONCE = 200
 """Number of lines that are read together. Where one of them is wrong or has an unusual number, they are read one by one."""
@@ -81,18 +82,15 @@ def _walk(data: bytes, at_once: int = AT_ONCE) -> Walk:
 def _intact(lines: Sequence[bytes], before: Sequence[Event]) -> list[Event]:
     """Read ``lines`` together, which is faster than one by one. They follow the events ``before``.
 
-    Returns an empty list when a line is wrong, or when the lines must be read one by one. Each line is parsed by itself. So if
-    the canonical form of all contents equals the lines, each line is canonical.
+    Returns an empty list when a line is wrong, or when the lines must be read one by one.
     """
+    number, prev = (before[-1].seq + 1, before[-1].hash) if before else (0, None)
     try:
-        contents = [json.loads(line.decode()) for line in lines]
-        if fast_canonical(contents) != b"[" + b",".join(lines) + b"]":
-            return []
-        found = _events().validate_python(contents)
-        for event, line, previous in zip(found, lines, [before[-1] if before else None, *found[:-1]], strict=True):
-            number, prev = (previous.seq + 1, previous.hash) if previous else (0, event.prev)
-            if (event.seq, event.prev) != (number, prev) or digest(_without_hash(line, event.hash)) != event.hash:
+        found = _events().validate_python(canonical_lines.parsed(lines))
+        for event, line in zip(found, lines, strict=True):
+            if event.seq != number or (number and event.prev != prev) or _digest(line, event) != event.hash:
                 return []
+            number, prev = number + 1, event.hash
     except WRONG:
         return []
     return found
@@ -108,22 +106,19 @@ def _event(line: bytes) -> Event | None:
     try:
         content: Any = json.loads(line.decode())
         event = Event.model_validate(content)
-        if canonical_again(content) != line:
-            return None
-        return event if digest(_without_hash(line, event.hash)) == event.hash else None
+        return event if canonical_again(content) == line and _digest(line, event) == event.hash else None
     except WRONG:
         return None
 
 
-def _without_hash(line: bytes, claimed: str) -> bytes:
-    """Return the canonical ``line`` without its hash.
+def _digest(line: bytes, event: Event) -> str:
+    """Return the digest of the canonical ``line`` of ``event`` without the hash.
 
-    The hash is the last entry with this name, since all entries after it are plain values.
+    The hash is the last entry with this name, since all entries after it are plain values. A hash that JSON writes in another
+    way than here is not found, but it equals no digest either.
     """
-    plain = claimed.isascii() and claimed.isprintable() and not set('"\\') & set(claimed)
-    entry = b',"hash":' + (b'"%s"' % claimed.encode() if plain else canonical_again(claimed))
-    before, _, after = line.rpartition(entry)
-    return before + after
+    before, _, after = line.rpartition(b',"hash":"%s"' % event.hash.encode())
+    return digest(before + after)
 
 
 def _follows(event: Event | None, events: Sequence[Event]) -> bool:

@@ -1,0 +1,71 @@
+"""Parses many lines of canonical JSON (RFC 8785) at once, and proves that they are canonical.
+
+The proof: the parser itself refuses what a fast encoder may write in another way than RFC 8785 (some numbers, and keys that are
+not sorted). What remains has only one form, so that the lines are canonical if the encoder writes exactly them again.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from pydantic_core import to_json
+
+_MOST_DIGITS = 15
+"""Every integer with so many digits is exact in JSON."""
+_TINY = ("0.0000", "-0.0000")
+"""Begin of the numbers that may need an exponent."""
+_ASTRAL = re.compile(b"[\xf0-\xf4]")
+"""Pattern of the first byte of characters that may change the order of keys.
+
+RFC 8785 sorts keys by UTF-16 units, and Python sorts them by code points.
+"""
+
+
+def parsed(lines: Sequence[bytes]) -> list[Any]:
+    """Parse ``lines``, each by itself.
+
+    Raises ValueError when a line is not canonical JSON. It also raises ValueError when the proof fails although the line may be
+    canonical, such as for a number with an exponent. The caller then has to examine each line.
+    """
+    wanted = b"[" + b",".join(lines) + b"]"
+    if not wanted.isascii() and _ASTRAL.search(wanted):
+        raise ValueError("characters that may change the order of keys")
+    found = [_parsed(line.decode()) for line in lines]
+    if to_json(found) != wanted:
+        raise ValueError("not canonical")
+    return found
+
+
+def _parsed(line: str) -> Any:
+    value, end = _DECODER.raw_decode(line)
+    if end != len(line):
+        raise ValueError("more than one value")
+    return value
+
+
+def _float(text: str) -> float:
+    if "e" in text or text.endswith(".0") or text.startswith(_TINY):
+        raise ValueError("a number that encoders write in different ways")
+    return float(text)
+
+
+def _int(text: str) -> int:
+    if len(text) > _MOST_DIGITS:
+        raise ValueError("an integer that may not be exact")
+    return int(text)
+
+
+def _constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is not JSON")
+
+
+def _sorted(value: dict[str, Any]) -> dict[str, Any]:
+    if [*value] != sorted(value):
+        raise ValueError("keys that are not sorted")
+    return value
+
+
+_DECODER = json.JSONDecoder(parse_float=_float, parse_int=_int, parse_constant=_constant, object_hook=_sorted)
