@@ -82,6 +82,16 @@ def test_what_is_told() -> None:
     assert set(notes.marks(events)) == {"guard_tripped", "lease_lapsed", "stop_requested"}
 
 
+def test_kinds_that_have_notes_are_the_listed_ones() -> None:
+    """Events of other kinds are not looked at."""
+    by_function = [
+        {value for name in function.__code__.co_names if isinstance(value := vars(notes).get(name), type)}
+        for function in (notes._told, notes.loud, notes.findings)
+    ]
+    assert by_function[0] == set(notes.NOTED)
+    assert all(issubclass(kind, notes.NOTED) for kinds in by_function for kind in kinds)
+
+
 @pytest.mark.parametrize(
     "kind", ["lease.renewed", "line", "say", "step", "zero", "end", "call", "a.kind.of.later", "..", ""]
 )

@@ -52,7 +52,7 @@ def readable(event: Event) -> Content:
 
 
 class Events(tuple[Event, ...]):
-    """Events of one journal in their order, with an index by kind.
+    """Events of one journal in their order, with an index by kind, and an index by step and host.
 
     A judge searches a long journal for many kinds.
     """
@@ -64,8 +64,17 @@ class Events(tuple[Event, ...]):
             found.setdefault(type(event.what), []).append(event)
         return found
 
-    def of(self, kind: type[Content]) -> list[Event]:
-        """Events whose content is of ``kind``, oldest first."""
+    @cached_property
+    def by_step(self) -> dict[str, dict[str | None, list[Event]]]:
+        """Events of each step on each host, in their order. The keys are the id of the step and the name of the host."""
+        found: dict[str, dict[str | None, list[Event]]] = {}
+        for event in self:
+            if event.step is not None:
+                found.setdefault(event.step, {}).setdefault(event.host, []).append(event)
+        return found
+
+    def of(self, kind: type[Content] | tuple[type[Content], ...]) -> list[Event]:
+        """Events whose content is of ``kind``, or of one of several kinds, oldest first."""
         lists = [found for one, found in self._by_kind.items() if issubclass(one, kind)]
         return lists[0] if len(lists) == 1 else sorted(chain.from_iterable(lists), key=lambda event: event.seq)
 
@@ -75,6 +84,11 @@ def each(events: Iterable[Event], kind: type[Kind]) -> Iterator[tuple[Event, Kin
     for event in events.of(kind) if isinstance(events, Events) else events:
         if isinstance(event.what, kind):
             yield event, event.what
+
+
+def of_kinds(events: Iterable[Event], *kinds: type[Content]) -> list[Event]:
+    """Return the events whose content is of one of ``kinds``, oldest first."""
+    return events.of(kinds) if isinstance(events, Events) else [event for event in events if isinstance(event.what, kinds)]
 
 
 def contents(events: Iterable[Event], kind: type[Kind]) -> list[Kind]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import chain
 
-from drillbook.events.event import Event
+from drillbook.events.event import Event, Events
 
 
 def by_step(events: Sequence[Event]) -> dict[str, dict[str | None, list[Event]]]:
@@ -16,11 +16,7 @@ def by_step(events: Sequence[Event]) -> dict[str, dict[str | None, list[Event]]]
 
     The key of each list is the id of the step and the name of the host.
     """
-    found: dict[str, dict[str | None, list[Event]]] = {}
-    for event in events:
-        if event.step is not None:
-            found.setdefault(event.step, {}).setdefault(event.host, []).append(event)
-    return found
+    return (events if isinstance(events, Events) else Events(events)).by_step
 
 
 def merged(lists: Sequence[Sequence[Event]]) -> list[Event]:

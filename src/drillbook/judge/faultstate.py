@@ -23,7 +23,7 @@ def faults(
     ``own``: the events before the first recovery of the run.
     """
     left = {(one.step, one.host) for one in residue}
-    open_ = "closed" if any(isinstance(event.what, ResidueSettled) for event in events) else "residue"
+    open_ = "closed" if contents(events, ResidueSettled) else "residue"
     mine = by_step(own)
     undone = {what.intent: what for what in contents(events, Undone)}
     return tuple(

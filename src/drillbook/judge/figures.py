@@ -107,7 +107,7 @@ def session(events: Sequence[Event]) -> Events:
 def phase_spans(events: Sequence[Event]) -> tuple[Span, ...]:
     """Return the begin and the end of each phase, on the run's clock."""
     spans: dict[str, Span] = {}
-    for event in session(events):
+    for event in session(events).of((PhaseStarted, PhaseEnded)):
         match event.what:
             case PhaseStarted(phase=phase):
                 spans[phase] = Span(start=event.clock, end=None, label=phase)

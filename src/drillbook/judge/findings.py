@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from drillbook.events.event import Event, contents
+from drillbook.events.event import Event, contents, of_kinds
 from drillbook.events.runs import PhaseStarted, RecoveryFinished, RunEndedEarly
 from drillbook.events.steps import Done, Failed, Skipped
 from drillbook.findings import Finding, finding
@@ -27,7 +27,7 @@ def findings(
     """
     found = _unproven(events, figures.faults)
     left_out = {step.id for step in plan.phase("verify")}
-    for event in events:
+    for event in of_kinds(events, Skipped, Failed, RunEndedEarly, Done):
         match event.what:
             case Skipped(why=why) if event.step in left_out and why.startswith("when: "):
                 found.append(finding("verification-skipped", step=event.step, measured=why))
@@ -35,9 +35,9 @@ def findings(
                 found += _of_failure(event, what)
             case RunEndedEarly() as what:
                 found += _of_early_end(what)
-            case Done(facts=facts):
+            case Done(facts={"findings": told}):
                 place = {"step": event.step, "host": event.host}
-                found += [Finding.model_validate(one).model_copy(update=place) for one in facts.get("findings", [])]
+                found += [Finding.model_validate(one).model_copy(update=place) for one in told]
     found += figures.findings
     found += notes.findings(events, found)
     found = [_with_cause(one, events) for one in found]

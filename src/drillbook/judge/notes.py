@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from drillbook.events.content import Content
-from drillbook.events.event import Event
+from drillbook.events.event import Event, of_kinds
 from drillbook.events.holds import (
     ContactMissed,
     ContactTold,
@@ -31,6 +31,25 @@ MARK_OF: dict[type[Content], str] = {
     LeaseLapsed: "lease_lapsed",
 }
 """Name of the timeline mark for each kind of event that has a mark."""
+NOTED: tuple[type[Content], ...] = (
+    LockTaken,
+    LockLost,
+    LeaseArmed,
+    LeaseLapsed,
+    LeaseLog,
+    LeaseUnrenewed,
+    GuardTripped,
+    StopRequested,
+    AlertFiring,
+    AlertReceived,
+    AlertAbsent,
+    AlertRemains,
+    AlertCleared,
+    OfContact,
+    PruningFinished,
+    TraceMissed,
+)
+"""Kinds of events that may have a note. A long journal has few of them."""
 MOST = 300
 
 
@@ -87,7 +106,7 @@ def notes(events: Sequence[Event]) -> tuple[Note, ...]:
     """
     return tuple(
         Note(at=event.clock, kind=event.kind, host=event.host or "", step=event.step or "", text=text, loud=loud(event))
-        for event in events
+        for event in of_kinds(events, *NOTED)
         if (text := told(event))
     )
 
@@ -98,7 +117,7 @@ def marks(events: Sequence[Event]) -> dict[str, float]:
     The key of each time is the name of the mark.
     """
     found: dict[str, float] = {}
-    for event in events:
+    for event in of_kinds(events, *MARK_OF):
         if mark := MARK_OF.get(type(event.what)):
             found.setdefault(mark, event.clock)
     return found
@@ -111,7 +130,7 @@ def findings(events: Sequence[Event], known: Sequence[Finding]) -> list[Finding]
     """
     codes = {one.code for one in known}
     found = []
-    for event in events:
+    for event in of_kinds(events, *NOTED):
         host = event.host or None
         match event.what:
             case GuardTripped() as what if "guard-tripped" not in codes:

@@ -252,7 +252,7 @@ def _cleaned(events: Sequence[Event]) -> float:
     From then on the drill itself causes interruptions. The time is infinite when nothing was changed.
     """
     verified = False
-    for event in session(events):
+    for event in session(events).of((PhaseEnded, UndoStarted, StepStarted)):
         match event.what:
             case PhaseEnded(phase="verify", status=status):
                 verified = status == "done"

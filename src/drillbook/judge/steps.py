@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from drillbook.events.event import Event, contents, each
+from drillbook.events.event import Event, contents, each, of_kinds
 from drillbook.events.runs import PhaseEnded, PhaseStarted
 from drillbook.events.steps import CommandRun, Done, Failed, IntentRecorded, OfUndo, Skipped, StepStarted
 from drillbook.judge import faultstate
@@ -18,7 +18,7 @@ def phases(events: Sequence[Event]) -> tuple[PhaseResult, ...]:
     """Return every phase that began, with its outcome and its duration in seconds."""
     results: dict[str, PhaseResult] = {}
     begun: dict[str, float] = {}
-    for event in events:
+    for event in of_kinds(events, PhaseStarted, PhaseEnded):
         match event.what:
             case PhaseStarted(phase=phase):
                 begun[phase] = event.clock

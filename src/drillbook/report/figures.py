@@ -170,8 +170,11 @@ def tight(text: str) -> str:
 
 def pretty(value: Any) -> str:
     """Format a JSON value for readers. Keys are sorted, so that equal values look alike."""
-    short = json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
+    short = _ENCODER.encode(value)
     return _pretty(short) if len(short) <= REMEMBERED else _indented(short)
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True, default=str)
 
 
 def _indented(text: str) -> str:

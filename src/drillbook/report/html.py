@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from drillbook.findings import Finding
-from drillbook.judge.result import Result, RunView, StepView, SuiteResult
+from drillbook.judge.result import Result, RunView, SuiteResult
 from drillbook.report import (
     changes,
     diagnosis,
     growth,
+    html_steps,
     losses,
     next_steps,
     pages,
@@ -24,11 +24,10 @@ from drillbook.report import (
     tolerated,
     wording,
 )
-from drillbook.report.rows import ObjectiveRow
+from drillbook.report.html_steps import Where
+from drillbook.report.rows import ObjectiveRow, PhaseRow
 
 BAR = 260.0
-Where = tuple[str | None, str | None]
-"""Id of a step, and host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +47,8 @@ def render(view: RunView) -> str:
     """Render ``report.html`` of one run."""
     drawings = [("wide", timeline.WIDE), ("narrow", timeline.NARROW)] if _has_timeline(view) else []
     close_up = timeline.wants_close_up(view)
+    phases = rows.phase_rows(view)
+    anchors = _anchors(phases)
     return (
         pages.environment()
         .get_template("report.html.j2")
@@ -63,7 +64,6 @@ def render(view: RunView) -> str:
             notes=rows.note_rows(view),
             clock_rows=rows.clock_rows(view.result),
             backup_rows=rehearsal.rows(view.result),
-            phases=rows.phase_rows(view),
             moments=rows.moment_rows(view),
             contacts=rows.contact_rows(view),
             contradictions=rows.contradictions(view),
@@ -73,13 +73,11 @@ def render(view: RunView) -> str:
             close_ups=[(name, timeline.draw(view, width, close_up=True)) for name, width in drawings] if close_up else [],
             kinds=_kinds(view),
             words=timeline.WORDS,
-            command_line=record.command_line,
-            command_outcome=record.command_outcome,
-            cut=record.cut,
             diagnosis=_diagnosis(view),
             errors={clock.key: clock.error for clock in wording.clocks_of(view.result)},
+            anchors=anchors,
+            steps=html_steps.section(view.result.started, phases, anchors, _findings(view.result)),
             **_first(view),
-            **_of_steps(view),
             **_of_data(view),
         )
     )
@@ -96,15 +94,6 @@ def _first(view: RunView) -> dict[str, Any]:
     }
 
 
-def _of_steps(view: RunView) -> dict[str, Any]:
-    """Return links to steps, and functions that return the evidence and the findings of one step."""
-    return {
-        "anchors": _anchors(view),
-        "evidence_of": record.evidence_of,
-        "findings_of": partial(_findings_of, _findings(view.result)),
-    }
-
-
 def _of_data(view: RunView) -> dict[str, Any]:
     """Return the growth of the measured services and the losses of data that steps measured.
 
@@ -118,12 +107,12 @@ def _of_data(view: RunView) -> dict[str, Any]:
     }
 
 
-def _anchors(view: RunView) -> dict[tuple[str, str], str]:
+def _anchors(phases: Sequence[PhaseRow]) -> dict[Where, str]:
     """Return the ids of the steps in the page, by step and host.
 
     The ids are numbers, since names may contain any character.
     """
-    steps = [step.result for phase in rows.phase_rows(view) for step in phase.steps]
+    steps = [step.result for phase in phases for step in phase.steps]
     return {(step.id, step.host): f"step-{number}" for number, step in enumerate(steps, 1)}
 
 
@@ -133,11 +122,6 @@ def _findings(result: Result) -> dict[Where, list[Finding]]:
     for one in result.findings:
         found.setdefault((one.step, one.host), []).append(one)
     return found
-
-
-def _findings_of(findings: dict[Where, list[Finding]], step: StepView) -> list[Finding]:
-    """Return the findings of one step on its host."""
-    return findings.get((step.result.id, step.result.host), [])
 
 
 def closed(result: Result) -> tuple[str, list[str]] | None:

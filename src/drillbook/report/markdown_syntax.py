@@ -10,6 +10,7 @@ from drillbook.report.figures import one_line, shown
 
 REMEMBERED = 4096
 """Number of lines whose Markdown is remembered, because steps have the same names, hosts and facts."""
+_PIPE = re.compile(r"(?<!\\)\|")
 
 
 def escape(text: object) -> str:
@@ -50,6 +51,6 @@ def table(head: Sequence[str], body: Iterable[Sequence[str]]) -> str:
 
     Pipes in body cells are escaped.
     """
-    cells = [[re.sub(r"(?<!\\)\|", r"\\|", cell) for cell in row] for row in body]
+    cells = [[_PIPE.sub(r"\\|", cell) if "|" in cell else cell for cell in row] for row in body]
     lines = [" | ".join(head), " | ".join("---" for _ in head), *(" | ".join(row) for row in cells)]
     return "\n".join(f"| {line} |" for line in lines)

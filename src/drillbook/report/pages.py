@@ -32,6 +32,11 @@ def _printed(value: Any) -> Any:
     return figures.shown(value)
 
 
+def escaped(value: object) -> str:
+    """Format ``value`` as ``{{ }}`` does: escaped, with invisible characters made visible. Raises TypeError for None."""
+    return str(escape(_printed(value)))
+
+
 def commands(text: object) -> Markup:
     """Mark the parts of ``text`` in backticks as commands, so that one click selects a command.
 
@@ -91,7 +96,6 @@ def environment() -> Environment:
     env.globals |= {
         "shapes": wording.SHAPES,
         "step_shapes": wording.STEP_SHAPES,
-        "step_words": wording.STEP_WORDS,
         "states": wording.STATES,
         "explained": wording.explained,
         "filter_script": Markup(script),  # noqa: S704  our own file

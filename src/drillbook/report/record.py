@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,7 +104,12 @@ def _list(value: Any) -> list[Any]:
 
 def command_line(command: CommandView) -> str:
     """Format the command as a shell line."""
-    return one_line(shlex.join(command.argv))
+    return shell_line(command.argv)
+
+
+def shell_line(argv: Iterable[str]) -> str:
+    """Format the words of a command as a shell line."""
+    return one_line(shlex.join(argv))
 
 
 def command_outcome(command: CommandView) -> str:

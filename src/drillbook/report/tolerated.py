@@ -31,6 +31,8 @@ def of_statuses(statuses: Sequence[str]) -> str:
 
 
 def _texts(step: StepView) -> list[str]:
+    if step.result.status != ALLOWED and not step.retried:
+        return []
     where = f"{one_line(step.result.id)} on {one_line(step.result.host)}"
     found = []
     if step.result.status == ALLOWED:

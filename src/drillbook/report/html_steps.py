@@ -1,0 +1,173 @@
+"""Section about phases and steps in the HTML report.
+
+A run may have ten thousand steps, and a template takes too long for each of them. So this section is made by functions. As in
+a template, each value becomes text by ``_text``, or by a function that uses ``_text``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache, lru_cache
+from typing import Any
+
+from markupsafe import Markup
+
+from drillbook.findings import Finding
+from drillbook.judge.result import CommandView, StepView
+from drillbook.report import pages, record, wording
+from drillbook.report.figures import pretty, seconds, took, utc_time
+from drillbook.report.rows import PhaseRow
+
+Where = tuple[str | None, str | None]
+"""Id of a step, and host."""
+REMEMBERED = 512
+"""Number of texts and commands whose HTML is remembered, because the steps on many hosts have the same ones."""
+LONGEST = 500
+"""Longest text, in characters, whose HTML is remembered."""
+HEAD = (
+    '<section aria-labelledby="steps">\n<h2 id="steps">Phases and steps</h2>\n'
+    '<p class="lead paper">On paper, steps that succeeded have one line each; the page itself and the journal have their '
+    "details.</p>\n"
+)
+
+
+def section(
+    started: str, phases: Sequence[PhaseRow], anchors: Mapping[Where, str], findings: Mapping[Where, Sequence[Finding]]
+) -> Markup:
+    """Return the section as HTML.
+
+    ``started``: start of the run. ``anchors``: ids of the steps in the page. ``findings``: findings of the steps.
+    """
+    parts = [HEAD]
+    for phase in phases:
+        parts.append(_phase_head(phase))
+        for step in phase.steps:
+            where = (step.result.id, step.result.host)
+            parts += _step(step, anchors[where], findings.get(where, ()), started)
+        if not phase.steps:
+            parts.append('<p class="soft" style="margin-top:10px">No steps.</p>\n')
+        parts.append("</div>\n")
+    if not phases:
+        parts.append("<p>The run has no phases.</p>\n")
+    parts.append("</section>\n")
+    return Markup("".join(parts))  # noqa: S704  every value in the parts was escaped
+
+
+def _text(value: object) -> str:
+    """Return ``value`` as a template prints it: escaped, with invisible characters made visible."""
+    return _short(value) if type(value) is str and len(value) <= LONGEST else pages.escaped(value)
+
+
+_short = lru_cache(8 * REMEMBERED)(pages.escaped)
+
+
+@cache
+def _part(macro: str) -> Callable[[str], str]:
+    """Return a macro of the template with the parts of pages."""
+    found: Callable[[str], str] = getattr(pages.environment().get_template("parts.html.j2").module, macro)
+    return found
+
+
+@cache
+def _state(word: str) -> str:
+    """Return the mark of a state with its symbol. There are only a few states."""
+    return str(_part("state")(word))
+
+
+def _phase_head(phase: PhaseRow) -> str:
+    duration = ""
+    if phase.seconds is not None and phase.status != "interrupted":
+        duration = f'<span class="soft num">{_text(took(phase.seconds))}</span>'
+    return (
+        '<div class="phase-block">\n'
+        f'<div class="phase-head"><h3><bdi>{_text(phase.phase)}</bdi></h3>{_state(phase.status)}{duration}</div>\n'
+    )
+
+
+def _step(step: StepView, anchor: str, findings: Iterable[Finding], started: str) -> Iterator[str]:
+    """Yield the parts of one step, which is folded if it succeeded."""
+    one = step.result
+    closed = one.status in ("done", "skipped")
+    yield f'<details class="step" id="{_text(anchor)}"{"" if closed else " open"}>\n'
+    yield _summary(step)
+    yield f'<div class="more">\n<dl class="pairs">\n<dt>Outcome</dt><dd>{_text(wording.STEP_WORDS[one.status])}</dd>\n'
+    yield from _course(step)
+    yield f"<dt>Effect</dt><dd>{_text(step.effect)}{_begun(step, started)}</dd>\n"
+    for finding in findings:
+        yield _finding(finding)
+    for file in record.evidence_of(step):
+        yield (
+            f'<dt>Evidence</dt><dd>{_part("evidence_link")(file.file)!s} <span class="soft">{_text(file.size)}, SHA-256 '
+            f'<span class="mono">{_text(file.sha256)}</span></span></dd>\n'
+        )
+    yield f"<dt>Undo</dt><dd><bdi>{_text(step.undo)}</bdi></dd>" if step.undo else ""
+    yield f"<dt>In the end</dt><dd><bdi>{_text(step.undone)}</bdi></dd>" if step.undone else ""
+    yield "</dl>\n"
+    yield _values("Parameters", step.params)
+    yield _values("Facts", one.facts)
+    for command in step.commands:
+        yield from _command(command)
+    yield "</div>\n</details>\n"
+
+
+def _summary(step: StepView) -> str:
+    """Return the line of a step that is also visible while its details are folded."""
+    one = step.result
+    action = f' <bdi class="mono soft">{_text(one.action)}</bdi>' if step.name else ""
+    tries = f'<span class="state unverified tries">{step.attempts:d} attempts</span>' if step.retried else ""
+    duration = "no time" if one.seconds is None else _text(took(one.seconds))
+    return (
+        f'<summary><span>{_state(one.status)}</span><span class="what"><code>{_text(one.id)}</code> '
+        f"<b><bdi>{_text(step.name or one.action)}</bdi></b>{action}</span>{tries}"
+        f'<bdi class="host soft">{_text(one.host)}</bdi><span class="took num soft">{duration}</span></summary>\n'
+    )
+
+
+def _course(step: StepView) -> Iterator[str]:
+    """Yield the attempts, the reason why a failure was allowed, and the message, as far as the step has them."""
+    if step.attempts > 1:
+        pace = "" if step.every_s is None else f", one every {_text(seconds(step.every_s))} until the condition was met"
+        yield f"<dt>Attempts</dt><dd>{step.attempts:d}{pace}</dd>"
+    if step.allowed:
+        yield f'<dt>Allowed, because</dt><dd class="text"><bdi>{_text(step.allowed)}</bdi></dd>'
+    if step.message:
+        yield f'<dt>Message</dt><dd class="text"><bdi>{_text(step.message)}</bdi></dd>'
+
+
+def _begun(step: StepView, started: str) -> str:
+    if step.start is None:
+        return ", never begun"
+    return f", begun {_text(utc_time(started, step.start))} ({_text(seconds(step.start, 2))})"
+
+
+def _finding(one: Finding) -> str:
+    severity = _text(one.severity)
+    return (
+        f'<dt>Finding</dt><dd><span class="state {severity}">{severity}</span> <code>{_text(one.code)}</code> '
+        f'<a href="#findings"><bdi>{_text(one.title)}</bdi></a></dd>\n'
+    )
+
+
+def _values(name: str, values: Mapping[str, Any]) -> str:
+    return f'<p class="head">{name}</p><pre>{_text(pretty(values))}</pre>' if values else ""
+
+
+def _command(command: CommandView) -> Iterator[str]:
+    """Yield a command with its outcome and its output."""
+    outcome = _text(record.command_outcome(command))
+    yield (
+        f'<p class="head">Command, {outcome}, {_text(took(command.seconds))}</p>\n'
+        f'<pre class="command">{_command_line(command.argv)}</pre>\n'
+    )
+    for name, text, total in (
+        ("Standard output", command.stdout, command.stdout_bytes),
+        ("Standard error", command.stderr, command.stderr_bytes),
+    ):
+        if text or total:
+            cut = record.cut(text, total)
+            yield f'<p class="head">{name}{f", {_text(cut)}" if cut else ""}</p>\n<pre>{_text(text)}</pre>\n'
+
+
+@lru_cache(REMEMBERED)
+def _command_line(argv: tuple[str, ...]) -> str:
+    return _text(record.shell_line(argv))
