@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from drillbook.journal.collection import paused
+from drillbook.journal.collection import last_work, paused
 
 
 def test_the_collector_is_off_during_pauses_and_on_after_the_last():
@@ -31,3 +31,15 @@ def test_a_collector_that_was_off_stays_off():
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+def test_what_the_last_work_leaves_is_not_searched():
+    before = gc.get_freeze_count()
+    try:
+        with last_work():
+            assert not gc.isenabled()
+            kept = [[] for _ in range(1000)]
+        assert gc.isenabled()
+        assert gc.get_freeze_count() >= before + len(kept)
+    finally:
+        gc.unfreeze()

@@ -141,7 +141,7 @@ def _journal(found: Walk, folder: Path) -> Check:
 
 
 def _ending(found: Walk, folder: Path) -> Check:
-    if any(isinstance(readable(event), Ended) for event in found.events):
+    if any(isinstance(readable(event), Ended) for event in reversed(found.events)):
         return Check("ending", Mark.GOOD, "the journal contains the end of the run")
     if found.line:
         return Check("ending", Mark.UNKNOWN, "unknown, because the journal is damaged")
@@ -244,8 +244,7 @@ def _attested_files(folder: Path, sealed: Statement, view: RunView | str = "") -
 
 def _evidence(folder: Path, found: Walk) -> Check:
     """Check every evidence file whose digest is in the journal itself."""
-    told = map(readable, found.events)
-    facts = [what.data() if isinstance(what, LeaseLog) else what.data().get("facts") for what in told]
+    facts = [event.data if isinstance(readable(event), LeaseLog) else event.data.get("facts") for event in found.events]
     named = {(name, f"sha256:{wanted.removeprefix('sha256:')}") for one in facts for name, wanted in _kept(one)}
     wrong = sorted(name for name, wanted in named if not _inside(folder, name) or _digest(folder / name) != wanted)
     if wrong:

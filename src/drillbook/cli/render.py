@@ -18,6 +18,7 @@ from drillbook.cli.console import console
 from drillbook.cli.views import Manner, Teller, tell_missed
 from drillbook.errors import JournalError, UnknownName
 from drillbook.installation.program_name import program
+from drillbook.journal.collection import last_work
 from drillbook.journal.own_writes import Written
 from drillbook.judge.result import RunView
 from drillbook.project import finished_runs
@@ -26,6 +27,7 @@ from drillbook.report import publish
 from drillbook.report.figures import one_line
 
 
+@last_work()
 def report(project: Project, run: str) -> int:
     """Render the reports of a run again. If the run belongs to a suite, also render the report of the suite again.
 

@@ -237,9 +237,11 @@ def stop(context: Context, run: str | None = None, inventory: str = "lab") -> in
 @told(Dry.TELLS)
 def report(context: Context, run: str | None = None) -> int:
     """Render a run's reports again from its journal."""
-    from drillbook.cli import dry_run, render  # noqa: PLC0415  keeps start-up fast
+    from drillbook.cli import render  # noqa: PLC0415  keeps start-up fast
 
     if is_dry(context):
+        from drillbook.cli import dry_run  # noqa: PLC0415  it imports what only a drill needs
+
         return dry_run.report(of_runs(), run or "")
     return render.report(of_runs(), run or "")
 
@@ -270,9 +272,11 @@ def list_runs(_: Context, all: bool = False, json: bool = False) -> int:  # noqa
 @told(Dry.TELLS)
 def open_(context: Context, run: str | None = None) -> int:
     """Open a run's report in the browser, or print its path when there is no browser."""
-    from drillbook.cli import dry_run, render  # noqa: PLC0415  keeps start-up fast
+    from drillbook.cli import render  # noqa: PLC0415  keeps start-up fast
 
     if is_dry(context):
+        from drillbook.cli import dry_run  # noqa: PLC0415  it imports what only a drill needs
+
         return dry_run.tell(f"would open {of_runs().run(run or '', suites=True) / 'report.html'}")
     return render.open_report(of_runs(), run or "")
 

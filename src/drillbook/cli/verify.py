@@ -17,6 +17,7 @@ from drillbook.campaign.attempt import RECORD
 from drillbook.cli.console import console
 from drillbook.cli.tables import print_json
 from drillbook.installation.program_name import as_called
+from drillbook.journal.collection import last_work
 from drillbook.project.project import Project
 from drillbook.report.figures import count, one_line
 
@@ -28,6 +29,7 @@ CLOSING = {
 }
 
 
+@last_work()
 def verify(project: Project, run: str, *, as_json: bool = False) -> int:
     """Verify a run, a suite or a campaign. Returns 0 when all checks are good, 1 when a check found something wrong,
     and 3 when a check could not be completed.

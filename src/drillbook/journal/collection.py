@@ -31,3 +31,16 @@ def paused() -> Iterator[None]:
             _pauses[0] -= mine
             if mine and not _pauses[0]:
                 gc.enable()
+
+
+@contextmanager
+def last_work() -> Iterator[None]:
+    """Pause the collector for the work after which the process ends.
+
+    What the work leaves in memory is not searched either, neither at the end of the pause nor at the end of the process.
+    """
+    with paused():
+        try:
+            yield
+        finally:
+            gc.freeze()
