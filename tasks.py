@@ -79,6 +79,19 @@ def overhead(context: Context, folder: str, size: int = 2000, pairs: int = 5, op
 
 @task(
     help={
+        "size": "MB of data",
+        "pairs": "backups of each kind, of the bare pipeline and of Drillbook in turn",
+        "options": "more options of `python -m bench.transfers`, such as --write",
+    }
+)
+def transfers(context: Context, size: int = 1000, pairs: int = 5, options: str = "") -> None:
+    """Measure the time of a backup to a store beside bare pipelines with the same checks (for people who work on Drillbook)."""
+    argv = [sys.executable, "-m", "bench.transfers", "--size", str(size), "--pairs", str(pairs)]
+    context.run(f"{shlex.join(argv)} {options}", pty=sys.stdout.isatty())
+
+
+@task(
+    help={
         "work": "what to do, with commas, such as 20x20-read,20x20-read-20ms; default: the usual ones",
         "rounds": "rounds of all tools in turn",
         "options": "more options of `python -m bench.drill`, such as --write",
@@ -95,6 +108,7 @@ bench = Collection("bench")
 bench.add_task(drill)
 bench.add_task(detection)
 bench.add_task(overhead)
+bench.add_task(transfers)
 namespace.add_collection(bench)
 namespace.add_task(mutants)
 namespace.add_task(pictures)

@@ -74,7 +74,7 @@ _.revert  # a lease, now and not once it is over: what the boot hook does
 # Fields of JSON output, written by dataclasses.asdict
 _.passed_run  # drillbook/due/1
 _.last_run
-_.measured_at  # docs/measurements/overhead.json
+_.measured_at  # docs/measurements/overhead.json and transfers.json
 
 # Called by tests alone
 _.suite_summary  # the whole of what a terminal shows, which tests compare with files

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import re
 import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 from bench.overhead.methods import Method, removed
 
@@ -30,36 +33,74 @@ verify:
 """
 
 
+S = TypeVar("S", bound="Steps")
+
+
+@dataclass(frozen=True)
+class Drilled:
+    """One drill by a process of its own."""
+
+    step: dict[str, Any]
+    """The measured step, as result.json describes it."""
+    wall: float
+    """Seconds from the start of the process to its end."""
+    peak_kib: int
+
+
 @dataclass
-class Pairs:
+class Steps:
     """Results of one method, in seconds and KiB; element n of each list is of the same pair."""
 
     method: str
     tool: str
     measured_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     bare: list[float] = field(default_factory=list)
-    restore: list[float] = field(default_factory=list)
-    """The same by Drillbook: from the free space of the empty sandbox to the copy that can be used, with its checks."""
     step: list[float] = field(default_factory=list)
-    """Duration of the step backup.restore, which first lists the backups, makes the sandbox and proves its isolation."""
+    """Duration of the drill's step that does the same, with all that it does before and after."""
     drill: list[float] = field(default_factory=list)
-    """Wall time of the controller's process, from its start to its end: also the removal of the sandbox and the report."""
+    """Wall time of the controller's process, from its start to its end: also the removal of what it made, and the report."""
     peak_kib: list[int] = field(default_factory=list)
     """VmHWM of the controller's process."""
     stages: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def step_ratio(self) -> float:
+        """Median of the ratios of the whole steps to the bare tool."""
+        return statistics.median(ours / bare for ours, bare in zip(self.step, self.bare, strict=True))
+
+    def add(self, done: Drilled) -> None:
+        """Add the times and the peak of a drill."""
+        self.step.append(round(done.step["seconds"], 3))
+        self.drill.append(round(done.wall, 3))
+        self.peak_kib.append(done.peak_kib)
+        seconds = done.step["facts"]["seconds"]
+        self.stages.append(seconds if isinstance(seconds, dict) else {"total": seconds})
+
+    def as_json(self) -> dict[str, object]:
+        return {**asdict(self), "step_ratio": round(self.step_ratio, 3)}
+
+
+@dataclass
+class Pairs(Steps):
+    """Results of the restores of one method."""
+
+    restore: list[float] = field(default_factory=list)
+    """The same by Drillbook: from the free space of the empty sandbox to the copy that can be used, with its checks.
+
+    The step backup.restore first lists the backups, makes the sandbox and proves its isolation."""
 
     @property
     def ratio(self) -> float:
         """Median of the ratios of the restores of the pairs."""
         return statistics.median(ours / bare for ours, bare in zip(self.restore, self.bare, strict=True))
 
-    @property
-    def step_ratio(self) -> float:
-        """Median of the ratios of the whole steps to the bare restores."""
-        return statistics.median(ours / bare for ours, bare in zip(self.step, self.bare, strict=True))
+    def add(self, done: Drilled) -> None:
+        """Add the times and the peak of a drill."""
+        super().add(done)
+        self.restore.append(done.step["facts"]["seconds"]["total"])
 
     def as_json(self) -> dict[str, object]:
-        return {**asdict(self), "ratio": round(self.ratio, 3), "step_ratio": round(self.step_ratio, 3)}
+        return {**super().as_json(), "ratio": round(self.ratio, 3)}
 
 
 def project(root: Path, method: Method, folder: Path) -> Path:
@@ -94,11 +135,11 @@ def peak(pid: int) -> int:
     return int(found[1]) if found else 0
 
 
-def drilled(place: Path, pairs: Pairs) -> None:
-    """Run the drill, and add its times and its peak."""
+def drilled(place: Path, action: str, name: str = "restore") -> Drilled:
+    """Run the drill ``name`` of the project ``place``, and return the times of its only step ``action``."""
     environment = {**os.environ, "BENCH_PASSWORD": "bench", "XDG_STATE_HOME": str(place / "state")}
     begun, most = time.monotonic(), 0
-    argv = [sys.executable, "-c", PROGRAM, "drill", "restore", "--quiet"]
+    argv = [sys.executable, "-c", PROGRAM, "drill", name, "--quiet"]
     with (place / "said").open("w") as said:
         child = subprocess.Popen(argv, cwd=place, env=environment, stdout=said, stderr=said, stdin=subprocess.DEVNULL)
         while child.poll() is None:
@@ -107,12 +148,8 @@ def drilled(place: Path, pairs: Pairs) -> None:
     wall = time.monotonic() - begun
     assert child.returncode == 0, (place / "said").read_text()[-3000:]
     result = json.loads((place / "reports" / "latest" / "result.json").read_text())
-    (step,) = (step for step in result["steps"] if step["action"] == "backup.restore")
-    pairs.restore.append(step["facts"]["seconds"]["total"])
-    pairs.step.append(round(step["seconds"], 3))
-    pairs.drill.append(round(wall, 3))
-    pairs.peak_kib.append(most)
-    pairs.stages.append(step["facts"]["seconds"])
+    (step,) = (step for step in result["steps"] if step["action"] == action)
+    return Drilled(step, wall, most)
 
 
 def bare(method: Method, folder: Path, target: Path, pairs: Pairs) -> None:
@@ -137,15 +174,43 @@ def measure(method: Method, root: Path, megabytes: int, count: int, stop: float)
         made.mkdir()
         method.make(made, megabytes)
         made.rename(folder)
-    place, pairs = project(root, method, folder), Pairs(method.name, method.tool)
+    place = project(root, method, folder)
     subprocess.run(["sh", "-c", 'tar -cf - "$1" | cat >/dev/null', "sh", str(folder)], check=True, stderr=subprocess.DEVNULL)
-    unwarmed = Pairs(method.name, method.tool)
+    return interleaved(
+        partial(Pairs, method.name, method.tool),
+        partial(bare, method, folder, root / "bare"),
+        lambda pairs: pairs.add(drilled(place, "backup.restore")),
+        count,
+        stop,
+    )
+
+
+def interleaved(empty: Callable[[], S], bare: Callable[[S], None], drill: Callable[[S], None], count: int, stop: float) -> S:
+    """Measure pairs, the first of each in turn; one more that is not counted comes first."""
+    pairs, unwarmed = empty(), empty()
     for number in range(-1 if count else 0, count):
         if time.monotonic() > stop:
             break
         kept = unwarmed if number < 0 else pairs
-        both = [partial(bare, method, folder, root / "bare", kept), partial(drilled, place, kept)]
-        for one in both if number % 2 == 0 else reversed(both):
+        for one in (bare, drill) if number % 2 == 0 else (drill, bare):
             os.sync()
-            one()
+            one(kept)
     return pairs
+
+
+def described(megabytes: int, found: Sequence[Steps]) -> dict[str, object]:
+    """The results with the machine that they are of."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    model = subprocess.run(
+        ["sh", "-c", "sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1"], capture_output=True, text=True, check=True
+    )
+    return {
+        "size_mb": megabytes,
+        "machine": {
+            "processor": model.stdout.strip(),
+            "cores": os.cpu_count(),
+            "memory_mb": memory >> 20,
+            "kernel": platform.release(),
+        },
+        "methods": [pairs.as_json() for pairs in found],
+    }

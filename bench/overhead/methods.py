@@ -87,15 +87,19 @@ def bare_restic(folder: Path, target: Path) -> None:
 
 
 # PostgreSQL: one server, from which both kinds of backups are taken.
+def filler(megabytes: float, table: str = "filler", kind: str = "") -> str:
+    """Statements that make a table of so many MB. ``kind``: words before TABLE, such as UNLOGGED."""
+    return (
+        f"CREATE {kind} TABLE {table} AS SELECT g AS id, md5(g::text) AS a, md5((g * 7)::text) || md5((g * 9)::text) AS b,"
+        f" now() AS at, repeat('x', 30) AS c FROM generate_series(1, {int(megabytes * MB / ROW_BYTES)}) AS g;"
+        f"ALTER TABLE {table} ADD PRIMARY KEY (id);"
+    )
+
+
 def fill(team: Team, megabytes: int) -> None:
-    rows = megabytes * MB // ROW_BYTES
     team.sql("CREATE DATABASE shop TEMPLATE template0")
     argv = [str(team.bin / "psql"), "-qX", "-h", str(team.folder), "-U", "postgres", "-d", "shop", "-v", "ON_ERROR_STOP=1"]
-    statements = (
-        f"CREATE TABLE filler AS SELECT g AS id, md5(g::text) AS a, md5((g * 7)::text) || md5((g * 9)::text) AS b, now() AS at,"
-        f" repeat('x', 30) AS c FROM generate_series(1, {rows}) AS g;"
-        "ALTER TABLE filler ADD PRIMARY KEY (id); CHECKPOINT;"
-    )
+    statements = f"{filler(megabytes)} CHECKPOINT;"
     subprocess.run(argv, input=statements, text=True, check=True, capture_output=True)
 
 

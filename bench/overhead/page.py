@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import operator
 import statistics
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,11 +70,19 @@ def rendered(results: dict[str, Any]) -> str:
 
 def write(results: dict[str, Any]) -> None:
     """Write the results in the place of older ones of the same methods, and the page made from all of them."""
+    store("overhead", results, [method.name for method in METHODS], rendered)
+
+
+def store(name: str, results: dict[str, Any], order: Sequence[str], page: Callable[[dict[str, Any]], str]) -> None:
+    """Write the results of some methods to ``name``.json beside earlier ones of others, and ``page`` of all to ``name``.md.
+
+    Results of other data or of another machine are dropped. ``order``: the names of the methods.
+    """
     FOLDER.mkdir(exist_ok=True)
-    path = FOLDER / "overhead.json"
+    path = FOLDER / f"{name}.json"
     earlier: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     same = all(earlier.get(key) == results[key] for key in ("size_mb", "machine"))
     methods = {pairs["method"]: pairs for pairs in [*(earlier["methods"] if same else []), *results["methods"]]}
-    results = {**results, "methods": [methods[method.name] for method in METHODS if method.name in methods]}
+    results = {**results, "methods": [methods[method] for method in order if method in methods]}
     path.write_text(json.dumps(results, indent=2) + "\n")
-    (FOLDER / "overhead.md").write_text(rendered(results))
+    (FOLDER / f"{name}.md").write_text(page(results))

@@ -1,6 +1,7 @@
 """Pages with measurements: made from the results beside them, which are of the corpus as it is and within the limits."""
 
 import json
+import tempfile
 import time
 from collections import Counter
 from pathlib import Path
@@ -15,15 +16,21 @@ from bench.drill.work import Work
 from bench.overhead import page as overhead
 from bench.overhead.measuring import measure as pairs_of
 from bench.overhead.methods import METHODS
+from bench.transfers import page as transfers
+from bench.transfers.measuring import measure as backups_of
+from bench.transfers.methods import METHODS as TRANSFERS
 
 from tests import artefacts
-from tests.needs import need
+from tests.needs import library, need
 
 SIZE_MB, PAIRS, RATIO, PEAK_MB = 2000, 5, 1.05, 150
 """Size of the data, least number of pairs, largest ratio of their restores, and largest peak of the controller."""
+TRANSFER_MB, TRANSFER_RATIOS = 1000, {"postgres.dump": 1.1, "files.archive": 1.2}
+"""Size of the data that is backed up, and the largest ratio of each step to the bare pipeline."""
 DOCS = Path(__file__).parents[2] / "docs"
 DETECTED = json.loads((DOCS / "detection.json").read_text())
 MEASURED = json.loads((DOCS / "measurements" / "overhead.json").read_text())
+TRANSFERRED = json.loads((DOCS / "measurements" / "transfers.json").read_text())
 
 
 def test_the_page_of_the_corpus_is_made_from_its_results():
@@ -93,6 +100,21 @@ def test_the_page_of_the_speed_is_made_from_its_results():
     assert (DOCS / "speed.md").read_text() == speed.rendered(json.loads((DOCS / "speed.json").read_text()))
 
 
+def test_the_page_of_the_transfers_is_made_from_its_results():
+    assert (DOCS / "measurements" / "transfers.md").read_text() == transfers.rendered(TRANSFERRED)
+
+
+def test_the_transfers_are_within_their_limits_or_the_page_says_that_they_are_unknown():
+    if not TRANSFERRED["methods"]:
+        assert "Not measured yet for this version" in (DOCS / "measurements" / "transfers.md").read_text()
+        return
+    assert TRANSFERRED["size_mb"] == TRANSFER_MB
+    assert {pairs["method"] for pairs in TRANSFERRED["methods"]} == TRANSFER_RATIOS.keys()
+    for pairs in TRANSFERRED["methods"]:
+        assert len(pairs["bare"]) == len(pairs["step"]) >= PAIRS
+        assert pairs["step_ratio"] <= TRANSFER_RATIOS[pairs["method"]], pairs["method"]
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 def test_every_method_of_the_overhead_can_be_measured(tmp_path, method):
@@ -100,6 +122,17 @@ def test_every_method_of_the_overhead_can_be_measured(tmp_path, method):
         need(program)
     pairs = pairs_of(method, tmp_path, megabytes=8, count=1, stop=time.monotonic() + 600)
     assert len(pairs.bare) == len(pairs.restore) == 1
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("method", TRANSFERS, ids=lambda method: method.name)
+def test_every_backup_of_the_transfers_can_be_measured(method):
+    library("asyncssh")
+    need("zstd")
+    with tempfile.TemporaryDirectory(prefix="drillbook-transfers-", dir="/var/tmp") as folder:
+        pairs = backups_of(method, Path(folder), megabytes=8, count=1, stop=time.monotonic() + 600)
+    assert len(pairs.bare) == len(pairs.step) == 1
+    assert f"| {method.name} |" in transfers.line(pairs.as_json())
 
 
 @pytest.mark.nightly

@@ -1,5 +1,6 @@
 """The programs that transfer files: a list of files can name none outside the folder of the command."""
 
+import hashlib
 import json
 import subprocess
 from importlib.resources import files
@@ -35,3 +36,26 @@ def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path, name, mode, pl
     assert done.returncode != 0
     assert f"{place} is not in {folder}".encode() in done.stderr
     assert outside.read_text() == "kept"
+
+
+@pytest.mark.parametrize("name", ["carry.py", "carry.sh"])
+def test_each_part_of_a_large_file_has_its_digest(tmp_path, name):
+    contents = {"empty": b"", "one": b"abcd", "three": b"abcdefghij"}
+    for file, data in contents.items():
+        (tmp_path / file).write_bytes(data)
+    program, argv = programs(name)
+    done = subprocess.run((*argv, "survey", str(tmp_path), "4"), input=program, capture_output=True, timeout=60, check=True)
+    found = {one.pop("name"): one for one in json.loads(done.stdout)}
+    assert found == {
+        "empty": {"size": 0, "sha256": digest(b""), "parts": []},
+        "one": {"size": 4, "sha256": digest(b"abcd"), "parts": []},
+        "three": {
+            "size": 10,
+            "sha256": digest(b"abcdefghij"),
+            "parts": [digest(part) for part in (b"abcd", b"efgh", b"ij")],
+        },
+    }
+
+
+def digest(data):
+    return hashlib.sha256(data).hexdigest()

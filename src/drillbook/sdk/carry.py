@@ -39,16 +39,18 @@ def survey(folder: str, part_size: int) -> list[dict[str, Any]]:
 
 
 def _digests(root: Path, name: str, part_size: int) -> dict[str, Any]:
-    whole, size, parts = hashlib.sha256(), 0, []
+    whole, size = hashlib.sha256(), 0
+    parts: list[str] = []
     with (root / name).open("rb") as file:
         while True:
-            part, left = hashlib.sha256(), part_size
+            part, left = (hashlib.sha256() if parts else whole), part_size  # of a first part both digests are the same
             while left:
                 data = file.read(min(CHUNK, left))
                 if not data:
                     break
                 whole.update(data)
-                part.update(data)
+                if part is not whole:
+                    part.update(data)
                 left -= len(data)
             size += part_size - left
             if left < part_size:

@@ -10,6 +10,7 @@ import pytest
 
 from drillbook.errors import CommandFailed, CouldNotVerify, NotReady, StepFailed
 from drillbook.sdk.action import find
+from drillbook.sdk.backup_writer import BackupSet
 from drillbook.sdk.programs import Programs
 from drillbook.systems.files import archives as knowledge
 from drillbook.systems.units.service import Process
@@ -220,6 +221,31 @@ def test_folders_without_a_file_are_no_archive(place, tmp_path):
     (tmp_path / "a" / "b").mkdir(parents=True)
     with pytest.raises(StepFailed, match="contains no files, so there is nothing to archive"):
         run(place, "files.archive", path=str(tmp_path / "a"), to=f"s3://{BUCKET}/hollow")
+
+
+@pytest.mark.parametrize("size", [6, 1 << 20], ids=["small", "large"])
+def test_an_archive_is_taken_again_when_a_file_changes_while_it_is_sent(place, tree, monkeypatch, size):
+    pack, remove, removed = knowledge.pack, BackupSet.remove, []
+    content = iter([b"a" * size, b"b" * size])
+
+    def changing(*given):
+        pack(*given)
+        if data := next(content, b""):
+            (tree / "log").write_bytes(data)
+
+    def noted(self, name):
+        removed.append(name)
+        remove(self, name)
+
+    (tree / "log").write_bytes(b"0" * size)
+    os.utime(tree / "log", (1, 1))
+    monkeypatch.setattr(knowledge, "pack", changing)
+    monkeypatch.setattr(BackupSet, "remove", noted)
+    facts = archived(place, tree)
+    assert removed == [knowledge.archive_name(compression())] * 2
+    monkeypatch.undo()
+    run(place, "files.backup_intact", **{"from": facts["location"]})
+    assert run(place, "files.matches", manifest=facts["manifest"])["entries"] == 12
 
 
 def test_files_that_change_all_the_time_are_no_archive(place, tree):

@@ -13,9 +13,13 @@ import json
 import os
 import stat
 import sys
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 CHUNK = 1 << 20
+WORKERS = 4
+SMALL = 128 << 10
+"""Size in bytes up to which a file is read at once. Larger files are read by other threads, at most ``WORKERS`` at a time."""
 KINDS = {
     stat.S_IFREG: "file",
     stat.S_IFDIR: "folder",
@@ -45,6 +49,18 @@ class Survey:
         self.sockets: list[str] = []
         self.first: dict[tuple[int, int], str] = {}
         self.changed: dict[str, float] = {}
+        self.pool = ThreadPoolExecutor(WORKERS)
+        self.reading: list[tuple[str, Future[tuple[int, str]]]] = []
+
+    def whole(self) -> None:
+        """Examine everything. Returns when all files are read."""
+        with self.pool:
+            self.look(self.root, b".")
+        for name, reading in self.reading:
+            try:
+                self.entries[name]["size"], self.entries[name]["sha256"] = reading.result()
+            except OSError as error:
+                self.problems.append(f"{name}: {error.strerror}")
 
     def look(self, path: bytes, name: bytes) -> None:
         """Examine an entry and everything below it. Errors are added to ``problems``."""
@@ -77,7 +93,10 @@ class Survey:
         elif kind == "device":
             entry["target"] = f"{stat.S_IFMT(found.st_mode):o} {found.st_rdev}"
         elif kind == "file":
-            entry["size"], entry["sha256"] = content(path)
+            if found.st_size > SMALL:
+                self.reading.append((name, self.pool.submit(content, path)))
+            else:
+                entry["size"], entry["sha256"] = content(path)
         if kind != "folder" and found.st_nlink > 1:
             first = self.first.setdefault((found.st_dev, found.st_ino), name)
             entry["same_as"] = first if first != name else None
@@ -101,11 +120,16 @@ def attributes(path: bytes) -> dict[str, str]:
 def content(path: bytes) -> tuple[int, str]:
     """Return the size in bytes and the SHA-256 of a file."""
     size, digest = 0, hashlib.sha256()
-    with open(path, "rb") as file:  # noqa: PTH123  a path of bytes, which pathlib does not support
+    with open(path, "rb", opener=_opened) as file:
         for data in iter(lambda: file.read(CHUNK), b""):
             size += len(data)
             digest.update(data)
     return size, digest.hexdigest()
+
+
+def _opened(path: Any, flags: int) -> int:
+    """Open a file, unless another user put a link in its place meanwhile."""
+    return os.open(path, flags | os.O_NOFOLLOW)
 
 
 def main(path: str, ignored: str, changes: str = "") -> None:
@@ -116,7 +140,7 @@ def main(path: str, ignored: str, changes: str = "") -> None:
     root = os.fsencode(path)
     survey = Survey(root, os.fsencode(ignored))
     if os.path.lexists(root):
-        survey.look(root, b".")
+        survey.whole()
     json.dump(
         {
             "missing": not os.path.lexists(root),

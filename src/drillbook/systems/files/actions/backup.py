@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Annotated, Literal
 
@@ -18,6 +19,7 @@ from drillbook.sdk.host_encryption import need_transfer
 from drillbook.sdk.identity import Identity
 from drillbook.sdk.object_reference import Reference, Uri
 from drillbook.sdk.store import Store
+from drillbook.sdk.stored_backup import StoredFile
 from drillbook.sdk.transfer import Carrier
 from drillbook.systems.files import archives, rights
 from drillbook.systems.files.actions.fields import HostPath, Location, ServiceName, refuse_dangerous
@@ -67,11 +69,7 @@ class Archive(Write):
         ctx.run("mkdir", "-m", "700", "--", f"{scratch}/files").check()
         taken = stored_backup.now()
         compression = archives.compression_of(ctx)
-        name = archives.archive_name(compression)
-        entries = self._pack(ctx, path, f"{scratch}/files/{name}", compression)
-        carrier = Carrier(ctx.host, ctx.deadline, scratch)
-        found = carrier.survey(f"{scratch}/files", int(self.part_size))
-        sent = backup.send(carrier, f"{scratch}/files", found, int(self.part_size))
+        entries, archive = self._stored(ctx, path, scratch, compression, backup)
         manifest = Manifest(
             run=ctx.run_id,
             service=self.service,
@@ -80,39 +78,46 @@ class Archive(Write):
             taken_at=taken,
             machine=archives.machine(ctx),
             entries=entries,
-            archive=sent[name],
+            archive=archive,
             compression=compression,
         )
         backup.seal(manifest)
         return manifest
 
-    def _pack(self, ctx: Context, path: str, archive: str, compression: Literal["zstd"] | None) -> dict[str, Entry]:
-        """Archive the files and return their entries.
+    def _stored(
+        self, ctx: Context, path: str, scratch: str, compression: Literal["zstd"] | None, backup: BackupSet
+    ) -> tuple[dict[str, Entry], StoredFile]:
+        """Archive the files and send the archive to the store. Return the entries of the files, and that of the archive.
 
-        If files change during archiving, repeat it, at most ``ROUNDS`` times in all.
+        The files are read again while the archive is sent. If they have changed, remove the archive and repeat everything, at
+        most ``ROUNDS`` times in all.
         """
-        before = _there(ctx, path)
+        before, name = _there(ctx, path), archives.archive_name(compression)
         if all(one.type == "folder" for one in before.values()):
             raise StepFailed(f"{ctx.host.name}: {path} contains no files, so there is nothing to archive")
-        said = ""
         for _ in range(ROUNDS):
-            ctx.run("rm", "-f", "--", archive).check()
-            try:
-                archives.pack(ctx, path, archive, compression)
-            except CommandFailed as error:
-                said = error.tail
-                if error.exit != 1:  # exit status 1: a file changed while tar read it
-                    raise StepFailed(f"{ctx.host.name}: tar failed: {error.tail}") from error
-            after = _there(ctx, path)
+            said = _pack(ctx, path, f"{scratch}/files/{name}", compression)
+            with ThreadPoolExecutor(1, thread_name_prefix="survey") as pool:
+                again = pool.submit(_there, ctx, path)
+                # Encryption replaces the archive on the host, which a repetition would need: then the check comes first.
+                early = not said and (not backup.store.service.encrypt or again.result() == before)
+                sent = self._upload(ctx, f"{scratch}/files", scratch, backup) if early else {}
+                after = again.result()
             if after == before and not said:
-                return after
+                return after, sent[name]
+            if sent:
+                backup.remove(name)
             if after != before:
                 said = "; ".join(f"{path}/{name}" for name in sorted(before | after) if before.get(name) != after.get(name))
-            before, said_last, said = after, said, ""
+            before = after
         raise StepFailed(
-            f"{ctx.host.name}: files change during archiving: {said_last[:500]}; stop the programs that write them, or "
+            f"{ctx.host.name}: files change during archiving: {said[:500]}; stop the programs that write them, or "
             "archive fewer files"
         )
+
+    def _upload(self, ctx: Context, folder: str, scratch: str, backup: BackupSet) -> dict[str, StoredFile]:
+        carrier = Carrier(ctx.host, ctx.deadline, scratch)
+        return backup.send(carrier, folder, carrier.survey(folder, int(self.part_size)), int(self.part_size))
 
     def ready(self, ctx: Context) -> None:
         """Check that the files are readable, that the store answers, and that the host has the programs.
@@ -146,6 +151,18 @@ def _failing() -> Iterator[None]:
         yield
     except CouldNotVerify as error:
         raise StepFailed(f"the archive failed: {error.message}") from error
+
+
+def _pack(ctx: Context, path: str, archive: str, compression: Literal["zstd"] | None) -> str:
+    """Archive the files to the new file ``archive``. Return the messages of tar if a file changed while tar read it."""
+    ctx.run("rm", "-f", "--", archive).check()
+    try:
+        archives.pack(ctx, path, archive, compression)
+    except CommandFailed as error:
+        if error.exit != 1:  # exit status 1: a file changed while tar read it
+            raise StepFailed(f"{ctx.host.name}: tar failed: {error.tail}") from error
+        return error.tail
+    return ""
 
 
 def _there(ctx: Context, path: str) -> dict[str, Entry]:
