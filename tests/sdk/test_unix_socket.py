@@ -63,6 +63,29 @@ def test_a_program_reaches_a_server_through_a_socket_that_goes_with_it(server, o
     assert not near.parent.exists()
 
 
+SLOW_PERL = """
+package Slow; use IO::Socket; my $listen = \\&IO::Socket::listen; no warnings "redefine";
+*IO::Socket::listen = sub { select(undef, undef, undef, 0.3); &$listen(@_) }; 1;
+"""
+SLOW_PYTHON = """
+import socket, time
+listen = socket.socket.listen
+socket.socket.listen = lambda *words: time.sleep(0.3) or listen(*words)
+"""
+
+
+@pytest.mark.parametrize("language", ["perl", "python3"])
+def test_a_program_begins_once_its_socket_listens(server, only, tmp_path, language):
+    """Between bind and listen, a socket that has its name already would refuse the connection."""
+    (tmp_path / "Slow.pm").write_text(SLOW_PERL)
+    (tmp_path / "sitecustomize.py").write_text(SLOW_PYTHON)
+    slow = {"PERL5OPT": "-MSlow", "PERL5LIB": str(tmp_path), "PYTHONPATH": str(tmp_path)}
+    near = tmp_path / "new" / "near.sock"
+    argv = unix_socket.beside(str(near), unix_socket.relay(server), unix_socket.relay(str(near)))
+    done = subprocess.run(argv, input=b"one", env=only(language) | slow, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"ONE", b"")
+
+
 def test_a_program_that_fails_tells_why_its_server_was_not_reached(tmp_path, only):
     near = tmp_path / "new" / "near.sock"
     program = (*unix_socket.relay(str(near))[:3], "sh", str(near))

@@ -57,18 +57,22 @@ try:
 finally:
     os._exit(0)
 """
-# SOCKET PROGRAM...: listen at SOCKET, and run PROGRAM for each connection. `_LISTEN_PYTHON` does the same.
+# SOCKET PROGRAM...: listen at SOCKET, and run PROGRAM for each connection. `_LISTEN_PYTHON` does the same. Between bind and
+# listen a socket refuses connections, so it gets its name only once it listens.
 _LISTEN_PERL = r"""
 use IO::Socket::UNIX; $SIG{CHLD} = "IGNORE"; my $path = shift @ARGV;
-my $at = IO::Socket::UNIX->new(Local => $path, Listen => 64) or die "$path: $!\n";
+(my $new = $path) =~ s{[^/]*$}{new};
+my $at = IO::Socket::UNIX->new(Local => $new, Listen => 64) or die "$new: $!\n";
+rename($new, $path) or die "$path: $!\n";
 while (1) { my $near = $at->accept or next; next if fork; open STDIN, "<&", $near; open STDOUT, ">&", $near; exec @ARGV }
 """
 _LISTEN_PYTHON = r"""
 import os, signal, socket, sys
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-at = socket.socket(socket.AF_UNIX)
-at.bind(sys.argv[1])
+at, new = socket.socket(socket.AF_UNIX), os.path.join(os.path.dirname(sys.argv[1]), "new")
+at.bind(new)
 at.listen(64)
+os.rename(new, sys.argv[1])
 while True:
     near, _ = at.accept()
     if not os.fork():
