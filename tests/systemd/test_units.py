@@ -5,11 +5,19 @@ from dataclasses import replace
 import pytest
 
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
+from drillbook.sdk.action import find
 from drillbook.sdk.host import Deadline, ManagerConfig
 from drillbook.sdk.manager import manager_of
+from drillbook.sdk.probe import find_probe
+from drillbook.systems.command.service import Command
+from drillbook.systems.postgres.service import Postgres
+from drillbook.systems.redis import ownership
+from drillbook.systems.redis.service import Redis
 from drillbook.systems.units.actions.service import Kill, Log, Restart, Start, Status, Stop, TryStart
 from drillbook.systems.units.actions.settings import Change
+from tests.ports import free_port
 from tests.systemd.conftest import PATIENCE, Unit, until
+from tests.systems.refusals import refused_until
 
 
 def test_a_unit_is_started_stopped_killed_and_restarted(unit):
@@ -116,6 +124,56 @@ def test_what_is_stopped_together_with_a_unit_comes_back_with_it(unit, machine):
     until(running, "the start of what requires it")
     assert it.state("needs").pid != before
     machine.root("rm /var/tmp/ops.env")
+
+
+@pytest.mark.parametrize("user", ["ops"])
+@pytest.mark.parametrize(
+    ("name", "params", "started"),
+    [
+        ("service.stop", {}, True),
+        ("service.serve", {}, False),
+        ("settings.change", {"set": {"LEVEL": "debug"}}, True),
+        ("postgres.stop", {"service": "database"}, True),
+        ("redis", {}, True),
+    ],
+    ids=["stop", "serve", "settings", "database", "cache"],
+)
+def test_an_account_that_may_not_change_a_unit_is_told_and_by_sudo_it_may(unit, machine, name, params, started):
+    machine.root("echo LEVEL=info > /var/tmp/ops.env")
+    it = unit("steady", started=started)
+    login = {"database": "shop", "user": "clerk", "admin": {"user": "postgres", "socket": "/run/postgresql"}}
+    it.services["database"] = Postgres(name="database", host="ops", unit="steady", data_directory="/var/lib/pg", **login)
+    it.services["cache"] = Redis(name="cache", host="ops", unit="steady", port=free_port())
+    stranger = machine.host("ops", ManagerConfig())
+    hosts = [stranger, it.host]
+
+    def check():
+        ctx = replace(it.ctx(), host=hosts[0])
+        if name == "redis":
+            ownership.ready(ctx, it.services["cache"])
+        else:
+            find(name).model_validate({"service": "it", **params}).ready(ctx)
+
+    refused_until(check, "steady cannot be started or stopped: systemd lets only root do that", lambda: hosts.pop(0))
+    assert (it.state().state == "running") is started
+    machine.root("rm /var/tmp/ops.env")
+
+
+@pytest.mark.parametrize("user", ["ops"])
+def test_an_account_that_may_not_become_the_user_of_a_command_is_told(unit, machine):
+    it = unit("steady")
+    it.services["queue"] = Command(name="queue", host="ops", check=("test", "-e", "/"), run_as="nobody")
+    words = {"write": ["touch", "/tmp/${record}"], "read": ["ls", "/tmp"], "remove": ["rm", "/tmp/${record}"]}
+    canary = find_probe("command.canary").model_validate({"host": "ops", "run_as": "nobody", **words})
+    check = find("command.check").model_validate({"service": "queue"})
+    for look, command in ((check.ready, "test -e /"), (canary.reach, "touch /tmp/drillbook-.*")):
+        hosts = [machine.host("app"), it.host]
+        refused_until(
+            lambda look=look, hosts=hosts: look(replace(it.ctx(), host=hosts[0], host_named=lambda name: hosts[0])),
+            f"`{command}` would not be started as nobody: a password is required",
+            lambda hosts=hosts: hosts.pop(0),
+        )
+    assert check.run(it.ctx())["exit"] == 0
 
 
 @pytest.mark.parametrize("user", ["app"])

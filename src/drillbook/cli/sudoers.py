@@ -166,5 +166,7 @@ def _rules(inventory: Inventory, name: str, commands: list[Command]) -> list[str
     user, *paths = output.text.split("\n")
     where = dict(zip(programs, [*paths, *[""] * len(programs)], strict=False))
     if missing := [program for program in programs if not where[program].startswith("/")]:
-        raise NotReady(f"{name}: a program that the drill used is missing: {', '.join(missing)}")
+        raise NotReady(
+            f"{name}: a program that the drill used is missing: {', '.join(missing)}", hint=f"install it on {name}"
+        )
     return sorted({rule(user, account, where[argv[0]], argv[1:]) for account, argv in commands})

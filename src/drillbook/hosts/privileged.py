@@ -16,6 +16,7 @@ from drillbook.hosts.shell import ENDING, checked, new_token, revealed
 from drillbook.sdk import unix_socket
 from drillbook.sdk.become import Become
 from drillbook.sdk.host import CAPTURE_LIMIT, Deadline, Host, Output, Piped, Target, as_user, printable, shown
+from drillbook.sdk.sudo_question import MAY, REFUSALS, refusal
 from drillbook.sdk.wrapped_host import WrappedHost
 from drillbook.values import Secret
 
@@ -40,28 +41,6 @@ KILL = (
     'grep -qF -- "$mark" "$f" 2>/dev/null || continue; '
     'p=${f#/proc/}; sh -c "$1" sh "${p%/cmdline}" "" || bad=yes; done; [ -z "$bad" ]'
 )
-# USER ASKS COMMAND...: let sudo say if it would start the command as USER, without starting it. Exit 1: no; 3: only with a
-# password. With ASKS=yes the password is on standard input. Root may start everything; -l -l shows the rule, see sudo(8).
-MAY = """
-user=$1 asks=$2
-shift 2
-test "$(id -un)" != "$user" && test "$(id -u)" != 0 || exit 0
-LC_ALL=C
-export LC_ALL
-if test "$asks" = yes; then
-  sudo -S -k -p '' -l -u "$user" -- "$@" >/dev/null
-  exit
-fi
-said=$(sudo -n -l -l -u "$user" -- "$@") || exit
-case $said in
-  *'Sudoers entry'*) ;;
-  *) exit 0 ;;
-esac
-case $said in
-  *!authenticate*) exit 0 ;;
-esac
-sudo -n -v 2>/dev/null || exit 3
-"""
 # USER ASKS: print the rules for this user, or the word `all` if it needs none. Fails where some rule asks for a password that is
 # not on standard input.
 RULES = """
@@ -72,22 +51,6 @@ if test "$2" = yes; then exec sudo -S -k -p '' -l -l; fi
 sudo -n -v 2>/dev/null && exec sudo -n -l -l
 """
 KILL_S = 10.0
-REFUSALS = (
-    "a password is required",
-    "a terminal is required",
-    "no password was provided",
-    "incorrect password attempt",
-    "is not in the sudoers file",
-    "is not allowed to",
-    "may not run sudo",
-    "unknown user",
-    "you must have a tty",
-    "no new privileges",
-    "must be owned by uid 0",
-    "account validation failure",
-    "PAM",
-)
-"""Parts of the messages by which sudo refuses a command; see sudo(8)."""
 
 
 Used = Callable[[str, str, tuple[str, ...]], None]
@@ -187,14 +150,7 @@ class PrivilegedHost(WrappedHost):
         asked = words if password is None else ("sh", "-c", START, "sh", "", "--", *words)
         script = ("sh", "-c", MAY, "sudo", self.become.user, "no" if password is None else "yes", *asked)
         head = b"" if password is None else password.encode() + b"\n"
-        output = self.inner.run(script, deadline=deadline, stdin=head)
-        said = printable(output.stderr).strip()
-        if output.exit == 3:
-            return "sudo asks for a password"
-        if output.exit == 1 and not said:
-            return "the sudoers file of the host does not allow it"
-        lines = [line for line in said.splitlines() if any(part in line for part in REFUSALS)]
-        return lines[-1].removeprefix("sudo: ") if output.exit == 1 and lines else ""
+        return refusal(self.inner.run(script, deadline=deadline, stdin=head))
 
     def may_all(self, *, deadline: Deadline) -> bool:
         """Return True when sudo starts every command as the account.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from drillbook.errors import CouldNotVerify, NotReady
 from drillbook.sdk.action import Context, Undo, Write
 from drillbook.sdk.manager import manager_of
+from drillbook.sdk.manager.right import need_right
 from drillbook.sdk.service import Service
 
 
@@ -19,7 +20,7 @@ class TemporaryUnit(Write):
         return ctx.service(self.service, Service).unit
 
     def ready(self, ctx: Context) -> None:
-        """Check that the service manager knows the unit, and that the unit does not run already."""
+        """Check that the service manager knows the unit and lets this account change it, and that it does not run already."""
         unit = self._unit(ctx)
         if not unit:
             raise NotReady(f"the service {self.service!r} has no `unit` in the inventory", hint="set `unit` of the service")
@@ -32,6 +33,7 @@ class TemporaryUnit(Write):
                 f"{ctx.host.name}: {unit} already runs, and the undo of this step would stop it",
                 hint="use `service.start` for a service that should keep running, or stop it before the drill",
             )
+        need_right(ctx, unit)
 
     def undo(self, ctx: Context) -> Undo:
         """Stop the unit that the step started."""

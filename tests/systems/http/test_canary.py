@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from drillbook.errors import CouldNotVerify, NotReady
 from drillbook.sdk.probe import find_probe
 from drillbook.systems.redis.service import Redis
+from tests.systems.refusals import refused_until
 
 
 class Application(ThreadingHTTPServer):
@@ -127,9 +128,8 @@ def test_records_that_cannot_be_read_are_not_counted_as_lost(ground, application
         canary.survivors(ctx)
     with pytest.raises(CouldNotVerify, match="503"):
         canary.clean(ctx)
-    with pytest.raises(NotReady, match="503"):
-        canary.reach(ctx)
-    application.answer = 404  # the whole collection is gone: nothing survived
+    # The whole collection is gone: nothing survived.
+    refused_until(lambda: canary.reach(ctx), "cannot read: .*503", lambda: setattr(application, "answer", 404))
     assert canary.survivors(ctx) == []
 
 

@@ -7,6 +7,7 @@ import socket
 import struct
 import subprocess
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -20,6 +21,7 @@ from drillbook.systems.units.service import Process
 from tests.needs import need
 from tests.ports import free_port
 from tests.systems.ground import PLAIN, is_root, path_without
+from tests.systems.refusals import refused_until
 
 SECRET = b"s3cr3t-payload"
 
@@ -137,6 +139,21 @@ def test_an_ordinary_user_could_not_verify(ground):
     with pytest.raises(CouldNotVerify, match="may not capture packets") as told:
         Capture(port=9, seconds="1s").run(ground.ctx())
     assert "sudo" in told.value.hint
+
+
+@pytest.mark.parametrize(
+    ("account", "interface", "said"),
+    [(Ordinary, "lo", "may not capture packets"), (LocalHost, "nosuch0", "could not capture: .*[Nn]o such device")],
+    ids=["right", "interface"],
+)
+def test_what_a_capture_lacks_is_told_before(ground, allowed, account, interface, said):
+    hosts = [account("here", target=ground.host.target), ground.host]
+    names = [interface, "lo"]
+    refused_until(
+        lambda: Capture(port=9, seconds="1s", interface=names[0]).ready(replace(ground.ctx(), host=hosts[0])),
+        said,
+        lambda: (hosts.pop(0), names.pop(0)),
+    )
 
 
 def test_what_else_stands_in_the_way(ground, monkeypatch):

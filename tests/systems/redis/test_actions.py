@@ -26,6 +26,7 @@ from tests.processes import entries
 from tests.sameness import holds
 from tests.systems.postgres.site import BUCKET, KEY, SECRET_KEY, site
 from tests.systems.redis.unit import PASSWORD, Unit, program, unit
+from tests.systems.refusals import refused_until
 
 LEASE_MS = int(time.time() * 1000) + 3_600_000
 ODD = b"odd \xff\x00:%41\n"
@@ -605,6 +606,12 @@ def test_a_replica_is_neither_healthy_nor_saved_nor_flushed(cache):
                 action.ready(cache.context())
     finally:
         cache.client().replicaof("NO", "ONE")
+
+
+def test_a_server_without_keys_is_not_flushed(cache):
+    flush, ctx = cache.action("redis.flush"), cache.context()
+    cache.client().flushall()
+    refused_until(lambda: flush.ready(ctx), "contains no keys", lambda: fill(cache))
 
 
 def test_ready_says_what_is_missing(cache, saved, monkeypatch):

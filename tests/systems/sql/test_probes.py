@@ -16,6 +16,7 @@ from drillbook.sdk.probe import find_probe
 from drillbook.systems.mariadb.service import Mariadb
 from drillbook.systems.sql import driver
 from tests.systems.mariadb.site import running
+from tests.systems.refusals import refused_until
 
 
 def canary(**given):
@@ -122,6 +123,16 @@ def test_a_wrong_login_is_told_before_anything_is_announced(ground, mariadb):
     with pytest.raises(NotReady, match="Access denied") as failure:
         probe.reach(ground.ctx("probe.1"))
     assert "not-this-one" not in str(failure.value)
+
+
+def test_a_database_that_cannot_be_opened_or_written_is_told(ground, tmp_path):
+    path, ctx = tmp_path / "shop" / "shop.db", ground.ctx("probe.1")
+    probe = canary(driver="sqlite3", connect={"database": str(path)})
+    refused_until(lambda: probe.reach(ctx), "unable to open database file", path.parent.mkdir)
+    reading = canary(driver="sqlite3", connect={"database": f"file:{path}?mode=ro", "uri": True})
+    probes = [reading, probe]
+    refused_until(lambda: probes[0].prepare(ctx), "readonly database", lambda: probes.pop(0))
+    probe.clean(ctx)
 
 
 def test_a_service_is_reached_through_its_host(ground, mariadb):

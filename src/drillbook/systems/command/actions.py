@@ -13,6 +13,7 @@ from drillbook.sdk.action import Context, Effect, Facts, Fault, Place, Read, Und
 from drillbook.sdk.free import RESTORE, Free, declared_undo, ended_wrongly
 from drillbook.sdk.host import Deadline, Output, as_user, printable, shown
 from drillbook.sdk.service import handed
+from drillbook.sdk.sudo_question import need_account
 from drillbook.systems.command.service import Command
 from drillbook.systems.command.stages import Stages
 from drillbook.values import SECRET_MARK, Handed, Secret
@@ -37,8 +38,10 @@ class Check(Read):
         return () if service.run_as else (service.check,)
 
     def ready(self, ctx: Context) -> None:
-        """Check that the program exists on the host."""
-        _need(ctx, ctx.service(self.service, Command).check[0], "`check` of the service in the inventory")
+        """Check that the program exists on the host, and that the user of the service may be used."""
+        service = ctx.service(self.service, Command)
+        _need(ctx, service.check[0], "`check` of the service in the inventory")
+        need_account(ctx, service.run_as, service.check)
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``exit`` (the exit status), ``stdout`` and ``stderr`` (their last 4,000 characters, in printable form)."""
@@ -65,6 +68,21 @@ def _need(ctx: Context, program: str, place: str) -> None:
         raise NotReady(
             f"{ctx.host.name}: the program {program!r} is not installed", hint=f"install the program, or correct {place}"
         )
+
+
+def _need_folder(ctx: Context, folder: str | None) -> None:
+    """Raise NotReady when commands cannot work in ``folder``, the value of `cwd`. None: the home folder."""
+    if folder is not None and not ctx.run("sh", "-c", 'cd -- "$1"', "sh", folder).ok:
+        raise NotReady(
+            f"{ctx.host.name}: the working directory {folder} does not exist, or this user may not enter it",
+            hint="correct `cwd`, or run as a user who may enter the folder",
+        )
+
+
+def _started_in(folder: str | None, program: str) -> str:
+    """Return the path of a program that is started in ``folder``. A name without a slash is searched on PATH."""
+    beside = folder is not None and "/" in program and not program.startswith("/")
+    return f"{folder}/{program}" if beside else program
 
 
 def _text(data: bytes) -> str:
@@ -135,9 +153,15 @@ class Run(Free, Fault):
         """True when the drill declares `undo: restore`, which means that no command can undo the fault."""
         return bool(self.if_known("undo_") == RESTORE)
 
+    def _started(self) -> dict[str, str]:
+        """Return the program of each command of the step, as far as they are known, by the name of its field."""
+        commands = {"argv": self.if_known("argv"), "undo": self.if_known("undo_"), "proof": self.if_known("proof")}
+        folder = self.if_known("cwd")
+        return {field: _started_in(folder, argv[0]) for field, argv in commands.items() if isinstance(argv, tuple)}
+
     def programs(self, ctx: Context) -> tuple[str, ...]:
-        """Return the program of the command."""
-        return self.argv[:1] if self.known("argv") else ()
+        """Return the programs of the command, of its undo and of its proof."""
+        return tuple(self._started().values())
 
     @classmethod
     def lists_commands(cls, params: Mapping[str, Any]) -> bool:
@@ -152,9 +176,10 @@ class Run(Free, Fault):
         return () if self.cwd or self.env else tuple(one for one in (self.argv, self.proof) if one)
 
     def ready(self, ctx: Context) -> None:
-        """Check that the program exists on the host."""
-        if self.known("argv"):
-            _need(ctx, self.argv[0], "`argv`")
+        """Check that the programs of the command, of its undo and of its proof exist on the host, and the working directory."""
+        for field, program in self._started().items():
+            _need(ctx, program, f"`{field}`")
+        _need_folder(ctx, self.if_known("cwd"))
 
     def inject(self, ctx: Context) -> Facts:
         """Facts: ``exit`` (the exit status), ``stdout`` and ``stderr`` (their last 4,000 characters, in printable form).
@@ -265,8 +290,13 @@ class Script(Free):
     ] = None
 
     def programs(self, ctx: Context) -> tuple[str, ...]:
-        """Return the interpreter if the drill names one."""
-        return self.interpreter[:1] if self.known("interpreter") else ()
+        """Return the interpreter and the program of the undo if the drill names them."""
+        return tuple(self._started().values())
+
+    def _started(self) -> dict[str, str]:
+        """Return the interpreter and the program of the undo, as far as they are known, by the names of their fields."""
+        commands = {"interpreter": self.if_known("interpreter"), "undo": self.if_known("undo_")}
+        return {field: argv[0] for field, argv in commands.items() if argv}
 
     @classmethod
     def lists_commands(cls, params: Mapping[str, Any]) -> bool:
@@ -281,14 +311,21 @@ class Script(Free):
         return () if self.cwd or self.env else ((*self.interpreter, self.path, *self.arguments),)
 
     def ready(self, ctx: Context) -> None:
-        """Check that the script can be read, and that its interpreter exists."""
-        if self.known("interpreter") and self.interpreter:
-            _need(ctx, self.interpreter[0], "`interpreter`")
+        """Check that the script can be read, that it can be executed or its interpreter exists, and the working directory."""
+        for field, program in self._started().items():
+            _need(ctx, program, f"`{field}`")
         if self.known("path") and not ctx.run("test", "-r", self.path).ok:
             raise NotReady(
                 f"{ctx.host.name}: the script {self.path} cannot be read",
                 hint="correct `path`, or copy the script to that path",
             )
+        itself = self.known("path") and self.known("interpreter") and not self.interpreter
+        if itself and not ctx.run("test", "-x", self.path).ok:
+            raise NotReady(
+                f"{ctx.host.name}: the script {self.path} cannot be executed by this user",
+                hint="set `interpreter`, such as `[sh]`, or make the script executable: chmod +x",
+            )
+        _need_folder(ctx, self.if_known("cwd"))
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``exit`` (the exit status), ``sha256`` of the script, ``stages`` (name and seconds of each), ``stdout``,

@@ -16,6 +16,7 @@ from drillbook.sdk.host import Deadline, Output, as_user, excerpt, printable, sh
 from drillbook.sdk.probe import CanaryWriter, Lost
 from drillbook.sdk.record_canary import RecordCanary
 from drillbook.sdk.service import handed
+from drillbook.sdk.sudo_question import need_account
 from drillbook.values import Duration, Handed, Secret
 
 Argv = Annotated[tuple[str, ...], Field(min_length=1)]
@@ -115,9 +116,9 @@ class Canary(RecordCanary):
         return ctx.host_named(self.host).run(as_user(self.run_as, words), deadline=deadline, env=env, **options)  # type: ignore[arg-type]
 
     def reach(self, ctx: Context) -> None:
-        """Check that the host answers, and that the programs of all three commands exist.
+        """Check that the host answers, that the programs of all three commands exist, and that `run_as` may be used for them.
 
-        Raises NotReady when a program is missing, and HostError when the host cannot be used.
+        Raises NotReady when a program or a right is missing, and HostError when the host cannot be used.
         """
         there = self.there(ctx)
         for what in ("write", "read", "remove"):
@@ -127,6 +128,8 @@ class Canary(RecordCanary):
                     f"{self.host}: the program {program!r} is not installed",
                     hint=f"install the program, or correct `{what}` of {self.name()}",
                 )
+            given = record_canary.values(ctx.run_id, 0)
+            need_account(there, self.run_as, [placeholders.text(word, given) for word in getattr(self, what)])
 
     def writer(self, ctx: Context) -> CanaryWriter:
         """Return a writer that runs the command once for each record."""

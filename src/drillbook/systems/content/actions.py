@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
-from drillbook.errors import CouldNotVerify, StepFailed
+from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.findings import Finding, finding
 from drillbook.sdk.action import Context, Facts, Read
 from drillbook.sdk.answers import parsed
@@ -55,6 +55,18 @@ class Take(Read):
             ),
         ),
     ]
+
+    def programs(self, ctx: Context) -> tuple[str, ...]:
+        """Return the programs of the commands."""
+        return tuple(one.command[0] for one in self.of.values() if one.command) if self.known("of") else ()
+
+    def ready(self, ctx: Context) -> None:
+        """Check that the programs of the commands exist on the host."""
+        if lacking := ctx.missing(*self.programs(ctx)):
+            raise NotReady(
+                f"{ctx.host.name}: the program {lacking[0]!r} is not installed",
+                hint="install the program, or correct `command` of the readings",
+            )
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``manifest`` (needed by `content.matches`), ``readings`` (number of lines or values in each),

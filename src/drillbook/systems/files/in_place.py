@@ -85,7 +85,7 @@ class FolderInPlace(InPlace):
         Raises NotReady when it must not be replaced, and HostError when the host cannot be used.
         """
         if not isinstance(self.service, Folder):
-            raise NotReady(f"{self.service.name} is not a service of kind folder")
+            raise NotReady(f"{self.service.name} is not a service of kind folder", hint="correct `service` of the step")
         rights.need_place(self.ctx, self.path)
 
     def unlike(self, backup: Backup, checked: Facts) -> str:

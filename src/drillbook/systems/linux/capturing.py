@@ -28,6 +28,26 @@ def present(ctx: Context) -> bool:
     return ctx.run(*as_root(ctx), "sh", "-c", f"{_PATH}; command -v tcpdump >/dev/null && command -v timeout >/dev/null").ok
 
 
+def must_open(ctx: Context, interface: str) -> None:
+    """Let tcpdump open the interface, without a capture. Raises CouldNotVerify when it cannot, such as for lack of a right."""
+    script = f'{_PATH}; exec timeout -k 1 10 tcpdump -i "$1" -p -d tcp'
+    output = ctx.run(*as_root(ctx), "sh", "-c", script, "sh", interface)
+    if not output.ok:
+        raise _not_captured(ctx, output.stderr.decode("utf-8", "replace"))
+
+
+def _not_captured(ctx: Context, said: str) -> CouldNotVerify:
+    if re.search(r"permission|not permitted", said, re.IGNORECASE):
+        return CouldNotVerify(
+            f"{ctx.host.name}: this user may not capture packets",
+            hint=("log in as root, or allow sudo without a password and set `manager: {sudo: true}` for the host"),
+        )
+    return CouldNotVerify(
+        f"{ctx.host.name}: tcpdump could not capture: {printable(said, limit=300).strip()}",
+        hint="check `interface`: `tcpdump -D` on the host lists them",
+    )
+
+
 def capture(ctx: Context, into: Capture, *, seconds: float, size: int, interface: str, expression: str) -> Facts:
     """Run tcpdump for ``seconds`` seconds, or until it has written ``size`` bytes. The capture ``into`` gets its output.
 
@@ -39,16 +59,8 @@ def capture(ctx: Context, into: Capture, *, seconds: float, size: int, interface
     said = output.stderr.decode("utf-8", "replace")
     if output.exit == 127:
         raise CouldNotVerify(f"{ctx.host.name}: tcpdump is not installed", hint="install the package `tcpdump` on the host")
-    if re.search(r"permission|not permitted", said, re.IGNORECASE):
-        raise CouldNotVerify(
-            f"{ctx.host.name}: this user may not capture packets",
-            hint=("log in as root, or allow sudo without a password and set `manager: {sudo: true}` for the host"),
-        )
     ended = re.search(r"^status (\d+)$", said, re.MULTILINE)
     if into.broken or ended is None or (ended[1] not in ("0", "124") and output.stdout_bytes < size):
-        raise CouldNotVerify(
-            f"{ctx.host.name}: tcpdump could not capture: {printable(said, limit=300).strip()}",
-            hint="check `interface`: `tcpdump -D` on the host lists them",
-        )
+        raise _not_captured(ctx, said)
     lost = re.search(r"^(\d+) packets? dropped by kernel", said, re.MULTILINE)
     return {"ended": "time" if output.stdout_bytes < size else "size", "dropped": int(lost[1]) if lost else None}

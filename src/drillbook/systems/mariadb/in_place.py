@@ -23,6 +23,7 @@ from drillbook.sdk.backup_source import Backup
 from drillbook.sdk.host import Deadline, printable
 from drillbook.sdk.identity import Identity
 from drillbook.sdk.in_place import InPlace, beside, lies_in
+from drillbook.sdk.manager.right import need_right
 from drillbook.sdk.sandbox import Sandbox, removal
 from drillbook.systems.mariadb import exchange, identity, lost, ownership, server
 from drillbook.systems.mariadb.client import Client, connected, name, text, verifying
@@ -69,7 +70,7 @@ class ServerInPlace(InPlace):
         names no unit or no data directory for it.
         """
         if not isinstance(self.service, Mariadb):
-            raise NotReady(f"{self.service.name} is not a service of kind mariadb")
+            raise NotReady(f"{self.service.name} is not a service of kind mariadb", hint="correct `service` of the step")
         for field in ("unit", "data_directory"):
             if not getattr(self.service, field):
                 raise NotReady(
@@ -111,6 +112,7 @@ class ServerInPlace(InPlace):
         is not as it must be, and HostError when the host cannot be used.
         """
         ownership.ready(self.ctx, self.mariadb)
+        need_right(self.ctx, self.mariadb.unit)
         self.exchange.ready()
         self.source.ready_sandbox(self.ctx, self.box.service)
 

@@ -44,7 +44,7 @@ def place(box: Sandbox) -> tuple[Mariadb, Client]:
     """Return the service of the sandbox, and a client that connects to its server."""
     service = box.service
     if not isinstance(service, Mariadb):
-        raise NotReady(f"{service.name} is not a service of kind mariadb")
+        raise NotReady(f"{service.name} is not a service of kind mariadb", hint="correct `service` of the step")
     return service, Client(box.ctx, service, "")
 
 

@@ -75,7 +75,7 @@ class ClusterInPlace(InPlace):
     def postgres(self) -> Postgres:
         """The service as a PostgreSQL service. Raises NotReady when it is of another kind."""
         if not isinstance(self.service, Postgres):
-            raise NotReady(f"{self.service.name} is not a service of kind postgres")
+            raise NotReady(f"{self.service.name} is not a service of kind postgres", hint="correct `service` of the step")
         return self.service
 
     @property

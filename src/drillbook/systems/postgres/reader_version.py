@@ -15,6 +15,8 @@ from drillbook.systems.postgres.manifest import Manifest
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.tools import Tools
 
+MISSING = 127
+"""Exit status of a shell for a program that does not exist (POSIX, 2.8.2)."""
 TOO_NEW = re.compile(rb"unsupported version \([\d.]+\) in file header")
 """Message of a pg_restore that is too old for an archive."""
 
@@ -55,13 +57,15 @@ def _of_earlier_step(ctx: Context) -> int:
 
 def need_format(ctx: Context, host: Host, program: str, beginning: bytes, name: str) -> None:
     """Check that the pg_restore ``program`` on ``host`` knows the format of a dump, by its first bytes. Raises NotReady when
-    the program is too old for the dump.
+    the program is missing, or too old for the dump.
 
     ``beginning`` is empty for a dump that pg_restore does not read, or whose first bytes are compressed or encrypted.
     """
     if not beginning:
         return
     output = host.run((program, "--list"), deadline=ctx.deadline, stdin=beginning, env={"LC_ALL": "C"})
+    if output.exit == MISSING:
+        raise NotReady(f"{host.name} has no {program}", hint="install it, or set `bin` to the folder of pg_restore")
     if TOO_NEW.search(output.stderr):
         raise NotReady(
             f"{host.name}: {program} is too old for the dump {name}: {printable(output.stderr, limit=200).strip()}",

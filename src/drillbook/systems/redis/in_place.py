@@ -37,7 +37,7 @@ class RedisInPlace(InPlace):
     def redis(self) -> Redis:
         """The Redis service that is restored. Raises NotReady when the service is of another kind."""
         if not isinstance(self.service, Redis):
-            raise NotReady(f"{self.service.name} is not a service of kind redis")
+            raise NotReady(f"{self.service.name} is not a service of kind redis", hint="correct `service` of the step")
         return self.service
 
     @property

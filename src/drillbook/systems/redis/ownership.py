@@ -13,6 +13,7 @@ from drillbook.errors import CouldNotVerify, NotReady
 from drillbook.sdk.action import Context
 from drillbook.sdk.manager import manager_of
 from drillbook.sdk.manager.lineage import IN_FOLDER, Lineage, same_age
+from drillbook.sdk.manager.right import need_right
 from drillbook.systems.redis import server
 from drillbook.systems.redis.connection import Session, connected
 from drillbook.systems.redis.save import as_owner
@@ -41,8 +42,8 @@ def must_own(ctx: Context, session: Session, service: Redis, directory: str) -> 
 
 
 def ready(ctx: Context, service: Redis) -> None:
-    """Raise NotReady unless the service manager knows the unit. If a server answers at the port, it must belong to this unit
-    and be a master.
+    """Raise NotReady unless the service manager knows the unit and lets this account change it. If a server answers at the
+    port, it must belong to this unit and be a master.
     """
     try:
         manager_of(ctx.host).state(ctx.host, service.unit, ctx.deadline)
@@ -52,6 +53,7 @@ def ready(ctx: Context, service: Redis) -> None:
                 must_own(ctx, session, service, server.place(session, service).directory)
     except CouldNotVerify as error:
         raise NotReady(error.message, hint=error.hint) from error
+    need_right(ctx, service.unit)
 
 
 def answers(ctx: Context, service: Redis) -> bool:

@@ -153,8 +153,7 @@ class TarSource(FileBackups):
     def ready(self, ctx: Context) -> None:
         """Check that the host has tar and the decompression program, and that the place of the backups is valid."""
         super().ready(ctx)
-        if isinstance(self.at, str) and (program := unpacker(self.pattern)):
-            need_programs(ctx, program[:1])
+        need_programs(ctx, ("tar", *unpacker(self.pattern)[:1]))
 
     def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
         """Check that the host of the sandbox has tar and the decompression programs."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from drillbook.errors import CouldNotVerify
+from drillbook.errors import CouldNotVerify, NotReady
 from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.host import as_user, printable
 from drillbook.sdk.moments import SAMPLE, MeasuresLoss, measured, newest
@@ -36,6 +36,17 @@ class NewestMoment(MeasuresLoss):
     max_age: Annotated[
         Duration | None, Field(gt=0, description="Maximum age of the newest write. If it is older, the step fails.")
     ] = None
+
+    def ready(self, ctx: Context) -> None:
+        """Check that the user of the service can be used, and has GNU find. The folder may not exist before a restore."""
+        service = ctx.service(self.service, Folder)
+        output = ctx.run(*as_user(service.run_as, ("sh", "-c", "find / -maxdepth 0 -printf ''")))
+        if not output.ok:
+            said = printable(output.stderr, limit=300).strip()
+            raise NotReady(
+                f"{ctx.host.name}: files cannot be listed as {service.run_as or 'this user'}: {said}",
+                hint="install GNU find on that host, and check `run_as` of the service",
+            )
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``newest_moment``, ``age_s``, ``error_s``, ``basis``, ``moments`` (moment and error of each basis).

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from drillbook.errors import CouldNotVerify, HostError, PlanError, StepFailed
+from drillbook.errors import CouldNotVerify, HostError, NotReady, PlanError, StepFailed
 from drillbook.findings import finding
 from drillbook.sdk.action import Context, Facts, Read
 from drillbook.sdk.host import printable
@@ -65,6 +65,11 @@ class Resolve(Read):
 
     service: From = None
     name_: Annotated[Name, Field(alias="name", description="Name to resolve.")]
+
+    def ready(self, ctx: Context) -> None:
+        """Check that the host has a program that can resolve names."""
+        if len(ctx.missing("getent", "python3")) == 2:
+            raise NotReady(f"{ctx.host.name}: no program on this host can resolve names", hint="install getent or python3")
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``addresses``, ``seconds``. Fails when the name has no address."""
@@ -270,6 +275,13 @@ class Filters(_ToPeer):
         if self.client is not None and (self.to or self.address or self.port or not self.service):
             raise ValueError("`client` needs `service`, and cannot be combined with `to`, `address` or `port`")
         return self.client is not None
+
+    def ready(self, ctx: Context) -> None:
+        """Check that the packet filters have a tool on the host, and that this user may read their rules."""
+        try:
+            self._tables(ctx, "ip")
+        except CouldNotVerify as error:
+            raise NotReady(error.message, hint=error.hint) from None
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``address``, ``port``, ``tools``, ``rules`` (the first 20), ``dropping`` (number of certain rules).

@@ -13,6 +13,7 @@ from drillbook.errors import CouldNotVerify, NotReady, PlanError
 from drillbook.sdk.action import Context, Facts, Fault, Undo, Write
 from drillbook.systems.linux.actions import relay as relays
 from drillbook.systems.linux.actions.network import faults
+from drillbook.systems.linux.actions.network.fields import need_right
 from drillbook.systems.linux.actions.network.opening import remove_rules
 from drillbook.systems.linux.service import Relay
 
@@ -102,6 +103,11 @@ class Open(Write):
     UNDO = ("nothing",)
 
     service: ServiceName
+
+    def ready(self, ctx: Context) -> None:
+        """Check that commands of this account may change the host's network, if the relay has no `control` file."""
+        if self.known("service") and not ctx.service(self.service, Relay).control:
+            need_right(ctx)
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``means`` (`relay` or `filter`), ``rules`` (names of the removed rules), ``seconds`` (of a test exchange)."""

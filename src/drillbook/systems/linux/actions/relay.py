@@ -248,7 +248,7 @@ class Delay(_Broken):
     def ready(self, ctx: Context) -> None:
         """Make the checks of all relay faults, and check that the delay is clearly longer than a normal exchange."""
         if self.known("by") and not 20 <= self._milliseconds <= 1000:
-            raise NotReady(f"a delay of {self.by} cannot be verified; choose 20ms to 1s")
+            raise NotReady(f"a delay of {self.by} cannot be verified", hint="set `by` to a value from 20ms to 1s")
         super().ready(ctx)
         seconds = min(healthy(ctx, ctx.service(self.service, Relay)) for _ in range(3))
         if self.known("by") and seconds > float(self.by) / 2:

@@ -11,6 +11,7 @@ from drillbook.errors import CouldNotVerify, HostError, NotReady, StepFailed
 from drillbook.sdk.action import Context, Facts, Fault, Undo
 from drillbook.sdk.identity import Identity
 from drillbook.sdk.manager import manager_of
+from drillbook.sdk.manager.right import need_right
 from drillbook.systems.postgres import access, cluster, identity, ownership, removal
 from drillbook.systems.postgres.actions.fields import ServiceName, need_ownership, need_unit
 from drillbook.systems.postgres.connection import answers, connected, reason
@@ -170,13 +171,16 @@ class Stop(Fault):
     def ready(self, ctx: Context) -> None:
         """Check that the service manager knows the unit.
 
-        If pg_ctl would stop the server, check instead that data directory, unit and server belong together.
+        If pg_ctl would stop the server, check instead that data directory, unit and server belong together. In both cases
+        check that this account may start the unit again.
         """
         service = ctx.service(self.service, Postgres)
         if self.mode == "immediate" or not service.unit:
             need_ownership(ctx, service)
         else:
             need_unit(ctx, service)
+        if service.unit:
+            need_right(ctx, service.unit)
 
     def undo(self, ctx: Context) -> Undo:
         """Start the server again."""

@@ -9,6 +9,7 @@ from pydantic import Field
 from drillbook.errors import CouldNotVerify, NotReady
 from drillbook.sdk.action import Context
 from drillbook.sdk.manager import manager_of
+from drillbook.sdk.manager.right import need_right
 from drillbook.sdk.object_reference import Uri
 from drillbook.systems.postgres import cluster, ownership
 from drillbook.systems.postgres.service import Postgres
@@ -41,7 +42,7 @@ def need_ownership(ctx: Context, service: Postgres) -> None:
 
 
 def need_place(ctx: Context, tools: Tools, *, temporary: bool) -> None:
-    """Raise NotReady unless data directory, unit and server belong together.
+    """Raise NotReady unless data directory, unit and server belong together, and this account may start and stop the unit.
 
     When ``temporary`` is true, also raise NotReady if the data directory contains files.
     """
@@ -55,3 +56,5 @@ def need_place(ctx: Context, tools: Tools, *, temporary: bool) -> None:
             hint="find out who uses it; a spare is empty between drills",
         )
     need_ownership(ctx, tools.service)
+    if tools.service.unit:
+        need_right(ctx, tools.service.unit)

@@ -126,7 +126,10 @@ class DropIndex(Fault):
             with connected(ctx, ctx.service(self.service, Postgres)) as session:
                 found = _state(session, Name.parse(self.index))
         except (psycopg.Error, HostError) as error:
-            raise NotReady(f"{self.service} cannot be queried for {self.index}: {reason(error)}") from error
+            raise NotReady(
+                f"{self.service} cannot be queried for {self.index}: {reason(error)}",
+                hint="check address, port and accounts of the service in the inventory",
+            ) from error
         if found is None:
             raise NotReady(
                 f"{self.service}: there is no index {self.index}", hint="write the name in SQL syntax, with its schema"

@@ -44,6 +44,7 @@ It is less than 1 because a client that is logging in is not visible yet.
 """
 LEAST_MAJOR = 14
 """First major version of PostgreSQL that notices the loss of a client while its statement runs."""
+_ACCOUNT = "check address, port and accounts of the service in the inventory"
 
 REFUSAL = "error: connection to server .* failed: "
 """Pattern of the line that psql prints once for a session that every address of the server refused.
@@ -199,7 +200,9 @@ class HoldConnections(_Held):
                 hint="set `user` of the service to the application's own role",
             )
         if major < LEAST_MAJOR:
-            raise NotReady(f"{self.service} is PostgreSQL {major}; this fault needs {LEAST_MAJOR} or newer")
+            raise NotReady(
+                f"{self.service} is PostgreSQL {major}; this fault needs {LEAST_MAJOR} or newer", hint="use another fault"
+            )
         if self.known("leave") and most - used <= self.leave:
             raise NotReady(
                 f"{self.service}: {used} of {most} connections are in use already", hint="choose a smaller `leave`"
@@ -215,7 +218,7 @@ class HoldConnections(_Held):
             with connected(ctx, service) as session:
                 major, most, used, exempt = one(session, _ROOM, service.user)
         except (psycopg.Error, HostError) as error:
-            raise NotReady(f"{self.service} cannot be queried: {reason(error)}") from error
+            raise NotReady(f"{self.service} cannot be queried: {reason(error)}", hint=_ACCOUNT) from error
         return major, most, used, exempt
 
     def inject(self, ctx: Context) -> Facts:
@@ -283,7 +286,7 @@ class IdleInTransaction(_Held):
                         hint="write the name in SQL syntax, with its schema",
                     )
         except (psycopg.Error, HostError) as error:
-            raise NotReady(f"{self.service} cannot be queried: {reason(error)}") from error
+            raise NotReady(f"{self.service} cannot be queried: {reason(error)}", hint=_ACCOUNT) from error
 
     def inject(self, ctx: Context) -> Facts:
         """Facts: ``application``: `application_name` of the session; ``table``: locked table; ``mode``: mode of the lock."""

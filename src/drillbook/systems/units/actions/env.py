@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from drillbook.errors import CouldNotVerify, HostError, StepFailed
+from drillbook.errors import CouldNotVerify, HostError, NotReady, StepFailed
 from drillbook.findings import finding
 from drillbook.sdk.action import Context, Facts, Read
 from drillbook.sdk.host import printable
@@ -30,6 +30,14 @@ class Matches(Read):
     ] = None
     file: Annotated[str, Field(pattern=r"^/", description="Path of the env file on the host.")]
     template: Annotated[str, Field(pattern=r"^/", description="Path of its template on the host.")]
+
+    def ready(self, ctx: Context) -> None:
+        """Check that the template can be read."""
+        try:
+            if self.known("template"):
+                self._text(ctx, self.template)
+        except CouldNotVerify as error:
+            raise NotReady(error.message, hint=error.hint) from None
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``present`` (true when the file exists), ``names`` (number), and the names ``missing``, ``extra`` and

@@ -15,6 +15,7 @@ from drillbook.findings import finding
 from drillbook.sdk.action import Context, Facts, Fault, Place, Read, Undo, Write
 from drillbook.sdk.host import printable
 from drillbook.sdk.manager import Argv, UnitState, manager_of
+from drillbook.sdk.manager.right import need_right
 from drillbook.sdk.service import Service
 from drillbook.sdk.temporary_unit import TemporaryUnit
 
@@ -53,12 +54,7 @@ def _can_ask(ctx: Context, name: str) -> None:
 def _can_change(ctx: Context, name: str) -> None:
     """Raise NotReady unless the service manager knows the unit and lets this account start and stop it."""
     _can_ask(ctx, name)
-    unit = _unit(ctx, name)
-    if why := manager_of(ctx.host).denied(ctx.host, unit, ctx.deadline):
-        raise NotReady(
-            f"{ctx.host.name}: {unit} cannot be started or stopped: {why}",
-            hint="set `become: true` of the host or the service, or `sudo` of its `manager`",
-        )
+    need_right(ctx, _unit(ctx, name))
 
 
 def _start(ctx: Context, name: str) -> tuple[Argv, ...]:

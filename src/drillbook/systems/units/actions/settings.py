@@ -13,6 +13,7 @@ from drillbook.sdk import nofollow
 from drillbook.sdk.action import Action, Context, Facts, Fault, Undo, Write
 from drillbook.sdk.answers import Answer
 from drillbook.sdk.manager import UnitState, manager_of
+from drillbook.sdk.manager.right import need_right
 from drillbook.sdk.service import Http
 from drillbook.sdk.stored_backup import sha256
 from drillbook.systems.files import archives
@@ -153,7 +154,7 @@ def _text(ctx: Context, path: str) -> str:
             hint="correct `env_file` in the inventory, or connect as a user who may read that file",
         )
     if len(data) > LIMIT:
-        raise NotReady(f"{ctx.host.name}: {path} is larger than {LIMIT >> 10} KiB, the limit for an env file")
+        raise NotReady(f"{ctx.host.name}: {path} is larger than {LIMIT >> 10} KiB, the limit", hint="correct `env_file`")
     return data.decode("utf-8", "surrogateescape")
 
 
@@ -211,8 +212,7 @@ class _Settings(Action):
             self._need_running(ctx)
 
     def _need_running(self, ctx: Context) -> None:
-        unit = self._unit(ctx)
-        if not unit:
+        if not (unit := self._unit(ctx)):
             raise NotReady(
                 f"the service {self.service!r} has no `unit` in the inventory, so it cannot be restarted",
                 hint="set `unit` of the service, or write `restart: false`",
@@ -226,6 +226,7 @@ class _Settings(Action):
                 f"{ctx.host.name}: {unit} is {seen.word} before the drill, but it must run",
                 hint=f"start the unit {unit} and find out why it was down",
             )
+        need_right(ctx, unit)
 
     def _kept(self, ctx: Context, path: str) -> str:
         return f"{path}{archives.own_mark(ctx)}-{ctx.step}-settings"
@@ -253,8 +254,7 @@ class _Settings(Action):
     def _remember(self, ctx: Context, seen: UnitState) -> None:
         """Record for the undo the pid of the process that read the changed file. Record nothing if the unit exited at once."""
         if seen.pid:
-            kept = self._kept(ctx, _file(ctx, self.service))
-            ctx.run(*as_root(ctx), "sh", "-c", _REMEMBER, "sh", kept, str(seen.pid))
+            ctx.run(*as_root(ctx), "sh", "-c", _REMEMBER, "sh", self._kept(ctx, _file(ctx, self.service)), str(seen.pid))
 
     def undo(self, ctx: Context) -> Undo:
         """Restore the original file. Also restart the unit, if it has failed or may still use the changed file."""

@@ -164,7 +164,9 @@ def must_connect(ctx: Context, traffic: Traffic) -> float | None:
     try:
         seen = tries(ctx, traffic)
     except CouldNotVerify as error:
-        raise NotReady(f"{error.message}, even before the fault") from None
+        raise NotReady(
+            f"{error.message}, even before the fault", hint="repair the path first, or correct `peer` and `peer_port`"
+        ) from None
     if seen is not None and seen[0] != "connects":
         raise NotReady(
             f"{ctx.host.name}: a connection to {traffic.peer}, port {traffic.peer_port}, {seen[0]} even before the fault",

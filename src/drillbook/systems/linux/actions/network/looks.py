@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
-from drillbook.errors import NotReady, PlanError
+from drillbook.errors import CouldNotVerify, NotReady, PlanError
 from drillbook.sdk.action import Context, Facts, Read
 from drillbook.sdk.service import Http, Service
 from drillbook.systems.linux import capturing
@@ -53,11 +53,16 @@ class Capture(Read):
         return self
 
     def ready(self, ctx: Context) -> None:
-        """Check that the host has tcpdump and timeout, and that the port is known."""
+        """Check that the port is known, that the host has tcpdump and timeout, and that this user may capture packets."""
         if self.known("service") and self.known("port"):
             self._port(ctx)
         if not capturing.present(ctx):
             raise NotReady(f"{ctx.host.name}: tcpdump or timeout is not installed", hint="install tcpdump and coreutils")
+        try:
+            if self.known("interface"):
+                capturing.must_open(ctx, self.interface)
+        except CouldNotVerify as error:
+            raise NotReady(error.message, hint=error.hint) from None
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``packets``, ``bytes``, ``flags`` (numbers: ``syn``, ``syn_ack``, ``fin``, ``rst``), ``connections``.

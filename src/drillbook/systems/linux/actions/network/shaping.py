@@ -109,7 +109,7 @@ class Delay(Fault):
         if not all(self.known(name) for name in type(self).model_fields):
             return
         if not 0.01 <= float(self.by) <= 1:
-            raise NotReady(f"the delay {self.by} is not between 10ms and 1s")
+            raise NotReady(f"the delay {self.by} is not between 10ms and 1s", hint="set `by` to a value of this range")
         refuse_lockout(ctx, way_of(ctx), self._traffic)
         need_right(ctx)
         if not has(ctx, "tc") or not has(ctx, "ip"):

@@ -1,0 +1,78 @@
+"""Commands of the team: missing programs, scripts and folders are told before a drill, and with them the commands work."""
+
+import json
+
+import pytest
+
+from drillbook.judge.result import Verdict
+from drillbook.sdk.action import Effect, find
+from drillbook.systems.command.service import Command
+from tests.engine.test_runner import Bench
+from tests.systems.refusals import refused_until
+
+FAULT = {"argv": ["true"], "effect": "fault", "undo": ["true"], "proof": ["true"]}
+SCRIPT = {"path": "DIR/script", "effect": "write", "interpreter": ["sh"]}
+READING = {"service": "queue", "of": {"orders": {"command": ["DIR/tool"]}}}
+PROGRAM = "the program .*/tool. is not installed"
+FOLDER = "the working directory .*/folder does not exist"
+
+
+def make_tool(folder):
+    (folder / "tool").write_text("#!/bin/sh\necho 1\n")
+    (folder / "tool").chmod(0o755)
+
+
+def make_folder(folder):
+    (folder / "folder").mkdir()
+
+
+def make_script(folder):
+    (folder / "other").write_text("exit 0\n")
+
+
+def make_executable(folder):
+    (folder / "script").chmod(0o700)
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "said", "mend"),
+    [
+        ("command.run", {**FAULT, "argv": ["DIR/tool"]}, PROGRAM, make_tool),
+        ("command.run", {**FAULT, "argv": ["./tool"], "cwd": "DIR"}, PROGRAM, make_tool),
+        ("command.run", {**FAULT, "undo": ["DIR/tool"]}, PROGRAM, make_tool),
+        ("command.run", {**FAULT, "proof": ["DIR/tool"]}, PROGRAM, make_tool),
+        ("command.run", {**FAULT, "cwd": "DIR/folder"}, FOLDER, make_folder),
+        ("command.script", {**SCRIPT, "interpreter": ["DIR/tool"]}, PROGRAM, make_tool),
+        ("command.script", {**SCRIPT, "undo": ["DIR/tool"]}, PROGRAM, make_tool),
+        ("command.script", {**SCRIPT, "path": "DIR/other"}, "the script .*/other cannot be read", make_script),
+        ("command.script", {**SCRIPT, "interpreter": []}, "the script .*/script cannot be executed", make_executable),
+        ("command.script", {**SCRIPT, "cwd": "DIR/folder"}, FOLDER, make_folder),
+        ("command.check", {"service": "queue"}, PROGRAM, make_tool),
+        ("content.take", READING, PROGRAM, make_tool),
+    ],
+)
+def test_what_is_missing_refuses_a_step_that_works_with_it(ground, name, params, said, mend):
+    folder = ground.root / "team's own"
+    folder.mkdir()
+    (folder / "script").write_text("#!/bin/sh\nexit 0\n")
+    (folder / "script").chmod(0o600)
+    ground.services["queue"] = Command(name="queue", host="here", check=(f"{folder}/tool",))
+    action, ctx = find(name).model_validate(json.loads(json.dumps(params).replace("DIR", str(folder)))), ground.ctx()
+    refused_until(lambda: action.ready(ground.ctx()), said, lambda: mend(folder))
+    action.run(ctx)
+    if action.effect is Effect.FAULT:
+        assert action.active(ctx) is True
+    if action.effect is not Effect.READ and (undo := action.undo(ctx)).kind == "commands":
+        ground.undo(undo)
+
+
+@pytest.mark.parametrize("lacking", ["undo", "proof"])
+def test_a_fault_that_could_not_be_undone_or_proven_is_not_injected(tmp_path, lacking):
+    made = {"undo": "[rm, DIR/made]", "proof": "[test, -e, DIR/made]"} | {lacking: "[no-such-program]"}
+    text = ", ".join(f"{key}: {value}" for key, value in made.items())
+    view = Bench(tmp_path).run(
+        f"inject:\n  - command.run: {{argv: [touch, DIR/made], effect: fault, {text}}}\n    hosts: controller\n"
+    )
+    assert view.result.verdict is Verdict.REFUSED
+    assert f"correct `{lacking}`" in view.result.findings[0].remedy
+    assert not (tmp_path / "made").exists()

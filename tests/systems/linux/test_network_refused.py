@@ -1,0 +1,169 @@
+"""Faults of the network on a host that lacks something: refused before, and ready once it is there."""
+
+import dataclasses
+import os
+import subprocess
+
+import pytest
+
+from drillbook.sdk.action import find
+from drillbook.systems.linux.actions.net import Filters, Resolve
+from drillbook.systems.linux.service import Relay
+from drillbook.systems.redis.service import Redis
+from tests.systems.linux.test_network import PEER, PORT, Lowered, carry_out, far, make, world
+from tests.systems.refusals import refused_until
+
+__all__ = ["far", "world"]
+NOWHERE = "198.51.100.7"
+TO_PEER = {"peer": PEER, "peer_port": PORT}
+# TOOL...: hide the programs from a command in a view of the files of its own.
+HIDING = """
+while test "$1" != --; do
+  for folder in /usr/local/sbin /usr/local/bin /usr/sbin /usr/bin; do
+    test ! -e "$folder/$1" || mount --bind /dev/null "$folder/$1" || exit 99
+  done
+  shift
+done
+shift
+exec "$@"
+"""
+
+
+class Lacking(Lowered):
+    """The target, whose commands do not find some programs."""
+
+    def __init__(self, host, *programs):
+        super().__init__(host)
+        self.hidden = ["unshare", "-m", "sh", "-c", HIDING, "sh", *programs, "--"]
+
+    def run(self, argv, **options):
+        return self.host.run([*self.hidden, *argv], **options)
+
+
+class Refusing(Lowered):
+    """The target with a packet filter whose kernel lacks a module, as `iptables-restore` tells it."""
+
+    def __init__(self, host, folder):
+        super().__init__(host)
+        tool = folder / "iptables-restore"
+        tool.write_text("#!/bin/sh\necho 'iptables-restore: Extension comment is not supported' >&2\nexit 2\n")
+        tool.chmod(0o755)
+        self.path = f"PATH={folder}:{os.environ['PATH']}"
+
+    def run(self, argv, **options):
+        return self.host.run(["env", self.path, *argv], **options)
+
+
+class Unnamed(Lowered):
+    """The target behind an SSH server that does not tell the client's address."""
+
+    def run(self, argv, **options):
+        if "SSH_CONNECTION" in " ".join(argv):
+            argv = ["sh", "-c", "printf unknown"]
+        return self.host.run(argv, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "host", "said"),
+    [
+        ("drop", TO_PEER, lambda far, folder: Lacking(far.host, "iptables", "nft"), "not installed: iptables, nft"),
+        ("reset", TO_PEER | {"tool": "nft"}, lambda far, folder: Lacking(far.host, "nft"), "not installed: nft"),
+        ("drop", TO_PEER | {"tool": "iptables"}, lambda far, folder: Refusing(far.host, folder), "rejects the rules: ipt"),
+        ("drop", TO_PEER, lambda far, folder: Unnamed(far.host), "does not report the client's address"),
+        ("drop", TO_PEER, lambda far, folder: Lowered(far.host), "CAP_NET_ADMIN is missing"),
+        ("open", {}, lambda far, folder: Lowered(far.host), "CAP_NET_ADMIN is missing"),
+    ],
+    ids=["no filter", "no nft", "a kernel module", "no address", "no right", "no right to open"],
+)
+def test_what_the_host_lacks_is_told(far, tmp_path, name, fields, host, said):
+    action, lacking = make(name, **fields), host(far, tmp_path)
+    before, hosts = far.rules(), [lacking, far.host]
+    refused_until(lambda: action.ready(far.context(host=hosts[0])), said, lambda: hosts.pop(0))
+    assert far.rules() == before
+
+
+def test_rules_of_the_same_step_are_not_overwritten(far):
+    fault, ctx = make("drop", **TO_PEER), far.context()
+    fault.inject(ctx)
+    try:
+        refused_until(lambda: fault.ready(ctx), "already exist", lambda: carry_out(ctx, fault.undo(ctx)))
+    finally:
+        carry_out(ctx, fault.undo(ctx))
+
+
+def test_a_peer_without_a_route_is_told(far):
+    def route():
+        far.target.sh("ip", "route", "add", NOWHERE, "via", PEER)
+        far.peer.sh("ip", "addr", "add", f"{NOWHERE}/32", "dev", "lo")
+
+    fault = make("drop", peer=NOWHERE, peer_port=PORT)
+    try:
+        refused_until(lambda: fault.ready(far.context()), "unreachable.*even before the fault", route)
+    finally:
+        subprocess.run([*far.target.enter, "ip", "route", "del", NOWHERE], check=False)
+        subprocess.run([*far.peer.enter, "ip", "addr", "del", f"{NOWHERE}/32", "dev", "lo"], check=False)
+
+
+@pytest.mark.parametrize(
+    ("fields", "host", "said"),
+    [
+        ({"by": "5ms"}, lambda far: far.host, "is not between 10ms and 1s"),
+        ({"peer": NOWHERE}, lambda far: far.host, f"there is no route to {NOWHERE}"),
+        ({}, lambda far: Lacking(far.host, "tc"), "tc is not installed"),
+    ],
+    ids=["range", "route", "tool"],
+)
+def test_what_a_delay_lacks_is_told(far, fields, host, said):
+    """Where the kernel has sch_netem, the same fault is ready on the same host."""
+    from tests.systems.linux.test_network import can_delay
+
+    given = {"peer": PEER, "by": "100ms"}
+    actions = [(make("delay", **given | fields), host(far)), (make("delay", **given), far.host)]
+
+    def check():
+        action, where = actions[0]
+        action.ready(far.context(host=where))
+
+    def mend():
+        actions.pop(0)
+        if not can_delay(far):
+            actions[:] = [(make("open"), far.host)]
+
+    refused_until(check, said, mend)
+
+
+def test_a_path_without_control_needs_the_right_and_another_host(far):
+    services = {
+        "path": Relay(name="path", host="far", address=PEER, port=PORT, reach="ssh", to="behind"),
+        "behind": Redis(name="behind", host="far", address=PEER, port=PORT),
+    }
+    ctx = dataclasses.replace(far.context(), services=services)
+    cut, opening = (find(f"path.{name}").model_validate({"service": "path"}) for name in ("cut", "open"))
+
+    def elsewhere():
+        services["behind"] = services["behind"].model_copy(update={"host": "peer"})
+
+    refused_until(lambda: cut.ready(ctx), "are on the same host, whose packet filter would cut off all clients", elsewhere)
+    hosts = [Lowered(far.host), far.host]
+    refused_until(
+        lambda: opening.ready(dataclasses.replace(ctx, host=hosts[0])), "CAP_NET_ADMIN is missing", lambda: hosts.pop(0)
+    )
+
+
+@pytest.mark.parametrize(
+    ("action", "host", "said"),
+    [
+        (Filters(address=PEER, port=PORT), lambda far: Lowered(far.host), "cannot be read"),
+        (
+            Filters(address=PEER, port=PORT),
+            lambda far: Lacking(far.host, "iptables-save", "nft"),
+            "neither iptables-save nor",
+        ),
+        (Resolve(name="localhost"), lambda far: Lacking(far.host, "getent", "python3"), "can resolve names"),
+    ],
+    ids=["right", "filters", "names"],
+)
+def test_what_a_look_at_the_network_lacks_is_told(far, action, host, said):
+    hosts = [host(far), far.host]
+    refused_until(lambda: action.ready(far.context(host=hosts[0])), said, lambda: hosts.pop(0))
+    action.run(far.context())

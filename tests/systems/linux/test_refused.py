@@ -1,0 +1,110 @@
+"""Relays and processes that a fault cannot use: told before a drill, and usable once the cause is gone."""
+
+import contextlib
+import socketserver
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from drillbook.sdk.action import find
+from drillbook.systems.linux.actions import relay as relays
+from drillbook.systems.linux.service import Relay
+from drillbook.systems.redis.service import Redis
+from tests.ports import free_port
+from tests.systems.refusals import refused_until
+
+
+class Behind(socketserver.ThreadingTCPServer):
+    """A server that answers after ``seconds``."""
+
+    allow_reuse_address = daemon_threads = True
+
+    def __init__(self, port):
+        self.seconds = 0.0
+        super().__init__(("127.0.0.1", port), Answering)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+class Answering(socketserver.BaseRequestHandler):
+    def handle(self):
+        with contextlib.suppress(OSError):
+            while data := self.request.recv(1000):
+                time.sleep(self.server.seconds)
+                self.request.sendall(data)
+
+
+@pytest.fixture
+def path(ground, tmp_path, monkeypatch):
+    """A relay of the lab in front of a server."""
+    monkeypatch.setattr(relays, "SETTLED_S", 0.2)
+    made = Path(ground, tmp_path / "controls")
+    yield made
+    made.stop()
+
+
+class Path:
+    def __init__(self, ground, folder):
+        self.ground, self.control, self.servers = ground, folder / "it", []
+        near, self.port = free_port(), free_port()
+        self.serve()
+        argv = [sys.executable, "-m", "drillbook.lab.relay", str(folder), f"it={near}:{self.port}"]
+        ground.ours.append(subprocess.Popen(argv, stdin=subprocess.DEVNULL))
+        relay = Relay(name="path", host="here", port=near, to="behind", control=str(self.control))
+        ground.services = {"path": relay, "behind": Redis(name="behind", host="here", port=self.port)}
+        self.ctx = ground.ctx()
+        ground.until(lambda: relays.exchange(self.ctx, relay)[0] == "answers")
+
+    def serve(self):
+        self.servers.append(Behind(self.port))
+
+    def stop(self):
+        for server in self.servers:
+            server.shutdown()
+            server.server_close()
+        self.servers.clear()
+
+    def controlled_by(self, control):
+        services = self.ground.services
+        services["path"] = services["path"].model_copy(update={"control": str(control)})
+
+    def slow(self, seconds):
+        self.servers[0].seconds = seconds
+
+
+def broken(path):
+    path.control.write_text("drop 0 another-run inject.1\n")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said", "mend"),
+    [
+        (lambda path: path.controlled_by(""), "has no `control`", lambda path: path.controlled_by(path.control)),
+        (
+            lambda path: path.controlled_by("/nowhere/it"),
+            "/nowhere is not a folder that .* may write to",
+            lambda path: path.controlled_by(path.control),
+        ),
+        (broken, "is already broken: drop 0 another-run", lambda path: path.control.unlink()),
+        (lambda path: path.stop(), "behind does not answer through the relay path", lambda path: path.serve()),
+    ],
+    ids=["control", "folder", "fault", "server"],
+)
+def test_a_relay_that_cannot_be_used(path, monkeypatch, spoil, said, mend):
+    spoil(path)
+    drop = find("relay.drop").model_validate({"service": "path"})
+    refused_until(lambda: drop.ready(path.ctx), said, lambda: mend(path))
+    monkeypatch.undo()
+    path.ground.cycle(drop)
+
+
+@pytest.mark.parametrize(
+    ("by", "seconds", "said"),
+    [("5ms", 0.0, "a delay of 5ms cannot be verified"), ("60ms", 0.1, "takes 0.1.* s without the fault")],
+)
+def test_a_delay_that_could_not_be_seen(path, by, seconds, said):
+    path.slow(seconds)
+    actions = [find("relay.delay").model_validate({"service": "path", "by": one}) for one in (by, "400ms")]
+    refused_until(lambda: actions[0].ready(path.ctx), said, lambda: actions.pop(0))
