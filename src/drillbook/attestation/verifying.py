@@ -245,7 +245,7 @@ def _attested_files(folder: Path, sealed: Statement, view: RunView | str = "") -
 def _evidence(folder: Path, found: Walk) -> Check:
     """Check every evidence file whose digest is in the journal itself."""
     facts = [event.data if isinstance(readable(event), LeaseLog) else event.data.get("facts") for event in found.events]
-    named = {(name, f"sha256:{wanted.removeprefix('sha256:')}") for one in facts for name, wanted in _kept(one)}
+    named = {(name, f"sha256:{wanted.removeprefix('sha256:')}") for one in facts if one for name, wanted in _kept(one)}
     wrong = sorted(name for name, wanted in named if not _inside(folder, name) or _digest(folder / name) != wanted)
     if wrong:
         return Check("evidence", Mark.WRONG, f"differ from the digest in the journal, or missing: {_names(wrong)}")
@@ -264,10 +264,9 @@ def _kept(value: Any) -> Iterator[tuple[str, str]]:
         name, wanted = value.get("file"), value.get("sha256")
         if isinstance(name, str) and isinstance(wanted, str) and name.startswith("evidence/"):
             yield name, wanted
-        for item in value.values():
-            yield from _kept(item)
-    elif isinstance(value, list):
-        for item in value:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for item in inner:
+        if isinstance(item, dict | list):
             yield from _kept(item)
 
 

@@ -56,7 +56,7 @@ def seconds(value: float, digits: int | None = None) -> str:
     sign = "\N{MINUS SIGN}" if value < 0 else ""
     left = round(abs(value), 3 if digits is None else digits)
     parts: list[str] = []
-    for factor, unit in UNITS:
+    for factor, unit in UNITS if left >= UNITS[-1][0] else ():
         if left >= factor or parts:
             count, left = divmod(left, factor)
             parts += [f"{int(count)} {unit}"] if count else []
