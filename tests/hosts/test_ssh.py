@@ -27,7 +27,7 @@ from drillbook.errors import (
 from drillbook.hosts import open_host
 from drillbook.hosts.capture import Capture, MarkedCapture
 from drillbook.hosts.ssh import connecting as link
-from drillbook.hosts.ssh import files
+from drillbook.hosts.ssh import files, opening
 from drillbook.hosts.ssh.channel import Exec
 from drillbook.hosts.ssh.host import SshHost
 from drillbook.hosts.ssh.session import Ending, open_session
@@ -495,7 +495,8 @@ def test_a_sink_that_fails_before_the_process_id_is_known(openssh, opened):
     assert not Programs(host).there(tag)
 
 
-def test_flag_ends_the_wait_for_a_channel(own_server, opened):
+def test_flag_ends_the_wait_for_a_channel(own_server, opened, monkeypatch):
+    monkeypatch.setattr(opening, "FRESH_S", 0.0)  # as after a silence of the server
     host = opened(own_server.target())
     host.run(["true"], deadline=soon())
     pids = [own_server._process.pid, *descendants(own_server._process.pid, "sshd")]

@@ -115,9 +115,12 @@ class Exec:
         message.add_boolean(True)
         message.add_string(command)
         self._channel._event_pending()
-        self._transport._send_user_message(message)  # type: ignore[attr-defined]
-        if last:
-            send_eof(self._channel)
+        with self._transport.sending():
+            if self._channel.closed:  # the server closed it before it was used
+                raise LinkLost("the server closed the channel before the command was sent")
+            with self._channel.lock:
+                end = self._channel._send_eof() if last else None
+            self._transport.send_and_open_ahead([message, end] if end else [message])
 
     def _write(self, stdin: bytes) -> None:
         if send_all(self._channel, stdin):

@@ -7,7 +7,7 @@ import shlex
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import BinaryIO
 
 import paramiko
@@ -80,7 +80,9 @@ class SshHost:
         one, AuthenticationFailed when the host refuses every key, and HostError when the settings of the connection are
         unusable.
         """
-        self.link(Deadline.after(6 * CONNECT_SECONDS))
+        link = self.link(Deadline.after(6 * CONNECT_SECONDS))
+        with suppress(paramiko.SSHException, EOFError, OSError):  # the first command then opens a channel itself
+            link.transport.send_and_open_ahead([])
 
     def run(
         self,

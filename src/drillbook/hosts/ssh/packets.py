@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import time
 from typing import Any
 
 import paramiko
+from paramiko.message import Message
 from paramiko.packet import Packetizer
 
 MOST_PACKET = 1 << 20
@@ -23,6 +25,36 @@ class Packets(Packetizer):
 
     _line = 0
     _complete = False
+    _gathered: list[bytes] | None = None
+    heard = 0.0
+    """Monotonic time at which the last message of the server was read."""
+
+    def read_message(self) -> tuple[int, Message]:
+        """Read a message; see ``Packetizer.read_message``."""
+        message: tuple[int, Message] = super().read_message()
+        self.heard = time.monotonic()
+        return message
+
+    def send_message(self, data: Any) -> None:
+        """Send a message. The messages of a tuple are sent in one call, so that they arrive together."""
+        if not isinstance(data, tuple):
+            super().send_message(data)
+            return
+        with self._Packetizer__write_lock:  # type: ignore[attr-defined]  # paramiko holds it while it sends a message
+            gathered = self._gathered = []
+            try:
+                for message in data:
+                    super().send_message(message)
+            finally:
+                self._gathered = None
+                super().write_all(b"".join(gathered))
+
+    def write_all(self, out: bytes) -> None:  # type: ignore[override]
+        """Write the bytes of a packet, or keep them until the other messages of the tuple are encrypted."""
+        if self._gathered is None:
+            super().write_all(out)
+        else:
+            self._gathered.append(out)
 
     def read_all(self, n: int, check_rekey: bool = False) -> bytes:
         """Read ``n`` bytes. Raises SSHException when ``n`` is too large, and EOFError at the end of the data."""

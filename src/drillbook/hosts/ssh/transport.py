@@ -14,6 +14,7 @@ import paramiko
 from paramiko.common import MSG_CHANNEL_CLOSE, MSG_CHANNEL_DATA, MSG_CHANNEL_EXTENDED_DATA, MSG_CHANNEL_REQUEST
 from paramiko.message import Message
 
+from drillbook.hosts.ssh.opening import OpeningTransport
 from drillbook.hosts.ssh.packets import CHECK, Packets, ReadAhead
 
 CHUNK = 32 * 1024
@@ -29,7 +30,7 @@ A thread that holds the lock for longer counts as stuck, because it is sending t
 logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
 
 
-class SteadyTransport(paramiko.Transport):
+class SteadyTransport(OpeningTransport):
     """Transport that records signals, disables Nagle's algorithm, and never sends to a closed channel.
 
     When the server closes a channel, a thread of paramiko answers. At the same time, another thread may be about to send to
@@ -45,7 +46,7 @@ class SteadyTransport(paramiko.Transport):
         """Open a transport on ``sock``: a socket, or a channel to the host when the host is reached through a gateway."""
         if isinstance(sock, socket.socket):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            super().__init__(ReadAhead(sock), **options)  # type: ignore[arg-type]  # it has all methods of a socket
+            super().__init__(ReadAhead(sock), **options)
             sock.settimeout(CHECK)
         else:
             super().__init__(sock, **options)
@@ -67,6 +68,12 @@ class SteadyTransport(paramiko.Transport):
         finally:
             if held:
                 self.gate.release()
+
+    def release(self, channel: paramiko.Channel) -> None:
+        """Close ``channel``. If a stuck thread holds ``gate``, do nothing, because the connection is then lost anyway."""
+        with self.sending() as held:
+            if held:
+                channel.close()
 
     def signal_of(self, channel: paramiko.Channel) -> str | None:
         """Return the signal that killed the command on ``channel``, such as ``TERM``, and forget it.
@@ -172,8 +179,5 @@ def send_eof(channel: paramiko.Channel) -> None:
 
 
 def close_channel(channel: paramiko.Channel) -> None:
-    """Close ``channel``. If a stuck thread holds ``gate``, do nothing, because the connection is then lost anyway."""
-    transport = steady(channel)
-    with transport.sending() as held:
-        if held:
-            channel.close()
+    """Close ``channel``; see ``SteadyTransport.release``."""
+    steady(channel).release(channel)

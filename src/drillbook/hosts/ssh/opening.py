@@ -1,0 +1,143 @@
+"""Session channels, one of which is opened before it is needed.
+
+A command then need not wait for the server to open its channel: the request was sent together with the previous command.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import paramiko
+from paramiko.common import cMSG_CHANNEL_OPEN
+from paramiko.message import Message
+
+FEW = 4
+"""Number of open channels from which no channel is opened ahead. A server allows 10 of them, and some allow only 2."""
+FRESH_S = 1.0
+"""Seconds of silence of the server after which a channel that was opened ahead is no longer used.
+
+A command is not sent to a server that may hang: it could start later, when nobody waits for it. The request for a new channel
+changes nothing, and its answer shows that the server works.
+"""
+
+
+@dataclass(slots=True)
+class Opening:
+    """A session channel that the server was asked to open."""
+
+    channel: Any
+    answered: threading.Event
+    request: Message
+
+
+class OpeningTransport(paramiko.Transport):
+    """Transport that can keep one session channel ready. Whoever opens a session next gets this channel."""
+
+    def __init__(self, sock: Any, **options: Any) -> None:
+        """Open a transport on ``sock``."""
+        super().__init__(sock, **options)
+        self.opens_ahead = True
+        """False once the server has refused a channel that was to be kept ready."""
+        self._ahead: Opening | None = None
+        self._ahead_lock = threading.Lock()
+
+    def open_session(
+        self, window_size: int | None = None, max_packet_size: int | None = None, timeout: float | None = None
+    ) -> paramiko.Channel:
+        """Return the channel that was opened ahead, or open a channel.
+
+        Raises SSHException when the server refuses, when the connection is lost, and after ``timeout`` seconds.
+        """
+        ahead = self._taken()
+        if ahead is not None:
+            try:
+                return self._opened(ahead, timeout)
+            except paramiko.ChannelException:
+                self.opens_ahead = False
+        opening = self._opening(window_size, max_packet_size)
+        self._send_user_message(opening.request)  # type: ignore[attr-defined]
+        return self._opened(opening, timeout)
+
+    def send_and_open_ahead(self, messages: Iterable[Message]) -> None:
+        """Send ``messages`` together with the request for the next channel, unless one is ready or many are open."""
+        opening = None
+        with self._ahead_lock:
+            if self._ahead is None and self.opens_ahead and len(self._channels) < FEW:  # type: ignore[attr-defined]
+                opening = self._ahead = self._opening()
+        try:
+            requests = (*messages, opening.request) if opening else tuple(messages)
+            self._send_user_message(requests)  # type: ignore[attr-defined]
+        except BaseException:
+            with self._ahead_lock:
+                if self._ahead is opening:
+                    self._ahead = None
+            raise
+
+    def release(self, channel: paramiko.Channel) -> None:
+        """Close ``channel``."""
+        channel.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        super().close()
+        self._ahead = None
+
+    def _taken(self) -> Opening | None:
+        with self._ahead_lock:
+            ahead, self._ahead = self._ahead, None
+        if ahead is None or not ahead.answered.is_set():
+            return ahead  # its answer is still awaited
+        if not ahead.channel.closed and time.monotonic() - self.packetizer.heard < FRESH_S:  # type: ignore[attr-defined]
+            return ahead
+        self.release(ahead.channel)
+        return None
+
+    def _opening(self, window_size: int | None = None, max_packet_size: int | None = None) -> Opening:
+        """Return a channel with the request that opens it."""
+        transport: Any = self
+        window = transport._sanitize_window_size(window_size)
+        packet = transport._sanitize_packet_size(max_packet_size)
+        with self.lock:
+            number = transport._next_channel()
+            channel: Any = paramiko.Channel(number)
+            transport._channels.put(number, channel)
+            answered = transport.channel_events[number] = threading.Event()
+            transport.channels_seen[number] = True
+            channel._set_transport(self)
+            channel._set_window(window, packet)
+        request = Message()
+        request.add_byte(cMSG_CHANNEL_OPEN)
+        request.add_string("session")
+        for value in (number, window, packet):
+            request.add_int(value)
+        return Opening(channel, answered, request)
+
+    def _opened(self, opening: Opening, timeout: float | None) -> paramiko.Channel:
+        """Wait for the answer to ``opening``."""
+        begun, limit = time.time(), self.channel_timeout if timeout is None else timeout
+        while not opening.answered.wait(0.1) and self.is_active():
+            if begun + limit < time.time():
+                raise paramiko.SSHException("the server did not open a channel in time")
+        channel: paramiko.Channel = opening.channel
+        if opening.channel.active:
+            return channel
+        raise self.get_exception() or paramiko.SSHException("the connection was lost")
+
+    def _parse_channel_open_failure(self, message: Message) -> None:
+        """Forget a refused channel that nobody waits for; its refusal is no error."""
+        number = message.get_int()
+        message.rewind()
+        with self._ahead_lock:
+            refused = self._ahead is not None and self._ahead.channel.chanid == number
+            if refused:
+                self._ahead, self.opens_ahead = None, False
+        if not refused:
+            super()._parse_channel_open_failure(message)  # type: ignore[misc]
+            return
+        with self.lock:
+            self._channels.delete(number)  # type: ignore[attr-defined]
+            self.channel_events.pop(number, None)
