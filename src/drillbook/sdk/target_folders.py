@@ -26,7 +26,7 @@ _MAKE = 'own "$1" "$2" && { test -z "$3" || { umask 077; rm -rf -- "$2/$3" && mk
 # ROOT RUN FORMER: remove the temporary files of a run, also from FORMER, the folder that older versions used.
 REMOVE = """
 if test -O "$1" && ! test -h "$1"; then rm -rf -- "$1/runs/$2" || exit 1; fi
-(cd -- "$1" && test -O . && rmdir runs; cd / && rmdir -- "$1") 2>/dev/null
+if test -d "$1"; then (cd -- "$1" && test -O . && rmdir runs; cd / && rmdir -- "$1") 2>/dev/null; fi
 if test -O "$3" && ! test -h "$3"; then rm -rf -- "$3" || exit 1; fi
 """
 # FORMER: test if FORMER, the folder of older versions, exists and belongs to this user (or to root, if sudo created it).
