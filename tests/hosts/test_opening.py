@@ -106,13 +106,22 @@ def test_messages_of_a_tuple_are_sent_in_one_call():
     assert together.sent[1:] == apart.sent[:1]
 
 
-def test_what_other_threads_send_comes_before_or_after_a_tuple():
+class Slow:
+    """A message during whose encryption another thread sends."""
+
+    def __init__(self, number, beside):
+        self.number, self.beside = number, beside
+
+    def asbytes(self):
+        self.beside.start()
+        self.beside.join(0.2)
+        return _message(self.number).asbytes()
+
+
+def test_a_message_of_another_thread_comes_after_a_tuple():
     wire = Wire()
     packets = Packets(wire)
-    threads = [threading.Thread(target=packets.send_message, args=((_message(5), _message(6)),)) for _ in range(20)]
-    threads += [threading.Thread(target=packets.send_message, args=(_message(7),)) for _ in range(20)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(len(data) for data in wire.sent) == [16] * 20 + [32] * 20
+    beside = threading.Thread(target=packets.send_message, args=(_message(7),))
+    packets.send_message((_message(5), Slow(6, beside)))
+    beside.join()
+    assert [len(data) for data in wire.sent] == [32, 16]
