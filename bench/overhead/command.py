@@ -58,7 +58,7 @@ def run(
                 continue
             found.append(pairs)
             print(page.line(pairs.as_json()), flush=True)
-            results = described(given.size, found)
+            results = described(given.folder, given.size, found)
             (given.folder / f"{program}.json").write_text(json.dumps(results, indent=2) + "\n")
             if given.write:
                 page.write(results)

@@ -97,7 +97,8 @@ class Pairs(Steps):
     def add(self, done: Drilled) -> None:
         """Add the times and the peak of a drill."""
         super().add(done)
-        self.restore.append(done.step["facts"]["seconds"]["total"])
+        seconds = done.step["facts"]["seconds"]
+        self.restore.append(round(seconds["total"] - seconds["sandbox"], 3))
 
     def as_json(self) -> dict[str, object]:
         return {**super().as_json(), "ratio": round(self.ratio, 3)}
@@ -198,16 +199,18 @@ def interleaved(empty: Callable[[], S], bare: Callable[[S], None], drill: Callab
     return pairs
 
 
-def described(megabytes: int, found: Sequence[Steps]) -> dict[str, object]:
-    """The results with the machine that they are of."""
+def output(*argv: str) -> str:
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def described(folder: Path, megabytes: int, found: Sequence[Steps]) -> dict[str, object]:
+    """The results with the machine and the file system that they are of."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    model = subprocess.run(
-        ["sh", "-c", "sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1"], capture_output=True, text=True, check=True
-    )
     return {
         "size_mb": megabytes,
+        "file_system": output("stat", "-f", "-c", "%T", "--", str(folder)),
         "machine": {
-            "processor": model.stdout.strip(),
+            "processor": output("sh", "-c", "sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1"),
             "cores": os.cpu_count(),
             "memory_mb": memory >> 20,
             "kernel": platform.release(),

@@ -17,8 +17,8 @@ HEAD = """\
 
 Made by `invoke bench.overhead` from `overhead.json` beside this page; no figure is typed by hand. Each row is the median of its
 pairs, with {size} MB of data, on {cores} cores of {processor} with {memory} MB of memory. In each pair the bare tool and a drill
-restore the same backup, in turn first, on the same disk, with the same settings of the servers. One pair before them is not
-counted. Behind a ratio stands the middle half of the ratios of its pairs.
+restore the same backup, in turn first, on the same file system ({file_system}), with the same settings of the servers. One pair
+before them is not counted. Behind a ratio stands the middle half of the ratios of its pairs.
 
 | method | bare restore | pairs | bare, s | Drillbook, s | ratio | with list and isolation, s | ratio | whole drill, s | peak, MB |
 |---|---|---|---|---|---|---|---|---|---|
@@ -63,6 +63,7 @@ def rendered(results: dict[str, Any]) -> str:
         cores=machine["cores"],
         processor=machine["processor"],
         memory=machine["memory_mb"],
+        file_system=results["file_system"],
     )
     moments = ", ".join(f"{pairs['method']} at {pairs['measured_at']}" for pairs in results["methods"])
     return head + "".join(f"{line(pairs)}\n" for pairs in results["methods"]) + TAIL + f"- *Measured*: {moments}.\n"
@@ -81,7 +82,7 @@ def store(name: str, results: dict[str, Any], order: Sequence[str], page: Callab
     FOLDER.mkdir(exist_ok=True)
     path = FOLDER / f"{name}.json"
     earlier: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-    same = all(earlier.get(key) == results[key] for key in ("size_mb", "machine"))
+    same = all(earlier.get(key) == results[key] for key in ("size_mb", "file_system", "machine"))
     methods = {pairs["method"]: pairs for pairs in [*(earlier["methods"] if same else []), *results["methods"]]}
     results = {**results, "methods": [methods[method] for method in order if method in methods]}
     path.write_text(json.dumps(results, indent=2) + "\n")

@@ -87,7 +87,7 @@ def test_the_latest_is_everything_that_is_archived_and_nothing_of_the_team_is_wr
     ask(place, "SELECT pg_switch_wal()::text")
     assert facts["replayed_bytes"] > 0
     assert facts["wal_segments"] >= 3
-    assert set(facts["seconds"]) == {"files", "fetch_wal", "replay", "total"}
+    assert set(facts["seconds"]) == {"sandbox", "files", "fetch_wal", "replay", "total"}
     assert facts["last_commit"][:23] == shop.times[7].astimezone(tz=UTC).isoformat()[:23]
     assert facts["system_identifier"] == shop.team.sql("SELECT system_identifier::text FROM pg_control_system()")[0][0]
     assert (digest(shop.repository), digest(shop.team.folder / "lock")) == (before, config)

@@ -34,7 +34,7 @@ def test_a_whole_dump_has_no_finding_and_restores(tmp_path, rdb, name):
     assert "the checksum of the whole file" in checked["covered"]
     facts = place.restore("dumps", "copy")
     assert (facts["keys"], facts["databases"]) == (306, {"0": 305, "20": 1})
-    assert set(facts["seconds"]) == {"fetch", "check", "load", "total"}
+    assert set(facts["seconds"]) == {"sandbox", "fetch", "check", "load", "total"}
     healthy = place.run("redis.healthy", service="copy")
     assert (healthy["keys"], healthy["persistence"]["append_only"]) == (306, False)
     with forward(place, "copy") as client:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -182,7 +183,8 @@ class Restore(RestoresSource):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``backup``: the restored backup; ``age_s``: its age in seconds; ``bytes``: number of restored bytes.
 
-        ``seconds``: duration of each stage and of all together, by the controller's monotonic clock; ``in_place``: true
+        ``seconds``: duration of each stage and of all together, by the controller's monotonic clock. In the stage
+        ``sandbox``, the sandbox is made and its isolation is proven. ``in_place``: true
         when the service itself was restored; ``recovered_to``: target of a point-in-time recovery. Only for a sandbox:
         ``folder``, ``isolation``, ``budget`` (limits of memory and disk, with the mechanisms that enforce them), and
         ``unreachable`` (addresses of production that the sandbox could not reach).
@@ -251,13 +253,16 @@ class Restore(RestoresSource):
 
 def _into(box: Sandbox, source: BackupSource, backup: Backup, moment: datetime | None) -> Facts:
     """Restore a backup into a new sandbox that cannot reach production."""
+    begun = time.monotonic()
     box.make()
     tried = _within_budget(box, box.prove_isolated)
+    isolated = round(time.monotonic() - begun, 3)
     if backup.bytes is not None:
         box.need_space(backup.bytes)
     restored = _within_budget(box, lambda: source.restore(box.ctx, backup, box, moment))
     box.must_be_within_budget()
     told = {"folder": box.folder, "isolation": box.config.isolation, "budget": box.budget}
+    restored["seconds"] = {"sandbox": isolated, **restored.get("seconds", {})}
     return told | {"unreachable": tried, "used_bytes": box.used()} | restored
 
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from drillbook.errors import CouldNotVerify
 from drillbook.sdk.action import Context
-from drillbook.systems.mariadb.client import Client, Fields, connected, name, text, verifying
+from drillbook.systems.mariadb.client import Client, Fields, Result, connected, name, text, verifying
 from drillbook.systems.mariadb.service import Mariadb
 
 FORMAT = "drillbook/mariadb-content/1"
@@ -111,8 +111,17 @@ def measure(ctx: Context, service: Mariadb) -> tuple[Content, dict[str, str]]:
 
 def listed(client: Client) -> list[dict[str, str]]:
     """Return the schema, name, type, engine and comment of all tables and views. Raises the errors of ``Client.results``."""
-    rows = client.rows(LISTING.format(where=of_database(client.service, "TABLE")))
-    return [{key: value or "" for key, value in row.items()} for row in rows]
+    return [row for result in client.results(listing(client.service)) for row in listed_in(result)]
+
+
+def listing(service: Mariadb) -> str:
+    """Return the SQL statement that lists the tables and views of a service."""
+    return LISTING.format(where=of_database(service, "TABLE"))
+
+
+def listed_in(result: Result) -> list[dict[str, str]]:
+    """Return the rows of the answer to the statement that ``listing`` returns."""
+    return [{key: value or "" for key, value in row} for row in result.rows]
 
 
 def full_name(row: Any) -> str:

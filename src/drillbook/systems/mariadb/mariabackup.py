@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -155,19 +156,18 @@ class Mariabackup(FileBackups):
         """
         service, _ = server.place(box)
         moments = [time.monotonic()]
-        names = self._copy(ctx, backup, box, service.data)
-        files = _files_in(ctx, box.host, service.data, self.name, box)
-        if problems := files.unfinished(names[0], box.host.name):
-            raise StepFailed(f"{box.host.name}: {names[0]} is incomplete or damaged", findings=problems)
-        _same_series(ctx, service, files)
+        with ThreadPoolExecutor(1, thread_name_prefix="version") as pool:
+            version = pool.submit(server.version, ctx, service)
+            names, files = self._copy(ctx, backup, box, service.data)
+        _same_series(box, version.result(), files.version)
         moments.append(time.monotonic())
+        needed = settings(server.copied_settings(box))
         for position in range(len(names)):
             _prepare(box, service, names[position], f"{box.folder}/part{position}" if position else "")
         moments.append(time.monotonic())
-        needed = settings(box.run("cat", "--", f"{service.data}/backup-my.cnf").check().text)
-        server.start(box, needed)
+        tables = server.start(box, needed)
         moments.append(time.monotonic())
-        server.must_open(box)
+        server.must_open(box, tables)
         seconds = {
             stage: round(moments[step + 1] - moments[step], 3) for step, stage in enumerate(("copy", "prepare", "server"))
         }
@@ -177,9 +177,11 @@ class Mariabackup(FileBackups):
         """Return the object that restores a backup into a server whose databases were dropped."""
         return PhysicalInPlace(ctx, service, self)
 
-    def _copy(self, ctx: Context, backup: Backup, box: Sandbox, data: str) -> list[str]:
+    def _copy(self, ctx: Context, backup: Backup, box: Sandbox, data: str) -> tuple[list[str], CopiedFiles]:
         """Copy the files into the sandbox. The full backup becomes the data directory, and each increment gets a folder next
-        to it.
+        to it. Return the names of the copied backups, and the full backup.
+
+        Raises StepFailed when the full backup is incomplete, or when a backup that an increment needs is missing.
         """
         if self.form == "stream":
             with self.brought(ctx, backup, box.files, box.folder) as path:
@@ -187,15 +189,19 @@ class Mariabackup(FileBackups):
                 output = box.run("sh", "-c", UNPACK, "sh", path, data, _words(path), program)
             if problems := _unpacking(output, backup):
                 raise StepFailed(f"{box.host.name}: {backup.id} was not extracted completely", findings=problems)
-            return [backup.id]
+            files = _files_in(ctx, box.host, data, self.name, box)
+            _must_be_finished(box, backup.id, files)
+            return [backup.id], files
         chain, problems = self._chain(replace(ctx, host=ctx.host_named(self.host)), backup)
         if problems:
             raise StepFailed(f"{self.name}: {backup.id} needs a base backup that is missing", findings=problems)
+        names = [self._id(files) for files in chain]
+        _must_be_finished(box, names[0], chain[0])
         box.need_space(sum(files.bytes for files in chain))
-        for position, files in enumerate(chain):
+        for position in range(len(chain)):
             target = f"{box.folder}/part{position}" if position else data
-            box.run("cp", "-r", "--", self._folder(self._id(files)), target).check()
-        return [self._id(files) for files in chain]
+            box.run("cp", "-r", "--", self._folder(names[position]), target).check()
+        return names, chain[0]
 
     def ready(self, ctx: Context) -> None:
         """Check that the place of the backups is valid, and that the host has the programs to extract backups."""
@@ -264,14 +270,17 @@ def _unpacking(output: Output, backup: Backup) -> list[Finding]:
     return [finding("backup-damaged", title=backup.id, wanted=wanted, measured=measured, host=output.host)]
 
 
-def _same_series(ctx: Context, service: Mariadb, files: CopiedFiles) -> None:
-    """Check that MariaDB in the sandbox has the same release series as the backup. Raises StepFailed when the series differ,
-    and NotReady when MariaDB is missing.
-    """
-    there, copied = server.version(ctx, service), files.version
+def _must_be_finished(box: Sandbox, name: str, files: CopiedFiles) -> None:
+    """Raise StepFailed when the backup is unfinished, or when its redo log does not reach its end."""
+    if problems := files.unfinished(name, box.host.name):
+        raise StepFailed(f"{box.host.name}: {name} is incomplete or damaged", findings=problems)
+
+
+def _same_series(box: Sandbox, there: str, copied: str) -> None:
+    """Raise StepFailed when the release series of MariaDB on the sandbox's host and of the backup differ."""
     if server.series(there) != server.series(copied):
         raise StepFailed(
-            f"{ctx.host.name} has MariaDB {there}, but the backup is from MariaDB {copied}: only a server of "
+            f"{box.host.name} has MariaDB {there}, but the backup is from MariaDB {copied}: only a server of "
             f"the same series can open the backup",
         )
 
@@ -281,7 +290,6 @@ def _prepare(box: Sandbox, service: Mariadb, name: str, increment: str) -> None:
     and HostError when the host cannot be used.
     """
     words = (*program(service, "mariadb-backup"), "--no-defaults", "--prepare", f"--target-dir={service.data}")
-    server.make_temporary(box)
     output = box.run(
         *words, f"--tmpdir={server.temporary(box)}", *((f"--incremental-dir={increment}",) if increment else ())
     )

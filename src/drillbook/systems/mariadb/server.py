@@ -13,10 +13,11 @@ from collections.abc import Mapping, Sequence
 from drillbook.errors import NotReady, StepFailed
 from drillbook.findings import finding
 from drillbook.sdk.action import Context
+from drillbook.sdk.answers import Answer
 from drillbook.sdk.host import printable
 from drillbook.sdk.sandbox import Sandbox
-from drillbook.systems.mariadb.client import Client, name, program, verifying
-from drillbook.systems.mariadb.content import full_name, listed
+from drillbook.systems.mariadb.client import Client, name, parsed, program, verifying
+from drillbook.systems.mariadb.content import full_name, listed, listed_in, listing
 from drillbook.systems.mariadb.service import Mariadb
 
 LOG = "server.log"
@@ -30,12 +31,21 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 test "$(id -u)" != 0 || set -- "$@" --user=root
 """
 _RUN = f'{_AS_ROOT}exec "$@"'
-_SERVE = f'{_AS_ROOT}rm -f server.status; "$@"; echo "$?" > server.status'
-# CLIENT...: wait until the server accepts a client; stop waiting when the server has exited.
+# TEMPORARY ACCOUNT_FILE ACCOUNT PROGRAM...: write the file with the account, and run the server.
+_SERVE = f"""
+rm -f server.status
+mkdir -p -- "$1" && printf %s "$3" > "$2" || {{ echo "$?" > server.status; exit 1; }}
+shift 3
+{_AS_ROOT}"$@"
+echo "$?" > server.status
+"""
+# TEMPORARY FILE: make the folder for temporary files, and print the settings of the server that was backed up.
+_SETTINGS = 'mkdir -p -- "$1" && cat -- "$2"'
+# CLIENT...: print the client's answer as soon as the server accepts it; stop waiting when the server has exited.
 _WAIT = """
-until "$@" >/dev/null 2>&1; do
+until "$@" 2>/dev/null; do
   if test -e server.status; then tail -n 15 server.log >&2; exit 1; fi
-  sleep 0.05
+  sleep 0.02
 done
 """
 
@@ -75,20 +85,23 @@ def install(box: Sandbox) -> None:
         raise _not_restored(box, "an empty data directory", output.stderr or output.stdout)
 
 
-def start(box: Sandbox, more: Mapping[str, str] | None = None) -> None:
-    """Start the server on the sandbox's data directory, and wait until it accepts clients.
+def start(box: Sandbox, more: Mapping[str, str] | None = None) -> list[dict[str, str]]:
+    """Start the server on the sandbox's data directory, and wait until it accepts clients. Return the tables and views of all
+    its databases.
 
     ``more`` are settings of the original server. Raises StepFailed with the last lines of the server log when the server
     does not start, and HostError when the host cannot be used.
     """
     service, client = place(box)
-    _put(box, ACCOUNT_FILE, ACCOUNT.format(user=name(service.user)))
-    make_temporary(box)
+    words = (temporary(box), f"{box.folder}/{ACCOUNT_FILE}", ACCOUNT.format(user=name(service.user)))
     server = (program_path(service, "mariadbd"), "--no-defaults", *options(box, service, more or {}))
-    box.start("sh", "-c", _SERVE, "sh", *server, log=LOG)
-    output = box.run("sh", "-c", _WAIT, "sh", *client.argv("--execute=DO 1"))
+    box.start("sh", "-c", _SERVE, "sh", *words, *server, log=LOG)
+    sink = Answer(f"{service.name}: the tables of the server")
+    asked = client.argv("--xml", f"--execute={listing(_every_database(service))}")
+    output = box.run("sh", "-c", _WAIT, "sh", *asked, sink=sink)
     if not output.ok:
         raise _not_restored(box, "a server that admits clients", output.stderr)
+    return [row for result in parsed(sink.text)[-1:] for row in listed_in(result)]
 
 
 def options(box: Sandbox, service: Mariadb, more: Mapping[str, str]) -> tuple[str, ...]:
@@ -115,17 +128,18 @@ def options(box: Sandbox, service: Mariadb, more: Mapping[str, str]) -> tuple[st
     )
 
 
-def must_open(box: Sandbox) -> None:
+def must_open(box: Sandbox, known: Sequence[dict[str, str]] | None = None) -> None:
     """Read one row of every table. This finds missing files: `mariadb-backup --prepare` succeeds even when the file of a
-    table is missing.
+    table is missing. ``known`` holds the tables and views of the server. When it is None, they are listed first.
 
     Raises StepFailed when a table cannot be opened, CouldNotVerify when the server cannot be read, and HostError when the
     host cannot be used.
     """
     service, _ = place(box)
-    client = Client(box.ctx, service.model_copy(update={"database": ""}), "")
+    client = Client(box.ctx, _every_database(service), "")
     with verifying(service):
-        tables = {f"{row['s']}.{row['t']}": full_name(row) for row in listed(client) if row["kind"] != "VIEW"}
+        rows = listed(client) if known is None else known
+        tables = {f"{row['s']}.{row['t']}": full_name(row) for row in rows if row["kind"] != "VIEW"}
         statements = {key: f"SELECT 1 AS opened FROM {table} LIMIT 1" for key, table in tables.items()}  # noqa: S608  quoted
         results, errors = client.answered(";\n".join(statements.values()))
     opened = {result.statement for result in results}
@@ -138,6 +152,10 @@ def must_open(box: Sandbox) -> None:
                 for key in unopened[:20]
             ],
         )
+
+
+def _every_database(service: Mariadb) -> Mariadb:
+    return service.model_copy(update={"database": ""})
 
 
 def quiet(client: Client) -> list[str]:
@@ -159,6 +177,14 @@ def make_temporary(box: Sandbox) -> None:
     other servers.
     """
     box.run("mkdir", "-p", "--", temporary(box)).check()
+
+
+def copied_settings(box: Sandbox) -> str:
+    """Return the content of the file `backup-my.cnf` in the copied backup, and make the folder for temporary files. Raises
+    HostError when this fails.
+    """
+    service, _ = place(box)
+    return box.run("sh", "-c", _SETTINGS, "sh", temporary(box), f"{service.data}/backup-my.cnf").check().text
 
 
 def settings(values: Mapping[str, str]) -> tuple[str, ...]:
@@ -216,11 +242,6 @@ def _no_program(ctx: Context, service: Mariadb, name: str) -> NotReady:
 
 
 _HAS = 'PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; command -v "$1" >/dev/null'
-
-
-def _put(box: Sandbox, file: str, content: str) -> None:
-    """Write a file in the sandbox as the user of the sandbox."""
-    box.run("sh", "-c", 'cat > "$1"', "sh", f"{box.folder}/{file}", stdin=content.encode()).check()
 
 
 def _not_restored(box: Sandbox, wanted: str, stderr: bytes) -> StepFailed:

@@ -22,7 +22,7 @@ from drillbook.sdk.sandbox import Sandbox
 from drillbook.systems.pgbackrest.archive import READING, Archive, cut, gap, lacking
 from drillbook.systems.pgbackrest.program import Program
 from drillbook.systems.postgres.connection import connected, one
-from drillbook.systems.postgres.sandbox import TEMPLATE, lacking_extensions, libraries, start_existing, tools_of
+from drillbook.systems.postgres.sandbox import TEMPLATE, Version, lacking_extensions, libraries, start_existing, tools_of
 from drillbook.systems.postgres.timelines import Way, lsn, number, position
 
 SAFE = {"delta": "n", "force": "n", "link-all": "n", "archive-async": "n"}
@@ -110,7 +110,7 @@ class Recovery:
         when a program is missing, and HostError when the host cannot be used.
         """
         facts = self.backup.facts
-        self._same_major()
+        version = self._same_major()
         way = self._way()
         rows = self._rows(way)
         segments = sum(digest != "-" for _, digest, _ in rows)
@@ -120,14 +120,14 @@ class Recovery:
         marks.append(time.monotonic())
         fetched = self._fetch(rows) if rows else 0
         marks.append(time.monotonic())
-        self._start()
+        missing = self._start(version)
         self._must_be_usable()
         marks.append(time.monotonic())
         seconds = [round(after - before, 3) for before, after in pairwise(marks)]
         return {
             "bytes": facts["restored_bytes"],
             "wal_segments": fetched,
-            "libraries_lacking": libraries(self.box, self.data)[1],
+            "libraries_lacking": missing,
             **self._replayed(way),
             "seconds": dict(zip(("files", "fetch_wal", "replay"), seconds, strict=True)),
         }
@@ -142,13 +142,15 @@ class Recovery:
             return way
         return Way(int(facts["wal_start"][:8], 16), cut(self.archive, way, facts["wal_stop"]))
 
-    def _same_major(self) -> None:
-        major, _ = tools_of(self.box).version("postgres")
+    def _same_major(self) -> Version:
+        """Return the version of PostgreSQL in the sandbox. Raises NotReady when the backup is of another major version."""
+        major, text = tools_of(self.box).version("postgres")
         if str(major) != self.backup.facts["version"]:
             raise NotReady(
                 f"{self.box.host.name}: the backup is of PostgreSQL {self.backup.facts['version']}, but the sandbox has {major}",
                 hint="set `bin` of the sandbox to the folder of that version's programs",
             )
+        return major, text
 
     def _rows(self, way: Way) -> list[tuple[str, str, str]]:
         """Return the WAL files to fetch, each with its name, its SHA-1, and one word.
@@ -170,8 +172,7 @@ class Recovery:
     def _restore_files(self, way: Way) -> None:
         """Run `pgbackrest restore` with the target of the recovery."""
         box = self.box
-        for folder in (self.data, self.wal):
-            self.program.run("mkdir", "-m", "700", "--", folder).check()
+        self.program.run("mkdir", "-m", "700", "--", self.data, self.wal).check()
         own = {"pg1-path": self.data, "tablespace-map-all": f"{box.folder}/tablespaces"}
         arguments = ("--archive-mode=off", f"--set={self.backup.id}", *self._target(way))
         self.program.answer("restore", *RESET, *arguments, options=own)
@@ -217,17 +218,20 @@ class Recovery:
             findings=[gap(name, measured, host=self.box.host.name)],
         )
 
-    def _start(self) -> None:
-        """Start the server, and wait until it has recovered.
+    def _start(self, version: Version) -> list[str]:
+        """Start the server, and wait until it has recovered. Return the libraries of its settings that the host lacks.
 
         Raises StepFailed when the server does not recover, HostError when the host cannot be used, and Cancelled when the
         run is stopped.
         """
         command = f'test -e "{self.wal}/%f" && cp "{self.wal}/%f" "%p"'
+        there, missing = libraries(self.box, self.data)
         try:
-            start_existing(self.box, self.data, settings={"restore_command": command})
+            settings = {"restore_command": command}
+            start_existing(self.box, self.data, settings=settings, preload=there, version=version)
         except StepFailed as error:
             raise self._explained(error) from error
+        return missing
 
     def _explained(self, error: StepFailed) -> StepFailed:
         """Return the error for a recovery that ended too early. It contains the reason from the server's log."""

@@ -20,7 +20,8 @@ from drillbook.systems.postgres.bounded import Bounded
 from drillbook.systems.postgres.service import Postgres
 
 CONNECT_S = 5
-AGAIN_S = 0.2
+FIRST_AGAIN_S, AGAIN_S = 0.02, 0.2
+"""First and longest time between two tries to log in, in seconds."""
 CANCEL_S = 2
 """Seconds after the deadline that a server has to cancel a query. After this time, the connection is closed."""
 FULL_S = 5.0
@@ -103,7 +104,7 @@ def _refused(ctx: Context, service: Postgres) -> str:
 
 def _connect(options: dict[str, Any], deadline: Deadline, *, again: bool) -> Connection:
     """Open a connection. When ``again`` is true, try the login again after temporary errors."""
-    begun = time.monotonic()
+    begun, pause = time.monotonic(), FIRST_AGAIN_S
     while True:
         try:
             return bounded(
@@ -116,7 +117,8 @@ def _connect(options: dict[str, Any], deadline: Deadline, *, again: bool) -> Con
             waits = min(begun + _passes_within(error) - time.monotonic(), deadline.remaining() - 2 * AGAIN_S)
             if not again or waits < 0:
                 raise
-        deadline.wait(AGAIN_S)
+        deadline.wait(pause)
+        pause = min(pause * 1.5, AGAIN_S)
 
 
 def _passes_within(error: psycopg.OperationalError) -> float:

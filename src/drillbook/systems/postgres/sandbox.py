@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -82,9 +83,10 @@ If a value is lower than on the primary server, the recovery is aborted (Postgre
 """
 _NAMES = {"max_prepared_xacts": "max_prepared_transactions", "max_locks_per_xact": "max_locks_per_transaction"}
 """Full names of settings that pg_controldata abbreviates."""
-# FOLDER: write those configuration files of the server that are outside the data directory, so that it does not use those of
-# the original.
+# FOLDER DATA: write those configuration files of the server that are outside the data directory, so that it does not use those
+# of the original. Remove the files of a running server and of a standby from the data directory.
 _FILES = """
+rm -f -- "$2/postmaster.pid" "$2/postmaster.opts" "$2/standby.signal" || exit 1
 printf 'local all all trust\\n' > "$1/pg_hba.conf"
 : > "$1/postgresql.conf" && : > "$1/pg_ident.conf"
 """
@@ -96,6 +98,12 @@ _PRELOADED = """
   if test -e "$2/$name.so"; then echo "there $name"; else echo "lacking $name"; fi
 done
 """
+LOOK_S = 0.2
+"""Time between two looks at the process of a server that is starting, in seconds."""
+PAUSE_S, LONGEST_PAUSE_S = 0.02, 0.2
+"""First and longest time between two tries to connect to a server that is starting, in seconds."""
+Version = tuple[int, str]
+"""Major version of a program, and the text that it prints about its version."""
 _LACKING = """
 SELECT extname FROM pg_catalog.pg_extension e
 WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_available_extensions a WHERE a.name = e.extname) ORDER BY 1
@@ -171,19 +179,29 @@ def start_empty(box: Sandbox, locale: Locale | None = None, *, settings: Mapping
     _start(box, tools, tools.service.data, {**SAFE, **EMPTY, **(settings or {})})
 
 
-def start_existing(box: Sandbox, data: str, *, settings: Mapping[str, str] | None = None) -> dict[str, str]:
+def start_existing(
+    box: Sandbox,
+    data: str,
+    *,
+    settings: Mapping[str, str] | None = None,
+    preload: Sequence[str] | None = None,
+    version: Version | None = None,
+) -> dict[str, str]:
     """Start a server on the copied data directory ``data``, and wait until it has recovered and accepts writes.
 
     The server does not use postgresql.conf and pg_hba.conf of the copy. It uses postgresql.auto.conf of the copy, but `SAFE`
-    and ``settings`` override it. For a recovery from an archive, ``settings`` must contain ``restore_command``. Return all
-    settings that were passed to the server. Raises StepFailed when the server does not start, and HostError when the host
-    cannot be used.
+    and ``settings`` override it. For a recovery from an archive, ``settings`` must contain ``restore_command``. ``preload``
+    holds the libraries that the server loads first. When it is None, these are the libraries of the copy's own settings that
+    the host has. ``version`` is the version of the program `postgres`, when it is known.
+
+    Return all settings that were passed to the server. Raises StepFailed when the server does not start, and HostError when
+    the host cannot be used.
     """
     tools = tools_of(box)
-    box.run("rm", "-f", "--", f"{data}/postmaster.pid", f"{data}/postmaster.opts", f"{data}/standby.signal").check()
-    chosen = {**SAFE, **_of_primary(box, tools, data), "shared_preload_libraries": ",".join(libraries(box, data)[0])}
+    there = libraries(box, data)[0] if preload is None else preload
+    chosen = {**SAFE, **_of_primary(box, tools, data), "shared_preload_libraries": ",".join(there)}
     chosen |= settings or {}
-    _start(box, tools, data, chosen)
+    _start(box, tools, data, chosen, version)
     return chosen
 
 
@@ -234,30 +252,30 @@ def _of_primary(box: Sandbox, tools: Tools, data: str) -> dict[str, str]:
     return {**sizes, "wal_level": "logical", "max_replication_slots": "100", "track_commit_timestamp": times}
 
 
-def _without_foreign_tables(tools: Tools) -> dict[str, str]:
+def _without_foreign_tables(version: Version) -> dict[str, str]:
     """Return the setting that forbids foreign tables, because such a table may reach production.
 
     Return no setting if the server's version lacks it.
     """
-    major, text = tools.version("postgres")
+    major, text = version
     minor = re.search(rf"\b{major}\.(\d+)", text)
     known = major > max(_RESTRICTS) or (minor is not None and int(minor[1]) >= _RESTRICTS.get(major, 1000))
     return {"restrict_nonsystem_relation_kind": "foreign-table"} if known else {}
 
 
-def _start(box: Sandbox, tools: Tools, data: str, settings: Mapping[str, str]) -> None:
+def _start(box: Sandbox, tools: Tools, data: str, settings: Mapping[str, str], version: Version | None = None) -> None:
     """Start a server, and wait until it accepts writes.
 
     Raises StepFailed with the last lines of the server's log when it does not, and HostError when the host cannot be used.
     """
-    box.run("sh", "-c", _FILES, "sh", box.folder).check()
+    box.run("sh", "-c", _FILES, "sh", box.folder, data).check()
     chosen = {
         "config_file": f"{box.folder}/postgresql.conf",
         "hba_file": f"{box.folder}/pg_hba.conf",
         "ident_file": f"{box.folder}/pg_ident.conf",
         "unix_socket_directories": box.folder,
         "port": str(tools.service.port),
-        **_without_foreign_tables(tools),
+        **_without_foreign_tables(version or tools.version("postgres")),
         **settings,
     }
     options = shlex.join([word for name, value in chosen.items() for word in ("-c", f"{name}={value}")])
@@ -270,7 +288,7 @@ def await_writable(box: Sandbox, tools: Tools, data: str) -> None:
 
     Raises StepFailed when the server exits or does not accept a write in time, HostError, Cancelled.
     """
-    last, ctx, running = "", box.ctx, False
+    last, ctx, running, pause, looked = "", box.ctx, False, PAUSE_S, time.monotonic()
     while True:
         box.admit(tools.service.socket)
         try:
@@ -279,12 +297,15 @@ def await_writable(box: Sandbox, tools: Tools, data: str) -> None:
                 return
         except (psycopg.Error, HostError) as error:
             last = reason(error)
-        status = box.run(tools.path("pg_ctl"), "--pgdata", data, "status", env=C).exit
-        ended = status == NO_SERVER and (running or _has_failed(box))
-        running = running or status == 0
+        ended = False
+        if time.monotonic() - looked >= LOOK_S:
+            status = box.run(tools.path("pg_ctl"), "--pgdata", data, "status", env=C).exit
+            ended = status == NO_SERVER and (running or _has_failed(box))
+            running, looked = running or status == 0, time.monotonic()
         if ended or 'role "' in last or ctx.deadline.remaining() < 1:
             raise not_started(box, tools, last)
-        ctx.deadline.wait(0.1)
+        ctx.deadline.wait(pause)
+        pause = min(pause * 1.1, LONGEST_PAUSE_S)
 
 
 def _has_failed(box: Sandbox) -> bool:
