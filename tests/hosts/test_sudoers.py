@@ -41,5 +41,11 @@ def test_what_differs_in_every_run_has_the_same_pattern():
     assert fnmatchcase("/etc/.conf.ba9876543210", pattern("/etc/.conf.0123456789ab"))
     assert pattern("/etc/.conf.0123456789ab 600") == pattern("/etc/.conf.ba9876543210 600")
     assert pattern(f"gone-{fresh(4)}") == pattern(f"gone-{fresh(4)}") == "gone-~" + 4 * "[0-9a-f]"
+    assert (
+        pattern("--snapshot=00000003-0000001B-1 a")
+        == pattern("--snapshot=00000004-00000FA2-2 a")
+        != pattern("--snapshot=1 a")
+    )
+    assert fnmatchcase("--snapshot=00000004-00000FA2-2", pattern("--snapshot=00000003-0000001B-1").replace("\\=", "="))
     assert pattern(f"a{fresh(6)}{fresh(12)} b") == "a~" + 6 * "[0-9a-f]" + "~" + 12 * "[0-9a-f]" + r"\ b"
     assert pattern("/home/~abcdefgh /a~beg") == r"/home/~abcdefgh\ /a~beg"

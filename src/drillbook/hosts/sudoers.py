@@ -15,10 +15,12 @@ BESIDE = re.compile(r"(?<=\.)[0-9a-f]{12}(?= |$)")
 """Pattern for the end of the name of a temporary file; see ``atomic.beside``."""
 FRESH = re.compile(rf"(?<={re.escape(random_names.MARK)})[0-9a-f]{{4,12}}(?![0-9A-Za-z])")
 """Pattern for the random part of a name; see ``random_names.fresh``."""
+SNAPSHOT = re.compile(r"(?<=--snapshot=)[0-9A-F]{8}-[0-9A-F]{8}-[0-9](?= |$)")
+"""Pattern for the name of an exported snapshot of PostgreSQL; see pg_export_snapshot."""
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Folders in which sudo looks for a program, as in `secure_path` of Debian."""
 NO_ARGUMENTS = '""'
-_DIGIT, _HEX, _SPACE = "[0-9]", "[0-9a-f]", r"[[\:space\:]]"
+_DIGIT, _HEX, _CAPITALS, _SPACE = "[0-9]", "[0-9a-f]", "[0-9A-F]", r"[[\:space\:]]"
 _SPECIAL = {
     "\\": r"\\\\",  # sudoers removes one level, fnmatch the other
     "\n": r"[[\:cntrl\:]]",
@@ -71,7 +73,8 @@ def pattern(words: str) -> str:
     """
     found, at = [], 0
     for match in sorted(
-        [match for one in (RUN, TOKEN, BESIDE, FRESH) for match in one.finditer(words)], key=lambda one: one.start()
+        [match for one in (RUN, TOKEN, BESIDE, FRESH, SNAPSHOT) for match in one.finditer(words)],
+        key=lambda one: one.start(),
     ):
         if match.start() < at:
             continue
@@ -89,4 +92,6 @@ def _varying(match: re.Match[str]) -> str:
         return f"{8 * _DIGIT}T{6 * _DIGIT}.{3 * _DIGIT}Z-{match[1]}-{4 * _HEX}"
     if match.re is TOKEN:
         return f"drillbook-{16 * _HEX}-"
+    if match.re is SNAPSHOT:
+        return f"{8 * _CAPITALS}-{8 * _CAPITALS}-{_DIGIT}"
     return len(match[0]) * _HEX
