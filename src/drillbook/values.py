@@ -209,7 +209,7 @@ class SecretName:
         self.place = place
 
     def __str__(self) -> str:
-        """Raise TypeError. If the secret became ``***`` in a text, a command would use ``***`` in place of the secret."""
+        """Always raise TypeError, because a secret cannot be part of a text: the text would contain ``***`` instead of the secret."""
         raise TypeError(f"{self.place} is a secret; a secret must be the whole value, not part of a text")
 
     def __repr__(self) -> str:

@@ -228,7 +228,7 @@ def _fork(other: Record, one: Record, place: _Place | None) -> Problem:
     return Problem(
         "fork",
         one.run,
-        f"{text}The skipped run had ended by then: it was not in this folder when the later run began (removed and "
+        f"{text}The skipped run had already ended when the later run began. So its folder was missing then (it was removed and "
         "restored, made elsewhere, or forged), or a clock was set back",
         True,
         other.started,

@@ -20,7 +20,8 @@ from drillbook.errors import UsageError
         "sites": "sites file (.yml), or a group of the sites in sites.yml",
         "at_most": "number of sites that are drilled at once (default: that of the sites file, or 20)",
         "on": (
-            "Dask workers that run the drills: tls://SCHEDULER:PORT, or local (default: no Dask, processes on this machine)"
+            "address of the Dask scheduler whose workers run the drills, as tls://SCHEDULER:PORT; `local` starts a scheduler on "
+            "this machine (default: drills run as child processes, without Dask)"
         ),
         "matrix": "print CI jobs that run the campaign, for github or gitlab",
         "only": "name of the only site to drill; every CI job uses this option",

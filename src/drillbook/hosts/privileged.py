@@ -211,7 +211,7 @@ class PrivilegedHost(WrappedHost):
         )
 
     def pipe(self, argv: Sequence[str], *, deadline: Deadline) -> Any:
-        """Start ``argv`` as the account, and return a channel to its standard streams.
+        """Start the program ``argv`` as the user of `become`, and return a channel to the standard streams of the program.
 
         Raises CouldNotVerify when the host cannot open channels, and HostError when the host cannot be used.
         """

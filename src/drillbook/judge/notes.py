@@ -54,7 +54,9 @@ MOST = 300
 
 
 def told(event: Event) -> str:
-    """Return a note about ``event``, shortened to MOST characters; empty for kinds of events that have no note."""
+    """Return a note about ``event``, shortened to the length ``MOST``. The note is empty for kinds of events that
+    have no note.
+    """
     text = _told(event.what)
     return text if len(text) <= MOST else text[:MOST] + "…"
 

@@ -209,7 +209,9 @@ def _lost(one: Rehearsed) -> str:
 
 
 def _seconds(one: Rehearsed) -> str:
-    """Return the seconds of a restore with its stages, such as ``5.03 s (files 4.62 s, replay 0.28 s), 98 MiB``."""
+    """Return a text with the duration of a restore, the duration of each of its stages, and the size of the restored data, such
+    as ``5.03 s (files 4.62 s, replay 0.28 s), 98 MiB``.
+    """
     if not one.seconds:
         return ""
     stages = ", ".join(

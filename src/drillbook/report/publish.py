@@ -32,7 +32,7 @@ def write_suite(folder: Path, suite: SuiteResult, views: Sequence[RunView]) -> N
 def write_index(reports: Path, latest: str = "") -> None:
     """Write ``index.html`` of all runs, newest first.
 
-    If ``latest`` names a run, the link ``latest`` is set to that run.
+    ``latest`` is the name of a run. When it is given, the symbolic link `latest` in the same folder is set to this run.
     """
     entries = [
         _listed(folder)

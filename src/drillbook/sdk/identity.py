@@ -79,7 +79,9 @@ class Thing(NamedTuple):
     name: str
     """Name of the service's lock on that machine, such as ``postgres-5432``."""
     part: str = ""
-    """Part of the server that the service consists of, such as one database. Empty when the service is the whole server."""
+    """Name of the part of a server, such as one database, when only this part is the service. Empty when the whole server is the
+    service.
+    """
     data: str = ""
     """Folder on the host with the data of the service. Empty when the inventory does not name it."""
 

@@ -31,7 +31,7 @@ def mark(run_id: str, number: int | str) -> str:
 
 
 def values(run_id: str, number: int | None) -> dict[str, str]:
-    """Return the value of each name in ``NAMES``. When ``number`` is None, return only the value of the run."""
+    """Return the value of each placeholder in ``NAMES``. When ``number`` is None, return only the value of the placeholder `run`."""
     own = {} if number is None else {"record": mark(run_id, number), "number": str(number)}
     return {"run": run_id, **own}
 

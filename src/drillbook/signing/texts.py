@@ -173,8 +173,8 @@ def signers_of(approvers: str) -> Path:
             "approval-not-verified",
             "the inventory names no approvers",
             wanted="`approvers` in the inventory",
-            remedy="Write `approvers: approvers` into the inventory, and into the file `approvers` next to it a line `NAME "
-            f'namespaces="{NAMESPACE}" KEY` for each approver.',
+            remedy="Write `approvers: approvers` into the inventory. Next to the inventory, create a file with the name `approvers`. "
+            f'It has one line for each approver: `NAME namespaces="{NAMESPACE}" KEY`.',
         )
     path = Path(approvers)
     if not path.is_file():

@@ -82,7 +82,7 @@ class Confirm(Read):
         return facts
 
     def ready(self, ctx: Context) -> None:
-        """Check that there is a terminal, or that an environment variable holds an answer to assume."""
+        """Check that the question can be answered: by a person at the terminal, or by an environment variable."""
         try:
             answered = _assumed() is not None
         except CouldNotVerify as error:

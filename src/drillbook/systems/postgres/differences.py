@@ -13,7 +13,9 @@ from drillbook.sdk import masked_text
 from drillbook.systems.postgres.sealed import is_sealed
 
 Objects = dict[str, dict[str, dict[str, Any]]]
-"""Properties of objects, by kind and name of the object. The property ``of`` names the relation to which an object belongs."""
+"""Properties of objects, by kind and name of the object. One property, with the key ``of``, is the name of the relation to which
+the object belongs.
+"""
 RELATION = "relation"
 PARENT = "of"
 MOST = 100

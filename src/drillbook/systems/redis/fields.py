@@ -49,7 +49,7 @@ def read(session: Session) -> Fields:
 
 
 def _times(session: Session, keys: list[bytes]) -> dict[str, FieldTimes]:
-    """Return the field expiry times of the hashes among ``keys`` that have any."""
+    """Return the expiry times of the fields, for each hash among ``keys``. A hash without such times is left out."""
     kinds = session.batch([("TYPE", key) for key in keys])
     hashes = [key for key, kind in zip(keys, kinds, strict=True) if kind == b"hash"]
     named = [

@@ -17,8 +17,9 @@ from drillbook.systems.redis.service import Redis
 
 
 def mark(session: Session, run_id: str) -> str:
-    """Write the mark of the run's save to the keyspace, unless the mark exists. Return the text of the mark. Raises
-    CouldNotVerify when the server does not answer or refuses the command.
+    """Write a key that marks the keyspace as saved by this run, unless this key exists. Return the value of the key.
+
+    Raises CouldNotVerify when the server does not answer or refuses the command.
     """
     key = content.mark_of(run_id)
     session.ask("SET", key, secrets.token_hex(8), "EX", content.MARK_S, "NX")

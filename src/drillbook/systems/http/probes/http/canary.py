@@ -138,7 +138,7 @@ class Canary(RecordCanary):
         return _Writer(self, ctx)
 
     def look(self, ctx: Context, number: int | None) -> set[int]:
-        """Send `read`, and return the numbers of the records whose marks are in its answer.
+        """Send the request `read`. Return the numbers of the canary records that the response contains.
 
         Raises CouldNotVerify when the records cannot be read.
         """
