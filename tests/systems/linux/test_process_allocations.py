@@ -22,7 +22,7 @@ from drillbook.sdk.service import Http
 from drillbook.sdk.web import ask
 from drillbook.systems.linux import allocations, attaching
 from drillbook.systems.linux.actions.process.allocations import Allocations
-from drillbook.systems.linux.at_process import by_port
+from drillbook.systems.linux.process_selection import by_port
 from drillbook.systems.linux.target import Found
 from tests.needs import need
 from tests.ports import free_port

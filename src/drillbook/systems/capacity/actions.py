@@ -12,7 +12,7 @@ from drillbook.errors import CouldNotVerify, HostError, NotReady
 from drillbook.sdk.action import Context, Facts, Read
 from drillbook.sdk.service import S3, Service
 from drillbook.sdk.store import Store
-from drillbook.systems.linux.at_process import as_root
+from drillbook.systems.linux.process_selection import as_root
 from drillbook.systems.postgres.connection import connected, one, reason
 from drillbook.systems.postgres.service import Postgres
 

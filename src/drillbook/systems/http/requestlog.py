@@ -12,7 +12,7 @@ from drillbook.sdk.host import printable
 from drillbook.sdk.manager import manager_of
 from drillbook.sdk.service import Http
 from drillbook.systems.http import accesslog
-from drillbook.systems.linux.at_process import as_root
+from drillbook.systems.linux.process_selection import as_root
 
 MOST_BYTES = 4 << 20
 """Maximum number of bytes read from the end of the log."""

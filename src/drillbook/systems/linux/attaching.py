@@ -21,8 +21,8 @@ from drillbook.sdk.answers import Answer
 from drillbook.sdk.host import printable
 from drillbook.sdk.target_folders import root_of
 from drillbook.systems.linux.allocations import MOST_FRAMES, MOST_STACKS
-from drillbook.systems.linux.at_process import ANOTHER, PID, START
 from drillbook.systems.linux.faultstate import REST, SEEN
+from drillbook.systems.linux.process_selection import ANOTHER, PID, START
 from drillbook.systems.linux.spying import MOST_BYTES
 from drillbook.systems.linux.target import Found
 

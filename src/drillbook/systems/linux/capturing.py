@@ -8,8 +8,8 @@ from drillbook.errors import CouldNotVerify
 from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.answers import Limited
 from drillbook.sdk.host import printable
-from drillbook.systems.linux.at_process import as_root
 from drillbook.systems.linux.packets import Capture
+from drillbook.systems.linux.process_selection import as_root
 
 _PATH = "PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; export PATH"
 # 176 bytes of each packet include even the longest headers; the parser drops content after the headers. SECONDS BYTES

@@ -11,7 +11,7 @@ from drillbook.errors import CouldNotVerify
 from drillbook.sdk.action import Context
 from drillbook.sdk.answers import Answer
 from drillbook.sdk.host import printable
-from drillbook.systems.linux.at_process import ANOTHER, PID, START
+from drillbook.systems.linux.process_selection import ANOTHER, PID, START
 from drillbook.systems.linux.target import Found
 
 MOST_BYTES = 16 << 20

@@ -14,9 +14,9 @@ from drillbook.sdk.action import Context
 from drillbook.sdk.host import Output
 from drillbook.sdk.manager import manager_of
 from drillbook.sdk.service import Service
-from drillbook.systems.linux import at_process
-from drillbook.systems.linux.at_process import HOLDERS, OF_PATH, OF_PORT, PID, Selection, as_root
+from drillbook.systems.linux import process_selection
 from drillbook.systems.linux.faultstate import SEEN
+from drillbook.systems.linux.process_selection import HOLDERS, OF_PATH, OF_PORT, PID, Selection, as_root
 
 Argv = tuple[str, ...]
 
@@ -75,7 +75,7 @@ def of_unit(ctx: Context, name: str) -> Found:
         raise NotReady(error.message, hint=error.hint) from None
     if seen.state != "running" or not seen.pid:
         raise NotReady(f"{ctx.host.name}: {seen.unit} is {seen.word}; it must run", hint=f"start the unit {seen.unit}")
-    return look(ctx, at_process.by_unit(ctx.host, seen.unit), seen.pid, f"the main process of {seen.unit}")
+    return look(ctx, process_selection.by_unit(ctx.host, seen.unit), seen.pid, f"the main process of {seen.unit}")
 
 
 def of_pid_file(ctx: Context, path: str) -> Found:
@@ -87,7 +87,7 @@ def of_pid_file(ctx: Context, path: str) -> Found:
             f"{ctx.host.name}: the pid file {path} contains no pid of a running process: {said}",
             hint="start the program, or correct `pid_file`",
         )
-    return look(ctx, at_process.by_pid_file(path), int(output.text), f"the process of {path}")
+    return look(ctx, process_selection.by_pid_file(path), int(output.text), f"the process of {path}")
 
 
 def of_port(ctx: Context, port: int) -> Found:
@@ -100,7 +100,7 @@ def of_port(ctx: Context, port: int) -> Found:
             f"{ctx.host.name}: port {port} has several listeners: {', '.join(map(str, pids))}",
             hint="select the process by the service's unit or by its pid file",
         )
-    return look(ctx, at_process.by_port(port), pids[0], f"the listener of port {port}")
+    return look(ctx, process_selection.by_port(port), pids[0], f"the listener of port {port}")
 
 
 def listeners(ctx: Context, port: int) -> list[int]:

@@ -13,7 +13,7 @@ from pydantic import Field
 from drillbook.errors import CouldNotVerify, HostError
 from drillbook.sdk.action import Context, Facts, Read
 from drillbook.sdk.host import printable
-from drillbook.systems.linux.at_process import as_root
+from drillbook.systems.linux.process_selection import as_root
 
 Where = Annotated[str | None, Field(description="Service whose host is used when the step names no `hosts`.")]
 MOST_MOUNTS = 50

@@ -13,9 +13,9 @@ from drillbook.findings import finding
 from drillbook.sdk.action import Context, Facts, Fault, Read, Undo, Write
 from drillbook.sdk.host import printable
 from drillbook.sdk.service import Http, Service
-from drillbook.systems.linux.at_process import ANOTHER, HOLDERS, OF_PATH, OF_PORT, PID, as_root, by_port
 from drillbook.systems.linux.faultstate import REST
 from drillbook.systems.linux.helper import Helper, Lasting
+from drillbook.systems.linux.process_selection import ANOTHER, HOLDERS, OF_PATH, OF_PORT, PID, as_root, by_port
 from drillbook.systems.linux.target import listeners, listeners_at, need, of_unit
 from drillbook.values import Duration
 

@@ -18,7 +18,7 @@ from drillbook.sdk.service import Http
 from drillbook.sdk.stored_backup import sha256
 from drillbook.systems.files import archives
 from drillbook.systems.linux import swap
-from drillbook.systems.linux.at_process import as_root
+from drillbook.systems.linux.process_selection import as_root
 from drillbook.systems.linux.target import need
 
 LIMIT = 64 << 10

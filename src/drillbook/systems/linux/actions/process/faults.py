@@ -14,8 +14,8 @@ from drillbook.sdk.action import Context, Facts, Fault, Undo, Write
 from drillbook.sdk.manager import manager_of
 from drillbook.systems.linux import target
 from drillbook.systems.linux.actions.process.naming import _Named
-from drillbook.systems.linux.at_process import PID, START, as_root
 from drillbook.systems.linux.faultstate import REST, SEEN, made_state_folder, state_folder
+from drillbook.systems.linux.process_selection import PID, START, as_root
 from drillbook.systems.linux.target import Argv, Found
 from drillbook.values import Duration, Size
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.systems.linux.at_process import ANOTHER, PID, START, Selection, by_pid_file, by_port
+from drillbook.systems.linux.process_selection import ANOTHER, PID, START, Selection, by_pid_file, by_port
 from tests.systems.ground import Ground
 
 
