@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -113,22 +114,26 @@ def _keep(files: Files) -> None:
     """Give the expired approval another name, by its digest. The runs of the sites so far name this digest."""
     if own := _digest(files):
         name = files.text.with_name(f"approval-{own.removeprefix('sha256:')[:8]}.json")
-        for path, kept in ((files.text, name), (files.signature, Files.at(name).signature)):
-            if path.exists():
-                kept.write_bytes(path.read_bytes())
+        with suppress(FileNotFoundError):  # the signature may be missing
+            _copied(files, Files.at(name))
 
 
 def _stored(files: Files, folder: Path) -> str:
     """Copy an approval into the folder of a campaign. Returns its digest."""
     target = Files.at(folder / APPROVAL)
     try:
-        for source, path in ((files.text, target.text), (files.signature, target.signature)):
-            replace_file(path, source.read_bytes(), mode=None)
+        _copied(files, target)
     except OSError as error:
         raise UsageError(
             f"the approval {files.text} cannot be read: {error.strerror}", hint="copy both files again"
         ) from None
     return _digest(target)
+
+
+def _copied(files: Files, target: Files) -> None:
+    """Copy an approval and its signature to the files of ``target``. Raises OSError when a file cannot be read or written."""
+    for source, path in ((files.text, target.text), (files.signature, target.signature)):
+        replace_file(path, source.read_bytes(), mode=None)
 
 
 def _digest(files: Files) -> str:

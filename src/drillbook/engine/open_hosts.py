@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
+from drillbook.engine.parallel import on_each
 from drillbook.errors import HostError
 from drillbook.sdk.host import Host
 
@@ -33,8 +33,7 @@ class Hosts:
             except HostError as error:
                 failed[name] = error
 
-        with ThreadPoolExecutor(max_workers=max(1, min(64, len(names)))) as pool:
-            list(pool.map(connect, names))
+        on_each(connect, names, name="connect")
         return {name: failed[name] for name in names if name in failed}
 
     def get(self, name: str) -> Host:

@@ -10,7 +10,7 @@ T = TypeVar("T")
 Answer = TypeVar("Answer")
 
 AT_ONCE = 64
-"""Largest number of hosts on which the work is done at the same time."""
+"""Largest number of hosts on which a step or other work runs at the same time."""
 
 
 def on_each(work: Callable[[T], Answer], items: Sequence[T], *, name: str) -> list[Answer]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -343,9 +342,8 @@ def _former(stage: Stage, history: History) -> frozenset[str]:
     if hosts and all("state" in target for target in hosts):  # this version, or a newer one, made the plan
         return frozenset()
     touched = _touched(history.events)
-    with ThreadPoolExecutor(max_workers=max(1, min(64, len(touched)))) as pool:
-        found = pool.map(partial(_has_former, stage), touched)
-        return frozenset(name for name, has in zip(touched, found, strict=True) if has)
+    found = on_each(partial(_has_former, stage), touched, name="former")
+    return frozenset(name for name, has in zip(touched, found, strict=True) if has)
 
 
 def _has_former(stage: Stage, name: str) -> bool:

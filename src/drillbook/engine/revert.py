@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 
+from drillbook.engine.parallel import on_each
 from drillbook.engine.stage import Stage
 from drillbook.engine.steps import PROOF_S, fault_gone
 from drillbook.engine.undo_order import Turn, in_turns
@@ -335,8 +335,7 @@ def remove_scratch(stage: Stage, hosts: Sequence[str], reach: Deadline | None = 
     """
     places: list[tuple[str, Become | None]] = [(name, None) for name in hosts]
     places += [(name, become) for name, become in privilege.used(stage.plan) if name in hosts]
-    with ThreadPoolExecutor(max_workers=max(1, min(64, len(places))), thread_name_prefix="scratch") as pool:
-        return [left for left in pool.map(partial(_remove_scratch, stage, reach), places) if left]
+    return [left for left in on_each(partial(_remove_scratch, stage, reach), places, name="scratch") if left]
 
 
 def _remove_scratch(stage: Stage, reach: Deadline | None, place: tuple[str, Become | None]) -> Residue | None:

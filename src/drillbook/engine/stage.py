@@ -13,6 +13,7 @@ from typing import Any
 from drillbook.diagnosis.run import Book
 from drillbook.engine.fenced_host import Fence, fenced
 from drillbook.engine.hold import Hold
+from drillbook.engine.parallel import AT_ONCE
 from drillbook.engine.provenance import Provenance
 from drillbook.engine.recorded_host import RecordingHost
 from drillbook.events.content import Content
@@ -32,12 +33,9 @@ from drillbook.sdk.host import Deadline, Host
 from drillbook.sdk.vouchers import Vouchers
 from drillbook.telemetry.ids import traceparent
 
-HOSTS_AT_ONCE = 64
-"""Maximum number of hosts on which one step runs at the same time."""
-
 
 def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(HOSTS_AT_ONCE, thread_name_prefix="step")
+    return ThreadPoolExecutor(AT_ONCE, thread_name_prefix="step")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from drillbook.engine.stage import HOSTS_AT_ONCE, Stage
+from drillbook.engine.parallel import AT_ONCE
+from drillbook.engine.stage import Stage
 from drillbook.engine.unreachable import LOST
 from drillbook.errors import Cancelled, CouldNotVerify, DrillbookError, HostError, NotReady, PlanError, StepFailed
 from drillbook.events.event import Event, each
@@ -83,7 +84,7 @@ def carry_out(stage: Stage, steps: Sequence[PlannedStep]) -> bool:
 
 def _beside(stage: Stage, step: PlannedStep) -> bool:
     """Run ``step`` beside other steps. It has threads of its own, so that it never waits for theirs."""
-    with ThreadPoolExecutor(max_workers=min(HOSTS_AT_ONCE, len(step.hosts)), thread_name_prefix=step.id) as pool:
+    with ThreadPoolExecutor(max_workers=min(AT_ONCE, len(step.hosts)), thread_name_prefix=step.id) as pool:
         return _step(stage, step, pool)
 
 
