@@ -10,6 +10,7 @@ from typing import Any
 from drillbook.errors import PrivilegeRefused
 from drillbook.sdk.action import Context
 from drillbook.sdk.backup_writer import BackupSet
+from drillbook.sdk.random_names import fresh
 from drillbook.sdk.stored_backup import StoredFile
 from drillbook.sdk.transfer import Carrier, File
 
@@ -61,10 +62,11 @@ class EarlyUpload:
         """
         if self.backup.store.service.encrypt:
             return
-        pause, batch = FIRST_LOOK_S, 0
+        pause = FIRST_LOOK_S
         while not wait([dump], timeout=pause).done:
-            batch += 1
-            pause = FIRST_LOOK_S if self._send(f"{self.scratch}/early/{batch}") else min(pause * 2, LONGEST_PAUSE_S)
+            # A random name, and not a number: the number of looks differs from run to run, and rules of sudo name arguments.
+            sent = self._send(f"{self.scratch}/early/{fresh(8)}")
+            pause = FIRST_LOOK_S if sent else min(pause * 2, LONGEST_PAUSE_S)
 
     def _send(self, batch: str) -> bool:
         """Upload the files that are finished now. Returns False when there is none."""
