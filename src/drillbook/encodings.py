@@ -50,7 +50,9 @@ NUL = rf"\x00|{SLASHES}(?:x00|u0000|0+)|{PERCENT}00|\^@"
 ANY = rf"(?:{SLASHES}(?:x..|u....|[0-7]{{3}}|.)|{PERCENT}..|&[^;]{{1,8}};|[^\x00])"
 """Pattern for any character, or any escape of a character."""
 FEW = 10
-"""Number of leading characters of a base32 text that must match. The characters after them are hidden without a comparison.
+"""A text is taken for a secret in base32 when this number of its first characters match. All further characters are hidden too,
+but they are not compared.
+
 """
 ANCHOR = 16
 """Number of leading bytes of a secret that must match in hexadecimal and base64.

@@ -191,8 +191,8 @@ def seal_suite(
 def seal_campaign(folder: Path, content: Statement, unvouched: list[list[int]], sealer: Sealer) -> str:
     """Write and sign the attestation of a campaign. Return the reason if it could not be signed, otherwise an empty text.
 
-    ``content``: describes the campaign, with length and last hash of its journal, and each site with the last hash of its
-    run. ``unvouched``: ranges of events that other processes wrote.
+    ``content``: description of the campaign. It holds the length and the last hash of the campaign's journal, and for each site
+    the last hash of the site's run. ``unvouched``: ranges of events that other processes wrote.
     """
     files = {path.relative_to(folder).as_posix(): path for path in files_in(folder)}
     try:

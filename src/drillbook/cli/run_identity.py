@@ -31,7 +31,8 @@ def new_run_id(name: str) -> str:
 
 def given_run_id(name: str) -> str:
     """Return the name of the run. If a campaign gave a name to this process, the first call returns this name. Every
-    other call creates a new name. Raises UsageError when the given name is not a name for a run of ``name``.
+    other call creates a new name. Raises UsageError when the name that the campaign gave does not fit a
+    run of the drill or suite ``name``.
     """
     given = os.environ.pop(RUN_VARIABLE, "")
     if not given:

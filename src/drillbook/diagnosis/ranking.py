@@ -58,7 +58,7 @@ def text(template_text: str, names: Mapping[str, Any]) -> str:
 def holds(when: str, names: Mapping[str, Any]) -> bool | None:
     """Evaluate a condition.
 
-    Return ``None`` when a check that the condition names did not run, or did not return the named fact.
+    A condition names checks and their facts. Return None when one of these checks did not run, or did not return the fact.
     """
     if any(reference[0] not in names for reference in template.references(when, bare=True)):
         return None

@@ -358,9 +358,10 @@ class Hold:
     ) -> tuple[dict[str, bytes], dict[str, str]]:
         """Release all locks and leases. Return the logs of the leases, and the failures, both by host.
 
-        A lease with an intent in ``keep`` stays armed, so that its target goes on trying the undo that failed from the
-        controller. When ``keep`` is None, every lease with an armed undo stays armed. An unreachable host is retried until
-        the deadline ``reach``. A second call does nothing.
+        ``keep`` holds the intents whose undo failed when the controller tried it. Their leases stay armed, so that the target
+        itself goes on trying the undo. When ``keep`` is None, every lease with an armed undo stays armed.
+
+        An unreachable host is retried until the deadline ``reach``. A second call does nothing.
         """
         if self._halt.is_set():
             return {}, {}

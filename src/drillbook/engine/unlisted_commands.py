@@ -95,7 +95,9 @@ def ways_of(stage: Stage, step: Step, host: str) -> Iterator[Way]:
 
 
 def _listed(step: Step, become: Become | None) -> bool:
-    """Return True when the step lists its commands. With a password, a lease wraps them in others that it cannot list."""
+    """Return True when all commands of the step can be listed. When sudo asks for a password, a lease runs them inside other
+    commands, which cannot be listed.
+    """
     if not isinstance(step, PlannedStep) or not find(step.action).lists_commands(step.params):
         return False
     return become is None or become.password is None

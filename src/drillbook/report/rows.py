@@ -110,10 +110,9 @@ def _measured(objective: Objective) -> str:
 
 
 def clock_rows(result: Result) -> list[ClockRow]:
-    """Return the rows of all clocks, including those without a figure.
+    """Return one row for each clock, even for a clock without a figure. Return no row when the run ended before any fault.
 
-    Empty when the run ended before any fault. A rehearsal injects no fault, so most clocks do not apply to it; only the
-    clocks with a figure are returned then.
+    A rehearsal injects no fault, so most clocks do not apply to it. For a rehearsal, only the clocks with a figure get a row.
     """
     found = [] if untouched(result) else [_clock(result, clock) for clock in CLOCKS]
     return [row for row in found if row.figure] if rehearsal.facts(result) else found

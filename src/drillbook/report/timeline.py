@@ -101,7 +101,7 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Dimension:
-    """A measured span between two marks. Its figure is the label."""
+    """A measured span between two marks. Its label is the measured duration."""
 
     x1: float
     x2: float

@@ -45,8 +45,9 @@ def quantile(ordered: Sequence[float], q: float) -> Estimate | None:
 def _ranks(count: int, q: float) -> tuple[int, int]:
     """Return the ranks (from 1) of the two sample values that bound the interval.
 
-    A rank is 0 or ``count`` + 1 if there is no such value. The true quantile is below the value of rank r when fewer than r
-    sample values are below the quantile. The number of values below the quantile has a binomial distribution.
+    The rank 0 or ``count`` + 1 means that no sample value bounds the interval on this side. If fewer than r sample values are
+    below the true quantile, the quantile is below the value of rank r. The number of values below the quantile has a
+    binomial distribution.
     """
     tail = (1 - CONFIDENCE) / 2
     spread = 8 * math.sqrt(count * q * (1 - q)) + 10

@@ -123,7 +123,7 @@ class ClusterState(Part):
 def recorded(ctx: Context, service: Postgres, sealing: Sealing | None = None) -> ClusterState:
     """Read the state of the cluster. Raises psycopg.Error when a query fails, and HostError when the host cannot be used.
 
-    ``sealing`` makes the digests of the secrets. When it is None, a new salt is used.
+    ``sealing`` computes the digests of secrets with its salt. When it is None, a new salt is made.
     """
     sealing = sealing or Sealing.fresh()
     with connected(ctx, service, database="postgres") as session:

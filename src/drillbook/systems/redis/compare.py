@@ -13,7 +13,9 @@ from drillbook.systems.redis.content import OWN, Entry, Keys
 from drillbook.systems.redis.fields import Fields, FieldTimes
 
 SHOWN = 20
-"""Maximum number of findings with the same code that each name one key. One further finding counts the remaining keys."""
+"""Maximum number of findings with the same code. Each of them names one key. When there are more keys, one further finding tells
+their number.
+"""
 TOLERANCE_MS = 2000
 """Largest accepted difference between two expiry times, in milliseconds. An RDB stores milliseconds, but a client may set a
 TTL in seconds.

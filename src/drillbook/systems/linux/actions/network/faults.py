@@ -146,7 +146,8 @@ class _Filtered(Fault):
         return Undo.by_commands(script(ctx, *self._filter(ctx).undo))
 
     def active(self, ctx: Context) -> bool:
-        """Return True when the rules are in the kernel and a trial connection fails. Return False when neither is the case.
+        """Return True when the kernel has the rules, and a trial connection fails. Return False when the kernel lacks them, and the
+        connection succeeds.
 
         If no connection can be tried, only the rules count. The fact ``shown_by`` tells which of the two was used.
         """
