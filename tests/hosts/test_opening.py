@@ -125,3 +125,18 @@ def test_a_message_of_another_thread_comes_after_a_tuple():
     packets.send_message((_message(5), Slow(6, beside)))
     beside.join()
     assert [len(data) for data in wire.sent] == [32, 16]
+
+
+def test_a_command_whose_channel_was_closed_before_it_was_sent_uses_another(host, monkeypatch):
+    transport, opened = _transport(host), []
+    open_session = transport.open_session
+
+    def closing(**options):
+        opened.append(open_session(**options))
+        if len(opened) == 1:
+            opened[0].close()
+        return opened[-1]
+
+    monkeypatch.setattr(transport, "open_session", closing)
+    assert host.run(("echo", "here"), deadline=soon()).text == "here"
+    assert len(opened) == 2

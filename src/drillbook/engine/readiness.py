@@ -105,6 +105,8 @@ class _Check:
     host: str
     action: Action | Exception
     programs: Programs
+    changed: bool
+    """True when an earlier step of the drill changes something."""
 
     def run(self, stage: Stage) -> Finding | None:
         """Carry out the check. Return a finding when it fails."""
@@ -115,6 +117,7 @@ class _Check:
                 stage.context(self.step.id, self.host, stage.deadline(READY_S)),
                 programs=self.programs,
                 origins=origins(stage.plan.steps, self.step),
+                changed=self.changed,
             )
             with under(context.deadline):
                 once_more(partial(self.action.ready, context))
@@ -136,7 +139,7 @@ def _checks(stage: Stage) -> list[_Check]:
     The programs to look for on each host are collected, too.
     """
     checks: list[_Check] = []
-    programs, names = Programs(), stage.names()
+    programs, names, changed = Programs(), stage.names(), False
     for step in stage.plan.steps:
         try:
             action: Action | Exception = for_ready(step, names)
@@ -146,7 +149,8 @@ def _checks(stage: Stage) -> list[_Check]:
         for host in step.hosts:
             become = stage.become(step.id, host)
             programs.expect(host, become.user if become else "", wanted)
-            checks.append(_Check(step, host, action, programs))
+            checks.append(_Check(step, host, action, programs, changed))
+        changed = changed or step.effect != "read"
     return checks
 
 

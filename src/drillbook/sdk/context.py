@@ -64,6 +64,11 @@ class Context:
 
     Only the `ready` check has them.
     """
+    changed: bool = False
+    """True when an earlier step of the drill changes something, so that a missing file may exist when this step begins.
+
+    Only the `ready` check has it.
+    """
     former: frozenset[str] = frozenset()
     """Names of hosts on which a run that is being recovered has its temporary files in the folder that older versions used.
     """

@@ -1,9 +1,11 @@
 """Commands of the team: missing programs, scripts and folders are told before a drill, and with them the commands work."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from drillbook.errors import NotReady
 from drillbook.judge.result import Verdict
 from drillbook.sdk.action import Effect, find
 from drillbook.systems.command.service import Command
@@ -76,3 +78,27 @@ def test_a_fault_that_could_not_be_undone_or_proven_is_not_injected(tmp_path, la
     assert view.result.verdict is Verdict.REFUSED
     assert f"correct `{lacking}`" in view.result.findings[0].remedy
     assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize("name", ["command.run", "command.script"])
+def test_a_folder_that_an_earlier_step_may_make_is_not_missed(ground, name):
+    folder = ground.root / "made-later"
+    (ground.root / "script").write_text("exit 0\n")
+    params = FAULT if name == "command.run" else {**SCRIPT, "path": f"{ground.root}/script"}
+    action = find(name).model_validate({**params, "cwd": str(folder)})
+    action.ready(replace(ground.ctx(), changed=True))
+    folder.write_text("a file")
+    with pytest.raises(NotReady, match="the working directory"):
+        action.ready(replace(ground.ctx(), changed=True))
+
+
+def test_a_drill_may_work_in_a_folder_that_it_makes(tmp_path):
+    made = "  - command.run: {argv: [mkdir, DIR/folder], effect: write}\n    hosts: controller\n"
+    used = "  - command.run: {argv: [touch, made], effect: write, cwd: DIR/folder}\n    hosts: controller\n"
+    assert Bench(tmp_path).run(f"inject:\n{made}{used}").result.verdict is not Verdict.REFUSED
+    assert (tmp_path / "folder" / "made").exists()
+
+
+def test_a_program_beside_a_folder_that_is_not_known_yet_is_not_looked_for(ground):
+    action = find("command.run").with_unknown({**FAULT, "proof": ["./later"]}, {"cwd"})
+    action.ready(ground.ctx())

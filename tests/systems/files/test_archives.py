@@ -242,10 +242,26 @@ def test_an_archive_is_taken_again_when_a_file_changes_while_it_is_sent(place, t
     monkeypatch.setattr(knowledge, "pack", changing)
     monkeypatch.setattr(BackupSet, "remove", noted)
     facts = archived(place, tree)
-    assert removed == [knowledge.archive_name(compression())] * 2
+    assert removed == [knowledge.archive_name(compression())], "from the second time on, the files are compared before"
     monkeypatch.undo()
     run(place, "files.backup_intact", **{"from": facts["location"]})
     assert run(place, "files.matches", manifest=facts["manifest"])["entries"] == 12
+
+
+def test_a_store_that_keeps_the_archive_of_changed_files_is_told(place, tree, monkeypatch):
+    pack = knowledge.pack
+
+    def changing(*given):
+        pack(*given)
+        (tree / "plain").write_text("changed meanwhile")
+
+    def kept(self, name):
+        raise CouldNotVerify(f"the store did not delete {name}")
+
+    monkeypatch.setattr(knowledge, "pack", changing)
+    monkeypatch.setattr(BackupSet, "remove", kept)
+    with pytest.raises(StepFailed, match="files changed during archiving, and the store did not delete"):
+        archived(place, tree)
 
 
 def test_files_that_change_all_the_time_are_no_archive(place, tree):

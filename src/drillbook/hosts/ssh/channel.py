@@ -34,6 +34,10 @@ class LinkLost(Exception):
     """Raised when the connection broke, or the channel closed without an exit status."""
 
 
+class NotSent(LinkLost):
+    """Raised when the channel was closed before the command was sent, so that the command certainly does not run."""
+
+
 class ExecRefused(Exception):
     """Raised when the server refuses to start a command."""
 
@@ -115,9 +119,11 @@ class Exec:
         message.add_boolean(True)
         message.add_string(command)
         self._channel._event_pending()
-        with self._transport.sending():
+        with self._transport.sending() as held:
+            if not held:
+                raise NotSent("another thread is stuck while it sends")
             if self._channel.closed:  # the server closed it before it was used
-                raise LinkLost("the server closed the channel before the command was sent")
+                raise NotSent("the server closed the channel before the command was sent")
             with self._channel.lock:
                 end = self._channel._send_eof() if last else None
             self._transport.send_and_open_ahead([message, end] if end else [message])

@@ -18,7 +18,7 @@ from drillbook.hosts.capture import Capture, MarkedCapture, captured
 from drillbook.hosts.forward import forwarded, forwarded_privately
 from drillbook.hosts.shell import Order, checked, exports, revealed, through_sudo
 from drillbook.hosts.ssh import files
-from drillbook.hosts.ssh.channel import TICK, End, Exec, ExecRefused, LinkLost
+from drillbook.hosts.ssh.channel import TICK, End, Exec, ExecRefused, LinkLost, NotSent
 from drillbook.hosts.ssh.connecting import CONNECT_SECONDS, Link, open_link
 from drillbook.hosts.ssh.connection import Keeper, expired
 from drillbook.hosts.ssh.gateway import Gateway
@@ -113,18 +113,25 @@ class SshHost:
         return captured(self.name, order.words, end.exit, end.signal, out=out, err=err, since=started)
 
     def _carry_out(self, order: Order, out: Capture, err: MarkedCapture, deadline: Deadline) -> End:
-        link, channel = self._session(order.words, deadline)
-        process = None
+        link, process = self._started(order, out, err, deadline)
         try:
-            process = Exec(channel, order.line(link.shell), order.input, out, err)
             end = self._finish(process, link, order.words, deadline)
         finally:
-            if process is not None:
-                process.close()
-            else:
-                close_channel(channel)
+            process.close()
         link.shell = link.shell or posixpath.basename(err.shell)
         return end
+
+    def _started(self, order: Order, out: Capture, err: MarkedCapture, deadline: Deadline) -> tuple[Link, Exec]:
+        """Start a command on a new channel. If the channel was closed before, use another one once."""
+        for again in (True, False):
+            link, channel = self._session(order.words, deadline)
+            try:
+                return link, Exec(channel, order.line(link.shell), order.input, out, err)
+            except BaseException as error:
+                close_channel(channel)
+                if not (again and isinstance(error, NotSent)):
+                    raise
+        raise AssertionError("unreachable")
 
     @contextmanager
     def _slot(self, words: Sequence[str], deadline: Deadline) -> Iterator[None]:

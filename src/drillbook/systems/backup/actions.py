@@ -184,8 +184,8 @@ class Restore(RestoresSource):
         """Facts: ``backup``: the restored backup; ``age_s``: its age in seconds; ``bytes``: number of restored bytes.
 
         ``seconds``: duration of each stage and of all together, by the controller's monotonic clock. In the stage
-        ``sandbox``, the sandbox is made and its isolation is proven. ``in_place``: true
-        when the service itself was restored; ``recovered_to``: target of a point-in-time recovery. Only for a sandbox:
+        ``sandbox``, the sandbox is made and its isolation is proven. ``in_place``: true when the service itself was
+        restored; ``recovered_to``: target of a point-in-time recovery. Only for a sandbox:
         ``folder``, ``isolation``, ``budget`` (limits of memory and disk, with the mechanisms that enforce them), and
         ``unreachable`` (addresses of production that the sandbox could not reach).
         """

@@ -71,8 +71,13 @@ def _need(ctx: Context, program: str, place: str) -> None:
 
 
 def _need_folder(ctx: Context, folder: str | None) -> None:
-    """Raise NotReady when commands cannot work in ``folder``, the value of `cwd`. None: the home folder."""
-    if folder is not None and not ctx.run("sh", "-c", 'cd -- "$1"', "sh", folder).ok:
+    """Raise NotReady when commands cannot work in ``folder``, the value of `cwd`. None stands for the home folder.
+
+    A folder that does not exist is accepted if an earlier step of the drill may make it.
+    """
+    if folder is None or ctx.run("sh", "-c", 'cd -- "$1"', "sh", folder).ok:
+        return
+    if not ctx.changed or ctx.run("test", "-e", folder).ok:
         raise NotReady(
             f"{ctx.host.name}: the working directory {folder} does not exist, or this user may not enter it",
             hint="correct `cwd`, or run as a user who may enter the folder",
@@ -112,8 +117,8 @@ class Run(Free, Fault):
         default=None,
         alias="undo",
         description=(
-            "Command that undoes the change. It must be safe to run twice. The value `restore` means that "
-            "only a restore can undo the fault."
+            "Command that undoes the change. It must be safe to run twice, and its program must exist before the drill "
+            "begins. The value `restore` means that only a restore can undo the fault."
         ),
     )
     proof: Argv | None = Field(
@@ -157,7 +162,12 @@ class Run(Free, Fault):
         """Return the program of each command of the step, as far as they are known, by the name of its field."""
         commands = {"argv": self.if_known("argv"), "undo": self.if_known("undo_"), "proof": self.if_known("proof")}
         folder = self.if_known("cwd")
-        return {field: _started_in(folder, argv[0]) for field, argv in commands.items() if isinstance(argv, tuple)}
+        known = {field: argv[0] for field, argv in commands.items() if isinstance(argv, tuple)}
+        return {
+            field: _started_in(folder, program)
+            for field, program in known.items()
+            if self.known("cwd") or program.startswith("/") or "/" not in program
+        }
 
     def programs(self, ctx: Context) -> tuple[str, ...]:
         """Return the programs of the command, of its undo and of its proof."""
@@ -286,7 +296,14 @@ class Script(Free):
     ] = Field(default_factory=dict)
     cwd: Annotated[str | None, Field(description="Working directory of the script.")] = None
     undo_: Annotated[
-        Argv | None, Field(alias="undo", description="Command that undoes the change. It must be safe to run it twice.")
+        Argv | None,
+        Field(
+            alias="undo",
+            description=(
+                "Command that undoes the change. It must be safe to run it twice, and its program must exist before the drill "
+                "begins."
+            ),
+        ),
     ] = None
 
     def programs(self, ctx: Context) -> tuple[str, ...]:

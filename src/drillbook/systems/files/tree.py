@@ -61,6 +61,7 @@ class Survey:
                 self.entries[name]["size"], self.entries[name]["sha256"] = reading.result()
             except OSError as error:
                 self.problems.append(f"{name}: {error.strerror}")
+                del self.entries[name]
 
     def look(self, path: bytes, name: bytes) -> None:
         """Examine an entry and everything below it. Errors are added to ``problems``."""

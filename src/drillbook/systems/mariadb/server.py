@@ -41,10 +41,13 @@ echo "$?" > server.status
 """
 # TEMPORARY FILE: make the folder for temporary files, and print the settings of the server that was backed up.
 _SETTINGS = 'mkdir -p -- "$1" && cat -- "$2"'
-# CLIENT...: print the client's answer as soon as the server accepts it; stop waiting when the server has exited.
+# CLIENT...: print the client's answer as soon as the server accepts the client. Stop waiting when the server has exited, or when
+# it answers with an error that no waiting removes: errors from 2000 on are of the connection, and 1045 is a refused login.
 _WAIT = """
-until "$@" 2>/dev/null; do
+exec 3>&1
+until said=$("$@" 2>&1 >&3); do
   if test -e server.status; then tail -n 15 server.log >&2; exit 1; fi
+  case $said in *"ERROR 1045 "* | *"ERROR 2"[0-9][0-9][0-9]" "*) ;; *"ERROR "*) printf '%s\\n' "$said" >&2; exit 1 ;; esac
   sleep 0.02
 done
 """

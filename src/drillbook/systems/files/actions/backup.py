@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from drillbook.errors import CommandFailed, CouldNotVerify, HostError, StepFailed
+from drillbook.errors import CommandFailed, CouldNotVerify, DrillbookError, HostError, StepFailed
 from drillbook.findings import finding
 from drillbook.sdk import host_programs, nofollow, stored_backup
 from drillbook.sdk.action import Context, Facts, Read, Undo, Write
@@ -90,23 +90,24 @@ class Archive(Write):
         """Archive the files and send the archive to the store. Return the entries of the files, and that of the archive.
 
         The files are read again while the archive is sent. If they have changed, remove the archive and repeat everything, at
-        most ``ROUNDS`` times in all.
+        most ``ROUNDS`` times in all. From the second time on, the archive is sent after the files were read again.
         """
         before, name = _there(ctx, path), archives.archive_name(compression)
         if all(one.type == "folder" for one in before.values()):
             raise StepFailed(f"{ctx.host.name}: {path} contains no files, so there is nothing to archive")
-        for _ in range(ROUNDS):
+        for attempt in range(ROUNDS):
             said = _pack(ctx, path, f"{scratch}/files/{name}", compression)
             with ThreadPoolExecutor(1, thread_name_prefix="survey") as pool:
                 again = pool.submit(_there, ctx, path)
-                # Encryption replaces the archive on the host, which a repetition would need: then the check comes first.
-                early = not said and (not backup.store.service.encrypt or again.result() == before)
+                # Encryption replaces the archive on the host, which a repetition would need: then the check comes first. So it does
+                # when the files have changed before.
+                early = not said and ((attempt == 0 and not backup.store.service.encrypt) or again.result() == before)
                 sent = self._upload(ctx, f"{scratch}/files", scratch, backup) if early else {}
                 after = again.result()
             if after == before and not said:
                 return after, sent[name]
             if sent:
-                backup.remove(name)
+                self._remove(backup, name)
             if after != before:
                 said = "; ".join(f"{path}/{name}" for name in sorted(before | after) if before.get(name) != after.get(name))
             before = after
@@ -114,6 +115,16 @@ class Archive(Write):
             f"{ctx.host.name}: files change during archiving: {said[:500]}; stop the programs that write them, or "
             "archive fewer files"
         )
+
+    def _remove(self, backup: BackupSet, name: str) -> None:
+        """Remove an archive of files that have changed from the store. Raises StepFailed when the store does not remove it."""
+        try:
+            backup.remove(name)
+        except DrillbookError as error:
+            raise StepFailed(
+                f"files changed during archiving, and the store did not delete their first archive: {error.message}; stop the "
+                "programs that write the files"
+            ) from error
 
     def _upload(self, ctx: Context, folder: str, scratch: str, backup: BackupSet) -> dict[str, StoredFile]:
         carrier = Carrier(ctx.host, ctx.deadline, scratch)

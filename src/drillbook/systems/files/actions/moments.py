@@ -11,6 +11,7 @@ from drillbook.errors import CouldNotVerify, NotReady
 from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.host import as_user, printable
 from drillbook.sdk.moments import SAMPLE, MeasuresLoss, measured, newest
+from drillbook.sdk.sudo_question import need_account
 from drillbook.systems.files.service import Folder
 from drillbook.values import Duration
 
@@ -19,6 +20,13 @@ _NEWEST = """
 test -d "$1" || { echo "no such folder" >&2; exit 1; }
 find "$1" -type f -printf '%T@\\n' | LC_ALL=C sort -rn | head -n "$2"
 """
+
+
+def _newest(service: Folder) -> tuple[str, ...]:
+    """Return the command that prints the newest modification times of the files in the folder."""
+    return ("sh", "-c", _NEWEST, "sh", service.data, str(SAMPLE))
+
+
 BASIS = "the newest time of a file's last write (mtime)"
 
 
@@ -40,13 +48,9 @@ class NewestMoment(MeasuresLoss):
     def ready(self, ctx: Context) -> None:
         """Check that the user of the service can be used, and has GNU find. The folder may not exist before a restore."""
         service = ctx.service(self.service, Folder)
-        output = ctx.run(*as_user(service.run_as, ("sh", "-c", "find / -maxdepth 0 -printf ''")))
-        if not output.ok:
-            said = printable(output.stderr, limit=300).strip()
-            raise NotReady(
-                f"{ctx.host.name}: files cannot be listed as {service.run_as or 'this user'}: {said}",
-                hint="install GNU find on that host, and check `run_as` of the service",
-            )
+        need_account(ctx, service.run_as, _newest(service))
+        if not ctx.run("find", "/", "-maxdepth", "0", "-printf", "").ok:
+            raise NotReady(f"{ctx.host.name} has no GNU find", hint="install GNU find (Debian's findutils) on that host")
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``newest_moment``, ``age_s``, ``error_s``, ``basis``, ``moments`` (moment and error of each basis).
@@ -56,7 +60,7 @@ class NewestMoment(MeasuresLoss):
         be later than ``newest_moment`` by this many seconds.
         """
         service = ctx.service(self.service, Folder)
-        output = ctx.run(*as_user(service.run_as, ("sh", "-c", _NEWEST, "sh", service.data, str(SAMPLE))))
+        output = ctx.run(*as_user(service.run_as, _newest(service)))
         if not output.ok:
             said = printable(output.stderr, limit=300).strip()
             raise CouldNotVerify(

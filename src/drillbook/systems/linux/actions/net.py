@@ -281,7 +281,10 @@ class Filters(_ToPeer):
         try:
             self._tables(ctx, "ip")
         except CouldNotVerify as error:
-            raise NotReady(error.message, hint=error.hint) from None
+            try:  # the address of the connection may be of the other family
+                self._tables(ctx, "ip6")
+            except CouldNotVerify:
+                raise NotReady(error.message, hint=error.hint) from None
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``address``, ``port``, ``tools``, ``rules`` (the first 20), ``dropping`` (number of certain rules).
