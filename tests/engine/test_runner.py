@@ -208,13 +208,22 @@ def test_a_fault_is_proven_undone_and_proven_gone(bench):
 
 
 @pytest.fixture
-def served(tmp_path):
+def noticed():
+    """Set once somebody was told that the service is bad."""
+    return threading.Event()
+
+
+@pytest.fixture
+def served(tmp_path, noticed):
     """The address of a service that is bad while one of two files is there."""
 
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self):
-            self.send_response(503 if (tmp_path / "broken").exists() or (tmp_path / "restarting").exists() else 200)
+            bad = (tmp_path / "broken").exists() or (tmp_path / "restarting").exists()
+            self.send_response(503 if bad else 200)
             self.end_headers()
+            if bad:
+                noticed.set()
 
         def log_message(self, *_):
             pass
@@ -316,11 +325,12 @@ def test_a_service_that_does_not_come_back_after_an_early_end_fails(bench, serve
 
 
 @pytest.mark.parametrize("moment", ["undo", "settle.started"])
-def test_who_asks_twice_to_stop_is_not_kept_waiting(bench, served, moment):
+def test_who_asks_twice_to_stop_is_not_kept_waiting(bench, served, noticed, moment):
     begun = []
 
     def observe(event):
         if event.kind in ("fault.active", moment):
+            assert noticed.wait(20), "the probe sees the interruption"
             begun.append(time.monotonic())
             os.kill(os.getpid(), signal.SIGINT)
 
