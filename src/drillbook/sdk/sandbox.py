@@ -307,11 +307,11 @@ class Sandbox:
         number = self.host.run(("id", "-u"), deadline=self.ctx.deadline).check().text
         return "" if number in ("0", self.uid()) else number
 
-    def must_be_within_budget(self, error: BaseException | None = None) -> None:
-        """Check that no limit of the sandbox was exceeded. ``error``: failure that an exceeded limit may have caused.
+    def must_be_within_budget(self, error: BaseException | None = None) -> int:
+        """Check that no limit of the sandbox was exceeded. Return the size of its folder on disk, in bytes.
 
-        Raises StepFailed with the finding ``sandbox-too-small`` when a limit was exceeded, and HostError when the host
-        fails.
+        ``error``: failure that an exceeded limit may have caused. Raises StepFailed with the finding
+        ``sandbox-too-small`` when a limit was exceeded, and HostError when the host fails.
         """
         if error and (said := sandbox_budget.lacks_memory(error)):
             memory = f"memory: {int(self.config.memory)} bytes"
@@ -324,6 +324,7 @@ class Sandbox:
             raise self._too_small(
                 f"disk: {int(self.config.disk)} bytes", f"{used} bytes", f"the copy needs {used} bytes of disk"
             )
+        return used
 
     def need_space(self, size: int) -> None:
         """Check that a copy of ``size`` bytes fits within the disk limit and on the file system.

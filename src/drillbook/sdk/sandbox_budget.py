@@ -15,11 +15,11 @@ EXCEEDED = "drillbook.exceeded"
 
 It contains a word for the limit, the measured size in KiB, and the limit in KiB.
 """
-# FOLDER MEMORY DISK: both limits in KiB; a MEMORY of 0 is not checked. Memory is measured twice a second, disk usage every 3
-# seconds.
+# FOLDER MEMORY DISK: both limits in KiB; a MEMORY of 0 is not checked. Memory is measured every 2 seconds, and twice a second
+# while more than half of the limit is used. Disk usage is measured every 3 to 4 seconds.
 _WATCH = (
     """
-folder=$1 memory=$2 disk=$3 round=0
+folder=$1 memory=$2 disk=$3 since=6
 cd /
 inside() { """
     + MARKED
@@ -37,18 +37,21 @@ exceeded() {
   exit
 }
 while test -e "$folder/drillbook.run"; do
+  pause=2 units=4
   if test "$memory" -gt 0; then
     files=$(inside | sed "s|.*|/proc/&/$sizes|")
     # shellcheck disable=SC2086 # a list of files; a process that ended meanwhile has none
     used=$(cat /dev/null $files 2>/dev/null | awk '$1 == "Pss:" || $1 == "VmRSS:" { sum += $2 } END { print sum + 0 }')
     test "$used" -le "$memory" || exceeded memory "$used" "$memory"
+    test "$used" -le $((memory / 2)) || pause=0.5 units=1
   fi
-  if test $((round % 6)) = 0; then
+  if test "$since" -ge 6; then
+    since=0
     used=$(du -sk -- "$folder" 2>/dev/null | sed 's/[^0-9].*//')
     test "${used:-0}" -le "$disk" || exceeded disk "$used" "$disk"
   fi
-  round=$((round + 1))
-  sleep 0.5
+  since=$((since + units))
+  sleep "$pause"
 done
 """
 )

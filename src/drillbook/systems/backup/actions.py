@@ -260,10 +260,10 @@ def _into(box: Sandbox, source: BackupSource, backup: Backup, moment: datetime |
     if backup.bytes is not None:
         box.need_space(backup.bytes)
     restored = _within_budget(box, lambda: source.restore(box.ctx, backup, box, moment))
-    box.must_be_within_budget()
+    used = box.must_be_within_budget()
     told = {"folder": box.folder, "isolation": box.config.isolation, "budget": box.budget}
     restored["seconds"] = {"sandbox": isolated, **restored.get("seconds", {})}
-    return told | {"unreachable": tried, "used_bytes": box.used()} | restored
+    return told | {"unreachable": tried, "used_bytes": used} | restored
 
 
 def _within_budget(box: Sandbox, work: Callable[[], T]) -> T:

@@ -84,6 +84,8 @@ export LC_MESSAGES LANGUAGE
   fi
 } 3>&1 >/dev/null
 """
+# FOLDER: print the number of its regular files. Fail when it contains nothing but folders.
+_COUNT = 'files=$(find "$1" -type f | wc -l); test "$files" -gt 0 || find "$1" ! -type d | grep -q . && echo "$files"'
 MOST_NAMED = 1000
 """Maximum number of entries whose names are in the facts."""
 _END_MARKER = re.compile(r"^block \d+: \*\* Block of NULs \*\*$", re.MULTILINE)
@@ -142,11 +144,11 @@ class TarSource(FileBackups):
             read = _read(ctx, box.host, path, data, box)
         if problems := read.problems(backup.id, box.host):
             raise StepFailed(f"{box.host.name}: {backup.id} was not unpacked completely", findings=problems)
-        if not box.run("sh", "-c", 'find "$1" ! -type d | grep -q .', "sh", data).ok:
+        counted = box.run("sh", "-c", _COUNT, "sh", data)
+        if not counted.ok:
             raise StepFailed(f"{box.host.name}: {backup.id} contains no file", findings=[_nothing(backup.id, "no file")])
-        count = int(box.run("sh", "-c", 'find "$1" -type f | wc -l', "sh", data).check().text)
         return {
-            "files": count,
+            "files": int(counted.text),
             "seconds": {"fetch": round(brought - begun, 3), "unpack": round(time.monotonic() - brought, 3)},
         }
 
