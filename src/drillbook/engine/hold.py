@@ -359,9 +359,8 @@ class Hold:
         """Release all locks and leases. Return the logs of the leases, and the failures, both by host.
 
         ``keep`` holds the intents whose undo failed when the controller tried it. Their leases stay armed, so that the target
-        itself goes on trying the undo. When ``keep`` is None, every lease with an armed undo stays armed.
-
-        An unreachable host is retried until the deadline ``reach``. A second call does nothing.
+        itself goes on trying the undo. When ``keep`` is None, every lease with an armed undo stays armed. An unreachable host
+        is retried until the deadline ``reach``. A second call does nothing.
         """
         if self._halt.is_set():
             return {}, {}
