@@ -67,7 +67,7 @@ def test_rights_that_are_missing_refuse_a_fault_that_works_with_them(users_groun
 
 @pytest.mark.parametrize(
     ("find_says", "run_as", "said"),
-    [("find: unrecognized: -printf", "", "unrecognized: -printf"), ("", "nobody-there", "cannot be listed as nobody-there")],
+    [("find: unrecognized: -printf", "", "has no GNU find"), ("", "nobody-there", "there is no user nobody-there")],
     ids=["busybox", "account"],
 )
 def test_the_newest_write_needs_gnu_find_and_the_account(ground, monkeypatch, find_says, run_as, said):
