@@ -75,8 +75,8 @@ def _of_journal(folder: Path, anchor: Anchor) -> list[Check]:
 def _newer(folder: Path, reports: Path, known: Known, asked: str) -> list[Check]:
     """Report deleted runs that are newer than the run in ``folder``.
 
-    A run was deleted if it has an anchor, but no folder. Returns no checks when the user asked for a certain run, and not
-    for the newest.
+    A run was deleted if it has an anchor, but no folder. Only a user who asks for the newest run needs this report.
+    Returns no checks when the user asked for a certain run.
     """
     drill = drill_of(folder.name)
     if asked not in ("", "latest", drill):

@@ -24,7 +24,9 @@ from drillbook.values import Duration
 
 MODE = "COMPLIANCE"
 KEEP_S = 400 * 86400.0
-"""Default retention of an anchor in seconds: one year, and the time that the audit of this year takes."""
+"""Default time, in seconds, for which an anchor is locked. It is one year, plus the time that the audit of this year
+takes.
+"""
 LONGEST_LINE = 1 << 16
 MOST = 500_000
 """Largest number of object versions that are listed.

@@ -17,7 +17,9 @@ FILE = ATTESTATION
 SIGNATURE = "attestation.json.sig"
 BEGIN, INJECT = "begin", "inject"
 CHECKPOINTS = (BEGIN, INJECT)
-"""Points of a run at which its journal is signed, up to the latest event, while the run goes on."""
+"""Moments at which the journal of a run is signed before the run ends. Each signature covers all events that the
+journal contains at that moment.
+"""
 RENDERED = formats.FILES
 """Names of the report files that are rendered from the journal alone."""
 Statement = dict[str, Any]
@@ -99,6 +101,6 @@ def signed_names(statement: Statement) -> list[tuple[str, str]]:
 def kept_names(statement: Statement) -> list[tuple[str, str]]:
     """Return the signed files that cannot be rendered again from the journal, each with its digest.
 
-    These are evidence files, and incomplete journal lines.
+    They are evidence files, and files with incomplete lines of the journal.
     """
     return [(name, known) for name, known in signed_names(statement) if name not in (JOURNAL, *RENDERED)]

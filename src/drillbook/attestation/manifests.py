@@ -15,7 +15,7 @@ from drillbook.signing.keys import KeyProblem
 
 @dataclass(frozen=True, slots=True)
 class ManifestKeys:
-    """Signs backup manifests, and verifies their signatures, with the keys of the project in ``root``."""
+    """Signs backup manifests, and verifies the signatures of manifests. It uses the keys of the project in ``root``."""
 
     root: Path
 

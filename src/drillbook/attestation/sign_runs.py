@@ -44,7 +44,7 @@ OWN = ("at", "attested_by", "tool", "occasion", "key", "unsigned", "previous_att
 """Keys of the signed statement that describe the attestation. All other keys describe the run."""
 REPORTS = "reports"
 NEW = Standing()
-"""Standing of a folder that this process itself created, so that no signed content existed before."""
+"""State of a folder that this process itself created. Such a folder held no signed content before."""
 NOT_AS_WRITTEN = (
     "another program changed the journal: the journal on the disk differs from the events that this process wrote"
 )
@@ -54,7 +54,8 @@ NOT_AS_WRITTEN = (
 class Sealer:
     """Settings of a signature.
 
-    ``root``: folder of the project that has the key; ``by``: the person. The other setting is the occasion of the signature.
+    ``root``: folder of the project that has the key. ``by``: name of the person who signs. ``occasion``: moment of the
+    run at which the signature is made.
     """
 
     root: Path
@@ -126,7 +127,7 @@ def _gaps(written: Written | None, before: Standing) -> list[list[int]]:
 
 
 def _loose(folder: Path, written: Written | None, before: Standing) -> list[str]:
-    """Return the names of files to attest that existed before this process began and were not signed."""
+    """Return the names of unsigned files that existed before this process began. The attestation must list them."""
     sealed = before.sealed or {}
     named, known = sealed.get("unvouched_files"), {name for name, _ in kept_names(sealed)}
     old = {str(name) for name in named} if isinstance(named, list) else set()

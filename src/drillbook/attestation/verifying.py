@@ -76,7 +76,7 @@ def verify(folder: Path, root: Path) -> Verified:
 
 
 def verify_campaign(folder: Path, record: Path, root: Path) -> Verified:
-    """Verify a campaign's ``folder``, with its journal in the folder ``record``. Its runs have own attestations."""
+    """Verify a campaign's ``folder``. The journal is in the folder ``record``. Runs of the campaign are not verified."""
     try:
         found = walk((record / FILE).read_bytes())
     except OSError as error:
@@ -259,7 +259,7 @@ def _evidence(folder: Path, found: Walk) -> Check:
 
 
 def _kept(value: Any) -> Iterator[tuple[str, str]]:
-    """Yield the name and digest of every evidence file that the facts ``value`` of a step mention at any depth."""
+    """Yield the name and digest of every evidence file in ``value``, the facts of a step or a part of them."""
     if isinstance(value, dict):
         name, wanted = value.get("file"), value.get("sha256")
         if isinstance(name, str) and isinstance(wanted, str) and name.startswith("evidence/"):

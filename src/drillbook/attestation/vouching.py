@@ -88,7 +88,9 @@ def _signature(path: Path, data: bytes, statement: dict[str, Any], root: Path) -
 
 
 def who(data: bytes, signature: Path, root: Path, made_by: str, at: str) -> tuple[State, str]:
-    """Decide if the key ``made_by`` of a valid signature is trusted. Return the state, and a sentence about the key."""
+    """Decide if the key of a valid signature is trusted. Return the state, and a sentence about the key. ``made_by``:
+    fingerprint of the key.
+    """
     allowed = root / keys.ALLOWED
     if allowed.is_file() and (name := keys.principal(data, signature, allowed, at)):
         return State.VOUCHED, f"signed by {name}, who is listed in {keys.ALLOWED} ({made_by})"

@@ -27,7 +27,8 @@ class Assurance:
     """Result of verifying the signatures of all runs, and of comparing the journals with the anchors."""
 
     unvouched: tuple[str, ...] = ()
-    """Runs of the period without a trusted signature of their present content, and unreadable anchors. Each has its reason.
+    """Problems with signatures and anchors, each with its reason: runs of the period whose present content has no
+    trusted signature, and anchors that cannot be read.
     """
     compared: tuple[str, ...] = ()
     """Places whose anchors were compared with the journals. Each has its number of runs and the time of its newest anchor.
@@ -45,7 +46,8 @@ UNCHECKED = Assurance(checked=False)
 def assure(records: Sequence[Record], period: Period, reports: Path, root: Path, known: Known) -> Assurance:
     """Verify the signatures of all runs of ``period``, and compare all journals with the anchors ``known``.
 
-    Read the anchors before the journals: else the anchor of a run that ended meanwhile would name a missing run.
+    The caller must read the anchors before the journals. Otherwise a run that ends between the two readings has an
+    anchor but no journal, and is reported as missing.
 
     Raises UsageError when root certificates of timestamps cannot be read.
     """

@@ -1,6 +1,6 @@
 """Journals of campaigns in an audit.
 
-A campaign's journal names the intents of its sites and the last events of their runs.
+The journal of a campaign contains an intent for each site, and the hash of the last event of each site's run.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class Campaign:
 
     name: str
     hashes: frozenset[str] = frozenset()
-    """Hash of each event. The runs of a campaign name the intent of their site as their previous event."""
+    """Hash of each event. The first event of a run contains the hash of the intent for the site of this run."""
     heads: Mapping[str, tuple[str, ...]] | None = None
-    """Hashes of the last events of each site's ended runs. The key of each hash is the name of the run."""
+    """For each run that has ended, by its name: the hashes of the last events of its journals."""
     finished: bool = False
     damage: str = ""
 

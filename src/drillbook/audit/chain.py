@@ -67,8 +67,8 @@ class _Place:
 def follow(found: Sequence[Record], strays: Sequence[Stray], campaigns: Sequence[Campaign] = ()) -> Chain:
     """Build the chain of all journals ``found``, and collect its problems. ``found`` must be sorted by run.
 
-    A run of a campaign names the intent of its site in place of the run before it. The campaign names the last event of the
-    run.
+    The first event of a campaign's run contains the hash of the intent for its site, instead of the last hash of the
+    previous run. The campaign's journal contains the hash of the last event of the run.
     """
     chain = Chain()
     records = [one for one in found if not one.copy_of]
@@ -143,8 +143,8 @@ def _link_problems(
 ) -> Iterator[Problem]:
     """Return the problems of the link from run ``one`` to its previous run.
 
-    ``earlier``: all older runs, oldest first. ``members``: folders of runs of campaigns. These runs may arrive late from
-    other machines, and their campaign names them.
+    ``earlier``: all older runs, oldest first. ``members``: folders of runs of campaigns. These runs may arrive late
+    from other machines. The journal of their campaign shows that they exist.
     """
     before = earlier[-1] if earlier else None
     if one.first and one.first.prev and place is None:
@@ -322,7 +322,9 @@ def relevant(problems: Sequence[Problem], period: Period) -> tuple[list[Problem]
 
 
 def unanchored(records: Sequence[Record], chain: Chain) -> list[str]:
-    """Describe the last events of journals whose hash no later run recorded. Their removal would go unnoticed."""
+    """Describe the events at the ends of journals that no later run confirms by their hash. The removal of these events
+    would go unnoticed.
+    """
     found = []
     for one in records:
         if one.damage or one.copy_of:

@@ -243,7 +243,7 @@ def objectives_of(one: Record) -> dict[str, Objective]:
 
 
 def targets_of(one: Record) -> dict[str, float]:
-    """Return the objectives that the run's plan sets, in seconds, no matter if they were measured."""
+    """Return the objectives in the run's plan, in seconds. Objectives that were not measured are included."""
     found = one.plan.get("objectives")
     return {str(key): float(value) for key, value in found.items()} if isinstance(found, dict) else {}
 
@@ -332,9 +332,8 @@ def _day(one: Record) -> str:
 
 
 def findings(runs: Sequence[Record]) -> list[FindingRow]:
-    """Return the findings of the period by code and drill, most severe first.
-
-    ``state`` of a row tells if the newest run still has the finding.
+    """Return the findings of the period by code and drill. The most severe findings come first. The field ``state`` of
+    a row tells if the newest run still has the finding.
     """
     found = []
     for drill, mine in by_drill(runs).items():

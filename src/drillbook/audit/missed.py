@@ -1,6 +1,6 @@
 """Missed drills.
 
-They are times at which a drill was overdue by the schedule in its journals, and scheduled runs that could not begin.
+There are two kinds. A drill was overdue by the schedule in its journals, or a scheduled run could not begin.
 
 A run that passed records the schedule in its first event. By this schedule, the drill becomes overdue at a certain moment,
 and stays overdue until the next run that passes. Later changes of the drill's file cannot hide this.

@@ -241,7 +241,9 @@ def _doubts(found: Record) -> Iterator[str]:
 
 
 def _copies(records: Sequence[Record]) -> list[Record]:
-    """Mark each journal that is a copy of another. Of equal journals, the one in the run's own folder is the original."""
+    """Mark each journal that is a copy of another journal. Among equal journals, the journal in the run's own folder
+    counts as the original.
+    """
     kept: dict[str, Record] = {}
     for one in sorted(records, key=lambda one: (one.run != one.name, one.folder.count("/"), bool(one.damage))):
         if one.first:

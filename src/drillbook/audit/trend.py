@@ -177,7 +177,9 @@ def _y_ticks(frame: _Frame) -> tuple[Tick, ...]:
 
 
 def _x_ticks(frame: _Frame) -> tuple[Tick, ...]:
-    """Return ticks at the starts of months, quarters or years. There are as many ticks as have room for their labels."""
+    """Return ticks at the starts of months, quarters or years. The number of ticks is limited, so that the labels do
+    not overlap.
+    """
     found: list[Tick] = []
     free = 0.0
     for span in frame.period.spans():

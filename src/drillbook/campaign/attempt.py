@@ -74,7 +74,7 @@ class Job:
     previous: str = ""
     """Hash of the event that records the intent to start the site."""
     plans: dict[str, str] = field(default_factory=dict)
-    """Digest of the plan of each drill, by the name of the drill, as the campaign made it."""
+    """For each drill, by its name: digest of the plan that the campaign made."""
     version: str = ""
     """Version of Drillbook that planned the campaign."""
     approved: bool = False
@@ -87,7 +87,7 @@ class Job:
 
     @property
     def expected(self) -> Expected:
-        """Site and plans that the process of the drill compares its own with."""
+        """Site and plans of the campaign. The process of the drill compares its own plans with these plans."""
         approval = str(self.folder / APPROVAL) if self.approved else ""
         return Expected(self.site, self.plans, self.version, approval)
 
@@ -163,8 +163,9 @@ def _carry_out(job: Job, lock: int) -> Ending:
 
 
 def judged(job: Job, said: str = "") -> Ending:
-    """Determine the end of a site from the journals of its run. The exit status of the process alone is never enough.
-    A run of another plan than that of the campaign is refused. ``said``: text that is put in front of the reason.
+    """Determine the end of a site from the journals of its run. The exit status of the process alone is never enough. A
+    run is refused if it carried out a plan that differs from the plan of the campaign. ``said``: text that is put in
+    front of the reason.
     """
     folder = Path(job.root) / "reports" / job.run
     try:
@@ -205,7 +206,9 @@ def _views(job: Job, folder: Path) -> tuple[list[RunView], Result | SuiteResult 
 
 
 def _finding(views: list[RunView]) -> str:
-    """First finding of the runs, with the remedy for one that refused the drill; empty without a finding."""
+    """Return the title of the first finding of the runs. If the finding refused the drill, its remedy is added. The
+    result is empty when there is no finding.
+    """
     for view in views:
         for one in view.result.findings:
             refused = view.result.verdict is Verdict.REFUSED

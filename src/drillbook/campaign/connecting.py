@@ -22,7 +22,7 @@ from drillbook.errors import UsageError
 
 TIMEOUT_S = 10
 SAFE = {"distributed.scheduler.allowed-failures": 0, "distributed.admin.tick.limit": "30s"}
-"""Settings of Dask. With them, Dask itself does not start a task again whose worker has died."""
+"""Settings of Dask. They stop Dask itself from starting a task again after the worker of the task has died."""
 LOCAL_WORKERS = 2
 LOGGERS = ("distributed", "tornado", "asyncio")
 """Loggers that are silenced. They would print a traceback for each lost connection, but the executor handles and
@@ -106,8 +106,8 @@ def _security() -> Security:
 
 
 def _checked(on: str, connect: Callable[[], Client]) -> None:
-    """Connect once to the scheduler. Raises UsageError when the scheduler does not answer, or when it starts tasks
-    again whose worker has died.
+    """Connect once to the scheduler. Raises UsageError when the scheduler does not answer, or when it would start a
+    task again after the worker of the task has died.
     """
     try:
         with connect() as client:

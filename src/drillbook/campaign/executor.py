@@ -20,8 +20,8 @@ class Executor(Protocol):
         """
 
     def submit(self, job: Job) -> None:
-        """Start ``job``. If the job was submitted before, also by another controller, its state is examined, and the
-        site is not drilled again.
+        """Start ``job``. This or another controller may have submitted the job before. In that case, the state of the
+        job is examined, and the site is not drilled again.
         """
 
     def wait(self, timeout_s: float) -> list[Ending]:

@@ -1,4 +1,6 @@
-"""Plans that a campaign made for a site: the process that drills the site compares its own plans with them."""
+"""Plans that a campaign made for a site. The process that drills the site compares these plans with the plans that it
+makes itself.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ from drillbook.findings import Finding, finding
 from drillbook.plan.plan import Plan, digest_of
 
 SITE_VARIABLE = "DRILLBOOK_SITE"
-"""Environment variable that gives the site of a campaign to a child process, with its plans as JSON."""
+"""Environment variable that a campaign sets for the child process of a site. Its value is JSON: the name of the site,
+and the plans that the campaign made for the site.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +30,9 @@ class Expected:
 
     site: str
     plans: Mapping[str, str] = field(default_factory=dict)
-    """Digest of the plan of each drill, by the name of the drill; empty for campaigns that recorded none."""
+    """For each drill, by its name: digest of the plan that the campaign made. Empty for campaigns that recorded no
+    digests.
+    """
     version: str = ""
     """Version of Drillbook that planned the campaign."""
     approval: str = ""
@@ -63,10 +69,10 @@ class Expected:
         ]
 
     def differing(self, plans: Iterable[Mapping[str, Any]]) -> str:
-        """Describe the first plan that a run carried out and that is not the plan of the campaign. The result is empty when
-        there is none.
+        """Describe the first plan in ``plans`` that differs from the plan of the campaign. The result is empty when no
+        plan differs.
 
-        ``plans``: plans in JSON form, from the journals of the runs of the site.
+        ``plans``: plans that the runs of the site carried out, in JSON form, as the journals of these runs record them.
         """
         for plan in plans if self.plans else ():
             drill, own = plan["drill"], digest_of(plan)

@@ -1,9 +1,8 @@
-"""Executor that uses workers of Dask. Each job is bound to one place. Dask only carries messages; the disk of the place
-shows whether the job was started.
+"""Executor that uses workers of Dask. Each job is bound to one place. Dask only carries messages.
 
-A job may be submitted any number of times, because the lock and the run folder at its place show whether it was
-started. When a worker or the scheduler dies, the job is submitted again to the same place. Therefore no site is drilled
-twice.
+The disk of each place holds a lock and a run folder for a job. These two show whether the job was started, so a job may
+be submitted any number of times. When a worker or the scheduler dies, the job is submitted again to the same place.
+Therefore no site is drilled twice.
 """
 
 from __future__ import annotations
@@ -61,7 +60,9 @@ class _Pending:
     future: Future | None = None
     address: str = ""
     lost_at: float = field(default_factory=time.monotonic)
-    """Time since which no worker has had the job, by the monotonic clock."""
+    """Start of the time without a worker, on the monotonic clock. It is the creation of the job, or the loss of the
+    job's last worker.
+    """
     failures: int = 0
     """Number of attempts that failed although neither the worker nor the scheduler was lost."""
     trouble: str = ""
@@ -113,7 +114,7 @@ class Fleet:
         self._looked_at = float("-inf")
 
     def who(self, job: Job) -> str | None:
-        """Choose the place that can take the most further jobs, among the places that reach the targets of ``job``.
+        """Among the places that reach the targets of ``job``, choose the place that can take the most further jobs.
         Reserve one slot there, and return the name of the place.
         """
         self._look()
@@ -257,8 +258,8 @@ class Fleet:
         return min(found, key=load, default=None)
 
     def _hand_over(self, client: Client, pending: _Pending, chosen: Worker) -> None:
-        """Submit a job to one worker. The job is marked as resumed, so that later attempts examine the run at the place
-        before they start anything.
+        """Submit a job to one worker, and mark the job as resumed. A later attempt first examines the run at the place.
+        Only then may it start a drill.
         """
         if pending.job.approved and (pending.job.campaign, chosen.address) not in self._told_approval:
             client.run(worker.keep_approval, pending.job, worker.approval(pending.job), workers=[chosen.address])

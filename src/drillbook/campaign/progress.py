@@ -71,5 +71,5 @@ class Progress:
 
 
 def clock(when: datetime, now: datetime) -> str:
-    """Wall clock of ``when``, with the date if it is on another day than ``now``."""
+    """Return the time of day of ``when``. The date is added if ``when`` is on another day than ``now``."""
     return f"{when:%H:%M}" if when.date() == now.date() else f"{when:%Y-%m-%d %H:%M}"

@@ -28,7 +28,7 @@ from drillbook.redact import Redactor
 from drillbook.report.folders import drill_of
 
 REPORT = "result.json"
-"""File name of the report. A campaign has a report when a controller has ended it or was stopped."""
+"""File name of the report. The report is written when the campaign ends, and when its controller is stopped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,9 @@ class CampaignState:
     finished: CampaignFinished | None = None
     ended_at: str = ""
     approval: str = ""
-    """Digest of the approval of all sites, the renewed one if there is one; empty without an approval."""
+    """Digest of the approval of all sites. If the approval was renewed, this is the digest of the renewed approval.
+    Empty when the campaign has no approval.
+    """
 
     @property
     def open(self) -> dict[str, Intent]:
@@ -63,7 +65,7 @@ class CampaignState:
 
     @property
     def file(self) -> SitesFile:
-        """Sites file of the campaign, rebuilt from the first event: its sites and its limits."""
+        """Sites file of the campaign with its sites and its limits, rebuilt from the first event."""
         own = ("name", "path", "plans")
         sites = {site["name"]: {key: site[key] for key in site if key not in own} for site in self.start.sites}
         return SitesFile.model_validate({**self.start.rules, "sites": sites})
@@ -75,7 +77,7 @@ class CampaignState:
 
     @property
     def plans(self) -> dict[str, dict[str, str]]:
-        """Digest of the plan of each drill of each site; empty for a campaign that recorded none."""
+        """For each site and each of its drills: digest of the plan. Empty for a campaign that recorded no digests."""
         return {site["name"]: dict(site.get("plans", {})) for site in self.start.sites}
 
 

@@ -22,8 +22,8 @@ class SiteState(StrEnum):
     PASSED = "passed"
     FAILED = "failed"
     REFUSED = "refused"
-    """The site was not drilled. The guard refused the drill, the inventory of the site is wrong, or the campaign was
-    stopped before. A run of another plan than that of the campaign is refused too.
+    """The site was not drilled. The guard refused the drill, the inventory of the site is wrong, the campaign was
+    stopped before, or the run carried out a plan that differs from the plan of the campaign.
     """
     UNKNOWN = "unknown"
     """The drill was interrupted, or could not verify the recovery."""

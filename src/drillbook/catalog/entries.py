@@ -201,8 +201,8 @@ def _services(inventory: str) -> dict[str, str]:
 
 
 def _kinds(drill: Mapping[str, Any], services: Mapping[str, str]) -> set[str]:
-    """Return the kinds of the services and backup sources that the texts of ``drill`` name. If it is uncertain whether
-    a kind is used, it is included.
+    """Return the kinds of services and backup sources that ``drill`` mentions in its texts. A kind is also included if
+    its use is uncertain.
     """
     texts = list(_texts(drill))
     words = set(texts) | {name for text in texts for name in _REFERENCE.findall(text)}

@@ -28,7 +28,7 @@ from drillbook.sdk.service import kind_of
 from drillbook.values import canonical
 
 GRACE_S = 1.0
-"""Extra seconds after a check's timeout. They let the check itself report the timeout."""
+"""Extra seconds that a check gets after its timeout, so that the check itself can report the timeout."""
 WEIGHING_S = 1.0
 """Seconds kept free after the checks, to rank causes. They are at most a twentieth of the time limit."""
 LISTEN_S = 0.2

@@ -69,9 +69,8 @@ def holds(when: str, names: Mapping[str, Any]) -> bool | None:
 
 
 def suspects(case: Case, names: Mapping[str, Any]) -> list[Suspect]:
-    """Return the causes of ``case`` whose supporting evidence has more weight than their contradicting evidence.
-
-    They are in the order of the tree.
+    """Return the possible causes of ``case``, in the order of the tree. A cause is possible if the evidence for it has
+    more weight than the evidence against it.
     """
     found = [_suspect(case, name, cause, names) for name, cause in case.tree.causes.items()]
     return [one for one in found if one.supports and one.score > 0]

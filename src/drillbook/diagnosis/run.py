@@ -30,7 +30,7 @@ CLOCK_ERROR_S = 0.001
 One monotonic clock is read twice, and the result is rounded to 1 ms.
 """
 UNSEEN = "could not be examined"
-"""Phrase in every message about something that was not examined. Such messages are shown even when a cause was found."""
+"""Phrase in every message about a thing that was not examined. These messages are shown even when a cause was found."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,9 @@ class Case:
 
 
 def needed(services: Mapping[str, Service], name: str) -> tuple[str, ...]:
-    """Return the services that the service ``name`` needs, as far as they are in the inventory and installed."""
+    """Return the services that the service ``name`` needs. Services that are not installed, or not in the inventory,
+    are left out.
+    """
     return tuple(one for one in services[name].needed if one in services and not services[one].missing)
 
 
@@ -62,10 +64,8 @@ def around(services: Mapping[str, Service], name: str) -> tuple[str, ...]:
 
 
 def everything(services: Mapping[str, Service]) -> tuple[str, ...]:
-    """Return all services that should be running, and each standby that one of them needs.
-
-    Other standbys are left out. Folders and backup sources are left out because they have no processes, and sandboxes
-    because they run only in rehearsals.
+    """Return all services that should be running. A standby is included only if another service needs it. Folders and
+    backup sources are left out because they have no processes, and sandboxes because they run only in rehearsals.
     """
     running = {name: one for name, one in services.items() if one.RUNS and not is_sandbox(one)}
     wanted = {other for name, one in running.items() if not one.standby for other in needed(services, name)}

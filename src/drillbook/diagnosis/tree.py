@@ -93,7 +93,8 @@ class Head(Part):
     peers: bool = Field(
         default=False,
         description=(
-            "If true, the tree examines a service together with each service that it needs (`peer`), one after another."
+            "If true, the tree examines pairs of services: the service itself, and one service that it needs (`peer`). There is "
+            "one pair for each needed service."
         ),
     )
     healthy: tuple[str, ...] = Field(default=(), description="Expressions that are true for a healthy service.")

@@ -155,9 +155,9 @@ class Hold:
         return state is not None and state.owner.run == self.over and ended(state.owner.controller)
 
     def adopt(self, host: str, armed: Sequence[int], become: Become | None = None) -> None:
-        """Adopt the lease of a dead controller of this run on ``host``.
-        Renew the lease while this process undoes the changes. If the host does not answer, its lease is assumed to contain
-        the undos of the intents ``armed``, as the journal says. ``become``: privilege of the changes.
+        """Adopt the lease of a dead controller of this run on ``host``. Renew the lease while this process undoes the
+        changes. ``armed``: numbers of the intents whose undos are armed, as recorded in the journal. If the host does
+        not answer, the lease is assumed to contain exactly these undos. ``become``: privilege of the changes.
         """
         grip = self._grip(host, become)
         grip.armed = set(armed)

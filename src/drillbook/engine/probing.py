@@ -117,7 +117,7 @@ class _Track:
             return self._last_bad > clock
 
     def answered(self, clock: float) -> bool:
-        """Return True when every sample that began before the time ``clock`` has ended.
+        """Return True when no sample is still running that began before the time ``clock``.
 
         A sample that still hangs may turn out bad.
         """

@@ -1,4 +1,6 @@
-"""Events of a campaign's journal: its sites, an intent for each site before it starts, and its end."""
+"""Events in the journal of a campaign: the start with all sites, an intent before each site starts, and the end of each
+site.
+"""
 
 from __future__ import annotations
 

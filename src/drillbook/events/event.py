@@ -52,9 +52,8 @@ def readable(event: Event) -> Content:
 
 
 class Events(tuple[Event, ...]):
-    """Events of one journal in their order, with an index by kind, and an index by step and host.
-
-    A judge searches a long journal for many kinds.
+    """Events of one journal in their order. Because a judge searches a long journal for many kinds of events, there is
+    an index by kind. Another index finds events by step and host.
     """
 
     @cached_property
@@ -66,7 +65,9 @@ class Events(tuple[Event, ...]):
 
     @cached_property
     def by_step(self) -> dict[str, dict[str | None, list[Event]]]:
-        """Events of each step on each host, in their order. The keys are the id of the step and the name of the host."""
+        """For each step on each host: its events in their order. The keys are the id of the step and the name of the
+        host.
+        """
         found: dict[str, dict[str | None, list[Event]]] = {}
         for event in self:
             if event.step is not None:

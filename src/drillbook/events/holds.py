@@ -83,7 +83,7 @@ class PrivilegeUsed(OnHost):
 
 
 class LeaseReady(OnHost):
-    """The target was checked: it can hold a lease, and it can undo changes by itself."""
+    """A check of the target showed that it can hold a lease, and that it can undo changes by itself."""
 
     KIND: ClassVar[str] = "lease.ready"
 

@@ -134,8 +134,8 @@ class SettleEnded(Content):
         bool,
         Field(
             description=(
-                "True when the wait ended because the run was stopped. At the end of a run, only a second request "
-                "to stop ends the wait."
+                "True when the wait ended because the run was stopped. At the end of a run, the wait ends only after a second "
+                "request to stop."
             )
         ),
     ]

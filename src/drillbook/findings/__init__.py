@@ -1,4 +1,4 @@
-"""Findings: problems in plain language, each with a stable code, written so that a person can act on them.
+"""Findings. A finding describes a problem in plain language, so that a person can act on it. It has a stable code.
 
 Lives here: the model of a finding, and the catalogue (title, severity and remedy of each code) in files by topic.
 Lives elsewhere: detecting problems (`systems`, `engine`, `judge`), findings of a plugin (its own package).

@@ -1,6 +1,5 @@
-"""Functions that read files on a host, and that write files either completely or not at all. All kinds of hosts use them.
-
-Hosts that have no other way use the functions that work by shell commands.
+"""Functions that read files on a host, and that write files either completely or not at all. All kinds of hosts use
+this module. Some functions work by shell commands, for hosts that can transfer files in no other way.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ SECONDS = 30.0
 LEAST_S = 5.0
 """Shortest time limit in seconds for a file operation.
 
-With it, an unfinished file can be removed even after the step's time is over.
+It leaves time to remove an unfinished file even after the step's time is over.
 """
 
 

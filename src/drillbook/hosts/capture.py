@@ -11,9 +11,8 @@ PIECE = 256 * 1024
 """Maximum size in bytes of one piece of output passed to a sink."""
 
 NOISE = 64 * 1024
-"""Maximum number of bytes before the marker line, since a login shell may print a text.
-
-When more bytes come first, all bytes count as output.
+"""Maximum number of bytes before the marker line. A login shell may print a text there. When more bytes come before the
+marker line, all bytes count as output.
 """
 
 

@@ -180,17 +180,16 @@ class FakeHost:
             raise FileNotFoundError(2, f"{self.name}: no such file", path) from None
 
     def forward(self, address: str, port: int) -> AbstractContextManager[int]:
-        """Open a loopback port that leads to another loopback port, as ``forwards`` maps this address and port.
-
-        If ``forwards`` has no entry for them, the open port leads to ``port``.
+        """Open a loopback port that leads to another loopback port. ``forwards`` contains the other port for this
+        address and port. If it has no such entry, the opened port leads to ``port``.
         """
         self._reach()
         there = self.forwards.get((address, port), port)
         return forwarded(lambda: FarSocket(socket.create_connection(("127.0.0.1", there), timeout=10)))
 
     def forward_socket(self, path: str, name: str, user: str = "") -> AbstractContextManager[str]:
-        """Open a private Unix socket that leads to a loopback port: the port in ``forwards`` for the address ``path`` and
-        port 0.
+        """Open a private Unix socket that leads to a loopback port. ``forwards`` contains this port under the address
+        ``path`` and port 0.
         """
         self._reach()
         there = self.forwards[path, 0]

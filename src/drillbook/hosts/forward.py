@@ -150,9 +150,8 @@ class _Forwarder:
 
 @contextlib.contextmanager
 def forwarded(dial: Callable[[], Far]) -> Iterator[int]:
-    """Open a loopback port whose connections are forwarded to far ends, until the `with` block ends.
-
-    ``dial`` opens a far end.
+    """Open a loopback port until the `with` block ends. Each connection to it is forwarded to a far end, which ``dial``
+    opens.
     """
     listener = socket.create_server(("127.0.0.1", 0), backlog=64)
     forwarder = _Forwarder(dial, listener)

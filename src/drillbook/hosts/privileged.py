@@ -23,7 +23,7 @@ from drillbook.values import Secret
 NOT_KILLED = "it could not be killed"
 """Text in the error of a host that could not kill a command."""
 MARK = "#drillbook"
-"""Line in the input of the script START, after which the values of the environment follow."""
+"""Line in the input of the script START. The values of the environment follow after this line."""
 # FOLDER NAME... -- COMMAND...: skip a password that sudo did not ask for, read the values of the variables NAME..., each after
 # a line with its length, and run COMMAND in FOLDER. Nothing of standard input is run as shell text: a rule of sudo for this
 # script allows only COMMAND with these variables. dd and read take one byte at a time, and leave the command's own input unread.
@@ -61,7 +61,8 @@ Its arguments are the host, the account and the command.
 
 
 def privileged(host: Host, become: Become | None, used: Used | None = None) -> Host:
-    """Return a host on which the account of ``become`` runs commands and accesses files. For None, return ``host`` itself.
+    """Return a host on which the account of ``become`` runs commands and accesses files. When ``become`` is None,
+    return ``host`` itself.
 
     ``used``: function that is called with every command before it starts.
     """
@@ -80,7 +81,7 @@ class PrivilegedHost(WrappedHost):
 
     @property
     def target(self) -> Target:
-        """Description of the host in the inventory, as it applies to commands of this account."""
+        """Description of the host in the inventory, changed so that it applies to commands of this account."""
         return self.inner.target.acting_as(self.become.user)
 
     def run(
@@ -105,9 +106,8 @@ class PrivilegedHost(WrappedHost):
         return self._answered(replace(raw, argv=checked(argv)))
 
     def _kill(self, error: CommandTimedOut | Cancelled, token: str) -> None:
-        """Kill a command that its own connection could not kill, because sudo asks for a password.
-
-        Correct the message of ``error``.
+        """Kill a command as the account. The SSH user could not kill it, because sudo asks for a password. Correct the
+        message of ``error``.
         """
         words, head = self.order(("sh", "-c", KILL, "sh", ENDING))
         with suppress(HostError):

@@ -18,7 +18,8 @@ The kernel limits one argument to 128 KiB, and sshd passes the whole line as one
 """
 
 FRONT = 8
-"""Number of arguments at the beginning of a command among which `sudo` is looked for. A shell or `env` may come before it.
+"""Number of arguments at the beginning of a command that are searched for `sudo`. A shell or `env` may come before
+`sudo`.
 
 Arguments of fences are not counted.
 """
@@ -144,8 +145,8 @@ def new_token() -> str:
 class Order:
     """A command for a host behind SSH, and the shell line that starts the command.
 
-    The shell line first writes ``token`` and the process id to standard error. By this process id the command can be
-    killed.
+    The shell line first writes ``token`` and the process id to standard error. The process id is needed to kill the
+    command.
     """
 
     host: str

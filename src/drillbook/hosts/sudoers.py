@@ -31,15 +31,17 @@ _SPECIAL = {
 
 
 def certificate(digest: str) -> str:
-    """Return the argument of `true` by which a sudoers file tells that it lists the commands of the plan with ``digest``."""
+    """Return an argument for the program `true`. A rule in a sudoers file allows `true` with this argument. This rule
+    shows that the file lists the commands of the plan with ``digest``.
+    """
     return f"drillbook-plan-{digest.rpartition(':')[2][:32]}"
 
 
 def rule(user: str, account: str, program: str, argv: Iterable[str]) -> str:
     """Return the rule that lets ``user`` start ``program`` with exactly the arguments ``argv`` as ``account``.
 
-    ``program`` is a path. Ids of runs and random names of temporary files differ from run to run. For each of their digits,
-    the rule has a class of characters.
+    ``program`` is a path. Ids of runs and random names of temporary files differ from run to run. The rule contains a
+    class of characters for each digit of such an id or name.
     """
     words = " ".join(argv)
     arguments = pattern(words) if words else NO_ARGUMENTS

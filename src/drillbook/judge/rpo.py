@@ -61,8 +61,8 @@ def data_loss(result: Figures, events: Sequence[Event], own: Sequence[Event], pl
 def _by_backup(result: Figures, own: Sequence[Event], records: Sequence[CanaryRecord], disruption: float | None) -> bool:
     """Measure the loss as the time from the newest data in a restored backup to the fault.
 
-    This is done for a backup by the team's own tools. Returns False when no such backup was restored, or when a write of a
-    canary survived. In the second case the canary measures the loss.
+    This is done for a backup by the team's own tools. Returns False when no such backup was restored, or when a canary
+    still has a write from before the fault. In the second case, the canary measures the loss.
     """
     if disruption is None or not all(_before_all(record, disruption) for record in records):
         return False
@@ -79,7 +79,7 @@ def _by_backup(result: Figures, own: Sequence[Event], records: Sequence[CanaryRe
 
 
 def _before_all(record: CanaryRecord, disruption: float) -> bool:
-    """Return True when no write of the canary from before the fault survived.
+    """Return True when the canary wrote before the fault, and all these writes are lost.
 
     The restored state is then older than all writes.
     """

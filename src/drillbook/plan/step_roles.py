@@ -90,8 +90,8 @@ def is_free(fault: PlannedStep) -> bool:
 
 
 def restorers(proof: PlannedStep, fault: PlannedStep) -> tuple[str, ...]:
-    """Return the names of the actions that can restore the data lost by ``fault`` from the backup that ``proof``
-    verifies.
+    """Return the names of the actions that can restore the data which ``fault`` destroys. They restore it from a
+    backup, and ``proof`` is the step that verifies this backup.
     """
     kind = find(fault.action)
     if is_free(fault):
@@ -101,7 +101,7 @@ def restorers(proof: PlannedStep, fault: PlannedStep) -> tuple[str, ...]:
 
 
 def lost_service(plan: Plan, fault: PlannedStep) -> str:
-    """Return the service whose data ``fault`` destroys. This is the service that the fault names.
+    """Return the service whose data ``fault`` destroys. It is given by the parameter ``service`` of the fault.
 
     If the fault is a custom command, it is the service whose backup is verified.
     """
@@ -110,7 +110,7 @@ def lost_service(plan: Plan, fault: PlannedStep) -> str:
 
 
 def of_one_system(step: PlannedStep, proof: PlannedStep) -> bool:
-    """Return True when ``step`` restores backups of the same system whose backups ``proof`` verifies.
+    """Return True when ``step`` restores backups of one system, and ``proof`` verifies backups of the same system.
 
     A custom step may restore any system.
     """

@@ -27,7 +27,10 @@ _HIDDEN = re.compile(
 
 
 def shown(text: object) -> str:
-    """Escape every character in ``text`` that is invisible or changes the order of text, for example as ``\x1b``."""
+    """Escape every invisible character in ``text``, and every character that changes the order of text.
+
+    For example, the character ESC becomes a backslash and `x1b`.
+    """
     if type(text) is str and text.isprintable():  # as most texts of a report; Python counts no hidden character as printable
         return text
     return _HIDDEN.sub(_escape, str(text).replace("\r\n", "\n"))

@@ -1,4 +1,4 @@
-"""One command on one channel of a connection. Only the writing of standard input needs a thread."""
+"""One command on one channel of a connection. A thread is needed only for writing to standard input."""
 
 from __future__ import annotations
 
@@ -24,9 +24,8 @@ output.
 
 READ = 4 << 20
 MUCH = 32 << 10
-"""Number of unread bytes that are read at once, and not only at the next tick.
-
-Every byte for a sink is read at once, because a sink may measure when it arrives.
+"""Number of unread bytes from which output is read at once, instead of at the next tick. Output for a sink is always
+read at once, because a sink may measure the time at which a byte arrives.
 """
 
 
@@ -51,7 +50,8 @@ class End:
 
 
 class _Wake(threading.Event):
-    """Event that is set when standard output and standard error have ended, or have much data.
+    """Event that is set when both streams have ended, or when one of them has much data. The streams are standard
+    output and standard error.
 
     Little data is read at the next tick, because each awakening costs as much as the rest of a short command. Paramiko calls
     ``clear`` when one of the streams is empty, although the other stream may have data. Therefore ``clear`` does nothing

@@ -22,10 +22,9 @@ KEEPALIVE_SECONDS = 15
 
 
 class _Connection(fabric.Connection):  # type: ignore[misc]
-    """Connection that stores ``inline_ssh_env`` in itself. Fabric would write it into the configuration that all threads
-    share.
-
-    Such a write empties the shared configuration for a moment. Another connection would find no settings at that moment.
+    """Connection that stores ``inline_ssh_env`` in itself. Fabric itself writes this setting into the configuration
+    that all threads share. During such a write, the shared configuration is empty for a moment, and another connection
+    finds no settings.
     """
 
     inline_ssh_env = None
@@ -75,8 +74,9 @@ class Link:
 def open_link(target: Target, *, ssh_config: str = "", gateway: Link | None = None) -> Link:
     """Connect to ``target``, and go through ``gateway`` if it is given.
 
-    Raises HostUnreachable when no connection is possible, HostKeyUnknown or HostKeyChanged for the key of the host,
-    AuthenticationFailed when the login fails, and HostError when the identity cannot be used.
+    Raises HostUnreachable when no connection is possible, HostKeyUnknown when the key of the host is not known,
+    HostKeyChanged when it differs from the known key, AuthenticationFailed when the login fails, and HostError when the
+    identity cannot be used.
     """
     config = shared_config(ssh_config)
     connection = _Connection(

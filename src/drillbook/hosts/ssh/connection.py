@@ -1,6 +1,5 @@
-"""Shares one connection to a host among all threads.
-
-It opens the connection when it is first used, and again after it broke.
+"""Shares one connection to a host among all threads. The connection is opened when the host is first used, and opened
+again after it broke.
 """
 
 from __future__ import annotations

@@ -70,11 +70,13 @@ class SshHost:
         return open_link(self._target, ssh_config=self._ssh_config, gateway=behind)
 
     def link(self, deadline: Deadline) -> Link:
-        """Return the open connection, or open one. Raises the errors of ``open``, CommandTimedOut, Cancelled."""
+        """Return the open connection, or open one. Raises the errors of ``open``, CommandTimedOut at the deadline, and
+        Cancelled when the run is stopped.
+        """
         return self._keeper.get(deadline)
 
     def open(self) -> None:
-        """Connect now, and not only when the host is first used.
+        """Connect now, instead of at the first use of the host.
 
         Raises HostUnreachable when the host does not answer, HostKeyUnknown or HostKeyChanged when its key is not the known
         one, AuthenticationFailed when the host refuses every key, and HostError when the settings of the connection are
@@ -192,7 +194,9 @@ class SshHost:
         return ""
 
     def _suspect(self, link: Link) -> None:
-        """Close the connection ``link``, because it does not answer. Keep it when other commands are possibly using it."""
+        """Close the connection ``link``, because it does not answer. If other commands may be using the connection,
+        leave it open.
+        """
         if self._running <= 1 or link.transport.gate.locked():
             self._keeper.drop(link)
 

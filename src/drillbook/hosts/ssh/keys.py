@@ -116,9 +116,8 @@ class KeysInOrder(AuthStrategy):
 
 
 def known_hosts_files(chosen: str, ssh_config: Mapping[str, str]) -> list[str]:
-    """Return the paths of the known_hosts files.
-
-    This is the file ``chosen`` in the inventory. If the inventory names none, it is the files that ssh uses.
+    """Return the paths of the known_hosts files. ``chosen``: the file that the inventory names. If the inventory names
+    no file, the result is the files that ssh uses.
     """
     if chosen:
         return [str(Path(chosen).expanduser())]

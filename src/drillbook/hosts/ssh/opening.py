@@ -1,6 +1,5 @@
-"""Session channels, one of which is opened before it is needed.
-
-A command then need not wait for the server to open its channel: the request was sent together with the previous command.
+"""Session channels. One channel is always opened before it is needed. A command then need not wait for the server,
+because the request to open its channel was sent together with the previous command.
 """
 
 from __future__ import annotations
@@ -16,7 +15,9 @@ from paramiko.common import cMSG_CHANNEL_OPEN
 from paramiko.message import Message
 
 FEW = 4
-"""Number of open channels from which no channel is opened ahead. A server allows 10 of them, and some allow only 2."""
+"""Number of open channels. When so many channels are open, no further channel is opened ahead. A server allows 10 of
+them, and some allow only 2.
+"""
 FRESH_S = 1.0
 """Seconds of silence of the server after which a channel that was opened ahead is no longer used.
 
@@ -35,13 +36,13 @@ class Opening:
 
 
 class OpeningTransport(paramiko.Transport):
-    """Transport that can keep one session channel ready. Whoever opens a session next gets this channel."""
+    """Transport that can keep one session channel ready. The next caller that opens a session gets this channel."""
 
     def __init__(self, sock: Any, **options: Any) -> None:
         """Open a transport on ``sock``."""
         super().__init__(sock, **options)
         self.opens_ahead = True
-        """False once the server has refused a channel that was to be kept ready."""
+        """True until the server refuses a channel that should have been kept ready. False from then on."""
         self._ahead: Opening | None = None
         self._ahead_lock = threading.Lock()
 

@@ -87,9 +87,8 @@ class Packets(Packetizer):
 
 
 class ReadAhead:
-    """Socket that reads all available bytes at once, although paramiko asks for the parts of a packet one by one.
-
-    Only one thread may read from it.
+    """Socket that reads all available bytes in one call. Paramiko asks for the parts of a packet one by one, and gets
+    them from memory. Only one thread may read from this socket.
     """
 
     def __init__(self, sock: socket.socket) -> None:

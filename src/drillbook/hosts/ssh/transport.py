@@ -33,10 +33,10 @@ logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
 class SteadyTransport(OpeningTransport):
     """Transport that records signals, disables Nagle's algorithm, and never sends to a closed channel.
 
-    When the server closes a channel, a thread of paramiko answers. At the same time, another thread may be about to send to
-    that channel. If a server receives a packet for a channel that it has forgotten, it drops the whole connection with all
-    its commands. Therefore every thread holds the lock ``gate`` while it sends, and so does the thread that answers a
-    close.
+    When the server closes a channel, a thread of paramiko answers. At the same moment, another thread may be about to
+    send to this channel. A server that receives a packet for a forgotten channel drops the whole connection with all
+    its commands. Therefore every thread holds the lock ``gate`` while it sends. The thread that answers the server also
+    holds this lock.
     """
 
     # AES-GCM first, as it checks a packet in the same call that decrypts it. Paramiko checks other packets in Python.
@@ -56,11 +56,9 @@ class SteadyTransport(OpeningTransport):
 
     @contextmanager
     def sending(self) -> Iterator[bool]:
-        """Hold the lock ``gate`` and yield True.
-
-        If another thread holds the lock for more than ``STUCK`` seconds, yield False without holding it. Without this
-        limit, a deadlock is possible: another thread may hold the lock until a key exchange ends, while the waiting thread
-        is the one that performs the exchange.
+        """Hold the lock ``gate`` and yield True. If another thread holds the lock for more than ``STUCK`` seconds,
+        yield False without the lock. This limit prevents a deadlock. The other thread may hold the lock until a key
+        exchange ends, and only the waiting thread can perform this exchange.
         """
         held = self.gate.acquire(timeout=STUCK)
         try:
@@ -84,10 +82,9 @@ class SteadyTransport(OpeningTransport):
 
 
 def _handle_close(channel: Any, message: Message) -> None:
-    """Answer the close of a channel. During a key exchange, another thread sends the answer later.
-
-    During a key exchange no answer may be sent, and the thread that calls this function performs the exchange. In paramiko,
-    this thread waits for the end of the exchange. The connection then stalls for 30 s and breaks.
+    """Answer the server when it closes a channel. No answer may be sent during a key exchange, so another thread sends
+    the answer after the exchange. The thread that calls this function must not wait, because it performs the exchange
+    itself. Paramiko's own method waits there: the connection then stalls for 30 s and breaks.
     """
     transport = channel.transport
     if transport.clear_to_send.is_set():
@@ -149,8 +146,8 @@ def steady(channel: paramiko.Channel) -> SteadyTransport:
 def send_all(channel: paramiko.Channel, data: bytes, *, wanted: Callable[[], bool] = lambda: True) -> bool:
     """Send all of ``data``. Returns False when the channel closes, or when ``wanted`` returns False.
 
-    The caller makes sure that only one thread sends to a channel. A window that was open therefore stays open until this
-    function sends. The lock ``gate`` is never held during a wait for a window.
+    The caller makes sure that only one thread sends to a channel. Therefore, a window that was open is still open when
+    this function sends. The lock ``gate`` is never held during a wait for a window.
     """
     transport = steady(channel)
     view = memoryview(data)

@@ -44,15 +44,15 @@ class Hosts(Protocol):
 class Source:
     """Base class of the sources. A source supplies values of tags, further inventory files, or hosts and groups.
 
-    The base class supplies nothing. Its methods may raise InventoryError with the position in the inventory file at
-    which the source is named.
+    The base class supplies nothing. Its methods may raise InventoryError. The error contains the position in the
+    inventory file that refers to the source.
     """
 
     key: ClassVar[str] = ""
-    """Key of an inventory file under which the files of the source are named. `Inventory` has a field with the same
-    name.
+    """Key in an inventory file. The value of this key lists the files of the source. `Inventory` has a field with the
+    same name.
 
-    It is empty for a source that no key names.
+    It is empty for a source that has no key in inventory files.
     """
 
     def tags(self, around: Around) -> Mapping[str, TagReader]:

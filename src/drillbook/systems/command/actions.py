@@ -175,7 +175,7 @@ class Run(Free, Fault):
 
     @classmethod
     def lists_commands(cls, params: Mapping[str, Any]) -> bool:
-        """Return False for a step with a folder or variables: its command is then part of another one."""
+        """Return False for a step with a folder or variables. Its command is wrapped in a longer command."""
         return not params.get("cwd") and not params.get("env")
 
     def commands(self, ctx: Context) -> tuple[Argv, ...]:
@@ -317,13 +317,14 @@ class Script(Free):
 
     @classmethod
     def lists_commands(cls, params: Mapping[str, Any]) -> bool:
-        """Return False for a step with a folder or variables: its command is then part of another one."""
+        """Return False for a step with a folder or variables. Its command is wrapped in a longer command."""
         return not params.get("cwd") and not params.get("env")
 
     def commands(self, ctx: Context) -> tuple[Argv, ...]:
         """Return the command that runs the script.
 
-        If it has a working directory or variables, it is part of a longer command.
+        If the step has a working directory or variables, the script is part of a longer command, and the result is
+        empty.
         """
         return () if self.cwd or self.env else ((*self.interpreter, self.path, *self.arguments),)
 

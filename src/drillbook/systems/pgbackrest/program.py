@@ -85,15 +85,15 @@ class Program:
             raise self.failed(command, output.stderr or sink.getvalue())
         return sink
 
-    def failed(self, command: str, said: str | bytes, *, locked: bool = False) -> DrillbookError:
+    def failed(self, command: str, said: str | bytes, *, wrong_key: bool = False) -> DrillbookError:
         """Return the error for a command that failed with the message ``said``.
 
-        When ``locked`` is true, it is known that the key was wrong.
+        When ``wrong_key`` is true, the caller knows that the pass phrase of the repository was wrong.
         """
         text = said if isinstance(said, str) else said.decode("utf-8", "backslashreplace")
         said = message(text)
         what = f"{self.host.name}: pgbackrest {command} of {self.name}: {said}"
-        if locked or _KEY.search(text):
+        if wrong_key or _KEY.search(text):
             found = finding("backup-key-lost", title=self.name, wanted="the pass phrase of the repository", measured=said)
             return StepFailed(what, findings=[found])
         for code, signs in (("backup-damaged", _DAMAGED), ("backup-missing", _MISSING)):

@@ -273,7 +273,9 @@ class Recovery:
         return StepFailed(f"{self.box.host.name}: {problem.title}: {measured}", findings=[problem])
 
     def _replayed(self, way: Way) -> Facts:
-        """Return facts about the replay. Raises StepFailed if the replay ended too early or the server could archive WAL."""
+        """Return facts about the replay. Raises StepFailed if the replay ended too early, or if the server in the
+        sandbox is not prevented from archiving WAL.
+        """
         with connected(self.box.ctx, tools_of(self.box).service, database=TEMPLATE) as session:
             reached, last, archives, system = one(session, _REPLAYED)
         if archives != "off":

@@ -62,7 +62,7 @@ class Repository:
         if state["code"] not in (0, 2):
             said = str(state["message"])
             encrypted = stanza["repo"][0].get("cipher", "none") != "none" or ENCRYPTED in said
-            raise program.failed("info", said, locked=encrypted and _OTHER_KEY in said)
+            raise program.failed("info", said, wrong_key=encrypted and _OTHER_KEY in said)
         return stanza
 
     def has(self, label: str) -> bool:

@@ -29,7 +29,7 @@ THE_STRUCTURE, THE_CLUSTER = "the structure", "the cluster"
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Measured structure and cluster state. Only parts of which the backup contains a record are measured."""
+    """Measured structure and cluster state. A part is measured only if the backup contains a record of this part."""
 
     objects: Objects | None
     views: materialized.Compared

@@ -40,10 +40,10 @@ class Matches(Read):
             raise NotReady(error.message, hint=error.hint) from None
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``present`` (true when the file exists), ``names`` (number), and the names ``missing``, ``extra`` and
+        """Facts: ``present`` (true when the file exists), and the lists of variables ``missing``, ``extra`` and
         ``empty``.
 
-        ``names`` is the number of names of the template that the file has.
+        The fact ``names`` is a number. It counts the variables that are both in the template and in the file.
         """
         wanted, optional, blank = _wanted(self._text(ctx, self.template))
         try:
