@@ -71,7 +71,9 @@ def _anchors(project: Project, named: str) -> list[Place]:
 
 
 def _print(made: Audit, folder: Path) -> None:
-    """Print tables first, then problems, and at the end the state of the record, where a terminal shows it."""
+    """Print tables first, then problems, and at the end the state of the record. A terminal shows the end of the
+    output.
+    """
     out = console()
     for found in (_coverage(made), _proven(made)):
         if found.row_count:

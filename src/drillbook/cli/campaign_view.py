@@ -1,4 +1,6 @@
-"""Output of a running campaign: in a terminal a live view below the lines of ended sites, elsewhere lines alone."""
+"""Output of a running campaign. A terminal shows a line for each ended site, and a live view below these lines. Any
+other output has only lines.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ from drillbook.report.folders import begun
 from drillbook.report.terminal.drawing import Drawing, elapsed, two_ends
 
 TELL_S = 10.0
-"""Shortest time in seconds between two lines about the progress, where there is no live view."""
+"""Shortest time, in seconds, between two lines about the progress. These lines are printed only when there is no live
+view.
+"""
 FRAME_S = 0.5
 BAR = 24
 SHAPES = {SiteState.PASSED: "✓", SiteState.FAILED: "✗", SiteState.REFUSED: "–", SiteState.UNKNOWN: "?"}
@@ -54,7 +58,9 @@ class Lines:
 
 
 class LiveLines(Drawing):
-    """Output to a terminal: the lines of ended sites scroll up above the present state, which a thread draws."""
+    """Output to a terminal. A thread draws the present state of the campaign. The lines of ended sites scroll up above
+    this state.
+    """
 
     SOFT_WRAP = True
 
@@ -105,7 +111,9 @@ def watching(out: Console, state: CampaignState, now: Clock = lambda: datetime.n
 
 
 def render(state: CampaignState, progress: Progress, parts: list[list[str]], now: datetime, size: tuple[int, int]) -> Group:
-    """Render the present state in less than ``size``: columns and rows of the terminal; ``parts`` are the waves."""
+    """Render the present state of the campaign, so that it is smaller than the terminal. ``size``: columns and rows of
+    the terminal. ``parts``: the waves.
+    """
     width, height = size
     ends, intents = dict(state.ends), dict(state.intents)
     running = {site: intent.run for site, intent in intents.items() if site not in ends}
@@ -140,7 +148,7 @@ def _counts(found: Counter[SiteState], running: int) -> Text:
 
 
 def _forecast(progress: Progress, now: datetime, *, stopped: str) -> list[Text]:
-    """Rate and expected end, with what they are based on; or the reason why there is no estimate."""
+    """Return the rate, the expected end, and the assumption behind both. If there is no estimate, return the reason."""
     if stopped:
         return [Text(f"  no further site starts: {stopped}", style="red")]
     found = progress.estimate(now)
@@ -156,7 +164,9 @@ def _forecast(progress: Progress, now: datetime, *, stopped: str) -> list[Text]:
 
 
 def _running(running: dict[str, str], now: datetime, room: int) -> list[Text]:
-    """Line of each running site, the longest first, in at most ``room`` lines."""
+    """Return one line for each running site, at most ``room`` lines. The site that has run for the longest time comes
+    first.
+    """
     if not running:
         return [Text("  no site runs: the next one waits for a window, a worker or its wave", style="dim")]
     ages = sorted(((_age(run, now), site) for site, run in running.items()), reverse=True)
@@ -168,6 +178,8 @@ def _running(running: dict[str, str], now: datetime, room: int) -> list[Text]:
 
 
 def _age(run: str, now: datetime) -> float:
-    """Time in seconds since a run began, by its name; 0 for another name."""
+    """Return the seconds since a run began. The name of the run contains its start. Returns 0 for a name of another
+    form.
+    """
     at = begun(run)
     return max((now - datetime.fromisoformat(at)).total_seconds(), 0.0) if at else 0.0

@@ -199,8 +199,8 @@ class Orchestrator:
         return lambda: earlier_runs.same_drill([other for other in self.project.runs() if other.name < folder.name], one)
 
     def _earlier(self, one: Plan, folder: Path) -> Callable[[str, str], EarlierStep | None]:
-        """Return a function that takes an action and a service, and finds the newest earlier step with both that has
-        passed. ``folder``: folder of this run, in which no steps are searched.
+        """Return a function that finds the newest passed step of earlier runs. Its arguments are the action and the
+        service of the step. ``folder``: folder of this run. Its own steps are not searched.
         """
 
         def last(action: str, service: str) -> EarlierStep | None:

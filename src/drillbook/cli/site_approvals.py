@@ -1,4 +1,6 @@
-"""Approval of all sites in the folder of a campaign: its first copy, and its renewal when the campaign is resumed."""
+"""Copies the approval of all sites into the folder of a campaign. When the campaign is resumed, an approval that is no
+longer valid is replaced.
+"""
 
 from __future__ import annotations
 
@@ -26,15 +28,19 @@ from drillbook.signing.texts import Files
 from drillbook.values import digest
 
 RENEWABLE = ("approval-expired", "approval-by-operator", "approval-bad-signature")
-"""Reasons that a renewed approval removes. A site that is refused for another reason is refused by its own process."""
+"""Reasons for a refusal that a renewed approval removes. For any other reason, the process of the site itself refuses
+the site.
+"""
 NAMED = 5
 """Largest number of sites that a message names."""
 
 
 def first(project: Project, drill: str, planned: Mapping[str, SitePlan], folder: Path) -> str:
-    """Copy the approval of the campaign into its ``folder``, if a plan needs one and there is one; returns its digest.
+    """If a plan needs an approval, and there is one, copy the approval into the ``folder`` of the campaign. Returns its
+    digest.
 
-    The process of each drill verifies it, so a site without a line in it is refused there, and the others go on.
+    The process of each drill verifies the approval. A site that the approval does not list is refused there, and the
+    other sites are drilled.
     """
     if not _protected(planned):
         return ""
@@ -111,7 +117,9 @@ def _protected(planned: Mapping[str, SitePlan]) -> dict[str, tuple[Plan, ...]]:
 
 
 def _keep(files: Files) -> None:
-    """Give the expired approval another name, by its digest. The runs of the sites so far name this digest."""
+    """Rename the expired approval. The new name contains its digest, because earlier runs of the sites recorded this
+    digest.
+    """
     if own := _digest(files):
         name = files.text.with_name(f"approval-{own.removeprefix('sha256:')[:8]}.json")
         with suppress(FileNotFoundError):  # the signature may be missing

@@ -93,8 +93,9 @@ def _host(plan: planner.Plan, name: str) -> str:
 
 
 def _recorded(project: Project, drill: str, inventory: Inventory, host: str) -> tuple[list[Command], list[str], list[str]]:
-    """Return the commands that runs of ``drill`` executed by sudo on ``host``, the ids of these runs, and the digests of the
-    plans that one of them passed. Only runs in the environment of ``inventory`` count.
+    """Return the commands that runs of ``drill`` executed by sudo on ``host``, the ids of these runs, and the digests
+    of plans. A digest is included if one of these runs passed with this plan. Only runs in the environment of
+    ``inventory`` count.
     """
     found: dict[tuple[str, str], Command] = {}
     runs: list[str] = []
@@ -120,7 +121,7 @@ def _recorded(project: Project, drill: str, inventory: Inventory, host: str) -> 
 
 
 def _passed(recorded: History) -> bool:
-    """Return True when the run passed; a journal that cannot be judged shows nothing."""
+    """Return True when the run passed. Return False when the journal of the run cannot be judged."""
     with suppress(DrillbookError, OSError, ValueError, KeyError):
         return judge(recorded).result.verdict is Verdict.PASSED
     return False

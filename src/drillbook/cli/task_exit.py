@@ -65,7 +65,9 @@ def told(dry: Dry) -> Callable[[Callable[P, int | None]], Callable[P, None]]:
 
 
 def fitted(text: str) -> str:
-    """Break the long lines of a message at blanks, so that a terminal does not break words; without a terminal, keep them."""
+    """Break the long lines of a message at blanks, so that a terminal does not break words. Without a terminal, lines
+    stay as they are.
+    """
     if not sys.stderr.isatty():
         return text
     width = shutil.get_terminal_size().columns - 1

@@ -1,6 +1,6 @@
 """Checks the abort conditions during a run, each on its own schedule. The first condition that fails ends the run.
 
-A condition also fails when ``tries`` checks of it in a row get no answer in time.
+A condition also fails after ``tries`` checks in a row without an answer in time.
 """
 
 from __future__ import annotations

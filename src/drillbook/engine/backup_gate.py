@@ -81,7 +81,8 @@ class Gate:
         return wrong
 
     def _sources(self, step: PlannedStep, host: str) -> list[SourceProven]:
-        """Return the verified backups of backup sources from which the restore phase restores the service of the fault.
+        """Return the backups from which the restore phase will restore the service of the fault. Only verified backups
+        of backup sources are returned.
 
         The list may be empty. Raises Refused when a check of the backup sources fails.
         """
@@ -134,7 +135,7 @@ class Gate:
     def _proofs(self, *, sourced: bool = False) -> Iterator[_Proof]:
         """Yield the successful verifications of backups in this run.
 
-        When ``sourced`` is true, yield those of backups of backup sources; otherwise those of the run's own backups.
+        When ``sourced`` is true, the backups belong to backup sources. Otherwise the run itself made them.
         """
         steps = [step for step in self.stage.plan.phase("backup") if step.proves_backup and of_source(step) is sourced]
         backup = {step.id: step for step in steps}
@@ -174,9 +175,8 @@ class Gate:
         return measured(action, self.stage.context(step, host, self.stage.deadline(ASK_S)))
 
     def _restored_from(self, fault: Action, fitting: Sequence[_Proof], proofs: Sequence[_Proof]) -> list[_Proof]:
-        """Return the verifications in ``fitting`` whose backups `restore` uses.
-
-        Raises Refused when `restore` uses none of these backups, or also uses an unverified one.
+        """Return those verifications in ``fitting`` whose backup is used by the phase `restore`. Raises Refused when
+        the phase uses none of these backups, or when it also uses an unverified backup.
         """
         service = service_of(fault) or service_of(fitting[0].action)
         used: list[_Proof] = []

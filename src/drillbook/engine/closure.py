@@ -94,7 +94,8 @@ class Settlement:
     def _look(self, changes: Sequence[SettledChange], head: str) -> Look | None:
         """Look for a second person's approval.
 
-        Return None when no approval is asked for: a change is active, or no change is in an unknown state.
+        Return None when no approval can help because a change is active, and when no approval is needed because the
+        state of every change is known.
         """
         proofs = {one.proof for one in changes}
         return self.approved(head) if UNKNOWN in proofs and ACTIVE not in proofs else None

@@ -29,15 +29,16 @@ class Grip:
 
     host: str
     become: Become | None = None
-    """Account to which the lease belongs, where sudo asks that account for a password.
-
-    None when the lease belongs to the SSH user.
+    """Account of the lease, if sudo asks for a password to change to this account. None when the lease belongs to the
+    SSH user.
     """
     tokens: dict[str, int] = field(default_factory=dict)
     lease: Lease | None = None
     armed: set[int] = field(default_factory=set)
     undone: set[int] = field(default_factory=set)
-    """Changes that the controller undid, and whose undo is still stored on the target until ``disarm`` removes it."""
+    """Changes that the controller has undone. Their undos are still stored on the target, until ``disarm`` removes
+    them.
+    """
     leased: bool = False
     """True while an armed lease exists on the host."""
     renewed: float = 0.0
@@ -65,9 +66,8 @@ class Grip:
         return fence(argv, self.lease.folder, "claim.open") if self.armed and self.lease else argv
 
     def disarm(self, seconds: float, also: Collection[int] = ()) -> None:
-        """Remove the undos of the changes already undone, and the undos ``also``, from the lease.
-
-        This is one command on the host. Raises HostError when the command fails.
+        """Remove undos from the lease by one command on the host: the undos of changes that are already undone, and the
+        undos in ``also``. Raises HostError when the command fails.
         """
         gone = sorted({*self.undone, *also})
         if gone and self.lease is not None:

@@ -98,7 +98,9 @@ def refusal(stage: Stage, name: str, become: Become | None, argv: Argv) -> str:
 def refused_command(
     stage: Stage, title: str, host: str, become: Become | None, *, why: str, step: str | None = None
 ) -> Finding:
-    """Return the finding about a command that sudo refuses as the account ``become``; None: by `sudo` of the service manager."""
+    """Return the finding about a command that sudo refuses. ``become``: account for the command. It is None when the
+    command comes from the key `sudo` of the service manager.
+    """
     hint = (
         f"`{program()} drill.sudoers {stage.plan.drill}` prints the sudo rights that the drill needs; before "
         "that, run the drill once with all rights"

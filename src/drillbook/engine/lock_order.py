@@ -14,7 +14,9 @@ from drillbook.errors import Locked
 from drillbook.sdk.identity import LockName
 
 GRACE_S = 3.0
-"""Seconds within which another run that began at the same time gives back a lock that comes later in the order."""
+"""Seconds to wait for another run that began at the same time. Within this time, that run gives back a lock that comes
+later in the order.
+"""
 
 
 class Taker(Protocol):

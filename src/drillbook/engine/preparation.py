@@ -36,7 +36,7 @@ NOT_RUN = "not run here"
 
 
 class EndedEarly(Exception):
-    """Raised to end a run early, after the reason was journalled."""
+    """Raised to end a run early. The reason is in the journal already."""
 
 
 @dataclass(slots=True)

@@ -357,9 +357,8 @@ class Probes:
         )
 
     def _at_once(self, tracks: Sequence[Track], waits: Sequence[Callable[[], bool]]) -> Callable[[], bool]:
-        """Return a function for ``wait``.
-
-        It returns True when all probes are good, and every sample that began before they became good has ended.
+        """Return a function for ``wait``. The function returns True when all probes are good, and no sample from before
+        that moment is still running.
         """
         since: float | None = None
 

@@ -25,7 +25,7 @@ from drillbook.sdk.service import is_sandbox
 
 @dataclass(frozen=True, slots=True)
 class Proven:
-    """A verified backup of the data in ``service`` that a fault destroys. This run verified the backup."""
+    """A backup that this run verified. It contains the data of ``service`` that a fault destroys."""
 
     service: str
     location: Reference
@@ -38,7 +38,8 @@ class Proven:
 
 @dataclass(frozen=True, slots=True)
 class ProvenSource:
-    """A backup by the team's own tools, of the data in ``service`` that a fault destroys. This run verified the backup.
+    """A backup by the team's own tools, which this run verified. It contains the data of ``service`` that a fault
+    destroys.
 
     ``source``: backup source in the inventory; ``fault``: id of the step that injects the fault.
     """

@@ -141,7 +141,7 @@ class Pruning:
     left: list[Json] = field(default_factory=list)
     bytes: int = 0
     fewer: int = 0
-    """Number of backups that are no backups any more, because their manifest was removed."""
+    """Number of backups whose manifest was removed. They no longer count as backups."""
 
     def doomed(self, there: Iterable[Recorded], keep: Keep) -> list[Recorded]:
         """Return the backups to remove, oldest first.

@@ -134,7 +134,9 @@ def _wrote(run: str, data: bytes, gone: set[str]) -> bool:
 
 
 def _needs(found: Records, state: RunState, data: bytes) -> None:
-    """Record each backup in the journal of an unfinished run as needed. If the journal is damaged, record that instead."""
+    """If the run is unfinished, mark each backup that its journal names as still needed. A damaged journal of a dead
+    run is recorded, too.
+    """
     if not state.alive and (state.settled or not state.open or lab_gone(state.first)):
         return
     if state.damage and not state.alive:

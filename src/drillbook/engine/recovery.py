@@ -297,7 +297,7 @@ class Recovery:
 
 
 def _adopt(stage: Stage, hold: Hold, of: Sequence[Intent]) -> None:
-    """Take over the lease that contains the undos of the intents ``of``."""
+    """Take over the lease that contains the undos of some intents. ``of``: these intents."""
     host = of[0].host
     open_ones = [intent.seq for intent in of if not intent.settled]
     hold.adopt(host, open_ones, stage.become(of[0].step.id, host))

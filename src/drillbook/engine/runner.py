@@ -122,7 +122,7 @@ class Runner(Preparation):
     def _good_still(self) -> None:
         """Require that every probe is good right before the injection, so that a later failure can be blamed on the fault.
 
-        Nothing is awaited when the probes have been good ever since the last step that changed something.
+        There is no wait when the probes have been good ever since the last step that changed something.
         """
         begun = self.stage.journal.clock()
         if track := self._not_good(lambda track: max(self.changed_at, begun - enough_s(track.every))):

@@ -167,7 +167,8 @@ class Stage:
     def _seen(self, step: str, name: str, fence: Fence | None, *, fault: bool) -> Host:
         """Return the host ``name`` for commands of ``step``.
 
-        The commands run as the step's account, are fenced outside of sudo, and are journalled.
+        The commands run as the step's account, and each command is journalled. The check of the lock runs before sudo,
+        not under it.
         """
         become = self.become(step, name)
         host = privileged(fenced(self.host(name), fence), become, self.note_used)

@@ -1,7 +1,8 @@
-"""Commands that become known only when a drill starts them: before it begins, sudo is asked about their programs.
+"""Checks commands that become known only when a drill starts them. Before the drill begins, sudo is asked about the
+programs of these commands.
 
-Sudo starts such a command with certainty only where it allows the program with any arguments, or where its rules are those that
-`drill.sudoers` wrote for exactly this plan.
+It is certain that sudo will start such a command in two cases: sudo allows the program with any arguments, or
+`drill.sudoers` wrote the rules of sudo for exactly this plan.
 """
 
 from __future__ import annotations
@@ -24,19 +25,21 @@ from drillbook.sdk.manager import manager_of
 from drillbook.sdk.service import Service
 
 ANY = "any-arguments-of-drillbook"
-"""Argument that no list of rules has: sudo allows it only where it allows every argument."""
+"""Argument that no rule of sudo contains. Sudo allows a program with this argument only if it allows the program with
+any arguments.
+"""
 SHELL = (("sh", "-c", ANY),)
 BARES = tuple(((name, ANY),) for name in BARE)
 Step = PlannedStep | PlannedProbe
 Choice = tuple[Argv, ...]
-"""Commands of which one is enough."""
+"""Alternative commands. It is enough when sudo allows one of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """An account that commands of a step use on a host, with the commands that sudo must allow.
+    """Account that commands of a step use on a host, and the commands that sudo must allow for this account.
 
-    ``become`` is None where the step runs as the SSH user and its commands use `sudo` themselves.
+    ``become`` is None when the step runs as the SSH user, and its commands contain `sudo` themselves.
     """
 
     step: Step
@@ -47,7 +50,8 @@ class Way:
 
 
 def refused(stage: Stage) -> list[Finding]:
-    """Ask sudo about the programs of all steps and probes that cannot list their commands; one finding for each account.
+    """Ask sudo about the programs of all steps and probes that cannot list their commands. Return one finding for each
+    account that sudo refuses.
 
     Raises the errors of the hosts.
     """
@@ -66,7 +70,7 @@ def refused(stage: Stage) -> list[Finding]:
 
 
 def ways(stage: Stage) -> Iterator[Way]:
-    """Accounts of all steps and probes whose commands are not listed before, on each of their hosts."""
+    """Yield the accounts of all steps and probes that cannot list their commands, for each host."""
     plan = stage.plan
     watched = [one.step or one.probe for one in plan.guard.conditions]
     for step in (*plan.steps, *plan.probes, *(one for one in watched if one)):
@@ -76,7 +80,7 @@ def ways(stage: Stage) -> Iterator[Way]:
 
 
 def ways_of(stage: Stage, step: Step, host: str) -> Iterator[Way]:
-    """Accounts that unlisted commands of ``step`` use on ``host``."""
+    """Yield the accounts that ``step`` uses on ``host`` for commands that it cannot list."""
     needs = host_needs.of(_name(step)) or HostNeeds()
     become = stage.become(step.id, host)
     if become is not None and not _listed(step, become) and (needs.programs or needs.rights):
@@ -114,7 +118,9 @@ def _services(stage: Stage, step: Step, host: str) -> list[Service]:
 
 
 def _programs(stage: Stage, step: Step, host: str, needs: HostNeeds) -> Iterator[Choice]:
-    """Programs of the action, with any arguments; those that the host lacks are not refused by sudo."""
+    """Yield the programs of the action, each with an argument that stands for any arguments. Sudo does not refuse a
+    program that the host lacks.
+    """
     folders = [folder.rstrip("/") for one in _services(stage, step, host) if (folder := getattr(one, "bin", ""))]
     yield from BARES
     yield from (((f"{folder}/{name}", ANY),) for folder in folders or [""] for name in needs.commands if folder)
@@ -158,7 +164,9 @@ def _asked(stage: Stage, way: Way, argv: Argv) -> str:
 
 
 def _certified(stage: Stage, way: Way) -> bool:
-    """Return True when the rules of sudo were made for this plan, or a passed run of it recorded what the account started."""
+    """Return True when the rules of sudo were made for this plan, or when a passed run of this plan recorded the
+    commands of the account.
+    """
     if not refusal(stage, way.host, way.account, ("true", certificate(stage.plan.digest))):
         return True
     return any((host, user) == (way.host, way.account.user) for host, user, _ in stage.recorded())

@@ -22,8 +22,8 @@ class OfItsKind:
     """Annotation of a field. It makes pydantic validate a service with the model of its `kind`."""
 
     SOURCES: ClassVar[bool] = False
-    """True when the field holds backup sources, and False when it holds services. The documentation of the field then
-    lists the kinds of these.
+    """True when the field holds backup sources, and False when it holds services. The documentation of the field lists
+    the kinds of backup sources or of services.
     """
 
     @classmethod

@@ -1,7 +1,8 @@
 """Parses many lines of canonical JSON (RFC 8785) at once, and proves that they are canonical.
 
-The proof: the parser itself refuses what a fast encoder may write in another way than RFC 8785 (some numbers, and keys that are
-not sorted). What remains has only one form, so that the lines are canonical if the encoder writes exactly them again.
+The proof has two parts. First, the parser refuses every value that a fast encoder may write in another way than RFC
+8785. These are some numbers, and keys that are not sorted. Then the fast encoder writes the parsed values again. If the
+result is equal to the lines, the lines are canonical.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from typing import Any, NoReturn
 from pydantic_core import to_json
 
 _MOST_DIGITS = 15
-"""Every integer with so many digits is exact in JSON."""
+"""Number of digits. Every integer with at most so many digits is exact in JSON."""
 _TINY = ("0.0000", "-0.0000")
-"""Begin of the numbers that may need an exponent."""
+"""First characters of numbers that may need an exponent."""
 _ASTRAL = re.compile(b"[\xf0-\xf4]")
 """Pattern of the first byte of characters that may change the order of keys.
 

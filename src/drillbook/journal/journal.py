@@ -325,7 +325,7 @@ def parse(path: Path, data: bytes) -> tuple[History, str]:
 
 
 def legible(path: Path) -> tuple[Event, ...]:
-    """Return the events of a damaged journal whose own hash is correct, in order, whatever the state of other lines.
+    """Return those events of a damaged journal whose own hash is correct, in their order. Other lines may be damaged.
 
     This is only for a manual cleanup, and does not replace ``read``. Raises JournalError when the file cannot be read at
     all.

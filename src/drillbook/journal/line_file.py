@@ -32,7 +32,7 @@ class LineFile:
         self.path = path
         self._waiting: list[bytes] = []
         self._loose: list[bytes] = []
-        """Lines that were written since the last flush. They are kept in case that the next flush fails."""
+        """Lines that were written since the last flush. They stay in memory in case the next flush fails."""
         self._loose_bytes = 0
         self._sure = 0
         """Number of lines that are surely on the disk."""
@@ -175,7 +175,9 @@ class LineFile:
 
 
 def set_aside_tail(path: Path) -> None:
-    """Move an incomplete last line to a separate file. A new line appended to it could not be read."""
+    """Move an incomplete last line to a separate file. Without this, the next line would be appended to it, and could
+    not be read.
+    """
     data = path.read_bytes()
     whole = data.rfind(b"\n") + 1
     path.with_name(f"torn-{whole}").write_bytes(data[whole:])

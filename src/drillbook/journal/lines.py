@@ -16,9 +16,11 @@ from drillbook.journal.collection import paused
 from drillbook.values import canonical_again, digest
 
 AT_ONCE = 200
-"""Number of lines that are read together. Where one of them is wrong or has an unusual number, they are read one by one."""
+"""Number of lines that are read together. If one of them is wrong, or contains an unusual number, they are read one by
+one.
+"""
 WRONG = (ValueError, ValidationError, RecursionError, AttributeError, KeyError, TypeError)
-"""Errors of a line that is no line of a journal."""
+"""Errors that are raised when a line does not have the form of a journal line."""
 _latest: list[tuple[str, Walk]] = []
 """Digest of the bytes that ``walk`` read last, and the result.
 
@@ -114,8 +116,8 @@ def _event(line: bytes) -> Event | None:
 def _digest(line: bytes, event: Event) -> str:
     """Return the digest of the canonical ``line`` of ``event`` without the hash.
 
-    The hash is the last entry with this name, since all entries after it are plain values. A hash that JSON writes in another
-    way than here is not found, but it equals no digest either.
+    The hash is the last entry of this name, because no entry after it contains another one. A hash that is not written
+    in the usual way is not found in the line. It is not equal to any digest, so the line counts as wrong anyway.
     """
     before, _, after = line.rpartition(b',"hash":"%s"' % event.hash.encode())
     return digest(before + after)

@@ -32,9 +32,8 @@ class Written:
                 self.events, self.head = event.seq + 1, event.hash
 
     def now(self) -> tuple[int, str]:
-        """Return the number of events in the journal and the hash of the last event.
-
-        Both are those at the time of the last event received.
+        """Return two values from the moment of the last event received: the number of events in the journal, and the
+        hash of the last event.
         """
         with self._lock:
             return self.events, self.head

@@ -15,9 +15,10 @@ from drillbook.events.runs import EarlierRuns
 from drillbook.judge.result import Comparison, FigureChange, FindingChange, Result, StepChange, StepResult
 
 FIGURES = {"rto": "rto", "rpo": "rpo", "detection": "detect"}
-"""Compared clocks. Each has the name of the objective that may hold the figure if the clocks lack it."""
+"""Compared clocks, each with the name of its objective. The figure is taken from the objective if the clock has none."""
 LEAST_S, LEAST_PART = 0.2, 0.25
-"""Smallest difference from all earlier runs by which a step is slower or faster: in seconds, and as a part.
+"""Smallest difference that makes a step slower or faster than in all earlier runs. The first value is in seconds, and
+the second is a part of the duration.
 """
 
 
@@ -121,9 +122,9 @@ Key = tuple[str, str, str, int]
 
 
 def _steps(steps: Sequence[ComparedStep | StepResult]) -> dict[Key, ComparedStep | StepResult]:
-    """Return the steps by phase, action, host and number among equal ones.
+    """Return the steps by phase, action, host, and position among the steps with equal values of these three.
 
-    Ids cannot be compared: they change when a step is added before.
+    Ids are not compared, because the id of a step changes when another step is added before it.
     """
     found: dict[Key, ComparedStep | StepResult] = {}
     counts: dict[tuple[str, str, str], int] = {}

@@ -17,7 +17,7 @@ from drillbook.judge.result import FaultResult, ProbeTrack, Span
 SLEEP_S = 0.1
 """Shortest suspension that counts, in seconds.
 
-Two clocks are read one after the other, so a shorter difference may have no other cause than that.
+The two clocks are read one after the other. A shorter difference may come from the time between the two readings.
 """
 
 

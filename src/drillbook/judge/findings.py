@@ -71,7 +71,9 @@ def _of_objectives(objectives: Mapping[str, Objective]) -> list[Finding]:
 
 
 def _with_cause(one: Finding, events: Sequence[Event]) -> Finding:
-    """Add the last failures of the probe to a finding that says that the probe was never good, or was bad before the fault."""
+    """Add the last failures of a probe to the finding about this probe. The finding says that the probe was never good,
+    or was bad before the fault.
+    """
     if one.code not in ("probe-never-good", "probe-bad-before") or one.measured or not one.step:
         return one
     return one.model_copy(
@@ -108,7 +110,9 @@ def _of_failure(event: Event, what: Failed) -> list[Finding]:
 
 
 def mended(one: Finding, events: Sequence[Event]) -> Finding:
-    """Replace the remedy of a finding that the service did not become good again, if a later recovery undid all changes."""
+    """If a later recovery undid all changes, replace the remedy of the finding about a service that did not become good
+    again.
+    """
     last = events[-1]
     gone = ("not-recovered", "recovery-not-awaited")
     if one.code not in gone or not isinstance(last.what, RecoveryFinished) or last.what.residue or residue.settled(events):

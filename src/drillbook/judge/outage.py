@@ -86,9 +86,9 @@ class Look:
     def outage(self, all_of_it: Sequence[Sample], disruption: float) -> Outage | None:
         """Return the outage after ``disruption``. A bad sample that was in progress at that time belongs to the outage.
 
-        The recovery is the first good sample after the last bad one, if it ends before the limit and enough good samples
-        follow. Of the samples that end after the cleanup or undo began, only a good sample that had started before counts.
-        Returns None when there are no bad samples.
+        The recovery is the first good sample after the last bad one, if it ends before the limit and enough good
+        samples follow. Samples that end after the cleanup or undo began do not count. The only exception is a good
+        sample that had started before. Returns None when there are no bad samples.
         """
         samples = [one for one in all_of_it if one.end < self.cleaned or (one.ok and one.start < self.cleaned)]
         bad = [sample for sample in samples if not sample.ok and sample.end >= disruption]

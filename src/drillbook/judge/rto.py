@@ -59,7 +59,9 @@ def availability(result: Figures, events: Sequence[Event], disruption: float | N
 def _measured(
     result: Figures, bad: Sequence[Outage], lasting: Sequence[Outage], disruption: float, events: Sequence[Event]
 ) -> None:
-    """Measure as one the outages that availability probes saw (``bad``) and that canaries saw (``lasting``)."""
+    """Combine the outages of all probes into one measurement. ``bad``: outages that availability probes saw.
+    ``lasting``: outages that canaries saw.
+    """
     both = [*bad, *lasting]
     open_ended = [outage for outage in both if outage.left_bad]
     result.findings += [_not_recovered(outage, events) for outage in bad if outage.left_bad][:1]

@@ -23,9 +23,11 @@ def enough_s(every_s: float) -> float:
 
 
 def hole_s(every_s: float, timeout_s: float) -> float:
-    """Return the longest time, in seconds, between the starts of two samples for which the state in between counts as known.
+    """Return the longest permitted time, in seconds, between the starts of two samples. After a longer time, the state
+    between the samples counts as unknown.
 
-    The time allows for a probe whose samples all hang until their timeout, so that the next samples begin late.
+    The permitted time is long enough for a probe whose samples all hang until their timeout. The next samples of such a
+    probe begin late.
     """
     return max(enough_s(every_s), timeout_s + 2 * every_s)
 
@@ -48,8 +50,8 @@ class Sample:
 def unheard(sample: Sample, timeout_s: float, stood_s: float) -> bool:
     """Return True for a bad sample that is not reliable, because a stalled controller listened for less than the timeout.
 
-    The controller stalled for ``stood_s`` seconds of the sample. A sample that ended before ``timeout_s`` is reliable,
-    because it did not fail by the timeout.
+    ``stood_s``: seconds of the sample in which the controller stalled. A sample that ended before ``timeout_s`` is
+    reliable, because it did not fail by the timeout.
     """
     lasted = sample.end - sample.start
     return not sample.ok and stood_s > 0 and lasted - stood_s < timeout_s <= lasted

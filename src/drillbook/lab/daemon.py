@@ -27,7 +27,7 @@ class _Ended(BaseException):
 
 
 def main() -> int:
-    """Run the daemon until it gets SIGTERM, or until the child ends that serves the hosts."""
+    """Run the daemon until it gets SIGTERM, or until its child has ended. The child serves the hosts."""
     folder = Path(sys.argv[1])
     _log_to(folder / "daemon.log")
     lab = Lab.read(folder)

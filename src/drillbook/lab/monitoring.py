@@ -21,7 +21,7 @@ SHORTER = (("[5m]", "[10s]"), ("for: 1m", "for: 2s"))
 EVERY = "1s"
 KEPT = "2h"
 JOBS = {"api": "api", "postgres": "exporter"}
-"""The port that Prometheus scrapes for each of its jobs, by the names that the lab gives to ports."""
+"""For each job of Prometheus: the port that Prometheus scrapes, by its name in the lab."""
 
 
 def servers(path: str) -> tuple[str, str] | None:

@@ -1,5 +1,5 @@
-"""Starts the hosts of a lab, each with an SSH server and a supervisor, fills them with content, and serves them until it is
-killed.
+"""Starts the hosts of a lab, and fills them with content. Each host has an SSH server and a supervisor. The process
+serves the hosts until it is killed.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ def api_is_healthy(lab: Lab) -> bool:
 
 
 def _answer(url: str) -> bytes:
-    """Return the body that ``url`` answers with; empty when nothing answers, or with an error."""
+    """Return the body of the answer from ``url``. It is empty when there is no answer, or when the answer is an error."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(url, timeout=2) as answer:

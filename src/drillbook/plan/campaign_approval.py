@@ -1,7 +1,8 @@
-"""Approvals of campaigns. A named person signs one text that lists, a site a line, the digests of the plans of all sites.
+"""Approvals of campaigns. A named person signs one text with a line for each site. The line lists the digests of the
+plans of the site.
 
-The run of a site is approved only by the line of this site. A site without a line, or with another digest in it, is refused.
-A changed line makes the signature invalid, so that no site is approved any more.
+The run of a site is approved only by the line of this site. A site is refused if it has no line, or if its line
+contains another digest. A changed line makes the signature invalid, so that no site is approved any more.
 """
 
 from __future__ import annotations
@@ -103,8 +104,8 @@ def look_at_sites(
 ) -> dict[str, Finding | None]:
     """Verify the approval in ``files`` for many sites. Returns the reason why each site is not approved; None when it is.
 
-    The signature is verified once for each file of approvers. A line that is missing or that lists another plan is the
-    first reason, so an approval that only expired has the reason ``approval-expired``.
+    The signature is verified once for each file of approvers. A missing line, or a line with another plan, is reported
+    before any other reason. Therefore the reason ``approval-expired`` means that nothing else is wrong.
     """
 
     @cache
@@ -171,7 +172,7 @@ def approve(
 ) -> tuple[Look, Files]:
     """Sign an approval of the ``plans`` of all sites with ``key``, and store it below ``root``; see ``approval.approve``.
 
-    The approver must be listed by the approvers' file of every inventory that names one. Raises UsageError with a hint.
+    If inventories name files of approvers, each of these files must list the approver. Raises UsageError with a hint.
     """
     lines = {name: SiteLine.of(of) for name, of in plans.items()}
     files = files_of(root, drill, lines)

@@ -153,7 +153,8 @@ class Project:
         """Return the folders of runs that may have left changes, oldest first. Runs whose journal is missing are included.
         Raises UsageError when the folder of the reports cannot be read.
 
-        Each run that left none is read once, and then known by the index, so that the cost does not grow with their number.
+        A run that left no changes is read only once, because an index remembers it. So the cost does not grow with the
+        number of such runs.
         """
         self.look_into_reports()
         known, kept, found = settled_runs.read(self.reports), {}, []
@@ -249,7 +250,7 @@ def _runs_in(folder: Path) -> Iterator[Path]:
 
 
 def _lost_in(folder: Path) -> list[Path]:
-    """Folders of runs without a journal: ``folder`` itself, or in it those of a suite."""
+    """Return the folders of runs without a journal. The result is ``folder`` itself or, for a suite, folders in it."""
     if (folder / FILE).exists():
         return []
     inner = list(_run_folders(folder))

@@ -1,7 +1,8 @@
-"""Index of the runs that left no changes, so that the result file of each is read once and not before every run.
+"""Index of the runs that left no changes. With it, the result file of such a run is read only once, and not again
+before every later run.
 
-An entry holds only while the result file is the same file, by its inode, size and time of change. A missing or damaged index
-costs time and nothing else: every run without an entry is read.
+An entry is valid as long as the inode, the size and the time of change of the result file stay the same. A missing or
+damaged index only costs time, because every run without an entry is read.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ Mark = list[int]
 
 
 def read(reports: Path) -> dict[str, Mark]:
-    """Read the index in the folder of all runs: the mark of each settled run or suite, by the name of its folder."""
+    """Read the index in the folder of all runs. It contains the mark of each settled run or suite, by the name of the
+    folder.
+    """
     try:
         found = json.loads((reports / FILE).read_bytes())
     except (OSError, ValueError, RecursionError):
@@ -35,7 +38,7 @@ def write(reports: Path, marks: dict[str, Mark]) -> None:
 
 
 def mark_of(reports: Path, name: str) -> Mark | None:
-    """Mark of the result file of a run or suite; None without one."""
+    """Return the mark of the result file of a run or suite. Returns None when there is no result file."""
     try:
         found = os.stat(f"{reports}/{name}/{RESULT}", follow_symlinks=False)  # noqa: PTH116  a Path for each run costs more
     except OSError:

@@ -31,7 +31,9 @@ def renew(project: Project) -> list[str]:
 
 
 def measured(project: Project, labs: Mapping[str, str]) -> dict[str, float]:
-    """Seconds from start to end of the newest passed run of each drill or suite, on the lab that ``labs`` names for it."""
+    """Return, for each drill or suite, the duration of its newest passed run in seconds. Only runs on its own lab
+    count. ``labs``: lab of each drill or suite.
+    """
     runs = list(project.runs())
     witnesses = {folder: folder for folder in runs} | {run.parent: run for run in runs if run.parent != project.reports}
     found = {}

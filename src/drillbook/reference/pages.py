@@ -63,7 +63,7 @@ order: %s.
 ### guard
 
 %s
-What each rule promises, and what not: [safety](safety.md).
+The page [safety](safety.md) describes the promises of each rule, and their limits.
 
 #### guard.windows
 
@@ -85,9 +85,10 @@ One [action](actions.md) with its parameters, and beside it:
 
 ## Restores
 
-Where only a restore mends a fault (its page says so), `restore` must hold the action that restores it, for the same
-service and from the backup that `backup` proves. A command, script or playbook of your own (`command.run`, `command.script`,
-`ansible.playbook`, `docker.exec`) is a restore when it says what it restores, and `verify` then compares the content:
+Some faults can be repaired only by a restore; the page [actions](actions.md) tells this for each fault. The phase
+`restore` must then contain the action that restores the data. This action must name the same service, and use the
+backup that the phase `backup` verifies. A command, script or playbook of your own (`command.run`, `command.script`,
+`ansible.playbook`, `docker.exec`) is a restore when it has the parameter `restores`. The phase `verify` must then compare the content:
 
 ```yaml
 restore:
@@ -100,8 +101,9 @@ verify:
   - postgres.matches: {service: database, manifest: "{{ dump.manifest }}"}
 ```
 
-A fault may also be mended from a backup that the team takes itself, where its kind restores in place
-([Backup methods](backup-methods.md)); the run is refused right before the fault when more than `rpo` would be lost:
+A fault may also be repaired from a backup that the team takes itself, if backups of this kind can be restored in place
+([Backup methods](backup-methods.md)). The run is refused right before the fault when the restore would lose more than
+`rpo`:
 
 ```yaml
 objectives: {rpo: 26h}
@@ -113,8 +115,9 @@ restore:
   - backup.restore: {service: database, from: nightly}
 ```
 
-A command may also be the fault: `effect: fault` with `proof`, which ends with 0 while the fault is active and with 1
-when it is gone, and with `undo`, the command that puts it back. Where nothing but a restore does:
+A command may also be the fault. It then has `effect: fault`, and two further commands. The command `proof` ends with 0
+while the fault is active, and with 1 when the fault is gone. The command `undo` undoes the fault. For a fault that only
+a restore can repair, write:
 
 ```yaml
 inject:

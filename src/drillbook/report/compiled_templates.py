@@ -20,11 +20,14 @@ from jinja2.bccache import Bucket
 class CompiledTemplates(FileSystemBytecodeCache):
     """Cache of compiled templates. A template is compiled again when its text or one of the files ``depends`` has changed.
 
-    The compiled form also depends on the options and filters of the environment, so ``depends`` are the modules with these.
+    The compiled form also depends on the options and filters of the Jinja environment. ``depends`` are the modules that
+    define them.
     """
 
     def __init__(self, depends: Iterable[str]) -> None:
-        """Read the modules ``depends``, which are paths of Python files. The cache lies beside the compiled form of the first."""
+        """Read the modules in ``depends``. They are given as paths of Python files. The cache is next to the compiled
+        form of the first module.
+        """
         paths = [Path(path) for path in depends]
         super().__init__(str(Path(cache_from_source(str(paths[0]))).parent))
         self._depends = hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()

@@ -17,7 +17,7 @@ from drillbook.report.indented_json import indented
 UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 MOST_DIGITS = 6
 REMEMBERED = 2000
-"""Longest JSON text of a value, in characters, whose indented form is remembered."""
+"""Largest length of a value's JSON text, in characters. The indented forms of longer values are not remembered."""
 
 _HIDDEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff"

@@ -44,9 +44,11 @@ def begun(run: str) -> str:
 
 
 def start_in(name: re.Match[str]) -> str:
-    """Return the start of a run in UTC from the match of its name, whose first seven groups are year to millisecond.
+    """Return the start of a run in UTC. ``name``: match of the run's name. Its first seven groups are the year to the
+    millisecond.
 
-    It is written as in a journal, with microseconds, so that times from names and from journals sort together as texts.
+    The start is written with microseconds, as in a journal. So times from names and times from journals can be sorted
+    together as texts.
     """
     return "{}-{}-{}T{}:{}:{}.{}000Z".format(*name.groups()[:7])
 

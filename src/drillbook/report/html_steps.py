@@ -21,7 +21,7 @@ from drillbook.report.rows import PhaseRow
 Where = tuple[str | None, str | None]
 """Id of a step, and host."""
 REMEMBERED = 512
-"""Number of texts and commands whose HTML is remembered, because the steps on many hosts have the same ones."""
+"""Number of texts and commands whose HTML is remembered. The steps on many hosts have the same texts and commands."""
 LONGEST = 500
 """Longest text, in characters, whose HTML is remembered."""
 HEAD = (

@@ -23,7 +23,9 @@ def indented(value: Any) -> str:
 
 
 def _add(value: Any, line: str, put: Callable[[str], None]) -> None:
-    """Put the texts of ``value``. ``line``: line feed and the indent of the line that begins the value."""
+    """Call ``put`` with each part of the JSON text of ``value``. ``line``: line feed and indent of the line on which
+    the value begins.
+    """
     kind = type(value)
     if kind is str:
         put(encode_basestring(value))

@@ -193,7 +193,7 @@ def _standing(trends: Sequence[DrillTrends]) -> str:
 
 
 def _needs_attention(one: DrillTrends) -> bool:
-    """Return True when the last run of a drill did not pass, or left changes. A run in progress needs none."""
+    """Return True when the last run of a drill did not pass, or left changes. A run in progress needs no attention."""
     last = one.last.entry
     return last.verdict != RUNNING and (last.verdict != Verdict.PASSED or last.exit != Exit.OK)
 

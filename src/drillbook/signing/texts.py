@@ -39,7 +39,7 @@ class Signed(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     LIMIT: ClassVar[int] = SIZE_LIMIT
-    """Size in bytes that the text may have."""
+    """Largest permitted size of the text in bytes."""
 
     principal: str = Field(min_length=1, max_length=200)
     made: datetime
@@ -129,12 +129,11 @@ def verified(
 def signed(
     model: type[Text], files: Files, approvers: str, *, now: datetime, until: timedelta, key: Path | None, **fields: Any
 ) -> tuple[Text, str]:
-    """Sign a text with the content ``fields`` with ``key``, and store it in ``files``.
-
-    Return the text and the key's fingerprint. ``key``: a private key, or the public key of a private key in an agent. By
+    """Make a text from the content ``fields``, sign it with ``key``, and store text and signature in ``files``. Return
+    the text and the key's fingerprint. ``key``: a private key, or the public key of a private key in an agent. By
     default, it is the first of the usual names in ~/.ssh. ssh-keygen asks for the passphrase of a protected key. The
-    signature is verified at once, and stored only when the key belongs to an approver. Raises UsageError with a hint when
-    the text cannot be signed.
+    signature is verified at once, and stored only when the key belongs to an approver. Raises UsageError with a hint
+    when the text cannot be signed.
     """
     if not timedelta() < until <= LONGEST:
         raise UsageError(

@@ -141,8 +141,8 @@ class Lease:
     def end(self, *, deadline: Deadline) -> bytes:
         """Remove the lease with all armed undos. Return the watcher's log; the log is empty when there was no lease.
 
-        Waits while the target runs its undo. On return, the watcher, the lease's folder and the boot hook are gone. Raises
-        HostError, also when the target's undo does not finish in time.
+        Waits while the target runs its undo. On return, the watcher, the lease's folder and the boot hook are gone.
+        Raises HostError when the host cannot be used, and when the target's undo does not finish in time.
         """
         seconds = max(1, int(deadline.remaining()) - 2)
         return self._output("end", str(seconds), self._manager, deadline=deadline).stdout

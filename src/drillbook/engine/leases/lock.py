@@ -88,9 +88,9 @@ class LockState:
 def fence(argv: Sequence[str], folder: str, token: int | str, lease: str = "") -> tuple[str, ...]:
     """Wrap ``argv``. The wrapped command starts only while ``token`` holds the lock in ``folder``.
 
-    Otherwise it exits with 97. ``lease``: folder of a lease. When it is given, the command does not start either once the
-    target has begun its undo. To check only a lease, give its folder as ``folder`` and the token ``claim.open``. See
-    ``was_fenced``.
+    Otherwise it exits with 97. ``lease``: folder of a lease. When it is given, the target must also not have begun its
+    undo. Otherwise the command does not start. To check only a lease, give its folder as ``folder`` and the token
+    ``claim.open``. See ``was_fenced``.
     """
     return ("sh", "-c", FENCE, "sh", folder, str(token), lease, *argv)
 
@@ -188,9 +188,9 @@ def _number(host: Host, word: str) -> int:
 def _seed() -> int:
     """Make the first token of a lock, for a target that has no reliable older token.
 
-    The token is unique, and larger than all older tokens. It is the controller's clock in microseconds, with three random
-    last digits, and fits into the 53 bits that JSON represents exactly. It only names a holder: the lock's files on the
-    target decide who holds the lock.
+    The token is unique, and larger than all older tokens. It is the time of the controller's clock in microseconds. Its
+    last three digits are random. It fits into the 53 bits that JSON represents exactly. It only names a holder: the
+    lock's files on the target decide who holds the lock.
     """
     return time.time_ns() // 1_000_000 * 1000 + secrets.randbelow(1000)
 

@@ -1,7 +1,7 @@
 """Sources of an inventory. Each source is in a file of its own.
 
-To add a source, put a subclass of `Source` into this folder, and add the class to SOURCES. If inventory files name the
-source in a key, also add this key as a field of `Inventory`.
+To add a source, put a subclass of `Source` into this folder, and add the class to SOURCES. If inventory files use the
+source by a key, also add this key as a field of `Inventory`.
 """
 
 from drillbook.inventory.sources.ansible import Ansible
@@ -13,4 +13,4 @@ from drillbook.inventory.sources.yaml_files import YamlFiles
 SOURCES: tuple[Source, ...] = (YamlFiles(), Ansible(), Secrets(), Lab())
 
 KEYS = frozenset(source.key for source in SOURCES if source.key)
-"""Keys of an inventory file under which the files of sources are named, such as `ansible`."""
+"""Keys in an inventory file, such as `ansible`. The value of each key lists the files of one source."""

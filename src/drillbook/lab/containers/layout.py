@@ -12,7 +12,9 @@ from drillbook.lab import layout
 from drillbook.lab.layout import ADDRESS, COLLECTION, DATABASE, REGION, SECRETS, USER, Lab
 
 MACHINES = {"app": "app-1", "db": "db-1", "spare": "db-2", "store": "store-1"}
-"""Machines of the Docker lab. For each of them: the host of the embedded lab that has the same name for its SSH port."""
+"""Machines of the Docker lab. The value of each machine is a host of the embedded lab. The SSH ports of the two have
+the same name.
+"""
 SERVICES = (
     "app",
     "api",

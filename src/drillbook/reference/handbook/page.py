@@ -17,11 +17,13 @@ HEAD = """\
 
 # The handbook, as drills
 
-Each failure of the troubleshooting handbook is a drill of the suite `handbook`: it is injected for real, located by the
-[diagnosis trees](diagnosis.md) where the drill has that phase, remedied and proven. `invoke drill handbook` runs all of
-them, one after another; `invoke drill NAME` runs one. How each last ended, on each inventory, is from
-[a record](handbook-results.json) that `invoke docs --results` renews from the journals of a machine; RTO and RPO are on the
-monotonic [clock](clocks.md) of its controller. A drill whose file is another one by now is *changed since*.
+Each failure of the troubleshooting handbook is a drill of the suite `handbook`: the drill injects the failure for real,
+removes it, and proves that the service works again. If the drill has a phase for it, the [diagnosis
+trees](diagnosis.md) locate the cause first. `invoke drill handbook` runs all of
+them, one after another; `invoke drill NAME` runs one. The last result of each drill on each inventory comes from [a
+record](handbook-results.json). `invoke docs --results` renews this record from the journals of a machine. RTO and RPO
+are measured by the monotonic [clock](clocks.md) of the controller. *changed since* marks a drill whose file has changed
+since its last run.
 
 """
 COLUMNS = ("drill", "fault", "symptom", "diagnosis", "remedy", "proof", "last result")

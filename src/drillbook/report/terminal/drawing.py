@@ -1,6 +1,6 @@
-"""Present state in a terminal, which a thread of its own draws again and again below lines that scroll up.
-
-Whoever says a line only queues it, so that a slow or blocked terminal never delays the work that is shown.
+"""Live view in a terminal. Lines scroll up, and the present state stays below them. A separate thread prints the lines
+and draws the state. Other threads only put lines into a queue, so that a slow or blocked terminal never delays their
+work.
 """
 
 from __future__ import annotations
