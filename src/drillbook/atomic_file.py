@@ -13,12 +13,12 @@ OWNER_ONLY = 0o600
 def replace_file(path: Path, data: bytes, *, mode: int | None = OWNER_ONLY, flush: bool = False) -> None:
     """Write ``data`` to a temporary file in the folder of ``path``, and rename the file to ``path``.
 
-    Raises OSError when the file cannot be written. Then no temporary file is left, and ``path`` is as before.
+    Raises OSError when the file cannot be written. In this case, no temporary file is left, and ``path`` is unchanged.
 
     Parameters:
         path: file to write. It may exist.
         data: new content of the file.
-        mode: permissions of the file, whatever the umask is. With None, the umask decides, as for every new file.
+        mode: permissions of the file, whatever the umask is. When it is None, the umask decides, as for every new file.
         flush: flush the content to the disk before the file is renamed, so that it also survives a crash of the machine.
     """
     draft = path.with_name(f".{path.name[:60]}.{secrets.token_hex(6)}")

@@ -255,7 +255,9 @@ class RedactingWriter:
         self._file, self._pattern, self._begun, self._longest = file, pattern, begun, longest
         self._kept = b""
         self._covered = 0
-        """Number of leading bytes of the held-back data whose secret already has its mark ``***`` in the output."""
+        """Number of bytes at the start of the held-back data. The secret that they belong to is already shown as
+        ``***`` in the output.
+        """
         self._digest = hashlib.sha256()
         self.bytes = 0
 

@@ -126,11 +126,12 @@ class Action(BaseModel):
         return ()
 
     def commands(self, ctx: Context) -> Sequence[Sequence[str]] | None:
-        """Return all commands that ``run`` and ``active`` will start on the step's host, beside those of ``ready``.
+        """Return all commands that ``run`` and ``active`` will start on the step's host. Commands of ``ready`` are left
+        out.
 
         Before the drill begins, sudo is asked whether the account of the step may start these commands and those of the
-        undo. None: the commands are known only when they start. Sudo must then allow the action's programs with any
-        arguments.
+        undo. None means that the commands become known only when they start. Sudo must then allow the action's programs
+        with any arguments.
         """
         return None
 
@@ -188,8 +189,8 @@ class Action(BaseModel):
     def subject(self, ctx: Context) -> Identity | None:
         """Measure the identity of the data of this action. Returns ``None`` for an action without such data.
 
-        This is the data that the action destroys, compares or has restored, or whose backup it verifies. Raises the errors
-        of the measurement.
+        The data of an action is the data that it destroys, compares or has restored. If the action verifies a backup,
+        it is the data in the backup. Raises the errors of the measurement.
         """
         return None
 
@@ -292,9 +293,9 @@ class Fault(Action):
     def untouched(self, ctx: Context) -> bool | None:
         """Return True when it is proven that ``inject`` changed nothing, and ``None`` when this is unknown.
 
-        Used only for faults that only a restore undoes. It only reads. It is called after an injection that failed or was
-        killed, and before any restore. True means that no restore is needed. That a fault is not active does not prove
-        this, because half of the damage may be done.
+        Used only for faults that only a restore undoes. It only reads. It is called after an injection that failed or
+        was killed, and before any restore. True means that no restore is needed. An inactive fault is no proof of this,
+        because the injection may have done half of the damage.
         """
         return None
 

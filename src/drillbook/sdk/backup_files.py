@@ -95,7 +95,7 @@ class FileBackups(BackupSource):
 
     @property
     def searched(self) -> str:
-        """Place of the files, unless it is a secret, and the pattern of their names."""
+        """Text with the place of the files, and the pattern of their names. A place that is a secret is not shown."""
         place = f" in {self.at}" if isinstance(self.at, str) else ""
         return f"{place} with a name like {self.pattern}"
 

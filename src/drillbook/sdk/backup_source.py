@@ -102,9 +102,8 @@ class BackupSource(Service):
 
     @property
     def searched(self) -> str:
-        """Place that a list of backups covers, and names of the backups in it, as text after the words `found none`.
-
-        Empty when the backup tool reports them itself.
+        """Text that follows the words `found none`. It describes the place that was searched for backups, and the names
+        of backups there. Empty when the backup tool reports this itself.
         """
         return ""
 

@@ -154,7 +154,7 @@ def need_clear(service: S3) -> None:
 def drop_uploads(ctx: Context, to: str) -> None:
     """Abort the unfinished multipart uploads to the store folder ``to``. Raises CouldNotVerify when the store fails.
 
-    They take up space, although no list of objects shows them.
+    Unfinished uploads take up space, although no list of objects shows them.
     """
     store, folder = Store(ctx.bucket(to)), Reference.parse(to)
     for key, upload in store.unfinished(folder.key + "/"):

@@ -55,9 +55,8 @@ class Context:
     """W3C header `traceparent`, which makes a request part of the run's trace. Empty when the run is not traced."""
     vouchers: Any = None  # Vouchers, or None when the run neither makes nor checks signatures
     earlier: Callable[[str, str], EarlierStep | None] = field(default=lambda action, service: None)
-    """Function that takes the name of an action and of a service.
-
-    It returns the newest step of earlier runs that passed with both.
+    """Function that takes the name of an action and the name of a service. It returns the newest passed step of earlier
+    runs with this action and this service.
     """
     origins: Mapping[str, str] = field(default_factory=dict)
     """Services of the earlier steps from which parameters of this step get their values, by key of the parameter.
@@ -70,11 +69,12 @@ class Context:
     Only the `ready` check has it.
     """
     former: frozenset[str] = frozenset()
-    """Names of hosts on which a run that is being recovered has its temporary files in the folder that older versions used.
+    """Names of hosts with a folder of temporary files as older versions used it. Only a run that is being recovered has
+    such hosts.
     """
     written: int = 0
-    """For a canary whose rows are read back or removed: the highest number of a row that it is known to have tried to
-    write.
+    """Highest number of a row that a canary is known to have tried to write. It is needed when the rows of the canary
+    are read back or removed.
     """
     programs: Programs = field(default_factory=Programs)
     """Known answers of hosts about their programs. The `ready` checks of all steps share these answers.

@@ -23,18 +23,20 @@ _BARE = "awk cat date df du env head id mkdir realpath rm sed sha256sum stat tai
 BARE = tuple(_BARE.split())
 """Programs that actions also start without a shell."""
 MANAGERS = frozenset({"systemctl", "supervisorctl", "docker"})
-"""Programs of service managers: one of them is needed for the unit of a service, with commands that are known before."""
+"""Programs of service managers. One of these programs is needed for the unit of a service. Its commands are known
+before the drill begins.
+"""
 
 
 class BySudo(Flag):
-    """Commands that an action of itself starts by `sudo`, so that they need rules of sudo on the host."""
+    """Commands that an action itself starts by `sudo`. The host needs rules of sudo for these commands."""
 
     UNIT = auto()
-    """Commands that start and stop the unit of the service, where the service manager of the host has `sudo: true`."""
+    """Commands that start and stop the unit of the service, if the service manager of the host has `sudo: true`."""
     ROOT = auto()
-    """Other commands as root, where the service manager of the host has `sudo: true`."""
+    """Other commands that run as root, if the service manager of the host has `sudo: true`."""
     RUN_AS = auto()
-    """Programs as the user `run_as` of the service."""
+    """Programs that run as the user `run_as` of the service."""
 
 
 NOTHING = BySudo(0)

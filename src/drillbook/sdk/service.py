@@ -97,9 +97,8 @@ class Service(BaseModel):
 
     @property
     def lock_name(self) -> str:
-        """Name of the lock with which a run reserves the service. It can be used as the name of a folder.
-
-        It is made of the unit. Without a unit it is made of the URL, and without both of the name.
+        """Name of the lock with which a run reserves the service. It can be used as the name of a folder. It is made of
+        the unit. If there is no unit, it is made of the URL. If there is neither, it is made of the name.
         """
         if self.unit:
             return word("unit", self.unit)
@@ -256,7 +255,7 @@ class Http(Service):
     def lock_name(self) -> str:
         """Name of the lock with which a run reserves the service on its host.
 
-        It is made of the unit. Without a unit it is made of the port, and without both of the URL.
+        It is made of the unit. If there is no unit, it is made of the port. If there is neither, it is made of the URL.
         """
         return f"port-{self.port}" if self.port and not self.unit else super().lock_name
 

@@ -11,10 +11,9 @@ from drillbook.sdk.host import CAPTURE_LIMIT, Host, Piped, Target
 
 @dataclass(frozen=True, slots=True)
 class WrappedHost:
-    """A host that uses another host, ``inner``. What need not be changed is passed on to it: reading files, and forwarding.
-
-    Each subclass defines how it changes commands and writing, in ``run`` and ``put``. If it can connect to the streams of a
-    command, it also defines ``pipe``.
+    """A host that uses another host, ``inner``. Reading files and forwarding are passed on to ``inner`` without a
+    change. Each subclass changes commands in its method ``run``, and writing in its method ``put``. If it can connect
+    to the streams of a command, it also defines ``pipe``.
     """
 
     inner: Host

@@ -122,7 +122,7 @@ class Docker(Manager):
 
 
 _ENDED = (0, 130, 137, 143)
-"""Exit statuses of a container that ended normally (0), or that one of the signals INT, KILL and TERM ended."""
+"""Exit statuses of a container that ended normally (0), or was ended by the signal INT, KILL or TERM."""
 
 
 def _age(started: str, now: float) -> float:

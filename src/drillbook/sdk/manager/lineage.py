@@ -37,8 +37,9 @@ for pid in $pids; do
 done
 """
 )
-"""Shell script with the argument FOLDER. It reads a line of process ids, and describes the first of these processes whose
-working directory is FOLDER. As arguments, the process ids would need another rule of sudo in every run.
+"""Shell script with the argument FOLDER. It reads a line of process ids, and describes the first of these processes
+whose working directory is FOLDER. The process ids are not arguments, because every run would then need another rule of
+sudo.
 
 It prints the process id on the host, the process id that the process itself sees (different in a container), the age of the
 process in seconds, and its parents and control groups.
@@ -50,9 +51,9 @@ STARTING_S = 30.0
 
 
 def same_age(told: float, seen: float, between: float) -> bool:
-    """Return True when two ages in seconds can be of one process: that which a server told, and that which the host saw later.
-
-    ``between``: seconds from the question to the server until the answer of the host, which a slow host needs.
+    """Return True when two ages, in seconds, can belong to the same process. A server reported the first age, and the
+    host measured the second age later. ``between``: seconds from the question to the server until the answer of the
+    host.
     """
     return -APART_S <= seen - told <= between + STARTING_S
 

@@ -158,7 +158,7 @@ class Systemd(Manager):
         return "" if "CanStart=yes" in seen else "systemd would not start the unit: it is masked, or has RefuseManualStart="
 
     def by_sudo(self, verb: str, unit: str) -> tuple[Argv, ...]:
-        """Return the systemctl commands by `sudo`, if the inventory sets that."""
+        """Return the systemctl commands that run by `sudo`. The result is empty unless the inventory sets `sudo`."""
         if not self.sudo:
             return ()
         if verb != "kill":

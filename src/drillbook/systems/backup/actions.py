@@ -56,7 +56,7 @@ class _OfSource(Read):
 
 
 class List(_OfSource):
-    """List the backups of a source, and report a newest backup that is too old and gaps in the schedule as findings."""
+    """List the backups of a source. Findings report gaps in the schedule, and a newest backup that is too old."""
 
     required: Annotated[bool, Field(description="`false`: problems of age and schedule do not fail the step.")] = True
 

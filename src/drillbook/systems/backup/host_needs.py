@@ -8,8 +8,8 @@ from drillbook.sdk.host_needs import BySudo, HostNeeds
 _READ = "read the backups (`run_as` of the source), with the tools of their kind"
 HOST_NEEDS = {
     "backup.restore": HostNeeds(
-        rights=f"{_READ}; on the sandbox's host unprivileged user namespaces or root, or access to a Docker engine; in place "
-        "start and stop the unit (`manager: {sudo: true}`, or root)",
+        rights=f"{_READ}; for a sandbox, its host needs unprivileged user namespaces, root, or access to a Docker engine; for a "
+        "restore in place, permission to start and stop the unit (`manager: {sudo: true}`, or root)",
         either=(("unshare", "docker"), ("python3", "curl")),
         by_sudo=BySudo.UNIT | BySudo.RUN_AS,
     ),

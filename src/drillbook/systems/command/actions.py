@@ -186,7 +186,7 @@ class Run(Free, Fault):
         return () if self.cwd or self.env else tuple(one for one in (self.argv, self.proof) if one)
 
     def ready(self, ctx: Context) -> None:
-        """Check that the programs of the command, of its undo and of its proof exist on the host, and the working directory."""
+        """Check that the host has the working directory, and the programs of the command, of its undo and of its proof."""
         for field, program in self._started().items():
             _need(ctx, program, f"`{field}`")
         _need_folder(ctx, self.if_known("cwd"))
@@ -329,7 +329,9 @@ class Script(Free):
         return () if self.cwd or self.env else ((*self.interpreter, self.path, *self.arguments),)
 
     def ready(self, ctx: Context) -> None:
-        """Check that the script can be read, that it can be executed or its interpreter exists, and the working directory."""
+        """Check that the script can be read, that it can be executed or has an interpreter, and that the working
+        directory exists.
+        """
         for field, program in self._started().items():
             _need(ctx, program, f"`{field}`")
         if self.known("path") and not ctx.run("test", "-r", self.path).ok:

@@ -87,7 +87,7 @@ def _size(content: Any) -> int:
 
 
 class Matches(Read):
-    """Read the content that `content.take` recorded once more, by the same commands and requests, and compare the two.
+    """Read the same content as `content.take`, by the same commands and requests, and compare it with the record.
 
     Content that cannot be read, and content that is empty, counts as not verified, and never as equal.
     """

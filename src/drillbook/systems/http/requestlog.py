@@ -1,4 +1,6 @@
-"""Read those requests from the end of an HTTP service's access log on its host that fall into a period of time."""
+"""Read the requests of the last seconds, minutes or hours. They are at the end of an HTTP service's access log, on the
+host of the service.
+"""
 
 from __future__ import annotations
 

@@ -9,14 +9,17 @@ from drillbook.sdk.host import Output, printable
 from drillbook.sdk.service import Service
 
 PATIENCE_S = 4.0
-"""Seconds after which an end without an answer is silence; the program that connects gives a server 5 s for its answer."""
+"""If a connection ends without an answer after at least this number of seconds, the outcome is silence. The program
+that connects waits 5 s for the answer of the server.
+"""
 
 
 def ask(ctx: Context, service: Service) -> tuple[str, float]:
-    """Connect to the socket of ``service``, and send its greeting; return the outcome and the duration in seconds.
+    """Connect to the socket of ``service``, and send a greeting that the server answers. Return the outcome and the
+    duration in seconds.
 
-    The outcome is answered, silence, closed, refused, or the system's error. A socket that the SSH user may not open is asked
-    as the user `run_as` of the service. Raises CouldNotVerify when the host has no program that can connect.
+    The outcome is answered, silence, closed, refused, or the system's error. If the SSH user may not open the socket,
+    the user `run_as` of the service connects. Raises CouldNotVerify when the host has no program that can connect.
     """
     how, seconds = _once(ctx, service, "")
     if how == "Permission denied" and service.run_as:

@@ -267,9 +267,9 @@ class BackupIntact(Read):
 class Extract(Write):
     """Extract an archive next to its destination, compare all entries with the manifest, and rename it into place.
 
-    Nothing is overwritten. The destination must be missing or empty, or its content must equal the manifest. Its content
-    equals the manifest when `drill.recover` repeats the extraction after a run that died before it deleted the files, or
-    after it restored them.
+    Nothing is overwritten. The destination must be missing or empty, or its content must equal the manifest. It can
+    equal the manifest when `drill.recover` repeats the extraction after a run died. That run died before it deleted the
+    files, or after it restored them.
     """
 
     TIMEOUT = 3600.0

@@ -91,7 +91,7 @@ class Replace(Fault):
         return Undo.by_commands(("sh", "-c", swap.PUT_BACK, "sh", path, self._beside(ctx, path)))
 
     def active(self, ctx: Context) -> bool:
-        """Return True while the replacement exists, or the original under its other name."""
+        """Return True while the replacement exists, or while the original still has its other name."""
         path = _resolved(ctx, self.path)
         return ctx.run("sh", "-c", swap.STILL, "sh", path, self._beside(ctx, path)).ok
 

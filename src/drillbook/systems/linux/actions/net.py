@@ -163,7 +163,9 @@ class _ToPeer(Read):
 
 
 def _lacks(service: Service, what: str) -> str:
-    """Return the end of a message: the service has no ``what``, with the path of its Unix socket if it has one."""
+    """Return the end of a message about a service that has no ``what``. If the service has a Unix socket, the text
+    contains the path of the socket.
+    """
     if not service.socket:
         return f"has no {what}"
     return f"is reached by its Unix socket {service.socket} on {service.host}: packet filters do not see this path"
@@ -172,8 +174,8 @@ def _lacks(service: Service, what: str) -> str:
 class Route(_ToPeer):
     """Check whether a host can reach a peer: resolve its name, find the route, connect, and wait for an answer.
 
-    An answer is expected only if it is known what the kind of server answers to. A service with a Unix socket is asked at
-    this socket, on its own host.
+    An answer is expected only if Drillbook knows a request that this kind of server answers. A service with a Unix
+    socket is asked at this socket, on its own host.
     """
 
     def run(self, ctx: Context) -> Facts:

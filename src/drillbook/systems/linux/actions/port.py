@@ -86,7 +86,7 @@ def _port(ctx: Context, port: int | None, name: str | None) -> int:
 
 
 class Occupy(Fault):
-    """Listen on a port and never answer, as a wrong program does that was started in a service's place.
+    """Listen on a port and never answer, like a wrong program that was started in place of a service.
 
     The port must be free. When `service` is set, this service may use the port before the drill, if an earlier step stops
     the service.

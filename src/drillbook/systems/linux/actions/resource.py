@@ -32,7 +32,9 @@ _OPEN = 'for pid; do ls "/proc/$pid/fd" | wc -l; done 2>/dev/null; :'
 
 
 class _Using(Fault):
-    """Base of faults in which a helper program uses a resource. It ends when it is killed, or when its time is over."""
+    """Base of faults in which a helper program uses a resource. The helper ends when it is killed, or when its time is
+    over.
+    """
 
     PLACE = Place.HOSTS
     UNDO = ("commands",)

@@ -202,7 +202,7 @@ class Drop(_Filtered):
 
 
 class Reset(_Filtered):
-    """Reset existing TCP connections and refuse new ones, as a firewall does that rejects packets."""
+    """Reset existing TCP connections and refuse new ones, like a firewall that rejects packets."""
 
     RESET = True
     SHOWN = "refused"

@@ -17,7 +17,7 @@ from drillbook.systems.linux.actions.network.filters import HELD, of_run
 from drillbook.systems.linux.actions.network.shaping import UNDO, major_of
 
 STEPS = 100
-"""Number of steps of the phase `inject` for which delays are looked for. The ids of these steps are inject.1 and so on."""
+"""Number of steps of the phase `inject` whose delays are searched. The ids of these steps are inject.1 and so on."""
 _QUEUES = "command -v tc >/dev/null || exit 0; exec tc qdisc show"
 
 
