@@ -170,8 +170,8 @@ def _refused(box: Sandbox, backup: Backup, reading: Reading) -> StepFailed:
 
 
 def _definers(box: Sandbox) -> list[str]:
-    """Create those accounts that views and routines run as (DEFINER) but that are missing. The new accounts are locked.
-    Return their names.
+    """Create missing accounts. A view or a routine runs as a certain account (DEFINER), and this account must exist.
+    The new accounts are locked. Return their names.
     """
     service, client = server.place(box)
     with verifying(service):

@@ -1,5 +1,5 @@
-"""Exchange of a server's data directory by a restored one. Until the restored server is verified, the old directory is kept
-and can be put back.
+"""Replaces a server's data directory by a restored directory. Until the restored server is verified, the old directory
+is kept and can be put back.
 
 The old directory is renamed, and never copied or merged. So at each moment one complete directory exists under a known name.
 """
@@ -59,7 +59,7 @@ find "$data" \( -type l -o -name '*.isl' \) -printf 'it contains links to other 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """Exchange of the data directory of ``service`` by a restored one, in one run."""
+    """Replacement of the data directory of ``service`` by a restored directory, in one run."""
 
     ctx: Context
     service: Mariadb

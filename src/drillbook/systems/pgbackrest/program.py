@@ -31,7 +31,7 @@ QUIET: Mapping[str, str] = {
     "log-level-file": "off",
     "log-timestamp": "n",
 }
-"""Options of every command. With these, it writes no log file, and prints its messages to standard error."""
+"""Options of every command. They make pgbackrest write no log file, and print its messages to standard error."""
 _DAMAGED = re.compile(r"\[0(26|28|29)\]|\b(Format|Checksum|FileInvalid|JsonFormat)Error\b")
 _MISSING = re.compile(r"unable to open missing file '[^']*/(backup|archive)/")
 _KEY = re.compile(r"\[095\]|\bCryptoError\b")

@@ -144,7 +144,9 @@ class PgBackRest(BackupSource):
         )
 
     def _wal(self, repository: Repository, facts: Mapping[str, Any]) -> tuple[list[Finding], str, int]:
-        """Return findings about the WAL, the reason why its content was not read (or empty), and its number of segments."""
+        """Return three values: findings about the WAL, the reason why the content of the WAL was not read (or an empty
+        text), and the number of segments.
+        """
         host = repository.program.host.name
         if not facts["wal_start"]:
             return [], "WAL: the backup was taken of a stopped server, and needs none", 0

@@ -31,7 +31,9 @@ class Bounded(psycopg.Connection[tuple[Any, ...]]):
     """Connection that is closed when an answer exceeds its limit. CouldNotVerify is then raised."""
 
     def wait(self, gen: Generator[Any, Any, T], *given: Any, **named: Any) -> T:
-        """Wait for one answer, or for one row of a stream. Raises CouldNotVerify when it is too large, psycopg.Error."""
+        """Wait for one answer, or for one row of a stream. Raises CouldNotVerify when the answer or the row is too
+        large, and psycopg.Error when the query fails.
+        """
         return super().wait(self._counted(gen), *given, **named)
 
     def _counted(self, gen: Generator[Any, Any, T]) -> Generator[Any, Any, T]:

@@ -23,7 +23,9 @@ CONNECT_S = 5
 FIRST_AGAIN_S, AGAIN_S = 0.02, 0.2
 """First and longest time between two tries to log in, in seconds."""
 CANCEL_S = 2
-"""Seconds after the deadline that a server has to cancel a query. After this time, the connection is closed."""
+"""Time, in seconds after the deadline, in which a server must cancel a query. After this time, the connection is
+closed.
+"""
 FULL_S = 5.0
 """Seconds for which a login is retried while all connections are in use, even those that `superuser_reserved_connections`
 reserves.
@@ -219,7 +221,9 @@ def reason(error: BaseException) -> str:
 
 
 def one(connection: Connection, query: Any, *values: Any) -> tuple[Any, ...]:
-    """Return the first row of the result of ``query``. Raises psycopg.Error, also when there is no row."""
+    """Return the first row of the result of ``query``. Raises psycopg.Error when the query fails, and when there is no
+    row.
+    """
     row = connection.execute(query, values or None).fetchone()
     if row is None:
         raise psycopg.DataError("the query returned no row")

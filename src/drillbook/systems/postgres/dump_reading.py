@@ -268,10 +268,10 @@ def is_damage(said: str) -> bool:
 
 
 def header(host: Host, path: str, form: Form, pg_restore: str, deadline: Deadline) -> tuple[str, datetime | None]:
-    """Return compression and start time of a dump.
+    """Return the compression and the start time of a dump.
 
-    Of an archive, both are read from its header, with the start in the time zone of ``host``. For a plain dump, they are the
-    compression of the file and None.
+    For an archive, both are read from its header, and the start is taken to be in the time zone of ``host``. For a
+    plain dump, the compression is that of the file, and the start is None.
     """
     if not form.archive:
         return form.packed, None

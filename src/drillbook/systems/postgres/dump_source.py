@@ -88,7 +88,8 @@ class PgDumpSource(FileBackups):
     def _with_start(self, backup: Backup, start: datetime | None) -> Backup:
         """Add the duration of the dump to the error of its time. Do nothing if the dump does not contain its start.
 
-        The reason is that the data in a dump is the data at its start.
+        The time of a dump is the time of its end, but its data is the data at its start. The error therefore grows by
+        the duration of the dump.
         """
         apart = (backup.taken_at - start).total_seconds() if start else None
         if apart is None or (self.newest == "modified" and apart < -backup.error_s):

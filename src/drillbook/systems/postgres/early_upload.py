@@ -84,7 +84,8 @@ class EarlyUpload:
         return True
 
     def rest(self, found: Sequence[File], send: Callable[[list[File]], dict[str, StoredFile]]) -> dict[str, StoredFile]:
-        """Upload those of the files ``found`` that are not in the store yet, by calling ``send``. Returns the entries of all.
+        """Upload the files in ``found`` that are not in the store yet, by calling ``send``. Returns the entries of all
+        files in ``found``.
 
         A file whose digest differs from the uploaded one is removed from the store before. Raises CouldNotVerify when the
         store fails, and the errors of ``send``.

@@ -24,8 +24,9 @@ TOO_NEW = re.compile(rb"unsupported version \([\d.]+\) in file header")
 def need_reader(ctx: Context, service: Postgres, programs: Sequence[str], location: str | None) -> None:
     """Check that ``programs`` exist on the step's host, and that pg_restore is at least as new as the pg_dump of the backup.
 
-    ``location``: the backup; None when an earlier step takes it, whose service then tells the pg_dump. Raises NotReady when
-    a program is missing or too old.
+    ``location``: location of the backup. It is None when an earlier step of the drill takes the backup. In this case,
+    the version of pg_dump is that of the service in the earlier step. Raises NotReady when a program is missing or too
+    old.
     """
     tools = Tools.of(ctx, service, ctx.host)
     tools.need(programs, 0)
@@ -39,7 +40,9 @@ def need_reader(ctx: Context, service: Postgres, programs: Sequence[str], locati
 
 
 def _of_backup(ctx: Context, location: str) -> int:
-    """Return the major version of the pg_dump that took a finished backup; 0 when `run` will report that it cannot be read."""
+    """Return the major version of the pg_dump that took a finished backup. Return 0 when the backup cannot be read,
+    because `run` reports this later.
+    """
     with suppress(StepFailed, CouldNotVerify):
         text = Manifest.read(Store(ctx.bucket(location)), stored_backup.split(location)).tools.get("pg_dump", "")
         if found := re.search(r"\(PostgreSQL\) (\d+)", text):
@@ -48,7 +51,9 @@ def _of_backup(ctx: Context, location: str) -> int:
 
 
 def _of_earlier_step(ctx: Context) -> int:
-    """Return the major version of the pg_dump that will take the backup; 0 when it is unknown, or its own step reports it."""
+    """Return the major version of the pg_dump that will take the backup. Return 0 when the version is unknown. If
+    pg_dump is missing, the step that takes the backup reports this.
+    """
     origin = ctx.services.get(ctx.origins.get("from", ""))
     with suppress(DrillbookError):
         return Tools.of(ctx, origin).version("pg_dump")[0] if isinstance(origin, Postgres) else 0

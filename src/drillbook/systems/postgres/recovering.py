@@ -97,7 +97,9 @@ class Recovery:
         return Tools.of(self.ctx, self.service, self.ctx.host)
 
     def run(self) -> Facts:
-        """Recover the cluster. Raises StepFailed with findings, HostError, Cancelled."""
+        """Recover the cluster. Raises StepFailed with findings when the recovery fails, HostError when the host cannot
+        be used, and Cancelled when the run is stopped.
+        """
         with failing("the recovery failed"):
             manifest = BaseManifest.read_whole(self.store, self.origin)
             with self.ctx.temporary("recover") as scratch:

@@ -60,7 +60,9 @@ class Restoring:
         return Proof(self.ctx, self.store, self.origin)
 
     def run(self) -> Facts:
-        """Restore the backup. Raises StepFailed with findings, HostError, Cancelled."""
+        """Restore the backup. Raises StepFailed with findings when it cannot be restored, HostError when the host
+        cannot be used, and Cancelled when the run is stopped.
+        """
         with failing("the restore failed"):
             backup = self.proof.manifest()
             if backup.database.name != self.service.database:

@@ -286,7 +286,8 @@ def _start(box: Sandbox, tools: Tools, data: str, settings: Mapping[str, str], v
 def await_writable(box: Sandbox, tools: Tools, data: str) -> None:
     """Wait until the sandbox's server has left recovery and accepts a write.
 
-    Raises StepFailed when the server exits or does not accept a write in time, HostError, Cancelled.
+    Raises StepFailed when the server exits or does not accept a write in time, HostError when the host cannot be used,
+    and Cancelled when the run is stopped.
     """
     last, ctx, running, pause, looked = "", box.ctx, False, PAUSE_S, time.monotonic()
     while True:

@@ -75,7 +75,8 @@ class SingleRestore:
     def run(self) -> Facts:
         """Restore the table. After an error, the database is unchanged.
 
-        Raises StepFailed with findings when the table cannot be restored, HostError, Cancelled.
+        Raises StepFailed with findings when the table cannot be restored, HostError when the host cannot be used, and
+        Cancelled when the run is stopped.
         """
         with failing(f"the table {self.table} could not be restored"), self.stages.time("total"):
             proof = Proof(self.ctx, self.store, self.origin)

@@ -79,7 +79,8 @@ class RowsRestore:
     def run(self) -> Facts:
         """Restore the rows in one transaction. After an error, nothing is changed.
 
-        Raises StepFailed with findings when the rows cannot be restored, HostError, Cancelled.
+        Raises StepFailed with findings when the rows cannot be restored, HostError when the host cannot be used, and
+        Cancelled when the run is stopped.
         """
         with failing(f"rows of {self.table} could not be restored"), self.stages.time("total"):
             proof = Proof(self.ctx, self.store, self.origin)

@@ -233,7 +233,9 @@ def _backup(snapshot: Snapshot) -> Backup:
 
 
 def _recorded(paths: tuple[str, ...], path: str) -> str | None:
-    """Return that one of the snapshot's recorded ``paths`` that contains ``path``; None when none of them contains it."""
+    """Return the recorded path that contains ``path``. Return None when no recorded path contains it. ``paths``:
+    recorded paths of the snapshot.
+    """
     above = {str(folder) for folder in (PurePosixPath(path), *PurePosixPath(path).parents)}
     return next((recorded for recorded in paths if str(PurePosixPath(recorded)) in above), None)
 

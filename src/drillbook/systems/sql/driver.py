@@ -99,10 +99,9 @@ def address(ctx: Context, service_name: str) -> Iterator[Mapping[str, Any]]:
 
 @dataclass
 class Worker:
-    """A thread that runs functions one after another. A driver may have no time limit of its own, so the caller stops
-    waiting after its own limit.
-
-    A function that is still running at that time is not interrupted. The worker can end only after it.
+    """A thread that runs functions one after another. Because a driver may have no time limit, the caller waits for a
+    limited time only. A function that is still running after this time is not interrupted. The thread cannot end before
+    this function has returned.
     """
 
     _jobs: SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = field(default_factory=SimpleQueue, init=False)
@@ -128,7 +127,7 @@ class Worker:
         return outcome.result(seconds)
 
     def end(self, last: Callable[[], None] | None = None) -> None:
-        """Make the thread end after all functions that it was given, and after calling ``last``. Return at once."""
+        """Let the thread finish all functions that it was given, call ``last``, and then end. Return at once."""
         if last is not None:
             self._jobs.put((last, Future()))
         self._jobs.put(None)

@@ -59,8 +59,8 @@ class SqliteSource(FileBackups):
     )
 
     def backups(self, ctx: Context) -> list[Backup]:
-        """List the copies. The time of a copy with a `-wal` file is the time of that one of the two files that was written
-        last.
+        """List the copies. If a copy has a `-wal` file, the time of the copy is the later of the times of the two
+        files.
         """
         files = {file.name: file for file in self.place(ctx).files(ctx)}
         found = [file for file in matching(list(files.values()), self.pattern) if not file.name.endswith(BESIDE)]

@@ -211,7 +211,7 @@ class Content(_OfServer):
 class Matches(_OfServer):
     """Compare a server with another server or with a manifest.
 
-    Compared are the row count and the digest of every table, and all definitions.
+    It compares the row count and the digest of every table, and all definitions.
     """
 
     TIMEOUT = 1800.0

@@ -90,7 +90,7 @@ class Ids(Read):
 
 
 class Matches(Read):
-    """Compare a collection with a backup. Compared are the vector settings, and the id, vector and payload of every point."""
+    """Compare a collection with a backup: the vector settings, and the id, vector and payload of every point."""
 
     SERVICE = Qdrant
     PLACE = Place.CONTROLLER

@@ -100,8 +100,8 @@ def _unhealthy(facts: Facts) -> list[tuple[str, str]]:
 
 
 OWN_LIMIT = 200_000
-"""Largest number of keys in a keyspace whose usage counts Drillbook's own keys separately. In a larger keyspace their number
-does not matter.
+"""Number of keys of a keyspace up to which Drillbook's own keys are counted separately. In a larger keyspace, the
+number of these keys does not matter.
 """
 
 

@@ -37,7 +37,9 @@ def need_versions(ctx: Context, name: str, otherwise: str) -> Store:
 
 
 def need_same_store(one: S3, other: S3) -> None:
-    """Raise NotReady unless both buckets belong to the same store. Only then the store can copy objects between them."""
+    """Raise NotReady unless both buckets belong to the same store. A store can copy objects only between its own
+    buckets.
+    """
     if one.endpoint.rstrip("/") != other.endpoint.rstrip("/"):
         raise NotReady(
             f"{one.name} and {other.name} are in different stores ({one.endpoint} and {other.endpoint}), but "

@@ -20,8 +20,8 @@ from drillbook.sdk.service import Service
 from drillbook.sdk.temporary_unit import TemporaryUnit
 
 NEARLY_S = 2.0
-"""Time in seconds before the deadline, at which the unit's state is reported even if the unit is still starting or
-stopping.
+"""Number of seconds before the deadline. At this moment the state of the unit is reported, even if the unit is still
+starting or stopping.
 """
 CONNECT_S = 5.0
 EARLY_S = 0.3
@@ -336,7 +336,9 @@ class Kill(_Down):
     """Kill a service's main process with SIGKILL, as the kernel does when memory is short. The unit stays down afterwards."""
 
     def commands(self, ctx: Context) -> tuple[Argv, ...]:
-        """Return the command that kills the process of the unit, and what sudo starts in it."""
+        """Return the command that kills the process of the unit. Commands that sudo starts within it are listed as
+        well.
+        """
         manager, seen = manager_of(ctx.host), _state(ctx, self.service)
         return (manager.kill(seen), *manager.by_sudo("kill", seen.unit))
 

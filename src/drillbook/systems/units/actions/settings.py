@@ -272,7 +272,7 @@ class _Settings(Action):
         )
 
     def active(self, ctx: Context) -> bool:
-        """Return True while the changed env file exists, or the original that was kept."""
+        """Return True while the changed env file or the kept original exists."""
         path = _file(ctx, self.service)
         return ctx.run(*as_root(ctx), "sh", "-c", swap.STILL, "sh", path, self._kept(ctx, path)).ok
 
