@@ -38,5 +38,5 @@ def replace_file(path: Path, data: bytes, *, mode: int | None = OWNER_ONLY, flus
 
 
 def _first(mode: int | None) -> int:
-    """Permissions with which the temporary file is created. Until it has its own, only the owner can open it."""
+    """Permissions of the temporary file at its creation. Until it has its own, only the owner can open it."""
     return 0o666 if mode is None else OWNER_ONLY

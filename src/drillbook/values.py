@@ -120,12 +120,12 @@ class Secret(BaseModel):
         return self
 
     def stands(self, where: str) -> None:
-        """Store ``where``: the file and the line that name the secret."""
+        """Store ``where``: the file and the line with the source of the secret."""
         self._where = where
 
     @property
     def where(self) -> str:
-        """File and line that name the secret. Empty when unknown."""
+        """File and line with the source of the secret. Empty when unknown."""
         return self._where
 
     def bar(self, why: str) -> None:
@@ -175,13 +175,13 @@ class Secret(BaseModel):
 
     @property
     def of(self) -> str:
-        """Source of the secret, as the inventory names it."""
+        """Source of the secret, as written in the inventory."""
         return f"!{self.source} {self.name if isinstance(self.name, str) else list(self.name)}"
 
     def __eq__(self, other: object) -> bool:
         """Return True when both secrets have the same source.
 
-        It does not matter whether they were read, or which files name them.
+        It does not matter whether they were read, or which files contain them.
         """
         return isinstance(other, Secret) and (self.source, self.name) == (other.source, other.name)
 

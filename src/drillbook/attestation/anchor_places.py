@@ -104,7 +104,7 @@ def default(reports: Path) -> Path | None:
 
 
 def in_state(kind: str, of: Path, project: Path, ending: str) -> Path | None:
-    """Return the path of a file in the user's state folder. Each path ``of`` gets a unique file name.
+    """Return the path of a file in the user's state folder. Different paths ``of`` have different file names.
 
     None if the state folder is unknown.
     """

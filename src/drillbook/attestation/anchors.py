@@ -43,7 +43,7 @@ class Anchor:
 
     @property
     def rank(self) -> tuple[int, bool, str]:
-        """Key by which the anchors of one run are sorted.
+        """Sort key for the anchors of one run.
 
         It holds the number of events, the presence of a timestamp token, and the anchor's time.
         """

@@ -115,7 +115,7 @@ class AnchorBucket:
         return f"{self.prefix}/" if self.prefix else ""
 
     def _versions(self, client: Any) -> dict[str, list[_Version]]:
-        """Return the versions of the objects with anchors, by the run's name.
+        """Return the versions of the objects with anchors. The key of each list is the name of the run.
 
         The anchor that covers the most events comes last.
         """

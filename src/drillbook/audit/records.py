@@ -115,13 +115,13 @@ class Record:
 
     @property
     def environment(self) -> str:
-        """Environment in which the run took place, as the run's plan names it."""
+        """Environment in which the run took place. Its name is taken from the run's plan."""
         inventory = self.plan.get("inventory")
         return str(inventory.get("environment", UNKNOWN)) if isinstance(inventory, dict) else UNKNOWN
 
     @property
     def service(self) -> str:
-        """Service that the drill tested, as the run's plan names it."""
+        """Service that the drill tested. Its name is taken from the run's plan."""
         return str(self.plan.get("service", UNKNOWN))
 
     @property

@@ -62,7 +62,7 @@ class Artefacts:
     name = "artefacts of CI"
 
     def __init__(self, found: Mapping[str, Artefact]) -> None:
-        """Store the artefacts, by the name of the site."""
+        """Store the artefacts. The key of each artefact is the name of its site."""
         self._found = found
         self._ended: list[Ending] = []
 

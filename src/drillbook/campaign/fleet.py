@@ -98,7 +98,7 @@ class Fleet:
         """
         self.name = name
         self.refused: dict[str, str] = {}
-        """Reasons why workers are not used, by the address of the worker."""
+        """For each worker that is not used, by its address: the reason."""
         self.workers: dict[str, Worker] = {}
         self._connect, self._trusted, self._patience_s, self._release = connect, trusted, patience_s, release
         self._carry_out, self._own = carry_out, place.here(root).number

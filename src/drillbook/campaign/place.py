@@ -15,7 +15,9 @@ from drillbook.errors import UsageError
 from drillbook.sdk.run_folder import sync_path
 
 PROJECT_VARIABLE = "DRILLBOOK_PROJECT"
-"""Environment variable that names the project folder of a worker. By default, it is the working directory of the worker."""
+"""Environment variable with the path of a worker's project folder. By default, it is the working directory of the
+worker.
+"""
 FILE = ".place"
 
 

@@ -221,8 +221,8 @@ def _open(kind: Kind, now: datetime) -> bool:
 
 
 def _opening(kind: Kind, now: datetime) -> datetime:
-    """Return the next moment from ``now`` on at which every group contains an open window. If there is none within
-    HORIZON_DAYS, return the end of this time.
+    """Return the next moment at which every group contains an open window. The search begins at ``now``. If there is
+    none within HORIZON_DAYS, return the end of this time.
     """
     last = now + timedelta(days=HORIZON_DAYS)
     moment = now

@@ -91,7 +91,9 @@ def _own(job: Job) -> Job:
 
 
 def manifest(run: str) -> dict[str, tuple[int, str]]:
-    """Return the size and the SHA-256 digest of each file of a run, by the path of the file in the folder of the run."""
+    """Return the size and the SHA-256 digest of each file of a run. The key of each entry is the path of the file in
+    the folder of the run.
+    """
     return files_of(_folder(run))
 
 

@@ -102,8 +102,8 @@ def find(name: str) -> Entry:
 
 
 def copies(names: Sequence[str]) -> dict[str, str]:
-    """Return the content of the files of the entries ``names``, by their path in a project. Raises UnknownName when
-    there is no such entry.
+    """Return the content of the files of the entries ``names``. The key of each content is the path of the file in a
+    project. Raises UnknownName when there is no such entry.
     """
     paths = dict.fromkeys(path for name in names for path in find(name).files)
     return {path: _with_schema(path) for path in paths}

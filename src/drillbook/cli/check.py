@@ -70,7 +70,7 @@ class _Checker(Preparation):
     wrong: list[tuple[str, str, tuple[Finding, ...]]] = field(default_factory=list, init=False)
     """For each failed part of the check: its reason, its message and its findings."""
     unreachable: dict[str, str] = field(default_factory=dict, init=False)
-    """Messages about hosts that cannot be reached, by the name of the host."""
+    """For each host that cannot be reached, by its name: a message."""
 
     def check(self) -> None:
         """Check the guard, the hosts, one sample of each probe, and the phase ``ready``. Write the results to the

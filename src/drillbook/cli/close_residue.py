@@ -161,7 +161,7 @@ def _closing(project: Project, plan: Plan, run: str, head: str, reason: str) -> 
 
 def _approvers(project: Project, environment: str) -> str:
     """Return the path of the file of approvers for ``environment``, from a present inventory of the project. The result
-    is empty if no inventory names such a file.
+    is empty if no inventory contains the path of such a file.
     """
     for path in sorted((project.root / "inventory").glob("*.yml")):
         with suppress(DrillbookError):

@@ -324,8 +324,8 @@ def show(found: Diagnosis, inventory: Inventory, out: Console) -> None:
 
 
 def _contacts(found: Diagnosis, inventory: Inventory, out: Console) -> None:
-    """Print the contacts that the remedy of the likeliest cause names. If it names none, print all contacts of the
-    inventory.
+    """Print the contacts that the remedy of the likeliest cause names. If the remedy names no contacts, print all
+    contacts of the inventory.
     """
     named = found.ranked[0].contacts if found.ranked else ()
     if inventory.contacts and not named:

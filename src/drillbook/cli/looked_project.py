@@ -94,7 +94,9 @@ def at(hosts: Sequence[str], identity: str, known_hosts: str, gateway: str, envi
 
 
 def of(targets: look.Targets, found: dict[str, look.Seen], environment: str = "") -> Looked:
-    """Make an inventory from observations. ``targets``: the observed hosts; ``found``: what was observed on each of them."""
+    """Make an inventory from observations. ``targets``: the observed hosts; ``found``: the observations on each of
+    them.
+    """
     services = look.services(targets, found)
     return Looked(
         head(environment) + look.text(targets, found, services),

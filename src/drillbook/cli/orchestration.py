@@ -67,13 +67,15 @@ class Orchestrator:
     example in a check.
     """
     attested: dict[str, str | None] = field(default_factory=dict)
-    """Digests of the attestations that were written so far, by the name of the run's folder. An attestation holds the
-    signed digests of a run's files.
+    """Digests of the attestations that were written so far. The key of each digest is the name of the run's folder. An
+    attestation holds the signed digests of a run's files.
     """
     missed: list[str] = field(default_factory=list)
     """Messages about anchors and timestamps that could not be obtained. Each message contains the reason."""
     schedules: dict[str, Schedule] = field(default_factory=dict)
-    """Schedules of the planned drills, by the name of the drill. A run records its schedule in its first event."""
+    """Schedules of the planned drills. The key of each schedule is the name of the drill. A run records its schedule in
+    its first event.
+    """
     differences: list[Finding] = field(default_factory=list)
     """Findings about plans that differ from the plans of the campaign. If there are any, no drill of this process starts."""
     named: str = ""

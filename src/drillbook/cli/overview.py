@@ -1,5 +1,5 @@
-"""The lists that ``drill.list`` and ``report.list`` print. The former shows drills with their due dates, and the latter
-shows runs.
+"""The lists that ``drill.list`` and ``report.list`` print. The list of ``drill.list`` shows drills with their due
+dates, and the list of ``report.list`` shows runs.
 
 They are fast even for hundreds of runs, because they read only a small part of each run: the name of its folder, the
 start of the result, and the end of the journal.

@@ -173,7 +173,9 @@ def _moment(text: str) -> datetime:
 
 
 def _seconds(steps: Sequence[dict[str, Any]]) -> dict[tuple[str, str], float]:
-    """Return the duration of each successful step on its slowest host, in seconds, by the id and the action of the step."""
+    """Return the duration, in seconds, of each successful step on its slowest host. The keys are the id and the action
+    of the step.
+    """
     found: dict[tuple[str, str], float] = {}
     for step in steps:
         if step["status"] == "done" and step["seconds"] is not None:

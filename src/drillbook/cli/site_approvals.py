@@ -32,11 +32,11 @@ RENEWABLE = ("approval-expired", "approval-by-operator", "approval-bad-signature
 the site.
 """
 NAMED = 5
-"""Largest number of sites that a message names."""
+"""Largest number of sites that are listed in one message."""
 
 
 def first(project: Project, drill: str, planned: Mapping[str, SitePlan], folder: Path) -> str:
-    """If a plan needs an approval, and there is one, copy the approval into the ``folder`` of the campaign. Returns its
+    """Copy the approval into the ``folder`` of the campaign, if a plan needs an approval and there is one. Returns its
     digest.
 
     The process of each drill verifies the approval. A site that the approval does not list is refused there, and the
@@ -86,8 +86,8 @@ def _looked(project: Project, files: Files, plans: Mapping[str, Sequence[Plan]],
 def _lapsed(
     project: Project, plans: Mapping[str, Sequence[Plan]], looked: Mapping[str, Finding | None], now: datetime
 ) -> dict[str, Finding]:
-    """Sites whose approval is not valid any more, with the reason. An approval of a single plan by `drill.approve` is
-    accepted too.
+    """Return the sites whose approval is no longer valid, each with the reason. An approval of a single plan by
+    `drill.approve` is accepted too.
     """
     found = {site: why for site, why in looked.items() if why and why.code in RENEWABLE}
     key = keys.fingerprint_of(project.root)
@@ -111,7 +111,7 @@ def _refusal(state: CampaignState, lapsed: Mapping[str, Finding]) -> NotReady:
 
 
 def _protected(planned: Mapping[str, SitePlan]) -> dict[str, tuple[Plan, ...]]:
-    """Plans that need an approval, by the name of the site."""
+    """Return the plans that need an approval. The key of each entry is the name of the site."""
     found = {name: tuple(plan for plan in one.plans if guard.needs_approval(plan)) for name, one in planned.items()}
     return {name: plans for name, plans in found.items() if plans}
 

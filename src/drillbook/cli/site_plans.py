@@ -35,7 +35,8 @@ def made(project: Project, drill: str, file: SitesFile, folder: Path) -> dict[st
     """Write the inventories of the sites into ``folder``, and plan the drill on each. Raises UsageError when a site cannot
     be planned.
 
-    So a mistake in an inventory is found before the first site starts. A lab that an inventory names is started.
+    So a mistake in an inventory is found before the first site starts. If an inventory belongs to a lab, the lab is
+    started.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     paths = sites.write_inventories(file, folder, sites.inventories(project.root, file))

@@ -11,8 +11,8 @@ from invoke.tasks import Task
 from invoke.tasks import task as invoke_task
 
 SHORT = {"inventory": "i", "json": "j", "quiet": "q", "verbose": "v"}
-"""All short flags, by the option for which each stands. Without this list, Invoke would use the first letters of
-options, and a letter would have different meanings in different tasks.
+"""All short flags. The key of each flag is the option for which it stands. Without this list, Invoke would use the
+first letters of options, and a letter would have different meanings in different tasks.
 """
 
 

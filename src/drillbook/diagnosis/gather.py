@@ -82,9 +82,9 @@ class Gathering:
     ) -> None:
         """Prepare to run the checks of ``cases`` with the context ``ctx``.
 
-        All checks end within ``within_s`` seconds from this call, even when an action hangs. ``barred``: checks that must
-        not run, by tree and name, each with the reason. ``as_service``: function that returns the host for a service, as the
-        account of the service.
+        All checks end within ``within_s`` seconds from this call, even when an action hangs. ``barred``: checks that
+        must not run, each with the reason. The keys are the tree and the name of the check. ``as_service``: function
+        that returns a host whose commands run as the account of a service.
         """
         self.ctx, self.inventory, self.barred, self.as_service = ctx, inventory, barred or {}, as_service
         end = min(time.monotonic() + within_s, ctx.deadline.at) - min(WEIGHING_S, within_s / 20)

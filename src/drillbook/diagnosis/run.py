@@ -42,7 +42,7 @@ class Book:
     barred: Mapping[tuple[str, ...], str] = field(default_factory=dict)
     """Reasons why checks must not run. The keys of a reason are the tree and the name of the check."""
     as_service: Callable[[str, str], Host] | None = None
-    """Function that returns the host for commands about a service, as the account of the service.
+    """Function that returns the host for commands about a service. These commands run as the account of the service.
 
     Its arguments are the service and the host. When it is None, the commands run as the account of the step.
     """

@@ -39,7 +39,9 @@ class _Proof:
 
     @property
     def location(self) -> Reference:
-        """Location of the verified backup with the digest of its manifest, or ``unknown`` when the step names no location."""
+        """Location of the verified backup with the digest of its manifest, or ``unknown`` when the step contains no
+        location.
+        """
         origin, digest = source(self.action), self.identity.manifest if self.identity else ""
         return Reference(origin.bucket, origin.key, digest) if origin else Reference("unknown", "unknown", digest)
 

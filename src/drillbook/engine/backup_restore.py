@@ -122,7 +122,7 @@ def _taken(stage: Stage, events: Sequence[Event], action: type[Action], service:
 def _closed(stage: Stage, action: type[Action], params: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parameter that keeps clients out during the restore, or ``{}`` if the verify phase does not admit clients.
 
-    Clients that are admitted before the content is compared would change the content.
+    Clients must not be admitted before the content is compared, because they could change it.
     """
     same = [
         step

@@ -121,7 +121,9 @@ def armed_commands(become: Become | None, commands: Sequence[Sequence[str]]) -> 
 
 
 def leases(plan: Plan) -> list[tuple[str, Become | None]]:
-    """Return the hosts on which a step of ``plan`` possibly makes a change under a lease, each with the lease's account."""
+    """Return the hosts that may need a lease, each with the account of the lease. These are the hosts on which a step
+    of ``plan`` may make a change.
+    """
     found: dict[tuple[str, str], Become | None] = {}
     for step in plan.steps:
         if step.restore_only or not find(step.action).may_lease(step.effect):

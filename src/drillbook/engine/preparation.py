@@ -51,7 +51,7 @@ class Preparation:
     probes: Probes = field(init=False)
     watch: Watch = field(init=False)
     changed_at: float = field(default=-math.inf, init=False)
-    """Time, on the run's clock, at which the last step ended that may have changed something."""
+    """End of the last step that may have changed something, on the run's clock."""
     replays: bool = field(default=False, init=False)
     """True when the run ended after the injection and before the restore. The restore must then still be run."""
     restoring: bool = field(default=False, init=False)

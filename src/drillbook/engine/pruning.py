@@ -1,8 +1,8 @@
 """Pruning: after a passed run, remove older backups of the project from stores with a retention rule (`keep`).
 
-A backup is removed only under three conditions: a journal of the project records it, it lies in a folder named after the run
-that wrote it, and its manifest is the recorded one. Only objects that the manifest names are removed. A run that is alive or
-needs a recovery keeps the backups that it wrote or names. See docs/safety.md.
+A backup is removed only under three conditions: a journal of the project records it, it lies in a folder named after
+the run that wrote it, and its manifest is the recorded one. Only objects that are listed in the manifest are removed. A
+run that is alive or needs a recovery keeps the backups that it wrote or names. See docs/safety.md.
 """
 
 from __future__ import annotations
@@ -241,7 +241,7 @@ def _copy(backup: Recorded) -> bytes:
 
 
 def _named(backup: Recorded, data: bytes) -> Mapping[str, int]:
-    """Return the objects that the manifest names, with their sizes.
+    """Return the objects that are listed in the manifest, with their sizes.
 
     Raises _NotPruned when the format of the manifest is unknown.
     """

@@ -44,7 +44,7 @@ class Recorded:
     A retention rule counts the backups of each series separately.
     """
     at: datetime
-    """Time, on the controller's clock, at which the step that wrote the backup ended."""
+    """End of the step that wrote the backup, on the controller's clock."""
     action: str
     """Name of the action that wrote the backup."""
     manifest: Path
@@ -76,7 +76,8 @@ class Records:
 
 
 def read(folders: Iterable[Path]) -> Records:
-    """Read the journals of the runs in ``folders``, each once. Parse only journals that name a backup that may still exist.
+    """Read the journals of the runs in ``folders``, each once. Parse a journal only if it mentions a backup that may
+    still exist.
 
     The newest run is read first. A later run records the pruning of a backup, so most removed backups are known before the
     run that wrote them is read.
@@ -125,7 +126,7 @@ def _listed(data: bytes, kind: type[Content], key: str) -> Iterator[str]:
 
 
 def _wrote(run: str, data: bytes, gone: set[str]) -> bool:
-    """Return True when the journal names a backup in the folder of its run that still exists.
+    """Return True when the journal mentions a backup that still exists, in a folder with the name of the run.
 
     ``gone``: backups that were removed.
     """
@@ -134,8 +135,8 @@ def _wrote(run: str, data: bytes, gone: set[str]) -> bool:
 
 
 def _needs(found: Records, state: RunState, data: bytes) -> None:
-    """If the run is unfinished, mark each backup that its journal names as still needed. A damaged journal of a dead
-    run is recorded, too.
+    """Mark backups as still needed if the journal of an unfinished run mentions them. A damaged journal of a dead run
+    is recorded, too.
     """
     if not state.alive and (state.settled or not state.open or lab_gone(state.first)):
         return

@@ -1,4 +1,5 @@
-"""Recovery of a run whose controller died. It undoes the run's changes, newest first, from the journal alone.
+"""Recovery of a run whose controller died. It undoes the run's changes, the newest first, and needs only the journal
+for this.
 
 It is safe to run a recovery twice.
 """
@@ -337,7 +338,7 @@ def _touched(events: Sequence[Event]) -> list[str]:
 
 
 def _former(stage: Stage, history: History) -> frozenset[str]:
-    """Return the hosts whose folder of temporary files is the one that older versions of Drillbook used."""
+    """Return the hosts on which temporary files are in the folder that older versions of Drillbook used."""
     hosts = opening(history.events).plan["inventory"]["hosts"].values()
     if hosts and all("state" in target for target in hosts):  # this version, or a newer one, made the plan
         return frozenset()

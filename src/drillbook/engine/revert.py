@@ -1,4 +1,4 @@
-"""Undo of a run's changes, newest first, from the journal alone.
+"""Undo of a run's changes, the newest first. Only the journal is needed for this.
 
 Each undo is checked afterwards. A failed undo does not prevent the other undos.
 """

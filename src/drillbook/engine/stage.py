@@ -89,7 +89,7 @@ class Stage:
     Each entry holds the host, the account and the command.
     """
     former: frozenset[str] = frozenset()
-    """Hosts whose folder of the run's temporary files is the one that older versions of Drillbook used."""
+    """Hosts on which the run's temporary files are in the folder that older versions of Drillbook used."""
     added: dict[str, PlannedStep] = field(default_factory=dict)
     """Steps that a recovery added to the steps of the plan. The key of each entry is the id of the step."""
     accounts: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -105,7 +105,9 @@ class Stage:
     used: set[tuple[str, str, str]] = field(default_factory=set)
     """Commands that sudo started in this process. Each entry holds the host, the account and the pattern of the command."""
     pool: ThreadPoolExecutor = field(default_factory=_threads, init=False, repr=False)
-    """Threads of steps that run alone. They are kept from step to step, because starting them takes as long as a command."""
+    """Threads for steps that do not run in parallel with other steps. They are kept from step to step, because starting
+    them takes as long as a command.
+    """
     _index: _Index | None = field(default=None, init=False)
 
     def _indexed(self) -> _Index:

@@ -97,8 +97,9 @@ class Ending:
     def _undo(self, *, before_restore: bool = False) -> list[Residue]:
         """Undo open changes. Return the changes that could not be undone.
 
-        The teardown undoes changes twice: before the restore and after it. When ``before_restore`` is true, only faults that
-        have an undo of their own are undone, and the result is empty. The second call returns what is still not undone.
+        The teardown undoes changes twice: before the restore and after it. When ``before_restore`` is true, only faults
+        that have an undo of their own are undone, and the result is empty. The second call returns the changes that are
+        still not undone.
         """
         left = put_back(self.stage, self._events(), restores=not before_restore, reach=self.reach)
         return [] if before_restore else left

@@ -20,7 +20,7 @@ Token = Annotated[
 
 
 class OnHost(Content):
-    """Base of the events that name a host."""
+    """Base of the events that belong to a host."""
 
     PLACE: ClassVar[str] = "host"
 

@@ -276,7 +276,8 @@ def _started(words: Sequence[str], env: Mapping[str, str], cwd: str | None, err:
 def _end(child: subprocess.Popen[bytes], words: Sequence[str]) -> bool:
     """Kill the session that ``child`` leads, and all descendants of ``child``. Returns True when all of them are gone.
 
-    When the shell that kills them needs too long, as on an overloaded machine, the process group of ``child`` alone is killed.
+    When the shell that kills them needs too long, as on an overloaded machine, only the process group of ``child`` is
+    killed.
     """
     sudo = "sudo -n" if through_sudo(words) else ""
     try:

@@ -307,7 +307,7 @@ def read_secret(place: str, secret: Secret, within_s: float = PATIENCE_S) -> str
 
 
 def load(path: Path, *, lab: LabLookup | None = None) -> Inventory:
-    """Read an inventory file, the files that it includes, and the Ansible inventories that these files name.
+    """Read an inventory file, the files that it includes, and the Ansible inventories that are listed in these files.
 
     ``lab``: function that returns the values of the tags ``!lab`` and ``!lab_secret``, which only a running lab knows.
     Paths in a file are relative to the folder of that file. Raises InventoryError with file, line and column when a

@@ -35,7 +35,7 @@ def paused() -> Iterator[None]:
 
 @contextmanager
 def last_work() -> Iterator[None]:
-    """Pause the collector for the work after which the process ends.
+    """Pause the collector for the last work of the process.
 
     What the work leaves in memory is not searched either, neither at the end of the pause nor at the end of the process.
     """

@@ -20,8 +20,8 @@ HINT = "free some disk space; a fault is injected only after the journal has rec
 class LineFile:
     """Lines of one file, numbered from 0.
 
-    Some are surely on the disk, some are written but not flushed, and some wait in memory. The object is not thread-safe, so
-    the caller holds a lock. Only ``sync`` may run beside ``add``.
+    Some are surely on the disk, some are written but not flushed, and some wait in memory. The object is not
+    thread-safe, so the caller holds a lock. Only ``sync`` may run at the same time as ``add``.
     """
 
     def __init__(self, path: Path, inside: Path) -> None:

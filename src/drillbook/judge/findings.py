@@ -110,8 +110,8 @@ def _of_failure(event: Event, what: Failed) -> list[Finding]:
 
 
 def mended(one: Finding, events: Sequence[Event]) -> Finding:
-    """If a later recovery undid all changes, replace the remedy of the finding about a service that did not become good
-    again.
+    """Replace the remedy of the finding about a service that did not become good again. This is done only if a later
+    recovery undid all changes.
     """
     last = events[-1]
     gone = ("not-recovered", "recovery-not-awaited")

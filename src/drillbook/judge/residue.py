@@ -16,7 +16,7 @@ from drillbook.plan.planner import Plan
 
 
 def residue(events: Sequence[Event], plan: Plan) -> list[Residue]:
-    """Return the changes that were not undone, as the latest end of the run or of a recovery lists them.
+    """Return the changes that were not undone. They are listed in the latest event that ended the run or a recovery.
 
     If the run or the recovery did not end, return all announced changes that were not undone. Changes that a person closed
     are included, since they were not undone.

@@ -92,8 +92,8 @@ def _before_all(record: CanaryRecord, disruption: float) -> bool:
 class _Loss:
     """Lost writes of one canary.
 
-    It holds the RPO, and two times: the acknowledgement of the last write that survived, and that of the last write that
-    counts.
+    It holds the RPO and two times. The first is the acknowledgement of the last write that survived. The second is the
+    acknowledgement of the last write that counts.
     """
 
     figure: Figure

@@ -117,7 +117,7 @@ class CanaryRecord:
     refused: tuple[Sample, ...]
     """Writes that were not acknowledged. Older journals record only the time at which such a write was sent."""
     unheard: tuple[Sample, ...]
-    """Writes whose acknowledgement a stalled controller could not have received."""
+    """Writes from the time in which the controller stalled. It could not receive their acknowledgements."""
     survivors: Numbers | None
     error: str | None
 

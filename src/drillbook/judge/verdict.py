@@ -35,7 +35,7 @@ def verdict(
 
 
 def _unwritten(events: Sequence[Event]) -> str:
-    """Return the reason why events are missing in the journal, as the end of the run recorded it.
+    """Return the reason why events are missing in the journal. The event that ended the run contains this reason.
 
     Empty when the journal is complete.
     """

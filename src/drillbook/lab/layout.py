@@ -78,9 +78,9 @@ PROGRAMS = {
         ("mariadbd", "mariadb", "mariadb-install-db", "mariadb-dump", "mariadb-backup", "mbstream"),
     ),
 }
-"""For each value name: the programs that must exist, and a text that names the packages with these programs."""
+"""For each name of a value: the programs that must exist, and a text with the names of their packages."""
 MONITORING = "the Debian packages prometheus and prometheus-alertmanager"
-"""Text that names the Debian packages of the monitoring programs. There are no Python wheels of these programs."""
+"""Text with the names of the Debian packages of the monitoring programs. There are no Python wheels of these programs."""
 
 
 @dataclass(frozen=True, slots=True)

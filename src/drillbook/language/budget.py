@@ -202,7 +202,9 @@ def check(tree: nodes.Template) -> None:
 
 
 class _Rewrite(NodeTransformer):
-    """Rewrites syntax that Jinja would evaluate without a budget into operators and filters, whose budget is checked."""
+    """Rewrites syntax that Jinja evaluates without a budget. The result consists of operators and filters, and their
+    budget is checked.
+    """
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802  Jinja's name
         """Rewrite `a ~ b` as an addition of two strings."""

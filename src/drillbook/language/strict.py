@@ -109,8 +109,8 @@ class Document:
         of the other problems.
 
         Unknown keys come first. If a mapping has an unknown key, its missing keys are not reported, because the unknown
-        key is often a misspelling of a missing key. A list that is too short only because its elements are wrong is not
-        reported either.
+        key is often a misspelling of a missing key. If a list is too short only because its elements are wrong, this is
+        not reported either.
         """
         details = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
         deepest = [self._place(one, place) for one in details]

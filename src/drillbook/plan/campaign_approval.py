@@ -60,7 +60,7 @@ class Approval(Signed):
 
 
 class SiteApproval(Signed):
-    """Approval of one drill on one site, as the run of the site records it."""
+    """Approval of one drill on one site, in the form that the run of the site records."""
 
     format: Literal["drillbook/campaign-approval/1"] = "drillbook/campaign-approval/1"
     drill: str

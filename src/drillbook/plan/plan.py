@@ -51,8 +51,8 @@ class PlannedStep(_Value):
     allow_failure: str | None
     line: str
     become: str | None = None
-    """Account that the step itself names. An empty text means the SSH user. None means that the step names no account,
-    so that the service or the host decides.
+    """Account that the step itself names. An empty text means the SSH user. None means that the step sets no account.
+    The service or the host then decides.
     """
 
     @model_serializer(mode="wrap")
@@ -203,8 +203,8 @@ class Plan(_Value):
 
     @property
     def lacking(self) -> dict[str, str]:
-        """Return the services of the plan whose packages are missing on this machine, by name. Each value names the
-        package to install.
+        """Return the services of the plan that are not installed on this machine. The key of each entry is the name of
+        the service. Each value names the package to install.
         """
         used = [*self.steps, *self.probes, *(one.step or one.probe for one in self.guard.conditions)]
         named = {self.service} | {name for one in used if one for name in _services(one.params)}

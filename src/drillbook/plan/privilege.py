@@ -1,4 +1,4 @@
-"""Accounts that the steps of a plan use. The step, its service or its host names the account to use on the host."""
+"""Accounts that the steps of a plan use. The account on a host is set by the step, by its service, or by the host."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ def of_step(
 ) -> Become | None:
     """Return the account, with its password, that ``step`` uses on ``host``. None means the SSH user.
 
-    An account that the step names applies only to the step's own hosts. If ``step`` is None, the host decides.
-    ``recorded``: account from an intent in the journal. When it is given, it has precedence over all other accounts.
+    If the step sets an account, this account applies only to the step's own hosts. If ``step`` is None, the host
+    decides. ``recorded``: account from an intent in the journal. When it is given, it has precedence over all other
+    accounts.
     """
     own = step.become if isinstance(step, PlannedStep) and host in step.hosts else None
     own = own if recorded is None else recorded
@@ -63,7 +64,8 @@ def used(plan: Plan) -> Iterator[tuple[str, Become]]:
 
 
 def acts(plan: Plan, step: PlannedStep | PlannedProbe | None, host: str) -> bool:
-    """Return True when ``step`` runs on ``host``, or when a parameter of the step names a service on this host.
+    """Return True when ``step`` runs on ``host``, or when a parameter of the step is the name of a service on this
+    host.
 
     A probe runs on the host that its parameter `host` names.
     """

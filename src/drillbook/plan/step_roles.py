@@ -60,8 +60,8 @@ def verified_service(inventory: Inventory, proof: PlannedStep) -> str:
 
 
 def verified_origin(proof: PlannedStep) -> Any:
-    """Return the backup that the step ``proof`` verifies, in the form in which a restore step names it in its parameter
-    `from`.
+    """Return the backup that the step ``proof`` verifies. The result has the form of the parameter `from` of a restore
+    step.
     """
     return proof.params.get("service" if of_source(proof) else "from")
 
@@ -138,7 +138,9 @@ def _names(*values: Any) -> set[str]:
 
 
 def origins(steps: Sequence[PlannedStep], step: PlannedStep) -> dict[str, str]:
-    """Return the services of the steps whose results the parameters of ``step`` use, by key of the parameter."""
+    """Return a service for each parameter of ``step`` that uses the result of another step. It is the service of that
+    other step. The keys are those of the parameters.
+    """
     saved = {one.save: str(one.params["service"]) for one in steps if one.save and one.params.get("service")}
     named = {
         key: [saved[name] for name, *_ in template.references(value) if name in saved]

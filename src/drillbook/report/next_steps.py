@@ -78,7 +78,7 @@ def in_suite(suite: SuiteResult, views: Sequence[RunView]) -> list[tuple[str, st
 
 
 def _on(inventory: str) -> str:
-    """Return the option that names the inventory in a command; empty for the default inventory."""
+    """Return the command line option for the inventory. Empty for the default inventory."""
     return "" if inventory in ("", DEFAULT_INVENTORY) else f" --inventory {shlex.quote(inventory)}"
 
 

@@ -11,7 +11,7 @@ from drillbook.judge.result import CommandView, RunView, StepView
 from drillbook.report.figures import one_line, shown, size
 
 PLAIN = (str, int, float, type(None))
-"""Types of facts that name no file."""
+"""Types of facts that cannot contain the name of a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ def evidence_rows(view: RunView) -> list[EvidenceRow]:
 
 
 def evidence_of(step: StepView) -> list[EvidenceRow]:
-    """Return rows of the files that the facts of one step name, sorted by name. Each file is listed once."""
+    """Return rows of the files in the facts of one step, sorted by file name. Each file is listed once."""
     found: dict[str, EvidenceRow] = {}
     for fact in _files(step.result.facts):
         name, count = shown(fact["file"]), fact.get("bytes")

@@ -33,7 +33,7 @@ class Effect(StrEnum):
 
 
 class Place(StrEnum):
-    """Places where a step can run when it names no ``hosts``."""
+    """Places where a step can run if it has no ``hosts``."""
 
     SERVICE = "service"  # on the host of the service in its `service` field
     HOSTS = "hosts"  # the step must name hosts

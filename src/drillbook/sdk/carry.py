@@ -3,8 +3,8 @@
 It uses only the standard library of Python 3.7 or later. ``sent_program`` sends this file through standard input.
 
 ``survey FOLDER PART_SIZE`` prints sizes and digests of the files below FOLDER, and of the parts of larger files. ``send
-FOLDER PLAN`` uploads files of FOLDER, which the JSON file PLAN lists. ``fetch FOLDER PLAN`` downloads the files listed in PLAN
-to FOLDER, and compares their sizes and digests. A rule of sudo for such a command is a rule for this FOLDER alone.
+FOLDER PLAN`` uploads files of FOLDER, which the JSON file PLAN lists. ``fetch FOLDER PLAN`` downloads the files listed
+in PLAN to FOLDER, and compares their sizes and digests. A rule of sudo for such a command permits only this FOLDER.
 
 URLs are secrets that expire. They are passed in a file that only its owner can read, and messages never repeat them.
 """

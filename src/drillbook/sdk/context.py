@@ -59,7 +59,8 @@ class Context:
     runs with this action and this service.
     """
     origins: Mapping[str, str] = field(default_factory=dict)
-    """Services of the earlier steps from which parameters of this step get their values, by key of the parameter.
+    """For each parameter of this step that gets its value from an earlier step, by its key: the service of the earlier
+    step.
 
     Only the `ready` check has them.
     """

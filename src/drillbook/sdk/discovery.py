@@ -62,7 +62,9 @@ class System:
     examples: str = ""
     """Folder in the package with drills that show how its actions are used. These drills belong to no project."""
     host_needs: str = ""
-    """Module whose ``HOST_NEEDS`` says what the system's actions need on a host. Empty when they need nothing."""
+    """Module with the attribute ``HOST_NEEDS``. It holds the needs of the system's actions on a host. Empty when they
+    need nothing.
+    """
     origin: str = ""
     """Distribution or folder that a plugin comes from. Discovery sets this field. It is empty for built-in systems."""
     version: str = ""

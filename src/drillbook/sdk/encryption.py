@@ -29,7 +29,7 @@ _KEY = re.compile(r"AGE-SECRET-KEY-1[02-9AC-HJ-NP-Z]{58}")
 class Encryption(BaseModel):
     """Encryption rule for the backups of a store.
 
-    Each recipient can decrypt the backups alone. A manifest also records the rule.
+    Each recipient can decrypt the backups without the other recipients. A manifest also records the rule.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -1,4 +1,4 @@
-"""Parses one action or one probe with its parameters, as drills and diagnosis trees contain it.
+"""Parses one action or one probe with its parameters. Drills and diagnosis trees contain such entries.
 
 Such an entry has the form `- name.of_action: {parameters}`.
 """

@@ -51,4 +51,4 @@ def _from_path(value: Any) -> Any:
 
 
 Health = Annotated[HealthRequest, BeforeValidator(_from_path)]
-"""Request for the health of a service in an inventory, written as a mapping or as its path alone."""
+"""Request for the health of a service in an inventory, written as a mapping, or only as a path."""

@@ -48,8 +48,8 @@ class HostNeeds:
     """Needs of an action on a host. All fields are empty for an action without needs.
 
     ``commands`` are programs that are not in ``BASE``. ``rights`` and ``ports`` are texts. ``either`` lists groups of
-    programs. One program of each group is enough. ``by_sudo``: the commands that the action starts by `sudo`, as ``rights``
-    says in words.
+    programs. One program of each group is enough. ``by_sudo``: the commands that the action starts by `sudo`.
+    ``rights`` describes these commands in words.
     """
 
     commands: tuple[str, ...] = ()

@@ -1,7 +1,7 @@
 """Commands that create and remove the folder of a sandbox, and that run programs in the sandbox without a network.
 
-They are shell commands on the sandbox's host. They need nothing from the controller, so the host can run them alone. The
-folder has the same path inside and outside a container, and its Unix sockets can be used from outside.
+They are shell commands on the sandbox's host. They need nothing from the controller, so the host can run them without
+it. The folder has the same path inside and outside a container, and its Unix sockets can be used from outside.
 """
 
 from __future__ import annotations

@@ -282,9 +282,9 @@ class Sandbox:
         return self._as_user("id", "-u").check().text
 
     def must_admit(self) -> None:
-        """Check that the SSH user could open a socket of the sandbox with the help of ``admit``.
+        """Check that ``admit`` can give the SSH user access to a socket of the sandbox.
 
-        Raises NotReady when the user could not, and HostError when the host cannot be used.
+        Raises NotReady when it cannot, and HostError when the host cannot be used.
         """
         if self._stranger() and not self._as_user("sh", "-c", "command -v setfacl").ok:
             raise NotReady(

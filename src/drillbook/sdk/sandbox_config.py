@@ -1,4 +1,4 @@
-"""Settings of a sandbox, as an inventory has them."""
+"""Settings of a sandbox in an inventory."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ done
 
 
 def looking(isolation: Isolation, paths: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the command that prints each folder in ``paths`` that would contain the sandbox's folder."""
+    """Return a command that prints folders in ``paths``. It prints a folder if the sandbox's folder is inside it."""
     return isolation.as_user(("sh", "-c", _WITHIN, "sh", isolation.folder, *paths))
 
 

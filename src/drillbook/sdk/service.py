@@ -121,8 +121,7 @@ class Service(BaseModel):
     def kept_in(self) -> tuple[KeptIn, ...]:
         """Folders that contain the service's data or backups.
 
-        No sandbox is created inside them. No fault destroys a folder that contains the backups from which it would be
-        restored.
+        No sandbox is created inside them. A fault never destroys a folder if the backups of this folder are inside it.
         """
         return (KeptIn(self.host, self.data),) if self.RUNS and self.data else ()
 
@@ -146,7 +145,7 @@ class Service(BaseModel):
 
     @property
     def own_port(self) -> int | None:
-        """TCP port of the service on its host, as the inventory names it.
+        """TCP port of the service on its host, from the inventory.
 
         None for a service that is reached by its Unix socket: no action may ask its port.
         """

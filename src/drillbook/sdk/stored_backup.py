@@ -63,7 +63,7 @@ class StoredFile(Part):
         return f"{name}{SUFFIX}" if self.plain else name
 
     def file(self, name: str) -> File:
-        """Return the stored file for the plain file ``name``, as transfers use it."""
+        """Return the stored file for the plain file ``name``, in the form that transfers need."""
         plain = self.plain.file(name) if self.plain else None
         return File(self.stored_as(name), self.size, self.sha256, plain=plain)
 
@@ -168,7 +168,7 @@ class FilesManifest(BackupManifest):
         return {file.stored_as(name): file.size for name, file in self.files.items()}
 
     def listed(self) -> list[File]:
-        """Return the files of the backup, as transfers use them."""
+        """Return the files of the backup, in the form that transfers need."""
         return [file.file(name) for name, file in sorted(self.files.items())]
 
     @property

@@ -41,7 +41,7 @@ def names() -> tuple[str, ...]:
 
 
 def told() -> str:
-    """Return a text for the record of a run that names the accounts of this process.
+    """Return a text about the accounts of this process, for the record of a run.
 
     After ``sudo``, it is for example ``root for alice (uid 0)``.
     """

@@ -62,7 +62,8 @@ class Offered(InMemoryPrivateKey):
 
 
 class KeysInOrder(AuthStrategy):
-    """Login with the identity in the inventory, or with the keys that ssh would offer if the inventory names no identity.
+    """Login with the identity in the inventory. If the inventory contains no identity, the login offers the same keys
+    as ssh.
 
     ssh offers the IdentityFile entries of ~/.ssh/config first, then the keys of the agent, and then the default keys.
     """

@@ -19,7 +19,7 @@ FEW = 4
 them, and some allow only 2.
 """
 FRESH_S = 1.0
-"""Seconds of silence of the server after which a channel that was opened ahead is no longer used.
+"""Number of seconds. After a longer silence of the server, a channel that was opened ahead is no longer used.
 
 A command is not sent to a server that may hang: it could start later, when nobody waits for it. The request for a new channel
 changes nothing, and its answer shows that the server works.

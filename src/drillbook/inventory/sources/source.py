@@ -62,8 +62,8 @@ class Source:
     def documents(
         self, document: Document, read: Callable[[Path], list[Document]], above: tuple[Path, ...]
     ) -> list[Document]:
-        """Load the inventory files that ``document`` names, by calling ``read``. The file with the lowest precedence
-        comes first.
+        """Call ``read`` to load the inventory files that are listed in ``document``. The file with the lowest
+        precedence comes first.
 
         ``above``: the files that are being read now. These are ``document`` itself and the files that include
         ``document``.

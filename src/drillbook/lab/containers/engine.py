@@ -1,6 +1,6 @@
 """The Docker engine of the Docker lab, used through ``docker`` and Docker Compose.
 
-Errors tell how to install what is missing.
+Errors tell how to install missing programs.
 """
 
 from __future__ import annotations

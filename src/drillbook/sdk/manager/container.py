@@ -66,7 +66,7 @@ class Docker(Manager):
         return (*self._tool(), "stop", "--", unit)
 
     def passing(self, host: Host, unit: str, deadline: Deadline) -> str:
-        """Return a reason why the container could not be started again after a stop. Empty when it could be.
+        """Return a reason why a start of the container after a stop is impossible. Empty when it is possible.
 
         The reason is that it was made with ``--rm``, because the engine removes such a container when it exits.
         """

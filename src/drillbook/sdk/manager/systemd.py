@@ -147,7 +147,7 @@ class Systemd(Manager):
         return ("sh", "-c", _KILL, "sh", seen.unit, *self._tool())
 
     def passing(self, host: Host, unit: str, deadline: Deadline) -> str:
-        """Return a reason why ``unit`` could not be started again after a stop. Empty when it could be.
+        """Return a reason why a start of ``unit`` after a stop is impossible. Empty when it is possible.
 
         A unit that ``systemd-run`` made disappears when it exits, and a masked unit cannot be started.
         """

@@ -103,7 +103,7 @@ class Manager(ABC):
         return ""
 
     def passing(self, host: Host, unit: str, deadline: Deadline) -> str:
-        """Return a reason why ``unit`` could not be started again after a stop. Empty when it could be started."""
+        """Return a reason why a start of ``unit`` after a stop is impossible. Empty when it is possible."""
         return ""
 
     def reviving(self, host: Host, unit: str, deadline: Deadline) -> tuple[str, ...]:

@@ -1,4 +1,5 @@
-"""Actions that list, check, measure and restore backups made by the team's own tools, or measure what a restore loses.
+"""Actions that list, check, measure and restore backups made by the team's own tools, or measure the data that a
+restore loses.
 
 The package contains the actions `backup.*` and the action `loss.measure`. The same actions serve all kinds of backup sources.
 The interface of a backup source is in `sdk.backup_source`, and the interface of a sandbox in `sdk.sandbox`.

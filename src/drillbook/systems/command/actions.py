@@ -22,7 +22,7 @@ Argv = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
 class Check(Read):
-    """Run the health command that the inventory names for a service of kind `command`. The exit status 0 means healthy."""
+    """Run the health command of a service of kind `command`, as set in the inventory. The exit status 0 means healthy."""
 
     TIMEOUT = 30.0
 
@@ -307,7 +307,7 @@ class Script(Free):
     ] = None
 
     def programs(self, ctx: Context) -> tuple[str, ...]:
-        """Return the interpreter and the program of the undo if the drill names them."""
+        """Return the interpreter and the program of the undo if the drill sets them."""
         return tuple(self._started().values())
 
     def _started(self) -> dict[str, str]:

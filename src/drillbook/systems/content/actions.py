@@ -1,4 +1,4 @@
-"""Actions that record the content of a system, and compare it with what was recorded."""
+"""Actions that record the content of a system, and later compare the content with the record."""
 
 from __future__ import annotations
 

@@ -105,7 +105,9 @@ def version(api: Any) -> tuple[int, int]:
 
 
 def made_with(container: Any) -> str:
-    """Return the MAC address that was set when a container was created, as its engine reports it. Empty when none was set."""
+    """Return the MAC address that a user set when the container was created. The engine reports it. Empty when none was
+    set.
+    """
     api = container.client.api
     if version(api) < tuple(map(int, TELLS_MAC.split("."))):
         return str(container.attrs["Config"].get("MacAddress") or "")

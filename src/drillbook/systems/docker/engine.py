@@ -1,7 +1,7 @@
 """Access to a Docker engine with the Docker SDK: through a local socket, a URL, or the SSH connection to a host.
 
-The API is that of docs.docker.com/reference/api/engine. For access through SSH, Drillbook runs ``docker system dial-stdio``
-on the host over its existing connection, as the program ``docker`` itself does.
+The API is that of docs.docker.com/reference/api/engine. For access through SSH, Drillbook runs ``docker system
+dial-stdio`` on the host, like the program ``docker`` itself. It uses its existing connection to the host.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ class Manifest(BackupManifest):
         return archive_name(self.compression)
 
     def listed(self) -> list[File]:
-        """Return the file of the compressed archive, as transfers use it."""
+        """Return the file of the compressed archive, in the form that transfers need."""
         return [self.archive.file(self.name)]
 
 

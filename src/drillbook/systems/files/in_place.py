@@ -73,7 +73,7 @@ class FolderInPlace(InPlace):
 
     @abstractmethod
     def names(self, backup: Backup, checked: Facts) -> set[str]:
-        """Return the names of the entries directly in the folder, as ``backup`` has them.
+        """Return the names of the entries of ``backup`` that are directly in the folder.
 
         ``checked``: facts of the verification of the backup. Raises StepFailed when they cannot be listed, and HostError
         when the host fails.

@@ -39,7 +39,7 @@ def need_place(ctx: Context, path: str) -> None:
 
 
 def need_deletable(ctx: Context, path: str) -> None:
-    """Raise NotReady unless the user may delete everything in ``path``, and could restore the owners of all files."""
+    """Raise NotReady unless the user may delete everything in ``path``, and can restore the owners of all files."""
     need_place(ctx, path)
     if found := _first(ctx, _DELETE, path):
         raise _refused(ctx, f"{found} may not be written")

@@ -164,7 +164,9 @@ class Helper:
         return [int(word) for word in output.text.split()]
 
     def ended_badly(self) -> bool:
-        """Return True when some processes of the helper still run although its folder is gone, as it is after an undo."""
+        """Return True when some processes of the helper still run although its folder is gone. The undo removes this
+        folder.
+        """
         return bool(self.pids()) and not self.ctx.run("test", "-e", self.folder).ok
 
     def workers(self, word: str) -> list[int]:

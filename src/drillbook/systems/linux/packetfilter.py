@@ -259,7 +259,9 @@ def state(names: frozenset[str]) -> Condition:
 
 
 def flags(mask: frozenset[str], wanted: frozenset[str]) -> Condition:
-    """Return the condition that, of the TCP flags in ``mask``, exactly those in ``wanted`` are set."""
+    """Return a condition on the TCP flags in ``mask``. The flags in ``wanted`` must be set, and the other flags must
+    not be set.
+    """
     return lambda packet: packet.flags & mask == wanted
 
 

@@ -13,7 +13,7 @@ from drillbook.systems.linux.actions.tcp import Address
 
 
 class Open(Availability):
-    """Connect to a port. A server that hangs often still accepts connections, so a probe that requests real work is better."""
+    """Connect to a port. A hanging server may still accept connections, so a probe that requests real work is better."""
 
     address: Address
     port: Annotated[int, Field(ge=1, le=65535, description="TCP port to check.")]

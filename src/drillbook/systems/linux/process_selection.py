@@ -87,7 +87,7 @@ class Selection:
     name: str
 
     def run(self, ctx: Context, argv: Argv, pid: int, start: int | None = None, **options: Any) -> Output:
-        """Run ``argv`` on the step's host, as root where the service manager uses `sudo`.
+        """Run ``argv`` on the step's host. The command runs as root if the service manager uses `sudo`.
 
         The words PID and START in ``argv`` are replaced by those of the process. The exit status is ANOTHER when the
         selection does not mean this process.

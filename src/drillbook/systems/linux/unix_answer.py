@@ -9,8 +9,8 @@ from drillbook.sdk.host import Output, printable
 from drillbook.sdk.service import Service
 
 PATIENCE_S = 4.0
-"""If a connection ends without an answer after at least this number of seconds, the outcome is silence. The program
-that connects waits 5 s for the answer of the server.
+"""Least number of seconds for the outcome silence. It is the outcome when a connection ends without an answer after
+this time. The program that connects waits 5 s for the answer of the server.
 """
 
 

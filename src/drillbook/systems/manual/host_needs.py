@@ -1,4 +1,4 @@
-"""For manual steps: what they need before they can run."""
+"""Needs of manual steps."""
 
 from drillbook.sdk.host_needs import HostNeeds
 

@@ -41,7 +41,7 @@ NOT_COVERED = (
 class MariadbDump(FileBackups):
     """Backup source of SQL dumps that mariadb-dump or mysqldump made.
 
-    Each file is one dump. The suffix of the file names its compression.
+    Each file is one dump. The suffix of the file shows its compression.
     """
 
     TAKEN: ClassVar[str] = "the dump"

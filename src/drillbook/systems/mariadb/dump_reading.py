@@ -77,7 +77,7 @@ class Reading:
     named: set[str] = field(default_factory=set)
     """Tables, views and sequences that the dump creates, each with its database."""
     current: str = ""
-    """Database to which the section that was read last belongs."""
+    """Database of the section that was read last."""
     filled: set[str] = field(default_factory=set)
     """Tables for which the dump has a section of rows, possibly without any row."""
     rows: Counter[str] = field(default_factory=Counter)

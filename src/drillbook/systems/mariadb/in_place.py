@@ -108,8 +108,8 @@ class ServerInPlace(InPlace):
         """
 
     def ready(self) -> None:
-        """Check the unit, the data directory, the server and the programs of the service. Raises NotReady when one of them
-        is not as it must be, and HostError when the host cannot be used.
+        """Check the unit, the data directory, the server and the programs of the service. Raises NotReady when one of
+        them is unsuitable, and HostError when the host cannot be used.
         """
         ownership.ready(self.ctx, self.mariadb)
         need_right(self.ctx, self.mariadb.unit)
@@ -249,8 +249,8 @@ class DumpInPlace(ServerInPlace):
     """Restore of a dump into a copy of the data directory. So accounts and other databases stay."""
 
     def differs(self, client: Client, backup: Backup, checked: Facts) -> str:
-        """Return a text that names the tables, routines or events of the server that the dump lacks; empty when it contains
-        all.
+        """Return a text about tables, routines or events that the server has but the dump lacks. Empty when none is
+        missing.
         """
         names, held = lost.databases(client), lost.tables(client)
         there = set(checked.get("names", ()))

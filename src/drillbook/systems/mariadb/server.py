@@ -226,8 +226,8 @@ def need(ctx: Context, service: Mariadb, programs: Sequence[str]) -> None:
 
 
 def need_safe_client(ctx: Context, service: Mariadb) -> None:
-    """Check that the client has the option `--sandbox`. This option blocks those client commands in a dump that would run
-    programs. Raises NotReady when the option is missing.
+    """Check that the client has the option `--sandbox`. A dump may contain client commands that run programs. This
+    option blocks such commands. Raises NotReady when the option is missing.
     """
     if not ctx.run(*program(service, "mariadb"), "--no-defaults", "--sandbox", "--version").ok:
         raise NotReady(

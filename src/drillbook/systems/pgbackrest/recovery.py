@@ -35,7 +35,9 @@ RESET = (
     "--reset-db-include",
     "--reset-db-exclude",
 )
-"""Options that cancel settings of the team by which pgbackrest would write outside the sandbox or restore only a part."""
+"""Options that cancel certain settings of the team. With these settings, pgbackrest would write outside the sandbox, or
+restore only a part.
+"""
 # BOX: give all files to the owner of the sandbox; if pgbackrest runs as root, it restores them with their original owner.
 _OWN = 'test "$(id -u)" != 0 || chown -hR "$(stat -c %u:%g -- "$1")" "$1"'
 # FOLDER BIN MAJOR TARGET: input lines NAME SHA1 SURE. Fetch each segment. From the first line that is not `sure`, search for

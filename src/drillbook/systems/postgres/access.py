@@ -25,7 +25,7 @@ FROM pg_catalog.pg_database d WHERE d.datname = %s
 """
 
 _LOCK = 0x64726C6C
-"""First of the two keys of the advisory lock under which a database is created."""
+"""First of the two keys of an advisory lock. This lock is held while a database is created."""
 _END_OTHERS = """
 SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_locks
 WHERE locktype = 'advisory' AND objsubid = 2 AND classid = %s AND objid = %s AND granted
@@ -56,8 +56,9 @@ def restored_by(session: Connection, database: str) -> str:
 def create_closed(session: Connection, database: str, by: str, limit: int, properties: sql.Composable) -> str:
     """Create ``database`` under a provisional name, let it refuse clients, and return the name. Raises psycopg.Error.
 
-    ``by``: the run and the step that create it; ``limit``: the connection limit that ``open_up`` restores later. Sessions in
-    which a dead controller still creates ``database`` are terminated. Unfinished databases of this run are dropped.
+    ``by``: the run and the step that create it; ``limit``: the connection limit that ``open_up`` restores later. If a
+    dead controller is still creating ``database`` in a session, the session is terminated. Unfinished databases of this
+    run are dropped.
     """
     _alone(session, int(sha256(database.encode()).hexdigest()[:7], 16))
     run = by.partition(" ")[0]

@@ -177,7 +177,7 @@ def opened(session: Connection, *, borrow: bool) -> Iterator[Amcheck]:
 
 
 def collations(session: Connection) -> list[Finding]:
-    """Return a finding for each collation for which the library's version differs from the recorded version.
+    """Return a finding for each collation whose recorded version differs from the version of the library.
 
     Raises psycopg.Error.
     """

@@ -116,7 +116,7 @@ def clear_aside(tools: Tools) -> None:
 
 
 def _beside(tools: Tools) -> str:
-    """Return the path with which the paths of all staging clusters begin. They lie next to the data directory."""
+    """Return the common beginning of the paths of all staging clusters. They lie next to the data directory."""
     return f"{tools.service.data_directory.rstrip('/')}.drillbook"
 
 

@@ -28,7 +28,9 @@ def _content(table: Table) -> str:
 
 
 def sequences(wanted: Sequence[Sequence_], found: Sequence[Sequence_]) -> Iterator[Finding]:
-    """Yield a finding for each sequence that would issue numbers again that it had issued before the backup."""
+    """Yield a finding for each sequence whose value is too low. Such a sequence issues numbers again that it issued
+    before the backup.
+    """
     there = {one.name: one for one in found}
     for one in wanted:
         now = there.get(one.name)

@@ -1,4 +1,6 @@
-"""Pure functions that make findings about a dump that was read. They also say what the check covered and what it did not."""
+"""Pure functions that make findings about a dump that was read. They also list the parts that the check covered, and
+the parts that it did not cover.
+"""
 
 from __future__ import annotations
 

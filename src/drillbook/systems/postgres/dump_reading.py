@@ -126,7 +126,7 @@ _GREP = (
     r"|SUBSCRIPTION|SERVER) |GRANT |REVOKE |\\connect |SET (default_tablespace|client_encoding) = |ALTER DEFAULT PRIVILEGES "
     r"|ALTER .* OWNER TO )"
 )
-"""Pattern of the SQL lines that name what a server must have before the dump can be loaded.
+"""Pattern of SQL lines about objects, such as roles, that a server must have before the dump can be loaded.
 
 To read only these lines takes a tenth of the time of a restore.
 """

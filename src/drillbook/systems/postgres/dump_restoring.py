@@ -255,8 +255,8 @@ class Restoring:
     def _pg_restore(self, form: Form, path: str, database: str, *, create: bool, chosen: str) -> None:
         """Restore an archive into the database ``database``.
 
-        If ``chosen`` is not empty, it names a file in the sandbox's folder. Only the entries listed in this file are
-        restored.
+        If ``chosen`` is not empty, it is the name of a file in the sandbox's folder. Only the entries listed in this
+        file are restored.
         """
         argv = (
             *self._asking("pg_restore", database),

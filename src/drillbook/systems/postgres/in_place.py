@@ -259,8 +259,8 @@ class ClusterInPlace(InPlace):
 def write_configuration(made: Tools, service: Postgres, kept: Facts) -> None:
     """Write the stored configuration files ``kept`` into the restored data directory.
 
-    If none were stored, write the most important settings, and a pg_hba.conf that requires passwords. Files that the lost
-    cluster had outside its data directory still exist, and are not written.
+    If none were stored, write the most important settings, and a pg_hba.conf that requires passwords. If the lost
+    cluster had files outside its data directory, these files still exist and are not written.
     """
     outside = kept.get("outside", ())
     cluster.configure_outside(made, outside)

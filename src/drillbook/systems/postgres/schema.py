@@ -114,7 +114,8 @@ def normalised(dump: str) -> str:
 def rest(dump: str) -> str:
     """Return the normalised entries of ``dump`` for the kinds of objects that the catalog queries do not cover.
 
-    Each entry begins with a comment by pg_dump that names the kind. Comments inside the body of a function are ignored.
+    Each entry begins with a comment of pg_dump, which contains the kind. Comments inside the body of a function are
+    ignored.
     """
     heads = [found for found in _TOKEN.finditer(dump) if found["kind"]]
     ends = [*(found.start() for found in heads[1:]), len(dump)]

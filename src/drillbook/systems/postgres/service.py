@@ -20,7 +20,9 @@ class Admin(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     ADDED: ClassVar[frozenset[str]] = frozenset({"socket"})
-    """Fields that were added later. Empty ones are left out, so that the digest of a plan without them does not change."""
+    """Fields that were added later. Empty fields are left out, so that the digest of a plan without them does not
+    change.
+    """
 
     user: str = Field(description="Name of the superuser.")
     password: Password = Field(default=None, description="Password of the superuser.")

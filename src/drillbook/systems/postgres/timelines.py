@@ -1,8 +1,9 @@
 """Finds the segments of received WAL that a recovery replays, across timeline switches, and detects missing segments.
 
-Each recovery starts a new timeline. The first WAL segment of the new timeline has the same number as the last segment of the old
-timeline, so a segment with this number exists on both. If one of the two is lost, a list of the numbers does not show it.
-PostgreSQL reports no error either: if the segment of the new timeline is missing, it reads that of the old one beyond the switch.
+Each recovery starts a new timeline. The first WAL segment of the new timeline has the same number as the last segment
+of the old timeline, so a segment with this number exists on both. If one of the two is lost, a list of the numbers does
+not show it. PostgreSQL reports no error either: if the segment of the new timeline is missing, the server reads the
+segment of the old timeline instead, even beyond the switch.
 
 Sources: PostgreSQL's manual, sections 25.3.6 "Timelines" and 28.6 (names of files), and the functions ``findNewestTimeLine`` and
 ``XLogFileReadAnyTLI`` in PostgreSQL's source (behaviour of the server).

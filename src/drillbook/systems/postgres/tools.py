@@ -1,4 +1,4 @@
-"""Runs PostgreSQL's programs on the host of a service, as the operating system user that each of them needs."""
+"""Runs PostgreSQL's programs on the host of a service. Each program runs as the operating system user that it needs."""
 
 from __future__ import annotations
 

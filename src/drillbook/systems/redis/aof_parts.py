@@ -62,7 +62,7 @@ def judged(tool: Checker, copy: Copy) -> Verdict:
     """Compare the manifest with the files, and check each part separately. Raises CouldNotVerify when no program on the host
     can check a part, and HostError when the host cannot be used.
 
-    The verdict's numbers of keys are those of the base file alone.
+    The verdict counts only the keys of the base file.
     """
     if copy.manifest and copy.manifest not in copy.sizes:
         return Verdict((_missing(copy, copy.manifest, "a manifest in the folder of the parts"),))

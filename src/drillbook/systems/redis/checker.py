@@ -198,7 +198,7 @@ def _ended(output: Output) -> str:
 
 
 def saved_at(beginning: bytes) -> datetime | None:
-    """Return the time when the server began to save an RDB, as the header of the file states it. Return None for another
+    """Return the time in the header of an RDB. At this time the server began to save the file. Return None for another
     kind of file.
     """
     if not _MAGIC.match(beginning):

@@ -47,8 +47,8 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Expiry times of hash fields: ``wanted`` are those in the backup, ``found`` those on the server. Both are empty if the
-    backup records none.
+    """Expiry times of hash fields: ``wanted``: times in the backup. ``found``: times on the server. Both are empty if
+    the backup records none.
     """
 
     wanted: Fields = field(default_factory=dict)

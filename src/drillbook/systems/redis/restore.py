@@ -103,7 +103,7 @@ class Replacement:
         self.seconds[name] = round(time.monotonic() - since, 3)
 
     def present(self) -> Place:
-        """Return the folder and the names of the server's files, as the server itself reports them.
+        """Ask the server for the folder and the names of its files, and return them.
 
         Raises CouldNotVerify when the server does not answer, or is not run by the service's unit on this host.
         """
@@ -234,8 +234,8 @@ class Restoring(Replacement):
             raise StepFailed(f"the restore failed: {error.message}") from error
 
     def place(self, backup: Manifest | None = None) -> Place:
-        """Return the folder and the names of the server's files. The server itself reports them; if it does not answer, the
-        backup's manifest names them.
+        """Return the folder and the names of the server's files. The server itself reports them. If it does not answer,
+        they are taken from the backup's manifest.
 
         Raises CouldNotVerify when neither of them is available, or when the server is not run by the service's unit on this
         host.

@@ -239,7 +239,7 @@ def reason(error: BaseException) -> str:
 
 
 class _Session(ConnectedWriter[Any]):
-    """Connection of a writer, used by one thread alone."""
+    """Connection of a writer. Only one thread uses it."""
 
     ERRORS = (Exception,)
 

@@ -95,7 +95,7 @@ _HALF_END_MARKER = "A lone zero block at"
 
 
 class TarSource(FileBackups):
-    """Backup source of tar archives. Each file is one backup, and the suffix of the file names its compression."""
+    """Backup source of tar archives. Each file is one backup, and its suffix shows the compression."""
 
     kind: Literal["tar"] = "tar"
     RESTORES_TO: ClassVar[tuple[str, ...]] = ("folder",)
@@ -228,7 +228,7 @@ class TarInPlace(FolderInPlace):
         self.source.ready_sandbox(self.ctx, self.service)
 
     def names(self, backup: Backup, checked: Facts) -> set[str]:
-        """Return the names of the folder's entries, as the verification of the archive found them."""
+        """Return the names of the folder's entries that the verification found in the archive."""
         if not checked.get("itself"):
             what = (
                 f"the archive {backup.id} contains no entry for the folder {self.path} itself, so its owner "

@@ -34,7 +34,7 @@ _CGROUP = "cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory.current 2>/dev/nu
 
 
 class Disk(Read):
-    """Read how full a host's file systems are, in bytes and in inodes, as `df` shows it.
+    """Read the free and the used space of a host's file systems with `df`, in bytes and in inodes.
 
     Without `path`, file systems in memory (tmpfs) are left out, because they hold no data of services.
     """
@@ -146,9 +146,9 @@ class OomKills(Read):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``kills`` (number since boot; null when the kernel does not count), ``log_read``, ``events``, ``recent``.
 
-        ``log_read`` is true when the kernel's log could be read. ``events`` are the lines of the log about kills, newest
-        last. ``recent`` are those of ``events`` that are from the last hour, according to the time (seconds since boot) in
-        the line.
+        ``log_read`` is true when the kernel's log could be read. ``events`` are the lines of the log about kills,
+        newest last. ``recent`` contains the ``events`` of the last hour, judged by the time (seconds since boot) in the
+        line.
         """
         counter = re.search(r"^oom_kill (\d+)$", ctx.run("cat", "/proc/vmstat").text, re.MULTILINE)
         try:

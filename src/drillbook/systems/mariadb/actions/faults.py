@@ -17,7 +17,7 @@ _MAY_DROP = re.compile(r"^GRANT [^`']*\b(ALL PRIVILEGES|DROP)\b", re.MULTILINE)
 
 
 class LoseData(Fault):
-    """Drop the database that the service names, or all databases of the server if the service names none.
+    """Drop the database of the service, or all databases of the server if the service has no `database`.
 
     The same happens when an operator drops databases on the wrong server.
 

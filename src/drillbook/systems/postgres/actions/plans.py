@@ -47,7 +47,7 @@ class Plans(Read):
 
     The action does not run the statements. It examines only statements of the application's role, in a session of that
     role, because planning a statement may evaluate the immutable and stable functions in it. The plan is generic: it is
-    made without parameter values, and as a new session of that role would get it. Literals are removed from the output.
+    made without parameter values, and in a new session of that role. Literals are removed from the output.
     """
 
     SERVICE = Postgres

@@ -51,11 +51,11 @@ class References(Read):
     ]
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``references``: number of objects that rows name; ``objects``: number of objects in the bucket.
+        """Facts: ``references``: number of objects to which rows refer; ``objects``: number of objects in the bucket.
 
-        ``missing``: number of named objects that the bucket lacks; ``wrong_size``: number of those with another size than
-        their row says; ``unreferenced``: number of objects that no row names. After a failure, ``evidence`` is a file with
-        the list of the missing and differing objects.
+        ``missing``: number of these objects that the bucket lacks; ``wrong_size``: number of objects whose size differs
+        from the size in their row; ``unreferenced``: number of objects to which no row refers. After a failure,
+        ``evidence`` is a file with the list of the missing and differing objects.
         """
         wanted = self._wanted(ctx)
         if not wanted:

@@ -135,7 +135,7 @@ Value = Annotated[str, Field(pattern=r"^[A-Za-z0-9_./:@%+,=-]*$", max_length=100
 
 
 def _file(ctx: Context, name: str) -> str:
-    """Return the path of the service's env file on its host. Raises NotReady when the inventory names none."""
+    """Return the path of the service's env file on its host. Raises NotReady when the inventory contains no such path."""
     path = ctx.service(name, Http).env_file
     if not path:
         raise NotReady(

@@ -171,7 +171,7 @@ class _Filtered(Fault):
 
     @property
     def _tellable(self) -> bool:
-        """True when a trial connection from the host itself would show the effect of the fault."""
+        """True when a trial connection from the host itself can show the effect of the fault."""
         return True
 
 
