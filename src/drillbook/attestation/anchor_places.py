@@ -44,7 +44,7 @@ class Place(Protocol):
         """Name of the place, for messages."""
 
     def add(self, run: str, events: int, line: bytes) -> None:
-        """Store the anchor ``line``, so that it survives a crash once this method has returned.
+        """Store the anchor ``line``. When this method returns, the anchor is on disk and survives a crash.
 
         The line ends with a newline. Raises AnchorProblem when the anchor cannot be written.
         """

@@ -33,7 +33,7 @@ class Anchor:
     folder: str
     """Folder of the run, relative to the folder of reports."""
     events: int
-    """Number of events in the run's journal when the attestation was written; 0 for a suite."""
+    """Number of events in the run's journal when the attestation was written. It is 0 for a suite."""
     head: str
     at: str
     source: str

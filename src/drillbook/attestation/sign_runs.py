@@ -164,8 +164,9 @@ def seal_suite(
 ) -> str:
     """Write and sign the attestation of a suite; see ``seal_run``.
 
-    ``attested``: folders of drills of the suite, each with the digest of the attestation that this process wrote for it.
-    ``before``: the previous attestation of the suite. The digests of all other drills are taken from there.
+    ``attested``: folders of drills of the suite for which this process wrote an attestation, each with the digest of
+    this attestation. ``before``: the previous attestation of the suite. The digests of all other drills are taken from
+    there.
     """
     if before.unvouched:
         return before.unvouched
@@ -227,7 +228,7 @@ def _member(
 
 
 def written_digest(folder: Path) -> str | None:
-    """Return the digest of the attestation in ``folder``; None when there is no attestation."""
+    """Return the digest of the attestation in ``folder``. Returns None when there is no attestation."""
     try:
         return digest((folder / FILE).read_bytes())
     except OSError:

@@ -39,7 +39,7 @@ class Standing:
     unvouched: str = ""
     """Reason why the signature does not cover the whole folder. Empty when it covers everything."""
     sealed: Statement | None = None
-    """Attestation that a trusted key signed; None when there is none."""
+    """Attestation that a trusted key signed. It is None when there is none."""
     events: int = 0
     """Number of events that the attestation covers."""
     lines: int = 0
@@ -96,7 +96,9 @@ def _reports(sealed: Statement) -> list[tuple[str, str]]:
 
 
 def _contradicted(folder: Path, attested: vouching.Attested) -> str:
-    """Return a sign of tampering with the attestation itself, such as a removed signature; empty if there is none."""
+    """Return a sign of tampering with the attestation itself, such as a removed signature. The result is empty if there
+    is none.
+    """
     if attested.state is State.ABSENT:
         return "the attestation was removed" if (folder / SIGNATURE).exists() else ""
     if attested.state is State.UNREADABLE:
@@ -111,7 +113,9 @@ def _contradicted(folder: Path, attested: vouching.Attested) -> str:
 
 
 def _discontinued(folder: Path, sealed: Statement | None, found: Walk) -> str:
-    """Return the reason why the journal or an evidence file contradicts the attestation ``sealed``; empty when neither does."""
+    """Return the reason why the journal or an evidence file contradicts the attestation ``sealed``. The result is empty
+    when neither does.
+    """
     if sealed is None:
         return ""
     events, head = sealed.get("events"), sealed.get("head")
@@ -124,7 +128,7 @@ def _discontinued(folder: Path, sealed: Statement | None, found: Walk) -> str:
 
 
 def _beyond(found: Walk, events: int) -> str:
-    """Describe the journal lines after the signed ``events``; empty if there are none.
+    """Describe the journal lines after the signed ``events``. The result is empty if there are none.
 
     The text tells their number, or that the last line is damaged.
     """

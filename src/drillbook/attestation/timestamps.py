@@ -36,7 +36,7 @@ class NoTimestamp(Exception):
 
 
 def authority() -> str:
-    """Return the URL of the time-stamp authority; empty when none is configured."""
+    """Return the URL of the time-stamp authority. The result is empty when none is configured."""
     return os.environ.get(CHOICE, "").strip()
 
 
@@ -119,7 +119,7 @@ class Checker:
 
 
 def checker() -> Checker | None:
-    """Make a checker for the certificates that DRILLBOOK_TIMESTAMP_CA names; None if the variable is not set.
+    """Make a checker for the certificates that DRILLBOOK_TIMESTAMP_CA names. Returns None if the variable is not set.
 
     Raises UsageError when the certificates cannot be read.
     """

@@ -27,8 +27,8 @@ class Assurance:
     """Result of verifying the signatures of all runs, and of comparing the journals with the anchors."""
 
     unvouched: tuple[str, ...] = ()
-    """Problems with signatures and anchors, each with its reason: runs of the period whose present content has no
-    trusted signature, and anchors that cannot be read.
+    """Problems with signatures and anchors, each with its reason. A problem is a run of the period without a trusted
+    signature of its present content, or anchors that cannot be read.
     """
     compared: tuple[str, ...] = ()
     """Places whose anchors were compared with the journals. Each has its number of runs and the time of its newest anchor.

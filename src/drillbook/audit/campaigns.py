@@ -32,7 +32,9 @@ class Campaign:
 
     @property
     def started(self) -> str | None:
-        """Start of the campaign, taken from its name and written as in a journal; None if the name has another form."""
+        """Start of the campaign, taken from its name and written as in a journal. It is None if the name has another
+        form.
+        """
         found = RUN_ID.fullmatch(self.name)
         return start_in(found) if found else None
 

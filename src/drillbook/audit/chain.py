@@ -103,8 +103,8 @@ def _campaigns(
 ) -> Iterator[Problem]:
     """Return the problems of campaigns. A campaign records the hash of the last event of each of its runs.
 
-    ``vouched``: for each folder of a run, the number of events that such a hash confirms, and the name of the run or
-    campaign that recorded the hash. This function adds the hashes that campaigns recorded.
+    ``vouched``: events that such a hash confirms. For each folder of a run, it holds the number of these events, and
+    the name of the run or campaign that recorded the hash. This function adds the hashes that campaigns recorded.
     """
     for campaign in campaigns:
         at = campaign.started

@@ -126,7 +126,9 @@ class Audit:
     """Reason why the record of missed drills cannot be trusted. Empty when the record is intact, or when there is none."""
     assurance: Assurance = UNCHECKED
     program: str = ""
-    """Name of the program that started the newest run of all, for the command in the footer of the page; empty without a run."""
+    """Name of the program that started the newest run of all, for the command in the footer of the page. It is empty
+    without a run.
+    """
 
     @property
     def vouched(self) -> bool:

@@ -57,7 +57,7 @@ class CoverageRow:
     recovered: int = 0
     """Number of passed runs that proved a fault active and then restored the service."""
     left_out: str = ""
-    """Reason in the inventory (`not_drilled`) for exempting the service from drills; empty when there is none."""
+    """Reason in the inventory (`not_drilled`) for exempting the service from drills. It is empty when there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,7 @@ def coverage(runs: Sequence[Record], earlier: Sequence[Record], period: Period, 
 
 
 def _left_out(newest: Record | None, service: str) -> str:
-    """Return the reason why no drill of ``service`` is expected; empty when a drill is expected."""
+    """Return the reason why no drill of ``service`` is expected. The result is empty when a drill is expected."""
     services = newest.plan["inventory"].get("services") or {} if newest else {}
     written = services.get(service)
     return str(written.get("not_drilled") or "") if isinstance(written, dict) else ""
@@ -238,7 +238,9 @@ def _cell(label: str, runs: Sequence[Record], without: str) -> Cell:
 
 
 def objectives_of(one: Record) -> dict[str, Objective]:
-    """Return the objectives of a run with their measurements; empty when the journal of the run cannot be trusted."""
+    """Return the objectives of a run with their measurements. The result is empty when the journal of the run cannot be
+    trusted.
+    """
     return dict(one.result.objectives) if one.result and not one.damage and not one.doubts else {}
 
 
@@ -249,7 +251,7 @@ def targets_of(one: Record) -> dict[str, float]:
 
 
 def row_of(one: Record, key: str) -> ObjectiveRow | None:
-    """Return the report row of one objective of a run; None when there is no trustworthy measurement."""
+    """Return the report row of one objective of a run. Returns None when there is no trustworthy measurement."""
     found = objectives_of(one)
     return objective_rows({key: found[key]})[0] if key in found else None
 

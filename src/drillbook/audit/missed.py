@@ -40,9 +40,9 @@ class MissedRow:
     due: str
     since: str
     until: str
-    """Start of the next run that passed; empty when there is none yet."""
+    """Start of the next run that passed. It is empty when there is none yet."""
     run: str
-    """Name of the previous run that passed; empty when there is none."""
+    """Name of the previous run that passed. It is empty when there is none."""
     source: str
     """Source of the row: ``journal``, or ``schedule.jsonl`` for a run without a journal."""
     why: str = ""
@@ -51,8 +51,8 @@ class MissedRow:
 def missed(records: Sequence[Record], entries: Sequence[Entry], period: Period, today: date | None) -> list[MissedRow]:
     """List the missed drills in ``period``, oldest first. ``entries`` are the entries of the record ``schedule.jsonl``.
 
-    The schedules are evaluated at the end of ``period``. If that end is in the future, they are evaluated at the present
-    time, or at the end of the day ``today`` (UTC) when this is given.
+    The schedules are evaluated at the end of ``period``. If that end is in the future, they are evaluated at the
+    present time. When ``today`` is given, they are evaluated at the end of this day (UTC) instead.
     """
     now = min(period.end, datetime.combine(today, time.max, UTC) if today else datetime.now(UTC))
     rows = [row for group in by_drill(records).values() for row in _overdue(group, now)]

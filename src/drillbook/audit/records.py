@@ -50,7 +50,7 @@ class Record:
     size: int
     torn: bool = False
     damage: str = ""
-    """Position and kind of the journal's damage; empty for an intact journal."""
+    """Position and kind of the journal's damage. It is empty for an intact journal."""
     empty: bool = False
     first: Event | None = None
     """First event. In a damaged journal, it is present only if its own hash is correct."""
@@ -58,7 +58,7 @@ class Record:
     """Hash of each event. For a damaged journal, these are the hashes that its lines claim."""
     times: tuple[str, ...] = ()
     ended: str = ""
-    """Time of the last event of the run itself, before any recovery; empty when unknown."""
+    """Time of the last event of the run itself, before any recovery. It is empty when unknown."""
     end: int = -1
     """Number of the event that ended the run. It is -1 when the run did not end."""
     recoveries: tuple[Resumed, ...] = ()
@@ -69,7 +69,7 @@ class Record:
 
     @property
     def opening(self) -> RunStarted | None:
-        """Content of the first event; None when the first event does not begin a run."""
+        """Content of the first event. It is None when the first event does not begin a run."""
         what = readable(self.first) if self.first else None
         return what if isinstance(what, RunStarted) else None
 
@@ -85,7 +85,7 @@ class Record:
 
     @property
     def started(self) -> str | None:
-        """Start of the run, from the journal or otherwise from the folder's name; None when unknown."""
+        """Start of the run, from the journal or otherwise from the folder's name. It is None when unknown."""
         if self.first:
             return self.first.at
         found = RUN_ID.fullmatch(self.name)
@@ -110,7 +110,7 @@ class Record:
 
     @property
     def plan(self) -> dict[str, Any]:
-        """Plan in the first event; empty when there is none."""
+        """Plan in the first event. It is empty when there is none."""
         return self.opening.plan if self.opening else {}
 
     @property

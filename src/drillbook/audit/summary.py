@@ -37,7 +37,7 @@ class ServiceRow:
     state: str
     """Worst verdict among the newest run of each drill. It is ``never drilled`` when there is no run."""
     at: str
-    """Day of the run with the worst verdict; empty when there is no run."""
+    """Day of the run with the worst verdict. It is empty when there is no run."""
     passed: int
     runs: int
     recovered: int
@@ -122,7 +122,9 @@ def _badness(verdict: str) -> int:
 
 
 def _worst(goals: Sequence[ProvenRow], key: str) -> ProvenRow | None:
-    """Return the proven objective ``key`` whose figure uses the largest part of its target; None when none was proven."""
+    """Return the proven objective ``key`` whose figure uses the largest part of its target. Returns None when none was
+    proven.
+    """
     found = [row for row in goals if row.key == key and row.proven and row.measured_s is not None]
     return max(found, key=lambda row: (row.measured_s or 0.0) / (row.target_s or 1.0), default=None)
 

@@ -102,7 +102,7 @@ def record_state(audit: Audit) -> str:
 
 
 def assurance(audit: Audit) -> list[str]:
-    """Return the reasons why runs of the audit are not signed by a trusted key; empty when all runs are."""
+    """Return the reasons why runs of the audit are not signed by a trusted key. The result is empty when all runs are."""
     known = audit.assurance
     if not known.checked:
         return ["Signatures and anchors were not examined."]

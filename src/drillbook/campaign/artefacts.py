@@ -26,7 +26,7 @@ class Artefact:
     campaign: Path
     """Folder of the campaign that the CI job ran for this one site. It is below the folder `reports` of the job."""
     tool: str = ""
-    """Name and version of the program that planned the site in the CI job; empty in older journals."""
+    """Name and version of the program that planned the site in the CI job. It is empty in older journals."""
 
     @property
     def reports(self) -> Path:

@@ -66,8 +66,8 @@ class Job:
     labels: tuple[str, ...] = ()
     """Labels that a worker must have to reach the targets of the site."""
     entry: dict[str, Any] = field(default_factory=dict)
-    """Entry of the site in the sites file: its inventory and the values that it sets. A worker makes the inventory of
-    the site from this entry.
+    """Entry of the site in the sites file. It contains the inventory of the site, and the values that the site sets. A
+    worker makes the inventory of the site from this entry.
     """
     place: str = ""
     """Place that carries out the job. An empty text means this machine."""

@@ -41,7 +41,7 @@ class Progress:
             self._recent.append(now)
 
     def estimate(self, now: datetime) -> Estimate | None:
-        """Estimate the end at the time ``now``; None while too few drills have ended.
+        """Estimate the end at the time ``now``. Returns None while too few drills have ended.
 
         The ends of sites are assumed to be a Poisson process with the rate of the latest ends. The time since the last end
         counts too, so that the rate of a campaign that stands still falls. The interval covers only random variation. It

@@ -161,8 +161,9 @@ def _ended(folder: Path) -> bool:
 
 
 def find(reports: Path, name: str) -> Path:
-    """Return the folder of the newest campaign that ``name`` selects: by its name, by the beginning of its name, or by
-    its drill. If ``name`` is empty, every campaign is selected. Raises UnknownName when there is no such campaign.
+    """Return the folder of the newest campaign that ``name`` selects. ``name``: name of the campaign, the beginning of
+    this name, or the name of its drill. If ``name`` is empty, every campaign is selected. Raises UnknownName when there
+    is no such campaign.
     """
     known = sorted(path.parents[1] for path in (reports / CAMPAIGNS).glob(f"[!.]*/{RECORD}/{FILE}"))
     found = [folder for folder in known if not name or folder.name.startswith(name) or drill_of(folder.name) == name]

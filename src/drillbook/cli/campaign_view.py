@@ -137,7 +137,7 @@ def _bar(done: int, total: int, wave: str) -> Text:
 
 
 def _wave(parts: list[list[str]], ends: dict[str, Ending]) -> str:
-    """Number of the wave that has not ended; empty for a campaign of one wave."""
+    """Number of the wave that has not ended. It is empty for a campaign of one wave."""
     number = next((number for number, part in enumerate(parts, 1) if any(site not in ends for site in part)), len(parts))
     return f", wave {number} of {len(parts)}" if len(parts) > 1 else ""
 

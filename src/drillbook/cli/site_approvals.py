@@ -53,7 +53,7 @@ class Renewal:
     """Approval of the remaining sites of a campaign that is resumed."""
 
     digest: str = ""
-    """Digest of the renewed approval; empty when the campaign goes on with the approval that it has."""
+    """Digest of the renewed approval. It is empty when the campaign goes on with the approval that it has."""
     refusal: NotReady | None = None
     """Error to raise before a site starts, when the approval of remaining sites is not valid any more."""
 
@@ -145,5 +145,5 @@ def _copied(files: Files, target: Files) -> None:
 
 
 def _digest(files: Files) -> str:
-    """Digest of the signed text; empty when there is none."""
+    """Digest of the signed text. It is empty when there is none."""
     return digest(files.text.read_bytes()) if files.text.is_file() else ""

@@ -71,7 +71,7 @@ class Eye:
     state: State | None = field(default=None, init=False)
     misses: int = field(default=0, init=False)
     since: float | None = field(default=None, init=False)
-    """Monotonic time at which the first check after the last good check began; None while the condition is good."""
+    """Monotonic time at which the first check after the last good check began. It is None while the condition is good."""
 
     def saw(self, reading: Reading, began: float, ended: float) -> str:
         """Record the result of a check.

@@ -47,9 +47,9 @@ class Grip:
     """Locks that could not be taken because the host did not answer. At the end, those that belong to this run are released.
     """
     lost: str = ""
-    """Reason why the locks or the lease were lost; empty while they are held."""
+    """Reason why the locks or the lease were lost. It is empty while they are held."""
     log: bytes | None = None
-    """The target's log of the lease, fetched when the controller ended the lease; None before that."""
+    """The target's log of the lease, fetched when the controller ended the lease. It is None before that."""
 
     @property
     def key(self) -> str:
@@ -115,7 +115,7 @@ def of_lease(become: Become | None) -> Become | None:
 
 
 def armed_commands(become: Become | None, commands: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
-    """Return the undo ``commands`` of a step in the form in which the watcher of its lease runs them."""
+    """Return the undo ``commands`` of a step, changed so that the watcher of the lease can run them."""
     account = "" if become is None or of_lease(become) else become.user
     return [as_user(account, tuple(argv)) for argv in commands]
 

@@ -22,7 +22,8 @@ MARKER = "OWNER"
 
 
 def lab_gone(first: Mapping[str, Any]) -> str:
-    """Return the reason why the lab of a run no longer exists; empty when the lab exists, or when this is unknown.
+    """Return the reason why the lab of a run no longer exists. The result is empty when the lab exists, or when this is
+    unknown.
 
     ``first``: first event of the run's journal. A lab is gone when it was taken down, or when a newer lab replaced it. Only
     the machine that ran the drill can detect this. Other machines return an empty text.

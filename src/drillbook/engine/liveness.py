@@ -50,7 +50,7 @@ def ended(other: str) -> bool:
 
 
 def _process(pid: int) -> _Process | None:
-    """Return the state of the process ``pid``; None when the system does not show that process.
+    """Return the state of the process ``pid``. Returns None when the system does not show that process.
 
     A process whose main thread has exited looks like a zombie, but is alive while its other threads run.
     """

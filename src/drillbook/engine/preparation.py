@@ -160,7 +160,7 @@ class Preparation:
             )
 
     def _not_good(self, since: Callable[[Track], float]) -> Track | None:
-        """Return the first probe that does not become good in time; None when all probes do.
+        """Return the first probe that does not become good in time. Returns None when all probes do.
 
         Samples that began before the time ``since(track)`` do not count.
         """

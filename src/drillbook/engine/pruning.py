@@ -1,8 +1,8 @@
 """Pruning: after a passed run, remove older backups of the project from stores with a retention rule (`keep`).
 
 A backup is removed only under three conditions: a journal of the project records it, it lies in a folder named after
-the run that wrote it, and its manifest is the recorded one. Only objects that are listed in the manifest are removed. A
-run that is alive or needs a recovery keeps the backups that it wrote or names. See docs/safety.md.
+the run that wrote it, and its manifest is the recorded one. Only objects that are listed in the manifest are removed.
+If a run is alive or needs a recovery, the backups that it wrote or mentions are kept. See docs/safety.md.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ class Records:
     """Messages about unfinished runs with a damaged journal. The backups that these runs need are unknown."""
 
     def needed_by(self, backup: Recorded) -> str:
-        """Return the name of a run that may still need the backup; empty when no run needs it."""
+        """Return the name of a run that may still need the backup. The result is empty when no run needs it."""
         folder = f"s3://{backup.location.bucket}/{backup.location.key}"
         return next((run for one, run in self.needed.items() if one == folder or one.startswith(folder + "/")), "")
 
@@ -168,7 +168,9 @@ def _add(found: Records, state: RunState, plans: _Plans) -> None:
 
 
 def _made(folder: Path, plan: Plan, step: PlannedStep, event: Event, done: Done) -> Recorded | None:
-    """Return the backup that ``step`` wrote into a folder named after its run; None when it wrote no such backup."""
+    """Return the backup that ``step`` wrote into a folder named after its run. Returns None when it wrote no such
+    backup.
+    """
     location, kept, run = done.facts.get("location"), done.facts.get("evidence"), folder.name
     if step.effect is not Effect.WRITE or not isinstance(location, str) or not isinstance(kept, dict):
         return None
@@ -195,6 +197,6 @@ def _made(folder: Path, plan: Plan, step: PlannedStep, event: Event, done: Done)
 
 
 def _bucket(inventory: Inventory, name: str) -> S3 | None:
-    """Return the store with the bucket ``name``; None unless exactly one store has that bucket."""
+    """Return the store with the bucket ``name``. Returns None unless exactly one store has that bucket."""
     found = {one.lock_name: one for one in inventory.services.values() if isinstance(one, S3) and one.bucket == name}
     return next(iter(found.values())) if len(found) == 1 else None

@@ -23,7 +23,7 @@ from drillbook.sdk.action import Fault, find
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """Another run that restored the data: its id, and in ``source`` the location of the backup that it used."""
+    """Another run that restored the data. ``run``: id of this run. ``source``: location of the backup that it used."""
 
     run: str
     source: str
@@ -38,7 +38,7 @@ class _Run:
     events: Sequence[Event]
 
     def done(self, step: PlannedStep) -> Done | None:
-        """Return the event that reports the success of ``step``; None when the step did not succeed."""
+        """Return the event that reports the success of ``step``. Returns None when the step did not succeed."""
         found = last((event for event in self.events if event.step == step.id), Done)
         return found and found[1]
 
@@ -60,7 +60,8 @@ def restored_since(plan: Plan, events: Sequence[Event], intent: Intent, folders:
 
 
 def _whole(folder: Path, since: str) -> _Run | None:
-    """Return the run in ``folder`` if it only restores, succeeded, and undid all its changes, and if it is new enough.
+    """Return the run in ``folder`` if it only restores, if it succeeded and undid all its changes, and if it is new
+    enough.
 
     ``since``: time after which the run must have begun.
 

@@ -146,7 +146,8 @@ class Runner(Preparation):
             self._end("inconclusive", "the fault could not be injected as planned")
 
     def _gate(self, steps: Sequence[PlannedStep]) -> None:
-        """Require that this run verified a backup of exactly the data that each fault destroys for good.
+        """Require that this run verified a backup for each fault that destroys data for good. The backup must contain
+        exactly this data.
 
         The restore phase must use this backup.
         """

@@ -121,7 +121,7 @@ class Stage:
         return {**self.plan.names(self.run), **self.saved}
 
     def become(self, step: str, host: str) -> Become | None:
-        """Return the privilege of ``step`` on ``host``; None for the SSH user."""
+        """Return the privilege of ``step`` on ``host``. Returns None for the SSH user."""
         planned = self.added.get(step) or self._indexed().planned.get(step)
         return privilege.of_step(self.plan.inventory, planned, host, self.accounts.get((step, host)))
 
@@ -137,9 +137,9 @@ class Stage:
     ) -> Context:
         """Make the context for an action of ``step`` on ``host``.
 
-        When ``changes`` is true, no command of the action starts after the run has lost its lock. When ``fault`` is true, no
-        command starts either after the target has begun its undo. After an announced fault, a failure to store evidence is
-        an error only if ``breaks`` is true.
+        When ``changes`` is true, no command of the action starts after the run has lost its lock. When ``fault`` is
+        true, no command of it starts after the target has begun its undo. After an announced fault, a failure to store
+        evidence is an error only if ``breaks`` is true.
         """
 
         def named(name: str) -> Host:

@@ -284,7 +284,8 @@ def _prove(
 
 
 def fault_gone(stage: Stage, step: PlannedStep, action: Action, host: str, *, patience: float) -> bool | None:
-    """Return True when the fault of ``step`` on ``host`` is gone within ``patience`` seconds; None when this is unknown.
+    """Return True when the fault of ``step`` on ``host`` is gone within ``patience`` seconds. Returns None when this is
+    unknown.
 
     The answer is journalled. Raises HostError when the host did not answer.
     """

@@ -144,7 +144,7 @@ def _unit(stage: Stage, step: Step, host: str, needs: HostNeeds) -> tuple[Choice
 
 
 def _why(stage: Stage, way: Way) -> str:
-    """Return the reason why sudo would not start one of the wanted commands; empty if it would.
+    """Return the reason why sudo would not start one of the wanted commands. The result is empty if it would.
 
     Raises HostError when the host cannot be used.
     """

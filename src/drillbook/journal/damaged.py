@@ -35,7 +35,9 @@ def lost(folder: Path) -> str:
 
 
 def signed_events(folder: Path) -> int:
-    """Return the number of events that the attestation of a run covers; 0 if there is no valid attestation file."""
+    """Return the number of events that the attestation of a run covers. Returns 0 if there is no valid attestation
+    file.
+    """
     events = _object(folder / ATTESTATION).get("events")
     return events if isinstance(events, int) and events > 0 else 0
 

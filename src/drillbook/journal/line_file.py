@@ -152,7 +152,7 @@ class LineFile:
         return True
 
     def displaced(self) -> str:
-        """Return the reason why the written lines are no longer in the file; empty when they are there."""
+        """Return the reason why the written lines are no longer in the file. The result is empty when they are there."""
         if self.closed:
             return f"{self.path} is closed"
         try:

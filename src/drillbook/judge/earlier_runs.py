@@ -59,13 +59,13 @@ def same_drill(folders: Iterable[Path], plan: Plan) -> list[dict[str, Any]]:
 
 
 def _drill_of(folder: Path) -> str:
-    """Return the name of the drill in the name of a run's folder; empty when the name has another form."""
+    """Return the name of the drill in the name of a run's folder. The result is empty when the name has another form."""
     named = RUN_ID.fullmatch(folder.name)
     return named[8] if named else ""
 
 
 def _size(folder: Path) -> int:
-    """Return the size of a journal in bytes; 0 when there is no journal."""
+    """Return the size of a journal in bytes. Returns 0 when there is no journal."""
     try:
         return (folder / FILE).stat().st_size
     except OSError:

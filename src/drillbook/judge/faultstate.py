@@ -97,7 +97,7 @@ def ending(intent: IntentRecorded | None, last: OfUndo | None) -> str:
 
 
 def begun(found: Sequence[FaultResult]) -> float | None:
-    """Return the time on the run's clock at which the first fault began; None when there was no fault.
+    """Return the time on the run's clock at which the first fault began. Returns None when there was no fault.
 
     Faults that are proven to have changed nothing do not count.
     """

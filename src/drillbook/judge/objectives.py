@@ -22,7 +22,9 @@ BAD = ("failed", "unverified", "error", "unknown", "cancelled")
 
 
 def unverified(steps: Sequence[StepView], events: Sequence[Event]) -> str | None:
-    """Return the reason why the verify phase did not pass, such as a failed or skipped step; None when it passed."""
+    """Return the reason why the verify phase did not pass, such as a failed or skipped step. Returns None when it
+    passed.
+    """
     checks = [view for view in steps if view.phase == "verify"]
     if not checks:
         return "the drill has no verify steps"

@@ -33,9 +33,9 @@ class Outage:
     last_bad: Sample
     recovered: Sample | None
     earlier: str
-    """Evidence that the service was bad before the disruption; empty if there is no such evidence."""
+    """Evidence that the service was bad before the disruption. It is empty if there is no such evidence."""
     blind: str
-    """Reason why the time of the recovery is unknown; empty when that time is known."""
+    """Reason why the time of the recovery is unknown. It is empty when that time is known."""
 
     @property
     def left_bad(self) -> bool:
@@ -131,12 +131,14 @@ class Look:
         return min((one for one in good if one.start >= begin.start), key=lambda one: one.end)
 
     def _unwatched(self, last: Sample) -> str:
-        """Return the reason why the state after the last bad sample is unknown; empty when samples show that state."""
+        """Return the reason why the state after the last bad sample is unknown. The result is empty when samples show
+        that state.
+        """
         missed = [one for one in self.unheard if last.start < one.start < self.limit]
         return f"was not measured from {missed[0].start:.3f} s on, because the controller itself stalled" if missed else ""
 
     def _earlier(self, samples: Sequence[Sample], first: Sample, disruption: float) -> str:
-        """Return a reason to doubt that the fault caused the outage; empty if there is none.
+        """Return a reason to doubt that the fault caused the outage. The result is empty if there is none.
 
         A bad sample right before the fault is such a reason.
         """

@@ -98,7 +98,7 @@ def _outlook(now: Point, points: Sequence[Point], target: float | None) -> Outlo
 
 
 def _no_growth(line: Line | None, count: int) -> str | None:
-    """Return the reason why growth cannot be predicted; None when a prediction is possible."""
+    """Return the reason why growth cannot be predicted. Returns None when a prediction is possible."""
     if line is None:
         return (
             f"{'1 run' if count == 1 else f'{count} runs'} measured the service; at least {FEWEST} at different times "

@@ -67,7 +67,7 @@ class Injection(StrEnum):
 
     NOT = "not injected"
     NEVER = "never happened"
-    """The fault was announced in the journal, and it is proven that it changed nothing."""
+    """The fault was announced in the journal. It is proven that the fault changed nothing."""
     UNKNOWN = "unknown"
     """The fault was announced, but its injection failed, and the fault was not proven active."""
     UNPROVEN = "unproven"

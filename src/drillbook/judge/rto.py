@@ -215,7 +215,7 @@ def _cut_off(events: Sequence[Event]) -> bool:
 
 
 def _put_back(events: Sequence[Event]) -> float | None:
-    """Return the time at which the run had undone all its faults; None when a fault was not undone."""
+    """Return the time at which the run had undone all its faults. Returns None when a fault was not undone."""
     faults = {event.seq for event, what in each(events, IntentRecorded) if what.effect == "fault"}
     undone = {what.intent: event.clock for event, what in each(events, Undone)}
     return max(undone[seq] for seq in faults) if faults and faults <= undone.keys() else None
@@ -240,7 +240,9 @@ def _limit(events: Sequence[Event], end: float) -> float:
 
 
 def _verification(events: Sequence[Event]) -> float | None:
-    """Return the time at which the verification ended; None when there was no verification, or when it was interrupted."""
+    """Return the time at which the verification ended. Returns None when there was no verification, or when it was
+    interrupted.
+    """
     verify = next((span for span in phase_spans(events) if span.label == "verify"), None)
     status = [what.status for what in contents(events, PhaseEnded) if what.phase == "verify"]
     return verify.end if verify and status[-1:] != ["interrupted"] else None

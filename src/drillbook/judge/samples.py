@@ -108,7 +108,7 @@ class Numbers:
 class CanaryRecord:
     """Writes of one canary (a probe that writes numbered rows).
 
-    ``survivors``: the numbers that were read back; None if they could not be read.
+    ``survivors``: the numbers that were read back. It is None if they could not be read.
     """
 
     probe: str
@@ -305,5 +305,7 @@ def _stretches(points: Sequence[tuple[float, float, str]]) -> tuple[Span, ...]:
 
 
 def _quantile(values: Sequence[float], share: float) -> float | None:
-    """Return the quantile ``share`` (0 to 1) of the sorted ``values``, without interpolation; None when there are no values."""
+    """Return the quantile ``share`` (0 to 1) of the sorted ``values``, without interpolation. Returns None when there
+    are no values.
+    """
     return values[min(len(values) - 1, int(share * len(values)))] if values else None

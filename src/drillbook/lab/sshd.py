@@ -39,7 +39,7 @@ class Account:
 
 
 class Gate(asyncssh.SSHServer):
-    """Access rules of the SSH server: which logins it accepts, and where it forwards connections."""
+    """Access rules of the SSH server: the logins that it accepts, and the addresses to which it forwards connections."""
 
     def __init__(self, account: Account) -> None:
         """Accept only logins with the key of ``account``."""
@@ -236,7 +236,7 @@ class Session:
 
 
 async def _pump(source: int, sink: asyncssh.SSHWriter[bytes]) -> None:
-    """Relay output from ``source`` until its end, no faster than the client reads it.
+    """Relay output from ``source`` until its end. The relay is never faster than the client that reads the output.
 
     asyncssh's own redirection is not used, because it loses the exit status when the process ends while data is in transit.
     """

@@ -102,7 +102,8 @@ def all_of(root: Path, drill: str) -> list[Files]:
 def look_at_sites(
     files: Files, plans: Mapping[str, Sequence[Plan]], *, now: datetime, operator: str, signing: str = ""
 ) -> dict[str, Finding | None]:
-    """Verify the approval in ``files`` for many sites. Returns the reason why each site is not approved; None when it is.
+    """Verify the approval in ``files`` for many sites. Returns the reason why each site is not approved. It is None
+    when it is.
 
     The signature is verified once for each file of approvers. A missing line, or a line with another plan, is reported
     before any other reason. Therefore the reason ``approval-expired`` means that nothing else is wrong.

@@ -127,7 +127,7 @@ def renewed(project: Project) -> Record:
 
 
 def _newest(inventory: str, folders: Sequence[Path]) -> Rehearsed | None:
-    """Return the newest run that was really carried out; None when there is no such run."""
+    """Return the newest run that was really carried out. Returns None when there is no such run."""
     for folder in reversed(folders):
         view = judge(read(folder / JOURNAL))
         if view.result.verdict not in (Verdict.REFUSED, Verdict.NOT_RUN):

@@ -47,7 +47,7 @@ def measured(project: Project, labs: Mapping[str, str]) -> dict[str, float]:
 
 
 def _lab(run: Path) -> str:
-    """Kind of the lab on which ``run`` took place; empty outside a lab."""
+    """Kind of the lab on which ``run`` took place. It is empty outside a lab."""
     data = first_event(run).get("data")
     inventory = data.get("plan", {}).get("inventory", {}) if isinstance(data, dict) else {}
     return str(inventory.get("lab") or "")

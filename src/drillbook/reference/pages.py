@@ -274,7 +274,7 @@ def _actions() -> str:
 
 
 def _example(action: str) -> str:
-    """Return the example of an action as Markdown; empty when the action has no example."""
+    """Return the example of an action as Markdown. The result is empty when the action has no example."""
     found = examples.of(action, shipped_files.root() / "drills")
     return f"\n```yaml\n{found.text}\n```\n" if found else ""
 

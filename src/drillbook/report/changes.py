@@ -79,7 +79,7 @@ def summary(view: RunView) -> str:
 
 
 def markdown(view: RunView) -> list[str]:
-    """Return a section of the Markdown report; empty when the journal records no earlier run."""
+    """Return a section of the Markdown report. The result is empty when the journal records no earlier run."""
     said, found = lead(view), change_rows(view)
     rows = [tuple(map(escape, (row.what, row.before, row.now, row.change))) for row in found]
     listed = [table(("What", "Last run", "This run", "Change"), rows), escape(NOTE)] if rows else []

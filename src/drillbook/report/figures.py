@@ -118,7 +118,9 @@ def milliseconds(value: float) -> str:
 
 
 def moment(started: str, offset: float = 0.0) -> datetime | None:
-    """Return the time in UTC that is ``offset`` seconds after ``started``; None when ``started`` cannot be parsed."""
+    """Return the time in UTC that is ``offset`` seconds after ``started``. Returns None when ``started`` cannot be
+    parsed.
+    """
     try:
         begin = datetime.fromisoformat(started)
         return (begin if begin.tzinfo else begin.replace(tzinfo=UTC)).astimezone(UTC) + timedelta(seconds=offset)

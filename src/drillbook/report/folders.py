@@ -54,7 +54,7 @@ def start_in(name: re.Match[str]) -> str:
 
 
 def verdict(folder: Path) -> str:
-    """Return the verdict in the result of a run or suite; empty without a readable result."""
+    """Return the verdict in the result of a run or suite. The result is empty without a readable result."""
     try:
         return str(_object((folder / "result.json").read_bytes()).get("verdict") or "")
     except OSError:
@@ -62,7 +62,7 @@ def verdict(folder: Path) -> str:
 
 
 def first_event(folder: Path) -> dict[str, Any]:
-    """Return the first event of a run's journal; empty when the event cannot be read."""
+    """Return the first event of a run's journal. The result is empty when the event cannot be read."""
     try:
         with (folder / FILE).open("rb") as file:
             return _object(file.readline())

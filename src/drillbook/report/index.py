@@ -41,11 +41,11 @@ class IndexEntry:
     href: str
     children: tuple[IndexEntry, ...] = field(default=())
     closed: str = ""
-    """Name of the person who closed the run's remaining changes; empty when nobody did."""
+    """Name of the person who closed the run's remaining changes. It is empty when nobody did."""
     note: str = ""
     """Note about a run that has not ended. It is shown in place of an exit status."""
     tolerated: str = ""
-    """Text about allowed failures, shown beside the verdict; empty when no failure was allowed."""
+    """Text about allowed failures, shown beside the verdict. It is empty when no failure was allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class DrillTrends:
     last: Row
     """The newest run."""
     passed: str
-    """Start of the newest run that passed and undid all its changes; empty when none did."""
+    """Start of the newest run that passed and undid all its changes. It is empty when none did."""
     rto: Trend | None
     rpo: Trend | None
 

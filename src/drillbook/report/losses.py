@@ -50,7 +50,7 @@ def _own(view: RunView) -> list[LossRow]:
 
 
 def section(view: RunView) -> list[str]:
-    """Return a section of a Markdown report; empty when no step measured a loss."""
+    """Return a section of a Markdown report. The result is empty when no step measured a loss."""
     rows = [tuple(map(escape, (row.method, row.loss, row.newest, row.basis))) for row in loss_rows(view)]
     return ["## What would be lost", table(("Method", "Loss", "Newest moment", "Basis"), rows), escape(NOTE)] if rows else []
 

@@ -96,7 +96,7 @@ def _verdict(verdict: str, residue: str, status: int) -> str:
 
 
 def _tolerated(view: RunView) -> list[str]:
-    """Return retries and allowed failures as text; empty when there were none."""
+    """Return retries and allowed failures as text. The result is empty when there were none."""
     found = tolerated.details(view)
     return [f"**{tolerated.summary(view)}:**", "\n".join(f"- {escape(one)}" for one in found)] if found else []
 
@@ -165,7 +165,7 @@ def _notes(view: RunView) -> list[str]:
 
 
 def capacity(found: Sequence[Outlook], head: str = "## Capacity") -> list[str]:
-    """Return a section about the growth of the measured services; empty when no service was measured."""
+    """Return a section about the growth of the measured services. The result is empty when no service was measured."""
     if not found:
         return []
     return [

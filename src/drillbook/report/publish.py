@@ -49,7 +49,7 @@ def write_index(reports: Path, latest: str = "") -> None:
 
 
 def _listed(folder: Path) -> IndexEntry | None:
-    """Return the index entry for the folder of a run or a suite; None for any other folder."""
+    """Return the index entry for the folder of a run or a suite. Returns None for any other folder."""
     result = _result(folder)
     if result is not None:
         inner = [_result(folder / str(run["folder"])) for run in result.get("runs", [])]

@@ -25,7 +25,7 @@ def facts(result: Result) -> dict[str, Mapping[str, Any]]:
 
 
 def sentence(result: Result) -> str:
-    """Return a sentence with the figures of a rehearsal; empty when nothing was rehearsed."""
+    """Return a sentence with the figures of a rehearsal. The result is empty when nothing was rehearsed."""
     known = facts(result)
     if not known:
         return ""
@@ -51,7 +51,7 @@ def loss(measured: Mapping[str, Any]) -> str:
 
 
 def rows(result: Result) -> list[tuple[str, str, tuple[str, ...]]]:
-    """Return the rows of the section about the backup; empty when nothing was rehearsed.
+    """Return the rows of the section about the backup. The result is empty when nothing was rehearsed.
 
     Each row has a name, a text and further lines.
     """
@@ -72,7 +72,7 @@ def rows(result: Result) -> list[tuple[str, str, tuple[str, ...]]]:
 
 
 def markdown(result: Result) -> list[str]:
-    """Return a section of the Markdown report; empty when nothing was rehearsed."""
+    """Return a section of the Markdown report. The result is empty when nothing was rehearsed."""
     lines = [(name, "<br>".join(escape(line) for line in (text, *more))) for name, text, more in rows(result)]
     return ["## Backup", table(("Result", "Measured or told"), lines)] if lines else []
 

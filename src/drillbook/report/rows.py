@@ -129,7 +129,7 @@ def _clock(result: Result, clock: Clock) -> ClockRow:
 
 
 def untouched(result: Result) -> str:
-    """Return the reason why a run that ended before any fault has no figures; empty for any other run."""
+    """Return the reason why a run that ended before any fault has no figures. The result is empty for any other run."""
     if any(one.injection is Injection.UNKNOWN for one in result.faults):
         return ""
     if result.verdict is Verdict.PASSED or any(
@@ -145,7 +145,9 @@ def targets(found: Sequence[ObjectiveRow]) -> str:
 
 
 def nothing_measured(view: RunView) -> str:
-    """Return a sentence that is shown in place of the tables when nothing was measured; empty when there are figures."""
+    """Return a sentence that is shown in place of the tables when nothing was measured. The result is empty when there
+    are figures.
+    """
     why = untouched(view.result)
     if not why:
         return ""

@@ -26,7 +26,7 @@ class SuiteRow:
     view: RunView | None
     sentence: str
     tolerated: str = ""
-    """Sentence about retries and allowed failures; empty when there were none."""
+    """Sentence about retries and allowed failures. It is empty when there were none."""
 
 
 def suite_rows(suite: SuiteResult, views: Sequence[RunView]) -> list[SuiteRow]:

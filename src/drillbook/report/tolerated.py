@@ -11,7 +11,9 @@ ALLOWED = "allowed"
 
 
 def summary(view: RunView) -> str:
-    """Return a sentence such as ``2 steps were retried, and 1 failure was allowed``; empty when there was neither."""
+    """Return a sentence such as ``2 steps were retried, and 1 failure was allowed``. The result is empty when there was
+    neither.
+    """
     retried = sum(step.retried for step in view.steps)
     allowed = sum(step.result.status == ALLOWED for step in view.steps)
     parts = [f"{count(retried, 'step')} {_were(retried)} retried"] if retried else []
@@ -25,7 +27,7 @@ def details(view: RunView) -> list[str]:
 
 
 def of_statuses(statuses: Sequence[str]) -> str:
-    """Return a text about the allowed failures among the statuses of steps; empty when there are none."""
+    """Return a text about the allowed failures among the statuses of steps. The result is empty when there are none."""
     number = sum(status == ALLOWED for status in statuses)
     return f"{count(number, 'allowed failure')}" if number else ""
 

@@ -176,7 +176,7 @@ def sentence(view: RunView) -> str:
 
 
 def _fault(one: FaultResult) -> str:
-    """Return a sentence about a fault whose injection was not proven; empty for other faults."""
+    """Return a sentence about a fault whose injection was not proven. The result is empty for other faults."""
     if one.injection in (Injection.NOT, Injection.INJECTED):
         return ""
     place = f"{one_line(one.step)} on {one_line(one.host)}"
@@ -261,7 +261,7 @@ def _objective_of(result: Result, clock: str) -> Objective | None:
 
 
 def unmeasured(result: Result, clock: str) -> str:
-    """Return the reason why a clock has no figure; empty when no reason is recorded."""
+    """Return the reason why a clock has no figure. The result is empty when no reason is recorded."""
     keys = [clock, f"{clock}_s", *(key for key, name in OBJECTIVE_CLOCKS.items() if name == clock)]
     reasons = [result.unmeasured[key] for key in keys if result.unmeasured.get(key)]
     objectives = [result.objectives[key].reason for key in keys if key in result.objectives]

@@ -254,7 +254,8 @@ class Fault(Action):
     PROVEN_BY: ClassVar[tuple[str, ...]] = ()
     """For a fault that only a restore undoes: names of the actions that verify a backup of the destroyed data."""
     RESTORED_BY: ClassVar[Mapping[str, str]] = {}
-    """For a fault that only a restore undoes: for each action that may verify the backup, the action that restores it.
+    """For a fault that only a restore undoes: the actions that restore a backup. The key of each is the action that
+    verifies the backup.
 
     The restoring step gets the ``location`` of the backup as its parameter ``from``. It also gets the parameters that it
     has in common with the fault, such as ``service`` and ``table``.

@@ -58,8 +58,8 @@ class Aged:
 def expired(backups: Iterable[Aged], keep: Keep, now: datetime) -> list[Aged]:
     """Return the backups that have expired at the time ``now`` under the rule ``keep``, oldest first.
 
-    The newest backup and the newest verified backup of each series always stay. A backup whose time is in the future stays
-    too, but it does not count as the newest backup, since a clock was wrong when it was taken.
+    The newest backup and the newest verified backup of each series always stay. A backup whose time is in the future
+    stays, too. It does not count as the newest backup, because a clock was wrong when it was taken.
     """
     series: dict[Hashable, list[Aged]] = {}
     for one in sorted(backups, key=lambda backup: backup.at, reverse=True):

@@ -147,7 +147,7 @@ class Service(BaseModel):
     def own_port(self) -> int | None:
         """TCP port of the service on its host, from the inventory.
 
-        None for a service that is reached by its Unix socket: no action may ask its port.
+        None for a service that is reached by its Unix socket. No action may use a port of such a service.
         """
         return None if self.socket else getattr(self, "port", None)
 

@@ -49,7 +49,9 @@ REFUSALS = (
 
 
 def refusal(output: Output) -> str:
-    """Return the reason why sudo would not start a command, from the output of ``MAY``; an empty text if it would."""
+    """Return the reason why sudo would not start a command, from the output of ``MAY``. The result is an empty text if
+    it would.
+    """
     said = printable(output.stderr).strip()
     if output.exit == 3:
         return "sudo asks for a password"

@@ -96,7 +96,9 @@ def public_of(key: Path) -> str:
 
 
 def fingerprint_of(root: Path) -> str:
-    """Return the fingerprint of the key that signs runs of the project ``root``; empty if there is no readable key."""
+    """Return the fingerprint of the key that signs runs of the project ``root``. The result is empty if there is no
+    readable key.
+    """
     try:
         return fingerprint(public_of(chosen(root)))
     except KeyProblem:
@@ -124,7 +126,8 @@ def sign(data: bytes, key: Path) -> bytes:
 
 
 def signer(data: bytes, signature: Path) -> str:
-    """Return the fingerprint of the key that made ``signature`` over ``data``; empty when the signature does not match.
+    """Return the fingerprint of the key that made ``signature`` over ``data``. The result is empty when the signature
+    does not match.
 
     The owner of the key is not checked. Raises KeyProblem when the check could not run.
     """

@@ -70,7 +70,7 @@ def _probability(number: int, count: int, q: float) -> float:
 
 
 def share(part: int, whole: int) -> Estimate | None:
-    """Return the ratio of ``part`` to ``whole`` with Wilson's 95 % interval; None when ``whole`` is zero."""
+    """Return the ratio of ``part`` to ``whole`` with Wilson's 95 % interval. Returns None when ``whole`` is zero."""
     if not whole:
         return None
     p, square = part / whole, _Z * _Z

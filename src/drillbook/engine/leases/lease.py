@@ -36,7 +36,7 @@ class LeaseState:
     """True while a process on the target is running the undo."""
     boot: str
     age_s: int | None
-    """Seconds since the last renewal; None when the target was rebooted after that renewal."""
+    """Seconds since the last renewal. It is None when the target was rebooted after that renewal."""
     lease_s: int
     log: bytes
 
@@ -148,7 +148,7 @@ class Lease:
         return self._output("end", str(seconds), self._manager, deadline=deadline).stdout
 
     def state(self, *, deadline: Deadline) -> LeaseState | None:
-        """Return the state of the lease on the target; None when this run has no lease there.
+        """Return the state of the lease on the target. Returns None when this run has no lease there.
 
         Raises HostError when the host cannot be used.
         """

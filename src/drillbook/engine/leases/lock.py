@@ -168,7 +168,7 @@ class Lock:
         return _owner(text) if text else None
 
     def state(self, *, deadline: Deadline) -> LockState | None:
-        """Return the state and the holder of the lock; None when nobody holds the lock.
+        """Return the state and the holder of the lock. Returns None when nobody holds the lock.
 
         Raises HostError when the host cannot be used.
         """

@@ -33,7 +33,7 @@ BUILD_WITHIN = 1200.0
 def tag(files: Path) -> str:
     """Return the tag of the images.
 
-    It is a digest of the files that they are built from, so that changed files get a new tag.
+    The tag is a digest of the files from which the images are built, so that changed files lead to a new tag.
     """
     digest = hashlib.sha256(os.environ.get(CHOICE, "").encode())
     for path in [*sorted(files.glob("etc/*")), files / "Dockerfile", *_sources()]:
@@ -152,8 +152,9 @@ def _fill(context: Path, files: Path) -> None:
 def base(progress: Progress) -> str:
     """Choose or build the base image, and return its name. Raises LabError when no base image can be built.
 
-    The first of these images that exists is used: the configured image, a base image that was built before, and Debian's own
-    image. Debian's image is pulled if it is not present. If none of the three can be used, a base image is built.
+    Three images are tried in this order: the configured image, a base image that was built before, and Debian's own
+    image. The first of them that exists is used. Debian's image is pulled if it is not present. If none of the three
+    can be used, a base image is built.
     """
     if chosen := os.environ.get(CHOICE):
         return chosen

@@ -126,7 +126,8 @@ def ended_runs(project: Project, names: Collection[str]) -> dict[tuple[str, str]
 
 
 def write(project: Project, names: Iterable[str]) -> list[str]:
-    """Update the file that records the newest results of ``names``. Return a list with its name; empty if nothing changed.
+    """Update the file that records the newest results of ``names``. Return a list with its name. It is empty if nothing
+    changed.
 
     Raises JournalError when a journal is damaged, and UsageError when the record is unreadable.
     """

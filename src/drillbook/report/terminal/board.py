@@ -99,7 +99,7 @@ class Board:
     phase: str = ""
     phase_started: float = 0.0
     waits_for: str = ""
-    """Sentence about the thing that the run waits for while no step runs; empty before the run."""
+    """Sentence about the thing that the run waits for while no step runs. It is empty before the run."""
     targets: dict[str, float] = field(default_factory=dict)
     steps: dict[str, RunningStep] = field(default_factory=dict)
     probes: dict[str, Watched] = field(default_factory=dict)

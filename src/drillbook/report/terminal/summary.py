@@ -73,13 +73,15 @@ def ending(view: RunView) -> RenderableType:
 
 
 def _changes(view: RunView) -> list[RenderableType]:
-    """Return a line about the differences since the last run; empty when the journal records no earlier run."""
+    """Return a line about the differences since the last run. The result is empty when the journal records no earlier
+    run.
+    """
     text = changes.summary(view)
     return [Padding(Text(text, style="dim"), (0, 0, 0, 2), expand=False)] if text else []
 
 
 def _tolerated(view: RunView) -> list[RenderableType]:
-    """Return a line about retries and allowed failures; empty when there were none."""
+    """Return a line about retries and allowed failures. The result is empty when there were none."""
     text = tolerated.summary(view)
     return [Padding(Text(f"! {text}", style="yellow"), (0, 0, 0, 2), expand=False)] if text else []
 

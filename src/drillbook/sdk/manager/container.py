@@ -68,7 +68,7 @@ class Docker(Manager):
     def passing(self, host: Host, unit: str, deadline: Deadline) -> str:
         """Return a reason why a start of the container after a stop is impossible. Empty when it is possible.
 
-        The reason is that it was made with ``--rm``, because the engine removes such a container when it exits.
+        The only reason is that the container was made with ``--rm``. The engine removes such a container when it exits.
         """
         what = "{{.HostConfig.AutoRemove}}"
         look = (*self._tool(), "inspect", "--type", "container", "--format", what, "--", unit)

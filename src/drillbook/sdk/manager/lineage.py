@@ -47,7 +47,7 @@ process in seconds, and its parents and control groups.
 APART_S = 5.0
 """Largest accepted difference between two measurements of the age of a process at the same time, in seconds."""
 STARTING_S = 30.0
-"""Seconds that a process on a busy host may need until its server begins to count its own age."""
+"""Longest time, in seconds, from the start of a process on a busy host until its server begins to count its own age."""
 
 
 def same_age(told: float, seen: float, between: float) -> bool:

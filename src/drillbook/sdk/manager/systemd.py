@@ -182,7 +182,8 @@ class Systemd(Manager):
     def together(self, host: Host, unit: str, deadline: Deadline) -> tuple[str, ...]:
         """Return the running units that stop together with ``unit``.
 
-        These are units that require it, are bound to it or are part of it, and the units that in turn need these units.
+        These are units that require ``unit``, are bound to it, or are part of it. Units that need one of these units
+        are included.
         """
         return self._units(host, _TOGETHER, unit, deadline)
 

@@ -83,7 +83,8 @@ class Manager(ABC):
 
     @abstractmethod
     def kill(self, seen: UnitState) -> Argv:
-        """Return the command that sends SIGKILL to the unit's main process, and prints its pid if the manager tells it.
+        """Return the command that sends SIGKILL to the unit's main process. It prints the pid of this process if the
+        manager reports the pid.
 
         The command is the same in every run. Raises StepFailed when no main process is known.
         """
@@ -111,8 +112,8 @@ class Manager(ABC):
         return ()
 
     def together(self, host: Host, unit: str, deadline: Deadline) -> tuple[str, ...]:
-        """Return the running units that stop together with ``unit``, but that the manager does not start again together
-        with it.
+        """Return the running units that stop together with ``unit``. Units that the manager itself starts again
+        together with ``unit`` are left out.
         """
         return ()
 
@@ -152,8 +153,8 @@ class Manager(ABC):
         """Start or stop ``unit`` unless it is already in the ``wanted`` state (``running`` or ``stopped``). Wait for this
         state.
 
-        Raises StepFailed with a finding when the unit does not reach the state before the deadline. Raises it also when the
-        unit has failed and its manager does not restart it.
+        Raises StepFailed with a finding when the unit does not reach the state before the deadline. The same error is
+        raised when the unit has failed and its manager does not restart it.
         """
         state = self.state(host, unit, deadline)
         if _is(state, wanted):

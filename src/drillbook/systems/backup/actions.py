@@ -80,10 +80,10 @@ class List(_OfSource):
 class Check(_OfSource, VerifiesSource):
     """Verify the newest backup of a source in the place where it is stored.
 
-    The action checks age and schedule, lets the backup tool verify the backup, and reads every byte. This does not prove
-    that the backup can be restored. Only `backup.restore` proves it. The facts list the parts that were not checked. If a
-    check in the phase `backup` of a drill passes, a later fault may destroy the data, provided that the drill restores the
-    data from this source with `backup.restore`.
+    The action checks age and schedule, lets the backup tool verify the backup, and reads every byte. This does not
+    prove that the backup can be restored. Only `backup.restore` proves it. The facts list the parts that were not
+    checked. In the phase `backup`, a check that passes permits a later fault to destroy the data. The drill must then
+    restore the data from this source with `backup.restore`.
     """
 
     TIMEOUT = 3600.0

@@ -247,7 +247,11 @@ def read(ctx: Context, text: str) -> Manifest:
 
 @dataclass(frozen=True, slots=True)
 class _Property:
-    """A property of entries to compare: the code of the finding when it differs, its value, and the entries that have it."""
+    """A property of entries that is compared.
+
+    ``code``: code of the finding about a difference. ``value``: function that returns the value of the property.
+    ``applies``: function that returns True for an entry that has the property.
+    """
 
     code: str
     value: Callable[[Entry], str]

@@ -53,7 +53,9 @@ class FlowRequest(BaseModel):
 
     @property
     def called(self) -> str:
-        """Name of the request. If it has none, its method and its URL, in which placeholders are not replaced."""
+        """Name of the request. A request without a name is called by its method and its URL. Placeholders in the URL
+        are not replaced.
+        """
         return self.name or f"{self.method} {self.url}"
 
 

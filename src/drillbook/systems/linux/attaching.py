@@ -5,8 +5,8 @@ were killed meanwhile, the breakpoints would stay, and the first of them would k
 independently of the step, and is never killed. When the process allocates nothing for too long, a signal asks the debugger
 to detach. A timer in the process itself ends the trace, even when the controller is gone.
 
-The signal for gdb is SIGINT. When gdb gets it, it restores the registers of the process, even during a function that gdb
-calls in the process. SIGTERM during such a function would crash the process.
+The signal for gdb is SIGINT. When gdb gets this signal, gdb restores the registers of the process, even during a
+function that gdb calls in the process. SIGTERM during such a function would crash the process.
 """
 
 from __future__ import annotations

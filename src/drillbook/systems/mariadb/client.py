@@ -201,8 +201,8 @@ def text(value: str) -> str:
 
 
 def plain(value: str | None) -> Any:
-    """Return a value in the form in which facts hold it: an integer if JSON can represent it exactly, otherwise a text with
-    escaped control characters.
+    """Convert a value for use in facts. The result is an integer if JSON can represent it exactly, and otherwise a text
+    with escaped control characters.
     """
     if value is not None and re.fullmatch(r"0|-?[1-9]\d{0,14}", value):
         return int(value)

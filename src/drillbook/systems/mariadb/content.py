@@ -65,7 +65,7 @@ class Table(BaseModel):
     digest: str = ""
     """Digest of the rows. Empty for a view."""
     error: str = ""
-    """Error message of the server when the table could not be read; empty otherwise."""
+    """Error message of the server when the table could not be read. It is empty otherwise."""
 
 
 class Content(BaseModel):

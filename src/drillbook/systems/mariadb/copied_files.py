@@ -121,8 +121,8 @@ class CopiedFiles:
         return number(self.checkpoints, "from_lsn")
 
     def ends_at(self, lsn: int) -> bool:
-        """Return True when the backup is complete and ends at the log sequence number ``lsn``, so that it can be the base of
-        an increment that begins there.
+        """Return True when the backup can be the base of an increment that begins at the log sequence number ``lsn``.
+        For this, the backup must be complete and end at ``lsn``.
         """
         return bool(self.kind) and number(self.checkpoints, "to_lsn") == lsn
 

@@ -97,8 +97,8 @@ class ServerInPlace(InPlace):
 
     @abstractmethod
     def differs(self, client: Client, backup: Backup, checked: Facts) -> str:
-        """Return the reason why ``backup`` cannot restore the databases that ``client`` reads; empty when it can. Raises
-        SqlError when a query fails.
+        """Return the reason why ``backup`` cannot restore the databases that ``client`` reads. The result is empty when
+        it can. Raises SqlError when a query fails.
         """
 
     @abstractmethod
@@ -117,7 +117,9 @@ class ServerInPlace(InPlace):
         self.source.ready_sandbox(self.ctx, self.box.service)
 
     def unlike(self, backup: Backup, checked: Facts) -> str:
-        """Return the reason why ``backup`` cannot restore the databases of the running server; empty when it can."""
+        """Return the reason why ``backup`` cannot restore the databases of the running server. The result is empty when
+        it can.
+        """
         if why := lies_in(self.ctx, self.source, self.mariadb.data):
             return f"{why}: a restore replaces this folder, and would remove the backup with it"
         with connected(self.ctx, self.mariadb) as client, verifying(self.mariadb):
@@ -315,7 +317,9 @@ def _values(client: Client, names: tuple[str, ...]) -> dict[str, str]:
 
 
 def _outside(client: Client, data: str) -> str:
-    """Return the first setting that places files of the server outside its data directory; empty when there is none."""
+    """Return the first setting that places files of the server outside its data directory. The result is empty when
+    there is none.
+    """
     inside = ("", ".", data)
     values = _values(client, OUTSIDE)
     return next((f"{key} {value}" for key, value in values.items() if value.rstrip("/") not in inside), "")

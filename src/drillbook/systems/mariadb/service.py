@@ -74,7 +74,7 @@ class Mariadb(Sandboxed):
 
     @property
     def socket(self) -> str:
-        """Path of the server's Unix socket; empty when `address` is not a path."""
+        """Path of the server's Unix socket. It is empty when `address` is not a path."""
         return self.address if self.address.startswith("/") else ""
 
     @property
@@ -89,5 +89,5 @@ class Mariadb(Sandboxed):
 
     @property
     def listens(self) -> tuple[str, int] | None:
-        """Address and port of the server; None for a server that is reached by its Unix socket."""
+        """Address and port of the server. It is None for a server that is reached by its Unix socket."""
         return None if self.socket else (self.address, self.port)

@@ -1,8 +1,8 @@
 """Reads the WAL archive of a pgBackRest repository: its segments, its gaps, and the time of the last archived commit.
 
-pgbackrest itself reports only the first and the last segment. None of its commands (in version 2.55) shows a gap between
-these, or reports that a segment which a backup needs is missing. Therefore this module lists the names of all segments, and
-follows them from the backup on, across timelines.
+pgbackrest itself reports only the first and the last segment. None of its commands (in version 2.55) shows a gap
+between these two, or reports a missing segment that a backup needs. Therefore this module lists the names of all
+segments, and follows them from the backup on, across timelines.
 """
 
 from __future__ import annotations
@@ -193,7 +193,8 @@ def _switches(program: Program, path: str) -> tuple[Switch, ...]:
 def segment_size(lsn: str, name: str) -> int:
     """Return the size of a WAL segment in bytes.
 
-    It follows from ``lsn``, the LSN at which a backup starts, and ``name``, the name of the segment that contains this LSN.
+    ``lsn``: LSN at which a backup starts. ``name``: name of the segment that contains this LSN. The size follows from
+    these two.
     """
     for size in SIZES if name else ():
         if segment(int(name[:8], 16), position(lsn) // size, size) == name:

@@ -55,7 +55,9 @@ def moments(host: Host, texts: Sequence[str], deadline: Deadline) -> list[dateti
 
 
 def archive(head: bytes) -> bytes:
-    """Return the beginning of an archive of pg_dump, also from inside a tar; empty for a dump that is no archive."""
+    """Return the beginning of an archive of pg_dump, also from inside a tar. The result is empty for a dump that is no
+    archive.
+    """
     data = _unpacked(head)
     inside = data[_MEMBER_AT if data.startswith(_MEMBER) else 0 :]
     return inside if inside.startswith(b"PGDMP") else b""

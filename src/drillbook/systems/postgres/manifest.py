@@ -42,7 +42,9 @@ class Sequence_(Part):  # noqa: N801  `Sequence` is a type of the standard libra
 
     @property
     def reached(self) -> int:
-        """Next value of the sequence. For a descending sequence, it is negated, so that it always grows when numbers are issued."""
+        """Next value of the sequence. The value of a descending sequence is negated. So the value always grows when
+        numbers are issued.
+        """
         step = int(self.increment)
         following = int(self.last_value) + (step if self.is_called else 0)
         return following if step > 0 else -following

@@ -139,7 +139,8 @@ class Canary(BaseCanary):
             raise CouldNotVerify(f"the canary's rows in {self.service} cannot be read: {reason(error)}") from error
 
     def clean(self, ctx: Context) -> None:
-        """Delete this run's rows. Then drop the table if it is empty, and its schema if that is empty.
+        """Delete this run's rows. Then drop the table if it is empty, and the schema of the table if the schema is
+        empty.
 
         Raises CouldNotVerify when the rows cannot be deleted.
         """

@@ -189,10 +189,11 @@ def start_existing(
 ) -> dict[str, str]:
     """Start a server on the copied data directory ``data``, and wait until it has recovered and accepts writes.
 
-    The server does not use postgresql.conf and pg_hba.conf of the copy. It uses postgresql.auto.conf of the copy, but `SAFE`
-    and ``settings`` override it. For a recovery from an archive, ``settings`` must contain ``restore_command``. ``preload``
-    holds the libraries that the server loads first. When it is None, these are the libraries of the copy's own settings that
-    the host has. ``version`` is the version of the program `postgres`, when it is known.
+    The server does not use postgresql.conf and pg_hba.conf of the copy. It uses postgresql.auto.conf of the copy, but
+    `SAFE` and ``settings`` override it. For a recovery from an archive, ``settings`` must contain ``restore_command``.
+    ``preload`` holds the libraries that the server loads first. When it is None, the server loads the libraries in the
+    copy's own settings, except those that the host lacks. ``version`` is the version of the program `postgres`, when it
+    is known.
 
     Return all settings that were passed to the server. Raises StepFailed when the server does not start, and HostError when
     the host cannot be used.

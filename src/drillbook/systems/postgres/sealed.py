@@ -36,7 +36,9 @@ class Sealing:
         }
 
     def setting(self, name: str, value: str) -> Any:
-        """Return the value of a setting. If its name shows that it is a secret or a command, return its digest instead."""
+        """Return the value of a setting. If the name of the setting shows that the value is a secret or a command,
+        return the digest of the value instead.
+        """
         secretive = masking.SECRET.search(name) and not masking.PLAIN.fullmatch(name)
         return self.seal(value) if secretive or name.endswith(("_command", "conninfo")) else value
 

@@ -138,5 +138,5 @@ class Postgres(Sandboxed):
 
     @property
     def listens(self) -> tuple[str, int] | None:
-        """Address and port of the server; None for a server that is reached by its Unix socket."""
+        """Address and port of the server. It is None for a server that is reached by its Unix socket."""
         return None if self.socket else (self.address, self.port)

@@ -42,7 +42,7 @@ class Copy:
     sizes: dict[str, int]
     """Size of each file in bytes, by its name."""
     manifest: str = ""
-    """Name of the manifest; empty for a single append-only file."""
+    """Name of the manifest. It is empty for a single append-only file."""
     text: str = ""
     """Text of the manifest that lists the parts."""
 

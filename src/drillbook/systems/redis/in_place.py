@@ -69,8 +69,8 @@ class RedisInPlace(InPlace):
             return ""
 
     def unlike(self, backup: Backup, checked: Facts) -> str:
-        """Return the reason why this backup must not be restored; empty when there is none. The reasons are: the backups are
-        in the server's data folder, or the RDB has fewer databases than the server.
+        """Return the reason why this backup must not be restored. The result is empty when there is none. The reasons
+        are: the backups are in the server's data folder, or the RDB has fewer databases than the server.
         """
         with connected(self.ctx, self.redis) as session:
             directory, sizes = server.place(session, self.redis).directory, session.sizes()

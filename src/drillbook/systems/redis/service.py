@@ -56,12 +56,12 @@ class Redis(Sandboxed):
 
     @property
     def socket(self) -> str:
-        """Path of the server's Unix socket; empty when `address` is not a path."""
+        """Path of the server's Unix socket. It is empty when `address` is not a path."""
         return self.address if self.address.startswith("/") else ""
 
     @property
     def data(self) -> str:
-        """Folder of the server's files on its host; empty when the inventory does not name it."""
+        """Folder of the server's files on its host. It is empty when the inventory does not name it."""
         return self.data_directory.rstrip("/")
 
     @property
@@ -71,5 +71,5 @@ class Redis(Sandboxed):
 
     @property
     def listens(self) -> tuple[str, int] | None:
-        """Address and port of the server; None for a server that is reached by its Unix socket."""
+        """Address and port of the server. It is None for a server that is reached by its Unix socket."""
         return None if self.socket else (self.address, self.port)

@@ -24,7 +24,9 @@ class Opener(Protocol):
         """Yield the repository as seen from the step's host."""
 
     def saved_as(self, repository: Repository, backup: Backup, path: str) -> str:
-        """Return the path in the snapshot under which ``path`` was saved; empty when ``path`` is not in the snapshot."""
+        """Return the path in the snapshot under which ``path`` was saved. The result is empty when ``path`` is not in
+        the snapshot.
+        """
 
     def ready_sandbox(self, ctx: Context, service: Service) -> None:
         """Check that the host has restic and can reach the repository."""

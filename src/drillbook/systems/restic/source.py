@@ -175,7 +175,9 @@ class ResticSource(BackupSource):
         return ResticInPlace(ctx, service, self)
 
     def saved_as(self, repository: Repository, backup: Backup, path: str) -> str:
-        """Return the path in the snapshot under which the job saved ``path``; empty when the snapshot does not contain it."""
+        """Return the path in the snapshot under which the job saved ``path``. The result is empty when the snapshot
+        does not contain it.
+        """
         return next((end for end in _ends(path) if repository.count(backup.facts["snapshot"], end)), "")
 
     def ready(self, ctx: Context) -> None:

@@ -126,7 +126,9 @@ class TarSource(FileBackups):
         )
 
     def _saved(self, ctx: Context) -> str:
-        """Path of the folder whose content is in the archives; empty when the inventory has no service for this folder."""
+        """Path of the folder whose content is in the archives. It is empty when the inventory has no service for this
+        folder.
+        """
         service = ctx.services.get(self.service)
         return service.data.rstrip("/") if service else ""
 

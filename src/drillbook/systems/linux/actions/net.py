@@ -124,9 +124,9 @@ class _ToPeer(Read):
         """Return the peer's address, its port, and bytes that make its server answer. These bytes are empty when none are
         known.
 
-        A loopback address of a service on another host is replaced by the address of that host. The `port` of a service of
-        kind `http` may differ from the port in its URL, which belongs to a proxy or is published by a container engine. The
-        peer is then `port` on the service's host.
+        A loopback address of a service on another host is replaced by the address of that host. The `port` of a service
+        of kind `http` may differ from the port in its URL. The port in the URL may belong to a proxy, or may be
+        published by a container engine. The peer is then `port` on the service's host.
         """
         if self.to is None:
             return str(self.address), int(self.port or 0), b""

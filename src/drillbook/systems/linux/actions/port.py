@@ -300,5 +300,5 @@ class Owner(Read):
         }
 
     def _socket(self, ctx: Context) -> str:
-        """Return the path of the service's Unix socket; empty when the step or the service names a port."""
+        """Return the path of the service's Unix socket. The result is empty when the step or the service names a port."""
         return ctx.service(self.service, Service).socket if self.service is not None and self.port is None else ""

@@ -322,7 +322,7 @@ class RestoreTable(_OfOneTable):
         return Undo.nothing("restored data is kept")
 
     def active(self, ctx: Context) -> bool | None:
-        """Return True while writers of the restored table are refused; None when this is unknown."""
+        """Return True while writers of the restored table are refused. Returns None when this is unknown."""
         try:
             with connected(ctx, ctx.service(self.service, Postgres)) as session:
                 return tables.closed(session, Name.parse(self.table))
