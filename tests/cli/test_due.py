@@ -1,9 +1,15 @@
 """`drill.due` on the terminal and as JSON."""
 
+import io
 import json
+from datetime import UTC, datetime
 
 import pytest
+from rich.console import Console
 
+from drillbook.cli import due
+from drillbook.plan.schedule import State
+from drillbook.project.due import Due, DueRow
 from tests.program import Folder, step
 
 GOOD = "restore:\n" + step(["true"])
@@ -48,3 +54,57 @@ def test_a_run_records_its_schedule(folder):
     folder.run("drill", "sample", "--quiet")
     first = json.loads((folder.latest / "journal.jsonl").read_text().splitlines()[0])
     assert first["data"]["schedule"] == {"every": "7d", "grace": "1008m", "windows": []}
+
+
+LONG = "connections-exhausted-by-a-pool-that-leaks"
+ROWS = (
+    DueRow(State.OVERDUE, "database", LONG, "staging", last_verdict="failed", passed="2026-10-01T10:00:00Z", overdue_s=9e5),
+    DueRow(State.NEVER, "database, cache, originals, api", "quarterly", "", suite=True, every="90d"),
+    DueRow(State.NEVER, "backups", "", "staging"),
+    DueRow(State.OK, "database, cache", "rehearsal", "staging", suite=True, passed="2026-11-01T10:00:00Z", until_due_s=9e5),
+)
+
+
+def printed(rows, width):
+    console = Console(width=width, file=io.StringIO(), color_system=None)
+    due._print(Due(datetime(2026, 11, 29, tzinfo=UTC), tuple(rows)), console)
+    return [line.rstrip() for line in console.file.getvalue().splitlines()]
+
+
+@pytest.mark.parametrize("width", [40, 80, 100, 120])
+def test_a_name_is_never_broken_or_cut(width):
+    lines = printed(ROWS, width)
+    for name in (LONG, "quarterly (suite)", "rehearsal (suite)"):
+        assert sum(line.startswith(f"{name} ") for line in lines) == 1
+    assert " ".join(lines).endswith("4 schedules: 1 overdue, 2 never passed, 1 ok")
+
+
+def test_eighty_columns_show_the_services_of_a_suite_below_it_unless_all_is_well():
+    rows = [DueRow(State.OVERDUE, "database", "connections-exhausted", "staging", last_verdict="failed"), *ROWS[1:]]
+    lines = printed(rows, 80)
+    assert max(map(len, lines)) <= 80
+    assert lines[0].split() == ["drill", "service", "state", "last", "passed", "due"]
+    assert lines[2:5:2] == ["  in staging, last run failed", "  database, cache, originals, api"]
+    assert lines[-2].startswith("rehearsal (suite)      2 services  ok ")
+
+
+def test_a_wide_terminal_shows_everything_on_one_line():
+    lines = printed(ROWS[:1], 150)
+    assert lines[1].split() == [
+        LONG,
+        "database",
+        "staging",
+        "overdue",
+        "2026-10-01",
+        "10:00",
+        "failed",
+        "overdue",
+        "10",
+        "d",
+    ]
+    assert len(lines) == 3
+
+
+def test_two_environments_keep_their_column():
+    rows = [DueRow(State.OK, "api", "api-down", place, passed="2026-11-01T10:00:00Z") for place in ("staging", "production")]
+    assert all(place in line for place, line in zip(("staging", "production"), printed(rows, 80)[1:3], strict=True))

@@ -129,8 +129,8 @@ DUE = {
     "passed-long-ago": ("every: 30d\n", [("passed", 40 * DAY, 0)], "overdue 7 d"),
     "passed-lately": ("every: 30d  # a month\n", [("passed", 9.5 * DAY, 0)], "in 20 d"),
     "failed-since": ("every: '30d'\n", [("passed", 40 * DAY, 0), ("failed", DAY, 1)], "overdue 7 d"),
-    "left-something": ("every: 30d\n", [("passed", DAY, 5)], "now: every 30d"),
-    "never-ran": ("every: 30d\n", [], "now: every 30d"),
+    "left-something": ("every: 30d\n", [("passed", DAY, 5)], "now: every 30 d"),
+    "never-ran": ("every: 30d\n", [], "now: every 30 d"),
     "whenever": ("", [("passed", 900 * DAY, 0)], "-"),
 }
 

@@ -5,12 +5,12 @@ Monitoring can use its exit status.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from rich.console import Console
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from drillbook.cli.console import console, stdout
@@ -46,16 +46,16 @@ def show(project: Project, *, environment: str = "", as_json: bool = False, now:
 
 
 def _print(found: Due, out: Console) -> None:
-    urgent = [row for row in found.rows if row.state is not State.OK]
-    out.print(Text(summary(found), style="bold red" if found.status else "bold"))
+    """Print the table first, and then the summary, so that a small terminal still shows the summary at the end."""
     if found.rows:
-        out.print(_table(found.rows))
-    for row in urgent:
+        _print_rows(found.rows, out)
+    for row in found.rows:
         if row.why:
             out.print(Padding(Text(f"✗ {row.drill}: {one_line(row.why)}", style="bold red"), (0, 0, 0, 2), expand=False))
     if found.unscheduled:
         names = ", ".join(found.unscheduled)
         out.print(Text(f"without a schedule (`every`): {names}", style="dim"))
+    out.print(Text(summary(found), style="bold red" if found.status else "bold"))
 
 
 def summary(found: Due) -> str:
@@ -65,24 +65,95 @@ def summary(found: Due) -> str:
     return f"{count(len(found.rows), 'schedule')}: {said}" if said else "no drill or suite has a schedule (`every`)"
 
 
-def _table(rows: Sequence[DueRow]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for column in ("service", "drill", "environment"):
-        table.add_column(column, overflow="fold")
-    for column in ("state", "last passed (UTC)", "last run", "due"):
-        table.add_column(column, no_wrap=True)
-    for row in rows:
-        verdict = row.last_verdict or "never run"
-        table.add_row(
-            one_line(row.service),
-            Text(
-                one_line(row.drill) + (" (suite)" if row.suite else "") if row.drill else "no drill",
-                style="" if row.drill else "dim",
-            ),
-            one_line(row.environment) or "-",
-            Text(row.state, style=STYLES[row.state]),
-            day(row.passed) or "-",
-            Text(verdict, style=WORDS.get(verdict, "dim")),
-            until(row),
-        )
-    return table
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of the table. ``rank``: the table leaves out the column with the highest rank first when a line is wider
+    than the terminal; a column of rank 0 is always shown.
+    """
+
+    head: str
+    rank: int
+    cells: list[Text]
+
+    @property
+    def width(self) -> int:
+        """Width of the widest cell, in columns of the terminal."""
+        return max(cell.cell_len for cell in [Text(self.head), *self.cells])
+
+
+def _print_rows(rows: Sequence[DueRow], out: Console) -> None:
+    """Print one line for each row. For a row that is not ``ok``, a second line names the services of a suite."""
+    columns = fitting(_columns(rows), out.width)
+    if "service" not in {column.head for column in columns}:
+        columns = fitting(_columns(rows, minutes=False), out.width)
+    shown = {column.head for column in columns}
+    out.print(_line([Text(column.head, style="bold") for column in columns], columns), soft_wrap=True)
+    for number, row in enumerate(rows):
+        out.print(_line([column.cells[number] for column in columns], columns), soft_wrap=True)
+        if more := _more(row, shown):
+            out.print(Padding(Text(more, style="dim"), (0, 0, 0, 2), expand=False))
+
+
+def _line(cells: Sequence[Text], columns: Sequence[Column]) -> Text:
+    """Join the cells of one line. A name is never broken or cut, even if the line is wider than the terminal."""
+    padded = [Text.assemble(cell, " " * (column.width - cell.cell_len)) for cell, column in zip(cells, columns, strict=True)]
+    joined = Text("  ").join(padded)
+    joined.rstrip()
+    return joined
+
+
+def fitting(columns: Sequence[Column], width: int) -> list[Column]:
+    """Return the columns that fit side by side into ``width``. The columns of rank 0 are always among them."""
+    kept = list(columns)
+    while sum(column.width + 2 for column in kept) - 2 > width and (least := max(kept, key=lambda one: one.rank)).rank:
+        kept.remove(least)
+    return kept
+
+
+def _columns(rows: Sequence[DueRow], *, minutes: bool = True) -> list[Column]:
+    """Return all columns. When ``minutes`` is False, the last pass is only a date, which leaves room for other columns."""
+    places = {row.environment for row in rows if row.environment}
+    return [
+        Column("drill", 0, [_drill(row) for row in rows]),
+        Column("service", 2, [Text(_service(row)) for row in rows]),
+        Column("environment", 3 if len(places) > 1 else 5, [Text(one_line(row.environment) or "-") for row in rows]),
+        Column("state", 0, [Text(row.state, style=STYLES[row.state]) for row in rows]),
+        Column(
+            "last passed (UTC)" if minutes else "last passed",
+            1,
+            [Text((day(row.passed) if minutes else row.passed[:10]) or "-") for row in rows],
+        ),
+        Column("last run", 4, [_verdict(row) for row in rows]),
+        Column("due", 0, [until(row) for row in rows]),
+    ]
+
+
+def _drill(row: DueRow) -> Text:
+    if not row.drill:
+        return Text("no drill", style="dim")
+    return Text(one_line(row.drill) + (" (suite)" if row.suite else ""))
+
+
+def _service(row: DueRow) -> str:
+    names = one_line(row.service).split(", ")
+    return names[0] if len(names) == 1 else count(len(names), "service")
+
+
+def _verdict(row: DueRow) -> Text:
+    verdict = row.last_verdict or "never run"
+    return Text(verdict, style=WORDS.get(verdict, "dim"))
+
+
+def _more(row: DueRow, shown: Container[str]) -> str:
+    """Return the second line of a row that is not ``ok``: the services of a suite, and everything of the row that is in a
+    column that was left out. Empty when there is nothing to add.
+    """
+    if row.state is State.OK:
+        return ""
+    services = one_line(row.service)
+    parts = [
+        services if ", " in services or "service" not in shown else "",
+        f"in {one_line(row.environment)}" if row.environment and "environment" not in shown else "",
+        f"last run {row.last_verdict}" if row.last_verdict and "last run" not in shown else "",
+    ]
+    return ", ".join(filter(None, parts))

@@ -32,6 +32,7 @@ from drillbook.project.schedules import Scheduled
 from drillbook.project.standings import Ended, Standing
 from drillbook.report import folders
 from drillbook.report.figures import count, one_line
+from drillbook.values import Duration
 
 WORDS = {
     "passed": "green",
@@ -134,7 +135,7 @@ def until(row: DueRow | None) -> Text:
     if row is None or row.state is State.UNKNOWN:
         return Text("-", style="dim")
     if row.state is State.NEVER:
-        return Text(f"now: every {row.every}" if row.every else "now", style="bold red")
+        return Text(f"now: every {span(float(Duration.parse(row.every)))}" if row.every else "now", style="bold red")
     if row.state is State.OVERDUE:
         return Text(f"overdue {span(row.overdue_s)}", style="bold red")
     seconds = row.until_due_s
