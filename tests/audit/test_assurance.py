@@ -56,6 +56,19 @@ def test_a_run_that_nobody_signed_is_named(bench, audit):
     assert f"No trusted signature: {second.name}: there is no attestation.json" in said
 
 
+def test_runs_without_a_signature_for_the_same_reason_are_named_together(bench, audit):
+    for folder in bench.folders:
+        for name in ("attestation.json", "attestation.json.sig"):
+            (folder / name).unlink()
+    _, said = audit()
+    assert said.count("No trusted signature") == 1
+    assert "No trusted signature: 3 runs (" in said
+    assert " and 1 more): there is no attestation.json" in said
+    page = (bench.root / "audit" / "audit.html").read_text()
+    assert page.count("No trusted signature") == 1
+    assert all(folder.name in page for folder in bench.folders)
+
+
 def test_a_run_that_was_written_anew_and_signed_with_another_key_is_named(bench, audit, tmp_path):
     last = bench.folders[-1]
     events = journal(last)
@@ -75,7 +88,15 @@ def test_that_the_newest_runs_were_removed_shows(bench, audit, gone, capsys):
     status, said = audit()
     assert status == 3
     assert last(said).startswith(f"The record is not complete: {gone} problem")
-    assert f"anchor-missing: the run {bench.folders[-1].name} is missing" in said
+    if gone == 1:
+        assert f"anchor-missing: the run {bench.folders[-1].name} is missing" in said
+    else:
+        assert said.count("anchor-missing: 2 runs that the anchor in ") == said.count("anchor-missing") == 1
+        assert said.count("Restore the folders from a backup") == 1
+        for name in ("audit.html", "audit.md"):
+            page = (bench.root / "audit" / name).read_text()
+            assert page.count("anchor-missing") == 1
+            assert all(folder.name in page for folder in bench.folders[-2:])
     assert verified(bench) == verified(bench, "sample") == 3
     assert f"newer run{'s' if gone > 1 else ''} that" in " ".join(capsys.readouterr().out.split())
     assert verified(bench, bench.folders[0].name) == 0, "that run itself is as it was signed"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 
 import pytest
 
-from drillbook.audit import content, html, markdown, records
+from drillbook.audit import content, html, markdown, records, summary
 from drillbook.audit.controls import CONTROLS, bearing
 from drillbook.audit.coverage import LEFT_OUT, NO_RUN, NOT_YET
 from drillbook.audit.period import Period
@@ -52,8 +54,8 @@ def test_what_the_inventory_leaves_out_is_shown_with_its_reason_and_is_no_gap(bo
     assert next(row for row in audit.coverage if row.service == "api").left_out == ""
     assert "left out: <bdi>kept by &lt;another&gt; team</bdi>" in html.render(audit)
     assert "left out: kept by &lt;another&gt; team" in markdown.render(audit)
-    assert "1 of 1 service recovered" in audit.sentence
-    assert "1 more is exempt from drills, for a reason in the inventory" in audit.sentence
+    assert "Of 1 service, 1 was broken and recovered in a run that passed." in audit.sentence
+    assert "1 more service is exempt from drills, for a reason in the inventory." in audit.sentence
 
 
 def test_what_is_left_out_and_drilled_all_the_same_counts_its_runs(book):
@@ -293,7 +295,7 @@ def test_what_nobody_broke_was_not_recovered(book):
     run.add(3.0, "phase.ended", phase="verify", status="done").end().close()
     audit = audited(book)
     assert audit.verdicts == {"passed": 1}
-    assert "0 of 2 services recovered in at least one run that passed. 1 more was only examined" in audit.sentence
+    assert "Of 2 services, 1 was only examined or rehearsed, 1 was not drilled in this period." in audit.sentence
     assert [row.recovered for row in audit.coverage if row.service == "api"] == [0]
     assert next(one.shows for one in audit.controls if one.id == "A1.2").startswith("Nothing: ")
 
@@ -307,3 +309,28 @@ def test_a_backup_was_compared_only_where_a_verification_did(book):
     assert shows == [
         "Proof that a backup was restored and its content compared, in runs that passed: postgres-lost, table-dropped."
     ]
+
+
+@pytest.mark.parametrize("story", [stories.year, stories.hostile])
+def test_the_numbers_of_services_in_the_first_paragraph_add_up(book, story):
+    audit = audited(story(book))
+    total, rest = re.search(r"Of (\d+) services?, (.+?)\.", audit.sentence).groups()
+    assert sum(int(number) for number in re.findall(r"(\d+) (?:was|were)", rest)) == int(total)
+    exempt = sum(bool(row.left_out) and not row.runs for row in audit.coverage)
+    assert int(total) + exempt == len(audit.coverage) == sum(content.service_counts(audit.coverage).values())
+
+
+def test_a_record_that_is_not_complete_is_told_once_in_red(book):
+    stories.year(book)
+    shutil.rmtree(book.runs[7].folder)
+    audit = audited(book)
+    assert not audit.whole
+    assert "incomplete" not in audit.sentence
+    assert "incomplete" in content.as_data(audit)["sentence"]
+    for page in (html.render(audit), summary.render(audit)):
+        text = page.split("</title>", 1)[1]
+        assert (
+            text.count("The record is not complete")
+            == text.count("There may have been more runs than the record shows")
+            == 1
+        )

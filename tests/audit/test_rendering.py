@@ -82,7 +82,26 @@ def test_twice_gives_the_same_bytes_and_an_audit_is_no_run(tmp_path):
     before = {file: (folder / file).read_bytes() for file in FILES}
     stories.render_all(Book(tmp_path))
     assert desk.audit(Project(tmp_path), "2026-01-01", "2026-12-31", str(tmp_path / "elsewhere" / "deep")) == 3
-    assert {file: (tmp_path / "elsewhere" / "deep" / file).read_bytes() for file in FILES} == before
+    after = {file: (tmp_path / "elsewhere" / "deep" / file).read_bytes() for file in FILES}
+    assert b'href="../../reports/' in after["audit.html"]
+    after["audit.html"] = after["audit.html"].replace(b'href="../../reports/', b'href="../')
+    assert after == before
+
+
+def test_every_run_that_ended_is_linked_to_its_report(tmp_path):
+    _, folder = run(tmp_path, "year")
+    page = (folder / "audit.html").read_text()
+    links = set(re.findall(r'href="(\.\./[^"]+report\.html)"', page))
+    ended = [row for row in json.loads((folder / "audit.json").read_text())["runs"] if row["finished"]]
+    assert links == {f"../{row['folder']}/report.html" for row in ended}
+    assert len(links) > 5
+    rows = page.split('id="proven"')[1].split("</section>")[0]
+    assert rows.count("/report.html") == rows.count("mono long")
+
+
+def test_every_part_of_the_page_is_in_its_navigation(tmp_path):
+    page = html.render(audited(stories.year(Book(tmp_path))))
+    assert re.findall(r'<li><a href="#([a-z-]+)">', page) == re.findall(r'<h2 id="([a-z-]+)"', page)
 
 
 class Text(HTMLParser):

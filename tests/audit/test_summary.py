@@ -40,18 +40,42 @@ def test_a_service_without_objectives_is_not_proven(tmp_path):
     audit = audited(book)
     (row,) = [row for row in summary.service_rows(replace(audit, proven=())) if row.service == "api"]
     assert (row.state, row.objectives, row.good) == ("passed", 0, False)
+    assert row.shown_state == "passed"
+    assert replace(row, recovered=0).shown_state == "rehearsed only"
+    assert replace(row, recovered=0, state="failed").shown_state == "failed"
+
+
+def test_services_that_were_never_drilled_share_one_row(tmp_path):
+    book = Book(tmp_path)
+    book.run("2026-01-10T09:00:00").good().close()
+    audit = audited(book)
+    spare = [row for row in audit.coverage if not row.runs]
+    rows = [replace(spare[0], service=f"spare-{number}") for number in range(5)]
+    page = summary.render(replace(audit, coverage=(*audit.coverage, *rows)))
+    assert page.count("never drilled</span>") == 1
+    assert f"{len(spare) + 5} services<span" in page
+    assert "spare-0, spare-1, spare-2, spare-3, spare-4" in plain(page)
+    assert "more service" not in plain(page).split("Services")[-1]
+
+
+@pytest.mark.parametrize(("severity", "named"), [("high", True), ("medium", True), ("low", False)])
+def test_an_open_finding_of_a_run_that_passed_needs_attention(tmp_path, severity, named):
+    audit = audited(stories.year(Book(tmp_path)))
+    one = replace(audit.findings[0], severity=severity, state="open", title="Writes were lost", drill="cache-lost")
+    found = [text for text in summary.alerts(replace(audit, findings=(one,))) if "Writes were lost (cache-lost)" in text]
+    assert len(found) == named
 
 
 def test_what_needs_attention_is_told_the_most_urgent_first(tmp_path):
     audit = audited(stories.year(Book(tmp_path)))
     found = list(summary.alerts(audit))
-    words = ("left changes that are not undone", "finding, open since", "was not drilled in")
+    words = ("left changes that are not undone", "finding, open since", "not drilled in")
     places = [next(at for at, text in enumerate(found) if word in text) for word in words]
     assert places == sorted(places)
     (left,) = [text for text in found if words[0] in text]
     assert "service.kill on app-1: no answer" in left
     broken = replace(audit, whole=False)
-    assert "there may have been more runs" in next(summary.alerts(broken))
+    assert "There may have been more runs" in next(summary.alerts(broken))
 
 
 def test_a_book_without_runs_proves_nothing(tmp_path):
@@ -70,7 +94,8 @@ def test_it_has_no_script_and_hostile_text_stays_text(tmp_path):
 
 def many(audit):
     """The audit with so many services and findings that no page holds them all."""
-    rows = [replace(audit.coverage[0], service=f"service-{number:02} {'x' * 30}") for number in range(40)]
+    drilled = next(row for row in audit.coverage if row.runs)
+    rows = [replace(drilled, service=f"service-{number:02} {'x' * 30}") for number in range(40)]
     findings = [replace(one, severity="high", state="open", detail="y" * 400) for one in audit.findings] * 30
     return replace(audit, coverage=(*audit.coverage, *rows), findings=tuple(findings))
 

@@ -8,10 +8,29 @@ import pytest
 from jinja2 import UndefinedError
 
 from drillbook.findings import finding
-from drillbook.report import html
+from drillbook.judge.outlook import Outlook
+from drillbook.judge.result import Verdict
+from drillbook.report import html, markdown
 from drillbook.report.pages import environment
 from tests.report import renderings, samples
 
+OUTLOOK = {
+    "service": "backups",
+    "points": 1,
+    "since": "2026-01-01T00:00:00Z",
+    "bytes": 10240,
+    "items": 4,
+    "unit": "objects",
+    "free_bytes": None,
+    "growth_bytes_per_day": None,
+    "growth_error": None,
+    "growth_reason": "only 1 run measured it",
+    "full": {"reason": "the free space is unknown"},
+    "rto_target_s": None,
+    "restores": 0,
+    "restore_bytes_per_s": None,
+    "outgrows": {"reason": "no restore was measured"},
+}
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 
 
@@ -103,6 +122,45 @@ def test_accessible(text: str) -> None:
         assert len(page.all(landmark)) == 1
     assert len(page.all("table")) == len(page.all("caption"))
     assert all(attrs.get("scope") in ("col", "row") for attrs in page.all("th"))
+
+
+def test_every_part_of_a_report_is_in_its_navigation() -> None:
+    outlook = Outlook.model_validate(OUTLOOK)
+    lost = samples.step("verify.9", "postgres.loss", facts={"loss_s": 3.0, "error_s": 0.1, "basis": "the server's clock"})
+    base = samples.passed()
+    full = base.model_copy(
+        update={"result": base.result.model_copy(update={"capacity": (outlook,)}), "steps": (*base.steps, lost)}
+    )
+    pages = [samples.ALL[name]() for name in samples.ALL]
+    for view in [full, *pages]:
+        page = html.render(view)
+        heads = re.findall(r'<h2 id="([a-z]+)"', page)
+        assert re.findall(r'<li><a href="#([a-z]+)"', page) == heads
+    assert {"capacity", "losses"} <= set(re.findall(r'<h2 id="([a-z]+)"', html.render(full)))
+    assert "residue" in re.findall(r'<h2 id="([a-z]+)"', html.render(samples.recorded("stuck")))
+
+
+@pytest.mark.parametrize("growth", [None, 1000.0])
+def test_a_forecast_is_explained_only_where_there_is_one(growth: float | None) -> None:
+    outlook = Outlook.model_validate(OUTLOOK | {"growth_bytes_per_day": growth, "growth_error": growth})
+    result = samples.result(capacity=(outlook,))
+    page, text = html.render(samples.view(result)), markdown.render(samples.view(result))
+    assert ("straight lines" in page) == ("straight lines" in text) == (growth is not None)
+    assert '<span class="under">10.0 KiB, 4 objects' in page
+
+
+def test_findings_of_drills_that_passed_stand_at_the_top_of_a_suite() -> None:
+    found = finding("acknowledged-writes-lost", measured="7 of 50").model_copy(update={"severity": "medium"})
+    view = samples.view(samples.result(findings=(found,)))
+    suite, _ = samples.suite()
+    only = suite.model_copy(update={"runs": suite.runs[:1], "verdict": Verdict.PASSED})
+    head, rest = html.render_suite(only, [view]).split('<h2 id="drills">')
+    assert "1 drill: 1 passed. Open findings: 1 medium, in postgres-lost." in head
+    assert found.title in head
+    assert "! 1 medium finding" in rest
+    calm = html.render_suite(only, [samples.view(samples.result(findings=()))])
+    assert "Open findings" not in calm
+    assert 'class="attention"' not in calm
 
 
 def test_drawings_have_words(text: str) -> None:

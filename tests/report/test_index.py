@@ -32,6 +32,17 @@ def test_the_page_begins_with_the_drills_that_need_attention() -> None:
     assert 'class="attention"' not in calm
 
 
+@pytest.mark.parametrize(("severity", "named"), [("critical", True), ("medium", True), ("low", False)])
+def test_a_finding_of_a_run_that_passed_stands_beside_its_verdict(severity: str, named: bool) -> None:
+    result = samples.passed().result.model_dump(mode="json", by_alias=True)
+    found = [{"code": "writes-lost", "severity": severity, "title": "Writes were lost", "of_a_later_version": 1}]
+    page = index.render([index.entry({**result, "findings": found})])
+    head, rest = page.split('id="trends"')
+    assert ("1 of these with an open finding of medium severity or higher" in head) == named
+    assert ("Writes were lost" in head) == named
+    assert rest.count(f"! 1 {severity} finding") == 2 * named
+
+
 def test_links_stay_below_the_folder() -> None:
     page = index.render(samples.entries())
     assert "javascript:" not in page

@@ -83,6 +83,6 @@ def _problems(records: Sequence[Record], known: Known, reports: Path) -> Iterato
         if record is None:
             if anchor.events or not anchors.present(anchor, reports):
                 text = f"the run {run} is missing, although the anchor in {anchor.source} of {anchor.at} names it"
-                yield Problem("anchor-missing", run, text, True, at, at)
+                yield Problem("anchor-missing", run, text, True, at, at, anchor.source)
         elif not record.damage and (wrong := anchors.differs(anchor, record.hashes)):
-            yield Problem("anchor-differs", run, f"{run}: {wrong}", True, at, at)
+            yield Problem("anchor-differs", run, f"{run}: {wrong}", True, at, at, anchor.source)

@@ -31,6 +31,8 @@ class Problem:
     first: str | None
     last: str | None
     """The problem arose after the time ``first`` and before this time. None when unknown."""
+    source: str = ""
+    """Place of the anchors that the journal contradicts. It is empty for a problem without an anchor."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,13 @@ from drillbook.report.wording import MET, NOT_VERIFIED
 from drillbook.values import canonical, digest
 
 ORDER = (*map(str, Verdict), NOT_VERIFIED)
+RECOVERED = "broken and recovered in a run that passed"
+EXAMINED = "only examined or rehearsed"
+"""No passed run proved a fault active and then restored the service."""
+UNPROVEN = "drilled without a pass"
+UNDRILLED = "not drilled in this period"
+EXEMPT = "exempt"
+INCOMPLETE = "The record of the period is incomplete, so there may have been more runs than it shows."
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +192,7 @@ def _of_journals(
     return Audit(
         period=period,
         whole=whole,
-        sentence=_sentence(rows, verdicts, covered, whole),
+        sentence=_sentence(rows, verdicts, covered),
         verdicts=verdicts,
         problems=_sorted(problems),
         elsewhere=tuple(elsewhere),
@@ -216,39 +223,50 @@ def _sorted(problems: Sequence[Problem]) -> tuple[Problem, ...]:
     return tuple(sorted(problems, key=lambda one: (not one.breaking, one.first or "", one.run, one.code)))
 
 
-def _sentence(rows: Sequence[RunRow], verdicts: dict[str, int], covered: Sequence[CoverageRow], whole: bool) -> str:
+def _sentence(rows: Sequence[RunRow], verdicts: dict[str, int], covered: Sequence[CoverageRow]) -> str:
+    """Return the result of the period in sentences. The completeness of the record is told by ``wording.record_state``."""
     if not rows:
         text = "No run began in this period, so nothing was proven."
     else:
         drills = len({(row.environment, row.drill) for row in rows})
-        left_out = sum(bool(row.left_out) and not row.runs for row in covered)
-        shown = sum(row.recovered > 0 for row in covered)
-        looked = sum(row.passed > 0 and not row.recovered for row in covered)
         text = (
             f"{count(len(rows), 'run')} of {count(drills, 'drill')}: "
-            f"{', '.join(f'{number} {verdict}' for verdict, number in verdicts.items())}. "
-            f"{shown} of {count(len(covered) - left_out, 'service')} recovered in at least one run that passed."
-        )
-        text += (
-            f" {left_out} more {'is' if left_out == 1 else 'are'} exempt from drills, for a reason in the inventory."
-            if left_out
-            else ""
-        )
-        text += (
-            (
-                f" {looked} more {'was' if looked == 1 else 'were'} only examined or rehearsed: no passed run "
-                "proved a fault active and then restored the service."
-            )
-            if looked
-            else ""
+            f"{', '.join(f'{number} {verdict}' for verdict, number in verdicts.items())}. {_services(covered)}"
         )
     left, closed = sum(bool(row.residue) for row in rows), sum(bool(row.closed) for row in rows)
     text += f" {count(left, 'run')} left changes that could not be undone" if left else ""
     text += f"; {closed} of them {'was' if closed == 1 else 'were'} closed by a named person" if closed else ""
-    text += "." if left else ""
-    return (
-        text if whole else f"{text} The record of the period is incomplete, so there may have been more runs than it shows."
+    return text + ("." if left else "")
+
+
+def _services(covered: Sequence[CoverageRow]) -> str:
+    """Return a sentence about the services. Its numbers add up: each service that is not exempt is counted once."""
+    numbers = service_counts(covered)
+    exempt = numbers.pop(EXEMPT)
+    parts = [f"{number} {'was' if number == 1 else 'were'} {what}" for what, number in numbers.items() if number]
+    text = f"Of {count(sum(numbers.values()), 'service')}, {', '.join(parts) or 'none is known'}"
+    more = (
+        f"{count(exempt, 'more service')} {'is' if exempt == 1 else 'are'} exempt from drills, for a reason in the inventory"
     )
+    return f"{text}. {more}." if exempt else f"{text}."
+
+
+def service_counts(covered: Sequence[CoverageRow]) -> dict[str, int]:
+    """Return the number of services by the best that the period proved of them. Each service is counted once."""
+    found = dict.fromkeys((RECOVERED, EXAMINED, UNPROVEN, UNDRILLED, EXEMPT), 0)
+    for row in covered:
+        found[_best(row)] += 1
+    return found
+
+
+def _best(row: CoverageRow) -> str:
+    if row.recovered:
+        return RECOVERED
+    if row.passed:
+        return EXAMINED
+    if row.runs:
+        return UNPROVEN
+    return EXEMPT if row.left_out else UNDRILLED
 
 
 def _run(one: Record) -> RunRow:
@@ -357,7 +375,7 @@ def as_data(audit: Audit) -> dict[str, object]:
         "since": str(audit.period.since),
         "until": str(audit.period.until),
         "whole": audit.whole,
-        "sentence": audit.sentence,
+        "sentence": audit.sentence if audit.whole else f"{audit.sentence} {INCOMPLETE}",
         "verdicts": audit.verdicts,
         "unanchored": list(audit.unanchored),
         "vouched": audit.vouched,

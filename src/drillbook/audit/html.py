@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from jinja2 import ChoiceLoader, PackageLoader, PrefixLoader
 
 from drillbook.audit import trend, wording
 from drillbook.audit.content import Audit
 from drillbook.audit.coverage import SEVERITIES
+from drillbook.audit.problem_groups import grouped
 from drillbook.installation.program_name import program
 from drillbook.report import growth, pages
+from drillbook.report.figures import link
 
 
-def render(audit: Audit) -> str:
-    """Render the audit as the page ``audit.html``."""
+def render(audit: Audit, reports_path: str = "..") -> str:
+    """Render the audit as the page ``audit.html``.
+
+    ``reports_path``: path of the folder of runs, relative to the folder of the page. The links to the runs begin with it.
+    """
     reports = PackageLoader("drillbook.report")
     loader = ChoiceLoader([PackageLoader("drillbook.audit"), reports, PrefixLoader({"report": reports})])
     return (
@@ -25,6 +32,10 @@ def render(audit: Audit) -> str:
             title=wording.title(audit),
             state_line=wording.record_state(audit),
             doubts=wording.assurance(audit),
+            problems=grouped(audit.problems),
+            elsewhere=grouped(audit.elsewhere),
+            more_runs="" if audit.whole else wording.MORE_RUNS,
+            hrefs=_hrefs(audit, reports_path),
             facts=wording.facts(audit),
             width=trend.WIDTH,
             height=trend.HEIGHT,
@@ -32,11 +43,17 @@ def render(audit: Audit) -> str:
             right=trend.RIGHT,
             ground=trend.HEIGHT - trend.BOTTOM,
             growth=growth.growth_rows([row.outlook for row in audit.capacity]),
-            growth_note=growth.NOTE,
+            growth_note=growth.note([row.outlook for row in audit.capacity]),
             choices=_choices(audit),
             program=audit.program or program(),
         )
     )
+
+
+def _hrefs(audit: Audit, reports_path: str) -> dict[str, str]:
+    """Return the link to the report of each run that ended, by the name of the run."""
+    base = quote(reports_path)
+    return {row.run: f"{base}/{folder}/report.html" for row in audit.runs if row.finished and (folder := link(row.folder))}
 
 
 def _choices(audit: Audit) -> dict[str, list[str]]:

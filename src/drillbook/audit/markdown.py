@@ -8,6 +8,7 @@ from drillbook.audit import wording
 from drillbook.audit.chain import Problem
 from drillbook.audit.content import Audit, RunRow
 from drillbook.audit.coverage import NO_RUN
+from drillbook.audit.problem_groups import ProblemGroup, grouped
 from drillbook.report.figures import count, size, utc
 from drillbook.report.markdown import capacity
 from drillbook.report.markdown_syntax import code, escape, table
@@ -33,7 +34,7 @@ def render(audit: Audit) -> str:
     parts = [
         f"# {escape(wording.title(audit))}",
         f"**{escape(wording.record_state(audit))}**",
-        escape(audit.sentence),
+        escape(audit.sentence if audit.whole else f"{audit.sentence} {wording.MORE_RUNS}"),
         table(("What", "Value"), [(name, escape(value)) for name, value in wording.facts(audit)]),
     ]
     for key, title in wording.SECTIONS:
@@ -56,9 +57,14 @@ def _record(audit: Audit) -> list[str]:
 
 
 def _problems(problems: Sequence[Problem]) -> str:
-    return "\n".join(
-        f"- **{'Breaks the record' if one.breaking else 'Note'}** ({code(one.code)}): {escape(one.text)}" for one in problems
-    )
+    return "\n".join(_problem(one) for one in grouped(problems))
+
+
+def _problem(one: ProblemGroup) -> str:
+    """Return a group of problems as an item of a list, with its runs and its next step."""
+    lines = [f"- **{'Breaks the record' if one.breaking else 'Note'}** ({code(one.code)}): {escape(one.text)}"]
+    lines += [f"  {one.next}"] if one.next else []
+    return "\n".join([*lines, *(f"  - {code(run)}" for run in one.runs)])
 
 
 def _coverage(audit: Audit) -> list[str]:

@@ -14,23 +14,24 @@ from drillbook.judge.result import Verdict
 from drillbook.project.schedule_record import NOT_BEGUN
 from drillbook.report import pages
 from drillbook.report.figures import count, one_line
+from drillbook.report.open_findings import GRAVE
 from drillbook.report.wording import NOT_VERIFIED
 
 FILE = "summary.html"
-MOST_SERVICES, MOST_ALERTS, MOST_LETTERS, MOST_GAPS = 8, 7, 150, 3
+MOST_ROWS, MOST_ALERTS, MOST_LETTERS, MOST_GAPS = 14, 7, 150, 3
 NEVER = "never drilled"
+REHEARSED = "rehearsed only"
+"""State of a service whose runs passed, and of which no run proved a fault active and then restored the service."""
 BADNESS = (
     *map(str, (Verdict.PASSED, Verdict.NOT_RUN, Verdict.REFUSED, Verdict.ABORTED, Verdict.INCONCLUSIVE)),
     NOT_VERIFIED,
     str(Verdict.FAILED),
 )
-URGENT = ("critical", "high")
-"""Severities of findings that the summary names."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceRow:
-    """State of one service: newest runs, proven objectives, and the slowest recovery and largest loss among these."""
+    """State of one service: newest runs, proven objectives, and for RTO and RPO the proven figure closest to its target."""
 
     service: str
     environment: str
@@ -46,6 +47,13 @@ class ServiceRow:
     objectives: int
     rto: ProvenRow | None
     rpo: ProvenRow | None
+    keys: frozenset[str]
+    """Objectives that the drills of the service set."""
+
+    @property
+    def shown_state(self) -> str:
+        """State as the page shows it. `passed` stands only beside a service that recovered from a fault."""
+        return REHEARSED if self.state == Verdict.PASSED and not self.recovered else self.state
 
     @property
     def good(self) -> bool:
@@ -59,6 +67,8 @@ class ServiceRow:
 def render(audit: Audit) -> str:
     """Render the summary as the page ``summary.html``."""
     rows, found = service_rows(audit), list(alerts(audit))
+    drilled, never = [row for row in rows if row.state != NEVER], never_drilled(rows)
+    room = MOST_ROWS - len(found[:MOST_ALERTS]) - bool(never[0])  # one page holds so many services beside the alerts
     reports = PackageLoader("drillbook.report")
     loader = ChoiceLoader([PackageLoader("drillbook.audit"), reports, PrefixLoader({"report": reports})])
     return (
@@ -70,8 +80,9 @@ def render(audit: Audit) -> str:
             title=wording.title(audit),
             state_line=wording.record_state(audit),
             headline=headline(rows),
-            rows=rows[:MOST_SERVICES],
-            more_rows=len(rows) - len(rows[:MOST_SERVICES]),
+            rows=drilled[:room],
+            more_rows=len(drilled[room:]),
+            never=never,
             alerts=[_short(text) for text in found[:MOST_ALERTS]],
             more_alerts=len(found) - len(found[:MOST_ALERTS]),
         )
@@ -95,6 +106,14 @@ def service_rows(audit: Audit) -> list[ServiceRow]:
     return sorted(rows, key=lambda row: (row.good, row.state == Verdict.PASSED, row.service, row.environment))
 
 
+def never_drilled(rows: Sequence[ServiceRow]) -> tuple[int, str]:
+    """Return the number and the names of the services that no run drilled. One row of the page shows them all."""
+    found = [row for row in rows if row.state == NEVER]
+    places = {row.environment for row in rows}
+    names = [row.service if len(places) == 1 else f"{row.service} in {row.environment}" for row in found]
+    return len(found), _short(", ".join(names))
+
+
 def _row(audit: Audit, one: CoverageRow) -> ServiceRow:
     key = (one.environment, one.service)
     newest = {run.drill: run for run in audit.runs if (run.environment, run.service) == key}
@@ -113,6 +132,7 @@ def _row(audit: Audit, one: CoverageRow) -> ServiceRow:
         objectives=len(goals),
         rto=_worst(goals, "rto"),
         rpo=_worst(goals, "rpo"),
+        keys=frozenset(row.key for row in goals),
     )
 
 
@@ -132,10 +152,10 @@ def _worst(goals: Sequence[ProvenRow], key: str) -> ProvenRow | None:
 def alerts(audit: Audit) -> Iterator[str]:
     """Return everything that needs attention, the most urgent first."""
     if not audit.whole:
-        yield f"{wording.record_state(audit)}: there may have been more runs than this summary shows."
+        yield f"{wording.record_state(audit)}. {wording.MORE_RUNS}"
     yield from _of_runs(audit)
     for finding in audit.findings:
-        if finding.state == "open" and finding.severity in URGENT:
+        if finding.state == "open" and finding.severity in GRAVE:
             yield f"{finding.severity} finding, open since {finding.first_seen[:10]}: {finding.title} ({finding.drill})"
     yield from _of_schedules(audit)
 
@@ -158,10 +178,19 @@ def _of_schedules(audit: Audit) -> Iterator[str]:
     for goal in audit.proven:
         if not goal.proven:
             yield f"{goal.objective} of {goal.drill} in {goal.environment} was not proven in this period"
+    for (spans, environment), services in _gaps(audit).items():
+        names = f"{', '.join(services[:-1])} and {services[-1]} were" if len(services) > 1 else f"{services[0]} was"
+        yield f"{names} not drilled in {spans} in {environment}"
+
+
+def _gaps(audit: Audit) -> dict[tuple[str, str], list[str]]:
+    """Return the services with gaps, by the spans of time in which no drill ran, and by environment."""
+    found: dict[tuple[str, str], list[str]] = {}
     for row in audit.coverage:
         if gaps := [cell.span for cell in row.cells if cell.last == NO_RUN]:
             spans = ", ".join(gaps) if len(gaps) <= MOST_GAPS else f"{len(gaps)} of {len(row.cells)} {audit.period.unit}s"
-            yield f"{row.service} in {row.environment} was not drilled in {spans}"
+            found.setdefault((spans, row.environment), []).append(row.service)
+    return found
 
 
 def _short(text: str) -> str:

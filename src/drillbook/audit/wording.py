@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from drillbook.audit.content import Audit
 from drillbook.audit.missed import MissedRow
 from drillbook.project.schedule_record import NOT_BEGUN
@@ -23,6 +25,9 @@ SECTIONS = (
     ("sign-off", "Sign-off"),
 )
 TITLES = dict(SECTIONS)
+LIMITS_TITLE = "What the record proves, and what it cannot prove"
+CONTENTS = (SECTIONS[0], ("limits", "Limits of the record"), *SECTIONS[1:])
+"""Sections of the page, for its navigation. In Markdown the limits are part of the first section."""
 SIGNERS = ("Operator", "Reviewer", "Approver")
 
 LEADS = {
@@ -84,6 +89,8 @@ LIMITS = (
 )
 
 
+MORE_RUNS = "There may have been more runs than the record shows."
+"""Consequence of a record that is not complete."""
 NO_ANCHOR = (
     "There is no anchor to compare with. So the newest runs may have been removed, or an older copy may have "
     "replaced a newer one, without a trace."
@@ -101,13 +108,27 @@ def record_state(audit: Audit) -> str:
     return "The record is complete and has trusted signatures" + ("" if audit.vouched else ", compared with no anchor")
 
 
-def assurance(audit: Audit) -> list[str]:
-    """Return the reasons why runs of the audit are not signed by a trusted key. The result is empty when all runs are."""
+def assurance(audit: Audit, most: int | None = None) -> list[str]:
+    """Return the reasons why runs of the audit are not signed by a trusted key. The result is empty when all runs are.
+
+    Runs with the same reason share a text. ``most``: largest number of runs that a text names; None for all.
+    """
     known = audit.assurance
     if not known.checked:
         return ["Signatures and anchors were not examined."]
-    found = [f"No trusted signature: {one}" for one in known.unvouched]
+    runs: dict[str, list[str]] = {}
+    for one in known.unvouched:
+        run, _, reason = one.partition(": ")
+        runs.setdefault(reason, []).append(run)
+    found = [f"No trusted signature: {_names(names, most)}: {reason}" for reason, names in runs.items()]
     return found if known.compared else [*found, NO_ANCHOR]
+
+
+def _names(names: Sequence[str], most: int | None) -> str:
+    if len(names) == 1:
+        return names[0]
+    more = f" and {len(names) - most} more" if most is not None and len(names) > most else ""
+    return f"{count(len(names), 'run')} ({', '.join(names[:most])}{more})"
 
 
 def ended(row: MissedRow) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import date
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from drillbook.audit import campaigns, content, html, markdown, records, summary
 from drillbook.audit.assurance import assure
 from drillbook.audit.content import Audit
 from drillbook.audit.period import Period
+from drillbook.audit.problem_groups import grouped
 from drillbook.cli.console import console
 from drillbook.errors import UsageError
 from drillbook.project import schedule_record
@@ -24,7 +26,7 @@ from drillbook.report.figures import one_line
 from drillbook.report.terminal.summary import COLOURS
 
 EXIT_NOT_WHOLE = 3
-MOST_LINES = 10
+MOST_LINES, MOST_NAMES = 10, 2
 
 
 def audit(project: Project, since: str, until: str, out: str = "", anchor: str = "", *, today: date | None = None) -> int:
@@ -45,7 +47,7 @@ def audit(project: Project, since: str, until: str, out: str = "", anchor: str =
     folder = Path(out) if out else project.reports / f"audit-{period.since}-{period.until}"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        publish.write(folder / "audit.html", html.render(made))
+        publish.write(folder / "audit.html", html.render(made, os.path.relpath(project.reports, folder)))
         publish.write(folder / summary.FILE, summary.render(made))
         publish.write(folder / "audit.md", markdown.render(made))
         publish.write(folder / "audit.json", formats.as_json(content.as_data(made)))
@@ -82,12 +84,14 @@ def _print(made: Audit, folder: Path) -> None:
         out.print(Text(f"  {name} {one_line(_shown(folder / file))}"), soft_wrap=True)
     out.print()
     colour = "red" if not made.whole else "green" if made.runs and made.vouched else "yellow"
-    breaking = [one for one in made.problems if one.breaking]
+    breaking = [one for one in grouped(made.problems) if one.breaking]
     for one in breaking[:MOST_LINES]:
-        out.print(Padding(Text(f"! {one.code}: {one_line(one.text)}", style="red"), (0, 0, 0, 2), expand=False))
+        out.print(Padding(Text(f"! {one.code}: {one.text}", style="red"), (0, 0, 0, 2), expand=False))
+        if one.next:
+            out.print(Padding(Text(one.next), (0, 0, 0, 4), expand=False))
     if len(breaking) > MOST_LINES:
         out.print(f"  and {len(breaking) - MOST_LINES} more in the report")
-    for text in wording.assurance(made)[:MOST_LINES]:
+    for text in wording.assurance(made, MOST_NAMES)[:MOST_LINES]:
         out.print(Padding(Text(f"? {one_line(text)}", style="yellow"), (0, 0, 0, 2), expand=False))
     out.print(Padding(Text(made.sentence), (0, 0, 0, 2), expand=False))
     out.print(Text.assemble((wording.record_state(made), f"bold {colour}"), f"  {wording.title(made)}"))

@@ -34,6 +34,11 @@ def growth_rows(found: Sequence[Outlook]) -> list[GrowthRow]:
     return [GrowthRow(one.service, _holds(one), _growth(one), _when(one.full), _outgrows(one)) for one in found]
 
 
+def note(found: Sequence[Outlook]) -> str:
+    """Return the explanation of the forecasts below the table. The result is empty when no growth could be predicted."""
+    return NOTE if any(one.growth_bytes_per_day is not None for one in found) else ""
+
+
 def _holds(one: Outlook) -> str:
     parts = [size(one.bytes)]
     if one.items is not None:

@@ -28,6 +28,8 @@ from drillbook.report.html_steps import Where
 from drillbook.report.rows import ObjectiveRow, PhaseRow
 
 BAR = 260.0
+MOST_FINDINGS = 7
+"""Largest number of findings that the head of a suite's page names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ def _of_data(view: RunView) -> dict[str, Any]:
     """
     return {
         "growth": growth.growth_rows(view.result.capacity),
-        "growth_note": growth.NOTE,
+        "growth_note": growth.note(view.result.capacity),
         "losses": losses.loss_rows(view),
         "losses_note": losses.NOTE,
     }
@@ -151,6 +153,8 @@ def render_suite(suite: SuiteResult, views: Sequence[RunView]) -> str:
             suite=suite,
             sentence=suites.suite_sentence(found),
             rows=found,
+            grave=suites.suite_findings(found),
+            most_findings=MOST_FINDINGS,
             next_steps=next_steps.in_suite(suite, views),
             bar=bar,
             closed=closed,

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from drillbook.exits import Exit
+from drillbook.findings import Finding
 from drillbook.installation.program_name import program
 from drillbook.judge.result import Objective, Verdict
-from drillbook.report import pages, rows, tolerated
+from drillbook.report import open_findings, pages, rows, tolerated
 from drillbook.report.figures import link, moment, one_line
 from drillbook.report.folders import begun, drill_of
 from drillbook.report.rows import ObjectiveRow
@@ -46,6 +47,18 @@ class IndexEntry:
     """Note about a run that has not ended. It is shown in place of an exit status."""
     tolerated: str = ""
     """Text about allowed failures, shown beside the verdict. It is empty when no failure was allowed."""
+    findings: tuple[Finding, ...] = field(default=())
+    """Findings of medium severity or higher, the worst first."""
+
+    @property
+    def beside(self) -> str:
+        """Number of these findings, shown beside the verdict `passed`. It is empty beside other verdicts."""
+        return open_findings.beside(self.verdict, self.findings)
+
+    @property
+    def worst(self) -> str:
+        """Title of the worst of these findings, and the number of the others. The run must have such findings."""
+        return open_findings.first(self.findings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +166,17 @@ def _entry(result: Mapping[str, Any], folder: str, children: tuple[IndexEntry, .
         children=children,
         closed=str((result.get("settled") or {}).get("by", "")),
         tolerated=tolerated.of_statuses([str(step.get("status")) for step in result.get("steps", ())]),
+        findings=tuple(open_findings.grave(_findings(result))),
     )
+
+
+def _findings(result: Mapping[str, Any]) -> list[Finding]:
+    """Return the code, severity and title of each finding of medium severity or higher. Other versions may write more."""
+    return [
+        Finding(code=str(one.get("code", "")), severity=one["severity"], title=str(one.get("title", "")))
+        for one in result.get("findings", ())
+        if one.get("severity") in open_findings.GRAVE
+    ]
 
 
 def _lasted(result: Mapping[str, Any]) -> float | None:
@@ -189,13 +212,18 @@ def _standing(trends: Sequence[DrillTrends]) -> str:
     """Return the number of drills by the verdict of their last run, such as "1 failed, 20 passed"."""
     counts = Counter(one.last.entry.verdict for one in trends)
     order = sorted(counts, key=lambda verdict: (verdict == Verdict.PASSED, verdict))
-    return ", ".join(f"{counts[verdict]} {one_line(verdict)}" for verdict in order)
+    text = ", ".join(f"{counts[verdict]} {one_line(verdict)}" for verdict in order)
+    beside = sum(bool(one.last.entry.beside) for one in trends)
+    return text + (f", {beside} of these with an open finding of medium severity or higher" if beside else "")
 
 
 def _needs_attention(one: DrillTrends) -> bool:
-    """Return True when the last run of a drill did not pass, or left changes. A run in progress needs no attention."""
+    """Return True when the last run of a drill did not pass, left changes, or has a finding of medium severity or higher.
+
+    A run in progress needs no attention.
+    """
     last = one.last.entry
-    return last.verdict != RUNNING and (last.verdict != Verdict.PASSED or last.exit != Exit.OK)
+    return last.verdict != RUNNING and (last.verdict != Verdict.PASSED or last.exit != Exit.OK or bool(last.findings))
 
 
 def _age(entry: IndexEntry) -> tuple[float, str]:

@@ -177,7 +177,7 @@ def capacity(found: Sequence[Outlook], head: str = "## Capacity") -> list[str]:
                 for row in growth.growth_rows(found)
             ],
         ),
-        escape(growth.NOTE),
+        *([escape(note)] if (note := growth.note(found)) else []),
     ]
 
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from drillbook.findings import Finding
 from drillbook.judge.result import RunView, SuiteResult, Verdict
-from drillbook.report import rows, tolerated, wording
+from drillbook.report import open_findings, rows, tolerated, wording
 from drillbook.report.figures import count, link, one_line
 from drillbook.report.rows import ObjectiveRow
 
@@ -27,6 +28,8 @@ class SuiteRow:
     sentence: str
     tolerated: str = ""
     """Sentence about retries and allowed failures. It is empty when there were none."""
+    beside: str = ""
+    """Number of findings of medium severity or higher, of a drill that passed. It is empty when there are none."""
 
 
 def suite_rows(suite: SuiteResult, views: Sequence[RunView]) -> list[SuiteRow]:
@@ -51,6 +54,7 @@ def _row(number: int, run: dict[str, Any], view: RunView | None) -> SuiteRow:
         if view
         else (f"The record of this drill is missing. The suite reports {one_line(said)}, and no record here confirms this."),
         tolerated=tolerated.summary(view) if view else "",
+        beside=open_findings.beside(str(view.result.verdict), view.result.findings) if view else "",
     )
 
 
@@ -65,11 +69,21 @@ def _verdict(said: str, view: RunView | None) -> str:
 
 
 def suite_sentence(found: Sequence[SuiteRow]) -> str:
-    """Return a sentence that counts the drills of a suite by verdict."""
+    """Return sentences that count the drills of a suite by verdict, and their findings of medium severity or higher."""
     verdicts = [row.verdict for row in found]
     order = [*map(str, Verdict), *sorted(set(verdicts) - set(map(str, Verdict)))]
     counts = [f"{verdicts.count(verdict)} {one_line(verdict)}" for verdict in order if verdict in verdicts]
-    return f"{count(len(verdicts), 'drill')}: {', '.join(counts) or 'none ran'}."
+    text = f"{count(len(verdicts), 'drill')}: {', '.join(counts) or 'none ran'}."
+    if found_in := suite_findings(found):
+        where = open_findings.named([row.drill for row, _ in found_in])
+        text += f" Open findings: {', '.join(open_findings.counts([one for _, one in found_in]))}, in {where}."
+    return text
+
+
+def suite_findings(found: Sequence[SuiteRow]) -> list[tuple[SuiteRow, Finding]]:
+    """Return the findings of medium severity or higher in all drills of a suite, each with its drill, the worst first."""
+    pairs = [(row, one) for row in found if row.view for one in open_findings.grave(row.view.result.findings)]
+    return sorted(pairs, key=lambda pair: open_findings.GRAVE.index(pair[1].severity))
 
 
 def suite_contradictions(suite: SuiteResult, found: Sequence[SuiteRow]) -> list[str]:

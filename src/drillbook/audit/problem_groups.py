@@ -1,0 +1,74 @@
+"""Problems of the record in groups, for people. Problems with the same cause are told once, with the next step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from drillbook.audit.chain import Problem
+from drillbook.report.figures import count, one_line
+
+RESTORE = "Restore the folders from a backup of `reports/`, and run the audit again."
+NEXT = {
+    "anchor-missing": (
+        "Their folders were removed from `reports/`, or the runs were made in another copy of this project that writes the "
+        f"same anchor. {RESTORE} In the other case, move the folders here from the other copy."
+    ),
+    "anchor-differs": f"The journal was changed after its anchor was written, or an older copy replaced it. {RESTORE}",
+    "missing-run": f"A run or the end of a journal was removed, or the run is on another machine. {RESTORE}",
+    "no-journal": f"Without its journal a run proves nothing. {RESTORE}",
+    "damaged": f"A damaged journal proves nothing. {RESTORE}",
+    "empty": f"The run counts as not verified. {RESTORE}",
+    "grown": f"Nobody but Drillbook may write to a journal. {RESTORE}",
+    "fork": "Find out who moved the folder or set the clock back. The runs themselves still count.",
+    "forward": "Find out who renamed the folder or set the clock back. The runs themselves still count.",
+    "moved": "Give each folder the name of the run in its journal again, and run the audit again.",
+    "copy": "Keep the folder whose journal `report.verify` accepts, and remove the other one.",
+    "unjudged": "Read the reason, and ask for the version of Drillbook that made the run.",
+    "campaign-damaged": f"A damaged campaign confirms no run. {RESTORE}",
+    "campaign-run": f"A site's run was removed, or was not collected yet. {RESTORE}",
+}
+"""For each code of a problem that breaks the record: the cause, and the next step."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemGroup:
+    """Problems with one code and one source. ``runs`` is empty when the text alone tells everything."""
+
+    code: str
+    breaking: bool
+    text: str
+    runs: tuple[str, ...]
+    next: str
+
+
+def grouped(problems: Iterable[Problem]) -> list[ProblemGroup]:
+    """Return the problems in groups, in the order of their first problem. A problem of its own keeps its own text."""
+    found: dict[tuple[str, bool, str], list[Problem]] = {}
+    for one in problems:
+        key = (one.code, one.breaking, one.source or one.text)
+        found.setdefault(key, []).append(one)
+    return _with_next([_group(members) for members in found.values()])
+
+
+def _group(members: Sequence[Problem]) -> ProblemGroup:
+    head = members[0]
+    if len(members) == 1:
+        return ProblemGroup(head.code, head.breaking, one_line(head.text), (), "")
+    text = f"{count(len(members), 'run')} that the anchor in {one_line(head.source)} names {_wrong(head.code)}"
+    return ProblemGroup(head.code, head.breaking, text, tuple(one_line(one.run) for one in members), "")
+
+
+def _wrong(code: str) -> str:
+    return "are missing" if code == "anchor-missing" else "differ from it"
+
+
+def _with_next(groups: Sequence[ProblemGroup]) -> list[ProblemGroup]:
+    """Add the next step to the last group of each code, so that it is told once."""
+    last = {one.code: number for number, one in enumerate(groups) if one.breaking}
+    return [
+        ProblemGroup(
+            one.code, one.breaking, one.text, one.runs, NEXT.get(one.code, "") if last.get(one.code) == number else ""
+        )
+        for number, one in enumerate(groups)
+    ]

@@ -1,0 +1,54 @@
+"""Findings that stand beside a verdict. A run may pass and still have found a problem that needs attention."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from drillbook.findings import Finding
+from drillbook.judge.result import Verdict
+from drillbook.report.figures import one_line
+
+GRAVE = ("critical", "high", "medium")
+"""Severities of findings that need attention even if the run passed, the worst first."""
+MOST_NAMES = 4
+
+
+def grave(findings: Iterable[Finding]) -> list[Finding]:
+    """Return the findings of medium severity or higher, the worst first."""
+    return sorted((one for one in findings if one.severity in GRAVE), key=lambda one: GRAVE.index(one.severity))
+
+
+def counts(findings: Sequence[Finding]) -> list[str]:
+    """Return the number of findings of each severity, such as ``1 high`` and ``2 medium``."""
+    severities = [str(one.severity) for one in findings]
+    return [f"{severities.count(severity)} {severity}" for severity in GRAVE if severity in severities]
+
+
+def counted(findings: Sequence[Finding]) -> str:
+    """Return the number of findings by severity, such as ``1 high and 2 medium findings``. The result is empty when there are none."""
+    parts = counts(findings)
+    return f"{_joined(parts)} {'finding' if len(findings) == 1 else 'findings'}" if parts else ""
+
+
+def beside(verdict: str, findings: Iterable[Finding]) -> str:
+    """Return the text beside the verdict of a run that passed. The result is empty for other verdicts, and without such findings."""
+    return counted(grave(findings)) if verdict == Verdict.PASSED else ""
+
+
+def first(findings: Sequence[Finding]) -> str:
+    """Return the title of the worst finding, and the number of the others."""
+    rest = len(findings) - 1
+    return one_line(findings[0].title) + (f", and {rest} more" if rest else "")
+
+
+def named(drills: Sequence[str]) -> str:
+    """Return the names of drills, at most a few of them."""
+    names = [one_line(name) for name in dict.fromkeys(drills)]
+    more = len(names) - MOST_NAMES
+    if more > 0:
+        return f"{', '.join(names[:MOST_NAMES])} and {more} more"
+    return _joined(names)
+
+
+def _joined(parts: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
