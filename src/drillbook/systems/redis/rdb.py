@@ -31,11 +31,10 @@ _UNPACK = 'umask 077; from=$1 to=$2; shift 2; "$@" < "$from" > "$to"'
 
 
 class RdbSource(FileBackups):
-    """Backup source of RDB files of Redis and Valkey. Each file is one backup. A suffix such as .gz shows its
-    compression.
+    """Backup source of RDB files of Redis and Valkey. Each file is one backup.
 
-    The time of a backup is the time in the header of the RDB, since the modification time of a copied file may be much
-    later. The field `newest` can set another rule.
+    A suffix such as .gz shows the compression of a file. The time of a backup is the time in the header of the RDB,
+    since the modification time of a copied file may be much later. The field `newest` can set another rule.
     """
 
     kind: Literal["redis_rdb"] = "redis_rdb"
