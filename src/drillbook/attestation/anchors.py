@@ -112,7 +112,7 @@ def told(run: str, folder: str, events: int, head: str, at: str) -> str:
 
 
 def known(kept_in: Iterable[Place]) -> Known:
-    """Read the anchors in the places ``kept_in``. Invalid lines, such as incomplete ones, are skipped."""
+    """Read the anchors in all places of ``kept_in``. Invalid lines, such as incomplete ones, are skipped."""
     runs: dict[str, Anchor] = {}
     counts: dict[str, tuple[int, str]] = {}
     unread: list[str] = []

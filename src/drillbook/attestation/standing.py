@@ -113,8 +113,8 @@ def _contradicted(folder: Path, attested: vouching.Attested) -> str:
 
 
 def _discontinued(folder: Path, sealed: Statement | None, found: Walk) -> str:
-    """Return the reason why the journal or an evidence file contradicts the attestation ``sealed``. The result is empty
-    when neither does.
+    """Return the reason why the journal or an evidence file contradicts an attestation. ``sealed``: content of the
+    attestation. The result is empty when neither does.
     """
     if sealed is None:
         return ""

@@ -44,7 +44,7 @@ UNCHECKED = Assurance(checked=False)
 
 
 def assure(records: Sequence[Record], period: Period, reports: Path, root: Path, known: Known) -> Assurance:
-    """Verify the signatures of all runs of ``period``, and compare all journals with the anchors ``known``.
+    """Verify the signatures of all runs of ``period``, and compare all journals with anchors. ``known``: these anchors.
 
     The caller must read the anchors before the journals. Otherwise a run that ends between the two readings has an
     anchor but no journal, and is reported as missing.

@@ -67,7 +67,8 @@ class _Place:
 
 
 def follow(found: Sequence[Record], strays: Sequence[Stray], campaigns: Sequence[Campaign] = ()) -> Chain:
-    """Build the chain of all journals ``found``, and collect its problems. ``found`` must be sorted by run.
+    """Build the chain of all journals in ``found``, and collect the problems of the chain. ``found`` must be sorted by
+    run.
 
     The first event of a campaign's run contains the hash of the intent for its site, instead of the last hash of the
     previous run. The campaign's journal contains the hash of the last event of the run.
@@ -210,7 +211,7 @@ def _plausible(one: Record, place: _Place) -> bool:
 def _fork(other: Record, one: Record, place: _Place | None) -> Problem:
     """Describe a fork of the chain.
 
-    The run ``one`` began after the run ``other``, but names an older run as its previous run.
+    The run ``one`` began after the run ``other``, but records an older run as its previous run.
     """
     named = f"names {place.record.run}" if place else "names no run"
     both = bool(other.first and one.first and other.first.prev == one.first.prev)

@@ -266,7 +266,9 @@ def _remark(words: str) -> str:
 
 
 def services(targets: Targets, found: dict[str, Seen]) -> list[Service]:
-    """Return the inventory entries of all services that were ``found``. Each web server is asked once for its page ``/``."""
+    """Return the inventory entries of all services in the observations ``found``. Each web server is asked once for its
+    page ``/``.
+    """
     entries: list[Service] = []
     for name, seen in found.items():
         entries += _services(name, targets[name], seen, {one.name for one in entries})

@@ -85,8 +85,8 @@ def kinds() -> list[str]:
 
 
 def answered(kind: str, **given: str) -> Answers | None:
-    """Return the user's answers. The answers ``given`` come from options on the command line; the user is asked for
-    missing answers. Returns None when there is no ``kind``.
+    """Return the user's answers. ``given``: answers from options on the command line. The user is asked for missing
+    answers. Returns None when there is no ``kind``.
 
     Raises UsageError for an unknown kind, and for options that need a kind when no kind is given.
     """

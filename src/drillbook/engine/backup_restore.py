@@ -141,7 +141,7 @@ def _host(stage: Stage, action: type[Action], intent: Intent) -> str:
 
 
 def restore(stage: Stage, todo: Sequence[PlannedStep]) -> None:
-    """Run the restore steps ``todo``, then the verify phase. Journal the restore as done only when both succeed.
+    """Run the restore steps in ``todo``, and then the verify phase. Journal the restore as done only when both succeed.
 
     If the recovery dies before that, the restore counts as unfinished, and the next recovery repeats the restore.
     """

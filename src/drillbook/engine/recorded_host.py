@@ -111,7 +111,7 @@ class RecordingHost(WrappedHost):
         return tuple(printable(self.redactor.text(part), limit=2000) for part in argv)
 
     def note(self, what: Content) -> None:
-        """Journal the event ``what`` for this step and host."""
+        """Write the event ``what`` to the journal, for this step and host."""
         self.journal.append(what, step=self.step, host=self.name)
 
     def pipe(self, argv: Sequence[str], *, deadline: Deadline) -> Any:

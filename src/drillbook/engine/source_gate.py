@@ -32,7 +32,7 @@ class Refused(Exception):
     """Raised with a finding when a fault must not be injected."""
 
     def __init__(self, wanted: str, measured_: str, code: str = "backup-unproven") -> None:
-        """Make the finding from the required state ``wanted``, the actual state ``measured_``, and the code of the finding."""
+        """Make the finding with the code ``code``. ``wanted``: required state. ``measured_``: actual state."""
         super().__init__(measured_)
         self.finding: Finding = finding(code, title="data that the fault would destroy", wanted=wanted, measured=measured_)
 

@@ -114,15 +114,15 @@ def adding(extra: str) -> str:
 
 
 def missing(extra: str, module: str, what: str = "this") -> MissingExtra:
-    """Return the error which tells that ``what`` needs ``extra``, and that the Python module ``module`` of this extra
-    is not installed.
+    """Return the error about a missing extra. ``what``: part of the program that needs the extra. ``module``: Python
+    module of the extra that is not installed.
     """
     return MissingExtra(f"{what} needs the extra `{extra}`: the package {module} is not installed", hint=adding(extra))
 
 
 def require(extra: str, what: str) -> None:
-    """Check that the modules of ``extra`` are installed. Raises MissingExtra when a module is missing. The message of
-    this error tells that ``what`` needs the extra.
+    """Check that the modules of ``extra`` are installed. Raises MissingExtra when a module is missing. ``what``: part
+    of the program that needs the extra, for the message.
     """
     for module in MODULES[extra]:
         if importlib.util.find_spec(module) is None:

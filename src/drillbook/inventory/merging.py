@@ -39,7 +39,9 @@ def documents(path: Path, lab: LabLookup | None, above: tuple[Path, ...] = ()) -
 
 
 def resolve(model: type[Model], found: list[Document]) -> Model:
-    """Merge the files ``found`` into one inventory, and validate it. Raises InventoryError when the inventory is invalid."""
+    """Merge the files in ``found`` into one inventory, and validate this inventory. Raises InventoryError when the
+    inventory is invalid.
+    """
     merged = found[0] if len(found) == 1 else _merged(found)
     value = {key: part for key, part in merged.value.items() if key not in KEYS}
     written = value.get("hosts") if isinstance(value.get("hosts"), dict) else {}

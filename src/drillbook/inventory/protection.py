@@ -27,8 +27,7 @@ def is_protected(environment: str, said: bool | None) -> bool:
 
 
 def problem(environment: str, said: bool | None) -> str:
-    """Return the reason why ``said`` is not allowed as the value of the inventory's key `protected` for
-    ``environment``.
+    """Return the reason why the inventory's key `protected` must not have the value ``said`` for ``environment``.
 
     The result is empty when the value is allowed.
     """

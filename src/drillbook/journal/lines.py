@@ -82,7 +82,7 @@ def _walk(data: bytes, at_once: int = AT_ONCE) -> Walk:
 
 
 def _intact(lines: Sequence[bytes], before: Sequence[Event]) -> list[Event]:
-    """Read ``lines`` together, which is faster than one by one. They follow the events ``before``.
+    """Read ``lines`` together, which is faster than one by one. ``before``: events that precede these lines.
 
     Returns an empty list when a line is wrong, or when the lines must be read one by one.
     """

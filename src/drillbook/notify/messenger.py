@@ -46,7 +46,9 @@ class _Telling:
         return ContactTold(contact=self.contact, occasion=self.occasion, way=self.number, service=self.kind)
 
     def missed(self, why: str) -> ContactMissed:
-        """Make the event for an undelivered message, with the reason ``why`` and without the contact's address."""
+        """Make the event for an undelivered message. It contains the reason, and not the contact's address. ``why``:
+        the reason.
+        """
         return ContactMissed(contact=self.contact, occasion=self.occasion, way=self.number, service=self.kind, message=why)
 
 
@@ -139,8 +141,8 @@ class Messenger:
         self._over(telling, why)
 
     def _over(self, telling: _Telling, why: str) -> None:
-        """Record that a message was delivered, or the reason ``why`` it was not delivered. Does nothing if this was
-        recorded before.
+        """Record that a message was delivered, or the reason why it was not delivered. ``why``: this reason. Does
+        nothing if this was recorded before.
 
         Both the thread that sends the message and the thread that waits for the delivery call this method. Only the
         first call counts.

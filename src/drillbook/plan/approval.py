@@ -100,8 +100,8 @@ def _absent(plan: Plan, path: Path) -> Refused:
 def approve(plan: Plan, root: Path, *, now: datetime, until: timedelta, key: Path | None = None) -> tuple[Look, texts.Files]:
     """Sign an approval of ``plan`` with ``key``, and store it below ``root``.
 
-    The approval is valid from ``now`` for the duration ``until``. The docstring of ``texts.signed`` lists the keys that
-    can be used. Raises UsageError with a hint when the approval cannot be signed.
+    The approval is valid from ``now`` on. ``until``: duration for which it is valid. The docstring of ``texts.signed``
+    lists the keys that can be used. Raises UsageError with a hint when the approval cannot be signed.
     """
     files = Files.of(root, plan)
     approval, fingerprint = texts.signed(

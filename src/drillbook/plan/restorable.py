@@ -192,7 +192,9 @@ class Restorable:
         )
 
     def _where_lost(self, fault: PlannedStep, good: Sequence[PlannedStep]) -> bool:
-        """Return True when the restore steps ``good`` run on every host on which ``fault`` destroys data."""
+        """Return True when restore steps run on every host on which ``fault`` destroys data. ``good``: these restore
+        steps.
+        """
         lost, restored = (
             {host_place(host, self.inventory.hosts) for host in hosts}
             for hosts in (set(fault.hosts) - {CONTROLLER}, {host for step in good for host in step.hosts})

@@ -45,7 +45,7 @@ class BackupSet:
     manifest: bytes = b""
 
     def send(self, carrier: Carrier, path: str, found: Sequence[File], part_size: int) -> dict[str, StoredFile]:
-        """Send the files ``found`` in the folder ``path`` from the host of ``carrier`` to the store.
+        """Send files from the host of ``carrier`` to the store. ``found``: the files. ``path``: their folder.
 
         ``part_size``: size in bytes of the parts of large files. If the store requires encryption, the files on the host
         are first replaced by encrypted ones. Returns the entries of the manifest by the name of the plain file. Raises

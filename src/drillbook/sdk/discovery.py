@@ -132,7 +132,7 @@ def broken() -> tuple[str, ...]:
 
 
 def hint(*said: str) -> str:
-    """Join the hints ``said`` and the reasons why plugins were not loaded.
+    """Join hints, and the reasons why plugins were not loaded. ``said``: the hints.
 
     The result is empty when there are no hints and no reasons.
     """

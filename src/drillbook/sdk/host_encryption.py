@@ -71,7 +71,8 @@ def need_transfer(ctx: Context, where: str) -> None:
 
 
 def encrypt(carrier: Carrier, folder: str, found: Sequence[File], rule: Encryption, part_size: int) -> list[File]:
-    """Replace the files ``found`` in ``folder`` by encrypted files. Returns the encrypted files, each with its plain file.
+    """Replace files in ``folder`` by encrypted files. ``found``: the files to replace. Returns the encrypted files,
+    each with its plain file.
 
     Raises StepFailed when encryption fails, NotReady when the host has no program age, and HostError when the host fails.
     """

@@ -60,7 +60,7 @@ def newest(values: Iterable[datetime], basis: str, resolution_s: float = 0.0) ->
 
 
 def measured(name: str, found: Sequence[Moment], max_age: Duration | None, *, hint: str) -> Facts:
-    """Return facts about the newest of the moments ``found`` in the data of the service ``name``.
+    """Return facts about the newest moment in the data of the service ``name``. ``found``: moments that the data shows.
 
     Raises CouldNotVerify with ``hint`` when ``found`` is empty, or when its newest moment is in the future. Raises
     StepFailed when its newest moment is older than ``max_age``.

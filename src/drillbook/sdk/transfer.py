@@ -114,8 +114,8 @@ class Carrier:
         return [File(one["name"], one["size"], one["sha256"], tuple(one["parts"])) for one in found]
 
     def send(self, folder: str, found: Sequence[File], upload: Upload, part_size: int) -> None:
-        """Upload the files ``found`` from ``folder``. Raises StepFailed when the transfer fails, HostError when the host
-        cannot be used, and CouldNotVerify when the store fails.
+        """Upload the files in ``found`` from ``folder``. Raises StepFailed when the transfer fails, HostError when the
+        host cannot be used, and CouldNotVerify when the store fails.
 
         After each of these errors, call ``discard``.
         """
@@ -154,7 +154,7 @@ class Carrier:
         ]
 
     def fetch(self, folder: str, wanted: Sequence[File], store: Store, prefix: str) -> list[Problem]:
-        """Download the files ``wanted`` into ``folder``, and compare their sizes and digests on the host. Returns the
+        """Download the files in ``wanted`` to ``folder``, and compare their sizes and digests on the host. Returns the
         problems.
 
         Raises HostError when the host fails, and CouldNotVerify when its answer is invalid.

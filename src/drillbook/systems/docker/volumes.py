@@ -160,7 +160,7 @@ class Volume:
 
     @classmethod
     def of(cls, ctx: Context, service: str, wanted: str) -> Volume:
-        """Return the volume ``wanted`` of a service's container.
+        """Return one volume of a service's container.
 
         ``wanted``: name of the volume in the engine or in the Compose project, or path in the container. Raises NotReady
         when there is no such volume, or when the service's host does not control the container.

@@ -272,7 +272,9 @@ _PROPERTIES = (
 
 
 def differences(path: str, wanted: Mapping[str, Entry], found: Mapping[str, Entry], *, unexpected: bool) -> list[Finding]:
-    """Return a finding for each difference between the entries ``wanted`` and ``found``. The titles contain ``path``."""
+    """Return a finding for each difference between two lists of entries. ``wanted``: expected entries. ``found``:
+    existing entries. The titles contain ``path``.
+    """
     wrong = []
     for name, entry in sorted(wanted.items()):
         title = path if name == "." else f"{path}/{name}"

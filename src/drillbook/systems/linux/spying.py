@@ -26,7 +26,8 @@ command -v -- "$1" >/dev/null || exit 127
 
 
 def spy(ctx: Context, found: Found, program: str, *argv: str) -> str:
-    """Run py-spy on the process ``found``, and return its output. The word PID in ``argv`` stands for its pid.
+    """Run py-spy on a process, and return the output. ``found``: the process. The word PID in ``argv`` stands for its
+    pid.
 
     Raises CouldNotVerify when py-spy is missing or lacks rights, or when the process is not Python.
     """

@@ -132,7 +132,7 @@ def _listeners(ctx: Context, inodes: str, word: str, where: str) -> list[int]:
 
 
 def look(ctx: Context, by: Selection, pid: int, what: str) -> Found:
-    """Return the process ``pid``, which ``by`` selects. ``what``: its name in messages.
+    """Return the process with the id ``pid``. ``by``: selection that found the process. ``what``: its name in messages.
 
     Raises NotReady when the process does not exist, or when no fault may touch it.
     """

@@ -109,8 +109,8 @@ class Reading:
                 return
 
     def problems(self, name: str, host: str, wanted: str) -> list[Finding]:
-        """Return a finding if the dump is incomplete, or if it lacks the database ``wanted``. Return an empty list for a
-        good dump.
+        """Return a finding if the dump is incomplete, or if it lacks a database. ``wanted``: name of the required
+        database. Return an empty list for a good dump.
         """
         for code, expected, measured in (self._damage(), self._content(), self._origin(wanted)):
             if code:

@@ -138,7 +138,8 @@ class Reader:
     """Major version of the server that wrote the WAL."""
 
     def newest(self, archive: Archive, way: Way) -> Newest:
-        """Return the newest moment in the segments that a recovery along ``way`` reads: the time of the last commit.
+        """Return the newest moment in the segments of ``way``, which a recovery reads. It is the time of the last
+        commit.
 
         If no commit is found, it is the time at which the newest segment was stored. Raises HostError when the host cannot
         be used.
@@ -155,7 +156,7 @@ class Reader:
         return Newest(last, basis, max(1.0, (last - before).total_seconds()))
 
     def damaged(self, archive: Archive, way: Way) -> tuple[list[str], str]:
-        """Read every segment that a recovery along ``way`` reads. Return the names of the segments with a wrong digest.
+        """Read every segment of ``way``, as a recovery does. Return the names of the segments with a wrong digest.
 
         Also return the reason why the segments could not be read, or an empty text.
         """
@@ -225,7 +226,7 @@ def lacking(archive: Archive, way: Way, wal_stop: str) -> str:
 
 
 def cut(archive: Archive, way: Way, stop: str) -> tuple[str, ...]:
-    """Return the segments on the way ``way`` up to the segment ``stop``. Raises StepFailed when one of them is missing."""
+    """Return the segments of ``way`` up to the segment ``stop``. Raises StepFailed when one of them is missing."""
     if lacking_before(way, stop):
         problem = lacking(archive, way, stop)
         raise StepFailed(f"the archived WAL is incomplete: {problem}", findings=[gap(archive.folder, problem)])

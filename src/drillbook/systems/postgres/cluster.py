@@ -94,7 +94,9 @@ def state(tools: Tools) -> Literal["absent", "empty", "cluster", "other"]:
 
 
 def not_clean(tools: Tools, wanted: str, measured: str) -> StepFailed:
-    """Return the error for a restore whose target is in the state ``measured`` instead of the state ``wanted``."""
+    """Return the error for a restore whose target is in a wrong state. ``measured``: state of the target. ``wanted``:
+    required state.
+    """
     found = finding("restore-target", title=tools.service.name, wanted=wanted, measured=measured, host=tools.host.name)
     return StepFailed(f"{tools.host.name}: {measured}", findings=[found])
 

@@ -157,7 +157,8 @@ def relations(snap: Snapshot) -> list[Relation]:
 
 
 def as_recorded(found: Sequence[Relation], wanted: Sequence[Table]) -> list[Relation]:
-    """Return the relations ``found``, adapted for a comparison with the tables ``wanted`` of a backup.
+    """Return relations, adapted for a comparison with a backup. ``found``: the relations. ``wanted``: tables of the
+    backup.
 
     If the backup's manifest records no order of columns for a table, the digest must use the order in the table.
     """

@@ -257,7 +257,7 @@ class ClusterInPlace(InPlace):
 
 
 def write_configuration(made: Tools, service: Postgres, kept: Facts) -> None:
-    """Write the stored configuration files ``kept`` into the restored data directory.
+    """Write the stored configuration files into the restored data directory. ``kept``: these files.
 
     If none were stored, write the most important settings, and a pg_hba.conf that requires passwords. If the lost
     cluster had files outside its data directory, these files still exist and are not written.

@@ -89,7 +89,8 @@ def _digest(session: Connection, query: sql.Composable) -> View:
 
 
 def compared(snap: Snapshot, wanted: Mapping[str, View], found: Collection[Relation], out: Collection[str]) -> Compared:
-    """Compare the views ``wanted`` of the backup with the views ``found``. Raises psycopg.Error when a query fails.
+    """Compare views of the backup with existing views. ``wanted``: views of the backup. ``found``: existing views.
+    Raises psycopg.Error when a query fails.
 
     ``out``: tables whose rows are not compared. This function reports neither missing views nor views that only one side
     has populated, because the comparison of the structure reports them.

@@ -221,7 +221,9 @@ class Restoring:
             must_be_right(self.ctx, "vacuumdb", output)
 
     def _name(self, archive: str, made: str) -> None:
-        """Rename the database ``made`` to its real name, and set its properties. Both happen in one transaction."""
+        """Rename a new database to its real name, and set its properties. ``made``: provisional name of the database.
+        Both happen in one transaction.
+        """
         lines = [
             "BEGIN;",
             "SET LOCAL synchronous_commit = on;",

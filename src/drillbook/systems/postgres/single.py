@@ -217,7 +217,7 @@ class SingleRestore:
     def _before(self, kept: str) -> str:
         """Return the first statements of the transaction.
 
-        They write the ID of the transaction to the file ``kept`` on the host.
+        They write the ID of the transaction to a file on the host. ``kept``: path of this file.
         """
         quoted = kept.replace("\\", "\\\\").replace("'", "''")
         lines = [

@@ -81,7 +81,8 @@ def _plain(part: str) -> str:
 
 
 def chosen(tables: Sequence[Table], wanted: Sequence[str]) -> tuple[list[Table], list[str]]:
-    """Return the tables whose names are in the list ``wanted``. Also return the names in this list that no table has.
+    """Return two lists. The first has the tables whose names are in ``wanted``. The second has the names in ``wanted``
+    for which there is no table.
 
     Raises ValueError when a text in ``wanted`` is not the name of a table.
     """

@@ -61,6 +61,6 @@ def _once(one: dict[str, str]) -> dict[str, Any]:
 
 
 def main(asked: str) -> None:
-    """Read all objects that the JSON text ``asked`` lists, and print the results of ``read`` as JSON."""
+    """Read objects, and print the results of ``read`` as JSON. ``asked``: JSON text with the list of these objects."""
     with ThreadPoolExecutor(WORKERS) as pool:
         json.dump(list(pool.map(read, json.loads(asked))), sys.stdout)

@@ -93,8 +93,8 @@ class SqliteSource(FileBackups):
         return f"{folder}/{name}"
 
     def _judged(self, seen: Mapping[str, Any], backup: Backup, host: str) -> Checked:
-        """Convert ``seen``, the results of the examination, to findings. Raises CouldNotVerify when the host's SQLite is too
-        old for the copy.
+        """Convert the results of the examination to findings. ``seen``: these results. Raises CouldNotVerify when the
+        host's SQLite is too old for the copy.
         """
         if seen.get("error") and seen["writer"] > _number(seen["library"]):
             raise CouldNotVerify(

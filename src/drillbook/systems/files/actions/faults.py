@@ -84,7 +84,7 @@ class Lose(Fault):
         return {"path": path, "entries": int(count)}
 
     def _kept(self, ctx: Context, why: str) -> StepFailed:
-        """Record as evidence that the deletion was refused, with the reason ``why``. Return the error to raise.
+        """Record as evidence that the deletion was refused. ``why``: the reason. Return the error to raise.
 
         ``untouched`` reads this record. Differences from the archive are then known not to be damage done by this fault.
         """

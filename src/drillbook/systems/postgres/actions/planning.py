@@ -82,7 +82,7 @@ def _definition(text: str) -> str:
 
 
 def _unmakable(made: str) -> str:
-    """Return the reason why ``postgres.create_index`` cannot create the index that ``made`` defines.
+    """Return the reason why ``postgres.create_index`` cannot create an index. ``made``: definition of the index.
 
     Return an empty text when it can.
     """

@@ -223,7 +223,7 @@ class _OfAlert(Read):
 
     @staticmethod
     def _settled(first: Alert, seen: Alert, wanted: str) -> bool:
-        """Return True when the alert ``seen`` is in the state ``wanted``.
+        """Return True when an alert is in the required state. ``seen``: the alert. ``wanted``: the required state.
 
         If ``wanted`` is `inactive`, the alert's rule must also have been evaluated after the reading ``first``. Without a new
         evaluation, Prometheus would report an old state.

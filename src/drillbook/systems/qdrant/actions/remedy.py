@@ -144,8 +144,8 @@ class Reconcile(Write):
         return written
 
     def _sweep(self, ctx: Context, session: Session, strays: set[Id]) -> Facts:
-        """Store the points ``strays`` as evidence, and delete those that still have no source row. Return the facts about
-        this.
+        """Store points without a source row as evidence, and delete them if they still have no source row. ``strays``:
+        these points. Return the facts about this.
         """
         if not strays:
             return {"deleted": 0}

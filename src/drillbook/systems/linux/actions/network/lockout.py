@@ -102,7 +102,7 @@ def _places(ctx: Context, way: Way) -> Iterator[list[tuple[str, int]]]:
 
 
 def second_path(ctx: Context, way: Way, *, within: float) -> bool:
-    """Return True when a new connection reaches the host's SSH server within ``within`` seconds."""
+    """Return True when a new connection reaches the host's SSH server in time. ``within``: number of seconds to wait."""
     until = time.monotonic() + within
     with _places(ctx, way) as places:
         while True:
