@@ -57,8 +57,37 @@ def test_wide_labels_are_not_crossed_by_lines(places: list[float]) -> None:
     placed = flags([(x, "last acknowledged") for x in places], 1000.0)
     for one in placed:
         for other in placed:
-            crosses = one.row <= other.row and other.label.box.x < one.x < other.label.box.right
-            assert not crosses
+            box = other.label.box
+            assert one.row > other.row or not min(other.x, box.x) < one.x < max(other.x, box.right)
+
+
+def test_the_label_of_a_close_mark_stands_beside_its_own_line() -> None:
+    """Between a line and its label there is no other line, as with two moments 35 ms apart in a run of 11 s."""
+    first, second = flags([(465.0, "last acknowledged 5.08 s"), (468.0, "disruption 5.11 s")], timeline.WIDE)
+    assert (first.label.anchor, second.label.anchor) == ("end", "start")
+    assert first.row == second.row == 0
+
+
+def test_ticks_are_centred_below_their_moments() -> None:
+    drawing = timeline.draw(samples.passed())
+    scale = timeline.Scale(0.0, samples.passed().timeline.seconds, timeline.WIDE)
+    assert {tick.anchor for tick in drawing.ticks} == {"middle"}
+    assert drawing.ticks[0].x == pytest.approx(scale.x(0))
+
+
+def test_the_label_of_a_short_span_stands_near_it_on_a_phone() -> None:
+    view = samples.passed()
+    for one in timeline.draw(view, timeline.NARROW).dimensions:
+        box = one.label.box
+        assert max(one.x1 - box.right, box.x - one.x2, 0) <= 11
+
+
+def test_lines_are_hidden_behind_labels_that_they_may_cross() -> None:
+    drawing = timeline.draw(samples.passed())
+    boxes = drawing.covers()
+    for lane in drawing.lanes:
+        assert lane.name.box in boxes
+        assert lane.note is None or lane.note.box in boxes
 
 
 def test_marks_and_spans_lie_where_the_figures_say() -> None:

@@ -132,11 +132,12 @@ def _clear(one: Flag, other: Flag, *, crossing: bool) -> bool:
 
 
 def _crosses(line: Flag, flag: Flag) -> bool:
-    """Return True when ``line`` crosses the label of ``flag``.
+    """Return True when ``line`` crosses the label of ``flag``, or lies between that label and its own line.
 
     ``line``: the vertical line of another flag, drawn downwards from the row of that flag.
     """
-    return line.row <= flag.row and flag.label.box.x < line.x < flag.label.box.right
+    box = flag.label.box
+    return line.row <= flag.row and min(flag.x, box.x) < line.x < max(flag.x, box.right)
 
 
 def first_free(boxes: Iterable[Box], wanted: Sequence[Label], left: float, right: float) -> Label | None:

@@ -87,6 +87,8 @@ def _objective(key: str, objective: Objective) -> ObjectiveRow:
     writes = ""
     if objective.lost_writes is not None and objective.acknowledged_writes is not None:
         writes = f"{objective.lost_writes} of {objective.acknowledged_writes} acknowledged writes lost"
+        if not objective.lost_writes:
+            writes = f"none of the {objective.acknowledged_writes} writes acknowledged before the disruption was lost"
     return ObjectiveRow(
         key=key,
         name=OBJECTIVES.get(key, one_line(key)),

@@ -9,11 +9,11 @@ from itertools import pairwise
 
 from drillbook.judge.result import ProbeTrack, RunView, Span
 from drillbook.report.figures import milliseconds, one_line, seconds
-from drillbook.report.labels import BOLD, FONT, ROW, Flag, Label, first_free, fit, flags, label
+from drillbook.report.labels import BOLD, FONT, ROW, Box, Flag, Label, first_free, fit, flags, label
 from drillbook.report.wording import MARKS, STEP_SHAPES, written
 
 WIDE, NARROW = 1000.0, 358.0
-EDGE = 8.0
+EDGE = 12.0
 PHASE_HEIGHT = 24.0
 LANE_HEIGHT = 20.0
 LEAST = 2.0
@@ -144,6 +144,13 @@ class Drawing:
     dimensions: tuple[Dimension, ...]
     ticks: tuple[Label, ...]
     axis_y: float
+
+    def covers(self) -> list[Box]:
+        """Boxes of the labels that vertical lines may cross. The lines are hidden behind these boxes."""
+        found = [one.label.box for one in self.dimensions]
+        for lane in self.lanes:
+            found += [one.box for one in (lane.name, *([lane.note] if lane.note else []), *lane.counts)]
+        return found
 
     def labels(self) -> list[Label]:
         """Every label in the drawing."""
@@ -340,11 +347,13 @@ def _dimensions(view: RunView, scale: Scale, y: float) -> tuple[tuple[Dimension,
         x1, x2 = scale.x(marks[begin]), scale.x(marks[end])
         text = f"{word} {figure}"
         wanted = [label(text, (x1 + x2) / 2, y, anchor="middle", font=BOLD)]
-        wanted = wanted if wanted[0].box.width + 40 <= x2 - x1 else []
+        wanted = wanted if wanted[0].box.width + 24 <= x2 - x1 else []
         wanted += [label(text, x2 + 10, y, font=BOLD), label(text, x1 - 10, y, anchor="end", font=BOLD)]
         placed = first_free([], wanted, 0, scale.width)
         if placed is None:  # the label has no room beside the line, so it gets its own row above
-            placed = label(text, EDGE, y, font=BOLD)
+            width = wanted[0].box.width
+            left = max(EDGE, min((x1 + x2 - width) / 2, scale.width - EDGE - width))
+            placed = label(text, left, y, font=BOLD)
             y += ROW
         found.append(Dimension(x1, x2, y + ROW / 2, clock, placed))
         y += ROW + 4
@@ -366,10 +375,10 @@ def _ticks(scale: Scale, y: float) -> tuple[Label, ...]:
 
 
 def _tick(scale: Scale, at: float, y: float, digits: int) -> Label:
+    """Return the label of a tick, centred below it. A label that would leave the drawing is moved inside."""
     x, text = scale.x(at), seconds(at, digits)
-    half = label(text, 0, 0).box.width / 2
-    anchor = "start" if x - half < 0 else "end" if x + half > scale.width else "middle"
-    return label(text, x, y + 6, anchor=anchor, font=FONT)
+    half = label(text, 0, 0, font=FONT).box.width / 2
+    return label(text, max(half, min(x, scale.width - half)), y + 6, anchor="middle", font=FONT)
 
 
 def _description(view: RunView) -> str:

@@ -224,7 +224,7 @@ def _loss(result: Result) -> str:
     if lost is None or known is None:
         return f"{rpo} of data were lost"
     if lost == 0:
-        return f"none of {count(known, 'acknowledged write')} was lost"
+        return f"none of the {count(known, 'write')} acknowledged before the disruption was lost"
     verb = "was" if lost == 1 else "were"
     return f"{lost} of {count(known, 'acknowledged write')} {verb} lost, {rpo} of data"
 

@@ -1,0 +1,37 @@
+"""Sentences about outages after the recovery. They explain bad samples in the timeline that no clock counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from drillbook.judge.result import ProbeTrack, RunView, Span
+from drillbook.report.figures import one_line, seconds
+
+
+def later_outages(view: RunView) -> list[str]:
+    """Return a sentence for each probe that was bad again after the recovery. The measured outage and RTO do not count it."""
+    recovered = view.timeline.marks.get("recovered")
+    if recovered is None:
+        return []
+    found = []
+    for track in view.timeline.probes:
+        spans = [span for span in track.stretches if span.label == "bad" and span.start >= recovered]
+        if spans and track.kind == "availability":
+            found.append(_later(track, spans, view))
+    return found
+
+
+def _later(track: ProbeTrack, spans: Sequence[Span], view: RunView) -> str:
+    last = view.timeline.seconds
+    ends = [last if span.end is None else span.end for span in spans]
+    phases = [
+        one_line(phase.label)
+        for phase in view.timeline.phases
+        if any(phase.start < end and span.start < (phase.end or last) for span, end in zip(spans, ends, strict=True))
+    ]
+    times = "" if len(spans) == 1 else f" {len(spans)} times"
+    when = f", during {' and '.join(phases)}" if phases else ""
+    return (
+        f"After the recovery, {one_line(track.name)} was bad again{times} between {seconds(spans[0].start, 1)} and "
+        f"{seconds(max(ends), 1)} after the start{when}. The outage and the RTO do not count this."
+    )

@@ -1,0 +1,43 @@
+"""Bad samples after the recovery are explained in words."""
+
+from __future__ import annotations
+
+from drillbook.judge.result import RunView, Span
+from drillbook.report import html, markdown
+from drillbook.report.later_outages import later_outages
+from tests.report import samples
+
+
+def with_bad(*spans: tuple[float, float | None]) -> RunView:
+    view = samples.passed()
+    first = view.timeline.probes[0]
+    assert first.kind == "availability"
+    bad = [Span(label="bad", start=start, end=end, count=2) for start, end in spans]
+    track = first.model_copy(update={"stretches": (*first.stretches, *bad)})
+    line = view.timeline.model_copy(update={"probes": (track, *view.timeline.probes[1:])})
+    return view.model_copy(update={"timeline": line})
+
+
+def test_a_run_without_bad_samples_after_the_recovery_needs_no_words() -> None:
+    assert later_outages(samples.passed()) == []
+    early = samples.passed().timeline.marks["recovered"] - 1
+    assert later_outages(with_bad((early, early + 0.5))) == []
+
+
+def test_bad_samples_after_the_recovery_are_told_with_their_times_and_phases() -> None:
+    line = samples.passed().timeline
+    at = line.marks["recovered"] + 0.01
+    phase = next(one for one in line.phases if one.start < at < (one.end or line.seconds))
+    view = with_bad((at, at + 0.001))
+    (text,) = later_outages(view)
+    name = view.timeline.probes[0].name
+    assert text.startswith(f"After the recovery, {name} was bad again between ")
+    assert f"during {phase.label}. The outage and the RTO do not count this." in text
+    assert "between" in html.render(view).split('class="later"')[1][:200]
+    assert "was bad again between" in markdown.render(view)
+
+
+def test_several_outages_are_counted() -> None:
+    at = samples.passed().timeline.marks["recovered"]
+    (text,) = later_outages(with_bad((at + 0.1, at + 0.2), (at + 0.5, None)))
+    assert "was bad again 2 times between" in text
