@@ -5,6 +5,7 @@ import http.server
 import os
 import threading
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,8 +15,10 @@ from drillbook.errors import CommandTimedOut, StepFailed
 from drillbook.hosts.local import LocalHost
 from drillbook.sdk.backup_places import PIECE, HostFolder, Printed, matching, place_of
 from drillbook.sdk.host import Target
+from drillbook.systems.tar.source import TarSource
 from tests.systems.estate import Estate, codes
 from tests.systems.postgres.site import BUCKET, site
+from tests.systems.refusals import refused_until
 
 
 @pytest.fixture
@@ -122,6 +125,15 @@ def test_a_url(place, tmp_path):
         assert content(found.bring(place.ctx(), "a.dump", place.host, str(tmp_path))) == data
         with pytest.raises(StepFailed):
             place_of(place.ctx(), place.host, f"{url}/gone").files(place.ctx())
+
+
+def test_the_output_of_a_command_stays_on_its_host(place, tmp_path):
+    source = TarSource(name="printed", host="here", at=["printf", "x"])
+    copy, ctx = place.inventory.services["copy"], place.ctx()
+    hosts = [LocalHost("other", target=Target(name="other", local=True)), place.host]
+    ctx = replace(ctx, services={**ctx.services, "printed": source}, host_named=lambda name: place.host)
+    said = "the backup command runs on here, but the restore on other"
+    refused_until(lambda: source.ready_sandbox(replace(ctx, host=hosts[0]), copy), said, lambda: hosts.pop(0))
 
 
 def test_the_output_of_a_command(place, tmp_path):

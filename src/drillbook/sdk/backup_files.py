@@ -156,10 +156,19 @@ class FileBackups(BackupSource):
         if self.identity or self.pattern.endswith(SUFFIX):
             host_encryption.need_age(ctx.host, ctx.deadline)
 
+    def need_here(self, ctx: Context) -> None:
+        """Check that the files can be brought to the step's host, and decrypted there. Raises NotReady when they cannot."""
+        self.place(ctx).need_way(ctx.host)
+        self.need_decryption(ctx)
+
     def ready(self, ctx: Context) -> None:
         """Check that the host has the required programs, and that the field `at` is valid."""
         super().ready(ctx)
         self.need_decryption(ctx)
+        self.ready_to_list(ctx)
+
+    def ready_to_list(self, ctx: Context) -> None:
+        """Check that the field `at` is valid."""
         self.place(ctx)
 
 

@@ -108,6 +108,9 @@ class Place:
         """
         return {}
 
+    def need_way(self, host: Host) -> None:
+        """Check that files of this location can be brought to ``host``. Raises NotReady when they cannot."""
+
 
 @dataclass(frozen=True, slots=True)
 class HostFolder(Place):
@@ -246,16 +249,20 @@ class Printed(Place):
 
     def bring(self, ctx: Context, name: str, host: Host, folder: str) -> str:
         """Run the command, and write its output to a file on ``host``. The command must run on this same host."""
-        if host.name == self.host.name:
-            path = f"{folder}/{name}"
-            if not isinstance(host, SandboxHost):
-                return self._printed(ctx, path)
-            with ctx.temporary("printed") as own:
-                return host.take(self._printed(ctx, f"{own}/{name}"), path, ctx.deadline)
-        raise NotReady(
-            f"the backup command runs on {self.host.name}, but the restore on {host.name}",
-            hint="use a sandbox on the host of the command",
-        )
+        self.need_way(host)
+        path = f"{folder}/{name}"
+        if not isinstance(host, SandboxHost):
+            return self._printed(ctx, path)
+        with ctx.temporary("printed") as own:
+            return host.take(self._printed(ctx, f"{own}/{name}"), path, ctx.deadline)
+
+    def need_way(self, host: Host) -> None:
+        """Check that the command runs on ``host`` itself. Raises NotReady when it runs on another host."""
+        if host.name != self.host.name:
+            raise NotReady(
+                f"the backup command runs on {self.host.name}, but the restore on {host.name}",
+                hint="use a sandbox on the host of the command",
+            )
 
     def _printed(self, ctx: Context, path: str) -> str:
         script = 'out=$1; shift; umask 077; exec "$@" > "$out"'

@@ -143,11 +143,19 @@ class BackupSource(Service):
         )
 
     def ready(self, ctx: Context) -> None:
-        """Check that the host has the needed programs, and that the backups can be read.
+        """Check that the host has the programs that list and check backups, and that the backups can be read.
 
         Raises NotReady when one of these is missing.
         """
         need_programs(ctx, self.PROGRAMS)
+
+    def ready_to_list(self, ctx: Context) -> None:
+        """Check that the backups can be listed on the host of the source, and transferred from there.
+
+        A restore needs no more of that host; by default, everything that ``ready`` checks. Raises NotReady when something
+        is missing.
+        """
+        self.ready(ctx)
 
     def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
         """Check that the host of the sandbox (``ctx.host``) has everything that a restore needs.

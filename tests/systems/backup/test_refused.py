@@ -2,11 +2,22 @@
 
 import os
 import shutil
+from dataclasses import replace
 
 import pytest
 
+from drillbook.hosts.local import LocalHost
+from drillbook.sdk.host import Target
+from drillbook.sdk.service import Http
+from drillbook.systems.files.service import Folder
 from drillbook.systems.mariadb import server
+from drillbook.systems.mariadb.dump import MariadbDump
 from drillbook.systems.mariadb.service import Mariadb
+from drillbook.systems.postgres.dump_source import PgDumpSource
+from drillbook.systems.postgres.service import Postgres
+from drillbook.systems.redis.rdb import RdbSource
+from drillbook.systems.redis.service import Redis
+from drillbook.systems.tar.source import TarSource
 from tests.needs import need
 from tests.systems.estate import Estate
 from tests.systems.ground import PLAIN, path_without
@@ -31,15 +42,22 @@ def put(folder, name, script):
     [
         ({"kind": "tar"}, "tar", None, "has no tar", ""),
         ({"kind": "tar", "pattern": "*.tar.gz"}, "gzip", None, "has no gzip", ""),
+        ({"kind": "tar", "pattern": "saved*"}, "gzip", None, "has no gzip", ""),
         ({"kind": "mariadb_dump", "pattern": "*.sql.gz"}, "gzip", None, "has no gzip", ""),
+        ({"kind": "mariadb_dump", "pattern": "saved*"}, "gzip", None, "has no gzip", ""),
         (RESTIC, "restic", None, "has no restic", "echo restic 0.17.3"),
         (RESTIC, "restic", "echo restic 0.9.6", "this restic is too old: restic 0.9.6", "echo restic 0.17.3"),
-        ({"kind": "sqlite"}, "python3", None, "has no python3", ""),
+        ({"kind": "sqlite"}, "python3", None, r"has no python3 \(3.7 or later\)", ""),
         ({"kind": "sqlite"}, "python3", WITHOUT_MODULE, "python3 has no module sqlite3", ""),
         ({"kind": "pg_dump"}, "pg_restore", None, "has no pg_restore", "exit 1"),
+        ({"kind": "pg_dump", "pattern": "saved*"}, "zstd", None, "has no zstd, which the dump saved.sql.gz needs", "exit 0"),
+        ({"kind": "redis_rdb", "pattern": "saved*"}, "gzip", None, "has no gzip", ""),
         ({"kind": "redis_rdb"}, "redis-check-rdb", None, "has no redis-check-rdb, valkey-check-rdb or server", "exit 0"),
     ],
-    ids=["tar", "unpacker", "unpacker of a dump", "restic", "old restic", "python", "module", "dump", "checker"],
+    ids=[
+        *("tar", "unpacker", "unpacker of the newest", "unpacker of a dump", "unpacker of the newest dump", "restic"),
+        *("old restic", "python", "module", "dump", "packed dump", "packed file of Redis", "checker"),
+    ],
 )
 def test_a_source_whose_host_lacks_a_program(tmp_path, monkeypatch, source, program, before, said, after):
     given = source if "repository" in source else {"at": str(tmp_path), **source}
@@ -48,11 +66,69 @@ def test_a_source_whose_host_lacks_a_program(tmp_path, monkeypatch, source, prog
     monkeypatch.setenv("PATH", path_without(folder, program))
     for name in {"find", "od", "uniq", "tar", "gzip"} - {program}:
         put(folder, name, "")
+    if program != "redis-check-rdb":
+        put(folder, "redis-check-rdb", "exit 0")
     (tmp_path / "shop.dump").write_bytes(b"PGDMP\1\17\0\4\10\1" + bytes(100))
+    (tmp_path / "saved.sql.gz").write_bytes(b"\x28\xb5\x2f\xfd" + bytes(100))
     if before:
         put(folder, program, before)
-    check = place.action("backup.list", service="saved")
+    check, listing = (place.action(name, service="saved") for name in ("backup.check", "backup.list"))
+    if "repository" not in source:
+        listing.ready(place.ctx())
     refused_until(lambda: check.ready(place.ctx()), said, lambda: put(folder, program, after))
+
+
+@pytest.mark.parametrize(
+    ("kind", "box", "others"),
+    [
+        ("tar", "folder", ["tar"]),
+        ("mariadb_dump", "folder", []),
+        ("redis_rdb", "redis", ["redis-server", "redis-check-rdb"]),
+    ],
+)
+def test_a_sandbox_whose_host_cannot_decompress_the_newest_backup(tmp_path, monkeypatch, kind, box, others):
+    """The pattern of the backups does not tell how they are compressed."""
+    boxes = {"copy": {"kind": box, "sandbox": {}}}
+    place = Estate(tmp_path, services=boxes, backups={"saved": {"kind": kind, "at": str(tmp_path), "pattern": "saved*"}})
+    folder = tmp_path / "bin"
+    monkeypatch.setenv("PATH", path_without(folder, "gzip"))
+    for name in {"find", "od"}:
+        put(folder, name, "")
+    for name in others:
+        put(folder, name, "exit 0")
+    (tmp_path / "saved.gz").write_bytes(b"\x1f\x8b" + bytes(100))
+    source, copy = (place.inventory.services[name] for name in ("saved", "copy"))
+    refused_until(lambda: source.ready_sandbox(place.ctx(), copy), "has no gzip", lambda: put(folder, "gzip", ""))
+
+
+@pytest.mark.parametrize(
+    ("source", "look", "service", "said"),
+    [
+        (RdbSource, lambda place: place.redis, Redis, "it is not a service of kind redis"),
+        (MariadbDump, lambda place: place.mariadb, Mariadb, "it is not a service of kind mariadb"),
+        (PgDumpSource, lambda place: place.postgres, Postgres, "it is not a service of kind postgres"),
+        (TarSource, lambda place: place.ready(), Folder, "it is not a service of kind folder"),
+    ],
+)
+def test_a_restore_in_place_needs_a_service_of_its_kind(ground, source, look, service, said):
+    made = source(name="saved", host="here", at="/nowhere")
+    right = service.model_construct(
+        name="it", host="here", path=str(ground.root / "it"), unit="it", data_directory="/nowhere", run_as=""
+    )
+    services = [Http(name="it", host="here", url="http://127.0.0.1:1"), right]
+    refused_until(lambda: look(made.in_place(ground.ctx(), services[0])), said, lambda: services.pop(0))
+
+
+def test_a_restore_runs_on_the_host_of_its_sandbox(tmp_path):
+    place = Estate(
+        tmp_path,
+        services={"copy": {"kind": "folder", "sandbox": {}}},
+        backups={"saved": {"kind": "tar", "at": str(tmp_path)}},
+    )
+    restore, ctx = place.action("backup.restore", service="copy", **{"from": "saved"}), place.ctx()
+    hosts = [LocalHost("other", target=Target(name="other", local=True)), place.host]
+    said = "the sandbox copy is on here, but the step runs on other"
+    refused_until(lambda: restore.ready(replace(ctx, host=hosts[0])), said, lambda: hosts.pop(0))
 
 
 @pytest.mark.parametrize(

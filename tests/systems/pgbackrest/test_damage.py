@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -30,6 +31,7 @@ from tests.systems.pgbackrest.artefacts import (
     wal_twice,
 )
 from tests.systems.pgbackrest.team import estate, team
+from tests.systems.refusals import refused_until
 
 AS_ROOT = os.geteuid() == 0
 
@@ -202,6 +204,25 @@ def test_a_moment_that_the_server_does_not_reach_fails_after_its_start(tmp_path,
         assert "ends before" in failure.value.findings[0].measured
     finally:
         place.remove("wal", "copy")
+
+
+def test_a_sandbox_of_another_major_version_is_told_before(tmp_path, bundled):
+    place = Damage(tmp_path, bundled).estate()
+    services, real, folder = place.inventory.services, place.inventory.services["copy"].bin, tmp_path / "bin-9"
+    folder.mkdir()
+    for tool in Path(real).iterdir():
+        (folder / tool.name).symlink_to(tool)
+    (folder / "postgres").unlink()
+    (folder / "postgres").write_text("#!/bin/sh\necho 'postgres (PostgreSQL) 9.6.24'\n")
+    (folder / "postgres").chmod(0o755)
+    services["copy"] = services["copy"].model_copy(update={"bin": str(folder)})
+    restore = place.action("backup.restore", service="copy", **{"from": "wal"})
+    said = "here: the backup is of PostgreSQL .*, but the sandbox has 9"
+    refused_until(
+        lambda: restore.ready(place.ctx()),
+        said,
+        lambda: services.update(copy=services["copy"].model_copy(update={"bin": real})),
+    )
 
 
 def test_a_sandbox_of_another_major_version_is_refused(tmp_path, bundled):

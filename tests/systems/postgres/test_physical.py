@@ -13,17 +13,21 @@ import pytest
 
 from drillbook.engine.provenance import Proven, Provenance
 from drillbook.errors import NotReady, StepFailed
+from drillbook.hosts.local import LocalHost
 from drillbook.sdk.action import Effect
 from drillbook.sdk.backup_writer import taking
+from drillbook.sdk.host import Target
 from drillbook.sdk.object_reference import Reference
 from drillbook.sdk.store import Store
 from drillbook.sdk.stored_backup import BackupManifest
 from drillbook.sdk.transfer import PART_LEAST
 from drillbook.systems.postgres import timelines
 from drillbook.systems.postgres.connection import connected
+from drillbook.systems.postgres.tools import Tools
 from tests.processes import entries
 from tests.systems.postgres import fixtures
-from tests.systems.postgres.site import BUCKET
+from tests.systems.postgres.site import BUCKET, secret
+from tests.systems.refusals import refused_until
 
 place, target = fixtures.place, fixtures.target
 SEALED = BackupManifest(format="drillbook/any/1", run="run", service="early", taken_at="2026-11-28T12:00:00.000Z")
@@ -343,6 +347,40 @@ def test_a_receiver_that_nobody_ends_ends_by_itself(place, primary):
     assert processes(place) == []
     assert list(Path(streamed["folder"]).glob("0*"))
     assert place.action("postgres.stream_wal", service="primary").active(ctx) is False
+
+
+def test_a_role_that_may_not_replicate_is_told_before(place, primary):
+    primary.sql("CREATE ROLE keeper LOGIN PASSWORD 'keeper-word'", database="postgres")
+    keeper = primary.service.admin.model_copy(update={"user": "keeper", "password": secret("keeper-word", "TEST_KEEPER")})
+    place.extra["other"] = primary.service.model_copy(update={"admin": keeper})
+    action = place.action("postgres.base_backup", service="other", to=f"s3://{BUCKET}/never")
+    try:
+        refused_until(
+            lambda: action.ready(place.context()),
+            "primary cannot be backed up physically: keeper may not replicate, wal_level is replica",
+            lambda: primary.sql("ALTER ROLE keeper REPLICATION", database="postgres"),
+        )
+    finally:
+        del place.extra["other"]
+        primary.sql("DROP ROLE keeper", database="postgres")
+
+
+def test_a_relay_whose_socket_would_have_a_long_path_is_told_before(place, primary):
+    """The superuser logs in by peer authentication, and another user runs the programs."""
+    host = LocalHost("db-1", target=Target(name="db-1", local=True, scratch="/tmp"))
+    admin = primary.service.admin.model_copy(update={"socket": "/tmp"})
+    service, runs = primary.service.model_copy(update={"admin": admin, "run_as": "nobody"}), ["r" * 90, "r"]
+    refused_until(
+        lambda: Tools.of(place.context(run=runs[0]), service, host).need(("pg_dump",), 1),
+        "the path of a Unix socket in /tmp/.* would be longer than",
+        lambda: runs.pop(0),
+    )
+
+
+def test_a_disk_without_the_space_is_told_before(place, primary):
+    tools, wanted = Tools.of(place.context(), primary.service, place.host), [1 << 60, 1]
+    said = "MiB free, but 1099511627776 MiB are needed"
+    refused_until(lambda: tools.need_space(str(primary.data), wanted[0]), said, lambda: wanted.pop(0))
 
 
 def test_a_tablespace_elsewhere_is_refused_before_anything_runs(place, primary):

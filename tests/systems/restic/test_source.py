@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.errors import CommandTimedOut, CouldNotVerify, NotReady, StepFailed
+from drillbook.errors import CommandTimedOut, CouldNotVerify, StepFailed
 from tests.artefacts import exact
 from tests.needs import missing
 from tests.systems.estate import codes
 from tests.systems.postgres.site import BUCKET, KEY, SECRET_KEY, site
+from tests.systems.refusals import refused_until
 from tests.systems.restic import artefacts
 from tests.systems.restic.artefacts import CORPORA, DAMAGE, OPENING, PASSWORD, estate, flip, write_lock
 
@@ -298,10 +299,22 @@ def test_a_full_disk_of_the_sandbox_is_no_damage(job, tmp_path):
     unrestorable(place, "sandbox-too-small")
 
 
+def test_a_repository_in_a_folder_of_another_host_is_told_before(job):
+    place = estate(job)
+    source, copy = (place.inventory.services[name] for name in ("files", "copy"))
+    copies = [copy.model_copy(update={"host": "elsewhere"}), copy]
+    said = "the repository .* is on the host here, but copy is on the host elsewhere"
+    refused_until(lambda: source.ready_sandbox(place.ctx(), copies[0]), said, lambda: copies.pop(0))
+
+
 def test_a_value_of_two_lines_is_refused(job):
     place = estate(job, env={"AWS_ACCESS_KEY_ID": "one\nBASH_ENV=/tmp/x"})
-    with pytest.raises(NotReady, match="AWS_ACCESS_KEY_ID"):
-        place.run("backup.list", service="files")
+    source = place.inventory.services["files"]
+    refused_until(
+        lambda: place.action("backup.list", service="files").ready(place.ctx()),
+        "files: the value of AWS_ACCESS_KEY_ID has more than one line",
+        lambda: place.inventory.services.update(files=source.model_copy(update={"env": {"AWS_ACCESS_KEY_ID": "one"}})),
+    )
 
 
 def test_the_password_and_the_credentials_are_hidden_everywhere(job):

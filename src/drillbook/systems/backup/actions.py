@@ -51,8 +51,8 @@ class _OfSource(Read):
     service: SourceName
 
     def ready(self, ctx: Context) -> None:
-        """Check that the host has the backup tool and can read the backups."""
-        source_of(ctx, self.service).ready(ctx)
+        """Check that the host can list the backups."""
+        source_of(ctx, self.service).ready_to_list(ctx)
 
 
 class List(_OfSource):
@@ -97,6 +97,10 @@ class Check(_OfSource, VerifiesSource):
             description="`true`: fail unless the backups are on another host or file system than the data that they save."
         ),
     ] = False
+
+    def ready(self, ctx: Context) -> None:
+        """Check that the host has the backup tool and can read the backups."""
+        source_of(ctx, self.service).ready(ctx)
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``backup``: the verified backup; ``age_s``: its age in seconds; ``count``: number of all backups.
@@ -229,7 +233,7 @@ class Restore(RestoresSource):
             self._box(ctx).ready()
         if self.known("from_"):
             source = source_of(ctx, self.from_)
-            source.ready(_on(ctx, source))
+            source.ready_to_list(_on(ctx, source))
             if self._in_place(ctx):
                 self._place(ctx).ready()
                 return

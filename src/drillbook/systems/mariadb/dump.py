@@ -12,7 +12,7 @@ from drillbook.errors import StepFailed
 from drillbook.findings import finding
 from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.backup_files import FileBackups
-from drillbook.sdk.backup_source import Backup, Checked, need_programs
+from drillbook.sdk.backup_source import Backup, Checked
 from drillbook.sdk.in_place import InPlace
 from drillbook.sdk.sandbox import Sandbox, Sandboxed
 from drillbook.sdk.service import Service
@@ -22,7 +22,7 @@ from drillbook.systems.mariadb.copied_files import MOST_NAMED
 from drillbook.systems.mariadb.dump_reading import CHECK, LOAD, SECTIONS, Reading
 from drillbook.systems.mariadb.in_place import DumpInPlace
 from drillbook.systems.mariadb.service import Mariadb
-from drillbook.systems.tar.source import unpacker
+from drillbook.systems.tar.source import need_unpacker, unpacker
 
 DEFINERS = """
 SELECT DISTINCT d FROM (
@@ -124,15 +124,15 @@ class MariadbDump(FileBackups):
     def ready(self, ctx: Context) -> None:
         """Check that the place of the dumps is valid, and that the host has the decompression program."""
         super().ready(ctx)
-        need_programs(ctx, unpacker(self.pattern)[:1])
+        need_unpacker(ctx, self)
 
     def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
         """Check that the sandbox's host has MariaDB and the decompression program."""
         if isinstance(service, Mariadb):
             server.need(ctx, service, ("mariadbd", "mariadb", "mariadb-install-db"))
             server.need_safe_client(ctx, service)
-        need_programs(ctx, unpacker(self.pattern)[:1])
-        self.need_decryption(ctx)
+        need_unpacker(ctx, self)
+        self.need_here(ctx)
 
 
 def _unpacker(path: str) -> str:

@@ -34,7 +34,7 @@ from drillbook.systems.mariadb.client import program
 from drillbook.systems.mariadb.copied_files import LIST, READ, CopiedFiles, damage, parsed, settings
 from drillbook.systems.mariadb.in_place import PhysicalInPlace
 from drillbook.systems.mariadb.service import Mariadb
-from drillbook.systems.tar.source import unpacker
+from drillbook.systems.tar.source import need_unpacker, unpacker
 
 NOT_COVERED = (
     "if the redo log can be applied: only `backup.restore` applies it, to a copy",
@@ -207,9 +207,8 @@ class Mariabackup(FileBackups):
         """Check that the place of the backups is valid, and that the host has the programs to extract backups."""
         super().ready(ctx)
         if self.form == "stream":
-            need_programs(
-                ctx, ("mbstream", *unpacker(self.pattern)[:1]), hint="install Debian's package mariadb-backup on that host"
-            )
+            need_programs(ctx, ("mbstream",), hint="install Debian's package mariadb-backup on that host")
+            need_unpacker(ctx, self)
 
     def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
         """Check that the sandbox's host has MariaDB's programs, and can read the folders."""
@@ -220,9 +219,10 @@ class Mariabackup(FileBackups):
             )
         if isinstance(service, Mariadb):
             server.need(ctx, service, ("mariadbd", "mariadb", "mariadb-backup"))
-            self.need_decryption(ctx)
+            self.need_here(ctx)
             if self.form == "stream":
                 server.need(ctx, service, ("mbstream",))
+                need_unpacker(ctx, self)
 
 
 def _words(path: str) -> str:

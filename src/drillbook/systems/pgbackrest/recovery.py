@@ -8,7 +8,7 @@ tablespaces and links are inside the sandbox, even if the team's pgbackrest.conf
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -24,6 +24,7 @@ from drillbook.systems.pgbackrest.program import Program
 from drillbook.systems.postgres.connection import connected, one
 from drillbook.systems.postgres.sandbox import TEMPLATE, Version, lacking_extensions, libraries, start_existing, tools_of
 from drillbook.systems.postgres.timelines import Way, lsn, number, position
+from drillbook.systems.postgres.tools import Tools
 
 SAFE = {"delta": "n", "force": "n", "link-all": "n", "archive-async": "n"}
 """Options with safe values for a restore into a sandbox. They override the values in the team's pgbackrest.conf."""
@@ -83,6 +84,19 @@ _NO_WAL = (
 )
 
 
+def need_major(tools: Tools, majors: Collection[str]) -> Version:
+    """Return the version of the PostgreSQL that ``tools`` runs. Raises NotReady when it is not one of ``majors``, the major
+    versions of the backups.
+    """
+    major, text = tools.version("postgres")
+    if str(major) not in majors:
+        raise NotReady(
+            f"{tools.host.name}: the backup is of PostgreSQL {', '.join(sorted(majors))}, but the sandbox has {major}",
+            hint="set `bin` of the sandbox to the folder of that version's programs",
+        )
+    return major, text
+
+
 @dataclass(frozen=True, slots=True)
 class Recovery:
     """Recovery of one pgBackRest backup into one sandbox."""
@@ -112,7 +126,7 @@ class Recovery:
         when a program is missing, and HostError when the host cannot be used.
         """
         facts = self.backup.facts
-        version = self._same_major()
+        version = need_major(tools_of(self.box), {facts["version"]})
         way = self._way()
         rows = self._rows(way)
         segments = sum(digest != "-" for _, digest, _ in rows)
@@ -143,16 +157,6 @@ class Recovery:
         if self.at is not None:
             return way
         return Way(int(facts["wal_start"][:8], 16), cut(self.archive, way, facts["wal_stop"]))
-
-    def _same_major(self) -> Version:
-        """Return the version of PostgreSQL in the sandbox. Raises NotReady when the backup is of another major version."""
-        major, text = tools_of(self.box).version("postgres")
-        if str(major) != self.backup.facts["version"]:
-            raise NotReady(
-                f"{self.box.host.name}: the backup is of PostgreSQL {self.backup.facts['version']}, but the sandbox has {major}",
-                hint="set `bin` of the sandbox to the folder of that version's programs",
-            )
-        return major, text
 
     def _rows(self, way: Way) -> list[tuple[str, str, str]]:
         """Return the WAL files to fetch, each with its name, its SHA-1, and one word.

@@ -23,7 +23,7 @@ from drillbook.systems.pgbackrest import archive as archives
 from drillbook.systems.pgbackrest import recovery, verification
 from drillbook.systems.pgbackrest.in_place import SYSTEM, RepositoryInPlace
 from drillbook.systems.pgbackrest.program import Program
-from drillbook.systems.pgbackrest.repository import Repository
+from drillbook.systems.pgbackrest.repository import Repository, cluster
 from drillbook.systems.postgres import sandbox
 from drillbook.systems.postgres.connection import connected, one
 from drillbook.systems.postgres.service import Postgres
@@ -204,19 +204,23 @@ class PgBackRest(BackupSource):
         _can_be_read(Repository(self.program(ctx, ctx.host, run_as=self.run_as), self.stanza))
 
     def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
-        """Check that the sandbox's host has pgbackrest and PostgreSQL, and can read the repository."""
+        """Check that the sandbox's host has pgbackrest, and PostgreSQL of the version of a backup, and can read the repository."""
         need_programs(ctx, ("pgbackrest", "sha1sum"))
         sandbox.ready(ctx, service, ("postgres", "pg_ctl", "pg_controldata", "pg_waldump"))
-        _can_be_read(Repository(self._in_sandbox(ctx, Sandbox.of(ctx, service)), self.stanza))
+        box = Sandbox.of(ctx, service)
+        stanza = _can_be_read(Repository(self._in_sandbox(ctx, box), self.stanza))
+        if majors := {cluster(stanza, row)[0] for row in stanza.get("backup", ())}:
+            recovery.need_major(sandbox.tools_of(box, box.trial), majors)
 
 
-def _can_be_read(repository: Repository) -> None:
-    """Check that the repository can be read, even if the stanza does not exist yet.
+def _can_be_read(repository: Repository) -> dict[str, Any]:
+    """Check that the repository can be read, and return the description of the stanza, which is empty before it exists.
 
     Raises StepFailed or CouldNotVerify when pgbackrest fails, and HostError when the host cannot be used.
     """
     try:
-        repository.info()
+        return repository.info()
     except StepFailed as error:
         if [found.code for found in error.findings] != ["backup-missing"]:
             raise
+        return {}

@@ -199,11 +199,16 @@ def form_of(host: Host, path: str, deadline: Deadline) -> Form:
     words = host.run(("sh", "-c", _LOOK, "sh", path), deadline=deadline).check().text.split()
     packed, format_, start = words[0], words[1], words[2]
     if format_ == "missing":
-        raise NotReady(f"{host.name} has no {packed}, which the dump {path} needs", hint=f"install {packed} on that host")
+        raise no_unpacker(host, packed, path)
     flagged = packed in ("gzip", "bzip2", "xz") or (
         packed in ("zstd", "lz4") and len(start) >= 10 and bool(int(start[8:10], 16) & CHECKSUM_FLAG)
     )
     return Form(packed, format_, flagged)
+
+
+def no_unpacker(host: Host, program: str, dump: str) -> NotReady:
+    """Return the error for a host without ``program``, which decompresses ``dump``."""
+    return NotReady(f"{host.name} has no {program}, which the dump {dump} needs", hint=f"install {program} on that host")
 
 
 def read(host: Host, path: str, form: Form, pg_restore: str, deadline: Deadline, *, schema_only: bool = False) -> Reading:

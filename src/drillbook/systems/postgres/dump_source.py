@@ -156,7 +156,7 @@ class PgDumpSource(FileBackups):
             return replace(checked, facts={**checked.facts, "begun_at": stamp(begun)}) if begun else checked
 
     def ready(self, ctx: Context) -> None:
-        """Check the programs and the location, and that pg_restore can read the newest dump."""
+        """Check the programs and the location, and that the newest dump can be decompressed and read by pg_restore."""
         super().ready(ctx)
         self._need_reader(ctx, ctx.host, self._pg_restore)
 
@@ -165,18 +165,20 @@ class PgDumpSource(FileBackups):
         return str(PurePosixPath(self.bin) / "pg_restore") if self.bin else "pg_restore"
 
     def _need_reader(self, ctx: Context, host: Host, program: str) -> None:
-        """Check that ``program`` on ``host`` knows the format of the newest dump. Raises NotReady when the program is too
-        old for this dump.
+        """Check that ``host`` can decompress the newest dump, and that ``program`` there knows its format. Raises NotReady
+        when the program is too old for this dump, or the decompression program is missing.
 
         Dumps that are missing or cannot be listed yet are not reported here: an earlier step may take the first one.
         """
-        name, archive = "", b""
+        name, archive, unpacker = "", b"", ""
         with suppress(DrillbookError, OSError):
             name = newest(self, self.backups(ctx)).id
         for file in (name, f"{name}/toc.dat") if name else ():
             with suppress(DrillbookError, OSError):
                 head = self.place(ctx).beginnings(ctx, [file], dump_start.BEGINNING).get(file, b"")
-                archive = archive or dump_start.archive(head)
+                archive, unpacker = archive or dump_start.archive(head), unpacker or dump_start.compressed_by(head)
+        if unpacker and ctx.missing(unpacker):
+            raise dump_reading.no_unpacker(host, unpacker, name)
         reader_version.need_format(ctx, host, program, archive, name)
 
     def _roles_named(self, ctx: Context, path: str) -> tuple[str, ...]:
@@ -205,7 +207,7 @@ class PgDumpSource(FileBackups):
         sandbox.ready(ctx, service, ("initdb", "pg_ctl", "psql", "pg_restore"))
         if isinstance(service, Postgres) and service.sandbox and service.sandbox.isolation != "container":
             self._need_reader(ctx, ctx.host, Tools.of(ctx, service, ctx.host).path("pg_restore"))
-        self.need_decryption(ctx)
+        self.need_here(ctx)
 
 
 def _folder(name: str, files: list[StoredFile]) -> StoredFile:

@@ -172,6 +172,9 @@ class Tools:
         Raises NotReady when the path of the socket would be too long.
         """
         self.make_scratch()
+        return self._relay_folder()
+
+    def _relay_folder(self) -> str:
         folder = f"{self.scratch}/{fresh(4)}"
         if len(f"{folder}/.s.PGSQL.{self.service.port}".encode()) > SOCKET_LIMIT:
             raise NotReady(
@@ -246,8 +249,10 @@ class Tools:
     def need(self, programs: Sequence[str], least: int) -> dict[str, str]:
         """Check that ``programs`` have the major version ``least`` or a newer one, and return their version texts.
 
-        Raises NotReady when a program is missing or too old.
+        Raises NotReady when a program is missing or too old, or when the path of the relay's socket would be too long.
         """
+        if self.through_relay:
+            self._relay_folder()
         versions = {}
         for program in programs:
             major, versions[program] = self.version(program)

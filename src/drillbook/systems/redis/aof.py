@@ -149,6 +149,7 @@ class AofSource(FileBackups):
     def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
         """Check that the sandbox's host has a Redis or Valkey server."""
         disposable.need_server(ctx, service)
+        self.need_here(ctx)
 
 
 def _folder(path: str) -> str:

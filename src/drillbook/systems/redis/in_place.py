@@ -54,7 +54,7 @@ class RedisInPlace(InPlace):
             )
         ownership.ready(self.ctx, self.redis)
         checker.need_checker(lambda argv: self.ctx.run(*argv), self.ctx.host, self._program())
-        self.source.need_decryption(self.ctx)
+        self.source.need_here(self.ctx)
 
     def _program(self) -> str:
         """Return the path of the server's program. The program can also check files. The path is empty when the server does

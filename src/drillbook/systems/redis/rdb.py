@@ -21,7 +21,7 @@ from drillbook.sdk.service import Service
 from drillbook.systems.redis import checker, disposable
 from drillbook.systems.redis.checker import Checker, Verdict
 from drillbook.systems.redis.in_place import RedisInPlace
-from drillbook.systems.tar.source import unpacker
+from drillbook.systems.tar.source import need_unpacker, unpacker
 
 BEGINNING = 512
 """Number of bytes at the start of a file that are read to find the time in the header."""
@@ -116,14 +116,20 @@ class RdbSource(FileBackups):
         return {**facts, "keys_in_file": verdict.keys, "seconds": seconds}
 
     def ready(self, ctx: Context) -> None:
-        """Check that the place of the backups is valid, and that the host has a checker program."""
+        """Check that the place of the backups is valid, and that the host has a checker and a decompression program."""
         super().ready(ctx)
         checker.need_checker(lambda argv: ctx.run(*argv), ctx.host, self.program)
+        need_unpacker(ctx, self)
 
     def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
-        """Check that the sandbox's host has a Redis or Valkey server."""
+        """Check that the sandbox's host has a Redis or Valkey server, and the decompression program."""
         disposable.need_server(ctx, service)
-        self.need_decryption(ctx)
+        self.need_here(ctx)
+
+    def need_here(self, ctx: Context) -> None:
+        """Check that the step's host can receive, decrypt and decompress the backups. Raises NotReady when it cannot."""
+        need_unpacker(ctx, self)
+        super().need_here(ctx)
 
 
 def coverage(verdict: Verdict) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -181,8 +181,9 @@ class ResticSource(BackupSource):
         return next((end for end in _ends(path) if repository.count(backup.facts["snapshot"], end)), "")
 
     def ready(self, ctx: Context) -> None:
-        """Check that the host of the source has restic 0.17 or later."""
+        """Check that the host of the source has restic 0.17 or later, and that restic can be given its settings."""
         _need_restic(ctx)
+        self._variables()
 
     def ready_sandbox(self, ctx: Context, service: Service) -> None:
         """Check that the host of ``service`` has restic and can reach the repository."""
@@ -204,6 +205,10 @@ class ResticSource(BackupSource):
             yield self._repository(ctx.host.name, ctx.run, cache)
 
     def _repository(self, host: str, run: Any, cache: str) -> Repository:
+        return Repository(self.name, host, run, cache, self._variables())
+
+    def _variables(self) -> dict[str, str]:
+        """Return the environment variables of restic. Raises NotReady when the value of a variable has several lines."""
         given: Mapping[str, Secret | str] = {
             **self.env,
             "RESTIC_REPOSITORY": self.repository,
@@ -215,7 +220,7 @@ class ResticSource(BackupSource):
                 raise NotReady(
                     f"{self.name}: the value of {name} has more than one line", hint="set the value to a single line"
                 )
-        return Repository(self.name, host, run, cache, variables)
+        return variables
 
 
 def _run_as(ctx: Context, user: str, *argv: str, **options: Any) -> Any:

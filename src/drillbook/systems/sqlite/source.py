@@ -185,7 +185,7 @@ class SqliteSource(FileBackups):
     def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
         """Check that python3 on the sandbox's host has the module sqlite3."""
         _need_module(ctx)
-        self.need_decryption(ctx)
+        self.need_here(ctx)
 
 
 # PATH FOLDER TO: if PATH is in FOLDER, rename it to TO; otherwise copy it to TO.

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Literal
 
-from drillbook.errors import StepFailed
+from drillbook.errors import DrillbookError, StepFailed
 from drillbook.findings import Finding, finding
 from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.backup_files import FileBackups
-from drillbook.sdk.backup_source import Backup, Checked, need_programs
+from drillbook.sdk.backup_source import Backup, Checked, need_programs, newest
 from drillbook.sdk.encryption import SUFFIX
 from drillbook.sdk.host import Host, printable
 from drillbook.sdk.in_place import InPlace
@@ -157,12 +158,12 @@ class TarSource(FileBackups):
     def ready(self, ctx: Context) -> None:
         """Check that the host has tar and the decompression program, and that the place of the backups is valid."""
         super().ready(ctx)
-        need_programs(ctx, ("tar", *unpacker(self.pattern)[:1]))
+        need_unpacker(ctx, self, "tar")
 
     def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
         """Check that the host of the sandbox has tar and the decompression programs."""
-        need_programs(ctx, ("tar", *unpacker(self.pattern)[:1]))
-        self.need_decryption(ctx)
+        need_unpacker(ctx, self, "tar")
+        self.need_here(ctx)
 
 
 def _nothing(name: str, measured: str) -> Finding:
@@ -173,7 +174,26 @@ def unpacker(name: str) -> tuple[str, ...]:
     """Return the command that decompresses the archive ``name`` after its decryption. Return an empty command for an
     uncompressed archive.
     """
-    return UNPACKERS.get(name.removesuffix(SUFFIX).rpartition(".")[2].lower(), ())
+    return UNPACKERS.get(_ending(name).lower(), ())
+
+
+def need_unpacker(ctx: Context, source: FileBackups, *others: str) -> None:
+    """Check that the step's host has the program that decompresses the backups of ``source``, and the programs ``others``.
+
+    If the pattern of the source does not name a suffix, such as `*`, the suffix of the newest backup counts. Backups that
+    are missing or cannot be listed yet are not reported here: an earlier step may take the first one. Raises NotReady when
+    a program is missing.
+    """
+    name = source.pattern
+    if set(_ending(name)) & set("*?["):
+        name = ""
+        with suppress(DrillbookError, OSError):
+            name = newest(source, source.backups(ctx)).id
+    need_programs(ctx, (*others, *unpacker(name)[:1]))
+
+
+def _ending(name: str) -> str:
+    return name.removesuffix(SUFFIX).rpartition(".")[2]
 
 
 class _Reading:
