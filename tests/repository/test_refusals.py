@@ -1,21 +1,217 @@
-"""Refusals before a drill: each says what to do about it."""
+"""Refusals before a drill: each says what to do about it, and a test sees it."""
 
 import ast
+import functools
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 SOURCE = Path(__file__).parents[2] / "src" / "drillbook"
+TESTS = Path(__file__).parents[1]
+RUN, SHORT = 4, 3
+"""So many words in a row identify a reason, and so many where a reason has no more."""
+FORWARDED: dict[str, tuple[str, ...]] = {
+    "engine/leases/script.py: _refused": ("PID 1 is not systemd",),
+    "sdk/backup_source.py: need_programs": ("has no tar",),
+    "sdk/record_canary.py: RecordCanary.prepare": ("cannot write: status 1", "cannot remove: here:"),
+    "sdk/record_canary.py: RecordCanary._tried": ("cannot read: here:",),
+    "sdk/sandbox.py: Sandbox._refuse_taken": ("it is not known which run created it",),
+    "sdk/store.py: Store.check": ("could not show the bucket",),
+    "sdk/target_folders.py: refuse": ("open to others",),
+    "sdk/temporary_unit.py: TemporaryUnit.ready": ("does not report the state",),
+    "systems/docker/actions/fields.py: found": ("is not a container according to the inventory",),
+    "systems/docker/actions/fields.py: lasting": ("was created with --rm",),
+    "systems/docker/compose_actions.py: _can_ask": ("has more than one container",),
+    "systems/docker/compose_actions.py: Stop.ready": ("was created with --rm",),
+    "systems/docker/volumes.py: Volume.of": ("there is no container",),
+    "systems/files/actions/faults.py: Corrupt.ready": ("is not a file, or is empty",),
+    "systems/files/actions/fields.py: need_harmless": ("a drill does not remove top-level",),
+    "systems/files/actions/reversible.py: Replace.ready": ("is in a folder that this user may not write to",),
+    "systems/files/actions/reversible.py: Chmod._was": ("does not exist, or is a symbolic link",),
+    "systems/files/actions/reversible.py: FillDisk.ready": ("filler already exists",),
+    "systems/files/archives.py: need_tar": ("has a tar that is not GNU tar",),
+    "systems/files/rights.py: need_mode": ("a write would remove this mode bit",),
+    "systems/files/rights.py: _refused": ("may not be written by nobody",),
+    "systems/http/actions/accesslog.py: _OfLog.ready": ("access.log cannot be read",),
+    "systems/http/probes/http/canary.py: Canary.reach": ("cannot read: .*503",),
+    "systems/linux/actions/net.py: Filters.ready": ("neither iptables-save nor",),
+    "systems/linux/actions/network/faults.py: _Filtered._filter": ("not installed: iptables, nft",),
+    "systems/linux/actions/network/faults.py: _Filtered.ready": ("the rules drillbook-.* already exist",),
+    "systems/linux/actions/network/looks.py: Capture.ready": ("may not capture packets",),
+    "systems/linux/actions/network/looks.py: Capture._port": ("is reached by its Unix socket",),
+    "systems/linux/actions/process/faults.py: Limit._soft": ("the limit nofile of process .* is already 8",),
+    "systems/linux/helper.py: Helper.ready": ("inject.1 already exists",),
+    "systems/linux/target.py: of_unit": ("does not report the state",),
+    "systems/linux/target.py: need": ("here: not installed: prlimit",),
+    "systems/manual/actions.py: Confirm.ready": ("but must be yes or no",),
+    "systems/mariadb/actions/faults.py: LoseData.ready": ("database contains no tables",),
+    "systems/mariadb/ownership.py: ready": ("is not the server that uses",),
+    "systems/mariadb/server.py: _no_program": ("has no .*/bin/mariadb",),
+    "systems/postgres/actions/faults.py: LoseData.ready": ("db-1: cannot examine", "which a dump of shop cannot restore"),
+    "systems/postgres/actions/fields.py: need_unit": ("does not report the state",),
+    "systems/postgres/actions/fields.py: need_ownership": ("it serves the cluster",),
+    "systems/postgres/actions/fields.py: need_place": ("db-1: cannot examine",),
+    "systems/postgres/actions/planning.py: DropIndex._definition": ("goods_pkey is needed by a constraint",),
+    "systems/postgres/reader_version.py: need_format": ("has no pg_restore",),
+    "systems/postgres/tools.py: Tools.version": ("has no /nowhere/pg_dump",),
+    "systems/prometheus/actions/alertmanager.py: Received.ready": ("does not answer: .*refused",),
+    "systems/prometheus/actions/prometheus.py: _askable": ("does not answer: .*refused",),
+    "systems/prometheus/actions/prometheus.py: _OfAlert.ready": ("did you mean 'FileThere'",),
+    "systems/qdrant/actions/backup.py: Restore.ready": ("[Errno 111] Connection refused",),
+    "systems/qdrant/actions/truth.py: need_database": ("the query on rows failed",),
+    "systems/qdrant/collection.py: need_collection": ("[Errno 111] Connection refused",),
+    "systems/redis/actions/backup.py: _can_be_saved": ("invalid username-password pair",),
+    "systems/redis/actions/backup.py: Matches.ready": ("Error 111 connecting",),
+    "systems/redis/actions/faults.py: Flush.ready": ("Error 111 connecting",),
+    "systems/redis/checker.py: need_checker": ("has no redis-check-rdb, valkey-check-rdb or server",),
+    "systems/redis/disposable.py: need_server": ("has no /nowhere/redis-server",),
+    "systems/redis/ownership.py: ready": ("does not belong to the unit cache",),
+    "systems/s3/actions/faults.py: LoseObjects._unversioned": ("refused to show the versioning",),
+    "systems/s3/actions/fields.py: need_versions": ("refused to show the versioning",),
+    "systems/sql/probes.py: Canary.reach": ("unable to open database file",),
+    "systems/sql/probes.py: Canary.prepare": ("attempt to write a readonly database",),
+    "systems/units/actions/env.py: Matches.ready": ("template .* does not exist",),
+    "systems/units/actions/service.py: _can_ask": ("does not report the state",),
+    "systems/units/actions/service.py: _Down.ready": ("the container was created with --rm",),
+    "systems/units/actions/settings.py: _Settings._need_running": ("does not report the state",),
+}
+"""Reasons without three constant words in a row, most of which pass on the message of another error: the words of such a
+message, one for each reason in the order of the code.
+"""
+UNSEEN: dict[str, str] = {}
+"""Reasons that no test can see: why."""
+
+Run = tuple[str, ...]
 
 
-def refusals():
-    for path in sorted(SOURCE.rglob("*.py")):
-        text = path.read_text(encoding="utf-8")
-        if "NotReady(" in text:
-            for node in ast.walk(ast.parse(text)):
-                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "NotReady":
-                    yield f"{path.relative_to(SOURCE)}:{node.lineno}", {one.arg for one in node.keywords}
+@dataclass(frozen=True)
+class Reason:
+    """One ``NotReady`` in the source: the function that raises it, and the constant parts of its message."""
+
+    path: Path
+    line: int
+    function: str
+    parts: tuple[str, ...]
+    hinted: bool
+
+    @property
+    def place(self) -> str:
+        return f"{self.path.relative_to(SOURCE)}: {self.function}"
+
+    @functools.cached_property
+    def runs(self) -> frozenset[Run]:
+        """The runs of words of its constant parts: of four words, or of three if none has four."""
+        every = frozenset().union(*(runs(part) for part in self.parts))
+        return frozenset(run for run in every if len(run) == RUN) or every
+
+    @property
+    def family(self) -> str:
+        """The system whose tests see this reason; empty for a reason outside the systems."""
+        room = self.path.relative_to(SOURCE).parts
+        return room[1] if room[0] == "systems" else ""
+
+
+def runs(text: str) -> frozenset[Run]:
+    """Return each run of three and of four words in ``text``, without the marks of quotations, patterns and calls."""
+    words = [word.strip(".,:;[]`*+?^$").lower() for word in re.split(r"[\s\"'()=]+", text.replace("\\", ""))]
+    words = [word for word in words if word]
+    return frozenset(tuple(words[at : at + size]) for size in (SHORT, RUN) for at in range(len(words) - size + 1))
+
+
+def constants(message: ast.expr) -> Iterator[str]:
+    match message:
+        case ast.Constant(value=str(text)):
+            yield text
+        case ast.JoinedStr(values=values):
+            yield from (part.value for part in values if isinstance(part, ast.Constant) and isinstance(part.value, str))
+        case ast.BinOp(left=left, right=right):
+            yield from constants(left)
+            yield from constants(right)
+        case ast.IfExp(body=body, orelse=orelse):
+            yield from constants(body)
+            yield from constants(orelse)
+
+
+def reasons_in(path: Path, tree: ast.AST, function: str = "") -> Iterator[Reason]:
+    for node in ast.iter_child_nodes(tree):
+        inner = function
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            inner = f"{function}.{node.name}".lstrip(".")
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "NotReady":
+            hinted = any(keyword.arg == "hint" for keyword in node.keywords)
+            yield Reason(path, node.lineno, inner, tuple(constants(node.args[0])), hinted)
+        yield from reasons_in(path, node, inner)
+
+
+@functools.cache
+def reasons() -> list[Reason]:
+    texts = {path: path.read_text(encoding="utf-8") for path in sorted(SOURCE.rglob("*.py"))}
+    return [one for path, text in texts.items() if "NotReady(" in text for one in reasons_in(path, ast.parse(text))]
+
+
+@functools.cache
+def seen() -> dict[str, frozenset[Run]]:
+    """Return the runs of words in the tests of each system; those of no single system have the key ``""``."""
+    found = defaultdict(set)
+    for path in TESTS.rglob("test_*.py"):
+        room = path.relative_to(TESTS).parts
+        single = len(room) > 2 and room[0] == "systems" and room[1] != "backup"
+        if path != Path(__file__):
+            found[room[1] if single else ""] |= runs(path.read_text(encoding="utf-8"))
+    return {family: frozenset(held) for family, held in found.items()}
+
+
+@functools.cache
+def anywhere() -> frozenset[Run]:
+    return frozenset().union(*seen().values())
+
+
+@functools.cache
+def owners() -> dict[tuple[str, Run], set[tuple[str, ...]]]:
+    """Return the reasons, by their parts, that have a run of words: of one system, and with the key ``""`` of all."""
+    found = defaultdict(set)
+    for reason in reasons():
+        for run in reason.runs:
+            found["", run].add(reason.parts)
+            found[reason.family, run].add(reason.parts)
+    return found
+
+
+def is_seen(reason: Reason) -> bool:
+    """Return True when a test holds words that no other reason has, or a test of its system words that are its own there."""
+    held = seen()
+    if any(run in anywhere() and len(owners()["", run]) == 1 for run in reason.runs):
+        return True
+    near = held[""] | held.get(reason.family, frozenset()) if reason.family else anywhere()
+    own = {run for run in reason.runs if len(owners()[reason.family, run]) == 1} or reason.runs
+    return bool(own & near)
+
+
+def forwarding() -> dict[str, list[Reason]]:
+    """Return the reasons without words of their own, by place."""
+    found = defaultdict(list)
+    for reason in reasons():
+        if not reason.runs:
+            found[reason.place].append(reason)
+    return found
 
 
 def test_every_refusal_says_what_to_do():
-    found = dict(refusals())
-    assert len(found) > 200
-    assert [place for place, keywords in found.items() if "hint" not in keywords] == []
+    assert len(reasons()) > 200
+    assert [f"{one.place}:{one.line}" for one in reasons() if not one.hinted] == []
+
+
+def test_a_test_holds_the_words_of_every_refusal():
+    unseen = [one for one in reasons() if one.runs and not is_seen(one)]
+    assert {one.place for one in unseen} - UNSEEN.keys() == set(), "write a test that sees the refusal, and that it goes"
+    assert UNSEEN.keys() - {one.place for one in unseen} == set(), "these are seen, or no longer exist"
+
+
+def test_a_test_holds_words_of_every_message_that_a_refusal_passes_on():
+    found = forwarding()
+    assert found.keys() - UNSEEN.keys() == FORWARDED.keys()
+    assert {place: len(said) for place, said in FORWARDED.items()} == {place: len(found[place]) for place in FORWARDED}
+    unseen = [(place, said) for place, words in FORWARDED.items() for said in words if not anywhere().issuperset(runs(said))]
+    assert unseen == []

@@ -1,6 +1,7 @@
 """Keys of age on the controller: which of them opens a backup is known before anything is fetched."""
 
 import subprocess
+import sys
 
 import pytest
 
@@ -12,6 +13,7 @@ from drillbook.systems.tar.source import TarSource
 from drillbook.values import Secret
 from tests import keys
 from tests.needs import library, need
+from tests.systems.refusals import refused_until
 
 
 @pytest.fixture
@@ -69,6 +71,12 @@ def test_a_store_without_a_rule_is_written_as_before(key):
     store = S3(name="x", host="here", endpoint="http://x", bucket="b", **access)
     assert not {"keep", "encrypt", "identity"} & store.model_dump().keys()
     assert TarSource(name="x", host="here", at="/x").model_dump().keys().isdisjoint({"identity"})
+
+
+def test_a_controller_without_the_package_is_not_ready(key, monkeypatch):
+    rule = Encryption(age=(key.recipient,))
+    monkeypatch.setitem(sys.modules, "pyrage", None)
+    refused_until(lambda: need_library(rule), "the package pyrage is missing", monkeypatch.undo)
 
 
 def test_a_recipient_with_a_typing_error_is_not_ready(key):

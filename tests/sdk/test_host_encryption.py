@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from drillbook.sdk.host_encryption import decrypt, encrypt, need_age
 from drillbook.sdk.transfer import PART_LEAST, Carrier
 from tests import keys
 from tests.needs import need
+from tests.systems.ground import path_without
+from tests.systems.refusals import refused_until
 
 BLOCK = 64 << 10
 """Bytes of plain text in each block of age. Source: https://age-encryption.org/v1."""
@@ -130,6 +133,16 @@ def test_a_place_that_takes_no_file_is_no_damage(tmp_path, carrier, key):
     with pytest.raises(StepFailed, match=r"age did not decrypt text\.age") as failure:
         decrypt(carrier.host, carrier.deadline, [secret], [(f"{root}/text.age", f"{root}/no/such/folder")])
     assert failure.value.findings == ()
+
+
+def test_a_host_that_cannot_transfer_is_not_ready(carrier, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", path_without(tmp_path / "bin", "python3"))
+    python = tmp_path / "bin" / "python3"
+    refused_until(
+        carrier.tool,
+        r"has neither python3 \(3.7 or later\) nor curl and sha256sum",
+        lambda: python.symlink_to(sys.executable),
+    )
 
 
 def test_a_host_without_age_is_not_ready(carrier, monkeypatch, tmp_path):

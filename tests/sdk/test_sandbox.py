@@ -12,6 +12,8 @@ from drillbook.errors import NotReady, StepFailed
 from drillbook.sdk.sandbox import Sandbox, removal
 from tests.processes import entries
 from tests.systems.estate import Estate, codes
+from tests.systems.ground import path_without
+from tests.systems.refusals import refused_until
 
 
 @pytest.fixture
@@ -257,6 +259,21 @@ def test_the_controller_takes_no_data_unless_the_inventory_permits_it(place):
     with pytest.raises(NotReady, match="which must not receive production data"):
         Sandbox.of(place.ctx(), place.inventory.services["leaving"]).ready()
     Sandbox.of(place.ctx(), place.inventory.services["box"]).ready()
+
+
+def test_a_host_that_permits_no_sandbox_is_told_before(place, tmp_path, monkeypatch):
+    path = os.environ["PATH"]
+    monkeypatch.setenv("PATH", path_without(tmp_path / "bin"))
+    made = Sandbox.of(place.ctx(), place.inventory.services["box"])
+    refused_until(made.ready, "here does not permit a sandbox: ", lambda: monkeypatch.setenv("PATH", path))
+
+
+def test_a_kind_that_cannot_run_in_a_container_is_told_before(place):
+    service = place.inventory.services["box"]
+    contained = service.sandbox.model_copy(update={"isolation": "container"})
+    services = [service.model_copy(update={"sandbox": contained}), service]
+    said = "the sandbox box cannot run in a container: its kind of service does not support that"
+    refused_until(lambda: Sandbox.of(place.ctx(), services[0]).ready(), said, lambda: services.pop(0))
 
 
 def test_what_is_no_sandbox_is_refused(place):

@@ -132,6 +132,19 @@ class Ground:
                 child.stdout.close()
 
 
+class Instead:
+    """A host whose commands see the text of a file of the kernel as ``text``. It needs root."""
+
+    def __init__(self, host, folder, path, text):
+        self.host, self.name, self.target, self.path = host, host.name, host.target, path
+        self.file = folder / "instead"
+        self.file.write_text(text)
+
+    def run(self, argv, **options):
+        script = 'mount --bind "$1" "$2" && shift 2 && exec "$@"'
+        return self.host.run(["unshare", "-m", "sh", "-c", script, "sh", str(self.file), self.path, *argv], **options)
+
+
 def marked(run):
     """Processes that carry the mark of a run."""
     found = []

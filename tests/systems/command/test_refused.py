@@ -47,7 +47,12 @@ def make_executable(folder):
         ("command.script", {**SCRIPT, "interpreter": ["DIR/tool"]}, PROGRAM, make_tool),
         ("command.script", {**SCRIPT, "undo": ["DIR/tool"]}, PROGRAM, make_tool),
         ("command.script", {**SCRIPT, "path": "DIR/other"}, "the script .*/other cannot be read", make_script),
-        ("command.script", {**SCRIPT, "interpreter": []}, "the script .*/script cannot be executed", make_executable),
+        (
+            "command.script",
+            {**SCRIPT, "interpreter": []},
+            "the script .*/script cannot be executed by this user",
+            make_executable,
+        ),
         ("command.script", {**SCRIPT, "cwd": "DIR/folder"}, FOLDER, make_folder),
         ("command.check", {"service": "queue"}, PROGRAM, make_tool),
         ("content.take", READING, PROGRAM, make_tool),

@@ -6,6 +6,7 @@ import pytest
 
 from drillbook.errors import CouldNotVerify, NotReady
 from drillbook.systems.docker.compose_actions import Ps, Stop
+from tests.systems.refusals import refused_until
 
 
 @pytest.fixture
@@ -28,18 +29,27 @@ def test_containers_of_compose_run_are_no_service(box, project):
 
 def test_a_service_of_several_containers_is_refused(box, project):
     project("api")
-    project("api")
+    one = box.services
+    second = project("api")
     with pytest.raises(CouldNotVerify, match=r"the service 'api' of .* has more than one container"):
         Ps(service="box").run(box.ctx())
-    with pytest.raises(NotReady, match="has more than one container"):
-        Stop(service="box").ready(box.ctx())
+
+    def remove():
+        second.remove(force=True)
+        box.made.remove(second)
+        box.services = one
+
+    refused_until(lambda: Stop(service="box").ready(box.ctx()), "has more than one container", remove)
 
 
 def test_where_nothing_runs_nothing_is_stopped_and_nothing_would_be_started(box, project):
-    project("api").kill()
+    api = project("api")
+    api.kill()
     project("cache")
+    stop = Stop(service="box", only=("api",))
     with pytest.raises(NotReady, match="none of the chosen services runs"):
-        Stop(service="box", only=("api",)).undo(box.ctx())
+        stop.undo(box.ctx())
+    refused_until(lambda: stop.ready(box.ctx()), "these services do not run before the drill: api", api.start)
 
 
 def test_a_project_with_a_container_that_is_gone_once_it_ends(box, project):

@@ -16,6 +16,7 @@ from drillbook.systems.docker.actions.change import Connect, Exec, SetMemory, St
 from drillbook.systems.docker.actions.faults import Disconnect, Kill, LimitMemory, Pause, Stop
 from drillbook.systems.docker.endpoint import CONNECTS_MAC, Endpoint, lost, version
 from drillbook.values import Size
+from tests.systems.refusals import refused_until
 
 
 def asked(made, what):
@@ -55,11 +56,12 @@ def test_pause_leaves_connections_hanging(box):
 
 
 def test_a_command_in_a_paused_container_is_refused_and_does_not_hang(box):
-    box.container().pause()
+    made, action = box.container(), Exec(service="box", argv=("true",))
+    made.pause()
     with pytest.raises(StepFailed, match="is paused"):
-        Exec(service="box", argv=("true",)).run(box.ctx())
-    with pytest.raises(NotReady, match="is paused before the drill"):
-        Exec(service="box", argv=("true",)).ready(box.ctx())
+        action.run(box.ctx())
+    refused_until(lambda: action.ready(box.ctx()), "is paused before the drill, but it must run", made.unpause)
+    action.run(box.ctx())
 
 
 @pytest.fixture
@@ -115,7 +117,9 @@ def test_a_mac_address_comes_back_or_is_refused(box):
     with (
         contextlib.nullcontext()
         if gives
-        else pytest.raises(NotReady, match=f"has a MAC address that was set on the network {net.name}")
+        else pytest.raises(
+            NotReady, match=f"has a MAC address that was set on the network {net.name}; the undo could not restore this"
+        )
     ):
         fault.ready(ctx)
     fault.inject(ctx)
@@ -154,6 +158,12 @@ def test_a_container_without_a_network_of_its_own_cannot_be_disconnected(box):
         Disconnect(service="box", network="back").ready(box.ctx())
 
 
+def test_a_container_that_is_not_on_the_network(box):
+    net, made = box.network(), box.container(network_mode="bridge")
+    fault = Disconnect(service="box", network=net.name)
+    refused_until(lambda: fault.ready(box.ctx()), f"is not on the network '{net.name}'", lambda: net.connect(made))
+
+
 def test_limit_memory_and_what_dies_of_it_runs_again(box):
     grow = (
         "import os, time\nkept = []\nwhile True:\n"
@@ -176,9 +186,14 @@ def test_limit_memory_and_what_dies_of_it_runs_again(box):
 
 
 def test_a_container_without_a_limit_cannot_be_given_one(box):
-    box.container()
-    with pytest.raises(NotReady, match="an engine cannot remove a limit"):
-        LimitMemory(service="box", to=Size(32 << 20)).ready(box.ctx())
+    made, fault = box.container(), LimitMemory(service="box", to=Size(32 << 20))
+
+    def limited(size):
+        made.update(mem_limit=size << 20, memswap_limit=size << 20)
+
+    refused_until(lambda: fault.ready(box.ctx()), "an engine cannot remove a limit", lambda: limited(64))
+    limited(16)
+    refused_until(lambda: fault.ready(box.ctx()), "not between 6MiB and the 16777216 bytes that", lambda: limited(64))
 
 
 @pytest.mark.parametrize(

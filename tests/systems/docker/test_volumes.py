@@ -1,6 +1,7 @@
 """A volume: saved to the lab's store, damaged, brought back and proven; and what was there stays when that fails."""
 
 import json
+import os
 import subprocess
 import uuid
 from dataclasses import replace
@@ -15,6 +16,8 @@ from drillbook.sdk.stored_backup import sha256
 from drillbook.systems.docker import volumes
 from drillbook.systems.docker.actions.volumes import VolumeBackup, VolumeRestore
 from drillbook.systems.docker.volumes import Volume
+from tests.systems.ground import path_without
+from tests.systems.refusals import refused_until
 
 FILL = "umask 027; mkdir -p a/b && echo one > a/b/1 && ln -s b a/link && printf x > '.name with space'; chown drill a/b/1; chmod 600 a/b/1; chown drill:games .; chmod 2751 ."
 
@@ -203,9 +206,10 @@ def test_users_that_cannot_be_stopped_and_started_again(box, volume):
     name, made = volume
     restore = VolumeRestore(service="box", volume=name, **{"from": "s3://dr-backups/x/y"})
     made.pause()
-    with pytest.raises(NotReady, match=f"{made.name}, which uses the volume, is paused"):
+    with pytest.raises(NotReady, match=f"the volume {name} cannot be restored: {made.name}, which uses .* is paused"):
         restore.ready(box.ctx("restore.1"))
     made.unpause()
+    Volume.of(box.ctx("restore.1"), "box", name).must_be_free()
     passing = box.client.containers.run(
         box.image,
         ["sleep", "600"],
@@ -219,6 +223,23 @@ def test_users_that_cannot_be_stopped_and_started_again(box, volume):
             restore.ready(box.ctx("restore.1"))
     finally:
         passing.remove(force=True)
+
+
+def test_a_host_without_the_command_that_copies_the_volume(box, volume, monkeypatch, tmp_path):
+    path = os.environ["PATH"]
+    monkeypatch.setenv("PATH", path_without(tmp_path / "bin"))
+    said = "has no `docker` command that controls"
+    refused_until(lambda: Volume.of(box.ctx(), "box", "/data"), said, lambda: monkeypatch.setenv("PATH", path))
+
+
+def test_a_volume_of_a_container_that_is_none(box, volume):
+    known = box.services
+    box.services = {"box": known["box"].model_copy(update={"container": "drillbook-test-none"})}
+    refused_until(
+        lambda: Volume.of(box.ctx(), "box", "/data"),
+        "there is no container 'drillbook-test-none'",
+        lambda: setattr(box, "services", known),
+    )
 
 
 def test_a_volume_that_is_none(box, volume):

@@ -1,14 +1,18 @@
 """Files and folders that a user may not use: told before a drill, and usable once the rights are there."""
 
 import os
+import shutil
+from dataclasses import replace
 
 import pytest
 
 from drillbook.sdk.action import find
 from drillbook.sdk.service import Http
+from drillbook.systems.files import archives
 from drillbook.systems.files.service import Folder
+from tests.needs import need
 from tests.systems.files.test_rights import ground as users_ground
-from tests.systems.ground import is_root
+from tests.systems.ground import PLAIN, is_root, path_without
 from tests.systems.refusals import refused_until
 from tests.systems.test_faults_as_ordinary_user import NOBODY
 
@@ -63,6 +67,111 @@ def test_rights_that_are_missing_refuse_a_fault_that_works_with_them(users_groun
     fault = find(name).model_validate(given)
     refused_until(lambda: fault.ready(ground.ctx()), said, place.whole)
     ground.cycle(fault)
+
+
+def unlink(file):
+    file.unlink()
+
+
+def touch(file):
+    file.touch(0o640)
+
+
+def open_up(file):
+    file.chmod(0o600)
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "spoil", "said", "mend"),
+    [
+        ("files.remove", {}, unlink, "the path to remove, .*/file, does not exist", touch),
+        (
+            "files.lose",
+            {"service": "app", "from": "s3://backups/y"},
+            unlink,
+            "the path to delete, .*/file, does not exist",
+            touch,
+        ),
+        (
+            "files.corrupt",
+            {},
+            lambda file: file.write_text(""),
+            "is not a file, or is empty",
+            lambda file: file.write_text("x"),
+        ),
+        ("files.chmod", {"mode": "640"}, touch, "already has the permissions 640", open_up),
+        ("files.chmod", {"mode": "600"}, unlink, "does not exist, or is a symbolic link", touch),
+    ],
+)
+def test_a_path_that_is_not_as_the_fault_needs_it(ground, name, params, spoil, said, mend):
+    file = ground.root / "file"
+    file.write_text("text\n")
+    file.chmod(0o640)
+    spoil(file)
+    fault = find(name).model_validate({"path": str(file), **params})
+    refused_until(lambda: fault.ready(ground.ctx()), said, lambda: mend(file))
+
+
+@pytest.mark.parametrize(
+    ("program", "script", "said"),
+    [
+        ("tar", "echo busybox", "here has a tar that is not GNU tar"),
+        (
+            "tar",
+            'case "$*" in --version) echo "tar (GNU tar) 1.26";; esac',
+            "here has a GNU tar without extended attributes",
+        ),
+        ("tar", "", "here has no tar"),
+        ("gzip", "", "here has no gzip"),
+    ],
+    ids=["busybox", "old", "no tar", "no gzip"],
+)
+def test_an_archive_needs_a_tar_that_keeps_everything(ground, monkeypatch, program, script, said):
+    folder = ground.root / "bin"
+    monkeypatch.setenv("PATH", path_without(folder))
+    for name in {"tar", "gzip"} - {program}:
+        (folder / name).symlink_to(need(name))
+    if script:
+        (folder / program).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / program).chmod(0o755)
+
+    def install():
+        (folder / program).unlink(missing_ok=True)
+        (folder / program).symlink_to(shutil.which(program, path=PLAIN["PATH"]))
+
+    refused_until(lambda: archives.need_tar(ground.ctx()), said, install)
+
+
+def test_a_filler_of_the_same_step_is_not_overwritten(ground):
+    fill, ctx = find("files.fill_disk").model_validate({"path": str(ground.root), "size": "1MiB"}), ground.ctx()
+    fill.inject(ctx)
+    refused_until(lambda: fill.ready(ctx), "filler already exists", lambda: ground.undo(fill.undo(ctx)))
+
+
+def test_a_disk_without_the_space_is_not_filled(ground):
+    faults = [
+        find("files.fill_disk").model_validate({"path": str(ground.root), "size": size}) for size in ("900TiB", "1MiB")
+    ]
+    said = "MiB free, too little to fill the wanted amount"
+    refused_until(lambda: faults[0].ready(ground.ctx()), said, lambda: faults.pop(0))
+
+
+def test_a_loss_that_nothing_could_restore(ground):
+    file = ground.root / "file"
+    file.touch()
+    lose, contexts = find("files.lose").model_validate({"service": "app", "path": str(file)}), [ground.ctx()]
+    contexts.append(replace(ground.ctx(), proofs=frozenset({"backup.check"})))
+    said = "files.lose names no archive for .*, and this drill verifies no backup of app"
+    refused_until(lambda: lose.ready(contexts[0]), said, lambda: contexts.pop(0))
+
+
+def test_a_path_that_no_drill_may_touch(ground):
+    file = ground.root / "file"
+    file.touch()
+    faults = [find("files.remove").model_validate({"path": path}) for path in ("/etc", str(file))]
+    refused_until(
+        lambda: faults[0].ready(ground.ctx()), "/etc is refused: a drill does not remove top-level", lambda: faults.pop(0)
+    )
 
 
 @pytest.mark.parametrize(

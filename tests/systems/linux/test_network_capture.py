@@ -167,7 +167,7 @@ def test_what_else_stands_in_the_way(ground, monkeypatch):
         "drillbook.systems.linux.capturing._CAPTURE",
         f"PATH={ground.root / 'bin'}\ncommand -v tcpdump >/dev/null || exit 127",
     )
-    with pytest.raises(NotReady, match="tcpdump or timeout"):
+    with pytest.raises(NotReady, match="tcpdump or timeout is not installed"):
         Capture(port=9).ready(ground.ctx())
     with pytest.raises(CouldNotVerify, match="tcpdump is not installed"):
         Capture(port=9).run(ground.ctx())

@@ -68,10 +68,15 @@ class Unnamed(Lowered):
     [
         ("drop", TO_PEER, lambda far, folder: Lacking(far.host, "iptables", "nft"), "not installed: iptables, nft"),
         ("reset", TO_PEER | {"tool": "nft"}, lambda far, folder: Lacking(far.host, "nft"), "not installed: nft"),
-        ("drop", TO_PEER | {"tool": "iptables"}, lambda far, folder: Refusing(far.host, folder), "rejects the rules: ipt"),
+        (
+            "drop",
+            TO_PEER | {"tool": "iptables"},
+            lambda far, folder: Refusing(far.host, folder),
+            "its packet filter rejects the rules: ipt",
+        ),
         ("drop", TO_PEER, lambda far, folder: Unnamed(far.host), "does not report the client's address"),
-        ("drop", TO_PEER, lambda far, folder: Lowered(far.host), "CAP_NET_ADMIN is missing"),
-        ("open", {}, lambda far, folder: Lowered(far.host), "CAP_NET_ADMIN is missing"),
+        ("drop", TO_PEER, lambda far, folder: Lowered(far.host), "the capability CAP_NET_ADMIN is missing"),
+        ("open", {}, lambda far, folder: Lowered(far.host), "the capability CAP_NET_ADMIN is missing"),
     ],
     ids=["no filter", "no nft", "a kernel module", "no address", "no right", "no right to open"],
 )
@@ -86,7 +91,9 @@ def test_rules_of_the_same_step_are_not_overwritten(far):
     fault, ctx = make("drop", **TO_PEER), far.context()
     fault.inject(ctx)
     try:
-        refused_until(lambda: fault.ready(ctx), "already exist", lambda: carry_out(ctx, fault.undo(ctx)))
+        refused_until(
+            lambda: fault.ready(ctx), "the rules drillbook-.* already exist", lambda: carry_out(ctx, fault.undo(ctx))
+        )
     finally:
         carry_out(ctx, fault.undo(ctx))
 
@@ -132,6 +139,33 @@ def test_what_a_delay_lacks_is_told(far, fields, host, said):
     refused_until(check, said, mend)
 
 
+class Delaying(Lowered):
+    """The target, whose `tc` says that the kernel can delay packets, whether it can or not."""
+
+    def __init__(self, host, folder):
+        super().__init__(host)
+        tool = folder / "tc"
+        tool.write_text('#!/bin/sh\ncase "$*" in "qdisc show"*) PATH=/usr/sbin:/sbin:$PATH exec /sbin/tc "$@";; esac\n')
+        tool.chmod(0o755)
+        self.path = f"PATH={folder}:{os.environ['PATH']}"
+
+    def run(self, argv, **options):
+        return self.host.run(["env", self.path, *argv], **options)
+
+
+def test_a_path_that_is_slow_already_cannot_show_a_delay(far, tmp_path):
+    """The first packet of each connection is lost, so that it takes a second."""
+    lossy = ["INPUT", "-p", "tcp", "--dport", str(PORT), "--syn"]
+    lossy += ["-m", "statistic", "--mode", "nth", "--every", "2", "--packet", "0", "-j", "DROP"]
+    fault, host = make("delay", peer=PEER, peer_port=PORT, by="100ms"), Delaying(far.host, tmp_path)
+    far.peer.sh("iptables", "-A", *lossy)
+    refused_until(
+        lambda: fault.ready(far.context(host=host)),
+        "a connection takes .* s without the fault, so a delay of 100ms could not be detected",
+        lambda: far.peer.sh("iptables", "-D", *lossy),
+    )
+
+
 def test_a_path_without_control_needs_the_right_and_another_host(far):
     services = {
         "path": Relay(name="path", host="far", address=PEER, port=PORT, reach="ssh", to="behind"),
@@ -146,7 +180,9 @@ def test_a_path_without_control_needs_the_right_and_another_host(far):
     refused_until(lambda: cut.ready(ctx), "are on the same host, whose packet filter would cut off all clients", elsewhere)
     hosts = [Lowered(far.host), far.host]
     refused_until(
-        lambda: opening.ready(dataclasses.replace(ctx, host=hosts[0])), "CAP_NET_ADMIN is missing", lambda: hosts.pop(0)
+        lambda: opening.ready(dataclasses.replace(ctx, host=hosts[0])),
+        "the capability CAP_NET_ADMIN is missing",
+        lambda: hosts.pop(0),
     )
 
 
@@ -159,7 +195,11 @@ def test_a_path_without_control_needs_the_right_and_another_host(far):
             lambda far: Lacking(far.host, "iptables-save", "nft"),
             "neither iptables-save nor",
         ),
-        (Resolve(name="localhost"), lambda far: Lacking(far.host, "getent", "python3"), "can resolve names"),
+        (
+            Resolve(name="localhost"),
+            lambda far: Lacking(far.host, "getent", "python3"),
+            "no program on this host can resolve names",
+        ),
     ],
     ids=["right", "filters", "names"],
 )

@@ -10,10 +10,12 @@ import pytest
 from drillbook.errors import NotReady, StepFailed
 from drillbook.sdk.service import Http
 from drillbook.systems.linux.actions.port import Occupy, Release
+from drillbook.systems.redis.service import Redis
 from drillbook.systems.units.service import Process
 from tests.needs import need
 from tests.ports import free_port
 from tests.systems.ground import is_root, marked, path_without
+from tests.systems.refusals import refused_until
 
 
 def occupy(port, **more):
@@ -58,9 +60,12 @@ def test_each_tool_that_can_listen(ground, monkeypatch, tool):
 
 def test_a_host_where_nothing_can_listen(ground, monkeypatch):
     monkeypatch.setenv("PATH", path_without(ground.root / "bin", "python3", "perl", "socat", "nc"))
-    with pytest.raises(NotReady, match="can listen") as told:
-        occupy(free_port()).ready(ground.ctx())
+    fault = occupy(free_port())
+    with pytest.raises(NotReady, match="no program on this host can listen") as told:
+        fault.ready(ground.ctx())
     assert "python3" in told.value.hint
+    (ground.root / "bin" / "python3").symlink_to(sys.executable)
+    fault.ready(ground.ctx())
 
 
 def test_somebody_elses_port_is_refused_and_named(ground):
@@ -109,7 +114,7 @@ def test_a_port_that_is_bound_but_not_listened_on(ground):
 
 @pytest.mark.skipif(is_root(), reason="root may listen on any port")
 def test_a_low_port_needs_root(ground):
-    with pytest.raises(NotReady, match="ordinary user"):
+    with pytest.raises(NotReady, match="an ordinary user may listen only on ports from"):
         occupy(1).ready(ground.ctx())
 
 
@@ -142,7 +147,14 @@ def test_the_port_of_a_service(ground):
         "portless": Process(name="portless", host="here"),
     }
     ground.cycle(Occupy.model_validate({"service": "api", "for": "60s"}), lambda: None)
-    with pytest.raises(NotReady, match="names no `port`"):
-        Occupy(service="portless").ready(ground.ctx())
+    known, fault = ground.services, Occupy(service="portless")
+
+    def change(**fields):
+        ground.services = known | {"portless": known["portless"].model_copy(update=fields)}
+
+    refused_until(lambda: fault.ready(ground.ctx()), "names no `port`", lambda: change(port=free_port()))
+    ground.services = known | {"portless": Redis(name="portless", host="here", address="/run/it.sock")}
+    said = "the service 'portless' is reached by its Unix socket /run/it.sock, not by a TCP port"
+    refused_until(lambda: fault.ready(ground.ctx()), said, lambda: change(port=free_port()))
     with pytest.raises(NotReady, match="the port is unknown"):
         Occupy().ready(ground.ctx())

@@ -1,6 +1,7 @@
 """process.*: on real processes, named by pid file, by port, and as a unit of a real supervisor."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,8 @@ from drillbook.systems.linux.faultstate import made_state_folder
 from drillbook.systems.units.service import Process
 from tests.needs import need
 from tests.ports import free_port
-from tests.systems.ground import Ground, path_without, state
+from tests.systems.ground import PLAIN, Ground, path_without, state
+from tests.systems.refusals import refused_until
 
 SERVER = """\
 import os, socket, sys
@@ -121,7 +123,7 @@ def test_pause_of_a_process_that_somebody_else_paused_is_refused_and_it_stays_pa
     os.kill(served.pid, signal.SIGSTOP)
     ground.until(lambda: state(served.pid) == "T")
     action = Pause(port=served.port)
-    with pytest.raises(NotReady, match="already paused") as told:
+    with pytest.raises(NotReady, match="is already paused by another program") as told:
         action.ready(ground.ctx())
     assert f"kill -CONT {served.pid}" in told.value.hint
     with pytest.raises(StepFailed, match="by another program"):
@@ -250,15 +252,35 @@ def test_a_process_that_ends_under_its_limit_is_started_again(ground, served):
 
 def test_a_limit_that_is_there_already_is_refused(ground, served):
     need("prlimit")
-    subprocess.run(["prlimit", "--pid", str(served.pid), "--nofile=8:"], check=True)
+
+    def allow(number):
+        subprocess.run(["prlimit", "--pid", str(served.pid), f"--nofile={number}:"], check=True)
+
     for wanted in (8, 64):
-        with pytest.raises(NotReady, match="is already 8"):
-            Limit(port=served.port, open_files=wanted, start=served.start).ready(ground.ctx())
+        limit = Limit(port=served.port, open_files=wanted, start=served.start)
+        allow(8)
+        refused_until(lambda: limit.ready(ground.ctx()), "the limit nofile of process .* is already 8", lambda: allow(128))  # noqa: B023  runs at once
+
+
+def test_limits_that_cannot_be_read_are_told(ground, served, monkeypatch):
+    folder = ground.root / "bin"
+    monkeypatch.setenv("PATH", path_without(folder, "prlimit"))
+    (folder / "prlimit").write_text("#!/bin/sh\nexit 1\n")
+    (folder / "prlimit").chmod(0o755)
+
+    def mend(real):
+        (folder / "prlimit").unlink()
+        (folder / "prlimit").symlink_to(real)
+
+    limit = Limit(port=served.port, open_files=8, start=served.start)
+    real = shutil.which("prlimit", path=PLAIN["PATH"]) or need("prlimit")
+    said = f"the limits of process {served.pid} cannot be read"
+    refused_until(lambda: limit.ready(ground.ctx()), said, lambda: mend(real))
 
 
 def test_a_missing_tool_is_told(ground, served, monkeypatch):
     monkeypatch.setenv("PATH", path_without(ground.root / "bin", "prlimit"))
-    with pytest.raises(NotReady, match="prlimit"):
+    with pytest.raises(NotReady, match="here: not installed: prlimit"):
         Limit(port=served.port, open_files=8, start=served.start).ready(ground.ctx())
     with pytest.raises(NotReady, match="no-such-program"):
         Kill(port=served.port, start=("no-such-program",)).ready(ground.ctx())
@@ -267,7 +289,11 @@ def test_a_missing_tool_is_told(ground, served, monkeypatch):
 def test_who_is_not_to_be_touched(ground):
     ctx = ground.ctx()
     me = ground.root / "me.pid"
-    for pid, said in ((os.getpid(), "the connection of this drill"), (1, "the init process"), (2**22 + 1, "does not exist")):
+    for pid, said in (
+        (os.getpid(), "the connection of this drill"),
+        (1, "the init process"),
+        (2**22 + 1, "cannot be used, because the process 4194305 does not exist"),
+    ):
         me.write_text(f"{pid}\n")
         with pytest.raises(NotReady, match=said):
             Pause(pid_file=str(me)).ready(ctx)
@@ -276,8 +302,8 @@ def test_who_is_not_to_be_touched(ground):
         Pause(pid_file=str(me)).ready(ctx)
     with pytest.raises(NotReady, match="the file does not exist"):
         Pause(pid_file=str(ground.root / "nothing")).ready(ctx)
-    with pytest.raises(NotReady, match="no process listens"):
-        Pause(port=free_port()).ready(ctx)
+    port = free_port()
+    refused_until(lambda: Pause(port=port).ready(ctx), f"no process listens on port {port}", lambda: ground.serve(port))
 
 
 def test_a_port_of_two_processes_means_nobody(ground):
@@ -288,8 +314,12 @@ def test_a_port_of_two_processes_means_nobody(ground):
         child = subprocess.Popen([sys.executable, "-c", code, address, str(port)], stdout=subprocess.PIPE)
         ground.ours.append(child)
         child.stdout.readline()
-    with pytest.raises(NotReady, match="several listeners"):
-        Pause(port=port).ready(ground.ctx())
+
+    def end():
+        child.kill()
+        child.wait()
+
+    refused_until(lambda: Pause(port=port).ready(ground.ctx()), f"port {port} has several listeners", end)
 
 
 def test_a_server_with_children_is_its_parent(ground):
@@ -339,10 +369,10 @@ def test_the_main_process_of_a_unit(managed):
 
 def test_a_unit_that_is_down_or_not_named(managed):
     ctx = managed.ctx()
-    with pytest.raises(NotReady, match="has no `unit`"):
+    with pytest.raises(NotReady, match="has no `unit` in the inventory, so its process is unknown"):
         Pause(service="bare").ready(ctx)
     Kill(service="app").inject(ctx)
-    with pytest.raises(NotReady, match="must run"):
+    with pytest.raises(NotReady, match=r"app is .*; it must run"):
         Pause(service="app").ready(ctx)
     managed.undo(Kill(service="app").undo(ctx))
     Pause(service="app").ready(ctx)

@@ -193,7 +193,7 @@ def test_what_stands_in_the_way_is_told(ground, profiling, monkeypatch):
     tools = Path(path_without(ground.root / "bin"))
     (tools / "memray").symlink_to("/bin/true")
     monkeypatch.setenv("PATH", str(tools))
-    with pytest.raises(NotReady, match="gdb or lldb"):
+    with pytest.raises(NotReady, match="gdb or lldb, which memray needs, is not installed"):
         action.ready(ctx)
     with pytest.raises(CouldNotVerify, match="neither gdb nor lldb") as told:
         action.run(ctx)

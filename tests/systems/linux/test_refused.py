@@ -81,7 +81,11 @@ def broken(path):
 @pytest.mark.parametrize(
     ("spoil", "said", "mend"),
     [
-        (lambda path: path.controlled_by(""), "has no `control`", lambda path: path.controlled_by(path.control)),
+        (
+            lambda path: path.controlled_by(""),
+            "the relay 'path' cannot be controlled: it has no `control` in the inventory",
+            lambda path: path.controlled_by(path.control),
+        ),
         (
             lambda path: path.controlled_by("/nowhere/it"),
             "/nowhere is not a folder that .* may write to",

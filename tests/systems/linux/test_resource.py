@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ import pytest
 from drillbook.errors import NotReady, StepFailed
 from drillbook.systems.linux.actions.resource import Cpu, FileDescriptors, Memory
 from drillbook.systems.linux.helper import Helper
-from tests.systems.ground import marked, path_without, state
+from tests.needs import need
+from tests.systems.ground import Instead, is_root, marked, path_without, state
+from tests.systems.refusals import refused_until
 
 CPU = Cpu.model_validate({"workers": 1, "for": "60s"})
 MEMORY = Memory.model_validate({"size": "48MiB", "for": "60s"})
@@ -117,7 +120,7 @@ def test_twice_in_one_step_is_refused(ground):
     ctx = ground.ctx()
     undo = CPU.undo(ctx)
     CPU.inject(ctx)
-    with pytest.raises(NotReady, match="already exists"):
+    with pytest.raises(NotReady, match=r"inject\.1 already exists"):
         CPU.ready(ctx)
     with pytest.raises(StepFailed, match="already exists"):
         CPU.inject(ctx)
@@ -128,7 +131,7 @@ def test_twice_in_one_step_is_refused(ground):
 @pytest.mark.parametrize(
     ("action", "said"),
     [
-        (Cpu(workers=1024), "more than its"),
+        (Cpu(workers=1024), "1024 workers are more than its"),
         (Memory.model_validate({"size": "900GiB"}), "is too much, because only"),
         (FileDescriptors(count=1 << 20), "one process may have|more than half"),
     ],
@@ -140,6 +143,32 @@ def test_more_than_the_host_can_bear_is_refused(ground, action, said):
     with pytest.raises(StepFailed, match="fault was not injected"):
         action.inject(ground.ctx())
     ground.nothing_left()
+
+
+@pytest.mark.skipif(not is_root(), reason="only root can hide a file of the kernel")
+def test_a_kernel_that_does_not_tell_the_available_memory(ground):
+    hosts = [Instead(ground.host, ground.root, "/proc/meminfo", "MemTotal: 1 kB\n"), ground.host]
+    refused_until(
+        lambda: MEMORY.ready(replace(ground.ctx(), host=hosts[0])),
+        "/proc/meminfo contains no MemAvailable",
+        lambda: hosts.pop(0),
+    )
+
+
+class Limited:
+    """A host on which a process may have 64 files open."""
+
+    def __init__(self, host):
+        self.host, self.name, self.target = host, host.name, host.target
+
+    def run(self, argv, **options):
+        return self.host.run([need("prlimit"), "--nofile=64:64", *argv], **options)
+
+
+def test_more_files_than_one_process_may_have_open(ground):
+    hosts, fault = [Limited(ground.host), ground.host], FileDescriptors(count=100)
+    said = "one process may have only .* files open, which is too few to hold 100 more"
+    refused_until(lambda: fault.ready(replace(ground.ctx(), host=hosts[0])), said, lambda: hosts.pop(0))
 
 
 @pytest.mark.parametrize(

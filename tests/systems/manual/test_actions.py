@@ -129,6 +129,8 @@ def test_without_a_terminal_the_drill_is_refused(root):
 def test_an_assumed_answer_is_stated(root, assume, verdict):
     view, events = without_terminal(root, assume)
     assert view.result.verdict is verdict
+    if verdict is Verdict.REFUSED:
+        assert "DRILLBOOK_ASSUME is 'of course', but must be yes or no" in view.result.findings[0].measured
     assert not [event for event in events if event.kind == "waiting"], "nobody was waited for"
     if verdict is Verdict.PASSED:
         facts = view.result.steps[0].facts

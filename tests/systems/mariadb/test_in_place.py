@@ -9,6 +9,7 @@ from drillbook.errors import HostError, NotReady, StepFailed
 from drillbook.systems.mariadb.exchange import Exchange
 from tests.systems.estate import codes
 from tests.systems.mariadb.unit import unit
+from tests.systems.refusals import refused_until
 
 
 @pytest.fixture(scope="module")
@@ -228,12 +229,32 @@ def test_a_service_that_cannot_be_restored_in_place_is_told_before(shop, tmp_pat
         place.action("backup.restore", service="database", **{"from": "dumps"}).ready(place.ctx())
 
 
+def test_a_data_directory_that_cannot_be_exchanged_is_told_before(shop, place):
+    """A link in it leads to files that a copy of the directory would share."""
+    link = shop.data / "elsewhere"
+    link.symlink_to("/var/tmp")
+    action = place.action("backup.restore", service="database", **{"from": "dumps"})
+    said = f"this user cannot replace {shop.data} by a restored directory: it contains links to other places"
+    refused_until(lambda: action.ready(place.ctx()), said, link.unlink)
+
+
+def test_a_database_without_tables_is_told_before(shop, tmp_path):
+    places = [shop.estate(tmp_path / name, database=name) for name in ("none", "shop") if not (tmp_path / name).mkdir()]
+    said = "database contains no tables"
+    refused_until(lambda: fault(places[0]).ready(places[0].ctx()), said, lambda: places.pop(0))
+
+
 def test_a_login_that_may_not_drop_is_told_before(shop, tmp_path):
     shop.sql("CREATE USER looker@localhost; GRANT SELECT, PROCESS ON *.* TO looker@localhost")
     place = shop.estate(tmp_path, user="looker")
-    with pytest.raises(NotReady, match="looker of database may not drop a database"):
-        fault(place).ready(place.ctx())
-    shop.sql("DROP USER looker@localhost")
+
+    def grant():
+        shop.sql("GRANT ALL ON *.* TO looker@localhost")
+
+    try:
+        refused_until(lambda: fault(place).ready(place.ctx()), "looker of database may not drop a database", grant)
+    finally:
+        shop.sql("DROP USER looker@localhost")
 
 
 def test_an_injection_that_was_never_recorded_changed_nothing(shop, tmp_path):

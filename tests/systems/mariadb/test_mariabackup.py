@@ -5,12 +5,13 @@ import subprocess
 
 import pytest
 
-from drillbook.errors import NotReady, StepFailed
+from drillbook.errors import StepFailed
 from tests.artefacts import exact
 from tests.systems.estate import codes
 from tests.systems.mariadb import artefacts, site
 from tests.systems.mariadb.artefacts import PHYSICAL_CORPUS, between_parts, folders, packed, stream
 from tests.systems.mariadb.test_dump import wrong
+from tests.systems.refusals import refused_until
 
 
 @pytest.fixture(scope="module")
@@ -84,9 +85,10 @@ def test_an_increment_whose_base_is_gone_restores_nothing(tmp_path, server, take
 
 def test_folders_need_a_sandbox_on_their_own_host(tmp_path, server, taken):
     place = folders(tmp_path, server, taken, "full")
-    source = place.inventory.services["nightly"].model_copy(update={"host": "elsewhere"})
-    with pytest.raises(NotReady, match="elsewhere"):
-        source.ready_sandbox(place.ctx(), place.inventory.services["copy"])
+    source, copy = (place.inventory.services[name] for name in ("nightly", "copy"))
+    sources = [source.model_copy(update={"host": "elsewhere"}), source]
+    said = "the folders of nightly are on elsewhere, but the sandbox copy is on here"
+    refused_until(lambda: sources[0].ready_sandbox(place.ctx(), copy), said, lambda: sources.pop(0))
 
 
 def test_a_place_that_is_no_folder_holds_no_backup(tmp_path, server):

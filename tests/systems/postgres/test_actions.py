@@ -25,6 +25,7 @@ from tests.processes import entries
 from tests.skeleton import left_in
 from tests.systems.postgres import fixtures
 from tests.systems.postgres.site import ADMIN_PASSWORD, BUCKET, USER_PASSWORD, secret
+from tests.systems.refusals import refused_until
 
 place, primary, backup, restored, target = (
     fixtures.place,
@@ -694,7 +695,7 @@ def test_ready_says_what_is_missing(place, primary, tmp_path, target):
         return refusal.value.message
 
     place.action("postgres.dump", service="primary", to=f"s3://{BUCKET}/x").ready(place.context())
-    assert "cannot be reached" in refused(target.service.name)
+    assert f"{target.service.name} cannot be reached as postgres: " in refused(target.service.name)
     place.extra["other"] = primary.service.model_copy(
         update={"admin": primary.service.admin.model_copy(update={"password": secret("no", "TEST_WRONG")})}
     )
@@ -703,10 +704,10 @@ def test_ready_says_what_is_missing(place, primary, tmp_path, target):
         update={"admin": primary.service.admin.model_copy(update={"user": "clerk", "password": primary.service.password})}
     )
     assert "is no superuser" in refused("other")
-    place.extra["other"] = primary.service.model_copy(update={"bin": str(tmp_path)})
-    assert "has no" in refused("other")
+    place.extra["other"] = primary.service.model_copy(update={"bin": "/nowhere"})
+    assert "has no /nowhere/pg_dump" in refused("other")
     patched = with_tool(place, primary, tmp_path, "pg_dump", "echo 'pg_dump (PostgreSQL) 9.6.24'\n")
-    assert "version 9" in refused(patched)
+    assert "has version 9, but the server has version" in refused(patched)
 
 
 @pytest.mark.parametrize(
@@ -714,7 +715,7 @@ def test_ready_says_what_is_missing(place, primary, tmp_path, target):
     [
         ({"secret_key": ("wrong", "TEST_WRONG_KEY")}, "SignatureDoesNotMatch"),
         ({"bucket": "no-such-bucket"}, "NoSuchBucket"),
-        ({"endpoint": "http://127.0.0.1:9"}, "could not"),
+        ({"endpoint": "http://127.0.0.1:9"}, "could not show the bucket"),
     ],
 )
 def test_a_store_that_is_not_ready(place, primary, change, words):
@@ -739,7 +740,7 @@ def test_restore_is_not_ready_without_room(place, primary, backup):
     place.action("postgres.restore", service="primary", **{"from": backup["location"]}).ready(place.context())
     manifest["database"]["bytes"] = 1 << 55
     place.s3().put_object(Bucket=BUCKET, Key="huge/manifest.json", Body=json.dumps(manifest).encode())
-    with pytest.raises(NotReady, match="takes 34359738368 MiB"):
+    with pytest.raises(NotReady, match="MiB of free space, and the database of the backup takes 34359738368 MiB"):
         place.action("postgres.restore", service="primary", **{"from": f"s3://{BUCKET}/huge"}).ready(place.context())
 
 
@@ -868,9 +869,22 @@ def test_losing_data_refuses_what_is_no_data_directory(place, target):
     (target.data / "thesis.txt").write_text("years of work")
     with pytest.raises(StepFailed, match="not the data directory"):
         place.run("postgres.lose_data", service=target.service.name, ctx=covered(place))
-    with pytest.raises(NotReady):
-        place.action("postgres.lose_data", service=target.service.name).ready(place.context())
+    lose = place.action("postgres.lose_data", service=target.service.name)
+    with pytest.raises(NotReady, match="is not the data directory of a cluster"):
+        lose.ready(place.context())
     assert (target.data / "thesis.txt").exists()
+
+
+@pytest.mark.parametrize("name", ["postgres.lose_data", "postgres.recover"])
+def test_a_data_directory_that_cannot_be_looked_at_is_told_before(place, primary, name):
+    fields = {} if name == "postgres.lose_data" else {"from": f"s3://{BUCKET}/x"}
+    place.extra["other"] = primary.service.model_copy(update={"run_as": "nobody-there"})
+    action = place.action(name, service="other", **fields)
+    refused_until(
+        lambda: action.ready(covered(place)),
+        "db-1: cannot examine .*nobody-there",
+        lambda: place.extra.update(other=primary.service),
+    )
 
 
 def test_a_cluster_whose_server_is_dead_is_neither_lost_nor_untouched(place, primary, target):

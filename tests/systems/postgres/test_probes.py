@@ -12,7 +12,8 @@ import pytest
 from drillbook.errors import CouldNotVerify, NotReady
 from drillbook.sdk.probe import find_probe
 from tests.systems.postgres import fixtures
-from tests.systems.postgres.site import BUCKET
+from tests.systems.postgres.site import BUCKET, secret
+from tests.systems.refusals import refused_until
 
 place, primary, target = fixtures.place, fixtures.primary, fixtures.target
 
@@ -226,7 +227,15 @@ def test_a_standby_is_refused_in_words(place, primary, target, ctx):
     with (target.data / "postgresql.auto.conf").open("a") as file:
         file.write(f"port = {target.service.port}\nunix_socket_directories = '{target.data.parent}'\n")
     target.start()
-    with pytest.raises(NotReady, match="standby"):
+    dump = place.action("postgres.dump", service=target.service.name, to=f"s3://{BUCKET}/x")
+    with pytest.raises(NotReady, match="is a standby: a canary can write only to a primary"):
         canary(target.service.name).prepare(ctx)
-    with pytest.raises(NotReady, match="standby"):
-        place.action("postgres.dump", service=target.service.name, to=f"s3://{BUCKET}/x").ready(ctx)
+    refused_until(lambda: dump.ready(ctx), "is a standby in recovery", target.promote)
+    canary(target.service.name).prepare(ctx)
+
+
+def test_a_wrong_password_is_told_before(place, primary, ctx):
+    wrong = primary.service.admin.model_copy(update={"password": secret("no", "TEST_WRONG")})
+    ctx.services["other"] = primary.service.model_copy(update={"admin": wrong})
+    said = "the canary cannot write to other: .*password authentication failed"
+    refused_until(lambda: canary("other").reach(ctx), said, lambda: ctx.services.update(other=primary.service))

@@ -16,6 +16,7 @@ from drillbook.systems.postgres import content
 from drillbook.systems.postgres.tables import Name
 from tests.systems.postgres import fixtures
 from tests.systems.postgres.site import BUCKET
+from tests.systems.refusals import refused_until
 
 place, primary, target = fixtures.place, fixtures.primary, fixtures.target
 
@@ -272,8 +273,9 @@ def test_a_delete_needs_a_condition(place, where):
 @pytest.mark.parametrize("where", ["true); DROP TABLE lines; SELECT (1", "nonsense = 1"])
 def test_a_condition_is_one_condition(place, primary, backup, where):
     delete = place.action("postgres.delete_rows", service="primary", table="lines", where=where)
-    with pytest.raises(NotReady):
-        delete.ready(place.context())
+    deletes = [delete, place.action("postgres.delete_rows", service="primary", table="lines", where="n = 1")]
+    said = "the condition `where` cannot be evaluated on public.lines: "
+    refused_until(lambda: deletes[0].ready(place.context()), said, lambda: deletes.pop(0))
     with pytest.raises(StepFailed):
         delete.run(place.context(step="inject.9"))
     assert primary.sql("SELECT count(*) FROM lines") == [(300,)]
@@ -369,7 +371,12 @@ def test_a_cluster_of_one_run_is_removed_by_that_run_alone(place, backup, target
     name = target.service.name
     ctx = place.context(step="restore.1")
     restore = place.action("postgres.restore", service=name, temporary=True, **{"from": backup["location"]})
-    restore.ready(ctx)
+    target.data.mkdir()
+    theirs = target.data / "theirs"
+    theirs.touch()
+    said = "is not empty, but a temporary cluster needs an empty folder"
+    refused_until(lambda: restore.ready(ctx), said, theirs.unlink)
+    target.data.rmdir()
     assert restore.active(ctx) is False
     undo = restore.undo(ctx)
     restore.run(ctx)

@@ -4,16 +4,21 @@ import os
 import re
 import signal
 import threading
+from dataclasses import replace
 
 import pytest
 
+from drillbook.errors import NotReady
 from drillbook.inventory import inventory
 from drillbook.judge.result import Verdict
 from drillbook.report.rows import state_of
-from drillbook.systems.prometheus.actions import prometheus
+from drillbook.sdk.action import find
+from drillbook.systems.prometheus.actions import alertmanager, prometheus
+from drillbook.systems.prometheus.service import Alertmanager, Prometheus
 from tests.engine.test_runner import FAULT, HOSTS, Bench, step
 from tests.ports import free_ports
 from tests.systems.prometheus.watch import SCRAPE_S
+from tests.systems.refusals import refused_until
 
 MEND = "restore:\n" + step(["rm", "-f", "DIR/broken"])
 FIRES = "detect:\n  - prometheus.alert_fires: {service: metrics, alert: %s, labels: {file: NAME}, within: %s}\n"
@@ -106,6 +111,29 @@ def test_a_drill_that_could_show_nothing_is_refused(bench, watch, monkeypatch, a
     assert not bench.events("intent")
 
 
+def test_an_alert_that_is_active_is_told_until_it_is_over(ground, bench, watch, monkeypatch):
+    fires, received = (
+        find(name).model_validate({"service": service, "alert": "FileThere", "labels": {"file": bench.name}, "within": "9s"})
+        for name, service in (("prometheus.alert_fires", "metrics"), ("alertmanager.received", "alerts"))
+    )
+
+    def over():
+        bench.file.unlink()
+        monkeypatch.undo()
+
+    def ready(action):
+        action.ready(replace(ground.ctx(), services=bench.inventory.services))
+
+    monkeypatch.setattr(prometheus, "CALM_S", 0.0)
+    monkeypatch.setattr(alertmanager, "CALM_S", 0.0)
+    bench.file.touch()
+    watch.until(lambda: watch.received(bench.name))
+    with pytest.raises(NotReady, match="alerts already has the alert 'FileThere', so the alert would not show"):
+        ready(received)
+    refused_until(lambda: ready(fires), "the alert 'FileThere' is already firing, so it would not show", over)
+    ready(received)
+
+
 def test_an_alert_that_is_about_to_clear_is_waited_for(bench, watch):
     """As after another drill of the same suite."""
     bench.file.touch()
@@ -115,11 +143,31 @@ def test_an_alert_that_is_about_to_clear_is_waited_for(bench, watch):
     assert view.result.verdict is Verdict.PASSED, view.result.findings
 
 
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("prometheus.query", {"query": "up"}),
+        ("prometheus.alert_fires", {"alert": "FileThere", "labels": {"file": "none"}, "within": "9s"}),
+        ("alertmanager.received", {"alert": "NoSuchAlert", "within": "9s"}),
+    ],
+)
+def test_a_server_that_does_not_answer_is_told_before(ground, watch, name, fields):
+    url = watch.alertmanager if name == "alertmanager.received" else watch.prometheus
+    kind = Alertmanager if name == "alertmanager.received" else Prometheus
+    action = find(name).model_validate({"service": "it", **fields})
+
+    def at(place):
+        ground.services["it"] = kind(name="it", host="here", url=place)
+
+    at(f"http://127.0.0.1:{free_ports(1)[0]}")
+    refused_until(lambda: action.ready(ground.ctx()), "does not answer: .*refused", lambda: at(url))
+
+
 def test_without_a_prometheus_the_drill_is_refused(tmp_path, watch):
     bench = Watched(tmp_path, watch, prometheus=f"http://127.0.0.1:{free_ports(1)[0]}")
     view = bench.run(BREAK + FIRES % ("FileThere", "60s") + MEND)
     assert view.result.verdict is Verdict.REFUSED
-    assert "metrics (http://127.0.0.1:" in view.result.findings[0].measured
+    assert re.search(r"metrics \(http://127.0.0.1:\d+\) does not answer: ", view.result.findings[0].measured)
     assert "prometheus-alertmanager" in view.result.findings[0].remedy
     assert not bench.events("intent")
 

@@ -20,6 +20,7 @@ from drillbook.values import Secret
 from tests.ports import free_ports
 from tests.systems.postgres.site import BUCKET, secret, site
 from tests.systems.qdrant import server
+from tests.systems.refusals import refused_until
 
 ROWS = 60
 QUERY = "SELECT id FROM chunks WHERE indexed"
@@ -186,7 +187,7 @@ def test_a_restore_writes_what_differs_and_makes_a_lost_collection_anew(world):
     assert world.run("qdrant.matches", manifest=facts["manifest"])["points"] == ROWS
     with world.client() as (own, name):
         own.delete_collection(name)
-    with pytest.raises(NotReady, match="no collection"):
+    with pytest.raises(NotReady, match="vectors: there is no collection"):
         world.place.action("qdrant.count", service="vectors").ready(world.ctx())
     assert world.run("qdrant.restore", by="points", **{"from": facts["location"]})["created"] is True
     assert world.run("qdrant.matches", manifest=facts["manifest"])["digest"] == facts["digest"]
@@ -507,6 +508,15 @@ def test_a_stray_whose_row_comes_at_the_last_moment_is_kept(world, monkeypatch):
     assert not world.get(71)
 
 
+def test_a_database_with_a_wrong_password_is_told_before(world):
+    compare = world.place.action("qdrant.ids", service="vectors", database="rows", query=QUERY)
+    ctx = world.ctx()
+    rows = ctx.services["rows"]
+    ctx.services["rows"] = rows.model_copy(update={"password": secret("no", "TEST_WRONG")})
+    said = "the query on rows failed: .*password authentication failed"
+    refused_until(lambda: compare.ready(ctx), said, lambda: ctx.services.update(rows=rows))
+
+
 def test_a_wrong_key_a_wrong_port_and_a_deaf_server_are_told(world):
     count = world.place.action("qdrant.count", service="vectors")
     for changes, said in (({"url": f"http://127.0.0.1:{free_ports(1)[0]}"}, "refused"), ({"collection": "other"}, "other")):
@@ -514,6 +524,14 @@ def test_a_wrong_key_a_wrong_port_and_a_deaf_server_are_told(world):
             count.run(world.ctx(**changes))
         with pytest.raises(NotReady):
             count.ready(world.ctx(**changes))
+    restore = find("qdrant.restore").with_unknown({"service": "vectors"}, {"from"})
+    for action in (count, restore):
+        urls = [{"url": f"http://127.0.0.1:{free_ports(1)[0]}"}, {}]
+        refused_until(
+            lambda: action.ready(world.ctx(**urls[0])),  # noqa: B023  runs at once
+            r"\[Errno 111\] Connection refused",
+            lambda: urls.pop(0),  # noqa: B023
+        )
     if not server.given():
         with pytest.raises(CouldNotVerify, match="401") as failure:
             count.run(world.ctx(api_key=secret("wrong-key-here", "TEST_QDRANT_WRONG")))

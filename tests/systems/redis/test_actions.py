@@ -8,6 +8,7 @@ import signal
 import subprocess
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from drillbook.values import Secret
 from tests.ports import free_ports
 from tests.processes import entries
 from tests.sameness import holds
+from tests.systems.ground import Instead, is_root
 from tests.systems.postgres.site import BUCKET, KEY, SECRET_KEY, site
 from tests.systems.redis.unit import PASSWORD, Unit, program, unit
 from tests.systems.refusals import refused_until
@@ -622,17 +624,32 @@ def test_ready_says_what_is_missing(cache, saved, monkeypatch):
     monkeypatch.setenv("WRONG", "not-the-password")
     given = cache.service.model_dump(exclude={"password"}) | {"password": cache.service.password}
     for change, said in (
-        ({"password": Secret(source="env", name="WRONG")}, "WRONGPASS|invalid|AUTH"),
-        ({"program": "/nowhere/valkey"}, "/nowhere/valkey"),
+        ({"password": Secret(source="env", name="WRONG")}, "invalid username-password pair"),
+        ({"program": "/nowhere/valkey"}, "this user cannot run the server's program '/nowhere/valkey'"),
         ({"data_directory": "/nowhere"}, "keeps its data in"),
     ):
         ctx.services["cache"] = Redis(**(given | change))
         with pytest.raises(NotReady, match=said) as failure:
             cache.action("redis.save", to=f"s3://{BUCKET}/new").ready(ctx)
         assert "not-the-password" not in str(failure.value)
+    for action in (cache.action("redis.flush"), cache.action("redis.matches", manifest=saved["manifest"])):
+        changes = [{"port": free_ports(1)[0]}, {}]
+        refused_until(
+            lambda: action.ready(replace(ctx, services=ctx.services | {"cache": Redis(**(given | changes[0]))})),  # noqa: B023
+            "Error 111 connecting to 127.0.0.1",
+            lambda: changes.pop(0),  # noqa: B023  runs at once
+        )
     ctx.services["cache"] = Redis(**(given | {"unit": ""}))
-    with pytest.raises(NotReady, match="has no `unit`"):
+    with pytest.raises(NotReady, match="the service 'cache' has no `unit` in the inventory"):
         cache.action("redis.restore", **{"from": saved["location"]}).ready(ctx)
+
+
+@pytest.mark.skipif(not is_root(), reason="only root can hide a file of the kernel")
+def test_memory_for_the_trial_server_is_needed(cache, tmp_path):
+    hosts = [Instead(cache.host, tmp_path, "/proc/meminfo", "MemAvailable:  1 kB\n"), cache.host]
+    save, ctx = cache.action("redis.save", to=f"s3://{BUCKET}/new"), cache.context()
+    said = "db-1 has 0 MiB of free memory, but cache uses"
+    refused_until(lambda: save.ready(replace(ctx, host=hosts[0])), said, lambda: hosts.pop(0))
 
 
 @pytest.mark.parametrize(

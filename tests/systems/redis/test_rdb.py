@@ -128,6 +128,6 @@ def test_ready_says_what_is_missing(tmp_path, rdb):
     ):
         kept = place.inventory.services[name]
         place.inventory.services[name] = kept.model_copy(update={"program": "/nowhere/redis-server"})
-        with pytest.raises(NotReady, match="/nowhere/redis-server"):
+        with pytest.raises(NotReady, match="has no /nowhere/redis-server"):
             place.action(action, **fields).ready(place.ctx())
         place.inventory.services[name] = kept

@@ -131,7 +131,7 @@ def test_a_database_that_cannot_be_opened_or_written_is_told(ground, tmp_path):
     refused_until(lambda: probe.reach(ctx), "unable to open database file", path.parent.mkdir)
     reading = canary(driver="sqlite3", connect={"database": f"file:{path}?mode=ro", "uri": True})
     probes = [reading, probe]
-    refused_until(lambda: probes[0].prepare(ctx), "readonly database", lambda: probes.pop(0))
+    refused_until(lambda: probes[0].prepare(ctx), "attempt to write a readonly database", lambda: probes.pop(0))
     probe.clean(ctx)
 
 
@@ -155,6 +155,19 @@ def test_only_installed_drivers_are_imported(tmp_path, monkeypatch, name, said):
     with pytest.raises(NotReady, match=said):
         driver.load(name)
     assert "evil" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("no_such_driver", "the driver 'no_such_driver' is not installed"),
+        ("xml.nothing", "the driver 'xml.nothing' cannot be imported: No module named"),
+        ("json", "the module 'json' is not a driver"),
+    ],
+)
+def test_a_driver_that_is_none_is_told_before(ground, file, name, said):
+    probes = [canary(driver=driver, connect={"database": str(file)}) for driver in (name, "sqlite3")]
+    refused_until(lambda: probes[0].reach(ground.ctx("probe.1")), said, lambda: probes.pop(0))
 
 
 def test_every_parameter_style_of_the_db_api():

@@ -37,7 +37,19 @@ def named(managed, unit):
 def test_a_unit_that_the_manager_does_not_know(managed, name, params):
     named(managed, "nosuch")
     action = find(name).model_validate({"service": "it", **params})
-    refused_until(lambda: action.ready(managed.ctx()), "nosuch", lambda: named(managed, "app"))
+    refused_until(
+        lambda: action.ready(managed.ctx()), "does not report the state of 'nosuch'", lambda: named(managed, "app")
+    )
+
+
+def test_a_service_without_a_unit_is_not_restarted(managed):
+    named(managed, "")
+    action = find("settings.change").model_validate(CHANGE)
+    refused_until(
+        lambda: action.ready(managed.ctx()),
+        "has no `unit` in the inventory, so it cannot be restarted",
+        lambda: named(managed, "app"),
+    )
 
 
 @pytest.mark.parametrize(

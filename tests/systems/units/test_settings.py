@@ -144,5 +144,5 @@ def test_what_is_not_there_is_refused(ground, env):
     with pytest.raises(NotReady, match="cannot be read"):
         change(remove=["LEVEL"]).ready(ground.ctx())
     ground.services = {"api": Http(name="api", host="here", url="http://127.0.0.1:1")}
-    with pytest.raises(NotReady, match="has no `env_file`"):
+    with pytest.raises(NotReady, match="has no `env_file` in the inventory"):
         change(remove=["LEVEL"]).ready(ground.ctx())
