@@ -136,7 +136,7 @@ SLOW = {
         (
             {"slowest": SLOW, "process": {**WELL, "cpu_percent": 98.0, "cpu_error": 6.0, "processes": 3}},
             5,
-            "98.0 % (± 6.0) of a processor",
+            "98.0 % ± 6.0 % of a processor",
         ),
         ({"slowest": SLOW, "process": {**WELL, "cpu_percent": 55.0, "cpu_error": 6.0, "processes": 3}}, 4, "GET /x"),
         (

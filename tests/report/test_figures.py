@@ -35,6 +35,9 @@ def test_seconds(value: float, digits: int | None, written: str) -> None:
     ("value", "error", "written"),
     [
         (7.41, 0.1, "7.4 s ± 0.1 s"),
+        (0.0, 0.05, "at most 0.05 s"),
+        (0.019, 0.02, "at most 0.04 s"),
+        (0.021, 0.02, "0.02 s ± 0.02 s"),
         (2.05, 0.05, "2.05 s ± 0.05 s"),
         (144.5, 0.61, "2 min 24.50 s ± 0.61 s"),
         (7.4137, 0.1234, "7.41 s ± 0.13 s"),
@@ -61,8 +64,13 @@ def in_seconds(text: str) -> float:
 
 @given(st.floats(0, 1e6), st.floats(1e-4, 1e4))
 def test_what_is_written_is_what_was_measured(value: float, error: float) -> None:
-    shown_value, shown_error = figures.figure(value, error).split(" ± ")
-    digits = figures.error_digits(error)
+    text, digits = figures.figure(value, error), figures.error_digits(error)
+    if value <= error:
+        assert text.startswith("at most ")
+        upper = in_seconds(text.removeprefix("at most "))
+        assert value + error - 1e-6 * 10**-digits - 1e-9 <= upper <= value + error + 1.5 * 10**-digits + 1e-6
+        return
+    shown_value, shown_error = text.split(" ± ")
     assert abs(in_seconds(shown_value) - value) <= 0.5 * 10**-digits + 1e-6
     assert in_seconds(shown_error) >= error - 1e-6 * 10**-digits - 1e-9
     assert in_seconds(shown_error) <= error * 1.5 + 10**-digits
@@ -123,3 +131,8 @@ def test_tight_keeps_a_figure_on_one_line() -> None:
 @pytest.mark.parametrize(("count", "written"), [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (3 * 2**40, "3.0 TiB")])
 def test_size(count: int, written: str) -> None:
     assert figures.size(count) == written
+
+
+def test_an_upper_end_that_meets_the_target_is_not_shown_above_it() -> None:
+    assert figures.against(0.451, 0.47, 0.922) == "at most 0.921 s"
+    assert figures.against(0.451, 0.47, 0.92) == "at most 0.93 s"

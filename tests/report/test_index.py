@@ -43,6 +43,30 @@ def test_a_finding_of_a_run_that_passed_stands_beside_its_verdict(severity: str,
     assert rest.count(f"! 1 {severity} finding") == 2 * named
 
 
+def test_drill_by_drill_links_names_and_shows_targets() -> None:
+    page = index.render(samples.entries()).split('id="trends"')[1].split("</section>")[0]
+    assert '<a href="20260602T100000Z-postgres-lost/report.html"><bdi>postgres-lost</bdi></a>' in page
+    assert 'met</span> <span class="soft">target 5 min</span>' in page
+    assert "Dashed: the target" in page
+    one = index.render([samples.entries()[2]]).split('id="trends"')[1].split("</section>")[0]
+    assert "Dashed" not in one
+
+
+def test_drills_that_never_ran_are_named() -> None:
+    page = index.render(samples.entries(), ["postgres-lost", "redis-lost", "site-lost", "api-lost"])
+    assert "2 more drills never ran." in page
+    assert "<b>Never run:</b> <bdi>api-lost</bdi>, <bdi>site-lost</bdi></p>" in page
+    assert "never ran" not in index.render(samples.entries(), ["postgres-lost"])
+
+
+def test_runs_of_drills_are_counted_and_not_suites() -> None:
+    entries = samples.entries()
+    assert "9 runs of drills, 2 of them in 1 suite, newest first." in index.render(entries)
+    suite = next(one for one in entries if one.kind == "suite")
+    assert "2 runs of drills, all of them in 1 suite, newest first." in index.render([suite])
+    assert "1 run of a drill, newest first." in index.render(entries[:1])
+
+
 def test_links_stay_below_the_folder() -> None:
     page = index.render(samples.entries())
     assert "javascript:" not in page

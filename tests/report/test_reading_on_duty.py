@@ -56,12 +56,16 @@ def test_no_figure_and_no_verdict_of_the_index_breaks_over_lines(chrome: Chrome,
 def test_drill_by_drill_shows_the_newest_verdict_and_the_last_pass() -> None:
     found = index.render(samples.entries())
     (row,) = re.findall(
-        r'<tr><th scope="row"><bdi>postgres-lost</bdi><span class="under"><bdi>lab.*?</tr>', found, re.DOTALL
+        r'<tr><th scope="row"><a href="[^"]+"><bdi>postgres-lost</bdi></a><span class="under"><bdi>lab.*?</tr>',
+        found,
+        re.DOTALL,
     )
     assert "passed" in row.split('data-head="Last verdict"')[1].split("</td>")[0]
     worse = [one for one in samples.entries() if "202606" not in one.run or one.name != "postgres-lost"]
     (row,) = re.findall(
-        r'<tr><th scope="row"><bdi>postgres-lost</bdi><span class="under"><bdi>lab.*?</tr>', index.render(worse), re.DOTALL
+        r'<tr><th scope="row"><a href="[^"]+"><bdi>postgres-lost</bdi></a><span class="under"><bdi>lab.*?</tr>',
+        index.render(worse),
+        re.DOTALL,
     )
     assert "failed" in row.split('data-head="Last verdict"')[1].split("</td>")[0]
     assert "2026-04-02" in row.split('data-head="Last passed"')[1].split("</td>")[0]

@@ -33,8 +33,8 @@ from drillbook.exits import Exit
 from drillbook.installation import extras
 from drillbook.journal.journal import Journal
 from drillbook.plan.spec import Suite
+from drillbook.project import run_index
 from drillbook.project.project import Project
-from drillbook.report import publish
 from drillbook.report.figures import count, shown
 
 
@@ -212,7 +212,7 @@ def _reported(project: Project, folder: Path, state: CampaignState, journal: Jou
     out, finished = console(), state.finished
     scorecard.write(folder, state)
     runs = [end.run for end in state.ends.values() if end.head]
-    publish.write_index(project.reports, latest=max(runs, default=""))
+    run_index.write(project, latest=max(runs, default=""))
     if why := _sealed(project, folder, state, journal):
         out.print(shown(f"not signed: {why}"), style="yellow", soft_wrap=True)
     if finished is None:

@@ -45,6 +45,7 @@ from drillbook.plan import approval, campaign_approval, guard, planner
 from drillbook.plan.planner import Plan
 from drillbook.plan.schedule import Schedule
 from drillbook.plan.spec import Drill, Suite
+from drillbook.project import run_index
 from drillbook.project.finished_runs import rejudged
 from drillbook.project.project import Project
 from drillbook.report import publish
@@ -181,7 +182,7 @@ class Orchestrator:
             sign_runs.seal_run(folder, view, self._sealer(by), written=written)
             self.attested[folder.name] = sign_runs.written_digest(folder)
             if alone and not of_campaign():
-                publish.write_index(self.project.reports, latest=folder.name)
+                run_index.write(self.project, latest=folder.name)
         except OSError as error:
             raise unreported(folder, error, residue) from None
         except JournalError as error:
@@ -282,7 +283,7 @@ class Orchestrator:
         publish.write_suite(folder, result, views)
         sign_runs.seal_suite(folder, result, self._sealer(operator()), self.attested)
         if not of_campaign():
-            publish.write_index(self.project.reports, latest=folder.name)
+            run_index.write(self.project, latest=folder.name)
         return folder, result
 
 

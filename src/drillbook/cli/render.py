@@ -21,7 +21,7 @@ from drillbook.installation.program_name import program
 from drillbook.journal.collection import last_work
 from drillbook.journal.own_writes import Written
 from drillbook.judge.result import RunView
-from drillbook.project import finished_runs
+from drillbook.project import finished_runs, run_index
 from drillbook.project.project import Project
 from drillbook.report import publish
 from drillbook.report.figures import one_line
@@ -63,7 +63,7 @@ def render(
         publish.write_suite(folder.parent, again, views)
         attested = {} if unsigned else {folder.name: sign_runs.written_digest(folder)}
         sign_runs.seal_suite(folder.parent, again, sealer, attested, whole)
-    publish.write_index(project.reports)
+    run_index.write(project)
     metrics.refresh(project)
     tell_missed(sealer.missed)
     return view, unsigned

@@ -95,19 +95,32 @@ def rounded_up(error: float, digits: int) -> float:
 
 
 def figure(value: float, error: float | None, digits: int | None = None) -> str:
-    """Format a measurement with its error, such as ``7.4 s ± 0.1 s``."""
+    """Format a measurement with its error, such as ``7.4 s ± 0.1 s``.
+
+    When the error is as large as the value, only the upper end is known. Then the text is such as ``at most 0.05 s``.
+    """
     if error is None:
         return f"{seconds(value)} (error not stated)"
     places = error_digits(error) if digits is None else digits
+    if _bounded(value, error):
+        return f"at most {seconds(rounded_up(value + error, places), places)}"
     return f"{seconds(value, places)} ± {seconds(rounded_up(error, places), places)}"
 
 
 def against(value: float, error: float | None, target: float) -> str:
     """Format a measurement with enough digits that the text is on the same side of ``target`` as the exact value."""
     digits = 3 if error is None else error_digits(error)
-    while digits < MOST_DIGITS and value != target and (value > target) != (round(value, digits) > target):
+    while digits < MOST_DIGITS and (
+        (value != target and (value > target) != (round(value, digits) > target))
+        or (error is not None and _bounded(value, error) and value + error <= target < rounded_up(value + error, digits))
+    ):
         digits += 1
     return figure(value, error, digits)
+
+
+def _bounded(value: float, error: float) -> bool:
+    """Return True when the error is as large as the value, so that only the upper end is known."""
+    return 0 <= value <= error and error > 0
 
 
 def milliseconds(value: float) -> str:

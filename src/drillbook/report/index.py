@@ -13,7 +13,7 @@ from drillbook.findings import Finding
 from drillbook.installation.program_name import program
 from drillbook.judge.result import Objective, Verdict
 from drillbook.report import open_findings, pages, rows, tolerated
-from drillbook.report.figures import link, moment, one_line
+from drillbook.report.figures import count, link, moment, one_line
 from drillbook.report.folders import begun, drill_of
 from drillbook.report.rows import ObjectiveRow
 
@@ -185,8 +185,11 @@ def _lasted(result: Mapping[str, Any]) -> float | None:
     return (end - begin).total_seconds() if begin and end else None
 
 
-def render(entries: Iterable[IndexEntry]) -> str:
-    """Render the index of ``entries``. The entries may be in any order."""
+def render(entries: Iterable[IndexEntry], known: Iterable[str] = ()) -> str:
+    """Render the index of ``entries``. The entries may be in any order.
+
+    ``known``: names of the project's drills. The page also lists the drills among them that never ran.
+    """
     newest_first = sorted(entries, key=_age)
     listed = [row for entry in newest_first for row in (_row(entry), *(_row(child, child=True) for child in entry.children))]
     return (
@@ -199,13 +202,26 @@ def render(entries: Iterable[IndexEntry]) -> str:
             attention=sorted(filter(_needs_attention, trends), key=lambda one: one.last.entry.verdict),
             width=WIDTH,
             height=HEIGHT,
-            count_of=len(newest_first),
+            counted=_counted(listed),
+            drawn=any(it and len(it.points) > 1 for one in trends for it in (one.rto, one.rpo)),
+            never=sorted(set(known) - {row.entry.name for row in listed}),
             program=program(),
             verdicts=sorted({row.entry.verdict for row in listed}),
             drills=sorted({row.entry.name for row in listed}),
             environments=sorted({row.entry.environment for row in listed}),
         )
     )
+
+
+def _counted(listed: Sequence[Row]) -> str:
+    """Return the number of the runs of drills, and of the suites to which some of them belong."""
+    drills = [row for row in listed if row.entry.kind == "drill"]
+    inside, suites = sum(row.child for row in drills), sum(row.entry.kind == "suite" for row in listed)
+    text = count(len(drills), "run of a drill", "runs of drills")
+    if not suites:
+        return text
+    part = "all" if inside == len(drills) else str(inside)
+    return f"{text}, {part} of them in {count(suites, 'suite')}"
 
 
 def _standing(trends: Sequence[DrillTrends]) -> str:

@@ -29,17 +29,18 @@ def write_suite(folder: Path, suite: SuiteResult, views: Sequence[RunView]) -> N
         write(folder / name, text)
 
 
-def write_index(reports: Path, latest: str = "") -> None:
+def write_index(reports: Path, latest: str = "", known: Sequence[str] = ()) -> None:
     """Write ``index.html`` of all runs, newest first.
 
     ``latest`` is the name of a run. When it is given, the symbolic link `latest` in the same folder is set to this run.
+    ``known``: names of the project's drills. The page also lists the drills among them that never ran.
     """
     entries = [
         _listed(folder)
         for folder in sorted(reports.iterdir())
         if folder.is_dir() and not folder.is_symlink() and not folder.name.startswith(".")
     ]
-    write(reports / "index.html", index.render([entry for entry in entries if entry]))
+    write(reports / "index.html", index.render([entry for entry in entries if entry], known))
     if latest:
         link = reports / f".latest-{os.getpid()}"
         with contextlib.suppress(FileNotFoundError):
