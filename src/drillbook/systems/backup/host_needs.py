@@ -13,6 +13,6 @@ HOST_NEEDS = {
         either=(("unshare", "docker"), ("python3", "curl")),
         by_sudo=BySudo.UNIT | BySudo.RUN_AS,
     ),
-    "loss.*": HostNeeds(ports="those of the actions whose results it combines"),
+    "loss.*": HostNeeds(ports="the rights of the actions whose results are combined"),
     "backup.*": HostNeeds(rights=_READ, either=(("python3",),), by_sudo=BySudo.RUN_AS),
 }

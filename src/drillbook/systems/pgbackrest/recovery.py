@@ -216,7 +216,7 @@ class Recovery:
         why = (
             f": {printable(output.stderr, limit=300).strip()}"
             if said == "unread"
-            else ", its content is another than archived"
+            else ", its content differs from the archived content"
         )
         measured = f"{name} cannot be read{why}"
         raise StepFailed(

@@ -23,10 +23,10 @@ FILE = "cluster.json"
 RULE, SETTING, DATABASE = "rule of pg_hba.conf", "setting", "database of the cluster"
 NOT_COVERED = (
     "mappings of pg_ident.conf, grants on parameters, and the content of other databases are not compared; rules of pg_hba.conf "
-    "are those of the file, which the server may not have loaded yet; settings are those that the server runs with"
+    "are read from the file, which the server may not have loaded yet; settings are read from the running server"
 )
-DIFFERENT_PLACE = "it is another place than the one that was backed up; `cluster: true` compares it all the same"
-NOT_RECORDED = "the backup has none of its state"
+DIFFERENT_PLACE = "this cluster is not the one that was backed up; `cluster: true` compares it nevertheless"
+NOT_RECORDED = "the backup does not contain the state of the cluster"
 
 _PLACE = {
     "port",

@@ -37,17 +37,15 @@ class DumpInPlace(ClusterInPlace):
         held = {*checked.get("databases", ()), self.source.expected(self.ctx)}
         others = [name for (name,) in session.execute(_DATABASES).fetchall() if name not in held]
         if others:
-            return f"the cluster also contains the databases {', '.join(others[:5])}, which it does not hold"
+            return f"the cluster also contains the databases {', '.join(others[:5])}, but the backup lacks them"
         tables = [name for (name,) in session.execute(_TABLES).fetchall()]
         held_tables = checked.get("rows_by_table", {})
         if len(held_tables) < int(checked.get("tables", 0)) and len(tables) > len(held_tables):
-            return (
-                f"it names {len(held_tables)} of its tables alone, too few to compare with the {len(tables)} of the server"
-            )
+            return f"the facts list only {len(held_tables)} tables of the backup, too few to compare with {len(tables)} on the server"
         if lacking := [name for name in tables if name not in held_tables]:
             return f"it lacks {len(lacking)} of the {len(tables)} tables of the server: {', '.join(lacking[:5])}"
         if checked.get("roles") and not self.source.globals:
-            return "no file of roles goes with it (`globals` of the source), so roles and their passwords would be lost"
+            return "it has no file of roles (`globals` of the source), so roles and their passwords would be lost"
         return ""
 
     def settle(self, box: Sandbox) -> None:

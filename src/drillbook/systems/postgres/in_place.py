@@ -150,7 +150,7 @@ class ClusterInPlace(InPlace):
             }
         )
         if self.ctx.redactor.text(text) != text:
-            return "files of the configuration in the data directory contain a secret of the inventory, which no run keeps"
+            return "configuration files in the data directory contain a secret of the inventory, and no run stores secrets"
         self.ctx.evidence(KEPT, text, sync=True)
         return ""
 

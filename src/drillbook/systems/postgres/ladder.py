@@ -142,7 +142,7 @@ class Rungs:
         differ, newer = [], {}
         for one in differences.between(wanted, found):
             if structure.is_newer_default(one, measured.versions):
-                newer[one.object] = f"version {one.measured}, newer than {one.wanted}: a dump keeps no version"
+                newer[one.object] = f"version {one.measured}, newer than {one.wanted}: a dump does not record versions"
             else:
                 differ.append(one)
         rest = schema.rest(text)

@@ -114,10 +114,10 @@ def _compare(snap: Snapshot, name: str, before: View, out: Collection[str], resu
     fresh = _evaluated(snap, name, owner, query)
     steady = not unsteady and not _UNSTEADY.search(definition)
     if isinstance(fresh, tuple) and fresh[0] == fresh[1]:
-        result.recomputed[name] = "it holds what its definition gives now, the backup's view was older"
+        result.recomputed[name] = "it equals the present result of its definition; the view in the backup is older"
     elif steady or (isinstance(fresh, tuple) and not now.rows and fresh[1].rows):
         gives = f"{fresh[1].rows} rows of its definition" if isinstance(fresh, tuple) else fresh
-        wanted = f"{before.rows} rows, digest {before.digest}; or what its definition gives now"
+        wanted = f"{before.rows} rows, digest {before.digest}; or the present result of its definition"
         said = f"{now.rows} rows, digest {now.digest}; not the {gives}"
         result.findings.append(finding("view-stale", title=name, wanted=wanted, measured=said))
     else:

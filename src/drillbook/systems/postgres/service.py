@@ -30,8 +30,8 @@ class Admin(BaseModel):
         default="",
         pattern=r"^(/[^\x00\n]*)?$",
         description=(
-            "Folder of the server's Unix socket, such as `/var/run/postgresql`: the superuser logs in there as the operating "
-            "system user `run_as`, by peer authentication, without a password."
+            "Folder of the server's Unix socket, such as `/var/run/postgresql`. The superuser then logs in through this socket "
+            "by peer authentication, as the operating system user `run_as`, and needs no password."
         ),
     )
 
@@ -66,16 +66,16 @@ class Postgres(Sandboxed):
     password: Password = Field(default=None, description="Password of that role.")
     admin: Admin = Field(
         description=(
-            "Login of the superuser, who takes backups and restores them: `user`, and `password`; or in place of the password "
-            "`socket`, the folder of the server's Unix socket, for peer authentication as the user `run_as`."
+            "Login of the superuser. Drillbook takes and restores backups as this user. It consists of `user`, and of `password` "
+            "or `socket`. With `socket`, the superuser logs in by peer authentication as the user `run_as`."
         )
     )
     data_directory: str = Field(description="Data directory (PGDATA) on the host.")
     managed: bool = Field(
         default=False,
         description=(
-            "True: a provider's database, without a superuser and without its host: `admin` is the master user, `host` the one "
-            "whose pg_dump is used, and there is no `data_directory`."
+            "True: the database belongs to a provider, who gives no access to a superuser or to the host. `admin` is then the "
+            "master user, `host` is a host with pg_dump, and there is no `data_directory`."
         ),
     )
     bin: str = Field(
