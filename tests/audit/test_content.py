@@ -334,3 +334,31 @@ def test_a_record_that_is_not_complete_is_told_once_in_red(book):
             == text.count("There may have been more runs than the record shows")
             == 1
         )
+
+
+def test_exempt_services_are_listed_by_reason_and_not_in_the_matrix(book):
+    left = HOSTS.replace("backups: {", "backups: {not_drilled: kept elsewhere, ")
+    book.run("2026-01-10T09:00:00", hosts=left).good().close()
+    page = html.render(audited(book, until="2026-03-31"))
+    matrix, listed = page.split('id="coverage"')[1].split("Exempt from drills")
+    assert "<bdi>backups</bdi>" not in matrix
+    assert "<bdi>backups in lab</bdi>" in listed.split("</section>")[0]
+
+
+def test_one_run_is_no_trend(book):
+    book.run("2026-01-10T09:00:00").good().close()
+    once = html.render(audited(book)).split('id="trend"')[1].split("</section>")[0]
+    assert "only one run in the period, so there is no trend to draw" in once
+    assert '<svg class="plot"' not in once
+    book.run("2026-02-10T09:00:00").good().close()
+    twice = html.render(audited(book)).split('id="trend"')[1].split("</section>")[0]
+    assert twice.count('<svg class="plot"') == 2
+    assert "only one run" not in twice
+
+
+def test_the_last_proven_figures_of_a_drill_share_a_row(book):
+    book.run("2026-01-10T09:00:00").good().close()
+    rows = html.render(audited(book)).split('id="proven"')[1].split("</section>")[0].split("<tbody>")[1]
+    assert rows.count("<tr>") == 1
+    assert rows.count('class="goal-line"') == 3
+    assert rows.count("mono long") == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from urllib.parse import quote
 
 from jinja2 import ChoiceLoader, PackageLoader, PrefixLoader
@@ -13,6 +14,7 @@ from drillbook.audit.problem_groups import grouped
 from drillbook.installation.program_name import program
 from drillbook.report import growth, pages
 from drillbook.report.figures import link
+from drillbook.report.wording import SHORT
 
 
 def render(audit: Audit, reports_path: str = "..") -> str:
@@ -36,6 +38,14 @@ def render(audit: Audit, reports_path: str = "..") -> str:
             elsewhere=grouped(audit.elsewhere),
             more_runs="" if audit.whole else wording.MORE_RUNS,
             hrefs=_hrefs(audit, reports_path),
+            covered=[row for row in audit.coverage if row.runs or not row.left_out],
+            exempt=_exempt(audit),
+            short=SHORT,
+            proven=[
+                list(rows) for _, rows in groupby(audit.proven, key=lambda row: (row.environment, row.service, row.drill))
+            ],
+            plots=[one for one in audit.plots if len(one.points) > 1],
+            single=sum(len(one.points) == 1 for one in audit.plots),
             facts=wording.facts(audit),
             width=trend.WIDTH,
             height=trend.HEIGHT,
@@ -54,6 +64,15 @@ def _hrefs(audit: Audit, reports_path: str) -> dict[str, str]:
     """Return the link to the report of each run that ended, by the name of the run."""
     base = quote(reports_path)
     return {row.run: f"{base}/{folder}/report.html" for row in audit.runs if row.finished and (folder := link(row.folder))}
+
+
+def _exempt(audit: Audit) -> list[tuple[str, list[str]]]:
+    """Return the services that are exempt from drills and had no run, by the reason in the inventory."""
+    found: dict[str, list[str]] = {}
+    for row in audit.coverage:
+        if row.left_out and not row.runs:
+            found.setdefault(row.left_out, []).append(f"{row.service} in {row.environment}")
+    return sorted(found.items())
 
 
 def _choices(audit: Audit) -> dict[str, list[str]]:
