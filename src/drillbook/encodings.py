@@ -228,7 +228,7 @@ def _hexadecimal(secret: str) -> Iterator[Form]:
 
 
 def _rest(way: str, most: int, count: int) -> Iterator[Part]:
-    """Yield a part for up to ``count`` repetitions of the pattern ``way``; no part if ``count`` is 0.
+    """Yield a part for up to ``count`` repetitions of the pattern ``way``. Yield nothing if ``count`` is 0.
 
     ``most``: maximum length of one repetition in bytes.
     """

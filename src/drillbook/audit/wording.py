@@ -111,7 +111,7 @@ def record_state(audit: Audit) -> str:
 def assurance(audit: Audit, most: int | None = None) -> list[str]:
     """Return the reasons why runs of the audit are not signed by a trusted key. The result is empty when all runs are.
 
-    Runs with the same reason share a text. ``most``: largest number of runs that a text names; None for all.
+    Runs with the same reason share a text. ``most``: largest number of runs named in a text; None for all.
     """
     known = audit.assurance
     if not known.checked:

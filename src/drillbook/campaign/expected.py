@@ -36,7 +36,7 @@ class Expected:
     version: str = ""
     """Version of Drillbook that planned the campaign."""
     approval: str = ""
-    """Path of the approval of the campaign. It is empty without one."""
+    """Path of the approval of the campaign. It is empty when the campaign has no approval."""
 
     def as_text(self) -> str:
         """Return the value of the environment variable."""

@@ -1,4 +1,4 @@
-"""State of a run's locks and its lease on one host, and the hosts of a plan that need a lease."""
+"""State of a run's locks and lease on one host, and the hosts of a plan that need a lease."""
 
 from __future__ import annotations
 

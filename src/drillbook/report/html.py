@@ -30,7 +30,7 @@ from drillbook.report.rows import ObjectiveRow, PhaseRow
 
 BAR = 260.0
 MOST_FINDINGS = 7
-"""Largest number of findings that the head of a suite's page names."""
+"""Largest number of findings that are listed in the head of a suite's page."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ Where = tuple[str | None, str | None]
 REMEMBERED = 512
 """Number of texts and commands whose HTML is remembered. The steps on many hosts have the same texts and commands."""
 LONGEST = 500
-"""Longest text, in characters, whose HTML is remembered."""
+"""The HTML of a text is remembered only if the text has at most this many characters."""
 HEAD = (
     '<section aria-labelledby="steps">\n<h2 id="steps">Phases and steps</h2>\n'
     '<p class="lead paper">On paper, steps that succeeded have one line each; the page itself and the journal have their '
