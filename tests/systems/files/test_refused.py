@@ -123,14 +123,17 @@ def test_a_path_that_is_not_as_the_fault_needs_it(ground, name, params, spoil, s
         ),
         ("tar", "", "here has no tar"),
         ("gzip", "", "here has no gzip"),
+        ("python3", "", r"here has no python3 \(3.7 or later\)"),
     ],
-    ids=["busybox", "old", "no tar", "no gzip"],
+    ids=["busybox", "old", "no tar", "no gzip", "no python"],
 )
 def test_an_archive_needs_a_tar_that_keeps_everything(ground, monkeypatch, program, script, said):
     folder = ground.root / "bin"
-    monkeypatch.setenv("PATH", path_without(folder))
+    for name in ("tar", "gzip"):
+        need(name)
+    monkeypatch.setenv("PATH", path_without(folder, program))
     for name in {"tar", "gzip"} - {program}:
-        (folder / name).symlink_to(need(name))
+        (folder / name).symlink_to(shutil.which(name, path=PLAIN["PATH"]))
     if script:
         (folder / program).write_text(f"#!/bin/sh\n{script}\n")
         (folder / program).chmod(0o755)
