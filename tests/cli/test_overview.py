@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from drillbook.cli import overview, recover, run_identity
+from drillbook.cli import console, overview, recover, run_identity
 from drillbook.cli.program import program
 from drillbook.engine import lab_gone, recovery
 from drillbook.inventory import inventory
@@ -146,6 +146,36 @@ def test_what_is_due(shelf, capsys):
     assert "A never-ran" in text
     assert "last passed" in text
     assert max(map(len, text.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_each_drill_has_one_line_and_its_whole_name(shelf, capsys, monkeypatch, width):
+    monkeypatch.setattr(console, "PIPE_WIDTH", width)
+    names = ["connections-exhausted", "sample", "z-drill"]
+    for name in names:
+        shelf.drill(name, "every: 30d\n")
+    path = shelf.root / "drills" / "sample.yml"
+    path.write_text(path.read_text().replace("title: A sample", f"title: A sample {'with a long title ' * 9}"))
+    lines = listed(shelf, capsys).splitlines()
+    assert [line.split()[0] for line in lines] == ["drill", *names]
+    assert max(map(len, lines)) <= width
+    assert "… " in lines[2]
+    assert ("last run (UTC)" in lines[0]) == (width > 80)
+
+
+def test_a_list_of_runs_shows_how_long_they_took_and_the_measured_rto(shelf, capsys):
+    folder = shelf.result("sample")
+    file = folder / "result.json"
+    data = json.loads(file.read_text())
+    begun = datetime.fromisoformat(data["started"])
+    data["finished"] = f"{begun + timedelta(seconds=12.4):%Y-%m-%dT%H:%M:%S.%fZ}"
+    data["objectives"] = {"rto": {"target_s": 30, "measured_s": 7.44, "error_s": 0.13, "met": True}}
+    file.write_text(as_json(data))
+    shelf.result("sample", ago=timedelta(hours=1))
+    head, first, second = listed(shelf, capsys, overview.runs).splitlines()
+    assert head.split() == ["begun", "(UTC)", "verdict", "took", "RTO", "run"]
+    assert "passed   12.4 s  7.44 s ± 0.13 s  " in first
+    assert second.split()[2:5] == ["passed", "-", "-"]
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Container, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from drillbook.cli.columns import Column, fitting, line
 from drillbook.cli.console import console, stdout
 from drillbook.cli.overview import WORDS, day, until
 from drillbook.plan.schedule import State
@@ -65,49 +65,17 @@ def summary(found: Due) -> str:
     return f"{count(len(found.rows), 'schedule')}: {said}" if said else "no drill or suite has a schedule (`every`)"
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column of the table. ``rank``: the table leaves out the column with the highest rank first when a line is wider
-    than the terminal; a column of rank 0 is always shown.
-    """
-
-    head: str
-    rank: int
-    cells: list[Text]
-
-    @property
-    def width(self) -> int:
-        """Width of the widest cell, in columns of the terminal."""
-        return max(cell.cell_len for cell in [Text(self.head), *self.cells])
-
-
 def _print_rows(rows: Sequence[DueRow], out: Console) -> None:
     """Print one line for each row. For a row that is not ``ok``, a second line names the services of a suite."""
     columns = fitting(_columns(rows), out.width)
     if "service" not in {column.head for column in columns}:
         columns = fitting(_columns(rows, minutes=False), out.width)
     shown = {column.head for column in columns}
-    out.print(_line([Text(column.head, style="bold") for column in columns], columns), soft_wrap=True)
+    out.print(line([Text(column.head, style="bold") for column in columns], columns), soft_wrap=True)
     for number, row in enumerate(rows):
-        out.print(_line([column.cells[number] for column in columns], columns), soft_wrap=True)
+        out.print(line([column.cells[number] for column in columns], columns), soft_wrap=True)
         if more := _more(row, shown):
             out.print(Padding(Text(more, style="dim"), (0, 0, 0, 2), expand=False))
-
-
-def _line(cells: Sequence[Text], columns: Sequence[Column]) -> Text:
-    """Join the cells of one line. A name is never broken or cut, even if the line is wider than the terminal."""
-    padded = [Text.assemble(cell, " " * (column.width - cell.cell_len)) for cell, column in zip(cells, columns, strict=True)]
-    joined = Text("  ").join(padded)
-    joined.rstrip()
-    return joined
-
-
-def fitting(columns: Sequence[Column], width: int) -> list[Column]:
-    """Return the columns that fit side by side into ``width``. The columns of rank 0 are always among them."""
-    kept = list(columns)
-    while sum(column.width + 2 for column in kept) - 2 > width and (least := max(kept, key=lambda one: one.rank)).rank:
-        kept.remove(least)
-    return kept
 
 
 def _columns(rows: Sequence[DueRow], *, minutes: bool = True) -> list[Column]:

@@ -15,9 +15,9 @@ from typing import Any
 
 from rich.console import Console
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
+from drillbook.cli.columns import GAP, Column, cut, fitting, line
 from drillbook.cli.console import console
 from drillbook.cli.tables import print_json
 from drillbook.installation.program_name import program
@@ -31,7 +31,7 @@ from drillbook.project.project import Project
 from drillbook.project.schedules import Scheduled
 from drillbook.project.standings import Ended, Standing
 from drillbook.report import folders
-from drillbook.report.figures import count, one_line
+from drillbook.report.figures import against, count, moment, one_line, took
 from drillbook.values import Duration
 
 WORDS = {
@@ -46,6 +46,8 @@ WORDS = {
     "running": "cyan",
 }
 MOST_RUNS = 30
+LEAST_TITLE = 24
+"""Smallest width of a title in the list of drills."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +72,13 @@ def drills(project: Project, *, as_json: bool = False) -> int:
     wanted = schedules.read(project)
     known = standings.read([folder for folder in runs if not damaged.lost(folder)], project)
     newest, rows = standings.newest(known), due.of(wanted, known, datetime.now(UTC)).rows
+    due_rows = {row.drill: row for row in reversed(rows)}
     unsettled = _unsettled(_with_lost(runs, project))
     if as_json:
-        listed = [_drill(one, newest.get(one.name), next((r for r in rows if r.drill == one.name), None)) for one in wanted]
+        listed = [_drill(one, newest.get(one.name), due_rows.get(one.name)) for one in wanted]
         print_json({"drills": listed, "open": [asdict(one) for one in unsettled]})
         return 0
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    table.add_column("drill", overflow="fold")
-    for column in ("last run (UTC)", "verdict", "due"):
-        table.add_column(column, no_wrap=True)
-    for one in wanted:
-        _row(table, one, newest.get(one.name), next((row for row in rows if row.drill == one.name), None))
-    out.print(table)
+    _print_drills([_listed(one, newest.get(one.name), due_rows.get(one.name)) for one in wanted], out)
     _print_open(unsettled, out)
     return 0
 
@@ -104,21 +101,55 @@ def _with_lost(runs: Sequence[Path], project: Project) -> list[Path]:
     return sorted([*runs, *project.lost()], key=lambda folder: folder.name)
 
 
-def _row(table: Table, wanted: Scheduled, standing: Standing | None, row: DueRow | None) -> None:
-    name = Text(wanted.name + (" (suite)" if wanted.suite else ""))
-    if wanted.broken:
-        name.append(f"\n✗ cannot be read: {one_line(wanted.broken)}", style="bold red")
-    else:
-        name.append(f"\n{one_line(wanted.title)}", style="dim")
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One drill or suite in the list. ``more`` is a second line, for a drill that needs attention. It may be empty."""
+
+    name: str
+    title: str
+    last: Text
+    verdict: Text
+    due: Text
+    more: Text
+
+
+def _listed(wanted: Scheduled, standing: Standing | None, row: DueRow | None) -> Listed:
     last, passed = (standing.last, standing.passed) if standing else (None, None)
-    shape = Text(
-        f"{last.verdict}{_left(last)}" if last else "never run", style=WORDS.get(last.verdict, "") if last else "dim"
+    verdict = f"{last.verdict}{_left(last)}" if last else "never run"
+    more = Text()
+    if wanted.broken:
+        more = Text(f"✗ cannot be read: {one_line(wanted.broken)}", style="bold red")
+    elif passed and passed is not last:
+        more = Text(f"last passed {day(passed.started)}", style="dim")
+    return Listed(
+        wanted.name + (" (suite)" if wanted.suite else ""),
+        one_line(wanted.title),
+        Text(day(last.started) if last else "-"),
+        Text(verdict, style=WORDS.get(last.verdict, "") if last else "dim"),
+        until(row),
+        more,
     )
-    when = Text(day(last.started) if last else "-")
-    if passed and passed is not last:
-        when.append(f"\n{day(passed.started)}", style="dim")
-        shape.append("\nlast passed", style="dim")
-    table.add_row(name, when, shape, until(row))
+
+
+def _print_drills(listed: Sequence[Listed], out: Console) -> None:
+    """Print one line for each drill. Its title is cut to the room that the other columns leave."""
+    columns = fitting(
+        [
+            Column("drill", 0, [Text(one.name) for one in listed]),
+            Column("last run (UTC)", 1, [one.last for one in listed]),
+            Column("verdict", 0, [one.verdict for one in listed]),
+            Column("due", 0, [one.due for one in listed]),
+        ],
+        out.width - LEAST_TITLE - GAP,
+    )
+    room = out.width - sum(column.width + GAP for column in columns)
+    titles = [Text(cut(one.title, max(room, LEAST_TITLE)), style="dim") for one in listed]
+    columns.insert(1, Column("title", 0, titles))
+    out.print(line([Text(column.head, style="bold") for column in columns], columns), soft_wrap=True)
+    for number, one in enumerate(listed):
+        out.print(line([column.cells[number] for column in columns], columns), soft_wrap=True)
+        if one.more:
+            out.print(Padding(one.more, (0, 0, 0, 2), expand=False))
 
 
 def _left(ended: Ended) -> str:
@@ -220,14 +251,8 @@ def runs(project: Project, *, everything: bool = False, as_json: bool = False) -
     if not listed:
         out.print(f"no drill has run yet; to see the drills: {program()} drill.list")
         return 0
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for column in ("begun (UTC)", "verdict", "run"):
-        table.add_column(column, no_wrap=column != "run", overflow="fold")
-    for top in shown:
-        _run_row(table, top, inner=False)
-        for folder in (folder for folder in found if folder.parent == top):
-            _run_row(table, folder, inner=True)
-    out.print(table)
+    inner = {top: [folder for folder in found if folder.parent == top] for top in shown}
+    _print_runs([(folder, folder is not top) for top in shown for folder in (top, *inner[top])], out)
     if len(listed) > len(shown):
         out.print(f"\n{count(len(listed) - len(shown), 'older run')}: {program()} report.list --all")
     return 0
@@ -254,13 +279,49 @@ def _verdict(folder: Path) -> str:
     return verdict
 
 
-def _run_row(table: Table, folder: Path, *, inner: bool) -> None:
-    result, verdict = standings.result(folder), _verdict(folder)
+def _print_runs(runs: Sequence[tuple[Path, bool]], out: Console) -> None:
+    """Print one line for each run. The second value of a run is True when the run belongs to a suite."""
+    results = [standings.result(folder) for folder, _ in runs]
+    verdicts = [_verdict(folder) for folder, _ in runs]
+    begun = [
+        result.started if result else folders.begun(folder.name) for (folder, _), result in zip(runs, results, strict=True)
+    ]
+    columns = fitting(
+        [
+            Column("begun (UTC)", 3, [Text(day(at) or "-") for at in begun]),
+            Column("verdict", 0, [_shape(*pair) for pair in zip(verdicts, results, strict=True)]),
+            Column("took", 2, [Text(_took(result)) for result in results]),
+            Column("RTO", 1, [Text(_rto(result)) for result in results]),
+            Column("run", 0, [_name(*run, verdict) for run, verdict in zip(runs, verdicts, strict=True)]),
+        ],
+        out.width,
+    )
+    out.print(line([Text(column.head, style="bold") for column in columns], columns), soft_wrap=True)
+    for number in range(len(runs)):
+        out.print(line([column.cells[number] for column in columns], columns), soft_wrap=True)
+
+
+def _shape(verdict: str, result: Ended | None) -> Text:
     shape = Text(verdict, style=WORDS.get(verdict, ""))
     if result and verdict != "journal lost":
         shape.append(_left(result), style="" if result.settled else "bold red")
-    started = result.started if result else folders.begun(folder.name)
-    name = one_line(folder.name)
+    return shape
+
+
+def _took(result: Ended | None) -> str:
+    begin, end = (moment(result.started), moment(result.finished)) if result else (None, None)
+    return took((end - begin).total_seconds()) if begin and end else "-"
+
+
+def _rto(result: Ended | None) -> str:
+    """Return the measured RTO with its error. The result is ``-`` for a suite, and without an objective or a figure."""
+    if result is None or result.rto is None:
+        return "-"
+    value, error, target = result.rto
+    return against(value, error, target)
+
+
+def _name(folder: Path, inner: bool, verdict: str) -> Text:
     text = Text("  " if inner else "")
-    text.append(name, style="bold red" if verdict in ("unfinished", "journal lost") else "")
-    table.add_row(Text(day(started) or "-"), shape, text)
+    text.append(one_line(folder.name), style="bold red" if verdict in ("unfinished", "journal lost") else "")
+    return text

@@ -12,6 +12,7 @@ from drillbook.catalog.entries import Entry
 from drillbook.cli.console import console
 from drillbook.cli.tables import print_json
 from drillbook.installation.program_name import program
+from drillbook.report.figures import seconds
 
 
 def catalog(kind: str, *, as_json: bool) -> int:
@@ -24,10 +25,12 @@ def catalog(kind: str, *, as_json: bool) -> int:
         return 0
     out = console()
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    words = {"entry": [_name(entry) for entry in found], "needs": [word for e in found for word in _needs(e).split()]}
     for column in ("entry", "needs", "takes"):
-        table.add_column(column, overflow="fold", no_wrap=column == "takes")
+        longest = max(map(len, words.get(column, [""])), default=0)
+        table.add_column(column, overflow="fold", no_wrap=column == "takes", min_width=longest)
     for entry in found:
-        name = Text(entry.name if entry.sort in ("drill", "rules", "lab") else f"{entry.name} ({entry.sort})")
+        name = Text(_name(entry))
         name.append(f"\n{entry.purpose}", style="dim")
         table.add_row(name, Text(_needs(entry)), Text(_takes(entry)))
     out.print(table)
@@ -37,6 +40,10 @@ def catalog(kind: str, *, as_json: bool) -> int:
         soft_wrap=True,
     )
     return 0
+
+
+def _name(entry: Entry) -> str:
+    return entry.name if entry.sort in ("drill", "rules", "lab") else f"{entry.name} ({entry.sort})"
 
 
 def _needs(entry: Entry) -> str:
@@ -50,4 +57,4 @@ def _takes(entry: Entry) -> str:
     """Return the duration of ``entry`` that was measured on a lab."""
     if not entry.lab or entry.sort == "lab":
         return "-"
-    return "not measured" if entry.seconds is None else f"{entry.seconds:.0f} s"
+    return "not measured" if entry.seconds is None else seconds(entry.seconds, 0)

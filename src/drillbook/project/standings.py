@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from drillbook.judge.result import Verdict
 from drillbook.project.project import Project
@@ -38,6 +39,10 @@ class Ended:
     exit: int
     settled: bool
     service: str = ""
+    finished: str = ""
+    """End of the run. It is empty when the result contains no end."""
+    rto: tuple[float, float | None, float] | None = None
+    """Measured RTO, its error and its target in seconds. None when the drill has no such objective, or it was not measured."""
 
     @property
     def passed(self) -> bool:
@@ -119,6 +124,14 @@ def _head(folder: Path) -> tuple[bool, str]:
     return verdict is None or verdict[1] == b"passed", environment[1].decode(errors="replace") if environment else ""
 
 
+def _rto(data: Mapping[str, Any]) -> tuple[float, float | None, float] | None:
+    found = data.get("objectives", {}).get("rto") or {}
+    if found.get("measured_s") is None:
+        return None
+    error = found.get("error_s")
+    return float(found["measured_s"]), None if error is None else float(error), float(found["target_s"])
+
+
 def result(folder: Path) -> Ended | None:
     """Read the result in ``folder``. Returns None when the file is missing or damaged. In this case, `invoke report
     RUN` can write it again.
@@ -135,6 +148,8 @@ def result(folder: Path) -> Ended | None:
             int(data["exit"]),
             bool(data.get("settled")),
             str(data.get("service", "")),
+            str(data.get("finished") or ""),
+            _rto(data),
         )
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
         return None

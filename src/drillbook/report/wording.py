@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from drillbook.judge import detection
@@ -128,6 +129,16 @@ MOMENTS = {
     "lease_lapsed": "a lease was not renewed in time, so its target undid the changes by itself",
     "alerted": "the expected alert began to fire",
 }
+
+
+ERROR_NAMES = {_SAMPLED: "two samples", _JOURNAL: "none", _ALERTED: "the alert"}
+"""Short names of the explanations of errors, for the table of clocks."""
+
+
+def error_notes(result: Result, shown: Sequence[str]) -> dict[str, str]:
+    """Return the explanations of errors, each once, with its short name. ``shown``: keys of the clocks in the table."""
+    texts = [clock.error for clock in clocks_of(result) if clock.key in shown]
+    return {text: ERROR_NAMES.get(text, "two writes") for text in dict.fromkeys(texts)}
 
 
 def clocks_of(result: Result) -> tuple[Clock, ...]:

@@ -1,0 +1,50 @@
+"""Lists with one line for each entry. A list leaves out columns that do not fit, and never breaks or cuts a name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.text import Text
+
+GAP = 2
+"""Number of blanks between two columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of the table. ``rank``: the table leaves out the column with the highest rank first when a line is wider
+    than the terminal; a column of rank 0 is always shown.
+    """
+
+    head: str
+    rank: int
+    cells: list[Text]
+
+    @property
+    def width(self) -> int:
+        """Width of the widest cell, in columns of the terminal."""
+        return max(cell.cell_len for cell in [Text(self.head), *self.cells])
+
+
+def line(cells: Sequence[Text], columns: Sequence[Column]) -> Text:
+    """Join the cells of one line. A name is never broken or cut, even if the line is wider than the terminal."""
+    padded = [Text.assemble(cell, " " * (column.width - cell.cell_len)) for cell, column in zip(cells, columns, strict=True)]
+    joined = Text(" " * GAP).join(padded)
+    joined.rstrip()
+    return joined
+
+
+def fitting(columns: Sequence[Column], width: int) -> list[Column]:
+    """Return the columns that fit side by side into ``width``. The columns of rank 0 are always among them."""
+    kept = list(columns)
+    while sum(column.width + GAP for column in kept) - GAP > width and (least := max(kept, key=lambda one: one.rank)).rank:
+        kept.remove(least)
+    return kept
+
+
+def cut(text: str, width: int) -> str:
+    """Return ``text`` in at most ``width`` columns. When it is longer, it ends with an ellipsis."""
+    shown = Text(text)
+    shown.truncate(width, overflow="ellipsis")
+    return shown.plain
