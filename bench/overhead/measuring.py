@@ -153,14 +153,15 @@ def drilled(place: Path, action: str, name: str = "restore") -> Drilled:
     return Drilled(step, wall, most)
 
 
-def bare(method: Method, folder: Path, target: Path, pairs: Pairs) -> None:
+def bare(tool: Callable[[Path], object], target: Path, remove: Callable[[Path], object], found: Steps) -> None:
+    """Run the bare ``tool`` with the empty folder ``target``, add its time, and ``remove`` the folder."""
     target.mkdir(mode=0o700)
     try:
         begun = time.monotonic()
-        method.bare(folder, target)
-        pairs.bare.append(round(time.monotonic() - begun, 3))
+        tool(target)
+        found.bare.append(round(time.monotonic() - begun, 3))
     finally:
-        removed(target)
+        remove(target)
 
 
 def measure(method: Method, root: Path, megabytes: int, count: int, stop: float) -> Pairs:
@@ -179,7 +180,7 @@ def measure(method: Method, root: Path, megabytes: int, count: int, stop: float)
     subprocess.run(["sh", "-c", 'tar -cf - "$1" | cat >/dev/null', "sh", str(folder)], check=True, stderr=subprocess.DEVNULL)
     return interleaved(
         partial(Pairs, method.name, method.tool),
-        partial(bare, method, folder, root / "bare"),
+        partial(bare, partial(method.bare, folder), root / "bare", removed),
         lambda pairs: pairs.add(drilled(place, "backup.restore")),
         count,
         stop,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import shutil
-import time
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bench.overhead import measuring
 from bench.overhead.measuring import Steps, drilled, interleaved
 from bench.transfers.methods import Method, Site
 
@@ -95,14 +95,7 @@ def emptied(client: Any) -> None:
 
 def bare(method: Method, site: Site, found: Steps) -> None:
     """Run the bare pipeline, and add its time."""
-    target = site.root / "bare"
-    target.mkdir(mode=0o700)
-    try:
-        begun = time.monotonic()
-        method.bare(site, target)
-        found.bare.append(round(time.monotonic() - begun, 3))
-    finally:
-        shutil.rmtree(target)
+    measuring.bare(partial(method.bare, site), site.root / "bare", shutil.rmtree, found)
     emptied(site.client())
 
 

@@ -340,7 +340,9 @@ def test_a_receiver_that_ended_is_not_taken_for_another_process(place, primary):
 
 def test_a_receiver_that_nobody_ends_ends_by_itself(place, primary):
     ctx = place.context()
-    streamed = place.run("postgres.stream_wal", service="primary", ctx=ctx, **{"for": "3s"})
+    streamed = place.run(
+        "postgres.stream_wal", service="primary", ctx=ctx, **{"for": "8s"}
+    )  # long enough to start on a loaded machine
     until = time.monotonic() + 60
     while processes(place) and time.monotonic() < until:
         time.sleep(0.05)

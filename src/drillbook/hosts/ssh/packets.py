@@ -1,4 +1,4 @@
-"""Packet reader of paramiko with limits, and with fewer system calls."""
+"""Reading and sending of packets, with limits, and with fewer system calls than in paramiko."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CHECK = 0.5
 
 
 class Packets(Packetizer):
-    """Packet reader of paramiko with limits for the size of packets and the length of banner lines."""
+    """Reads and sends packets. Limits the size of packets and the length of banner lines."""
 
     _line = 0
     _complete = False

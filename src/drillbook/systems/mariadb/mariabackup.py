@@ -198,9 +198,9 @@ class Mariabackup(FileBackups):
         names = [self._id(files) for files in chain]
         _must_be_finished(box, names[0], chain[0])
         box.need_space(sum(files.bytes for files in chain))
-        for position in range(len(chain)):
+        for position, name in enumerate(names):
             target = f"{box.folder}/part{position}" if position else data
-            box.run("cp", "-r", "--", self._folder(names[position]), target).check()
+            box.run("cp", "-r", "--", self._folder(name), target).check()
         return names, chain[0]
 
     def ready(self, ctx: Context) -> None:

@@ -20,14 +20,12 @@ _NEWEST = """
 test -d "$1" || { echo "no such folder" >&2; exit 1; }
 find "$1" -type f -printf '%T@\\n' | LC_ALL=C sort -rn | head -n "$2"
 """
+BASIS = "the newest time of a file's last write (mtime)"
 
 
 def _newest(service: Folder) -> tuple[str, ...]:
     """Return the command that prints the newest modification times of the files in the folder."""
     return ("sh", "-c", _NEWEST, "sh", service.data, str(SAMPLE))
-
-
-BASIS = "the newest time of a file's last write (mtime)"
 
 
 class NewestMoment(MeasuresLoss):
