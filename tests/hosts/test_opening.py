@@ -30,7 +30,7 @@ def _asked_for(transport):
 
 def test_a_command_uses_the_channel_that_was_opened_with_the_one_before(host):
     for ended in range(1, 6):
-        assert host.run(["true"], deadline=soon()).ok
+        assert host.run(["echo"], deadline=soon()).ok
         assert _asked_for(_transport(host)) == ended + 1
     assert _transport(host)._ahead.answered.wait(20)
 
@@ -38,7 +38,7 @@ def test_a_command_uses_the_channel_that_was_opened_with_the_one_before(host):
 def test_the_first_channel_is_opened_with_the_connection(host):
     host.open()
     assert _asked_for(_transport(host)) == 1
-    assert host.run(["true"], deadline=soon()).ok
+    assert host.run(["echo"], deadline=soon()).ok
     assert _asked_for(_transport(host)) == 2
 
 
@@ -50,7 +50,7 @@ def test_a_server_that_allows_one_channel_is_asked_ahead_once(tmp_path):
     try:
         assert host.run(["sleep", "0.3"], deadline=soon()).ok
         assert not _transport(host).opens_ahead
-        assert all(host.run(["true"], deadline=soon()).ok for _ in range(3))
+        assert all(host.run(["echo"], deadline=soon()).ok for _ in range(3))
     finally:
         host.close()
         server.stop()
@@ -59,12 +59,12 @@ def test_a_server_that_allows_one_channel_is_asked_ahead_once(tmp_path):
 def test_a_channel_of_a_server_that_was_silent_is_closed_and_not_used(host, monkeypatch):
     monkeypatch.setattr(opening, "FRESH_S", 0.0)
     for _ in range(15):  # sshd allows 10 channels at once
-        assert host.run(["true"], deadline=soon()).ok
+        assert host.run(["echo"], deadline=soon()).ok
         assert not _transport(host)._ahead or _transport(host)._ahead.answered.wait(20)
 
 
 def test_a_channel_that_the_server_closed_is_not_used(host):
-    host.run(["true"], deadline=soon())
+    host.run(["echo"], deadline=soon())
     ahead = _transport(host)._ahead
     assert ahead.answered.wait(20)
     ahead.channel.close()
@@ -73,7 +73,7 @@ def test_a_channel_that_the_server_closed_is_not_used(host):
 
 def test_many_commands_leave_no_room_for_a_channel_ahead(host, monkeypatch):
     monkeypatch.setattr(opening, "FEW", 1)
-    host.run(["true"], deadline=soon())
+    host.run(["echo"], deadline=soon())
     assert _transport(host)._ahead is None
 
 

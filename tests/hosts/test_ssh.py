@@ -477,6 +477,30 @@ def test_a_sink_gets_each_line_when_it_arrives(openssh, opened):
     assert sink.count > 5, "together they take 0.5 s, which are three ticks"
 
 
+def test_a_small_piece_reaches_the_sink_when_it_arrives(openssh, opened, monkeypatch, tmp_path):
+    """Paramiko wakes whoever waits before it adds the data, so the size of the data cannot be asked then."""
+    monkeypatch.setattr("drillbook.hosts.ssh.channel.TICK", 30.0)
+    fifo, arrived, in_time = tmp_path / "fifo", threading.Semaphore(0), []
+    os.mkfifo(fifo)
+
+    class Pieces(io.BytesIO):
+        def write(self, data):
+            arrived.release()
+            return super().write(data)
+
+    def let_it_go_on():
+        for _ in range(2):
+            in_time.append(arrived.acquire(timeout=10))
+            fifo.write_text("go on")
+
+    thread = threading.Thread(target=let_it_go_on)
+    thread.start()
+    script = 'echo one; cat "$1" >/dev/null; echo two; cat "$1" >/dev/null'
+    opened(openssh.target()).run(("sh", "-c", script, "sh", str(fifo)), sink=Pieces(), deadline=soon(90)).check()
+    thread.join()
+    assert in_time == [True, True]
+
+
 def test_a_sink_that_fails_before_the_process_id_is_known(openssh, opened):
     class Full:
         def write(self, data):

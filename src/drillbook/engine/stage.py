@@ -116,6 +116,11 @@ class Stage:
             self._index = _Index.of(self.plan)
         return self._index
 
+    def add(self, steps: Sequence[PlannedStep]) -> None:
+        """Remember those of ``steps`` that are not in the plan."""
+        planned = self._indexed().planned
+        self.added |= {step.id: step for step in steps if step.id not in planned}
+
     def names(self) -> dict[str, Any]:
         """Return the names that expressions may use at this point of the run."""
         return {**self.plan.names(self.run), **self.saved}

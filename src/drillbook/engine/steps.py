@@ -74,8 +74,7 @@ def carry_out(stage: Stage, steps: Sequence[PlannedStep]) -> bool:
 
     Returns True when every step succeeded or was allowed to fail.
     """
-    known = {step.id for step in stage.plan.steps}
-    stage.added |= {step.id: step for step in steps if step.id not in known}
+    stage.add(steps)
     if len(steps) == 1:
         return _step(stage, steps[0], stage.pool)
     with ThreadPoolExecutor(max_workers=max(1, len(steps)), thread_name_prefix="step") as pool:

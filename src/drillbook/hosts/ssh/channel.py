@@ -59,7 +59,7 @@ class _Wake(threading.Event):
     """
 
     def __init__(self, channel: Any, much: int = MUCH) -> None:
-        """Wake the thread that waits for the command on ``channel``. ``much``: number of unread bytes that wake it."""
+        """Wake the thread that waits for the command on ``channel``. ``much``: number of bytes that wake it, or 0."""
         super().__init__()
         self._channel = channel
         self._much = much
@@ -67,7 +67,8 @@ class _Wake(threading.Event):
     def set(self) -> None:
         """Wake the waiting thread, unless the streams are still open and have little data.
 
-        Paramiko calls this method while it holds the lock of one of the streams, so their sizes are read without it.
+        Paramiko calls this method before it adds data to one of the streams, while it holds the lock of that stream. So the
+        new data is not counted, and the sizes of the streams are read without their locks.
         """
         channel = self._channel
         waiting = len(channel.in_buffer._buffer) + len(channel.in_stderr_buffer._buffer)
@@ -86,6 +87,30 @@ class _Wake(threading.Event):
         super().clear()
 
 
+def request_command(channel: Any, command: bytes, *, last: bool) -> None:
+    """Send ``command`` on ``channel``, without waiting for it to start. ``last``: True when the command gets no input.
+
+    ``Channel.exec_command`` waits for the answer without a time limit, and ignores the cancel flag. So this function builds
+    the request itself. Raises NotSent when the command was certainly not sent.
+    """
+    message = Message()
+    message.add_byte(cMSG_CHANNEL_REQUEST)
+    message.add_int(channel.remote_chanid)
+    message.add_string("exec")
+    message.add_boolean(True)
+    message.add_string(command)
+    channel._event_pending()
+    transport = steady(channel)
+    with transport.sending() as held:
+        if not held:
+            raise NotSent("another thread is stuck while it sends")
+        if channel.closed:  # the server closed it before it was used
+            raise NotSent("the server closed the channel before the command was sent")
+        with channel.lock:
+            end = channel._send_eof() if last else None
+        transport.send_and_open_ahead([message, end] if end else [message])
+
+
 class Exec:
     """A command that runs on a channel. ``step`` reads its output, and ``close`` releases the channel."""
 
@@ -94,12 +119,12 @@ class Exec:
         self._transport = steady(channel)
         self._channel: Any = channel
         self._out, self._err = out, err
-        self._wake = _Wake(channel, 1 if out.has_sink else MUCH)
+        self._wake = _Wake(channel, 0 if out.has_sink else MUCH)
         self._silent = 0.0
         self._writer: threading.Thread | None = None
         channel.in_buffer.set_event(self._wake)
         channel.in_stderr_buffer.set_event(self._wake)
-        self._request(command, last=not stdin)
+        request_command(channel, command, last=not stdin)
         if stdin:
             self._writer = threading.Thread(target=self._write, args=(stdin,), name="drillbook-stdin", daemon=True)
             self._writer.start()
@@ -108,25 +133,6 @@ class Exec:
     def pid(self) -> int | None:
         """Process id of the command. The command leads its session. None until the marker line has arrived."""
         return self._err.pid
-
-    def _request(self, command: bytes, *, last: bool) -> None:
-        # Channel.exec_command waits for the answer without a time limit, and ignores the cancel flag. So this code builds
-        # the request itself, and sends later messages without waiting for the answer.
-        message = Message()
-        message.add_byte(cMSG_CHANNEL_REQUEST)
-        message.add_int(self._channel.remote_chanid)
-        message.add_string("exec")
-        message.add_boolean(True)
-        message.add_string(command)
-        self._channel._event_pending()
-        with self._transport.sending() as held:
-            if not held:
-                raise NotSent("another thread is stuck while it sends")
-            if self._channel.closed:  # the server closed it before it was used
-                raise NotSent("the server closed the channel before the command was sent")
-            with self._channel.lock:
-                end = self._channel._send_eof() if last else None
-            self._transport.send_and_open_ahead([message, end] if end else [message])
 
     def _write(self, stdin: bytes) -> None:
         if send_all(self._channel, stdin):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import socket
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,8 @@ class Link:
         self.lock = threading.Lock()
         self.sftp: paramiko.SFTPClient | None = None
         self.shell = ""
+        self.spare: Callable[[], None] = lambda: None
+        """Closes a channel that is not needed. Called when the server refuses another channel."""
 
     @property
     def alive(self) -> bool:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from typing import BinaryIO
 
 import paramiko
@@ -22,7 +23,8 @@ from drillbook.hosts.ssh.channel import TICK, End, Exec, ExecRefused, LinkLost, 
 from drillbook.hosts.ssh.connecting import CONNECT_SECONDS, Link, open_link
 from drillbook.hosts.ssh.connection import Keeper, expired
 from drillbook.hosts.ssh.gateway import Gateway
-from drillbook.hosts.ssh.session import Ending, open_session
+from drillbook.hosts.ssh.reading_shell import InShell, ReadingShell, ShellEnded, only_reads
+from drillbook.hosts.ssh.session import Ending, Process, open_session
 from drillbook.hosts.ssh.transport import close_channel
 from drillbook.hosts.ssh.tunnel import FarChannel
 from drillbook.sdk import unix_socket
@@ -32,7 +34,8 @@ from drillbook.values import Secret
 CHANNELS = 8
 """Maximum number of concurrent commands on one connection.
 
-sshd allows 10 channels. One of them is needed for SFTP, and another for a script that kills a command.
+sshd allows 10 channels. One of them is needed for SFTP, and another for a script that kills a command. The shell that stays
+open is given up when the server refuses a channel.
 """
 
 
@@ -48,6 +51,7 @@ class SshHost:
         self._gateway = gateway
         self._ssh_config = ssh_config
         self._keeper = Keeper(target.name, self._connect)
+        self._shell = ReadingShell()
         self._slots = threading.BoundedSemaphore(CHANNELS)
         self._lock = threading.Lock()
         self._running = 0
@@ -103,25 +107,51 @@ class SshHost:
         """
         order = Order(self.name, checked(argv), exports(revealed(env)), stdin, cwd)
         order.check()
-        out, err = Capture(CAPTURE_LIMIT, sink), MarkedCapture(CAPTURE_LIMIT, order.token)
         started = time.monotonic()
         with self._slot(order.words, deadline):
             try:
-                end = self._carry_out(order, out, err, deadline)
+                end, out, err = self._carry_out(order, sink, deadline)
             except (LinkLost, paramiko.SSHException, EOFError) as error:
                 raise self._lost(order.words, error) from None
             except ExecRefused:
                 raise HostError(f"{self.name}: the SSH server refuses to run commands", host=self.name) from None
         return captured(self.name, order.words, end.exit, end.signal, out=out, err=err, since=started)
 
-    def _carry_out(self, order: Order, out: Capture, err: MarkedCapture, deadline: Deadline) -> End:
+    def _carry_out(self, order: Order, sink: BinaryIO | None, deadline: Deadline) -> tuple[End, Capture, Capture]:
+        if sink is None and only_reads(order):
+            with suppress(ShellEnded):  # then the command gets a channel of its own
+                return self._within_shell(order, deadline)
+        out, err = Capture(CAPTURE_LIMIT, sink), MarkedCapture(CAPTURE_LIMIT, order.token)
         link, process = self._started(order, out, err, deadline)
         try:
             end = self._finish(process, link, order.words, deadline)
         finally:
             process.close()
         link.shell = link.shell or posixpath.basename(err.shell)
-        return end
+        return end, out, err
+
+    def _within_shell(self, order: Order, deadline: Deadline) -> tuple[End, Capture, Capture]:
+        """Run a command in the shell that stays open. Raises ShellEnded when that is not possible."""
+        if expired(deadline):
+            raise ShellEnded
+        out, err = Capture(CAPTURE_LIMIT), Capture(CAPTURE_LIMIT)
+        link = self._keeper.get(deadline)
+        opener = partial(self._session, order.words, deadline)
+        try:
+            with self._shell.running(order, (out, err), link, opener, deadline) as process:
+                return self._within(process, order.words, deadline), out, err
+        except TimeoutError:
+            self._suspect(link)
+            raise self._stopped(order.words, deadline, "the command had not started") from None
+
+    def _within(self, process: InShell, words: Sequence[str], deadline: Deadline) -> End:
+        """Wait for a command in the shell. If the shell ends before it, kill the command, so that it can run again."""
+        try:
+            return self._finish(process, process.link, words, deadline)
+        except ShellEnded:
+            if process.pid is not None:
+                self._end(process, process.link, words)
+            raise
 
     def _started(self, order: Order, out: Capture, err: MarkedCapture, deadline: Deadline) -> tuple[Link, Exec]:
         """Start a command on a new channel. If the channel was closed before, use another one once."""
@@ -170,21 +200,21 @@ class SshHost:
                 raise self._stopped(words, deadline, "the command had not started") from None
         raise AssertionError("unreachable")
 
-    def _finish(self, process: Exec, link: Link, words: Sequence[str], deadline: Deadline) -> End:
+    def _finish(self, process: Process, link: Link, words: Sequence[str], deadline: Deadline) -> End:
         """Wait until ``process`` terminates. Kill it at the deadline, or when an error occurs."""
         try:
             while not expired(deadline):
                 end = process.step(deadline.remaining())
                 if end is not None:
                     return end
-        except (LinkLost, ExecRefused):
+        except (LinkLost, ExecRefused, ShellEnded):
             raise
         except BaseException:  # the sink failed, or Ctrl-C was pressed
             self._end(process, link, words)
             raise
         raise self._stopped(words, deadline, self._end(process, link, words))
 
-    def _end(self, process: Exec, link: Link, words: Sequence[str]) -> str:
+    def _end(self, process: Process, link: Link, words: Sequence[str]) -> str:
         """Kill ``process``. Returns the reason why it could not be killed, or an empty text when it is gone."""
         sudo = through_sudo(words)
         trouble = Ending(self._keeper, process, host=self.name, sudo=sudo).run()

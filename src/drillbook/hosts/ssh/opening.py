@@ -19,7 +19,7 @@ FEW = 4
 them, and some allow only 2.
 """
 FRESH_S = 1.0
-"""Number of seconds. After a longer silence of the server, a channel that was opened ahead is no longer used.
+"""Number of seconds. After a longer silence of the server, neither a channel that was opened ahead nor an open shell is used.
 
 A command is not sent to a server that may hang: it could start later, when nobody waits for it. The request for a new channel
 changes nothing, and its answer shows that the server works.
@@ -45,6 +45,11 @@ class OpeningTransport(paramiko.Transport):
         """True until the server refuses a channel that should have been kept ready. False from then on."""
         self._ahead: Opening | None = None
         self._ahead_lock = threading.Lock()
+
+    @property
+    def heard_lately(self) -> bool:
+        """True when a message of the server arrived in the last ``FRESH_S`` seconds."""
+        return time.monotonic() - self.packetizer.heard < FRESH_S  # type: ignore[attr-defined,no-any-return]
 
     def open_session(
         self, window_size: int | None = None, max_packet_size: int | None = None, timeout: float | None = None
@@ -92,7 +97,7 @@ class OpeningTransport(paramiko.Transport):
             ahead, self._ahead = self._ahead, None
         if ahead is None or not ahead.answered.is_set():
             return ahead  # its answer is still awaited
-        if not ahead.channel.closed and time.monotonic() - self.packetizer.heard < FRESH_S:  # type: ignore[attr-defined]
+        if not ahead.channel.closed and self.heard_lately:
             return ahead
         self.release(ahead.channel)
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from typing import Protocol
 
 import paramiko
 
@@ -61,14 +62,29 @@ def open_session(link: Link, deadline: Deadline, *, host: str) -> paramiko.Chann
                     host=host,
                     hint="increase MaxSessions in its sshd_config",
                 ) from None
+            link.spare()
             deadline.cancel.wait(min(pause, deadline.remaining()))
             pause = min(2 * pause, 0.5)
+
+
+class Process(Protocol):
+    """A command on a host that can be waited for and killed: on a channel of its own, or in a shell that stays open."""
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the leader of the session of the command. None until it has arrived."""
+
+    def step(self, seconds: float) -> End | None:
+        """Wait for output for ``seconds`` at most, and return the end of the command, or None while it runs."""
+
+    def mute(self) -> None:
+        """Discard further standard output."""
 
 
 class Ending:
     """Kills one command on a host with its descendants within END_SECONDS. If that fails, it tells the reason."""
 
-    def __init__(self, keeper: Keeper, process: Exec, *, host: str, sudo: bool) -> None:
+    def __init__(self, keeper: Keeper, process: Process, *, host: str, sudo: bool) -> None:
         """Prepare to kill ``process``. ``sudo``: True when its processes can only be signalled through sudo."""
         self._keeper, self._process, self._host, self._sudo = keeper, process, host, sudo
         self._at = time.monotonic() + END_SECONDS

@@ -1,0 +1,320 @@
+"""Shell that stays open on a connection, and runs commands that only read, one after another.
+
+For each command on a channel of its own, sshd starts a process and a login shell. That costs a host several times as much as
+a short command itself.
+"""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import paramiko
+
+from drillbook.hosts.capture import Capture
+from drillbook.hosts.shell import Order, new_token
+from drillbook.hosts.ssh.channel import READ, TICK, End, LinkLost, NotSent, request_command
+from drillbook.hosts.ssh.connecting import Link
+from drillbook.hosts.ssh.connection import expired
+from drillbook.hosts.ssh.transport import close_channel, send_all, steady
+from drillbook.sdk.host import Deadline
+
+READERS = frozenset(
+    {"[", "cat", "cmp", "df", "du", "false", "findmnt", "getent", "grep", "head", "id", "ls", "lsblk", "md5sum", "nproc"}
+    | {"pgrep", "pidof", "ps", "readlink", "realpath", "sha256sum", "stat", "tail", "test", "true", "uname", "uptime", "wc"}
+)
+"""Programs that only read, with every option. None of them leaves a process behind that could write to its output later."""
+
+READING_WORDS = {"systemctl": frozenset({"is-active", "is-enabled", "is-failed", "list-units", "show", "status"})}
+"""Programs that only read if their first argument is one of these words."""
+
+MOST_WORDS = 8 << 10
+"""Maximum length in characters of a command for the shell."""
+
+START_S = 3.0
+"""Seconds within which a shell must start. A program that a server runs in its place may wait for more input for ever."""
+
+
+class ShellEnded(Exception):
+    """Raised when the shell ended before the command did. The command only reads, so it can run again elsewhere."""
+
+
+def only_reads(order: Order) -> bool:
+    """Return True when the command is known to only read, and needs neither input, nor an environment, nor a folder."""
+    program, word = (*order.words, "")[:2]
+    known = program in READERS or word in READING_WORDS.get(program, ())
+    return known and not order.input and order.cwd is None and len(shlex.join(order.words)) < MOST_WORDS
+
+
+class _Stream:
+    """One output stream of the shell: the output of a command, and then a line with the token of the command."""
+
+    def __init__(self) -> None:
+        """Keep all bytes until ``expect`` is called."""
+        self._capture, self._token, self._held = Capture(0), b"", b""
+        self.last: str | None = ""
+        """Rest of the line with the token. None until this line has arrived."""
+
+    def expect(self, capture: Capture, token: str) -> None:
+        """Pass the output of the next command to ``capture``. The command ends with a line that begins with ``token``."""
+        self._capture, self._token, self.last = capture, token.encode(), None
+        self.feed(b"")  # it may have arrived together with the line before
+
+    def mute(self) -> None:
+        """Discard the rest of the output."""
+        self._capture = Capture(0)
+
+    def feed(self, data: bytes) -> None:
+        """Add the next bytes of the stream. Bytes after the line with the token are kept for the next command."""
+        self._held += data
+        if self.last is not None:
+            return
+        before, found, after = self._held.partition(self._token)
+        line, ended, rest = after.partition(b"\n")
+        if found and ended:
+            self._capture.feed(before)
+            self.last, self._held = line.decode("ascii", "replace"), rest
+        elif not found and len(self._held) > len(self._token):
+            keep = len(self._held) - len(self._token)  # the rest may be the beginning of the token
+            self._capture.feed(self._held[:keep])
+            self._held = self._held[keep:]
+
+
+class _Wake(threading.Event):
+    """Event that is set when output of the shell arrives, or when the shell ends.
+
+    Paramiko calls ``clear`` when one of the streams is empty, although the other stream may have data. Therefore ``clear``
+    does nothing here, and ``reset`` clears the event.
+    """
+
+    def clear(self) -> None:
+        """Do nothing. ``reset`` clears the event."""
+
+    def reset(self) -> None:
+        """Clear the event. Called before the streams are read."""
+        super().clear()
+
+
+class _Shell:
+    """A running shell with its channel and its two output streams.
+
+    Between two commands it is in the root folder, so that it keeps no other folder in use, and finds a folder that was
+    replaced meanwhile. What the shell itself reports, such as a killed command, is discarded.
+    """
+
+    def __init__(self, link: Link, channel: paramiko.Channel, deadline: Deadline) -> None:
+        """Start ``sh`` on ``channel``, without waiting for it."""
+        self.link, self._channel = link, channel
+        self.out, self.err = _Stream(), _Stream()
+        self.wake, self._late = _Wake(), False
+        self.pid: int | None = None
+        self.must_start = time.monotonic() + min(START_S, deadline.remaining() / 2)
+        self._noise, token = Capture(0), new_token()
+        self.out.expect(self._noise, token)
+        self.err.expect(Capture(0), token)
+        channel.in_buffer.set_event(self.wake)
+        request_command(channel, b"exec sh", last=False)
+        self.send(f"echo {token}; echo {token}$$ >&2; _folder=$PWD; cd /; exec 3>&2 2>/dev/null\n", deadline)
+
+    @property
+    def ended(self) -> bool:
+        """True when the shell has ended, although a command of it may still run, or when the connection is broken."""
+        channel = self._channel
+        known = channel.exit_status >= 0 or channel.get_id() in steady(channel).signals
+        return bool(known or channel.closed or channel.eof_received or not self.link.alive)
+
+    def run(self, words: tuple[str, ...], token: str, deadline: Deadline) -> None:
+        """Send a command, and the lines that write ``token`` at the end of both streams.
+
+        The subshell makes sure that a program is run, and no command of the shell with the same name. The lines are apart,
+        because a shell that cannot start a process skips the rest of a line.
+        """
+        self.wake.reset()
+        self.send(
+            f'CDPATH= cd -- "$_folder" >/dev/null || exit\n(exec {shlex.join(words)}) </dev/null 2>&3 3>&-\n'
+            f"_status=$?; cd /; echo {token} >&3; echo {token}$_status\n",
+            deadline,
+        )
+
+    def send(self, text: str, deadline: Deadline) -> None:
+        """Send shell text. Raises ShellEnded when the channel is closed, and TimeoutError after the deadline."""
+        if not send_all(self._channel, text.encode("utf-8", "surrogateescape"), wanted=lambda: not expired(deadline)):
+            raise TimeoutError if expired(deadline) else ShellEnded
+
+    def read(self) -> bool:
+        """Read the output that has arrived. Returns True when the shell has started and reads commands.
+
+        Raises ShellEnded when a text came before that, because it then could not be told from output, and when the shell did
+        not start in time.
+        """
+        transport = steady(self._channel)
+        for ready, receive, stream in (
+            (self._channel.recv_ready, self._channel.recv, self.out),
+            (self._channel.recv_stderr_ready, self._channel.recv_stderr, self.err),
+        ):
+            if ready():
+                with transport.sending() as held:  # while reading, paramiko may send a window adjustment
+                    data = receive(READ) if held else b""
+                stream.feed(data)
+        if self.pid is None:
+            self._start()
+        return self.pid is not None
+
+    def _start(self) -> None:
+        if self._noise.total or time.monotonic() > self.must_start:
+            raise ShellEnded
+        if self.out.last is not None and self.err.last is not None:
+            if not self.err.last.isdigit():
+                raise ShellEnded
+            self.pid = int(self.err.last)
+
+    def wait(self, seconds: float) -> None:
+        """Wait for standard output for ``seconds`` at most, or for standard error once standard output is complete.
+
+        The ends of both streams usually arrive together. One event for both would wake the thread twice a command.
+        """
+        if (late := self.out.last is not None) is not self._late:
+            self._late = late
+            self._channel.in_stderr_buffer.set_event(self.wake if late else _Wake())
+        self.wake.wait(seconds)
+        self.wake.reset()
+
+    def close(self) -> None:
+        """Close the channel. The shell then ends."""
+        close_channel(self._channel)
+        steady(self._channel).signals.pop(self._channel.get_id(), None)
+
+
+class InShell:
+    """A command that runs in the shell. It has the methods of ``Exec``."""
+
+    def __init__(self, shell: _Shell, order: Order, captures: tuple[Capture, Capture], deadline: Deadline) -> None:
+        """Send the command to ``shell``. Raises ShellEnded when the shell has ended, and TimeoutError after the deadline."""
+        self._shell, self._token, self._captures = shell, order.token, captures
+        self.link, self.ended, self._expected = shell.link, False, False
+        if shell.pid is not None:
+            self._expect()
+        shell.run(order.words, order.token, deadline)
+
+    def _expect(self) -> None:
+        for stream, capture in zip((self._shell.out, self._shell.err), self._captures, strict=True):
+            stream.expect(capture, self._token)
+        self._expected = True
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the shell, which leads its session. None until the shell has started."""
+        return self._shell.pid
+
+    def step(self, seconds: float) -> End | None:
+        """Wait for output for ``seconds`` and one tick at most. When all output is read, return the exit status or the
+        signal.
+
+        Returns None while the command runs. Raises LinkLost when the connection broke, and ShellEnded when the shell ended.
+        """
+        shell = self._shell
+        shell.wait(min(TICK, seconds))
+        over = shell.ended  # read before the data: what arrived before is then already in the buffers
+        if shell.read() and not self._expected:
+            self._expect()
+        if self._expected and shell.out.last is not None and shell.err.last is not None:
+            end = _end(shell.out.last)
+            self.ended = True
+            return end
+        if over and not (shell.link.alive and shell.link.transport.saved_exception is None):
+            raise LinkLost("the connection was lost")
+        if over:
+            raise ShellEnded
+        return None
+
+    def mute(self) -> None:
+        """Discard further standard output."""
+        self._captures = (Capture(0), self._captures[1])
+        self._shell.out.mute()
+
+
+def _end(status: str) -> End:
+    """Return the end of a command. A shell adds 128 or 256 to the number of a signal; programs that only read end with less.
+
+    Raises ShellEnded when ``status`` is no number.
+    """
+    if not status.isdigit():
+        raise ShellEnded
+    number = int(status)
+    try:
+        return End(None, signal.Signals(number - (256 if number > 256 else 128)).name.removeprefix("SIG"))
+    except ValueError:
+        return End(number, None)
+
+
+class ReadingShell:
+    """The shell of one host. It is started when it is first needed, and again when it has ended."""
+
+    def __init__(self) -> None:
+        """Start nothing yet."""
+        self._lock = threading.Lock()
+        self._shell: _Shell | None = None
+        self._avoided = False
+        """True once the shell could not be started, or the server allowed too few channels."""
+
+    @contextmanager
+    def running(
+        self,
+        order: Order,
+        captures: tuple[Capture, Capture],
+        link: Link,
+        opener: Callable[[], tuple[Link, paramiko.Channel]],
+        deadline: Deadline,
+    ) -> Iterator[InShell]:
+        """Within the ``with`` block, run the command of ``order``, and pass its output to ``captures``.
+
+        ``link``: the present connection. ``opener`` opens a channel for the shell. Raises ShellEnded when the shell runs
+        another command, when it cannot be used on this host, or when the server was silent and may hang. Raises TimeoutError
+        when the command could not be sent before the deadline.
+        """
+        if self._avoided or not link.transport.heard_lately or not self._lock.acquire(blocking=False):
+            raise ShellEnded
+        done = False
+        try:
+            process = InShell(self._started(link, opener, deadline), order, captures, deadline)
+            yield process
+            done = process.ended
+        finally:
+            shell = self._shell
+            if shell and not done:
+                self._avoided = self._avoided or shell.pid is None  # it never started
+            if shell and (self._avoided or not done):
+                self._shell = None
+                shell.close()
+            self._lock.release()
+
+    def _started(self, link: Link, opener: Callable[[], tuple[Link, paramiko.Channel]], deadline: Deadline) -> _Shell:
+        shell, self._shell = self._shell, None
+        if shell is None or shell.ended or shell.link is not link:
+            if shell:
+                shell.close()
+            link, channel = opener()
+            try:
+                shell = _Shell(link, channel, deadline)
+            except BaseException as error:
+                close_channel(channel)
+                self._avoided = True
+                if isinstance(error, NotSent):
+                    raise ShellEnded from None
+                raise
+            link.spare = self.give_up
+        self._shell = shell
+        return shell
+
+    def give_up(self) -> None:
+        """Close the shell, and do without it, because the server allows too few channels."""
+        self._avoided = True
+        if self._lock.acquire(blocking=False):  # otherwise it is closed at the end of the command that runs in it
+            shell, self._shell = self._shell, None
+            self._lock.release()
+            if shell:
+                shell.close()
