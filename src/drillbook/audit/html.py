@@ -9,7 +9,7 @@ from jinja2 import ChoiceLoader, PackageLoader, PrefixLoader
 
 from drillbook.audit import trend, wording
 from drillbook.audit.content import Audit
-from drillbook.audit.coverage import SEVERITIES
+from drillbook.audit.coverage import SEVERITIES, ProvenRow
 from drillbook.audit.problem_groups import grouped
 from drillbook.installation.program_name import program
 from drillbook.report import growth, pages
@@ -41,9 +41,7 @@ def render(audit: Audit, reports_path: str = "..") -> str:
             covered=[row for row in audit.coverage if row.runs or not row.left_out],
             exempt=_exempt(audit),
             short=SHORT,
-            proven=[
-                list(rows) for _, rows in groupby(audit.proven, key=lambda row: (row.environment, row.service, row.drill))
-            ],
+            proven=_proven(audit),
             plots=[one for one in audit.plots if len(one.points) > 1],
             single=sum(len(one.points) == 1 for one in audit.plots),
             facts=wording.facts(audit),
@@ -58,6 +56,11 @@ def render(audit: Audit, reports_path: str = "..") -> str:
             program=audit.program or program(),
         )
     )
+
+
+def _proven(audit: Audit) -> list[list[ProvenRow]]:
+    """Return the last proven figures, those of a drill of one service together."""
+    return [list(rows) for _, rows in groupby(audit.proven, key=lambda row: (row.environment, row.service, row.drill))]
 
 
 def _hrefs(audit: Audit, reports_path: str) -> dict[str, str]:
