@@ -53,7 +53,8 @@ on the loopback of the same machine, so clients and servers share its cores.
 
 - *ssh*: a shell script with a master connection for each host (`ControlMaster`), its hosts in parallel. Its writes and faults
   run the same commands, proofs and undos, without locks, leases, journal or reports.
-- *drillbook*: the whole drill: plan, checks before the start, locks, leases, journal on disk, undo, and all reports.
+- *drillbook*: the whole drill: plan, checks before the start, locks, leases, journal on disk, undo, and all reports. Its
+  reads are commands of a program that only reads, which run one after another in a shell that stays open on each host.
 - *fabric*, *pyinfra*, *ansible*: as a user would write it, with connections that are reused; ansible by its module `raw`.
 - *x ssh*: median of the ratios of the wall times of each round. *CPU*: of the tool, without the servers.
 - A round trip of 20 ms is made by a relay on loopback that passes data on after 10 ms each way.
