@@ -13,8 +13,10 @@ TOKEN = re.compile(r"drillbook-[0-9a-f]{16}-")
 """Pattern for the mark of a command that can be killed; see ``shell.new_token``."""
 BESIDE = re.compile(r"(?<=\.)[0-9a-f]{12}(?= |$)")
 """Pattern for the end of the name of a temporary file; see ``atomic.beside``."""
-FRESH = re.compile(rf"(?<={re.escape(random_names.MARK)})[0-9a-f]{{4,12}}(?![0-9A-Za-z])")
-"""Pattern for the random part of a name; see ``random_names.fresh``."""
+FRESH = re.compile(rf"(?<={re.escape(random_names.MARK)})[0-9a-f]{{4,20}}(?![0-9A-Za-z])")
+"""Pattern for the random part of a name; see ``random_names.fresh``, and ``host_programs.made_in`` for identities of folders."""
+DIGEST = re.compile(r"(?<=drillbook[-.])[0-9a-f]{8}(?:[0-9a-f]{4})?(?![0-9A-Za-z])")
+"""Pattern for the digest of a run's id in a name, such as that of the rules of a packet filter (``network.fields.number_of``)."""
 SNAPSHOT = re.compile(r"(?<=--snapshot=)[0-9A-F]{8}-[0-9A-F]{8}-[0-9](?= |$)")
 """Pattern for the name of an exported snapshot of PostgreSQL; see pg_export_snapshot."""
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -75,7 +77,7 @@ def pattern(words: str) -> str:
     """
     found, at = [], 0
     for match in sorted(
-        [match for one in (RUN, TOKEN, BESIDE, FRESH, SNAPSHOT) for match in one.finditer(words)],
+        [match for one in (RUN, TOKEN, BESIDE, FRESH, DIGEST, SNAPSHOT) for match in one.finditer(words)],
         key=lambda one: one.start(),
     ):
         if match.start() < at:

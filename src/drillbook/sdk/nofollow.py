@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 
 from drillbook.errors import StepFailed
+from drillbook.sdk import random_names
 from drillbook.sdk.action import Context
 from drillbook.sdk.host import Output, printable
 
@@ -86,8 +87,9 @@ grasped() {{ # NAME ; is the open descriptor 3 what this name itself names, and 
 _INSIDE = (
     WALK
     + f"""
+bare() {{ set -- "${{1#[{random_names.MARK}]}}"; while test "${{1#0}}" != "$1"; do set -- "${{1#0}}"; done; printf %s "$1"; }}
 enter "$1" || {{ printf '%s\\n' "$1: no such folder, or it may not be entered" >&2; exit {NOT_THERE}; }}
-test -z "$2" || {{ private "$1" && test "$(stat -c %d:%i .)" = "$2"; }} || other "$1"
+test -z "$2" || {{ private "$1" && test "$(stat -c %d:%i .)" = "$(bare "${{2%:*}}"):$(bare "${{2#*:}}")"; }} || other "$1"
 shift 2
 exec "$@"
 """
@@ -112,8 +114,8 @@ def inside(folder: str, identity: str = "") -> tuple[str, ...]:
     """Return the prefix of a command line that runs in ``folder``, even if another user replaces parts of the path
     meanwhile.
 
-    ``identity``: device and inode of the folder. When it is given, the command runs only in exactly this folder, and only
-    if no other user can access the folder.
+    ``identity``: device and inode of the folder, as ``host_programs.made_in`` returns them. When it is given, the command
+    runs only in exactly this folder, and only if no other user can access the folder.
     """
     return ("sh", "-c", _INSIDE, "sh", folder, identity)
 
