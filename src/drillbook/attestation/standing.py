@@ -107,7 +107,7 @@ def _contradicted(folder: Path, attested: vouching.Attested) -> str:
         return "the signature of the attestation does not match"
     sealed = attested.statement or {}
     if attested.state is State.UNSIGNED and sealed.get("key") and sealed.get("occasion") not in CHECKPOINTS:
-        # If the writer died at a checkpoint, it may not have written the signature yet.
+        # If the writer died at a checkpoint, it perhaps died before it wrote the signature.
         return "the signature of the attestation was removed"
     return ""
 

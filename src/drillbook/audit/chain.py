@@ -131,7 +131,7 @@ def _before(one: Record, place: _Place | None) -> str:
     if one.first is None or one.first.prev is None:
         return "none: the first run of the record"
     if place is None:
-        return "MISSING: no journal contains the hash that this run names"
+        return "MISSING: this run names a hash that no journal contains"
     if place.record.damage:
         return f"{place.record.run}, whose journal is now damaged"
     if place.head:

@@ -45,7 +45,7 @@ def render(audit: Audit) -> str:
 def _record(audit: Audit) -> list[str]:
     found = [
         _problems(audit.problems)
-        or ("No journal of the period is damaged, no run that a later run names is missing, and the chain does not fork."),
+        or "No journal of the period is damaged, every run that is named by a later run is present, and the chain does not fork.",
         escape(wording.CHAIN),
         "\n".join(f"- {escape(one)}" for one in wording.LIMITS),
     ]

@@ -17,7 +17,7 @@ Z = 1.959963984540054
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Rate of the latest drills, and the interval in which the last site ends if the rate goes on."""
+    """Rate of the latest drills, and the earliest and latest time at which the last site will end if this rate continues."""
 
     a_minute: float
     drills: int
@@ -30,7 +30,7 @@ class Progress:
     """Counts the ends of sites, and estimates the end of the campaign."""
 
     def __init__(self, total: int, ended: int) -> None:
-        """Begin at the state in which ``ended`` of ``total`` sites have ended."""
+        """Start the count with ``ended`` finished sites out of ``total``."""
         self.total, self.ended = total, ended
         self._recent: deque[datetime] = deque(maxlen=RECENT)
 

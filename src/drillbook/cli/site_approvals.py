@@ -39,8 +39,8 @@ def first(project: Project, drill: str, planned: Mapping[str, SitePlan], folder:
     """Copy the approval into the ``folder`` of the campaign, if a plan needs an approval and there is one. Returns its
     digest.
 
-    The process of each drill verifies the approval. A site that the approval does not list is refused there, and the
-    other sites are drilled.
+    The process of each drill verifies the approval. It refuses a site if the approval does not list this site. The other
+    sites are drilled.
     """
     if not _protected(planned):
         return ""

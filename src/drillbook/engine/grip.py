@@ -91,7 +91,7 @@ class Grip:
 
 
 def disarm(grips: Sequence[Grip], seconds: float, reach: Deadline | None) -> None:
-    """Remove the undos of changes already undone from the leases.
+    """Remove undos from the leases if the controller has already undone their changes.
 
     Each host gets one command of at most ``seconds``. An unreachable host is retried until the deadline ``reach``. An undo
     that cannot be removed stays armed until the lease ends, and a failure to end the lease is reported. The target may then

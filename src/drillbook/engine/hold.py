@@ -249,7 +249,7 @@ class Hold:
             grip.undone.add(intent)
 
     def disarm(self, reach: Deadline | None = None) -> None:
-        """Remove the undos of changes already undone from all leases; see ``grip.disarm``."""
+        """Remove undos from the leases on all hosts if the controller has already undone their changes; see ``grip.disarm``."""
         disarm(list(self._grips.values()), ANSWER_S, reach)
 
     def fence(self, host: str, *, fault: bool = False) -> Fence | None:

@@ -175,7 +175,8 @@ class Preparation:
         """Check every abort condition, and end the run when one is not good. Then start the continuous checks."""
         wrong = self.watch.first()
         if wrong:
-            self._end("refused", "an abort condition does not hold before the drill; nothing was changed", wrong)
+            said = "a condition that must stay good during the drill is not good before it; nothing was changed"
+            self._end("refused", said, wrong)
         self.watch.start()
 
     def _tripped(self, found: Finding) -> None:

@@ -9,7 +9,7 @@ FINDINGS: dict[str, Kind] = {
     "fault-unproven": Kind(
         HIGH,
         "The fault was not proven active",
-        "The fault may not have happened. Without a fault, the drill cannot show a recovery. Check the output of "
+        "It is not certain that the fault happened. Without a fault, the drill cannot show a recovery. Check the output of "
         "the injection.",
     ),
     "fault-remains": Kind(

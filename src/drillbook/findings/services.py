@@ -71,7 +71,7 @@ FINDINGS: dict[str, Kind] = {
     ),
     "not-run-here": Kind(
         MEDIUM,
-        "The drill was not run here, because a service that it needs is not installed",
+        "The drill was not run here, because it needs a service that is not installed",
         "Install the named software, and start the environment again. Nothing was changed.",
     ),
     # The guard and approvals

@@ -55,7 +55,7 @@ def _float(text: str) -> float:
 
 def _int(text: str) -> int:
     if len(text) > _MOST_DIGITS:
-        raise ValueError("an integer that may not be exact")
+        raise ValueError("an integer with so many digits that it is not always exact")
     return int(text)
 
 

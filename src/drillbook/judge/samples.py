@@ -135,14 +135,17 @@ def _started(events: Sequence[Event], kind: str) -> dict[str, ProbeStarted]:
 def samples_of(events: Sequence[Event]) -> dict[str, list[Sample]]:
     """Return the samples of every availability probe, in the order of their start.
 
-    Samples that a stalled controller missed are left out.
+    A sample is left out when the controller stalled and so could not receive its answer.
     """
     missed = unheard_of(events)
     return {probe: [one for one in samples if one not in missed[probe]] for probe, samples in _asked(events).items()}
 
 
 def unheard_of(events: Sequence[Event]) -> dict[str, list[Sample]]:
-    """Return the samples of every availability probe that a stalled controller missed. They count as neither good nor bad."""
+    """Return, for every availability probe, the samples whose answers the stalled controller could not receive.
+
+    These samples count as neither good nor bad.
+    """
     stalls, started = Stalls.of(events), _started(events, "availability")
     return {probe: _unheard(samples, started[probe], stalls) for probe, samples in _asked(events).items()}
 

@@ -311,7 +311,7 @@ def _unrooted(value: Any) -> Any:
 
 
 def checked(data: Any) -> Plan:
-    """Validate a plan from a journal. Plugins that the plan needs may be missing. Raises PlanError when the plan is
+    """Validate a plan from a journal. It may need plugins that are not installed. Raises PlanError when the plan is
     invalid.
     """
     try:

@@ -60,7 +60,7 @@ class Project:
 
     @property
     def reports(self) -> Path:
-        """Folder of all runs. It may not exist yet; ``ready_reports`` creates it."""
+        """Folder of all runs. It need not exist; ``ready_reports`` creates it."""
         return self.root / "reports"
 
     def ready_reports(self) -> Path:

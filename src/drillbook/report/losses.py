@@ -9,9 +9,9 @@ from drillbook.report.figures import figure, shown
 from drillbook.report.markdown_syntax import escape, table
 
 NOTE = (
-    "A loss lasts from the newest moment of the backup to the moment of the loss that the step names, or to the "
-    "time when the step ran. The column of the basis names the clock of the newest moment. The error says how far "
-    "the newest moment may be from the truth."
+    "A loss lasts from the newest moment of the backup to the moment of the loss. If the step names no moment of the "
+    "loss, it is the time when the step ran. The column of the basis names the clock of the newest moment. The error "
+    "says how far the newest moment may be from the truth."
 )
 
 

@@ -16,7 +16,7 @@ VERDICTS = {
     Verdict.INCONCLUSIVE: "The drill could not determine if the service recovers as it should. This is not a pass.",
     Verdict.REFUSED: "The drill was not allowed to start, or the system was not ready for it.",
     Verdict.ABORTED: "The run was stopped before its end.",
-    Verdict.NOT_RUN: "A service that the drill needs is not installed, so the drill was not run. This is not a pass.",
+    Verdict.NOT_RUN: "The drill needs a service that is not installed, so the drill was not run. This is not a pass.",
 }
 SHAPES = {
     Verdict.PASSED: "\N{CHECK MARK}",

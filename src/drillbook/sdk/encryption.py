@@ -20,9 +20,9 @@ from drillbook.values import Secret
 SUFFIX = ".age"
 """Last part of the name of an encrypted file."""
 Recipient = Annotated[str, Field(pattern=r"^age1[02-9ac-hj-np-z]{58}$")]
-"""A public key of age (X25519)."""
+"""A public key for the program ``age`` (X25519)."""
 AgeIdentity = Annotated[Secret, AfterValidator(Secret.without_comments)]
-"""Secret keys of age: the content of a file made by age-keygen."""
+"""Secret keys for the program ``age``: the content of a file made by age-keygen."""
 _KEY = re.compile(r"AGE-SECRET-KEY-1[02-9AC-HJ-NP-Z]{58}")
 
 

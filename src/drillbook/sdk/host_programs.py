@@ -19,7 +19,7 @@ def made_in(ctx: Context, folder: str, name: str) -> str:
     """Create the private folder ``name`` in ``folder``. Returns the device and the inode of the new folder, which identify
     it. Both have 20 digits and the mark of a random name, so that a rule of sudo matches them in every run.
 
-    Raises StepFailed when another user could have led the command to another folder, and HostError when the command fails.
+    Raises StepFailed when another user could have replaced a part of the path, and HostError when the command fails.
     """
     output = ctx.run(*inside(folder), "sh", "-c", _MAKE, "sh", f"./{name}")
     refuse(ctx, output)

@@ -148,7 +148,7 @@ class Comparison:
     def answer(self, name: str, facts: dict[str, Any]) -> dict[str, Any]:
         """Return the facts of a comparison without findings.
 
-        Raises StepFailed with all findings, and CouldNotVerify when a table that the step names was not compared.
+        Raises StepFailed with all findings, and CouldNotVerify when the step names a table that could not be compared.
         """
         if self.findings:
             said = f"{name} differs from production in {len(self.findings)} places: {self.findings[0].title}"
@@ -166,7 +166,8 @@ class Comparison:
 class Wanted:
     """Parts of a comparison: the tables and their keys, and the tolerances for numbers of rows.
 
-    ``history`` compares with ``last``, the step of the last run.
+    ``tolerance``: largest relative difference between the copy and production. ``history``: largest relative difference
+    between the copy and the copy that the same step compared in the last run. ``last`` contains the facts of that step.
     """
 
     tables: Mapping[str, Keyed]

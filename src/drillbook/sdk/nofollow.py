@@ -16,8 +16,8 @@ from drillbook.sdk.action import Context
 from drillbook.sdk.host import Output, printable
 
 REFUSED, NOT_THERE = 96, 95
-"""Exit statuses of a script that changed nothing. 96: a link could have led it to another folder. 95: the folder is
-missing.
+"""Exit statuses of a script that changed nothing. 96: another user could have replaced a part of the path. 95: the folder
+is missing.
 """
 MOST_LINKS = 40
 
@@ -121,7 +121,9 @@ def inside(folder: str, identity: str = "") -> tuple[str, ...]:
 
 
 def refuse(ctx: Context, output: Output) -> None:
-    """Raise StepFailed if a script did not run because another user could have led it to another folder."""
+    """Raise StepFailed if a script changed nothing because a path was not safe: another user could have replaced a part of
+    the path, so that the script would have changed another folder or file.
+    """
     if output.exit == REFUSED:
         raise StepFailed(
             f"{ctx.host.name}: {printable(output.stderr).strip()}; nothing was changed. Use the path "

@@ -14,8 +14,8 @@ from drillbook.sdk.host import as_user
 
 LISTEN_S = 10
 """Seconds that a listener waits until its socket exists."""
-# Each direction has a process or thread of its own, since a server may not read before its answer is read. Once the input has
-# ended, a server has 5 s for the rest of its answer.
+# Each direction has a process or thread of its own, because some servers read no more until their answer is read. Once the
+# input has ended, a server has 5 s for the rest of its answer.
 _PERL = r"""
 use IO::Socket::UNIX;
 my $line = IO::Socket::UNIX->new(Peer => $ARGV[0]) or die "$ARGV[0]: $!\n";

@@ -58,7 +58,7 @@ class Item:
     on: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """For each inventory: the hosts or services on which the item is executed."""
     files: dict[str, str] = field(default_factory=dict)
-    """Digests of the files of the project that the item names, by path."""
+    """Digests of the project files named in the item, by path."""
 
     @property
     def digest(self) -> str:

@@ -177,7 +177,9 @@ def test_a_path_without_control_needs_the_right_and_another_host(far):
     def elsewhere():
         services["behind"] = services["behind"].model_copy(update={"host": "peer"})
 
-    refused_until(lambda: cut.ready(ctx), "are on the same host, whose packet filter would cut off all clients", elsewhere)
+    refused_until(
+        lambda: cut.ready(ctx), "are on the same host: rules in its packet filter would cut off all clients", elsewhere
+    )
     hosts = [Lowered(far.host), far.host]
     refused_until(
         lambda: opening.ready(dataclasses.replace(ctx, host=hosts[0])),

@@ -584,7 +584,7 @@ def test_healthy_tells_what_it_sees_and_what_is_wrong(cache):
     assert facts["persistence"]["append_only"] is True
     cache.client().config_set("maxmemory", 1000)
     try:
-        with pytest.raises(StepFailed, match="may not evict keys") as failure:
+        with pytest.raises(StepFailed, match="policy is not to evict keys") as failure:
             cache.run("redis.healthy")
     finally:
         cache.client().config_set("maxmemory", 0)

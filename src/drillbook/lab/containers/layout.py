@@ -42,7 +42,8 @@ PREFIX = "docker."
 class DockerLab(Lab):
     """One Docker lab. Its ports have the names of the embedded lab's ports.
 
-    Inside the containers they have the same numbers, too.
+    Most ports have the same number inside the container as on the host. Inside its container, SSH has port 22, Prometheus
+    port 9090, and Alertmanager port 9093.
     """
 
     @property

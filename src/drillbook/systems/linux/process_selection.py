@@ -89,8 +89,8 @@ class Selection:
     def run(self, ctx: Context, argv: Argv, pid: int, start: int | None = None, **options: Any) -> Output:
         """Run ``argv`` on the step's host. The command runs as root if the service manager uses `sudo`.
 
-        The words PID and START in ``argv`` are replaced by those of the process. The exit status is ANOTHER when the
-        selection does not mean this process.
+        In ``argv``, the word PID is replaced by the pid of the process, and START by its start time. If the process has
+        exited, or the selection means another process, the command is not started, and the exit status is ANOTHER.
         """
         line = f"{pid}\n" if start is None else f"{pid} {start}\n"
         words = ("sh", "-c", _AT, "sh", self.kind, self.name, *argv)

@@ -181,7 +181,7 @@ class Mariabackup(FileBackups):
         """Copy the files into the sandbox. The full backup becomes the data directory, and each increment gets a folder next
         to it. Return the names of the copied backups, and the full backup.
 
-        Raises StepFailed when the full backup is incomplete, or when a backup that an increment needs is missing.
+        Raises StepFailed when the full backup is incomplete, or when an increment needs a backup that is missing.
         """
         if self.form == "stream":
             with self.brought(ctx, backup, box.files, box.folder) as path:

@@ -55,7 +55,7 @@ class Mariadb(Sandboxed):
     )
     settings: Mapping[SettingName, str] = Field(
         default_factory=dict,
-        description="Settings of the production server that the server in a sandbox needs too, such as `lower_case_table_names`.",
+        description="Settings of the production server, such as `lower_case_table_names`, if a server in a sandbox needs them too.",
     )
 
     @classmethod

@@ -118,7 +118,7 @@ class Repository:
         return self._archives[name]
 
     def _newest(self, facts: Mapping[str, Any]) -> Newest | None:
-        """Return the newest moment to which a backup can be recovered, or None when WAL that the backup needs is missing."""
+        """Return the newest moment to which a backup can be recovered. Return None when the backup needs WAL that is missing."""
         archive = self.archive(facts)
         way = archive.way(facts["lsn_start"], facts["wal_start"])
         if archives.lacking_before(way, facts["wal_stop"]):

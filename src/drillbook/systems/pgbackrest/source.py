@@ -168,12 +168,13 @@ class PgBackRest(BackupSource):
         """
         service = ctx.services.get(self.service)
         if not isinstance(service, Postgres):
-            return [], "the cluster of the backup: the field `service` of the source names no service of kind postgres"
+            said = "the field `service` of the source names no service of kind postgres"
+            return [], f"if it is a backup of the right cluster: {said}"
         try:
             with connected(ctx, service, database="postgres") as session:
                 system = str(one(session, SYSTEM)[0])
         except (psycopg.Error, HostError):
-            return [], f"the cluster of the backup: {self.service} does not answer"
+            return [], f"if it is a backup of the cluster of {self.service}: that service could not be queried"
         if system == backup.facts["system_identifier"]:
             return [], ""
         wanted, measured = f"the cluster {system} of {self.service}", f"the cluster {backup.facts['system_identifier']}"

@@ -2,8 +2,8 @@
 
 The restore of a dump recomputes these views from the restored tables. If a view differs from the backup but equals the
 present result of its definition, it is correct, and the view in the backup was out of date. Any other view that differs is
-stale. If a definition depends on time, chance or the session, its result is not always the same. Such a view must only have
-rows.
+stale. If a definition depends on time, chance or the session, its result is not always the same. The rows of such a view are
+not compared. It is stale only if it has no rows while its definition returns some.
 """
 
 from __future__ import annotations

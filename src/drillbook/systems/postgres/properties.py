@@ -1,4 +1,4 @@
-"""Reads the properties of a database and its server that a backup records in addition to the content."""
+"""Reads properties of a database and of its server. A backup records them in addition to the content."""
 
 from __future__ import annotations
 

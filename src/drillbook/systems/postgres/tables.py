@@ -103,7 +103,10 @@ def closed(session: Connection, name: Name) -> bool:
 
 
 def closing(names: Sequence[Name]) -> sql.Composable:
-    """Return SQL statements that close the tables ``names``. These refuse writers when the transaction is committed."""
+    """Return SQL statements that close the tables ``names``.
+
+    The tables refuse writers as soon as the transaction that ran these statements is committed.
+    """
     each = [
         sql.SQL(
             "CREATE TRIGGER {trigger} BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON {table} FOR EACH STATEMENT "

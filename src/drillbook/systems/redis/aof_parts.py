@@ -99,7 +99,7 @@ def _unlike(copy: Copy, parts: list[Part]) -> Iterator[Finding]:
     newest = max(part.number for part in parts)
     for name, size in sorted(copy.sizes.items()) if copy.manifest else ():
         if size and (found := PART.fullmatch(name)) and int(found[2]) > newest:
-            yield _damaged(copy, f"a manifest that names {name}", f"the last part that the manifest names is part {newest}")
+            yield _damaged(copy, f"a manifest that names {name}", f"the last part in the manifest is part {newest}")
 
 
 def _missing(copy: Copy, name: str, wanted: str) -> Finding:

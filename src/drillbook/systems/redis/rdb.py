@@ -24,7 +24,7 @@ from drillbook.systems.redis.in_place import RedisInPlace
 from drillbook.systems.tar.source import need_unpacker, unpacker
 
 BEGINNING = 512
-"""Number of bytes at the start of a file that are read to find the time in the header."""
+"""Number of bytes to read from the start of a file to find the time in its header."""
 BASIS = "time in the header of the RDB, by the clock of the server that saved it"
 # FILE TARGET UNPACKER...: decompress FILE into TARGET.
 _UNPACK = 'umask 077; from=$1 to=$2; shift 2; "$@" < "$from" > "$to"'

@@ -18,7 +18,7 @@ from drillbook.systems.restic.repository import Repository
 
 
 class Opener(Protocol):
-    """Interface to the methods of the restic source that the restore uses."""
+    """Methods of the restic source. The restore calls them."""
 
     def opened(self, ctx: Context) -> AbstractContextManager[Repository]:
         """Yield the repository as seen from the step's host."""

@@ -44,7 +44,7 @@ class NewestMoment(MeasuresLoss):
     ] = None
 
     def ready(self, ctx: Context) -> None:
-        """Check that the user of the service can be used, and has GNU find. The folder may not exist before a restore."""
+        """Check that the user of the service can be used, and has GNU find. The folder need not exist: a restore may create it."""
         service = ctx.service(self.service, Folder)
         need_account(ctx, service.run_as, _newest(service))
         if not ctx.run("find", "/", "-maxdepth", "0", "-printf", "").ok:

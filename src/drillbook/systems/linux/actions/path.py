@@ -43,8 +43,8 @@ class Cut(Fault):
             raise PlanError(f"the relay {relay.name!r} leads to {relay.to!r}, which has no port in the inventory")
         if behind.host == relay.host:
             raise NotReady(
-                f"{relay.host}: the relay {relay.name!r} and {relay.to!r} are on the same host, whose packet filter "
-                "would cut off all clients",
+                f"{relay.host}: the path is not cut, because the relay {relay.name!r} and {relay.to!r} are on the same "
+                f"host: rules in its packet filter would cut off all clients of {relay.to!r}, not only the relay",
                 hint="set `control` of the relay in the inventory, or use `network.drop`",
             )
         return relay, faults.Drop(peer_port=port, peer=_address(getattr(behind, "address", "")))

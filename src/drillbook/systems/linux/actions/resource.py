@@ -156,7 +156,7 @@ wait
 class Memory(_Using):
     """Hold memory, as a program with a leak does. It never holds more than 80 % of the available memory.
 
-    When memory is short, the kernel kills the process that holds it first.
+    If the host runs out of memory, the kernel kills the process of this fault before other processes.
     """
 
     size: Annotated[Size, Field(ge=1 << 20, description="Amount of memory to hold, such as `512MiB`.")]

@@ -31,7 +31,7 @@ _STATE = """
 SELECT i.indisvalid, pg_catalog.pg_get_indexdef(i.indexrelid), t.relkind::text, n.nspname, t.relname,
        EXISTS (SELECT 1 FROM pg_catalog.pg_constraint k WHERE k.conindid = i.indexrelid) OR i.indisreplident,
        pg_catalog.pg_relation_size(i.indexrelid),
-       CASE WHEN i.indisunique THEN 'is unique, and rows that come meanwhile may not be'
+       CASE WHEN i.indisunique THEN 'is unique, and without it, duplicate rows could be written'
             WHEN i.indisclustered THEN 'is what its table is clustered by'
             WHEN c.reltablespace <> 0 THEN 'is in a tablespace of its own' ELSE '' END
 FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid

@@ -93,7 +93,7 @@ def _unhealthy(facts: Facts) -> list[tuple[str, str]]:
         (
             not full,
             f"memory below {facts['maxmemory_bytes']} bytes",
-            f"{facts['memory_bytes']} bytes in use, and the server may not evict keys",
+            f"{facts['memory_bytes']} bytes in use, and the server's policy is not to evict keys",
         ),
     ]
     return [(wanted, seen) for good, wanted, seen in checks if not good]

@@ -25,7 +25,7 @@ starting or stopping.
 """
 CONNECT_S = 5.0
 EARLY_S = 0.3
-"""Seconds within which a tunnel to a closed port closes a connection that it has accepted."""
+"""Seconds to wait after a connection is accepted. A tunnel to a closed port also accepts it, but closes it within this time."""
 ServiceName = Annotated[str, Field(description="Name of a service in the inventory that has a `unit`.")]
 
 
