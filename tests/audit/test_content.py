@@ -342,7 +342,7 @@ def test_exempt_services_are_listed_by_reason_and_not_in_the_matrix(book):
     page = html.render(audited(book, until="2026-03-31"))
     matrix, listed = page.split('id="coverage"')[1].split("Exempt from drills")
     assert "<bdi>backups</bdi>" not in matrix
-    assert "<bdi>backups in lab</bdi>" in listed.split("</section>")[0]
+    assert "<bdi>backups</bdi>" in listed.split("</section>")[0]
 
 
 def test_one_run_is_no_trend(book):

@@ -72,9 +72,11 @@ def _hrefs(audit: Audit, reports_path: str) -> dict[str, str]:
 def _exempt(audit: Audit) -> list[tuple[str, list[str]]]:
     """Return the services that are exempt from drills and had no run, by the reason in the inventory."""
     found: dict[str, list[str]] = {}
+    several = len({row.environment for row in audit.coverage}) > 1
     for row in audit.coverage:
         if row.left_out and not row.runs:
-            found.setdefault(row.left_out, []).append(f"{row.service} in {row.environment}")
+            name = f"{row.service} in {row.environment}" if several else row.service
+            found.setdefault(row.left_out, []).append(name)
     return sorted(found.items())
 
 
