@@ -47,10 +47,26 @@ def test_what_differs_in_every_run_has_the_same_pattern():
         != pattern("--snapshot=1 a")
     )
     assert fnmatchcase("--snapshot=00000004-00000FA2-2", pattern("--snapshot=00000003-0000001B-1").replace("\\=", "="))
-    for name in ("drillbook-{}-in", "/var/lib/mysql.drillbook.{}.kept"):
+    for name in ("drillbook-{}-in", "-A drillbook-{} x", "/var/lib/mysql.drillbook.{}.kept", "/a.drillbook.{}/b"):
         assert pattern(name.format("bdd04240")) == pattern(name.format("0123abcd")) == pattern(name).format(8 * "[0-9a-f]")
-    assert pattern("drillbook-bdd04240b") == "drillbook-bdd04240b"
+    assert pattern("a drillbook-bdd04240beef") == r"a\ drillbook-" + 12 * "[0-9a-f]"
     one, other = (f"~{2049:020d}:~{inode:020d} tar" for inode in (131, 926857))
     assert pattern(one) == pattern(other) != pattern("2049:131 tar")
     assert pattern(f"a{fresh(6)}{fresh(12)} b") == "a~" + 6 * "[0-9a-f]" + "~" + 12 * "[0-9a-f]" + r"\ b"
     assert pattern("/home/~abcdefgh /a~beg") == r"/home/~abcdefgh\ /a~beg"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "drillbook-bdd04240b",
+        "rm -f drillbook-0a1b2c3d-primary",
+        "/var/tmp/drillbook-10012345-1/data",
+        "/srv/drillbook-20261129/data",
+        "/srv/drillbook-20261129",
+        "stop drillbook-deadbeef.service",
+        "/srv/drillbook.20261129",
+    ],
+)
+def test_digits_that_no_run_made_stay_as_they_are(words):
+    assert pattern(words) == words.replace(" ", r"\ ")

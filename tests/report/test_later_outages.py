@@ -31,13 +31,24 @@ def test_bad_samples_after_the_recovery_are_told_with_their_times_and_phases() -
     view = with_bad((at, at + 0.001))
     (text,) = later_outages(view)
     name = view.timeline.probes[0].name
-    assert text.startswith(f"After the recovery, {name} was bad again between ")
+    assert text.startswith(f"After the recovery, {name} was bad again from ")
     assert f"during {phase.label}. The outage and the RTO do not count this." in text
-    assert "between" in html.render(view).split('class="later"')[1][:200]
-    assert "was bad again between" in markdown.render(view)
+    assert " from " in html.render(view).split('class="later"')[1][:200]
+    assert "was bad again from" in markdown.render(view)
 
 
 def test_several_outages_are_counted() -> None:
     at = samples.passed().timeline.marks["recovered"]
     (text,) = later_outages(with_bad((at + 0.1, at + 0.2), (at + 0.5, None)))
-    assert "was bad again 2 times between" in text
+    assert "was bad again 2 times from" in text
+    assert "to the end of the run, by its samples" in text
+
+
+def test_a_probe_that_was_good_until_then_is_not_bad_again() -> None:
+    at = samples.passed().timeline.marks["recovered"]
+    view = with_bad((at + 0.1, at + 0.2))
+    track = view.timeline.probes[0]
+    track = track.model_copy(update={"stretches": track.stretches[-1:]})
+    line = view.timeline.model_copy(update={"probes": (track, *view.timeline.probes[1:])})
+    (text,) = later_outages(view.model_copy(update={"timeline": line}))
+    assert f"{track.name} was bad from" in text

@@ -46,7 +46,7 @@ def grouped(problems: Iterable[Problem]) -> list[ProblemGroup]:
     """Return the problems in groups, in the order of their first problem. A problem of its own keeps its own text."""
     found: dict[tuple[str, bool, str], list[Problem]] = {}
     for one in problems:
-        key = (one.code, one.breaking, one.source or one.text)
+        key = (one.code, one.breaking, one.source or f"{one.text}\n{one.run}")
         found.setdefault(key, []).append(one)
     return _with_next([_group(members) for members in found.values()])
 

@@ -15,8 +15,14 @@ BESIDE = re.compile(r"(?<=\.)[0-9a-f]{12}(?= |$)")
 """Pattern for the end of the name of a temporary file; see ``atomic.beside``."""
 FRESH = re.compile(rf"(?<={re.escape(random_names.MARK)})[0-9a-f]{{4,20}}(?![0-9A-Za-z])")
 """Pattern for the random part of a name; see ``random_names.fresh``, and ``host_programs.made_in`` for identities of folders."""
-DIGEST = re.compile(r"(?<=drillbook[-.])[0-9a-f]{8}(?:[0-9a-f]{4})?(?![0-9A-Za-z])")
-"""Pattern for the digest of a run's id in a name, such as that of the rules of a packet filter (``network.fields.number_of``)."""
+NAMED = re.compile(r"(?:(?<=\Adrillbook-)|(?<=[ \n]drillbook-))[0-9a-f]{8}(?:[0-9a-f]{4})?(?=(?:-(?:in|out))?(?:[ \n]|\Z))")
+"""Pattern for the digest of a run's id in an argument of its own: the name of the rules of a packet filter, or of sessions.
+
+See ``network.fields.number_of`` and ``postgres.actions.sessions``. Other names with such digits, such as a folder or a
+container, are the same in every run.
+"""
+IN_PLACE = re.compile(r"(?<=\.drillbook\.)[0-9a-f]{8}(?=(?:\.kept)?(?:[/ \n]|\Z))")
+"""Pattern for the digest of a run's id in a folder beside the data that the run restores in place."""
 SNAPSHOT = re.compile(r"(?<=--snapshot=)[0-9A-F]{8}-[0-9A-F]{8}-[0-9](?= |$)")
 """Pattern for the name of an exported snapshot of PostgreSQL; see pg_export_snapshot."""
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -77,7 +83,7 @@ def pattern(words: str) -> str:
     """
     found, at = [], 0
     for match in sorted(
-        [match for one in (RUN, TOKEN, BESIDE, FRESH, DIGEST, SNAPSHOT) for match in one.finditer(words)],
+        [match for one in (RUN, TOKEN, BESIDE, FRESH, NAMED, IN_PLACE, SNAPSHOT) for match in one.finditer(words)],
         key=lambda one: one.start(),
     ):
         if match.start() < at:

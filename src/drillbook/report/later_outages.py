@@ -9,7 +9,7 @@ from drillbook.report.figures import one_line, seconds
 
 
 def later_outages(view: RunView) -> list[str]:
-    """Return a sentence for each probe that was bad again after the recovery. The measured outage and RTO do not count it."""
+    """Return a sentence for each probe that was bad after the recovery. The measured outage and RTO do not count it."""
     recovered = view.timeline.marks.get("recovered")
     if recovered is None:
         return []
@@ -23,15 +23,21 @@ def later_outages(view: RunView) -> list[str]:
 
 def _later(track: ProbeTrack, spans: Sequence[Span], view: RunView) -> str:
     last = view.timeline.seconds
-    ends = [last if span.end is None else span.end for span in spans]
+    ends = [_end(span, last) for span in spans]
     phases = [
         one_line(phase.label)
         for phase in view.timeline.phases
-        if any(phase.start < end and span.start < (phase.end or last) for span, end in zip(spans, ends, strict=True))
+        if any(phase.start < end and span.start < _end(phase, last) for span, end in zip(spans, ends, strict=True))
     ]
     times = "" if len(spans) == 1 else f" {len(spans)} times"
     when = f", during {' and '.join(phases)}" if phases else ""
+    again = " again" if any(span.label == "bad" and span.start < spans[0].start for span in track.stretches) else ""
+    until = "the end of the run" if any(span.end is None for span in spans) else f"{seconds(max(ends), 1)} after the start"
     return (
-        f"After the recovery, {one_line(track.name)} was bad again{times} between {seconds(spans[0].start, 1)} and "
-        f"{seconds(max(ends), 1)} after the start{when}. The outage and the RTO do not count this."
+        f"After the recovery, {one_line(track.name)} was bad{again}{times} from {seconds(spans[0].start, 1)} to {until}, by "
+        f"its samples{when}. The outage and the RTO do not count this."
     )
+
+
+def _end(span: Span, last: float) -> float:
+    return last if span.end is None else span.end

@@ -25,9 +25,12 @@ from drillbook.sdk.host import Deadline
 
 READERS = frozenset(
     {"[", "cat", "cmp", "df", "du", "false", "findmnt", "getent", "grep", "head", "id", "ls", "lsblk", "md5sum", "nproc"}
-    | {"pgrep", "pidof", "ps", "readlink", "realpath", "sha256sum", "stat", "tail", "test", "true", "uname", "uptime", "wc"}
+    | {"readlink", "realpath", "sha256sum", "stat", "tail", "test", "true", "uname", "uptime", "wc"}
 )
-"""Programs that only read, with every option. None of them leaves a process behind that could write to its output later."""
+"""Programs that only read, with every option. None of them leaves a process behind that could write to its output later.
+
+Programs that list processes, such as ps, are not among them: they would find the shell.
+"""
 
 READING_WORDS = {"systemctl": frozenset({"is-active", "is-enabled", "is-failed", "list-units", "show", "status"})}
 """Programs that only read if their first argument is one of these words."""
@@ -118,7 +121,7 @@ class _Shell:
         self.err.expect(Capture(0), token)
         channel.in_buffer.set_event(self.wake)
         request_command(channel, b"exec sh", last=False)
-        self.send(f"echo {token}; echo {token}$$ >&2; _folder=$PWD; cd /; exec 3>&2 2>/dev/null\n", deadline)
+        self.send(f"exec 3>&2 2>/dev/null 4</dev/null; _folder=$PWD; cd /; echo {token}; echo {token}$$ >&3\n", deadline)
 
     @property
     def ended(self) -> bool:
@@ -135,7 +138,7 @@ class _Shell:
         """
         self.wake.reset()
         self.send(
-            f'CDPATH= cd -- "$_folder" >/dev/null || exit\n(exec {shlex.join(words)}) </dev/null 2>&3 3>&-\n'
+            f'CDPATH= cd -- "$_folder" >/dev/null || exit\n(exec {shlex.join(words)}) <&4 2>&3 3>&- 4<&-\n'
             f"_status=$?; cd /; echo {token} >&3; echo {token}$_status\n",
             deadline,
         )
