@@ -280,12 +280,18 @@ def authority(tmp_path, monkeypatch):
         yield server.folder
 
 
+def untimed(said, reason):
+    """Names of the runs that the audit's output tells with ``reason``: one run, or several in brackets."""
+    told = re.findall(rf"No trusted signature: (?:\d+ runs \(([^)]*)\)|(\S+)): {re.escape(reason)}", " ".join(said.split()))
+    return {name for many, one in told for name in (many.split(", ") if many else [one])}
+
+
 def test_a_timestamp_vouches_for_the_time_of_an_anchor(bench, audit, authority, monkeypatch):
     bench.run(SAMPLE)
     monkeypatch.setenv(timestamps.ROOTS, str(authority / "ca.pem"))
     status, said = audit()
     assert status == 3
-    assert f"{bench.folders[0].name}: the anchor of the run has no timestamp" in said
+    assert untimed(said, "the anchor of the run has no timestamp") >= {bench.folders[0].name}
     assert verified(bench) == 0
     lines = [json.loads(line) for line in anchor_places.default(bench.root / "reports").read_bytes().splitlines()]
     assert [timestamps.FIELD in one for one in lines if one["run"] == bench.folder.name] == [False, True], (
@@ -315,7 +321,8 @@ def test_a_timestamp_that_does_not_fit_is_told(bench, audit, authority, monkeypa
     anchor.write_bytes(b"\n".join([*lines[:-1], json.dumps(last).encode()]) + b"\n")
     monkeypatch.setenv(timestamps.ROOTS, str(roots))
     status, said = audit()
-    assert (status, f"{bench.folder.name}: the timestamp of the run's anchor is not valid" in said) == (3, True)
+    assert status == 3
+    assert bench.folder.name in untimed(said, "the timestamp of the run's anchor is not valid")
     assert verified(bench) != 0
 
 

@@ -47,7 +47,7 @@ class NewestMoment(MeasuresLoss):
         """Check that the user of the service can be used, and has GNU find. The folder need not exist: a restore may create it."""
         service = ctx.service(self.service, Folder)
         need_account(ctx, service.run_as, _newest(service))
-        if not ctx.run("find", "/", "-maxdepth", "0", "-printf", "").ok:
+        if not ctx.run("sh", "-c", "find / -maxdepth 0 -printf ''").ok:
             raise NotReady(f"{ctx.host.name} has no GNU find", hint="install GNU find (Debian's findutils) on that host")
 
     def run(self, ctx: Context) -> Facts:
