@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
 from drillbook.attestation import anchor_places
-from drillbook.audit import records
+from drillbook.attestation.anchors import Anchor, Known
+from drillbook.audit import assurance, problem_groups, records
+from drillbook.audit.period import Period
 from drillbook.cli import recover, verify
 from drillbook.errors import UsageError
 from drillbook.project.project import Project
+from drillbook.report import figures
 from tests.attestation.forging import attest, chained, journal, throw_away_key
 from tests.attestation.test_sign_runs import SAMPLE
+from tests.audit import stories
 
 
 def verified(bench, name=""):
@@ -153,3 +158,17 @@ def test_a_line_of_an_anchor_that_was_torn_is_left_out(bench, audit):
     anchor.write_bytes(anchor.read_bytes() + b'{"schema": "drillbook/anchor/1", "run": 3\nnonsense\n\xff\n')
     assert audit()[0] == 0
     assert verified(bench) == 0
+
+
+def test_anchors_and_missing_anchors_of_suites_are_counted_apart(book):
+    stories.quiet(book)
+    suite = Anchor("20260110T090000.000Z-all-00aa", "20260110T090000.000Z-all-00aa", 0, "", "2026-01-10", "the anchor")
+    run = replace(suite, run="20260111T090000.000Z-sample-00aa", events=3)
+    known = Known({one.run: one for one in (suite, run)}, {"the anchor": (8, 1, "2026-01-10")})
+    read, _ = records.find(book.reports)
+    found = assurance.assure(read, Period.parse("2026-01-01", "2026-12-31"), book.reports, book.root, known)
+    assert found.compared == ("the anchor: 8 runs of drills, 1 of a suite, the newest of 2026-01-10",)
+    assert [(one.text[:9], one.lost) for one in found.problems] == [("the suite", False), ("the run 2", True)]
+    (group,) = problem_groups.grouped(found.problems)
+    assert group.text == "1 run of a drill, 1 of a suite that the anchor in the anchor names are missing"
+    assert figures.runs_of(0, 2) == "2 runs of suites"

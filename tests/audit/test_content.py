@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-from drillbook.audit import content, html, markdown, records, summary
+from drillbook.audit import content, html, markdown, records, services, summary
 from drillbook.audit.controls import CONTROLS, bearing
 from drillbook.audit.coverage import LEFT_OUT, NO_RUN, NOT_YET
 from drillbook.audit.period import Period
@@ -317,7 +317,7 @@ def test_the_numbers_of_services_in_the_first_paragraph_add_up(book, story):
     total, rest = re.search(r"Of (\d+) services?, (.+?)\.", audit.sentence).groups()
     assert sum(int(number) for number in re.findall(r"(\d+) (?:was|were)", rest)) == int(total)
     exempt = sum(bool(row.left_out) and not row.runs for row in audit.coverage)
-    assert int(total) + exempt == len(audit.coverage) == sum(content.service_counts(audit.coverage).values())
+    assert int(total) + exempt == len(audit.coverage) == sum(services.service_counts(audit.coverage).values())
 
 
 def test_a_record_that_is_not_complete_is_told_once_in_red(book):

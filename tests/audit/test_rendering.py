@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+from dataclasses import replace
 from datetime import date
 from html import unescape
 from html.parser import HTMLParser
@@ -17,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from drillbook.audit import html, markdown
+from drillbook.audit.chain import Problem
 from drillbook.cli import audit as desk
 from drillbook.errors import UsageError
 from drillbook.project.project import Project
@@ -81,7 +83,8 @@ def test_twice_gives_the_same_bytes_and_an_audit_is_no_run(tmp_path):
     _, folder = run(tmp_path, "year")
     before = {file: (folder / file).read_bytes() for file in FILES}
     stories.render_all(Book(tmp_path))
-    assert desk.audit(Project(tmp_path), "2026-01-01", "2026-12-31", str(tmp_path / "elsewhere" / "deep")) == 3
+    again = str(tmp_path / "elsewhere" / "deep")
+    assert desk.audit(Project(tmp_path), "2026-01-01", "2026-12-31", again, today=date(2026, 11, 27)) == 3
     after = {file: (tmp_path / "elsewhere" / "deep" / file).read_bytes() for file in FILES}
     assert b'href="../../reports/' in after["audit.html"]
     after["audit.html"] = after["audit.html"].replace(b'href="../../reports/', b'href="../')
@@ -97,6 +100,49 @@ def test_every_run_that_ended_is_linked_to_its_report(tmp_path):
     assert len(links) > 5
     rows = page.split('id="proven"')[1].split("</section>")[0]
     assert rows.count("/report.html") == rows.count("mono long")
+
+
+PASSED = "Every run of the period passed and undid all its changes."
+
+
+@pytest.mark.parametrize("render", [html.render, markdown.render])
+def test_a_record_with_missing_runs_never_says_that_every_run_passed(tmp_path, render):
+    audit = audited(stories.quiet(Book(tmp_path)))
+    assert PASSED in render(audit)
+    assert "verdicts are unknown" not in render(audit)
+    gone = Problem("anchor-missing", "20260401T090000.000Z-sample-00aa", "gone", True, None, None, "an anchor", lost=True)
+    other = replace(gone, run="20260402T090000.000Z-sample-00aa")
+    suite = replace(gone, run="20260403T090000.000Z-all-00aa", lost=False)
+    for problems, told in (
+        ((suite,), "Runs may be missing, and their verdicts are unknown."),
+        ((gone, suite), "At least 1 run is missing from the record, and its verdict is unknown."),
+        ((gone, other), "At least 2 runs are missing from the record, and their verdicts are unknown."),
+    ):
+        page = render(replace(audit, whole=False, problems=problems))
+        assert PASSED not in page
+        assert f"Every run of the period that is in the record passed and undid all its changes. {told}" in page
+        assert page.count(told) == 2, "beside the coverage, too"
+
+
+@pytest.mark.parametrize("render", [html.render, markdown.render])
+def test_passed_stands_nowhere_without_its_findings_and_its_rehearsals(tmp_path, render):
+    audit = audited(stories.quiet(Book(tmp_path)))
+    assert "1 medium finding" not in render(audit)
+    assert "rehearsed only, 1 run" not in render(audit)
+    found = tuple(replace(row, beside="1 medium finding") for row in audit.runs[:1]) + audit.runs[1:]
+    assert render(replace(audit, runs=found)).count("1 medium finding") == 1
+    row = next(row for row in audit.coverage if row.runs)
+    cells = tuple(replace(cell, recovered=0) for cell in row.cells)
+    page = render(replace(audit, coverage=(replace(row, cells=cells),)))
+    assert page.count("rehearsed only, 1 run") == 3
+    assert "passed, 1 run" not in page
+
+
+def test_runs_of_suites_are_told_beside_the_runs_of_drills(tmp_path):
+    audit = audited(stories.year(Book(tmp_path)))
+    assert len(audit.suites) == 1
+    for page in (html.render(audit), markdown.render(audit)):
+        assert f"{len(audit.runs)} runs of drills, 1 of a suite" in page
 
 
 def test_every_part_of_the_page_is_in_its_navigation(tmp_path):

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from drillbook.audit import summary
+from drillbook.audit.findings import FindingRow
 from tests.audit import stories
 from tests.audit.stories import DOWN, Book
 from tests.audit.test_chain import audited
@@ -31,7 +32,68 @@ def test_a_service_is_good_only_when_the_newest_run_of_every_drill_passed(tmp_pa
     page = plain(summary.render(audited(book)))
     assert "api-down in lab ended failed on 2026-02-10" in page
     assert summary.headline(summary.service_rows(audited(book))) in page
-    assert summary.headline([row]).startswith("Proven to recover: 0 of 1 service.")
+    assert summary.headline([row]).startswith("Proven to recover: 0 of 1 service in lab.")
+    assert summary.headline([row, replace(row, environment="prod")]).startswith("Proven to recover: 0 of 2 services.")
+
+
+def test_the_longest_proven_figure_is_shown_and_not_the_closest_to_its_target(tmp_path):
+    book = Book(tmp_path)
+    book.run("2026-01-10T09:00:00").good().close()
+    audit = audited(book)
+    (rto,) = [row for row in audit.proven if row.key == "rto"]
+    close = replace(rto, drill="table-dropped", measured="1.77 s", measured_s=1.77, target="2 s", target_s=2.0)
+    longest = replace(rto, drill="postgres-lost", measured="5.105 s", measured_s=5.105, target="1 h", target_s=3600.0)
+    unproven = replace(longest, drill="never", measured_s=9.0, proven=False)
+    (row,) = [
+        row for row in summary.service_rows(replace(audit, proven=(close, longest, unproven))) if row.service == rto.service
+    ]
+    assert (row.rto, row.rpo) == (longest, None)
+    page = plain(summary.render(replace(audit, proven=(close, longest))))
+    assert "the longest proven of the newest runs" in page
+    assert "target 1 h, postgres-lost" in page
+
+
+def test_open_findings_stand_beside_a_service_that_passed(tmp_path):
+    book = Book(tmp_path)
+    book.run("2026-01-10T09:00:00").good().close()
+    audit = audited(book)
+    one = FindingRow(
+        "lost", "medium", "Writes were lost", "lab", "sample", 1, 1, "2026-01-10", "2026-01-10", "open", "7 of 9"
+    )
+    for found, beside in (
+        (one, "1 medium finding"),
+        (replace(one, state="not seen again"), ""),
+        (replace(one, severity="low"), ""),
+        (replace(one, drill="another"), ""),
+    ):
+        page = replace(audit, findings=(found,))
+        (row,) = [row for row in summary.service_rows(page) if row.service == "api"]
+        assert row.beside == beside
+        assert ("! 1 medium finding" in plain(summary.render(page))) == bool(beside)
+
+
+def test_months_that_have_not_begun_are_no_gaps(tmp_path):
+    book = Book(tmp_path)
+    book.run("2026-03-10T09:00:00").good().close()
+    audit = audited(book, today="2026-11-29")
+    told = list(summary.alerts(audit))
+    never = {row.service for row in audit.coverage if not row.runs}
+    assert never
+    assert any(text.endswith("never drilled in the 11 months so far in lab") for text in told)
+    assert "api was not drilled in 10 of 11 months so far in lab" in told
+    assert not [text for text in told if "of 12" in text]
+    page = plain(summary.render(audit))
+    assert "(so far, to 2026-11-29)" in page
+    ended = audited(book)
+    assert any(text.endswith("never drilled in the 12 months of the period in lab") for text in summary.alerts(ended))
+    assert "so far" not in plain(summary.render(ended))
+
+
+def test_a_record_that_is_not_whole_says_that_verdicts_are_unknown(tmp_path):
+    audit = audited(stories.quiet(Book(tmp_path)))
+    broken = replace(audit, whole=False)
+    assert "Runs may be missing, and their verdicts are unknown" in plain(summary.render(broken))
+    assert "verdicts are unknown" not in plain(summary.render(audit))
 
 
 def test_a_service_without_objectives_is_not_proven(tmp_path):

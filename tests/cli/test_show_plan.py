@@ -286,3 +286,8 @@ def test_the_undo_of_a_shipped_step_is_told_as_its_effect():
     told = {step.id: show_plan.undo_of(step).text for step in plan.steps}
     assert told["backup.1"] == "nothing: the backup is kept"
     assert not [text for text in told.values() if "return" in text.lower()]
+    (plan,) = show_plan._plans(project, "table-dropped", "lab")[1]
+    assert (
+        "let clients write to the restored table again, if the step refuses their writes (`closed: true`); otherwise nothing"
+        in {show_plan.undo_of(step).text for step in plan.steps}
+    )

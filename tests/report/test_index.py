@@ -43,6 +43,21 @@ def test_a_finding_of_a_run_that_passed_stands_beside_its_verdict(severity: str,
     assert rest.count(f"! 1 {severity} finding") == 2 * named
 
 
+def test_findings_of_the_drills_stand_beside_the_verdict_of_a_suite() -> None:
+    suite, views = samples.suite()
+    only = {
+        **suite.model_dump(mode="json", by_alias=True),
+        "verdict": "passed",
+        "runs": suite.model_dump(mode="json")["runs"][:1],
+    }
+    found = [{"code": "writes-lost", "severity": "medium", "title": "Writes were lost"}]
+    drill = {**views[0].result.model_dump(mode="json", by_alias=True), "verdict": "passed", "findings": found}
+    rows = index.render([index.entry(only, [drill])]).split('id="runs"')[1]
+    assert rows.count("! 1 medium finding") == 2, "at the suite and at its drill"
+    calm = index.render([index.entry(only, [{**drill, "findings": []}])])
+    assert "medium finding" not in calm.split('id="runs"')[1]
+
+
 def test_drill_by_drill_links_names_and_shows_targets() -> None:
     page = index.render(samples.entries()).split('id="trends"')[1].split("</section>")[0]
     assert '<a href="20260602T100000Z-postgres-lost/report.html"><bdi>postgres-lost</bdi></a>' in page

@@ -42,6 +42,11 @@ class Anchor:
     """Parsed content of the anchor's line."""
 
     @property
+    def of_suite(self) -> bool:
+        """True for the anchor of a suite, whose folder has no journal of its own."""
+        return not self.events
+
+    @property
     def rank(self) -> tuple[int, bool, str]:
         """Sort key for the anchors of one run.
 
@@ -56,8 +61,8 @@ class Known:
 
     runs: Mapping[str, Anchor] = field(default_factory=dict)
     """Newest anchor of each run and suite. The key of each anchor is the name of the run."""
-    counts: Mapping[str, tuple[int, str]] = field(default_factory=dict)
-    """For each place: the number of runs with an anchor, and the time of the newest anchor."""
+    counts: Mapping[str, tuple[int, int, str]] = field(default_factory=dict)
+    """For each place: the numbers of runs of drills and of suites with an anchor, and the time of the newest anchor."""
     unread: tuple[str, ...] = ()
     """Messages about places that could not be read. Each message has the reason."""
     doubts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -114,7 +119,7 @@ def told(run: str, folder: str, events: int, head: str, at: str) -> str:
 def known(kept_in: Iterable[Place]) -> Known:
     """Read the anchors in all places of ``kept_in``. Invalid lines, such as incomplete ones, are skipped."""
     runs: dict[str, Anchor] = {}
-    counts: dict[str, tuple[int, str]] = {}
+    counts: dict[str, tuple[int, int, str]] = {}
     unread: list[str] = []
     doubts: dict[str, list[str]] = {}
     for place in kept_in:
@@ -125,7 +130,8 @@ def known(kept_in: Iterable[Place]) -> Known:
             continue
         mine = _newest(one for line in held.lines if (one := _anchor(line, place.source)))
         if mine:
-            counts[place.source] = (len(mine), max(one.at for one in mine.values()))
+            drills = sum(not one.of_suite for one in mine.values())
+            counts[place.source] = (drills, len(mine) - drills, max(one.at for one in mine.values()))
         runs = _newest([*runs.values(), *mine.values()])
         for run, why in held.doubts.items():
             doubts.setdefault(run, []).append(why)

@@ -16,7 +16,7 @@ from drillbook.audit.chain import Problem
 from drillbook.audit.period import Period
 from drillbook.audit.records import Record
 from drillbook.journal.damaged import RUN_ID
-from drillbook.report.figures import count
+from drillbook.report.figures import runs_of
 from drillbook.report.folders import begun
 
 WORKERS = 4
@@ -60,7 +60,8 @@ def assure(records: Sequence[Record], period: Period, reports: Path, root: Path,
     unvouched = [f"{folder.name}: {said}" for folder, said in zip(folders, why, strict=True) if said]
     unvouched += [f"{folder.name}: {said}" for folder in folders for said in _doubts(folder.name, known, checker)]
     compared = (
-        f"{source}: {count(number, 'run')}, the newest of {at}" for source, (number, at) in sorted(known.counts.items())
+        f"{source}: {runs_of(drills, suites)}, the newest of {at}"
+        for source, (drills, suites, at) in sorted(known.counts.items())
     )
     return Assurance((*unvouched, *known.unread), tuple(compared), tuple(_problems(records, known, reports)))
 
@@ -82,7 +83,8 @@ def _problems(records: Sequence[Record], known: Known, reports: Path) -> Iterato
         record = there.get(run)
         if record is None:
             if anchor.events or not anchors.present(anchor, reports):
-                text = f"the run {run} is missing, although the anchor in {anchor.source} of {anchor.at} names it"
-                yield Problem("anchor-missing", run, text, True, at, at, anchor.source)
+                what = "suite" if anchor.of_suite else "run"
+                text = f"the {what} {run} is missing, although the anchor in {anchor.source} of {anchor.at} names it"
+                yield Problem("anchor-missing", run, text, True, at, at, anchor.source, not anchor.of_suite)
         elif not record.damage and (wrong := anchors.differs(anchor, record.hashes)):
             yield Problem("anchor-differs", run, f"{run}: {wrong}", True, at, at, anchor.source)

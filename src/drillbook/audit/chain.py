@@ -33,6 +33,8 @@ class Problem:
     """The problem arose after the time ``first`` and before this time. None when unknown."""
     source: str = ""
     """Place of the anchors that the journal contradicts. It is empty for a problem without an anchor."""
+    lost: bool = False
+    """True when ``run`` is a run of a drill that is known to be missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,7 @@ def _campaigns(
                 f"the campaign {campaign.name} recorded {head} as the last event of the run {run}, but no journal contains "
                 "it: the run is missing, or the end of its journal was cut off"
             )
-            yield Problem("campaign-run", run, text, True, campaign.started, campaign.started)
+            yield Problem("campaign-run", run, text, True, campaign.started, campaign.started, lost=True)
         elif place.seq + 1 > vouched.get(place.record.folder, (0, ""))[0]:
             vouched[place.record.folder] = (place.seq + 1, f"the campaign {campaign.name}")
 

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
 
-from drillbook.audit import chain, coverage, trend
+from drillbook.audit import chain, coverage, services, trend
 from drillbook.audit.assurance import UNCHECKED, Assurance
 from drillbook.audit.campaigns import Campaign
 from drillbook.audit.chain import Problem
 from drillbook.audit.controls import CONTROLS, Control, bearing
-from drillbook.audit.coverage import CoverageRow, FindingRow, PlanRow, ProvenRow
+from drillbook.audit.coverage import CoverageRow, PlanRow, ProvenRow
+from drillbook.audit.findings import FindingRow, findings
 from drillbook.audit.missed import MissedRow, missed
 from drillbook.audit.period import Period
 from drillbook.audit.records import Record, Stray
@@ -19,18 +20,14 @@ from drillbook.audit.trend import Plot
 from drillbook.judge.outlook import Outlook
 from drillbook.judge.result import Verdict
 from drillbook.project.schedule_record import Entry
+from drillbook.report import open_findings
 from drillbook.report.figures import count
+from drillbook.report.folders import suite_of
 from drillbook.report.rows import settled_rows, settled_sentence
 from drillbook.report.wording import MET, NOT_VERIFIED
 from drillbook.values import canonical, digest
 
 ORDER = (*map(str, Verdict), NOT_VERIFIED)
-RECOVERED = "broken and recovered in a run that passed"
-EXAMINED = "only examined or rehearsed"
-"""No passed run proved a fault active and then restored the service."""
-UNPROVEN = "drilled without a pass"
-UNDRILLED = "not drilled in this period"
-EXEMPT = "exempt"
 INCOMPLETE = "The record of the period is incomplete, so there may have been more runs than it shows."
 
 
@@ -56,6 +53,8 @@ class RunRow:
 
     Empty when nobody made a statement.
     """
+    beside: str = ""
+    """Number of findings of medium severity or higher, of a run that passed. It is empty when there are none."""
 
     @property
     def left(self) -> tuple[str, ...]:
@@ -136,6 +135,13 @@ class Audit:
     """Name of the program that started the newest run of all, for the command in the footer of the page. It is empty
     without a run.
     """
+    so_far: date | None = None
+    """Date of the audit in UTC, if the period ends after this date. It is None for a period that has ended."""
+
+    @property
+    def suites(self) -> frozenset[str]:
+        """Folders of the suites to which runs of the period belong."""
+        return frozenset(filter(None, (suite_of(row.folder) for row in self.runs)))
 
     @property
     def vouched(self) -> bool:
@@ -173,9 +179,11 @@ def make(
     ``scheduled``: result of ``schedule_record.read``. ``today``: date of the audit in UTC, by default the present date.
     """
     followed = chain.follow(records, strays, campaigns)
-    made = _of_journals(records, followed, period, assurance, today or datetime.now(UTC).date())
+    day = today or datetime.now(UTC).date()
+    made = _of_journals(records, followed, period, assurance, day)
     rows = missed([one for one in records if not one.copy_of], scheduled[0], period, today)
-    return replace(made, missed=tuple(rows), schedule_damage=scheduled[1])
+    so_far = day if day < period.until else None
+    return replace(made, missed=tuple(rows), schedule_damage=scheduled[1], so_far=so_far)
 
 
 def _of_journals(
@@ -203,7 +211,7 @@ def _of_journals(
         coverage=tuple(covered),
         proven=tuple(coverage.proven(runs, earlier)),
         plots=tuple(trend.plots(runs, period)),
-        findings=tuple(coverage.findings(runs)),
+        findings=tuple(findings(runs)),
         operators=tuple(_operators(kept, period)),
         plans=tuple(coverage.plan_changes(runs, earlier)),
         evidence=evidence,
@@ -231,42 +239,12 @@ def _sentence(rows: Sequence[RunRow], verdicts: dict[str, int], covered: Sequenc
         drills = len({(row.environment, row.drill) for row in rows})
         text = (
             f"{count(len(rows), 'run')} of {count(drills, 'drill')}: "
-            f"{', '.join(f'{number} {verdict}' for verdict, number in verdicts.items())}. {_services(covered)}"
+            f"{', '.join(f'{number} {verdict}' for verdict, number in verdicts.items())}. {services.sentence(covered)}"
         )
     left, closed = sum(bool(row.residue) for row in rows), sum(bool(row.closed) for row in rows)
     text += f" {count(left, 'run')} left changes that could not be undone" if left else ""
     text += f"; {closed} of them {'was' if closed == 1 else 'were'} closed by a named person" if closed else ""
     return text + ("." if left else "")
-
-
-def _services(covered: Sequence[CoverageRow]) -> str:
-    """Return a sentence about the services. Its numbers add up: each service that is not exempt is counted once."""
-    numbers = service_counts(covered)
-    exempt = numbers.pop(EXEMPT)
-    parts = [f"{number} {'was' if number == 1 else 'were'} {what}" for what, number in numbers.items() if number]
-    text = f"Of {count(sum(numbers.values()), 'service')}, {', '.join(parts) or 'none is known'}"
-    more = (
-        f"{count(exempt, 'more service')} {'is' if exempt == 1 else 'are'} exempt from drills, for a reason in the inventory"
-    )
-    return f"{text}. {more}." if exempt else f"{text}."
-
-
-def service_counts(covered: Sequence[CoverageRow]) -> dict[str, int]:
-    """Return the number of services by the best that the period proved of them. Each service is counted once."""
-    found = dict.fromkeys((RECOVERED, EXAMINED, UNPROVEN, UNDRILLED, EXEMPT), 0)
-    for row in covered:
-        found[_best(row)] += 1
-    return found
-
-
-def _best(row: CoverageRow) -> str:
-    if row.recovered:
-        return RECOVERED
-    if row.passed:
-        return EXAMINED
-    if row.runs:
-        return UNPROVEN
-    return EXEMPT if row.left_out else UNDRILLED
 
 
 def _run(one: Record) -> RunRow:
@@ -286,6 +264,7 @@ def _run(one: Record) -> RunRow:
         left,
         one.reason,
         closed=_closed(one),
+        beside=open_findings.beside(one.verdict, one.result.findings) if one.result else "",
         **figures,
     )
 
@@ -352,28 +331,30 @@ def _evidence(one: Record, followed: chain.Chain) -> EvidenceRow:
     )
 
 
+ROWS = (
+    "problems",
+    "elsewhere",
+    "runs",
+    "coverage",
+    "missed",
+    "proven",
+    "findings",
+    "operators",
+    "plans",
+    "evidence",
+    "controls",
+)
+"""Fields of an audit whose rows are in its JSON."""
+
+
 def as_data(audit: Audit) -> dict[str, object]:
     """Return the content of the audit for JSON. Keys may be added but are never renamed."""
-    rows = {
-        name: [asdict(row) for row in getattr(audit, name)]
-        for name in (
-            "problems",
-            "elsewhere",
-            "runs",
-            "coverage",
-            "missed",
-            "proven",
-            "findings",
-            "operators",
-            "plans",
-            "evidence",
-            "controls",
-        )
-    }
+    rows = {name: [asdict(row) for row in getattr(audit, name)] for name in ROWS}
     return {
         "schema": "drillbook/audit/1",
         "since": str(audit.period.since),
         "until": str(audit.period.until),
+        "so_far_to": str(audit.so_far or ""),
         "whole": audit.whole,
         "sentence": audit.sentence if audit.whole else f"{audit.sentence} {INCOMPLETE}",
         "verdicts": audit.verdicts,

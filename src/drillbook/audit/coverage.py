@@ -1,4 +1,4 @@
-"""Rows of an audit for all formats: services covered by drills, objectives that were met, findings, changed plans."""
+"""Rows of an audit for all formats: services covered by drills, objectives that were met, changed plans."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from itertools import pairwise
 
 from drillbook.audit.period import Period
 from drillbook.audit.records import UNKNOWN, Record
-from drillbook.findings import CATALOGUE
 from drillbook.inventory.inventory import Inventory
 from drillbook.judge.result import Objective, Verdict
 from drillbook.report.figures import moment, seconds
@@ -22,7 +21,8 @@ NOT_YET = "not yet"
 """Mark of a span that begins in the future."""
 LEFT_OUT = "left out"
 """Mark of a span without runs, for a service that the inventory exempts from drills."""
-SEVERITIES = ("critical", "high", "medium", "low")
+REHEARSED = "rehearsed only"
+"""Mark instead of `passed`: the runs passed, and none of them proved a fault active and then restored the service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,13 @@ class Cell:
     exempt).
     """
     residue: bool
+    recovered: int = 0
+    """Number of passed runs that proved a fault active and then restored the service."""
+
+    @property
+    def shown(self) -> str:
+        """Verdict as the formats show it. `passed` stands only in a span in which the service recovered from a fault."""
+        return REHEARSED if self.last == Verdict.PASSED and not self.recovered else self.last
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,23 +88,6 @@ class ProvenRow:
     newest_at: str
     newest_verdict: str
     notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class FindingRow:
-    """One code of a finding in one drill, with the number of its occurrences."""
-
-    code: str
-    severity: str
-    title: str
-    environment: str
-    drill: str
-    count: int
-    runs: int
-    first_seen: str
-    last_seen: str
-    state: str
-    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,9 +222,8 @@ def _cell(label: str, runs: Sequence[Record], without: str) -> Cell:
     if not runs:
         return Cell(label, 0, 0, without, False)
     last = max(runs, key=lambda one: (one.started or "", one.name))
-    return Cell(
-        label, len(runs), sum(one.verdict == Verdict.PASSED for one in runs), last.verdict, any(one.residue for one in runs)
-    )
+    passed, left = sum(one.verdict == Verdict.PASSED for one in runs), any(one.residue for one in runs)
+    return Cell(label, len(runs), passed, last.verdict, left, sum(map(recovered, runs)))
 
 
 def objectives_of(one: Record) -> dict[str, Objective]:
@@ -331,51 +320,6 @@ def _since(shown: Record, row: ObjectiveRow, newest: Record, wanted: float) -> l
 def _day(one: Record) -> str:
     at = moment(one.started or "")
     return f"{at:%Y-%m-%d}" if at else "an unknown day"
-
-
-def findings(runs: Sequence[Record]) -> list[FindingRow]:
-    """Return the findings of the period by code and drill. The most severe findings come first. The field ``state`` of
-    a row tells if the newest run still has the finding.
-    """
-    found = []
-    for drill, mine in by_drill(runs).items():
-        seen: dict[str, list[Record]] = {}
-        for one in mine:
-            for item in one.result.findings if one.result and not one.damage else ():
-                seen.setdefault(item.code, []).append(one)
-        found += [_finding(drill, code, where, mine[-1]) for code, where in sorted(seen.items())]
-    return sorted(found, key=lambda row: (SEVERITIES.index(row.severity), row.code, row.environment, row.drill))
-
-
-def _finding(drill: tuple[str, str, str], code: str, where: Sequence[Record], newest: Record) -> FindingRow:
-    items = [
-        item
-        for one in {one.folder: one for one in where}.values()
-        if one.result
-        for item in one.result.findings
-        if item.code == code
-    ]
-    worst = min(items, key=lambda item: SEVERITIES.index(item.severity))
-    if any(one is newest for one in where):
-        state = "open"
-    elif newest.verdict == Verdict.PASSED:
-        state = "not seen again"
-    else:
-        state = f"unknown: the newest run ended {newest.verdict}"
-    title = CATALOGUE[code].title if code in CATALOGUE else worst.title
-    return FindingRow(
-        code,
-        str(worst.severity),
-        title,
-        drill[0],
-        drill[2],
-        len(where),
-        len({one.folder for one in where}),
-        where[0].started or "",
-        where[-1].started or "",
-        state,
-        items[-1].measured or items[-1].title,
-    )
 
 
 def plan_changes(runs: Sequence[Record], earlier: Sequence[Record]) -> list[PlanRow]:

@@ -9,7 +9,8 @@ from jinja2 import ChoiceLoader, PackageLoader, PrefixLoader
 
 from drillbook.audit import trend, wording
 from drillbook.audit.content import Audit
-from drillbook.audit.coverage import SEVERITIES, ProvenRow
+from drillbook.audit.coverage import ProvenRow
+from drillbook.audit.findings import SEVERITIES
 from drillbook.audit.problem_groups import grouped
 from drillbook.installation.program_name import program
 from drillbook.report import growth, pages

@@ -70,8 +70,10 @@ def _problem(one: ProblemGroup) -> str:
 def _coverage(audit: Audit) -> list[str]:
     if not audit.coverage:
         return ["No run is known, so no service is known."]
+    lead = [f"**{escape(wording.missing(audit))}**"] if not audit.whole else []
     head = ["Service", "Environment", *(cell.span for cell in audit.coverage[0].cells), "Passed", "Gaps"]
     return [
+        *lead,
         table(
             head,
             [
@@ -79,7 +81,7 @@ def _coverage(audit: Audit) -> list[str]:
                     escape(row.service),
                     escape(row.environment),
                     *(
-                        f"{cell.last}, {count(cell.runs, 'run')}{', with residue' if cell.residue else ''}"
+                        f"{cell.shown}, {count(cell.runs, 'run')}{', with residue' if cell.residue else ''}"
                         if cell.runs
                         else f"**{cell.last}**"
                         if cell.last == NO_RUN
@@ -95,7 +97,7 @@ def _coverage(audit: Audit) -> list[str]:
                 ]
                 for row in audit.coverage
             ],
-        )
+        ),
     ]
 
 
@@ -160,14 +162,12 @@ def _trend(audit: Audit) -> list[str]:
 
 def _verdict(row: RunRow) -> str:
     left = ", with residue, closed" if row.closed else ", with residue" if row.residue else ""
-    return f"**{row.verdict}**{left}"
+    return f"**{row.verdict}**{left}{f', {row.beside}' if row.beside else ''}"
 
 
 def _not_passed(audit: Audit) -> list[str]:
     if not audit.not_passed:
-        return [
-            "Every run of the period passed and undid all its changes." if audit.runs else "No run began in this period."
-        ]
+        return [escape(wording.all_passed(audit))]
     return [
         table(
             ("Run", "Drill", "Environment", "Begun", "Verdict", "Why", "Not undone"),

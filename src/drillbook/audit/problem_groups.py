@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from drillbook.audit.chain import Problem
-from drillbook.report.figures import count, one_line
+from drillbook.report.figures import count, one_line, runs_of
 
 RESTORE = "Restore the folders from a backup of `reports/`, and run the audit again."
 NEXT = {
@@ -55,7 +55,9 @@ def _group(members: Sequence[Problem]) -> ProblemGroup:
     head = members[0]
     if len(members) == 1:
         return ProblemGroup(head.code, head.breaking, one_line(head.text), (), "")
-    text = f"{count(len(members), 'run')} that the anchor in {one_line(head.source)} names {_wrong(head.code)}"
+    suites = sum(one.code == "anchor-missing" and not one.lost for one in members)
+    runs = runs_of(len(members) - suites, suites) if suites else count(len(members), "run")
+    text = f"{runs} that the anchor in {one_line(head.source)} names {_wrong(head.code)}"
     return ProblemGroup(head.code, head.breaking, text, tuple(one_line(one.run) for one in members), "")
 
 

@@ -9,10 +9,10 @@ from jinja2 import ChoiceLoader, PackageLoader, PrefixLoader
 
 from drillbook.audit import wording
 from drillbook.audit.content import Audit
-from drillbook.audit.coverage import NO_RUN, CoverageRow, ProvenRow
+from drillbook.audit.coverage import NOT_YET, REHEARSED, CoverageRow, ProvenRow
 from drillbook.judge.result import Verdict
 from drillbook.project.schedule_record import NOT_BEGUN
-from drillbook.report import pages
+from drillbook.report import open_findings, pages
 from drillbook.report.figures import count, one_line
 from drillbook.report.open_findings import GRAVE
 from drillbook.report.wording import NOT_VERIFIED
@@ -20,8 +20,6 @@ from drillbook.report.wording import NOT_VERIFIED
 FILE = "summary.html"
 MOST_ROWS, MOST_ALERTS, MOST_LETTERS, MOST_GAPS = 14, 7, 150, 3
 NEVER = "never drilled"
-REHEARSED = "rehearsed only"
-"""State of a service whose runs passed, and of which no run proved a fault active and then restored the service."""
 BADNESS = (
     *map(str, (Verdict.PASSED, Verdict.NOT_RUN, Verdict.REFUSED, Verdict.ABORTED, Verdict.INCONCLUSIVE)),
     NOT_VERIFIED,
@@ -31,7 +29,7 @@ BADNESS = (
 
 @dataclass(frozen=True, slots=True)
 class ServiceRow:
-    """State of one service: newest runs, proven objectives, and for RTO and RPO the proven figure closest to its target."""
+    """State of one service: newest runs, proven objectives, and the longest RTO and RPO that were proven."""
 
     service: str
     environment: str
@@ -49,6 +47,8 @@ class ServiceRow:
     rpo: ProvenRow | None
     keys: frozenset[str]
     """Objectives that the drills of the service set."""
+    beside: str = ""
+    """Number of open findings of medium severity or higher, of a service whose state is `passed`. Otherwise it is empty."""
 
     @property
     def shown_state(self) -> str:
@@ -79,6 +79,7 @@ def render(audit: Audit) -> str:
             audit=audit,
             title=wording.title(audit),
             state_line=wording.record_state(audit),
+            missing=wording.missing(audit),
             headline=headline(rows),
             rows=drilled[:room],
             more_rows=len(drilled[room:]),
@@ -94,9 +95,11 @@ def headline(rows: Sequence[ServiceRow]) -> str:
     good = sum(row.good for row in rows)
     if not rows:
         return "No service is known, so nothing is proven."
+    places = {row.environment for row in rows}
+    where = f" in {one_line(*places)}" if len(places) == 1 else ""
     return (
-        f"Proven to recover: {good} of {count(len(rows), 'service')}. A service counts only if it has objectives, the newest run of "
-        "each of its drills passed, and every objective was measured and met."
+        f"Proven to recover: {good} of {count(len(rows), 'service')}{where}. A service counts only if it has objectives, "
+        "the newest run of each of its drills passed, and every objective was measured and met."
     )
 
 
@@ -120,19 +123,24 @@ def _row(audit: Audit, one: CoverageRow) -> ServiceRow:
     cells = [cell.last for cell in one.cells if cell.runs]
     worst = max(newest.values(), key=lambda run: (_badness(run.verdict), run.started), default=None)
     goals = [row for row in audit.proven if (row.environment, row.service) == key]
+    state = worst.verdict if worst else cells[-1] if cells else NEVER
+    seen = [
+        row for row in audit.findings if row.state == "open" and row.environment == one.environment and row.drill in newest
+    ]
     return ServiceRow(
         service=one.service,
         environment=one.environment,
-        state=worst.verdict if worst else cells[-1] if cells else NEVER,
+        state=state,
         at=worst.started[:10] if worst else "",
         passed=one.passed,
         runs=one.runs,
         recovered=one.recovered,
         proven=sum(row.proven for row in goals),
         objectives=len(goals),
-        rto=_worst(goals, "rto"),
-        rpo=_worst(goals, "rpo"),
+        rto=_longest(goals, "rto"),
+        rpo=_longest(goals, "rpo"),
         keys=frozenset(row.key for row in goals),
+        beside=open_findings.beside(state, seen),
     )
 
 
@@ -141,12 +149,10 @@ def _badness(verdict: str) -> int:
     return BADNESS.index(verdict) if verdict in BADNESS else BADNESS.index(NOT_VERIFIED)
 
 
-def _worst(goals: Sequence[ProvenRow], key: str) -> ProvenRow | None:
-    """Return the proven objective ``key`` whose figure uses the largest part of its target. Returns None when none was
-    proven.
-    """
+def _longest(goals: Sequence[ProvenRow], key: str) -> ProvenRow | None:
+    """Return the proven objective ``key`` with the largest figure. Returns None when none was proven."""
     found = [row for row in goals if row.key == key and row.proven and row.measured_s is not None]
-    return max(found, key=lambda row: (row.measured_s or 0.0) / (row.target_s or 1.0), default=None)
+    return max(found, key=lambda row: row.measured_s or 0.0, default=None)
 
 
 def alerts(audit: Audit) -> Iterator[str]:
@@ -178,19 +184,29 @@ def _of_schedules(audit: Audit) -> Iterator[str]:
     for goal in audit.proven:
         if not goal.proven:
             yield f"{goal.objective} of {goal.drill} in {goal.environment} was not proven in this period"
-    for (spans, environment), services in _gaps(audit).items():
+    for (gaps, environment), services in _gaps(audit).items():
         names = f"{', '.join(services[:-1])} and {services[-1]} were" if len(services) > 1 else f"{services[0]} was"
-        yield f"{names} not drilled in {spans} in {environment}"
+        yield f"{names} {gaps} in {environment}"
 
 
 def _gaps(audit: Audit) -> dict[tuple[str, str], list[str]]:
-    """Return the services with gaps, by the spans of time in which no drill ran, and by environment."""
+    """Return the services with gaps, by words about the time in which no drill ran, and by environment."""
     found: dict[tuple[str, str], list[str]] = {}
     for row in audit.coverage:
-        if gaps := [cell.span for cell in row.cells if cell.last == NO_RUN]:
-            spans = ", ".join(gaps) if len(gaps) <= MOST_GAPS else f"{len(gaps)} of {len(row.cells)} {audit.period.unit}s"
-            found.setdefault((spans, row.environment), []).append(row.service)
+        if row.gaps:
+            found.setdefault((_gap(audit, row), row.environment), []).append(row.service)
     return found
+
+
+def _gap(audit: Audit, row: CoverageRow) -> str:
+    """Return words about the time in which no drill of a service ran. Spans that have not begun do not count."""
+    begun = [cell for cell in row.cells if cell.last != NOT_YET]
+    so_far = " so far" if audit.so_far else " of the period"
+    if not row.runs:
+        return f"never drilled in the {count(len(begun), audit.period.unit)}{so_far}"
+    if len(row.gaps) <= MOST_GAPS:
+        return f"not drilled in {', '.join(row.gaps)}"
+    return f"not drilled in {len(row.gaps)} of {count(len(begun), audit.period.unit)}{so_far}"
 
 
 def _short(text: str) -> str:

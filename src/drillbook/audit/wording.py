@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from drillbook.audit.content import Audit
 from drillbook.audit.missed import MissedRow
 from drillbook.project.schedule_record import NOT_BEGUN
-from drillbook.report.figures import count, utc
+from drillbook.report.figures import count, runs_of, utc
 
 SECTIONS = (
     ("record", "Completeness of the record"),
@@ -97,6 +97,28 @@ NO_ANCHOR = (
 )
 
 
+def missing(audit: Audit) -> str:
+    """Return a sentence about the runs that are missing from the record. The result is empty for a complete record."""
+    if audit.whole:
+        return ""
+    if known := len({one.run for one in audit.problems if one.lost}):
+        verdicts = "its verdict is" if known == 1 else "their verdicts are"
+        return f"At least {count(known, 'run')} {'is' if known == 1 else 'are'} missing from the record, and {verdicts} unknown."
+    return "Runs may be missing, and their verdicts are unknown."
+
+
+def all_passed(audit: Audit) -> str:
+    """Return the sentence in place of the table of runs that did not pass, when there is no such run."""
+    if audit.whole:
+        return "Every run of the period passed and undid all its changes." if audit.runs else "No run began in this period."
+    known = (
+        "Every run of the period that is in the record passed and undid all its changes."
+        if audit.runs
+        else "No run that is in the record began in this period."
+    )
+    return f"{known} {missing(audit)}"
+
+
 def record_state(audit: Audit) -> str:
     """Return a sentence which tells if the journals are complete, signed by trusted keys, and compared with an anchor."""
     if not audit.whole:
@@ -120,15 +142,18 @@ def assurance(audit: Audit, most: int | None = None) -> list[str]:
     for one in known.unvouched:
         run, _, reason = one.partition(": ")
         runs.setdefault(reason, []).append(run)
-    found = [f"No trusted signature: {_names(names, most)}: {reason}" for reason, names in runs.items()]
+    suites = {folder.rpartition("/")[2] for folder in audit.suites}
+    found = [f"No trusted signature: {_names(names, suites, most)}: {reason}" for reason, names in runs.items()]
     return found if known.compared else [*found, NO_ANCHOR]
 
 
-def _names(names: Sequence[str], most: int | None) -> str:
+def _names(names: Sequence[str], suites: Container[str], most: int | None) -> str:
     if len(names) == 1:
         return names[0]
+    of_suites = sum(name in suites for name in names)
+    runs = runs_of(len(names) - of_suites, of_suites) if of_suites else count(len(names), "run")
     more = f" and {len(names) - most} more" if most is not None and len(names) > most else ""
-    return f"{count(len(names), 'run')} ({', '.join(names[:most])}{more})"
+    return f"{runs} ({', '.join(names[:most])}{more})"
 
 
 def ended(row: MissedRow) -> str:
@@ -138,16 +163,21 @@ def ended(row: MissedRow) -> str:
     return utc(row.until) if row.until else "not passed since"
 
 
-def title(audit: Audit) -> str:
-    """Title of the audit in every format."""
+def short_title(audit: Audit) -> str:
+    """Title of the audit with its period alone, for one line of a terminal."""
     return f"Recovery drills from {audit.period.since} to {audit.period.until}"
+
+
+def title(audit: Audit) -> str:
+    """Title of the audit in every file. It has the date of the audit if the period has not ended."""
+    return short_title(audit) + (f" (so far, to {audit.so_far})" if audit.so_far else "")
 
 
 def facts(audit: Audit) -> list[tuple[str, str]]:
     """Return the rows of the table at the head of the audit. Each row has a name and a value."""
     return [
         ("Period", f"{audit.period.since} to {audit.period.until}, UTC"),
-        ("Runs", str(len(audit.runs))),
+        ("Runs", runs_of(len(audit.runs), len(audit.suites))),
         ("Record", record_state(audit)),
         ("Newest run in the record", audit.newest[:10] or "none"),
         ("Anchors", "; ".join(audit.assurance.compared) or "none"),

@@ -94,7 +94,7 @@ def _print(made: Audit, folder: Path) -> None:
     for text in wording.assurance(made, MOST_NAMES)[:MOST_LINES]:
         out.print(Padding(Text(f"? {one_line(text)}", style="yellow"), (0, 0, 0, 2), expand=False))
     out.print(Padding(Text(made.sentence), (0, 0, 0, 2), expand=False))
-    out.print(Text.assemble((wording.record_state(made), f"bold {colour}"), f"  {wording.title(made)}"))
+    out.print(Text.assemble((wording.record_state(made), f"bold {colour}"), f"  {wording.short_title(made)}"))
 
 
 def _table(*columns: str) -> Table:

@@ -202,7 +202,8 @@ def undo_of(step: PlannedStep) -> Undo:
     words = " or ".join(KINDS[kind] for kind in kinds) or "known only when the step begins"
     if not said or kinds == ("nothing",):
         return Undo(kinds, leased, f"{words}: {said}" if said else words)
-    return Undo(kinds, leased, f"{said} ({words})")
+    # a sentence about an undo that may be nothing has a condition
+    return Undo(kinds, leased, f"{said}; otherwise nothing" if "nothing" in kinds else f"{said} ({words})")
 
 
 def _described(docstring: str) -> str:

@@ -203,6 +203,14 @@ _pretty = lru_cache(1024)(_indented)
 """Remembers short values, because the steps of a drill have the same parameters on many hosts."""
 
 
+def runs_of(drills: int, suites: int) -> str:
+    """Return the number of runs, such as ``8 runs of drills, 1 of a suite``."""
+    if suites and not drills:
+        return count(suites, "run of a suite", "runs of suites")
+    more = f", {suites} of {'a suite' if suites == 1 else 'suites'}" if suites else ""
+    return count(drills, "run of a drill", "runs of drills") + more
+
+
 def link(path: str) -> str | None:
     """Return ``path`` if it is a safe relative link below the report's folder; otherwise None."""
     safe = re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._+@=,-]*(/[A-Za-z0-9_][A-Za-z0-9._+@=,-]*)*", path)

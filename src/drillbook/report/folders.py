@@ -16,7 +16,7 @@ from drillbook.events.content import ENDS
 from drillbook.journal.damaged import RUN_ID
 from drillbook.journal.journal import FILE, alive
 
-__all__ = ["alive", "begun", "drill_of", "first_event", "last_word", "start_in", "verdict"]
+__all__ = ["alive", "begun", "drill_of", "first_event", "last_word", "start_in", "suite_of", "verdict"]
 
 TAIL = 8192
 """Number of bytes read first from the end of a journal.
@@ -32,6 +32,12 @@ def drill_of(run: str) -> str:
     """
     found = RUN_ID.fullmatch(run)
     return found[8] if found else ""
+
+
+def suite_of(folder: str) -> str:
+    """Return the folder of the suite in which a run's ``folder`` lies. The result is empty when it lies in none."""
+    outer = folder.rpartition("/")[0]
+    return outer if RUN_ID.fullmatch(outer.rpartition("/")[2]) else ""
 
 
 def begun(run: str) -> str:

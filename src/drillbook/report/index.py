@@ -48,7 +48,7 @@ class IndexEntry:
     tolerated: str = ""
     """Text about allowed failures, shown beside the verdict. It is empty when no failure was allowed."""
     findings: tuple[Finding, ...] = field(default=())
-    """Findings of medium severity or higher, the worst first."""
+    """Findings of medium severity or higher, the worst first. A suite has those of its drills."""
 
     @property
     def beside(self) -> str:
@@ -150,6 +150,7 @@ def unfinished(run: str, environment: str, *, alive: bool, children: tuple[Index
 
 def _entry(result: Mapping[str, Any], folder: str, children: tuple[IndexEntry, ...] = ()) -> IndexEntry:
     kind = "suite" if "suite" in result else "drill"
+    found = [*_findings(result), *(one for child in children for one in child.findings)]
     objectives = {key: Objective.model_validate(one) for key, one in result.get("objectives", {}).items()}
     return IndexEntry(
         run=str(result["run"]),
@@ -166,7 +167,7 @@ def _entry(result: Mapping[str, Any], folder: str, children: tuple[IndexEntry, .
         children=children,
         closed=str((result.get("settled") or {}).get("by", "")),
         tolerated=tolerated.of_statuses([str(step.get("status")) for step in result.get("steps", ())]),
-        findings=tuple(open_findings.grave(_findings(result))),
+        findings=tuple(open_findings.grave(found)),
     )
 
 

@@ -86,6 +86,7 @@ def render_suite(suite: SuiteResult, views: Sequence[RunView]) -> str:
     for row in found:
         parts += [f"## {row.number}. {escape(row.drill)}: {escape(row.verdict)}", escape(row.sentence)]
         parts += [f"**{row.tolerated}.**"] if row.tolerated else []
+        parts += [f"**{row.beside}**"] if row.beside else []
         parts += [objectives(row.objectives)] if row.view else []
         parts += _residue(row.view) if row.view else []
         parts += [f"Exit status {escape(row.exit)}. {f'[Report]({row.href})' if row.href else code(row.run)}"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Protocol, TypeVar
 
 from drillbook.findings import Finding
 from drillbook.judge.result import Verdict
@@ -13,24 +14,36 @@ GRAVE = ("critical", "high", "medium")
 MOST_NAMES = 4
 
 
-def grave(findings: Iterable[Finding]) -> list[Finding]:
+class Grade(Protocol):
+    """Anything with the severity of a finding, such as a finding, or a row about one."""
+
+    @property
+    def severity(self) -> str:
+        """Severity: critical, high, medium or low."""
+        ...
+
+
+Found = TypeVar("Found", bound=Grade)
+
+
+def grave(findings: Iterable[Found]) -> list[Found]:
     """Return the findings of medium severity or higher, the worst first."""
     return sorted((one for one in findings if one.severity in GRAVE), key=lambda one: GRAVE.index(one.severity))
 
 
-def counts(findings: Sequence[Finding]) -> list[str]:
+def counts(findings: Sequence[Grade]) -> list[str]:
     """Return the number of findings of each severity, such as ``1 high`` and ``2 medium``."""
     severities = [str(one.severity) for one in findings]
     return [f"{severities.count(severity)} {severity}" for severity in GRAVE if severity in severities]
 
 
-def counted(findings: Sequence[Finding]) -> str:
+def counted(findings: Sequence[Grade]) -> str:
     """Return the number of findings by severity, such as ``1 high and 2 medium findings``. The result is empty when there are none."""
     parts = counts(findings)
     return f"{_joined(parts)} {'finding' if len(findings) == 1 else 'findings'}" if parts else ""
 
 
-def beside(verdict: str, findings: Iterable[Finding]) -> str:
+def beside(verdict: str, findings: Iterable[Grade]) -> str:
     """Return the text beside the verdict of a run that passed. The result is empty for other verdicts, and without such findings."""
     return counted(grave(findings)) if verdict == Verdict.PASSED else ""
 

@@ -119,7 +119,7 @@ MARKS = {
 
 MOMENTS = {
     "recovery_point": "the service acknowledged the newest write before the first lost write",
-    "last_acknowledged": "the last acknowledged write, before the disruption or later and lost",
+    "last_acknowledged": "the last acknowledged write before the disruption, or a later one that was lost",
     "disruption": "the injection began",
     "first_bad": "the first bad probe sample began",
     "recovered": "the first good sample of the sustained recovery ended",

@@ -316,7 +316,7 @@ class RestoreTable(_OfOneTable):
         ).run()
 
     def undo(self, ctx: Context) -> Undo:
-        """Admit writers to the restored table if it was restored with `closed: true`. Its rows stay."""
+        """Let clients write to the restored table again, if the step refuses their writes (`closed: true`). Its rows stay."""
         if self.closed:
             return Undo.by_action("postgres.admit_table", service=self.service)
         return Undo.nothing("restored data is kept")

@@ -1,0 +1,75 @@
+"""Findings of the period for all formats of an audit: each code in each drill, and if the newest run still has it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from drillbook.audit.coverage import by_drill
+from drillbook.audit.records import Record
+from drillbook.findings import CATALOGUE
+from drillbook.judge.result import Verdict
+
+SEVERITIES = ("critical", "high", "medium", "low")
+
+
+@dataclass(frozen=True, slots=True)
+class FindingRow:
+    """One code of a finding in one drill, with the number of its occurrences."""
+
+    code: str
+    severity: str
+    title: str
+    environment: str
+    drill: str
+    count: int
+    runs: int
+    first_seen: str
+    last_seen: str
+    state: str
+    detail: str
+
+
+def findings(runs: Sequence[Record]) -> list[FindingRow]:
+    """Return the findings of the period by code and drill. The most severe findings come first. The field ``state`` of
+    a row tells if the newest run still has the finding.
+    """
+    found = []
+    for drill, mine in by_drill(runs).items():
+        seen: dict[str, list[Record]] = {}
+        for one in mine:
+            for item in one.result.findings if one.result and not one.damage else ():
+                seen.setdefault(item.code, []).append(one)
+        found += [_finding(drill, code, where, mine[-1]) for code, where in sorted(seen.items())]
+    return sorted(found, key=lambda row: (SEVERITIES.index(row.severity), row.code, row.environment, row.drill))
+
+
+def _finding(drill: tuple[str, str, str], code: str, where: Sequence[Record], newest: Record) -> FindingRow:
+    items = [
+        item
+        for one in {one.folder: one for one in where}.values()
+        if one.result
+        for item in one.result.findings
+        if item.code == code
+    ]
+    worst = min(items, key=lambda item: SEVERITIES.index(item.severity))
+    if any(one is newest for one in where):
+        state = "open"
+    elif newest.verdict == Verdict.PASSED:
+        state = "not seen again"
+    else:
+        state = f"unknown: the newest run ended {newest.verdict}"
+    title = CATALOGUE[code].title if code in CATALOGUE else worst.title
+    return FindingRow(
+        code,
+        str(worst.severity),
+        title,
+        drill[0],
+        drill[2],
+        len(where),
+        len({one.folder for one in where}),
+        where[0].started or "",
+        where[-1].started or "",
+        state,
+        items[-1].measured or items[-1].title,
+    )
