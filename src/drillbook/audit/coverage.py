@@ -25,6 +25,14 @@ REHEARSED = "rehearsed only"
 """Mark instead of `passed`: the runs passed, and none of them proved a fault active and then restored the service."""
 
 
+def shown_verdict(verdict: str, recovered: int) -> str:
+    """Return a verdict as the formats show it. `passed` stands only where the service recovered from a fault.
+
+    ``recovered``: number of passed runs that proved a fault active and then restored the service.
+    """
+    return REHEARSED if verdict == Verdict.PASSED and not recovered else verdict
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
     """One service in one span of the period: the number of its runs, and the verdict of the last run."""
@@ -45,7 +53,7 @@ class Cell:
     @property
     def shown(self) -> str:
         """Verdict as the formats show it. `passed` stands only in a span in which the service recovered from a fault."""
-        return REHEARSED if self.last == Verdict.PASSED and not self.recovered else self.last
+        return shown_verdict(self.last, self.recovered)
 
 
 @dataclass(frozen=True, slots=True)

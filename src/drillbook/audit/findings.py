@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from drillbook.audit.coverage import by_drill
 from drillbook.audit.records import Record
-from drillbook.findings import CATALOGUE
+from drillbook.findings import CATALOGUE, Severity
 from drillbook.judge.result import Verdict
 
-SEVERITIES = ("critical", "high", "medium", "low")
+SEVERITIES = tuple(map(str, Severity))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from jinja2 import ChoiceLoader, PackageLoader, PrefixLoader
 
 from drillbook.audit import wording
 from drillbook.audit.content import Audit
-from drillbook.audit.coverage import NOT_YET, REHEARSED, CoverageRow, ProvenRow
+from drillbook.audit.coverage import NOT_YET, CoverageRow, ProvenRow, shown_verdict
 from drillbook.judge.result import Verdict
 from drillbook.project.schedule_record import NOT_BEGUN
 from drillbook.report import open_findings, pages
@@ -53,7 +53,7 @@ class ServiceRow:
     @property
     def shown_state(self) -> str:
         """State as the page shows it. `passed` stands only beside a service that recovered from a fault."""
-        return REHEARSED if self.state == Verdict.PASSED and not self.recovered else self.state
+        return shown_verdict(self.state, self.recovered)
 
     @property
     def good(self) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rich.console import Console
+from rich.padding import Padding
 from rich.text import Text
 
 GAP = 2
@@ -33,6 +35,18 @@ def line(cells: Sequence[Text], columns: Sequence[Column]) -> Text:
     joined = Text(" " * GAP).join(padded)
     joined.rstrip()
     return joined
+
+
+def print_lines(columns: Sequence[Column], out: Console, more: Sequence[Text] = ()) -> None:
+    """Print the heads of ``columns``, and one line for each entry.
+
+    ``more``: for each entry, a text that is printed below its line. The text may be empty.
+    """
+    out.print(line([Text(column.head, style="bold") for column in columns], columns), soft_wrap=True)
+    for number in range(len(columns[0].cells)):
+        out.print(line([column.cells[number] for column in columns], columns), soft_wrap=True)
+        if more and more[number]:
+            out.print(Padding(more[number], (0, 0, 0, GAP), expand=False))
 
 
 def fitting(columns: Sequence[Column], width: int) -> list[Column]:

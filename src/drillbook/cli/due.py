@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from drillbook.cli.columns import Column, fitting, line
+from drillbook.cli.columns import Column, fitting, print_lines
 from drillbook.cli.console import console, stdout
 from drillbook.cli.overview import WORDS, day, until
 from drillbook.plan.schedule import State
@@ -71,11 +71,7 @@ def _print_rows(rows: Sequence[DueRow], out: Console) -> None:
     if "service" not in {column.head for column in columns}:
         columns = fitting(_columns(rows, minutes=False), out.width)
     shown = {column.head for column in columns}
-    out.print(line([Text(column.head, style="bold") for column in columns], columns), soft_wrap=True)
-    for number, row in enumerate(rows):
-        out.print(line([column.cells[number] for column in columns], columns), soft_wrap=True)
-        if more := _more(row, shown):
-            out.print(Padding(Text(more, style="dim"), (0, 0, 0, 2), expand=False))
+    print_lines(columns, out, [Text(_more(row, shown), style="dim") for row in rows])
 
 
 def _columns(rows: Sequence[DueRow], *, minutes: bool = True) -> list[Column]:

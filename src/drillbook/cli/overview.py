@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from drillbook.cli.columns import GAP, Column, cut, fitting, line
+from drillbook.cli.columns import GAP, Column, cut, fitting, print_lines
 from drillbook.cli.console import console
 from drillbook.cli.tables import print_json
 from drillbook.installation.program_name import program
@@ -145,11 +145,7 @@ def _print_drills(listed: Sequence[Listed], out: Console) -> None:
     room = out.width - sum(column.width + GAP for column in columns)
     titles = [Text(cut(one.title, max(room, LEAST_TITLE)), style="dim") for one in listed]
     columns.insert(1, Column("title", 0, titles))
-    out.print(line([Text(column.head, style="bold") for column in columns], columns), soft_wrap=True)
-    for number, one in enumerate(listed):
-        out.print(line([column.cells[number] for column in columns], columns), soft_wrap=True)
-        if one.more:
-            out.print(Padding(one.more, (0, 0, 0, 2), expand=False))
+    print_lines(columns, out, [one.more for one in listed])
 
 
 def _left(ended: Ended) -> str:
@@ -296,9 +292,7 @@ def _print_runs(runs: Sequence[tuple[Path, bool]], out: Console) -> None:
         ],
         out.width,
     )
-    out.print(line([Text(column.head, style="bold") for column in columns], columns), soft_wrap=True)
-    for number in range(len(runs)):
-        out.print(line([column.cells[number] for column in columns], columns), soft_wrap=True)
+    print_lines(columns, out)
 
 
 def _shape(verdict: str, result: Ended | None) -> Text:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import paramiko
 from paramiko.common import cMSG_CHANNEL_REQUEST
@@ -49,13 +49,26 @@ class End:
     signal: str | None
 
 
-class _Wake(threading.Event):
+class Wake(threading.Event):
+    """Event that paramiko sets when data of a stream arrives, and when the stream ends.
+
+    Paramiko calls ``clear`` when one of the streams is empty, although the other stream may have data. Therefore ``clear``
+    does nothing here, and ``reset`` clears the event.
+    """
+
+    def clear(self) -> None:
+        """Do nothing. ``reset`` clears the event."""
+
+    def reset(self) -> None:
+        """Clear the event. Called before the streams are read."""
+        super().clear()
+
+
+class _Wake(Wake):
     """Event that is set when both streams have ended, or when one of them has much data. The streams are standard
     output and standard error.
 
-    Little data is read at the next tick, because each awakening costs as much as the rest of a short command. Paramiko calls
-    ``clear`` when one of the streams is empty, although the other stream may have data. Therefore ``clear`` does nothing
-    here, and ``reset`` clears the event.
+    Little data is read at the next tick, because each awakening costs as much as the rest of a short command.
     """
 
     def __init__(self, channel: Any, much: int = MUCH) -> None:
@@ -79,12 +92,31 @@ class _Wake(threading.Event):
         """Wake the waiting thread."""
         super().set()
 
-    def clear(self) -> None:
-        """Do nothing. ``reset`` clears the event."""
 
-    def reset(self) -> None:
-        """Clear the event. Called before the streams are read."""
-        super().clear()
+class Fed(Protocol):
+    """Receiver of the bytes of a stream, such as a capture."""
+
+    def feed(self, data: bytes) -> None:
+        """Add the next bytes of the stream."""
+
+
+def drain(channel: Any, out: Fed, err: Fed) -> bool:
+    """Pass the output that has arrived on ``channel`` to ``out`` and ``err``. Returns True when there was output.
+
+    Output that cannot be read now, because another thread is stuck while it sends, is left to the next call.
+    """
+    moved = False
+    for ready, receive, stream in (
+        (channel.recv_ready, channel.recv, out),
+        (channel.recv_stderr_ready, channel.recv_stderr, err),
+    ):
+        if not ready():
+            continue
+        with steady(channel).sending() as held:  # while reading, paramiko may send a window adjustment
+            data = receive(READ) if held else b""
+        stream.feed(data)
+        moved = True
+    return moved
 
 
 def request_command(channel: Any, command: bytes, *, last: bool) -> None:
@@ -139,18 +171,7 @@ class Exec:
             send_eof(self._channel)
 
     def _drain(self) -> bool:
-        channel, moved = self._channel, False
-        for ready, receive, capture in (
-            (channel.recv_ready, channel.recv, self._out),
-            (channel.recv_stderr_ready, channel.recv_stderr, self._err),
-        ):
-            if not ready():
-                continue
-            with self._transport.sending() as held:  # while reading, paramiko may send a window adjustment
-                data = receive(READ) if held else b""
-            capture.feed(data)
-            moved = True  # the next step reads the output that could not be read now
-        return moved
+        return drain(self._channel, self._out, self._err)
 
     def step(self, seconds: float) -> End | None:
         """Wait for output for ``seconds`` and one tick at most. When all output is read, return the exit status or the

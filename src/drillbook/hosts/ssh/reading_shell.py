@@ -17,7 +17,7 @@ import paramiko
 
 from drillbook.hosts.capture import Capture
 from drillbook.hosts.shell import Order, new_token
-from drillbook.hosts.ssh.channel import READ, TICK, End, LinkLost, NotSent, request_command
+from drillbook.hosts.ssh.channel import TICK, End, LinkLost, NotSent, Wake, drain, request_command
 from drillbook.hosts.ssh.connecting import Link
 from drillbook.hosts.ssh.connection import expired
 from drillbook.hosts.ssh.transport import close_channel, send_all, steady
@@ -87,21 +87,6 @@ class _Stream:
             self._held = self._held[keep:]
 
 
-class _Wake(threading.Event):
-    """Event that is set when output of the shell arrives, or when the shell ends.
-
-    Paramiko calls ``clear`` when one of the streams is empty, although the other stream may have data. Therefore ``clear``
-    does nothing here, and ``reset`` clears the event.
-    """
-
-    def clear(self) -> None:
-        """Do nothing. ``reset`` clears the event."""
-
-    def reset(self) -> None:
-        """Clear the event. Called before the streams are read."""
-        super().clear()
-
-
 class _Shell:
     """A running shell with its channel and its two output streams.
 
@@ -113,7 +98,7 @@ class _Shell:
         """Start ``sh`` on ``channel``, without waiting for it."""
         self.link, self._channel = link, channel
         self.out, self.err = _Stream(), _Stream()
-        self.wake, self._late = _Wake(), False
+        self.wake, self._late = Wake(), False
         self.pid: int | None = None
         self.must_start = time.monotonic() + min(START_S, deadline.remaining() / 2)
         self._noise, token = Capture(0), new_token()
@@ -154,15 +139,7 @@ class _Shell:
         Raises ShellEnded when a text came before that, because it then could not be told from output, and when the shell did
         not start in time.
         """
-        transport = steady(self._channel)
-        for ready, receive, stream in (
-            (self._channel.recv_ready, self._channel.recv, self.out),
-            (self._channel.recv_stderr_ready, self._channel.recv_stderr, self.err),
-        ):
-            if ready():
-                with transport.sending() as held:  # while reading, paramiko may send a window adjustment
-                    data = receive(READ) if held else b""
-                stream.feed(data)
+        drain(self._channel, self.out, self.err)
         if self.pid is None:
             self._start()
         return self.pid is not None
@@ -182,7 +159,7 @@ class _Shell:
         """
         if (late := self.out.last is not None) is not self._late:
             self._late = late
-            self._channel.in_stderr_buffer.set_event(self.wake if late else _Wake())
+            self._channel.in_stderr_buffer.set_event(self.wake if late else Wake())
         self.wake.wait(seconds)
         self.wake.reset()
 
