@@ -55,6 +55,8 @@ class RunRow:
     """
     beside: str = ""
     """Number of findings of medium severity or higher, of a run that passed. It is empty when there are none."""
+    rpo_mark: str = ""
+    """Mark beside an RPO that is that of the drill's own backup."""
 
     @property
     def left(self) -> tuple[str, ...]:
@@ -265,6 +267,7 @@ def _run(one: Record) -> RunRow:
         one.reason,
         closed=_closed(one),
         beside=open_findings.beside(one.verdict, one.result.findings) if one.result else "",
+        rpo_mark=row.mark if (row := coverage.row_of(one, "rpo")) else "",
         **figures,
     )
 

@@ -11,6 +11,7 @@ from drillbook.audit.period import Period
 from drillbook.audit.records import UNKNOWN, Record
 from drillbook.inventory.inventory import Inventory
 from drillbook.judge.result import Objective, Verdict
+from drillbook.report import remarks
 from drillbook.report.figures import moment, seconds
 from drillbook.report.rows import ObjectiveRow, objective_rows
 from drillbook.report.wording import MET, OBJECTIVES
@@ -96,6 +97,8 @@ class ProvenRow:
     newest_at: str
     newest_verdict: str
     notes: tuple[str, ...]
+    mark: str = ""
+    """Short remark on the figure, such as the observer of the fault. It is empty without a figure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +253,8 @@ def targets_of(one: Record) -> dict[str, float]:
 def row_of(one: Record, key: str) -> ObjectiveRow | None:
     """Return the report row of one objective of a run. Returns None when there is no trustworthy measurement."""
     found = objectives_of(one)
-    return objective_rows({key: found[key]})[0] if key in found else None
+    told = remarks.of_run(one.result.steps, one.result.started) if one.result else {}
+    return objective_rows({key: found[key]}, told)[0] if key in found else None
 
 
 def proven(runs: Sequence[Record], earlier: Sequence[Record]) -> list[ProvenRow]:
@@ -305,6 +309,7 @@ def _proven(drill: tuple[str, str, str], key: str, runs: Sequence[Record], earli
         (newest.started or "") if runs else "",
         newest.verdict if runs else NO_RUN,
         tuple(notes),
+        row.mark if row else "",
     )
 
 

@@ -9,6 +9,7 @@ from drillbook.audit.coverage import by_drill
 from drillbook.audit.records import Record
 from drillbook.findings import CATALOGUE, Severity
 from drillbook.judge.result import Verdict
+from drillbook.report.rows import findings_of
 
 SEVERITIES = tuple(map(str, Severity))
 
@@ -49,7 +50,7 @@ def _finding(drill: tuple[str, str, str], code: str, where: Sequence[Record], ne
         item
         for one in {one.folder: one for one in where}.values()
         if one.result
-        for item in one.result.findings
+        for item in findings_of(one.result)
         if item.code == code
     ]
     worst = min(items, key=lambda item: SEVERITIES.index(item.severity))

@@ -13,7 +13,7 @@ from drillbook.audit.coverage import ProvenRow
 from drillbook.audit.findings import SEVERITIES
 from drillbook.audit.problem_groups import grouped
 from drillbook.installation.program_name import program
-from drillbook.report import growth, pages
+from drillbook.report import growth, pages, remarks
 from drillbook.report.figures import link
 from drillbook.report.wording import SHORT
 
@@ -32,6 +32,7 @@ def render(audit: Audit, reports_path: str = "..") -> str:
         .render(
             audit=audit,
             words=wording,
+            legend_of=remarks.legend,
             title=wording.title(audit),
             state_line=wording.record_state(audit),
             doubts=wording.assurance(audit),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from drillbook.audit import wording
 from drillbook.audit.chain import Problem
 from drillbook.audit.content import Audit, RunRow
 from drillbook.audit.coverage import NO_RUN
 from drillbook.audit.problem_groups import ProblemGroup, grouped
+from drillbook.report import remarks
 from drillbook.report.figures import count, size, utc
 from drillbook.report.markdown import capacity
 from drillbook.report.markdown_syntax import code, escape, table
@@ -141,15 +142,22 @@ def _proven(audit: Audit) -> list[str]:
                     escape(row.environment),
                     escape(row.objective),
                     f"at most {row.target}",
-                    f"{row.measured}: **met**" if row.proven else "**not proven**",
+                    f"{escape(row.measured + row.mark)}: **met**" if row.proven else "**not proven**",
                     row.at[:10] if row.proven else "not in this period",
                     code(row.run) if row.proven else "none",
                     escape("; ".join(row.notes)),
                 )
                 for row in audit.proven
             ],
-        )
+        ),
+        *_legend(row.mark for row in audit.proven),
     ]
+
+
+def _legend(marks: Iterable[str]) -> list[str]:
+    """Return the meaning of the mark beside an RPO, below a table that shows it."""
+    text = remarks.legend(marks)
+    return [escape(text)] if text else []
 
 
 def _trend(audit: Audit) -> list[str]:
@@ -228,12 +236,13 @@ def _runs(audit: Audit) -> list[str]:
                     utc(row.finished) if row.finished else "the journal contains no event that ends the run",
                     _verdict(row),
                     row.rto,
-                    row.rpo,
+                    row.rpo + row.rpo_mark,
                     escape(row.operator),
                 )
                 for row in audit.runs
             ],
-        )
+        ),
+        *_legend(row.rpo_mark for row in audit.runs),
     ]
 
 

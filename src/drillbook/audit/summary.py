@@ -12,7 +12,7 @@ from drillbook.audit.content import Audit
 from drillbook.audit.coverage import NOT_YET, CoverageRow, ProvenRow, shown_verdict
 from drillbook.judge.result import Verdict
 from drillbook.project.schedule_record import NOT_BEGUN
-from drillbook.report import open_findings, pages
+from drillbook.report import open_findings, pages, remarks
 from drillbook.report.figures import count, one_line
 from drillbook.report.open_findings import GRAVE
 from drillbook.report.wording import NOT_VERIFIED
@@ -83,6 +83,7 @@ def render(audit: Audit) -> str:
             headline=headline(rows),
             rows=drilled[:room],
             more_rows=len(drilled[room:]),
+            legend=remarks.legend(row.rpo.mark for row in drilled[:room] if row.rpo),
             never=never,
             alerts=[_short(text) for text in found[:MOST_ALERTS]],
             more_alerts=len(found) - len(found[:MOST_ALERTS]),

@@ -11,6 +11,7 @@ from drillbook.audit.coverage import by_drill, objectives_of, row_of, targets_of
 from drillbook.audit.period import Period
 from drillbook.audit.records import Record
 from drillbook.judge.result import Verdict
+from drillbook.report import remarks
 from drillbook.report.figures import moment, seconds
 from drillbook.report.labels import text_width
 from drillbook.report.wording import MET, MISSED, SHORT
@@ -105,7 +106,7 @@ def _plot(environment: str, drill: str, key: str, runs: Sequence[Record], period
         environment,
         drill,
         key,
-        f"{SHORT[key]} of {drill} in {environment}",
+        f"{SHORT[key]} of {drill} in {environment}{_mark(runs, key)}",
         described,
         points,
         _lines(points),
@@ -113,6 +114,12 @@ def _plot(environment: str, drill: str, key: str, runs: Sequence[Record], period
         _x_ticks(frame),
         _y_ticks(frame),
     )
+
+
+def _mark(runs: Sequence[Record], key: str) -> str:
+    """Return the mark beside the title of an RPO when a run of the chart restored its own backup."""
+    rows = [row_of(one, key) for one in runs]
+    return f" {remarks.MARK}" if remarks.legend(row.mark for row in rows if row) else ""
 
 
 def _figure(one: Record, key: str) -> tuple[float, float]:

@@ -102,7 +102,7 @@ def figure(value: float, error: float | None, digits: int | None = None) -> str:
     if error is None:
         return f"{seconds(value)} (error not stated)"
     places = error_digits(error) if digits is None else digits
-    if _bounded(value, error):
+    if bounded(value, error):
         return f"at most {seconds(rounded_up(value + error, places), places)}"
     return f"{seconds(value, places)} ± {seconds(rounded_up(error, places), places)}"
 
@@ -112,15 +112,15 @@ def against(value: float, error: float | None, target: float) -> str:
     digits = 3 if error is None else error_digits(error)
     while digits < MOST_DIGITS and (
         (value != target and (value > target) != (round(value, digits) > target))
-        or (error is not None and _bounded(value, error) and value + error <= target < rounded_up(value + error, digits))
+        or (error is not None and bounded(value, error) and value + error <= target < rounded_up(value + error, digits))
     ):
         digits += 1
     return figure(value, error, digits)
 
 
-def _bounded(value: float, error: float) -> bool:
+def bounded(value: float, error: float | None) -> bool:
     """Return True when the error is as large as the value, so that only the upper end is known."""
-    return 0 <= value <= error and error > 0
+    return error is not None and 0 <= value <= error and error > 0
 
 
 def milliseconds(value: float) -> str:

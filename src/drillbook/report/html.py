@@ -19,6 +19,7 @@ from drillbook.report import (
     pages,
     record,
     rehearsal,
+    remarks,
     rows,
     suites,
     timeline,
@@ -60,8 +61,9 @@ def render(view: RunView) -> str:
             result=view.result,
             sentence=wording.sentence(view),
             residue=wording.residue(view.result),
+            findings=rows.findings_of(view.result),
             closed=closed(view.result),
-            objectives=rows.objective_rows(view.result.objectives),
+            objectives=rows.rows_of(view.result),
             bar=bar,
             nothing=rows.nothing_measured(view),
             notes=rows.note_rows(view),
@@ -124,7 +126,7 @@ def _anchors(phases: Sequence[PhaseRow]) -> dict[Where, str]:
 def _findings(result: Result) -> dict[Where, list[Finding]]:
     """Return the findings of each step and host."""
     found: dict[Where, list[Finding]] = {}
-    for one in result.findings:
+    for one in rows.findings_of(result):
         found.setdefault((one.step, one.host), []).append(one)
     return found
 
@@ -155,6 +157,8 @@ def render_suite(suite: SuiteResult, views: Sequence[RunView]) -> str:
         .render(
             suite=suite,
             sentence=suites.suite_sentence(found),
+            legend=remarks.legend(one.mark for row in found for one in row.objectives),
+            findings_of=rows.findings_of,
             rows=found,
             grave=suites.suite_findings(found),
             most_findings=MOST_FINDINGS,

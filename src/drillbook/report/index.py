@@ -12,9 +12,10 @@ from drillbook.exits import Exit
 from drillbook.findings import Finding
 from drillbook.installation.program_name import program
 from drillbook.judge.result import Objective, Verdict
-from drillbook.report import open_findings, pages, rows, tolerated
+from drillbook.report import open_findings, pages, remarks, rows, tolerated
 from drillbook.report.figures import count, link, moment, one_line
 from drillbook.report.folders import begun, drill_of
+from drillbook.report.remarks import Remark
 from drillbook.report.rows import ObjectiveRow
 
 WIDTH, HEIGHT, EDGE = 200.0, 44.0, 6.0
@@ -47,6 +48,8 @@ class IndexEntry:
     """Note about a run that has not ended. It is shown in place of an exit status."""
     tolerated: str = ""
     """Text about allowed failures, shown beside the verdict. It is empty when no failure was allowed."""
+    remarks: Mapping[str, Remark] = field(default_factory=dict)
+    """Remarks on the figures, by the key of the objective."""
     findings: tuple[Finding, ...] = field(default=())
     """Findings of medium severity or higher, the worst first. A suite has those of its drills."""
 
@@ -166,6 +169,7 @@ def _entry(result: Mapping[str, Any], folder: str, children: tuple[IndexEntry, .
         href=f"{folder}/report.html",
         children=children,
         closed=str((result.get("settled") or {}).get("by", "")),
+        remarks=remarks.of_run(remarks.steps_of(result.get("steps", ())), str(result["started"])),
         tolerated=tolerated.of_statuses([str(step.get("status")) for step in result.get("steps", ())]),
         findings=tuple(open_findings.grave(found)),
     )
@@ -204,6 +208,7 @@ def render(entries: Iterable[IndexEntry], known: Iterable[str] = ()) -> str:
             width=WIDTH,
             height=HEIGHT,
             counted=_counted(listed),
+            legend=remarks.legend(row.rpo.mark for row in listed if row.rpo),
             drawn=any(it and len(it.points) > 1 for one in trends for it in (one.rto, one.rpo)),
             never=sorted(set(known) - {row.entry.name for row in listed}),
             program=program(),
@@ -249,7 +254,7 @@ def _age(entry: IndexEntry) -> tuple[float, str]:
 
 
 def _row(entry: IndexEntry, *, child: bool = False) -> Row:
-    found = {row.key: row for row in rows.objective_rows(dict(entry.objectives))}
+    found = {row.key: row for row in rows.objective_rows(entry.objectives, entry.remarks)}
     return Row(entry, child, link(entry.href), found.get("rto"), found.get("rpo"))
 
 
@@ -277,10 +282,11 @@ def _trend(runs: Sequence[IndexEntry], key: str, name: str) -> Trend | None:
 
     A run without a figure is a gap in the trend.
     """
-    kept = [entry.objectives[key] for entry in runs if key in entry.objectives][-MOST_POINTS:]
+    setting = [entry for entry in runs if key in entry.objectives][-MOST_POINTS:]
+    kept = [entry.objectives[key] for entry in setting]
     if not kept:
         return None
-    latest = rows.objective_rows({key: kept[-1]})[0]
+    latest = rows.objective_rows({key: kept[-1]}, setting[-1].remarks)[0]
     target = kept[-1].target_s
     values = [one.measured_s for one in kept]
     top = max(

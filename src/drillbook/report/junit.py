@@ -95,9 +95,10 @@ def _suite_of(view: RunView) -> Tree.Element:
     )
     for step in view.steps:
         _step_case(suite, result.drill, step)
-    for row in rows.objective_rows(result.objectives):
+    for row in rows.rows_of(result):
         text = f"{row.name}: {row.measured}, target at most {row.target}, {row.state}"
         text += f": {row.reason}" if row.reason else ""
+        text += f" ({row.remark})" if row.remark else ""
         state = result.verdict if result.verdict is Verdict.NOT_RUN else row.state
         case = _case(suite, f"{result.drill}.objectives", row.short, state, text)
         Tree.SubElement(case, "system-out").text = shown(text)
@@ -164,7 +165,7 @@ def _counted(suite: Tree.Element) -> Tree.Element:
 
 def _findings(view: RunView) -> str:
     lines = [wording.sentence(view)]
-    for one in view.result.findings:
+    for one in rows.findings_of(view.result):
         lines += [
             f"{one.severity} {one.code}: {one.title}",
             f"  wanted: {one.wanted}",

@@ -120,7 +120,7 @@ def _figures(view: RunView) -> list[str]:
         return ["## Objectives", escape(nothing)]
     return [
         "## Objectives",
-        objectives(rows.objective_rows(view.result.objectives)),
+        objectives(rows.rows_of(view.result)),
         "## Timeline",
         _moments(view),
         *map(escape, later_outages.later_outages(view)),
@@ -236,7 +236,7 @@ def objectives(found: Sequence[ObjectiveRow]) -> str:
             (
                 escape(row.name),
                 f"at most {row.target}",
-                row.measured + (f"; {row.writes}" if row.writes else ""),
+                escape("; ".join(filter(None, (row.measured, row.writes, row.remark)))),
                 f"**{row.state}**" + (f": {escape(row.reason)}" if row.reason else ""),
                 escape(row.clock) or "not named",
             )
@@ -292,7 +292,7 @@ def _clocks(view: RunView) -> str:
 
 def _findings(view: RunView) -> list[str]:
     found = []
-    for one in view.result.findings:
+    for one in rows.findings_of(view.result):
         where = " on ".join(escape(part) for part in (one.step and f"step {one.step}", one.host) if part)
         lines = [
             ("Wanted", escape(one.wanted)),

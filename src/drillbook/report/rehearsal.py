@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from drillbook.judge.result import Result
+from drillbook.report import remarks
 from drillbook.report.figures import count, figure, one_line, size, took, utc
 from drillbook.report.markdown_syntax import escape, table
 
@@ -63,7 +64,7 @@ def rows(result: Result) -> list[tuple[str, str, tuple[str, ...]]]:
     found = [
         ("Backup", f"{backup.get('id')}, of {utc(backup.get('taken_at'))}", ()),
         ("Restored in", *_restored(restored)),
-        ("Would be lost", loss(measured) or "not measured", (str(measured.get("basis", "")),)),
+        ("Would be lost", loss(measured) or "not measured", (str(measured.get("basis", "")), _own(result))),
         ("Sandbox", f"isolation: {restored.get('isolation')}", (_tried(restored.get("unreachable", ())),)),
         ("Read before", "; ".join(map(str, checked.get("covered", ()))), ()),
         ("Not seen there", "; ".join(map(str, checked.get("not_covered", ()))), ()),
@@ -75,6 +76,10 @@ def markdown(result: Result) -> list[str]:
     """Return a section of the Markdown report. The result is empty when nothing was rehearsed."""
     lines = [(name, "<br>".join(escape(line) for line in (text, *more))) for name, text, more in rows(result)]
     return ["## Backup", table(("Result", "Measured or told"), lines)] if lines else []
+
+
+def _own(result: Result) -> str:
+    return remarks.OWN_BACKUP if remarks.own_backup(result.steps, result.started) else ""
 
 
 def _restored(restored: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from drillbook.findings import Finding
 from drillbook.judge.result import Injection, Objective, PhaseResult, Result, RunView, Settled, StepView, Verdict
-from drillbook.report import rehearsal
-from drillbook.report.figures import against, one_line, seconds, shown, utc
+from drillbook.report import rehearsal, remarks
+from drillbook.report.figures import against, bounded, one_line, seconds, shown, utc
+from drillbook.report.remarks import Remark
 from drillbook.report.wording import (
     CLOCKS,
     MARKS,
@@ -19,10 +21,13 @@ from drillbook.report.wording import (
     PHASES,
     SHORT,
     Clock,
+    clocks_of,
     measured,
     unmeasured,
     written,
 )
+
+LOST_WRITES = "acknowledged-writes-lost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,20 @@ class ObjectiveRow:
     target_s: float
     measured_s: float | None
     error_s: float | None
+    remark: str = ""
+    """Remark on the figure, such as the observer of the fault. It is empty without a figure."""
+    mark: str = ""
+    """Short form of the remark, for lists."""
+
+    @property
+    def marked(self) -> str:
+        """Figure with the short form of its remark."""
+        return self.measured + self.mark
+
+    @property
+    def bounded(self) -> bool:
+        """True when only the upper end of the figure is known."""
+        return self.measured_s is not None and bounded(self.measured_s, self.error_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +82,15 @@ class PhaseRow:
     steps: tuple[StepView, ...]
 
 
+def findings_of(result: Result) -> list[Finding]:
+    """Return the findings of a run as the formats show them. The lost writes are also told in seconds, by the RPO."""
+    figure = written(result, "rpo")
+    return [
+        one.model_copy(update={"measured": f"{one.measured}; RPO {figure}"}) if figure and one.code == LOST_WRITES else one
+        for one in result.findings
+    ]
+
+
 def state_of(objective: Objective) -> str:
     """Return the state of an objective: met, missed or not verified.
 
@@ -73,13 +101,23 @@ def state_of(objective: Objective) -> str:
     return MET if objective.met else MISSED
 
 
-def objective_rows(objectives: dict[str, Objective]) -> list[ObjectiveRow]:
-    """Return the rows of the objectives: RTO, RPO and detection first, then any other objective by name."""
+def rows_of(result: Result) -> list[ObjectiveRow]:
+    """Return the rows of a run's objectives, with the remarks on their figures."""
+    return objective_rows(result.objectives, remarks.of_run(result.steps, result.started))
+
+
+def objective_rows(objectives: Mapping[str, Objective], told: Mapping[str, Remark] | None = None) -> list[ObjectiveRow]:
+    """Return the rows of the objectives: RTO, RPO and detection first, then any other objective by name.
+
+    ``told``: remarks on the figures, by the key of the objective.
+    """
     known = [key for key in OBJECTIVES if key in objectives]
-    return [_objective(key, objectives[key]) for key in [*known, *sorted(set(objectives) - set(known))]]
+    ordered = [*known, *sorted(set(objectives) - set(known))]
+    return [_objective(key, objectives[key], (told or {}).get(key)) for key in ordered]
 
 
-def _objective(key: str, objective: Objective) -> ObjectiveRow:
+def _objective(key: str, objective: Objective, told: Remark | None) -> ObjectiveRow:
+    told = None if objective.measured_s is None else told
     state = state_of(objective)
     reason = one_line(objective.reason or "")
     if not reason and state == NOT_VERIFIED:
@@ -102,6 +140,8 @@ def _objective(key: str, objective: Objective) -> ObjectiveRow:
         target_s=objective.target_s,
         measured_s=objective.measured_s,
         error_s=objective.error_s,
+        remark=told.text if told else "",
+        mark=told.mark if told else "",
     )
 
 
@@ -116,7 +156,7 @@ def clock_rows(result: Result) -> list[ClockRow]:
 
     A rehearsal injects no fault, so most clocks do not apply to it. For a rehearsal, only the clocks with a figure get a row.
     """
-    found = [] if untouched(result) else [_clock(result, clock) for clock in CLOCKS]
+    found = [] if untouched(result) else [_clock(result, clock) for clock in clocks_of(result)]
     return [row for row in found if row.figure] if rehearsal.facts(result) else found
 
 
@@ -153,7 +193,7 @@ def nothing_measured(view: RunView) -> str:
     why = untouched(view.result)
     if not why:
         return ""
-    asked = targets(objective_rows(view.result.objectives))
+    asked = targets(rows_of(view.result))
     waited = measured(view.result, "waiting")[0]
     lead = f"The objectives were not measured and are {NOT_VERIFIED}" if asked else "No clock was read"
     return (
@@ -213,7 +253,7 @@ def contradictions(view: RunView) -> list[str]:
     result = view.result
     if result.verdict is not Verdict.PASSED:
         return []
-    found = [f"{row.name} is {row.state}" for row in objective_rows(result.objectives) if row.state != MET]
+    found = [f"{row.name} is {row.state}" for row in rows_of(result) if row.state != MET]
     found += [
         f"{step.id} on {step.host} is {step.status}"
         for step in result.steps

@@ -49,7 +49,7 @@ def _row(number: int, run: dict[str, Any], view: RunView | None) -> SuiteRow:
         exit=str(view.result.exit if view else run.get("exit", "unknown")),
         href=f"{folder}/report.html" if folder else None,
         view=view,
-        objectives=rows.objective_rows(view.result.objectives) if view else [],
+        objectives=rows.rows_of(view.result) if view else [],
         sentence=wording.sentence(view)
         if view
         else (f"The record of this drill is missing. The suite reports {one_line(said)}, and no record here confirms this."),

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from drillbook.judge import detection
 from drillbook.judge.result import FaultResult, Injection, Objective, Result, RunView, Verdict
-from drillbook.report import rehearsal
+from drillbook.report import rehearsal, remarks
 from drillbook.report.figures import against, count, figure, one_line, seconds, utc_time
 
 VERDICTS = {
@@ -75,6 +74,10 @@ class Clock:
 
 
 _SAMPLED = "The distance between the two probe samples around the figure: the probe's interval and its own latency."
+_WRITES = (
+    "The distance between the last write that survived and the first write that was lost: the interval and the "
+    "latency of the writes."
+)
 _JOURNAL = (
     "Both ends are journal entries of the controller. Their times are read from the clock itself, without "
     "sampling, so there is no sampling error."
@@ -96,8 +99,7 @@ CLOCKS = (
         "rpo",
         "Recovery point (RPO)",
         "from the newest write before the first lost write to the last acknowledged write",
-        "The distance between the last write that survived and the first write that was lost: the interval and the "
-        "latency of the writes.",
+        _WRITES,
     ),
 )
 _ALERTED = (
@@ -131,25 +133,27 @@ MOMENTS = {
 }
 
 
-ERROR_NAMES = {_SAMPLED: "two samples", _JOURNAL: "none", _ALERTED: "the alert"}
+ERROR_NAMES = {_SAMPLED: "two samples", _WRITES: "two writes", _JOURNAL: "none", _ALERTED: "the alert"}
 """Short names of the explanations of errors, for the table of clocks."""
 
 
 def error_notes(result: Result, shown: Sequence[str]) -> dict[str, str]:
     """Return the explanations of errors, each once, with its short name. ``shown``: keys of the clocks in the table."""
     texts = [clock.error for clock in clocks_of(result) if clock.key in shown]
-    return {text: ERROR_NAMES.get(text, "two writes") for text in dict.fromkeys(texts)}
+    return {text: ERROR_NAMES[text] for text in dict.fromkeys(texts)}
 
 
 def clocks_of(result: Result) -> tuple[Clock, ...]:
     """Return all clocks.
 
-    If the run waited for an alert, the clock ``detection`` explains the error of the query for alerts.
+    The clock ``detection`` names its end: the alert for which the run waited, or the drill's own probe. In the first
+    case, it explains the error of the query for alerts.
     """
-    alerted = any(
-        step.action in (detection.FIRES, detection.RECEIVED) and step.id.startswith("detect.") for step in result.steps
-    )
-    return tuple(replace(clock, error=_ALERTED) if alerted and clock.key == "detection" else clock for clock in CLOCKS)
+    by = remarks.noticed(result.steps)
+    span, error = "from the disruption to the first bad sample of the drill's probe", _SAMPLED
+    if by != remarks.PROBE:
+        span, error = f"from the disruption to the start of {by.removeprefix('by ')}", _ALERTED
+    return tuple(replace(clock, span=span, error=error) if clock.key == "detection" else clock for clock in CLOCKS)
 
 
 def residue(result: Result) -> str:

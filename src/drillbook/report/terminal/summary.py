@@ -16,7 +16,7 @@ from rich.text import Text
 from drillbook.events.runs import StopRequested
 from drillbook.exits import Exit
 from drillbook.judge.result import RunView, SuiteResult
-from drillbook.report import changes, rows, tolerated, wording
+from drillbook.report import changes, remarks, rows, tolerated, wording
 from drillbook.report.figures import one_line, shown, took
 from drillbook.report.rows import ObjectiveRow
 from drillbook.report.suites import suite_contradictions, suite_rows, suite_sentence
@@ -56,7 +56,7 @@ def details(view: RunView, report: str = "", *, brief: bool = False) -> Renderab
     if nothing := rows.nothing_measured(view):
         parts.append(Padding(Text(nothing), (0, 0, 1, 2)))
     else:
-        parts += [_objectives(rows.objective_rows(result.objectives)), *([] if brief else [_clocks(view), _phases(view)])]
+        parts += [_objectives(rows.rows_of(result)), *([] if brief else [_clocks(view), _phases(view)])]
     parts += [*_notes(view), *_findings(view), *_residue(view), *_changes(view), _where(result.run, report)]
     return Group(*parts)
 
@@ -123,13 +123,16 @@ def suite_summary(suite: SuiteResult, views: Sequence[RunView], report: str = ""
 def suite_details(suite: SuiteResult, views: Sequence[RunView], report: str = "") -> RenderableType:
     """Return each drill of a suite with its verdict and objectives, the changes not undone, and the path of the report."""
     table = _table("Drills", "drill", "verdict", "objectives")
-    for row in suite_rows(suite, views):
-        figures = [f"{one.short} {one.measured}: {one.state}" for one in row.objectives]
+    found = suite_rows(suite, views)
+    for row in found:
+        figures = [f"{one.short} {one.marked}: {one.state}" for one in row.objectives]
         if row.view is None:
             figures = [row.sentence]
         table.add_row(Text(one_line(row.drill)), _state(row.verdict), Text("\n".join(figures) or "no objectives"))
     residue = [part for view in views for part in _residue(view)]
-    return Group(Text(), _spaced(table), *residue, _where(suite.run, report))
+    text = remarks.legend(one.mark for row in found for one in row.objectives)
+    legend = [Padding(Text(text, style="dim"), (0, 0, 1, 2))] if text else []
+    return Group(Text(), _spaced(table), *legend, *residue, _where(suite.run, report))
 
 
 def suite_ending(suite: SuiteResult, views: Sequence[RunView]) -> RenderableType:
@@ -183,7 +186,7 @@ def _objectives(found: Sequence[ObjectiveRow]) -> RenderableType:
     for row in found:
         state = _state(row.state)
         state.append(f"\n{row.reason}" if row.reason else "", style="default")
-        figure = row.measured + (f"\n{row.writes}" if row.writes else "")
+        figure = "\n".join(filter(None, (row.measured, row.writes, row.remark)))
         table.add_row(Text(row.name), Text(row.target), Text(figure), state)
     return _spaced(table)
 
@@ -221,7 +224,7 @@ def _notes(view: RunView) -> list[RenderableType]:
 
 def _findings(view: RunView) -> list[RenderableType]:
     residue = _kept(view)
-    findings = [one for one in view.result.findings if (one.code, one.step, one.host) not in residue]
+    findings = [one for one in rows.findings_of(view.result) if (one.code, one.step, one.host) not in residue]
     if residue and not findings:
         return []
     if not view.result.findings:

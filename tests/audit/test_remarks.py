@@ -1,0 +1,49 @@
+"""Remarks on figures in the audit and in the summary for management, from the journals of real runs."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from drillbook.audit import content, html, markdown, summary
+from drillbook.report.remarks import LEGEND, MARK
+from tests.audit import stories
+from tests.audit.test_chain import audited
+from tests.report import samples
+from tests.report.test_agreement import plain
+
+
+@pytest.fixture
+def recorded(book):
+    """The audit of two real runs that restored a backup of their own: one passed, and one failed."""
+    for name in ("passed", "failed"):
+        folder = book.reports / samples.recorded(name).result.run
+        folder.mkdir()
+        shutil.copy(samples.JOURNALS / f"{name}.jsonl", folder / "journal.jsonl")
+    return audited(book, today="2026-12-31")
+
+
+def test_the_rpo_of_a_drills_own_backup_has_a_mark_and_one_legend_for_each_table(recorded):
+    for text, tables in ((html.render(recorded), 3), (markdown.render(recorded), 2)):
+        words = plain(text)
+        assert words.count(LEGEND) == tables
+        assert f"RPO of postgres-lost in lab {MARK}" in words
+        assert f"12.90 s ± 0.11 s {MARK}" in words
+    page = plain(summary.render(recorded))
+    assert page.count(LEGEND) == 1
+    assert f"12.90 s ± 0.11 s {MARK}" in page
+    assert [row["rpo"].count(MARK) for row in content.as_data(recorded)["runs"]] == [0, 0]
+
+
+def test_runs_that_restored_no_backup_have_no_mark(book):
+    audit = audited(stories.quiet(book))
+    for text in (html.render(audit), markdown.render(audit), summary.render(audit)):
+        assert MARK not in text
+
+
+def test_the_proven_detection_names_its_observer_and_lost_writes_their_seconds(recorded):
+    for text in (html.render(recorded), markdown.render(recorded)):
+        words = plain(text)
+        assert "1.80 s ± 0.21 s, by the probe" in words
+        assert "; RPO 10.70 s ± 0.11 s" in words
