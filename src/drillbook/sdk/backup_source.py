@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
-from drillbook.errors import NotReady, StepFailed
+from drillbook.errors import DrillbookError, NotReady, StepFailed
 from drillbook.findings import Finding, finding
 from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.in_place import InPlace
@@ -95,6 +96,9 @@ class BackupSource(Service):
         default=None, gt=0, description="Interval of the backup schedule. A longer time between two backups is a finding."
     )
 
+    _selection: tuple[str, str] | None = PrivateAttr(default=("latest", ""))
+    """The fields ``at`` and ``backup`` of the step that uses this source. None while an earlier step must set one of them."""
+
     @property
     def lock_name(self) -> str:
         """Name of the lock for this source on its host. It consists of the source's kind and name."""
@@ -106,6 +110,36 @@ class BackupSource(Service):
         of backups there. Empty when the backup tool reports this itself.
         """
         return ""
+
+    def selecting(self, at: str | None, only: str | None = "") -> Self:
+        """Return this source for a step that selects a backup by ``at`` and ``only``; see ``chosen``.
+
+        One of them is None when an earlier step will set it. Without this method, a source selects its newest backup.
+        """
+        made = self.model_copy()
+        made._selection = None if at is None or only is None else (at, only)
+        return made
+
+    def select(self, found: Sequence[Backup]) -> tuple[Backup, datetime | None]:
+        """Return the backup in ``found`` that the step uses, and the target time of a point-in-time recovery.
+
+        Raises StepFailed when no backup matches, and ValueError for a time without an offset.
+        """
+        if self._selection is None:
+            raise ValueError(f"{self.name}: an earlier step of the drill sets the backup")
+        return chosen(self, found, *self._selection)
+
+    def candidates(self, ctx: Context) -> list[Backup]:
+        """Return the backups that the step may use, for checks before a drill.
+
+        This is the one that ``select`` returns when the step runs. If an earlier step sets the selection, it is every
+        backup. The list is empty when no backup matches or the backups cannot be listed, because an earlier step may take
+        the first one.
+        """
+        with suppress(DrillbookError, OSError):
+            found = self.backups(replace(ctx, host=ctx.host_named(self.host)))
+            return found if self._selection is None else [self.select(found)[0]]
+        return []
 
     @abstractmethod
     def backups(self, ctx: Context) -> list[Backup]:
@@ -145,7 +179,7 @@ class BackupSource(Service):
     def ready(self, ctx: Context) -> None:
         """Check that the host has the programs that list and check backups, and that the backups can be read.
 
-        Raises NotReady when one of these is missing.
+        If the needs depend on the backup that is checked, see ``candidates``. Raises NotReady when one of these is missing.
         """
         need_programs(ctx, self.PROGRAMS)
 
@@ -160,7 +194,8 @@ class BackupSource(Service):
     def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
         """Check that the host of the sandbox (``ctx.host``) has everything that a restore needs.
 
-        Raises NotReady when something is missing.
+        If the needs depend on the backup, such as its compression or version, see ``candidates``. Raises NotReady when
+        something is missing.
         """
 
 

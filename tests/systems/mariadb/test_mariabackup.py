@@ -1,6 +1,7 @@
 """Physical backups of a real server: whole ones restore from a copy, each kind of damage gives its one finding."""
 
 import hashlib
+import re
 import subprocess
 
 import pytest
@@ -89,6 +90,18 @@ def test_folders_need_a_sandbox_on_their_own_host(tmp_path, server, taken):
     sources = [source.model_copy(update={"host": "elsewhere"}), source]
     said = "the folders of nightly are on elsewhere, but the sandbox copy is on here"
     refused_until(lambda: sources[0].ready_sandbox(place.ctx(), copy), said, lambda: sources.pop(0))
+
+
+def test_a_server_of_another_series_is_told_before(tmp_path, server, taken):
+    place = folders(tmp_path, server, taken, "full")
+    info = next((tmp_path / "backups").rglob("*_info"))
+    text = info.read_text()
+    former = re.sub(r"(?m)^(server_version = )\d+\.\d+", r"\g<1>10.3", text)
+    assert former != text
+    info.write_text(former)
+    restore = place.action("backup.restore", service="copy", **{"from": "nightly"})
+    said = "has MariaDB .*, but the backup is from MariaDB 10.3"
+    refused_until(lambda: restore.ready(place.ctx()), said, lambda: info.write_text(text))
 
 
 def test_a_place_that_is_no_folder_holds_no_backup(tmp_path, server):

@@ -60,7 +60,7 @@ class Team:
     def data(self) -> Path:
         return self.folder / "data"
 
-    def create(self) -> None:
+    def create(self, stanza: str = "stanza-create") -> None:
         """A new cluster with a row in the table `seen`, and a stanza for it."""
         initdb = [str(self.bin / "initdb"), "-D", str(self.data), "-U", "postgres", "-k", "--no-sync", "-E", "UTF8"]
         subprocess.run([*initdb, "--locale=C", "--auth=trust"], check=True, capture_output=True)
@@ -71,7 +71,7 @@ class Team:
                 "track_commit_timestamp = on\nmax_connections = 37\n"
             )
         self.start()
-        self.run("stanza-create")
+        self.run(stanza)
         # In postgresql.auto.conf, which a backup brings along: a moment without its offset would be of this zone.
         self.sql("ALTER SYSTEM SET timezone = 'America/New_York'", "SELECT pg_reload_conf()")
         self.sql("CREATE TABLE seen (id int PRIMARY KEY)")

@@ -16,7 +16,7 @@ from drillbook.errors import Cancelled, CouldNotVerify, HostError, NotReady, Ste
 from drillbook.findings import Finding, finding
 from drillbook.sdk.action import Context, Facts, Read, Undo
 from drillbook.sdk.backup_history import Moment, judge
-from drillbook.sdk.backup_source import AHEAD_S, END, Backup, BackupSource, chosen, newest, parsed_moment, source_of, stamp
+from drillbook.sdk.backup_source import AHEAD_S, END, Backup, BackupSource, newest, parsed_moment, source_of, stamp
 from drillbook.sdk.identity import Identity
 from drillbook.sdk.in_place import InPlace, RestoresSource, VerifiesSource
 from drillbook.sdk.sandbox import Sandbox, Sandboxed, removal
@@ -100,7 +100,10 @@ class Check(_OfSource, VerifiesSource):
 
     def ready(self, ctx: Context) -> None:
         """Check that the host has the backup tool and can read the backups."""
-        source_of(ctx, self.service).ready(ctx)
+        self._source(ctx).ready(ctx)
+
+    def _source(self, ctx: Context) -> BackupSource:
+        return source_of(ctx, self.service).selecting(self.if_known("at"))
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``backup``: the verified backup; ``age_s``: its age in seconds; ``count``: number of all backups.
@@ -108,9 +111,9 @@ class Check(_OfSource, VerifiesSource):
         ``covered``: checks that were made; ``not_covered``: checks that were not made; ``apart``: yes if the backups are on
         another disk than the data, otherwise no or unknown, with the reason. Other facts depend on the backup tool.
         """
-        source = source_of(ctx, self.service)
+        source = self._source(ctx)
         found = source.backups(ctx)
-        backup, _ = chosen(source, found, self.at)
+        backup, _ = source.select(found)
         checked, place = source.check(ctx, backup), separation(ctx, source)
         facts = {
             "backup": backup.as_facts(),
@@ -193,11 +196,11 @@ class Restore(RestoresSource):
         ``folder``, ``isolation``, ``budget`` (limits of memory and disk, with the mechanisms that enforce them), and
         ``unreachable`` (addresses of production that the sandbox could not reach).
         """
-        source, box = source_of(ctx, self.from_), None if self._in_place(ctx) else self._box(ctx)
+        source, box = self._source(ctx), None if self._in_place(ctx) else self._box(ctx)
         if box:
             _fits(source, box.service)
         there = _on(ctx, source)
-        backup, moment = chosen(source, source.backups(there), self.at, self.backup)
+        backup, moment = source.select(source.backups(there))
         begun = ctx.deadline.remaining()
         restored = _into(box, source, backup, moment) if box else self._place(ctx).restore(backup, moment)
         seconds = {**restored.pop("seconds", {}), "total": round(begun - ctx.deadline.remaining(), 3)}
@@ -214,7 +217,10 @@ class Restore(RestoresSource):
         return not is_sandbox(ctx.service(self.service, Sandboxed))
 
     def _place(self, ctx: Context) -> InPlace:
-        return source_of(ctx, self.from_).in_place(ctx, ctx.service(self.service, Sandboxed))
+        return self._source(ctx).in_place(ctx, ctx.service(self.service, Sandboxed))
+
+    def _source(self, ctx: Context) -> BackupSource:
+        return source_of(ctx, self.from_).selecting(self.if_known("at"), self.if_known("backup"))
 
     def _box(self, ctx: Context) -> Sandbox:
         return Sandbox.of(ctx, ctx.service(self.service, Sandboxed))
@@ -232,7 +238,7 @@ class Restore(RestoresSource):
         if not self._in_place(ctx):
             self._box(ctx).ready()
         if self.known("from_"):
-            source = source_of(ctx, self.from_)
+            source = self._source(ctx)
             source.ready_to_list(_on(ctx, source))
             if self._in_place(ctx):
                 self._place(ctx).ready()

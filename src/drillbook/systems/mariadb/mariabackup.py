@@ -91,7 +91,14 @@ class Mariabackup(FileBackups):
             else f"time of the last change of the folder on {self.host}"
         )
         moment = datetime.fromtimestamp(files.ended if files.ended is not None else files.changed, UTC)
-        return Backup(self._id(files), moment, basis, 1.0, files.bytes, facts={"type": files.kind or "unfinished"})
+        return Backup(
+            self._id(files),
+            moment,
+            basis,
+            1.0,
+            files.bytes,
+            facts={"type": files.kind or "unfinished", "server_version": files.version},
+        )
 
     def _folders(self, ctx: Context) -> list[CopiedFiles]:
         place = self.place(ctx)
@@ -211,7 +218,7 @@ class Mariabackup(FileBackups):
             need_unpacker(ctx, self)
 
     def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
-        """Check that the sandbox's host has MariaDB's programs, and can read the folders."""
+        """Check that the sandbox's host has MariaDB's programs, of the backup's series, and can read the folders."""
         if self.form == "folder" and service.host != self.host:
             raise NotReady(
                 f"the folders of {self.name} are on {self.host}, but the sandbox {service.name} is on {service.host}",
@@ -223,6 +230,17 @@ class Mariabackup(FileBackups):
             if self.form == "stream":
                 server.need(ctx, service, ("mbstream",))
                 need_unpacker(ctx, self)
+            self._need_series(ctx, service)
+
+    def _need_series(self, ctx: Context, service: Mariadb) -> None:
+        """Check that MariaDB on the step's host is of the same series as the backup, if the list of backups tells this."""
+        there = server.version(ctx, service)
+        copied = [version for backup in self.candidates(ctx) if (version := backup.facts.get("server_version", ""))]
+        if copied and server.series(there) not in map(server.series, copied):
+            raise NotReady(
+                f"{ctx.host.name} has MariaDB {there}, but the backup is from MariaDB {', '.join(dict.fromkeys(copied))}",
+                hint=f"install MariaDB {server.series(copied[0])} on that host, or set `bin` of {service.name} to its programs",
+            )
 
 
 def _words(path: str) -> str:

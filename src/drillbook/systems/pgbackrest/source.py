@@ -205,12 +205,15 @@ class PgBackRest(BackupSource):
         _can_be_read(Repository(self.program(ctx, ctx.host, run_as=self.run_as), self.stanza))
 
     def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
-        """Check that the sandbox's host has pgbackrest, and PostgreSQL of the version of a backup, and can read the repository."""
+        """Check that the sandbox's host has pgbackrest and PostgreSQL of the version of the backup that the step restores, and
+        that it can read the repository.
+        """
         need_programs(ctx, ("pgbackrest", "sha1sum"))
         sandbox.ready(ctx, service, ("postgres", "pg_ctl", "pg_controldata", "pg_waldump"))
         box = Sandbox.of(ctx, service)
         stanza = _can_be_read(Repository(self._in_sandbox(ctx, box), self.stanza))
-        if majors := {cluster(stanza, row)[0] for row in stanza.get("backup", ())}:
+        majors = {backup.facts["version"] for backup in self.candidates(ctx)}
+        if majors := majors or {cluster(stanza, row)[0] for row in stanza.get("backup", ())}:
             recovery.need_major(sandbox.tools_of(box, box.trial), majors)
 
 

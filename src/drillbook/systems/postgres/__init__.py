@@ -1,4 +1,5 @@
-"""PostgreSQL: backups, faults, restores, and verification of recoveries. This package needs the package for Linux.
+"""PostgreSQL: backups, faults, restores, and verification of recoveries. This package needs the packages for Linux
+and for tar (the suffixes of compressed files).
 
 It contains the service kind `postgres`, the backup source `pg_dump`, the actions and probes `postgres.*`, and the code for
 clusters, manifests and comparisons. The PostgreSQL server of the lab is elsewhere, in `lab.database`.
@@ -11,7 +12,7 @@ SYSTEM = System(
     actions={"postgres": ".actions"},
     probes={"postgres": ".probes"},
     services={"postgres": ".service", "pg_dump": ".dump_source"},
-    needs=("linux",),
+    needs=("linux", "tar"),
     examples="examples",
     host_needs=".host_needs",
 )

@@ -19,7 +19,8 @@ from drillbook.errors import DrillbookError
 from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.backup_files import UNKNOWN_S, FileBackups
 from drillbook.sdk.backup_places import HostFolder, StoredFile, matching
-from drillbook.sdk.backup_source import Backup, Checked, need_programs, newest, stamp
+from drillbook.sdk.backup_source import Backup, Checked, need_programs, stamp
+from drillbook.sdk.encryption import SUFFIX
 from drillbook.sdk.host import Host
 from drillbook.sdk.in_place import InPlace
 from drillbook.sdk.sandbox import Sandbox, Sandboxed
@@ -31,6 +32,7 @@ from drillbook.systems.postgres.dump_outline import roles_made
 from drillbook.systems.postgres.dump_restoring import Restoring
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.tools import Tools
+from drillbook.systems.tar.source import unpacker
 
 _OF_DIRECTORY = re.compile(r"(toc\.dat|\d+\.dat|blobs?(_\d+)?\.(dat|toc))(\.gz|\.zst|\.lz4)?")
 """Pattern of the names of files that make up a dump in directory format."""
@@ -127,13 +129,17 @@ class PgDumpSource(FileBackups):
 
         Yield an empty text if there is no such file.
         """
-        files = [file for file in self.place(ctx).files(ctx) if self._is_globals(file)] if self.globals else []
-        if not files:
+        name = self._file_of_roles(ctx, backup)
+        if not name:
             yield ""
             return
-        best = min(files, key=lambda file: abs(file.modified - backup.taken_at))
-        with super().brought(ctx, replace(backup, id=best.name), host, folder) as path:
+        with super().brought(ctx, replace(backup, id=name), host, folder) as path:
             yield path
+
+    def _file_of_roles(self, ctx: Context, backup: Backup) -> str:
+        """Return the name of the file of roles that was written nearest to ``backup``. It is empty if there is no such file."""
+        files = [file for file in self.place(ctx).files(ctx) if self._is_globals(file)] if self.globals else []
+        return min(files, key=lambda file: abs(file.modified - backup.taken_at)).name if files else ""
 
     def check(self, ctx: Context, backup: Backup) -> Checked:
         """Read the whole dump, count its rows, and check its end marker and the roles that it needs."""
@@ -165,21 +171,26 @@ class PgDumpSource(FileBackups):
         return str(PurePosixPath(self.bin) / "pg_restore") if self.bin else "pg_restore"
 
     def _need_reader(self, ctx: Context, host: Host, program: str) -> None:
-        """Check that ``host`` can decompress the newest dump, and that ``program`` there knows its format. Raises NotReady
-        when the program is too old for this dump, or the decompression program is missing.
-
-        Dumps that are missing or cannot be listed yet are not reported here: an earlier step may take the first one.
+        """Check that ``host`` can decompress the dump that the step uses, and that ``program`` there knows its format. Raises
+        NotReady when the program is too old for this dump, or a decompression program is missing.
         """
-        name, archive, unpacker = "", b"", ""
-        with suppress(DrillbookError, OSError):
-            name = newest(self, self.backups(ctx)).id
-        for file in (name, f"{name}/toc.dat") if name else ():
+        for backup in self.candidates(ctx):
+            for name in filter(None, (backup.id, self._file_of_roles(ctx, backup))):
+                head = self._beginning(ctx, name)
+                packed = dump_start.compressed_by(head) if head else next(iter(unpacker(name)), "")
+                if packed and ctx.missing(packed):
+                    raise dump_reading.no_unpacker(host, packed, name)
+                reader_version.need_format(ctx, host, program, dump_start.archive(head), name)
+
+    def _beginning(self, ctx: Context, name: str) -> bytes:
+        """Return the first bytes of a dump. They are empty if the dump is encrypted, or its location only reads whole files."""
+        if name.endswith(SUFFIX):
+            return b""
+        found: dict[str, bytes] = {}
+        for file in (name, f"{name}/toc.dat"):
             with suppress(DrillbookError, OSError):
-                head = self.place(ctx).beginnings(ctx, [file], dump_start.BEGINNING).get(file, b"")
-                archive, unpacker = archive or dump_start.archive(head), unpacker or dump_start.compressed_by(head)
-        if unpacker and ctx.missing(unpacker):
-            raise dump_reading.no_unpacker(host, unpacker, name)
-        reader_version.need_format(ctx, host, program, archive, name)
+                found |= self.place(ctx).beginnings(ctx, [file], dump_start.BEGINNING)
+        return next(filter(None, found.values()), b"")
 
     def _roles_named(self, ctx: Context, path: str) -> tuple[str, ...]:
         """Return the roles that the file of roles at ``path`` creates. When ``path`` is empty, return none."""

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import re
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Literal
 
-from drillbook.errors import DrillbookError, StepFailed
+from drillbook.errors import StepFailed
 from drillbook.findings import Finding, finding
 from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.backup_files import FileBackups
-from drillbook.sdk.backup_source import Backup, Checked, need_programs, newest
+from drillbook.sdk.backup_source import Backup, Checked, need_programs
 from drillbook.sdk.encryption import SUFFIX
 from drillbook.sdk.host import Host, printable
 from drillbook.sdk.in_place import InPlace
@@ -180,16 +179,13 @@ def unpacker(name: str) -> tuple[str, ...]:
 def need_unpacker(ctx: Context, source: FileBackups, *others: str) -> None:
     """Check that the step's host has the program that decompresses the backups of ``source``, and the programs ``others``.
 
-    If the pattern of the source does not name a suffix, such as `*`, the suffix of the newest backup counts. Backups that
-    are missing or cannot be listed yet are not reported here: an earlier step may take the first one. Raises NotReady when
-    a program is missing.
+    If the pattern of the source does not name a suffix, such as `*`, the suffix of the backup that the step uses counts.
+    Raises NotReady when a program is missing.
     """
-    name = source.pattern
-    if set(_ending(name)) & set("*?["):
-        name = ""
-        with suppress(DrillbookError, OSError):
-            name = newest(source, source.backups(ctx)).id
-    need_programs(ctx, (*others, *unpacker(name)[:1]))
+    names = [source.pattern]
+    if set(_ending(source.pattern)) & set("*?["):
+        names = [backup.id for backup in source.candidates(ctx)]
+    need_programs(ctx, (*others, *dict.fromkeys(word for name in names for word in unpacker(name)[:1])))
 
 
 def _ending(name: str) -> str:

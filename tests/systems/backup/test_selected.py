@@ -1,0 +1,123 @@
+"""Checks before a drill look at the backup that the step selects, and not at the newest."""
+
+import os
+import shutil
+
+import pytest
+
+from tests.sdk.test_backup_places import served
+from tests.systems.backup.test_refused import put
+from tests.systems.estate import Estate
+from tests.systems.ground import PLAIN, path_without
+from tests.systems.refusals import refused_until
+
+OLD, NEW = "saved-1.gz", "saved-2.xz"
+KINDS = [
+    ("tar", "folder", ["tar"]),
+    ("mariadb_dump", "mariadb", ["mariadbd", "mariadb", "mariadb-install-db"]),
+    ("redis_rdb", "redis", ["redis-server", "redis-check-rdb"]),
+]
+
+
+def estate(tmp_path, monkeypatch, kind, box, others, *missing):
+    """A source with two backups that need different programs, on a host without some of them."""
+    place = Estate(
+        tmp_path,
+        services={"copy": {"kind": box, "sandbox": {"isolation": "none"}}},
+        backups={"saved": {"kind": kind, "at": str(tmp_path / "backups"), "pattern": "saved*"}},
+    )
+    (tmp_path / "backups").mkdir()
+    for number, (name, head) in enumerate(((OLD, b"\x1f\x8b"), (NEW, b"\xfd7zXZ"))):
+        path = tmp_path / "backups" / name
+        path.write_bytes(head + bytes(100))
+        os.utime(path, (1_700_000_000 + number * 86400,) * 2)
+    monkeypatch.setenv("PATH", path_without(tmp_path / "bin", *missing))
+    for name in {"find", "od", "uniq", "gzip", "xz", "realpath", "bash", "xargs", "install", "sh"} - {*missing}:
+        if shutil.which(name, path=PLAIN["PATH"]) and not (tmp_path / "bin" / name).exists():
+            put(tmp_path / "bin", name, "")
+    for name in others:
+        put(tmp_path / "bin", name, "exit 0")
+    return place
+
+
+def steps(place, **selected):
+    """The check of the backups, and the check of a restore, that select a backup."""
+    yield place.action("backup.restore", service="copy", **{"from": "saved"}, **selected)
+    if "backup" not in selected:
+        yield place.action("backup.check", service="saved", **selected)
+
+
+@pytest.mark.parametrize(("kind", "box", "others"), KINDS)
+@pytest.mark.parametrize(
+    "selected", [{"at": OLD}, {"at": "2023-11-15T00:00:00Z"}, {"backup": OLD}], ids=["id", "time", "backup"]
+)
+def test_a_program_that_only_the_newest_backup_needs_is_not_asked_for(tmp_path, monkeypatch, kind, box, others, selected):
+    place = estate(tmp_path, monkeypatch, kind, box, others, "xz")
+    for step in steps(place, **selected):
+        step.ready(place.ctx())
+
+
+@pytest.mark.parametrize(("kind", "box", "others"), KINDS)
+@pytest.mark.parametrize(
+    "selected", [{"at": OLD}, {"at": "2023-11-15T00:00:00Z"}, {"backup": OLD}], ids=["id", "time", "backup"]
+)
+def test_a_program_that_only_the_selected_backup_needs_is_asked_for(tmp_path, monkeypatch, kind, box, others, selected):
+    place = estate(tmp_path, monkeypatch, kind, box, others, "gzip")
+    for step in steps(place, **selected):
+        refused_until(lambda step=step: step.ready(place.ctx()), "has no gzip", lambda: put(tmp_path / "bin", "gzip", ""))
+        (tmp_path / "bin" / "gzip").unlink()
+
+
+@pytest.mark.parametrize(("kind", "box", "others"), KINDS)
+def test_a_selection_that_an_earlier_step_makes_needs_the_programs_of_every_backup(tmp_path, monkeypatch, kind, box, others):
+    place = estate(tmp_path, monkeypatch, kind, box, others, "gzip")
+    step = type(place.action("backup.restore", service="copy", **{"from": "saved"})).with_unknown(
+        {"service": "copy", "from": "saved", "at": "${ earlier.at }"}, {"at"}
+    )
+    refused_until(lambda: step.ready(place.ctx()), "has no gzip", lambda: put(tmp_path / "bin", "gzip", ""))
+
+
+POSTGRES = {"kind": "postgres", "database": "shop", "user": "postgres", "admin": {"user": "postgres"}}
+PROGRAM = "echo 'postgres (PostgreSQL) 17.2'"
+
+
+def dumps(tmp_path, monkeypatch, **source):
+    """A source of dumps, and a sandbox, on a host without zstd."""
+    (tmp_path / "backups").mkdir()
+    box = {**POSTGRES, "data_directory": "/set/by/drillbook", "run_as": "", "bin": "", "sandbox": {"isolation": "none"}}
+    place = Estate(tmp_path, services={"copy": box}, backups={"saved": {"kind": "pg_dump", **source}})
+    monkeypatch.setenv("PATH", path_without(tmp_path / "bin"))
+    for name in ("find", "od", "curl"):
+        if not (tmp_path / "bin" / name).exists():
+            put(tmp_path / "bin", name, "")
+    for name in ("initdb", "pg_ctl", "psql", "pg_restore"):
+        put(tmp_path / "bin", name, PROGRAM)
+    put(tmp_path / "bin", "age", "exit 0")
+    return place
+
+
+def refused_without_zstd(place, tmp_path):
+    source, copy = (place.inventory.services[name] for name in ("saved", "copy"))
+    for check in (lambda: source.ready(place.ctx()), lambda: source.ready_sandbox(place.ctx(), copy)):
+        refused_until(check, "has no zstd, which the dump", lambda: put(tmp_path / "bin", "zstd", "exit 0"))
+        (tmp_path / "bin" / "zstd").unlink()
+
+
+def test_the_name_of_an_encrypted_dump_tells_how_it_is_compressed(tmp_path, monkeypatch):
+    place = dumps(tmp_path, monkeypatch, at=str(tmp_path / "backups"), pattern="*.age")
+    (tmp_path / "backups" / "shop.sql.zst.age").write_bytes(b"age-encryption.org/v1\n" + bytes(100))
+    refused_without_zstd(place, tmp_path)
+
+
+def test_the_name_of_a_dump_on_a_web_server_tells_how_it_is_compressed(tmp_path, monkeypatch):
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web" / "shop.sql.zst").write_bytes(b"\x28\xb5\x2f\xfd" + bytes(100))
+    with served(tmp_path / "web") as url:
+        refused_without_zstd(dumps(tmp_path, monkeypatch, at=f"{url}/shop.sql.zst?signature=secret"), tmp_path)
+
+
+def test_a_compressed_file_of_roles_needs_its_program_too(tmp_path, monkeypatch):
+    place = dumps(tmp_path, monkeypatch, at=str(tmp_path / "backups"), globals="roles*")
+    (tmp_path / "backups" / "shop.sql").write_text("-- PostgreSQL database dump\n")
+    (tmp_path / "backups" / "roles").write_bytes(b"\x28\xb5\x2f\xfd" + bytes(100))
+    refused_without_zstd(place, tmp_path)
