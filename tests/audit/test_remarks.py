@@ -47,3 +47,13 @@ def test_the_proven_detection_names_its_observer_and_lost_writes_their_seconds(r
         words = plain(text)
         assert "1.80 s ± 0.21 s, by the probe" in words
         assert "; RPO 10.70 s ± 0.11 s" in words
+
+
+def test_the_worst_of_the_record_comes_first(book):
+    stories.year(book)
+    shutil.rmtree(book.runs[7].folder)
+    audit = audited(book)
+    assert not audit.whole
+    for text in (html.render(audit), markdown.render(audit)):
+        words = plain(text.split("Completeness of the record")[-1])
+        assert 0 <= words.index("Breaks the record") < words.index("Signatures and anchors were not examined.")

@@ -74,7 +74,7 @@ def test_the_whole_view_on_80x24():
         == """\
 20260302T120000.000Z-shop-lost-00aa                                       17:22
   ██░░░░░░░░░░░░░░░░░░░░░░  12 of 100 sites, wave 2 of 3
-  ✓ 6 passed  ✗ 2 failed  – 2 refused  ? 2 unknown  3 running
+  ✓ 6 passed  ✗ 2 failed  ⊘ 2 refused  ? 2 unknown  3 running
   1.2 drills a minute, the last 10; end between 13:00 and 15:45 UTC
   if this rate stays the same (not counting windows, waves and stops)
     site-013  01:52

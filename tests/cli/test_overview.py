@@ -163,6 +163,30 @@ def test_each_drill_has_one_line_and_its_whole_name(shelf, capsys, monkeypatch, 
     assert ("last run (UTC)" in lines[0]) == (width > 80)
 
 
+@pytest.mark.parametrize("width", [30, 40, 60])
+def test_a_narrow_terminal_breaks_nothing(shelf, capsys, monkeypatch, width):
+    monkeypatch.setattr(console, "PIPE_WIDTH", width)
+    for name in ("connections-exhausted", "sample"):
+        shelf.drill(name, "every: 30d\n")
+    shelf.result("sample")
+    lines = listed(shelf, capsys).splitlines()
+    assert max(map(len, lines)) <= width
+    assert [line.split()[0] for line in lines if "connections" in line or line.startswith("sample")] == [
+        "connections-exhausted",
+        "sample",
+    ]
+    text = " ".join(" ".join(lines).split())
+    assert "due now: every 30 d" in text if width < 60 else "now: every 30 d" in text
+
+
+def test_a_narrow_terminal_shows_the_whole_name_of_a_run_and_its_verdict_below(shelf, capsys, monkeypatch):
+    monkeypatch.setattr(console, "PIPE_WIDTH", 40)
+    shelf.drill("connections-exhausted")
+    name = shelf.result("connections-exhausted").name
+    overview.runs(Project(shelf.root))
+    assert capsys.readouterr().out.splitlines() == [name, "  verdict passed"]
+
+
 def test_a_list_of_runs_shows_how_long_they_took_and_the_measured_rto(shelf, capsys):
     folder = shelf.result("sample")
     file = folder / "result.json"

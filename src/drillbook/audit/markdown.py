@@ -44,14 +44,16 @@ def render(audit: Audit) -> str:
 
 
 def _record(audit: Audit) -> list[str]:
+    breaking = [one for one in audit.problems if one.breaking]
+    doubts = "\n".join(f"- {escape(one)}" for one in wording.assurance(audit))
     found = [
-        _problems(audit.problems)
-        or "No journal of the period is damaged, every run that is named by a later run is present, and the chain does not fork.",
+        *filter(None, (_problems(breaking), doubts, _problems([one for one in audit.problems if not one.breaking]))),
+        ""
+        if audit.problems
+        else "No journal of the period is damaged, every run that is named by a later run is present, and the chain does not fork.",
         escape(wording.CHAIN),
         "\n".join(f"- {escape(one)}" for one in wording.LIMITS),
     ]
-    if said := wording.assurance(audit):
-        found.insert(0, "\n".join(f"- {escape(one)}" for one in said))
     if audit.unanchored:
         found += ["No later run confirms the existence of:", "\n".join(f"- {escape(one)}" for one in audit.unanchored)]
     return [*found, "Outside the period:", _problems(audit.elsewhere)] if audit.elsewhere else found

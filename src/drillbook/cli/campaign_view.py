@@ -28,7 +28,7 @@ view.
 """
 FRAME_S = 0.5
 BAR = 24
-SHAPES = {SiteState.PASSED: "✓", SiteState.FAILED: "✗", SiteState.REFUSED: "–", SiteState.UNKNOWN: "?"}
+SHAPES = {SiteState.PASSED: "✓", SiteState.FAILED: "✗", SiteState.REFUSED: "⊘", SiteState.UNKNOWN: "?"}
 COLOURS = {SiteState.PASSED: "green", SiteState.FAILED: "red", SiteState.REFUSED: "dim", SiteState.UNKNOWN: "yellow"}
 Clock = Callable[[], datetime]
 

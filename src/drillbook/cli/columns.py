@@ -1,4 +1,7 @@
-"""Lists with one line for each entry. A list leaves out columns that do not fit, and never breaks or cuts a name."""
+"""Lists with one line for each entry. A list leaves out columns that do not fit, and never breaks or cuts a name.
+
+Where even the other columns do not fit, each entry has a few short lines.
+"""
 
 from __future__ import annotations
 
@@ -37,11 +40,20 @@ def line(cells: Sequence[Text], columns: Sequence[Column]) -> Text:
     return joined
 
 
-def print_lines(columns: Sequence[Column], out: Console, more: Sequence[Text] = ()) -> None:
-    """Print the heads of ``columns``, and one line for each entry.
+def width(columns: Sequence[Column]) -> int:
+    """Return the width of a line with all of ``columns`` side by side."""
+    return sum(column.width + GAP for column in columns) - GAP
 
-    ``more``: for each entry, a text that is printed below its line. The text may be empty.
+
+def print_lines(columns: Sequence[Column], out: Console, more: Sequence[Text] = (), *, name: int = 0) -> None:
+    """Print the heads of ``columns``, and one line for each entry. A narrower terminal gets a few short lines for each entry.
+
+    ``more``: for each entry, a text that is printed below its line. The text may be empty. ``name``: number of the column
+    with the name of the entry.
     """
+    if width(columns) > out.width:
+        _print_stacked(columns, out, more, name)
+        return
     out.print(line([Text(column.head, style="bold") for column in columns], columns), soft_wrap=True)
     for number in range(len(columns[0].cells)):
         out.print(line([column.cells[number] for column in columns], columns), soft_wrap=True)
@@ -49,16 +61,30 @@ def print_lines(columns: Sequence[Column], out: Console, more: Sequence[Text] = 
             out.print(Padding(more[number], (0, 0, 0, GAP), expand=False))
 
 
-def fitting(columns: Sequence[Column], width: int) -> list[Column]:
-    """Return the columns that fit side by side into ``width``. The columns of rank 0 are always among them."""
+def _print_stacked(columns: Sequence[Column], out: Console, more: Sequence[Text], name: int) -> None:
+    """Print the name of each entry on a line of its own, and its other cells below the name, each with its head."""
+    for number in range(len(columns[name].cells)):
+        out.print(columns[name].cells[number], soft_wrap=True)
+        rest = [
+            Text.assemble((f"{column.head} ", "dim"), column.cells[number])
+            for position, column in enumerate(columns)
+            if position != name
+        ]
+        out.print(Padding(Text(", ").join(rest), (0, 0, 0, GAP), expand=False))
+        if more and more[number]:
+            out.print(Padding(more[number], (0, 0, 0, GAP), expand=False))
+
+
+def fitting(columns: Sequence[Column], room: int) -> list[Column]:
+    """Return the columns that fit side by side into ``room``. The columns of rank 0 are always among them."""
     kept = list(columns)
-    while sum(column.width + GAP for column in kept) - GAP > width and (least := max(kept, key=lambda one: one.rank)).rank:
+    while width(kept) > room and (least := max(kept, key=lambda one: one.rank)).rank:
         kept.remove(least)
     return kept
 
 
-def cut(text: str, width: int) -> str:
-    """Return ``text`` in at most ``width`` columns. When it is longer, it ends with an ellipsis."""
+def cut(text: str, room: int) -> str:
+    """Return ``text`` in at most ``room`` columns. When it is longer, it ends with an ellipsis."""
     shown = Text(text)
-    shown.truncate(width, overflow="ellipsis")
+    shown.truncate(room, overflow="ellipsis")
     return shown.plain

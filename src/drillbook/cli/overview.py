@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from drillbook.cli.columns import GAP, Column, cut, fitting, print_lines
+from drillbook.cli.columns import GAP, Column, cut, fitting, print_lines, width
 from drillbook.cli.console import console
 from drillbook.cli.tables import print_json
 from drillbook.installation.program_name import program
@@ -132,7 +132,10 @@ def _listed(wanted: Scheduled, standing: Standing | None, row: DueRow | None) ->
 
 
 def _print_drills(listed: Sequence[Listed], out: Console) -> None:
-    """Print one line for each drill. Its title is cut to the room that the other columns leave."""
+    """Print one line for each drill. Its title is cut to the room that the other columns leave.
+
+    A terminal without room for a title shows none.
+    """
     columns = fitting(
         [
             Column("drill", 0, [Text(one.name) for one in listed]),
@@ -142,9 +145,9 @@ def _print_drills(listed: Sequence[Listed], out: Console) -> None:
         ],
         out.width - LEAST_TITLE - GAP,
     )
-    room = out.width - sum(column.width + GAP for column in columns)
-    titles = [Text(cut(one.title, max(room, LEAST_TITLE)), style="dim") for one in listed]
-    columns.insert(1, Column("title", 0, titles))
+    room = out.width - width(columns) - GAP
+    if room >= LEAST_TITLE:
+        columns.insert(1, Column("title", 0, [Text(cut(one.title, room), style="dim") for one in listed]))
     print_lines(columns, out, [one.more for one in listed])
 
 
@@ -292,7 +295,7 @@ def _print_runs(runs: Sequence[tuple[Path, bool]], out: Console) -> None:
         ],
         out.width,
     )
-    print_lines(columns, out)
+    print_lines(columns, out, name=len(columns) - 1)
 
 
 def _shape(verdict: str, result: Ended | None) -> Text:

@@ -78,7 +78,6 @@ def render(view: RunView) -> str:
             drawings=[(name, timeline.draw(view, width)) for name, width in drawings],
             close_ups=[(name, timeline.draw(view, width, close_up=True)) for name, width in drawings] if close_up else [],
             kinds=_kinds(view),
-            words=timeline.WORDS,
             later_outages=later_outages.later_outages(view),
             diagnosis=_diagnosis(view),
             errors={clock.key: clock.error for clock in wording.clocks_of(view.result)},
@@ -189,11 +188,14 @@ def _has_timeline(view: RunView) -> bool:
     return bool(view.timeline.phases or view.timeline.probes)
 
 
-def _kinds(view: RunView) -> list[str]:
-    """Return the kinds of spans in the timeline, for its legend."""
+def _kinds(view: RunView) -> list[tuple[str, str]]:
+    """Return the kinds of spans in the timeline with their meaning, for its legend. Kinds that look alike share an entry."""
     found = {
         "unproven" if track.error and span.label == "kept" else span.label
         for track in view.timeline.probes
         for span in track.stretches
     }
-    return [kind for kind in timeline.WORDS if kind in found]
+    words = {kind: word for kind, word in timeline.WORDS.items() if kind in found}
+    if "good" in words and "kept" in words:
+        words["good"] += f", or {words.pop('kept')}"
+    return list(words.items())

@@ -21,9 +21,9 @@ SHAPES = {
     Verdict.PASSED: "\N{CHECK MARK}",
     Verdict.FAILED: "\N{BALLOT X}",
     Verdict.INCONCLUSIVE: "?",
-    Verdict.REFUSED: "\N{EN DASH}",
+    Verdict.REFUSED: "\N{CIRCLED DIVISION SLASH}",
     Verdict.ABORTED: "\N{BLACK SQUARE}",
-    Verdict.NOT_RUN: "\N{EN DASH}",
+    Verdict.NOT_RUN: "\N{WHITE CIRCLE}",
 }
 
 MET, MISSED, NOT_VERIFIED = "met", "missed", "not verified"

@@ -128,7 +128,10 @@ def suite_details(suite: SuiteResult, views: Sequence[RunView], report: str = ""
         figures = [f"{one.short} {one.marked}: {one.state}" for one in row.objectives]
         if row.view is None:
             figures = [row.sentence]
-        table.add_row(Text(one_line(row.drill)), _state(row.verdict), Text("\n".join(figures) or "no objectives"))
+        verdict = _state(row.verdict)
+        for said in filter(None, (row.tolerated, row.beside)):
+            verdict.append(f"\n! {said}", style="yellow")
+        table.add_row(Text(one_line(row.drill)), verdict, Text("\n".join(figures) or "no objectives"))
     residue = [part for view in views for part in _residue(view)]
     text = remarks.legend(one.mark for row in found for one in row.objectives)
     legend = [Padding(Text(text, style="dim"), (0, 0, 1, 2))] if text else []

@@ -1,0 +1,57 @@
+"""Marks, bars and keys: each looks like one thing only, and a look without a word is explained."""
+
+from __future__ import annotations
+
+from drillbook.judge.result import Verdict
+from drillbook.report import html, pages, suites, wording
+from drillbook.report.rows import objective_rows
+from drillbook.report.terminal import summary
+from tests.report import renderings, samples
+from tests.report.test_agreement import plain
+
+
+def test_every_verdict_has_a_mark_and_a_picture_of_its_own() -> None:
+    known = [wording.SHAPES[verdict] for verdict in Verdict]
+    assert len(set(known)) == len(known)
+    assert "?" not in {wording.SHAPES[verdict] for verdict in Verdict if verdict is not Verdict.INCONCLUSIVE}
+    drawn = pages.environment().get_template("parts.html.j2").module
+    pictures = [str(drawn.verdict_shape(str(verdict))) for verdict in Verdict]  # type: ignore[attr-defined]
+    assert len(set(pictures)) == len(pictures)
+
+
+def test_the_bar_of_an_upper_bound_is_an_outline_with_a_legend() -> None:
+    view = samples.passed()
+    rpo = view.result.objectives["rpo"]
+    measured = html.render(view)
+    bounded = html.render(
+        samples.view(
+            view.result.model_copy(
+                update={"objectives": {"rpo": rpo.model_copy(update={"measured_s": 0.0, "error_s": 0.05, "lost_writes": 0})}}
+            )
+        )
+    )
+    assert 'fill="var(--tone)"' in measured
+    assert "stroke-dasharray" not in measured.split('id="objectives"')[1].split("</table>")[0]
+    table = bounded.split('id="objectives"')[1].split("</table>")[0]
+    assert 'fill="var(--tone)"' not in table
+    assert 'stroke-dasharray="3 2"' in table
+    assert "at most 0.05 s" in plain(table)
+    assert "with a dashed outline: the error is as large as the figure" in plain(table)
+    assert "dashed outline" not in plain(measured)
+    (row,) = objective_rows({"rpo": rpo})
+    assert not row.bounded
+
+
+def test_the_key_of_the_timeline_shows_each_look_once() -> None:
+    key = html.render(samples.passed()).split('class="key"')[1].split("</ul>")[0]
+    assert key.count('class="good"') == 1
+    assert 'class="kept"' not in key
+    assert "good, or acknowledged and survived" in plain(key)
+
+
+def test_the_terminal_shows_beside_passed_what_it_hides() -> None:
+    suite, views = samples.suite()
+    found = suites.suite_rows(suite, views)
+    assert any(row.beside for row in found)
+    text = plain(renderings.printed(summary.suite_details(suite, views)))
+    assert all(f"! {row.beside}" in text for row in found if row.beside)
