@@ -47,6 +47,8 @@ def test_a_test_that_passes_alone_is_named_and_three_of_them_fail(tmp_path, flak
 
 def run(folder, *argv):
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST_", "DRILLBOOK_"))}
+    # Loading all plugins that are installed takes longer than these tests.
+    environment |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": "xdist.plugin"}
     return subprocess.run([sys.executable, *argv], cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
