@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-import random
 import re
-import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path, PurePosixPath
 
 import pytest
+
+from tests import changed
+from tests.changed import git
 
 ROOT = Path(__file__).parents[1]
 ALL = os.environ.get("DRILLBOOK_MATRIX") == "all"
@@ -52,26 +53,31 @@ REAL = (
 TURNS = {
     "e2e": 16,
     "docker": 6,
-    "lab": 4,
-    "systems": 6,
+    "lab": 6,
+    "estate": 3,
+    "campaign/test_fleet.py": 3,
+    "systems": 8,
     "systems/prometheus": 1,
-    "engine": 4,
-    "attestation": 4,
-    "audit": 3,
-    "report": 3,
-    "trust": 3,
-    "plugins": 4,
-    "sdk": 3,
-    "hosts": 3,
-    "systemd": 2,
-    "cli": 3,
-    "repository/test_any_stack_page.py": 3,
-    "repository/test_newcomer.py": 3,
-    "repository/test_tutorial.py": 3,
+    "engine": 5,
+    "attestation": 5,
+    "audit": 4,
+    "report": 4,
+    "trust": 4,
+    "plugins": 6,
+    "sdk": 4,
+    "hosts": 4,
+    "systemd": 5,
+    "cli": 4,
+    "repository/test_any_stack_page.py": 4,
+    "repository/test_newcomer.py": 6,
+    "repository/test_site.py": 3,
+    "repository/test_tutorial.py": 6,
 }
 """Files and folders of costly tests of which CI takes one part in so many at each commit, see ``for_others``; the nearest counts."""
-NAMED_TURNS = 2
-"""The same for tests that docs/safety.md names: CI takes at least every second one of them at each commit."""
+NAMED_TURNS = 3
+"""The same for tests that docs/safety.md names: each of them comes at every third commit at least."""
+KILLED_ROOMS = ("engine", "journal", "hosts", "sdk")
+"""What undoes faults: after a change of these packages CI kills more controllers, and tries more recoveries."""
 CORPUS_TURNS = 3
 """The same for backups of the corpus, which are marked `corpus`: in each file one part in so many of them, rounded up."""
 FAST = (
@@ -84,20 +90,50 @@ FAST = (
 @cache
 def seed() -> str:
     """DRILLBOOK_SEED, or else the commit, so that every change draws others; without one, the day."""
-    if given := os.environ.get("DRILLBOOK_SEED"):
-        return given
-    done = subprocess.run(
-        ["git", "-C", str(ROOT), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=False
+    return (
+        os.environ.get("DRILLBOOK_SEED")
+        or git("rev-parse", "--short=12", "HEAD")
+        or time.strftime("%Y-%m-%d", time.gmtime())
     )
-    return done.stdout.strip() or time.strftime("%Y-%m-%d", time.gmtime())
+
+
+@cache
+def number() -> int:
+    """The place of the commit in its history: what takes turns has the next turn at the next commit.
+
+    Of a commit whose history is unknown, and with DRILLBOOK_SEED, any number, always the same.
+    """
+    whole = not os.environ.get("DRILLBOOK_SEED") and git("rev-parse", "--is-shallow-repository") == "false"
+    count = git("rev-list", "--count", "--first-parent", "HEAD") if whole else ""
+    return int(count) if count else digest(seed())
+
+
+def digest(text: str) -> int:
+    """A number for each text, about as often even as odd."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
+
+
+def has_turn(name: str, turns: int) -> bool:
+    """Return True at one of so many commits, one after the other."""
+    return (digest(name) + number()) % turns == 0
 
 
 def drawn(names: Sequence[str], count: int, what: str) -> list[str]:
-    """``count`` of ``names`` in their order, other ones for each commit; all of them where everything is wanted."""
-    if ALL:
-        return list(names)
-    chosen = random.Random(f"{seed()}/{what}").sample(sorted(names), min(count, len(names)))
+    """``count`` of ``names`` in their order, the next ones at the next commit; all of them where everything is wanted."""
+    return list(names) if ALL else next_ones(names, count, what)
+
+
+def next_ones(names: Sequence[str], count: int, what: str, every: int = 1) -> list[str]:
+    """``count`` of ``names`` in their order, others after them at the next commit of those that draw: one of ``every``."""
+    order = sorted(names, key=lambda name: digest(f"{what}/{name}"))
+    first = number() // every * count
+    chosen = {order[(first + place) % len(order)] for place in range(min(count, len(order)))}
     return [name for name in names if name in chosen]
+
+
+def killing() -> bool:
+    """Return True where many kills are worth their time: a change of what undoes faults, or all tests are wanted."""
+    return ALL or changed.change().touches(*KILLED_ROOMS)
 
 
 def only_fast(config: pytest.Config) -> bool:
@@ -142,47 +178,40 @@ def leave_to_the_night(config: pytest.Config, items: list[pytest.Item]) -> int:
 
 
 def for_others(items: list[pytest.Item]) -> Iterator[pytest.Item]:
-    """Tests in ``TURNS`` that CI leaves out at this commit.
+    """Tests that CI leaves out at this commit.
 
-    Tests that docs/safety.md names come at every second commit at least, with some of their parameters; other tests have
-    their turn one by one, each parameter by itself. Fast tests are always taken. Of the corpus of backups it takes a third.
+    What was changed is tested whole (see ``tests.changed``), and fast tests are always taken. In ``TURNS``, tests that
+    docs/safety.md names come at every third commit at least, with some of their parameters; other tests have
+    their turn one by one, each parameter by itself. Of the corpus of backups CI takes a third.
     """
     page = (ROOT / "docs" / "safety.md").read_text(encoding="utf-8")
     named, files = set(re.findall(r"`(test_\w+)`", page)), set(re.findall(r"`(tests/[\w/]+\.py)`(?!:)", page))
-    corpus = {item for item in items if item.get_closest_marker("corpus")}
-    yield from _of_corpus([item for item in items if item in corpus])
-    tests: dict[tuple[str, str], list[pytest.Item]] = {}
+    groups: dict[tuple[str, str], list[pytest.Item]] = {}
     for item in items:
-        if item in corpus:
+        file, function = item.nodeid.partition("::")[0], item.name.partition("[")[0]
+        if not changed.change().holds(file):
+            whole = "" if item.get_closest_marker("corpus") else function if function in named else item.name
+            groups.setdefault((file, whole), []).append(item)
+    for (file, whole), found in groups.items():
+        if not whole:
+            yield from left_out(found, -(-len(found) // CORPUS_TURNS), file)
             continue
-        function = item.name.partition("[")[0]
-        whole = function if function in named else item.name
-        tests.setdefault((item.nodeid.partition("::")[0], whole), []).append(item)
-    for (file, whole), found in tests.items():
         turns = 1 if file in files or is_fast(found[0].nodeid) else turns_of(file)
-        order = sorted(found, key=lambda item: turn_of(item.nodeid))
-        if whole in named:
-            keep = -(-len(found) // turns) if turn_of(f"{file}::{whole}") % min(turns, NAMED_TURNS) == 0 else 0
+        if whole not in named:
+            yield from () if has_turn(found[0].nodeid, turns) else found
+        elif has_turn(f"{file}::{whole}", often := min(turns, NAMED_TURNS)):
+            yield from left_out(found, -(-len(found) // turns), file, often)
         else:
-            keep = int(turn_of(found[0].nodeid) % turns == 0)
-        yield from order[keep:]
+            yield from found
 
 
-def _of_corpus(items: list[pytest.Item]) -> Iterator[pytest.Item]:
-    """Backups of the corpus that CI leaves out at this commit."""
-    files: dict[str, list[pytest.Item]] = {}
-    for item in items:
-        files.setdefault(item.nodeid.partition("::")[0], []).append(item)
-    for found in files.values():
-        yield from sorted(found, key=lambda item: turn_of(item.nodeid))[-(-len(found) // CORPUS_TURNS) :]
+def left_out(found: list[pytest.Item], count: int, what: str, every: int = 1) -> Iterator[pytest.Item]:
+    """Tests that are not among the ``count`` whose turn it is."""
+    taken = set(next_ones([item.nodeid for item in found], count, what, every))
+    yield from (item for item in found if item.nodeid not in taken)
 
 
 def turns_of(file: str) -> int:
     """CI takes one part in so many of the tests in ``file`` at each commit."""
     path = PurePosixPath(file).relative_to("tests")
     return next((TURNS[str(place)] for place in (path, *path.parents) if str(place) in TURNS), 1)
-
-
-def turn_of(nodeid: str) -> int:
-    """A number for each test, another one at each commit."""
-    return int.from_bytes(hashlib.sha256(f"{seed()}/{nodeid}".encode()).digest()[:8])

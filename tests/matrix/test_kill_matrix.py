@@ -1,13 +1,13 @@
 """The controller is killed right after an event of the journal; one recovery, by a new process, mends everything.
 
-CI takes a sample that differs by commit: an event of a fifth of the kinds, and one in every phase; `invoke test --all` takes
-every single event of every drill. DRILLBOOK_SEED repeats the sample of another commit.
+CI takes a sample: two drills, after a change of what undoes faults three, the next ones at the next commit, and of these an
+event of a fifth of the kinds, and one in every phase; `invoke test --all` takes every single event of every drill.
+DRILLBOOK_SEED repeats the sample of another commit.
 """
 
 from __future__ import annotations
 
 import os
-import random
 import sys
 import time
 from pathlib import Path
@@ -64,15 +64,22 @@ KILLED = -9
 DRILLS = sorted(path.stem for path in drills())
 
 
-def turn(seed: str) -> set[str]:
-    """The drills of a commit: one of those with most kinds of events, one of the rehearsals, and one of the others."""
-    chance = random.Random(seed)
-    rehearsals = {name for name in DRILLS if name.startswith("rehearse-")}
-    others = set(DRILLS) - {WHOLE, *BACKED} - rehearsals
-    return {chance.choice(sorted(names)) for names in ((WHOLE, *BACKED), rehearsals, others)}
+def groups(*, more: bool) -> list[list[str]]:
+    """Drills of which CI takes one each, the next one at the next commit; ``more``: one of the rehearsals besides.
+
+    The first are those with most kinds of events.
+    """
+    rehearsals = [name for name in DRILLS if name.startswith("rehearse-")]
+    rest = [name for name in DRILLS if name not in (WHOLE, *BACKED, *rehearsals)]
+    return [[WHOLE, *BACKED], *([rehearsals, rest] if more else [[*rehearsals, *rest]])]
 
 
-TURN = set(DRILLS) if WANTED else turn(SEED)
+def turn(*, more: bool) -> set[str]:
+    """The drills of this commit."""
+    return {names[tiers.number() % len(names)] for names in groups(more=more)}
+
+
+TURN = set(DRILLS) if WANTED else turn(more=tiers.killing())
 PARAMS = [
     pytest.param(name, marks=[pytest.mark.long(LONG.get(name, 100)), *([] if name in TURN else [pytest.mark.nightly])])
     for name in DRILLS
@@ -105,21 +112,22 @@ def sample(points: list[Point], name: str) -> list[Point]:
     kinds = {point.kind for point in points}
     if name == WHOLE:
         assert kinds >= COMMON, "each kind that is gone from here must be in a drill that every run of CI takes"
-        return in_every_phase(points, sampled(points, seed, POINTS, kinds_of_turn(kinds, seed)), seed)
-    return sampled(points, seed, POINTS, kinds_of_turn(kinds - COMMON, seed))
+        return in_every_phase(points, sampled(points, seed, POINTS, kinds_of_turn(kinds, name)), seed)
+    return sampled(points, seed, POINTS, kinds_of_turn(kinds - COMMON, name))
 
 
-def kinds_of_turn(kinds: set[str], seed: str) -> set[str]:
-    """The kinds whose turn it is at this commit."""
-    return set(random.Random(f"{seed}/kinds").sample(sorted(kinds), -(-len(kinds) // SHARE)))
+def kinds_of_turn(kinds: set[str], name: str) -> set[str]:
+    """A fifth of the kinds, the next ones when the drill has its turn again."""
+    every = next(len(names) for names in groups(more=tiers.killing()) if name in names)
+    return set(tiers.next_ones(sorted(kinds), -(-len(kinds) // SHARE), f"kinds of {name}", every))
 
 
-def test_every_run_of_ci_has_every_phase_and_a_fifth_of_the_kinds_and_each_commit_draws_others(monkeypatch):
+def test_each_turn_has_every_phase_and_a_fifth_of_the_kinds_and_five_turns_have_all(monkeypatch):
     points = [Point(kind, place, nth) for kind in COMMON for place in ("inject.1", "probe.1") for nth in (1, 2)]
     points += [Point("only.here", "restore.2", 1), Point("run.started", "verify.1", 1), Point(PERIODIC[0], "verify.1", 9)]
     seen: set[str] = set()
-    for seed in "abcdefghijklmnopqrstuvwxyz":
-        monkeypatch.setattr(sys.modules[__name__], "SEED", seed)
+    for number in range(10, 10 + SHARE):
+        monkeypatch.setattr(tiers, "number", lambda number=number: number * len([WHOLE, *BACKED]))
         chosen = sample(points, WHOLE)
         assert {point.phase for point in chosen} >= {"inject", "restore", "verify"}
         assert len({point.kind for point in chosen}) >= len(COMMON) // SHARE
@@ -127,8 +135,17 @@ def test_every_run_of_ci_has_every_phase_and_a_fifth_of_the_kinds_and_each_commi
         assert "only.here" in {point.kind for point in sample(points, BACKED[0])}, "the only kind that is not common"
     assert seen == {*COMMON, "only.here", PERIODIC[0]}, "every kind has its turn"
     assert sampled(points, "a", 5) == sampled(points, "a", 5) != sampled(points, "b", 5)
-    assert turn("a") == turn("a")
-    assert set.union(*(turn(str(number)) for number in range(100))) == set(DRILLS)
+
+
+@pytest.mark.parametrize("more", [False, True])
+def test_every_drill_has_its_turn_within_few_commits(monkeypatch, more):
+    turns = []
+    for number in range(1000, 1000 + max(map(len, groups(more=more)))):
+        monkeypatch.setattr(tiers, "number", lambda number=number: number)
+        turns.append(turn(more=more))
+    assert {len(names) for names in turns} == {3 if more else 2}
+    assert set.union(*turns) == set(DRILLS)
+    assert all(names & {WHOLE, *BACKED} for names in turns)
 
 
 def first_run(ground, drill: Path) -> list[Point]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from itertools import groupby
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import SimpleNamespace
 
 import pytest
 
-from tests import conftest, tiers
+from tests import changed, conftest, tiers
 from tests.conftest import dealt, order, seconds
 
 FILES = sorted((tiers.ROOT / "tests").rglob("test_*.py"))
@@ -47,12 +47,12 @@ def test_what_the_safety_page_names_is_left_to_no_night():
 class Item:
     """A test as pytest has collected it, as far as the tiers look."""
 
-    def __init__(self, nodeid):
-        self.nodeid = nodeid
+    def __init__(self, nodeid, mark=None):
+        self.nodeid, self.mark = nodeid, mark
         self.name = nodeid.rpartition("::")[2]
 
     def get_closest_marker(self, name):
-        return None
+        return name == self.mark or None
 
 
 NAMED = [Item(f"tests/e2e/test_hold.py::test_recovery_is_complete_and_idempotent[{number}]") for number in range(9)]
@@ -70,26 +70,71 @@ ELSEWHERE = [
 """In no folder that takes turns, in one that is taken out of them, in a file that the page names as a whole, and fast."""
 
 
-def test_ci_takes_other_tests_at_each_commit(monkeypatch):
-    taken, turns = [], tiers.TURNS["e2e"]
-    for seed in ("a", "b", "a"):
-        monkeypatch.setattr(tiers, "seed", lambda seed=seed: seed)
-        left = set(tiers.for_others([*NAMED, *OTHERS, *ELSEWHERE]))
-        assert len(set(NAMED) - left) in (0, -(-9 // turns)), (
-            "its part of nine, rounded up, or its turn is at another commit"
-        )
-        assert not left & set(ELSEWHERE)
-        assert 0.5 < len(set(OTHERS) - left) / (500 / turns) < 1.6, "about its part of 500"
-        taken.append({*NAMED, *OTHERS} - left)
-    assert taken[0] == taken[2] != taken[1]
+BACKUPS = [Item(f"tests/systems/x/test_artefacts.py::test_a_backup[{number}]", "corpus") for number in range(10)]
 
 
-def test_what_the_safety_page_names_has_its_turn_at_about_every_second_commit(monkeypatch):
-    times = 0
-    for seed in range(200):
-        monkeypatch.setattr(tiers, "seed", lambda seed=seed: str(seed))
-        times += bool(set(NAMED) - set(tiers.for_others(NAMED)))
-    assert 70 < times < 130
+@pytest.fixture
+def unchanged(monkeypatch):
+    """A commit that changes nothing, or the change of this checkout would take tests that have no turn."""
+    monkeypatch.setattr(changed, "change", lambda: changed.Change([]))
+
+
+def taken(monkeypatch, items, number):
+    """Tests that CI takes at a commit."""
+    monkeypatch.setattr(tiers, "number", lambda: number)
+    left = list(tiers.for_others(items))
+    assert len(set(left)) == len(left), "each is left out once"
+    return set(items) - set(left)
+
+
+def test_ci_takes_other_tests_at_each_commit(monkeypatch, unchanged):
+    turns = tiers.TURNS["e2e"]
+    seen: list[set[Item]] = []
+    for number in range(100, 100 + turns):
+        now = taken(monkeypatch, [*NAMED, *OTHERS, *ELSEWHERE], number)
+        assert len(now & set(NAMED)) in (0, -(-9 // turns)), "its part of nine, rounded up, or its turn is at another commit"
+        assert now >= set(ELSEWHERE)
+        assert 0.5 < len(now & set(OTHERS)) / (500 / turns) < 1.6, "about its part of 500"
+        assert now == taken(monkeypatch, [*NAMED, *OTHERS, *ELSEWHERE], number)
+        seen.append(now & set(OTHERS))
+    assert sum(map(len, seen)) == len(OTHERS), "nothing has two turns"
+    assert set().union(*seen) == set(OTHERS), "in so many commits everything had its turn"
+
+
+def test_what_the_safety_page_names_has_its_turn_at_every_third_commit(monkeypatch, unchanged):
+    times = [taken(monkeypatch, NAMED, number) for number in range(60, 60 + tiers.NAMED_TURNS * len(NAMED))]
+    having = [number % tiers.NAMED_TURNS for number, now in enumerate(times) if now]
+    assert (len(having), len(set(having))) == (len(NAMED), 1), "at one of three commits, always the same of them"
+    assert set().union(*times) == set(NAMED), "each of its parameters has its turn"
+
+
+def test_a_third_of_the_backups_of_a_file_has_its_turn_and_three_thirds_are_all(monkeypatch, unchanged):
+    thirds = [taken(monkeypatch, BACKUPS, number) for number in range(20, 23)]
+    assert {len(third) for third in thirds} == {4}
+    assert set().union(*thirds) == set(BACKUPS)
+
+
+def test_of_what_was_changed_all_tests_are_taken(monkeypatch):
+    everything = [*NAMED, *OTHERS, *BACKUPS]
+    touched = [PurePosixPath(path) for path in ("src/drillbook/systems/x/actions.py", "tests/e2e/test_x.py")]
+    monkeypatch.setattr(changed, "change", lambda: changed.Change(touched))
+    for number in range(5):
+        assert taken(monkeypatch, everything, number) >= {*OTHERS, *BACKUPS}
+        assert not taken(monkeypatch, everything, number) >= set(NAMED)
+
+
+def test_a_shallow_clone_and_a_given_seed_take_turns_by_a_number_of_their_own(monkeypatch):
+    said = {"rev-parse": "false", "rev-list": "41"}
+    monkeypatch.setattr(tiers, "git", lambda *words: said[words[0]])
+    monkeypatch.setattr(tiers, "seed", lambda: "abc")
+    monkeypatch.delenv("DRILLBOOK_SEED", raising=False)
+    number = tiers.number.__wrapped__
+    assert number() == 41
+    said["rev-parse"] = "true"
+    assert number() == tiers.digest("abc")
+    said["rev-parse"] = "false"
+    monkeypatch.setenv("DRILLBOOK_SEED", "abc")
+    assert number() == tiers.digest("abc")
 
 
 @pytest.mark.parametrize(
