@@ -10,7 +10,7 @@ import pytest
 
 from drillbook.attestation import anchor_places
 from drillbook.attestation.anchors import Anchor, Known
-from drillbook.audit import assurance, problem_groups, records
+from drillbook.audit import assurance, chain, content, html, markdown, problem_groups, records, wording
 from drillbook.audit.period import Period
 from drillbook.cli import recover, verify
 from drillbook.errors import UsageError
@@ -19,6 +19,8 @@ from drillbook.report import figures
 from tests.attestation.forging import attest, chained, journal, throw_away_key
 from tests.attestation.test_sign_runs import SAMPLE
 from tests.audit import stories
+
+EMPTY = content.make([], [], Period.parse("2026-01-01", "2026-12-31"))
 
 
 def verified(bench, name=""):
@@ -172,3 +174,36 @@ def test_anchors_and_missing_anchors_of_suites_are_counted_apart(book):
     (group,) = problem_groups.grouped(found.problems)
     assert group.text == "1 run of a drill, 1 of a suite that the anchor in the anchor names are missing"
     assert figures.runs_of(0, 2) == "2 runs of suites"
+
+
+def test_what_is_wrong_with_each_run_is_told_in_its_group():
+    problems = [
+        chain.Problem("anchor-differs", run, f"{run}: {why}", True, None, None, "s3://anchors")
+        for run, why in (("first", "the end was cut off"), ("second", "the journal was rewritten"))
+    ]
+    (group,) = problem_groups.grouped(problems)
+    assert (group.runs, group.reasons) == (("first", "second"), ("the end was cut off", "the journal was rewritten"))
+    audit = replace(EMPTY, problems=tuple(problems))
+    for text in (html.render(audit), markdown.render(audit)):
+        assert "the end was cut off" in text
+        assert "the journal was rewritten" in text
+
+
+def test_anchors_that_cannot_be_read_are_no_runs(book):
+    known = Known({}, {}, ("s3://anchors: no answer", "/mnt/anchors: permission denied"))
+    stories.quiet(book)
+    read, strays = records.find(book.reports)
+    period = Period.parse("2026-01-01", "2026-12-31")
+    found = assurance.assure(read, period, book.reports, book.root, known)
+    assert set(known.unread) == set(found.unread) < set(found.unvouched)
+    audit = content.make(read, strays, period, found)
+    said = wording.assurance(audit)
+    assert "Anchors that could not be read: s3://anchors: no answer" in said
+    assert not any(text.startswith("No trusted signature") and "anchors" in text for text in said)
+    assert wording.record_state(audit) == "The record is complete, but has no trusted signature"
+    signed = replace(audit, assurance=replace(found, unvouched=found.unread))
+    assert (
+        wording.record_state(signed)
+        == "The record is complete and has trusted signatures, but not every anchor could be read"
+    )
+    assert not signed.vouched

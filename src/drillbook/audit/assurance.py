@@ -35,6 +35,8 @@ class Assurance:
     """
     problems: tuple[Problem, ...] = ()
     """Contradictions between anchors and journals."""
+    unread: tuple[str, ...] = ()
+    """Those of ``unvouched`` that are no runs: places whose anchors could not be read, each with the reason."""
     checked: bool = True
     """True when signatures and anchors were verified."""
 
@@ -63,7 +65,7 @@ def assure(records: Sequence[Record], period: Period, reports: Path, root: Path,
         f"{source}: {runs_of(drills, suites)}, the newest of {at}"
         for source, (drills, suites, at) in sorted(known.counts.items())
     )
-    return Assurance((*unvouched, *known.unread), tuple(compared), tuple(_problems(records, known, reports)))
+    return Assurance((*unvouched, *known.unread), tuple(compared), tuple(_problems(records, known, reports)), known.unread)
 
 
 def _doubts(run: str, known: Known, checker: timestamps.Checker | None) -> Iterator[str]:

@@ -220,7 +220,7 @@ def _of_journals(
         assurance=assurance,
         program=max(((one.name, one.opening.program) for one in kept if one.opening), default=("", ""))[1],
         capacity=_capacity(runs),
-        controls=bearing(sorted({one.drill for one in runs if coverage.compared(one)})),
+        controls=bearing(runs),
         evidence_digest=digest(canonical([[row.folder, row.sha256, row.head] for row in evidence])),
     )
 

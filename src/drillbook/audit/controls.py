@@ -1,13 +1,30 @@
 """Controls that require tested recovery.
 
-For each control, this module names the sections of an audit with evidence, and the limits of that evidence. Only ids and
-titles are cited, because the texts belong to their publishers. No control is claimed to be fulfilled.
+For each control, this module counts the runs of the period with evidence, and names the sections of the audit that show
+it and the limits of that evidence. Only ids and titles are cited, because the texts belong to their publishers. No control
+is claimed to be fulfilled.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+
+from drillbook.audit import run_evidence
+from drillbook.audit.records import Record
+from drillbook.report.figures import count
+
+MOST_DRILLS = 8
+"""Largest number of drills that are named in one field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Evidence that a run may have: words after "3 runs", and the test if a run has it."""
+
+    words: str
+    holds: Callable[[Record], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +34,33 @@ class Control:
     standard: str
     id: str
     title: str
-    shows: str
+    evidence: str
+    """Key of the evidence in ``EVIDENCE``."""
     sections: tuple[str, ...]
     """Ids of the sections that contain evidence."""
     not_shown: str
+    shows: str = ""
+    """Number of runs with the evidence, and their drills."""
+    lacks: str = ""
+    """Drills of the runs without the evidence. It is empty when every run has it."""
+    runs: tuple[str, ...] = ()
+    """Runs with the evidence."""
+    without: tuple[str, ...] = ()
+    """Runs without the evidence."""
+
+
+EVIDENCE = {
+    "compared": Evidence("passed, restored a backup, and compared the restored content", run_evidence.compared),
+    "restored": Evidence("passed and restored a backup", run_evidence.restored),
+    "compared and measured": Evidence(
+        "passed, restored a backup, compared the restored content, and measured an RTO or RPO",
+        lambda one: run_evidence.compared(one) and run_evidence.measured(one),
+    ),
+    "carried out": Evidence("carried out steps of a restore", run_evidence.carried_out),
+    "measured": Evidence("passed and measured an RTO or RPO against an objective", run_evidence.measured),
+    "recovered": Evidence("passed, proved a fault active, and recovered the service", run_evidence.recovered),
+    "tested": Evidence("tested recovery with a result, passed or failed", run_evidence.tested),
+}
 
 
 SOC, ISO, NIST = "SOC 2 (Trust Services Criteria)", "ISO/IEC 27001:2022, Annex A", "NIST SP 800-53 Rev. 5"
@@ -31,7 +71,7 @@ CONTROLS = (
         SOC,
         "A1.2",
         "Environmental protections, software, data backup processes and recovery infrastructure",
-        "Proof that a backup was restored and its content compared, in runs that passed.",
+        "compared",
         ("coverage", "proven", "findings"),
         "Environmental protections, capacity, and proof that production backups run on their schedule.",
     ),
@@ -39,7 +79,7 @@ CONTROLS = (
         SOC,
         "A1.3",
         "Testing of recovery plan procedures",
-        "The recovery procedures that were carried out, each with its time, its environment, its objectives and its result.",
+        "carried out",
         ("coverage", "proven", "not-passed", "plans"),
         "Parts of the recovery plan that no drill covers: people, premises, suppliers, communication.",
     ),
@@ -47,7 +87,7 @@ CONTROLS = (
         ISO,
         "A.5.30",
         "ICT readiness for business continuity",
-        "Measured recovery times and recovery points against the objectives that were set before each run.",
+        "measured",
         ("proven", "trend", "coverage"),
         "Proof that the objectives follow from a business impact analysis, and that management approved them.",
     ),
@@ -55,7 +95,7 @@ CONTROLS = (
         ISO,
         "A.8.13",
         "Information backup",
-        "Proof that backups made in the drills could be restored, and the amount of data that was lost between backup and disruption.",
+        "restored",
         ("proven", "findings"),
         "Proof that every backup policy is kept: scope, retention, encryption and off-site copies of the routine backups.",
     ),
@@ -63,7 +103,7 @@ CONTROLS = (
         ISO,
         "A.8.14",
         "Redundancy of information processing facilities",
-        "The time for which services stayed away when a part of them was taken out. Only the parts that drills took out are covered.",
+        "recovered",
         ("coverage", "proven"),
         "Proof that redundant facilities exist at a second site, and drills of the parts of services that no drill took out.",
     ),
@@ -71,7 +111,7 @@ CONTROLS = (
         NIST,
         "CP-4",
         "Contingency Plan Testing",
-        "Each test with its date, result, findings, and whether a finding was seen again.",
+        "tested",
         ("coverage", "not-passed", "findings"),
         "The contingency plan itself, its coordination with related plans, and corrective actions outside the drills.",
     ),
@@ -79,7 +119,7 @@ CONTROLS = (
         NIST,
         "CP-9",
         "System Backup",
-        "Proof that backups of the drilled services were complete enough to restore from, table by table or object by object.",
+        "compared",
         ("proven", "findings"),
         "Frequency, protection and separate storage of the routine backups.",
     ),
@@ -87,7 +127,7 @@ CONTROLS = (
         NIST,
         "CP-10",
         "System Recovery and Reconstitution",
-        "Proof that the drilled services were brought back to a known state, and the time that it took.",
+        "recovered",
         ("proven", "trend", "not-passed"),
         "Reconstitution after the loss of a whole site, unless a drill of that kind is listed.",
     ),
@@ -95,7 +135,7 @@ CONTROLS = (
         GBT,
         "8.1.4.9",
         "数据备份恢复 (data backup and recovery)",
-        "Local backup and recovery of the drilled data, carried out and verified.",
+        "compared",
         ("coverage", "proven"),
         "Real-time off-site backup, and hot redundancy of important data processing systems, unless a drill shows them.",
     ),
@@ -103,7 +143,7 @@ CONTROLS = (
         DORA,
         "Art. 11",
         "Response and recovery",
-        "Tests of recovery with their dates, scenarios, results and deviations.",
+        "tested",
         ("coverage", "not-passed", "findings", "plans"),
         "Crisis communication, switch-over of outsourced services, and the yearly review by management.",
     ),
@@ -111,21 +151,35 @@ CONTROLS = (
         DORA,
         "Art. 12",
         "Backup policies and procedures, restoration and recovery procedures and methods",
-        "Restorations from backups with checks of the integrity of the restored data, with measured RTO and RPO.",
+        "compared and measured",
         ("proven", "trend", "evidence"),
         "Proof that restoration uses systems that are physically and logically segregated, unless the inventory shows it.",
     ),
 )
 
 
-def bearing(compared: Sequence[str]) -> tuple[Control, ...]:
-    """Return the controls with their evidence.
+def bearing(runs: Sequence[Record]) -> tuple[Control, ...]:
+    """Return the controls with their evidence in ``runs``, the runs of the period."""
+    found = {key: [one for one in runs if evidence.holds(one)] for key, evidence in EVIDENCE.items()}
+    return tuple(_bearing(one, runs, found[one.evidence]) for one in CONTROLS)
 
-    ``compared``: drills with a passed run that restored a backup and compared its content.
-    """
-    shows = (
-        f"Proof that a backup was restored and its content compared, in runs that passed: {', '.join(compared)}."
-        if compared
-        else "Nothing: no run of the period that passed restored a backup and compared its content."
+
+def _bearing(control: Control, runs: Sequence[Record], found: Sequence[Record]) -> Control:
+    words = EVIDENCE[control.evidence].words
+    without = [one for one in runs if one not in found]
+    shows = f"{len(found)} of {count(len(runs), 'run')} {words}: {_drills(found)}."
+    return replace(
+        control,
+        shows=shows if found else f"Nothing: no run of the period {words}.",
+        lacks=f"Without this evidence: {_drills(without)}." if found and without else "",
+        runs=tuple(one.run for one in found),
+        without=tuple(one.run for one in without),
     )
-    return tuple(replace(one, shows=shows) if one.id == "A1.2" else one for one in CONTROLS)
+
+
+def _drills(runs: Sequence[Record]) -> str:
+    """Return the drills of ``runs``, each with the number of its runs if there are several."""
+    numbers = sorted(Counter(one.drill for one in runs).items())
+    names = [name if number == 1 else f"{name} ({number} runs)" for name, number in numbers]
+    more = len(names) - MOST_DRILLS
+    return ", ".join(names[:MOST_DRILLS]) + (f" and {count(more, 'more drill')}" if more > 0 else "")

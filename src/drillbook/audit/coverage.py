@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from drillbook.audit.period import Period
 from drillbook.audit.records import UNKNOWN, Record
+from drillbook.audit.run_evidence import recovered
 from drillbook.inventory.inventory import Inventory
 from drillbook.judge.result import Objective, Verdict
 from drillbook.report import remarks
@@ -201,27 +202,6 @@ def _row(row: tuple[str, str], runs: Sequence[Record], period: Period, today: da
         tuple(cell.span for cell in cells if cell.runs and not cell.passed),
         sum(map(recovered, runs)),
         left_out,
-    )
-
-
-def recovered(one: Record) -> bool:
-    """Return True when the run passed, its fault was proven active, and its restore phase succeeded."""
-    result = one.result
-    return (
-        result is not None
-        and one.verdict == Verdict.PASSED
-        and result.clocks.get("disruption_s") is not None
-        and not any(item.code == "fault-unproven" for item in result.findings)
-        and any(phase.phase == "restore" and phase.status == "done" for phase in result.phases)
-    )
-
-
-def compared(one: Record) -> bool:
-    """Return True when the run passed, restored a backup, and compared the restored content."""
-    steps = one.result.steps if one.result and one.verdict == Verdict.PASSED else ()
-    done = [step for step in steps if step.status == "done"]
-    return any(step.id.startswith("restore.") for step in done) and any(
-        step.id.startswith("verify.") and step.action.endswith(".matches") for step in done
     )
 
 

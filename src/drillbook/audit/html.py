@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import groupby
 from urllib.parse import quote
 
 from jinja2 import ChoiceLoader, PackageLoader, PrefixLoader
 
-from drillbook.audit import trend, wording
+from drillbook.audit import services, trend, wording
 from drillbook.audit.content import Audit
 from drillbook.audit.coverage import ProvenRow
 from drillbook.audit.findings import SEVERITIES
@@ -16,6 +17,15 @@ from drillbook.installation.program_name import program
 from drillbook.report import growth, pages, remarks
 from drillbook.report.figures import link
 from drillbook.report.wording import SHORT
+
+_SIZES = {
+    "width": trend.WIDTH,
+    "height": trend.HEIGHT,
+    "left": trend.LEFT,
+    "right": trend.RIGHT,
+    "ground": trend.HEIGHT - trend.BOTTOM,
+}
+"""Sizes of the charts, in pixels."""
 
 
 def render(audit: Audit, reports_path: str = "..") -> str:
@@ -43,26 +53,23 @@ def render(audit: Audit, reports_path: str = "..") -> str:
             covered=[row for row in audit.coverage if row.runs or not row.left_out],
             exempt=_exempt(audit),
             short=SHORT,
-            proven=_proven(audit),
+            proven=_by_drill(row for row in audit.proven if row.proven),
+            unproven=_by_drill(row for row in audit.proven if not row.proven),
             plots=[one for one in audit.plots if len(one.points) > 1],
             single=sum(len(one.points) == 1 for one in audit.plots),
             facts=wording.facts(audit),
-            width=trend.WIDTH,
-            height=trend.HEIGHT,
-            left=trend.LEFT,
-            right=trend.RIGHT,
-            ground=trend.HEIGHT - trend.BOTTOM,
-            growth=growth.growth_rows([row.outlook for row in audit.capacity]),
-            growth_note=growth.note([row.outlook for row in audit.capacity]),
+            **_SIZES,
+            growth=growth.growth_rows(outlooks := [row.outlook for row in audit.capacity]),
+            growth_note=growth.note(outlooks),
             choices=_choices(audit),
             program=audit.program or program(),
         )
     )
 
 
-def _proven(audit: Audit) -> list[list[ProvenRow]]:
-    """Return the last proven figures, those of a drill of one service together."""
-    return [list(rows) for _, rows in groupby(audit.proven, key=lambda row: (row.environment, row.service, row.drill))]
+def _by_drill(found: Iterable[ProvenRow]) -> list[list[ProvenRow]]:
+    """Return objectives, those of a drill of one service together."""
+    return [list(rows) for _, rows in groupby(found, key=lambda row: (row.environment, row.service, row.drill))]
 
 
 def _hrefs(audit: Audit, reports_path: str) -> dict[str, str]:
@@ -74,11 +81,9 @@ def _hrefs(audit: Audit, reports_path: str) -> dict[str, str]:
 def _exempt(audit: Audit) -> list[tuple[str, list[str]]]:
     """Return the services that are exempt from drills and had no run, by the reason in the inventory."""
     found: dict[str, list[str]] = {}
-    several = len({row.environment for row in audit.coverage}) > 1
     for row in audit.coverage:
         if row.left_out and not row.runs:
-            name = f"{row.service} in {row.environment}" if several else row.service
-            found.setdefault(row.left_out, []).append(name)
+            found.setdefault(row.left_out, []).append(services.named(row, audit.coverage))
     return sorted(found.items())
 
 

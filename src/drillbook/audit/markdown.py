@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from drillbook.audit import wording
 from drillbook.audit.chain import Problem
 from drillbook.audit.content import Audit, RunRow
-from drillbook.audit.coverage import NO_RUN
+from drillbook.audit.coverage import NO_RUN, ProvenRow
 from drillbook.audit.problem_groups import ProblemGroup, grouped
 from drillbook.report import remarks
 from drillbook.report.figures import count, size, utc
@@ -67,7 +67,8 @@ def _problem(one: ProblemGroup) -> str:
     """Return a group of problems as an item of a list, with its runs and its next step."""
     lines = [f"- **{'Breaks the record' if one.breaking else 'Note'}** ({code(one.code)}): {escape(one.text)}"]
     lines += [f"  {one.next}"] if one.next else []
-    return "\n".join([*lines, *(f"  - {code(run)}" for run in one.runs)])
+    said = [f": {escape(reason)}" for reason in one.reasons] or [""] * len(one.runs)
+    return "\n".join([*lines, *(f"  - {code(run)}{text}" for run, text in zip(one.runs, said, strict=True))])
 
 
 def _coverage(audit: Audit) -> list[str]:
@@ -134,26 +135,30 @@ def _missed(audit: Audit) -> list[str]:
 def _proven(audit: Audit) -> list[str]:
     if not audit.proven:
         return ["No known drill sets objectives."]
-    return [
-        table(
-            ("Drill", "Service", "Environment", "Objective", "Target", "Last proven", "When", "Run", "Notes"),
-            [
-                (
-                    escape(row.drill),
-                    escape(row.service),
-                    escape(row.environment),
-                    escape(row.objective),
-                    f"at most {row.target}",
-                    f"{escape(row.measured + row.mark)}: **met**" if row.proven else "**not proven**",
-                    row.at[:10] if row.proven else "not in this period",
-                    code(row.run) if row.proven else "none",
-                    escape("; ".join(row.notes)),
-                )
-                for row in audit.proven
-            ],
-        ),
-        *_legend(row.mark for row in audit.proven),
+    proven, unproven = ([row for row in audit.proven if row.proven is known] for known in (True, False))
+    shown = [
+        (
+            *_goal(row),
+            f"{escape(row.measured + row.mark)}: **met**",
+            row.at[:10],
+            code(row.run),
+            escape("; ".join(row.notes)),
+        )
+        for row in proven
     ]
+    head = ("Drill", "Service", "Environment", "Objective", "Target")
+    found = [table((*head, "Last proven", "When", "Run", "Notes"), shown)] if shown else ["No objective was proven."]
+    found += _legend(row.mark for row in proven)
+    if unproven:
+        listed = [(*_goal(row), escape("; ".join(row.notes))) for row in unproven]
+        found += ["### Not proven in this period", table((*head, "Notes"), listed)]
+    return found
+
+
+def _goal(row: ProvenRow) -> tuple[str, ...]:
+    """Return the cells that name an objective: drill, service, environment, objective and target."""
+    names = (row.drill, row.service, row.environment, row.objective)
+    return (*map(escape, names), f"at most {row.target}")
 
 
 def _legend(marks: Iterable[str]) -> list[str]:
@@ -318,7 +323,7 @@ def _controls(audit: Audit) -> list[str]:
                     escape(one.standard),
                     code(one.id),
                     escape(one.title),
-                    escape(one.shows),
+                    escape(" ".join(filter(None, (one.shows, one.lacks)))),
                     escape(", ".join(wording.TITLES[key] for key in one.sections)),
                     escape(one.not_shown),
                 )

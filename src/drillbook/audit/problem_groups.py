@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from drillbook.audit.chain import Problem
 from drillbook.report.figures import count, one_line, runs_of
@@ -40,6 +40,8 @@ class ProblemGroup:
     text: str
     runs: tuple[str, ...]
     next: str
+    reasons: tuple[str, ...] = ()
+    """What is wrong with each of ``runs``. It is empty when the text tells it of all."""
 
 
 def grouped(problems: Iterable[Problem]) -> list[ProblemGroup]:
@@ -58,7 +60,9 @@ def _group(members: Sequence[Problem]) -> ProblemGroup:
     suites = sum(one.code == "anchor-missing" and not one.lost for one in members)
     runs = runs_of(len(members) - suites, suites) if suites else count(len(members), "run")
     text = f"{runs} that the anchor in {one_line(head.source)} names {_wrong(head.code)}"
-    return ProblemGroup(head.code, head.breaking, text, tuple(one_line(one.run) for one in members), "")
+    same = head.code == "anchor-missing"
+    reasons = () if same else tuple(one_line(one.text.removeprefix(f"{one.run}: ")) for one in members)
+    return ProblemGroup(head.code, head.breaking, text, tuple(one_line(one.run) for one in members), "", reasons)
 
 
 def _wrong(code: str) -> str:
@@ -69,8 +73,6 @@ def _with_next(groups: Sequence[ProblemGroup]) -> list[ProblemGroup]:
     """Add the next step to the last group of each code, so that it is told once."""
     last = {one.code: number for number, one in enumerate(groups) if one.breaking}
     return [
-        ProblemGroup(
-            one.code, one.breaking, one.text, one.runs, NEXT.get(one.code, "") if last.get(one.code) == number else ""
-        )
+        replace(one, next=NEXT.get(one.code, "") if last.get(one.code) == number else "")
         for number, one in enumerate(groups)
     ]

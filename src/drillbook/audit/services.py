@@ -15,6 +15,11 @@ UNDRILLED = "not drilled in this period"
 EXEMPT = "exempt"
 
 
+def named(row: CoverageRow, rows: Sequence[CoverageRow]) -> str:
+    """Return the name of a service, with its environment if ``rows`` have several environments."""
+    return f"{row.service} in {row.environment}" if len({one.environment for one in rows}) > 1 else row.service
+
+
 def sentence(covered: Sequence[CoverageRow]) -> str:
     """Return a sentence about the services. Its numbers add up: each service that is not exempt is counted once."""
     numbers = service_counts(covered)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from jinja2 import ChoiceLoader, PackageLoader, PrefixLoader
 
-from drillbook.audit import wording
+from drillbook.audit import services, wording
 from drillbook.audit.content import Audit
 from drillbook.audit.coverage import NOT_YET, CoverageRow, ProvenRow, shown_verdict
 from drillbook.judge.result import Verdict
@@ -113,9 +113,7 @@ def service_rows(audit: Audit) -> list[ServiceRow]:
 def never_drilled(rows: Sequence[ServiceRow]) -> tuple[int, str]:
     """Return the number and the names of the services that no run drilled. One row of the page shows them all."""
     found = [row for row in rows if row.state == NEVER]
-    places = {row.environment for row in rows}
-    names = [row.service if len(places) == 1 else f"{row.service} in {row.environment}" for row in found]
-    return len(found), _short(", ".join(names))
+    return len(found), _short(", ".join(services.named(row, rows) for row in found))
 
 
 def _row(audit: Audit, one: CoverageRow) -> ServiceRow:
@@ -185,8 +183,8 @@ def _of_schedules(audit: Audit) -> Iterator[str]:
     for goal in audit.proven:
         if not goal.proven:
             yield f"{goal.objective} of {goal.drill} in {goal.environment} was not proven in this period"
-    for (gaps, environment), services in _gaps(audit).items():
-        names = f"{', '.join(services[:-1])} and {services[-1]} were" if len(services) > 1 else f"{services[0]} was"
+    for (gaps, environment), known in _gaps(audit).items():
+        names = f"{', '.join(known[:-1])} and {known[-1]} were" if len(known) > 1 else f"{known[0]} was"
         yield f"{names} {gaps} in {environment}"
 
 

@@ -62,8 +62,8 @@ LEADS = {
         "set. This does not prove the identity of a person."
     ),
     "controls": (
-        "For each control: the sections with evidence, and the parts of the control that this report does "
-        "not cover. This table does not state that a control is fulfilled. Only ids and titles are cited."
+        "For each control: the number of runs with evidence, the sections that show it, and the parts of the control that "
+        "this report does not cover. This table does not state that a control is fulfilled. Only ids and titles are cited."
     ),
     "sign-off": "A signature confirms that this report was read, and the digest of the evidence below.",
 }
@@ -125,13 +125,17 @@ def record_state(audit: Audit) -> str:
         return f"The record is not complete: {count(sum(one.breaking for one in audit.problems), 'problem')}"
     if not audit.runs:
         return "No run in this period" + ("" if audit.vouched else ", and no anchor to compare with")
-    if audit.assurance.unvouched or not audit.assurance.checked:
+    if set(audit.assurance.unvouched) - set(audit.assurance.unread) or not audit.assurance.checked:
         return "The record is complete, but has no trusted signature"
+    if audit.assurance.unread:
+        return "The record is complete and has trusted signatures, but not every anchor could be read"
     return "The record is complete and has trusted signatures" + ("" if audit.vouched else ", compared with no anchor")
 
 
 def assurance(audit: Audit, most: int | None = None) -> list[str]:
-    """Return the reasons why runs of the audit are not signed by a trusted key. The result is empty when all runs are.
+    """Return the reasons why runs of the audit are not signed by a trusted key, and the anchors that could not be read.
+
+    The result is empty when all runs are signed and all anchors were compared.
 
     Runs with the same reason share a text. ``most``: largest number of runs named in a text; None for all.
     """
@@ -139,11 +143,12 @@ def assurance(audit: Audit, most: int | None = None) -> list[str]:
     if not known.checked:
         return ["Signatures and anchors were not examined."]
     runs: dict[str, list[str]] = {}
-    for one in known.unvouched:
+    for one in (text for text in known.unvouched if text not in known.unread):
         run, _, reason = one.partition(": ")
         runs.setdefault(reason, []).append(run)
     suites = {folder.rpartition("/")[2] for folder in audit.suites}
     found = [f"No trusted signature: {_names(names, suites, most)}: {reason}" for reason, names in runs.items()]
+    found += [f"Anchors that could not be read: {text}" for text in known.unread]
     return found if known.compared else [*found, NO_ANCHOR]
 
 

@@ -207,6 +207,15 @@ class Action(BaseModel):
         """Return every kind of undo that the method ``undo`` can return. Contacts no host."""
         return cls.UNDO
 
+    @classmethod
+    def proves_content(cls, facts: Facts) -> bool:
+        """Return True when a successful step with these ``facts`` proved the content of restored data.
+
+        It compared the data with a backup, with a record from before the fault, or with production. The audit counts such
+        steps. Override it in an action that compares content and does not set ``COMPARES``.
+        """
+        return cls.COMPARES
+
     def active(self, ctx: Context) -> bool | None:
         """Return True when the change of this step is in effect, False when it is not, and ``None`` when this is unknown.
 

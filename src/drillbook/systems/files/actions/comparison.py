@@ -73,6 +73,11 @@ class Compare(Read):
     ] = ()
     ignore: Annotated[tuple[Property, ...], Field(description="Names of properties that are not compared.")] = ()
 
+    @classmethod
+    def proves_content(cls, facts: Facts) -> bool:
+        """Return True. The content is always compared."""
+        return True
+
     def run(self, ctx: Context) -> Facts:
         """Facts: ``path``, ``compared``, ``bytes``, ``changed_since``, ``removed_since``, ``ignored``, ``seconds``.
 
@@ -197,6 +202,11 @@ class Recorded(Read):
         ),
     ]
     below: Annotated[str, Field(description="Subfolder to which the file names in the list of digests are relative.")] = ""
+
+    @classmethod
+    def proves_content(cls, facts: Facts) -> bool:
+        """Return True. The content is always compared."""
+        return True
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``path``, ``compared`` (number of files)."""

@@ -231,6 +231,11 @@ class Matches(_OfServer):
         default_factory=dict
     )
 
+    @classmethod
+    def proves_content(cls, facts: Facts) -> bool:
+        """Return True. The content is always compared."""
+        return True
+
     @model_validator(mode="after")
     def _one(self) -> Matches:
         if bool(self.with_) is (self.manifest is not None):
@@ -302,6 +307,11 @@ class Compare(_OfServer):
     tables: Tables = Field(default_factory=dict)
     tolerance: Tolerance = None
     history: History = None
+
+    @classmethod
+    def proves_content(cls, facts: Facts) -> bool:
+        """Return True when the rows of at least one table were compared, and not only counted."""
+        return bool(facts.get("tables"))
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``tables`` and ``rows``: numbers of compared tables and rows; ``ranges``: for each table its key ranges,

@@ -54,6 +54,11 @@ class Compare(Read):
     tolerance: Tolerance = None
     history: History = None
 
+    @classmethod
+    def proves_content(cls, facts: Facts) -> bool:
+        """Return True when the rows of at least one table were compared, and not only counted."""
+        return bool(facts.get("tables"))
+
     @field_validator("tables")
     @classmethod
     def _names(cls, value: dict[str, Keyed]) -> dict[str, Keyed]:

@@ -1,0 +1,116 @@
+"""Each row of the table of controls counts the runs with evidence, and names the drills without it."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from drillbook.audit import html, markdown, run_evidence
+from drillbook.audit.controls import MOST_DRILLS
+from drillbook.audit.records import Record
+from drillbook.judge.result import StepResult
+from drillbook.sdk.action import find
+from tests.audit import stories
+from tests.audit.test_chain import audited
+from tests.audit.test_rendering import Text
+from tests.report import samples
+from tests.report.test_agreement import plain
+
+
+def control(audit, id_):
+    return next(one for one in audit.controls if one.id == id_)
+
+
+@pytest.fixture
+def mixed(book):
+    """A real run that restored and compared a backup, one whose comparison failed, and some without a backup."""
+    for name in ("passed", "failed"):
+        folder = book.reports / samples.recorded(name).result.run
+        folder.mkdir()
+        shutil.copy(samples.JOURNALS / f"{name}.jsonl", folder / "journal.jsonl")
+    stories.year(book)
+    return audited(book)
+
+
+def test_each_control_counts_the_runs_that_have_its_evidence(mixed):
+    runs = {row.run: row.verdict for row in mixed.runs}
+    for one in mixed.controls:
+        assert set(one.runs) | set(one.without) == set(runs)
+        assert not set(one.runs) & set(one.without)
+        assert one.shows.startswith(f"{len(one.runs)} of {len(runs)} runs ")
+        assert bool(one.without) == one.lacks.startswith("Without this evidence: ")
+    assert control(mixed, "A1.2").runs == (samples.passed().result.run,)
+    assert "restored content: postgres-lost." in control(mixed, "A1.2").shows
+    assert {runs[run] for run in control(mixed, "CP-10").runs} == {"passed"}
+    assert {runs[run] for run in control(mixed, "CP-4").runs} == {"passed", "failed"}
+    assert {runs[run] for run in control(mixed, "CP-4").without} == {"refused", "aborted", "inconclusive"}
+    assert samples.failed().result.run in control(mixed, "A1.3").runs
+    assert samples.failed().result.run not in control(mixed, "A.8.13").runs
+
+
+def test_both_formats_show_the_counts_and_what_lacks_the_evidence(mixed):
+    page = Text()
+    page.feed(html.render(mixed))
+    words = plain(markdown.render(mixed))
+    for one in mixed.controls:
+        for text in (one.shows, one.lacks):
+            assert text in page.text
+            assert text in words
+
+
+def test_a_period_without_runs_shows_nothing(book):
+    assert all(one.shows.startswith("Nothing: no run of the period ") for one in audited(book).controls)
+
+
+def test_many_drills_are_counted(book):
+    for number in range(MOST_DRILLS + 2):
+        name = f"d{number:02}"
+        text = stories.DOWN.replace("drill: api-down", f"drill: {name}")
+        book.run(f"2026-01-{number + 1:02}T09:00:00", drill=name, text=text).good().close()
+    shows = control(audited(book), "CP-10").shows
+    assert shows.endswith("d06, d07 and 2 more drills.")
+
+
+def record(*steps):
+    told = [
+        StepResult.model_validate(
+            {"id": id_, "action": action, "host": "h", "status": "done", "seconds": 1.0, "facts": facts}
+        )
+        for id_, action, facts in steps
+    ]
+    return Record("r", "", 0, result=samples.result(steps=tuple(told)))
+
+
+RESTORED = ("restore.1", "backup.restore", {"backup": {"id": "dump"}})
+
+
+@pytest.mark.parametrize(
+    ("action", "facts", "proves"),
+    [
+        ("postgres.matches", {}, True),
+        ("content.matches", {}, True),
+        ("files.compare", {}, True),
+        ("files.recorded", {}, True),
+        ("mariadb.matches", {}, True),
+        ("postgres.compare", {"tables": 2}, True),
+        ("mariadb.compare", {"tables": 1}, True),
+        ("postgres.compare", {"tables": 0}, False),
+        ("mariadb.compare", {"tables": 0}, False),
+        ("env.matches", {}, False),
+        ("postgres.intact", {}, False),
+        ("http.responds", {}, False),
+        ("gone.matches", {}, False),
+    ],
+)
+def test_the_action_declares_that_it_compares_content_and_not_its_name(action, facts, proves):
+    assert run_evidence.compared(record(RESTORED, ("verify.1", action, facts))) is proves
+    if not action.startswith("gone"):
+        assert find(action).proves_content(facts) is proves
+
+
+def test_a_comparison_without_a_restored_backup_is_no_evidence():
+    compared = ("verify.1", "postgres.matches", {})
+    assert not run_evidence.compared(record(("restore.1", "service.start", {}), compared))
+    assert not run_evidence.compared(record(("restore.1", "x.y", {"made": {"unknown": "no answer"}}), compared))
+    assert run_evidence.compared(record(("restore.1", "x.y", {"made": {"kind": "redis"}}), compared))
