@@ -45,6 +45,27 @@ verify:
 """
 
 
+SEALED = '''\
+from pathlib import PurePosixPath
+from typing import Literal
+
+from drillbook.errors import NotReady
+from drillbook_exports.source import Export
+
+
+class Sealed(Export):
+    """Exports that only a host with the seal can read."""
+
+    kind: Literal["sealed"] = "sealed"
+
+    def ready(self, ctx):
+        """Check that the host has the seal."""
+        super().ready(ctx)
+        if not ctx.run("test", "-e", str(PurePosixPath(self.at).parent / "seal")).ok:
+            raise NotReady(f"{ctx.host.name} has no seal", hint="put the seal beside the exports")
+'''
+
+
 def blocks() -> dict[str, str]:
     """The files of the page by their names."""
     found = (block.partition("\n") for _, block in BLOCK.findall(PAGE.read_text()))
@@ -62,7 +83,8 @@ def python(tmp_path_factory):
     package = folder / "source" / "drillbook_exports"
     package.mkdir(parents=True)
     for name, text in CODE.items():
-        (package / name).write_text(text)
+        (package / name).write_text(text.replace('{"export": ".source"}', '{"export": ".source", "sealed": ".sealed"}'))
+    (package / "sealed.py").write_text(SEALED)
     (package.parent / "pyproject.toml").write_text(PYPROJECT)
     shutil.copy(SOURCE / "backend.py", package.parent)
     made = environment(folder / "environment")
@@ -152,6 +174,26 @@ def test_a_rehearsal_of_a_damaged_export_fails_with_its_finding(user):
     user.export(500, end=501)
     user.run("drill", "rehearse-exports", status=1)
     assert [found["code"] for found in user.result()["findings"]] == ["backup-damaged"]
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        "backup:\n  - backup.list: {service: nightly}\nverify:\n  - backup.list: {service: nightly}\n",
+        "restore:\n  - backup.restore: {service: copy, from: nightly}\nverify:\n  - backup.measure: {service: nightly}\n",
+    ],
+    ids=["list", "restore"],
+)
+def test_what_its_ready_demands_is_demanded_of_a_list_and_of_a_restore(user, steps):
+    """The driver says nothing of its own about lists."""
+    user.export(10)
+    inventory = user.root / "inventory" / "lab.yml"
+    inventory.write_text(inventory.read_text().replace("kind: export", "kind: sealed"))
+    head = "drill: rehearse-exports\ntitle: The exports restore\nservice: nightly\nobjectives: {}\n"
+    (user.root / "drills" / "rehearse-exports.yml").write_text(head + steps)
+    assert "controller has no seal" in user.run("drill.check", "rehearse-exports", status=4)
+    (user.exports.parent / "seal").touch()
+    user.run("drill.check", "rehearse-exports")
 
 
 def test_its_kind_is_in_the_schema_and_its_mistakes_are_told_with_their_place(user):

@@ -165,10 +165,14 @@ class FileBackups(BackupSource):
         """Check that the host has the required programs, and that the field `at` is valid."""
         super().ready(ctx)
         self.need_decryption(ctx)
-        self.ready_to_list(ctx)
+        self.need_list(ctx)
 
     def ready_to_list(self, ctx: Context) -> None:
         """Check that the field `at` is valid."""
+        self.need_list(ctx)
+
+    def need_list(self, ctx: Context) -> None:
+        """Check that the files can be listed: the field `at` is valid. Raises ValueError when it is not."""
         self.place(ctx)
 
 

@@ -99,6 +99,20 @@ class BackupSource(Service):
     _selection: tuple[str, str] | None = PrivateAttr(default=("latest", ""))
     """The fields ``at`` and ``backup`` of the step that uses this source. None while an earlier step must set one of them."""
 
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Let ``ready_to_list`` check all that ``ready`` does, unless it is written for the ``ready`` and ``backups`` of the class.
+
+        A class that inherits ``ready_to_list`` but changes one of these may need more to list its backups.
+        """
+        super().__pydantic_init_subclass__(**kwargs)
+        ready, backups, to_list = (
+            next(depth for depth, base in enumerate(cls.__mro__) if name in base.__dict__)
+            for name in ("ready", "backups", "ready_to_list")
+        )
+        if min(ready, backups) < to_list:
+            cls.ready_to_list = BackupSource.ready_to_list  # type: ignore[method-assign]
+
     @property
     def lock_name(self) -> str:
         """Name of the lock for this source on its host. It consists of the source's kind and name."""
@@ -186,7 +200,8 @@ class BackupSource(Service):
     def ready_to_list(self, ctx: Context) -> None:
         """Check that the backups can be listed on the host of the source, and transferred from there.
 
-        A restore needs no more of that host; by default, everything that ``ready`` checks. Raises NotReady when something
+        A restore needs no more of that host; by default, everything that ``ready`` checks. A class that overrides ``ready`` or
+        ``backups`` gets this default again, unless it overrides this method, too. Raises NotReady when something
         is missing.
         """
         self.ready(ctx)

@@ -126,6 +126,10 @@ class MariadbDump(FileBackups):
         super().ready(ctx)
         need_unpacker(ctx, self)
 
+    def ready_to_list(self, ctx: Context) -> None:
+        """Check that the dumps can be listed."""
+        self.need_list(ctx)
+
     def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
         """Check that the sandbox's host has MariaDB and the decompression program."""
         if isinstance(service, Mariadb):

@@ -217,6 +217,10 @@ class Mariabackup(FileBackups):
             need_programs(ctx, ("mbstream",), hint="install Debian's package mariadb-backup on that host")
             need_unpacker(ctx, self)
 
+    def ready_to_list(self, ctx: Context) -> None:
+        """Check that the backups can be listed."""
+        self.need_list(ctx)
+
     def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
         """Check that the sandbox's host has MariaDB's programs, of the backup's series, and can read the folders."""
         if self.form == "folder" and service.host != self.host:

@@ -121,6 +121,10 @@ class RdbSource(FileBackups):
         checker.need_checker(lambda argv: ctx.run(*argv), ctx.host, self.program)
         need_unpacker(ctx, self)
 
+    def ready_to_list(self, ctx: Context) -> None:
+        """Check that the files can be listed."""
+        self.need_list(ctx)
+
     def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
         """Check that the sandbox's host has a Redis or Valkey server, and the decompression program."""
         disposable.need_server(ctx, service)

@@ -182,6 +182,10 @@ class SqliteSource(FileBackups):
         super().ready(ctx)
         _need_module(ctx)
 
+    def ready_to_list(self, ctx: Context) -> None:
+        """Check that the copies can be listed."""
+        self.need_list(ctx)
+
     def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
         """Check that python3 on the sandbox's host has the module sqlite3."""
         _need_module(ctx)

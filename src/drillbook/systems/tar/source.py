@@ -159,6 +159,10 @@ class TarSource(FileBackups):
         super().ready(ctx)
         need_unpacker(ctx, self, "tar")
 
+    def ready_to_list(self, ctx: Context) -> None:
+        """Check that the archives can be listed."""
+        self.need_list(ctx)
+
     def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
         """Check that the host of the sandbox has tar and the decompression programs."""
         need_unpacker(ctx, self, "tar")
