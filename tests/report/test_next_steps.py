@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from drillbook.judge.result import Verdict
 from drillbook.report import html, markdown, next_steps
 from tests.report import samples
 from tests.report.test_agreement import HONEST, plain
@@ -55,3 +56,10 @@ def test_a_suite_names_what_its_drills_left_and_how_to_run_it_again() -> None:
     for text in (html.render_suite(suite, views), markdown.render_suite(suite, views)):
         assert all(command in plain(text) for _, command in found)
     assert next_steps.in_suite(suite, []) == []
+
+
+def test_a_failed_suite_that_left_nothing_is_run_again_after_the_problem_is_corrected() -> None:
+    suite, views = samples.suite()
+    clean = [view for view in views if not view.result.open_residue]
+    steps = next_steps.in_suite(suite.model_copy(update={"verdict": Verdict.FAILED}), clean)
+    assert [text for text, _ in steps] == ["run the suite again after the problem is corrected", "verify this record"]

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from drillbook.judge.result import Result, StepResult
-from drillbook.report import html, index, markdown, remarks, wording
+from drillbook.report import html, index, markdown, remarks, rows, wording
 from drillbook.report.remarks import MARK, OWN_BACKUP
 from tests.report import renderings, samples
 from tests.report.test_agreement import plain
@@ -119,3 +119,15 @@ def test_every_explanation_of_an_error_has_a_name_of_its_own() -> None:
         keys = [clock.key for clock in wording.clocks_of(view.result)]
         names = wording.error_notes(view.result, keys)
         assert len(set(names.values())) == len(names) == len({clock.error for clock in wording.clocks_of(view.result)})
+
+
+def test_the_figure_of_an_objective_in_a_finding_has_its_error() -> None:
+    for name, code in (("too_slow", "objective-missed"), ("failed", "objective-not-verified")):
+        view = samples.recorded(name)
+        found = [one for one in rows.findings_of(view.result) if one.code == code]
+        assert found
+        for one in found:
+            (row,) = [row for row in rows.rows_of(view.result) if one.title.endswith(f": {row.key.upper()}")]
+            assert one.measured.startswith(row.measured)
+            assert "±" in row.measured
+            assert one.measured in plain(markdown.render(view))

@@ -72,7 +72,8 @@ def in_suite(suite: SuiteResult, views: Sequence[RunView]) -> list[tuple[str, st
         for view in views
         if view.result.open_residue
     ]
-    again = "repeat the suite" if suite.verdict is Verdict.PASSED and not steps else "then run the suite again"
+    failed = "run the suite again after the problem is corrected"
+    again = "then run the suite again" if steps else "repeat the suite" if suite.verdict is Verdict.PASSED else failed
     steps.append((again, f"{program} drill {one_line(suite.suite)}{on}"))
     return [*steps, ("verify this record", f"{program} report.verify {one_line(suite.run)}")]
 

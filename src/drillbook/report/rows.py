@@ -28,6 +28,7 @@ from drillbook.report.wording import (
 )
 
 LOST_WRITES = "acknowledged-writes-lost"
+UNPROVEN = ("objective-missed", "objective-not-verified")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +84,22 @@ class PhaseRow:
 
 
 def findings_of(result: Result) -> list[Finding]:
-    """Return the findings of a run as the formats show them. The lost writes are also told in seconds, by the RPO."""
-    figure = written(result, "rpo")
-    return [
-        one.model_copy(update={"measured": f"{one.measured}; RPO {figure}"}) if figure and one.code == LOST_WRITES else one
-        for one in result.findings
-    ]
+    """Return the findings of a run as the formats show them.
+
+    Lost writes are also told in seconds, by the RPO. The figure of a missed objective has its error.
+    """
+    return [_shown(one, result) for one in result.findings]
+
+
+def _shown(one: Finding, result: Result) -> Finding:
+    if one.code == LOST_WRITES and (figure := written(result, "rpo")):
+        return one.model_copy(update={"measured": f"{one.measured}; RPO {figure}"})
+    if one.code in UNPROVEN:
+        for key, objective in result.objectives.items():
+            if objective.measured_s is not None and one.title.endswith(f": {key.upper()}"):
+                plain = f"{objective.measured_s:.3f} s"
+                return one.model_copy(update={"measured": one.measured.replace(plain, _measured(objective), 1)})
+    return one
 
 
 def state_of(objective: Objective) -> str:

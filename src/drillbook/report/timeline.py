@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from drillbook.judge.result import ProbeTrack, RunView, Span
-from drillbook.report.figures import milliseconds, one_line, seconds
+from drillbook.report.figures import count, milliseconds, one_line, seconds
 from drillbook.report.labels import BOLD, FONT, ROW, Box, Flag, Label, first_free, fit, flags, label
 from drillbook.report.wording import MARKS, STEP_SHAPES, written
 
@@ -261,7 +261,7 @@ def _probe_lane(track: ProbeTrack, end: float, scale: Scale, y: float) -> tuple[
         said = WORDS.get(kind, one_line(kind))
         title = f"{said}: {seconds(span.start, 2)} to {seconds(until, 2)}"
         if span.count is not None:
-            title += f", {span.count} {'samples' if track.kind == 'availability' else 'writes'}"
+            title += f", {count(span.count, 'sample' if track.kind == 'availability' else 'write')}"
         pieces.append(_piece(span, until, kind if kind in WORDS else "other", title, scale))
     counts = _counts(track, end, scale, top + LANE_HEIGHT)
     name = label(fit(_lane_name(track), scale.width - 2 * EDGE, BOLD), EDGE, y, font=BOLD)
@@ -282,8 +282,8 @@ def _note(track: ProbeTrack) -> str:
     if track.error:
         return "probe failed: not verified"
     if track.kind == "canary":
-        return f"{track.samples} writes, {track.bad} not acknowledged"
-    return f"{track.samples} samples, {track.bad} bad, {track.late} late"
+        return f"{count(track.samples, 'write')}, {track.bad} not acknowledged"
+    return f"{count(track.samples, 'sample')}, {track.bad} bad, {track.late} late"
 
 
 def _counts(track: ProbeTrack, end: float, scale: Scale, top: float) -> tuple[Label, ...]:
