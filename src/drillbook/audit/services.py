@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from drillbook.audit.coverage import CoverageRow
 from drillbook.report.figures import count
@@ -15,7 +16,19 @@ UNDRILLED = "not drilled in this period"
 EXEMPT = "exempt"
 
 
-def named(row: CoverageRow, rows: Sequence[CoverageRow]) -> str:
+class Place(Protocol):
+    """A row about a service in an environment."""
+
+    @property
+    def service(self) -> str:
+        """Name of the service."""
+
+    @property
+    def environment(self) -> str:
+        """Name of the environment."""
+
+
+def named(row: Place, rows: Sequence[Place]) -> str:
     """Return the name of a service, with its environment if ``rows`` have several environments."""
     return f"{row.service} in {row.environment}" if len({one.environment for one in rows}) > 1 else row.service
 
