@@ -7,6 +7,7 @@ from drillbook.campaign.attempt import Ending
 from drillbook.campaign.record import fold
 from drillbook.campaign.scheduler import SiteState
 from tests.campaign.world import World, sites
+from tests.report.test_agreement import plain
 
 
 def objective(measured, met):
@@ -29,7 +30,11 @@ def test_sites_are_ranked_by_residue_state_and_objective():
     )
     assert [end.site for end in scorecard.ranked(found)] == ["s00004", "s00003", "s00002", "s00001", "s00000"]
     page = scorecard.html(found)
-    assert "90.00 s ± 0.50 s of 60 s, missed" in page
+    words = plain(page)
+    assert "RTO 1 min 30.0 s ± 0.5 s, target at most 1 min, missed" in words
+    assert "✗ failed ! 2 changes not undone" in words
+    assert "✓ passed" in words
+    assert 'class="verdict failed"><svg' in "".join(page.splitlines())
     assert "../../r/report.html" in page
     assert "<b>bad</b>" not in page
     suite = Tree.fromstring(scorecard.junit(found))
@@ -42,3 +47,7 @@ def test_a_campaign_without_its_end_is_no_pass():
     assert (result["state"], result["exit"], len(result["without_end"])) == ("unknown", 3, 4)
     assert Tree.fromstring(scorecard.junit(found)).get("errors") == "4"
     assert "The end of 4 sites is not recorded" in scorecard.html(found)
+
+
+def test_a_figure_of_which_only_the_upper_end_is_known_says_so():
+    assert scorecard.figure(objective(0.2, True)["rto"]) == "at most 0.7 s, target at most 1 min, met"

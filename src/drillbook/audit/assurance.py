@@ -36,7 +36,7 @@ class Assurance:
     problems: tuple[Problem, ...] = ()
     """Contradictions between anchors and journals."""
     unread: tuple[str, ...] = ()
-    """Those of ``unvouched`` that are no runs: places whose anchors could not be read, each with the reason."""
+    """Places whose anchors could not be read, each with the reason. They are also in ``unvouched``."""
     checked: bool = True
     """True when signatures and anchors were verified."""
 

@@ -41,7 +41,7 @@ class ProblemGroup:
     runs: tuple[str, ...]
     next: str
     reasons: tuple[str, ...] = ()
-    """What is wrong with each of ``runs``. It is empty when the text tells it of all."""
+    """Defect of each of ``runs``. It is empty when the text tells the defect of all."""
 
 
 def grouped(problems: Iterable[Problem]) -> list[ProblemGroup]:

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from drillbook.campaign.attempt import Ending
-from drillbook.statistics.quantiles import quantile
+from drillbook.report.wording import SHORT
+from drillbook.statistics.quantiles import Estimate, quantile
 
 WIDTH, HEIGHT, MARGIN = 420, 120, 8
 QUANTILES = (("median", 0.5), ("95 % of the sites", 0.95))
@@ -68,21 +69,35 @@ def _plot(name: str, measured: list[dict[str, float | bool | None]], absent: int
         )
         for rank, one in enumerate(ordered, 1)
     )
-    return Plot(name, dots, across(target) if target else None, _words([_seconds(one) for one in ordered], target, absent))
+    return Plot(
+        SHORT.get(name, name),
+        dots,
+        across(target) if target else None,
+        _words([_seconds(one) for one in ordered], target, absent),
+    )
 
 
 def _words(ordered: list[float], target: float | None, absent: int) -> str:
     parts = []
     for words, share in QUANTILES:
         if one := quantile(ordered, share):
-            low = "?" if one.low is None else f"{one.low:.2f}"
-            high = "?" if one.high is None else f"{one.high:.2f}"
-            parts.append(f"{words}: {one.value:.2f} s (95 % interval {low} to {high} s)")
+            parts.append(f"{words}: {one.value:.2f} s ({_interval(one)})")
     parts.append(f"longest: {ordered[-1]:.2f} s")
     if target:
         parts.append(f"target: {target:.0f} s")
     parts.append(f"{len(ordered)} sites with a measurement, {absent} without")
     return "; ".join(parts)
+
+
+def _interval(one: Estimate) -> str:
+    """Return the 95 % interval of a quantile. Few sites bound it on one side only, or on none."""
+    if one.low is None and one.high is None:
+        return "too few sites for a 95 % interval"
+    if one.low is None:
+        return f"95 % interval: at most {one.high:.2f} s"
+    if one.high is None:
+        return f"95 % interval: at least {one.low:.2f} s"
+    return f"95 % interval {one.low:.2f} to {one.high:.2f} s"
 
 
 def _seconds(objective: dict[str, float | bool | None]) -> float:

@@ -17,8 +17,9 @@ from drillbook.campaign.record import REPORT, CampaignState
 from drillbook.campaign.scheduler import ENDS, SiteState, worst
 from drillbook.exits import Exit
 from drillbook.report import pages, publish
-from drillbook.report.figures import shown
+from drillbook.report.figures import against, seconds, shown
 from drillbook.report.formats import as_json
+from drillbook.report.wording import SHORT
 
 SCHEMA = "drillbook/campaign/1"
 OUTCOMES = {SiteState.FAILED: "failure", SiteState.UNKNOWN: "error", SiteState.REFUSED: "skipped"}
@@ -82,9 +83,9 @@ def figure(objective: dict[str, Any]) -> str:
     """
     if objective["measured_s"] is None:
         return f"not verified: {objective.get('reason') or 'no measurement'}"
-    error = "" if objective["error_s"] is None else f" ± {objective['error_s']:.2f} s"
     met = {True: "met", False: "missed"}.get(objective["met"], "not verified")
-    return f"{objective['measured_s']:.2f} s{error} of {objective['target_s']:.0f} s, {met}"
+    target = objective["target_s"]
+    return f"{against(objective['measured_s'], objective['error_s'], target)}, target at most {seconds(target)}, {met}"
 
 
 def junit(state: CampaignState) -> str:
@@ -121,7 +122,7 @@ def html(state: CampaignState, before: Comparison | None = None) -> str:
     """
     loader = ChoiceLoader([PackageLoader("drillbook.campaign"), PackageLoader("drillbook.report")])
     template = pages.environment().overlay(loader=loader).get_template("campaign.html.j2")
-    rows = [(end, [(name, figure(one)) for name, one in end.objectives.items()]) for end in ranked(state)]
+    rows = [(end, [(SHORT.get(key, key), figure(one)) for key, one in end.objectives.items()]) for end in ranked(state)]
     return template.render(
         start=state.start,
         result=result(state, before),
