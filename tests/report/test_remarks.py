@@ -9,6 +9,7 @@ import pytest
 from drillbook.judge.result import Result, StepResult
 from drillbook.report import html, index, markdown, remarks, rows, wording
 from drillbook.report.remarks import MARK, OWN_BACKUP
+from drillbook.report.terminal import summary
 from tests.report import renderings, samples
 from tests.report.test_agreement import plain
 
@@ -67,6 +68,9 @@ def test_lists_show_a_mark_and_its_legend_once() -> None:
     page = html.render_suite(suite, views).split('id="drill-1"')[0]
     assert plain(page).count(remarks.LEGEND) == 1
     assert f"RPO 12.90 s ± 0.11 s {MARK} ✓ met" in plain(page)
+    assert "Detection (probe) 1.80 s ± 0.21 s ✓ met" in plain(page)
+    lines = renderings.printed(summary.suite_details(suite, views)).splitlines()
+    assert any("Detection (probe) 1.80 s ± 0.21 s: met" in line for line in lines)
     entry = index.entry(samples.passed().result.model_dump(mode="json", by_alias=True))
     listed = plain(index.render([entry]))
     assert listed.count(remarks.LEGEND) == 1
@@ -98,6 +102,8 @@ def test_detection_names_the_alert_or_the_probe(steps: tuple[StepResult, ...], b
     view = samples.view(alerted(*steps))
     for text in renderings.formats(view).values():
         assert f"noticed {by}" in plain(text)
+    (row,) = [row for row in rows.rows_of(view.result) if row.key == "detect"]
+    assert row.by == by.removeprefix("by the ").removeprefix("drill's ").removeprefix("last of the ")
     span = next(clock.span for clock in wording.clocks_of(view.result) if clock.key == "detection")
     assert span in plain(markdown.render(view))
     assert by.removeprefix("by ").removeprefix("the ") in span

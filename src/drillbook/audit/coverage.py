@@ -99,7 +99,9 @@ class ProvenRow:
     newest_verdict: str
     notes: tuple[str, ...]
     mark: str = ""
-    """Short remark on the figure, such as the observer of the fault. It is empty without a figure."""
+    """Mark beside an RPO that is that of the drill's own backup."""
+    by: str = ""
+    """Observer of the fault, for a detection: the alert, or the drill's own probe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +292,7 @@ def _proven(drill: tuple[str, str, str], key: str, runs: Sequence[Record], earli
         newest.verdict if runs else NO_RUN,
         tuple(notes),
         row.mark if row else "",
+        row.by if row else "",
     )
 
 

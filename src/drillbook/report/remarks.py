@@ -22,10 +22,13 @@ PROBE = "by the drill's probe"
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """A remark on one figure: a sentence, and a short mark for lists."""
+    """A remark on one figure: a sentence, and its short forms for lists."""
 
     text: str
-    mark: str
+    mark: str = ""
+    """Mark beside the figure."""
+    by: str = ""
+    """Observer, beside the name of the figure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,8 @@ def of_run(steps: Sequence[Step | StepResult], started: str) -> dict[str, Remark
     ``started``: start of the run.
     """
     by = noticed(steps)
-    found = {"detect": Remark(f"noticed {by}", ", by the probe" if by == PROBE else f", {by}")}
+    short = "probe" if by == PROBE else by.removeprefix("by the ").removeprefix("last of the ")
+    found = {"detect": Remark(f"noticed {by}", by=short)}
     return found | ({"rpo": Remark(OWN_BACKUP, f" {MARK}")} if own_backup(steps, started) else {})
 
 

@@ -50,7 +50,14 @@ class ObjectiveRow:
     remark: str = ""
     """Remark on the figure, such as the observer of the fault. It is empty without a figure."""
     mark: str = ""
-    """Short form of the remark, for lists."""
+    """Short form of the remark beside the figure, for lists."""
+    by: str = ""
+    """Observer of the fault, for lists."""
+
+    @property
+    def named(self) -> str:
+        """Short name, with the observer of the fault."""
+        return f"{self.short} ({self.by})" if self.by else self.short
 
     @property
     def marked(self) -> str:
@@ -153,6 +160,7 @@ def _objective(key: str, objective: Objective, told: Remark | None) -> Objective
         error_s=objective.error_s,
         remark=told.text if told else "",
         mark=told.mark if told else "",
+        by=told.by if told else "",
     )
 
 

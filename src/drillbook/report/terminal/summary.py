@@ -125,7 +125,7 @@ def suite_details(suite: SuiteResult, views: Sequence[RunView], report: str = ""
     table = _table("Drills", "drill", "verdict", "objectives")
     found = suite_rows(suite, views)
     for row in found:
-        figures = [f"{one.short} {one.marked}: {one.state}" for one in row.objectives]
+        figures = [f"{one.named} {one.marked}: {one.state}" for one in row.objectives]
         if row.view is None:
             figures = [row.sentence]
         verdict = _state(row.verdict)
