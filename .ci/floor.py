@@ -25,8 +25,16 @@ judge       comparison earlier_runs event_index faultstate judge judge_stalls ju
 report      agreement changes figures golden html index junit markdown event_lines next_steps rehearsal terminal timeline tolerated
 """
 """The folders of these packages below tests, and the quick files in them."""
-SLOW = ("same_as_ansible", "nothing_hidden", "collide", "another_process")
-"""Tests among them that start browsers and programs, or draw thousands of examples: they carry out no other line."""
+SLOW = (
+    "same_as_ansible",
+    "nothing_hidden",
+    "collide",
+    "another_process",
+    "nothing_hangs",
+    "is_refused_at_its_line",
+    "a_thousand_sites",
+)
+"""Tests among them that start browsers and programs, reach limits, or draw thousands of examples: they carry out no other line."""
 PURE = ("language", "statistics", "diagnosis", "plan", "journal", "judge", "report")
 LEFT_OUT = {
     "diagnosis/actions.py": "carries a diagnosis out",

@@ -15,24 +15,40 @@ import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-_FORKING = multiprocessing.get_context("forkserver")
+import drillbook
+
+FORKING = multiprocessing.get_context("forkserver")
+"""All programs of this process are forks of one server, with one list of modules that it has imported."""
+SOURCE = Path(drillbook.__file__).parent
+
+
+def modules(folder: str) -> list[str]:
+    """Names of the modules in a folder of the source, which a drill imports as it needs them."""
+    paths = [path.relative_to(SOURCE.parent).with_suffix("") for path in sorted((SOURCE / folder).rglob("*.py"))]
+    return [".".join(path.parts).removesuffix(".__init__") for path in paths]
+
+
 PRELOADED = (
     "drillbook.cli.program",
     "drillbook.cli.recover",
     "drillbook.cli.run",
+    "drillbook.cli.look",
+    "drillbook.cli.views",
     "drillbook.cli.orchestration",
     "drillbook.cli.overview",
     "drillbook.report.publish",
     "drillbook.plan.schema",
-    "drillbook.systems.command.actions",
+    *modules("systems"),
+    *modules("hosts/ssh"),
     "drillbook.cli.dry_run",
     "rich.console",
     "fabric",
-    "boto3",
+    "boto3.s3.inject",
+    "botocore.config",
     "psycopg",
     "redis",
 )
-_FORKING.set_forkserver_preload(["tests.forked", "tests.matrix.dying", *PRELOADED])
+FORKING.set_forkserver_preload(["tests.forked", "tests.matrix.dying", *PRELOADED])
 BEFORE_IMPORT = ("PYTHON", "LC_", "LANG", "LD_", "COVERAGE")
 """Variables that a process only heeds when it starts."""
 
@@ -51,7 +67,7 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     """Run ``drillbook`` with ``argv`` as `subprocess.run` does, with nothing to read. Raises TimeoutExpired."""
     with tempfile.NamedTemporaryFile() as out, tempfile.NamedTemporaryFile() as err:
-        process = _FORKING.Process(target=_program, args=(list(argv), folder, dict(environment), out.name, err.name))
+        process = FORKING.Process(target=_program, args=(list(argv), folder, dict(environment), out.name, err.name))
         process.start()
         process.join(timeout)
         status = process.exitcode

@@ -55,8 +55,13 @@ TURNS = {
     "docker": 6,
     "lab": 6,
     "estate": 3,
+    "campaign": 2,
     "campaign/test_fleet.py": 3,
-    "systems": 8,
+    "corpus/test_backups.py": 3,
+    "inventory/test_ansible.py": 3,
+    "plan": 2,
+    "telemetry": 2,
+    "systems": 10,
     "systems/prometheus": 1,
     "engine": 5,
     "attestation": 5,
@@ -66,7 +71,7 @@ TURNS = {
     "plugins": 6,
     "sdk": 4,
     "hosts": 4,
-    "systemd": 5,
+    "systemd": 6,
     "cli": 4,
     "repository/test_any_stack_page.py": 4,
     "repository/test_newcomer.py": 6,
@@ -181,8 +186,9 @@ def for_others(items: list[pytest.Item]) -> Iterator[pytest.Item]:
     """Tests that CI leaves out at this commit.
 
     What was changed is tested whole (see ``tests.changed``), and fast tests are always taken. In ``TURNS``, tests that
-    docs/safety.md names come at every third commit at least, with some of their parameters; other tests have
-    their turn one by one, each parameter by itself. Of the corpus of backups CI takes a third.
+    docs/safety.md names come at every third commit at least, with some of their parameters, and so does a file that
+    it names as a whole; other tests have their turn one by one, each parameter by itself. Of the corpus of backups CI
+    takes a third.
     """
     page = (ROOT / "docs" / "safety.md").read_text(encoding="utf-8")
     named, files = set(re.findall(r"`(test_\w+)`", page)), set(re.findall(r"`(tests/[\w/]+\.py)`(?!:)", page))
@@ -196,7 +202,9 @@ def for_others(items: list[pytest.Item]) -> Iterator[pytest.Item]:
         if not whole:
             yield from left_out(found, -(-len(found) // CORPUS_TURNS), file)
             continue
-        turns = 1 if file in files or is_fast(found[0].nodeid) else turns_of(file)
+        turns = 1 if is_fast(found[0].nodeid) else turns_of(file)
+        if file in files and whole not in named:
+            turns = min(turns, NAMED_TURNS)
         if whole not in named:
             yield from () if has_turn(found[0].nodeid, turns) else found
         elif has_turn(f"{file}::{whole}", often := min(turns, NAMED_TURNS)):

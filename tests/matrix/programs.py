@@ -5,7 +5,6 @@ The matrix starts some two hundred of them, and half of what one computes would 
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import sys
 import tempfile
@@ -13,19 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-_FORKING = multiprocessing.get_context("forkserver")
-_FORKING.set_forkserver_preload(
-    [
-        "tests.matrix.dying",
-        "drillbook.cli.program",
-        "drillbook.report.publish",
-        "boto3",
-        "botocore.config",
-        "fabric",
-        "psycopg",
-        "redis",
-    ]
-)
+from tests.forked import FORKING
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +33,7 @@ class Program:
         """Start it."""
         self._name = f"{main.__module__} {' '.join(argv)}"
         self._said = tempfile.NamedTemporaryFile("r", encoding="utf-8")  # noqa: SIM115  closed by ``ended``
-        self._process = _FORKING.Process(
+        self._process = FORKING.Process(
             target=_program, args=(main, list(argv), folder, {**os.environ, **environment}, self._said.name)
         )
         self._process.start()

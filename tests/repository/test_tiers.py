@@ -60,14 +60,15 @@ OTHERS = [Item(f"tests/e2e/test_x.py::test_nobody_names_me[{number}]") for numbe
 ELSEWHERE = [
     Item(f"{file}::test_nobody_names_me_either[{number}]")
     for file in (
-        "tests/plan/test_guard.py",
+        "tests/judge/test_judge.py",
         "tests/systems/prometheus/test_alerts.py",
-        "tests/e2e/test_not_run_here.py",
         "tests/systems/linux/test_packetfilter.py",
     )
     for number in range(9)
 ]
-"""In no folder that takes turns, in one that is taken out of them, in a file that the page names as a whole, and fast."""
+"""In no folder that takes turns, in one that is taken out of them, and fast."""
+WHOLE = [Item(f"tests/e2e/test_not_run_here.py::test_nobody_names_me[{number}]") for number in range(30)]
+"""In a file that the page names as a whole."""
 
 
 BACKUPS = [Item(f"tests/systems/x/test_artefacts.py::test_a_backup[{number}]", "corpus") for number in range(10)]
@@ -108,6 +109,12 @@ def test_what_the_safety_page_names_has_its_turn_at_every_third_commit(monkeypat
     assert set().union(*times) == set(NAMED), "each of its parameters has its turn"
 
 
+def test_a_file_that_the_safety_page_names_has_its_turn_within_three_commits(monkeypatch, unchanged):
+    parts = [taken(monkeypatch, WHOLE, number) for number in range(40, 40 + tiers.NAMED_TURNS)]
+    assert sum(map(len, parts)) == len(WHOLE)
+    assert set().union(*parts) == set(WHOLE)
+
+
 def test_a_third_of_the_backups_of_a_file_has_its_turn_and_three_thirds_are_all(monkeypatch, unchanged):
     thirds = [taken(monkeypatch, BACKUPS, number) for number in range(20, 23)]
     assert {len(third) for third in thirds} == {4}
@@ -146,7 +153,8 @@ def test_a_shallow_clone_and_a_given_seed_take_turns_by_a_number_of_their_own(mo
         ("tests/repository/test_newcomer.py", "repository/test_newcomer.py"),
         ("tests/repository/test_habits.py", None),
         ("tests/systems/prometheus/test_alerts.py", "systems/prometheus"),
-        ("tests/plan/test_guard.py", None),
+        ("tests/plan/test_guard.py", "plan"),
+        ("tests/judge/test_judge.py", None),
     ],
 )
 def test_the_nearest_folder_says_how_many_take_turns(file, folder):
