@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import pytest
 
 from drillbook.audit import content, html, markdown, summary
+from drillbook.audit.missed import MissedRow
 from drillbook.report.remarks import LEGEND, MARK
 from tests.audit import stories
 from tests.audit.test_chain import audited
@@ -57,3 +59,11 @@ def test_the_worst_of_the_record_comes_first(book):
     for text in (html.render(audit), markdown.render(audit)):
         words = plain(text.split("Completeness of the record")[-1])
         assert 0 <= words.index("Breaks the record") < words.index("Signatures and anchors were not examined.")
+
+
+def test_a_missed_drill_is_marked_as_such_and_not_as_unknown(book):
+    row = MissedRow("overdue", "lab", "api", "x", "", "2026-01-01T00:00:00Z", "", "", "journal")
+    audit = replace(audited(stories.quiet(book)), missed=(row,))
+    cell = html.render(audit).split('data-head="Kind"')[1].split("</td>")[0]
+    assert plain(cell.partition(">")[2]) == "! overdue"
+    assert 'class="state missed"' in cell
