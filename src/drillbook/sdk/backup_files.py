@@ -14,7 +14,7 @@ from drillbook.errors import NotReady, StepFailed
 from drillbook.sdk import host_encryption
 from drillbook.sdk.action import Context
 from drillbook.sdk.backup_places import Place, StoredFile, matching, place_of
-from drillbook.sdk.backup_source import Backup, BackupSource
+from drillbook.sdk.backup_source import Backup, BackupSource, need_programs
 from drillbook.sdk.encryption import SUFFIX, AgeIdentity, secret_keys
 from drillbook.sdk.host import Host
 from drillbook.sdk.service import KeptIn, kind_of
@@ -158,7 +158,7 @@ class FileBackups(BackupSource):
 
     def need_here(self, ctx: Context) -> None:
         """Check that the files can be brought to the step's host, and decrypted there. Raises NotReady when they cannot."""
-        self.place(ctx).need_way(ctx.host)
+        self.place(ctx).need_way(ctx, ctx.host)
         self.need_decryption(ctx)
 
     def ready(self, ctx: Context) -> None:
@@ -168,12 +168,16 @@ class FileBackups(BackupSource):
         self.need_list(ctx)
 
     def ready_to_list(self, ctx: Context) -> None:
-        """Check that the field `at` is valid."""
+        """Check that the files can be listed."""
         self.need_list(ctx)
 
     def need_list(self, ctx: Context) -> None:
-        """Check that the files can be listed: the field `at` is valid. Raises ValueError when it is not."""
-        self.place(ctx)
+        """Check that the files can be listed: the field `at` is valid, and the programs that list the files exist.
+
+        Raises NotReady when a program is missing, and ValueError when `at` is not valid.
+        """
+        self.place(ctx).need_list(ctx)
+        need_programs(ctx, self.LIST_PROGRAMS)
 
 
 _TIMES = (

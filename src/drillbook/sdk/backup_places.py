@@ -108,7 +108,10 @@ class Place:
         """
         return {}
 
-    def need_way(self, host: Host) -> None:
+    def need_list(self, ctx: Context) -> None:
+        """Check that the programs exist that list the files. Raises NotReady when one is missing."""
+
+    def need_way(self, ctx: Context, host: Host) -> None:
         """Check that files of this location can be brought to ``host``. Raises NotReady when they cannot."""
 
 
@@ -135,6 +138,16 @@ class HostFolder(Place):
             for match in found
             if match
         ]
+
+    def need_list(self, ctx: Context) -> None:
+        """Check that the host has the programs that list a folder."""
+        _need(ctx, self.host, "find", "stat")
+
+    def need_way(self, ctx: Context, host: Host) -> None:
+        """Check that a file can be copied to another host. Nothing is copied on the same host."""
+        if host.name != self.host.name:
+            _need(ctx, self.host, "dd")
+            _need(ctx, host, "cat")
 
     def bring(self, ctx: Context, name: str, host: Host, folder: str) -> str:
         """Return the path of the file on ``host``. If the file is on another machine, copy it in chunks through the
@@ -185,6 +198,10 @@ class Prefix(Place):
         basis = f"time of the object's last write, by the clock of {self.store.service.endpoint}"
         return [StoredFile(name, size, moment, basis) for name, (size, moment) in self.store.modified(self.key).items()]
 
+    def need_way(self, ctx: Context, host: Host) -> None:
+        """Check that ``host`` can download objects."""
+        _need_download(ctx, host)
+
     def bring(self, ctx: Context, name: str, host: Host, folder: str) -> str:
         """Make the host download the object with a presigned URL."""
         url = self.store.sign_get(self.key + name, ctx.deadline.remaining())
@@ -230,6 +247,14 @@ class Web(Place):
         moment = parsedate_to_datetime(head["last-modified"])
         return [StoredFile(self.name, int(size) if size.isdigit() else None, moment, "Last-Modified of the web server")]
 
+    def need_list(self, ctx: Context) -> None:
+        """Check that the host has curl, which requests the headers of the file."""
+        _need(ctx, self.host, "curl")
+
+    def need_way(self, ctx: Context, host: Host) -> None:
+        """Check that ``host`` can download the file."""
+        _need_download(ctx, host)
+
     def bring(self, ctx: Context, name: str, host: Host, folder: str) -> str:
         """Make the host download the file."""
         return _fetched(ctx, host, self.url, f"{folder}/{_plain(name)}", f"the URL of {name}")
@@ -249,14 +274,14 @@ class Printed(Place):
 
     def bring(self, ctx: Context, name: str, host: Host, folder: str) -> str:
         """Run the command, and write its output to a file on ``host``. The command must run on this same host."""
-        self.need_way(host)
+        self.need_way(ctx, host)
         path = f"{folder}/{name}"
         if not isinstance(host, SandboxHost):
             return self._printed(ctx, path)
         with ctx.temporary("printed") as own:
             return host.take(self._printed(ctx, f"{own}/{name}"), path, ctx.deadline)
 
-    def need_way(self, host: Host) -> None:
+    def need_way(self, ctx: Context, host: Host) -> None:
         """Check that the command runs on ``host`` itself. Raises NotReady when it runs on another host."""
         if host.name != self.host.name:
             raise NotReady(
@@ -300,6 +325,21 @@ def matching(files: Sequence[StoredFile], pattern: str) -> list[StoredFile]:
     return [
         file for file in files if fnmatchcase(file.name if "/" in pattern else file.name.rpartition("/")[2], pattern or "*")
     ]
+
+
+def _need(ctx: Context, host: Host, *programs: str) -> None:
+    if missing := ctx.programs.missing(host, programs, deadline=ctx.deadline):
+        raise NotReady(
+            f"{host.name} has no {', '.join(missing)}, which lists or transfers the backup files",
+            hint=f"install {' and '.join(missing)} on that host",
+        )
+
+
+def _need_download(ctx: Context, host: Host) -> None:
+    if len(ctx.programs.missing(host, ("curl", "python3"), deadline=ctx.deadline)) > 1:
+        raise NotReady(
+            f"{host.name} has neither curl nor python3, which download the backup files", hint="install curl on that host"
+        )
 
 
 def _plain(name: str) -> str:

@@ -88,7 +88,11 @@ class BackupSource(Service):
     RESTORES_IN_PLACE: ClassVar[tuple[str, ...]] = ()
     """Kinds of services whose lost data can be restored from a backup of this source in place; see ``in_place``."""
     PROGRAMS: ClassVar[tuple[str, ...]] = ()
-    """Programs that the host of the source needs."""
+    """Programs that a list and a check of backups start on the host of the source."""
+    LIST_PROGRAMS: ClassVar[tuple[str, ...]] = ()
+    """Those programs that a list of backups needs, if ``ready_to_list`` does not check everything that ``ready`` does."""
+    RESTORE_PROGRAMS: ClassVar[tuple[str, ...]] = ()
+    """Programs that a restore starts on the host of the sandbox or service, except those that ``ready_sandbox`` looks for."""
 
     service: str = Field(default="", description="Name of the service whose data is backed up.")
     max_age: Duration | None = Field(default=None, gt=0, description="Largest permitted age of the newest backup.")

@@ -15,7 +15,8 @@ from drillbook.sdk import discovery
 
 _BASE = """
 awk cat chmod chown cmp cp cut date dd df dirname du echo env expr false find grep head id kill ln ls mkdir mkfifo mktemp mv nohup
-od printf ps pwd readlink rm rmdir sed setsid sh sha256sum sleep sort stat sync tail tee test touch tr true uname wc
+od printf ps pwd readlink realpath rm rmdir sed setsid sh sha1sum sha256sum sleep sort stat sync tail tee test touch tr true uname
+uniq wc
 """
 BASE = tuple(_BASE.split())
 """Programs that every host needs: a POSIX shell, and programs of POSIX and of GNU coreutils."""

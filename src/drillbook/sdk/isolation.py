@@ -19,6 +19,11 @@ MARK = "DRILLBOOK_SANDBOX"
 """Environment variable of every process in a sandbox. Its value is the path of the sandbox's folder."""
 OWNER = "drillbook.run"
 """File in the folder of a sandbox. It contains the id of the run that created the sandbox."""
+PROGRAMS = (
+    *("awk", "cat", "chmod", "df", "dirname", "du", "find", "grep", "id", "ls"),
+    *("mkdir", "rm", "rmdir", "sed", "setsid", "sleep", "stat", "tail"),
+)
+"""Programs that make, watch, limit and remove every sandbox."""
 TAKEN = 75
 """Exit status of the script that creates the folder when a sandbox of this name already exists."""
 PIDS = 1024

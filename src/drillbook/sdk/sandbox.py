@@ -20,7 +20,7 @@ from drillbook.findings import Finding, finding
 from drillbook.sdk import sandbox_budget, sandbox_place
 from drillbook.sdk.action import Context
 from drillbook.sdk.host import Host, Output, printable
-from drillbook.sdk.isolation import OWNER, TAKEN, Isolation
+from drillbook.sdk.isolation import OWNER, PROGRAMS, TAKEN, Isolation
 from drillbook.sdk.sandbox_config import SandboxConfig
 from drillbook.sdk.sandbox_host import SandboxHost
 from drillbook.sdk.service import Service, is_sandbox
@@ -172,8 +172,22 @@ class Sandbox:
             output = self.host.run(argv, deadline=self.ctx.deadline)
             if not output.ok:
                 raise self._not_permitted(printable(output.stderr, limit=300).strip())
+        self._need_programs()
         if output.text.startswith("taken"):
             self._refuse_taken(output.text.removeprefix("taken").strip())
+
+    def _need_programs(self) -> None:
+        """Raise NotReady when the host lacks a program that makes the sandbox, or that proves its isolation."""
+        proof = ("bash", "timeout") if self.config.isolation == "none" and self._addresses() else ()
+        if missing := self.ctx.programs.missing(self.host, (*PROGRAMS, *proof), deadline=self.ctx.deadline):
+            raise NotReady(
+                f"{self.host.name} has no {', '.join(missing)}, which the sandbox {self.service.name} needs",
+                hint="install what is missing on that host",
+            )
+
+    def _addresses(self) -> list[tuple[str, int]]:
+        """Return the addresses of the services of the inventory."""
+        return sorted({listens for service in self.ctx.services.values() if (listens := self._address(service))})
 
     def _must_be_permitted(self) -> None:
         """Raise NotReady for a sandbox on the controller, unless the inventory permits data to leave its own host for the
@@ -358,7 +372,7 @@ class Sandbox:
         Raises StepFailed with the finding ``sandbox-not-isolated`` when a connection succeeds or the namespace has a
         network. Raises CouldNotVerify when no connection can be tried.
         """
-        addresses = sorted({listens for service in self.ctx.services.values() if (listens := self._address(service))})
+        addresses = self._addresses()
         words = [word for address, port in addresses for word in (address, str(port))]
         lines = self.run("sh", "-c", _NETWORK, "sh", *words).check().text.splitlines()
         found = [line for line in lines if line.startswith("reached ")]

@@ -8,6 +8,7 @@ import pytest
 
 from drillbook.hosts.local import LocalHost
 from drillbook.sdk.host import Target
+from drillbook.sdk.host_needs import BASE
 from drillbook.sdk.service import Http
 from drillbook.systems.files.service import Folder
 from drillbook.systems.mariadb import server
@@ -64,7 +65,7 @@ def test_a_source_whose_host_lacks_a_program(tmp_path, monkeypatch, source, prog
     place = Estate(tmp_path, services={}, backups={"saved": given})
     folder = tmp_path / "bin"
     monkeypatch.setenv("PATH", path_without(folder, program))
-    for name in {"find", "od", "uniq", "tar", "gzip"} - {program}:
+    for name in {*BASE, "uniq", "tar", "gzip"} - {program}:
         put(folder, name, "")
     if program != "redis-check-rdb":
         put(folder, "redis-check-rdb", "exit 0")
@@ -92,7 +93,7 @@ def test_a_sandbox_whose_host_cannot_decompress_the_newest_backup(tmp_path, monk
     place = Estate(tmp_path, services=boxes, backups={"saved": {"kind": kind, "at": str(tmp_path), "pattern": "saved*"}})
     folder = tmp_path / "bin"
     monkeypatch.setenv("PATH", path_without(folder, "gzip"))
-    for name in {"find", "od"}:
+    for name in {*BASE, "uniq"}:
         put(folder, name, "")
     for name in others:
         put(folder, name, "exit 0")

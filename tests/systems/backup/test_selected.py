@@ -1,14 +1,15 @@
 """Checks before a drill look at the backup that the step selects, and not at the newest."""
 
 import os
-import shutil
 
 import pytest
 
+from drillbook.sdk.host_needs import BASE
+from drillbook.systems.redis.service import Redis
 from tests.sdk.test_backup_places import served
 from tests.systems.backup.test_refused import put
 from tests.systems.estate import Estate
-from tests.systems.ground import PLAIN, path_without
+from tests.systems.ground import path_without
 from tests.systems.refusals import refused_until
 
 OLD, NEW = "saved-1.gz", "saved-2.xz"
@@ -32,9 +33,8 @@ def estate(tmp_path, monkeypatch, kind, box, others, *missing):
         path.write_bytes(head + bytes(100))
         os.utime(path, (1_700_000_000 + number * 86400,) * 2)
     monkeypatch.setenv("PATH", path_without(tmp_path / "bin", *missing))
-    for name in {"find", "od", "uniq", "gzip", "xz", "realpath", "bash", "xargs", "install", "sh"} - {*missing}:
-        if shutil.which(name, path=PLAIN["PATH"]) and not (tmp_path / "bin" / name).exists():
-            put(tmp_path / "bin", name, "")
+    for name in {*BASE, "bash", "gzip", "timeout", "uniq", "xz"} - {*missing}:
+        put(tmp_path / "bin", name, "")
     for name in others:
         put(tmp_path / "bin", name, "exit 0")
     return place
@@ -87,9 +87,8 @@ def dumps(tmp_path, monkeypatch, **source):
     box = {**POSTGRES, "data_directory": "/set/by/drillbook", "run_as": "", "bin": "", "sandbox": {"isolation": "none"}}
     place = Estate(tmp_path, services={"copy": box}, backups={"saved": {"kind": "pg_dump", **source}})
     monkeypatch.setenv("PATH", path_without(tmp_path / "bin"))
-    for name in ("find", "od", "curl"):
-        if not (tmp_path / "bin" / name).exists():
-            put(tmp_path / "bin", name, "")
+    for name in (*BASE, "curl"):
+        put(tmp_path / "bin", name, "")
     for name in ("initdb", "pg_ctl", "psql", "pg_restore"):
         put(tmp_path / "bin", name, PROGRAM)
     put(tmp_path / "bin", "age", "exit 0")
@@ -121,3 +120,67 @@ def test_a_compressed_file_of_roles_needs_its_program_too(tmp_path, monkeypatch)
     (tmp_path / "backups" / "shop.sql").write_text("-- PostgreSQL database dump\n")
     (tmp_path / "backups" / "roles").write_bytes(b"\x28\xb5\x2f\xfd" + bytes(100))
     refused_without_zstd(place, tmp_path)
+
+
+LOST = [
+    ("tar", "folder", ["tar"], "wc", "has no wc"),
+    ("mariadb_dump", *KINDS[1][1:], "tee", "has no tee"),
+    ("redis_rdb", *KINDS[2][1:], "tail", "has no tail"),
+    ("tar", "folder", ["tar"], "du", "has no du, which the sandbox copy needs"),
+    ("tar", "folder", ["tar"], "bash", "has no bash, which the sandbox copy needs"),
+]
+
+
+@pytest.mark.parametrize(("kind", "box", "others", "program", "said"), LOST, ids=[f"{row[0]} {row[3]}" for row in LOST])
+def test_a_program_in_the_scripts_of_a_restore_is_asked_for(tmp_path, monkeypatch, kind, box, others, program, said):
+    place = estate(tmp_path, monkeypatch, kind, box, others)
+    place.inventory.services["cache"] = Redis(name="cache", host="here", port=1)
+    restore = place.action("backup.restore", service="copy", **{"from": "saved"})
+    restore.ready(place.ctx())
+    (tmp_path / "bin" / program).unlink()
+    refused_until(lambda: restore.ready(place.ctx()), said, lambda: put(tmp_path / "bin", program, ""))
+
+
+@pytest.mark.parametrize("program", ["awk", "od", "sed"])
+def test_a_program_that_reads_a_dump_is_asked_for(tmp_path, monkeypatch, program):
+    place = dumps(tmp_path, monkeypatch, at=str(tmp_path / "backups"))
+    (tmp_path / "backups" / "shop.sql").write_text("-- PostgreSQL database dump\n")
+    (tmp_path / "bin" / program).unlink()
+    steps = (
+        place.action("backup.check", service="saved"),
+        place.action("backup.restore", service="copy", **{"from": "saved"}),
+    )
+    for step in steps:
+        refused_until(
+            lambda step=step: step.ready(place.ctx()), f"has no {program}", lambda: put(tmp_path / "bin", program, "")
+        )
+        (tmp_path / "bin" / program).unlink()
+
+
+def test_a_dump_in_tar_format_needs_tar(tmp_path, monkeypatch):
+    place = dumps(tmp_path, monkeypatch, at=str(tmp_path / "backups"))
+    (tmp_path / "backups" / "shop.tar").write_bytes(b"toc.dat\0" + bytes(504) + b"PGDMP\1\17\0\4\10\1" + bytes(100))
+    source, copy = (place.inventory.services[name] for name in ("saved", "copy"))
+    for check in (lambda: source.ready(place.ctx()), lambda: source.ready_sandbox(place.ctx(), copy)):
+        refused_until(check, "has no tar, which the dump shop.tar needs", lambda: put(tmp_path / "bin", "tar", ""))
+        (tmp_path / "bin" / "tar").unlink()
+
+
+def test_a_host_that_can_download_nothing(tmp_path, monkeypatch):
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web" / "shop.sql").write_bytes(b"-- PostgreSQL database dump\n")
+    with served(tmp_path / "web") as url:
+        place = dumps(tmp_path, monkeypatch, at=f"{url}/shop.sql")
+        source, copy = (place.inventory.services[name] for name in ("saved", "copy"))
+        for name in ("curl", "python3"):
+            (tmp_path / "bin" / name).unlink()
+        said = "has neither curl nor python3, which download the backup files"
+        refused_until(lambda: source.ready_sandbox(place.ctx(), copy), said, lambda: put(tmp_path / "bin", "curl", ""))
+
+
+def test_a_host_that_cannot_list_a_folder(tmp_path, monkeypatch):
+    place = dumps(tmp_path, monkeypatch, at=str(tmp_path / "backups"))
+    (tmp_path / "bin" / "stat").unlink()
+    listing = place.action("backup.list", service="saved")
+    said = "has no stat, which lists or transfers the backup files"
+    refused_until(lambda: listing.ready(place.ctx()), said, lambda: put(tmp_path / "bin", "stat", ""))

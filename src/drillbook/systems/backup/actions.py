@@ -16,9 +16,20 @@ from drillbook.errors import Cancelled, CouldNotVerify, HostError, NotReady, Ste
 from drillbook.findings import Finding, finding
 from drillbook.sdk.action import Context, Facts, Read, Undo
 from drillbook.sdk.backup_history import Moment, judge
-from drillbook.sdk.backup_source import AHEAD_S, END, Backup, BackupSource, newest, parsed_moment, source_of, stamp
+from drillbook.sdk.backup_source import (
+    AHEAD_S,
+    END,
+    Backup,
+    BackupSource,
+    need_programs,
+    newest,
+    parsed_moment,
+    source_of,
+    stamp,
+)
 from drillbook.sdk.identity import Identity
 from drillbook.sdk.in_place import InPlace, RestoresSource, VerifiesSource
+from drillbook.sdk.programs import Programs
 from drillbook.sdk.sandbox import Sandbox, Sandboxed, removal
 from drillbook.sdk.service import is_sandbox, kind_of
 from drillbook.systems.backup.separation import separation
@@ -240,11 +251,19 @@ class Restore(RestoresSource):
         if self.known("from_"):
             source = self._source(ctx)
             source.ready_to_list(_on(ctx, source))
+            need_programs(self._inside(ctx), source.RESTORE_PROGRAMS)
             if self._in_place(ctx):
                 self._place(ctx).ready()
                 return
             _fits(source, service)
             source.ready_sandbox(ctx, service)
+
+    def _inside(self, ctx: Context) -> Context:
+        """Return the context in which the programs of the restore run: in the sandbox's container, or on the host."""
+        service = ctx.service(self.service, Sandboxed)
+        if service.sandbox is None or service.sandbox.isolation != "container":
+            return ctx
+        return replace(ctx, host=self._box(ctx).trial, programs=Programs())
 
     def subject(self, ctx: Context) -> Identity | None:
         """Return the identity of the restored service's data, or None for a restore into a sandbox."""

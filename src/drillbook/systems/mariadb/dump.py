@@ -48,7 +48,8 @@ class MariadbDump(FileBackups):
     kind: Literal["mariadb_dump"] = "mariadb_dump"
     RESTORES_TO: ClassVar[tuple[str, ...]] = ("mariadb",)
     RESTORES_IN_PLACE: ClassVar[tuple[str, ...]] = ("mariadb",)
-    PROGRAMS: ClassVar[tuple[str, ...]] = ("sed", "uniq")
+    PROGRAMS: ClassVar[tuple[str, ...]] = ("cat", "sed", "uniq")
+    RESTORE_PROGRAMS: ClassVar[tuple[str, ...]] = ("cat", "id", "mkdir", "rm", "sed", "sleep", "tail", "tee", "uniq")
 
     def check(self, ctx: Context, backup: Backup) -> Checked:
         """Decompress the dump, read it to its last line, and check that none of its sections is missing."""

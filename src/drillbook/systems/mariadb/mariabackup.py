@@ -71,6 +71,15 @@ class Mariabackup(FileBackups):
         default="folder",
         description="`folder`: `at` is a folder on the host with one subfolder for each backup; `stream`: each backup is one file.",
     )
+    PROGRAMS: ClassVar[tuple[str, ...]] = (
+        *("cat", "cut", "date", "dirname", "du", "find", "head", "mkdir", "od", "sed"),
+        *("sort", "stat", "tr"),
+    )
+    LIST_PROGRAMS: ClassVar[tuple[str, ...]] = ("cut", "date", "dirname", "du", "find", "head", "sed", "sort", "stat")
+    RESTORE_PROGRAMS: ClassVar[tuple[str, ...]] = (
+        *("cat", "cp", "cut", "date", "dirname", "du", "find", "head", "id", "mkdir"),
+        *("od", "rm", "sed", "sleep", "sort", "stat", "tail", "tr"),
+    )
     RESTORES_TO: ClassVar[tuple[str, ...]] = ("mariadb",)
     RESTORES_IN_PLACE: ClassVar[tuple[str, ...]] = ("mariadb",)
 

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field
 from drillbook.errors import HostError, StepFailed
 from drillbook.findings import Finding, finding
 from drillbook.sdk.action import Context, Facts
-from drillbook.sdk.backup_source import Backup, BackupSource, Checked, need_programs, no_backup
+from drillbook.sdk.backup_source import Backup, BackupSource, Checked, no_backup
 from drillbook.sdk.host import Host
 from drillbook.sdk.in_place import InPlace
 from drillbook.sdk.sandbox import Sandbox, Sandboxed
@@ -59,7 +59,11 @@ class PgBackRest(BackupSource):
     kind: Literal["pgbackrest"] = "pgbackrest"
     RESTORES_TO: ClassVar[tuple[str, ...]] = ("postgres",)
     RESTORES_IN_PLACE: ClassVar[tuple[str, ...]] = ("postgres",)
-    PROGRAMS: ClassVar[tuple[str, ...]] = ("pgbackrest",)
+    PROGRAMS: ClassVar[tuple[str, ...]] = ("pgbackrest", "rm", "sed", "tail")
+    RESTORE_PROGRAMS: ClassVar[tuple[str, ...]] = (
+        *("awk", "cat", "chown", "cp", "du", "grep", "id", "mkdir", "pgbackrest", "rm", "sed"),
+        *("sha1sum", "stat", "tail", "tr"),
+    )
 
     stanza: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Name of the stanza.")
     repository: int = Field(
@@ -208,7 +212,6 @@ class PgBackRest(BackupSource):
         """Check that the sandbox's host has pgbackrest and PostgreSQL of the version of the backup that the step restores, and
         that it can read the repository.
         """
-        need_programs(ctx, ("pgbackrest", "sha1sum"))
         sandbox.ready(ctx, service, ("postgres", "pg_ctl", "pg_controldata", "pg_waldump"))
         box = Sandbox.of(ctx, service)
         stanza = _can_be_read(Repository(self._in_sandbox(ctx, box), self.stanza))

@@ -45,7 +45,9 @@ class PgDumpSource(FileBackups):
     kind: Literal["pg_dump"] = "pg_dump"
     RESTORES_TO: ClassVar[tuple[str, ...]] = ("postgres",)
     RESTORES_IN_PLACE: ClassVar[tuple[str, ...]] = ("postgres",)
-    PROGRAMS: ClassVar[tuple[str, ...]] = ("awk", "od")
+    PROGRAMS: ClassVar[tuple[str, ...]] = ("awk", "date", "grep", "head", "mkdir", "od", "rm", "sed", "tail", "tr")
+    LIST_PROGRAMS: ClassVar[tuple[str, ...]] = ("date", "head", "od", "tr")
+    RESTORE_PROGRAMS: ClassVar[tuple[str, ...]] = ("awk", "cat", "grep", "head", "mkdir", "od", "rm", "sed", "tail", "tr")
 
     database: str = Field(
         default="",
@@ -178,8 +180,9 @@ class PgDumpSource(FileBackups):
             for name in filter(None, (backup.id, self._file_of_roles(ctx, backup))):
                 head = self._beginning(ctx, name)
                 packed = dump_start.compressed_by(head) if head else next(iter(unpacker(name)), "")
-                if packed and ctx.missing(packed):
-                    raise dump_reading.no_unpacker(host, packed, name)
+                for tool in filter(None, (packed, "tar" if dump_start.is_tar(head) else "")):
+                    if ctx.missing(tool):
+                        raise dump_reading.no_unpacker(host, tool, name)
                 reader_version.need_format(ctx, host, program, dump_start.archive(head), name)
 
     def _beginning(self, ctx: Context, name: str) -> bytes:

@@ -66,6 +66,11 @@ def compressed_by(head: bytes) -> str:
     return next((program for start, program in _COMPRESSED.items() if head.startswith(start)), "")
 
 
+def is_tar(head: bytes) -> bool:
+    """Return True for the first bytes of a dump in tar format, if the standard library supports their compression."""
+    return _unpacked(head).startswith(_MEMBER)
+
+
 def archive(head: bytes) -> bytes:
     """Return the beginning of an archive of pg_dump, also from inside a tar. The result is empty for a dump that is no
     archive.

@@ -42,6 +42,8 @@ class AofSource(FileBackups):
 
     DECRYPTS: ClassVar[bool] = False
     kind: Literal["redis_aof"] = "redis_aof"
+    PROGRAMS: ClassVar[tuple[str, ...]] = ("cat", "chmod", "cp", "head", "ln", "mkdir", "mv", "rm", "stat", "tr")
+    RESTORE_PROGRAMS: ClassVar[tuple[str, ...]] = (*PROGRAMS, "tail")
     RESTORES_TO: ClassVar[tuple[str, ...]] = ("redis",)
 
     program: str = Field(

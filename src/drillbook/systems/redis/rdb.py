@@ -38,6 +38,9 @@ class RdbSource(FileBackups):
     """
 
     kind: Literal["redis_rdb"] = "redis_rdb"
+    PROGRAMS: ClassVar[tuple[str, ...]] = ("head", "ln", "od", "stat", "tr")
+    LIST_PROGRAMS: ClassVar[tuple[str, ...]] = ("head", "od", "tr")
+    RESTORE_PROGRAMS: ClassVar[tuple[str, ...]] = ("cat", "cp", "head", "ln", "mkdir", "stat", "tail", "tr")
     RESTORES_TO: ClassVar[tuple[str, ...]] = ("redis",)
     RESTORES_IN_PLACE: ClassVar[tuple[str, ...]] = ("redis",)
 

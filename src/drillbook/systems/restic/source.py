@@ -43,7 +43,8 @@ class ResticSource(BackupSource):
     kind: Literal["restic"] = "restic"
     RESTORES_TO: ClassVar[tuple[str, ...]] = ("folder",)
     RESTORES_IN_PLACE: ClassVar[tuple[str, ...]] = ("folder",)
-    PROGRAMS: ClassVar[tuple[str, ...]] = ("restic",)
+    PROGRAMS: ClassVar[tuple[str, ...]] = ("grep", "restic")
+    RESTORE_PROGRAMS: ClassVar[tuple[str, ...]] = ("grep", "rm")
 
     repository: Secret | str = Field(
         description="Address of the repository in the form that restic expects, such as /srv/restic, sftp:user@host:/srv/restic or s3:https://host/bucket."
@@ -183,6 +184,7 @@ class ResticSource(BackupSource):
     def ready(self, ctx: Context) -> None:
         """Check that the host of the source has restic 0.17 or later, and that restic can be given its settings."""
         _need_restic(ctx)
+        super().ready(ctx)
         self._variables()
 
     def ready_sandbox(self, ctx: Context, service: Service) -> None:

@@ -39,7 +39,8 @@ class SqliteSource(FileBackups):
 
     kind: Literal["sqlite"] = "sqlite"
     RESTORES_TO: ClassVar[tuple[str, ...]] = ("folder",)
-    PROGRAMS: ClassVar[tuple[str, ...]] = ("python3",)
+    PROGRAMS: ClassVar[tuple[str, ...]] = ("cp", "mv", "python3")
+    RESTORE_PROGRAMS: ClassVar[tuple[str, ...]] = ("cp", "mkdir", "mv")
 
     tables: tuple[str, ...] = Field(default=(), description="Tables that each copy must contain, with at least one row.")
     clock: str = Field(

@@ -100,7 +100,8 @@ class TarSource(FileBackups):
     kind: Literal["tar"] = "tar"
     RESTORES_TO: ClassVar[tuple[str, ...]] = ("folder",)
     RESTORES_IN_PLACE: ClassVar[tuple[str, ...]] = ("folder",)
-    PROGRAMS: ClassVar[tuple[str, ...]] = ("tar",)
+    PROGRAMS: ClassVar[tuple[str, ...]] = ("awk", "tar")
+    RESTORE_PROGRAMS: ClassVar[tuple[str, ...]] = ("find", "grep", "mkdir", "tar", "wc")
 
     def check(self, ctx: Context, backup: Backup) -> Checked:
         """Read and decompress the whole archive without extracting it, and check that its end marker is present."""
