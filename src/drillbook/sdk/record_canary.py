@@ -104,7 +104,8 @@ class RecordCanary(Canary):
         try:
             self._erase(ctx, {0})
         except DrillbookError as error:
-            raise NotReady(f"{self.name()} cannot remove: {error.message}", hint=error.hint) from error
+            hint = error.hint or "check `remove` of the probe, and that the service works"
+            raise NotReady(f"{self.name()} cannot remove: {error.message}", hint=hint) from error
         if 0 in self._tried(ctx):
             raise NotReady(
                 f"{self.name()} removed the record {mark(ctx.run_id, 0)}, but reading still shows it",
@@ -115,7 +116,8 @@ class RecordCanary(Canary):
         try:
             return self._stored(ctx, [0])
         except CouldNotVerify as error:
-            raise NotReady(f"{self.name()} cannot read: {error.message}", hint=error.hint) from error
+            hint = error.hint or "check `read` of the probe, and that the service works"
+            raise NotReady(f"{self.name()} cannot read: {error.message}", hint=hint) from error
 
     def survivors(self, ctx: Context) -> Iterable[int]:
         """Return the numbers of the records that exist now. Raises CouldNotVerify when the records cannot be read."""

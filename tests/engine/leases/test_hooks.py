@@ -19,6 +19,7 @@ from drillbook.hosts.local import LocalHost
 from drillbook.sdk.host import LeaseConfig, ManagerConfig, Target
 from tests.engine.leases.conftest import names, soon, until
 from tests.engine.leases.test_lease import over, runs, watcher_of
+from tests.systems.refusals import refused_until
 
 CRONTAB = """#!/bin/sh
 if [ -e "$FAKES/denied" ]; then echo "you are not allowed to use this program (crontab)" >&2; exit 1; fi
@@ -197,5 +198,11 @@ def test_systemd_through_sudo_and_of_the_user(fakes, scratch):
 
 def test_systemd_that_is_wanted_and_not_there_is_told(fakes, scratch):
     host = LocalHost(target=Target(name="here", local=True, scratch=str(scratch)))
-    with pytest.raises(NotReady, match="PID 1 is not systemd"):
-        Lease(host, "run-1", 5, LeaseConfig(kind="systemd", boot="none")).ready(deadline=soon())
+    lease = Lease(host, "run-1", 5, LeaseConfig(kind="systemd", boot="none"))
+
+    def boot():
+        (fakes / "systemd").mkdir()
+        for name, text in (("systemctl", SYSTEMCTL), ("systemd-run", SYSTEMD_RUN), ("sudo", SUDO)):
+            program(fakes, name, text)
+
+    refused_until(lambda: lease.ready(deadline=soon()), "PID 1 is not systemd", boot)

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 from pydantic import ValidationError
 
-from drillbook.errors import CouldNotVerify, NotReady
+from drillbook.errors import CouldNotVerify
 from drillbook.sdk.probe import find_probe
+from tests.systems.refusals import refused_until
 
 SH = ["sh", "-c"]
 LINES = {
@@ -102,13 +103,14 @@ def test_records_that_cannot_be_read_are_not_counted_as_lost(ground, make):
     ],
 )
 def test_each_of_the_three_commands_is_tried_before_the_drill_begins(ground, make, wrong, said):
-    with pytest.raises(NotReady, match=said):
-        make({**LINES, **wrong}).prepare(ground.ctx("probe.1"))
+    canaries = [{**LINES, **wrong}, LINES]
+    refused_until(lambda: make(canaries[0]).prepare(ground.ctx("probe.1")), said, lambda: canaries.pop(0))
 
 
 def test_a_missing_program_is_told_before_anything_is_written(ground, make):
-    with pytest.raises(NotReady, match="'no-such-program' is not installed"):
-        make({**LINES, "remove": ["no-such-program"]}).reach(ground.ctx("probe.1"))
+    canaries = [{**LINES, "remove": ["no-such-program"]}, LINES]
+    said = "'no-such-program' is not installed"
+    refused_until(lambda: make(canaries[0]).reach(ground.ctx("probe.1")), said, lambda: canaries.pop(0))
 
 
 @pytest.mark.parametrize(

@@ -44,9 +44,9 @@ def test_kill(box):
     ids=lambda one: one.name(),
 )
 def test_a_container_that_is_gone_once_it_ends_is_refused(box, fault):
-    box.container(mem_limit=64 << 20, memswap_limit=64 << 20, auto_remove=True)
-    with pytest.raises(NotReady, match="was created with --rm"):
-        fault.ready(box.ctx())
+    limits = {"mem_limit": 64 << 20, "memswap_limit": 64 << 20}
+    box.container(**limits, auto_remove=True)
+    refused_until(lambda: fault.ready(box.ctx()), "was created with --rm", lambda: box.container(**limits))
 
 
 def test_pause_leaves_connections_hanging(box):

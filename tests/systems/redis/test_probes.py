@@ -15,6 +15,7 @@ from drillbook.redact import Redactor
 from drillbook.sdk.probe import find_probe
 from drillbook.systems.redis.service import Redis
 from tests.systems.redis.unit import PASSWORD, unit
+from tests.systems.refusals import refused_until
 
 
 @pytest.fixture(scope="module")
@@ -190,16 +191,17 @@ def test_a_canary_that_could_not_write_is_not_ready(cache, ctx, monkeypatch):
     canary = make("redis.canary")
     cache.client().replicaof("127.0.0.1", 1)
     try:
-        with pytest.raises(NotReady, match="is a slave"):
-            canary.prepare(ctx)
+        refused_until(lambda: canary.prepare(ctx), "is a slave", lambda: cache.client().replicaof("NO", "ONE"))
     finally:
         cache.client().replicaof("NO", "ONE")
     monkeypatch.setenv("WRONG", "not-the-password")
-    given = cache.service.model_dump() | {"password": {"source": "env", "name": "WRONG"}}
+    given, right = cache.service.model_dump() | {"password": {"source": "env", "name": "WRONG"}}, ctx.services["cache"]
     ctx.services["cache"] = Redis(**given)
     with pytest.raises(NotReady) as failure:
         canary.prepare(ctx)
     assert "not-the-password" not in str(failure.value)
+    ctx.services["cache"] = right
+    canary.prepare(ctx)
 
 
 def test_available_asks_for_a_key_because_a_flushed_server_still_answers(cache, ctx):

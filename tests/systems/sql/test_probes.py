@@ -123,6 +123,8 @@ def test_a_wrong_login_is_told_before_anything_is_announced(ground, mariadb):
     with pytest.raises(NotReady, match="Access denied") as failure:
         probe.reach(ground.ctx("probe.1"))
     assert "not-this-one" not in str(failure.value)
+    login = {"unix_socket": mariadb.socket, "user": "root", "database": "shop"}
+    canary(driver="pymysql", connect=login).reach(ground.ctx("probe.1"))
 
 
 def test_a_database_that_cannot_be_opened_or_written_is_told(ground, tmp_path):
