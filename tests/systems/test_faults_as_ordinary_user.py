@@ -94,7 +94,7 @@ def test_what_belongs_to_others_is_refused_with_what_to_do(ground):
     pid_file.write_text(f"{child.pid}\n")
     pid_file.chmod(0o644)
     for action, said in (
-        (Pause(port=port), "belongs to another user"),
+        (Pause(port=port), "belongs to another user and cannot be identified"),
         (Pause(pid_file=str(pid_file)), "belongs to another user"),
         (Replace(path=str(file), content="x"), "belongs to another user"),
         (Chmod(path=str(file), mode="000"), "belongs to another user"),

@@ -42,6 +42,14 @@ def test_a_unit_that_the_manager_does_not_know(managed, name, params):
     )
 
 
+@pytest.mark.parametrize("name", ["service.stop", "service.kill", "service.start", "service.status"])
+def test_a_service_without_a_unit_is_not_asked_for(managed, name):
+    named(managed, "")
+    action = find(name).model_validate({"service": "it"})
+    said = "(?m)the service 'it' has no `unit` in the inventory$"
+    refused_until(lambda: action.ready(managed.ctx()), said, lambda: named(managed, "app"))
+
+
 def test_a_service_without_a_unit_is_not_restarted(managed):
     named(managed, "")
     action = find("settings.change").model_validate(CHANGE)
