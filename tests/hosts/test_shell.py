@@ -1,13 +1,16 @@
 """Command lines on hosts: recognising what has to be ended with root's rights."""
 
 import os
+import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 
 from drillbook.engine.leases.lock import fence
 from drillbook.errors import CommandTimedOut
 from drillbook.hosts.local import LocalHost
-from drillbook.hosts.shell import FENCE_WORDS, through_sudo
+from drillbook.hosts.shell import ENDING, FENCE_WORDS, through_sudo
 from drillbook.sdk.host import Deadline
 
 
@@ -49,3 +52,21 @@ def test_what_runs_through_sudo_is_ended_through_sudo(tmp_path, monkeypatch, tim
         LocalHost().run(fenced(("sudo", "-n", "sleep", "600"), lock, times), deadline=Deadline.after(0.5))
     assert log.read_text().split()[0] == "sleep"
     assert "kill" in log.read_text()
+
+
+SHELLS = [words for words in (("dash",), ("busybox", "ash"), ("bash",)) if shutil.which(words[0])]
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=lambda words: words[0])
+def test_a_command_is_killed_as_a_group_where_there_is_no_proc(tmp_path, shell):
+    script = ENDING.replace("/proc/self/stat", str(tmp_path / "absent"))
+    command = subprocess.Popen(["sh", "-c", "sleep 600 & echo $!; wait"], stdout=subprocess.PIPE, start_new_session=True)
+    child = int(command.stdout.readline())
+    killing = subprocess.Popen([*shell, "-c", script, "sh", str(command.pid), ""])
+    command.wait(20)
+    assert killing.wait(20) == 0
+    deadline, entry = Deadline.after(20), Path(f"/proc/{child}")
+    while entry.exists() and deadline.remaining():
+        deadline.wait(0.01)
+    assert not entry.exists()
+    command.stdout.close()

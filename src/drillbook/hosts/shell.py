@@ -54,9 +54,9 @@ left() {
   return 1
 }
 if ! [ -r /proc/self/stat ]; then
-  m="-- -$p"
+  m="-$p"
   look() { :; }
-  left() { kill -0 -- "-$p" 2>/dev/null; }
+  left() { kill -0 "-$p" 2>/dev/null; }
 fi
 gone() {
   left && return 1

@@ -11,6 +11,7 @@ import pytest
 
 from drillbook.engine.hold import Hold
 from drillbook.engine.leases import Lease, beat, listed
+from drillbook.engine.leases import lease as lease_module
 from drillbook.engine.leases.backends import FILES
 from drillbook.engine.leases.script import program_of, source
 from drillbook.engine.stop_requests import Stop
@@ -147,6 +148,30 @@ def test_a_failing_and_a_hanging_undo_do_not_keep_the_others(here, any_shell, sc
     assert over(lease).undone == (1, 2, 3)
     assert (scratch / "second").exists()
     lease.end(deadline=soon())
+
+
+def test_an_undo_that_hangs_is_ended_with_all_that_it_started(here, any_shell, scratch, monkeypatch):
+    quick = source("watch.sh").replace("limit=20 rounds=4", "limit=1 rounds=1")
+    monkeypatch.setattr(lease_module, "source", lambda name: quick)
+    started = scratch / "started"
+    lease = Lease(here, "run-1", 60)
+    lease.arm(1, "hangs", [["sh", "-c", 'sleep 600 & echo $! >> "$1"; wait', "sh", str(started)]], deadline=soon())
+    assert b"it was ended after 1 s" in lease.revert(deadline=soon()).log
+    for pid in map(int, started.read_text().split()):
+        until(lambda pid=pid: not runs(pid), "the command that the undo started has ended")
+    lease.end(deadline=soon())
+
+
+def test_the_end_of_a_lease_ends_all_processes_of_its_watcher(here, any_shell, monkeypatch):
+    monkeypatch.setattr(lease_module, "source", lambda name: source(name).replace("pause 5\ndone", "sleep 600\ndone"))
+    lease = Lease(here, "run-1", 60)
+    lease.arm(1, "x", [["true"]], deadline=soon())
+    pid = watcher_of(lease)
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    sleeps = int(until(lambda: children.read_text().split(), "the watcher sleeps")[0])
+    lease.end(deadline=soon())
+    assert not runs(pid)
+    until(lambda: not runs(sleeps), "its last process has ended")
 
 
 def test_an_undo_that_never_works_is_kept_and_told_and_can_be_tried_again(here, scratch):

@@ -228,13 +228,13 @@ lease_stop() { # RUN MANAGER ; stops the watcher, which is gone on return
   { read -r _ && read -r kind; } < place
   if alive; then
     # The watcher leads its own process group; without setsid it has none, and is killed by its pid alone.
-    kill -TERM -- "-$pid" 2>/dev/null || kill -TERM "$pid" 2>/dev/null
+    kill -TERM "-$pid" 2>/dev/null || kill -TERM "$pid" 2>/dev/null
   fi
   tries=0
   while alive; do
     tries=$((tries + 1))
     [ "$tries" -lt 100 ] || fail 93 "the watcher $pid does not end"
-    [ "$tries" != 20 ] || kill -KILL -- "-$pid" 2>/dev/null || kill -KILL "$pid" 2>/dev/null
+    [ "$tries" != 20 ] || kill -KILL "-$pid" 2>/dev/null || kill -KILL "$pid" 2>/dev/null
     pause
   done
 }

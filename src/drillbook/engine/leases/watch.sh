@@ -59,7 +59,7 @@ one() { # SEQ ; runs the commands of one undo in order, each with a deadline
     while kill -0 "$child" 2>/dev/null; do
       now
       if [ "$up" -ge "$ends" ]; then
-        kill -KILL -- "-$child" 2>/dev/null || kill -KILL "$child" 2>/dev/null
+        kill -KILL "-$child" 2>/dev/null || kill -KILL "$child" 2>/dev/null
         wait "$child" 2>/dev/null
         say "undo $1 (${file##*/}) failed: it was ended after $limit s"
         return 1
