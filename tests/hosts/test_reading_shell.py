@@ -2,18 +2,22 @@
 
 import os
 import signal
+import subprocess
 import threading
 from pathlib import Path
 
 import pytest
 
-from drillbook.errors import Cancelled, CommandTimedOut
+from drillbook.engine.leases import Lease, fence
+from drillbook.errors import Cancelled, CommandLost, CommandTimedOut
 from drillbook.hosts import open_host
-from drillbook.hosts.shell import Order
+from drillbook.hosts.shell import Functions, Order
 from drillbook.hosts.ssh import opening, reading_shell
-from drillbook.hosts.ssh.reading_shell import only_reads
+from drillbook.hosts.ssh.reading_shell import calls_function, only_reads, reads_by_script
+from drillbook.sdk.host import LeaseConfig
 from tests.hosts.servers import OpenSsh, descendants
 from tests.hosts.suite import soon
+from tests.needs import need
 
 
 @pytest.fixture(params=["openssh", "asyncssh_server"])
@@ -131,6 +135,12 @@ def _child(pid):
     while not (found := children.read_text().split()):
         deadline.wait(0.01)
     return found[0]
+
+
+def _wait_for(path):
+    deadline = soon()
+    while not path.exists():
+        deadline.wait(0.01)
 
 
 def _wait_for_end(pid):
@@ -326,3 +336,227 @@ def test_the_start_of_a_program_is_not_that_of_the_shell(host, tmp_path):
     made = tmp_path / "made"
     host.run(["test", "-v", f"a[$(touch {made})]"], deadline=soon())
     assert not made.exists()
+
+
+FUNCTIONS = Functions(
+    """set -u
+kept=${kept:-nothing}
+told() { for one; do printf '<%s>' "$one"; done; echo " $kept $(umask) $#" >&2; kept=much; umask 0; cd /tmp; }
+input() { cat; }
+leave() { exit "$1"; }
+wait_for() { echo "$$" >> "$2"; read -r line < "$1" && echo "$line"; }
+"$@"
+"""
+)
+
+
+def _call(name, *words):
+    return ["sh", "-c", FUNCTIONS, "drillbook", name, *words]
+
+
+CALLS = [
+    _call("told", "a b", "it's $(not) `run`\n", "", "ü"),
+    _call("told"),
+    _call("input"),
+    _call("leave", "0"),
+    _call("leave", "97"),
+    _call("unknown"),
+]
+
+
+def test_functions_give_the_same_in_the_shell_as_on_a_channel_of_their_own(host):
+    host.run(_call("leave", "0"), deadline=soon()).check()
+    pid = _shell(host).pid
+    for argv in CALLS * 2:
+        apart = ["sh", "-c", str(FUNCTIONS), *argv[3:]]
+        before = _asked_for(host)
+        one = host.run(argv, deadline=soon())
+        assert (_shell(host).pid, _asked_for(host)) == (pid, before)
+        other = host.run(apart, deadline=soon())
+        if argv[4] == "unknown":
+            assert (one.exit, b"not found" in one.stderr) == (other.exit, b"not found" in other.stderr)
+        else:
+            assert _told(one) == _told(other), argv
+
+
+def test_a_function_whose_shell_is_killed_is_lost_and_not_called_again(host, tmp_path):
+    host.run(_call("leave", "0"), deadline=soon()).check()
+    os.mkfifo(tmp_path / "fifo")
+    errors = []
+
+    def wait():
+        with pytest.raises(CommandLost, match="the shell on the host ended") as error:
+            host.run(_call("wait_for", str(tmp_path / "fifo"), str(tmp_path / "called")), deadline=soon())
+        errors.append(error)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    child = _child(_shell(host).pid)
+    _wait_for(tmp_path / "called")
+    os.kill(_shell(host).pid, 9)
+    os.kill(int(child), 9)
+    thread.join(20)
+    assert errors
+    _wait_for_end(child)
+    assert len((tmp_path / "called").read_text().split()) == 1
+    assert host.run(_call("leave", "3"), deadline=soon()).exit == 3
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['ForceCommand sh -c "echo hello; $SSH_ORIGINAL_COMMAND"', 'ForceCommand sh -c "$SSH_ORIGINAL_COMMAND"; echo bye'],
+)
+def test_a_function_is_called_once_although_its_server_prints_a_text(opened, tmp_path, line):
+    host = opened(line)
+    called = tmp_path / "called"
+    (tmp_path / "line").write_text("x\n")
+    for number in (1, 2):
+        host.run(_call("wait_for", str(tmp_path / "line"), str(called)), deadline=soon())
+        assert len(called.read_text().split()) == number
+
+
+def test_a_host_without_setsid_runs_functions_on_channels_of_their_own(opened, tmp_path):
+    host = opened(f'ForceCommand PATH={tmp_path}; export PATH; /bin/sh -c "$SSH_ORIGINAL_COMMAND"')
+    (tmp_path / "sh").symlink_to("/bin/sh")
+    for _ in range(2):
+        assert host.run(_call("leave", "3"), deadline=soon()).exit == 3
+    assert _shell(host) is None
+
+
+def test_the_watcher_of_a_lease_outlives_a_later_command_that_is_killed_in_the_shell(opened, tmp_path):
+    host = opened()
+    (tmp_path / "scratch").mkdir()
+    fields = {"scratch": str(tmp_path / "scratch"), "lease": LeaseConfig(kind="watcher", boot="none")}
+    host._target = host.target.model_copy(update=fields)
+    lease = Lease(host, "run-1", 60)
+    lease.arm(1, "x", [["true"]], deadline=soon())
+    pid = _shell(host).pid
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(CommandTimedOut, match="it was killed"):
+        host.run(_call("wait_for", str(tmp_path / "fifo"), str(tmp_path / "called")), deadline=soon(0.7))
+    assert not Path(f"/proc/{pid}").exists()
+    assert lease.state(deadline=soon()).watcher
+    lease.end(deadline=soon())
+
+
+def test_a_script_that_is_killed_runs_again_and_the_next_command_gets_no_output_of_it(host, tmp_path):
+    lines = tmp_path / "lines"
+    lines.write_text("first\n")
+    host.run(["true"], deadline=soon()).check()
+    pid = _shell(host).pid
+    results, cancel = [], soon()
+    script = ["sh", "-c", f"tail -f {lines} | grep --line-buffered s"]
+
+    def follow():
+        with pytest.raises(Cancelled):
+            host.run(script, deadline=cancel)
+        results.append("stopped")
+
+    thread = threading.Thread(target=follow)
+    thread.start()
+    os.kill(int(_child(pid)), 9)
+    deadline = soon()
+    while _shell(host) is not None:
+        deadline.wait(0.01)
+    with lines.open("a") as file:
+        file.write("second\n")
+    assert host.run(["cat", "/proc/version"], deadline=soon()).stdout == Path("/proc/version").read_bytes()
+    assert _shell(host).pid != pid
+    cancel.cancel.set()
+    thread.join(20)
+    assert results
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash", "busybox"])
+def test_a_function_whose_text_is_cut_is_not_called(shell, tmp_path, monkeypatch):
+    words = tuple(_call("wait_for", "/dev/null", str(tmp_path / "called")))
+    text = reading_shell.command_text(words, {}) + "\n_status=$?\n"
+    argv = [*(["busybox"] if shell == "busybox" else []), "sh" if shell == "busybox" else shell]
+    last = text.rindex("}")
+
+    def run(text):
+        done = subprocess.run(
+            [need(argv[0]), *argv[1:]], check=False, input=f"exec 3>&2 4</dev/null\n{text}", text=True, timeout=20
+        )
+        return done.returncode, (tmp_path / "called").exists()
+
+    for cut in range(text.index("\n(_drillbook_0 "), last):
+        if cut % 7 == 0 or cut > last - 9:
+            assert not run(text[:cut])[1], text[:cut]
+    assert run(text) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "more", "calls"),
+    [
+        (_call("told"), {}, True),
+        (["sh", "-c", str(FUNCTIONS), "drillbook", "told"], {}, False),
+        (["bash", "-c", FUNCTIONS, "drillbook", "told"], {}, False),
+        (["sudo", "sh", "-c", FUNCTIONS, "drillbook", "told"], {}, False),
+        (["sh", "-c", FUNCTIONS, "drillbook"], {}, False),
+        (_call("told", "a" * reading_shell.MOST_WORDS), {}, False),
+        (_call("told"), {"stdin": b"a"}, False),
+        (_call("told"), {"cwd": "/"}, False),
+    ],
+)
+def test_only_functions_without_input_are_called_in_the_shell(words, more, calls):
+    assert calls_function(Order("far", tuple(words), **more)) is calls
+
+
+@pytest.mark.parametrize(
+    ("text", "reads"),
+    [
+        ('test -e "$DISK/made-1"', True),
+        ("! test -e /x", True),
+        ("test -e /x && grep -q 'a b; rm' ${Y} || false", True),
+        ("df -P / 2>/dev/null | tail -1; true", True),
+        ("grep -c a /x 2>&1|head -1", True),
+        ("systemctl is-active nginx >/dev/null 2>&1", True),
+        ("true", True),
+        ("systemctl stop nginx", False),
+        ("test -e /x; rm y", False),
+        ("test -e /x&&rm y", False),
+        ("test -e /x\nrm y", False),
+        ("cat /x &", False),
+        ("cat /x & true", False),
+        ("cat /x > /y", False),
+        ("cat /x >/dev/null2", False),
+        ("cat < /x", False),
+        ("cat /x >\r/dev/null", False),
+        ("cat /x >\xa0/dev/null", False),
+        ("cat /x >\n/dev/null", False),
+        ("cat /proc/$X/fd/0", False),
+        ("cat $PPID", False),
+        ("ls /dev/fd", False),
+        ("cat $(touch /x)", False),
+        ("cat `touch /x`", False),
+        ('cat "$(touch /x)"', False),
+        ("(cat /x)", False),
+        ("a=b cat /x", False),
+        ("if true; then cat /x; fi", False),
+        ("cat /x &&", False),
+        ("'cat' /x", False),
+        ("", False),
+    ],
+)
+def test_a_script_of_reading_commands_is_read_in_the_shell(text, reads):
+    assert reads_by_script(Order("far", ("sh", "-c", text))) is reads
+    assert reads_by_script(Order("far", fence(("sh", "-c", text), "/lock", 1))) is reads
+    assert not reads_by_script(Order("far", ("sudo", "sh", "-c", text)))
+    assert not reads_by_script(Order("far", ("sh", "-c", text), stdin=b"a"))
+
+
+def test_scripts_and_fences_give_the_same_in_the_shell_as_on_a_channel_of_their_own(host, tmp_path, monkeypatch):
+    (tmp_path / "lock").mkdir()
+    (tmp_path / "lock" / "2").touch()
+    (tmp_path / "file").write_text("a b\nc\n")
+    scripts = [f'grep -c a "{tmp_path}/file" | cat', f"test -e {tmp_path}/none || ls {tmp_path}/none", "cat $1 $2"]
+    orders = [["sh", "-c", text, "sh", f"{tmp_path}/file"] for text in scripts]
+    orders += [list(fence(argv, str(tmp_path / "lock"), token)) for argv in orders for token in (1, 2)]
+    host.run(["true"], deadline=soon()).check()
+    pid, before = _shell(host).pid, _asked_for(host)
+    one = [_told(host.run(argv, deadline=soon())) for argv in orders]
+    assert (_shell(host).pid, _asked_for(host)) == (pid, before)
+    monkeypatch.setattr("drillbook.hosts.ssh.host.reads_by_script", lambda order: False)
+    assert one == [_told(host.run(argv, deadline=soon())) for argv in orders]
+    assert {status for status, *_ in one} == {0, 1, 2, 97} or {status for status, *_ in one} == {0, 2, 97}

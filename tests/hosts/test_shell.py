@@ -10,7 +10,7 @@ import pytest
 from drillbook.engine.leases.lock import fence
 from drillbook.errors import CommandTimedOut
 from drillbook.hosts.local import LocalHost
-from drillbook.hosts.shell import ENDING, FENCE_WORDS, through_sudo
+from drillbook.hosts.shell import ENDING, FENCE_WORDS, Order, through_sudo
 from drillbook.sdk.host import Deadline
 
 
@@ -55,6 +55,32 @@ def test_what_runs_through_sudo_is_ended_through_sudo(tmp_path, monkeypatch, tim
 
 
 SHELLS = [words for words in (("dash",), ("busybox", "ash"), ("bash",)) if shutil.which(words[0])]
+
+
+@pytest.mark.parametrize("before", ["", "set -f; ", "set -u; "])
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("shell", SHELLS, ids=lambda words: words[0])
+def test_a_login_shell_runs_the_first_fence_itself(tmp_path, shell, times, before):
+    (tmp_path / "lock").mkdir()
+    (tmp_path / "lock" / "1").touch()
+    words = fenced(("printf", "%s;", "-x", "it's $(not)", "a\nb", "*"), tmp_path / "lock", times)
+    line = Order("far", words).line(shell[-1]).decode()
+    assert "exec sh -c" not in line.partition(" >&2;")[2][:30]
+
+    def run():
+        return subprocess.run([*shell, "-c", before + line], check=False, capture_output=True, text=True, cwd="/")
+
+    assert (run().stdout, run().returncode) == ("-x;it's $(not);a\nb;*;", 0)
+    (tmp_path / "lock" / "2").touch()
+    assert (run().stdout, run().returncode) == ("", 97)
+    (tmp_path / "lock" / "1").unlink()
+    (tmp_path / "lock" / "2").unlink()
+    assert run().returncode == 97
+
+
+def test_an_unknown_login_shell_runs_no_fence_itself(tmp_path):
+    for shell in ("zsh", "mksh", "ksh", "fish", ""):
+        assert Order("far", fenced(("true",), tmp_path, 1)).line(shell).decode().count("exec sh -c") == 1
 
 
 @pytest.mark.parametrize("shell", SHELLS, ids=lambda words: words[0])

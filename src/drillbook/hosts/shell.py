@@ -136,6 +136,10 @@ KNOWN_SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "bu
 """Login shells that can run the short command line directly. Others, such as fish and csh, cannot."""
 
 
+FENCING_SHELLS = KNOWN_SHELLS - {"zsh", "ksh", "mksh"}
+"""Login shells that run the text of a fence as `sh` does. mksh, for example, compares numbers of 32 bits only."""
+
+
 def new_token() -> str:
     """Return a random token for the marker line. It is so long that no command prints it by chance."""
     return f"drillbook-{secrets.token_hex(8)}-"
@@ -174,10 +178,17 @@ class Order:
     def line(self, shell: str = "") -> bytes:
         """Return the shell line for the login shell ``shell``. An empty name stands for an unknown shell."""
         if shell in KNOWN_SHELLS and not self.preamble and self.cwd is None:
-            text = f"echo {self.token}$$ >&2; exec {shlex.join(self.words)}"  # no second shell is needed
+            text = f"echo {self.token}$$ >&2; {self._without_second_shell(shell)}"
         else:
             text = self._wrapped()
         return text.encode("utf-8", "surrogateescape")
+
+    def _without_second_shell(self, shell: str) -> str:
+        """Return shell text that runs the command. A shell that reads the text as `sh` does also runs its first fence."""
+        words = self.words
+        if is_fenced(words) and shell in FENCING_SHELLS:
+            return f"set +f; {fence_inline(words)}"  # start-up files may turn off patterns
+        return f"exec {shlex.join(words)}"
 
     def _wrapped(self) -> str:
         script = f'echo "{self.token}$$ $SHELL" >&2; '
@@ -196,8 +207,28 @@ class Order:
         return f"exec sh -c {shlex.quote(script)} sh {shlex.join(words)}"
 
 
+class Functions(str):
+    """Text of functions for `sh -c`, which ends with a call of the function that the first argument names.
+
+    A host may define the functions once, and then call them in subshells of a shell that stays open. So they read no input,
+    do not need ``$0``, and leave no process behind that has their output open or that belongs to their session.
+    """
+
+    __slots__ = ()
+
+
+def is_fenced(words: Sequence[str]) -> bool:
+    """Return True when the command begins with a fence."""
+    return len(words) > FENCE_WORDS and tuple(words[:2]) == ("sh", "-c") and FENCE_MARK in words[2]
+
+
+def fence_inline(words: Sequence[str]) -> str:
+    """Return shell text that checks the first fence of a command, and then runs the rest, without a second shell."""
+    return f"set -- {shlex.join(words[4:])}\n{words[2]}"
+
+
 def through_sudo(words: Sequence[str]) -> bool:
     """Return True when a command runs through sudo. Checks of locks, a shell or ``env`` may come before `sudo`."""
-    while len(words) > FENCE_WORDS and words[1] == "-c" and FENCE_MARK in words[2]:
+    while is_fenced(words):
         words = words[FENCE_WORDS:]
     return any(word.rpartition("/")[2] == "sudo" for word in words[:FRONT])

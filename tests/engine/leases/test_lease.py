@@ -1,5 +1,6 @@
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -150,6 +151,42 @@ def test_a_failing_and_a_hanging_undo_do_not_keep_the_others(here, any_shell, sc
     lease.end(deadline=soon())
 
 
+@pytest.mark.parametrize("place", [None, "", "60\nwatcher\n"])
+def test_the_end_of_a_damaged_lease_clears_its_boot_hook(here, any_shell, tmp_path, monkeypatch, place):
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "crontab").write_text(
+        f'#!/bin/sh\ncase $1 in -l) echo "@reboot x # drillbook-run-1" ;; *) echo "$1" >> {tmp_path}/crontab ;; esac\n'
+    )
+    (folder / "crontab").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    lease = Lease(here, "run-1", 60)
+    lease.arm(1, "x", [["true"]], deadline=soon())
+    os.kill(watcher_of(lease), 9)
+    stored = Path(lease.folder, "place")
+    stored.unlink() if place is None else stored.write_text(place)
+    lease.end(deadline=soon())
+    assert (tmp_path / "crontab").read_text() == "-r\n"
+    assert not Path(lease.folder).exists()
+
+
+def test_a_lease_is_not_armed_in_a_folder_that_was_exchanged(here, scratch):
+    lease = Lease(here, "run-1", 60)
+    lease.arm(1, "x", [["true"]], deadline=soon())
+    root, moved, robbed = scratch / "drillbook", scratch / "moved", scratch / "robbed"
+    root.rename(moved)
+    (root / "leases/run-1").mkdir(parents=True, mode=0o777)
+    root.chmod(0o777)
+    (root / "leases/run-1/watch.sh").write_text(f"touch '{robbed}'\n")
+    (root / "leases/run-1/durable").symlink_to(moved / "leases/run-1/durable")
+    with pytest.raises(NotReady, match="is open to others"):
+        lease.arm(2, "x", [["true"]], deadline=soon())
+    assert not robbed.exists()
+    shutil.rmtree(root)
+    moved.rename(root)
+    lease.end(deadline=soon())
+
+
 def test_an_undo_that_hangs_is_ended_with_all_that_it_started(here, any_shell, scratch, monkeypatch):
     quick = source("watch.sh").replace("limit=20 rounds=4", "limit=1 rounds=1")
     monkeypatch.setattr(lease_module, "source", lambda name: quick)
@@ -163,7 +200,7 @@ def test_an_undo_that_hangs_is_ended_with_all_that_it_started(here, any_shell, s
 
 
 def test_the_end_of_a_lease_ends_all_processes_of_its_watcher(here, any_shell, monkeypatch):
-    monkeypatch.setattr(lease_module, "source", lambda name: source(name).replace("pause 5\ndone", "sleep 600\ndone"))
+    monkeypatch.setattr(lease_module, "source", lambda name: source(name).replace("sleep 1; fi", "sleep 600; fi"))
     lease = Lease(here, "run-1", 60)
     lease.arm(1, "x", [["true"]], deadline=soon())
     pid = watcher_of(lease)

@@ -17,10 +17,27 @@ now() { # sets up (whole seconds) and boot
 
 pause() { sleep 0.1 2>/dev/null || sleep 1; }
 
+pause_briefly() { # TRIES ; the first pauses are short
+  if [ "$1" -lt 6 ]; then sleep "0.0$1" 2>/dev/null || pause; else pause; fi
+}
+
 # A beat has a fixed length and is overwritten in place, which needs no space on a full disk.
 beat() { printf '%-40.40s %12d\n' "$boot" "$up"; }
 
-enter() { # ROOT [make] ; enters ROOT and locks it; status 1 when it does not exist
+# The check of the folder and its parents starts several processes. If this user owns a folder, the folder in it and so on down to
+# a file that was made after an earlier check, nobody else can have put another folder in the place of one of them since then.
+checked_before() { # FILE of the working directory, or an empty text
+  { [ -n "$1" ] && [ -O . ] && ! [ -h "$root" ]; } || return 1
+  part='' rest=$1/
+  while [ -n "$rest" ]; do
+    part=$part${rest%%/*}
+    rest=${rest#*/}
+    { [ -O "$part" ] && ! [ -h "$part" ]; } || return 1
+    part=$part/
+  done
+}
+
+enter() { # ROOT [make] [FILE] ; enters ROOT and locks it; status 1 when it does not exist. FILE was made in it after a check
   root=$1 barred=0
   command -v flock >/dev/null || fail 90 "flock is missing (package util-linux, or busybox)"
   while :; do
@@ -41,7 +58,7 @@ enter() { # ROOT [make] ; enters ROOT and locks it; status 1 when it does not ex
     # The last user of the folder may have removed it while this process waited for the lock.
     ! [ . -ef "$root" ] || break
   done
-  ours "$root"
+  checked_before "${3:-}" || ours "$root"
 }
 
 # Systems remove old files in /var/tmp, and any user may then create them again; so leases are stored in another folder.
@@ -57,7 +74,9 @@ at_state() { # ROOT STATE RUN ; sets state to the folder where the lease of RUN 
 }
 
 leave() { # removes empty folders; the kernel lock ends with this process
-  cd -- "$root" && rmdir locks leases runs 2>/dev/null
+  cd -- "$root" || return 0
+  for each in locks/* leases/* runs/*; do [ ! -e "$each" ] || return 0; done
+  rmdir locks leases runs 2>/dev/null
   cd / && rmdir -- "$root" 2>/dev/null
   return 0
 }

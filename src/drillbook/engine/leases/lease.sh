@@ -77,7 +77,7 @@ launch() { # RUN ; in the lease's folder; starts the watcher, which is alive on 
   until alive; do
     tries=$((tries + 1))
     [ "$tries" -lt 150 ] || fail 93 "the watcher did not start within 15 s"
-    pause
+    pause_briefly "$tries"
   done
 }
 
@@ -99,7 +99,7 @@ lease_ready() { # ROOT RUN KIND BOOT MANAGER
 }
 
 lease_arm() { # ROOT RUN LEASE KIND BOOT MANAGER WATCH SEQ WHAT LINE...
-  enter "$1" make
+  enter "$1" make "leases/$2/durable"
   now
   run=$2
   { [ -d leases ] || mkdir -p leases; } && cd leases || fail 92 "cannot make $1/leases"
@@ -178,7 +178,7 @@ lease_beat() { # RUN ; in the root folder
 }
 
 lease_disarm() { # ROOT RUN SEQ...
-  enter "$1" || return 0
+  enter "$1" '' "leases/$2/durable" || return 0
   cd "leases/$2" 2>/dev/null || return 0
   shift 2
   count=$#
@@ -186,8 +186,9 @@ lease_disarm() { # ROOT RUN SEQ...
     [ ! -d "armed/$seq" ] || set -- "$@" "armed/$seq"
   done
   shift "$count"
-  rm -rf .gone
-  [ $# = 0 ] || { mkdir .gone && mv -- "$@" .gone; } 2>/dev/null
+  [ ! -e .gone ] || rm -rf .gone
+  [ $# != 0 ] || return 0
+  { mkdir .gone && mv -- "$@" .gone; } 2>/dev/null
   rm -rf .gone
 }
 
@@ -202,7 +203,7 @@ reverting() { # in the lease's folder; succeeds while a process reverts, which l
 }
 
 lease_end() { # ROOT RUN SECONDS MANAGER
-  enter "$1" || {
+  enter "$1" '' "leases/$2/durable" || {
     hook_clear "$2" "$4"
     return 0
   }
@@ -215,17 +216,19 @@ lease_end() { # ROOT RUN SECONDS MANAGER
       pause
       enter "$1" && cd "leases/$2" || return 0
     done
+    { read -r _ && read -r kind && read -r hook; } 2>/dev/null < place || hook=unknown
     lease_stop "$2" "$4"
     tail -c 65536 log
     cd ..
     rm -rf "$2" || fail 92 "cannot remove $1/leases/$2"
+  else
+    hook=unknown
   fi
-  hook_clear "$2" "$4"
+  [ "$hook" = none ] || hook_clear "$2" "$4"
   leave
 }
 
 lease_stop() { # RUN MANAGER ; stops the watcher, which is gone on return
-  { read -r _ && read -r kind; } < place
   if alive; then
     # The watcher leads its own process group; without setsid it has none, and is killed by its pid alone.
     kill -TERM "-$pid" 2>/dev/null || kill -TERM "$pid" 2>/dev/null
@@ -235,7 +238,7 @@ lease_stop() { # RUN MANAGER ; stops the watcher, which is gone on return
     tries=$((tries + 1))
     [ "$tries" -lt 100 ] || fail 93 "the watcher $pid does not end"
     [ "$tries" != 20 ] || kill -KILL "-$pid" 2>/dev/null || kill -KILL "$pid" 2>/dev/null
-    pause
+    pause_briefly "$tries"
   done
 }
 

@@ -27,7 +27,7 @@ show() { # N
 lock_take() { # ROOT NAME RUN LEASE SEED OVER OWNER
   enter "$1" make
   now
-  { mkdir -p "locks/$2" && cd "locks/$2"; } || fail 92 "cannot make $1/locks/$2"
+  { { [ -d "locks/$2" ] || mkdir -p "locks/$2"; } && cd "locks/$2"; } || fail 92 "cannot make $1/locks/$2"
   highest
   new=$5
   if [ -n "$top" ] && look "$top"; then
@@ -69,7 +69,7 @@ lock_beat() { # NAME TOKEN ; in the root folder
 }
 
 lock_release() { # ROOT NAME TOKEN
-  enter "$1" || return 0
+  enter "$1" '' "locks/$2/$3" || return 0
   if cd "locks/$2" 2>/dev/null; then
     highest
     if [ "$top" = "$3" ]; then
@@ -118,7 +118,7 @@ lock_list() { # ROOT STATE ; prints lines "lock NAME" and "lease RUN"
 beat_all() { # ROOT STATE RUN [NAME TOKEN]... ; RUN is empty without a lease
   its_root=$1 its_state=$2 its_run=$3 there=
   shift 3
-  if [ $# -gt 0 ] && enter "$its_root"; then
+  if [ $# -gt 0 ] && enter "$its_root" '' "locks/$1/$2"; then
     there=yes
     now
   fi
@@ -128,7 +128,9 @@ beat_all() { # ROOT STATE RUN [NAME TOKEN]... ; RUN is empty without a lease
   done
   [ -n "$its_run" ] || return 0
   at_state "$its_root" "$its_state" "$its_run"
-  if ! enter "$state"; then
+  if [ -n "$there" ] && [ "$state" = "$its_root" ]; then # it is entered and checked already
+    cd -- "$root" || fail 92 "cannot go back to $root"
+  elif ! enter "$state" '' "leases/$its_run/durable"; then
     echo lapsed
     return 0
   fi

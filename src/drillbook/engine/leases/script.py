@@ -10,12 +10,16 @@ from typing import NoReturn
 
 from drillbook.engine.leases import backends
 from drillbook.errors import CommandFailed, CouldNotVerify, NotReady
+from drillbook.hosts.shell import Functions
 from drillbook.sdk.host import Deadline, Host, Output, Target, excerpt, printable
 from drillbook.sdk.target_folders import refuse, root_of, shell
 
 MISSING, LATE = 90, 93
 """Exit statuses of the scripts, in addition to those of ``target_folders``: 90 when a tool is missing, 93 after a timeout.
 """
+
+OFTEN = frozenset({"beat_all", "lease_ready", "lease_arm", "lease_disarm", "lease_end", "lock_release"})
+"""Functions that may be called in a shell that stays open on the host, because runs with many faults call them often."""
 
 SHARED = "/var/tmp"
 """The default `scratch` folder.
@@ -37,11 +41,11 @@ def source(name: str) -> str:
 
 
 @functools.cache
-def _of_files(*names: str) -> str:
-    return shell() + backends.words() + "".join(source(name) for name in names) + '"$@"\n'
+def _of_files(*names: str) -> Functions:
+    return Functions(shell() + backends.words() + "".join(source(name) for name in names) + '"$@"\n')
 
 
-def program_of(function: str) -> str:
+def program_of(function: str) -> Functions:
     """Return a shell program that calls ``function`` with the program's arguments.
 
     It contains only the shell files that it needs.
@@ -114,9 +118,11 @@ def call(host: Host, function: str, *words: str, deadline: Deadline) -> Output:
     Raises NotReady when the host cannot keep locks and leases, CommandFailed when the command failed, and the errors of
     ``Host.run``.
     """
-    output = host.run(("sh", "-c", program_of(function), "drillbook", function, *words), deadline=deadline)
+    name = words[0] if function == "leased" else function
+    program = program_of(function) if name in OFTEN else str(program_of(function))
+    output = host.run(("sh", "-c", program, "drillbook", function, *words), deadline=deadline)
     if not output.ok:
-        _refused(host, words[0] if function == "leased" else function, output)
+        _refused(host, name, output)
     return output
 
 

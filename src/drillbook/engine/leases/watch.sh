@@ -146,5 +146,5 @@ while [ . -ef "$folder" ] && [ -e claim.open ]; do
     fi
     mv claim.reverting claim.open
   fi
-  pause 5
+  if [ "$lease" -lt 20 ]; then pause 5; else sleep 1; fi
 done

@@ -23,7 +23,7 @@ from drillbook.hosts.ssh.channel import TICK, End, Exec, ExecRefused, LinkLost, 
 from drillbook.hosts.ssh.connecting import CONNECT_SECONDS, Link, open_link
 from drillbook.hosts.ssh.connection import Keeper, expired
 from drillbook.hosts.ssh.gateway import Gateway
-from drillbook.hosts.ssh.reading_shell import InShell, ReadingShell, ShellEnded, only_reads
+from drillbook.hosts.ssh.reading_shell import InShell, ReadingShell, ShellEnded, calls_function, only_reads, reads_by_script
 from drillbook.hosts.ssh.session import Ending, Process, open_session
 from drillbook.hosts.ssh.transport import close_channel
 from drillbook.hosts.ssh.tunnel import FarChannel
@@ -118,7 +118,7 @@ class SshHost:
         return captured(self.name, order.words, end.exit, end.signal, out=out, err=err, since=started)
 
     def _carry_out(self, order: Order, sink: BinaryIO | None, deadline: Deadline) -> tuple[End, Capture, Capture]:
-        if sink is None and only_reads(order):
+        if sink is None and (only_reads(order) or reads_by_script(order) or calls_function(order)):
             with suppress(ShellEnded):  # then the command gets a channel of its own
                 return self._within_shell(order, deadline)
         out, err = Capture(CAPTURE_LIMIT, sink), MarkedCapture(CAPTURE_LIMIT, order.token)
@@ -141,16 +141,21 @@ class SshHost:
             with self._shell.running(order, (out, err), link, opener, deadline) as process:
                 return self._within(process, order.words, deadline), out, err
         except TimeoutError:
-            self._suspect(link)
+            self._suspect(link, deadline)
             raise self._stopped(order.words, deadline, "the command had not started") from None
 
     def _within(self, process: InShell, words: Sequence[str], deadline: Deadline) -> End:
-        """Wait for a command in the shell. If the shell ends before it, kill the command, so that it can run again."""
+        """Wait for a command in the shell. If the shell ends before it, kill the command, so that it can run again.
+
+        Raises LinkLost when such a command may run only once.
+        """
         try:
             return self._finish(process, process.link, words, deadline)
         except ShellEnded:
             if process.pid is not None:
                 self._end(process, process.link, words)
+            if process.once:
+                raise LinkLost("the shell on the host ended") from None
             raise
 
     def _started(self, order: Order, out: Capture, err: MarkedCapture, deadline: Deadline) -> tuple[Link, Exec]:
@@ -196,7 +201,7 @@ class SshHost:
                 if not again:
                     raise self._lost(words, error) from None
             except TimeoutError:
-                self._suspect(link)
+                self._suspect(link, deadline)
                 raise self._stopped(words, deadline, "the command had not started") from None
         raise AssertionError("unreachable")
 
@@ -223,10 +228,12 @@ class SshHost:
             return f"it could not be killed: {trouble}"
         return ""
 
-    def _suspect(self, link: Link) -> None:
-        """Close the connection ``link``, because it does not answer. If other commands may be using the connection,
-        leave it open.
+    def _suspect(self, link: Link, deadline: Deadline | None = None) -> None:
+        """Close the connection ``link``, because it does not answer. Leave it open if other commands may be using it, or if
+        the run was stopped before the ``deadline``.
         """
+        if deadline is not None and deadline.cancel.is_set():
+            return
         if self._running <= 1 or link.transport.gate.locked():
             self._keeper.drop(link)
 

@@ -1,4 +1,4 @@
-"""Shell that stays open on a connection, and runs commands that only read, one after another.
+"""Shell that stays open on a connection. It runs commands that only read, and Drillbook's own functions, one after another.
 
 For each command on a channel of its own, sshd starts a process and a login shell. That costs a host several times as much as
 a short command itself.
@@ -16,24 +16,13 @@ from contextlib import contextmanager
 import paramiko
 
 from drillbook.hosts.capture import Capture
-from drillbook.hosts.shell import Order, new_token
+from drillbook.hosts.shell import FENCE_WORDS, Functions, Order, fence_inline, is_fenced, new_token
 from drillbook.hosts.ssh.channel import TICK, End, LinkLost, NotSent, Wake, drain, request_command
 from drillbook.hosts.ssh.connecting import Link
 from drillbook.hosts.ssh.connection import expired
+from drillbook.hosts.ssh.reading_commands import command_reads, script_reads
 from drillbook.hosts.ssh.transport import close_channel, send_all, steady
 from drillbook.sdk.host import Deadline
-
-READERS = frozenset(
-    {"[", "cat", "cmp", "df", "du", "false", "findmnt", "getent", "grep", "head", "id", "ls", "lsblk", "md5sum", "nproc"}
-    | {"readlink", "realpath", "sha256sum", "stat", "tail", "test", "true", "uname", "uptime", "wc"}
-)
-"""Programs that only read, with every option. None of them leaves a process behind that could write to its output later.
-
-Programs that list processes, such as ps, are not among them: they would find the shell.
-"""
-
-READING_WORDS = {"systemctl": frozenset({"is-active", "is-enabled", "is-failed", "list-units", "show", "status"})}
-"""Programs that only read if their first argument is one of these words."""
 
 MOST_WORDS = 8 << 10
 """Maximum length in characters of a command for the shell."""
@@ -42,15 +31,58 @@ START_S = 3.0
 """Seconds within which a shell must start. A program that a server runs in its place may wait for more input for ever."""
 
 
+_STREAMS = "<&4 2>&3 3>&- 4<&-"
+"""Streams of a command: empty input, and the output of the shell."""
+
+
 class ShellEnded(Exception):
-    """Raised when the shell ended before the command did. The command only reads, so it can run again elsewhere."""
+    """Raised when the command has not run in the shell, or when it only reads. So it can run on a channel of its own."""
 
 
 def only_reads(order: Order) -> bool:
     """Return True when the command is known to only read, and needs neither input, nor an environment, nor a folder."""
-    program, word = (*order.words, "")[:2]
-    known = program in READERS or word in READING_WORDS.get(program, ())
-    return known and not order.input and order.cwd is None and len(shlex.join(order.words)) < MOST_WORDS
+    return command_reads((*order.words, "")) and _fits(order, order.words)
+
+
+def reads_by_script(order: Order) -> bool:
+    """Return True when the command is `sh -c TEXT`, and each command in the text is known to only read.
+
+    Fences may come before it, because they only read as well.
+    """
+    words = order.words
+    while is_fenced(words):
+        words = words[FENCE_WORDS:]
+    return words[:2] == ("sh", "-c") and len(words) > 2 and _fits(order, words) and script_reads(words[2])
+
+
+def calls_function(order: Order) -> bool:
+    """Return True when the command calls one of Drillbook's own functions. Such a command may run only once."""
+    return _functions(order.words) is not None and _fits(order, order.words[3:])
+
+
+def _fits(order: Order, words: tuple[str, ...]) -> bool:
+    return not order.input and order.cwd is None and len(shlex.join(words)) < MOST_WORDS
+
+
+def _functions(words: tuple[str, ...]) -> Functions | None:
+    return words[2] if words[:2] == ("sh", "-c") and len(words) > 4 and isinstance(words[2], Functions) else None
+
+
+def command_text(words: tuple[str, ...], names: dict[Functions, str]) -> str:
+    """Return the shell text of a command, with the definition of its functions if they are not in ``names`` yet.
+
+    ``names``: names of the functions that the shell knows, by their text. The braces make sure that nothing of a function is
+    run when the rest of the text does not arrive.
+    """
+    functions = _functions(words)
+    if functions is None:
+        text = fence_inline(words) if is_fenced(words) else f"exec {shlex.join(words)}"
+        return f'CDPATH= cd -- "$_folder" >/dev/null || exit\n({text}) {_STREAMS}'
+    defined = ""
+    if functions not in names:
+        names[functions] = f"_drillbook_{len(names)}"
+        defined = f"{names[functions]}() {{\n{functions}\n}}\n"
+    return f"{defined}{{\n({names[functions]} {shlex.join(words[4:])}) {_STREAMS}\n}}"
 
 
 class _Stream:
@@ -102,11 +134,16 @@ class _Shell:
         self.pid: int | None = None
         self.must_start = time.monotonic() + min(START_S, deadline.remaining() / 2)
         self._noise, token = Capture(0), new_token()
+        self._names: dict[Functions, str] = {}
         self.out.expect(self._noise, token)
         self.err.expect(Capture(0), token)
         channel.in_buffer.set_event(self.wake)
         request_command(channel, b"exec sh", last=False)
-        self.send(f"exec 3>&2 2>/dev/null 4</dev/null; _folder=$PWD; cd /; echo {token}; echo {token}$$ >&3\n", deadline)
+        # Without setsid, the watcher of a lease would be in the session of the shell, and would be killed with a command.
+        needs = "command -v setsid >/dev/null || exit; "
+        self.send(
+            f"{needs}exec 3>&2 2>/dev/null 4</dev/null; _folder=$PWD; cd /; echo {token}; echo {token}$$ >&3\n", deadline
+        )
 
     @property
     def ended(self) -> bool:
@@ -123,10 +160,17 @@ class _Shell:
         """
         self.wake.reset()
         self.send(
-            f'CDPATH= cd -- "$_folder" >/dev/null || exit\n(exec {shlex.join(words)}) <&4 2>&3 3>&- 4<&-\n'
-            f"_status=$?; cd /; echo {token} >&3; echo {token}$_status\n",
-            deadline,
+            f"{command_text(words, self._names)}\n_status=$?; cd /; echo {token} >&3; echo {token}$_status\n", deadline
         )
+
+    def start(self, deadline: Deadline) -> None:
+        """Wait until the shell has started. Raises ShellEnded when it does not start, and TimeoutError after the deadline."""
+        while not self.read():
+            if self.ended:
+                raise ShellEnded
+            if expired(deadline):
+                raise TimeoutError
+            self.wait(min(TICK, deadline.remaining()))
 
     def send(self, text: str, deadline: Deadline) -> None:
         """Send shell text. Raises ShellEnded when the channel is closed, and TimeoutError after the deadline."""
@@ -173,12 +217,24 @@ class InShell:
     """A command that runs in the shell. It has the methods of ``Exec``."""
 
     def __init__(self, shell: _Shell, order: Order, captures: tuple[Capture, Capture], deadline: Deadline) -> None:
-        """Send the command to ``shell``. Raises ShellEnded when the shell has ended, and TimeoutError after the deadline."""
+        """Send the command to ``shell``. A command that may run only once is sent when the shell has started.
+
+        Raises ShellEnded when the shell has ended, TimeoutError after the deadline, and instead LinkLost when a command that
+        may run only once was being sent.
+        """
         self._shell, self._token, self._captures = shell, order.token, captures
         self.link, self.ended, self._expected = shell.link, False, False
+        self.once, self._alone = calls_function(order), only_reads(order)
+        if self.once:
+            shell.start(deadline)
         if shell.pid is not None:
             self._expect()
-        shell.run(order.words, order.token, deadline)
+        try:
+            shell.run(order.words, order.token, deadline)
+        except (ShellEnded, TimeoutError):
+            if self.once:
+                raise LinkLost("the command was not sent completely to the shell on the host") from None
+            raise
 
     def _expect(self) -> None:
         for stream, capture in zip((self._shell.out, self._shell.err), self._captures, strict=True):
@@ -195,6 +251,7 @@ class InShell:
         signal.
 
         Returns None while the command runs. Raises LinkLost when the connection broke, and ShellEnded when the shell ended.
+        A script that may have been killed also counts as ended with the shell: a process that it started may still write.
         """
         shell = self._shell
         shell.wait(min(TICK, seconds))
@@ -203,7 +260,9 @@ class InShell:
             self._expect()
         if self._expected and shell.out.last is not None and shell.err.last is not None:
             end = _end(shell.out.last)
-            self.ended = True
+            self.ended = self._alone or end.signal is None
+            if not (self.ended or self.once):
+                raise ShellEnded
             return end
         if over and not (shell.link.alive and shell.link.transport.saved_exception is None):
             raise LinkLost("the connection was lost")

@@ -1,0 +1,55 @@
+"""Commands and shell texts that are known to only read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+READERS = frozenset(
+    {"[", "cat", "cmp", "df", "du", "false", "findmnt", "getent", "grep", "head", "id", "ls", "lsblk", "md5sum", "nproc"}
+    | {"readlink", "realpath", "sha256sum", "stat", "tail", "test", "true", "uname", "uptime", "wc"}
+)
+"""Programs that only read, with every option. None of them leaves a process behind that could write to its output later.
+
+Programs that list processes, such as ps, are not among them: they would find the shell.
+"""
+
+READING_WORDS = {"systemctl": frozenset({"is-active", "is-enabled", "is-failed", "list-units", "show", "status"})}
+"""Programs that only read if their first argument is one of these words."""
+
+_WORD = r"""(?:[\w./:=@%+,^*?\[\]~-]|'[^']*'|"(?:[^"\\`$]|\$\w+|\$\{\w+\})*"|\$\w+|\$\{\w+\})+"""
+_REDIRECTION = r"[12]?>[ \t]*/dev/null|2>&1"
+_PART = re.compile(
+    rf" *(?:(?P<between>&&|\|\|?|;)|(?:(?P<aside>{_REDIRECTION}|!(?= ))|(?P<word>{_WORD}))(?=$|[ ;|&>]))", re.ASCII
+)
+
+
+_SHELL = re.compile(r"/proc|/dev/(?:fd|std)|PPID|OLDPWD")
+"""Texts by which a script could find the shell that runs it."""
+
+
+def script_reads(text: str) -> bool:
+    """Return True when each command in the shell text is known to only read.
+
+    The text may contain quotes, variables, `&&`, `||`, `|`, `;`, `!` and redirections to /dev/null. Any other syntax may
+    write, or start processes that stay.
+    """
+    if _SHELL.search(text):
+        return False
+    commands: list[list[str]] = [[]]
+    at = 0
+    while at < len(text.rstrip()):
+        part = _PART.match(text, at)
+        if part is None:
+            return False
+        at = part.end()
+        if part["between"]:
+            commands.append([])
+        elif part["word"]:
+            commands[-1].append(part["word"])
+    return all(command_reads((*words, "", "")) for words in commands)
+
+
+def command_reads(words: Sequence[str]) -> bool:
+    """Return True when the command is known to only read. ``words``: the command with one more word, which may be empty."""
+    return words[0] in READERS or words[1] in READING_WORDS.get(words[0], ())
