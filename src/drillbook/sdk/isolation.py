@@ -130,6 +130,18 @@ while id=$(of_run) || exit 1; test -n "$id"; do
 done
 exec "$@"
 """
+# ADDRESS PORT ...: print the network devices and routes, and for each address and port, if a connection to it succeeds.
+NETWORK = """
+sed -n 's/^ *\\([^ :]*\\):.*/device \\1/p' /proc/net/dev
+sed -n '2,$s/^\\([^ \\t]*\\).*/route \\1/p' /proc/net/route
+if command -v bash >/dev/null; then
+  while test $# -gt 1; do
+    if timeout 3 bash -c 'exec 3<>"/dev/tcp/$1/$2"' bash "$1" "$2" 2>/dev/null; then echo "reached $1:$2"
+    else echo "refused $1:$2"; fi
+    shift 2
+  done
+fi
+"""
 _PRIVATE = 'umask 077; exec "$@"'
 _WRITE_READABLE = 'umask 022; cat > "$1"'
 

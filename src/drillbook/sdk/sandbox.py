@@ -20,7 +20,7 @@ from drillbook.findings import Finding, finding
 from drillbook.sdk import sandbox_budget, sandbox_place
 from drillbook.sdk.action import Context
 from drillbook.sdk.host import Host, Output, printable
-from drillbook.sdk.isolation import OWNER, PROGRAMS, TAKEN, Isolation
+from drillbook.sdk.isolation import NETWORK, OWNER, PROGRAMS, TAKEN, Isolation
 from drillbook.sdk.sandbox_config import SandboxConfig
 from drillbook.sdk.sandbox_host import SandboxHost
 from drillbook.sdk.service import Service, is_sandbox
@@ -31,18 +31,6 @@ MARGIN = 64 << 20
 _ADMIT = 'test ! -S "$3" || { setfacl -m "u:$1:x" -- "$2" && setfacl -m "u:$1:rw" -- "$3"; }'
 # LOG PROGRAM...: start a program that keeps running, with its output in a file of the sandbox.
 _DETACH = 'log=$1; shift; setsid -f "$@" >>"$log" 2>&1 </dev/null'
-# ADDRESS PORT ...: print the network devices and routes, and for each address and port, if a connection to it succeeds.
-_NETWORK = """
-sed -n 's/^ *\\([^ :]*\\):.*/device \\1/p' /proc/net/dev
-sed -n '2,$s/^\\([^ \\t]*\\).*/route \\1/p' /proc/net/route
-if command -v bash >/dev/null; then
-  while test $# -gt 1; do
-    if timeout 3 bash -c 'exec 3<>"/dev/tcp/$1/$2"' bash "$1" "$2" 2>/dev/null; then echo "reached $1:$2"
-    else echo "refused $1:$2"; fi
-    shift 2
-  done
-fi
-"""
 
 
 class Sandboxed(Service):
@@ -374,7 +362,7 @@ class Sandbox:
         """
         addresses = self._addresses()
         words = [word for address, port in addresses for word in (address, str(port))]
-        lines = self.run("sh", "-c", _NETWORK, "sh", *words).check().text.splitlines()
+        lines = self.run("sh", "-c", NETWORK, "sh", *words).check().text.splitlines()
         found = [line for line in lines if line.startswith("reached ")]
         if self.config.isolation != "none":
             found += [
