@@ -174,8 +174,7 @@ class Sandbox:
             )
 
     def _addresses(self) -> list[tuple[str, int]]:
-        """Return the addresses of the services of the inventory."""
-        return sorted({listens for service in self.ctx.services.values() if (listens := self._address(service))})
+        return sorted({address for service in self.ctx.services.values() if (address := self._address(service))})
 
     def _must_be_permitted(self) -> None:
         """Raise NotReady for a sandbox on the controller, unless the inventory permits data to leave its own host for the
