@@ -8,6 +8,7 @@ import pytest
 
 from drillbook.engine import hold as holding
 from drillbook.engine import unreachable
+from drillbook.engine.grip import renewal_pause
 from drillbook.engine.leases import Lease, Lock, Owner, was_fenced
 from drillbook.engine.liveness import controller
 from drillbook.errors import Fenced, HostUnreachable, Locked
@@ -434,3 +435,11 @@ def test_a_recovery_of_an_older_run_takes_its_locks_too(place):
     names = [(event.host, event.data["name"]) for event in place.events(hold, "lock.taken")]
     assert ("a", "older") in names
     assert len(names) == len(set(names)) == len(place.plan.locks()) + 1
+
+
+@pytest.mark.parametrize(
+    ("lease_s", "hosts", "pause"),
+    [(30, 1, 5), (30, 250, 5), (30, 400, 8), (30, 5000, 10), (12, 1, 2), (12, 400, 4), (1, 1, 0.3), (600, 9, 5)],
+)
+def test_many_hosts_are_renewed_less_often_but_thrice_a_lease(lease_s, hosts, pause):
+    assert renewal_pause(lease_s, holding.RENEWALS, hosts) == pytest.approx(max(pause, 0.3), abs=0.05)

@@ -18,6 +18,9 @@ from drillbook.sdk.action import find
 from drillbook.sdk.become import Become
 from drillbook.sdk.host import Deadline, Host, as_user
 
+RENEWALS_PER_S = 50
+"""Number of renewals per second, over all hosts, that leave the controller time for the drill."""
+
 
 @dataclass(slots=True)
 class Grip:
@@ -103,6 +106,14 @@ def disarm(grips: Sequence[Grip], seconds: float, reach: Deadline | None) -> Non
             patiently(partial(grip.disarm, seconds), reach)
 
     on_each(remove, [grip for grip in grips if grip.undone], name="disarm")
+
+
+def renewal_pause(lease_s: float, times: int, hosts: int) -> float:
+    """Return the seconds between two renewals on one of ``hosts``: one of ``times`` equal parts of ``lease_s`` seconds, at most 5.
+
+    The pause is longer for several hundred hosts, but never more than a third of the lease, so that a renewal may fail.
+    """
+    return max(0.3, min(5.0, lease_s / times), min(lease_s / 3, hosts / RENEWALS_PER_S))
 
 
 def of_lease(become: Become | None) -> Become | None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from drillbook.engine.fenced_host import Fence
-from drillbook.engine.grip import Grip, armed_commands, disarm, leases, of_lease
+from drillbook.engine.grip import Grip, armed_commands, disarm, leases, of_lease, renewal_pause
 from drillbook.engine.leases import Held, Lease, LeaseState, Lock, Owner, beat
 from drillbook.engine.liveness import ended
 from drillbook.engine.lock_order import take_all
@@ -308,8 +308,7 @@ class Hold:
         thread.start()
 
     def _renew(self, grip: Grip) -> None:
-        every = max(0.3, min(5.0, self.lease_s / RENEWALS))
-        while not self._halt.wait(every) and not grip.lost:
+        while not self._halt.wait(renewal_pause(self.lease_s, RENEWALS, len(self._grips))) and not grip.lost:
             try:
                 self._beat(grip)
             except Exception as error:  # noqa: BLE001  a thread that dies would let the lease expire unnoticed

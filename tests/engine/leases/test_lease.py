@@ -200,7 +200,9 @@ def test_an_undo_that_hangs_is_ended_with_all_that_it_started(here, any_shell, s
 
 
 def test_the_end_of_a_lease_ends_all_processes_of_its_watcher(here, any_shell, monkeypatch):
-    monkeypatch.setattr(lease_module, "source", lambda name: source(name).replace("sleep 1; fi", "sleep 600; fi"))
+    monkeypatch.setattr(
+        lease_module, "source", lambda name: source(name).replace("nap=5", "nap=600").replace('"$left" -gt "$nap"', "1 = 1")
+    )
     lease = Lease(here, "run-1", 60)
     lease.arm(1, "x", [["true"]], deadline=soon())
     pid = watcher_of(lease)

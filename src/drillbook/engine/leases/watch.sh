@@ -7,7 +7,7 @@ folder=$1 mode=$2
 cd -- "$folder" 2>/dev/null || exit 0
 boot_file=${DRILLBOOK_BOOT_ID:-/proc/sys/kernel/random/boot_id}
 uptime_file=${DRILLBOOK_UPTIME:-/proc/uptime}
-patience=3 limit=20 rounds=4
+patience=3 limit=20 rounds=4 nap=5
 trap 'exit 0' TERM INT
 { read -r lease && read -r _ && read -r _ && read -r _ && read -r PATH && read -r HOME && read -r mask; } < place || exit 1
 export PATH HOME
@@ -146,5 +146,6 @@ while [ . -ef "$folder" ] && [ -e claim.open ]; do
     fi
     mv claim.reverting claim.open
   fi
-  if [ "$lease" -lt 20 ]; then pause 5; else sleep 1; fi
+  left=$((lease - up + its_up))
+  if [ "$lease" -lt 20 ]; then pause 5; elif [ "$left" -gt "$nap" ]; then sleep "$nap"; else sleep 1; fi
 done
