@@ -3,9 +3,6 @@
 # Times are the uptime of this boot; the wall clock is not used. Every change in the folder happens under a kernel lock on
 # the folder, which the kernel releases when the process that holds it exits.
 set -u
-# shellcheck disable=SC2034 # lease.sh stores it for the undo commands
-mask=$(umask)
-umask 077
 boot_file=${DRILLBOOK_BOOT_ID:-/proc/sys/kernel/random/boot_id}
 uptime_file=${DRILLBOOK_UPTIME:-/proc/uptime}
 
@@ -38,6 +35,7 @@ checked_before() { # FILE of the working directory, or an empty text
 }
 
 enter() { # ROOT [make] [FILE] ; enters ROOT and locks it; status 1 when it does not exist. FILE was made in it after a check
+  umask 077
   root=$1 barred=0
   command -v flock >/dev/null || fail 90 "flock is missing (package util-linux, or busybox)"
   while :; do

@@ -1,4 +1,4 @@
-# shellcheck shell=sh disable=SC2154 # ground.sh sets up, boot, mask and state; script.py watchers and boot_hooks
+# shellcheck shell=sh disable=SC2154 # ground.sh sets up, boot and state; script.py watchers and boot_hooks
 # leases/RUN has the files of the watcher (watch.sh): armed/SEQ/N are undo commands, each a line of sh; beat is the last
 # renewal; `durable` tells that these files are on the disk; exactly one of claim.open, claim.reverting, claim.reverted and claim.ended exists. It changes only by renaming:
 # of two processes that rename it one succeeds, and renaming needs no disk space.
@@ -99,6 +99,8 @@ lease_ready() { # ROOT RUN KIND BOOT MANAGER
 }
 
 lease_arm() { # ROOT RUN LEASE KIND BOOT MANAGER WATCH SEQ WHAT LINE...
+  mask=077 # of the undo commands; asking for it starts a process
+  [ -d "$1/leases/$2" ] || mask=$(umask)
   enter "$1" make "leases/$2/durable"
   now
   run=$2
