@@ -109,6 +109,22 @@ def test_what_the_safety_page_names_has_its_turn_at_every_third_commit(monkeypat
     assert set().union(*times) == set(NAMED), "each of its parameters has its turn"
 
 
+def test_nightly_parameters_use_up_no_turns_of_their_test(monkeypatch, unchanged):
+    monkeypatch.setattr(tiers, "ALL", False)
+    monkeypatch.setattr(tiers, "CI", True)
+    config = SimpleNamespace(hook=SimpleNamespace(pytest_deselected=lambda items: None))
+    nightly = [Item(item.nodeid, "nightly") for item in NAMED[1:]]
+    for first in range(60, 60 + tiers.NAMED_TURNS * len(NAMED)):
+        counts = []
+        for number in range(first, first + tiers.NAMED_TURNS):
+            monkeypatch.setattr(tiers, "number", lambda number=number: number)
+            items = [NAMED[0], *nightly]
+            left = tiers.leave_to_the_night(config, items)
+            assert left == len(NAMED) - len(items)
+            counts.append(len(items))
+        assert sorted(counts) == [0, 0, 1], "the one that is not nightly runs at one of any three commits"
+
+
 def test_a_file_that_the_safety_page_names_has_its_turn_within_three_commits(monkeypatch, unchanged):
     parts = [taken(monkeypatch, WHOLE, number) for number in range(40, 40 + tiers.NAMED_TURNS)]
     assert sum(map(len, parts)) == len(WHOLE)
