@@ -1,5 +1,9 @@
 """Rooms and files of tests that a change touches: CI runs all tests of these, and of others those whose turn it is.
 
+A helper at the top of `tests/` (`tests/program.py`, `tests/machine/`, the top `conftest.py`) serves tests of all rooms, and holds
+none of them: CI would run everything. A change of the requirements touches every room as well; the fast tier, which CI always
+runs whole, is for it.
+
 The change is all that differs from the commit that CI saw before: ``DRILLBOOK_SINCE`` if it is set, on a branch the commit
 where the branch left main, and on main the commit before this one.
 """
@@ -55,23 +59,29 @@ def room_of(path: PurePosixPath) -> str:
     return "/".join(parts[:2]) if parts[0] == "systems" and len(parts) > 2 else parts[0]
 
 
+def names_of(module: PurePosixPath) -> set[str]:
+    """Names that a test of a module may have: its own, and those of the packages between it and its room (`actions`)."""
+    inner = module.relative_to(SOURCE).parent.parts[len(PurePosixPath(room_of(module)).parts) :]
+    return {*inner, module.parent.name if module.stem == "__init__" else module.stem}
+
+
 class Change:
     """Rooms whose modules differ, and what tells the tests of these modules from others."""
 
     def __init__(self, differing: list[PurePosixPath]) -> None:
         modules = [path for path in differing if path.is_relative_to(SOURCE)]
         self.rooms = frozenset(map(room_of, modules))
-        self.modules = frozenset(
-            (room_of(path), path.parent.name if path.stem == "__init__" else path.stem) for path in modules
-        )
-        self.files = frozenset(str(path) for path in differing if path.parts[0] == "tests")
+        self.modules = frozenset((room_of(path), name) for path in modules for name in names_of(path))
+        tests = [path for path in differing if path.parts[0] == "tests"]
+        self.files = frozenset(map(str, tests))
+        self.helped = frozenset(room_of(path) for path in tests if len(path.parts) > 2 and not path.match("test_*.py"))
 
     def holds(self, file: str) -> bool:
-        """Return True for a file whose tests all run: it or what it tests was changed."""
-        if file in self.files:
-            return True
+        """Return True for a file whose tests all run: it, what it tests, or a helper or data next to it was changed."""
         path = PurePosixPath(file)
         room, name = room_of(path), path.stem.removeprefix("test_")
+        if file in self.files or room in self.helped:
+            return True
         if len(self.rooms) <= MOST_ROOMS:
             return room in self.rooms
         return any(where == room and (name == one or name.startswith(f"{one}_")) for where, one in self.modules)

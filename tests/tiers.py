@@ -198,14 +198,14 @@ def for_others(items: list[pytest.Item]) -> Iterator[pytest.Item]:
     groups: dict[tuple[str, str], list[pytest.Item]] = {}
     for item in items:
         file, function = item.nodeid.partition("::")[0], item.name.partition("[")[0]
-        if not changed.change().holds(file):
+        if not is_fast(item.nodeid) and not changed.change().holds(file):
             whole = "" if item.get_closest_marker("corpus") else function if function in named else item.name
             groups.setdefault((file, whole), []).append(item)
     for (file, whole), found in groups.items():
         if not whole:
             yield from left_out(found, -(-len(found) // CORPUS_TURNS), file)
             continue
-        turns = 1 if is_fast(found[0].nodeid) else turns_of(file)
+        turns = turns_of(file)
         if file in files and whole not in named:
             turns = min(turns, NAMED_TURNS)
         if whole not in named:

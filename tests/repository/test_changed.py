@@ -106,6 +106,53 @@ def test_a_package_itself_is_tested_by_the_file_of_its_name():
     assert holds("engine/test_leases.py")
 
 
+MANY = [f"src/drillbook/{room}/a.py" for room in ("audit", "cli", "hosts")]
+
+
+def test_a_module_of_an_inner_package_is_tested_by_the_file_of_the_package():
+    holds = held("src/drillbook/systems/postgres/actions/production.py", "src/drillbook/engine/leases/watch.py", *MANY)
+    assert all(
+        map(
+            holds,
+            (
+                "systems/postgres/test_actions.py",
+                "systems/postgres/test_actions_locks.py",
+                "systems/postgres/test_production.py",
+                "engine/test_leases.py",
+                "engine/leases/test_watch.py",
+            ),
+        )
+    )
+    assert not any(
+        map(holds, ("systems/redis/test_actions.py", "systems/postgres/test_postgres.py", "engine/test_engine.py"))
+    )
+
+
+@pytest.mark.parametrize("others", [[], MANY], ids=["alone", "with-many-rooms"])
+@pytest.mark.parametrize(
+    ("helper", "test", "other"),
+    [
+        ("tests/e2e/conftest.py", "e2e/test_hold.py", "lab/test_clocks.py"),
+        ("tests/systems/postgres/site.py", "systems/postgres/test_dump.py", "systems/test_other_user.py"),
+        ("tests/systems/ground.py", "systems/test_other_user.py", "systems/postgres/test_dump.py"),
+        ("tests/plugins/ledger/drillbook_ledger/drills/a.yml", "plugins/test_ledger.py", "sdk/test_contract.py"),
+    ],
+)
+def test_a_changed_helper_holds_the_tests_of_its_room(helper, test, other, others):
+    holds = held(helper, *others)
+    assert holds(test)
+    assert not holds(other)
+
+
+@pytest.mark.parametrize("helper", ["tests/program.py", "tests/conftest.py", "tests/machine/world.py"])
+def test_a_helper_of_all_tests_holds_none_of_them(helper):
+    assert not any(map(held(helper), ("ground/test_values.py", "e2e/test_hold.py", "machine_room/test_a.py")))
+
+
+def test_a_changed_test_holds_no_other_test_of_its_room():
+    assert not held("tests/e2e/test_hold.py")("e2e/test_adversity.py")
+
+
 @pytest.mark.parametrize(("room", "known"), [("engine", True), ("hosts", False)])
 def test_a_room_is_touched_by_any_of_its_files(room, known):
     assert Change([PurePosixPath(MODULE)]).touches("journal", room) is known

@@ -137,6 +137,15 @@ def test_a_third_of_the_backups_of_a_file_has_its_turn_and_three_thirds_are_all(
     assert set().union(*thirds) == set(BACKUPS)
 
 
+def test_the_fast_tier_is_always_taken_whole(monkeypatch, unchanged):
+    fast = [
+        Item(f"tests/{name}{'' if '::' in name else '::test_x'}[{mark}]", mark)
+        for name in tiers.FAST
+        for mark in ("corpus", "")
+    ]
+    assert all(taken(monkeypatch, [*fast, *OTHERS], number) >= set(fast) for number in range(20))
+
+
 def test_of_what_was_changed_all_tests_are_taken(monkeypatch):
     everything = [*NAMED, *OTHERS, *BACKUPS]
     touched = [PurePosixPath(path) for path in ("src/drillbook/systems/x/actions.py", "tests/e2e/test_x.py")]
