@@ -94,6 +94,14 @@ class FileBackups(BackupSource):
         return (KeptIn(self.host, self.at),) if self.at.startswith("/") else ()
 
     @property
+    def place_programs(self) -> tuple[str, ...]:
+        """Programs that a list of backups starts on the host of the folder `at`, besides those that list any folder.
+
+        With `sftp`, this is another host than that of the source, where ``LIST_PROGRAMS`` start.
+        """
+        return ()
+
+    @property
     def searched(self) -> str:
         """Text with the place of the files, and the pattern of their names. A place that is a secret is not shown."""
         place = f" in {self.at}" if isinstance(self.at, str) else ""
@@ -176,7 +184,7 @@ class FileBackups(BackupSource):
 
         Raises NotReady when a program is missing, and ValueError when `at` is not valid.
         """
-        self.place(ctx).need_list(ctx)
+        self.place(ctx).need_list(ctx, self.place_programs)
         need_programs(ctx, self.LIST_PROGRAMS)
 
 

@@ -63,6 +63,8 @@ _BEGINNINGS = """
 if test -f "$1"; then cd -- "${1%/*}/"; else cd -- "$1"; fi || exit 44
 while IFS= read -r path; do head -c "$2" -- "./$path" 2>/dev/null | od -An -v -tx1 | tr -d ' \\n'; echo; done
 """
+BEGINNINGS_NEED = ("head", "od", "tr")
+"""Programs that `Place.beginnings` starts on the host of a folder."""
 # Read a URL from standard input, and print the headers of the answer. Only one byte of the content is requested.
 _LOOK = """
 IFS= read -r url
@@ -108,8 +110,12 @@ class Place:
         """
         return {}
 
-    def need_list(self, ctx: Context) -> None:
-        """Check that the programs exist that list the files. Raises NotReady when one is missing."""
+    def need_list(self, ctx: Context, programs: Sequence[str] = ()) -> None:
+        """Check that the programs exist that list the files. Raises NotReady when one is missing.
+
+        ``programs``: further programs that the list starts on the host of the files, such as ``BEGINNINGS_NEED``. A location
+        that is not a folder on a host starts none of them.
+        """
 
     def need_way(self, ctx: Context, host: Host) -> None:
         """Check that files of this location can be brought to ``host``. Raises NotReady when they cannot."""
@@ -139,9 +145,9 @@ class HostFolder(Place):
             if match
         ]
 
-    def need_list(self, ctx: Context) -> None:
-        """Check that the host has the programs that list a folder."""
-        _need(ctx, self.host, "find", "stat")
+    def need_list(self, ctx: Context, programs: Sequence[str] = ()) -> None:
+        """Check that the host of the folder has the programs that list it, and ``programs``."""
+        _need(ctx, self.host, "find", "stat", *programs)
 
     def need_way(self, ctx: Context, host: Host) -> None:
         """Check that a file can be copied to another host. Nothing is copied on the same host."""
@@ -247,7 +253,7 @@ class Web(Place):
         moment = parsedate_to_datetime(head["last-modified"])
         return [StoredFile(self.name, int(size) if size.isdigit() else None, moment, "Last-Modified of the web server")]
 
-    def need_list(self, ctx: Context) -> None:
+    def need_list(self, ctx: Context, programs: Sequence[str] = ()) -> None:
         """Check that the host has curl, which requests the headers of the file."""
         _need(ctx, self.host, "curl")
 

@@ -75,13 +75,17 @@ class Mariabackup(FileBackups):
         *("cat", "cut", "date", "dirname", "du", "find", "head", "mkdir", "od", "sed"),
         *("sort", "stat", "tr"),
     )
-    LIST_PROGRAMS: ClassVar[tuple[str, ...]] = ("cut", "date", "dirname", "du", "find", "head", "sed", "sort", "stat")
     RESTORE_PROGRAMS: ClassVar[tuple[str, ...]] = (
         *("cat", "cp", "cut", "date", "dirname", "du", "find", "head", "id", "mkdir"),
         *("od", "rm", "sed", "sleep", "sort", "stat", "tail", "tr"),
     )
     RESTORES_TO: ClassVar[tuple[str, ...]] = ("mariadb",)
     RESTORES_IN_PLACE: ClassVar[tuple[str, ...]] = ("mariadb",)
+
+    @property
+    def place_programs(self) -> tuple[str, ...]:
+        """Programs that list the folders. Nothing in a stream is read for a list."""
+        return ("cut", "date", "dirname", "du", "head", "sed", "sort") if self.form == "folder" else ()
 
     def backups(self, ctx: Context) -> list[Backup]:
         """List the backups: the subfolders of the folder that `at` names, or the files that contain streams."""

@@ -18,7 +18,7 @@ from pydantic import Field
 from drillbook.errors import DrillbookError
 from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.backup_files import UNKNOWN_S, FileBackups
-from drillbook.sdk.backup_places import HostFolder, StoredFile, matching
+from drillbook.sdk.backup_places import BEGINNINGS_NEED, HostFolder, StoredFile, matching
 from drillbook.sdk.backup_source import Backup, Checked, need_programs, stamp
 from drillbook.sdk.encryption import SUFFIX
 from drillbook.sdk.host import Host
@@ -46,7 +46,7 @@ class PgDumpSource(FileBackups):
     RESTORES_TO: ClassVar[tuple[str, ...]] = ("postgres",)
     RESTORES_IN_PLACE: ClassVar[tuple[str, ...]] = ("postgres",)
     PROGRAMS: ClassVar[tuple[str, ...]] = ("awk", "date", "grep", "head", "mkdir", "od", "rm", "sed", "tail", "tr")
-    LIST_PROGRAMS: ClassVar[tuple[str, ...]] = ("date", "head", "od", "tr")
+    LIST_PROGRAMS: ClassVar[tuple[str, ...]] = ("date",)
     RESTORE_PROGRAMS: ClassVar[tuple[str, ...]] = ("awk", "cat", "grep", "head", "mkdir", "od", "rm", "sed", "tail", "tr")
 
     database: str = Field(
@@ -65,6 +65,11 @@ class PgDumpSource(FileBackups):
         le=64,
         description="Number of parallel jobs of pg_restore, for formats that permit parallel restores.",
     )
+
+    @property
+    def place_programs(self) -> tuple[str, ...]:
+        """Programs that read the first bytes of the dumps, which contain their start."""
+        return BEGINNINGS_NEED
 
     def expected(self, ctx: Context) -> str:
         """Return the name of the database that a dump must contain. It is empty when it is unknown."""

@@ -13,6 +13,7 @@ from drillbook.errors import StepFailed
 from drillbook.findings import Finding, finding
 from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.backup_files import FileBackups
+from drillbook.sdk.backup_places import BEGINNINGS_NEED
 from drillbook.sdk.backup_source import Backup, Checked, stamp
 from drillbook.sdk.host import Host, printable
 from drillbook.sdk.in_place import InPlace
@@ -38,8 +39,7 @@ class RdbSource(FileBackups):
     """
 
     kind: Literal["redis_rdb"] = "redis_rdb"
-    PROGRAMS: ClassVar[tuple[str, ...]] = ("head", "ln", "od", "stat", "tr")
-    LIST_PROGRAMS: ClassVar[tuple[str, ...]] = ("head", "od", "tr")
+    PROGRAMS: ClassVar[tuple[str, ...]] = ("head", "ln", "stat", "tr")
     RESTORE_PROGRAMS: ClassVar[tuple[str, ...]] = ("cat", "cp", "head", "ln", "mkdir", "stat", "tail", "tr")
     RESTORES_TO: ClassVar[tuple[str, ...]] = ("redis",)
     RESTORES_IN_PLACE: ClassVar[tuple[str, ...]] = ("redis",)
@@ -52,6 +52,11 @@ class RdbSource(FileBackups):
             "a checker or a server is searched on PATH."
         ),
     )
+
+    @property
+    def place_programs(self) -> tuple[str, ...]:
+        """Programs that read the headers of the files, unless the time of a backup is in the name of its file."""
+        return () if self.newest == "name" else BEGINNINGS_NEED
 
     def backups(self, ctx: Context) -> list[Backup]:
         """List the files that match the pattern. The time of each backup is the time in the header of its file, if the

@@ -1,0 +1,107 @@
+"""Programs that list backups: asked of the host where the files are, and not of the host of the source."""
+
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from drillbook.hosts.local import LocalHost
+from drillbook.sdk.host import Target
+from drillbook.sdk.host_needs import BASE
+from drillbook.sdk.programs import Programs
+from drillbook.sdk.service import S3
+from tests.systems.backup.test_refused import put
+from tests.systems.estate import HERE, Estate
+from tests.systems.ground import PLAIN, path_without
+from tests.systems.postgres.site import secret
+from tests.systems.refusals import refused_until
+
+NAS = "nas"
+KINDS = [
+    {"kind": "pg_dump", "pattern": "*.dump"},
+    {"kind": "redis_rdb", "pattern": "*.rdb", "program": shutil.which("true", path=PLAIN["PATH"])},
+]
+NAMES = [source["kind"] for source in KINDS]
+
+
+class Own(LocalHost):
+    """A host whose programs are those of a folder."""
+
+    def __init__(self, name, folder):
+        super().__init__(name, target=Target(name=name, local=True))
+        self.folder = folder
+
+    def run(self, argv, **options):
+        return super().run(("env", f"PATH={self.folder}", *argv), **options)
+
+
+def two_hosts(tmp_path, source, at):
+    """The host of a source and the host of its backups; the context in which the source's checks run on its host."""
+    place = Estate(tmp_path, services={}, backups={"saved": {"at": at, **source}})
+    hosts = {}
+    for name in (HERE, NAS):
+        folder = tmp_path / f"bin-{name}"
+        path_without(folder)
+        for program in (*BASE, "pg_restore"):
+            put(folder, program, "exit 0" if program == "pg_restore" else "")
+        hosts[name] = Own(name, folder)
+    (tmp_path / "backups").mkdir()
+    (tmp_path / "backups" / "shop.dump").write_bytes(b"PGDMP\1\17\0\4\10\1" + bytes(100))
+    (tmp_path / "backups" / "shop.rdb").write_bytes(b"REDIS0011\xfa\x05ctime\xc2\x00\xf1\x53\x65" + bytes(100))
+    return place, replace(place.ctx(), host=hosts[HERE], host_named=hosts.__getitem__)
+
+
+def asked_again(ctx):
+    """A context without the answers of hosts so far: a run asks a host only once for each program."""
+    return replace(ctx, programs=Programs())
+
+
+@pytest.mark.parametrize("source", KINDS, ids=NAMES)
+@pytest.mark.parametrize("program", ["head", "od", "tr"])
+def test_a_host_of_files_that_cannot_read_their_beginnings(tmp_path, source, program):
+    place, ctx = two_hosts(tmp_path, source, f"sftp://{NAS}{tmp_path}/backups")
+    folder = tmp_path / f"bin-{NAS}"
+    (folder / program).unlink()
+    for action in ("backup.list", "backup.check"):
+        step = place.action(action, service="saved")
+        said = f"nas has no {program}, which lists"
+        refused_until(lambda step=step: step.ready(asked_again(ctx)), said, lambda: put(folder, program, ""))
+        (folder / program).unlink()
+
+
+@pytest.mark.parametrize("source", KINDS, ids=NAMES)
+def test_a_host_of_a_source_that_reads_no_beginnings(tmp_path, source):
+    """The files are on another host, which reads their first bytes."""
+    place, ctx = two_hosts(tmp_path, source, f"sftp://{NAS}{tmp_path}/backups")
+    (tmp_path / f"bin-{HERE}" / "od").unlink()
+    listing = place.action("backup.list", service="saved")
+    listing.ready(ctx)
+    assert listing.run(ctx)["count"] == 1
+
+
+@pytest.mark.parametrize("source", KINDS, ids=NAMES)
+def test_the_controller_reads_the_beginnings_of_objects(tmp_path, source):
+    place, ctx = two_hosts(tmp_path, source, "s3://nightly/shop/")
+    keys = {"access_key": secret("key", "PLACE_KEY"), "secret_key": secret("key", "PLACE_SECRET")}
+    store = S3(name="store", host=HERE, endpoint="http://127.0.0.1:1", bucket="nightly", **keys)
+    for program in ("head", "od", "tr"):
+        (tmp_path / f"bin-{HERE}" / program).unlink()
+    place.action("backup.list", service="saved").ready(replace(ctx, services={**ctx.services, "store": store}))
+
+
+def test_times_in_names_need_no_beginnings(tmp_path):
+    source = {"kind": "redis_rdb", "pattern": "*.rdb", "newest": "name"}
+    place, ctx = two_hosts(tmp_path, source, str(tmp_path / "backups"))
+    (tmp_path / f"bin-{HERE}" / "od").unlink()
+    place.action("backup.list", service="saved").ready(ctx)
+
+
+@pytest.mark.parametrize("form", ["folder", "stream"])
+def test_a_list_of_streams_needs_less_than_a_list_of_folders(tmp_path, form):
+    place, ctx = two_hosts(tmp_path, {"kind": "mariabackup", "form": form}, f"sftp://{NAS}{tmp_path}/backups")
+    folder, listing = tmp_path / f"bin-{NAS}", place.action("backup.list", service="saved")
+    (tmp_path / f"bin-{HERE}" / "du").unlink()
+    (folder / "du").unlink()
+    if form == "folder":
+        refused_until(lambda: listing.ready(asked_again(ctx)), "nas has no du, which lists", lambda: put(folder, "du", ""))
+    listing.ready(ctx)
