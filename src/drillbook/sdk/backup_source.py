@@ -90,7 +90,7 @@ class BackupSource(Service):
     PROGRAMS: ClassVar[tuple[str, ...]] = ()
     """Programs that a list and a check of backups start on the host of the source."""
     LIST_PROGRAMS: ClassVar[tuple[str, ...]] = ()
-    """Those programs that a list of backups needs, if ``ready_to_list`` does not check everything that ``ready`` does."""
+    """Programs among them that a list of backups needs, if ``ready_to_list`` does not check everything that ``ready`` does."""
     RESTORE_PROGRAMS: ClassVar[tuple[str, ...]] = ()
     """Programs that a restore starts on the host of the sandbox or service, except those that ``ready_sandbox`` looks for."""
 
