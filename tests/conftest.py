@@ -38,7 +38,7 @@ def pytest_testnodedown(node):
 def pytest_terminal_summary(terminalreporter, config):
     if left := config.stash.get(LEFT, 0):
         terminalreporter.write_line(
-            f"left to `invoke test --all`: {left} tests that are marked nightly, or whose turn is at another commit"
+            f"left to `invoke test --all`: {left} tests that are marked nightly, or whose turn is at another run"
         )
 
 

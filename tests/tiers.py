@@ -1,4 +1,4 @@
-"""Tiers of tests: `fast` for every save, a sample that differs by commit in CI, and all of them every night.
+"""Tiers of tests: `fast` for every save, a sample that differs by run in CI, and all of them every night.
 
 `pytest -m fast` takes the tests of ``FAST``; `invoke test --all` sets DRILLBOOK_MATRIX=all. What is marked `nightly` runs in
 the last one alone; how many tests that leaves out is printed at the end.
@@ -78,13 +78,15 @@ TURNS = {
     "repository/test_site.py": 3,
     "repository/test_tutorial.py": 6,
 }
-"""Files and folders of costly tests of which CI takes one part in so many at each commit, see ``for_others``; the nearest counts."""
+"""Files and folders of costly tests of which CI takes one part in so many at each run, see ``for_others``; the nearest counts."""
 NAMED_TURNS = 3
-"""The same for tests that docs/safety.md names: each of them comes at every third commit at least."""
+"""The same for tests that docs/safety.md names: each of them comes at every third run at least."""
 KILLED_ROOMS = ("engine", "journal", "hosts", "sdk")
 """What undoes faults: after a change of these packages CI kills more controllers, and tries more recoveries."""
 CORPUS_TURNS = 3
 """The same for backups of the corpus, which are marked `corpus`: in each file one part in so many of them, rounded up."""
+RUN_NUMBERS = ("GITHUB_RUN_NUMBER", "CI_PIPELINE_IID")
+"""Variables in which GitHub and GitLab count the runs of CI."""
 FAST = (
     *(f"{folder}/test_{name}.py" for folder, *names in map(str.split, PURE.strip().splitlines()) for name in names),
     *REAL,
@@ -104,13 +106,27 @@ def seed() -> str:
 
 @cache
 def number() -> int:
-    """The place of the commit in its history: what takes turns has the next turn at the next commit.
+    """The number of this run of CI: what takes turns has the next turn at the next run.
 
-    Of a commit whose history is unknown, and with DRILLBOOK_SEED, any number, always the same.
+    Where the service of CI does not count its runs, it follows from the place of the commit in its history. Of a commit
+    whose history is unknown, and with DRILLBOOK_SEED, any number, always the same.
     """
-    whole = not os.environ.get("DRILLBOOK_SEED") and git("rev-parse", "--is-shallow-repository") == "false"
+    if os.environ.get("DRILLBOOK_SEED"):
+        return digest(seed())
+    for run in map(os.environ.get, RUN_NUMBERS):
+        if run and run.isdecimal():
+            return int(run)
+    whole = git("rev-parse", "--is-shallow-repository") == "false"
     count = git("rev-list", "--count", "--first-parent", "HEAD") if whole else ""
-    return int(count) if count else digest(seed())
+    return with_repeats(int(count)) if count else digest(seed())
+
+
+def with_repeats(count: int) -> int:
+    """A number that grows with the commits, and once in about 14 of them stays.
+
+    CI may see every second commit alone, or every fourth: then the numbers do not remain even, and every test has its turn.
+    """
+    return count - count * 72_822 // 1_000_000
 
 
 def digest(text: str) -> int:
@@ -119,17 +135,17 @@ def digest(text: str) -> int:
 
 
 def has_turn(name: str, turns: int) -> bool:
-    """Return True at one of so many commits, one after the other."""
+    """Return True at one of so many runs, one after the other."""
     return (digest(name) + number()) % turns == 0
 
 
 def drawn(names: Sequence[str], count: int, what: str) -> list[str]:
-    """``count`` of ``names`` in their order, the next ones at the next commit; all of them where everything is wanted."""
+    """``count`` of ``names`` in their order, the next ones at the next run; all of them where everything is wanted."""
     return list(names) if ALL else next_ones(names, count, what)
 
 
 def next_ones(names: Sequence[str], count: int, what: str, every: int = 1) -> list[str]:
-    """``count`` of ``names`` in their order, others after them at the next commit of those that draw: one of ``every``."""
+    """``count`` of ``names`` in their order, others after them at the next run of those that draw: one of ``every``."""
     order = sorted(names, key=lambda name: digest(f"{what}/{name}"))
     first = number() // every * count
     chosen = {order[(first + place) % len(order)] for place in range(min(count, len(order)))}
@@ -172,7 +188,7 @@ def mark(items: list[pytest.Item]) -> None:
 
 
 def leave_to_the_night(config: pytest.Config, items: list[pytest.Item]) -> int:
-    """Take out what is marked `nightly` or drawn for another commit, where not everything is wanted; how many tests these are."""
+    """Take out what is marked `nightly` or drawn for another run, where not everything is wanted; how many tests these are."""
     if ALL:
         return 0
     left = {item for item in items if item.get_closest_marker("nightly")}
@@ -186,10 +202,10 @@ def leave_to_the_night(config: pytest.Config, items: list[pytest.Item]) -> int:
 
 
 def for_others(items: list[pytest.Item]) -> Iterator[pytest.Item]:
-    """Tests that CI leaves out at this commit.
+    """Tests that CI leaves out at this run.
 
     What was changed is tested whole (see ``tests.changed``), and fast tests are always taken. In ``TURNS``, tests that
-    docs/safety.md names come at every third commit at least, with some of their parameters, and so does a file that
+    docs/safety.md names come at every third run at least, with some of their parameters, and so does a file that
     it names as a whole; other tests have their turn one by one, each parameter by itself. Of the corpus of backups CI
     takes a third.
     """
@@ -223,6 +239,6 @@ def left_out(found: list[pytest.Item], count: int, what: str, every: int = 1) ->
 
 
 def turns_of(file: str) -> int:
-    """CI takes one part in so many of the tests in ``file`` at each commit."""
+    """CI takes one part in so many of the tests in ``file`` at each run."""
     path = PurePosixPath(file).relative_to("tests")
     return next((TURNS[str(place)] for place in (path, *path.parents) if str(place) in TURNS), 1)

@@ -81,31 +81,31 @@ def unchanged(monkeypatch):
 
 
 def taken(monkeypatch, items, number):
-    """Tests that CI takes at a commit."""
+    """Tests that CI takes at a run."""
     monkeypatch.setattr(tiers, "number", lambda: number)
     left = list(tiers.for_others(items))
     assert len(set(left)) == len(left), "each is left out once"
     return set(items) - set(left)
 
 
-def test_ci_takes_other_tests_at_each_commit(monkeypatch, unchanged):
+def test_ci_takes_other_tests_at_each_run(monkeypatch, unchanged):
     turns = tiers.TURNS["e2e"]
     seen: list[set[Item]] = []
     for number in range(100, 100 + turns):
         now = taken(monkeypatch, [*NAMED, *OTHERS, *ELSEWHERE], number)
-        assert len(now & set(NAMED)) in (0, -(-9 // turns)), "its part of nine, rounded up, or its turn is at another commit"
+        assert len(now & set(NAMED)) in (0, -(-9 // turns)), "its part of nine, rounded up, or its turn is at another run"
         assert now >= set(ELSEWHERE)
         assert 0.5 < len(now & set(OTHERS)) / (500 / turns) < 1.6, "about its part of 500"
         assert now == taken(monkeypatch, [*NAMED, *OTHERS, *ELSEWHERE], number)
         seen.append(now & set(OTHERS))
     assert sum(map(len, seen)) == len(OTHERS), "nothing has two turns"
-    assert set().union(*seen) == set(OTHERS), "in so many commits everything had its turn"
+    assert set().union(*seen) == set(OTHERS), "in so many runs everything had its turn"
 
 
-def test_what_the_safety_page_names_has_its_turn_at_every_third_commit(monkeypatch, unchanged):
+def test_what_the_safety_page_names_has_its_turn_at_every_third_run(monkeypatch, unchanged):
     times = [taken(monkeypatch, NAMED, number) for number in range(60, 60 + tiers.NAMED_TURNS * len(NAMED))]
     having = [number % tiers.NAMED_TURNS for number, now in enumerate(times) if now]
-    assert (len(having), len(set(having))) == (len(NAMED), 1), "at one of three commits, always the same of them"
+    assert (len(having), len(set(having))) == (len(NAMED), 1), "at one of three runs, always the same of them"
     assert set().union(*times) == set(NAMED), "each of its parameters has its turn"
 
 
@@ -122,10 +122,10 @@ def test_nightly_parameters_use_up_no_turns_of_their_test(monkeypatch, unchanged
             left = tiers.leave_to_the_night(config, items)
             assert left == len(NAMED) - len(items)
             counts.append(len(items))
-        assert sorted(counts) == [0, 0, 1], "the one that is not nightly runs at one of any three commits"
+        assert sorted(counts) == [0, 0, 1], "the one that is not nightly runs at one of any three runs"
 
 
-def test_a_file_that_the_safety_page_names_has_its_turn_within_three_commits(monkeypatch, unchanged):
+def test_a_file_that_the_safety_page_names_has_its_turn_within_three_runs(monkeypatch, unchanged):
     parts = [taken(monkeypatch, WHOLE, number) for number in range(40, 40 + tiers.NAMED_TURNS)]
     assert sum(map(len, parts)) == len(WHOLE)
     assert set().union(*parts) == set(WHOLE)
@@ -155,16 +155,55 @@ def test_of_what_was_changed_all_tests_are_taken(monkeypatch):
         assert not taken(monkeypatch, everything, number) >= set(NAMED)
 
 
-def test_a_shallow_clone_and_a_given_seed_take_turns_by_a_number_of_their_own(monkeypatch):
+@pytest.fixture
+def numbered(monkeypatch):
+    """Answers of Git, where no service of CI counts its runs."""
     said = {"rev-parse": "false", "rev-list": "41"}
     monkeypatch.setattr(tiers, "git", lambda *words: said[words[0]])
     monkeypatch.setattr(tiers, "seed", lambda: "abc")
-    monkeypatch.delenv("DRILLBOOK_SEED", raising=False)
+    for variable in ("DRILLBOOK_SEED", *tiers.RUN_NUMBERS):
+        monkeypatch.delenv(variable, raising=False)
+    return said
+
+
+PERIODS = sorted({*tiers.TURNS.values(), tiers.NAMED_TURNS, tiers.CORPUS_TURNS})
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 4, 6, 8, 16])
+def test_every_turn_comes_also_where_ci_sees_only_some_of_the_commits(monkeypatch, numbered, step):
+    numbers = []
+    for count in range(1000, 1000 + 100 * step, step):
+        numbered["rev-list"] = str(count)
+        numbers.append(tiers.number.__wrapped__())
+    for turns in PERIODS:
+        for first in range(60):
+            assert {number % turns for number in numbers[first : first + 35]} == {*range(turns)}, "within 35 runs"
+            if step == 1:
+                assert {number % turns for number in numbers[first : first + turns + 1 + turns // 14]} == {*range(turns)}
+    whole = list("abcdefghi")
+    having = [number for number in numbers if number % tiers.NAMED_TURNS == 0]
+    seen = set()
+    for number in having:
+        monkeypatch.setattr(tiers, "number", lambda number=number: number)
+        seen.update(tiers.next_ones(whole, 1, "named", tiers.NAMED_TURNS))
+    assert seen == set(whole), "each parameter of a named test has its turn"
+
+
+@pytest.mark.parametrize("variable", tiers.RUN_NUMBERS)
+def test_a_service_that_counts_its_runs_gives_the_number(monkeypatch, numbered, variable):
+    numbered["rev-parse"] = "true"
+    monkeypatch.setenv(variable, "7")
+    assert tiers.number.__wrapped__() == 7
+    monkeypatch.setenv("DRILLBOOK_SEED", "abc")
+    assert tiers.number.__wrapped__() == tiers.digest("abc")
+
+
+def test_a_shallow_clone_and_a_given_seed_take_turns_by_a_number_of_their_own(monkeypatch, numbered):
     number = tiers.number.__wrapped__
-    assert number() == 41
-    said["rev-parse"] = "true"
+    assert number() == 39, "two of 41 commits repeated a number"
+    numbered["rev-parse"] = "true"
     assert number() == tiers.digest("abc")
-    said["rev-parse"] = "false"
+    numbered["rev-parse"] = "false"
     monkeypatch.setenv("DRILLBOOK_SEED", "abc")
     assert number() == tiers.digest("abc")
 
