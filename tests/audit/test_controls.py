@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from drillbook.audit import html, markdown, run_evidence
 from drillbook.audit.controls import MOST_DRILLS
 from drillbook.audit.records import Record
-from drillbook.judge.result import StepResult
+from drillbook.events.event import Event
+from drillbook.judge.result import FaultResult, StepResult, Verdict
 from drillbook.sdk.action import find
 from tests.audit import stories
 from tests.audit.test_chain import audited
@@ -72,14 +74,20 @@ def test_many_drills_are_counted(book):
     assert shows.endswith("d06, d07 and 2 more drills.")
 
 
-def record(*steps):
+def record(*steps, plan=None, **more):
     told = [
         StepResult.model_validate(
             {"id": id_, "action": action, "host": "h", "status": "done", "seconds": 1.0, "facts": facts}
         )
         for id_, action, facts in steps
     ]
-    return Record("r", "", 0, result=samples.result(steps=tuple(told)))
+    return Record("r", "", 0, first=opening(plan), result=samples.result(steps=tuple(told), **more))
+
+
+def opening(plan):
+    """The first event of a real run, with another plan."""
+    told = json.loads((samples.JOURNALS / "passed.jsonl").read_text().partition("\n")[0])
+    return Event.model_validate({**told, "data": {**told["data"], "plan": plan}}) if plan else None
 
 
 RESTORED = ("restore.1", "backup.restore", {"backup": {"id": "dump"}})
@@ -114,3 +122,68 @@ def test_a_comparison_without_a_restored_backup_is_no_evidence():
     assert not run_evidence.compared(record(("restore.1", "service.start", {}), compared))
     assert not run_evidence.compared(record(("restore.1", "x.y", {"made": {"unknown": "no answer"}}), compared))
     assert run_evidence.compared(record(("restore.1", "x.y", {"made": {"kind": "redis"}}), compared))
+
+
+CHECKED = ("restore.1", "backup.check", {"backup": {"id": "dump"}})
+
+
+def test_a_verified_backup_is_not_a_restored_backup():
+    compared = ("verify.1", "postgres.matches", {})
+    assert not run_evidence.restored(record(CHECKED, compared))
+    assert not run_evidence.compared(record(CHECKED, compared))
+    assert run_evidence.restored(record(RESTORED, compared))
+
+
+FAULT = FaultResult(step="inject.1", host="h", injection="injected")
+
+
+@pytest.mark.parametrize(
+    ("steps", "faults", "verdict", "tested"),
+    [
+        ((("backup.1", "backup.list", {}), ("backup.2", "backup.measure", {})), (), "passed", False),
+        ((("backup.1", "backup.list", {}),), (FAULT.model_copy(update={"injection": "not injected"}),), "failed", False),
+        ((("backup.1", "backup.list", {}),), (FAULT.model_copy(update={"injection": "unknown"}),), "failed", False),
+        ((CHECKED,), (), "passed", False),
+        ((RESTORED,), (), "passed", True),
+        ((RESTORED,), (), "failed", True),
+        ((RESTORED,), (), "inconclusive", False),
+        ((), (FAULT,), "failed", True),
+        ((), (FAULT,), "aborted", False),
+    ],
+)
+def test_a_run_without_a_fault_and_without_a_restore_tested_no_recovery(steps, faults, verdict, tested):
+    assert run_evidence.tested(record(*steps, faults=faults, verdict=Verdict(verdict))) is tested
+
+
+@pytest.mark.parametrize(
+    ("action", "tables", "proves"),
+    [("postgres.matches", 0, False), ("mariadb.matches", 0, False), ("postgres.matches", 3, True)],
+)
+def test_a_comparison_that_left_out_all_tables_proves_nothing(action, tables, proves):
+    assert run_evidence.compared(record(RESTORED, ("verify.1", action, {"tables": tables}))) is proves
+
+
+REAL = json.loads((samples.JOURNALS / "passed.jsonl").read_text().partition("\n")[0])["data"]["plan"]["inventory"]
+SERVICES = REAL["services"]
+INVENTORY = {**REAL, "services": {**SERVICES, "alias": {**SERVICES["database"], "name": "alias"}}}
+
+
+@pytest.mark.parametrize(
+    ("restored", "compared", "inventory", "counts"),
+    [
+        ({"service": "database"}, {"service": "database"}, INVENTORY, True),
+        ({"service": "database"}, {"service": "alias"}, INVENTORY, True),
+        ({"service": "database"}, {"service": "cache"}, INVENTORY, False),
+        ({"service": "database"}, {"service": "cache"}, {}, False),
+        ({"restores": {"service": "database"}}, {"service": "cache"}, INVENTORY, False),
+        ({"service": "database"}, {}, INVENTORY, True),
+        ({}, {"service": "cache"}, INVENTORY, True),
+        ({"service": "database"}, {"service": "{{ found.name }}"}, INVENTORY, True),
+    ],
+)
+def test_the_comparison_must_be_of_the_restored_service(restored, compared, inventory, counts):
+    plan = {
+        "inventory": inventory,
+        "steps": [{"id": "restore.1", "params": restored}, {"id": "verify.1", "params": compared}],
+    }
+    assert run_evidence.compared(record(RESTORED, ("verify.1", "postgres.matches", {}), plan=plan)) is counts

@@ -9,7 +9,7 @@ import pytest
 
 from drillbook.audit import content, html, markdown, summary
 from drillbook.audit.missed import MissedRow
-from drillbook.report.remarks import LEGEND, MARK
+from drillbook.report.remarks import LEGENDS, MARK
 from tests.audit import stories
 from tests.audit.test_chain import audited
 from tests.report import samples
@@ -29,11 +29,11 @@ def recorded(book):
 def test_the_rpo_of_a_drills_own_backup_has_a_mark_and_one_legend_for_each_table(recorded):
     for text, tables in ((html.render(recorded), 3), (markdown.render(recorded), 2)):
         words = plain(text)
-        assert words.count(LEGEND) == tables
+        assert words.count(LEGENDS[MARK]) == tables
         assert f"RPO of postgres-lost in lab {MARK}" in words
         assert f"12.90 s ± 0.11 s {MARK}" in words
     page = plain(summary.render(recorded))
-    assert page.count(LEGEND) == 1
+    assert page.count(LEGENDS[MARK]) == 1
     assert f"12.90 s ± 0.11 s {MARK}" in page
     assert [row["rpo"].count(MARK) for row in content.as_data(recorded)["runs"]] == [0, 0]
 

@@ -7,8 +7,8 @@ import re
 import pytest
 
 from drillbook.judge.result import Result, StepResult
-from drillbook.report import html, index, markdown, remarks, rows, wording
-from drillbook.report.remarks import MARK, OWN_BACKUP
+from drillbook.report import html, index, markdown, rehearsal, remarks, rows, wording
+from drillbook.report.remarks import MARK, OWN_BACKUP, OWN_REHEARSED, RECENT_BACKUP, RECENT_MARK
 from drillbook.report.terminal import summary
 from tests.report import renderings, samples
 from tests.report.test_agreement import plain
@@ -24,25 +24,54 @@ def step(id_: str, action: str, status: str = "done", **facts: object) -> StepRe
     )
 
 
-def of_source(taken_at: str) -> StepResult:
-    return step("restore.1", "backup.restore", backup={"id": "dump.rdb", "taken_at": taken_at})
+def of_source(taken_at: str, action: str = "backup.restore", **more: object) -> StepResult:
+    return step("restore.1", action, backup={"id": "dump.rdb", "taken_at": taken_at, **more})
+
+
+DURING = "2026-01-02T10:00:07.000Z"
 
 
 @pytest.mark.parametrize(
-    ("steps", "own"),
+    ("steps", "text"),
     [
-        ([step("backup.1", "postgres.dump", **OWN), step("restore.1", "postgres.restore", made={"manifest": "aa"})], True),
-        ([step("backup.1", "postgres.dump", **OWN), step("restore.1", "postgres.restore", made={"manifest": "bb"})], False),
-        ([step("backup.1", "x.intact", **NIGHTLY), step("restore.1", "postgres.restore", made={"manifest": "bb"})], False),
-        ([step("backup.1", "postgres.dump", **OWN), step("restore.1", "x.y", "failed", made={"manifest": "aa"})], False),
-        ([step("backup.1", "postgres.dump", **OWN), step("restore.1", "service.start")], False),
-        ([step("backup.1", "x.y", location="s3://a"), step("restore.1", "x.y", made={"unknown": "no answer"})], False),
-        ([of_source("2026-01-02T10:00:07.000Z")], True),
-        ([of_source("2026-01-02T03:00:00.000Z")], False),
+        (
+            [step("backup.1", "postgres.dump", **OWN), step("restore.1", "postgres.restore", made={"manifest": "aa"})],
+            OWN_BACKUP,
+        ),
+        ([step("backup.1", "postgres.dump", **OWN), step("restore.1", "postgres.restore", made={"manifest": "bb"})], ""),
+        ([step("backup.1", "x.intact", **NIGHTLY), step("restore.1", "postgres.restore", made={"manifest": "bb"})], ""),
+        ([step("backup.1", "postgres.dump", **OWN), step("restore.1", "x.y", "failed", made={"manifest": "aa"})], ""),
+        ([step("backup.1", "postgres.dump", **OWN), step("restore.1", "service.start")], ""),
+        ([step("backup.1", "x.y", location="s3://a"), step("restore.1", "x.y", made={"unknown": "no answer"})], ""),
+        ([of_source(DURING, basis="time of the last change of the file on db-1")], RECENT_BACKUP),
+        ([of_source(DURING)], RECENT_BACKUP),
+        ([of_source(DURING, error_s=60.0)], ""),
+        ([of_source(DURING, basis="start of the command, by the controller's clock")], ""),
+        ([of_source(DURING, basis="start of the command, by the controller's clock; of a dump")], ""),
+        ([of_source(DURING, "backup.check")], ""),
+        ([of_source("2026-01-02T03:00:00.000Z")], ""),
     ],
 )
-def test_a_backup_of_the_same_run_is_known_by_its_manifest_or_its_time(steps: list[StepResult], own: bool) -> None:
-    assert remarks.own_backup(steps, STARTED) is own
+def test_the_drill_took_a_backup_only_when_one_of_its_steps_stored_it(steps: list[StepResult], text: str) -> None:
+    found = remarks.of_backup(steps, STARTED)
+    assert (found.text if found else "") == text
+
+
+def test_the_remark_of_a_rehearsal_tells_of_no_fault() -> None:
+    own = [step("backup.1", "postgres.dump", **OWN), step("restore.1", "postgres.restore", made={"manifest": "aa"})]
+    restore = of_source("2026-01-02T03:00:00.000Z").model_copy(update={"id": "restore.2"})
+    for steps, text in (([*own, restore], OWN_REHEARSED), ([of_source(DURING)], RECENT_BACKUP)):
+        told = rehearsal.rows(samples.result(steps=tuple(steps), started=STARTED, faults=()))
+        (lines,) = [lines for name, _, lines in told if name == "Would be lost"]
+        assert lines == (text,)
+        assert "fault" not in text
+
+
+def test_each_mark_has_its_meaning_in_the_legend() -> None:
+    assert remarks.legend(["", f" {MARK}"]) == f"{MARK} {OWN_BACKUP}"
+    assert remarks.legend([f" {RECENT_MARK}"]) == f"{RECENT_MARK} {RECENT_BACKUP}"
+    assert remarks.legend([f" {RECENT_MARK}", f" {MARK}"]) == f"{MARK} {OWN_BACKUP} {RECENT_MARK} {RECENT_BACKUP}"
+    assert not remarks.legend([""])
 
 
 def restored_nightly() -> Result:
@@ -66,14 +95,14 @@ def test_the_rpo_of_the_drills_own_backup_says_so_in_every_format_and_only_there
 def test_lists_show_a_mark_and_its_legend_once() -> None:
     suite, views = samples.suite()
     page = html.render_suite(suite, views).split('id="drill-1"')[0]
-    assert plain(page).count(remarks.LEGEND) == 1
+    assert plain(page).count(remarks.LEGENDS[MARK]) == 1
     assert f"RPO 12.90 s ± 0.11 s {MARK} ✓ met" in plain(page)
     assert "Detection (probe) 1.80 s ± 0.21 s ✓ met" in plain(page)
     lines = renderings.printed(summary.suite_details(suite, views)).splitlines()
     assert any("Detection (probe) 1.80 s ± 0.21 s: met" in line for line in lines)
     entry = index.entry(samples.passed().result.model_dump(mode="json", by_alias=True))
     listed = plain(index.render([entry]))
-    assert listed.count(remarks.LEGEND) == 1
+    assert listed.count(remarks.LEGENDS[MARK]) == 1
     assert f"12.90 s ± 0.11 s {MARK}" in listed
     nightly = index.render([index.entry(restored_nightly().model_dump(mode="json", by_alias=True))])
     assert MARK not in nightly

@@ -59,7 +59,7 @@ EVIDENCE = {
     "carried out": Evidence("carried out steps of a restore", run_evidence.carried_out),
     "measured": Evidence("passed and measured an RTO or RPO against an objective", run_evidence.measured),
     "recovered": Evidence("passed, proved a fault active, and recovered the service", run_evidence.recovered),
-    "tested": Evidence("tested recovery with a result, passed or failed", run_evidence.tested),
+    "tested": Evidence("injected a fault or restored a backup, and passed or failed", run_evidence.tested),
 }
 
 
@@ -166,7 +166,8 @@ def bearing(runs: Sequence[Record]) -> tuple[Control, ...]:
 
 def _bearing(control: Control, runs: Sequence[Record], found: Sequence[Record]) -> Control:
     words = EVIDENCE[control.evidence].words
-    without = [one for one in runs if one not in found]
+    folders = {one.folder for one in found}
+    without = [one for one in runs if one.folder not in folders]
     shows = f"{len(found)} of {count(len(runs), 'run')} {words}: {_drills(found)}."
     return replace(
         control,

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 from drillbook.audit.records import Record
 from drillbook.errors import DrillbookError
-from drillbook.judge.result import StepResult, Verdict
+from drillbook.inventory.inventory import Inventory
+from drillbook.judge.result import Injection, StepResult, Verdict
+from drillbook.report.restore_steps import restored_backup
 from drillbook.report.rows import objective_rows
 from drillbook.report.wording import MET, NOT_VERIFIED
 from drillbook.sdk.action import find
 
 
 def tested(one: Record) -> bool:
-    """Return True when the run gave a result: it passed or failed, and its journal confirms this."""
-    return one.verdict in (Verdict.PASSED, Verdict.FAILED)
+    """Return True when the run tested recovery and passed or failed, and its journal confirms the verdict.
+
+    A run without an injected fault and without a restored backup, such as a check of backups, tested no recovery.
+    """
+    faults = one.result.faults if one.result else ()
+    return one.verdict in (Verdict.PASSED, Verdict.FAILED) and (
+        any(fault.injection is Injection.INJECTED for fault in faults) or bool(_restores(one))
+    )
 
 
 def carried_out(one: Record) -> bool:
@@ -26,16 +34,20 @@ def carried_out(one: Record) -> bool:
 
 def restored(one: Record) -> bool:
     """Return True when the run passed and restored a backup."""
-    return one.verdict == Verdict.PASSED and any(
-        step.id.startswith("restore.") and step.status == "done" and _of_backup(step) for step in _steps(one)
-    )
+    return one.verdict == Verdict.PASSED and bool(_restores(one))
 
 
 def compared(one: Record) -> bool:
-    """Return True when the run passed, restored a backup, and compared the restored content."""
-    return restored(one) and any(
-        step.id.startswith("verify.") and step.status == "done" and _proves_content(step) for step in _steps(one)
-    )
+    """Return True when the run passed, restored a backup, and compared the restored content.
+
+    Where both steps name a service in the plan, the comparison must be of the service that was restored.
+    """
+    if not restored(one):
+        return False
+    proofs = [
+        step for step in _steps(one) if step.id.startswith("verify.") and step.status == "done" and _proves_content(step)
+    ]
+    return any(_same_service(one, proof, _restores(one)) for proof in proofs)
 
 
 def measured(one: Record) -> bool:
@@ -60,14 +72,46 @@ def _steps(one: Record) -> tuple[StepResult, ...]:
     return one.result.steps if one.result else ()
 
 
-def _of_backup(step: StepResult) -> bool:
-    """Return True when the step restored a backup: it names the identity of the restored data, or the backup itself."""
-    made, backup = step.facts.get("made"), step.facts.get("backup")
-    return (isinstance(made, Mapping) and "unknown" not in made) or isinstance(backup, Mapping)
+def _restores(one: Record) -> list[StepResult]:
+    return [step for step in _steps(one) if step.id.startswith("restore.") and restored_backup(step)]
+
+
+def _same_service(one: Record, proof: StepResult, restores: Sequence[StepResult]) -> bool:
+    """Return True when ``proof`` compared a service of ``restores``, by name or as another name of the same data.
+
+    Return True also when the plan names no service for ``proof``, or none for one of ``restores``.
+    """
+    names = _services(one)
+    mine, wanted = names.get(proof.id), {names.get(step.id) for step in restores}
+    if mine is None or None in wanted or mine in wanted:
+        return True
+    try:
+        inventory = Inventory.model_validate(one.plan.get("inventory"))
+    except ValueError:
+        return False
+    return any(inventory.same_thing(mine, name) for name in wanted if name)
+
+
+def _services(one: Record) -> dict[str, str]:
+    """Return the name of the service that each step of the plan works on or restores, by the id of the step."""
+    steps = one.plan.get("steps")
+    found = {}
+    for step in steps if isinstance(steps, list) else []:
+        params = step.get("params") or {}
+        restores = params.get("restores")
+        name = params.get("service") or (restores.get("service") if isinstance(restores, dict) else None)
+        if isinstance(name, str) and name and "{{" not in name:
+            found[str(step.get("id"))] = name
+    return found
 
 
 def _proves_content(step: StepResult) -> bool:
-    """Return True when the action of the step declares that it compared content. Unknown actions do not."""
+    """Return True when the action of the step declares that it compared content. Unknown actions do not.
+
+    A comparison that left out all tables compared no content.
+    """
+    if not step.facts.get("tables", True):
+        return False
     try:
         return bool(find(step.action).proves_content(step.facts))
     except DrillbookError:

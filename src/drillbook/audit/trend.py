@@ -11,7 +11,6 @@ from drillbook.audit.coverage import by_drill, objectives_of, row_of, targets_of
 from drillbook.audit.period import Period
 from drillbook.audit.records import Record
 from drillbook.judge.result import Verdict
-from drillbook.report import remarks
 from drillbook.report.figures import moment, seconds
 from drillbook.report.labels import text_width
 from drillbook.report.wording import MET, MISSED, SHORT
@@ -117,9 +116,8 @@ def _plot(environment: str, drill: str, key: str, runs: Sequence[Record], period
 
 
 def _mark(runs: Sequence[Record], key: str) -> str:
-    """Return the mark beside the title of an RPO when a run of the chart restored its own backup."""
-    rows = [row_of(one, key) for one in runs]
-    return f" {remarks.MARK}" if remarks.legend(row.mark for row in rows if row) else ""
+    """Return the marks beside the title of an RPO, those of all runs of the chart."""
+    return "".join(sorted({row.mark for one in runs if (row := row_of(one, key))}))
 
 
 def _figure(one: Record, key: str) -> tuple[float, float]:

@@ -79,7 +79,9 @@ def markdown(result: Result) -> list[str]:
 
 
 def _own(result: Result) -> str:
-    return remarks.OWN_BACKUP if remarks.own_backup(result.steps, result.started) else ""
+    """Return the remark on the loss, in words that tell of no fault. It is empty for a backup from before the run."""
+    told = remarks.of_backup(result.steps, result.started)
+    return "" if told is None else remarks.OWN_REHEARSED if told.text == remarks.OWN_BACKUP else told.text
 
 
 def _restored(restored: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""Remarks on figures: a recovery point that is that of the drill's own backup, and who noticed the fault.
+"""Remarks on figures: a recovery point that is not that of a routine backup, and the observer of the fault.
 
 They are derived from the steps of the run, so they hold for every journal, old or new.
 """
@@ -7,16 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from drillbook.judge import detection
 from drillbook.judge.result import StepResult
 from drillbook.report.figures import moment, one_line
+from drillbook.report.restore_steps import from_source, restored_backup
+from drillbook.sdk.backup_source import PRINTED_BASIS
 
 MARK = "†"
 """Stands beside an RPO of the drill's own backup where there is no room for the sentence ``OWN_BACKUP``."""
 OWN_BACKUP = "The drill itself took the restored backup just before the fault, so this is not the RPO of the nightly backup."
-LEGEND = f"{MARK} {OWN_BACKUP}"
+OWN_REHEARSED = "The drill itself took the restored backup, so this is not the loss of the nightly backup."
+"""Sentence for a rehearsal, which injects no fault."""
+RECENT_MARK = "‡"
+"""Stands beside an RPO of a backup that something took during the run: the drill, or a routine job."""
+RECENT_BACKUP = "The restored backup was taken during the run; with an older backup, more would be lost."
+LEGENDS = {MARK: f"{MARK} {OWN_BACKUP}", RECENT_MARK: f"{RECENT_MARK} {RECENT_BACKUP}"}
 PROBE = "by the drill's probe"
 
 
@@ -42,8 +50,9 @@ class Step:
 
 
 def legend(marks: Iterable[str]) -> str:
-    """Return the meaning of the mark beside an RPO. The result is empty when no mark is shown."""
-    return LEGEND if any(MARK in mark for mark in marks) else ""
+    """Return the meanings of the marks beside an RPO. The result is empty when no mark is shown."""
+    shown = "".join(marks)
+    return " ".join(text for mark, text in LEGENDS.items() if mark in shown)
 
 
 def steps_of(told: Iterable[Mapping[str, Any]]) -> list[Step]:
@@ -62,20 +71,26 @@ def of_run(steps: Sequence[Step | StepResult], started: str) -> dict[str, Remark
     by = noticed(steps)
     short = "probe" if by == PROBE else by.removeprefix("by the ").removeprefix("last of the ")
     found = {"detect": Remark(f"noticed {by}", by=short)}
-    return found | ({"rpo": Remark(OWN_BACKUP, f" {MARK}")} if own_backup(steps, started) else {})
+    told = of_backup(steps, started)
+    return found | ({"rpo": told} if told else {})
 
 
-def own_backup(steps: Sequence[Step | StepResult], started: str) -> bool:
-    """Return True when the run restored a backup that it had taken itself.
+def of_backup(steps: Sequence[Step | StepResult], started: str) -> Remark | None:
+    """Return the remark on an RPO of a run that restored a backup from its own time, or None.
 
-    A step of the phase `backup` stored the restored backup, or the restored backup is younger than the run.
+    The drill itself took the backup when a step of the phase `backup` stored it. A backup of a source that is younger than
+    the run was taken during the run, perhaps by a routine job.
     """
     done = [step for step in steps if step.status == "done"]
     taken = {
         _manifest(step.facts, "identity") for step in done if step.id.startswith("backup.") and "location" in step.facts
     }
-    restored = [step for step in done if step.id.startswith("restore.")]
-    return any(_manifest(step.facts, "made") in taken - {""} or _younger(step.facts, started) for step in restored)
+    restored = [step for step in done if step.id.startswith("restore.") and restored_backup(step)]
+    if any(_manifest(step.facts, "made") in taken - {""} for step in restored):
+        return Remark(OWN_BACKUP, f" {MARK}")
+    if any(from_source(step) and _younger(step.facts["backup"], started) for step in restored):
+        return Remark(RECENT_BACKUP, f" {RECENT_MARK}")
+    return None
 
 
 def noticed(steps: Sequence[Step | StepResult]) -> str:
@@ -104,9 +119,13 @@ def _manifest(facts: Mapping[str, Any], key: str) -> str:
     return str(told.get("manifest") or "") if isinstance(told, Mapping) else ""
 
 
-def _younger(facts: Mapping[str, Any], started: str) -> bool:
-    """Return True when the restored backup of a source was taken after the start of the run."""
-    backup = facts.get("backup")
-    taken = moment(str(backup.get("taken_at"))) if isinstance(backup, Mapping) else None
-    begun = moment(started)
-    return taken is not None and begun is not None and taken >= begun
+def _younger(backup: Mapping[str, Any], started: str) -> bool:
+    """Return True when the backup of a source was certainly taken after the start of the run.
+
+    The time of a backup that a command prints is only the time at which the backup was listed.
+    """
+    taken, begun = moment(str(backup.get("taken_at"))), moment(started)
+    if taken is None or begun is None or str(backup.get("basis", "")).startswith(PRINTED_BASIS):
+        return False
+    error = backup.get("error_s")
+    return taken - timedelta(seconds=float(error) if isinstance(error, int | float) else 0.0) >= begun

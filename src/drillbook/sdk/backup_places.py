@@ -22,6 +22,7 @@ from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.findings import finding
 from drillbook.sdk.action import Context
 from drillbook.sdk.answers import Answer
+from drillbook.sdk.backup_source import PRINTED_BASIS
 from drillbook.sdk.host import Host, printable
 from drillbook.sdk.sandbox_host import SandboxHost
 from drillbook.sdk.store import Store
@@ -275,8 +276,7 @@ class Printed(Place):
 
     def files(self, ctx: Context) -> list[StoredFile]:
         """Return one file that stands for the output of the command, with the present time as its modification time."""
-        basis = "start of the command, by the controller's clock"
-        return [StoredFile("output", None, datetime.now(UTC), basis)]
+        return [StoredFile("output", None, datetime.now(UTC), PRINTED_BASIS)]
 
     def bring(self, ctx: Context, name: str, host: Host, folder: str) -> str:
         """Run the command, and write its output to a file on ``host``. The command must run on this same host."""

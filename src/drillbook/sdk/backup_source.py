@@ -28,6 +28,8 @@ AHEAD_S = 60.0
 """Seconds by which the time of a backup may lie in the controller's future, since the two clocks may differ."""
 END = datetime.max.replace(tzinfo=UTC)
 """Target of a point-in-time recovery that recovers all data up to the end of the archived log."""
+PRINTED_BASIS = "start of the command, by the controller's clock"
+"""Basis of the time of a backup that a command prints. It tells nothing about the age of the data in the backup."""
 
 
 @dataclass(frozen=True, slots=True)

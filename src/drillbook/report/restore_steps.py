@@ -1,0 +1,58 @@
+"""Steps that restored a backup. They are found from the results of the steps, so they are found in every journal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from drillbook.errors import DrillbookError
+from drillbook.sdk.action import find
+from drillbook.sdk.in_place import RestoresSource
+
+RESTORE = "backup.restore"
+
+
+class Told(Protocol):
+    """The part of a step's result that tells if the step restored a backup."""
+
+    @property
+    def action(self) -> str:
+        """Name of the action."""
+        ...
+
+    @property
+    def status(self) -> str:
+        """Status of the step, such as ``done``."""
+        ...
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """Facts of the step."""
+        ...
+
+
+def restored_backup(step: Told) -> bool:
+    """Return True when the step is done and restored a backup.
+
+    The step names the identity of the restored data (``made``), or its action restores backups of a source. A verification
+    of a backup also names the backup, but restores nothing.
+    """
+    if step.status != "done":
+        return False
+    made = step.facts.get("made")
+    return (isinstance(made, Mapping) and "unknown" not in made) or from_source(step)
+
+
+def from_source(step: Told) -> bool:
+    """Return True when the step names a backup, and its action restores backups of a source."""
+    return isinstance(step.facts.get("backup"), Mapping) and _restores_source(step.action)
+
+
+def _restores_source(action: str) -> bool:
+    """Return True when the action restores backups of a source. Unknown actions do not."""
+    if action == RESTORE:
+        return True
+    try:
+        return issubclass(find(action), RestoresSource)
+    except DrillbookError:
+        return False
