@@ -4,8 +4,8 @@ A helper at the top of `tests/` (`tests/program.py`, `tests/machine/`, the top `
 none of them: CI would run everything. A change of the requirements touches every room as well; the fast tier, which CI always
 runs whole, is for it.
 
-The change is all that differs from the commit that CI saw before: ``DRILLBOOK_SINCE`` if it is set, on a branch the commit
-where the branch left main, and on main the commit before this one.
+The change is all that differs from ``DRILLBOOK_SINCE`` if it is set, on a branch from the commit where the branch left main,
+and on main from the commit before this one. CI sets it for a push to main, to the commit before the push.
 """
 
 from __future__ import annotations

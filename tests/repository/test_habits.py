@@ -6,16 +6,19 @@ import subprocess
 import tomllib
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 from bench import release
 
 from drillbook.cli import developer_tasks
+from tests.cli.ci_schema import assert_fits
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())
 RUN = (ROOT / ".ci" / "run").read_text()
+WORKFLOWS = ROOT / ".github" / "workflows"
 
 
 def test_every_hook_runs_what_is_installed_and_downloads_nothing():
@@ -39,15 +42,39 @@ def test_ci_checks_what_invoke_check_does():
     assert "ruff format --check ." in developer_tasks.CHECKS
 
 
-def test_the_workflow_of_the_public_host_runs_the_same_ci():
-    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
-    job = workflow["jobs"]["ci"]
+@pytest.mark.parametrize(("name", "command"), [("ci", "bash .ci/run"), ("night", "bash .ci/run --all ${{ matrix.part }}")])
+def test_the_workflows_of_the_public_host_run_the_same_ci(name, command):
+    path = WORKFLOWS / f"{name}.yml"
+    assert_fits(path, "vendor.github-workflows")
+    workflow = yaml.safe_load(path.read_text())
+    job = workflow["jobs"][name]
     assert job["container"]["image"].startswith("debian:")
-    assert job["steps"][-1] == {"run": "bash .ci/run"}
+    assert job["steps"][-1] == {"run": command}
     for step in job["steps"]:
         if "uses" in step:
             assert re.fullmatch(r"\S+@[0-9a-f]{40}", step["uses"]), "a tag can be moved"
+            assert step["with"]["fetch-depth"] == 0, "turns and changes are found in the history"
     assert workflow["permissions"] == {"contents": "read"}
+
+
+def test_of_a_pull_request_all_commits_are_the_change_and_of_main_the_push():
+    """A push to a pull request has a commit before it too: with that one, what an earlier push broke would be left out."""
+    job = yaml.safe_load((WORKFLOWS / "ci.yml").read_text())["jobs"]["ci"]
+    assert job["env"]["DRILLBOOK_SINCE"] == "${{ github.event_name == 'push' && github.event.before || '' }}"
+
+
+def test_every_night_all_tests_run():
+    workflow = yaml.safe_load((WORKFLOWS / "night.yml").read_text())
+    (when,) = workflow[True]["schedule"]  # `on` is a truth value in YAML 1.1
+    assert re.fullmatch(r"\d+ \d+ \* \* \*", when["cron"])
+    first, second = workflow["jobs"]["night"]["strategy"]["matrix"]["part"]
+    assert second == f"--ignore={first}", "together they are all"
+    assert (ROOT / first).is_dir()
+    seen = {}
+    developer_tasks.test.body(SimpleNamespace(run=lambda _, pty, env: seen.update(env)), all=True)
+    export = "  export " + " ".join(f"{name}={value}" for name, value in seen.items()) + "\n"
+    assert RUN.index("--all ]; then") < RUN.index(export) < RUN.index('bash -c "$command $*"') < RUN.index(".ci/flaky.py")
+    assert RUN.index("beside &") < RUN.index(export), "what runs beside needs no more than usual"
 
 
 def test_exceptions_of_the_spelling_and_of_unused_code_are_still_needed():
