@@ -138,6 +138,29 @@ def test_detection_names_the_alert_or_the_probe(steps: tuple[StepResult, ...], b
     assert by.removeprefix("by ").removeprefix("the ") in span
 
 
+def test_detection_by_alertmanager_ends_with_its_answer_and_not_with_the_start_of_the_alert() -> None:
+    meanings = {}
+    for name, steps in (("received", (RECEIVED,)), ("fired", (RECEIVED, FIRED))):
+        found = samples.view(alerted(*steps))
+        marks = {**found.timeline.marks, "alerted": 12.0}
+        view = found.model_copy(update={"timeline": found.timeline.model_copy(update={"marks": marks})})
+        clock = next(clock for clock in wording.clocks_of(view.result) if clock.key == "detection")
+        text = plain(markdown.render(view))
+        assert clock.span in text
+        assert clock.error in text
+        (meaning,) = [meaning for mark, meaning, _ in rows.moment_rows(view) if mark == "alert"]
+        assert meaning in text
+        meanings[name] = (clock.span, wording.ERROR_NAMES[clock.error], meaning)
+    assert meanings == {
+        "received": (
+            "from the disruption to the first answer of Alertmanager that the alert ApiPaged is active",
+            "two polls",
+            "Alertmanager first answered that the expected alert is active",
+        ),
+        "fired": ("from the disruption to the start of the alert ApiDown", "the alert", "the expected alert began to fire"),
+    }
+
+
 def test_lost_writes_are_told_in_seconds_too() -> None:
     wanted = re.compile(r"129 of 208 acknowledged writes: numbers 86 to 214; RPO 12\.90 s ± 0\.11 s")
     for text in renderings.formats(samples.passed()).values():
@@ -150,7 +173,7 @@ def test_lost_writes_are_told_in_seconds_too() -> None:
 
 
 def test_every_explanation_of_an_error_has_a_name_of_its_own() -> None:
-    for view in (samples.passed(), samples.view(alerted(FIRED))):
+    for view in (samples.passed(), samples.view(alerted(FIRED)), samples.view(alerted(RECEIVED))):
         keys = [clock.key for clock in wording.clocks_of(view.result)]
         names = wording.error_notes(view.result, keys)
         assert len(set(names.values())) == len(names) == len({clock.error for clock in wording.clocks_of(view.result)})

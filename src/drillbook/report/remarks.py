@@ -93,15 +93,25 @@ def of_backup(steps: Sequence[Step | StepResult], started: str) -> Remark | None
     return None
 
 
-def noticed(steps: Sequence[Step | StepResult]) -> str:
-    """Return the observer of the fault, such as ``by the alert ApiDown``: the alert that the drill awaits, or its probe."""
+def awaited(steps: Sequence[Step | StepResult]) -> list[Step | StepResult]:
+    """Return the steps of the detect phase whose alert ends the detection. All of them have the same action."""
     steps = [step for step in steps if step.id.startswith("detect.")]
-    awaited = [step for step in steps if step.action == detection.FIRES] or [
+    return [step for step in steps if step.action == detection.FIRES] or [
         step for step in steps if step.action == detection.RECEIVED
     ]
-    if not awaited:
+
+
+def received(steps: Sequence[Step | StepResult]) -> bool:
+    """Return True when the detection ends with an answer of Alertmanager, and not with the start of an alert."""
+    return any(step.action == detection.RECEIVED for step in awaited(steps))
+
+
+def noticed(steps: Sequence[Step | StepResult]) -> str:
+    """Return the observer of the fault, such as ``by the alert ApiDown``: the alert that the drill awaits, or its probe."""
+    expected = awaited(steps)
+    if not expected:
         return PROBE
-    names = sorted({name for step in awaited for name in _alerts(step.facts)})
+    names = sorted({name for step in expected for name in _alerts(step.facts)})
     if not names:
         return "by the expected alert"
     return f"by the alert {names[0]}" if len(names) == 1 else f"by the last of the alerts {', '.join(names)}"

@@ -15,13 +15,13 @@ from drillbook.report.wording import (
     MARKS,
     MET,
     MISSED,
-    MOMENTS,
     NOT_VERIFIED,
     OBJECTIVES,
     PHASES,
     SHORT,
     Clock,
     clocks_of,
+    meaning,
     measured,
     unmeasured,
     written,
@@ -261,7 +261,7 @@ def phase_rows(view: RunView) -> list[PhaseRow]:
 def moment_rows(view: RunView) -> list[tuple[str, str, float]]:
     """Return the name, the meaning and the time of every measured moment, in order of time."""
     known = sorted((at, key) for key, at in view.timeline.marks.items() if key in MARKS)
-    return [(MARKS[key], MOMENTS[key], at) for at, key in known]
+    return [(MARKS[key], meaning(view.result, key), at) for at, key in known]
 
 
 def contradictions(view: RunView) -> list[str]:

@@ -106,6 +106,10 @@ _ALERTED = (
     "The duration of the query to Prometheus for the start of the alert, plus the evaluation interval of its rule and "
     "the longest scrape interval of its targets."
 )
+_RECEIVED = (
+    "The distance between two polls of Alertmanager: from the last query without the active alert to the first answer with "
+    "it. If the first poll found the alert, the whole figure."
+)
 MARKS = {
     "recovery_point": "recovery point",
     "last_acknowledged": "last acknowledged",
@@ -131,9 +135,17 @@ MOMENTS = {
     "lease_lapsed": "a lease was not renewed in time, so its target undid the changes by itself",
     "alerted": "the expected alert began to fire",
 }
+RECEIVED = "Alertmanager first answered that the expected alert is active"
+"""Meaning of the moment ``alerted`` when the drill awaits the alert at Alertmanager."""
 
 
-ERROR_NAMES = {_SAMPLED: "two samples", _WRITES: "two writes", _JOURNAL: "none", _ALERTED: "the alert"}
+ERROR_NAMES = {
+    _SAMPLED: "two samples",
+    _WRITES: "two writes",
+    _JOURNAL: "none",
+    _ALERTED: "the alert",
+    _RECEIVED: "two polls",
+}
 """Short names of the explanations of errors, for the table of clocks."""
 
 
@@ -146,14 +158,22 @@ def error_notes(result: Result, shown: Sequence[str]) -> dict[str, str]:
 def clocks_of(result: Result) -> tuple[Clock, ...]:
     """Return all clocks.
 
-    The clock ``detection`` names its end: the alert for which the run waited, or the drill's own probe. In the first
-    case, it explains the error of the query for alerts.
+    The clock ``detection`` names its end, and explains the error of this end: the start of the alert for which the run
+    waited, the first answer of Alertmanager with the alert, or the drill's own probe.
     """
     by = remarks.noticed(result.steps)
     span, error = "from the disruption to the first bad sample of the drill's probe", _SAMPLED
-    if by != remarks.PROBE:
-        span, error = f"from the disruption to the start of {by.removeprefix('by ')}", _ALERTED
+    alert = by.removeprefix("by ")
+    if remarks.received(result.steps):
+        span, error = f"from the disruption to the first answer of Alertmanager that {alert} is active", _RECEIVED
+    elif by != remarks.PROBE:
+        span, error = f"from the disruption to the start of {alert}", _ALERTED
     return tuple(replace(clock, span=span, error=error) if clock.key == "detection" else clock for clock in CLOCKS)
+
+
+def meaning(result: Result, mark: str) -> str:
+    """Return the meaning of a measured moment of the run."""
+    return RECEIVED if mark == "alerted" and remarks.received(result.steps) else MOMENTS[mark]
 
 
 def residue(result: Result) -> str:
