@@ -38,6 +38,15 @@ def test_the_rpo_of_a_drills_own_backup_has_a_mark_and_one_legend_for_each_table
     assert [row["rpo"].count(MARK) for row in content.as_data(recorded)["runs"]] == [0, 0]
 
 
+def test_a_figure_from_before_the_period_has_its_mark_and_its_observer(recorded, book):
+    later = audited(book, since="2026-12-01", today="2026-12-31")
+    for text in (html.render(later), markdown.render(later)):
+        words = plain(text)
+        assert f"before the period: 12.90 s ± 0.11 s {MARK} on 2026-11-28" in words
+        assert "before the period: 1.80 s ± 0.21 s (probe) on 2026-11-28" in words
+        assert words.count(LEGENDS[MARK]) == 1
+
+
 def test_runs_that_restored_no_backup_have_no_mark(book):
     audit = audited(stories.quiet(book))
     for text in (html.render(audit), markdown.render(audit), summary.render(audit)):

@@ -83,6 +83,7 @@ def follow(found: Sequence[Record], strays: Sequence[Stray], campaigns: Sequence
     vouched: dict[str, tuple[int, str]] = {}
     said: dict[str, str] = {}
     intents = {value: campaign.name for campaign in campaigns for value in campaign.hashes}
+    numbers = {one.folder: number for number, one in enumerate(records)}
     members = {one.folder: intents[one.first.prev] for one in records if one.first and one.first.prev in intents}
     for number, one in enumerate(records):
         if one.first is None:
@@ -95,7 +96,8 @@ def follow(found: Sequence[Record], strays: Sequence[Stray], campaigns: Sequence
         said[one.folder] = _before(one, place)
         if place and place.seq + 1 > vouched.get(place.record.folder, (0, ""))[0]:
             vouched[place.record.folder] = (place.seq + 1, one.run)
-        chain.problems += _link_problems(records[:number], one, place, members)
+        start = numbers[place.record.folder] + 1 if place else 0
+        chain.problems += _link_problems(records[:number], one, place, start, members)
     chain.problems += _campaigns(campaigns, places, vouched)
     for one in records:
         events, by = vouched.get(one.folder, (0, ""))
@@ -144,18 +146,19 @@ def _before(one: Record, place: _Place | None) -> str:
 
 
 def _link_problems(
-    earlier: Sequence[Record], one: Record, place: _Place | None, members: Container[str]
+    earlier: Sequence[Record], one: Record, place: _Place | None, start: int, members: Container[str]
 ) -> Iterator[Problem]:
     """Return the problems of the link from run ``one`` to its previous run.
 
-    ``earlier``: all older runs, oldest first. ``members``: folders of runs of campaigns. These runs may arrive late
+    ``earlier``: all older runs, oldest first. ``start``: number of the run that should follow ``place`` in the record, or 0
+    without a ``place``. ``members``: folders of runs of campaigns. These runs may arrive late
     from other machines. The journal of their campaign shows that they exist.
     """
     before = earlier[-1] if earlier else None
     if one.first and one.first.prev and place is None:
         yield _missing(before, one)
         return
-    if place and place.record not in earlier:
+    if place and start > len(earlier):
         yield Problem(
             "forward",
             one.run,
@@ -176,7 +179,6 @@ def _link_problems(
             place.record.started,
             one.started,
         )
-    start = earlier.index(place.record) + 1 if place else 0
     for other in earlier[start:]:
         if not other.empty and other.folder not in members:
             yield _fork(other, one, place)
@@ -322,8 +324,11 @@ def _strays(strays: Sequence[Stray]) -> Iterator[Problem]:
 
 def relevant(problems: Sequence[Problem], period: Period) -> tuple[list[Problem], list[Problem]]:
     """Split problems into two lists: the problems that may have arisen in the period, and all others."""
-    inside = [one for one in problems if period.touches(one.first, one.last)]
-    return inside, [one for one in problems if one not in inside]
+    inside: list[Problem] = []
+    outside: list[Problem] = []
+    for one in problems:
+        (inside if period.touches(one.first, one.last) else outside).append(one)
+    return inside, outside
 
 
 def unanchored(records: Sequence[Record], chain: Chain) -> list[str]:

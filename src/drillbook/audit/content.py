@@ -56,7 +56,7 @@ class RunRow:
     beside: str = ""
     """Number of findings of medium severity or higher, of a run that passed. It is empty when there are none."""
     rpo_mark: str = ""
-    """Mark beside an RPO that is that of the drill's own backup."""
+    """Mark beside an RPO that is not that of a routine backup."""
 
     @property
     def left(self) -> tuple[str, ...]:
@@ -163,7 +163,8 @@ def _of_period(records: Sequence[Record], period: Period) -> tuple[list[Record],
     Neither list contains the runs after the period.
     """
     runs = sorted((one for one in records if period.holds(one.started)), key=lambda one: (one.started or "", one.name))
-    return runs, [one for one in records if one not in runs and not period.ended_before(one.started)]
+    folders = {one.folder for one in runs}
+    return runs, [one for one in records if one.folder not in folders and not period.ended_before(one.started)]
 
 
 def make(

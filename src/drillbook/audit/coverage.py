@@ -99,9 +99,14 @@ class ProvenRow:
     newest_verdict: str
     notes: tuple[str, ...]
     mark: str = ""
-    """Mark beside an RPO that is that of the drill's own backup."""
+    """Mark beside an RPO that is not that of a routine backup."""
     by: str = ""
     """Observer of the fault, for a detection: the alert, or the drill's own probe."""
+
+    @property
+    def marks(self) -> str:
+        """Text with every mark of the row: beside its figure, and in its notes on a figure from before the period."""
+        return " ".join((self.mark, *self.notes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,9 +277,7 @@ def _proven(drill: tuple[str, str, str], key: str, runs: Sequence[Record], earli
     else:
         old = next((one for one in reversed(earlier) if _shows(one, key)), None)
         past = row_of(old, key) if old else None
-        notes.append(
-            f"before the period: {past.measured} on {_day(old)}" if old and past else "not proven in any run of the record"
-        )
+        notes.append(_before(old, past) if old and past else "not proven in any run of the record")
     return ProvenRow(
         *drill,
         key,
@@ -294,6 +297,11 @@ def _proven(drill: tuple[str, str, str], key: str, runs: Sequence[Record], earli
         row.mark if row else "",
         row.by if row else "",
     )
+
+
+def _before(old: Record, row: ObjectiveRow) -> str:
+    by = f" ({row.by})" if row.by else ""
+    return f"before the period: {row.marked}{by} on {_day(old)}"
 
 
 def _since(shown: Record, row: ObjectiveRow, newest: Record, wanted: float) -> list[str]:

@@ -148,10 +148,11 @@ def _proven(audit: Audit) -> list[str]:
     ]
     head = ("Drill", "Service", "Environment", "Objective", "Target")
     found = [table((*head, "Last proven", "When", "Run", "Notes"), shown)] if shown else ["No objective was proven."]
-    found += _legend(row.mark for row in proven)
+    found += _legend(row.marks for row in proven)
     if unproven:
         listed = [(*_goal(row), escape("; ".join(row.notes))) for row in unproven]
         found += ["### Not proven in this period", table((*head, "Notes"), listed)]
+        found += _legend(row.marks for row in unproven)
     return found
 
 
