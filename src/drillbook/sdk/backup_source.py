@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 from pydantic import Field, PrivateAttr
 
@@ -24,6 +24,7 @@ from drillbook.sdk.sandbox import Sandbox, Sandboxed
 from drillbook.sdk.service import Service, kind_of
 from drillbook.values import Duration
 
+T = TypeVar("T")
 AHEAD_S = 60.0
 """Seconds by which the time of a backup may lie in the controller's future, since the two clocks may differ."""
 END = datetime.max.replace(tzinfo=UTC)
@@ -153,12 +154,14 @@ class BackupSource(Service):
         """Return the backups that the step may use, for checks before a drill.
 
         This is the one that ``select`` returns when the step runs. If an earlier step sets the selection, it is every
-        backup. The list is empty when no backup matches or the backups cannot be listed, because an earlier step may take
-        the first one.
+        backup, newest first; pass them to ``need_one``. The list is empty when no backup matches or the backups cannot be
+        listed, because an earlier step may take the first one.
         """
         with suppress(DrillbookError, OSError):
             found = self.backups(replace(ctx, host=ctx.host_named(self.host)))
-            return found if self._selection is None else [self.select(found)[0]]
+            if self._selection is not None:
+                return [self.select(found)[0]]
+            return sorted(found, key=lambda backup: (backup.newest_moment, backup.id), reverse=True)
         return []
 
     @abstractmethod
@@ -283,6 +286,24 @@ def no_backup(source: BackupSource, wanted: str, measured: str) -> StepFailed:
         f"{source.name} does not have the wanted backup. Wanted: {wanted}; found: {measured}",
         findings=[finding("backup-missing", title=source.name, wanted=wanted, measured=measured)],
     )
+
+
+def need_one(choices: Iterable[T], check: Callable[[T], object]) -> None:
+    """Check that ``check`` accepts one of ``choices``, such as ``candidates``. It raises NotReady for a choice it refuses.
+
+    An earlier step of the drill may select any backup of a source, and a host rarely has the programs for all, such as old ones
+    in another compression. Raises the NotReady of the first choice when all are refused. Accepts an empty list.
+    """
+    refusal: NotReady | None = None
+    for choice in choices:
+        try:
+            check(choice)
+        except NotReady as error:
+            refusal = refusal or error
+        else:
+            return
+    if refusal:
+        raise refusal
 
 
 def need_programs(ctx: Context, programs: Sequence[str], *, hint: str = "") -> None:

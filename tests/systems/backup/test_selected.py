@@ -4,6 +4,8 @@ import os
 
 import pytest
 
+from drillbook.errors import NotReady
+from drillbook.sdk.action import find
 from drillbook.sdk.host_needs import BASE
 from drillbook.systems.redis.service import Redis
 from tests.sdk.test_backup_places import served
@@ -69,12 +71,42 @@ def test_a_program_that_only_the_selected_backup_needs_is_asked_for(tmp_path, mo
 
 
 @pytest.mark.parametrize(("kind", "box", "others"), KINDS)
-def test_a_selection_that_an_earlier_step_makes_needs_the_programs_of_every_backup(tmp_path, monkeypatch, kind, box, others):
-    place = estate(tmp_path, monkeypatch, kind, box, others, "gzip")
-    step = type(place.action("backup.restore", service="copy", **{"from": "saved"})).with_unknown(
-        {"service": "copy", "from": "saved", "at": "${ earlier.at }"}, {"at"}
-    )
-    refused_until(lambda: step.ready(place.ctx()), "has no gzip", lambda: put(tmp_path / "bin", "gzip", ""))
+@pytest.mark.parametrize("there", ["gzip", "xz"])
+def test_a_selection_that_an_earlier_step_makes_needs_one_backup_that_fits(tmp_path, monkeypatch, kind, box, others, there):
+    """The host lacks the program of one backup; the step may take the other, whichever is newer."""
+    place = estate(tmp_path, monkeypatch, kind, box, others, "gzip", "xz")
+    for step in unknown(place):
+        refused_until(lambda step=step: step.ready(place.ctx()), "has no xz", lambda: put(tmp_path / "bin", there, ""))
+        (tmp_path / "bin" / there).unlink()
+
+
+def unknown(place):
+    """The check of the backups, and the check of a restore, whose backup an earlier step selects."""
+    fields = {"backup.restore": {"service": "copy", "from": "saved"}, "backup.check": {"service": "saved"}}
+    for name, known in fields.items():
+        yield find(name).with_unknown({**known, "at": "${ earlier.at }"}, {"at"})
+
+
+@pytest.mark.parametrize("kind", ["tar", "mariadb_dump", "redis_rdb", "mariabackup"])
+def test_a_backup_that_a_host_cannot_decompress_is_not_called_damaged(tmp_path, monkeypatch, kind):
+    """An earlier step selected a backup that does not fit the host."""
+    place = estate(tmp_path, monkeypatch, kind, "folder", ["mbstream", "redis-check-rdb"], "gzip")
+    put(tmp_path / "bin", "tar", "")
+    source = place.inventory.services["saved"].model_copy(update={"form": "stream"} if kind == "mariabackup" else {})
+    place.inventory.services["saved"] = source
+    with pytest.raises(NotReady, match=f"has no gzip, which the backup {OLD} needs") as told:
+        place.action("backup.check", service="saved", at=OLD).run(place.ctx())
+    assert told.value.hint
+
+
+def test_an_archive_that_a_sandbox_cannot_decompress_is_not_called_damaged(tmp_path, monkeypatch):
+    place = estate(tmp_path, monkeypatch, "tar", "folder", [], "gzip")
+    put(tmp_path / "bin", "tar", "")
+    try:
+        with pytest.raises(NotReady, match="has no gzip, which the backup"):
+            place.action("backup.restore", service="copy", **{"from": "saved"}, at=OLD).run(place.ctx())
+    finally:
+        place.remove("saved", "copy")
 
 
 POSTGRES = {"kind": "postgres", "database": "shop", "user": "postgres", "admin": {"user": "postgres"}}
@@ -93,6 +125,21 @@ def dumps(tmp_path, monkeypatch, **source):
         put(tmp_path / "bin", name, PROGRAM)
     put(tmp_path / "bin", "age", "exit 0")
     return place
+
+
+def test_a_selection_of_dumps_that_an_earlier_step_makes_needs_one_dump_that_fits(tmp_path, monkeypatch):
+    place = dumps(tmp_path, monkeypatch, at=str(tmp_path / "backups"))
+    for number, (name, head) in enumerate((("old.sql", b"\x04\x22\x4d\x18"), ("new.sql", b"\x28\xb5\x2f\xfd"))):
+        (tmp_path / "backups" / name).write_bytes(head + bytes(100))
+        os.utime(tmp_path / "backups" / name, (1_700_000_000 + number * 86400,) * 2)
+    for step in unknown(place):
+        for program in ("lz4", "zstd"):
+            refused_until(
+                lambda step=step: step.ready(place.ctx()),
+                "has no zstd, which the dump new.sql needs",
+                lambda program=program: put(tmp_path / "bin", program, "exit 0"),
+            )
+            (tmp_path / "bin" / program).unlink()
 
 
 def refused_without_zstd(place, tmp_path):

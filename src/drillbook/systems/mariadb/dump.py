@@ -22,7 +22,7 @@ from drillbook.systems.mariadb.copied_files import MOST_NAMED
 from drillbook.systems.mariadb.dump_reading import CHECK, LOAD, SECTIONS, Reading
 from drillbook.systems.mariadb.in_place import DumpInPlace
 from drillbook.systems.mariadb.service import Mariadb
-from drillbook.systems.tar.source import need_unpacker, unpacker
+from drillbook.systems.tar.source import need_unpacked, need_unpacker, unpacker
 
 DEFINERS = """
 SELECT DISTINCT d FROM (
@@ -57,6 +57,7 @@ class MariadbDump(FileBackups):
             argv = ("sh", "-c", CHECK, "sh", path, f"{folder}/statuses", SECTIONS, _unpacker(path))
             output = ctx.run(*argv).check()
         reading = Reading.of(output.text, said(output.stderr) if output.stderr else "")
+        need_unpacked(ctx.host.name, backup.id, reading.unpacker)
         checksum = ("the compression's checksum of the content",) if unpacker(backup.id) else ()
         return Checked(
             tuple(reading.problems(backup.id, ctx.host.name, self._database(ctx))),
@@ -85,6 +86,7 @@ class MariadbDump(FileBackups):
             moments.append(time.monotonic())
             reading = self._load(ctx, box, path)
         moments.append(time.monotonic())
+        need_unpacked(box.host.name, backup.id, reading.unpacker)
         if problems := reading.problems(backup.id, box.host.name, self._database(ctx)):
             raise StepFailed(f"{box.host.name}: {backup.id} was not restored completely", findings=problems)
         if reading.client != 0:

@@ -24,7 +24,7 @@ from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.answers import Answer
 from drillbook.sdk.backup_files import FileBackups
 from drillbook.sdk.backup_places import HostFolder
-from drillbook.sdk.backup_source import Backup, Checked, need_programs
+from drillbook.sdk.backup_source import Backup, Checked, need_one, need_programs
 from drillbook.sdk.host import Host, Output, printable
 from drillbook.sdk.in_place import InPlace
 from drillbook.sdk.sandbox import Sandbox, Sandboxed
@@ -34,7 +34,7 @@ from drillbook.systems.mariadb.client import program
 from drillbook.systems.mariadb.copied_files import LIST, READ, CopiedFiles, damage, parsed, settings
 from drillbook.systems.mariadb.in_place import PhysicalInPlace
 from drillbook.systems.mariadb.service import Mariadb
-from drillbook.systems.tar.source import need_unpacker, unpacker
+from drillbook.systems.tar.source import need_unpacked, need_unpacker, unpacker
 
 NOT_COVERED = (
     "if the redo log can be applied: only `backup.restore` applies it, to a copy",
@@ -51,7 +51,10 @@ umask 077
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 mkdir -p -- "$2" || exit 1
 # shellcheck disable=SC2086 # the words of a command
-{ $3 < "$1"; echo "$?" > "$2.status"; } | "$4" -x -C "$2" && test "$(cat -- "$2.status")" = 0 || exit 1
+{ $3 < "$1"; echo "$?" > "$2.status"; } | "$4" -x -C "$2"
+extracted=$? unpacked=$(cat -- "$2.status")
+test "$unpacked" != 127 || exit 127
+test "$extracted $unpacked" = "0 0" || exit 1
 test -n "$(find "$2" -type f | head -n 1)" || exit 43
 """
 NO_FILE, NO_FOLDER = 43, 44
@@ -252,12 +255,15 @@ class Mariabackup(FileBackups):
     def _need_series(self, ctx: Context, service: Mariadb) -> None:
         """Check that MariaDB on the step's host is of the same series as the backup, if the list of backups tells this."""
         there = server.version(ctx, service)
-        copied = [version for backup in self.candidates(ctx) if (version := backup.facts.get("server_version", ""))]
-        if copied and server.series(there) not in map(server.series, copied):
-            raise NotReady(
-                f"{ctx.host.name} has MariaDB {there}, but the backup is from MariaDB {', '.join(dict.fromkeys(copied))}",
-                hint=f"install MariaDB {server.series(copied[0])} on that host, or set `bin` of {service.name} to its programs",
-            )
+
+        def check(copied: str) -> None:
+            if server.series(copied) != server.series(there):
+                raise NotReady(
+                    f"{ctx.host.name} has MariaDB {there}, but the backup is from MariaDB {copied}",
+                    hint=f"install MariaDB {server.series(copied)} on that host, or set `bin` of {service.name} to its programs",
+                )
+
+        need_one(filter(None, (backup.facts.get("server_version", "") for backup in self.candidates(ctx))), check)
 
 
 def _words(path: str) -> str:
@@ -298,6 +304,7 @@ def _unpacking(output: Output, backup: Backup) -> list[Finding]:
     """Return a finding if the stream could not be extracted. Return an empty list on success."""
     if output.ok:
         return []
+    need_unpacked(output.host, backup.id, output.exit)
     if output.exit == NO_FILE:
         return [finding("backup-empty", title=backup.id, wanted="files in the stream", measured="none", host=output.host)]
     measured = "; ".join(printable(output.stderr, limit=400).strip().splitlines()[-3:]) or f"status {output.exit}"

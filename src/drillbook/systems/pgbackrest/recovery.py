@@ -8,7 +8,7 @@ tablespaces and links are inside the sandbox, even if the team's pgbackrest.conf
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -84,14 +84,14 @@ _NO_WAL = (
 )
 
 
-def need_major(tools: Tools, majors: Collection[str]) -> Version:
-    """Return the version of the PostgreSQL that ``tools`` runs. Raises NotReady when it is not one of ``majors``, the major
-    versions of the backups.
+def need_major(tools: Tools, wanted: str) -> Version:
+    """Return the version of the PostgreSQL that ``tools`` runs. Raises NotReady when its major version is not ``wanted``, that
+    of the backup.
     """
     major, text = tools.version("postgres")
-    if str(major) not in majors:
+    if str(major) != wanted:
         raise NotReady(
-            f"{tools.host.name}: the backup is of PostgreSQL {', '.join(sorted(majors))}, but the sandbox has {major}",
+            f"{tools.host.name}: the backup is of PostgreSQL {wanted}, but the sandbox has {major}",
             hint="set `bin` of the sandbox to the folder of that version's programs",
         )
     return major, text
@@ -126,7 +126,7 @@ class Recovery:
         when a program is missing, and HostError when the host cannot be used.
         """
         facts = self.backup.facts
-        version = need_major(tools_of(self.box), {facts["version"]})
+        version = need_major(tools_of(self.box), facts["version"])
         way = self._way()
         rows = self._rows(way)
         segments = sum(digest != "-" for _, digest, _ in rows)

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field
 from drillbook.errors import HostError, StepFailed
 from drillbook.findings import Finding, finding
 from drillbook.sdk.action import Context, Facts
-from drillbook.sdk.backup_source import Backup, BackupSource, Checked, no_backup
+from drillbook.sdk.backup_source import Backup, BackupSource, Checked, need_one, no_backup
 from drillbook.sdk.host import Host
 from drillbook.sdk.in_place import InPlace
 from drillbook.sdk.sandbox import Sandbox, Sandboxed
@@ -215,9 +215,9 @@ class PgBackRest(BackupSource):
         sandbox.ready(ctx, service, ("postgres", "pg_ctl", "pg_controldata", "pg_waldump"))
         box = Sandbox.of(ctx, service)
         stanza = _can_be_read(Repository(self._in_sandbox(ctx, box), self.stanza))
-        majors = {backup.facts["version"] for backup in self.candidates(ctx)}
-        if majors := majors or {cluster(stanza, row)[0] for row in stanza.get("backup", ())}:
-            recovery.need_major(sandbox.tools_of(box, box.trial), majors)
+        majors = [backup.facts["version"] for backup in self.candidates(ctx)]
+        majors = majors or [cluster(stanza, row)[0] for row in reversed(stanza.get("backup", ()))]
+        need_one(dict.fromkeys(majors), lambda major: recovery.need_major(sandbox.tools_of(box, box.trial), major))
 
 
 def _can_be_read(repository: Repository) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from drillbook.errors import DrillbookError
 from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.backup_files import UNKNOWN_S, FileBackups
 from drillbook.sdk.backup_places import BEGINNINGS_NEED, HostFolder, StoredFile, matching
-from drillbook.sdk.backup_source import Backup, Checked, need_programs, stamp
+from drillbook.sdk.backup_source import Backup, Checked, need_one, need_programs, stamp
 from drillbook.sdk.encryption import SUFFIX
 from drillbook.sdk.host import Host
 from drillbook.sdk.in_place import InPlace
@@ -181,7 +181,8 @@ class PgDumpSource(FileBackups):
         """Check that ``host`` can decompress the dump that the step uses, and that ``program`` there knows its format. Raises
         NotReady when the program is too old for this dump, or a decompression program is missing.
         """
-        for backup in self.candidates(ctx):
+
+        def check(backup: Backup) -> None:
             for name in filter(None, (backup.id, self._file_of_roles(ctx, backup))):
                 head = self._beginning(ctx, name)
                 packed = dump_start.compressed_by(head) if head else next(iter(unpacker(name)), "")
@@ -189,6 +190,8 @@ class PgDumpSource(FileBackups):
                     if ctx.missing(tool):
                         raise dump_reading.no_unpacker(host, tool, name)
                 reader_version.need_format(ctx, host, program, dump_start.archive(head), name)
+
+        need_one(self.candidates(ctx), check)
 
     def _beginning(self, ctx: Context, name: str) -> bytes:
         """Return the first bytes of a dump. They are empty if the dump is encrypted, or its location only reads whole files."""

@@ -22,7 +22,7 @@ from drillbook.sdk.service import Service
 from drillbook.systems.redis import checker, disposable
 from drillbook.systems.redis.checker import Checker, Verdict
 from drillbook.systems.redis.in_place import RedisInPlace
-from drillbook.systems.tar.source import need_unpacker, unpacker
+from drillbook.systems.tar.source import need_unpacked, need_unpacker, unpacker
 
 BEGINNING = 512
 """Number of bytes to read from the start of a file to find the time in its header."""
@@ -176,6 +176,7 @@ def _plain(tool: Checker, name: str, path: str) -> tuple[str, tuple[Finding, ...
     output = tool.run(("sh", "-c", _UNPACK, "sh", path, target, *argv))
     if output.ok:
         return target, ()
+    need_unpacked(tool.host.name, name, output.exit)
     measured = printable(output.stderr, limit=400).strip() or f"{argv[0]} ended with status {output.exit}"
     wanted = "a file that unpacks to its end"
     return path, (finding("backup-damaged", title=name, wanted=wanted, measured=measured, host=tool.host.name),)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Literal
 
-from drillbook.errors import StepFailed
+from drillbook.errors import NotReady, StepFailed
 from drillbook.findings import Finding, finding
 from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.backup_files import FileBackups
-from drillbook.sdk.backup_source import Backup, Checked, need_programs
+from drillbook.sdk.backup_source import Backup, Checked, need_one, need_programs
 from drillbook.sdk.encryption import SUFFIX
 from drillbook.sdk.host import Host, printable
 from drillbook.sdk.in_place import InPlace
@@ -32,6 +32,8 @@ UNPACKERS = {
     "lz4": ("lz4", "-dcq"),
 }
 """Decompression commands by the suffix of the archive's name. An archive with another suffix is taken as uncompressed."""
+MISSING = 127
+"""Exit status of a shell for a program that does not exist (POSIX, 2.8.2)."""
 # From the list of an archive's content, print the number of entries, and the number of entries that are not folders. Then
 # print the content of the folder `path`, which the archive contains under the last parts of this path, or as `.`: `name` for
 # each entry in the folder, and `self` if the folder itself is in the archive.
@@ -189,8 +191,18 @@ def need_unpacker(ctx: Context, source: FileBackups, *others: str) -> None:
     """
     names = [source.pattern]
     if set(_ending(source.pattern)) & set("*?["):
-        names = [backup.id for backup in source.candidates(ctx)]
-    need_programs(ctx, (*others, *dict.fromkeys(word for name in names for word in unpacker(name)[:1])))
+        names = [backup.id for backup in source.candidates(ctx)] or [""]
+    need_one(names, lambda name: need_programs(ctx, (*others, *unpacker(name)[:1])))
+
+
+def need_unpacked(host: str, name: str, status: int | None) -> None:
+    """Check that a host had the program that decompresses the backup ``name``; ``status`` is the status with which it ended.
+
+    Raises NotReady when the program is missing, as this says nothing about the backup.
+    """
+    if status == MISSING and unpacker(name):
+        program = unpacker(name)[0]
+        raise NotReady(f"{host} has no {program}, which the backup {name} needs", hint=f"install {program} on that host")
 
 
 def _ending(name: str) -> str:
@@ -238,7 +250,9 @@ def _read(ctx: Context, host: Host, path: str, folder: str, box: Sandbox | None 
     argv = ("sh", "-c", _READ, "sh", path, folder, of, _LISTED, *(unpacker(path) or ("cat",)))
     output = box.run(*argv) if box else host.run(argv, deadline=ctx.deadline)
     said = printable(output.stderr, limit=400).strip().replace("\n", "; ")
-    return _Reading(output.text, said)
+    read = _Reading(output.text, said)
+    need_unpacked(host.name, path.rpartition("/")[2], read.unpacker)
+    return read
 
 
 @dataclass(frozen=True, slots=True)
