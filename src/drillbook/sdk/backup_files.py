@@ -170,8 +170,9 @@ class FileBackups(BackupSource):
         self.need_decryption(ctx)
 
     def ready(self, ctx: Context) -> None:
-        """Check that the host has the required programs, and that the field `at` is valid."""
+        """Check that the host has the required programs and can receive the files, and that the field `at` is valid."""
         super().ready(ctx)
+        self.place(ctx).need_way(ctx, ctx.host)
         self.need_decryption(ctx)
         self.need_list(ctx)
 

@@ -1,4 +1,4 @@
-"""Programs that list backups: asked of the host where the files are, and not of the host of the source."""
+"""Programs that list and fetch backups: asked of the host that starts them, that of the files or that of the source."""
 
 import shutil
 from dataclasses import replace
@@ -51,6 +51,13 @@ def two_hosts(tmp_path, source, at):
     return place, replace(place.ctx(), host=hosts[HERE], host_named=hosts.__getitem__)
 
 
+def with_store(ctx):
+    """A context whose inventory has the bucket `nightly`, whose store does not answer."""
+    keys = {"access_key": secret("key", "PLACE_KEY"), "secret_key": secret("key", "PLACE_SECRET")}
+    store = S3(name="store", host=HERE, endpoint="http://127.0.0.1:1", bucket="nightly", **keys)
+    return replace(ctx, services={**ctx.services, "store": store})
+
+
 def asked_again(ctx):
     """A context without the answers of hosts so far: a run asks a host only once for each program."""
     return replace(ctx, programs=Programs())
@@ -82,11 +89,29 @@ def test_a_host_of_a_source_that_reads_no_beginnings(tmp_path, source):
 @pytest.mark.parametrize("source", KINDS, ids=NAMES)
 def test_the_controller_reads_the_beginnings_of_objects(tmp_path, source):
     place, ctx = two_hosts(tmp_path, source, "s3://nightly/shop/")
-    keys = {"access_key": secret("key", "PLACE_KEY"), "secret_key": secret("key", "PLACE_SECRET")}
-    store = S3(name="store", host=HERE, endpoint="http://127.0.0.1:1", bucket="nightly", **keys)
     for program in ("head", "od", "tr"):
         (tmp_path / f"bin-{HERE}" / program).unlink()
-    place.action("backup.list", service="saved").ready(replace(ctx, services={**ctx.services, "store": store}))
+    place.action("backup.list", service="saved").ready(with_store(ctx))
+
+
+@pytest.mark.parametrize("source", KINDS, ids=NAMES)
+def test_a_check_of_objects_needs_a_program_that_downloads_them(tmp_path, source):
+    place, ctx = two_hosts(tmp_path, source, "s3://nightly/shop/")
+    folder = tmp_path / f"bin-{HERE}"
+    for program in ("curl", "python3"):
+        (folder / program).unlink(missing_ok=True)
+    place.action("backup.list", service="saved").ready(with_store(ctx))
+    check, said = place.action("backup.check", service="saved"), "here has neither curl nor python3"
+    refused_until(lambda: check.ready(with_store(asked_again(ctx))), said, lambda: put(folder, "python3", ""))
+
+
+@pytest.mark.parametrize("source", KINDS, ids=NAMES)
+def test_a_check_of_files_of_another_host_needs_a_program_that_reads_them(tmp_path, source):
+    place, ctx = two_hosts(tmp_path, source, f"sftp://{NAS}{tmp_path}/backups")
+    folder = tmp_path / f"bin-{NAS}"
+    (folder / "dd").unlink()
+    check = place.action("backup.check", service="saved")
+    refused_until(lambda: check.ready(asked_again(ctx)), "nas has no dd", lambda: put(folder, "dd", ""))
 
 
 def test_times_in_names_need_no_beginnings(tmp_path):
