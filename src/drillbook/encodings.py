@@ -50,8 +50,8 @@ NUL = rf"\x00|{SLASHES}(?:x00|u0000|0+)|{PERCENT}00|\^@"
 ANY = rf"(?:{SLASHES}(?:x..|u....|[0-7]{{3}}|.)|{PERCENT}..|&[^;]{{1,8}};|[^\x00])"
 """Pattern for any character, or any escape of a character."""
 FEW = 10
-"""A text is taken for a secret in base32 when this number of its first characters match. All further characters are hidden too,
-but they are not compared.
+"""Number of characters that are compared with a secret in base32. A text that begins with these characters of the secret is
+hidden as a whole; its further characters are not compared.
 
 """
 ANCHOR = 16

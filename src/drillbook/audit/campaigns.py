@@ -62,7 +62,7 @@ def _read(path: Path) -> Campaign:
 
 
 def ended_heads(campaigns: Sequence[Campaign]) -> Iterator[tuple[Campaign, str, str]]:
-    """Return each campaign with the name of a run, and the hash of the last event of a journal of this run."""
+    """Return triples: a campaign, the name of one of its runs, and the hash of the last event in a journal of that run."""
     for one in campaigns:
         for run, heads in (one.heads or {}).items():
             for head in heads:

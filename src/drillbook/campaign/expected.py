@@ -61,8 +61,8 @@ class Expected:
                 "campaign-plan-differs",
                 title=plan.drill,
                 wanted=f"plan {self.plans.get(plan.drill) or 'none'} (Drillbook {self.version})",
-                measured=f"the campaign planned {self.plans.get(plan.drill) or 'no such drill'} by Drillbook {self.version} "
-                f"for the site {self.site}, but {here} makes {plan.digest}",
+                measured=f"the campaign expects the plan {self.plans.get(plan.drill) or 'of no such drill'}, made by Drillbook "
+                f"{self.version}, for the site {self.site}; {here} made the plan {plan.digest}",
             )
             for plan in plans
             if self.plans and (plan.digest != self.plans.get(plan.drill) or self.version not in ("", __version__))

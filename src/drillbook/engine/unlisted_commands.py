@@ -144,7 +144,7 @@ def _unit(stage: Stage, step: Step, host: str, needs: HostNeeds) -> tuple[Choice
 
 
 def _why(stage: Stage, way: Way) -> str:
-    """Return the reason why sudo would not start one of the wanted commands. The result is empty if it would.
+    """Return the reason why sudo refuses one of the wanted commands, or an empty text if sudo would start all of them.
 
     Raises HostError when the host cannot be used.
     """

@@ -62,7 +62,7 @@ def refusal(output: Output) -> str:
 
 
 def need_account(ctx: Context, user: str, argv: Sequence[str]) -> None:
-    """Raise NotReady unless the host has ``user``, and the account of the step may start ``argv`` as this user by sudo.
+    """Raise NotReady when the host has no ``user``, or when the account of the step may not start ``argv`` as this user by sudo.
 
     An empty user is the account of the step itself.
     """

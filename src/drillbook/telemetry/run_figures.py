@@ -95,7 +95,7 @@ class DrillFigures:
 
     runs: tuple[RunFigures, ...]
     residue: int
-    """Number of changes in all runs that were not undone and that nobody has closed."""
+    """Number of changes, over all runs, that were neither undone nor closed by anybody."""
     last_pass: RunFigures | None
     """The newest passed run. None when no run has passed."""
 

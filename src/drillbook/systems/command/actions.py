@@ -259,8 +259,8 @@ class Script(Free):
     """Run a script of the team, such as its runbook for a restore, and record the digest of the file that ran.
 
     When the script prints a line `::stage NAME` on standard output, a stage begins. The facts contain the duration of each
-    stage. The script must exist on the step's host. With `restores`, the script is the restore of a fault that only a
-    restore can undo.
+    stage. The script must exist on the step's host. With `restores`, the script counts as the restore that repairs a
+    fault; this is for faults that have no other undo.
     """
 
     PLACE = Place.HOSTS
@@ -323,8 +323,8 @@ class Script(Free):
     def commands(self, ctx: Context) -> tuple[Argv, ...]:
         """Return the command that runs the script.
 
-        If the step has a working directory or variables, the script is part of a longer command, and the result is
-        empty.
+        Return nothing when the step has a working directory or variables, because the script is then only part of a
+        longer command.
         """
         return () if self.cwd or self.env else ((*self.interpreter, self.path, *self.arguments),)
 

@@ -24,7 +24,7 @@ T = TypeVar("T")
 READ_S = 30.0
 """Time limit, in seconds, of every operation that is not a write of the canary."""
 MOST_HANGING = 20
-"""Number of connections that may hang at the same time. While as many hang, the canary tries no further writes."""
+"""Number of connections that may hang at the same time. While this number of connections hangs, the canary tries no further writes."""
 
 
 class Canary(BaseCanary):

@@ -216,7 +216,7 @@ class Kill(_OnProcess):
     start: Annotated[
         Argv,
         Field(
-            description="Command that starts the process again and returns. It is required with `pid_file` and with `port`."
+            description="Command that starts the process again and returns. It must be given when `pid_file` or `port` is set."
         ),
     ] = ()
 
@@ -300,8 +300,8 @@ class Limit(_OnProcess):
         Argv,
         Field(
             description=(
-                "Command that starts the process again and returns. It is needed if the process exits, and "
-                "required with `pid_file` and with `port`."
+                "Command that starts the process again and returns. It must be given when `pid_file` or `port` is set. "
+                "It runs if the process has exited."
             )
         ),
     ] = ()
