@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 from drillbook.engine.parallel import on_each
-from drillbook.errors import HostError
+from drillbook.errors import HostError, HostKeyChanged, HostKeyUnknown
 from drillbook.sdk.host import Host
+
+REFUSAL_S = 5.0
+"""Seconds for which a host without the known key is not asked again.
+
+sshd refuses clients that connect several times without a login; see `PerSourcePenalties` in sshd_config(5).
+"""
 
 
 class Hosts:
@@ -22,6 +29,7 @@ class Hosts:
         self._open: dict[str, Host] = {}
         self._lock = threading.Lock()
         self._opening: dict[str, threading.Lock] = {}
+        self._refused: dict[str, tuple[float, HostError]] = {}
 
     def open(self, names: Sequence[str]) -> dict[str, HostError]:
         """Connect to all hosts ``names`` in parallel. Return the errors of the unreachable hosts."""
@@ -49,9 +57,19 @@ class Hosts:
             with self._lock:
                 if name in self._open:
                     return self._open[name]
-            host = self._open_one(name)
+            host = self._opened(name)
             with self._lock:
                 return self._open.setdefault(name, host)
+
+    def _opened(self, name: str) -> Host:
+        since, error = self._refused.get(name, (0.0, None))
+        if error and time.monotonic() - since < REFUSAL_S:
+            raise error
+        try:
+            return self._open_one(name)
+        except (HostKeyUnknown, HostKeyChanged) as error:
+            self._refused[name] = time.monotonic(), error
+            raise
 
     def close(self) -> None:
         """Close the connections to all hosts of the run."""
