@@ -194,3 +194,17 @@ def test_runs_are_told_apart_by_their_folder(book, monkeypatch):
     stories.year(book)
     monkeypatch.setattr(Record, "__eq__", lambda *_: pytest.fail("the content of two runs was compared"))
     assert control(audited(book), "CP-4").without
+
+
+@pytest.mark.parametrize(
+    ("action", "effect", "counts"),
+    [
+        ("backup.check", "read", False),
+        ("command.run", "read", False),
+        ("command.run", "write", True),
+        ("service.start", "write", True),
+    ],
+)
+def test_a_restore_phase_that_only_reads_carries_out_no_recovery(action, effect, counts):
+    plan = {"steps": [{"id": "restore.1", "action": action, "effect": effect}]}
+    assert run_evidence.carried_out(record(("restore.1", action, {"backup": {}}), plan=plan)) is counts

@@ -26,10 +26,14 @@ def tested(one: Record) -> bool:
 
 
 def carried_out(one: Record) -> bool:
-    """Return True when a step of the restore phase was done, whatever the verdict, and the journal confirms the verdict."""
-    return one.verdict != NOT_VERIFIED and any(
-        step.id.startswith("restore.") and step.status == "done" for step in _steps(one)
-    )
+    """Return True when a step of the restore phase changed something, and the journal confirms the verdict, which may be any.
+
+    Steps that only read, such as a check of backups, carry out no part of a recovery.
+    """
+    planned = one.plan.get("steps")
+    reads = {step.get("id") for step in planned if step.get("effect") == "read"} if isinstance(planned, list) else set()
+    done = [step for step in _steps(one) if step.id.startswith("restore.") and step.status == "done"]
+    return one.verdict != NOT_VERIFIED and any(step.id not in reads or restored_backup(step) for step in done)
 
 
 def restored(one: Record) -> bool:
