@@ -560,3 +560,12 @@ def test_scripts_and_fences_give_the_same_in_the_shell_as_on_a_channel_of_their_
     monkeypatch.setattr("drillbook.hosts.ssh.host.reads_by_script", lambda order: False)
     assert one == [_told(host.run(argv, deadline=soon())) for argv in orders]
     assert {status for status, *_ in one} == {0, 1, 2, 97} or {status for status, *_ in one} == {0, 2, 97}
+
+
+@pytest.mark.parametrize("end", ["$(", "\\", "`"])
+@pytest.mark.parametrize("text", ['psql -c "{}', "tar c {}", 'cat a"{}"', "cat {}"])
+def test_a_text_with_many_variables_is_refused_at_once(text, end):
+    """With quantifiers that try all divisions of a text, eight variables would stop the controller for many minutes."""
+    words = ("sh", "-c", text.format("$DATABASE_NAME/${DATABASE_USER}" * 200 + end))
+    assert len(words[2]) < reading_shell.MOST_WORDS
+    assert not reads_by_script(Order("far", words))

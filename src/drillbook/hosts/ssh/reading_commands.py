@@ -17,7 +17,9 @@ Programs that list processes, such as ps, are not among them: they would find th
 READING_WORDS = {"systemctl": frozenset({"is-active", "is-enabled", "is-failed", "list-units", "show", "status"})}
 """Programs that only read if their first argument is one of these words."""
 
-_WORD = r"""(?:[\w./:=@%+,^*?\[\]~-]|'[^']*'|"(?:[^"\\`$]|\$\w+|\$\{\w+\})*"|\$\w+|\$\{\w+\})+"""
+# Possessive quantifiers: with others, the time to refuse a text grows exponentially with its number of variables.
+_VARIABLE = r"\$(?:\w++|\{\w++\})"
+_WORD = rf"""(?:[\w./:=@%+,^*?\[\]~-]|'[^']*+'|"(?:[^"\\`$]|{_VARIABLE})*+"|{_VARIABLE})++"""
 _REDIRECTION = r"[12]?>[ \t]*/dev/null|2>&1"
 _PART = re.compile(
     rf" *(?:(?P<between>&&|\|\|?|;)|(?:(?P<aside>{_REDIRECTION}|!(?= ))|(?P<word>{_WORD}))(?=$|[ ;|&>]))", re.ASCII
