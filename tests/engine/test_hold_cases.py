@@ -8,7 +8,7 @@ import pytest
 
 from drillbook.engine import hold as holding
 from drillbook.engine import unreachable
-from drillbook.engine.grip import renewal_pause
+from drillbook.engine.grip import Grip, renewal_pause
 from drillbook.engine.leases import Lease, Lock, Owner, was_fenced
 from drillbook.engine.liveness import controller
 from drillbook.errors import Fenced, HostUnreachable, Locked
@@ -439,7 +439,34 @@ def test_a_recovery_of_an_older_run_takes_its_locks_too(place):
 
 @pytest.mark.parametrize(
     ("lease_s", "hosts", "pause"),
-    [(30, 1, 5), (30, 250, 5), (30, 400, 8), (30, 5000, 10), (12, 1, 2), (12, 400, 4), (1, 1, 0.3), (600, 9, 5)],
+    [(30, 1, 5), (30, 250, 5), (30, 300, 6), (30, 5000, 7.5), (12, 1, 2), (12, 400, 3), (1, 1, 0.3), (600, 9, 5)],
 )
-def test_many_hosts_are_renewed_less_often_but_thrice_a_lease(lease_s, hosts, pause):
+def test_many_hosts_are_renewed_less_often_but_four_times_a_lease(lease_s, hosts, pause):
     assert renewal_pause(lease_s, holding.RENEWALS, hosts) == pytest.approx(max(pause, 0.3), abs=0.05)
+
+
+def test_a_renewal_that_failed_on_one_of_many_hosts_is_tried_again_soon(place, monkeypatch):
+    hold = place.hold("run-1")
+    answers = iter([None, HostUnreachable("a: no answer", host="a"), HostUnreachable("a: no answer", host="a"), None])
+    pauses = []
+
+    def beat(self, grip):
+        if error := next(answers):
+            raise error
+
+    class Pauses:
+        def wait(self, seconds):
+            pauses.append(seconds)
+            return len(pauses) == 5
+
+        def is_set(self):
+            return True
+
+    monkeypatch.setattr(holding.Hold, "_beat", beat)
+    hold._threads.update(dict.fromkeys(range(5000)))
+    hold._halt = Pauses()
+    lease_s = hold.lease_s
+    hold._renew(Grip("a", renewed=time.monotonic()))
+    short, long = renewal_pause(lease_s, holding.RENEWALS, 1), renewal_pause(lease_s, holding.RENEWALS, 5000)
+    assert short < long
+    assert pauses == [short, long, short, short, long]

@@ -111,9 +111,9 @@ def disarm(grips: Sequence[Grip], seconds: float, reach: Deadline | None) -> Non
 def renewal_pause(lease_s: float, times: int, hosts: int) -> float:
     """Return the seconds between two renewals on one of ``hosts``: one of ``times`` equal parts of ``lease_s`` seconds, at most 5.
 
-    The pause is longer for several hundred hosts, but never more than a third of the lease, so that a renewal may fail.
+    The pause is longer for several hundred hosts, but never more than a quarter of the lease, so that a renewal may fail.
     """
-    return max(0.3, min(5.0, lease_s / times), min(lease_s / 3, hosts / RENEWALS_PER_S))
+    return max(0.3, min(5.0, lease_s / times), min(lease_s / 4, hosts / RENEWALS_PER_S))
 
 
 def of_lease(become: Become | None) -> Become | None:

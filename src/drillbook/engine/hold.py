@@ -166,10 +166,9 @@ class Hold:
         except (DrillbookError, TimeoutError) as error:
             self.journal.append(LeaseFailed(message=getattr(error, "message", str(error))), host=host)
             return
+        grip.armed = set() if state is None or state.reverted else set(state.armed)
         if state is None:
-            grip.armed = set()
             return
-        grip.armed = set() if state.reverted else set(state.armed)
         self.journal.append(LeaseAdopted(armed=tuple(sorted(state.armed)), reverted=state.reverted), host=host)
         grip.leased = bool(grip.armed)
         if grip.armed:
@@ -257,8 +256,7 @@ class Hold:
         When ``fault`` is true, the command is not started either once the target has begun its undo, because nothing would
         undo that fault.
         """
-        grip = self._grips.get(host)
-        if grip is None or not grip.tokens:
+        if not ((grip := self._grips.get(host)) and grip.tokens):
             return None
 
         def fenced(argv: Sequence[str]) -> Sequence[str]:
@@ -308,10 +306,13 @@ class Hold:
         thread.start()
 
     def _renew(self, grip: Grip) -> None:
-        while not self._halt.wait(renewal_pause(self.lease_s, RENEWALS, len(self._grips))) and not grip.lost:
+        hosts = 1
+        while not self._halt.wait(renewal_pause(self.lease_s, RENEWALS, hosts)) and not grip.lost:
             try:
                 self._beat(grip)
+                hosts = len(self._threads)
             except Exception as error:  # noqa: BLE001  a thread that dies would let the lease expire unnoticed
+                hosts = 1  # try again soon
                 self._silent(grip, error)
 
     def _beat(self, grip: Grip) -> None:

@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable, Sequence
 
 from drillbook.engine.parallel import on_each
-from drillbook.errors import HostError, HostKeyChanged, HostKeyUnknown
+from drillbook.errors import AuthenticationFailed, HostError, HostKeyChanged, HostKeyUnknown
 from drillbook.sdk.host import Host
 
 REFUSAL_S = 5.0
-"""Seconds for which a host without the known key is not asked again.
+"""Seconds for which a host is not asked again that has another key than the known one, or refused the login.
 
 sshd refuses clients that connect several times without a login; see `PerSourcePenalties` in sshd_config(5).
 """
@@ -67,7 +67,7 @@ class Hosts:
             raise error
         try:
             return self._open_one(name)
-        except (HostKeyUnknown, HostKeyChanged) as error:
+        except (HostKeyUnknown, HostKeyChanged, AuthenticationFailed) as error:
             self._refused[name] = time.monotonic(), error
             raise
 

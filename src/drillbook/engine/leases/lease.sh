@@ -190,7 +190,10 @@ lease_disarm() { # ROOT RUN SEQ...
   shift "$count"
   [ ! -e .gone ] || rm -rf .gone
   [ $# != 0 ] || return 0
-  { mkdir .gone && mv -- "$@" .gone; } 2>/dev/null
+  { mkdir .gone && mv -- "$@" .gone; } 2>/dev/null || {
+    rm -rf .gone
+    fail 92 "cannot disarm in $PWD"
+  }
   rm -rf .gone
 }
 
@@ -216,7 +219,10 @@ lease_end() { # ROOT RUN SECONDS MANAGER
       tries=$((tries + 1))
       [ "$tries" -lt "$((10 * $3))" ] || fail 93 "the target is still reverting"
       pause
-      enter "$1" && cd "leases/$2" || return 0
+      { enter "$1" && cd "leases/$2"; } || {
+        hook_clear "$2" "$4"
+        return 0
+      }
     done
     { read -r _ && read -r kind && read -r hook; } 2>/dev/null < place || hook=unknown
     lease_stop "$2" "$4"
