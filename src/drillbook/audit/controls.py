@@ -42,7 +42,7 @@ class Control:
     shows: str = ""
     """Number of runs with the evidence, and their drills."""
     lacks: str = ""
-    """Drills of the runs without the evidence. It is empty when every run has it."""
+    """Drills that have a run without the evidence. Empty when every run has the evidence."""
     runs: tuple[str, ...] = ()
     """Runs with the evidence."""
     without: tuple[str, ...] = ()

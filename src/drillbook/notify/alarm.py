@@ -21,7 +21,7 @@ def message(entry: Entry) -> Message:
     lines = [
         entry.message,
         f"service: {entry.service or 'unknown'}",
-        f"due since: {entry.due or 'never passed'}",
+        f"due since: {entry.due}" if entry.due else "due: it has never passed",
         f"to see what is due: {program()} drill.due",
     ]
     title = f"[{entry.environment or 'any environment'}] drill {entry.drill}: {what}"

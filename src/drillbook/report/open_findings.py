@@ -15,7 +15,7 @@ MOST_NAMES = 4
 
 
 class Grade(Protocol):
-    """Anything with the severity of a finding, such as a finding, or a row about one."""
+    """Anything that has a severity: a finding, or a row about a finding."""
 
     @property
     def severity(self) -> str:

@@ -107,7 +107,10 @@ def received(steps: Sequence[Step | StepResult]) -> bool:
 
 
 def noticed(steps: Sequence[Step | StepResult]) -> str:
-    """Return the observer of the fault, such as ``by the alert ApiDown``: the alert that the drill awaits, or its probe."""
+    """Return words for the observer of the fault, such as ``by the alert ApiDown``.
+
+    It is the alert for which the drill waits, or else a probe of the drill.
+    """
     expected = awaited(steps)
     if not expected:
         return PROBE

@@ -61,7 +61,7 @@ def _row(number: int, run: dict[str, Any], view: RunView | None) -> SuiteRow:
 def _verdict(said: str, view: RunView | None) -> str:
     """Return the verdict of a drill.
 
-    It is ``not verified`` if the drill passed, and its record is missing or contradicts the verdict.
+    The verdict is ``not verified`` if the drill passed but its record is missing or contradicts that.
     """
     if view is None:
         return wording.NOT_VERIFIED if said == Verdict.PASSED else said

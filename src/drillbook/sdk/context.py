@@ -74,7 +74,7 @@ class Context:
     such hosts.
     """
     written: int = 0
-    """Highest number of a row that a canary is known to have tried to write. It is needed when the rows of the canary
+    """The highest row number that a canary is known to have tried to write. It is needed when the rows of the canary
     are read back or removed.
     """
     programs: Programs = field(default_factory=Programs)
