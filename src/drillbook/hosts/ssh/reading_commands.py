@@ -18,11 +18,11 @@ READING_WORDS = {"systemctl": frozenset({"is-active", "is-enabled", "is-failed",
 """Programs that only read if their first argument is one of these words."""
 
 # Possessive quantifiers: with others, the time to refuse a text grows exponentially with its number of variables.
-_VARIABLE = r"\$(?:\w++|\{\w++\})"
-_WORD = rf"""(?:[\w./:=@%+,^*?\[\]~-]|'[^']*+'|"(?:[^"\\`$]|{_VARIABLE})*+"|{_VARIABLE})++"""
+_VARIABLE = re.compile(r"\$(?:\w++|\{\w++\})")
+_WORD = re.compile(rf"""(?:[\w./:=@%+,^*?\[\]~-]|'[^']*+'|"(?:[^"\\`$]|{_VARIABLE.pattern})*+"|{_VARIABLE.pattern})++""")
 _REDIRECTION = r"[12]?>[ \t]*/dev/null|2>&1"
 _PART = re.compile(
-    rf" *(?:(?P<between>&&|\|\|?|;)|(?:(?P<aside>{_REDIRECTION}|!(?= ))|(?P<word>{_WORD}))(?=$|[ ;|&>]))", re.ASCII
+    rf" *(?:(?P<between>&&|\|\|?|;)|(?:(?P<aside>{_REDIRECTION}|!(?= ))|(?P<word>{_WORD.pattern}))(?=$|[ ;|&>]))", re.ASCII
 )
 
 
