@@ -224,7 +224,7 @@ lease_end() { # ROOT RUN SECONDS MANAGER
         return 0
       }
     done
-    { read -r _ && read -r kind && read -r hook; } 2>/dev/null < place || hook=unknown
+    { read -r _ && read -r _ && read -r hook; } 2>/dev/null < place || hook=unknown
     lease_stop "$2" "$4"
     tail -c 65536 log
     cd ..

@@ -118,7 +118,7 @@ class SshHost:
         return captured(self.name, order.words, end.exit, end.signal, out=out, err=err, since=started)
 
     def _carry_out(self, order: Order, sink: BinaryIO | None, deadline: Deadline) -> tuple[End, Capture, Capture]:
-        if sink is None and (only_reads(order) or reads_by_script(order) or calls_function(order)):
+        if sink is None and (only_reads(order) or calls_function(order) or reads_by_script(order)):
             with suppress(ShellEnded):  # then the command gets a channel of its own
                 return self._within_shell(order, deadline)
         out, err = Capture(CAPTURE_LIMIT, sink), MarkedCapture(CAPTURE_LIMIT, order.token)

@@ -49,9 +49,10 @@ def script_reads(text: str) -> bool:
             commands.append([])
         elif part["word"]:
             commands[-1].append(part["word"])
-    return all(command_reads((*words, "", "")) for words in commands)
+    return all(map(command_reads, commands))
 
 
 def command_reads(words: Sequence[str]) -> bool:
-    """Return True when the command is known to only read. ``words``: the command with one more word, which may be empty."""
-    return words[0] in READERS or words[1] in READING_WORDS.get(words[0], ())
+    """Return True when the command ``words`` is known to only read."""
+    program, word = (*words, "", "")[:2]
+    return program in READERS or word in READING_WORDS.get(program, ())

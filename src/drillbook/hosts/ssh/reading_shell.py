@@ -41,7 +41,7 @@ class ShellEnded(Exception):
 
 def only_reads(order: Order) -> bool:
     """Return True when the command is known to only read, and needs neither input, nor an environment, nor a folder."""
-    return command_reads((*order.words, "")) and _fits(order, order.words)
+    return command_reads(order.words) and _fits(order, order.words)
 
 
 def reads_by_script(order: Order) -> bool:
@@ -224,7 +224,7 @@ class InShell:
         """
         self._shell, self._token, self._captures = shell, order.token, captures
         self.link, self.ended, self._expected = shell.link, False, False
-        self.once, self._alone = calls_function(order), only_reads(order)
+        self.once, self._alone = _functions(order.words) is not None, command_reads(order.words)
         if self.once:
             shell.start(deadline)
         if shell.pid is not None:
