@@ -8,7 +8,7 @@ from drillbook.audit.records import Record
 from drillbook.errors import DrillbookError
 from drillbook.inventory.inventory import Inventory
 from drillbook.judge.result import Injection, StepResult, Verdict
-from drillbook.report.restore_steps import restored_backup
+from drillbook.report.restore_steps import restored_backup, restores
 from drillbook.report.rows import objective_rows
 from drillbook.report.wording import MET, NOT_VERIFIED
 from drillbook.sdk.action import find
@@ -77,7 +77,7 @@ def _steps(one: Record) -> tuple[StepResult, ...]:
 
 
 def _restores(one: Record) -> list[StepResult]:
-    return [step for step in _steps(one) if step.id.startswith("restore.") and restored_backup(step)]
+    return restores(_steps(one))
 
 
 def _same_service(one: Record, proof: StepResult, restores: Sequence[StepResult]) -> bool:

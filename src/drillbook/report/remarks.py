@@ -13,7 +13,7 @@ from typing import Any
 from drillbook.judge import detection
 from drillbook.judge.result import StepResult
 from drillbook.report.figures import moment, one_line
-from drillbook.report.restore_steps import from_source, restored_backup
+from drillbook.report.restore_steps import from_source, restores
 from drillbook.sdk.backup_source import PRINTED_BASIS
 
 MARK = "†"
@@ -81,11 +81,12 @@ def of_backup(steps: Sequence[Step | StepResult], started: str) -> Remark | None
     The drill itself took the backup when a step of the phase `backup` stored it. A backup of a source that is younger than
     the run was taken during the run, perhaps by a routine job.
     """
-    done = [step for step in steps if step.status == "done"]
     taken = {
-        _manifest(step.facts, "identity") for step in done if step.id.startswith("backup.") and "location" in step.facts
+        _manifest(step.facts, "identity")
+        for step in steps
+        if step.status == "done" and step.id.startswith("backup.") and "location" in step.facts
     }
-    restored = [step for step in done if step.id.startswith("restore.") and restored_backup(step)]
+    restored = restores(steps)
     if any(_manifest(step.facts, "made") in taken - {""} for step in restored):
         return Remark(OWN_BACKUP, f" {MARK}")
     if any(from_source(step) and _younger(step.facts["backup"], started) for step in restored):

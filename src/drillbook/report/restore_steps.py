@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
 from drillbook.errors import DrillbookError
 from drillbook.sdk.action import find
@@ -14,6 +14,11 @@ RESTORE = "backup.restore"
 
 class Told(Protocol):
     """The part of a step's result that tells if the step restored a backup."""
+
+    @property
+    def id(self) -> str:
+        """Id of the step, which begins with its phase."""
+        ...
 
     @property
     def action(self) -> str:
@@ -29,6 +34,14 @@ class Told(Protocol):
     def facts(self) -> Mapping[str, Any]:
         """Facts of the step."""
         ...
+
+
+AnyStep = TypeVar("AnyStep", bound=Told)
+
+
+def restores(steps: Sequence[AnyStep]) -> list[AnyStep]:
+    """Return the steps of the restore phase that restored a backup."""
+    return [step for step in steps if step.id.startswith("restore.") and restored_backup(step)]
 
 
 def restored_backup(step: Told) -> bool:
