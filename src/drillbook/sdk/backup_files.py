@@ -38,6 +38,7 @@ class FileBackups(BackupSource):
     """Base of backup sources where each backup is one file."""
 
     ADDED: ClassVar[frozenset[str]] = frozenset({"identity"})
+    LIST_PROGRAMS: ClassVar[tuple[str, ...]] = ()
     DECRYPTS: ClassVar[bool] = True
     """True if files of this source may be encrypted. False for kinds whose backups consist of several files each."""
     TAKEN: ClassVar[str] = ""
@@ -177,8 +178,14 @@ class FileBackups(BackupSource):
         self.need_list(ctx)
 
     def ready_to_list(self, ctx: Context) -> None:
-        """Check that the files can be listed."""
-        self.need_list(ctx)
+        """Check that the files can be listed: with ``need_list``, or with ``ready`` if the class may need more.
+
+        A class that overrides ``ready`` or ``backups`` may need more, unless it declares ``LIST_PROGRAMS``, which may be empty.
+        """
+        if _depth(type(self), "LIST_PROGRAMS") <= min(_depth(type(self), "ready"), _depth(type(self), "backups")):
+            self.need_list(ctx)
+        else:
+            self.ready(ctx)
 
     def need_list(self, ctx: Context) -> None:
         """Check that the files can be listed: the field `at` is valid, and the programs that list the files exist.
@@ -187,6 +194,11 @@ class FileBackups(BackupSource):
         """
         self.place(ctx).need_list(ctx, self.place_programs)
         need_programs(ctx, self.LIST_PROGRAMS)
+
+
+def _depth(kind: type, name: str) -> int:
+    """Return the number of classes from ``kind`` up to the class that defines ``name``."""
+    return next(depth for depth, base in enumerate(kind.__mro__) if name in base.__dict__)
 
 
 _TIMES = (

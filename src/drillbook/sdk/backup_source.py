@@ -93,7 +93,10 @@ class BackupSource(Service):
     PROGRAMS: ClassVar[tuple[str, ...]] = ()
     """Programs that a list and a check of backups start on the host of the source."""
     LIST_PROGRAMS: ClassVar[tuple[str, ...]] = ()
-    """Programs among them that a list of backups needs, if ``ready_to_list`` does not check everything that ``ready`` does."""
+    """Programs among them that a list of backups starts on that host.
+
+    In a class based on ``FileBackups``, this declaration, even if empty, says that a list needs no more; see ``ready_to_list``.
+    """
     RESTORE_PROGRAMS: ClassVar[tuple[str, ...]] = ()
     """Programs that a restore starts on the host of the sandbox or service, except those that ``ready_sandbox`` looks for."""
 
@@ -105,20 +108,6 @@ class BackupSource(Service):
 
     _selection: tuple[str, str] | None = PrivateAttr(default=("latest", ""))
     """The fields ``at`` and ``backup`` of the step that uses this source. None while an earlier step must set one of them."""
-
-    @classmethod
-    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
-        """Let ``ready_to_list`` check all that ``ready`` does, unless it is written for the ``ready`` and ``backups`` of the class.
-
-        A class that inherits ``ready_to_list`` but changes one of these may need more to list its backups.
-        """
-        super().__pydantic_init_subclass__(**kwargs)
-        ready, backups, to_list = (
-            next(depth for depth, base in enumerate(cls.__mro__) if name in base.__dict__)
-            for name in ("ready", "backups", "ready_to_list")
-        )
-        if min(ready, backups) < to_list:
-            cls.ready_to_list = BackupSource.ready_to_list  # type: ignore[method-assign]
 
     @property
     def lock_name(self) -> str:
@@ -209,8 +198,7 @@ class BackupSource(Service):
     def ready_to_list(self, ctx: Context) -> None:
         """Check that the backups can be listed on the host of the source, and transferred from there.
 
-        A restore needs no more of that host; by default, everything that ``ready`` checks. A class that overrides ``ready`` or
-        ``backups`` gets this default again, unless it overrides this method, too. Raises NotReady when something
+        A restore needs no more of that host; by default, everything that ``ready`` checks. Raises NotReady when something
         is missing.
         """
         self.ready(ctx)

@@ -49,6 +49,7 @@ class MariadbDump(FileBackups):
     RESTORES_TO: ClassVar[tuple[str, ...]] = ("mariadb",)
     RESTORES_IN_PLACE: ClassVar[tuple[str, ...]] = ("mariadb",)
     PROGRAMS: ClassVar[tuple[str, ...]] = ("cat", "sed", "uniq")
+    LIST_PROGRAMS: ClassVar[tuple[str, ...]] = ()
     RESTORE_PROGRAMS: ClassVar[tuple[str, ...]] = ("cat", "id", "mkdir", "rm", "sed", "sleep", "tail", "tee", "uniq")
 
     def check(self, ctx: Context, backup: Backup) -> Checked:
@@ -128,10 +129,6 @@ class MariadbDump(FileBackups):
         """Check that the place of the dumps is valid, and that the host has the decompression program."""
         super().ready(ctx)
         need_unpacker(ctx, self)
-
-    def ready_to_list(self, ctx: Context) -> None:
-        """Check that the dumps can be listed."""
-        self.need_list(ctx)
 
     def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
         """Check that the sandbox's host has MariaDB and the decompression program."""

@@ -78,6 +78,7 @@ class Mariabackup(FileBackups):
         *("cat", "cut", "date", "dirname", "du", "find", "head", "mkdir", "od", "sed"),
         *("sort", "stat", "tr"),
     )
+    LIST_PROGRAMS: ClassVar[tuple[str, ...]] = ()
     RESTORE_PROGRAMS: ClassVar[tuple[str, ...]] = (
         *("cat", "cp", "cut", "date", "dirname", "du", "find", "head", "id", "mkdir"),
         *("od", "rm", "sed", "sleep", "sort", "stat", "tail", "tr"),
@@ -232,10 +233,6 @@ class Mariabackup(FileBackups):
         if self.form == "stream":
             need_programs(ctx, ("mbstream",), hint="install Debian's package mariadb-backup on that host")
             need_unpacker(ctx, self)
-
-    def ready_to_list(self, ctx: Context) -> None:
-        """Check that the backups can be listed."""
-        self.need_list(ctx)
 
     def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
         """Check that the sandbox's host has MariaDB's programs, of the backup's series, and can read the folders."""

@@ -224,10 +224,6 @@ class PgDumpSource(FileBackups):
         """Return an object that restores a dump into a service whose data directory was lost."""
         return DumpInPlace(ctx, service, self)
 
-    def ready_to_list(self, ctx: Context) -> None:
-        """Check that the dumps can be listed."""
-        self.need_list(ctx)
-
     def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
         """Check that the sandbox's host has the PostgreSQL server and client programs that a restore needs."""
         sandbox.ready(ctx, service, ("initdb", "pg_ctl", "psql", "pg_restore"))

@@ -43,6 +43,7 @@ class AofSource(FileBackups):
     DECRYPTS: ClassVar[bool] = False
     kind: Literal["redis_aof"] = "redis_aof"
     PROGRAMS: ClassVar[tuple[str, ...]] = ("cat", "chmod", "cp", "head", "ln", "mkdir", "mv", "rm", "stat", "tr")
+    LIST_PROGRAMS: ClassVar[tuple[str, ...]] = ()
     RESTORE_PROGRAMS: ClassVar[tuple[str, ...]] = (*PROGRAMS, "tail")
     RESTORES_TO: ClassVar[tuple[str, ...]] = ("redis",)
 
@@ -147,10 +148,6 @@ class AofSource(FileBackups):
         """Check that the place of the backups is valid, and that the host has a checker program."""
         super().ready(ctx)
         checker.need_checker(lambda argv: ctx.run(*argv), ctx.host, self.program)
-
-    def ready_to_list(self, ctx: Context) -> None:
-        """Check that the files can be listed."""
-        self.need_list(ctx)
 
     def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
         """Check that the sandbox's host has a Redis or Valkey server."""

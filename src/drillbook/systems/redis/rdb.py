@@ -40,6 +40,7 @@ class RdbSource(FileBackups):
 
     kind: Literal["redis_rdb"] = "redis_rdb"
     PROGRAMS: ClassVar[tuple[str, ...]] = ("head", "ln", "stat", "tr")
+    LIST_PROGRAMS: ClassVar[tuple[str, ...]] = ()
     RESTORE_PROGRAMS: ClassVar[tuple[str, ...]] = ("cat", "cp", "head", "ln", "mkdir", "stat", "tail", "tr")
     RESTORES_TO: ClassVar[tuple[str, ...]] = ("redis",)
     RESTORES_IN_PLACE: ClassVar[tuple[str, ...]] = ("redis",)
@@ -128,10 +129,6 @@ class RdbSource(FileBackups):
         super().ready(ctx)
         checker.need_checker(lambda argv: ctx.run(*argv), ctx.host, self.program)
         need_unpacker(ctx, self)
-
-    def ready_to_list(self, ctx: Context) -> None:
-        """Check that the files can be listed."""
-        self.need_list(ctx)
 
     def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
         """Check that the sandbox's host has a Redis or Valkey server, and the decompression program."""

@@ -40,6 +40,7 @@ class SqliteSource(FileBackups):
     kind: Literal["sqlite"] = "sqlite"
     RESTORES_TO: ClassVar[tuple[str, ...]] = ("folder",)
     PROGRAMS: ClassVar[tuple[str, ...]] = ("cp", "mv", "python3")
+    LIST_PROGRAMS: ClassVar[tuple[str, ...]] = ()
     RESTORE_PROGRAMS: ClassVar[tuple[str, ...]] = ("cp", "mkdir", "mv")
 
     tables: tuple[str, ...] = Field(default=(), description="Tables that each copy must contain, with at least one row.")
@@ -182,10 +183,6 @@ class SqliteSource(FileBackups):
         """Check that python3 on the host has the module sqlite3, and that the place of the copies is valid."""
         super().ready(ctx)
         _need_module(ctx)
-
-    def ready_to_list(self, ctx: Context) -> None:
-        """Check that the copies can be listed."""
-        self.need_list(ctx)
 
     def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
         """Check that python3 on the sandbox's host has the module sqlite3."""

@@ -103,6 +103,7 @@ class TarSource(FileBackups):
     RESTORES_TO: ClassVar[tuple[str, ...]] = ("folder",)
     RESTORES_IN_PLACE: ClassVar[tuple[str, ...]] = ("folder",)
     PROGRAMS: ClassVar[tuple[str, ...]] = ("awk", "tar")
+    LIST_PROGRAMS: ClassVar[tuple[str, ...]] = ()
     RESTORE_PROGRAMS: ClassVar[tuple[str, ...]] = ("find", "grep", "mkdir", "tar", "wc")
 
     def check(self, ctx: Context, backup: Backup) -> Checked:
@@ -161,10 +162,6 @@ class TarSource(FileBackups):
         """Check that the host has tar and the decompression program, and that the place of the backups is valid."""
         super().ready(ctx)
         need_unpacker(ctx, self, "tar")
-
-    def ready_to_list(self, ctx: Context) -> None:
-        """Check that the archives can be listed."""
-        self.need_list(ctx)
 
     def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
         """Check that the host of the sandbox has tar and the decompression programs."""
