@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shutil
 import subprocess
 
 import pytest
@@ -47,6 +48,22 @@ class Refusing(Lowered):
         super().__init__(host)
         tool = folder / "iptables-restore"
         tool.write_text("#!/bin/sh\necho 'iptables-restore: Extension comment is not supported' >&2\nexit 2\n")
+        tool.chmod(0o755)
+        self.path = f"PATH={folder}:{os.environ['PATH']}"
+
+    def run(self, argv, **options):
+        return self.host.run(["env", self.path, *argv], **options)
+
+
+class Kernel(Lowered):
+    """The target, whose `tc` answers for the rehearsal as a kernel with or without netem does."""
+
+    def __init__(self, host, folder, *, netem):
+        super().__init__(host)
+        answer = "exit 0" if netem else "echo 'Error: Specified qdisc kind is unknown.' >&2; exit 2"
+        (tool := folder / "tc").write_text(
+            f'#!/bin/sh\ncase "$*" in *"add dev lo "*) {answer} ;; esac\nexec {shutil.which("tc")} "$@"\n'
+        )
         tool.chmod(0o755)
         self.path = f"PATH={folder}:{os.environ['PATH']}"
 
@@ -209,3 +226,16 @@ def test_what_a_look_at_the_network_lacks_is_told(far, action, host, said):
     hosts = [host(far), far.host]
     refused_until(lambda: action.ready(far.context(host=hosts[0])), said, lambda: hosts.pop(0))
     action.run(far.context())
+
+
+def test_a_kernel_that_cannot_delay_is_told(far, tmp_path):
+    """Each half is the real kernel of this machine where it can be, and a `tc` that answers for the other kernel."""
+    from tests.systems.linux.test_network import can_delay
+
+    folders, real = [tmp_path / "without", tmp_path / "with"], can_delay(far)
+    for folder in folders:
+        folder.mkdir()
+    without, able = (Kernel(far.host, folder, netem=netem) for folder, netem in zip(folders, (False, True), strict=True))
+    hosts = [without, far.host] if real else [far.host, able]
+    fault, said = make("delay", peer=PEER, peer_port=PORT, by="200ms"), "its kernel cannot delay packets: .*kind is unknown"
+    refused_until(lambda: fault.ready(far.context(host=hosts[0])), said, lambda: hosts.pop(0))
