@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from drillbook.errors import HostError, NotReady, StepFailed
+from drillbook.errors import HostError, StepFailed
 from drillbook.systems.mariadb.exchange import Exchange
 from tests.systems.estate import codes
 from tests.systems.mariadb.unit import unit
@@ -224,9 +224,12 @@ def test_a_backup_in_the_folder_of_the_server_is_refused(shop, tmp_path):
     ],
 )
 def test_a_service_that_cannot_be_restored_in_place_is_told_before(shop, tmp_path, fields, told):
-    place = shop.estate(tmp_path, **fields)
-    with pytest.raises(NotReady, match=told):
-        place.action("backup.restore", service="database", **{"from": "dumps"}).ready(place.ctx())
+    place = shop.estate(tmp_path)
+    services = place.inventory.services
+    right = services["database"]
+    services["database"] = right.model_copy(update=fields)
+    action = place.action("backup.restore", service="database", **{"from": "dumps"})
+    refused_until(lambda: action.ready(place.ctx()), told, lambda: services.update(database=right))
 
 
 def test_a_data_directory_that_cannot_be_exchanged_is_told_before(shop, place):

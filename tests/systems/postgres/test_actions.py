@@ -723,11 +723,14 @@ def test_a_store_that_is_not_ready(place, primary, change, words):
     change = {key: secret(*value) if isinstance(value, tuple) else value for key, value in change.items()}
     service = place.store.model_copy(update=change)
     ctx.services["store"] = service
-    with pytest.raises(NotReady, match=words) as refusal:
-        place.action("postgres.dump", service="primary", to=f"s3://{service.bucket}/x").ready(ctx)
-    assert refusal.value.hint
     with pytest.raises(StepFailed):
         place.action("postgres.dump", service="primary", to=f"s3://{service.bucket}/x").run(ctx)
+
+    def check():
+        bucket = ctx.services["store"].bucket
+        place.action("postgres.dump", service="primary", to=f"s3://{bucket}/x").ready(ctx)
+
+    refused_until(check, words, lambda: ctx.services.update(store=place.store))
 
 
 def test_restore_is_ready_before_its_backup_exists(place, primary):
@@ -869,10 +872,15 @@ def test_losing_data_refuses_what_is_no_data_directory(place, target):
     (target.data / "thesis.txt").write_text("years of work")
     with pytest.raises(StepFailed, match="not the data directory"):
         place.run("postgres.lose_data", service=target.service.name, ctx=covered(place))
-    lose = place.action("postgres.lose_data", service=target.service.name)
-    with pytest.raises(NotReady, match="is not the data directory of a cluster"):
-        lose.ready(place.context())
-    assert (target.data / "thesis.txt").exists()
+    lose, kept = place.action("postgres.lose_data", service=target.service.name), target.data.with_name("kept")
+
+    def move_and_create():
+        target.data.rename(kept)
+        target.create()
+        target.start()
+
+    refused_until(lambda: lose.ready(covered(place)), "is not the data directory of a cluster", move_and_create)
+    assert (kept / "thesis.txt").exists()
 
 
 @pytest.mark.parametrize("name", ["postgres.lose_data", "postgres.recover"])

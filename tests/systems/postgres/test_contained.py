@@ -28,6 +28,7 @@ from tests.systems.ground import is_root
 from tests.systems.postgres import dumps, fixtures
 from tests.systems.postgres.dumps import DEBIAN_17
 from tests.systems.postgres.site import Site
+from tests.systems.refusals import refused_until
 
 pytestmark = pytest.mark.skipif(not is_root(), reason="only root has other users")
 place = fixtures.place
@@ -257,9 +258,11 @@ def test_an_image_that_is_not_there_is_told_before(rehearsal):
 def test_root_alone_is_told_to_name_another_user(place, rehearsal, image):
     made = rehearsal(isolation="container", image=image)
     place.clusters[made.name].service = made.copy.model_copy(update={"run_as": ""})
-    with pytest.raises(NotReady, match="would run PostgreSQL as root"):
-        made.action.ready(place.context(step="restore.1"))
-    place.clusters[made.name].service = made.copy
+    refused_until(
+        lambda: made.action.ready(place.context(step="restore.1")),
+        "would run PostgreSQL as root",
+        lambda: setattr(place.clusters[made.name], "service", made.copy),
+    )
 
 
 INVENTORY = """

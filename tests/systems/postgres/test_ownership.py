@@ -107,13 +107,16 @@ def test_a_data_directory_that_is_not_the_one_of_the_server_at_the_port_is_not_r
     fields = {"postgres.stop": {"mode": "immediate"}, "postgres.lose_data": {}}.get(
         name, {"from": "s3://backups-for-tests/x"}
     )
+    action = place.action(name, service="wrong", **fields)
     with pytest.raises(NotReady, match="it serves the cluster") as refused:
-        place.action(name, service="wrong", **fields).ready(place.context())
+        action.ready(place.context())
     assert "data_directory" in refused.value.hint
     if name == "postgres.lose_data":
         with pytest.raises(StepFailed, match="nothing was lost"):
             place.run(name, service="wrong")
     assert foreign.sql("SELECT 1", database="postgres") == [(1,)]
+    place.extra["wrong"] = foreign.service.model_copy(update={"name": "wrong"})
+    action.ready(place.context())
     del place.extra["wrong"]
 
 

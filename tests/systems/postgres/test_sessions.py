@@ -342,6 +342,7 @@ def test_a_plan_tells_how_often_a_table_is_read_in_one_run(place, small, query, 
 
 def test_what_is_not_meant_is_refused(place, small):
     ctx = place.context(step="inject.1")
+    place.action("postgres.drop_index", service="small", index="goods_code").ready(ctx)
     with pytest.raises(NotReady, match="goods_pkey is needed by a constraint"):
         place.action("postgres.drop_index", service="small", index="goods_pkey").ready(ctx)
     small.sql("CREATE UNIQUE INDEX goods_unique ON goods (id)")
@@ -350,6 +351,7 @@ def test_what_is_not_meant_is_refused(place, small):
     small.sql("DROP INDEX goods_unique")
     with pytest.raises(NotReady, match="there is no index nothing"):
         place.action("postgres.drop_index", service="small", index="nothing").ready(ctx)
+    place.action("postgres.idle_in_transaction", service="small", table="goods").ready(ctx)
     with pytest.raises(NotReady, match="there is no table nothing"):
         place.action("postgres.idle_in_transaction", service="small", table="nothing").ready(ctx)
     with pytest.raises(ValidationError, match="choose the sessions"):
@@ -358,6 +360,7 @@ def test_what_is_not_meant_is_refused(place, small):
         place.action("postgres.create_index", service="small", definition="DROP TABLE goods")
     with pytest.raises(StepFailed):
         place.run("postgres.explain", service="small", query="SELECT 1; DROP TABLE goods")
+    place.action("postgres.hold_connections", service="small", leave=4).ready(ctx)
     with pytest.raises(NotReady, match="in use already"):
         place.action("postgres.hold_connections", service="small", leave=11).ready(ctx)
     assert small.sql("SELECT count(*) FROM goods") == [(20000,)]

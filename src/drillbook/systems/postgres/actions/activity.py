@@ -18,7 +18,7 @@ from drillbook.errors import CouldNotVerify, HostError
 from drillbook.sdk.action import Context, Facts, Place, Read
 from drillbook.sdk.host import excerpt, printable
 from drillbook.systems.postgres import cluster
-from drillbook.systems.postgres.actions.fields import ServiceName
+from drillbook.systems.postgres.actions.fields import ServiceName, examined
 from drillbook.systems.postgres.connection import Connection, connected, one, reason
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.tools import Tools
@@ -352,3 +352,7 @@ class DataDirectory(Read):
         """
         service = ctx.service(self.service, Postgres)
         return {"holds": cluster.state(Tools.of(ctx, service, ctx.host)), "path": service.data_directory}
+
+    def ready(self, ctx: Context) -> None:
+        """Check that the data directory can be examined."""
+        examined(Tools.of(ctx, ctx.service(self.service, Postgres), ctx.host))

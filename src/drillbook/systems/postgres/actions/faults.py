@@ -13,7 +13,7 @@ from drillbook.sdk.identity import Identity
 from drillbook.sdk.manager import manager_of
 from drillbook.sdk.manager.right import need_right
 from drillbook.systems.postgres import access, cluster, identity, ownership, removal
-from drillbook.systems.postgres.actions.fields import ServiceName, need_ownership, need_unit
+from drillbook.systems.postgres.actions.fields import ServiceName, examined, need_ownership, need_unit
 from drillbook.systems.postgres.connection import answers, connected, reason
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.tools import Tools
@@ -64,10 +64,7 @@ class LoseData(Fault):
     def ready(self, ctx: Context) -> None:
         """Check that the data directory contains a cluster, and that its server belongs to the unit and answers at the port."""
         service = ctx.service(self.service, Postgres)
-        try:
-            found = cluster.state(Tools.of(ctx, service, ctx.host))
-        except CouldNotVerify as error:
-            raise NotReady(error.message, hint=error.hint) from error
+        found = examined(Tools.of(ctx, service, ctx.host))
         if found != "cluster":
             raise NotReady(
                 f"{ctx.host.name}: {service.data_directory} is not the data directory of a cluster (state: {found})",

@@ -33,6 +33,14 @@ def need_unit(ctx: Context, service: Postgres) -> None:
         )
 
 
+def examined(tools: Tools) -> str:
+    """Return the state of the data directory, as ``cluster.state``. Raises NotReady when it cannot be examined."""
+    try:
+        return cluster.state(tools)
+    except CouldNotVerify as error:
+        raise NotReady(error.message, hint=error.hint) from error
+
+
 def need_ownership(ctx: Context, service: Postgres) -> None:
     """Raise NotReady unless the data directory, the unit and the server at the port of ``service`` belong together."""
     try:
@@ -46,10 +54,7 @@ def need_place(ctx: Context, tools: Tools, *, temporary: bool) -> None:
 
     When ``temporary`` is true, also raise NotReady if the data directory contains files.
     """
-    try:
-        found = cluster.state(tools)
-    except CouldNotVerify as error:
-        raise NotReady(error.message, hint=error.hint) from error
+    found = examined(tools)
     if temporary and found not in ("absent", "empty"):
         raise NotReady(
             f"{ctx.host.name}: {tools.service.data_directory} is not empty, but a temporary cluster needs an empty folder",
