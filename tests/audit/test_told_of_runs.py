@@ -38,6 +38,30 @@ def test_the_rpo_of_a_drills_own_backup_has_a_mark_and_one_legend_for_each_table
     assert [row["rpo"].count(MARK) for row in content.as_data(recorded)["runs"]] == [0, 0]
 
 
+def test_an_rpo_with_a_mark_is_met_with_a_reservation_and_not_counted_as_proven(recorded):
+    (goal,) = [row for row in recorded.proven if row.key == "rpo"]
+    assert (goal.proven, goal.reserved, goal.met, goal.mark.strip()) == (False, True, True, MARK)
+    (told,) = [row for row in content.as_data(recorded)["proven"] if row["key"] == "rpo"]
+    assert (told["proven"], told["reserved"]) == (False, True)
+    (row,) = [row for row in summary.service_rows(recorded) if row.objectives]
+    assert (row.proven, row.reserved, row.objectives) == (2, 1, 3)
+    assert not row.good
+    passed = replace(row, state="passed")
+    assert (passed.good, passed.good_with_reservation) == (False, True)
+    assert summary.headline([passed]).startswith(
+        "Proven to recover: 0 of 1 service in lab; 1 more with a reservation: its loss of data was measured with a fresh backup"
+    )
+    assert replace(passed, reserved=0, proven=3).good
+    counts = "2 of 3 objectives proven, 1 more met with a reservation."
+    for text in (html.render(recorded), markdown.render(recorded)):
+        assert counts in plain(text)
+        assert "is met with a reservation, and does not count as proven" in plain(text)
+    assert [text for text in summary.alerts(recorded) if text.startswith("The RPO of postgres-lost in lab is met with a")]
+    page = plain(summary.render(recorded))
+    assert "2 of 3" in page
+    assert "? 1 more with a reservation" in page
+
+
 def test_a_figure_from_before_the_period_has_its_mark_and_its_observer(recorded, book):
     later = audited(book, since="2026-12-01", today="2026-12-31")
     for text in (html.render(later), markdown.render(later)):

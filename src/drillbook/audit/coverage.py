@@ -79,7 +79,10 @@ class CoverageRow:
 
 @dataclass(frozen=True, slots=True)
 class ProvenRow:
-    """One objective of one drill: the last run that passed and met the objective, with the measured value."""
+    """One objective of one drill: the last run that passed and met the objective, with the measured value.
+
+    The objective is proven, met with a reservation, or neither.
+    """
 
     environment: str
     service: str
@@ -102,6 +105,18 @@ class ProvenRow:
     """Mark beside an RPO that is not that of a routine backup."""
     by: str = ""
     """Observer of the fault, for a detection: the alert, or the drill's own probe."""
+    reserved: bool = False
+    """True when the last figure is an RPO with a mark. The objective is then not proven, but met with a reservation."""
+
+    @property
+    def met(self) -> bool:
+        """True when a run of the period passed and met the objective, with or without a reservation."""
+        return self.proven or self.reserved
+
+    @property
+    def state(self) -> str:
+        """State of the objective as the formats show it."""
+        return MET if self.proven else remarks.RESERVED if self.reserved else "not proven"
 
     @property
     def marks(self) -> str:
@@ -282,7 +297,7 @@ def _proven(drill: tuple[str, str, str], key: str, runs: Sequence[Record], earli
         *drill,
         key,
         OBJECTIVES.get(key, key),
-        shown is not None,
+        row is not None and not row.mark,
         row.measured if row else "not proven in the period",
         seconds(row.target_s if row else wanted),
         row.measured_s if row else None,
@@ -296,6 +311,7 @@ def _proven(drill: tuple[str, str, str], key: str, runs: Sequence[Record], earli
         tuple(notes),
         row.mark if row else "",
         row.by if row else "",
+        row is not None and bool(row.mark),
     )
 
 

@@ -135,11 +135,11 @@ def _missed(audit: Audit) -> list[str]:
 def _proven(audit: Audit) -> list[str]:
     if not audit.proven:
         return ["No known drill sets objectives."]
-    proven, unproven = ([row for row in audit.proven if row.proven is known] for known in (True, False))
+    proven, unproven = ([row for row in audit.proven if row.met is known] for known in (True, False))
     shown = [
         (
             *_goal(row),
-            f"{escape(row.measured + row.mark)}: **met**",
+            f"{escape(row.measured + row.mark)}: **{row.state}**",
             row.at[:10],
             code(row.run),
             escape("; ".join(row.notes)),
@@ -147,7 +147,8 @@ def _proven(audit: Audit) -> list[str]:
         for row in proven
     ]
     head = ("Drill", "Service", "Environment", "Objective", "Target")
-    found = [table((*head, "Last proven", "When", "Run", "Notes"), shown)] if shown else ["No objective was proven."]
+    found = [escape(wording.proven_counts(audit.proven))]
+    found += [table((*head, "Last proven", "When", "Run", "Notes"), shown)] if shown else []
     found += _legend(row.marks for row in proven)
     if unproven:
         listed = [(*_goal(row), escape("; ".join(row.notes))) for row in unproven]

@@ -42,6 +42,8 @@ class ServiceRow:
     recovered: int
     """Number of runs that passed and in which the service recovered from a fault."""
     proven: int
+    reserved: int
+    """Number of objectives that were met with a reservation. They are not among the proven ones."""
     objectives: int
     rto: ProvenRow | None
     rpo: ProvenRow | None
@@ -61,7 +63,16 @@ class ServiceRow:
 
         At least one objective is required.
         """
-        return self.state == Verdict.PASSED and self.recovered > 0 and self.proven == self.objectives > 0
+        return self._met and not self.reserved
+
+    @property
+    def good_with_reservation(self) -> bool:
+        """True when the service would be good if its RPO were that of a routine backup."""
+        return self._met and self.reserved > 0
+
+    @property
+    def _met(self) -> bool:
+        return self.state == Verdict.PASSED and self.recovered > 0 and self.proven + self.reserved == self.objectives > 0
 
 
 def render(audit: Audit) -> str:
@@ -98,10 +109,19 @@ def headline(rows: Sequence[ServiceRow]) -> str:
         return "No service is known, so nothing is proven."
     places = {row.environment for row in rows}
     where = f" in {one_line(*places)}" if len(places) == 1 else ""
+    reserved = sum(row.good_with_reservation for row in rows)
     return (
-        f"Proven to recover: {good} of {count(len(rows), 'service')}{where}. A service counts only if it has objectives, "
-        "the newest run of each of its drills passed, and every objective was measured and met."
+        f"Proven to recover: {good} of {count(len(rows), 'service')}{where}{_more_reserved(reserved)}. A service counts only "
+        "if it has objectives, the newest run of each of its drills passed, and every objective was measured and met."
     )
+
+
+def _more_reserved(number: int) -> str:
+    if not number:
+        return ""
+    their = "its" if number == 1 else "their"
+    marks = " or ".join(remarks.LEGENDS)
+    return f"; {number} more with a reservation: {their} loss of data was measured with a fresh backup ({marks}), not a routine one"
 
 
 def service_rows(audit: Audit) -> list[ServiceRow]:
@@ -135,6 +155,7 @@ def _row(audit: Audit, one: CoverageRow) -> ServiceRow:
         runs=one.runs,
         recovered=one.recovered,
         proven=sum(row.proven for row in goals),
+        reserved=sum(row.reserved for row in goals),
         objectives=len(goals),
         rto=_longest(goals, "rto"),
         rpo=_longest(goals, "rpo"),
@@ -149,8 +170,8 @@ def _badness(verdict: str) -> int:
 
 
 def _longest(goals: Sequence[ProvenRow], key: str) -> ProvenRow | None:
-    """Return the proven objective ``key`` with the largest figure. Returns None when none was proven."""
-    found = [row for row in goals if row.key == key and row.proven and row.measured_s is not None]
+    """Return the objective ``key`` with the largest figure that met its target. Returns None when none was met."""
+    found = [row for row in goals if row.key == key and row.met and row.measured_s is not None]
     return max(found, key=lambda row: row.measured_s or 0.0, default=None)
 
 
@@ -181,8 +202,14 @@ def _of_schedules(audit: Audit) -> Iterator[str]:
         if missed.kind != NOT_BEGUN and not missed.until:
             yield f"{missed.drill} in {missed.environment} has been overdue since {missed.since[:10]}"
     for goal in audit.proven:
-        if not goal.proven:
+        if not goal.met:
             yield f"{goal.objective} of {goal.drill} in {goal.environment} was not proven in this period"
+    for environment in sorted({goal.environment for goal in audit.proven if goal.reserved}):
+        drills = [goal.drill for goal in audit.proven if goal.reserved and goal.environment == environment]
+        yield (
+            f"The RPO of {open_findings.named(drills)} in {environment} is {remarks.RESERVED}: "
+            "measure or restore a routine backup to prove it"
+        )
     for (gaps, environment), known in _gaps(audit).items():
         names = f"{', '.join(known[:-1])} and {known[-1]} were" if len(known) > 1 else f"{known[0]} was"
         yield f"{names} {gaps} in {environment}"

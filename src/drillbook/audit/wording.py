@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 
 from drillbook.audit.content import Audit
+from drillbook.audit.coverage import ProvenRow
 from drillbook.audit.missed import MissedRow
 from drillbook.project.schedule_record import NOT_BEGUN
+from drillbook.report import remarks
 from drillbook.report.figures import count, runs_of, utc
 
 SECTIONS = (
@@ -105,6 +107,15 @@ def missing(audit: Audit) -> str:
         verdicts = "its verdict is" if known == 1 else "their verdicts are"
         return f"At least {count(known, 'run')} {'is' if known == 1 else 'are'} missing from the record, and {verdicts} unknown."
     return "Runs may be missing, and their verdicts are unknown."
+
+
+def proven_counts(found: Sequence[ProvenRow]) -> str:
+    """Return a sentence that counts objectives: proven, met with a reservation, not proven. Each is counted once."""
+    proven, reserved = sum(row.proven for row in found), sum(row.reserved for row in found)
+    parts = [f"{proven} of {count(len(found), 'objective')} proven"]
+    parts += [f"{reserved} more {remarks.RESERVED}"] if reserved else []
+    parts += [f"{missing} not proven"] if (missing := len(found) - proven - reserved) else []
+    return f"{', '.join(parts)}."
 
 
 def all_passed(audit: Audit) -> str:

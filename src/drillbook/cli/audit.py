@@ -123,7 +123,7 @@ def _proven(made: Audit) -> Table:
             Text(one_line(item.drill)),
             item.key.upper() if item.key in ("rto", "rpo") else item.objective,
             item.target,
-            Text(item.measured, style=COLOURS["met" if item.proven else "not verified"]),
+            Text(item.measured + item.mark, style=COLOURS["met" if item.proven else "not verified"]),
             item.at[:10] or "-",
         )
     return proven

@@ -25,6 +25,9 @@ RECENT_MARK = "‡"
 """Stands beside an RPO of a backup that something took during the run: the drill, or a routine job."""
 RECENT_BACKUP = "The restored backup was taken during the run; with an older backup, more would be lost."
 LEGENDS = {MARK: f"{MARK} {OWN_BACKUP}", RECENT_MARK: f"{RECENT_MARK} {RECENT_BACKUP}"}
+RESERVED = "met with a reservation"
+"""State of an objective whose figure has one of these marks. It is counted apart from the proven objectives."""
+RESERVATION = f"With such a mark, an objective within its target is {RESERVED}, and does not count as proven."
 PROBE = "by the drill's probe"
 
 
@@ -50,9 +53,10 @@ class Step:
 
 
 def legend(marks: Iterable[str]) -> str:
-    """Return the meanings of the marks beside an RPO. The result is empty when no mark is shown."""
+    """Return the meanings of the marks beside an RPO, and their consequence. The result is empty when no mark is shown."""
     shown = "".join(marks)
-    return " ".join(text for mark, text in LEGENDS.items() if mark in shown)
+    texts = [text for mark, text in LEGENDS.items() if mark in shown]
+    return " ".join([*texts, RESERVATION]) if texts else ""
 
 
 def steps_of(told: Iterable[Mapping[str, Any]]) -> list[Step]:
