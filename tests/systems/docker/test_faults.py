@@ -110,7 +110,9 @@ def test_a_mac_address_comes_back_or_is_refused(box):
     )
     later.connect(made)
     fault, ctx = Disconnect(service="box", network=net.name), box.ctx()
-    assert Disconnect(service="box", network=later.name).undo(ctx).kind == "commands", "the engine made that one itself"
+    of_engine = Disconnect(service="box", network=later.name)
+    assert of_engine.undo(ctx).kind == "commands", "the engine made that one itself"
+    of_engine.ready(ctx)
     undo = fault.undo(ctx)
     assert (undo.action, undo.params["mac"]) == ("docker.connect", mac), "`docker network connect` could not give it"
     gives = version(box.client.api) >= CONNECTS_MAC
@@ -152,10 +154,10 @@ def test_which_mac_address_was_set(api, mac, made_with, known):
 
 
 def test_a_container_without_a_network_of_its_own_cannot_be_disconnected(box):
-    other = box.container()
+    net, other = box.network(), box.container()
     box.container(network_mode=f"container:{other.id}")
-    with pytest.raises(NotReady, match="shares the network of another container"):
-        Disconnect(service="box", network="back").ready(box.ctx())
+    fault, own = Disconnect(service="box", network=net.name), {"network": net.name, "network_mode": None}
+    refused_until(lambda: fault.ready(box.ctx()), "shares the network of another container", lambda: box.container(**own))
 
 
 def test_a_container_that_is_not_on_the_network(box):

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import pytest
 
-from drillbook.errors import Cancelled, CouldNotVerify, NotReady, StepFailed
+from drillbook.errors import Cancelled, CouldNotVerify, StepFailed
 from drillbook.hosts.open import open_host
 from drillbook.sdk.host import Deadline
 from drillbook.systems.docker.actions.change import Start
@@ -21,6 +21,7 @@ from drillbook.systems.docker.actions.look import Inspect, Logs, Running, Stats
 from drillbook.systems.docker.service import Container
 from drillbook.systems.units.service import Process
 from tests.hosts.servers import AsyncSsh
+from tests.systems.refusals import refused_until
 
 
 def test_running_says_why_it_does_not(box):
@@ -176,14 +177,18 @@ def test_inspect_tells_no_value_of_the_environment(box):
 
 
 def test_an_unknown_container_and_a_service_that_is_none(box):
+    made = box.container()
     box.services = {
         "box": Container(name="box", host="here", container="drillbook-test-none"),
         "other": Process(name="other", host="here"),
     }
     with pytest.raises(CouldNotVerify, match="there is no container 'drillbook-test-none'"):
         Running(service="box").run(box.ctx())
-    with pytest.raises(NotReady, match="is not a container according to the inventory"):
-        Running(service="other").ready(box.ctx())
+    refused_until(
+        lambda: Running(service="other").ready(box.ctx()),
+        "is not a container according to the inventory",
+        lambda: box.services.update(other=Container(name="other", host="here", container=made.name)),
+    )
 
 
 def test_no_engine_there(box, tmp_path):

@@ -315,14 +315,17 @@ def test_a_port_of_the_target_is_closed_to_all_but_the_controller(far, tool):
     ],
 )
 def test_what_would_lock_out_or_prove_nothing_is_refused_before(far, fields, why):
+    make("drop", peer=PEER, peer_port=PORT).ready(far.context())
     with pytest.raises(NotReady, match=why):
         make("drop", **fields).ready(far.context())
 
 
 def test_the_ssh_port_and_the_controller_itself_are_refused(far, tmp_path):
+    make("reset", own_port=PORT).ready(far.context())
     with pytest.raises(NotReady, match="is the port of its SSH server, which the undo needs"):
         make("reset", own_port=far.sshd.port).ready(far.context())
-    with pytest.raises(NotReady, match="the controller itself"):
+    make("drop", peer=PEER).ready(far.context())
+    with pytest.raises(NotReady, match="is the controller itself, and this fault could cut it off"):
         make("drop", peer=PEER).ready(far.context(host=LocalHost()))
 
 

@@ -170,6 +170,17 @@ class Delaying(Lowered):
         return self.host.run(["env", self.path, *argv], **options)
 
 
+def test_a_queue_of_somebody_else_is_told(far, tmp_path):
+    fault, host = make("delay", peer=PEER, peer_port=PORT, by="200ms"), Kernel(far.host, tmp_path, netem=True)
+    queue = ["dev", "x0", "root"]
+    far.target.sh("tc", "qdisc", "add", *queue, "handle", "77:", "htb", "default", "1")
+    refused_until(
+        lambda: fault.ready(far.context(host=host)),
+        "x0 has a queueing discipline that this step did not set: qdisc htb 77:",
+        lambda: far.target.sh("tc", "qdisc", "del", *queue),
+    )
+
+
 def test_a_path_that_is_slow_already_cannot_show_a_delay(far, tmp_path):
     """The first packet of each connection is lost, so that it takes a second."""
     lossy = ["INPUT", "-p", "tcp", "--dport", str(PORT), "--syn"]

@@ -131,6 +131,9 @@ def test_pause_of_a_process_that_somebody_else_paused_is_refused_and_it_stays_pa
     ground.undo(action.undo(ground.ctx()))
     assert state(served.pid) == "T"
     ground.nothing_left()
+    os.kill(served.pid, signal.SIGCONT)
+    ground.until(lambda: state(served.pid) != "T")
+    action.ready(ground.ctx())
 
 
 def test_the_undo_touches_only_the_process_that_was_paused(ground, served):
@@ -282,8 +285,11 @@ def test_a_missing_tool_is_told(ground, served, monkeypatch):
     monkeypatch.setenv("PATH", path_without(ground.root / "bin", "prlimit"))
     with pytest.raises(NotReady, match="here: not installed: prlimit"):
         Limit(port=served.port, open_files=8, start=served.start).ready(ground.ctx())
+    (ground.root / "bin" / "prlimit").symlink_to(shutil.which("prlimit", path=PLAIN["PATH"]) or need("prlimit"))
+    Limit(port=served.port, open_files=8, start=served.start).ready(ground.ctx())
     with pytest.raises(NotReady, match="no-such-program"):
         Kill(port=served.port, start=("no-such-program",)).ready(ground.ctx())
+    Kill(port=served.port, start=served.start).ready(ground.ctx())
 
 
 def test_who_is_not_to_be_touched(ground):
@@ -302,6 +308,8 @@ def test_who_is_not_to_be_touched(ground):
         Pause(pid_file=str(me)).ready(ctx)
     with pytest.raises(NotReady, match="the file does not exist"):
         Pause(pid_file=str(ground.root / "nothing")).ready(ctx)
+    me.write_text(str(ground.start("sleep", "60").pid))
+    Pause(pid_file=str(me)).ready(ctx)
     port = free_port()
     refused_until(lambda: Pause(port=port).ready(ctx), f"no process listens on port {port}", lambda: ground.serve(port))
 
@@ -382,9 +390,14 @@ def test_a_service_keeps_its_port_until_it_is_stopped(managed):
     """port.occupy lets the port be the service's own in the beginning, and nobody else's."""
     from drillbook.systems.linux.actions.port import Occupy
 
-    _, port = managed.serve()
-    with pytest.raises(NotReady, match="in use by process"):
-        Occupy(port=port, service="app").ready(managed.ctx())
+    other, port = managed.serve()
+    fault = Occupy(port=port, service="app")
+
+    def end():
+        other.kill()
+        other.wait()
+
+    refused_until(lambda: fault.ready(managed.ctx()), f"port {port} is in use by process {other.pid}", end)
 
 
 def test_resume_lets_a_process_go_on_and_the_undo_of_the_pause_is_content(ground, served):

@@ -7,7 +7,11 @@ import pytest
 
 from drillbook.inventory import inventory
 from drillbook.judge.result import Verdict
+from drillbook.sdk.action import find
+from drillbook.systems.linux.service import Tcp
+from drillbook.systems.units.service import Process
 from tests.engine.test_runner import HOSTS, Bench
+from tests.systems.refusals import refused_until
 
 STEP = "verify:\n  - service.answers: {service: it}\n"
 
@@ -78,3 +82,13 @@ def test_one_without_port_or_url_is_refused_before_anything(bench):
     view = asked(bench, "{kind: process, host: controller}")
     assert view.result.verdict is Verdict.REFUSED
     assert "neither a port nor a URL" in view.result.findings[0].measured
+
+
+def test_one_with_neither_a_port_nor_a_url_is_told(ground, listener):
+    ground.services["it"] = Process(name="it", host="here")
+    answers, port = find("service.answers").model_validate({"service": "it"}), listener.getsockname()[1]
+    refused_until(
+        lambda: answers.ready(ground.ctx()),
+        "the inventory names neither a port nor a URL of it",
+        lambda: ground.services.update(it=Tcp(name="it", host="here", port=port)),
+    )

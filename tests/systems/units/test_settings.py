@@ -134,6 +134,7 @@ def test_a_disk_that_takes_only_a_part_leaves_the_settings_alone(ground, env, tm
 
 
 def test_what_is_not_there_is_refused(ground, env):
+    change(remove=["LEVEL"]).ready(ground.ctx())
     with pytest.raises(NotReady, match="no variable NOTHING"):
         change(remove=["NOTHING"]).ready(ground.ctx())
     with pytest.raises(NotReady, match="has no `unit`"):
