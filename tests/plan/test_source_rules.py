@@ -22,6 +22,7 @@ backups:
   of_uploads: {kind: tar, service: uploads, at: /archives}
   of_nothing: {kind: tar, host: app-2, at: /archives}
   dumps: {kind: pg_dump, host: app-1, at: /dumps}
+  printed: {kind: tar, service: site, at: [cat, /archives/newest.tar]}
 """
 DRILL = """\
 drill: sample
@@ -89,12 +90,12 @@ def test_a_backup_may_be_of_another_name_of_the_same_folder(tmp_path):
         (
             "nightlyy",
             "there is no backup source 'nightlyy' in the inventory's `backups`",
-            "did you mean 'nightly'? backup sources: nightly, weekly, of_uploads, of_nothing, dumps",
+            "did you mean 'nightly'? backup sources: nightly, weekly, of_uploads, of_nothing, dumps, printed",
         ),
         (
             "uploads",
             "there is no backup source 'uploads' in the inventory's `backups`",
-            "did you mean 'of_uploads'? backup sources: nightly, weekly, of_uploads, of_nothing, dumps",
+            "did you mean 'of_uploads'? backup sources: nightly, weekly, of_uploads, of_nothing, dumps, printed",
         ),
         (
             "dumps",
@@ -199,6 +200,13 @@ def test_an_objective_has_to_limit_the_loss_of_data(tmp_path, objectives):
     )
     assert hint.startswith("add `rpo` to `objectives`")
     assert at.startswith("backup.restore")
+
+
+def test_the_age_of_the_restored_data_has_to_be_known(tmp_path):
+    message, hint, at = refused(tmp_path, DRILL.replace("nightly", "printed"))
+    assert message == "the age of the data that the command of printed prints is unknown, so that the loss cannot be limited"
+    assert hint.startswith("use a backup source whose `at` names the files")
+    assert at.startswith("printed}")
 
 
 def test_a_fault_on_another_name_of_the_folder_is_undone_by_the_same_restore(tmp_path):

@@ -41,6 +41,15 @@ def test_the_first_sentence_names_the_restore_and_the_loss():
     assert "12.3 s of data would be lost" in wording.sentence(view(error_s=0)), "the basis is the moment of a commit"
 
 
+def test_a_backup_that_a_command_printed_is_of_unknown_age():
+    printed = BACKUP | {"basis": "start of the command, by the controller's clock; the age of the data is unknown"}
+    step = samples.step("restore.1", "backup.restore", facts=RESTORED | {"backup": printed})
+    shown = dict(
+        row[:2] for row in rehearsal.rows(samples.result(steps=(step.result,), objectives={}, findings=(), faults=()))
+    )
+    assert shown["Backup"] == "www-1.tar.gz, printed at 2026-01-02 09:59:58 UTC, of unknown age"
+
+
 def test_every_report_shows_the_backup_and_no_clock_of_a_fault():
     shown = {name: (text, lines) for name, text, lines in rehearsal.rows(view().result)}
     assert shown == {

@@ -62,7 +62,7 @@ class SourceRules:
                 for fault in self._mended(step):
                     self._verified(step, fault)
                     self._all_of_it(step, fault)
-                    self._bounded(step)
+                    self._bounded(step, source)
 
     def _source(self, step: PlannedStep) -> BackupSource:
         name, place = str(step.params.get("from")), (*self._place(step), "from")
@@ -145,7 +145,14 @@ class SourceRules:
                 key=True,
             )
 
-    def _bounded(self, step: PlannedStep) -> None:
+    def _bounded(self, step: PlannedStep, source: BackupSource) -> None:
+        """Check that an objective limits the loss, and that the age of the backups is known. Raises PlanError otherwise."""
+        if not source.tells_age:
+            raise self.fail(
+                (*self._place(step), "from"),
+                f"the age of the data that the command of {source.name} prints is unknown, so that the loss cannot be limited",
+                "use a backup source whose `at` names the files of the backups, or restore into a service with `sandbox: {}`",
+            )
         if not any(key == "rpo" and value is not None for key, value in self.drill.head.objectives):
             raise self.fail(
                 self._place(step),

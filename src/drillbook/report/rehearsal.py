@@ -12,6 +12,7 @@ from drillbook.judge.result import Result
 from drillbook.report import remarks
 from drillbook.report.figures import count, figure, one_line, size, took, utc
 from drillbook.report.markdown_syntax import escape, table
+from drillbook.sdk.backup_source import PRINTED_BASIS
 
 RESTORE, MEASURE, CHECK = "backup.restore", "backup.measure", "backup.check"
 
@@ -62,7 +63,7 @@ def rows(result: Result) -> list[tuple[str, str, tuple[str, ...]]]:
     restored, measured, checked = (known.get(action, {}) for action in (RESTORE, MEASURE, CHECK))
     backup = restored.get("backup", {})
     found = [
-        ("Backup", f"{backup.get('id')}, of {utc(backup.get('taken_at'))}", ()),
+        ("Backup", f"{backup.get('id')}, {_taken(backup)}", ()),
         ("Restored in", *_restored(restored)),
         ("Would be lost", loss(measured) or "not measured", (str(measured.get("basis", "")), _own(result))),
         ("Sandbox", f"isolation: {restored.get('isolation')}", (_tried(restored.get("unreachable", ())),)),
@@ -70,6 +71,11 @@ def rows(result: Result) -> list[tuple[str, str, tuple[str, ...]]]:
         ("Not seen there", "; ".join(map(str, checked.get("not_covered", ()))), ()),
     ]
     return [(name, one_line(text), tuple(one_line(more) for more in lines if more)) for name, text, lines in found if text]
+
+
+def _taken(backup: Mapping[str, Any]) -> str:
+    unknown = str(backup.get("basis", "")).startswith(PRINTED_BASIS)
+    return f"printed at {utc(backup.get('taken_at'))}, of unknown age" if unknown else f"of {utc(backup.get('taken_at'))}"
 
 
 def markdown(result: Result) -> list[str]:

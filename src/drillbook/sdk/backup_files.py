@@ -54,7 +54,8 @@ class FileBackups(BackupSource):
             "the host. The second form is s3://bucket/prefix/. Without the last slash, keys such as prefix-2/... belong to "
             "the place, too. The third form is sftp://HOST/path; HOST is the name of a host in the inventory. The fourth "
             "form is an https:// URL, usually as a secret. The fifth form is a command that prints the newest backup. "
-            "The command is written as a list of its words."
+            "The command is written as a list of its words. The age of what a command prints is unknown, so that it can be "
+            "restored into a sandbox, but `backup.measure`, `max_age` and `every` are refused."
         )
     )
     pattern: str = Field(default="*", description="Shell pattern that the names of the backup files match.")
@@ -103,6 +104,11 @@ class FileBackups(BackupSource):
         return ()
 
     @property
+    def tells_age(self) -> bool:
+        """False when a command prints the backup."""
+        return not isinstance(self.at, tuple)
+
+    @property
     def searched(self) -> str:
         """Text with the place of the files, and the pattern of their names. A place that is a secret is not shown."""
         place = f" in {self.at}" if isinstance(self.at, str) else ""
@@ -118,7 +124,8 @@ class FileBackups(BackupSource):
 
     def _backup(self, file: StoredFile) -> Backup:
         if self.newest == "modified":
-            basis = f"{file.basis}: the end of {self.TAKEN}; {UNKNOWN_S}" if self.TAKEN else file.basis
+            ended = self.TAKEN and self.tells_age
+            basis = f"{file.basis}: the end of {self.TAKEN}; {UNKNOWN_S}" if ended else file.basis
             return Backup(file.name, file.modified, basis, 1.0, file.bytes)
         moment = moment_in(file.name, self.time)
         if moment is None:

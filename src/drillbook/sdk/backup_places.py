@@ -276,7 +276,8 @@ class Printed(Place):
 
     def files(self, ctx: Context) -> list[StoredFile]:
         """Return one file that stands for the output of the command, with the present time as its modification time."""
-        return [StoredFile("output", None, datetime.now(UTC), PRINTED_BASIS)]
+        basis = f"{PRINTED_BASIS}; the age of the data that it prints is unknown"
+        return [StoredFile("output", None, datetime.now(UTC), basis)]
 
     def bring(self, ctx: Context, name: str, host: Host, folder: str) -> str:
         """Run the command, and write its output to a file on ``host``. The command must run on this same host."""

@@ -30,7 +30,7 @@ AHEAD_S = 60.0
 END = datetime.max.replace(tzinfo=UTC)
 """Target of a point-in-time recovery that recovers all data up to the end of the archived log."""
 PRINTED_BASIS = "start of the command, by the controller's clock"
-"""Basis of the time of a backup that a command prints. It tells nothing about the age of the data in the backup."""
+"""First words of the basis of a backup that a command prints. They tell nothing about the age of the data in the backup."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +120,20 @@ class BackupSource(Service):
         of backups there. Empty when the backup tool reports this itself.
         """
         return ""
+
+    @property
+    def tells_age(self) -> bool:
+        """False when the time of each backup is only that of the list, so that the age of the data is unknown."""
+        return True
+
+    def need_age(self) -> None:
+        """Check that the age of the backups is known if ``max_age`` or ``every`` limits it. Raises NotReady otherwise."""
+        limit = "max_age" if self.max_age is not None else "every" if self.every is not None else ""
+        if limit and not self.tells_age:
+            raise NotReady(
+                f"`{limit}` of {self.name} cannot be judged: the age of the data that its command prints is unknown",
+                hint=f"remove `{limit}`, or let `at` name the files of the backups, whose times are known",
+            )
 
     def selecting(self, at: str | None, only: str | None = "") -> Self:
         """Return this source for a step that selects a backup by ``at`` and ``only``; see ``chosen``.

@@ -28,7 +28,7 @@ objectives: {}
 restore:
   - backup.restore: {service: copy, from: slow}
 verify:
-  - backup.measure: {service: slow}
+  - backup.list: {service: slow}
 """
 
 

@@ -37,6 +37,8 @@ from drillbook.systems.backup.separation import separation
 MOST_LISTED = 1000
 """Maximum number of backups that the facts list. The fact ``count`` counts all backups."""
 
+HOW_TO_MEASURE = "use `loss.measure` on the restored copy, or let `at` name the files of the backups, whose times are known"
+
 T = TypeVar("T")
 
 
@@ -71,8 +73,13 @@ class List(_OfSource):
 
     required: Annotated[bool, Field(description="`false`: problems of age and schedule do not fail the step.")] = True
 
+    def ready(self, ctx: Context) -> None:
+        """Check that the host can list the backups, and that their age can be judged if it is limited."""
+        source_of(ctx, self.service).need_age()
+        super().ready(ctx)
+
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``count``: number of backups; ``newest``: the newest backup; ``age_s``: its age in seconds.
+        """Facts: ``count``: number of backups; ``newest``: the newest backup; ``age_s``: its age in seconds, null if unknown.
 
         ``backups``: list of the newest 1000 backups; ``findings``: titles of the findings. Each backup has ``id``,
         ``taken_at`` (its time), ``basis`` (the source of this time), ``error_s`` (its possible error in seconds) and
@@ -81,7 +88,7 @@ class List(_OfSource):
         source = source_of(ctx, self.service)
         found = source.backups(ctx)
         best = newest(source, found)
-        facts = _listed(found, best)
+        facts = _listed(source, found, best)
         problems = _problems(source, found)
         if problems and self.required:
             raise StepFailed(f"{source.name}: {problems[0].title}", findings=problems, facts=facts)
@@ -110,17 +117,20 @@ class Check(_OfSource, VerifiesSource):
     ] = False
 
     def ready(self, ctx: Context) -> None:
-        """Check that the host has the backup tool and can read the backups."""
-        self._source(ctx).ready(ctx)
+        """Check that the host has the backup tool and can read the backups, and that their age can be judged if it is limited."""
+        source = self._source(ctx)
+        source.need_age()
+        source.ready(ctx)
 
     def _source(self, ctx: Context) -> BackupSource:
         return source_of(ctx, self.service).selecting(self.if_known("at"))
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``backup``: the verified backup; ``age_s``: its age in seconds; ``count``: number of all backups.
+        """Facts: ``backup``: the verified backup; ``count``: number of all backups.
 
-        ``covered``: checks that were made; ``not_covered``: checks that were not made; ``apart``: yes if the backups are on
-        another disk than the data, otherwise no or unknown, with the reason. Other facts depend on the backup tool.
+        ``age_s``: age of the verified backup in seconds, null if unknown; ``covered``: checks that were made;
+        ``not_covered``: checks that were not made; ``apart``: yes if the backups are on another disk than the data, otherwise
+        no or unknown, with the reason. Other facts depend on the backup tool.
         """
         source = self._source(ctx)
         found = source.backups(ctx)
@@ -154,6 +164,13 @@ class Measure(_OfSource):
     The measured loss is the time since the newest moment to which the service can be restored.
     """
 
+    def ready(self, ctx: Context) -> None:
+        """Check that the host can list the backups, and that their age is known."""
+        super().ready(ctx)
+        source = source_of(ctx, self.service)
+        if not source.tells_age:
+            raise NotReady(f"the age of the data that the command of {source.name} prints is unknown", hint=HOW_TO_MEASURE)
+
     def run(self, ctx: Context) -> Facts:
         """Facts: ``loss_s``: seconds from ``newest_moment`` until now, by the controller's clock.
 
@@ -162,10 +179,13 @@ class Measure(_OfSource):
         """
         source = source_of(ctx, self.service)
         backup = newest(source, source.backups(ctx))
+        loss = _age(source, backup)
+        if loss is None:
+            raise CouldNotVerify(f"the age of the data of {backup.id} of {source.name} is unknown", hint=HOW_TO_MEASURE)
         return {
             "backup": backup.id,
             "newest_moment": stamp(backup.newest_moment),
-            "loss_s": _age(source, backup),
+            "loss_s": loss,
             "error_s": backup.error_s,
             "basis": backup.basis,
             "bytes": backup.bytes,
@@ -199,7 +219,7 @@ class Restore(RestoresSource):
     ] = ""
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``backup``: the restored backup; ``age_s``: its age in seconds; ``bytes``: number of restored bytes.
+        """Facts: ``backup``: the restored backup; ``age_s``: its age in seconds, null if unknown; ``bytes``: restored bytes.
 
         ``seconds``: duration of each stage and of all together, by the controller's monotonic clock. In the stage
         ``sandbox``, the sandbox is made and its isolation is proven. ``in_place``: true when the service itself was
@@ -327,8 +347,13 @@ def _fits(source: BackupSource, service: Sandboxed) -> None:
         )
 
 
-def _age(source: BackupSource, backup: Backup) -> float:
-    """Return the age of the backup in seconds. Raises CouldNotVerify when the backup is dated in the future."""
+def _age(source: BackupSource, backup: Backup) -> float | None:
+    """Return the age of the backup in seconds, or None if it is unknown.
+
+    Raises CouldNotVerify when the backup is dated in the future.
+    """
+    if not source.tells_age:
+        return None
     age = (datetime.now(UTC) - backup.newest_moment).total_seconds()
     if age < -AHEAD_S:
         raise CouldNotVerify(
@@ -342,8 +367,10 @@ def _problems(source: BackupSource, found: list[Backup]) -> list[Finding]:
     """Return findings about the age of the newest moment that can be restored, and about schedule and sizes of the backups.
 
     If a log (WAL or binary log) is archived, all backups can be restored up to the same moment. Therefore the schedule is
-    judged by the times at which the backups were taken.
+    judged by the times at which the backups were taken. Without known times, nothing is judged; see ``need_age``.
     """
+    if not source.tells_age:
+        return []
     now, taken = datetime.now(UTC), [Moment(backup.taken_at, backup.bytes) for backup in found]
     until = [Moment(backup.until) for backup in found if backup.until]
     if not until:
@@ -352,11 +379,11 @@ def _problems(source: BackupSource, found: list[Backup]) -> list[Finding]:
     return [*aged, *judge(taken, now=now, max_age=math.inf, every=source.every)]
 
 
-def _listed(found: list[Backup], best: Backup) -> Facts:
+def _listed(source: BackupSource, found: list[Backup], best: Backup) -> Facts:
     order = sorted(found, key=lambda backup: backup.taken_at, reverse=True)
     return {
         "count": len(found),
         "newest": best.as_facts(),
-        "age_s": round((datetime.now(UTC) - best.newest_moment).total_seconds(), 3),
+        "age_s": round((datetime.now(UTC) - best.newest_moment).total_seconds(), 3) if source.tells_age else None,
         "backups": [backup.as_facts() for backup in order[:MOST_LISTED]],
     }

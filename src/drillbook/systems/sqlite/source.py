@@ -179,6 +179,11 @@ class SqliteSource(FileBackups):
             raise StepFailed(f"{box.host.name}: {judged.findings[0].title}", findings=judged.findings, facts=facts)
         return facts
 
+    def need_age(self) -> None:
+        """Check that the age of the data is known: it is also known by the newest row, if `clock` names its column."""
+        if not self.clock:
+            super().need_age()
+
     def ready(self, ctx: Context) -> None:
         """Check that python3 on the host has the module sqlite3, and that the place of the copies is valid."""
         super().ready(ctx)
