@@ -1,4 +1,8 @@
-"""Findings of the period for all formats of an audit: each code in each drill, and if the newest run still has it."""
+"""Findings of the period for all formats of an audit.
+
+There is one entry for each finding code in each drill. The entry says whether the newest run of the drill still has the
+finding.
+"""
 
 from __future__ import annotations
 

@@ -61,12 +61,19 @@ class Expected:
                 "campaign-plan-differs",
                 title=plan.drill,
                 wanted=f"plan {self.plans.get(plan.drill) or 'none'} (Drillbook {self.version})",
-                measured=f"the campaign expects the plan {self.plans.get(plan.drill) or 'of no such drill'}, made by Drillbook "
-                f"{self.version}, for the site {self.site}; {here} made the plan {plan.digest}",
+                measured=f"{self._asked(plan.drill)}, but {here} made the plan {plan.digest}",
             )
             for plan in plans
             if self.plans and (plan.digest != self.plans.get(plan.drill) or self.version not in ("", __version__))
         ]
+
+    def _asked(self, drill: str) -> str:
+        """Return the beginning of a sentence: the plan that the campaign expects, or that it expects none."""
+        plan = self.plans.get(drill)
+        maker = f"made by Drillbook {self.version or 'of an unknown version'}"
+        if plan is None:
+            return f"the campaign, {maker}, has no plan of the drill {drill} for the site {self.site}"
+        return f"for the site {self.site}, the campaign expects the plan {plan}, {maker}"
 
     def differing(self, plans: Iterable[Mapping[str, Any]]) -> str:
         """Describe the first plan in ``plans`` that differs from the plan of the campaign. The result is empty when no

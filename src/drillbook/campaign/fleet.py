@@ -31,7 +31,7 @@ LOOK_S = 0.5
 PATIENCE_S = 180.0
 """Time, in seconds, for which a place may be without a worker. After this time, the sites of the place end as unknown."""
 FAILURES = 5
-"""Number of attempts to receive the end of a site. When so many attempts have failed, the site ends as unknown."""
+"""Maximum number of attempts to fetch the result of a site. After the last failed attempt, the site ends as unknown."""
 LOST = (OSError, KilledWorker, CancelledError)
 """Errors that are raised when a worker or the scheduler has been lost."""
 RECEIVERS = 4

@@ -62,7 +62,7 @@ def show(project: Project, name: str, inventory_name: str, host: str = "") -> in
     if not commands:
         raise NotReady(
             f"no run of {name} in {inventory.environment} has recorded commands by sudo on {chosen}",
-            hint=f"run the drill once with an account that sudo allows everything: drill {name} --inventory {inventory_name}",
+            hint=f"run the drill once with an account that may run any command by sudo: drill {name} --inventory {inventory_name}",
         )
     accounts = dict.fromkeys(account for account, _ in commands)
     commands += [(account, ("true", certificate(plan))) for plan in plans for account in accounts]

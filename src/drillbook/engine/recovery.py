@@ -85,9 +85,7 @@ def in_the_way(plan: Plan, folders: Iterable[Path]) -> list[Finding]:
 
 
 def _in_the_way(targets: set[Place], state: RunState, *, mends: bool) -> Finding | None:
-    """Return the finding that the run of ``state`` left changes on one of ``targets``. Returns None when there are
-    none.
-    """
+    """If the run of ``state`` left changes on one of ``targets``, return a finding that says so. Otherwise return None."""
     folder, wrong = state.folder, state.damage
     if not state.events:
         return (

@@ -156,7 +156,7 @@ class LocalHost:
 
 
 class _Relay(FarSocket):
-    """Far end of a forwarded connection that is a child process of this process."""
+    """Child process that serves as the far end of a forwarded connection."""
 
     def __init__(self, sock: socket.socket, child: subprocess.Popen[bytes]) -> None:
         super().__init__(sock)

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from pydantic_core import to_json
 
 _MOST_DIGITS = 15
-"""Number of digits. Every integer with at most so many digits is exact in JSON."""
+"""Maximum number of digits of an integer that is certainly exact in JSON."""
 _TINY = ("0.0000", "-0.0000")
 """First characters of numbers that may need an exponent."""
 _ASTRAL = re.compile(b"[\xf0-\xf4]")

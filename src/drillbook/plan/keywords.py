@@ -43,7 +43,7 @@ class ConditionWords(_Words):
         default=3,
         ge=1,
         le=100,
-        description=("Number of evaluations. If so many evaluations in a row give no answer, the run is ended too."),
+        description=("Maximum number of evaluations in a row without an answer. After the last of them, the run is ended."),
     )
 
 

@@ -1,6 +1,6 @@
 """Facts about a run that are read without reading the whole journal.
 
-They are: drill, start, verdict, end, and if the run is alive.
+These facts are the drill, start, verdict and end of the run, and whether it is still going on.
 """
 
 from __future__ import annotations

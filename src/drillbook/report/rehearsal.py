@@ -42,9 +42,10 @@ def sentence(result: Result) -> str:
 
 
 def loss(measured: Mapping[str, Any]) -> str:
-    """Return the text of a loss with its error.
+    """Return the text of a measured loss of data with its measurement error (±).
 
-    If the source of the loss is the time of a commit, no error is shown. Empty when the loss was not measured.
+    A loss that was computed from the time of a commit has no such error. Returns an empty text when the loss was not
+    measured.
     """
     value, error = measured.get("loss_s"), measured.get("error_s")
     if value is None:

@@ -303,17 +303,18 @@ class Fault(Action):
     def untouched(self, ctx: Context) -> bool | None:
         """Return True when it is proven that ``inject`` changed nothing, and ``None`` when this is unknown.
 
-        Used only for faults that only a restore undoes. It only reads. It is called after an injection that failed or
-        was killed, and before any restore. True means that no restore is needed. An inactive fault is no proof of this,
-        because the injection may have done half of the damage.
+        Called for faults that can be undone only by a restore, after an injection failed or was killed, and before any
+        restore. The method must not change anything. True means that no restore is needed. Do not return True merely
+        because the fault is inactive: the injection may have done half of the damage.
         """
         return None
 
     def interrupted(self, ctx: Context) -> None:
         """Start processes, such as a server, that an interrupted injection stopped before it destroyed anything.
 
-        Used only for faults that only a restore undoes, right before ``untouched``. It must not touch damaged data. It must
-        be safe to run twice, and safe to run when the injection never began. Raises the errors of its requests.
+        Called for faults that can be undone only by a restore, right before ``untouched``. The method must not touch damaged
+        data. It must be safe to run it twice, and to run it when the injection never began. Raises the errors of its
+        requests.
         """
 
 

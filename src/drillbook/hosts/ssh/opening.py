@@ -15,8 +15,8 @@ from paramiko.common import cMSG_CHANNEL_OPEN
 from paramiko.message import Message
 
 FEW = 4
-"""Number of open channels. When so many channels are open, no further channel is opened ahead. A server allows 10 of
-them, and some allow only 2.
+"""Number of open channels from which on no further channel is opened ahead. A server usually allows 10 channels, and some
+servers allow only 2.
 """
 FRESH_S = 1.0
 """Number of seconds. After a longer silence of the server, neither a channel that was opened ahead nor an open shell is used.

@@ -159,7 +159,7 @@ def _nft_rule(parts: list[dict[str, Any]], text: str) -> Rule:
 
 
 def _headers(left: Any) -> list[Condition]:
-    """Return the condition that a match on a header implies: the rule applies only to packets that have this header."""
+    """Return the condition that follows from a match on the field of a header: the packet must have this header."""
     if not isinstance(left, dict):
         return []
     kind, what = next(iter(left.items()))

@@ -1,4 +1,4 @@
-"""Restores a backup in a pgBackRest repository into a service that has lost its data directory."""
+"""Restores a backup from a pgBackRest repository into a service that has lost its data directory."""
 
 from __future__ import annotations
 
