@@ -129,8 +129,8 @@ def _closable(state: RunState, doubt: str) -> History:
     if state.damage:
         raise UsageError(
             f"{folder.name}: {manual_cleanup.TITLE}: {state.damage}",
-            hint=f"to see the steps of the manual cleanup: invoke drill.recover {folder.name}; then move its "
-            "folder out of reports/ and keep it",
+            hint=f"carry out the manual cleanup that `invoke drill.recover {folder.name}` shows, then move the folder of the "
+            "run out of reports/ and keep the folder",
         )
     if doubt:
         raise UsageError(f"{folder.name} differs from its attestation: {doubt}", hint=f"invoke report.verify {folder.name}")

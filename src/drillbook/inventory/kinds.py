@@ -79,7 +79,7 @@ unchanged.
 
 
 class Unknown(Service):
-    """Service from a journal with a kind that is unknown on this machine. Such a kind belongs to a plugin that is not
+    """Service of a journal whose kind is unknown on this machine. Such a kind belongs to a plugin that is not
     installed.
     """
 

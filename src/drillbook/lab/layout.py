@@ -256,9 +256,9 @@ class Lab:
 
 
 def missing_programs() -> dict[str, str]:
-    """Return the packages to install for missing programs, by keys such as ``missing.mariadb``.
+    """For each group of programs, return a key such as ``missing.mariadb`` with the names of the packages to install.
 
-    The text is empty for a program that is installed.
+    The value is an empty text when all programs of the group are installed.
     """
     return {
         f"missing.{name}": "" if all(shutil.which(program, path=SYSTEM_PATH) for program in programs) else packages

@@ -75,7 +75,7 @@ class Thing(NamedTuple):
     """
 
     host: str
-    """Address of the machine of the service, and of the gateways through which the machine is reached."""
+    """Addresses: first of the machine of the service, then of the gateways through which the machine is reached."""
     name: str
     """Name of the service's lock on that machine, such as ``postgres-5432``."""
     part: str = ""

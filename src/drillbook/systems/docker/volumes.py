@@ -149,7 +149,7 @@ class Volume:
     """One volume: its name in the engine, the image of the helper container, and the running containers that use the
     volume.
 
-    ``unfit`` has a reason for each container with this volume that cannot be stopped and started again.
+    ``unfit`` gives a reason for each container with this volume that cannot be stopped and started again.
     """
 
     ctx: Context

@@ -62,9 +62,9 @@ class View(Part):
 
 @dataclass(slots=True)
 class Compared:
-    """Result of a comparison: the findings, the views that were not compared, and the views that were recomputed.
+    """Result of a comparison.
 
-    Each view has a reason.
+    ``not_compared`` and ``recomputed`` give a reason for each view, by its name.
     """
 
     findings: list[Finding] = field(default_factory=list)
