@@ -103,7 +103,7 @@ class Period:
         return next((unit for unit, most in MOST_COLUMNS.items() if len(self._cut(unit)) <= most), "year")
 
     def spans(self) -> tuple[Span, ...]:
-        """Columns of the period, without gaps."""
+        """Return the columns of the period. Each column begins where the previous one ends."""
         return self._cut(self.unit)
 
     def _cut(self, unit: str) -> tuple[Span, ...]:

@@ -67,7 +67,7 @@ LEADS = {
         "For each control: the number of runs with evidence, the sections that show it, and the parts of the control that "
         "this report does not cover. This table does not state that a control is fulfilled. Only ids and titles are cited."
     ),
-    "sign-off": "A signature confirms that this report was read, and the digest of the evidence below.",
+    "sign-off": "A signature confirms that the signer has read this report, and that the digest below is the digest of the evidence.",
 }
 CHAIN = (
     "Every journal is a chain of hashes, and its first event names the last hash of the run before it. So if a "

@@ -298,7 +298,8 @@ def _reachable(project: Project, state: CampaignState, on: str) -> None:
     if away and not on:
         raise UsageError(
             f"some sites with an unknown end were started on other machines: {', '.join(sorted(away))}",
-            hint=f"resume with the workers there: campaign --resume {state.start.campaign} --on tls://SCHEDULER:PORT",
+            hint=f"resume on the workers that started them, by their scheduler: campaign --resume {state.start.campaign} "
+            "--on tls://SCHEDULER:PORT",
         )
 
 

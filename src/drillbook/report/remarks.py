@@ -39,7 +39,7 @@ class Remark:
     mark: str = ""
     """Mark beside the figure."""
     by: str = ""
-    """Observer, beside the name of the figure."""
+    """Name of the observer, shown beside the name of the figure."""
 
 
 @dataclass(frozen=True, slots=True)
