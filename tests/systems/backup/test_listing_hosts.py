@@ -130,3 +130,27 @@ def test_a_list_of_streams_needs_less_than_a_list_of_folders(tmp_path, form):
     if form == "folder":
         refused_until(lambda: listing.ready(asked_again(ctx)), "nas has no du, which lists", lambda: put(folder, "du", ""))
     listing.ready(ctx)
+
+
+FOLDERS = {"kind": "mariabackup", "form": "folder"}
+
+
+@pytest.mark.parametrize("at", ["s3://nightly/shop/", ["cat", "/nowhere"], "https://store.example/shop"])
+@pytest.mark.parametrize("action", ["backup.list", "backup.check"])
+def test_folders_are_read_from_no_store_and_no_command(tmp_path, at, action):
+    place, ctx = two_hosts(tmp_path, FOLDERS, at)
+    given = place.inventory.services["saved"]
+    folder = given.model_copy(update={"at": str(tmp_path / "backups")})
+    places = [with_store(ctx), replace(ctx, services={**ctx.services, "saved": folder})]
+    step = place.action(action, service="saved")
+    said = "saved: with `form: folder`, backups must be in a folder on a host"
+    refused_until(lambda: step.ready(places[0]), said, lambda: places.pop(0))
+
+
+def test_folders_on_another_host_are_checked_only_there(tmp_path):
+    """A list of them needs nothing of the host of the source."""
+    place, ctx = two_hosts(tmp_path, FOLDERS, f"sftp://{NAS}{tmp_path}/backups")
+    place.action("backup.list", service="saved").ready(ctx)
+    check, contexts = place.action("backup.check", service="saved"), [ctx, replace(ctx, host=ctx.host_named(NAS))]
+    said = "the folders of saved are on nas, but a check would read them on here"
+    refused_until(lambda: check.ready(asked_again(contexts[0])), said, lambda: contexts.pop(0))

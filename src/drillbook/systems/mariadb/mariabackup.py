@@ -95,21 +95,22 @@ class Mariabackup(FileBackups):
         """List the backups: the subfolders of the folder that `at` names, or the files that contain streams."""
         if self.form == "stream":
             return super().backups(ctx)
-        return [self._listed(files) for files in self._folders(ctx)]
+        folder = self._folder(ctx)
+        return [self._listed(files, folder) for files in self._folders(ctx)]
 
-    def _id(self, files: CopiedFiles) -> str:
-        return PurePosixPath(str(self.at)).name if files.path == "." else files.path
+    def _id(self, files: CopiedFiles, folder: HostFolder) -> str:
+        return PurePosixPath(folder.path).name if files.path == "." else files.path
 
-    def _listed(self, files: CopiedFiles) -> Backup:
+    def _listed(self, files: CopiedFiles, folder: HostFolder) -> Backup:
         ended = files.ended is not None
         basis = (
-            f"field end_time of mariadb_backup_info, read in the time zone of {self.host}"
+            f"field end_time of mariadb_backup_info, read in the time zone of {folder.host.name}"
             if ended
-            else f"time of the last change of the folder on {self.host}"
+            else f"time of the last change of the folder on {folder.host.name}"
         )
         moment = datetime.fromtimestamp(files.ended if files.ended is not None else files.changed, UTC)
         return Backup(
-            self._id(files),
+            self._id(files, folder),
             moment,
             basis,
             1.0,
@@ -117,13 +118,23 @@ class Mariabackup(FileBackups):
             facts={"type": files.kind or "unfinished", "server_version": files.version},
         )
 
-    def _folders(self, ctx: Context) -> list[CopiedFiles]:
+    def _folder(self, ctx: Context) -> HostFolder:
+        """Return the place of the backups, for `form: folder`. Raises NotReady when it is not a folder on a host."""
         place = self.place(ctx)
         if not isinstance(place, HostFolder):
             raise NotReady(
-                f"{self.name}: with `form: folder`, backups must be in a folder on a host", hint="write `at` as /path"
+                f"{self.name}: with `form: folder`, backups must be in a folder on a host",
+                hint="write `at` as /path; or take backups with --stream=mbstream and set `form: stream`",
             )
-        return _read_list(ctx, place.host, place.path, self.name)
+        return place
+
+    @property
+    def _folders_on(self) -> str:
+        return next((kept.host for kept in self.kept_in), self.host)
+
+    def _folders(self, ctx: Context) -> list[CopiedFiles]:
+        folder = self._folder(ctx)
+        return _read_list(ctx, folder.host, folder.path, self.name)
 
     def check(self, ctx: Context, backup: Backup) -> Checked:
         """Read every byte, verify the page checksums, and check that the files exist that mariadb-backup writes last."""
@@ -148,23 +159,18 @@ class Mariabackup(FileBackups):
     def _unpacked(self, ctx: Context, backup: Backup) -> Iterator[tuple[str, list[Finding]]]:
         """Yield the folder with the files of a backup, and a finding if the stream of the backup cannot be extracted."""
         if self.form == "folder":
-            yield self._folder(backup.id), []
+            yield _path(self._folder(ctx), backup.id), []
             return
         with ctx.temporary("mariabackup") as folder, self.brought(ctx, backup, ctx.host, folder) as path:
             argv = ("sh", "-c", UNPACK, "sh", path, f"{folder}/files", _words(path), "mbstream")
             yield f"{folder}/files", _unpacking(ctx.run(*argv), backup)
 
-    def _folder(self, backup: str) -> str:
-        """Return the path of a backup: the folder that `at` names, or a subfolder of this folder."""
-        place = PurePosixPath(str(self.at))
-        return str(place if backup == place.name else place / backup)
-
     def _chain(self, ctx: Context, backup: Backup) -> tuple[list[CopiedFiles], list[Finding]]:
         """Return all backups that the increment ``backup`` needs, from the full backup to the increment itself. Also return
         a finding if one of them is missing.
         """
-        known = self._folders(ctx)
-        chain = [files for files in known if self._id(files) == backup.id]
+        known, folder = self._folders(ctx), self._folder(ctx)
+        chain = [files for files in known if self._id(files, folder) == backup.id]
         while chain and (files := chain[0]).kind == "incremental":
             before = [other for other in known if other not in chain and other.ends_at(files.base_lsn)]
             if not before:
@@ -216,15 +222,16 @@ class Mariabackup(FileBackups):
             files = _files_in(ctx, box.host, data, self.name, box)
             _must_be_finished(box, backup.id, files)
             return [backup.id], files
+        folder = self._folder(ctx)
         chain, problems = self._chain(replace(ctx, host=ctx.host_named(self.host)), backup)
         if problems:
             raise StepFailed(f"{self.name}: {backup.id} needs a base backup that is missing", findings=problems)
-        names = [self._id(files) for files in chain]
+        names = [self._id(files, folder) for files in chain]
         _must_be_finished(box, names[0], chain[0])
         box.need_space(sum(files.bytes for files in chain))
         for position, name in enumerate(names):
             target = f"{box.folder}/part{position}" if position else data
-            box.run("cp", "-r", "--", self._folder(name), target).check()
+            box.run("cp", "-r", "--", _path(folder, name), target).check()
         return names, chain[0]
 
     def ready(self, ctx: Context) -> None:
@@ -233,12 +240,23 @@ class Mariabackup(FileBackups):
         if self.form == "stream":
             need_programs(ctx, ("mbstream",), hint="install Debian's package mariadb-backup on that host")
             need_unpacker(ctx, self)
+        elif self._folders_on != ctx.host.name:
+            raise NotReady(
+                f"the folders of {self.name} are on {self._folders_on}, but a check would read them on {ctx.host.name}",
+                hint=f"set `host: {self._folders_on}` and write `at` as /path; or take backups as streams, and set `form: stream`",
+            )
+
+    def need_list(self, ctx: Context) -> None:
+        """Check that the backups can be listed, and that `at` is a folder on a host if they are folders."""
+        if self.form == "folder":
+            self._folder(ctx)
+        super().need_list(ctx)
 
     def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
         """Check that the sandbox's host has MariaDB's programs, of the backup's series, and can read the folders."""
-        if self.form == "folder" and service.host != self.host:
+        if self.form == "folder" and service.host != self._folders_on:
             raise NotReady(
-                f"the folders of {self.name} are on {self.host}, but the sandbox {service.name} is on {service.host}",
+                f"the folders of {self.name} are on {self._folders_on}, but the sandbox {service.name} is on {service.host}",
                 hint="use a sandbox on the same host, or take backups with --stream=mbstream and set `form: stream`",
             )
         if isinstance(service, Mariadb):
@@ -261,6 +279,12 @@ class Mariabackup(FileBackups):
                 )
 
         need_one(filter(None, (backup.facts.get("server_version", "") for backup in self.candidates(ctx))), check)
+
+
+def _path(folder: HostFolder, backup: str) -> str:
+    """Return the path of a backup: the folder itself, or a subfolder of it."""
+    place = PurePosixPath(folder.path)
+    return str(place if backup == place.name else place / backup)
 
 
 def _words(path: str) -> str:
