@@ -131,7 +131,7 @@ def look_at_sites(
 
 
 def _fit_now(approval: Approval, fingerprint: str, now: datetime, operator: str, signing: str) -> None:
-    """Raise Refused when the approval is not valid now, or when the operator gave it."""
+    """Raise Refused when the approval is not valid now, or when its approver is the operator of the campaign."""
     texts.timely(approval, now)
     texts.other_person(approval, operator)
     texts.other_key(approval, fingerprint, signing)

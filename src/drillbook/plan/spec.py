@@ -103,7 +103,7 @@ class Guard(_Part):
         description=("Abort conditions: probes and read-only actions. When one of them fails, the run ends at once."),
     )
     hosts: str | tuple[str, ...] = Field(
-        default=(), description="Hosts that must stay reachable. When two checks of a host in a row fail, the run ends."
+        default=(), description="Hosts that must stay reachable. When two consecutive checks of a host fail, the run ends."
     )
     lease: Duration = Field(
         default=Duration(30),

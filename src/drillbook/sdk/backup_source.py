@@ -42,7 +42,7 @@ class Backup:
     taken_at: datetime
     """Time of the data in the backup, in UTC. The backup holds the data as it was at this time."""
     basis: str
-    """Text about the source of ``taken_at``: the field, and the clock that set it."""
+    """Text that says from which field of the backup tool ``taken_at`` was read, and by which clock this field was set."""
     error_s: float = 0.0
     """Largest known error of ``taken_at``, in seconds."""
     bytes: int | None = None

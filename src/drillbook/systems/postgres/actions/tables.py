@@ -352,7 +352,8 @@ class RestoreRows(_OfOneTable):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``table``: name of the table; ``restored``: number of restored rows; ``seconds``: duration of each stage.
 
-        ``in_backup``: number of rows in the backup that match; ``differing``: number of present rows that differ from them.
+        ``in_backup``: number of rows in the backup that match the condition ``where``. ``differing``: number of these rows
+        whose content in the table is now another one.
         """
         service = ctx.service(self.service, Postgres)
         return RowsRestore(
