@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from drillbook.audit import summary
+from drillbook.audit import html, summary
 from drillbook.audit.findings import FindingRow
 from tests.audit import stories
-from tests.audit.stories import DOWN, Book
+from tests.audit.stories import DOWN, HOSTS, Book
 from tests.audit.test_chain import audited
 from tests.report.test_agreement import plain
 from tests.report.test_browser import chrome
@@ -49,7 +49,7 @@ def test_the_longest_proven_figure_is_shown_and_not_the_closest_to_its_target(tm
     ]
     assert (row.rto, row.rpo) == (longest, None)
     page = plain(summary.render(replace(audit, proven=(close, longest))))
-    assert "the longest proven of the newest runs" in page
+    assert "the longest RTO and RPO, with its error" in page
     assert "target 1 h, postgres-lost" in page
 
 
@@ -173,3 +173,25 @@ def test_it_is_printed_on_one_page(chrome, tmp_path, full):
     chrome.look(1280, "print")
     chrome.open(tmp_path / "summary.html")
     assert chrome.paper(tmp_path / "page.pdf") == 1
+
+
+def test_exempt_services_are_named_with_the_reason(tmp_path):
+    book = Book(tmp_path)
+    book.run(
+        "2026-01-10T09:00:00", hosts=HOSTS.replace("backups: {", "backups: {not_drilled: kept elsewhere, ")
+    ).good().close()
+    audit = audited(book)
+    page = plain(summary.render(audit))
+    assert "Exempt from drills, for a reason in the inventory: backups (kept elsewhere)." in page
+    (one,) = [row for row in audit.coverage if row.left_out]
+    more = tuple(replace(one, service=f"s{number}", left_out=f"reason {number}") for number in range(6))
+    page = plain(summary.render(replace(audit, coverage=(*audit.coverage, *more))))
+    assert "reason 2), and 3 more in the audit." in page
+
+
+def test_the_lab_is_explained_once_and_columns_name_their_runs(tmp_path):
+    audit = audited(stories.quiet(Book(tmp_path)))
+    page = plain(summary.render(audit))
+    assert page.count("The lab is a test environment, not production.") == 1
+    assert "Runs passed: of all runs of the period." in page
+    assert "lab (a test environment, not production)" in plain(html.render(audit))

@@ -7,6 +7,7 @@ import pytest
 
 from drillbook.report import index
 from tests.report import samples
+from tests.report.test_agreement import plain
 
 
 def test_newest_first_and_the_drills_of_a_suite_below_it() -> None:
@@ -76,10 +77,10 @@ def test_drills_that_never_ran_are_named() -> None:
 
 def test_runs_of_drills_are_counted_and_not_suites() -> None:
     entries = samples.entries()
-    assert "9 runs of drills, 2 of them in 1 suite, newest first." in index.render(entries)
+    assert "9 runs of drills, 2 of them in 1 suite. Times are UTC." in index.render(entries)
     suite = next(one for one in entries if one.kind == "suite")
-    assert "2 runs of drills, all of them in 1 suite, newest first." in index.render([suite])
-    assert "1 run of a drill, newest first." in index.render(entries[:1])
+    assert "2 runs of drills, all of them in 1 suite. Times are UTC." in index.render([suite])
+    assert "1 run of a drill. Times are UTC." in index.render(entries[:1])
 
 
 def test_links_stay_below_the_folder() -> None:
@@ -139,3 +140,12 @@ def test_no_verdict_is_shown_as_another(verdict: str) -> None:
     )
     assert f'<span class="state {verdict}">' in page
     assert "</span> passed" not in page
+
+
+def test_drill_by_drill_names_the_service_and_the_lab_is_explained_once() -> None:
+    entry = index.entry(samples.passed().result.model_dump(mode="json", by_alias=True))
+    page = plain(index.render([entry]))
+    trends = page.split("Each drill by name")[1].split("All runs, the newest first")[0]
+    assert f"{entry.service} in lab" in trends
+    assert page.count("The lab is a test environment, not production.") == 1
+    assert "The lab is" not in index.render([dataclasses.replace(entry, environment="staging")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from drillbook.findings import finding
 from drillbook.judge.result import Verdict
 from drillbook.report import html, pages, suites, wording
 from drillbook.report.rows import objective_rows
@@ -51,6 +52,8 @@ def test_the_key_of_the_timeline_shows_each_look_once() -> None:
 
 def test_the_terminal_shows_beside_passed_what_it_hides() -> None:
     suite, views = samples.suite()
+    grave = (finding("backup-gap"),)
+    views = [samples.view(one.result.model_copy(update={"findings": grave})) for one in views]
     found = suites.suite_rows(suite, views)
     assert any(row.beside for row in found)
     text = plain(renderings.printed(summary.suite_details(suite, views)))

@@ -51,7 +51,7 @@ def render(audit: Audit, reports_path: str = "..") -> str:
             more_runs="" if audit.whole else wording.MORE_RUNS,
             hrefs=_hrefs(audit, reports_path),
             covered=[row for row in audit.coverage if row.runs or not row.left_out],
-            exempt=_exempt(audit),
+            exempt=services.exempt(audit.coverage),
             short=SHORT,
             proven=_by_drill(row for row in audit.proven if row.met),
             unproven=_by_drill(row for row in audit.proven if not row.met),
@@ -76,15 +76,6 @@ def _hrefs(audit: Audit, reports_path: str) -> dict[str, str]:
     """Return the link to the report of each run that ended, by the name of the run."""
     base = quote(reports_path)
     return {row.run: f"{base}/{folder}/report.html" for row in audit.runs if row.finished and (folder := link(row.folder))}
-
-
-def _exempt(audit: Audit) -> list[tuple[str, list[str]]]:
-    """Return the services that are exempt from drills and had no run, by the reason in the inventory."""
-    found: dict[str, list[str]] = {}
-    for row in audit.coverage:
-        if row.left_out and not row.runs:
-            found.setdefault(row.left_out, []).append(services.named(row, audit.coverage))
-    return sorted(found.items())
 
 
 def _choices(audit: Audit) -> dict[str, list[str]]:

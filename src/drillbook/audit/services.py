@@ -33,6 +33,15 @@ def named(row: Place, rows: Sequence[Place]) -> str:
     return f"{row.service} in {row.environment}" if len({one.environment for one in rows}) > 1 else row.service
 
 
+def exempt(covered: Sequence[CoverageRow]) -> list[tuple[str, list[str]]]:
+    """Return the services that are exempt from drills and had no run, by the reason in the inventory."""
+    found: dict[str, list[str]] = {}
+    for row in covered:
+        if row.left_out and not row.runs:
+            found.setdefault(row.left_out, []).append(named(row, covered))
+    return sorted(found.items())
+
+
 def sentence(covered: Sequence[CoverageRow]) -> str:
     """Return a sentence about the services. Its numbers add up: each service that is not exempt is counted once."""
     numbers = service_counts(covered)

@@ -15,10 +15,12 @@ from drillbook.project.schedule_record import NOT_BEGUN
 from drillbook.report import open_findings, pages, remarks
 from drillbook.report.figures import count, one_line
 from drillbook.report.open_findings import GRAVE
-from drillbook.report.wording import NOT_VERIFIED
+from drillbook.report.wording import NOT_VERIFIED, environment_note
 
 FILE = "summary.html"
 MOST_ROWS, MOST_ALERTS, MOST_LETTERS, MOST_GAPS = 14, 7, 150, 3
+MOST_EXEMPT = 4
+"""Reasons of exempt services that the page names."""
 NEVER = "never drilled"
 BADNESS = (
     *map(str, (Verdict.PASSED, Verdict.NOT_RUN, Verdict.REFUSED, Verdict.ABORTED, Verdict.INCONCLUSIVE)),
@@ -79,7 +81,9 @@ def render(audit: Audit) -> str:
     """Render the summary as the page ``summary.html``."""
     rows, found = service_rows(audit), list(alerts(audit))
     drilled, never = [row for row in rows if row.state != NEVER], never_drilled(rows)
-    room = MOST_ROWS - len(found[:MOST_ALERTS]) - bool(never[0])  # one page holds so many services beside the alerts
+    exempt = services.exempt(audit.coverage)
+    # one page holds so many services beside the alerts
+    room = MOST_ROWS - len(found[:MOST_ALERTS]) - bool(never[0]) - len(exempt[:MOST_EXEMPT])
     reports = PackageLoader("drillbook.report")
     loader = ChoiceLoader([PackageLoader("drillbook.audit"), reports, PrefixLoader({"report": reports})])
     return (
@@ -96,6 +100,9 @@ def render(audit: Audit) -> str:
             more_rows=len(drilled[room:]),
             legend=remarks.legend(row.rpo.mark for row in drilled[:room] if row.rpo),
             never=never,
+            environment_note=environment_note(row.environment for row in rows),
+            exempt=[(_short(", ".join(names)), _short(reason)) for reason, names in exempt[:MOST_EXEMPT]],
+            more_exempt=sum(len(names) for _, names in exempt[MOST_EXEMPT:]),
             alerts=[_short(text) for text in found[:MOST_ALERTS]],
             more_alerts=len(found) - len(found[:MOST_ALERTS]),
         )

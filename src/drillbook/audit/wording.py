@@ -10,6 +10,7 @@ from drillbook.audit.missed import MissedRow
 from drillbook.project.schedule_record import NOT_BEGUN
 from drillbook.report import remarks
 from drillbook.report.figures import count, runs_of, utc
+from drillbook.report.wording import of_environment
 
 SECTIONS = (
     ("record", "Completeness of the record"),
@@ -189,11 +190,18 @@ def title(audit: Audit) -> str:
     return short_title(audit) + (f" (so far, to {audit.so_far})" if audit.so_far else "")
 
 
+def _environments(audit: Audit) -> str:
+    """Return the names of the environments, each with its explanation if there is one."""
+    names = sorted({row.environment for row in audit.coverage} | {row.environment for row in audit.runs})
+    return ", ".join(f"{name} ({text})" if (text := of_environment(name)) else name for name in names) or "none"
+
+
 def facts(audit: Audit) -> list[tuple[str, str]]:
     """Return the rows of the table at the head of the audit. Each row has a name and a value."""
     return [
         ("Period", f"{audit.period.since} to {audit.period.until}, UTC"),
         ("Runs", runs_of(len(audit.runs), len(audit.suites))),
+        ("Environments", _environments(audit)),
         ("Record", record_state(audit)),
         ("Newest run in the record", audit.newest[:10] or "none"),
         ("Anchors", "; ".join(audit.assurance.compared) or "none"),

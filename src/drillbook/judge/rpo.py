@@ -52,7 +52,10 @@ def data_loss(result: Figures, events: Sequence[Event], own: Sequence[Event], pl
                 wanted=wanted,
                 measured=(
                     f"{result.lost_writes} of {result.acknowledged} acknowledged writes: numbers "
-                    + ", ".join(f"{first} to {last}" for first, last in result.lost_numbers[:10])
+                    + ", ".join(
+                        str(first) if first == last else f"{first} to {last}" for first, last in result.lost_numbers[:10]
+                    )
+                    + " (the canary numbers its writes)"
                 ),
             )
         )

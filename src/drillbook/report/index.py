@@ -17,6 +17,7 @@ from drillbook.report.figures import count, link, moment, one_line
 from drillbook.report.folders import begun, drill_of
 from drillbook.report.remarks import Remark
 from drillbook.report.rows import ObjectiveRow
+from drillbook.report.wording import environment_note
 
 WIDTH, HEIGHT, EDGE = 200.0, 44.0, 6.0
 MOST_POINTS = 24
@@ -50,6 +51,8 @@ class IndexEntry:
     """Text about allowed failures, shown beside the verdict. It is empty when no failure was allowed."""
     remarks: Mapping[str, Remark] = field(default_factory=dict)
     """Remarks on the figures, by the key of the objective."""
+    service: str = ""
+    """Service that the drill breaks or rehearses. It is empty for a suite, and for a run without a result."""
     findings: tuple[Finding, ...] = field(default=())
     """Findings of medium severity or higher, the worst first. A suite has those of its drills."""
 
@@ -171,6 +174,7 @@ def _entry(result: Mapping[str, Any], folder: str, children: tuple[IndexEntry, .
         closed=str((result.get("settled") or {}).get("by", "")),
         remarks=remarks.of_run(remarks.steps_of(result.get("steps", ())), str(result["started"])),
         tolerated=tolerated.of_statuses([str(step.get("status")) for step in result.get("steps", ())]),
+        service=str(result.get("service") or ""),
         findings=tuple(open_findings.grave(found)),
     )
 
@@ -208,6 +212,7 @@ def render(entries: Iterable[IndexEntry], known: Iterable[str] = ()) -> str:
             width=WIDTH,
             height=HEIGHT,
             counted=_counted(listed),
+            environment_note=environment_note({row.entry.environment for row in listed}),
             legend=remarks.legend(row.rpo.mark for row in listed if row.rpo),
             drawn=any(it and len(it.points) > 1 for one in trends for it in (one.rto, one.rpo)),
             never=sorted(set(known) - {row.entry.name for row in listed}),

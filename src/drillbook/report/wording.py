@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from drillbook.judge.result import FaultResult, Injection, Objective, Result, RunView, Verdict
@@ -60,6 +60,8 @@ ENDED = {
     "residue": "the change could not be undone",
     "closed": "the change could not be undone, and a person closed it later",
 }
+LAB = "lab"
+"""Name of a test environment in an inventory. It may always be broken."""
 PHASES = ("ready", "backup", "inject", "detect", "diagnose", "restore", "verify", "cleanup")
 
 
@@ -174,6 +176,16 @@ def clocks_of(result: Result) -> tuple[Clock, ...]:
 def meaning(result: Result, mark: str) -> str:
     """Return the meaning of a measured moment of the run."""
     return RECEIVED if mark == "alerted" and remarks.received(result.steps) else MOMENTS[mark]
+
+
+def of_environment(environment: str) -> str:
+    """Return the explanation of an environment's name for readers who do not know it. The result is empty if there is none."""
+    return "a test environment, not production" if environment == LAB else ""
+
+
+def environment_note(environments: Iterable[str]) -> str:
+    """Return a sentence that explains the lab. The result is empty when no environment is a lab."""
+    return f"The {LAB} is {of_environment(LAB)}." if LAB in environments else ""
 
 
 def residue(result: Result) -> str:
