@@ -122,7 +122,7 @@ Key = tuple[str, str, str, int]
 
 
 def _steps(steps: Sequence[ComparedStep | StepResult]) -> dict[Key, ComparedStep | StepResult]:
-    """Return the steps by phase, action, host, and position among the steps with equal values of these three.
+    """Return the steps by their keys: phase, action, host and number. The number counts steps that are equal in the rest.
 
     Ids are not compared, because the id of a step changes when another step is added before it.
     """

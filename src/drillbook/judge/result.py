@@ -132,7 +132,7 @@ class SettledChange(_Value):
 
 
 class Settled(_Value):
-    """Record of the closing of residue: a named person declared that the changes not undone need no undo any more.
+    """Record of the closing of residue: a named person declared that the remaining changes no longer need an undo.
 
     ``approval``: given by a second person. It is required when the state of a change is unknown.
     """

@@ -159,7 +159,7 @@ class SshHost:
             raise
 
     def _started(self, order: Order, out: Capture, err: MarkedCapture, deadline: Deadline) -> tuple[Link, Exec]:
-        """Start a command on a new channel. If the channel was closed before, use another one once."""
+        """Start a command on a new channel. If this channel closes before the command was sent, try again once on another one."""
         for again in (True, False):
             link, channel = self._session(order.words, deadline)
             try:
