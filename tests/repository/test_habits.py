@@ -190,3 +190,15 @@ def test_docstrings_say_what_a_thing_is_and_ask_no_question():
         if asking.match(text)
     ]
     assert not found, "\n".join(["begin with a verb or a noun of the field:", *found])
+
+
+def test_no_text_shows_an_expression_instead_of_its_value():
+    """A text whose letter f is missing would print `{len(points)}`."""
+    expression = re.compile(r"\{(?:len\(|self\.|\w+\.\w+\(|\w+\(\w)")
+    found = []
+    for path in sorted((ROOT / "src").rglob("*.py")):
+        tree = ast.parse(path.read_text())
+        inside = {id(part) for one in ast.walk(tree) if isinstance(one, ast.JoinedStr) for part in one.values}
+        texts = [one for one in ast.walk(tree) if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+        found += [f"{path}:{one.lineno}" for one in texts if id(one) not in inside and expression.search(one.value)]
+    assert not found

@@ -103,8 +103,8 @@ class Artefacts:
             return attempt.unknown(
                 job,
                 (
-                    "the last event of the run in the artefact differs from the last event that the journal of "
-                    "its campaign records"
+                    "the last event of the run in the artefact is not the one that was recorded in the journal of the "
+                    "campaign"
                 ),
             )
         own_tool = f"drillbook {job.version}"

@@ -108,8 +108,8 @@ FINDINGS: dict[str, Kind] = {
         HIGH,
         "A setting of the server differs from the backup",
         (
-            "Set the value of the backup in postgresql.conf or with ALTER SYSTEM. Wrong values are dangerous: "
-            "for example, while `fsync` is off, a crash can lose data."
+            "Give the setting the value that it has in the backup, in postgresql.conf or with ALTER SYSTEM. A wrong value is "
+            "dangerous: for example, while `fsync` is off, a crash can lose data."
         ),
     ),
     "index-corrupt": Kind(

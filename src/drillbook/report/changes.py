@@ -15,8 +15,8 @@ NAMES = {**SHORT, "detection": SHORT["detect"]}
 FIRST = "This is the first run of this drill in this environment that can be compared."
 NOTE = (
     "Each figure of a run has a measurement error. A figure counts as changed only if the two runs differ by more than the "
-    "sum of their errors. Steps are timed on the controller's monotonic clock, without sampling error. A step counts as slower or faster only if it differs by "
-    f"more than {seconds(LEAST_S)} and {LEAST_PART:.0%} from each of the compared runs."
+    "sum of their errors. Steps are timed on the controller's monotonic clock, without sampling error. A step counts as "
+    f"slower or faster only if it differs by more than {seconds(LEAST_S)} and {LEAST_PART:.0%} from each of the compared runs."
 )
 WORDS = {"same": "no change beyond the errors", "unknown": "cannot be compared"}
 

@@ -89,7 +89,7 @@ class BackupSource(Service):
     RESTORES_TO: ClassVar[tuple[str, ...]] = ()
     """Kinds of sandboxes into which a backup of this source can be restored."""
     RESTORES_IN_PLACE: ClassVar[tuple[str, ...]] = ()
-    """Kinds of services whose lost data can be restored from a backup of this source in place; see ``in_place``."""
+    """Kinds of services whose lost data can be restored in place from a backup of this source; see ``in_place``."""
     PROGRAMS: ClassVar[tuple[str, ...]] = ()
     """Programs that a list and a check of backups start on the host of the source."""
     LIST_PROGRAMS: ClassVar[tuple[str, ...]] = ()

@@ -74,7 +74,8 @@ def encrypt(carrier: Carrier, folder: str, found: Sequence[File], rule: Encrypti
     """Replace files in ``folder`` by encrypted files. ``found``: the files to replace. Returns the encrypted files,
     each with its plain file.
 
-    Raises StepFailed when encryption fails, NotReady when the host has no program age, and HostError when the host fails.
+    Raises StepFailed when encryption fails, NotReady when the program ``age`` is not installed on the host,
+    and HostError when the host fails.
     """
     recipients = [word for recipient in rule.age for word in ("-r", recipient)]
     names = "".join(f"{one.name}\n" for one in found).encode("utf-8", "surrogateescape")
@@ -97,7 +98,8 @@ def decrypt(
     """Decrypt files on ``host``. ``files``: pairs of paths, each an encrypted file and the plain file to write.
 
     When ``keep`` is true, the encrypted files stay. Raises StepFailed with the finding ``backup-key-lost`` or
-    ``backup-damaged``, NotReady when the host has no program age, and HostError when the host fails.
+    ``backup-damaged``, NotReady when the program ``age`` is not installed on the host,
+    and HostError when the host fails.
     """
     pairs = "".join(f"{source}\n{target}\n" for source, target in files)
     given = ("\n".join(keys) + "\n\n" + pairs).encode("utf-8", "surrogateescape")

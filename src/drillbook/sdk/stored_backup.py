@@ -71,7 +71,7 @@ class StoredFile(Part):
 def entries(sent: Sequence[File]) -> dict[str, StoredFile]:
     """Return the entries in a manifest for uploaded files.
 
-    The key of each is the name that the file had before its encryption.
+    Each entry has as its key the name of the file before the encryption.
     """
     return {one.content.name: StoredFile.of(one) for one in sent}
 

@@ -88,7 +88,7 @@ class Mariabackup(FileBackups):
 
     @property
     def place_programs(self) -> tuple[str, ...]:
-        """Programs that list the folders. Nothing in a stream is read for a list."""
+        """Programs that list backups in folders. To list streams, none is needed: their contents are not read."""
         return ("cut", "date", "dirname", "du", "head", "sed", "sort") if self.form == "folder" else ()
 
     def backups(self, ctx: Context) -> list[Backup]:

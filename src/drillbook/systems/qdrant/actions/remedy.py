@@ -155,8 +155,8 @@ class Reconcile(Write):
         kept = ctx.evidence("strays.jsonl", data, sync=True)
         if kept["sha256"] != sha256(data):
             raise StepFailed(
-                "a payload contains a secret of the inventory; secrets are never written to a run's folder, so "
-                "the {len(points)} points without a row could not be restored, and were not deleted"
+                f"the {len(points)} points without a row were not deleted: a payload contains a secret of the inventory, and "
+                "secrets are never written to a run's folder, so that a deletion could not be undone"
             )
         gone = {one.id for one in points} - truth.ids(ctx, self.database, self.query)
         session.delete(gone)
