@@ -9,10 +9,12 @@ import time
 import pytest
 
 from drillbook.errors import NotReady, StepFailed
+from drillbook.hosts.local import LocalHost
 from drillbook.sdk.sandbox import Sandbox, removal
+from tests.needs import need
 from tests.processes import entries
 from tests.systems.estate import Estate, codes
-from tests.systems.ground import path_without
+from tests.systems.ground import is_root, path_without
 from tests.systems.refusals import refused_until
 
 
@@ -111,12 +113,12 @@ def test_a_folder_that_was_there_is_not_made_and_not_removed(place):
     folder = place.folder("box")
     folder.mkdir()
     (folder / "precious").write_text("x")
-    with pytest.raises(NotReady, match="it is not known which run created it"):
-        Sandbox.of(place.ctx(), place.inventory.services["box"]).ready()
     with pytest.raises(StepFailed) as failure:
         box(place)
     assert codes(failure) == ["restore-target"]
     assert (folder / "precious").read_text() == "x"
+    made, said = Sandbox.of(place.ctx(), place.inventory.services["box"]), "it is not known which run created it"
+    refused_until(made.ready, said, lambda: folder.rename(folder.with_name("kept")))
 
 
 def test_a_link_in_its_place_is_not_followed(place, tmp_path):
@@ -247,6 +249,13 @@ def test_no_second_mount_leads_there(tmp_path, part):
         subprocess.run(["umount", tmp_path / "mount"], check=True)
 
 
+class Stranger(LocalHost):
+    """This machine, whose SSH user is neither root nor the user of the sandbox."""
+
+    def run(self, argv, **options):
+        return super().run(("printf", "1234") if argv == ("id", "-u") else argv, **options)
+
+
 def test_a_folder_beside_them_is_made(tmp_path):
     made = box(apart(tmp_path, tmp_path / "data-2"))
     made.remove()
@@ -256,9 +265,9 @@ def test_the_controller_takes_no_data_unless_the_inventory_permits_it(place):
     with pytest.raises(NotReady, match="which must not receive production data"):
         box(place, "leaving")
     assert not place.folder("leaving").exists()
-    with pytest.raises(NotReady, match="which must not receive production data"):
-        Sandbox.of(place.ctx(), place.inventory.services["leaving"]).ready()
-    Sandbox.of(place.ctx(), place.inventory.services["box"]).ready()
+    services = [place.inventory.services[name] for name in ("leaving", "box")]
+    said = "which must not receive production data"
+    refused_until(lambda: Sandbox.of(place.ctx(), services[0]).ready(), said, lambda: services.pop(0))
 
 
 def test_a_host_that_permits_no_sandbox_is_told_before(place, tmp_path, monkeypatch):
@@ -276,6 +285,22 @@ def test_a_kind_that_cannot_run_in_a_container_is_told_before(place):
     refused_until(lambda: Sandbox.of(place.ctx(), services[0]).ready(), said, lambda: services.pop(0))
 
 
+@pytest.mark.skipif(not is_root(), reason="only root can make what belongs to others")
+def test_a_socket_that_the_ssh_user_could_not_open_is_told(place, tmp_path, monkeypatch):
+    """setfacl would give the SSH user access to the socket of a server that runs as another user."""
+    need("setfacl")
+    path, other_user = os.environ["PATH"], need("setpriv")
+    monkeypatch.setenv("PATH", path_without(tmp_path / "bin"))
+    (tmp_path / "bin" / "setpriv").symlink_to(other_user)
+    service = place.inventory.services["box"].model_copy(update={"run_as": "nobody"})
+    made = Sandbox(place.ctx(), service, Stranger("here", target=place.host.target))
+    refused_until(
+        made.must_admit,
+        "the SSH user cannot open the socket of a server that runs as nobody",
+        lambda: monkeypatch.setenv("PATH", path),
+    )
+
+
 def test_what_is_no_sandbox_is_refused(place):
-    with pytest.raises(NotReady, match="plain is not a sandbox"):
-        Sandbox.of(place.ctx(), place.inventory.services["plain"])
+    services = [place.inventory.services[name] for name in ("plain", "box")]
+    refused_until(lambda: Sandbox.of(place.ctx(), services[0]), "plain is not a sandbox", lambda: services.pop(0))

@@ -223,6 +223,10 @@ def test_a_unit_that_only_starts_others_is_told_before_the_drill(debian, project
     done = folder.run("drill.check", "lost", timeout=120)
     assert done.returncode == 4, said(done)
     assert "set `unit` of the service to postgresql@17-main" in " ".join(said(done).split())
+    inventory = folder.root / "inventory" / "lab.yml"
+    inventory.write_text(inventory.read_text().replace("unit: postgresql\n", "unit: postgresql@17-main\n"))
+    done = folder.run("drill.check", "lost", timeout=120)
+    assert done.returncode == 0, said(done)
 
 
 def test_a_user_who_may_not_become_the_superuser_is_told(debian, project):
@@ -232,3 +236,6 @@ def test_a_user_who_may_not_become_the_superuser_is_told(debian, project):
     done = folder.run("drill.check", "lost", timeout=120)
     assert done.returncode == 4, said(done)
     assert "would not be started as postgres: a password is required" in " ".join(said(done).split())
+    inventory.write_text(inventory.read_text().replace("user: app", "user: ops"))
+    done = folder.run("drill.check", "lost", timeout=120)
+    assert done.returncode == 0, said(done)

@@ -176,12 +176,30 @@ def test_an_account_that_may_not_become_the_user_of_a_command_is_told(unit, mach
     assert check.run(it.ctx())["exit"] == 0
 
 
+@pytest.mark.parametrize("user", ["ops"])
+def test_a_unit_without_a_process_is_not_that_of_a_server(unit):
+    """systemd shows such a unit as active, as the unit `postgresql` of Debian, which starts those of the clusters."""
+    it, names = unit("steady"), ["systemd-tmpfiles-setup", "steady"]
+    login = {"database": "shop", "user": "clerk", "admin": {"user": "postgres", "socket": "/run/postgresql"}}
+    stop = find("postgres.stop").model_validate({"service": "database"})
+
+    def check():
+        it.services["database"] = Postgres(name="database", host="ops", unit=names[0], data_directory="/var/lib/pg", **login)
+        stop.ready(it.ctx())
+
+    said = r"systemd-tmpfiles-setup has no process \(state: active \(exited\)\), so it is not that of database"
+    refused_until(check, said, lambda: names.pop(0))
+
+
 @pytest.mark.parametrize("user", ["app"])
 def test_a_unit_that_a_socket_would_start_again_is_not_broken(unit):
     unit("woken.socket")
     it = unit("woken")
-    with pytest.raises(NotReady, match=r"would be started again by woken\.socket"):
-        Stop(service="it").ready(it.ctx())
+    refused_until(
+        lambda: Stop(service="it").ready(it.ctx()),
+        r"woken would be started again by woken\.socket, which is active",
+        lambda: it.systemctl("stop", "woken.socket"),
+    )
 
 
 @pytest.mark.parametrize("user", ["app"])

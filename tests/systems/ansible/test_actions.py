@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 from drillbook.judge.result import Verdict
+from drillbook.sdk.action import find
 from tests.engine.test_runner import HOSTS, Bench
 from tests.needs import need
+from tests.systems.ground import path_without
+from tests.systems.refusals import refused_until
 
 PLAY = """\
 - name: Restore
@@ -101,7 +104,24 @@ def test_a_secret_reaches_the_playbook_and_nothing_else(bench, monkeypatch):
 
 
 def test_a_missing_playbook_refuses_the_drill(bench):
-    (bench.root / "restore.yml").unlink()
+    kept = (bench.root / "restore.yml").rename(bench.root / "kept.yml")
     view = run(bench)
     assert view.result.verdict is Verdict.REFUSED
+    assert "the playbook" in view.result.findings[0].measured
     assert "restore.yml cannot be read" in view.result.findings[0].measured
+    kept.rename(bench.root / "restore.yml")
+    assert run(bench).result.verdict is Verdict.PASSED
+
+
+def test_a_host_without_ansible_is_told(ground, tmp_path, monkeypatch):
+    (ground.root / "restore.yml").write_text("[]\n")
+    playbook = find("ansible.playbook").model_validate({"playbook": f"{ground.root}/restore.yml", "effect": "write"})
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    ansible = need("ansible-playbook")
+    folder = Path(path_without(tmp_path / "bin"))
+    monkeypatch.setenv("PATH", str(folder))
+    refused_until(
+        lambda: playbook.ready(ground.ctx()),
+        "the program 'ansible-playbook' is not installed",
+        lambda: (folder / "ansible-playbook").symlink_to(ansible),
+    )

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from drillbook.errors import NotReady, StepFailed
+from drillbook.errors import StepFailed
 from drillbook.values import Secret
 from tests import keys
 from tests.needs import need
@@ -14,6 +14,7 @@ from tests.systems.estate import Estate, codes
 from tests.systems.postgres import dumps
 from tests.systems.redis.alone import Alone
 from tests.systems.redis.unit import program
+from tests.systems.refusals import refused_until
 
 
 @pytest.fixture
@@ -140,5 +141,10 @@ def test_an_append_only_file_is_not_decrypted_and_says_so(tmp_path, key):
     (tmp_path / "backups").mkdir()
     box = {"kind": "redis", "program": program()}
     place = estate(tmp_path, key.identity, kind="redis_aof", box=box, program=program())
-    with pytest.raises(NotReady, match="backups of kind redis_aof are not decrypted"):
-        place.run("backup.check", service="nightly")
+    check, services, said = (
+        place.action("backup.check", service="nightly"),
+        place.inventory.services,
+        "backups of kind redis_aof are not decrypted",
+    )
+    readable = services["nightly"].model_copy(update={"identity": None})
+    refused_until(lambda: check.ready(place.ctx()), said, lambda: services.update(nightly=readable))

@@ -79,6 +79,29 @@ def test_a_source_whose_host_lacks_a_program(tmp_path, monkeypatch, source, prog
     refused_until(lambda: check.ready(place.ctx()), said, lambda: put(folder, program, after))
 
 
+def test_a_kind_that_no_source_restores_in_place_needs_a_sandbox(tmp_path):
+    """The plan refuses this first, for a service that it knows."""
+    services = {"files": {"kind": "folder", "path": str(tmp_path / "site")}, "copy": {"kind": "folder", "sandbox": {}}}
+    place = Estate(tmp_path, services=services, backups={"saved": {"kind": "sqlite", "at": str(tmp_path)}})
+    restores = [place.action("backup.restore", service=name, **{"from": "saved"}) for name in services]
+    said = "backups of kind sqlite can only be restored into a sandbox, not into files"
+    refused_until(lambda: restores[0].ready(place.ctx()), said, lambda: restores.pop(0))
+
+
+def test_a_backup_is_restored_into_a_sandbox_of_its_kind(tmp_path):
+    """The plan refuses this first, for a source that it knows."""
+    kinds = {"copy": "redis", "folder": "folder"}
+    place = Estate(
+        tmp_path,
+        services={name: {"kind": kind, "sandbox": {}} for name, kind in kinds.items()},
+        backups={"saved": {"kind": "tar", "at": str(tmp_path)}},
+    )
+    (tmp_path / "saved.tar").write_bytes(bytes(10240))
+    restores = [place.action("backup.restore", service=name, **{"from": "saved"}) for name in kinds]
+    said = "backups of kind tar cannot be restored into a sandbox of kind redis"
+    refused_until(lambda: restores[0].ready(place.ctx()), said, lambda: restores.pop(0))
+
+
 @pytest.mark.parametrize(
     ("kind", "box", "others"),
     [

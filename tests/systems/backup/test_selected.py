@@ -1,6 +1,7 @@
 """Checks before a drill look at the backup that the step selects, and not at the newest."""
 
 import os
+import tarfile
 
 import pytest
 
@@ -102,9 +103,16 @@ def test_a_backup_that_a_host_cannot_decompress_is_not_called_damaged(tmp_path, 
 def test_an_archive_that_a_sandbox_cannot_decompress_is_not_called_damaged(tmp_path, monkeypatch):
     place = estate(tmp_path, monkeypatch, "tar", "folder", [], "gzip")
     put(tmp_path / "bin", "tar", "")
+    with tarfile.open(tmp_path / "backups" / OLD, "w:gz") as archive:
+        archive.add(__file__, "file")
+    restore = place.action("backup.restore", service="copy", **{"from": "saved"}, at=OLD)
+
+    def mend():
+        place.remove("saved", "copy")
+        put(tmp_path / "bin", "gzip", "")
+
     try:
-        with pytest.raises(NotReady, match="has no gzip, which the backup"):
-            place.action("backup.restore", service="copy", **{"from": "saved"}, at=OLD).run(place.ctx())
+        refused_until(lambda: restore.run(place.ctx()), f"has no gzip, which the backup {OLD} needs", mend)
     finally:
         place.remove("saved", "copy")
 

@@ -203,7 +203,7 @@ def test_deleted_rows(place, primary, backup):
     restore(place, backup, "lines", replace=True)
     assert delete.active(ctx) is False
     other = place.action("postgres.delete_rows", service="primary", table="lines", where="order_id < 0")
-    with pytest.raises(NotReady, match="no row"):
+    with pytest.raises(NotReady, match=r"primary: no row of public\.lines matches `where`"):
         other.ready(ctx)
     with pytest.raises(StepFailed, match="nothing was deleted"):
         other.run(place.context(step="inject.8"))

@@ -190,6 +190,7 @@ def test_a_restore_writes_what_differs_and_makes_a_lost_collection_anew(world):
     with pytest.raises(NotReady, match="vectors: there is no collection"):
         world.place.action("qdrant.count", service="vectors").ready(world.ctx())
     assert world.run("qdrant.restore", by="points", **{"from": facts["location"]})["created"] is True
+    world.place.action("qdrant.count", service="vectors").ready(world.ctx())
     assert world.run("qdrant.matches", manifest=facts["manifest"])["digest"] == facts["digest"]
     with world.client() as (own, name):
         assert own.get_collection(name).payload_schema["text"].data_type == models.PayloadSchemaType.KEYWORD

@@ -542,8 +542,12 @@ def test_the_server_of_another_unit_at_the_port_is_left_alone(cache, saved, tmp_
         ctx = cache.context()
         ctx.services["cache"] = cache.service.model_copy(update={"port": other.service.port})
         action = cache.action("redis.restore", **{"from": saved["location"]})
-        with pytest.raises(NotReady, match="does not belong to the unit cache"):
-            action.ready(ctx)
+        refused_until(
+            lambda: action.ready(replace(ctx, services=dict(ctx.services))),
+            "does not belong to the unit cache",
+            lambda: ctx.services.update(cache=cache.service),
+        )
+        ctx.services["cache"] = cache.service.model_copy(update={"port": other.service.port})
         pids = cache.ctl("pid", "cache"), other.ctl("pid", "cache")
         with pytest.raises(StepFailed, match="does not belong to the unit cache"):
             action.run(ctx)

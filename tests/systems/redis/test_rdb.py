@@ -6,7 +6,7 @@ import os
 import pytest
 import redis
 
-from drillbook.errors import CouldNotVerify, NotReady, StepFailed
+from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.values import Secret
 from tests.artefacts import exact
 from tests.needs import need
@@ -15,6 +15,7 @@ from tests.systems.redis import artefacts
 from tests.systems.redis.alone import Alone, alive, forward
 from tests.systems.redis.artefacts import RDB_CORPUS, aged
 from tests.systems.redis.artefacts import rdb_estate as estate
+from tests.systems.refusals import refused_until
 
 PASSWORD = "word-of-the-copy"
 
@@ -128,6 +129,8 @@ def test_ready_says_what_is_missing(tmp_path, rdb):
     ):
         kept = place.inventory.services[name]
         place.inventory.services[name] = kept.model_copy(update={"program": "/nowhere/redis-server"})
-        with pytest.raises(NotReady, match="has no /nowhere/redis-server"):
-            place.action(action, **fields).ready(place.ctx())
-        place.inventory.services[name] = kept
+        refused_until(
+            lambda: place.action(action, **fields).ready(place.ctx()),  # noqa: B023  runs at once
+            "has no /nowhere/redis-server",
+            lambda: place.inventory.services.update({name: kept}),  # noqa: B023
+        )

@@ -370,13 +370,22 @@ def test_a_bucket_that_does_not_exist_is_told_before(place, plain, versioned, na
 
 def test_two_stores_are_refused(place, plain):
     ctx = context(place, plain)
-    ctx.services["live"] = ctx.services["live"].model_copy(update={"endpoint": "http://127.0.0.1:9"})
+    live = ctx.services["live"]
+    ctx.services["live"] = live.model_copy(update={"endpoint": live.endpoint.replace("127.0.0.1", "localhost")})
     action = place.action("s3.copy", service="live", to=f"s3://{BUCKET}/elsewhere")
-    with pytest.raises(NotReady):
-        action.ready(ctx)
-    with pytest.raises(NotReady, match="live and store are in different stores"):
+    said = "live and store are in different stores .*, but objects can be copied only inside one store"
+    with pytest.raises(NotReady, match=said):
         action.run(ctx)
-    action.ready(context(place, plain))
+    refused_until(lambda: action.ready(ctx), said, lambda: ctx.services.update(live=live))
+
+
+def test_an_object_that_does_not_exist_is_not_damaged(place, versioned):
+    ctx, action = context(place, versioned), place.action("s3.corrupt_object", service="live", key="b/four")
+    refused_until(
+        lambda: action.ready(ctx),
+        f"the object b/four does not exist in {versioned}",
+        lambda: place.s3().put_object(Bucket=versioned, Key="b/four", Body=b"four"),
+    )
 
 
 @pytest.mark.parametrize(
