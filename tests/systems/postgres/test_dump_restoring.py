@@ -1,5 +1,7 @@
 """Dumps restored into sandboxes: everything comes back, and what a sandbox lacks is said before."""
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,9 @@ from drillbook.systems.postgres.dump_source import PgDumpSource
 from drillbook.systems.postgres.service import Admin
 from tests import keys
 from tests.needs import missing, need
-from tests.systems.postgres import dumps, fixtures
+from tests.systems.postgres import dumps, fixtures, majors
 from tests.systems.postgres.dumps import Shelf, cut, largest
+from tests.systems.refusals import refused_until
 
 place = fixtures.place
 
@@ -32,13 +35,16 @@ class Rehearsal:
         self.copy = shelf.place.place("copy", password=None, sandbox=sandbox, **fields).service
         self.ctx = shelf.place.context(step="restore.1")
 
-    def restore(self, **fields):
+    def planned(self, **fields):
         bin_ = self.shelf.source.cluster.service.bin
         self.shelf.place.extra["nightly"] = PgDumpSource(
             name="nightly", host="db-1", at=str(self.folder), bin=bin_, **fields
         )
         self.ctx = self.shelf.place.context(step="restore.1")
-        action = self.shelf.place.action("backup.restore", service="copy", **{"from": "nightly"})
+        return self.shelf.place.action("backup.restore", service="copy", **{"from": "nightly"})
+
+    def restore(self, **fields):
+        action = self.planned(**fields)
         action.ready(self.ctx)
         return action.run(self.ctx)
 
@@ -266,3 +272,27 @@ def test_a_dump_of_17_is_restored_by_17(place, tmp_path_factory, tmp_path, rehea
     facts = made.restore()
     assert facts["server_version"].startswith("17.")
     assert made.ask("SELECT count(*) FROM wide") == [(20000,)]
+
+
+@pytest.mark.parametrize("form", ["plain", "plain.gzip"])
+@pytest.mark.parametrize(
+    ("major", "said"),
+    [(15, "is too old for the dump .*, which sets transaction_timeout"), (13, r"which does not know the command .restrict")],
+)
+def test_a_plain_dump_of_a_newer_server_is_refused_before_and_does_not_restore(shelf, tmp_path, form, major, said):
+    """Each reason is one that the programs of that version give themselves."""
+    dumps.copied(shelf.take(form), tmp_path)
+    rehearsal = Rehearsal(shelf, tmp_path, bin=majors.programs(major, tmp_path.with_name(f"{tmp_path.name}-bin")))
+    try:
+        action = rehearsal.planned()
+        services = [rehearsal.copy.model_copy(update={"bin": shelf.source.cluster.service.bin}), rehearsal.copy]
+
+        def check():
+            action.ready(replace(rehearsal.ctx, services={**rehearsal.ctx.services, "copy": services[-1]}))
+
+        refused_until(check, said, services.pop)
+        with pytest.raises(StepFailed, match="could not restore") as failure:
+            action.run(rehearsal.ctx)
+        assert re.search("transaction_timeout" if major == 15 else "restrict", str(failure.value.findings[0]))
+    finally:
+        rehearsal.end()

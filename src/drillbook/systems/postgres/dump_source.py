@@ -177,9 +177,11 @@ class PgDumpSource(FileBackups):
     def _pg_restore(self) -> str:
         return str(PurePosixPath(self.bin) / "pg_restore") if self.bin else "pg_restore"
 
-    def _need_reader(self, ctx: Context, host: Host, program: str) -> None:
-        """Check that ``host`` can decompress the dump that the step uses, and that ``program`` there knows its format. Raises
-        NotReady when the program is too old for this dump, or a decompression program is missing.
+    def _need_reader(self, ctx: Context, host: Host, program: str, tools: Tools | None = None) -> None:
+        """Check that ``host`` can decompress the dump that the step uses, and that ``program`` there knows its format.
+
+        With ``tools``, also check that their psql and server know a plain dump. Raises NotReady when one is too old for
+        this dump, or a decompression program is missing.
         """
 
         def check(backup: Backup) -> None:
@@ -190,6 +192,8 @@ class PgDumpSource(FileBackups):
                     if ctx.missing(tool):
                         raise dump_reading.no_unpacker(host, tool, name)
                 reader_version.need_format(ctx, host, program, dump_start.archive(head), name)
+                if tools:
+                    reader_version.need_plain(tools, dump_start.unpacked(head), name)
 
         need_one(self.candidates(ctx), check)
 
@@ -228,7 +232,8 @@ class PgDumpSource(FileBackups):
         """Check that the sandbox's host has the PostgreSQL server and client programs that a restore needs."""
         sandbox.ready(ctx, service, ("initdb", "pg_ctl", "psql", "pg_restore"))
         if isinstance(service, Postgres) and service.sandbox and service.sandbox.isolation != "container":
-            self._need_reader(ctx, ctx.host, Tools.of(ctx, service, ctx.host).path("pg_restore"))
+            tools = Tools.of(ctx, service, ctx.host)
+            self._need_reader(ctx, ctx.host, tools.path("pg_restore"), tools)
         self.need_here(ctx)
 
 

@@ -68,28 +68,28 @@ def compressed_by(head: bytes) -> str:
 
 def is_tar(head: bytes) -> bool:
     """Return True for the first bytes of a dump in tar format, if the standard library supports their compression."""
-    return _unpacked(head).startswith(_MEMBER)
+    return unpacked(head).startswith(_MEMBER)
 
 
 def archive(head: bytes) -> bytes:
     """Return the beginning of an archive of pg_dump, also from inside a tar. The result is empty for a dump that is no
     archive.
     """
-    data = _unpacked(head)
+    data = unpacked(head)
     inside = data[_MEMBER_AT if data.startswith(_MEMBER) else 0 :]
     return inside if inside.startswith(b"PGDMP") else b""
 
 
 def started(head: bytes) -> str:
     """Return the start of a dump as text, read from its first bytes. The text is empty when they do not contain it."""
-    data = _unpacked(head)
+    data = unpacked(head)
     if found := archive(head):
         return _of_header(found[5:])
     match = _STARTED.search(data)
     return match[1].decode("ascii") if match else ""
 
 
-def _unpacked(head: bytes) -> bytes:
+def unpacked(head: bytes) -> bytes:
     """Decompress the first bytes of a dump. Return them unchanged if the standard library does not support their compression."""
     with suppress(zlib.error, lzma.LZMAError, EOFError):
         if head.startswith(b"\x1f\x8b"):

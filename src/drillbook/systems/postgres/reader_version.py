@@ -1,4 +1,4 @@
-"""Checks before a drill that pg_restore is new enough for the dump that it will read."""
+"""Checks before a drill that PostgreSQL's programs are new enough for the dump that they will read."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from contextlib import suppress
 from drillbook.errors import CouldNotVerify, DrillbookError, NotReady, StepFailed
 from drillbook.sdk import stored_backup
 from drillbook.sdk.action import Context
+from drillbook.sdk.answers import Answer
 from drillbook.sdk.host import Host, printable
 from drillbook.sdk.store import Store
 from drillbook.systems.postgres.manifest import Manifest
@@ -17,6 +18,12 @@ from drillbook.systems.postgres.tools import Tools
 
 MISSING = 127
 """Exit status of a shell for a program that does not exist (POSIX, 2.8.2)."""
+RESTRICT = {13: 22, 14: 19, 15: 14, 16: 10, 17: 6}
+"""For each major version: the first minor version whose psql knows the command ``\\restrict``.
+
+pg_dump writes it since then; all later major versions know it. Source: https://www.postgresql.org/support/security/CVE-2025-8714/.
+"""
+_SETTING = re.compile(rb"^SET (\w+) = ", re.MULTILINE)
 TOO_NEW = re.compile(rb"unsupported version \([\d.]+\) in file header")
 """Message of a pg_restore that is too old for an archive."""
 
@@ -75,4 +82,37 @@ def need_format(ctx: Context, host: Host, program: str, beginning: bytes, name: 
         raise NotReady(
             f"{host.name}: {program} is too old for the dump {name}: {printable(output.stderr, limit=200).strip()}",
             hint="set `bin` to the folder of a pg_restore at least as new as the pg_dump",
+        )
+
+
+def need_plain(tools: Tools, beginning: bytes, name: str) -> None:
+    """Check that psql and the server of ``tools`` know the commands and settings in the first lines of a plain dump.
+
+    ``beginning``: first bytes of the dump, decompressed; nothing is checked for other bytes. Raises NotReady when psql or the
+    server is too old.
+    """
+    if re.search(rb"^\\restrict ", beginning, re.MULTILINE):
+        _need_restrict(tools, name)
+    wanted = {setting.decode() for setting in _SETTING.findall(beginning)}
+    if not beginning.startswith(b"--") or not wanted:
+        return
+    sink = Answer(f"{tools.host.name}: the settings of the server")
+    server = tools.path("postgres")
+    output = tools.host.run((server, "--describe-config"), deadline=tools.deadline, env={"LC_ALL": "C"}, sink=sink)
+    known = {line.partition("\t")[0] for line in sink.text.splitlines()}
+    if output.ok and known and (unknown := sorted(wanted - known)):
+        raise NotReady(
+            f"{tools.host.name}: {server} is too old for the dump {name}, which sets {', '.join(unknown)}",
+            hint="set `bin` of the sandbox or service to a folder of PostgreSQL's programs at least as new as the pg_dump",
+        )
+
+
+def _need_restrict(tools: Tools, name: str) -> None:
+    major, text = tools.version("psql")
+    minor = re.search(rf"\b{major}\.(\d+)", text)
+    if major <= max(RESTRICT) and minor and int(minor[1]) < RESTRICT.get(major, 1000):
+        raise NotReady(
+            f"{tools.host.name}: {tools.path('psql')} has version {major}.{minor[1]}, which does not know the command "
+            f"\\restrict in the dump {name}",
+            hint="install the newest minor version of PostgreSQL's client on that host, or set `bin` to a folder that has it",
         )
