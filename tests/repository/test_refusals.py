@@ -1,4 +1,4 @@
-"""Refusals before a drill: each says what to do about it, and a test sees it."""
+"""Refusals before a drill: each says what to do about it, and a test sees it, and the same check succeed once its cause is gone."""
 
 import ast
 import functools
@@ -7,6 +7,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
+
+from tests.repository import refusal_tests
 
 SOURCE = Path(__file__).parents[2] / "src" / "drillbook"
 TESTS = Path(__file__).parents[1]
@@ -82,8 +86,29 @@ message, one for each reason in the order of the code.
 """
 UNSEEN: dict[str, str] = {}
 """Reasons that no test can see: why."""
+SUCCEEDS_IN: dict[str, str] = {
+    "systems/content/actions.py: Take.ready": (
+        "systems/command/test_refused.py::test_what_is_missing_refuses_a_step_that_works_with_it"
+    ),
+    "systems/prometheus/actions/prometheus.py: _OfAlert.ready": (
+        "systems/prometheus/test_alerts.py::test_an_alert_that_fires_and_clears_passes_and_measures_the_detection"
+    ),
+}
+"""Reasons whose check succeeds in another test than the one that sees the refusal, or of another system: that test."""
 
 Run = tuple[str, ...]
+
+
+class Words:
+    """The runs of words in tests, by the system that a test is about; those of no single system have the key ``""``."""
+
+    def __init__(self, by_system: dict[str, set[Run]]) -> None:
+        self.by_system = by_system
+        self.all = set().union(*by_system.values())
+
+    def near(self, system: str) -> set[Run]:
+        """Return the words of the tests that may be about this system; with ``""`` of all tests."""
+        return self.by_system.get("", set()) | self.by_system.get(system, set()) if system else self.all
 
 
 @dataclass(frozen=True)
@@ -152,20 +177,28 @@ def reasons() -> list[Reason]:
 
 
 @functools.cache
-def seen() -> dict[str, frozenset[Run]]:
-    """Return the runs of words in the tests of each system; those of no single system have the key ``""``."""
+def seen() -> Words:
+    """Return the words in all tests."""
     found = defaultdict(set)
-    for path in TESTS.rglob("test_*.py"):
-        room = path.relative_to(TESTS).parts
-        single = len(room) > 2 and room[0] == "systems" and room[1] != "backup"
-        if path != Path(__file__):
-            found[room[1] if single else ""] |= runs(path.read_text(encoding="utf-8"))
-    return {family: frozenset(held) for family, held in found.items()}
+    for path in files():
+        found[system(path)] |= runs(path.read_text(encoding="utf-8"))
+    return Words(found)
+
+
+def files() -> list[Path]:
+    return [path for path in sorted(TESTS.rglob("test_*.py")) if path != Path(__file__)]
+
+
+def system(path: Path) -> str:
+    """Return the system that a file of tests is about; empty for several or none."""
+    room = path.relative_to(TESTS).parts
+    return room[1] if len(room) > 2 and room[0] == "systems" and room[1] != "backup" else ""
 
 
 @functools.cache
-def anywhere() -> frozenset[Run]:
-    return frozenset().union(*seen().values())
+def both_seen() -> list[tuple[Path, frozenset[Run]]]:
+    """Return the file and the words of each test that sees a refusal and also the same check succeed."""
+    return [(path, runs(text)) for path in files() for text in refusal_tests.both_seen(path).values()]
 
 
 @functools.cache
@@ -179,14 +212,12 @@ def owners() -> dict[tuple[str, Run], set[tuple[str, ...]]]:
     return found
 
 
-def is_seen(reason: Reason) -> bool:
-    """Return True when a test holds words that no other reason has, or a test of its system words that are its own there."""
-    held = seen()
-    if any(run in anywhere() and len(owners()["", run]) == 1 for run in reason.runs):
+def is_in(reason: Reason, held: Words) -> bool:
+    """Return True when ``held`` has words that no other reason has, or near the reason words that no other has in its system."""
+    if any(run in held.all and len(owners()["", run]) == 1 for run in reason.runs):
         return True
-    near = held[""] | held.get(reason.family, frozenset()) if reason.family else anywhere()
     own = {run for run in reason.runs if len(owners()[reason.family, run]) == 1} or reason.runs
-    return bool(own & near)
+    return bool(own & held.near(reason.family))
 
 
 def forwarding() -> dict[str, list[Reason]]:
@@ -204,7 +235,7 @@ def test_every_refusal_says_what_to_do():
 
 
 def test_a_test_holds_the_words_of_every_refusal():
-    unseen = [one for one in reasons() if one.runs and not is_seen(one)]
+    unseen = [one for one in reasons() if one.runs and not is_in(one, seen())]
     assert {one.place for one in unseen} - UNSEEN.keys() == set(), "write a test that sees the refusal, and that it goes"
     assert UNSEEN.keys() - {one.place for one in unseen} == set(), "these are seen, or no longer exist"
 
@@ -213,5 +244,50 @@ def test_a_test_holds_words_of_every_message_that_a_refusal_passes_on():
     found = forwarding()
     assert found.keys() - UNSEEN.keys() == FORWARDED.keys()
     assert {place: len(said) for place, said in FORWARDED.items()} == {place: len(found[place]) for place in FORWARDED}
-    unseen = [(place, said) for place, words in FORWARDED.items() for said in words if not anywhere().issuperset(runs(said))]
-    assert unseen == []
+    assert [(place, said) for place, words in FORWARDED.items() for said in words if not runs(said) <= seen().all] == []
+
+
+def test_a_test_sees_the_check_of_every_refusal_succeed_too():
+    tests, held = both_seen(), defaultdict(set)
+    for path, words in tests:
+        held[system(path)] |= words
+    proven = Words(held)
+    alone = {one.place for one in reasons() if one.runs and not is_in(one, proven)}
+    alone |= {
+        place for place, texts in FORWARDED.items() for said in texts if not any(runs(said) <= words for _, words in tests)
+    }
+    assert alone - SUCCEEDS_IN.keys() - UNSEEN.keys() == set(), "let a test see the check succeed once the cause is gone"
+    assert SUCCEEDS_IN.keys() - alone == set(), "one test sees both, or the reason no longer exists"
+
+
+@pytest.mark.parametrize(("place", "test"), SUCCEEDS_IN.items())
+def test_a_named_test_sees_a_check_succeed(place, test):
+    path, _, name = test.partition("::")
+    assert refusal_tests.sees_success(TESTS / path, name)
+
+
+BOTH = """
+def test_a(place):
+    action = place.action("a.b", c=1)
+    with pytest.raises(NotReady, match="words of a refusal"):
+        action.ready(place.ctx())
+    {more}
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "both"),
+    [
+        ('assert "words of a refusal"', False),
+        ("action.run(place.ctx())", False),
+        ('place.action("a.other").ready(place.ctx())', False),
+        ("with pytest.raises(NotReady): action.ready(place.ctx())", False),
+        ("action.ready(place.ctx())", True),
+        ('place.action("a.b", c=2).ready(place.ctx())', True),
+        ("refused_until(check, said, mend)", True),
+        ("ground.cycle(action)", True),
+    ],
+)
+def test_words_alone_do_not_prove_that_a_check_succeeds(tmp_path, more, both):
+    (tmp_path / "test_it.py").write_text(BOTH.format(more=more))
+    assert ("test_a" in refusal_tests.both_seen(tmp_path / "test_it.py")) is both

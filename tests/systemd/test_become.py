@@ -221,9 +221,13 @@ def test_an_account_that_cannot_have_a_watcher_is_refused_before_the_injection(s
 @pytest.mark.long(60)
 def test_with_only_the_generated_sudoers_file_the_drill_passes_and_one_more_command_is_denied(site):
     site.as_user("ops", "    become: true\n    lease: {kind: watcher, boot: none}")
-    assert site.invoke("drill.sudoers", "site", check=False).returncode == 4, "no run has recorded a command"
+    refused = site.invoke("drill.sudoers", "site", check=False)
+    assert refused.returncode == 4
+    assert "no run of site in lab has recorded commands by sudo on" in " ".join((refused.stdout + refused.stderr).split())
     site.invoke("drill", "site")
-    rules = site.invoke("drill.sudoers", "site").stdout
+    recorded = site.invoke("drill.sudoers", "site", check=False)
+    assert recorded.returncode == 0
+    rules = recorded.stdout
     whole = site.machine.root("cat /etc/sudoers.d/ops")
     try:
         site.machine.root(f"cat > /etc/sudoers.d/ops <<'END'\n{rules}END\nchmod 440 /etc/sudoers.d/ops; visudo -cq")

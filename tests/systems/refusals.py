@@ -16,12 +16,3 @@ def refused_until(check: Callable[[], object], said: str, mend: Callable[[], obj
     assert told.value.hint
     mend()
     check()
-
-
-def ready_until(check: Callable[[], object], spoil: Callable[[], object], said: str) -> None:
-    """``check`` is content; after ``spoil`` it refuses with words that match ``said``, and with a hint."""
-    check()
-    spoil()
-    with pytest.raises(NotReady, match=said) as told:
-        check()
-    assert told.value.hint

@@ -50,6 +50,7 @@ def test_where_nothing_runs_nothing_is_stopped_and_nothing_would_be_started(box,
     with pytest.raises(NotReady, match="none of the chosen services runs"):
         stop.undo(box.ctx())
     refused_until(lambda: stop.ready(box.ctx()), "these services do not run before the drill: api", api.start)
+    stop.undo(box.ctx())
 
 
 def test_a_project_with_a_container_that_is_gone_once_it_ends(box, project):

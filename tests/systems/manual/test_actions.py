@@ -121,6 +121,9 @@ def test_without_a_terminal_the_drill_is_refused(root):
     view, _ = without_terminal(root)
     assert (view.result.verdict, view.result.exit) == (Verdict.REFUSED, 4)
     assert any("--assume" in one.remedy for one in view.result.findings)
+    said = "the step asks a person at the terminal, but this run has no terminal"
+    assert said in [one.measured for one in view.result.findings]
+    assert without_terminal(root, "yes")[0].result.verdict is Verdict.PASSED
 
 
 @pytest.mark.parametrize(

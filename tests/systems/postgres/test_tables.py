@@ -284,6 +284,7 @@ def test_a_condition_is_one_condition(place, primary, backup, where):
 def test_tables_that_nobody_knows(place, primary, backup):
     with pytest.raises(NotReady, match=r"no table public\.nosuch"):
         place.action("postgres.drop_table", service="primary", table="nosuch").ready(place.context())
+    place.action("postgres.drop_table", service="primary", table="lines").ready(place.context())
     for call in (
         lambda: restore(place, backup, "nosuch"),
         lambda: place.run("postgres.matches", service="primary", manifest=backup["manifest"], tables=["nosuch"]),

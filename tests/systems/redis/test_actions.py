@@ -648,6 +648,17 @@ def test_ready_says_what_is_missing(cache, saved, monkeypatch):
         cache.action("redis.restore", **{"from": saved["location"]}).ready(ctx)
 
 
+@pytest.mark.skipif(not is_root(), reason="only root can become another user")
+def test_data_that_the_owner_of_the_service_cannot_read_are_told(cache):
+    changes, save, ctx = [{"run_as": "nobody"}, {}], cache.action("redis.save", to=f"s3://{BUCKET}/new"), cache.context()
+
+    def check():
+        service = cache.service.model_copy(update=changes[0])
+        save.ready(replace(ctx, services=ctx.services | {"cache": service}))
+
+    refused_until(check, "db-1: the data in .* cannot be read", lambda: changes.pop(0))
+
+
 @pytest.mark.skipif(not is_root(), reason="only root can hide a file of the kernel")
 def test_memory_for_the_trial_server_is_needed(cache, tmp_path):
     hosts = [Instead(cache.host, tmp_path, "/proc/meminfo", "MemAvailable:  1 kB\n"), cache.host]
