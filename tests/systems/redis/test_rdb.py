@@ -6,7 +6,7 @@ import os
 import pytest
 import redis
 
-from drillbook.errors import CouldNotVerify, StepFailed
+from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.values import Secret
 from tests.artefacts import exact
 from tests.needs import need
@@ -79,13 +79,39 @@ def test_without_a_checksum_the_check_says_what_it_cannot_see(tmp_path):
     assert "the checksum of the whole file" not in checked["covered"]
 
 
-def test_a_format_of_the_future_is_no_damage_and_no_pass(tmp_path, rdb):
-    place = estate(tmp_path, b"REDIS0099" + rdb[9:])
-    with pytest.raises(CouldNotVerify, match="does not know"):
-        place.run("backup.check", service="dumps")
-    with pytest.raises(CouldNotVerify, match="does not know"):
-        place.restore("dumps", "copy")
+@pytest.mark.parametrize("name", ["dump.rdb", "dump.rdb.gz"])
+def test_a_format_of_the_future_is_no_damage_and_no_pass(tmp_path, rdb, name):
+    """A check before the drill refuses it, by the first word of the file; the steps fail for the same reason."""
+    changed = b"REDIS0099" + rdb[9:]
+    place = estate(tmp_path, gzip.compress(changed) if name.endswith("gz") else changed, name)
+    (file,) = (tmp_path / "backups").iterdir()
+    steps = {"backup.check": {"service": "dumps"}, "backup.restore": {"service": "copy", "from": "dumps"}}
+    for step, fields in steps.items():
+        action = place.action(step, **fields)
+        with pytest.raises(
+            NotReady, match=f"{name} has the format REDIS0099, which the Redis or Valkey on here does not know"
+        ):
+            action.ready(place.ctx())
+        with pytest.raises(CouldNotVerify, match="does not know"):
+            action.run(place.ctx())
     place.remove("dumps", "copy")
+    file.write_bytes(gzip.compress(rdb) if name.endswith("gz") else rdb)
+    for step, fields in steps.items():
+        place.action(step, **fields).ready(place.ctx())
+
+
+def test_a_checker_on_path_knows_its_own_format_and_none_of_the_future(tmp_path, rdb):
+    need("redis-check-rdb")
+    files = {"future.rdb": b"REDIS0099" + rdb[9:], "own.rdb": b"REDIS0009" + rdb[9:], "other.rdb": b"no RDB at all"}
+    place = estate(tmp_path, files["future.rdb"], "future.rdb", program="")
+    check = place.action("backup.check", service="dumps")
+
+    def mend():
+        (tmp_path / "backups" / "future.rdb").write_bytes(files["own.rdb"])
+
+    refused_until(lambda: check.ready(place.ctx()), "has the format REDIS0099, which the Redis or Valkey", mend)
+    (tmp_path / "backups" / "future.rdb").write_bytes(files["other.rdb"])
+    check.ready(place.ctx())
 
 
 def test_a_copy_with_a_password_lets_only_its_user_in(tmp_path, rdb, monkeypatch):
@@ -117,7 +143,7 @@ def test_a_dump_with_redis_of_debian(tmp_path):
     assert place.restore("dumps", "copy")["server"].startswith("redis ")
     place.remove("dumps", "copy")
     foreign = estate(tmp_path / "foreign", data)
-    with pytest.raises(CouldNotVerify, match="does not know"):
+    with pytest.raises((CouldNotVerify, NotReady), match="does not know"):
         foreign.run("backup.check", service="dumps")
 
 

@@ -32,6 +32,7 @@ from drillbook.systems.postgres.dump_outline import roles_made
 from drillbook.systems.postgres.dump_restoring import Restoring
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.tools import Tools
+from drillbook.systems.tar.beginning import unpacked
 from drillbook.systems.tar.source import unpacker
 
 _OF_DIRECTORY = re.compile(r"(toc\.dat|\d+\.dat|blobs?(_\d+)?\.(dat|toc))(\.gz|\.zst|\.lz4)?")
@@ -193,7 +194,7 @@ class PgDumpSource(FileBackups):
                         raise dump_reading.no_unpacker(host, tool, name)
                 reader_version.need_format(ctx, host, program, dump_start.archive(head), name)
                 if tools:
-                    reader_version.need_plain(tools, dump_start.unpacked(head), name)
+                    reader_version.need_plain(tools, unpacked(head, dump_start.BEGINNING), name)
 
         need_one(self.candidates(ctx), check)
 

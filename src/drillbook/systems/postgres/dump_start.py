@@ -7,9 +7,7 @@ dump contains its start only if it was taken with --verbose.
 
 from __future__ import annotations
 
-import lzma
 import re
-import zlib
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -17,6 +15,7 @@ from datetime import UTC, datetime
 from drillbook.sdk.action import Context
 from drillbook.sdk.backup_places import Place
 from drillbook.sdk.host import Deadline, Host
+from drillbook.systems.tar.beginning import unpacked
 
 BEGINNING = 4096
 """Number of bytes that are read from the beginning of a dump."""
@@ -68,35 +67,25 @@ def compressed_by(head: bytes) -> str:
 
 def is_tar(head: bytes) -> bool:
     """Return True for the first bytes of a dump in tar format, if the standard library supports their compression."""
-    return unpacked(head).startswith(_MEMBER)
+    return unpacked(head, BEGINNING).startswith(_MEMBER)
 
 
 def archive(head: bytes) -> bytes:
     """Return the beginning of an archive of pg_dump, also from inside a tar. The result is empty for a dump that is no
     archive.
     """
-    data = unpacked(head)
+    data = unpacked(head, BEGINNING)
     inside = data[_MEMBER_AT if data.startswith(_MEMBER) else 0 :]
     return inside if inside.startswith(b"PGDMP") else b""
 
 
 def started(head: bytes) -> str:
     """Return the start of a dump as text, read from its first bytes. The text is empty when they do not contain it."""
-    data = unpacked(head)
+    data = unpacked(head, BEGINNING)
     if found := archive(head):
         return _of_header(found[5:])
     match = _STARTED.search(data)
     return match[1].decode("ascii") if match else ""
-
-
-def unpacked(head: bytes) -> bytes:
-    """Decompress the first bytes of a dump. Return them unchanged if the standard library does not support their compression."""
-    with suppress(zlib.error, lzma.LZMAError, EOFError):
-        if head.startswith(b"\x1f\x8b"):
-            return zlib.decompressobj(31).decompress(head, BEGINNING)
-        if head.startswith(b"\xfd7zXZ"):
-            return lzma.LZMADecompressor().decompress(head, BEGINNING)
-    return head
 
 
 def _of_header(data: bytes) -> str:

@@ -37,6 +37,24 @@ echo "size $(stat -L -c %s -- "$path")"
 echo "begins $begins"
 "$tool" "$path"
 """
+# PROGRAM BEGINS: let the checker that would check a file read BEGINS, the first word of this file. Without a checker, use the
+# server under its name. Say nothing when there is neither.
+KNOWS = """
+program=$1
+case $2 in VALKEY*) first=valkey second=redis ;; *) first=redis second=valkey ;; esac
+tool=
+if test -z "$program"; then
+  tool=$(command -v "$first-check-rdb" || command -v "$second-check-rdb") ||
+    program=$(command -v "$first-server" || command -v "$second-server") || exit 0
+fi
+if test -z "$tool"; then
+  folder=$(mktemp -d) || exit 0
+  trap 'rm -rf -- "$folder"' EXIT
+  case ${program##*/} in *valkey*) tool=$folder/valkey-check-rdb ;; *) tool=$folder/redis-check-rdb ;; esac
+  ln -s -- "$program" "$tool"
+fi
+printf %s "$2" | "$tool" /dev/stdin
+"""
 # PROGRAM: exit with 0 if PROGRAM is executable; if PROGRAM is empty, exit with 0 if a checker or a server is on PATH.
 READY = """
 test -n "$1" && { test -x "$1"; exit; }
@@ -141,12 +159,7 @@ class Checker:
         version.
         """
         begins = _begins(text)
-        foreign = (
-            "Wrong signature" in text
-            or ("Unknown object type" in text and re.search(r"(?:foreign|future) version", text) is not None)
-            or (begins.startswith("VALKEY") and "format error" in text)
-        )
-        if "Can't handle RDB format version" in text or (begins and foreign):
+        if _is_foreign(text, begins):
             raise CouldNotVerify(
                 f"{name} has the format {begins}, which the program on {self.host.name} does not know", hint=NEWER
             )
@@ -167,6 +180,31 @@ def need_checker(run: Run, host: Host, program: str) -> None:
             f"{host.name} has no {program or 'redis-check-rdb, valkey-check-rdb or server'}",
             hint=_HINT,
         )
+
+
+def need_format(run: Run, host: Host, program: str, name: str, beginning: bytes) -> None:
+    """Check that the checker, which is of the version of the server, knows the format of the RDB ``name``.
+
+    ``beginning``: first bytes of the file. Nothing is checked if they are not of an RDB. Raises NotReady when the format is
+    unknown there, and HostError when the host cannot be used.
+    """
+    magic = _MAGIC.match(beginning)
+    if not magic:
+        return
+    begins = magic[0].decode()
+    output = run(("sh", "-c", KNOWS, "sh", program, begins))
+    if _is_foreign(printable(output.stdout, limit=4000), begins):
+        raise NotReady(f"{name} has the format {begins}, which the Redis or Valkey on {host.name} does not know", hint=NEWER)
+
+
+def _is_foreign(text: str, begins: str) -> bool:
+    """Return True when the checker says in ``text`` that it does not know the format of a file with the first word ``begins``."""
+    foreign = (
+        "Wrong signature" in text
+        or ("Unknown object type" in text and re.search(r"(?:foreign|future) version", text) is not None)
+        or (begins.startswith("VALKEY") and "format error" in text)
+    )
+    return "Can't handle RDB format version" in text or (bool(begins) and foreign)
 
 
 def _begins(text: str) -> str:

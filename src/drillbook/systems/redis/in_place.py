@@ -53,8 +53,10 @@ class RedisInPlace(InPlace):
                 hint="a restore restarts the server: set `unit` of the service to its unit in the service manager",
             )
         ownership.ready(self.ctx, self.redis)
-        checker.need_checker(lambda argv: self.ctx.run(*argv), self.ctx.host, self._program())
+        program = self._program()
+        checker.need_checker(lambda argv: self.ctx.run(*argv), self.ctx.host, program)
         self.source.need_here(self.ctx)
+        self.source.need_format(self.ctx, program)
 
     def _program(self) -> str:
         """Return the path of the server's program. The program can also check files. The path is empty when the server does

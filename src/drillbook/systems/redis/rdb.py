@@ -14,7 +14,7 @@ from drillbook.findings import Finding, finding
 from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.backup_files import FileBackups
 from drillbook.sdk.backup_places import BEGINNINGS_NEED
-from drillbook.sdk.backup_source import Backup, Checked, stamp
+from drillbook.sdk.backup_source import Backup, Checked, need_one, stamp
 from drillbook.sdk.host import Host, printable
 from drillbook.sdk.in_place import InPlace
 from drillbook.sdk.sandbox import Sandbox, Sandboxed
@@ -22,6 +22,7 @@ from drillbook.sdk.service import Service
 from drillbook.systems.redis import checker, disposable
 from drillbook.systems.redis.checker import Checker, Verdict
 from drillbook.systems.redis.in_place import RedisInPlace
+from drillbook.systems.tar.beginning import first_bytes
 from drillbook.systems.tar.source import need_unpacked, need_unpacker, unpacker
 
 BEGINNING = 512
@@ -129,11 +130,26 @@ class RdbSource(FileBackups):
         super().ready(ctx)
         checker.need_checker(lambda argv: ctx.run(*argv), ctx.host, self.program)
         need_unpacker(ctx, self)
+        self.need_format(ctx, self.program)
+
+    def need_format(self, ctx: Context, program: str) -> None:
+        """Check that the server ``program`` on the step's host knows the format of the file that the step uses.
+
+        Nothing is checked for a file whose first bytes cannot be read cheaply. Raises NotReady when the server is too old.
+        """
+
+        def check(backup: Backup) -> None:
+            beginning = first_bytes(ctx, self.place(ctx), backup.id, BEGINNING)
+            checker.need_format(lambda argv: ctx.run(*argv), ctx.host, program, backup.id, beginning)
+
+        need_one(self.candidates(ctx), check)
 
     def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
         """Check that the sandbox's host has a Redis or Valkey server, and the decompression program."""
         disposable.need_server(ctx, service)
         self.need_here(ctx)
+        if service.sandbox and service.sandbox.isolation != "container":
+            self.need_format(ctx, str(getattr(service, "program", "")))
 
     def need_here(self, ctx: Context) -> None:
         """Check that the step's host can receive, decrypt and decompress the backups. Raises NotReady when it cannot."""
