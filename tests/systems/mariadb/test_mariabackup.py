@@ -8,6 +8,7 @@ import pytest
 
 from drillbook.errors import StepFailed
 from tests.artefacts import exact
+from tests.needs import need
 from tests.systems.estate import codes
 from tests.systems.mariadb import artefacts, site
 from tests.systems.mariadb.artefacts import PHYSICAL_CORPUS, between_parts, folders, packed, stream
@@ -102,6 +103,35 @@ def test_a_server_of_another_series_is_told_before(tmp_path, server, taken):
     restore = place.action("backup.restore", service="copy", **{"from": "nightly"})
     said = "has MariaDB .*, but the backup is from MariaDB 10.3"
     refused_until(lambda: restore.ready(place.ctx()), said, lambda: info.write_text(text))
+
+
+def test_a_stream_of_another_series_is_told_before(tmp_path, server, taken):
+    """Only the end of the stream is read; mbstream verifies the changed part at the restore."""
+    data = (taken / "stream").read_bytes()
+    place = stream(tmp_path, server, re.sub(rb"(\nserver_version = )\d+\.\d+", rb"\g<1>10.3", data))
+    restore = place.action("backup.restore", service="copy", **{"from": "nightly"})
+    said = "has MariaDB .*, but the backup is from MariaDB 10.3"
+    refused_until(lambda: restore.ready(place.ctx()), said, lambda: (tmp_path / "backups" / "shop.mb").write_bytes(data))
+
+
+def test_the_series_of_a_compressed_stream_is_not_known_before(tmp_path, server, taken):
+    """The step compares it itself, before it prepares the files."""
+    place = stream(tmp_path, server, packed((taken / "stream").read_bytes(), "zst"), "mb.zst")
+    copy = place.inventory.services["copy"]
+    older = tmp_path / "older"
+    older.mkdir()
+    for tool in ("mariadbd", "mariadb", "mariadb-backup", "mbstream"):
+        says = "echo 'mariadbd  Ver 10.3.39-MariaDB for Linux'; exit 0" if tool == "mariadbd" else ""
+        (older / tool).write_text(f'#!/bin/sh\n{says}\nexec {need(tool)} "$@"\n')
+        (older / tool).chmod(0o755)
+    place.inventory.services["copy"] = copy.model_copy(update={"bin": str(older)})
+    try:
+        with pytest.raises(
+            StepFailed, match=r"has MariaDB 10.3.39, but the backup is from MariaDB .*only a server of the same"
+        ):
+            place.restore("nightly", "copy")
+    finally:
+        place.remove("nightly", "copy")
 
 
 def test_a_place_that_is_no_folder_holds_no_backup(tmp_path, server):

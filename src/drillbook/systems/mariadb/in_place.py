@@ -295,6 +295,9 @@ class PhysicalInPlace(ServerInPlace):
                 f"the server also contains {', '.join(more[:5])}, and a physical backup would also restore "
                 f"these databases to an older state: remove `database` of the service, so that the drill is about the whole server"
             )
+        (version,) = (str(row["v"]) for row in client.rows("SELECT VERSION() AS v"))
+        if (copied := str(checked.get("server_version", ""))) and server.series(copied) != server.series(version):
+            return f"it is from MariaDB {copied}, and only a server of the same series can open it, but this server is {version}"
         quoted = ", ".join(text(each) for each in lost.databases(client))
         held = {str(row["file"]): str(row["t"]) for row in client.rows(_FILES.format(names=quoted))}
         there = set(checked.get("names", ()))

@@ -57,6 +57,10 @@ test "$unpacked" != 127 || exit 127
 test "$extracted $unpacked" = "0 0" || exit 1
 test -n "$(find "$2" -type f | head -n 1)" || exit 43
 """
+# FILE: print the version of the backed-up server, which mariadb-backup writes to the end of the stream FILE.
+VERSION = r"""
+tail -c 65536 -- "$1" | tr -cd '[:print:]\n' | sed -n 's/^server_version = \([0-9.]*\)-MariaDB.*/\1/p' | tail -n 1
+"""
 NO_FILE, NO_FOLDER = 43, 44
 """Exit statuses of the scripts. The first means that the stream contains no file, the second that the folder cannot be
 entered.
@@ -72,7 +76,11 @@ class Mariabackup(FileBackups):
     kind: Literal["mariabackup"] = "mariabackup"
     form: Literal["folder", "stream"] = Field(
         default="folder",
-        description="`folder`: `at` is a folder on the host with one subfolder for each backup; `stream`: each backup is one file.",
+        description=(
+            "`folder`: `at` is a folder on the host with one subfolder for each backup; `stream`: each backup is one file. The "
+            "series of the backed-up server stands at the end of a stream. A check before a drill can read it unless the stream is "
+            "compressed or in a store; a restore always compares it with that of the restoring server before it prepares the files."
+        ),
     )
     PROGRAMS: ClassVar[tuple[str, ...]] = (
         *("cat", "cut", "date", "dirname", "du", "find", "head", "mkdir", "od", "sed"),
@@ -271,14 +279,26 @@ class Mariabackup(FileBackups):
         """Check that MariaDB on the step's host is of the same series as the backup, if the list of backups tells this."""
         there = server.version(ctx, service)
 
-        def check(copied: str) -> None:
-            if server.series(copied) != server.series(there):
+        def check(backup: Backup) -> None:
+            copied = backup.facts.get("server_version", "") or self._version_at_end(ctx, backup)
+            if copied and server.series(copied) != server.series(there):
                 raise NotReady(
                     f"{ctx.host.name} has MariaDB {there}, but the backup is from MariaDB {copied}",
                     hint=f"install MariaDB {server.series(copied)} on that host, or set `bin` of {service.name} to its programs",
                 )
 
-        need_one(filter(None, (backup.facts.get("server_version", "") for backup in self.candidates(ctx))), check)
+        need_one(self.candidates(ctx), check)
+
+    def _version_at_end(self, ctx: Context, backup: Backup) -> str:
+        """Return the version of the backed-up server, which stands at the end of a stream.
+
+        The version is empty if only the whole stream can be read, because it is compressed, or not in a folder on a host.
+        """
+        place = self.place(ctx)
+        if self.form == "folder" or unpacker(backup.id) or not isinstance(place, HostFolder):
+            return ""
+        path = place.bring(ctx, backup.id, place.host, "")
+        return place.host.run(("sh", "-c", VERSION, "sh", path), deadline=ctx.deadline).text.strip()
 
 
 def _path(folder: HostFolder, backup: str) -> str:
