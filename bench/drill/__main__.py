@@ -20,6 +20,7 @@ ALL = [
     Work(100, 1, "fault"),
     Work(500, 3),
     Work(500, 1, "fault"),
+    Work(500, 1, "recovery"),
     Work(20, 500),
 ]
 USUAL = "20x20-read,20x100-read,20x20-read-20ms,20x20-write,20x20-fault"

@@ -57,6 +57,7 @@ on the loopback of the same machine, so clients and servers share its cores.
   reads are commands of a program that only reads, which run one after another in a shell that stays open on each host.
 - *fabric*, *pyinfra*, *ansible*: as a user would write it, with connections that are reused; ansible by its module `raw`.
 - *x ssh*: median of the ratios of the wall times of each round. *CPU*: of the tool, without the servers.
+- A recovery is `drill.recover` after the controller of the drill was killed with all faults active; *ssh* then runs the undos.
 - A round trip of 20 ms is made by a relay on loopback that passes data on after 10 ms each way.
 """
 UNMEASURED = "\nNot measured yet for this version: `invoke bench.drill --options=--write`.\n"

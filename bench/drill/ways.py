@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from bench.drill.fleet import Fleet
+from bench.drill.killed import interrupt
 from bench.drill.work import Work
 
 PROGRAM = "import sys; sys.argv[0] = 'drillbook'; from drillbook.cli.program import main; main()"
@@ -30,7 +31,22 @@ class Call:
 
 
 def drillbook(fleet: Fleet, work: Work, folder: Path) -> Call:
-    """The whole drill: plan, journal, locks, leases, undo, reports."""
+    """The whole drill: plan, journal, locks, leases, undo, reports. Or the recovery of one whose controller was killed."""
+    _project(fleet, work, folder)
+    argv = [sys.executable, "-c", PROGRAM, "drill", "bench", "--quiet"]
+    environment = {"XDG_STATE_HOME": str(folder / "state"), **compiled(folder)}
+    if work.effect != "recovery":
+        return Call(argv, folder, environment, lambda: shutil.rmtree(folder / "reports", True))
+    marks = [fleet.disk(name) / f"made-{work.steps - 1}" for name in fleet.names]
+
+    def killed() -> None:
+        shutil.rmtree(folder / "reports", True)
+        interrupt(argv, folder, environment, marks)
+
+    return Call([sys.executable, "-c", PROGRAM, "drill.recover"], folder, environment, killed)
+
+
+def _project(fleet: Fleet, work: Work, folder: Path) -> None:
     shared = {"address": "127.0.0.1", "user": fleet.user, "identity": str(fleet.key)}
     shared |= {"known_hosts": str(fleet.known_hosts)}
     lease = {"boot": "none", "kind": "watcher"}
@@ -50,9 +66,6 @@ def drillbook(fleet: Fleet, work: Work, folder: Path) -> Call:
     drill[PHASE[work.effect]] = [_step(work, number) for number in range(work.steps)]
     drill.setdefault("verify", [{"command.run": {"argv": ["true"], "effect": "read"}, "hosts": fleet.names[0]}])
     (folder / "drills" / "bench.yml").write_text(json.dumps(drill))
-    argv = [sys.executable, "-c", PROGRAM, "drill", "bench", "--quiet"]
-    environment = {"XDG_STATE_HOME": str(folder / "state"), **compiled(folder)}
-    return Call(argv, folder, environment, lambda: shutil.rmtree(folder / "reports", True))
 
 
 def compiled(folder: Path) -> dict[str, str]:
@@ -60,14 +73,14 @@ def compiled(folder: Path) -> dict[str, str]:
     return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder / "compiled")}
 
 
-PHASE = {"read": "verify", "write": "backup", "fault": "inject"}
+PHASE = {"read": "verify", "write": "backup", "fault": "inject", "recovery": "inject"}
 
 
 def _step(work: Work, number: int) -> dict[str, object]:
-    params: dict[str, object] = {"argv": work.command(number), "effect": work.effect}
+    params: dict[str, object] = {"argv": work.command(number), "effect": "fault" if work.breaks else work.effect}
     if work.effect != "read":
         params["undo"] = work.undo(number)
-    if work.effect == "fault":
+    if work.breaks:
         params["proof"] = work.proof(number)
     return {"command.run": params, "hosts": "all"}
 
@@ -76,9 +89,9 @@ def ssh(fleet: Fleet, work: Work, folder: Path) -> Call:
     """A shell script with a master connection for each host (ControlMaster), its hosts in parallel."""
     folder.mkdir(parents=True)
     commands = []
-    for number in range(work.steps):
+    for number in range(work.steps) if work.effect != "recovery" else ():
         commands.append(work.command(number))
-        if work.effect == "fault":
+        if work.breaks:
             commands.append(work.proof(number))
     if work.effect != "read":
         commands += [work.undo(number) for number in reversed(range(work.steps))]

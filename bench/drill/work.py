@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Work:
-    """``steps`` commands on each of ``hosts`` hosts; ``effect`` is read, write (a file, undone at the end) or fault."""
+    """``steps`` commands on each of ``hosts`` hosts; ``effect`` is read, write (a file, undone at the end), fault, or
+    recovery (of faults after the controller was killed).
+    """
 
     hosts: int
     steps: int
@@ -23,12 +25,18 @@ class Work:
     @property
     def title(self) -> str:
         line = f" at {2000 * self.delay_s:.0f} ms round trip" if self.delay_s else ""
-        kind = {"read": "reads", "write": "writes with undo", "fault": "leased faults"}[self.effect]
-        return f"{self.hosts} hosts x {self.steps} {kind}{line}"
+        kind = {"read": "reads", "write": "writes with undo"}.get(self.effect, "leased faults")
+        after = ": recovery after the controller was killed" if self.effect == "recovery" else ""
+        return f"{self.hosts} hosts x {self.steps} {kind}{line}{after}"
 
     def command(self, step: int) -> list[str]:
         """Command of the step; a write or a fault makes a file on the host's disk."""
         return ["true"] if self.effect == "read" else _sh(f'touch "$BENCH_DISK/made-{step}"')
+
+    @property
+    def breaks(self) -> bool:
+        """True when the steps are faults with a proof."""
+        return self.effect in ("fault", "recovery")
 
     def undo(self, step: int) -> list[str]:
         return _sh(f'rm -f "$BENCH_DISK/made-{step}"')

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from drillbook.engine import lock_order
-from drillbook.engine.lock_order import take_all
+from drillbook.engine.lock_order import take_all, take_over
 from drillbook.errors import HostUnreachable, Locked
 from drillbook.sdk.identity import LockName
 
@@ -63,6 +63,42 @@ def test_the_first_is_taken_alone_and_the_others_at_the_same_time():
     assert run.held == ["1", "2", "3"]
     assert run.asked[0] == "1"
     take_all([], run)
+
+
+def test_the_locks_of_a_dead_run_are_taken_at_the_same_time_and_none_is_given_back():
+    both, table = threading.Barrier(2), Table()
+    other = Run(table)
+    take_all(locks("3"), other)
+
+    def meet(named):
+        if named.name in "45" and named.name not in run.asked:
+            both.wait(LONG_S)
+        if named.name == "3" and "3" in run.asked:
+            assert run.held == ["1", "2", "4", "5"]
+            other.end()
+
+    run = Run(table, meet)
+    take_over(locks("12345"), run.take_one, LONG_S)
+    assert run.held == ["1", "2", "3", "4", "5"]
+    assert (run.asked[0], run.asked[-1], len(run.asked)) == ("1", "3", 6)
+
+
+def test_a_lock_that_another_run_keeps_ends_a_recovery_that_waited_for_it():
+    table = Table()
+    take_all(locks("3"), Run(table))
+    run = Run(table)
+    with pytest.raises(Locked, match="3 is locked"):
+        take_over(locks("1234"), run.take_one, 0.2)
+    assert run.held == ["1", "2", "4"]
+
+
+def test_a_host_that_cannot_be_used_ends_the_taking_over():
+    def before(named):
+        if named.name == "2":
+            raise HostUnreachable("a: no answer", host="a")
+
+    with pytest.raises(HostUnreachable):
+        take_over(locks("123"), Run(Table(), before).take_one, 0.0)
 
 
 def test_a_run_that_lacks_one_gives_back_what_comes_later_and_is_refused(monkeypatch):

@@ -11,10 +11,13 @@ import pytest
 from drillbook.engine.leases import Lease, fence
 from drillbook.errors import Cancelled, CommandLost, CommandTimedOut
 from drillbook.hosts import open_host
-from drillbook.hosts.shell import Functions, Order
+from drillbook.hosts.shell import Order
 from drillbook.hosts.ssh import opening, reading_shell
 from drillbook.hosts.ssh.reading_shell import calls_function, only_reads, reads_by_script
+from drillbook.sdk import target_folders
+from drillbook.sdk.functions import Functions
 from drillbook.sdk.host import LeaseConfig
+from drillbook.sdk.programs import Programs
 from tests.hosts.servers import OpenSsh, descendants
 from tests.hosts.suite import soon
 from tests.needs import need
@@ -377,6 +380,24 @@ def test_functions_give_the_same_in_the_shell_as_on_a_channel_of_their_own(host)
             assert (one.exit, b"not found" in one.stderr) == (other.exit, b"not found" in other.stderr)
         else:
             assert _told(one) == _told(other), argv
+
+
+def test_questions_about_programs_and_the_removal_of_files_need_no_channel_of_their_own(host, tmp_path, monkeypatch):
+    kept, run = tmp_path / "drillbook" / "runs" / "other", tmp_path / "drillbook" / "runs" / "run 1"
+    for folder in (kept, run):
+        folder.mkdir(parents=True)
+    monkeypatch.setattr(opening, "FRESH_S", 60.0)
+    host.run(["true"], deadline=soon()).check()
+    before = _asked_for(host)
+    odd = ["no such\nprogram", "$(true)", "bin/sh"]
+    assert Programs().missing(host, ["sh", *odd, "cat"], deadline=soon()) == odd
+    remove = ("sh", "-c", target_folders.REMOVE, "sh", str(tmp_path / "drillbook"), "run 1", str(tmp_path / "former"))
+    host.run(remove, deadline=soon()).check()
+    assert (run.exists(), kept.exists()) == (False, True)
+    kept.rmdir()
+    host.run(remove, deadline=soon()).check()
+    assert list(tmp_path.glob("drillbook")) == []
+    assert _asked_for(host) == before
 
 
 def test_a_function_whose_shell_is_killed_is_lost_and_not_called_again(host, tmp_path):

@@ -136,7 +136,7 @@ def test_every_backup_of_the_transfers_can_be_measured(method):
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("effect", ["read", "write", "fault"])
+@pytest.mark.parametrize("effect", ["read", "write", "fault", "recovery"])
 def test_whole_drills_can_be_measured_beside_ssh(tmp_path, effect):
     found = rounds_of(Work(2, 2, effect), tmp_path, 1, ["ssh", "drillbook"])
     assert set(found) == {"ssh", "drillbook"}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from drillbook.errors import HostError
+from drillbook.errors import CommandLost, HostError
 from drillbook.hosts.fake import FakeHost
 from drillbook.hosts.local import LocalHost
 from drillbook.sdk import programs
@@ -37,6 +37,17 @@ def test_a_question_without_an_answer_is_asked_again():
         known.missing(host, ["a"], deadline=soon())
     host.unreachable = False
     assert known.missing(host, ["a"], deadline=soon()) == []
+
+
+def test_a_question_whose_connection_is_lost_is_asked_once_more():
+    lost = [CommandLost("fake: the shell on the host ended", host="fake")]
+
+    def answer(call):
+        if lost:
+            raise lost.pop()
+        return "0\n"
+
+    assert Programs().missing(FakeHost(commands={"sh": answer}), ["a"], deadline=soon()) == ["a"]
 
 
 def test_accounts_of_a_host_have_programs_of_their_own():

@@ -17,7 +17,7 @@ from drillbook.engine.fenced_host import Fence
 from drillbook.engine.grip import Grip, armed_commands, disarm, leases, of_lease, renewal_pause
 from drillbook.engine.leases import Held, Lease, LeaseState, Lock, Owner, beat
 from drillbook.engine.liveness import ended
-from drillbook.engine.lock_order import take_all
+from drillbook.engine.lock_order import take_all, take_over
 from drillbook.engine.parallel import on_each
 from drillbook.engine.stop_requests import Stop
 from drillbook.engine.unreachable import patiently
@@ -86,22 +86,22 @@ class Hold:
         return Lock(self.open_host(lock.host), lock.name, self.lease_s, lock.title)
 
     def take(self, patience: float = 0.0, *, lenient: bool = False) -> None:
-        """Take every lock of the plan, waiting at most ``patience`` seconds. The locks are held until ``end``. When
-        ``lenient`` is true, unreachable hosts are skipped. Raises Locked when another run holds the lock, and HostError
-        when the host cannot be used.
+        """Take every lock of the plan, waiting at most ``patience`` seconds. They are held until ``end``. When ``lenient`` is
+        true, unreachable hosts are skipped. Raises Locked when another run holds a lock, and HostError when a host fails.
         """
-        until = time.monotonic() + patience
-        if not (patience or lenient or self.over):
+        if patience or lenient or self.over:
+            take_over(self._locks, self._take_or_miss if lenient else self.take_one, patience)
+        else:
             take_all(self._locks, self)
-            return
-        for named in self._locks:
-            try:
-                self._take(named, until)
-            except (HostError, TimeoutError) as error:
-                if not lenient or isinstance(error, Locked):
-                    raise
-                self._grip(named.host).missed.add(named.name)
-                self.journal.append(LockFailed(name=named.name, message=str(error)), host=named.host)
+
+    def _take_or_miss(self, named: LockName, patience: float) -> None:
+        try:
+            self.take_one(named, patience)
+        except Locked:
+            raise
+        except (HostError, TimeoutError) as error:
+            self._grip(named.host).missed.add(named.name)
+            self.journal.append(LockFailed(name=named.name, message=str(error)), host=named.host)
 
     def take_one(self, named: LockName, patience: float) -> None:
         """Take one lock within ``patience`` seconds. Raises Locked when another run holds it, HostError when the host fails."""

@@ -6,6 +6,7 @@ order.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -55,6 +56,24 @@ def take_all(locks: Sequence[LockName], taker: Taker) -> None:
             taker.give_back(named)
     for named in rest[begin:]:
         taker.take_one(named, GRACE_S if taker.is_new(named) else 0.0)
+
+
+def take_over(locks: Sequence[LockName], take_one: Callable[[LockName, float], None], patience: float) -> None:
+    """Take the ``locks`` of a dead run: the first one alone, then the others in parallel.
+
+    ``take_one`` takes a lock, waiting at most a number of seconds. No lock is given back, because the run's changes are not
+    undone yet. Locks that another run holds are waited for one by one in their order, for ``patience`` seconds in all. Raises
+    Locked when another run still holds a lock, and the errors of ``take_one``.
+    """
+    until = time.monotonic() + patience
+    for named in locks[:1]:
+        take_one(named, patience)
+    errors = on_each(lambda named: _error(lambda: take_one(named, 0.0)), locks[1:], name="lock")
+    for named, error in zip(locks[1:], errors, strict=True):
+        if isinstance(error, Locked):
+            take_one(named, max(0.0, until - time.monotonic()))
+        elif error:
+            raise error
 
 
 def _error(work: Callable[[], None]) -> Exception | None:

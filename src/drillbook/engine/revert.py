@@ -354,7 +354,7 @@ def _remove_scratch(stage: Stage, reach: Deadline | None, place: tuple[str, Beco
     )
     try:
         host = stage.as_account(name, become)
-        patiently(lambda: host.run(argv, deadline=Deadline.after(UNDO_S)).check(), reach)
+        patiently(lambda: once_more(lambda: host.run(argv, deadline=Deadline.after(UNDO_S))).check(), reach)
     except (DrillbookError, TimeoutError) as error:
         return Residue(
             step="cleanup",

@@ -207,16 +207,6 @@ class Order:
         return f"exec sh -c {shlex.quote(script)} sh {shlex.join(words)}"
 
 
-class Functions(str):
-    """Text of functions for `sh -c`, which ends with a call of the function that the first argument names.
-
-    A host may define the functions once, and then call them in subshells of a shell that stays open. So they read no input,
-    do not need ``$0``, and leave no process behind that has their output open or that belongs to their session.
-    """
-
-    __slots__ = ()
-
-
 def is_fenced(words: Sequence[str]) -> bool:
     """Return True when the command begins with a fence."""
     return len(words) > FENCE_WORDS and tuple(words[:2]) == ("sh", "-c") and FENCE_MARK in words[2]

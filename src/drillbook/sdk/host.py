@@ -336,7 +336,7 @@ Answer = TypeVar("Answer")
 
 
 def once_more(look: Callable[[], Answer]) -> Answer:
-    """Call the function ``look``, which only reads. If the connection is lost, call ``look`` a second time."""
+    """Call the function ``look``, which is safe to repeat. If the connection is lost, call ``look`` a second time."""
     try:
         return look()
     except CommandLost:

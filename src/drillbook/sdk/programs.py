@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Sequence
 
-from drillbook.sdk.host import Deadline, Host
+from drillbook.sdk.functions import Functions
+from drillbook.sdk.host import Deadline, Host, once_more
 
 MANY = 200
 """Maximum number of programs in one command."""
@@ -14,13 +15,15 @@ _Place = tuple[str, str]
 """Name of a host, and name of the account that runs commands there."""
 
 # PROGRAM...: print the number of each program that is not on PATH. The first program has the number 0.
-_LOOK = """
+_LOOK = Functions(
+    """
 n=0
 for tool; do
   command -v -- "$tool" >/dev/null || echo "$n"
   n=$((n + 1))
 done
 """
+)
 
 
 class Programs:
@@ -62,5 +65,5 @@ def _look(host: Host, programs: Sequence[str], deadline: Deadline) -> dict[str, 
 
     The host answers with numbers, since the name of a program may be any text.
     """
-    said = host.run(("sh", "-c", _LOOK, "sh", *programs), deadline=deadline).check().text.split()
+    said = once_more(lambda: host.run(("sh", "-c", _LOOK, "sh", *programs), deadline=deadline)).check().text.split()
     return {program: str(number) not in said for number, program in enumerate(programs)}

@@ -11,6 +11,7 @@ import re
 from importlib.resources import files
 
 from drillbook.errors import NotReady
+from drillbook.sdk.functions import Functions
 from drillbook.sdk.host import Deadline, Host, Output, Target, printable
 
 FOREIGN = 91
@@ -24,11 +25,13 @@ NAME_ANOTHER = (
 )
 _MAKE = 'own "$1" "$2" && { test -z "$3" || { umask 077; rm -rf -- "$2/$3" && mkdir -- "$2/$3"; }; }\n'
 # ROOT RUN FORMER: remove the temporary files of a run, also from FORMER, the folder that older versions used.
-REMOVE = """
+REMOVE = Functions(
+    """
 if test -O "$1" && ! test -h "$1"; then rm -rf -- "$1/runs/$2" || exit 1; fi
 if test -d "$1"; then (cd -- "$1" && test -O . && rmdir runs; cd / && rmdir -- "$1") 2>/dev/null; fi
 if test -O "$3" && ! test -h "$3"; then rm -rf -- "$3" || exit 1; fi
 """
+)
 # FORMER: test if FORMER, the folder of older versions, exists and belongs to this user (or to root, if sudo created it).
 _FORMER = """
 for path in "$1" "$1".*; do

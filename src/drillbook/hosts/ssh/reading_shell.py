@@ -16,12 +16,13 @@ from contextlib import contextmanager
 import paramiko
 
 from drillbook.hosts.capture import Capture
-from drillbook.hosts.shell import FENCE_WORDS, Functions, Order, fence_inline, is_fenced, new_token
+from drillbook.hosts.shell import FENCE_WORDS, Order, fence_inline, is_fenced, new_token
 from drillbook.hosts.ssh.channel import TICK, End, LinkLost, NotSent, Wake, drain, request_command
 from drillbook.hosts.ssh.connecting import Link
 from drillbook.hosts.ssh.connection import expired
 from drillbook.hosts.ssh.reading_commands import command_reads, script_reads
 from drillbook.hosts.ssh.transport import close_channel, send_all, steady
+from drillbook.sdk.functions import Functions
 from drillbook.sdk.host import Deadline
 
 MOST_WORDS = 8 << 10
@@ -82,7 +83,9 @@ def command_text(words: tuple[str, ...], names: dict[Functions, str]) -> str:
     if functions not in names:
         names[functions] = f"_drillbook_{len(names)}"
         defined = f"{names[functions]}() {{\n{functions}\n}}\n"
-    return f"{defined}{{\n({names[functions]} {shlex.join(words[4:])}) {_STREAMS}\n}}"
+    # A server that cannot enter the home folder starts a command in another one, too.
+    enter = 'CDPATH= cd -- "$_folder" >/dev/null 2>&1'
+    return f"{defined}{{\n({enter}; {names[functions]} {shlex.join(words[4:])}) {_STREAMS}\n}}"
 
 
 class _Stream:
