@@ -85,7 +85,7 @@ def in_the_way(plan: Plan, folders: Iterable[Path]) -> list[Finding]:
 
 
 def _in_the_way(targets: set[Place], state: RunState, *, mends: bool) -> Finding | None:
-    """If the run of ``state`` left changes on one of ``targets``, return a finding that says so. Otherwise return None."""
+    """Return a finding if the run of ``state`` left changes on one of ``targets``. Otherwise return None."""
     folder, wrong = state.folder, state.damage
     if not state.events:
         return (
