@@ -82,10 +82,10 @@ def command_text(words: tuple[str, ...], names: dict[Functions, str]) -> str:
     defined = ""
     if functions not in names:
         names[functions] = f"_drillbook_{len(names)}"
-        defined = f"{names[functions]}() {{\n{functions}\n}}\n"
-    # A server that cannot enter the home folder starts a command in another one, too.
-    enter = 'CDPATH= cd -- "$_folder" >/dev/null 2>&1'
-    return f"{defined}{{\n({enter}; {names[functions]} {shlex.join(words[4:])}) {_STREAMS}\n}}"
+        # A server that cannot enter the home folder starts a command in another one, too.
+        enter = 'CDPATH= cd -- "$_folder" >/dev/null 2>&1'
+        defined = f"{names[functions]}() {{\n{enter}\n{functions}\n}}\n"
+    return f"{defined}{{\n({names[functions]} {shlex.join(words[4:])}) {_STREAMS}\n}}"
 
 
 class _Stream:
