@@ -349,8 +349,8 @@ def _record(view: RunView) -> list[str]:
 def _glossary(view: RunView) -> str:
     lead = (
         "Every figure was measured in this run on the controller's monotonic clock. Times of day are in UTC. The "
-        "true value differs from a figure by no more than its error. Errors are rounded up. A clock that could not "
-        "be measured has no figure, and its objective is not verified."
+        "true value differs from a figure by no more than its error. Errors are rounded up. The objective of "
+        "a figure that could not be measured is not verified."
     )
     errors: dict[str, list[str]] = {}
     for clock in wording.clocks_of(view.result):

@@ -4,8 +4,8 @@ from drillbook.sdk.host_needs import BySudo, HostNeeds
 
 HOST_NEEDS = {
     "capacity.*": HostNeeds(
-        rights="permission to read the sizes of the service, with the account of the service in the inventory; for folders of "
-        "other users root, or `manager: {sudo: true}`",
+        rights="permission to read the sizes of the service: the account of the service in the inventory is enough, but folders "
+        "of other users need root or `manager: {sudo: true}`",
         ports="access to the port of the service, from the place that its setting `reach` names",
         by_sudo=BySudo.ROOT,
     ),

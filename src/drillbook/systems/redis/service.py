@@ -35,8 +35,8 @@ class Redis(Sandboxed):
     program: str = Field(
         default="",
         description=(
-            "Path of the server's program on the host. Empty: the path that the server reports, or in a sandbox "
-            "valkey-server or redis-server on PATH."
+            "Path of the server's program on the host. If empty, the path that the server reports is used. A sandbox then uses "
+            "the program valkey-server or redis-server on PATH."
         ),
     )
 
