@@ -57,6 +57,8 @@ class DrillbookError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.closing = ""
+        """Last line below the message and the hints, set where it is known that nothing was run."""
 
     def __str__(self) -> str:
         return f"{self.message}\n  hint: {self.hint}" if self.hint else self.message

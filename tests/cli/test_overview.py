@@ -161,6 +161,8 @@ def test_each_drill_has_one_line_and_its_whole_name(shelf, capsys, monkeypatch, 
     assert max(map(len, lines)) <= width
     assert "… " in lines[2]
     assert ("last run (UTC)" in lines[0]) == (width > 80)
+    assert ("service" in lines[0]) == (width > 80)
+    assert (" app " in lines[2]) == (width > 80)
 
 
 @pytest.mark.parametrize("width", [30, 40, 60])

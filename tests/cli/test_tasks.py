@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -326,6 +327,28 @@ def test_plan_names_what_only_a_restore_mends():
         check=True,
     )
     assert "undo: restore only" in done.stdout
+
+
+def test_plan_names_the_service_that_a_fault_hits_from_the_controller():
+    root = Path(__file__).parents[2]
+    for command in ("drill.plan", "runbook"):
+        done = subprocess.run(
+            [sys.executable, "-c", "from drillbook.cli.program import main; main()", command, "table-dropped"],
+            cwd=root,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert re.search(r"on database \\?\(from the controller\\?\); ", done.stdout)
+
+
+def test_a_typing_mistake_in_a_drill_says_that_no_drill_was_run(folder):
+    folder.write("restore:\n  - command.runn: {argv: [touch, DIR/broken]}\n")
+    done = folder.run("drill", "sample")
+    assert done.returncode == 2
+    assert done.stderr.endswith("\nNo drill was run.\n"), done.stderr
+    assert not list((folder.root / "reports").glob("*"))
+    assert "No drill was run" not in folder.run("drill.plan", "sample").stderr
 
 
 def test_check(folder):

@@ -90,6 +90,7 @@ def _drill(wanted: Scheduled, standing: Standing | None, row: DueRow | None) -> 
         "name": wanted.name,
         "title": wanted.title,
         "suite": wanted.suite,
+        "services": list(wanted.services),
         "broken": wanted.broken,
         "last": last and {"run": last.run, "started": last.started, "verdict": last.verdict, "exit": last.exit},
         "passed": passed and {"run": passed.run, "started": passed.started},
@@ -106,6 +107,7 @@ class Listed:
     """One drill or suite in the list. ``more`` is a second line, for a drill that needs attention. It may be empty."""
 
     name: str
+    service: str
     title: str
     last: Text
     verdict: Text
@@ -123,6 +125,7 @@ def _listed(wanted: Scheduled, standing: Standing | None, row: DueRow | None) ->
         more = Text(f"last passed {day(passed.started)}", style="dim")
     return Listed(
         wanted.name + (" (suite)" if wanted.suite else ""),
+        _services(wanted.services),
         one_line(wanted.title),
         Text(day(last.started) if last else "-"),
         Text(verdict, style=WORDS.get(last.verdict, "") if last else "dim"),
@@ -131,14 +134,20 @@ def _listed(wanted: Scheduled, standing: Standing | None, row: DueRow | None) ->
     )
 
 
+def _services(names: Sequence[str]) -> str:
+    """Return the name of a drill's service. A suite with several services has their number."""
+    return one_line(names[0]) if len(names) == 1 else count(len(names), "service") if names else "-"
+
+
 def _print_drills(listed: Sequence[Listed], out: Console) -> None:
     """Print one line for each drill. Its title is cut to the room that the other columns leave.
 
-    A terminal without room for a title shows none.
+    A terminal without room for a title shows none. Services are shown only where a title fits beside them.
     """
     columns = fitting(
         [
             Column("drill", 0, [Text(one.name) for one in listed]),
+            Column("service", 2, [Text(one.service) for one in listed]),
             Column("last run (UTC)", 1, [one.last for one in listed]),
             Column("verdict", 0, [one.verdict for one in listed]),
             Column("due", 0, [one.due for one in listed]),
@@ -147,7 +156,8 @@ def _print_drills(listed: Sequence[Listed], out: Console) -> None:
     )
     room = out.width - width(columns) - GAP
     if room >= LEAST_TITLE:
-        columns.insert(1, Column("title", 0, [Text(cut(one.title, room), style="dim") for one in listed]))
+        place = next(number for number, column in enumerate(columns) if column.head not in ("drill", "service"))
+        columns.insert(place, Column("title", 0, [Text(cut(one.title, room), style="dim") for one in listed]))
     print_lines(columns, out, [one.more for one in listed])
 
 

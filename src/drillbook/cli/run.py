@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from drillbook.cli import labs, metrics
 from drillbook.cli.orchestration import Orchestrator
 from drillbook.cli.render import shown_path
 from drillbook.cli.views import Manner, Teller, tell_missed
+from drillbook.errors import UsageError
 from drillbook.inventory.inventory import Inventory
 from drillbook.judge.result import RunView
 from drillbook.plan.planner import Plan
@@ -17,12 +19,14 @@ from drillbook.project.project import Project
 
 def drill(project: Project, name: str, inventory_name: str, manner: Manner = Manner.BRIEF, confirm: str = "") -> int:
     """Run a drill or a suite, and print its progress to the terminal. Returns the exit status."""
-    found = project.drill(name)
     teller = Teller(manner, inventory_name)
-    inventory = inventory_of(project, inventory_name, teller.note)
+    with _before_the_run():
+        found = project.drill(name)
+        inventory = inventory_of(project, inventory_name, teller.note)
     with teller.watching(suite=isinstance(found, Suite)) as observer:
         orchestrator = Orchestrator(project, inventory, observer, confirm, named=inventory_name)
-        plans = orchestrator.plans(found)
+        with _before_the_run():
+            plans = orchestrator.plans(found)
         if isinstance(found, Drill):
             folder, view = orchestrator.run(plans[0])
         else:
@@ -31,6 +35,16 @@ def drill(project: Project, name: str, inventory_name: str, manner: Manner = Man
     tell_missed(orchestrator.missed)
     metrics.refresh(project)
     return view.result.exit
+
+
+@contextmanager
+def _before_the_run() -> Iterator[None]:
+    """Say at the end of the message about a user's mistake that no drill was run."""
+    try:
+        yield
+    except UsageError as error:
+        error.closing = "No drill was run."
+        raise
 
 
 def _suite(orchestrator: Orchestrator, suite: Suite, plans: Sequence[Plan], teller: Teller) -> int:

@@ -109,7 +109,7 @@ def _step(step: PlannedStep) -> str:
     action = find(step.action)
     title = step.name or (action.__doc__ or step.action).strip().splitlines()[0]
     lines = [f"- [ ] **{step.id}** {escape(title)}"]
-    lines.append(f"  - {code(step.action)} on {escape(', '.join(step.hosts))}; {EFFECTS[step.effect]}")
+    lines.append(f"  - {code(step.action)} on {escape(step.works_on(', '.join(step.hosts)))}; {EFFECTS[step.effect]}")
     if step.when:
         lines.append(f"  - only when {code(step.when)}")
     rest = {

@@ -365,7 +365,7 @@ class _View:
             out,
             Text.assemble(
                 (step.effect.value, colour),
-                f" on {', '.join(self._place(step, host) for host in step.hosts)}; {times}{side}"
+                f" on {one_line(step.works_on(', '.join(self._place(step, host) for host in step.hosts)))}; {times}{side}"
                 + (f"; took {_about(self.earlier.about(step))}" if self.earlier.runs else ""),
             ),
             8,

@@ -46,7 +46,10 @@ def told(dry: Dry) -> Callable[[Callable[P, int | None]], Callable[P, None]]:
                     raise UsageError("this task does not support --dry; nothing was touched", hint="omit --dry")
                 status = body(*args, **kwargs) or 0
             except DrillbookError as error:
-                raise InvokeExit(fitted(f"error: {as_called(escaped(str(error)))}"), code=error.exit_status) from None
+                closing = f"\n{error.closing}" if error.closing else ""
+                raise InvokeExit(
+                    fitted(f"error: {as_called(escaped(str(error)))}{closing}"), code=error.exit_status
+                ) from None
             except ModuleNotFoundError as error:
                 extra = extras.extra_of(error.name or "")
                 if not extra:

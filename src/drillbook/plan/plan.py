@@ -60,6 +60,14 @@ class PlannedStep(_Value):
         """Leave out `become` if it is not used, so that the digests of older plans do not change."""
         return {key: value for key, value in written(self).items() if key != "become" or value is not None}
 
+    def works_on(self, places: str) -> str:
+        """Return words for what the step works on: its hosts, or the service that it reaches from the controller.
+
+        ``places``: words for the hosts.
+        """
+        named = ", ".join(dict.fromkeys(self.services())) if self.hosts == (CONTROLLER,) else ""
+        return f"{named} (from the {places})" if named else places
+
     def services(self) -> tuple[str, ...]:
         """Services that the step names.
 

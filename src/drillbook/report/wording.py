@@ -77,8 +77,8 @@ class Clock:
 
 _SAMPLED = "The distance between the two probe samples around the figure: the probe's interval and its own latency."
 _WRITES = (
-    "The distance between the last write that survived and the first write that was lost: the interval and the "
-    "latency of the writes."
+    "The true recovery point lies between the last write that survived and the first write that was lost. The error is "
+    "the time between these two writes."
 )
 _JOURNAL = (
     "Both ends are journal entries of the controller. Their times are read from the clock itself, without "
