@@ -34,7 +34,7 @@ SOURCES = {
 """Modules that run programs for each kind of source. Restores into a service itself are left out."""
 SANDBOX = ("isolation", "sandbox", "sandbox_budget", "sandbox_place")
 _SHELL = """
-. : [ break case command continue cd do done echo elif else esac eval exec exit export false fi for if in kill local printf pwd
+. : [ break case command continue cd do done echo elif else esac eval exec exit export false fi for if in jobs kill local printf pwd
 read return set shift test then time times trap true type ulimit umask unset until wait while
 """
 SHELL = frozenset(_SHELL.split())
@@ -55,14 +55,16 @@ OTHERWISE = {
     "sh": "every host needs it",
 }
 """Programs of scripts that are not in the lists of a source: why."""
+OF_OTHERS = re.compile(r"BEGIN \{|(?m:^import |^use [A-Z])")
+"""Programs of awk, Python and Perl."""
 COMMAND = re.compile(
-    r"(?:^|[\n;|&({!]|\$\(|\b(?:then|do|else|elif|if|while|until|exec|LC_ALL=C)\b)\s*(?=([a-z][a-z0-9_-]*)(?:[\s;|&)]|$))"
+    r"(?:^|[\n;|&({]|(?<!\$)!|\$\(|\b(?:then|do|else|elif|if|while|until|exec|LC_ALL=C)\b)\s*(?=([a-z][a-z0-9_-]*)(?:[\s;|&)]|$))"
 )
 
 
 def words(script):
     """Names of the programs that a script for `sh` starts, except those in its variables."""
-    text = re.sub(r"(?m)^\s*#.*$", "", script).replace("\\\n", " ")
+    text = re.sub(r"(?m)(?:^|\s)# .*$", "", script).replace("\\\n", " ")
     text = re.sub(r"'[^']*'", "Q", text)
     text = re.sub(r'"(?:[^"$]|\$(?!\())*"', "Q", text)
     text = re.sub(r"\$\(\((?:[^()]|\([^()]*\))*\)\)", "1", text)
@@ -72,6 +74,8 @@ def words(script):
 
 
 def texts(node):
+    if isinstance(node, ast.BinOp):
+        return f"{texts(node.left)}\n{texts(node.right)}"
     return "".join(one.value for one in ast.walk(node) if isinstance(one, ast.Constant) and isinstance(one.value, str))
 
 
@@ -87,7 +91,7 @@ def started(path):
     }
     own = set(re.findall(r"\b([a-z_]+)\(\)", "".join(named.values())))
     for name, text in named.items():
-        if name.isupper() and re.search(r'"\$[1-9@a-z{]', text) and "BEGIN {" not in text:
+        if name.isupper() and re.search(r'"\$[1-9@a-z{]', text) and not OF_OTHERS.search(text):
             found |= words(text) - own
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "run" and node.args:

@@ -2,8 +2,10 @@
 
 import http.server
 import json
+import shutil
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +16,10 @@ from drillbook.systems.linux.actions.net import Resolve, Route
 from drillbook.systems.units.actions.env import Matches
 from tests.diagnosis.test_trees import Site
 from tests.e2e.field import fill, small_disk
+from tests.needs import need
 from tests.ports import free_port
+from tests.systems.ground import PLAIN, path_without
+from tests.systems.refusals import refused_until
 
 TEMPLATE = "# the API\nDATABASE_URL=\nexport REDIS_URL=\nDEBUG=''\n# optional: SENTRY_DSN=\n"
 
@@ -183,3 +188,33 @@ def test_a_service_that_does_not_answer(ground):
     with pytest.raises(StepFailed, match="does not answer") as told:
         Health(url=f"http://127.0.0.1:{free_port()}/health").run(ground.ctx())
     assert told.value.facts["answered"] is False
+
+
+@pytest.mark.parametrize(
+    ("lacking", "said"),
+    [
+        (("getent", "python3"), "no program on this host can resolve names"),
+        (("python3", "timeout"), "no program on this host can connect to a TCP port"),
+        (("python3", "bash"), "no program on this host can connect to a TCP port"),
+    ],
+)
+def test_a_path_is_not_called_broken_because_a_program_is_missing(ground, monkeypatch, lacking, said):
+    """A host without Python connects with bash and timeout."""
+    kept = {"getent", "bash", "timeout"} - {*lacking}
+    folder = Path(path_without(ground.root / "bin", *lacking))
+    for tool in kept:
+        (folder / tool).unlink(missing_ok=True)
+        (folder / tool).symlink_to(need(tool))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        route = Route(address="127.0.0.1", port=server.getsockname()[1])
+        monkeypatch.setenv("PATH", str(folder))
+        with pytest.raises(CouldNotVerify, match="no program on this host can resolve a name or connect"):
+            route.run(ground.ctx())
+
+        def mend():
+            for tool in {*lacking} - {"python3"}:
+                (folder / tool).symlink_to(shutil.which(tool, path=PLAIN["PATH"]))
+            (folder / "python3").unlink(missing_ok=True)
+
+        refused_until(lambda: route.ready(ground.ctx()), said, mend)
+        assert route.run(ground.ctx())["reached"] is True

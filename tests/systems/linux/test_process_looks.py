@@ -1,5 +1,6 @@
 """process.stacks, .profile and .memory_profile on real Python processes: one that computes, one that leaks, one that rests."""
 
+import shutil
 import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -10,7 +11,8 @@ from drillbook.errors import CouldNotVerify, NotReady
 from drillbook.systems.linux import flamegraph, stacks, ticks
 from drillbook.systems.linux.actions.process.looks import MemoryProfile, Profile, Stacks, Usage
 from tests.needs import need
-from tests.systems.ground import path_without
+from tests.systems.ground import PLAIN, path_without
+from tests.systems.refusals import refused_until
 
 # Where the kernel's Yama guards processes, each lets itself be looked at: PR_SET_PTRACER, PR_SET_PTRACER_ANY.
 OPEN = "import ctypes; ctypes.CDLL(None).prctl(0x59616D61, ctypes.c_ulong(-1), 0, 0, 0)\n"
@@ -164,3 +166,17 @@ def test_ticks():
     for gone in (9999, 8, 11):
         with pytest.raises(ValueError, match="does not exist"):
             ticks.load_of(gone, f"hz 100\n{before}{after}")
+
+
+def test_cpu_time_needs_its_unit(ground, monkeypatch):
+    path, _ = started(ground, RESTS)
+    folder = Path(path_without(ground.root / "bin", "getconf"))
+    usage = Usage(pid_file=path, seconds="100ms")
+    monkeypatch.setenv("PATH", str(folder))
+    Usage(pid_file=path).ready(ground.ctx())
+
+    def mend():
+        (folder / "getconf").symlink_to(shutil.which("getconf", path=PLAIN["PATH"]))
+
+    refused_until(lambda: usage.ready(ground.ctx()), "not installed: getconf", mend)
+    assert usage.run(ground.ctx())["processes"] == 1

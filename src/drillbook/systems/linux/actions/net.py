@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 from drillbook.errors import CouldNotVerify, HostError, NotReady, PlanError, StepFailed
 from drillbook.findings import finding
 from drillbook.sdk.action import Context, Facts, Read
-from drillbook.sdk.host import printable
+from drillbook.sdk.host import Output, printable
 from drillbook.sdk.service import Http, Service
 from drillbook.systems.linux import filterdumps, packetfilter, unix_answer
 from drillbook.systems.linux.actions.network.fields import root
@@ -49,8 +49,10 @@ except socket.timeout:
 except OSError as error:
     print("refused" if error.errno == 111 else "failed: " + str(error.strerror or error))
 """
-# ADDRESS PORT SECONDS GREETING(hex): do the same as `_PYTHON`, for hosts without Python. The exit status is 0.
+# ADDRESS PORT SECONDS GREETING(hex): do the same as `_PYTHON`, for hosts without Python. The exit status is 0, or 127 if a program
+# is missing.
 _BASH = r"""
+command -v bash >/dev/null && command -v timeout >/dev/null || exit 127
 timeout "$3" bash -c 'exec 3<>"/dev/tcp/$1/$2" || exit 9; echo connected; test -n "$4" || { echo answered; exit; }
   printf "$(printf %s "$4" | sed "s/../\\\\x&/g")" >&3
   if test "$(head -c 1 <&3 | wc -c)" = 1; then echo answered; else echo closed; fi' bash "$1" "$2" "$3" "$4" 2>&1
@@ -68,8 +70,7 @@ class Resolve(Read):
 
     def ready(self, ctx: Context) -> None:
         """Check that the host has a program that can resolve names."""
-        if len(ctx.missing("getent", "python3")) == 2:
-            raise NotReady(f"{ctx.host.name}: no program on this host can resolve names", hint="install getent or python3")
+        _need_resolver(ctx)
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``addresses``, ``seconds``. Fails when the name has no address."""
@@ -87,6 +88,11 @@ class Resolve(Read):
                 findings=[finding("expectation", title=self.name_, wanted="an address", measured="none")],
             )
         return facts
+
+
+def _need_resolver(ctx: Context) -> None:
+    if len(ctx.missing("getent", "python3")) == 2:
+        raise NotReady(f"{ctx.host.name}: no program on this host can resolve names", hint="install getent or python3")
 
 
 def _addresses(text: str) -> list[str]:
@@ -178,6 +184,18 @@ class Route(_ToPeer):
     socket is asked at this socket, on its own host.
     """
 
+    def ready(self, ctx: Context) -> None:
+        """Check that the host has programs that can resolve a name and connect. A Unix socket needs neither."""
+        peer = ctx.services.get(self.if_known("to") or "")
+        if peer is not None and peer.socket:
+            return
+        _need_resolver(ctx)
+        if ctx.missing("python3") and ctx.missing("bash", "timeout"):
+            raise NotReady(
+                f"{ctx.host.name}: no program on this host can connect to a TCP port",
+                hint="install python3, or bash and timeout",
+            )
+
     def run(self, ctx: Context) -> Facts:
         """Facts: ``to``, ``behind``, ``address``, ``port``, ``addresses``, ``route``, ``reached``, ``how``, ``seconds``.
 
@@ -196,17 +214,18 @@ class Route(_ToPeer):
             asked: Facts = {"to": self.to, "behind": "", "address": peer.socket, "port": None, "addresses": [], "route": ""}
             return asked | {"reached": how == "answered", "how": how, "seconds": seconds}
         address, port, greeting = self._peer(ctx)
+        resolved = _with_programs(ctx.run("sh", "-c", _RESOLVE, "sh", address))
         facts: Facts = {
             "to": self.to or f"{address}:{port}",
             "behind": self._behind(ctx),
             "address": address,
             "port": port,
-            "addresses": _addresses(ctx.run("sh", "-c", _RESOLVE, "sh", address).text),
+            "addresses": _addresses(resolved.text),
         }
         if not facts["addresses"]:
             return facts | {"route": "", "reached": False, "how": "unresolved", "seconds": 0.0}
         facts["route"] = self._route(ctx, facts["addresses"][0])
-        output = ctx.run("sh", "-c", _TRY, "sh", address, str(port), str(ANSWER_S), greeting.hex(), _PYTHON)
+        output = _with_programs(ctx.run("sh", "-c", _TRY, "sh", address, str(port), str(ANSWER_S), greeting.hex(), _PYTHON))
         words = [printable(line, limit=200) for line in output.text.splitlines() if line.strip()]
         how = words[-1] if words else "no reason was given"
         if "efused" in how:
@@ -216,6 +235,16 @@ class Route(_ToPeer):
     def _behind(self, ctx: Context) -> str:
         peer = ctx.services.get(self.to or "")
         return peer.to if isinstance(peer, Relay) else self.to or ""
+
+
+def _with_programs(output: Output) -> Output:
+    """Return ``output``. Raises CouldNotVerify when its host lacked the programs, so that it says nothing about the path."""
+    if output.exit == 127:
+        raise CouldNotVerify(
+            f"{output.host}: no program on this host can resolve a name or connect",
+            hint="install python3, or getent, bash and timeout",
+        )
+    return output
 
 
 # TOOL: print the rules of the packet filters, after a line with the name of their tool; nft twice, as JSON and as text.

@@ -183,6 +183,12 @@ class Usage(_Named, Read):
         Duration(0)
     )
 
+    def ready(self, ctx: Context) -> None:
+        """Check that the host has getconf, which tells the unit of CPU times, if CPU time is measured."""
+        super().ready(ctx)
+        if self.known("seconds") and self.seconds:
+            need(ctx, "getconf")
+
     def run(self, ctx: Context) -> Facts:
         """Facts: ``pid rss_bytes peak_rss_bytes swap_bytes threads open_files open_files_limit open_files_percent``.
 
