@@ -108,6 +108,20 @@ def test_what_belongs_to_others_is_refused_with_what_to_do(ground):
             action.ready(ground.ctx())
         assert told.value.hint
     ground.nothing_left()
+    child.kill()
+    child.wait()
+    pid_file.write_text(f"{serve(ground, port).pid}\n")
+    for path in (file, folder):
+        os.chown(path, NOBODY, NOBODY)
+    for action in (
+        Pause(port=port),
+        Pause(pid_file=str(pid_file)),
+        Replace(path=str(file), content="x"),
+        Chmod(path=str(file), mode="000"),
+        FillDisk.model_validate({"path": str(folder), "size": "1MiB"}),
+        Occupy.model_validate({"port": free_port()}),
+    ):
+        action.ready(ground.ctx())
 
 
 @pytest.mark.parametrize("before", ["4755", "2755", "6711"])

@@ -9,11 +9,13 @@ import pytest
 from drillbook.hosts.local import LocalHost
 from drillbook.sdk.host import Target
 from drillbook.sdk.host_needs import BASE
+from drillbook.sdk.sandbox import Sandbox
 from drillbook.sdk.service import Http
 from drillbook.systems.files.service import Folder
 from drillbook.systems.mariadb import server
 from drillbook.systems.mariadb.dump import MariadbDump
 from drillbook.systems.mariadb.service import Mariadb
+from drillbook.systems.postgres import sandbox as postgres_sandbox
 from drillbook.systems.postgres.dump_source import PgDumpSource
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.redis.rdb import RdbSource
@@ -141,6 +143,24 @@ def test_a_restore_in_place_needs_a_service_of_its_kind(ground, source, look, se
     )
     services = [Http(name="it", host="here", url="http://127.0.0.1:1"), right]
     refused_until(lambda: look(made.in_place(ground.ctx(), services[0])), said, lambda: services.pop(0))
+
+
+@pytest.mark.parametrize(
+    ("look", "fields"),
+    [
+        (server.place, {"kind": "mariadb"}),
+        (
+            postgres_sandbox.tools_of,
+            {"kind": "postgres", "database": "shop", "user": "clerk", "admin": {"user": "postgres"}},
+        ),
+    ],
+    ids=["mariadb", "postgres"],
+)
+def test_a_server_in_a_sandbox_is_one_of_its_kind(tmp_path, look, fields):
+    services = {"files": {"kind": "folder", "sandbox": {}}, "it": {"sandbox": {}, **fields}}
+    place = Estate(tmp_path, services=services, backups={})
+    boxes = [Sandbox.of(place.ctx(), place.inventory.services[name]) for name in services]
+    refused_until(lambda: look(boxes[0]), f"files is not a service of kind {fields['kind']}", lambda: boxes.pop(0))
 
 
 def test_a_restore_runs_on_the_host_of_its_sandbox(tmp_path):

@@ -116,6 +116,13 @@ def test_an_injection_that_comes_after_its_undo_ends_at_once(ground):
     assert child.returncode == 1
 
 
+@pytest.mark.skipif(not is_root(), reason="only root can hide a file of the kernel")
+def test_half_of_the_files_that_the_kernel_can_open_stay_free(ground, tmp_path):
+    hosts = [Instead(ground.host, tmp_path, "/proc/sys/fs/file-nr", "100\t0\t500\n"), ground.host]
+    said = "300 is more than half of the files that the kernel can still open"
+    refused_until(lambda: FILES.ready(replace(ground.ctx(), host=hosts[0])), said, lambda: hosts.pop(0))
+
+
 def test_twice_in_one_step_is_refused(ground):
     ctx = ground.ctx()
     undo = CPU.undo(ctx)

@@ -19,6 +19,7 @@ from drillbook.systems.postgres.tools import Tools
 from tests.ports import free_port
 from tests.systems.ground import PLAIN, marked
 from tests.systems.postgres import fixtures
+from tests.systems.postgres.site import BUCKET
 from tests.systems.refusals import refused_until
 
 place = fixtures.place
@@ -338,6 +339,26 @@ def test_a_plan_tells_how_often_a_table_is_read_in_one_run(place, small, query, 
         thread.join(60)
     assert [one["table"] for one in told["plans"][0]["scanned"]] == ["goods"]
     assert told["plans"][0]["scanned"][0]["reads"] == reads
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "said"),
+    [
+        ("postgres.drop_index", {"index": "goods_code"}, "deaf cannot be queried for goods_code"),
+        ("postgres.delete_rows", {"table": "goods", "where": "id = 1"}, r"deaf cannot be queried for public\.goods"),
+        ("postgres.idle_in_transaction", {"table": "goods"}, "deaf cannot be queried: "),
+        ("postgres.hold_connections", {"leave": 4}, "deaf cannot be queried: "),
+        ("postgres.base_backup", {"to": f"s3://{BUCKET}/never"}, "deaf cannot be reached as "),
+        ("postgres.wal_received", {}, "deaf cannot be reached as "),
+    ],
+    ids=["index", "rows", "idle", "connections", "backup", "wal"],
+)
+def test_a_server_that_does_not_answer_is_told(place, small, name, params, said):
+    service = small.service.model_copy(update={"name": "deaf"})
+    place.extra["deaf"] = service.model_copy(update={"port": free_port()})
+    action = place.action(name, service="deaf", **params)
+    refused_until(lambda: action.ready(place.context(step="inject.1")), said, lambda: place.extra.update(deaf=service))
+    del place.extra["deaf"]
 
 
 def test_what_is_not_meant_is_refused(place, small):

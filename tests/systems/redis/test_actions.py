@@ -20,6 +20,7 @@ from drillbook.errors import Cancelled, CouldNotVerify, HostError, NotReady, Ste
 from drillbook.sdk.action import find
 from drillbook.systems.redis.connection import connected
 from drillbook.systems.redis.content import mark_of, text_of
+from drillbook.systems.redis.rdb import RdbSource
 from drillbook.systems.redis.service import Redis
 from drillbook.values import Secret
 from tests.ports import free_ports
@@ -646,6 +647,15 @@ def test_ready_says_what_is_missing(cache, saved, monkeypatch):
     ctx.services["cache"] = Redis(**(given | {"unit": ""}))
     with pytest.raises(NotReady, match="the service 'cache' has no `unit` in the inventory"):
         cache.action("redis.restore", **{"from": saved["location"]}).ready(ctx)
+
+
+def test_a_restore_in_place_needs_a_unit(cache):
+    source, services = RdbSource(name="dumps", host="db-1", at="/nowhere"), [cache.service.model_copy(update={"unit": ""})]
+    refused_until(
+        lambda: source.in_place(cache.context(), services[-1]).ready(),
+        "the service 'cache' has no `unit` in the inventory",
+        lambda: services.append(cache.service),
+    )
 
 
 @pytest.mark.skipif(not is_root(), reason="only root can become another user")

@@ -50,6 +50,13 @@ def test_a_service_without_a_unit_is_not_asked_for(managed, name):
     refused_until(lambda: action.ready(managed.ctx()), said, lambda: named(managed, "app"))
 
 
+def test_a_service_without_a_unit_is_not_served(managed):
+    named(managed, "")
+    ask(managed, "stop")
+    serve, said = find("service.serve").model_validate({"service": "it"}), "the service 'it' has no `unit` in the inventory"
+    refused_until(lambda: serve.ready(managed.ctx()), said, lambda: named(managed, "app"))
+
+
 def test_a_service_without_a_unit_is_not_restarted(managed):
     named(managed, "")
     action = find("settings.change").model_validate(CHANGE)
