@@ -31,9 +31,9 @@ LONGEST_NAME = 8
 
 ESCAPES = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f", "\v": "v", "\0": "0", "\a": "a", "\x1b": "e"}
 QUOTES = "'\"\\"
-"""Characters that are used to escape each other: ``'"'"'`` of a shell, ``''`` of SQL, ``"`` of JSON.
+r"""Quotes and the backslash. An escaped one stands beside others: ``'"'"'`` in a shell, ``''`` in SQL, ``\"`` in JSON.
 
-Adjacent ones form one part.
+A sequence of them counts as one part of a text.
 """
 DOUBLED = "%$"
 AND = "&(?:amp;){0,2}"

@@ -1,4 +1,4 @@
-"""Evidence of recovery that a run of the record may have. What is not certain does not count."""
+"""Decides if a recorded run contains evidence of a recovery. Uncertain evidence does not count."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ OWN_BACKUP = "The drill itself took the restored backup just before the fault, s
 OWN_REHEARSED = "The drill itself took the restored backup, so this is not the loss of the nightly backup."
 """Sentence for a rehearsal, which injects no fault."""
 RECENT_MARK = "‡"
-"""Stands beside an RPO of a backup that something took during the run: the drill, or a routine job."""
+"""Stands beside the RPO of a backup that the drill or a routine job took during the run."""
 RECENT_BACKUP = "The restored backup was taken during the run; with an older backup, more would be lost."
 LEGENDS = {MARK: f"{MARK} {OWN_BACKUP}", RECENT_MARK: f"{RECENT_MARK} {RECENT_BACKUP}"}
 RESERVED = "met with a reservation"

@@ -65,4 +65,4 @@ class NewestMoment(MeasuresLoss):
                 f"{ctx.host.name}: {service.data} cannot be read: {said}", hint="install GNU find on that host"
             )
         values = [datetime.fromtimestamp(float(line), UTC) for line in output.text.split()]
-        return measured(self.service, newest(values, BASIS), self.max_age, hint="compare the folder with `files.compare`")
+        return measured(self.service, newest(values, BASIS), self.max_age, hint="use `files.compare` to compare the folder")
