@@ -248,7 +248,7 @@ def _print_open(unsettled: Sequence[Open], out: Console) -> None:
 
 
 def runs(project: Project, *, everything: bool = False, as_json: bool = False) -> int:
-    """List runs with time, verdict and name. The newest run comes first. The runs of a suite's drills follow the suite."""
+    """List runs with time, verdict and name. The newest run comes first. The runs of the drills of a suite are listed below it."""
     out = console()
     found = _with_lost(list(project.runs()), project)
     tops = {folder if folder.parent == project.reports else folder.parent for folder in found}

@@ -157,10 +157,10 @@ def relations(snap: Snapshot) -> list[Relation]:
 
 
 def as_recorded(found: Sequence[Relation], wanted: Sequence[Table]) -> list[Relation]:
-    """Return relations, adapted for a comparison with a backup. ``found``: the relations. ``wanted``: tables of the
-    backup.
+    """Return the relations ``found``, prepared for a comparison with the tables ``wanted`` of a backup.
 
-    If the backup's manifest records no order of columns for a table, the digest must use the order in the table.
+    If the backup records no order of columns for a table, the returned relation has none either. Its digest then uses the
+    order of columns on the server.
     """
     ordered = {table.name for table in wanted if table.columns}
     return [relation if relation.name in ordered else replace(relation, columns=()) for relation in found]
