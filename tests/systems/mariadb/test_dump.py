@@ -17,6 +17,7 @@ from tests.needs import need
 from tests.systems.estate import codes
 from tests.systems.mariadb import artefacts
 from tests.systems.mariadb.artefacts import DUMP_CORPUS, OPTIONS, PACKERS, cut, packed, saved
+from tests.systems.refusals import refused_until
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +58,25 @@ def test_an_encrypted_dump_has_no_finding_and_restores(tmp_path, server, whole):
     assert place.run("backup.check", service="nightly")["tables"] == 9
     assert place.restore("nightly", "copy")["tables"] == 9
     place.remove("nightly", "copy")
+
+
+@pytest.mark.parametrize("end", ["sql", "sql.gz"])
+def test_a_collation_that_the_server_does_not_know_is_told_before(tmp_path, server, whole, end):
+    """A server of MariaDB 10.5 says the same of the collation `utf8mb4_uca1400_ai_ci` in a dump of 11.8."""
+    future = whole.replace(b"COLLATE=utf8mb4_unicode_ci", b"COLLATE=utf8mb4_uca9900_ai_ci")
+    assert future != whole
+    place = saved(tmp_path, server, packed(future, end.removeprefix("sql.")), end)
+    restore = place.action("backup.restore", service="copy", **{"from": "nightly"})
+    (file,) = (tmp_path / "dumps").iterdir()
+    try:
+        with pytest.raises(StepFailed, match="Unknown collation"):
+            restore.run(place.ctx())
+    finally:
+        place.remove("nightly", "copy")
+    said = "mariadbd does not know the collation utf8mb4_uca9900_ai_ci of the dump shop-2026-11-28"
+    refused_until(
+        lambda: restore.ready(place.ctx()), said, lambda: file.write_bytes(packed(whole, end.removeprefix("sql.")))
+    )
 
 
 def test_a_dump_restores_and_equals_the_server(tmp_path, server, whole):

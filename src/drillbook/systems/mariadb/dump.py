@@ -4,6 +4,7 @@ compressed.
 
 from __future__ import annotations
 
+import re
 import time
 from datetime import datetime
 from typing import ClassVar, Literal
@@ -12,7 +13,7 @@ from drillbook.errors import StepFailed
 from drillbook.findings import finding
 from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.backup_files import FileBackups
-from drillbook.sdk.backup_source import Backup, Checked
+from drillbook.sdk.backup_source import Backup, Checked, need_one
 from drillbook.sdk.in_place import InPlace
 from drillbook.sdk.sandbox import Sandbox, Sandboxed
 from drillbook.sdk.service import Service
@@ -22,8 +23,13 @@ from drillbook.systems.mariadb.copied_files import MOST_NAMED
 from drillbook.systems.mariadb.dump_reading import CHECK, LOAD, SECTIONS, Reading
 from drillbook.systems.mariadb.in_place import DumpInPlace
 from drillbook.systems.mariadb.service import Mariadb
+from drillbook.systems.tar.beginning import first_bytes
 from drillbook.systems.tar.source import need_unpacked, need_unpacker, unpacker
 
+BEGINNING = 8192
+"""Number of bytes that are read from the beginning of a dump."""
+_COLLATION = re.compile(rb"^(?:CREATE DATABASE |ALTER DATABASE |\) ENGINE=)[^\n]*?\bCOLLATE[ =](\w+)", re.MULTILINE)
+"""Collation of a database or a table. Values are on lines that begin otherwise, because a dump quotes their line ends."""
 DEFINERS = """
 SELECT DISTINCT d FROM (
   SELECT DEFINER AS d FROM information_schema.VIEWS UNION SELECT DEFINER FROM information_schema.ROUTINES
@@ -137,6 +143,21 @@ class MariadbDump(FileBackups):
             server.need_safe_client(ctx, service)
         need_unpacker(ctx, self)
         self.need_here(ctx)
+        if isinstance(service, Mariadb) and service.sandbox and service.sandbox.isolation != "container":
+            self._need_collations(ctx, service)
+
+    def _need_collations(self, ctx: Context, service: Mariadb) -> None:
+        """Check that the server knows the collations in the first lines of the dump that the step uses.
+
+        They decide more than its version: a dump of a newer server loads if the server knows its collations.
+        """
+
+        def check(backup: Backup) -> None:
+            beginning = first_bytes(ctx, self.place(ctx), backup.id, BEGINNING)
+            named = [match.decode() for match in _COLLATION.findall(beginning)]
+            server.need_collations(ctx, service, list(dict.fromkeys(named)), backup.id)
+
+        need_one(self.candidates(ctx), check)
 
 
 def _unpacker(path: str) -> str:

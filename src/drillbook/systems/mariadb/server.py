@@ -31,6 +31,8 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 test "$(id -u)" != 0 || set -- "$@" --user=root
 """
 _RUN = f'{_AS_ROOT}exec "$@"'
+# SERVER OPTION...: let the server read its options and end. Print only its errors.
+_TRY_OPTIONS = f'{_AS_ROOT}exec "$@" --verbose --help 2>&1 >/dev/null'
 # TEMPORARY ACCOUNT_FILE ACCOUNT PROGRAM...: write the file with the account, and run the server.
 _SERVE = f"""
 rm -f server.status
@@ -223,6 +225,18 @@ def need(ctx: Context, service: Mariadb, programs: Sequence[str]) -> None:
     for wanted in programs:
         if not ctx.run("sh", "-c", _HAS, "sh", program_path(service, wanted)).ok:
             raise _no_program(ctx, service, wanted)
+
+
+def need_collations(ctx: Context, service: Mariadb, collations: Sequence[str], dump: str) -> None:
+    """Check that the server on the step's host knows ``collations`` of the dump ``dump``. Raises NotReady when it does not."""
+    for collation in collations:
+        options = (f"--character-set-server={collation.partition('_')[0]}", f"--collation-server={collation}")
+        output = ctx.run("sh", "-c", _TRY_OPTIONS, "sh", *program(service, "mariadbd"), "--no-defaults", *options)
+        if f"Unknown collation: '{collation}'" in output.text:
+            raise NotReady(
+                f"{ctx.host.name}: {program_path(service, 'mariadbd')} does not know the collation {collation} of the dump {dump}",
+                hint=f"install a version of MariaDB at least as new as that of the dump, or set `bin` of {service.name} to it",
+            )
 
 
 def need_safe_client(ctx: Context, service: Mariadb) -> None:
