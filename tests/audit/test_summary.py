@@ -158,8 +158,21 @@ def many(audit):
     """The audit with so many services and findings that no page holds them all."""
     drilled = next(row for row in audit.coverage if row.runs)
     rows = [replace(drilled, service=f"service-{number:02} {'x' * 30}") for number in range(40)]
+    left = replace(drilled, runs=0, passed=0, recovered=0)
+    rows += [
+        replace(left, service=f"copy-{number:02} {'y' * 30}", left_out=f"reason {number % 6} {'z' * 200}")
+        for number in range(30)
+    ]
     findings = [replace(one, severity="high", state="open", detail="y" * 400) for one in audit.findings] * 30
-    return replace(audit, coverage=(*audit.coverage, *rows), findings=tuple(findings))
+    goal = next(row for row in audit.proven if row.key == "rpo")
+    goals = [
+        replace(goal, service=row.service, drill="a-drill-with-a-long-name", mark=" †‡", proven=False, reserved=True)
+        for row in rows
+        if row.runs
+    ]
+    return replace(
+        audit, coverage=(*audit.coverage, *rows), findings=tuple(findings), proven=(*audit.proven, *goals, *goals)
+    )
 
 
 @pytest.mark.parametrize("full", [False, True], ids=["a year", "forty services"])
@@ -187,6 +200,9 @@ def test_exempt_services_are_named_with_the_reason(tmp_path):
     more = tuple(replace(one, service=f"s{number}", left_out=f"reason {number}") for number in range(6))
     page = plain(summary.render(replace(audit, coverage=(*audit.coverage, *more))))
     assert "reason 2), and 3 more in the audit." in page
+    same = tuple(replace(one, service=f"service-{number}", left_out="a copy") for number in range(20))
+    page = plain(summary.render(replace(audit, coverage=(*audit.coverage, *same))))
+    assert "service-5, service-6 and 13 more (a copy)" in page
 
 
 def test_the_lab_is_explained_once_and_columns_name_their_runs(tmp_path):

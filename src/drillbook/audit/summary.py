@@ -19,8 +19,8 @@ from drillbook.report.wording import NOT_VERIFIED, environment_note
 
 FILE = "summary.html"
 MOST_ROWS, MOST_ALERTS, MOST_LETTERS, MOST_GAPS = 14, 7, 150, 3
-MOST_EXEMPT = 4
-"""Reasons of exempt services that the page names."""
+MOST_EXEMPT, MOST_EXEMPT_LETTERS = 4, 75
+"""Reasons of exempt services that the page names, and letters of the names and of the reason."""
 NEVER = "never drilled"
 BADNESS = (
     *map(str, (Verdict.PASSED, Verdict.NOT_RUN, Verdict.REFUSED, Verdict.ABORTED, Verdict.INCONCLUSIVE)),
@@ -53,6 +53,8 @@ class ServiceRow:
     """Objectives that the drills of the service set."""
     beside: str = ""
     """Number of open findings of medium severity or higher, of a service whose state is `passed`. Otherwise it is empty."""
+    marks: str = ""
+    """Marks of the objectives that were met with a reservation."""
 
     @property
     def shown_state(self) -> str:
@@ -83,7 +85,8 @@ def render(audit: Audit) -> str:
     drilled, never = [row for row in rows if row.state != NEVER], never_drilled(rows)
     exempt = services.exempt(audit.coverage)
     # one page holds so many services beside the alerts
-    room = MOST_ROWS - len(found[:MOST_ALERTS]) - bool(never[0]) - len(exempt[:MOST_EXEMPT])
+    beside = bool(never[0]) + (len(exempt[:MOST_EXEMPT]) + 1) // 2 + any(row.reserved for row in rows)
+    room = MOST_ROWS - len(found[:MOST_ALERTS]) - beside
     reports = PackageLoader("drillbook.report")
     loader = ChoiceLoader([PackageLoader("drillbook.audit"), reports, PrefixLoader({"report": reports})])
     return (
@@ -101,7 +104,7 @@ def render(audit: Audit) -> str:
             legend=remarks.legend(row.rpo.mark for row in drilled[:room] if row.rpo),
             never=never,
             environment_note=environment_note(row.environment for row in rows),
-            exempt=[(_short(", ".join(names)), _short(reason)) for reason, names in exempt[:MOST_EXEMPT]],
+            exempt=[_exempt_texts(names, reason) for reason, names in exempt[:MOST_EXEMPT]],
             more_exempt=sum(len(names) for _, names in exempt[MOST_EXEMPT:]),
             alerts=[_short(text) for text in found[:MOST_ALERTS]],
             more_alerts=len(found) - len(found[:MOST_ALERTS]),
@@ -168,6 +171,7 @@ def _row(audit: Audit, one: CoverageRow) -> ServiceRow:
         rpo=_longest(goals, "rpo"),
         keys=frozenset(row.key for row in goals),
         beside=open_findings.beside(state, seen),
+        marks=" or ".join(sorted({row.mark.strip() for row in goals if row.reserved})),
     )
 
 
@@ -242,6 +246,13 @@ def _gap(audit: Audit, row: CoverageRow) -> str:
     return f"not drilled in {len(row.gaps)} of {count(len(begun), audit.period.unit)}{so_far}"
 
 
-def _short(text: str) -> str:
+def _exempt_texts(names: Sequence[str], reason: str) -> tuple[str, str]:
+    """Return the names of exempt services, and the reason that they share. Names that do not fit are counted."""
+    shown = [name for number, name in enumerate(names, 1) if len(", ".join(names[:number])) <= MOST_EXEMPT_LETTERS]
+    more = f" and {len(names) - len(shown)} more" if shown and len(names) > len(shown) else ""
+    return _short(", ".join(shown or names[:1]), MOST_EXEMPT_LETTERS) + more, _short(reason, MOST_EXEMPT_LETTERS)
+
+
+def _short(text: str, most: int = MOST_LETTERS) -> str:
     line = one_line(text)
-    return line if len(line) <= MOST_LETTERS else line[: MOST_LETTERS - 1].rstrip() + "…"
+    return line if len(line) <= most else line[: most - 1].rstrip() + "…"

@@ -21,7 +21,7 @@ from drillbook.cli.console import console
 from drillbook.errors import UsageError
 from drillbook.project import schedule_record
 from drillbook.project.project import Project
-from drillbook.report import formats, publish
+from drillbook.report import formats, publish, remarks
 from drillbook.report.figures import one_line
 from drillbook.report.terminal.summary import COLOURS
 
@@ -80,6 +80,9 @@ def _print(made: Audit, folder: Path) -> None:
     for found in (_coverage(made), _proven(made)):
         if found.row_count:
             out.print(Padding(found, (0, 0, 1, 2), expand=False))
+    if made.proven:
+        text = f"{wording.proven_counts(made.proven)} {remarks.legend(item.mark for item in made.proven)}".rstrip()
+        out.print(Padding(Text(text), (0, 0, 1, 2), expand=False))
     for name, file in (("report", "audit.html"), ("summary, one page", summary.FILE)):
         out.print(Text(f"  {name} {one_line(_shown(folder / file))}"), soft_wrap=True)
     out.print()

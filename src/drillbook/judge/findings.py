@@ -65,8 +65,8 @@ def _graded(one: Finding, rpo: Objective | None) -> Finding:
         return one
     if not rpo.met:
         return one.model_copy(update={"severity": HIGH})
-    title, remedy = f"{one.title}, but no more than the RPO allows", f"This loss was expected. {one.remedy}"
-    return one.model_copy(update={"severity": LOW, "title": title, "remedy": remedy})
+    remedy = f"This loss was expected: it is within the objective of the RPO. {one.remedy}"
+    return one.model_copy(update={"severity": LOW, "remedy": remedy})
 
 
 def _of_objectives(objectives: Mapping[str, Objective]) -> list[Finding]:
