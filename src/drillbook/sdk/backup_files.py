@@ -199,6 +199,11 @@ class FileBackups(BackupSource):
 
         Raises NotReady when a program is missing, and ValueError when `at` is not valid.
         """
+        if self.newest == "name" and not self.tells_age:
+            raise NotReady(
+                f"{self.name}: the output of a command has no name that contains a time",
+                hint="remove `newest: name`, or let `at` name the files of the backups",
+            )
         self.place(ctx).need_list(ctx, self.place_programs)
         need_programs(ctx, self.LIST_PROGRAMS)
 

@@ -61,3 +61,14 @@ def test_a_limit_of_an_unknown_age_is_not_met(place, action):
         "`max_age` of limited cannot be judged: the age of the data that its command prints is unknown",
         lambda: services.pop(0),
     )
+
+
+def test_the_output_of_a_command_has_no_name_with_a_time(place):
+    source = place.inventory.services["printed"]
+    sources = [source.model_copy(update={"newest": "name"}), source]
+
+    def check():
+        place.inventory.services["printed"] = sources[0]
+        place.action("backup.check", service="printed").ready(place.ctx())
+
+    refused_until(check, "printed: the output of a command has no name that contains a time", lambda: sources.pop(0))
