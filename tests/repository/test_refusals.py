@@ -25,7 +25,7 @@ FORWARDED: dict[str, tuple[str, ...]] = {
     "sdk/store.py: Store.check": ("could not show the bucket",),
     "sdk/target_folders.py: refuse": ("open to others",),
     "sdk/temporary_unit.py: TemporaryUnit.ready": ("does not report the state",),
-    "systems/docker/actions/fields.py: found": ("is not a container according to the inventory",),
+    "systems/docker/actions/fields.py: found": ("there is no container 'drillbook-test-gone'",),
     "systems/docker/actions/fields.py: lasting": ("was created with --rm",),
     "systems/docker/compose_actions.py: _can_ask": ("has more than one container",),
     "systems/docker/compose_actions.py: Stop.ready": ("was created with --rm",),
@@ -54,7 +54,7 @@ FORWARDED: dict[str, tuple[str, ...]] = {
     "systems/mariadb/ownership.py: ready": ("is not the server that uses",),
     "systems/mariadb/server.py: _no_program": ("has no .*/bin/mariadb",),
     "systems/postgres/actions/faults.py: LoseData.ready": ("which a dump of shop cannot restore",),
-    "systems/postgres/actions/fields.py: need_unit": ("does not report the state",),
+    "systems/postgres/actions/fields.py: need_unit": ("does not report the state of 'nosuch-database'",),
     "systems/postgres/actions/fields.py: need_ownership": ("it serves the cluster",),
     "systems/postgres/actions/fields.py: examined": ("db-1: cannot examine",),
     "systems/postgres/actions/planning.py: DropIndex._definition": ("goods_pkey is needed by a constraint",),
@@ -170,10 +170,25 @@ def reasons_in(path: Path, tree: ast.AST, function: str = "") -> Iterator[Reason
         yield from reasons_in(path, node, inner)
 
 
+SHELL = re.compile(r'\b(?:unusable|fail 9[01]) "([^"]*)"')
+"""Where a script of a lease or a lock refuses; ``engine/leases/script.py`` raises NotReady with its words, and with a hint."""
+
+
+def shell_reasons() -> Iterator[Reason]:
+    """Return the refusals of the scripts that have words of their own."""
+    for path in sorted(SOURCE.rglob("*.sh")):
+        for line, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            for said in SHELL.findall(text):
+                reason = Reason(path, line, said, tuple(re.split(r"\$(?:\{[^}]*\}|\w+|\*)", said)), hinted=True)
+                if reason.runs:
+                    yield reason
+
+
 @functools.cache
 def reasons() -> list[Reason]:
     texts = {path: path.read_text(encoding="utf-8") for path in sorted(SOURCE.rglob("*.py"))}
-    return [one for path, text in texts.items() if "NotReady(" in text for one in reasons_in(path, ast.parse(text))]
+    raised = [one for path, text in texts.items() if "NotReady(" in text for one in reasons_in(path, ast.parse(text))]
+    return [*raised, *shell_reasons()]
 
 
 @functools.cache

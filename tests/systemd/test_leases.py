@@ -107,12 +107,14 @@ def test_systemd_puts_back_at_boot_what_is_armed(machine, tmp_path):
 
 
 def test_a_user_without_lingering_is_told(machine):
+    lease = Lease(machine.host("app"), "run-1", LONG, LeaseConfig(boot="systemd"))
     machine.root("mv /var/lib/systemd/linger/app /root/linger")
     try:
         with pytest.raises(NotReady, match="lingering"):
-            Lease(machine.host("app"), "run-1", LONG, LeaseConfig(boot="systemd")).ready(deadline=soon())
+            lease.ready(deadline=soon())
     finally:
         machine.root("mv /root/linger /var/lib/systemd/linger/app")
+    lease.ready(deadline=soon())
 
 
 def test_a_watcher_without_a_unit_outlives_its_session_where_logind_lets_it(machine):
@@ -131,10 +133,11 @@ def test_a_watcher_without_a_unit_outlives_its_session_where_logind_lets_it(mach
         "printf '[Login]\\nKillUserProcesses=yes\\n' > kill.conf"
     )
     try:
-        with pytest.raises(NotReady, match="KillUserProcesses"):
+        with pytest.raises(NotReady, match=r"logind ends this user's processes at logout \(KillUserProcesses\)"):
             lease(SHORT).ready(deadline=soon())
     finally:
         machine.root("rm -r /usr/lib/systemd/logind.conf.d")
+    lease(SHORT).ready(deadline=soon())
 
 
 def test_a_folder_of_another_user_is_told(machine):

@@ -177,9 +177,20 @@ def test_an_account_that_may_not_become_the_user_of_a_command_is_told(unit, mach
 
 
 @pytest.mark.parametrize("user", ["ops"])
-def test_a_unit_without_a_process_is_not_that_of_a_server(unit):
-    """systemd shows such a unit as active, as the unit `postgresql` of Debian, which starts those of the clusters."""
-    it, names = unit("steady"), ["systemd-tmpfiles-setup", "steady"]
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (
+            "systemd-tmpfiles-setup",
+            r"systemd-tmpfiles-setup has no process \(state: active \(exited\)\), so it is not that of database",
+        ),
+        ("nosuch-database", "does not report the state of 'nosuch-database'"),
+    ],
+    ids=["exited", "unknown"],
+)
+def test_a_unit_that_is_not_that_of_a_server_is_told(unit, name, said):
+    """systemd shows a unit without a process as active, as `postgresql` of Debian, which starts those of the clusters."""
+    it, names = unit("steady"), [name, "steady"]
     login = {"database": "shop", "user": "clerk", "admin": {"user": "postgres", "socket": "/run/postgresql"}}
     stop = find("postgres.stop").model_validate({"service": "database"})
 
@@ -187,7 +198,6 @@ def test_a_unit_without_a_process_is_not_that_of_a_server(unit):
         it.services["database"] = Postgres(name="database", host="ops", unit=names[0], data_directory="/var/lib/pg", **login)
         stop.ready(it.ctx())
 
-    said = r"systemd-tmpfiles-setup has no process \(state: active \(exited\)\), so it is not that of database"
     refused_until(check, said, lambda: names.pop(0))
 
 

@@ -74,4 +74,6 @@ def test_a_backend_that_is_named_and_cannot_be_used_is_refused_with_its_reason(r
 def test_a_backend_of_another_version_is_refused(ready):
     done = ready("newer", "none")
     assert (done.returncode, done.stdout) == (90, "")
-    assert "does not know newer: it knows another systemd watcher" in done.stderr
+    assert "this version of Drillbook does not know newer: it knows another systemd watcher" in done.stderr
+    done = ready("watcher", "none")
+    assert done.returncode == 0, done.stderr

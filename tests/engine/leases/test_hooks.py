@@ -7,6 +7,7 @@ are told, and do of it what can be done. What systemd itself makes of the units 
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -21,6 +22,7 @@ from tests.engine.leases.conftest import names, soon, until
 from tests.engine.leases.test_lease import over, runs, watcher_of
 from tests.systems.refusals import refused_until
 
+CRONS = {"cron", "crond", "fcron", "busybox-cron"}
 CRONTAB = """#!/bin/sh
 if [ -e "$FAKES/denied" ]; then echo "you are not allowed to use this program (crontab)" >&2; exit 1; fi
 case $1 in
@@ -141,11 +143,12 @@ def test_a_crontab_that_cannot_be_used_is_told_and_leaves_nothing(fakes, scratch
     program(fakes, "crontab", CRONTAB)
     lease = leased(scratch, "run-1", "cron")
     (fakes / "denied").touch()
-    with pytest.raises(NotReady, match="may not use crontab"):
+    with pytest.raises(NotReady, match="nothing here can revert at boot: this user may not use crontab"):
         lease.ready(deadline=soon())
     with pytest.raises(NotReady):
         lease.arm(1, "x", [["true"]], deadline=soon())
     (fakes / "denied").unlink()
+    lease.ready(deadline=soon())
     (fakes / "full").touch()
     with pytest.raises(CommandFailed, match="cannot write the crontab"):
         lease.arm(1, "x", [["true"]], deadline=soon())
@@ -185,15 +188,36 @@ def test_systemd_through_sudo_and_of_the_user(fakes, scratch):
     assert "User=" in Path(fakes, "units", "drillbook-run-1-boot.service").read_text()
     lease.end(deadline=soon())
     user = leased(scratch, "run-2", "systemd", ManagerConfig(user=True))
-    with pytest.raises(NotReady, match="lingering"):
+    with pytest.raises(NotReady, match=r"cannot have a unit that starts at boot \(it takes root, sudo or lingering\)"):
         user.ready(deadline=soon())
     (fakes / "linger").mkdir()
     (fakes / "linger" / subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()).touch()
+    user.ready(deadline=soon())
     user.arm(1, "x", [["true"]], deadline=soon())
     assert "--user --quiet --collect --unit=drillbook-run-2" in (fakes / "said").read_text()
     assert (fakes / "config/systemd/user/drillbook-run-2-boot.service").exists()
     user.end(deadline=soon())
     assert names(scratch) == [] == names(fakes / "config/systemd/user")
+
+
+def test_a_crontab_that_nothing_reads_is_told(fakes, scratch):
+    if any(path.read_text().strip() in CRONS for path in Path("/proc").glob("[0-9]*/comm")):
+        pytest.skip("cron runs on this machine")
+    program(fakes, "crontab", CRONTAB)
+    (fakes / "bin" / "cron").symlink_to(shutil.which("sleep"))
+    lease, daemons = leased(scratch, "run-1", "auto"), []
+
+    def start():
+        daemons.append(subprocess.Popen([fakes / "bin" / "cron", "600"]))
+        until(lambda: Path(f"/proc/{daemons[0].pid}/comm").read_text() == "cron\n")
+
+    try:
+        said = "nothing here can revert at boot: crontab is there, but no cron runs"
+        refused_until(lambda: lease.ready(deadline=soon()), said, start)
+    finally:
+        for daemon in daemons:
+            daemon.kill()
+            daemon.wait()
 
 
 def test_systemd_that_is_wanted_and_not_there_is_told(fakes, scratch):

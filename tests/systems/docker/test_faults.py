@@ -15,6 +15,7 @@ from drillbook.sdk.host import Deadline
 from drillbook.systems.docker.actions.change import Connect, Exec, SetMemory, Start, Unpause
 from drillbook.systems.docker.actions.faults import Disconnect, Kill, LimitMemory, Pause, Stop
 from drillbook.systems.docker.endpoint import CONNECTS_MAC, Endpoint, lost, version
+from drillbook.systems.docker.service import Container
 from drillbook.values import Size
 from tests.systems.refusals import refused_until
 
@@ -151,6 +152,12 @@ def test_which_mac_address_was_set(api, mac, made_with, known):
     endpoint = Endpoint.of(container, "n", made_with)
     assert endpoint.mac == known
     assert lost(container, "n", endpoint) == ("a MAC address that was set" if known and api < "1.54" else "")
+
+
+def test_a_container_that_does_not_exist_is_told(box):
+    box.services = {"box": Container(name="box", host="here", container="drillbook-test-gone")}
+    fault, said = Pause(service="box"), "there is no container 'drillbook-test-gone'"
+    refused_until(lambda: fault.ready(box.ctx()), said, box.container)
 
 
 def test_a_container_without_a_network_of_its_own_cannot_be_disconnected(box):
