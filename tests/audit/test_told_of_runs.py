@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from drillbook.audit import content, html, markdown, summary
+from drillbook.audit.findings import findings
 from drillbook.audit.missed import MissedRow
+from drillbook.findings import finding
 from drillbook.report.remarks import LEGENDS, MARK
 from tests.audit import stories
 from tests.audit.test_chain import audited
@@ -100,3 +103,28 @@ def test_a_missed_drill_is_marked_as_such_and_not_as_unknown(book):
     cell = html.render(audit).split('data-head="Kind"')[1].split("</td>")[0]
     assert plain(cell.partition(">")[2]) == "! overdue"
     assert 'class="state missed"' in cell
+
+
+def test_an_open_finding_is_as_severe_as_in_the_newest_run():
+    grades = ("high", "low")
+    runs = [
+        SimpleNamespace(
+            environment="lab",
+            service="db",
+            drill="lost",
+            name=day,
+            folder=day,
+            started=f"2026-01-0{day}",
+            damage="",
+            verdict="passed",
+            result=samples.result(findings=(finding("acknowledged-writes-lost").model_copy(update={"severity": grade}),)),
+        )
+        for day, grade in zip("12", grades, strict=True)
+    ]
+    (row,) = findings(runs)
+    assert (row.severity, row.state, row.runs) == ("low", "open", 2)
+    gone = SimpleNamespace(
+        **{**vars(runs[1]), "result": samples.result(findings=()), "folder": "3", "started": "2026-01-03"}
+    )
+    (row,) = findings([*runs, gone])
+    assert (row.severity, row.state) == ("high", "not seen again")

@@ -50,15 +50,16 @@ def findings(runs: Sequence[Record]) -> list[FindingRow]:
 
 
 def _finding(drill: tuple[str, str, str], code: str, where: Sequence[Record], newest: Record) -> FindingRow:
+    open_now = any(one is newest for one in where)
     items = [
         item
         for one in {one.folder: one for one in where}.values()
         if one.result
         for item in findings_of(one.result)
-        if item.code == code
+        if item.code == code and (one is newest or not open_now)  # an open finding is as severe as in the newest run
     ]
     worst = min(items, key=lambda item: SEVERITIES.index(item.severity))
-    if any(one is newest for one in where):
+    if open_now:
         state = "open"
     elif newest.verdict == Verdict.PASSED:
         state = "not seen again"
