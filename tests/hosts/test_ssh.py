@@ -31,6 +31,7 @@ from drillbook.hosts.ssh import files, opening
 from drillbook.hosts.ssh.channel import Exec
 from drillbook.hosts.ssh.host import SshHost
 from drillbook.hosts.ssh.session import Ending, open_session
+from drillbook.hosts.ssh.transport import close_channel
 from drillbook.sdk.host import Target
 from tests.hosts.servers import AsyncSsh, OpenSsh, Relay, descendants, new_key
 from tests.hosts.suite import Programs, soon, threads_left
@@ -309,6 +310,20 @@ def test_gateway(server, opened, openssh):
     again = opened(targets["a"], targets)
     assert again.run(["true"], deadline=soon()).ok
     assert again._gateway is not a._gateway
+
+
+def test_a_channel_of_a_lost_connection_is_closed_without_an_error(server, opened, monkeypatch):
+    """The error of closing a channel would replace the answer of the command, or end the thread that kills it."""
+
+    def broken(data):
+        raise EOFError
+
+    link = opened(server.target()).link(soon())
+    channel = open_session(link, soon(), host="far")
+    with monkeypatch.context() as patch:
+        patch.setattr(link.transport.packetizer, "write_all", broken)
+        close_channel(channel)
+    assert channel.closed
 
 
 def test_gateway_verifies_the_inner_host_key(openssh, server, opened, tmp_path):

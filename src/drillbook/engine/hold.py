@@ -306,7 +306,7 @@ class Hold:
         thread.start()
 
     def _renew(self, grip: Grip) -> None:
-        hosts = 1
+        hosts = len(self._threads)
         while not self._halt.wait(renewal_pause(self.lease_s, RENEWALS, hosts)) and not grip.lost:
             try:
                 self._beat(grip)

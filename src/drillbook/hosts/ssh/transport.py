@@ -7,7 +7,7 @@ import logging
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, cast
 
 import paramiko
@@ -68,8 +68,8 @@ class SteadyTransport(OpeningTransport):
                 self.gate.release()
 
     def release(self, channel: paramiko.Channel) -> None:
-        """Close ``channel``. If a stuck thread holds ``gate``, do nothing, because the connection is then lost anyway."""
-        with self.sending() as held:
+        """Close ``channel``. On a connection that is lost, or whose ``gate`` a stuck thread holds, nothing is sent."""
+        with self.sending() as held, suppress(EOFError, OSError):
             if held:
                 channel.close()
 
