@@ -11,7 +11,7 @@ from drillbook.audit import html, markdown, run_evidence
 from drillbook.audit.controls import MOST_DRILLS
 from drillbook.audit.records import Record
 from drillbook.events.event import Event
-from drillbook.judge.result import FaultResult, StepResult, Verdict
+from drillbook.judge.result import FaultResult, Objective, StepResult, Verdict
 from drillbook.sdk.action import find
 from tests.audit import stories
 from tests.audit.test_chain import audited
@@ -122,6 +122,24 @@ def test_a_comparison_without_a_restored_backup_is_no_evidence():
     assert not run_evidence.compared(record(("restore.1", "service.start", {}), compared))
     assert not run_evidence.compared(record(("restore.1", "x.y", {"made": {"unknown": "no answer"}}), compared))
     assert run_evidence.compared(record(("restore.1", "x.y", {"made": {"kind": "redis"}}), compared))
+
+
+OWN = ("backup.1", "postgres.dump", {"identity": {"manifest": "aa"}, "location": "/backups/own"})
+OWN_RESTORED = ("restore.1", "backup.restore", {"backup": {"id": "own"}, "made": {"manifest": "aa"}})
+WITHIN = Objective(target_s=900.0, measured_s=4.0, error_s=0.1, met=True, clock="x")
+
+
+@pytest.mark.parametrize(
+    ("steps", "keys", "counts"),
+    [
+        ([RESTORED], ("rpo",), True),
+        ([OWN, OWN_RESTORED], ("rpo",), False),
+        ([OWN, OWN_RESTORED], ("rpo", "rto"), True),
+        ([RESTORED], ("detect",), False),
+    ],
+)
+def test_an_rpo_that_is_met_with_a_reservation_is_no_evidence(steps, keys, counts):
+    assert run_evidence.measured(record(*steps, objectives=dict.fromkeys(keys, WITHIN))) is counts
 
 
 CHECKED = ("restore.1", "backup.check", {"backup": {"id": "dump"}})

@@ -53,11 +53,11 @@ EVIDENCE = {
     "compared": Evidence("passed, restored a backup, and compared the restored content", run_evidence.compared),
     "restored": Evidence("passed and restored a backup", run_evidence.restored),
     "compared and measured": Evidence(
-        "passed, restored a backup, compared the restored content, and measured an RTO or RPO",
+        "passed, restored a backup, compared the restored content, and measured and met an RTO or RPO without a reservation",
         lambda one: run_evidence.compared(one) and run_evidence.measured(one),
     ),
     "carried out": Evidence("carried out steps of a restore", run_evidence.carried_out),
-    "measured": Evidence("passed and measured an RTO or RPO against an objective", run_evidence.measured),
+    "measured": Evidence("passed, and measured and met an RTO or RPO without a reservation", run_evidence.measured),
     "recovered": Evidence("passed, proved a fault active, and recovered the service", run_evidence.recovered),
     "tested": Evidence("injected a fault or restored a backup, and passed or failed", run_evidence.tested),
 }

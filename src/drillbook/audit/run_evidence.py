@@ -9,7 +9,7 @@ from drillbook.errors import DrillbookError
 from drillbook.inventory.inventory import Inventory
 from drillbook.judge.result import Injection, StepResult, Verdict
 from drillbook.report.restore_steps import restored_backup, restores
-from drillbook.report.rows import objective_rows
+from drillbook.report.rows import rows_of
 from drillbook.report.wording import MET, NOT_VERIFIED
 from drillbook.sdk.action import find
 
@@ -55,9 +55,13 @@ def compared(one: Record) -> bool:
 
 
 def measured(one: Record) -> bool:
-    """Return True when the run passed, and its RTO or RPO was measured and met."""
-    objectives = one.result.objectives if one.result and one.verdict == Verdict.PASSED else {}
-    return any(row.state == MET for row in objective_rows(objectives) if row.key in ("rto", "rpo"))
+    """Return True when the run passed, and its RTO or RPO was measured and met.
+
+    An RPO that was met with a reservation does not count.
+    """
+    if one.result is None or one.verdict != Verdict.PASSED:
+        return False
+    return any(row.state == MET and not row.mark for row in rows_of(one.result) if row.key in ("rto", "rpo"))
 
 
 def recovered(one: Record) -> bool:
