@@ -12,7 +12,7 @@ from drillbook.audit import content, html, markdown, summary
 from drillbook.audit.findings import findings
 from drillbook.audit.missed import MissedRow
 from drillbook.findings import finding
-from drillbook.report.remarks import LEGENDS, MARK
+from drillbook.report.remarks import LEGENDS, MARK, RECENT_MARK
 from tests.audit import stories
 from tests.audit.test_chain import audited
 from tests.report import samples
@@ -63,6 +63,28 @@ def test_an_rpo_with_a_mark_is_met_with_a_reservation_and_not_counted_as_proven(
     page = plain(summary.render(recorded))
     assert "2 of 3" in page
     assert f"? 1 more with {MARK}" in page
+
+
+def test_the_summary_explains_each_mark_that_it_shows_or_counts_and_no_other(recorded):
+    (goal,) = [row for row in recorded.proven if row.key == "rpo"]
+    short = replace(goal, drill="table-dropped", measured_s=1.0, mark=f" {RECENT_MARK}")
+    page = plain(summary.render(replace(recorded, proven=(*recorded.proven, short))))
+    assert f"? 2 more with {MARK} or {RECENT_MARK}" in page
+    assert f"12.90 s ± 0.11 s {MARK}" in page
+    assert LEGENDS[MARK] in page
+    assert LEGENDS[RECENT_MARK] in page
+    (drilled,) = [row for row in recorded.coverage if row.runs]
+    more = tuple(replace(drilled, service=f"service-{number:02}") for number in range(summary.MOST_ROWS))
+    hidden = replace(short, service=more[-1].service)
+    page = plain(summary.render(replace(recorded, coverage=(*recorded.coverage, *more), proven=(*recorded.proven, hidden))))
+    assert "more services, in the audit" in page
+    assert LEGENDS[RECENT_MARK] in page
+    (row,) = [replace(row, state="passed") for row in summary.service_rows(recorded) if row.objectives]
+    other = replace(row, service="other", marks=RECENT_MARK)
+    for rows, marks in (([row], MARK), ([other], RECENT_MARK), ([row, other], f"{MARK} or {RECENT_MARK}")):
+        assert f"with a fresh backup ({marks}), not a routine one" in summary.headline(rows)
+    failed = replace(other, state="failed")
+    assert RECENT_MARK not in summary.headline([row, failed])
 
 
 def test_a_figure_from_before_the_period_has_its_mark_and_its_observer(recorded, book):

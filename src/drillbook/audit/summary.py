@@ -101,7 +101,7 @@ def render(audit: Audit) -> str:
             headline=headline(rows),
             rows=drilled[:room],
             more_rows=len(drilled[room:]),
-            legend=remarks.legend(row.rpo.mark for row in drilled[:room] if row.rpo),
+            legend=remarks.legend(row.marks for row in drilled),
             never=never,
             environment_note=environment_note(row.environment for row in rows),
             exempt=[_exempt_texts(names, reason) for reason, names in exempt[:MOST_EXEMPT]],
@@ -119,19 +119,22 @@ def headline(rows: Sequence[ServiceRow]) -> str:
         return "No service is known, so nothing is proven."
     places = {row.environment for row in rows}
     where = f" in {one_line(*places)}" if len(places) == 1 else ""
-    reserved = sum(row.good_with_reservation for row in rows)
+    reserved = [row for row in rows if row.good_with_reservation]
     return (
         f"Proven to recover: {good} of {count(len(rows), 'service')}{where}{_more_reserved(reserved)}. A service counts only "
         "if it has objectives, the newest run of each of its drills passed, and every objective was measured and met."
     )
 
 
-def _more_reserved(number: int) -> str:
-    if not number:
+def _more_reserved(rows: Sequence[ServiceRow]) -> str:
+    if not rows:
         return ""
-    their = "its" if number == 1 else "their"
-    marks = " or ".join(remarks.LEGENDS)
-    return f"; {number} more with a reservation: {their} loss of data was measured with a fresh backup ({marks}), not a routine one"
+    their = "its" if len(rows) == 1 else "their"
+    marks = " or ".join(mark for mark in remarks.LEGENDS if any(mark in row.marks for row in rows))
+    return (
+        f"; {len(rows)} more with a reservation: {their} loss of data was measured with a fresh backup ({marks}), "
+        "not a routine one"
+    )
 
 
 def service_rows(audit: Audit) -> list[ServiceRow]:
