@@ -205,6 +205,11 @@ def test_exempt_services_are_named_with_the_reason(tmp_path):
     assert "service-5, service-6 and 13 more (a copy)" in page
 
 
+def test_exempt_services_behind_a_long_name_are_counted():
+    assert summary._exempt_texts(["a" * 80, "b", "c"], "copies") == ("a" * 74 + "… and 2 more", "copies")
+    assert summary._exempt_texts(["a" * 80], "a copy") == ("a" * 74 + "…", "a copy")
+
+
 def test_the_lab_is_explained_once_and_columns_name_their_runs(tmp_path):
     audit = audited(stories.quiet(Book(tmp_path)))
     page = plain(summary.render(audit))

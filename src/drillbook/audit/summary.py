@@ -252,8 +252,9 @@ def _gap(audit: Audit, row: CoverageRow) -> str:
 def _exempt_texts(names: Sequence[str], reason: str) -> tuple[str, str]:
     """Return the names of exempt services, and the reason that they share. Names that do not fit are counted."""
     shown = [name for number, name in enumerate(names, 1) if len(", ".join(names[:number])) <= MOST_EXEMPT_LETTERS]
-    more = f" and {len(names) - len(shown)} more" if shown and len(names) > len(shown) else ""
-    return _short(", ".join(shown or names[:1]), MOST_EXEMPT_LETTERS) + more, _short(reason, MOST_EXEMPT_LETTERS)
+    shown = shown or list(names[:1])
+    more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
+    return _short(", ".join(shown), MOST_EXEMPT_LETTERS) + more, _short(reason, MOST_EXEMPT_LETTERS)
 
 
 def _short(text: str, most: int = MOST_LETTERS) -> str:
