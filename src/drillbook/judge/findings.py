@@ -10,14 +10,12 @@ from collections.abc import Mapping, Sequence
 from drillbook.events.event import Event, contents, of_kinds
 from drillbook.events.runs import PhaseStarted, RecoveryFinished, RunEndedEarly
 from drillbook.events.steps import Done, Failed, Skipped
-from drillbook.findings import HIGH, LOW, Finding, finding
+from drillbook.findings import Finding, finding
 from drillbook.judge import notes, residue
 from drillbook.judge.figures import Figures
 from drillbook.judge.result import FaultResult, Injection, Objective, Residue
 from drillbook.judge.samples import last_reasons
 from drillbook.plan.planner import Plan
-
-LOST_WRITES = "acknowledged-writes-lost"
 
 
 def findings(
@@ -40,7 +38,7 @@ def findings(
             case Done(facts={"findings": told}):
                 place = {"step": event.step, "host": event.host}
                 found += [Finding.model_validate(one).model_copy(update=place) for one in told]
-    found += [_graded(one, objectives.get("rpo")) for one in figures.findings]
+    found += figures.findings
     found += notes.findings(events, found)
     found = [_with_cause(one, events) for one in found]
     # A run that ended before the disruption has one finding with the reason, not a finding for every objective.
@@ -54,19 +52,6 @@ def findings(
     ]
     order = ["critical", "high", "medium", "low"]
     return sorted(found, key=lambda one: order.index(one.severity))
-
-
-def _graded(one: Finding, rpo: Objective | None) -> Finding:
-    """Grade the finding about lost writes by the objective of the RPO: low if it is met, high if it is missed.
-
-    Without such an objective, and if it is not verified, the severity of the catalogue stands.
-    """
-    if one.code != LOST_WRITES or rpo is None or rpo.met is None:
-        return one
-    if not rpo.met:
-        return one.model_copy(update={"severity": HIGH})
-    remedy = f"This loss was expected: it is within the objective of the RPO. {one.remedy}"
-    return one.model_copy(update={"severity": LOW, "remedy": remedy})
 
 
 def _of_objectives(objectives: Mapping[str, Objective]) -> list[Finding]:

@@ -52,14 +52,10 @@ def data_loss(result: Figures, events: Sequence[Event], own: Sequence[Event], pl
                 wanted=wanted,
                 measured=(
                     f"{result.lost_writes} of {result.acknowledged} acknowledged writes: numbers "
-                    f"{_shown(result.lost_numbers[:10])} (the canary numbers its writes)"
+                    + ", ".join(f"{first} to {last}" for first, last in result.lost_numbers[:10])
                 ),
             )
         )
-
-
-def _shown(found: Sequence[Sequence[int]]) -> str:
-    return ", ".join(str(first) if first == last else f"{first} to {last}" for first, last in found)
 
 
 def _by_backup(result: Figures, own: Sequence[Event], records: Sequence[CanaryRecord], disruption: float | None) -> bool:

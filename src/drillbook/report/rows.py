@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from drillbook.findings import LOW, Finding
+from drillbook.findings import Finding
 from drillbook.judge.result import Injection, Objective, PhaseResult, Result, RunView, Settled, StepView, Verdict
 from drillbook.report import rehearsal, remarks
 from drillbook.report.figures import against, bounded, one_line, seconds, shown, utc
@@ -100,8 +100,7 @@ def findings_of(result: Result) -> list[Finding]:
 
 def _shown(one: Finding, result: Result) -> Finding:
     if one.code == LOST_WRITES and (figure := written(result, "rpo")):
-        within = ", within the objective" if one.severity == LOW else ""
-        return one.model_copy(update={"measured": f"{one.measured}; RPO {figure}{within}"})
+        return one.model_copy(update={"measured": f"{one.measured} (the canary numbers its writes); RPO {figure}"})
     if one.code in UNPROVEN:
         for key, objective in result.objectives.items():
             if objective.measured_s is not None and one.title.endswith(f": {key.upper()}"):
