@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from drillbook.audit import html, summary
+from drillbook.audit import html, markdown, summary
 from drillbook.audit.findings import FindingRow
 from tests.audit import stories
 from tests.audit.stories import DOWN, HOSTS, Book
@@ -216,3 +216,14 @@ def test_the_lab_is_explained_once_and_columns_name_their_runs(tmp_path):
     assert page.count("The lab is a test environment, not production.") == 1
     assert "Runs passed: of all runs of the period." in page
     assert "lab (a test environment, not production)" in plain(html.render(audit))
+
+
+@pytest.mark.parametrize("changed", ["protected: yes", "lab: embedded, protected: yes"])
+def test_a_protected_environment_is_not_called_a_test_because_of_its_name(tmp_path, changed):
+    book = Book(tmp_path)
+    book.run("2026-01-10T09:00:00").good().close()
+    keys = "\n".join(("environment: lab", *changed.split(", ")))
+    book.run("2026-02-10T09:00:00", hosts=HOSTS.replace("environment: lab", keys)).good().close()
+    audit = audited(book)
+    for text in (summary.render(audit), html.render(audit), markdown.render(audit)):
+        assert ("a test environment, not production" in plain(text)) == ("embedded" in changed)

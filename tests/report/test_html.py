@@ -263,3 +263,23 @@ def test_what_was_closed_says_who_and_why_and_names_no_command() -> None:
     hostile = html.render(view.model_copy(update={"result": view.result.model_copy(update={"settled": evil})}))
     assert "<script>" not in hostile
     assert "\x1b" not in hostile
+
+
+@pytest.mark.parametrize(
+    ("changed", "explained"),
+    [
+        ({"lab": ""}, True),
+        ({"lab": "", "protected": False}, True),
+        ({"lab": "", "protected": True}, False),
+        ({"lab": "docker", "protected": True}, True),
+        ({"environment": "staging"}, False),
+    ],
+)
+def test_only_a_lab_that_is_not_protected_is_called_a_test_environment(changed: dict[str, object], explained: bool) -> None:
+    view = samples.passed()
+    other = view.model_copy(update={"plan": view.plan | {"inventory": view.plan["inventory"] | changed}})
+    suite, _ = samples.suite()
+    for page in (html.render(other), html.render_suite(suite, [view, other])):
+        assert ("a test environment, not production" in page) is explained
+    assert "a test environment" not in html.render_suite(suite, [])
+    assert "a test environment" not in html.render(view.model_copy(update={"plan": {}}))

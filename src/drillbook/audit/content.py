@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
 
 from drillbook.audit import chain, coverage, services, trend
@@ -24,7 +24,7 @@ from drillbook.report import open_findings
 from drillbook.report.figures import count
 from drillbook.report.folders import suite_of
 from drillbook.report.rows import settled_rows, settled_sentence
-from drillbook.report.wording import MET, NOT_VERIFIED
+from drillbook.report.wording import MET, NOT_VERIFIED, of_environment
 from drillbook.values import canonical, digest
 
 ORDER = (*map(str, Verdict), NOT_VERIFIED)
@@ -137,6 +137,8 @@ class Audit:
     """Name of the program that started the newest run of all, for the command in the footer of the page. It is empty
     without a run.
     """
+    environment_notes: Mapping[str, str] = field(default_factory=dict)
+    """Explanations of environments, by name. An environment whose plans do not prove the explanation has none."""
     so_far: date | None = None
     """Date of the audit in UTC, if the period ends after this date. It is None for a period that has ended."""
 
@@ -222,8 +224,18 @@ def _of_journals(
         program=max(((one.name, one.opening.program) for one in kept if one.opening), default=("", ""))[1],
         capacity=_capacity(runs),
         controls=bearing(runs),
+        environment_notes=_environment_notes([*earlier, *runs]),
         evidence_digest=digest(canonical([[row.folder, row.sha256, row.head] for row in evidence])),
     )
+
+
+def _environment_notes(records: Sequence[Record]) -> dict[str, str]:
+    """Return the explanations of environments, by name. They hold for the plans of all runs that have one."""
+    plans: dict[str, list[object]] = {}
+    for one in records:
+        if one.plan:
+            plans.setdefault(one.environment, []).append(one.plan.get("inventory"))
+    return {name: text for name, known in plans.items() if (text := of_environment(known))}
 
 
 def _verdicts(rows: Sequence[RunRow]) -> dict[str, int]:

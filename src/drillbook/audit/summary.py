@@ -15,7 +15,7 @@ from drillbook.project.schedule_record import NOT_BEGUN
 from drillbook.report import open_findings, pages, remarks
 from drillbook.report.figures import count, one_line
 from drillbook.report.open_findings import GRAVE
-from drillbook.report.wording import NOT_VERIFIED, environment_note
+from drillbook.report.wording import NOT_VERIFIED
 
 FILE = "summary.html"
 MOST_ROWS, MOST_ALERTS, MOST_LETTERS, MOST_GAPS = 14, 7, 150, 3
@@ -103,13 +103,19 @@ def render(audit: Audit) -> str:
             more_rows=len(drilled[room:]),
             legend=remarks.legend(row.marks for row in drilled),
             never=never,
-            environment_note=environment_note(row.environment for row in rows),
+            environment_note=_environment_note(audit, rows),
             exempt=[_exempt_texts(names, reason) for reason, names in exempt[:MOST_EXEMPT]],
             more_exempt=sum(len(names) for _, names in exempt[MOST_EXEMPT:]),
             alerts=[_short(text) for text in found[:MOST_ALERTS]],
             more_alerts=len(found) - len(found[:MOST_ALERTS]),
         )
     )
+
+
+def _environment_note(audit: Audit, rows: Sequence[ServiceRow]) -> str:
+    """Return sentences that explain the environments of ``rows``. The result is empty when none has an explanation."""
+    known = sorted({row.environment for row in rows} & set(audit.environment_notes))
+    return " ".join(f"The {name} is {audit.environment_notes[name]}." for name in known)
 
 
 def headline(rows: Sequence[ServiceRow]) -> str:

@@ -10,7 +10,6 @@ from drillbook.audit.missed import MissedRow
 from drillbook.project.schedule_record import NOT_BEGUN
 from drillbook.report import remarks
 from drillbook.report.figures import count, runs_of, utc
-from drillbook.report.wording import of_environment
 
 SECTIONS = (
     ("record", "Completeness of the record"),
@@ -193,7 +192,8 @@ def title(audit: Audit) -> str:
 def _environments(audit: Audit) -> str:
     """Return the names of the environments, each with its explanation if there is one."""
     names = sorted({row.environment for row in audit.coverage} | {row.environment for row in audit.runs})
-    return ", ".join(f"{name} ({text})" if (text := of_environment(name)) else name for name in names) or "none"
+    notes = audit.environment_notes
+    return ", ".join(f"{name} ({notes[name]})" if name in notes else name for name in names) or "none"
 
 
 def facts(audit: Audit) -> list[tuple[str, str]]:

@@ -61,6 +61,7 @@ def render(view: RunView) -> str:
             result=view.result,
             sentence=wording.sentence(view),
             residue=wording.residue(view.result),
+            environment_note=wording.of_environment([view.plan.get("inventory")]),
             findings=rows.findings_of(view.result),
             closed=closed(view.result),
             objectives=rows.rows_of(view.result),
@@ -156,6 +157,7 @@ def render_suite(suite: SuiteResult, views: Sequence[RunView]) -> str:
         .render(
             suite=suite,
             sentence=suites.suite_sentence(found),
+            environment_note=wording.of_environment(view.plan.get("inventory") for view in views),
             legend=remarks.legend(one.mark for row in found for one in row.objectives),
             findings_of=rows.findings_of,
             rows=found,

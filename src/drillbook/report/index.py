@@ -17,7 +17,6 @@ from drillbook.report.figures import count, link, moment, one_line
 from drillbook.report.folders import begun, drill_of
 from drillbook.report.remarks import Remark
 from drillbook.report.rows import ObjectiveRow
-from drillbook.report.wording import environment_note
 
 WIDTH, HEIGHT, EDGE = 200.0, 44.0, 6.0
 MOST_POINTS = 24
@@ -212,7 +211,6 @@ def render(entries: Iterable[IndexEntry], known: Iterable[str] = ()) -> str:
             width=WIDTH,
             height=HEIGHT,
             counted=_counted(listed),
-            environment_note=environment_note({row.entry.environment for row in listed}),
             legend=remarks.legend(row.rpo.mark for row in listed if row.rpo),
             drawn=any(it and len(it.points) > 1 for one in trends for it in (one.rto, one.rpo)),
             never=sorted(set(known) - {row.entry.name for row in listed}),

@@ -98,7 +98,6 @@ def environment() -> Environment:
         "step_shapes": wording.STEP_SHAPES,
         "states": wording.STATES,
         "explained": wording.explained,
-        "of_environment": wording.of_environment,
         "filter_script": Markup(script),  # noqa: S704  our own file
         "filter_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     }

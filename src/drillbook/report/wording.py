@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from drillbook.inventory.protection import is_protected
 from drillbook.judge.result import FaultResult, Injection, Objective, Result, RunView, Verdict
 from drillbook.report import rehearsal, remarks
 from drillbook.report.figures import against, count, figure, one_line, seconds, utc_time
@@ -61,7 +62,8 @@ ENDED = {
     "closed": "the change could not be undone, and a person closed it later",
 }
 LAB = "lab"
-"""Name of a test environment in an inventory. It may always be broken."""
+"""Name that inventories usually give a test environment."""
+TEST_ENVIRONMENT = "a test environment, not production"
 PHASES = ("ready", "backup", "inject", "detect", "diagnose", "restore", "verify", "cleanup")
 
 
@@ -178,14 +180,20 @@ def meaning(result: Result, mark: str) -> str:
     return RECEIVED if mark == "alerted" and remarks.received(result.steps) else MOMENTS[mark]
 
 
-def of_environment(environment: str) -> str:
-    """Return the explanation of an environment's name for readers who do not know it. The result is empty if there is none."""
-    return "a test environment, not production" if environment == LAB else ""
+def of_environment(inventories: Iterable[object]) -> str:
+    """Return the explanation of the environment `lab` for readers who do not know it.
+
+    ``inventories``: inventory of each run's plan. The result is empty for another environment, without an inventory, and when
+    an inventory is protected without being a lab of Drillbook: the name `lab` alone does not prove a test environment.
+    """
+    known = list(inventories)
+    return TEST_ENVIRONMENT if known and all(map(_is_test_lab, known)) else ""
 
 
-def environment_note(environments: Iterable[str]) -> str:
-    """Return a sentence that explains the lab. The result is empty when no environment is a lab."""
-    return f"The {LAB} is {of_environment(LAB)}." if LAB in environments else ""
+def _is_test_lab(inventory: object) -> bool:
+    if not isinstance(inventory, Mapping) or inventory.get("environment") != LAB:
+        return False
+    return bool(inventory.get("lab")) or not is_protected(LAB, inventory.get("protected"))
 
 
 def residue(result: Result) -> str:
