@@ -5,13 +5,13 @@ import shutil
 
 import pytest
 
-from drillbook.errors import StepFailed
+from drillbook.errors import CouldNotVerify, StepFailed
 from tests.artefacts import exact
 from tests.needs import need
 from tests.systems.estate import codes
 from tests.systems.redis import artefacts
 from tests.systems.redis.alone import Alone, forward
-from tests.systems.redis.artefacts import AOF_CORPUS, FIRST, MANIFEST, changed, rewritten
+from tests.systems.redis.artefacts import AOF_CORPUS, BASE, FIRST, MANIFEST, changed, rewritten
 from tests.systems.redis.artefacts import aof_estate as estate
 
 
@@ -49,6 +49,20 @@ def test_a_single_file_restores(tmp_path, folder):
     place.run("backup.check", service="logs")
     assert place.restore("logs", "copy")["keys"] == 52
     place.remove("logs", "copy")
+
+
+@pytest.mark.parametrize("single", [True, False])
+def test_a_base_of_a_version_that_valkey_reads_but_does_not_load_is_no_pass(tmp_path, folder, single):
+    """The checker calls such a file valid, and the server refuses to load it."""
+    place = estate(tmp_path, None if single else folder)
+    base = folder / BASE
+    foreign = b"REDIS0012" + base.read_bytes()[9:-8] + bytes(8)
+    if single:
+        (tmp_path / "backups" / "cache.aof").write_bytes(foreign + (folder / FIRST).read_bytes())
+    else:
+        (tmp_path / "backups" / "2026-11-27" / "appendonlydir" / BASE).write_bytes(foreign)
+    with pytest.raises(CouldNotVerify, match="has the format REDIS0012, which the program on here does not know"):
+        place.run("backup.check", service="logs")
 
 
 def test_the_newest_of_several_folders_is_chosen_by_its_path(tmp_path, folder):

@@ -100,6 +100,23 @@ def test_a_format_of_the_future_is_no_damage_and_no_pass(tmp_path, rdb, name):
         place.action(step, **fields).ready(place.ctx())
 
 
+@pytest.mark.parametrize("version", [b"REDIS0012", b"VALKEY099"])
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_version_that_valkey_reads_but_does_not_load_is_no_damage_and_no_pass(tmp_path, rdb, version, whole):
+    """The checker of Valkey 9 reads such a file to its end, and its server refuses to load the file."""
+    changed = version + rdb[9:-8] + bytes(8)
+    place = estate(tmp_path, changed if whole else changed[: len(changed) // 2])
+    steps = {"backup.check": {"service": "dumps"}, "backup.restore": {"service": "copy", "from": "dumps"}}
+    said = f"has the format {version.decode()}, which the"
+    for step, fields in steps.items():
+        action = place.action(step, **fields)
+        with pytest.raises(NotReady, match=said):
+            action.ready(place.ctx())
+        with pytest.raises(CouldNotVerify, match=said):
+            action.run(place.ctx())
+    place.remove("dumps", "copy")
+
+
 def test_a_checker_on_path_knows_its_own_format_and_none_of_the_future(tmp_path, rdb):
     need("redis-check-rdb")
     files = {"future.rdb": b"REDIS0099" + rdb[9:], "own.rdb": b"REDIS0009" + rdb[9:], "other.rdb": b"no RDB at all"}
