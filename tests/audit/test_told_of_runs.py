@@ -65,6 +65,15 @@ def test_an_rpo_with_a_mark_is_met_with_a_reservation_and_not_counted_as_proven(
     assert f"? 1 more with {MARK}" in page
 
 
+def test_a_trend_counts_the_runs_that_were_met_with_a_reservation_apart(recorded):
+    plots = {one.key: one for one in recorded.plots if one.drill == "postgres-lost"}
+    assert " met, 1 of them with a reservation, " in plots["rpo"].description
+    (point,) = [one for one in plots["rpo"].points if one.kind == "met"]
+    assert f"12.90 s ± 0.11 s {MARK}, target at most" in point.title
+    assert point.title.endswith(", met with a reservation")
+    assert "reservation" not in plots["rto"].description
+
+
 def test_the_summary_explains_each_mark_that_it_shows_or_counts_and_no_other(recorded):
     (goal,) = [row for row in recorded.proven if row.key == "rpo"]
     short = replace(goal, drill="table-dropped", measured_s=1.0, mark=f" {RECENT_MARK}")

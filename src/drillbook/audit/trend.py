@@ -11,6 +11,7 @@ from drillbook.audit.coverage import by_drill, objectives_of, row_of, targets_of
 from drillbook.audit.period import Period
 from drillbook.audit.records import Record
 from drillbook.judge.result import Verdict
+from drillbook.report import remarks
 from drillbook.report.figures import moment, seconds
 from drillbook.report.labels import text_width
 from drillbook.report.wording import MET, MISSED, SHORT
@@ -36,6 +37,8 @@ class Point:
     high: float
     kind: str
     title: str
+    reserved: bool = False
+    """True when the objective was met with a reservation. Such a run is ``met``, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +99,10 @@ def _plot(environment: str, drill: str, key: str, runs: Sequence[Record], period
     frame = _Frame(period, _nice(max(highest, 1e-3) / 3) * math.ceil(max(highest, 1e-3) / _nice(max(highest, 1e-3) / 3)))
     points = tuple(_point(one, key, frame) for one in runs)
     known = [point for point in points if point.kind != "none"]
+    reserved = sum(point.reserved for point in points)
     described = (
         f"{len(runs)} runs that set this objective, {len(known)} with a figure, "
-        f"{sum(point.kind == 'met' for point in points)} met, "
+        f"{sum(point.kind == 'met' for point in points)} met, {f'{reserved} of them with a reservation, ' if reserved else ''}"
         f"{sum(point.kind == 'missed' for point in points)} missed. " + " ".join(f"{point.title}." for point in points)
     )
     return Plot(
@@ -133,14 +137,16 @@ def _point(one: Record, key: str, frame: _Frame) -> Point:
         return Point(x, ground, ground, ground, "none", f"{at:%Y-%m-%d}: no figure, the run ended {one.verdict}")
     error = row.error_s or 0.0
     kind = {MET: "met" if one.verdict == Verdict.PASSED else "unverified", MISSED: "missed"}.get(row.state, "unverified")
-    word = kind if kind != "unverified" else f"not verified, the run ended {one.verdict}"
+    reserved = kind == "met" and bool(row.mark)
+    word = remarks.RESERVED if reserved else kind if kind != "unverified" else f"not verified, the run ended {one.verdict}"
     return Point(
         x,
         frame.y(row.measured_s),
         frame.y(row.measured_s - error),
         frame.y(row.measured_s + error),
         kind,
-        f"{at:%Y-%m-%d}: {row.measured}, target at most {row.target}, {word}",
+        f"{at:%Y-%m-%d}: {row.marked}, target at most {row.target}, {word}",
+        reserved,
     )
 
 
