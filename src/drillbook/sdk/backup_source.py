@@ -126,13 +126,22 @@ class BackupSource(Service):
         """False when the time of each backup is only that of the list, so that the age of the data is unknown."""
         return True
 
-    def need_age(self) -> None:
-        """Check that the age of the backups is known if ``max_age`` or ``every`` limits it. Raises NotReady otherwise."""
-        limit = "max_age" if self.max_age is not None else "every" if self.every is not None else ""
+    @property
+    def content_tells_age(self) -> bool:
+        """True when a step that reads a backup learns the age of the data from it, and judges ``max_age`` by this age."""
+        return False
+
+    def need_age(self, *, reads: bool = False) -> None:
+        """Check that the age of the backups is known if ``max_age`` or ``every`` limits it. ``reads``: the step reads the
+        content of the backup. Raises NotReady when the age is unknown.
+        """
+        judged = self.max_age is None or (reads and self.content_tells_age)
+        limit = "max_age" if not judged else "every" if self.every is not None else ""
         if limit and not self.tells_age:
+            also = ", or use `backup.check`, which reads it" if limit == "max_age" and self.content_tells_age else ""
             raise NotReady(
                 f"`{limit}` of {self.name} cannot be judged: the age of the data that its command prints is unknown",
-                hint=f"remove `{limit}`, or let `at` name the files of the backups, whose times are known",
+                hint=f"remove `{limit}`, or let `at` name the files of the backups, whose times are known{also}",
             )
 
     def selecting(self, at: str | None, only: str | None = "") -> Self:

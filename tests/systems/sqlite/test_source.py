@@ -7,7 +7,7 @@ import struct
 
 import pytest
 
-from drillbook.errors import CouldNotVerify, StepFailed
+from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.systems.sqlite.source import moment_of
 from tests.artefacts import exact
 from tests.systems.estate import codes
@@ -57,6 +57,45 @@ def test_a_whole_copy_has_no_finding_and_restores(shop, way):
     restored.close()
     place.remove("shop", "copy")
     assert list((place.root / "scratch").rglob("sqlite-*")) == []
+
+
+def printed(shop, **source):
+    """An estate whose source lets a command print the copy of the shop."""
+    return estate(shop, at=["cat", str(shop.backup())], **source)
+
+
+def test_max_age_of_a_printed_copy_is_judged_only_where_its_clock_is_read(shop):
+    place = printed(shop, max_age="1h", clock="purchase.at")
+    with pytest.raises(NotReady, match="`max_age` of shop cannot be judged") as refused:
+        place.action("backup.list", service="shop").ready(place.ctx())
+    assert "use `backup.check`" in refused.value.hint
+    place.action("backup.check", service="shop").ready(place.ctx())
+    assert place.run("backup.check", service="shop")["newest_row"]["age_s"] < 600
+
+
+@pytest.mark.parametrize("action", ["backup.list", "backup.check"])
+def test_no_clock_judges_the_schedule_of_a_printed_copy(shop, action):
+    place = printed(shop, every="1h", clock="purchase.at")
+    with pytest.raises(NotReady, match="`every` of shop cannot be judged"):
+        place.action(action, service="shop").ready(place.ctx())
+
+
+@pytest.mark.parametrize("by_command", [True, False])
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("DELETE FROM purchase", "has no value"),
+        ("UPDATE purchase SET at = 'last Tuesday'", "has a newest value that is no time"),
+    ],
+)
+def test_a_clock_without_a_time_is_no_pass(shop, change, said, by_command):
+    shop.session.execute(change)
+    copy = str(shop.backup())
+    place = estate(shop, at=["cat", copy] if by_command else copy, max_age="1h", clock="purchase.at")
+    for act in (lambda: place.run("backup.check", service="shop"), lambda: place.restore("shop", "copy")):
+        with pytest.raises(CouldNotVerify, match=f"`max_age` of shop cannot be judged: purchase.at of .* {said}"):
+            act()
+    place.remove("shop", "copy")
 
 
 def test_a_copy_in_rollback_mode_with_a_hot_journal_is_rolled_back(tmp_path):

@@ -119,7 +119,7 @@ class Check(_OfSource, VerifiesSource):
     def ready(self, ctx: Context) -> None:
         """Check that the host has the backup tool and can read the backups, and that their age can be judged if it is limited."""
         source = self._source(ctx)
-        source.need_age()
+        source.need_age(reads=True)
         source.ready(ctx)
 
     def _source(self, ctx: Context) -> BackupSource:

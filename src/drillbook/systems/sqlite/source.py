@@ -49,7 +49,8 @@ class SqliteSource(FileBackups):
         pattern=r"^([^.]+\.[^.]+)?$",
         description=(
             "Column `table.column` that holds the time at which a row was written. Its newest value must not be "
-            "older than `max_age`. Choose a table to which the application writes all the time."
+            "older than `max_age`. A check or restore reads it, a list of backups does not. Choose a table to which the "
+            "application writes all the time."
         ),
     )
     log: Literal["auto", "needed"] = Field(
@@ -96,7 +97,7 @@ class SqliteSource(FileBackups):
 
     def _judged(self, seen: Mapping[str, Any], backup: Backup, host: str) -> Checked:
         """Convert the results of the examination to findings. ``seen``: these results. Raises CouldNotVerify when the
-        host's SQLite is too old for the copy.
+        host's SQLite is too old for the copy, or when `clock` holds no time by which `max_age` can be judged.
         """
         if seen.get("error") and seen["writer"] > _number(seen["library"]):
             raise CouldNotVerify(
@@ -104,6 +105,12 @@ class SqliteSource(FileBackups):
                 hint="install a newer python3 or libsqlite3 on that host",
             )
         problem = next(self._problems(seen, backup), None)
+        if not problem and self.clock and self.max_age is not None and moment_of(seen["newest"]) is None:
+            measured = "has no value" if seen["newest"] is None else "has a newest value that is no time"
+            raise CouldNotVerify(
+                f"`max_age` of {self.name} cannot be judged: {self.clock} of {backup.id} {measured}",
+                hint="let `clock` name a column with times in ISO 8601 or in numbers, of a table that always has rows",
+            )
         findings = tuple(
             finding(code, title=backup.id, wanted=wanted, measured=measured, host=host)
             for code, wanted, measured in ([problem] if problem else [])
@@ -179,10 +186,10 @@ class SqliteSource(FileBackups):
             raise StepFailed(f"{box.host.name}: {judged.findings[0].title}", findings=judged.findings, facts=facts)
         return facts
 
-    def need_age(self) -> None:
-        """Check that the age of the data is known: it is also known by the newest row, if `clock` names its column."""
-        if not self.clock:
-            super().need_age()
+    @property
+    def content_tells_age(self) -> bool:
+        """True when `clock` names the column whose newest value is the age of the data."""
+        return bool(self.clock)
 
     def ready(self, ctx: Context) -> None:
         """Check that python3 on the host has the module sqlite3, and that the place of the copies is valid."""
