@@ -61,7 +61,6 @@ def render(view: RunView) -> str:
             result=view.result,
             sentence=wording.sentence(view),
             residue=wording.residue(view.result),
-            environment_note=wording.of_environment([view.plan.get("inventory")]),
             findings=rows.findings_of(view.result),
             closed=closed(view.result),
             objectives=rows.rows_of(view.result),
@@ -93,6 +92,7 @@ def render(view: RunView) -> str:
 def _first(view: RunView) -> dict[str, Any]:
     """Return the content before the figures: retries and allowed failures, owner, next commands, changes since the last run."""
     return {
+        "environment_note": wording.of_environment([view.plan.get("inventory")]),
         "tolerated": tolerated.summary(view),
         "tolerated_steps": tolerated.details(view),
         "owner": next_steps.owner(view),
