@@ -10,11 +10,14 @@ from drillbook.inventory import inventory
 from drillbook.journal.journal import FILE, read
 from drillbook.judge.result import Objective, Verdict
 from drillbook.notify import messenger
-from drillbook.notify.wording import objective
+from drillbook.notify.wording import end, objective
+from drillbook.plan.plan import Plan
 from drillbook.project.project import Project
+from drillbook.report.remarks import MARK, OWN_BACKUP, Remark
 from tests.engine.test_runner import FAULT, HOSTS, Bench, step
 from tests.needs import need
 from tests.notify.listener import closed_port, hanging, listening
+from tests.report import samples
 
 TOKEN = "t0ken-that-nobody-sees"
 
@@ -67,6 +70,18 @@ def test_objectives_are_told_with_their_errors():
     assert "not measured" in objective(
         "rpo", Objective(target_s=10.0, measured_s=None, error_s=None, met=None, reason="why")
     )
+
+
+def test_an_rpo_with_a_reservation_is_told_with_the_reason():
+    view = samples.passed()
+    lines = end(Plan.model_validate(view.plan), view.result, "report.html").text.splitlines()
+    (rpo,) = [line for line in lines if line.startswith("RPO: ")]
+    assert rpo.endswith(f": met with a reservation. {OWN_BACKUP}")
+    (rto,) = [line for line in lines if line.startswith("RTO: ")]
+    assert rto.endswith(": met")
+    missed = Objective(target_s=1.0, measured_s=7.41, error_s=0.1, met=False)
+    assert objective("rpo", missed, Remark(OWN_BACKUP, f" {MARK}")).endswith(f": missed. {OWN_BACKUP}")
+    assert objective("detect", missed, Remark("noticed by the drill's probe", by="probe")).endswith(": missed")
 
 
 def test_residue_is_told_with_what_to_do(tmp_path, monkeypatch):

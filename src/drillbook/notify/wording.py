@@ -11,7 +11,9 @@ from typing import Any
 from drillbook.installation.program_name import as_called, program
 from drillbook.judge.result import Objective, Result, Settled
 from drillbook.plan.planner import Plan
+from drillbook.report import remarks
 from drillbook.report.figures import against, seconds
+from drillbook.report.remarks import Remark
 from drillbook.sdk.host import printable
 
 LONGEST = 3500
@@ -116,6 +118,7 @@ def end(plan: Plan, result: Result, report: str, *, recovered: bool = False) -> 
     path of the report.
     """
     how = "recovered; all changes are undone" if recovered else str(result.verdict)
+    told = remarks.of_run(result.steps, result.started)
     weight = {"passed": "success", "failed": "failure"}.get(str(result.verdict), "warning")
     return _message(
         plan,
@@ -124,7 +127,7 @@ def end(plan: Plan, result: Result, report: str, *, recovered: bool = False) -> 
             plan.title,
             f"run: {result.run}",
             f"verdict: {result.verdict}: {result.reason}",
-            *(objective(key, one) for key, one in result.objectives.items()),
+            *(objective(key, one, told.get(key)) for key, one in result.objectives.items()),
             f"findings: {len(result.findings)}",
             *_few([f"- {one.severity}: {one.title}" for one in result.findings]),
             f"report: {report}",
@@ -133,14 +136,17 @@ def end(plan: Plan, result: Result, report: str, *, recovered: bool = False) -> 
     )
 
 
-def objective(key: str, one: Objective) -> str:
+def objective(key: str, one: Objective, told: Remark | None = None) -> str:
     """Return one line about an objective. It contains the measurement with its error, the target, and whether the
     target was met.
+
+    ``told``: remark on the figure. With a mark, the line says why the objective is met with a reservation.
     """
-    met = {True: "met", False: "missed", None: "not verified"}[one.met]
+    marked = told.text if told and told.mark and one.measured_s is not None else ""
+    met = {True: remarks.RESERVED if marked else "met", False: "missed", None: "not verified"}[one.met]
     measured = "not measured" if one.measured_s is None else against(one.measured_s, one.error_s, one.target_s)
     why = f" ({one.reason})" if one.reason else ""
-    return f"{key.upper()}: {measured}, objective {seconds(one.target_s)}: {met}{why}"
+    return f"{key.upper()}: {measured}, objective {seconds(one.target_s)}: {met}{why}{f'. {marked}' if marked else ''}"
 
 
 def _few(lines: Sequence[str]) -> list[str]:
