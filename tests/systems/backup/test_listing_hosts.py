@@ -147,9 +147,14 @@ def test_folders_are_read_from_no_store_and_no_command(tmp_path, at, action):
     refused_until(lambda: step.ready(places[0]), said, lambda: places.pop(0))
 
 
-def test_folders_on_another_host_are_checked_only_there(tmp_path):
+@pytest.mark.parametrize("by_secret", [False, True])
+def test_folders_on_another_host_are_checked_only_there(tmp_path, by_secret):
     """A list of them needs nothing of the host of the source."""
-    place, ctx = two_hosts(tmp_path, FOLDERS, f"sftp://{NAS}{tmp_path}/backups")
+    at = f"sftp://{NAS}{tmp_path}/backups"
+    place, ctx = two_hosts(tmp_path, FOLDERS, at)
+    if by_secret:
+        source = place.inventory.services["saved"].model_copy(update={"at": secret(at, "PLACE_OF_FOLDERS")})
+        ctx = replace(ctx, services={**ctx.services, "saved": source})
     place.action("backup.list", service="saved").ready(ctx)
     check, contexts = place.action("backup.check", service="saved"), [ctx, replace(ctx, host=ctx.host_named(NAS))]
     said = "the folders of saved are on nas, but a check would read them on here"

@@ -3,10 +3,14 @@
 import hashlib
 import re
 import subprocess
+from dataclasses import replace
 
 import pytest
 
 from drillbook.errors import StepFailed
+from drillbook.hosts.local import LocalHost
+from drillbook.sdk.host import Target
+from drillbook.values import Secret
 from tests.artefacts import exact
 from tests.needs import need
 from tests.systems.estate import codes
@@ -85,12 +89,16 @@ def test_an_increment_whose_base_is_gone_restores_nothing(tmp_path, server, take
         place.remove("nightly", "copy")
 
 
-def test_folders_need_a_sandbox_on_their_own_host(tmp_path, server, taken):
+@pytest.mark.parametrize("by_secret", [False, True])
+def test_folders_need_a_sandbox_on_their_own_host(tmp_path, server, taken, monkeypatch, by_secret):
     place = folders(tmp_path, server, taken, "full")
     source, copy = (place.inventory.services[name] for name in ("nightly", "copy"))
-    sources = [source.model_copy(update={"host": "elsewhere"}), source]
+    monkeypatch.setenv("NIGHTLY_AT", f"sftp://elsewhere{source.at}")
+    other = {"at": Secret(source="env", name="NIGHTLY_AT")} if by_secret else {"host": "elsewhere"}
+    sources = [source.model_copy(update=other), source]
+    ctx = replace(place.ctx(), host_named=lambda name: LocalHost(name, target=Target(name=name, local=True)))
     said = "the folders of nightly are on elsewhere, but the sandbox copy is on here"
-    refused_until(lambda: sources[0].ready_sandbox(place.ctx(), copy), said, lambda: sources.pop(0))
+    refused_until(lambda: sources[0].ready_sandbox(ctx, copy), said, lambda: sources.pop(0))
 
 
 def test_a_server_of_another_series_is_told_before(tmp_path, server, taken):

@@ -136,10 +136,6 @@ class Mariabackup(FileBackups):
             )
         return place
 
-    @property
-    def _folders_on(self) -> str:
-        return next((kept.host for kept in self.kept_in), self.host)
-
     def _folders(self, ctx: Context) -> list[CopiedFiles]:
         folder = self._folder(ctx)
         return _read_list(ctx, folder.host, folder.path, self.name)
@@ -248,10 +244,10 @@ class Mariabackup(FileBackups):
         if self.form == "stream":
             need_programs(ctx, ("mbstream",), hint="install Debian's package mariadb-backup on that host")
             need_unpacker(ctx, self)
-        elif self._folders_on != ctx.host.name:
+        elif (there := self._folder(ctx).host.name) != ctx.host.name:
             raise NotReady(
-                f"the folders of {self.name} are on {self._folders_on}, but a check would read them on {ctx.host.name}",
-                hint=f"set `host: {self._folders_on}` and write `at` as /path; or take backups as streams, and set `form: stream`",
+                f"the folders of {self.name} are on {there}, but a check would read them on {ctx.host.name}",
+                hint=f"set `host: {there}` and write `at` as /path; or take backups as streams, and set `form: stream`",
             )
 
     def need_list(self, ctx: Context) -> None:
@@ -262,9 +258,9 @@ class Mariabackup(FileBackups):
 
     def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
         """Check that the sandbox's host has MariaDB's programs, of the backup's series, and can read the folders."""
-        if self.form == "folder" and service.host != self._folders_on:
+        if self.form == "folder" and service.host != (there := self._folder(ctx).host.name):
             raise NotReady(
-                f"the folders of {self.name} are on {self._folders_on}, but the sandbox {service.name} is on {service.host}",
+                f"the folders of {self.name} are on {there}, but the sandbox {service.name} is on {service.host}",
                 hint="use a sandbox on the same host, or take backups with --stream=mbstream and set `form: stream`",
             )
         if isinstance(service, Mariadb):
