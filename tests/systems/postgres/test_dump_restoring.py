@@ -274,10 +274,16 @@ def test_a_dump_of_17_is_restored_by_17(place, tmp_path_factory, tmp_path, rehea
     assert made.ask("SELECT count(*) FROM wide") == [(20000,)]
 
 
-@pytest.mark.parametrize("form", ["plain", "plain.gzip"])
+OLD_SERVER = (15, "of version 15 is too old for the dump .*, which sets transaction_timeout")
+OLD_PSQL = (13, r"does not know the command .restrict")
+
+
 @pytest.mark.parametrize(
-    ("major", "said"),
-    [(15, "is too old for the dump .*, which sets transaction_timeout"), (13, r"which does not know the command .restrict")],
+    ("form", "major", "said"),
+    [
+        *((form, *OLD_SERVER) for form in ("plain", "plain.gzip", "cluster")),
+        *((form, *OLD_PSQL) for form in ("plain", "plain.gzip")),
+    ],
 )
 def test_a_plain_dump_of_a_newer_server_is_refused_before_and_does_not_restore(shelf, tmp_path, form, major, said):
     """Each reason is one that the programs of that version give themselves."""
@@ -296,3 +302,63 @@ def test_a_plain_dump_of_a_newer_server_is_refused_before_and_does_not_restore(s
         assert re.search("transaction_timeout" if major == 15 else "restrict", str(failure.value.findings[0]))
     finally:
         rehearsal.end()
+
+
+OLD = r"""--
+-- PostgreSQL database dump
+--
+{restrict}
+-- Dumped from database version 11.22
+-- Dumped by pg_dump version 11.22
+
+SET statement_timeout = 0;
+SET TimeZone = 'UTC';
+SELECT pg_catalog.set_config('search_path', '', false);
+SET row_security = off;
+
+SET default_tablespace = '';
+
+SET default_with_oids = false;
+
+CREATE TABLE public.accounts (balance integer);
+
+CREATE FUNCTION public.pay() RETURNS void LANGUAGE sql AS $$
+UPDATE public.accounts
+SET balance = balance - 1
+$$;
+
+CREATE FUNCTION public.noted() RETURNS text LANGUAGE sql AS $$ SELECT '
+SET transaction_timeout = 0;
+\restrict no
+'::text $$;
+
+COPY public.accounts (balance) FROM stdin;
+7
+\.
+
+{unrestrict}
+--
+-- PostgreSQL database dump complete
+--
+"""
+"""The setting `default_with_oids` is as pg_dump 11 writes it. Later servers accept it, and hide it from their list of settings."""
+
+
+@pytest.mark.parametrize("patched", [False, True])
+def test_lines_that_look_like_settings_do_not_refuse_a_dump(shelf, tmp_path, patched):
+    """``patched``: with a psql of 15 to which its vendor added ``\\restrict`` without the number of the minor version."""
+    commands = {"restrict": "\\restrict key\n", "unrestrict": "\\unrestrict key\n"}
+    text = OLD.format_map(commands if patched else dict.fromkeys(commands, ""))
+    (tmp_path / "old.sql").write_text(text)
+    programs = Path(majors.programs(15 if patched else 13, tmp_path.with_name(f"{tmp_path.name}-bin")))
+    if patched:
+        psql = programs / "psql"
+        version = '[ "$*" != --version ] || exec echo "psql (PostgreSQL) 15.1"'
+        psql.write_text(psql.read_text().replace("\n", f"\n{version}\n", 1))
+    made = Rehearsal(shelf, tmp_path, bin=str(programs))
+    try:
+        made.restore()
+        assert made.ask("SELECT balance FROM accounts") == [(7,)]
+        assert made.ask("SELECT noted()") == [("\nSET transaction_timeout = 0;\n\\restrict no\n",)]
+    finally:
+        made.end()

@@ -9,7 +9,6 @@ from contextlib import suppress
 from drillbook.errors import CouldNotVerify, DrillbookError, NotReady, StepFailed
 from drillbook.sdk import stored_backup
 from drillbook.sdk.action import Context
-from drillbook.sdk.answers import Answer
 from drillbook.sdk.host import Host, printable
 from drillbook.sdk.store import Store
 from drillbook.systems.postgres.manifest import Manifest
@@ -18,11 +17,15 @@ from drillbook.systems.postgres.tools import Tools
 
 MISSING = 127
 """Exit status of a shell for a program that does not exist (POSIX, 2.8.2)."""
-RESTRICT = {13: 22, 14: 19, 15: 14, 16: 10, 17: 6}
-"""For each major version: the first minor version whose psql knows the command ``\\restrict``.
+SINCE = {"default_table_access_method": 12, "transaction_timeout": 17}
+"""Settings at the top of plain dumps, with the first major version of PostgreSQL that knows them.
 
-pg_dump writes it since then; all later major versions know it. Source: https://www.postgresql.org/support/security/CVE-2025-8714/.
+All other settings that pg_dump and pg_dumpall 13 to 18 write there are older than version 10.
 """
+_TITLE = re.compile(rb"^\\connect .*\n\s*--\r?\n-- PostgreSQL database dump\r?\n--\r?\n", re.MULTILINE)
+"""First lines of a database in a dump of pg_dumpall."""
+_TOP = re.compile(rb"(?:(?:--.*|\\(?:restrict|connect) .*|SET .*;|SELECT pg_catalog\.set_config\(.*;)?\r?\n)*")
+"""Lines before the first object of a dump: only empty lines, comments, commands of psql and settings."""
 _SETTING = re.compile(rb"^SET (\w+) = ", re.MULTILINE)
 TOO_NEW = re.compile(rb"unsupported version \([\d.]+\) in file header")
 """Message of a pg_restore that is too old for an archive."""
@@ -86,33 +89,48 @@ def need_format(ctx: Context, host: Host, program: str, beginning: bytes, name: 
 
 
 def need_plain(tools: Tools, beginning: bytes, name: str) -> None:
-    """Check that psql and the server of ``tools`` know the commands and settings in the first lines of a plain dump.
+    """Check that psql and the server of ``tools`` know the commands and settings at the top of a plain dump.
 
     ``beginning``: first bytes of the dump, decompressed; nothing is checked for other bytes. Raises NotReady when psql or the
-    server is too old.
+    server is too old. An unknown version is not refused.
     """
-    if re.search(rb"^\\restrict ", beginning, re.MULTILINE):
+    top = _top(beginning)
+    if re.search(rb"^\\restrict ", top, re.MULTILINE):
         _need_restrict(tools, name)
-    wanted = {setting.decode() for setting in _SETTING.findall(beginning)}
-    if not beginning.startswith(b"--") or not wanted:
+    wanted = {setting.decode() for setting in _SETTING.findall(top)} & SINCE.keys()
+    if not wanted:
         return
-    sink = Answer(f"{tools.host.name}: the settings of the server")
-    server = tools.path("postgres")
-    output = tools.host.run((server, "--describe-config"), deadline=tools.deadline, env={"LC_ALL": "C"}, sink=sink)
-    known = {line.partition("\t")[0] for line in sink.text.splitlines()}
-    if output.ok and known and (unknown := sorted(wanted - known)):
+    major = _major_of_server(tools)
+    if unknown := sorted(setting for setting in wanted if major < SINCE[setting]):
         raise NotReady(
-            f"{tools.host.name}: {server} is too old for the dump {name}, which sets {', '.join(unknown)}",
+            f"{tools.host.name}: {tools.path('postgres')} of version {major} is too old for the dump {name}, which sets "
+            f"{', '.join(unknown)}",
             hint="set `bin` of the sandbox or service to a folder of PostgreSQL's programs at least as new as the pg_dump",
         )
 
 
+def _top(beginning: bytes) -> bytes:
+    """Return the lines before the first object of a dump; of a dump of pg_dumpall, those of each database too."""
+    starts = (0, *(title.end() for title in _TITLE.finditer(beginning)))
+    return b"".join(found[0] for start in starts if (found := _TOP.match(beginning, start)))
+
+
+def _major_of_server(tools: Tools) -> float:
+    """Return the major version of the server. It is that of initdb, which a sandbox needs. Return infinity when it is unknown."""
+    with suppress(NotReady):
+        return tools.version("initdb")[0]
+    return float("inf")
+
+
 def _need_restrict(tools: Tools, name: str) -> None:
-    major, text = tools.version("psql")
-    minor = re.search(rf"\b{major}\.(\d+)", text)
-    if major <= max(RESTRICT) and minor and int(minor[1]) < RESTRICT.get(major, 1000):
+    """Check that psql knows the command ``\\restrict``, by the commands in its help.
+
+    pg_dump writes it since August 2025. Source: https://www.postgresql.org/support/security/CVE-2025-8714/.
+    """
+    psql = tools.path("psql")
+    output = tools.host.run((psql, "--help=commands"), deadline=tools.deadline, env={"LC_ALL": "C"})
+    if output.ok and r"\copy" in output.text and r"\restrict" not in output.text:
         raise NotReady(
-            f"{tools.host.name}: {tools.path('psql')} has version {major}.{minor[1]}, which does not know the command "
-            f"\\restrict in the dump {name}",
+            f"{tools.host.name}: {psql} does not know the command \\restrict in the dump {name}",
             hint="install the newest minor version of PostgreSQL's client on that host, or set `bin` to a folder that has it",
         )
