@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from drillbook.errors import StepFailed
+from drillbook.systems.mariadb.dump import BEGINNING
 from tests import keys
 from tests.artefacts import exact
 from tests.needs import need
@@ -60,11 +61,20 @@ def test_an_encrypted_dump_has_no_finding_and_restores(tmp_path, server, whole):
     place.remove("nightly", "copy")
 
 
-@pytest.mark.parametrize("end", ["sql", "sql.gz"])
-def test_a_collation_that_the_server_does_not_know_is_told_before(tmp_path, server, whole, end):
+TABLE = (b"COLLATE=utf8mb4_unicode_ci", b"COLLATE=%s")
+COLUMN = (b"`note` text DEFAULT", b"`note` text COLLATE %s DEFAULT")
+LIST = (b"`kind` enum('a','b') DEFAULT", b"`kind` enum('a','b') COLLATE %s DEFAULT")
+
+
+def collated(dump: bytes, place: tuple[bytes, bytes], collation: bytes) -> bytes:
+    assert place[0] in dump[:BEGINNING]
+    return dump.replace(place[0], place[1] % collation)
+
+
+@pytest.mark.parametrize(("end", "where"), [("sql", TABLE), ("sql.gz", TABLE), ("sql", COLUMN), ("sql", LIST)])
+def test_a_collation_that_the_server_does_not_know_is_told_before(tmp_path, server, whole, end, where):
     """A server of MariaDB 10.5 says the same of the collation `utf8mb4_uca1400_ai_ci` in a dump of 11.8."""
-    future = whole.replace(b"COLLATE=utf8mb4_unicode_ci", b"COLLATE=utf8mb4_uca9900_ai_ci")
-    assert future != whole
+    future = collated(whole, where, b"utf8mb4_uca9900_ai_ci")
     place = saved(tmp_path, server, packed(future, end.removeprefix("sql.")), end)
     restore = place.action("backup.restore", service="copy", **{"from": "nightly"})
     (file,) = (tmp_path / "dumps").iterdir()
@@ -77,6 +87,34 @@ def test_a_collation_that_the_server_does_not_know_is_told_before(tmp_path, serv
     refused_until(
         lambda: restore.ready(place.ctx()), said, lambda: file.write_bytes(packed(whole, end.removeprefix("sql.")))
     )
+
+
+def test_a_name_at_the_end_of_the_first_bytes_does_not_refuse_the_dump(tmp_path, server, whole):
+    end = whole.index(b"COLLATE=utf8mb4_unicode_ci") + len(b"COLLATE=utf8mb4_uni")
+    place = saved(tmp_path, server, b"-" * 2 + b" " * (BEGINNING - end - 3) + b"\n" + whole)
+    place.action("backup.restore", service="copy", **{"from": "nightly"}).ready(place.ctx())
+
+
+WORDS = b"""
+CREATE TABLE `noted` (
+  `a` varchar(9) DEFAULT NULL COMMENT 'it''s COLLATE utf8mb4_no_ci'
+) ENGINE=InnoDB COMMENT='not COLLATE=utf8mb4_no_ci';
+DELIMITER ;;
+CREATE PROCEDURE noted() BEGIN /*
+  `a` COLLATE utf8mb4_no_ci
+*/ SELECT 1; END ;;
+DELIMITER ;
+"""
+
+
+def test_a_comment_that_names_a_collation_does_not_refuse_the_dump(tmp_path, server, whole):
+    place = saved(tmp_path, server, whole.replace(b"\n--\n-- Table structure", WORDS + b"\n--\n-- Table structure", 1))
+    try:
+        place.action("backup.restore", service="copy", **{"from": "nightly"}).ready(place.ctx())
+        place.restore("nightly", "copy")
+        assert place.run("mariadb.healthy", service="copy")["tables"] == 12
+    finally:
+        place.remove("nightly", "copy")
 
 
 def test_a_dump_restores_and_equals_the_server(tmp_path, server, whole):

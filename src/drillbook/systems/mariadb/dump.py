@@ -28,8 +28,16 @@ from drillbook.systems.tar.source import need_unpacked, need_unpacker, unpacker
 
 BEGINNING = 8192
 """Number of bytes that are read from the beginning of a dump."""
-_COLLATION = re.compile(rb"^(?:CREATE DATABASE |ALTER DATABASE |\) ENGINE=)[^\n]*?\bCOLLATE[ =](\w+)", re.MULTILINE)
-"""Collation of a database or a table. Values are on lines that begin otherwise, because a dump quotes their line ends."""
+_COLLATION = re.compile(
+    rb"^(?:CREATE DATABASE |ALTER DATABASE |\) ENGINE=|  (?=`))(?:[^'`\n]|'[^'\n]*'|`[^`\n]*`)*?\bCOLLATE[ =](\w+)(?=\W)",
+    re.MULTILINE,
+)
+"""Whole name of the collation of a database, a table or a column, outside quotation marks.
+
+Values are on lines that begin otherwise, because a dump quotes their line ends.
+"""
+_BODIES = b"\nDELIMITER "
+"""Text before the body of a trigger, a routine or an event, which may contain any lines."""
 DEFINERS = """
 SELECT DISTINCT d FROM (
   SELECT DEFINER AS d FROM information_schema.VIEWS UNION SELECT DEFINER FROM information_schema.ROUTINES
@@ -153,7 +161,7 @@ class MariadbDump(FileBackups):
         """
 
         def check(backup: Backup) -> None:
-            beginning = first_bytes(ctx, self.place(ctx), backup.id, BEGINNING)
+            beginning = first_bytes(ctx, self.place(ctx), backup.id, BEGINNING).partition(_BODIES)[0]
             named = [match.decode() for match in _COLLATION.findall(beginning)]
             server.need_collations(ctx, service, list(dict.fromkeys(named)), backup.id)
 
