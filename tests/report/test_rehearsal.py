@@ -3,7 +3,8 @@
 import pytest
 
 from drillbook.judge.result import FaultResult, Injection, Timeline
-from drillbook.report import html, markdown, rehearsal, rows, wording
+from drillbook.report import html, losses, markdown, rehearsal, rows, wording
+from drillbook.sdk.backup_source import PRINTED_BASIS
 from tests.report import samples
 
 BACKUP = {"id": "www-1.tar.gz", "taken_at": "2026-01-02T09:59:58.000Z", "basis": "time of the file"}
@@ -18,11 +19,11 @@ CHECKED = {"covered": ["every byte was read", "the end is there"], "not_covered"
 NO_FAULT = "no fault was injected"
 
 
-def view(*, error_s=1.0, status="done", faults=()):
+def view(*, loss_s=12.34, error_s=1.0, basis="time of the file", status="done", faults=()):
     steps = (
         samples.step("backup.1", "backup.check", facts=CHECKED),
         samples.step("restore.1", "backup.restore", status=status, facts=RESTORED),
-        samples.step("verify.1", "backup.measure", facts={"loss_s": 12.34, "error_s": error_s, "basis": "time of the file"}),
+        samples.step("verify.1", "backup.measure", facts={"loss_s": loss_s, "error_s": error_s, "basis": basis}),
     )
     clocks = dict.fromkeys(samples.passed().result.clocks) | {"restore_s": 0.7, "waiting_s": 0.0}
     result = samples.result(
@@ -48,6 +49,17 @@ def test_a_backup_that_a_command_printed_is_of_unknown_age():
         row[:2] for row in rehearsal.rows(samples.result(steps=(step.result,), objectives={}, findings=(), faults=()))
     )
     assert shown["Backup"] == "www-1.tar.gz, printed at 2026-01-02 09:59:58 UTC, of unknown age"
+
+
+@pytest.mark.parametrize("printed", [True, False])
+def test_a_loss_that_was_counted_from_the_start_of_a_command_is_not_told(printed):
+    """Earlier versions recorded such a loss, of about 0 s."""
+    basis = f"{PRINTED_BASIS}; the age of the data is unknown" if printed else "time of the file"
+    told = view(loss_s=0.25, error_s=0, basis=basis)
+    shown = dict(row[:2] for row in rehearsal.rows(told.result))
+    assert shown["Would be lost"] == ("not measured" if printed else "0.25 s")
+    assert ("it was not measured how much data would be lost" in wording.sentence(told)) is printed
+    assert (losses.section(told) == []) is printed
 
 
 def test_every_report_shows_the_backup_and_no_clock_of_a_fault():

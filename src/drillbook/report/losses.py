@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from drillbook.judge.result import RunView, StepView
+from drillbook.report import remarks
 from drillbook.report.figures import figure, shown
 from drillbook.report.markdown_syntax import escape, table
 
@@ -57,7 +58,8 @@ def section(view: RunView) -> list[str]:
 
 def _measured(step: StepView) -> bool:
     facts = step.result.facts
-    return step.result.status == "done" and isinstance(facts.get("loss_s"), int | float) and "basis" in facts
+    measured = isinstance(facts.get("loss_s"), int | float) and "basis" in facts and not remarks.printed(facts)
+    return step.result.status == "done" and measured
 
 
 def _row(step: StepView) -> LossRow:

@@ -12,7 +12,6 @@ from drillbook.judge.result import Result
 from drillbook.report import remarks
 from drillbook.report.figures import count, figure, one_line, size, took, utc
 from drillbook.report.markdown_syntax import escape, table
-from drillbook.sdk.backup_source import PRINTED_BASIS
 
 RESTORE, MEASURE, CHECK = "backup.restore", "backup.measure", "backup.check"
 
@@ -45,10 +44,10 @@ def loss(measured: Mapping[str, Any]) -> str:
     """Return the text of a measured loss of data with its measurement error (±).
 
     A loss that was computed from the time of a commit has no such error. Returns an empty text when the loss was not
-    measured.
+    measured, or was counted from the start of the command that prints the backup.
     """
     value, error = measured.get("loss_s"), measured.get("error_s")
-    if value is None:
+    if value is None or remarks.printed(measured):
         return ""
     return figure(value, error) if error else took(value)
 
@@ -75,8 +74,8 @@ def rows(result: Result) -> list[tuple[str, str, tuple[str, ...]]]:
 
 
 def _taken(backup: Mapping[str, Any]) -> str:
-    unknown = str(backup.get("basis", "")).startswith(PRINTED_BASIS)
-    return f"printed at {utc(backup.get('taken_at'))}, of unknown age" if unknown else f"of {utc(backup.get('taken_at'))}"
+    taken = utc(backup.get("taken_at"))
+    return f"printed at {taken}, of unknown age" if remarks.printed(backup) else f"of {taken}"
 
 
 def markdown(result: Result) -> list[str]:

@@ -137,13 +137,21 @@ def _manifest(facts: Mapping[str, Any], key: str) -> str:
     return str(told.get("manifest") or "") if isinstance(told, Mapping) else ""
 
 
+def printed(facts: Mapping[str, Any]) -> bool:
+    """Return True when a command prints the backup with these ``facts``, so that the age of its data is unknown.
+
+    Earlier versions of Drillbook recorded a loss for such a backup. They counted it from the start of the command.
+    """
+    return str(facts.get("basis", "")).startswith(PRINTED_BASIS)
+
+
 def _younger(backup: Mapping[str, Any], started: str) -> bool:
     """Return True when the backup of a source was certainly taken after the start of the run.
 
     The time of a backup that a command prints is only the time at which the backup was listed.
     """
     taken, begun = moment(str(backup.get("taken_at"))), moment(started)
-    if taken is None or begun is None or str(backup.get("basis", "")).startswith(PRINTED_BASIS):
+    if taken is None or begun is None or printed(backup):
         return False
     error = backup.get("error_s")
     return taken - timedelta(seconds=float(error) if isinstance(error, int | float) else 0.0) >= begun
