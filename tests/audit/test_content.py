@@ -91,6 +91,16 @@ def test_another_thing_that_bears_the_name_does_not_count(book):
     assert rows["api (unit-api on localhost:2201)"] == 1
 
 
+def test_a_month_is_as_bad_as_the_newest_run_of_its_worst_drill(book):
+    book.run("2026-01-10T09:00:00").slow().close()
+    book.run("2026-01-20T09:00:00", drill="api-down", text=stories.DOWN).good().close()
+    row = next(row for row in audited(book, until="2026-01-31").coverage if row.runs == 2)
+    assert (row.cells[0].last, row.cells[0].count) == ("failed", "1 of 2 runs passed")
+    book.run("2026-01-25T09:00:00").good().close()
+    row = next(row for row in audited(book, until="2026-01-31").coverage if row.runs == 3)
+    assert (row.cells[0].last, row.cells[0].count) == ("passed", "2 of 3 runs passed")
+
+
 def test_the_last_run_of_a_month_gives_its_verdict(book):
     book.run("2026-01-10T09:00:00").good().close()
     book.run("2026-01-20T09:00:00").slow().close()

@@ -13,9 +13,9 @@ from drillbook.audit.run_evidence import recovered
 from drillbook.inventory.inventory import Inventory
 from drillbook.judge.result import Objective, Verdict
 from drillbook.report import remarks
-from drillbook.report.figures import moment, seconds
+from drillbook.report.figures import count, moment, seconds
 from drillbook.report.rows import ObjectiveRow, objective_rows
-from drillbook.report.wording import MET, OBJECTIVES
+from drillbook.report.wording import MET, NOT_VERIFIED, OBJECTIVES
 from drillbook.sdk.identity import Thing
 
 NO_RUN = "no run"
@@ -25,6 +25,13 @@ LEFT_OUT = "left out"
 """Mark of a span without runs, for a service that the inventory exempts from drills."""
 REHEARSED = "rehearsed only"
 """Mark instead of `passed`: the runs passed, and none of them proved a fault active and then restored the service."""
+
+BADNESS = (
+    *map(str, (Verdict.PASSED, Verdict.NOT_RUN, Verdict.REFUSED, Verdict.ABORTED, Verdict.INCONCLUSIVE)),
+    NOT_VERIFIED,
+    str(Verdict.FAILED),
+)
+"""Verdicts from the best to the worst."""
 
 
 def shown_verdict(verdict: str, recovered: int) -> str:
@@ -37,13 +44,13 @@ def shown_verdict(verdict: str, recovered: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One service in one span of the period: the number of its runs, and the verdict of the last run."""
+    """One service in one span of time: the number of its runs, and the worst verdict among the newest run of each drill."""
 
     span: str
     runs: int
     passed: int
     last: str
-    """Verdict of the last run.
+    """Worst verdict among the newest run of each drill.
 
     When there was no run: ``no run`` (a gap), ``not yet`` (the span is in the future) or ``left out`` (the service is
     exempt).
@@ -56,6 +63,11 @@ class Cell:
     def shown(self) -> str:
         """Verdict as the formats show it. `passed` stands only in a span in which the service recovered from a fault."""
         return shown_verdict(self.last, self.recovered)
+
+    @property
+    def count(self) -> str:
+        """Number of runs, and before it the number of those that passed if others did not: `3 runs`, `2 of 3 runs passed`."""
+        return count(self.runs, "run") if self.passed == self.runs else f"{self.passed} of {count(self.runs, 'run')} passed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +239,11 @@ def _row(row: tuple[str, str], runs: Sequence[Record], period: Period, today: da
     )
 
 
+def badness(verdict: str) -> int:
+    """Return the position of a verdict in the order from the best to the worst. An unknown verdict counts as not verified."""
+    return BADNESS.index(verdict) if verdict in BADNESS else BADNESS.index(NOT_VERIFIED)
+
+
 def _cell(label: str, runs: Sequence[Record], without: str) -> Cell:
     """Make the cell of one span of time.
 
@@ -234,9 +251,10 @@ def _cell(label: str, runs: Sequence[Record], without: str) -> Cell:
     """
     if not runs:
         return Cell(label, 0, 0, without, False)
-    last = max(runs, key=lambda one: (one.started or "", one.name))
+    newest = {one.drill: one for one in sorted(runs, key=lambda one: (one.started or "", one.name))}
+    last = max((one.verdict for one in newest.values()), key=badness)
     passed, left = sum(one.verdict == Verdict.PASSED for one in runs), any(one.residue for one in runs)
-    return Cell(label, len(runs), passed, last.verdict, left, sum(map(recovered, runs)))
+    return Cell(label, len(runs), passed, last, left, sum(map(recovered, runs)))
 
 
 def objectives_of(one: Record) -> dict[str, Objective]:

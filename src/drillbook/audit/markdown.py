@@ -85,7 +85,7 @@ def _coverage(audit: Audit) -> list[str]:
                     escape(row.service),
                     escape(row.environment),
                     *(
-                        f"{cell.shown}, {count(cell.runs, 'run')}{', with residue' if cell.residue else ''}"
+                        f"{cell.shown}, {cell.count}{', with residue' if cell.residue else ''}"
                         if cell.runs
                         else f"**{cell.last}**"
                         if cell.last == NO_RUN

@@ -9,24 +9,18 @@ from jinja2 import ChoiceLoader, PackageLoader, PrefixLoader
 
 from drillbook.audit import services, wording
 from drillbook.audit.content import Audit
-from drillbook.audit.coverage import NOT_YET, CoverageRow, ProvenRow, shown_verdict
+from drillbook.audit.coverage import NOT_YET, CoverageRow, ProvenRow, badness, shown_verdict
 from drillbook.judge.result import Verdict
 from drillbook.project.schedule_record import NOT_BEGUN
 from drillbook.report import open_findings, pages, remarks
 from drillbook.report.figures import count, one_line
 from drillbook.report.open_findings import GRAVE
-from drillbook.report.wording import NOT_VERIFIED
 
 FILE = "summary.html"
 MOST_ROWS, MOST_ALERTS, MOST_LETTERS, MOST_GAPS = 14, 7, 150, 3
 MOST_EXEMPT, MOST_EXEMPT_LETTERS = 4, 75
 """Reasons of exempt services that the page names, and letters of the names and of the reason."""
 NEVER = "never drilled"
-BADNESS = (
-    *map(str, (Verdict.PASSED, Verdict.NOT_RUN, Verdict.REFUSED, Verdict.ABORTED, Verdict.INCONCLUSIVE)),
-    NOT_VERIFIED,
-    str(Verdict.FAILED),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +153,7 @@ def _row(audit: Audit, one: CoverageRow) -> ServiceRow:
     key = (one.environment, one.service)
     newest = {run.drill: run for run in audit.runs if (run.environment, run.service) == key}
     cells = [cell.last for cell in one.cells if cell.runs]
-    worst = max(newest.values(), key=lambda run: (_badness(run.verdict), run.started), default=None)
+    worst = max(newest.values(), key=lambda run: (badness(run.verdict), run.started), default=None)
     goals = [row for row in audit.proven if (row.environment, row.service) == key]
     state = worst.verdict if worst else cells[-1] if cells else NEVER
     seen = [
@@ -182,11 +176,6 @@ def _row(audit: Audit, one: CoverageRow) -> ServiceRow:
         beside=open_findings.beside(state, seen),
         marks=" or ".join(sorted({row.mark.strip() for row in goals if row.reserved})),
     )
-
-
-def _badness(verdict: str) -> int:
-    """Return the position of a verdict in the order from the best to the worst. An unknown verdict counts as not verified."""
-    return BADNESS.index(verdict) if verdict in BADNESS else BADNESS.index(NOT_VERIFIED)
 
 
 def _longest(goals: Sequence[ProvenRow], key: str) -> ProvenRow | None:

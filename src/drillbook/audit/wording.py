@@ -35,9 +35,9 @@ SIGNERS = ("Operator", "Reviewer", "Approver")
 LEADS = {
     "coverage": (
         "The table lists every service that was drilled, and every service that the newest plan of its "
-        "environment names. Each field shows the verdict of the last run in that span of time, and the "
-        "number of runs. A span without a run is a gap, unless the span is in the future, or the inventory "
-        "gives a reason why no drill of the service is expected."
+        "environment names. Each field is about the runs in that span of time. It shows the worst verdict among the "
+        "newest run of each drill, and the number of runs. A span without a run is a gap, unless the span is in the "
+        "future, or the inventory gives a reason why no drill of the service is expected."
     ),
     "missed": (
         "Times at which a drill was overdue: the previous run had passed and recorded the schedule, and no "
