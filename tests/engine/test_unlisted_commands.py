@@ -17,6 +17,7 @@ from drillbook.sdk.action import Context, find, known_names
 from drillbook.sdk.become import Become
 from drillbook.sdk.host import Deadline, ManagerConfig, as_user
 from drillbook.sdk.host_needs import HostNeeds
+from drillbook.values import Secret
 from tests.examples import FILES, inventory_of
 
 OWNER = "owner"
@@ -154,6 +155,26 @@ def test_every_action_that_becomes_another_user_declares_its_commands(name, plan
             for where, argv in started(place, step, tmp_path):
                 if where == host:
                     covered(argv, become, ways, needs)
+
+
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        ("net.resolve", {"name": "db-1"}),
+        ("net.route", {"to": "main"}),
+        ("port.occupy", {"port": 8080}),
+        ("process.usage", {"pid": 7, "seconds": "2s"}),
+    ],
+)
+def test_sudo_is_not_asked_about_programs_that_only_scripts_start(name, params, plans):
+    """Rules that allow `sh -c` suffice. With a password, no action lists its commands."""
+    become = Become(password=Secret(source="env", name="PASSWORD_OF_SUDO"))
+    place, step, host = next(shown(plans, "process.usage", become, sudo=False))
+    step = step.model_copy(update={"action": name, "params": params})
+    place.become = lambda step, host: become
+    (way,) = unlisted_commands.ways_of(place, step, host)
+    assert unlisted_commands.SHELL in way.wanted
+    assert {argv[0] for choice in way.wanted for argv in choice} == {"sh", *host_needs.BARE}
 
 
 def covered(argv, become, ways, needs):

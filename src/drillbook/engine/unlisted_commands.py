@@ -119,10 +119,12 @@ def _services(stage: Stage, step: Step, host: str) -> list[Service]:
 
 def _programs(stage: Stage, step: Step, host: str, needs: HostNeeds) -> Iterator[Choice]:
     """Yield the programs of the action, each with an argument that stands for any arguments. Sudo does not refuse a
-    program that the host lacks.
+    program that the host lacks. It is not asked about programs that start only inside of scripts.
     """
-    folders = [folder.rstrip("/") for one in _services(stage, step, host) if (folder := getattr(one, "bin", ""))]
     yield from BARES
+    if needs.scripted:
+        return
+    folders = [folder.rstrip("/") for one in _services(stage, step, host) if (folder := getattr(one, "bin", ""))]
     yield from (((f"{folder}/{name}", ANY),) for folder in folders or [""] for name in needs.commands if folder)
     yield from (((name, ANY),) for name in needs.commands if not folders)
     yield from (tuple((name, ANY) for name in group) for group in needs.either if not MANAGERS & {*group})

@@ -50,7 +50,8 @@ class HostNeeds:
 
     ``commands`` are programs that are not in ``BASE``. ``rights`` and ``ports`` are texts. ``either`` lists groups of
     programs. One program of each group is enough. ``by_sudo``: the commands that the action starts by `sudo`.
-    ``rights`` describes these commands in words.
+    ``rights`` describes these commands in words. ``scripted``: the action starts these programs only inside of scripts that
+    `sh -c` runs, so that sudo must allow the shell, not the programs.
     """
 
     commands: tuple[str, ...] = ()
@@ -58,6 +59,7 @@ class HostNeeds:
     ports: str = ""
     either: tuple[tuple[str, ...], ...] = ()
     by_sudo: BySudo = NOTHING
+    scripted: bool = False
 
     @property
     def programs(self) -> set[str]:

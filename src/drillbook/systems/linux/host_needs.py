@@ -12,11 +12,12 @@ HOST_NEEDS = {
     ),
     "host.*": HostNeeds(rights="any user"),
     "net.filters": HostNeeds(either=(("iptables-save", "nft"),), rights=_ROOT, by_sudo=BySudo.ROOT),
-    "net.resolve": HostNeeds(either=(("getent", "python3"),), rights="any user"),
+    "net.resolve": HostNeeds(either=(("getent", "python3"),), rights="any user", scripted=True),
     "net.route": HostNeeds(
         either=(("getent", "python3"), ("bash", "python3"), ("ip", "python3"), ("perl", "python3", "socat", "nc")),
         rights="any user; for a Unix socket one that may open it, or `run_as`",
         by_sudo=BySudo.RUN_AS,
+        scripted=True,
     ),
     "network.capture": HostNeeds(("tcpdump", "timeout"), f"CAP_NET_RAW: {_ROOT}", by_sudo=BySudo.ROOT),
     "network.delay": HostNeeds(("tc", "ip"), f"CAP_NET_ADMIN: {_ROOT}", by_sudo=BySudo.ROOT),
@@ -29,6 +30,7 @@ HOST_NEEDS = {
         ("timeout",),
         either=(("python3", "perl", "socat", "nc", "busybox"),),
         rights="any user; a port below 1024 needs root",
+        scripted=True,
     ),
     "port.owner": HostNeeds(rights=f"any user; to see processes of other users: {_ROOT}", by_sudo=BySudo.ROOT),
     "port.release": HostNeeds(rights=_SAME, by_sudo=BySudo.ROOT),
@@ -37,7 +39,7 @@ HOST_NEEDS = {
     "process.allocations": HostNeeds(("memray",), f"ptrace: {_SAME}", either=(("gdb", "lldb"),), by_sudo=BySudo.ROOT),
     "process.memory_profile": HostNeeds(rights=_SAME, by_sudo=BySudo.ROOT),
     "process.limit": HostNeeds(("prlimit",), _SAME, by_sudo=BySudo.ROOT),
-    "process.usage": HostNeeds(("getconf",), _SAME, by_sudo=BySudo.ROOT),
+    "process.usage": HostNeeds(("getconf",), _SAME, by_sudo=BySudo.ROOT, scripted=True),
     "process.*": HostNeeds(rights=_SAME, by_sudo=BySudo.ROOT),
     "relay.*": HostNeeds(
         ("python3",), "any user", "access to the port of the relay, and from the relay to the service behind it"
