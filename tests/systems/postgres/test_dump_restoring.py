@@ -9,6 +9,7 @@ import pytest
 from drillbook.errors import StepFailed
 from drillbook.systems.postgres import content
 from drillbook.systems.postgres.connection import connected
+from drillbook.systems.postgres.dump_in_place import DumpInPlace
 from drillbook.systems.postgres.dump_source import PgDumpSource
 from drillbook.systems.postgres.service import Admin
 from tests import keys
@@ -302,6 +303,30 @@ def test_a_plain_dump_of_a_newer_server_is_refused_before_and_does_not_restore(s
         assert re.search("transaction_timeout" if major == 15 else "restrict", str(failure.value.findings[0]))
     finally:
         rehearsal.end()
+
+
+@pytest.mark.parametrize(
+    ("form", "major", "said"), [("plain.zstd", *OLD_SERVER), ("plain.zstd", *OLD_PSQL), ("tar", 15, "")]
+)
+def test_a_dump_whose_beginning_no_check_reads_is_refused_before_a_fault(shelf, tmp_path, form, major, said):
+    """The verification of the backup reads all of it; a restore in place compares the result with the service's programs."""
+    dumps.copied(shelf.take(form), tmp_path)
+    made = Rehearsal(shelf, tmp_path)
+    try:
+        made.planned()
+        source, production = shelf.place.extra["nightly"], shelf.place.clusters["production"].service
+        (backup,) = source.backups(made.ctx)
+        checked = source.check(made.ctx, backup)
+        assert not checked.findings
+        old = production.model_copy(update={"bin": majors.programs(major, tmp_path.with_name(f"{tmp_path.name}-bin"))})
+        with connected(made.ctx, production) as session:
+            assert "transaction_timeout" not in DumpInPlace(made.ctx, production, source).differs(
+                session, backup, checked.facts
+            )
+            why = DumpInPlace(made.ctx, old, source).differs(session, backup, checked.facts)
+        assert re.search(said, why) if said else "too old" not in why
+    finally:
+        made.end()
 
 
 OLD = r"""--

@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from redis.retry import Retry
 
 from drillbook.errors import Cancelled, CouldNotVerify, HostError, NotReady, StepFailed
 from drillbook.sdk.action import find
+from drillbook.sdk.backup_source import Backup
 from drillbook.systems.redis.connection import connected
 from drillbook.systems.redis.content import mark_of, text_of
 from drillbook.systems.redis.rdb import RdbSource
@@ -656,6 +658,18 @@ def test_a_restore_in_place_needs_a_unit(cache):
         "the service 'cache' has no `unit` in the inventory",
         lambda: services.append(cache.service),
     )
+
+
+def test_a_file_that_the_server_cannot_load_is_refused_before_the_fault(cache):
+    """A check before the drill does not read the beginning of every file; the verification of the backup does."""
+    source = RdbSource(name="dumps", host="db-1", at="/nowhere")
+    place = source.in_place(cache.context(), cache.service)
+    backup = Backup("new.rdb.zst", datetime.now(UTC), "")
+    assert "new.rdb.zst has the format REDIS0099, which the" in place.unlike(
+        backup, {"databases": 16, "format": "REDIS0099"}
+    )
+    assert place.unlike(backup, {"databases": 16, "format": "REDIS0009"}) == ""
+    assert place.unlike(backup, {"databases": 16}) == ""
 
 
 @pytest.mark.skipif(not is_root(), reason="only root can become another user")

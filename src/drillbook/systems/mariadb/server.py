@@ -31,8 +31,8 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 test "$(id -u)" != 0 || set -- "$@" --user=root
 """
 _RUN = f'{_AS_ROOT}exec "$@"'
-# SERVER OPTION...: let the server read its options and end. Print only its errors.
-_TRY_OPTIONS = f'{_AS_ROOT}exec "$@" --verbose --help 2>&1 >/dev/null'
+# SERVER OPTION...: let the server read its options and end. Its help is discarded.
+_TRY_OPTIONS = f'{_AS_ROOT}exec "$@" --verbose --help >/dev/null'
 # TEMPORARY ACCOUNT_FILE ACCOUNT PROGRAM...: write the file with the account, and run the server.
 _SERVE = f"""
 rm -f server.status
@@ -232,7 +232,7 @@ def need_collations(ctx: Context, service: Mariadb, collations: Sequence[str], d
     for collation in collations:
         options = (f"--character-set-server={collation.partition('_')[0]}", f"--collation-server={collation}")
         output = ctx.run("sh", "-c", _TRY_OPTIONS, "sh", *program(service, "mariadbd"), "--no-defaults", *options)
-        if f"Unknown collation: '{collation}'" in output.text:
+        if f"Unknown collation: '{collation}'" in printable(output.stderr):
             raise NotReady(
                 f"{ctx.host.name}: {program_path(service, 'mariadbd')} does not know the collation {collation} of the dump {dump}",
                 hint=f"install a version of MariaDB at least as new as that of the dump, or set `bin` of {service.name} to it",

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
+from drillbook.errors import NotReady
 from drillbook.sdk.action import Facts
 from drillbook.sdk.backup_source import Backup
 from drillbook.sdk.sandbox import Sandbox
+from drillbook.systems.postgres import reader_version
 from drillbook.systems.postgres.connection import Connection, connected, one
 from drillbook.systems.postgres.in_place import ClusterInPlace, write_configuration
 from drillbook.systems.postgres.sandbox import TEMPLATE, C, tools_of
@@ -34,6 +36,10 @@ class DumpInPlace(ClusterInPlace):
 
     def differs(self, session: Connection, backup: Backup, checked: Facts) -> str:
         """Return the reason why the dump cannot replace the server's databases, tables and roles, or an empty text."""
+        try:  # a check before the drill does not read the beginning of every dump, for example of an encrypted one
+            reader_version.need_preamble(self.tools, checked.get("preamble", ()), backup.id)
+        except NotReady as error:
+            return error.message
         held = {*checked.get("databases", ()), self.source.expected(self.ctx)}
         others = [name for (name,) in session.execute(_DATABASES).fetchall() if name not in held]
         if others:

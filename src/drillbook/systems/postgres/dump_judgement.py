@@ -61,6 +61,8 @@ class Judgement:
                 "rows_by_table": dict(sorted(reading.rows.items())[:MOST_NAMED]),
                 "roles": list(found.roles),
                 "extensions": list(found.extensions),
+                # pg_restore writes the preamble of an archive, by its own version
+                "preamble": [] if self.form.archive else list(reading.preamble),
             },
         )
 

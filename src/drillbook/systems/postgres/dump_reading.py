@@ -90,7 +90,10 @@ function columns_of(line,  n) {
   n = gsub(/,/, ",", line)
   return n + 1
 }
-BEGIN { FS = "\t"; ended = "none" }
+BEGIN { FS = "\t"; ended = "none"; top = 1 }
+top && !/^\r?$|^--|^\\(restrict|connect) |^SET .*;\r?$|^SELECT pg_catalog\.set_config\(/ { top = 0 }
+top && /^\\restrict / { print "top restrict" }
+top && /^SET [a-z_]+ = / { word = $0; sub(/^SET /, "", word); sub(/ = .*/, "", word); print "top " word }
 copying && $0 == "\\." { copying = 0; print "rows " rows " " table; next }
 copying && columns > 1 && NF != columns { bad("row " (rows + 1) " of " table " has " NF " of " columns " columns"); copying = 0 }
 copying && columns < 2 && before == "--" && /^-- (Data for )?Name: .*; Type: / { bad("the rows of " table " do not end"); copying = 0 }
@@ -185,6 +188,8 @@ class Reading:
     unpacker: int
     pg_restore: int
     said: str
+    preamble: tuple[str, ...] = ()
+    """Settings before the first object, and ``restrict`` if the command of this name stands there."""
 
 
 UNREAD = Reading((), {}, 0, 0, 0, 0, "none", (), 0, 1, "")
@@ -244,7 +249,7 @@ def outline(host: Host, path: str, form: Form, pg_restore: str, deadline: Deadli
 
 def _parsed(text: str, said: str) -> Reading:
     lines = [line.split(" ", 1) for line in text.split("\n") if " " in line]
-    of = {kind: [rest for word, rest in lines if word == kind] for kind in ("sql", "rows", "bad", "counts", "ended")}
+    of = {kind: [rest for word, rest in lines if word == kind] for kind in ("sql", "rows", "bad", "counts", "ended", "top")}
     status = {word: int(rest) for word, rest in lines if word in ("unpacker", "pg_restore")}
     if not of["counts"] or not of["ended"]:
         raise CouldNotVerify(f"the dump was not read to its end: {said or 'awk gave no answer'}")
@@ -264,6 +269,7 @@ def _parsed(text: str, said: str) -> Reading:
         unpacker=status.get("unpacker", 0),
         pg_restore=status.get("pg_restore", 0),
         said=said,
+        preamble=tuple(dict.fromkeys(of["top"])),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 
 from drillbook.errors import CouldNotVerify, DrillbookError, NotReady, StepFailed
@@ -91,13 +91,23 @@ def need_format(ctx: Context, host: Host, program: str, beginning: bytes, name: 
 def need_plain(tools: Tools, beginning: bytes, name: str) -> None:
     """Check that psql and the server of ``tools`` know the commands and settings at the top of a plain dump.
 
-    ``beginning``: first bytes of the dump, decompressed; nothing is checked for other bytes. Raises NotReady when psql or the
-    server is too old. An unknown version is not refused.
+    ``beginning``: first bytes of the dump, decompressed; nothing is checked for other bytes. Raises NotReady as
+    ``need_preamble`` does.
     """
     top = _top(beginning)
-    if re.search(rb"^\\restrict ", top, re.MULTILINE):
+    restricted = ["restrict"] if re.search(rb"^\\restrict ", top, re.MULTILINE) else []
+    need_preamble(tools, [*restricted, *(setting.decode() for setting in _SETTING.findall(top))], name)
+
+
+def need_preamble(tools: Tools, preamble: Collection[str], name: str) -> None:
+    """Check that psql and the server of ``tools`` know the commands and settings before the first object of a dump.
+
+    ``preamble``: names of the settings, and ``restrict`` for the command of this name. Raises NotReady when psql or the server
+    is too old. An unknown version is not refused.
+    """
+    if "restrict" in preamble:
         _need_restrict(tools, name)
-    wanted = {setting.decode() for setting in _SETTING.findall(top)} & SINCE.keys()
+    wanted = set(preamble) & SINCE.keys()
     if not wanted:
         return
     major = _major_of_server(tools)

@@ -72,8 +72,14 @@ class RedisInPlace(InPlace):
 
     def unlike(self, backup: Backup, checked: Facts) -> str:
         """Return the reason why this backup must not be restored. The result is empty when there is none. The reasons
-        are: the backups are in the server's data folder, or the RDB has fewer databases than the server.
+        are: the backups are in the server's data folder, the RDB has fewer databases than the server, or the server does not
+        know its format.
         """
+        begins = str(checked.get("format", "")).encode()
+        try:  # a check before the drill does not read the beginning of every file, for example of an encrypted one
+            checker.need_format(lambda argv: self.ctx.run(*argv), self.ctx.host, self._program(), backup.id, begins)
+        except NotReady as error:
+            return error.message
         with connected(self.ctx, self.redis) as session:
             directory, sizes = server.place(session, self.redis).directory, session.sizes()
         if why := lies_in(self.ctx, self.source, directory):

@@ -81,7 +81,7 @@ class RdbSource(FileBackups):
             tool = Checker(lambda argv: ctx.run(*argv), ctx.host, self.program, folder)
             _, verdict = self.verdict(tool, backup, brought)
         problems = (*verdict.problems, *self._older(backup, verdict))
-        return Checked(problems, *coverage(verdict), counted(verdict))
+        return Checked(problems, *coverage(verdict), {**counted(verdict), "format": verdict.begins})
 
     def verdict(self, tool: Checker, backup: Backup, brought: str) -> tuple[str, Verdict]:
         """Check ``brought``, a copy of the file of ``backup``. Return the path of the decompressed RDB, and the verdict."""
