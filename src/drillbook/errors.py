@@ -46,6 +46,10 @@ if TYPE_CHECKING:
     from drillbook.findings import Finding
 
 
+NOTHING_RUN = "No drill was run."
+"""Last line of the message about a user's mistake that was found before a drill began."""
+
+
 class DrillbookError(Exception):
     """Root of all errors that Drillbook raises. Its text is the message and the hint."""
 

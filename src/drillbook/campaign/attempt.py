@@ -21,7 +21,7 @@ from typing import Any, Self
 
 from drillbook.campaign.expected import SITE_VARIABLE, Expected
 from drillbook.campaign.scheduler import SiteState
-from drillbook.errors import DrillbookError
+from drillbook.errors import NOTHING_RUN, DrillbookError
 from drillbook.exits import Exit
 from drillbook.journal.journal import FILE
 from drillbook.journal.run_state import RunState
@@ -292,12 +292,12 @@ def _output(job: Job) -> Path:
 
 
 def _tail(job: Job) -> str:
-    """Return the last line that the child process printed, except hints."""
+    """Return the last line that the child process printed, except hints and the line that no drill was run."""
     try:
         lines = _output(job).read_text(encoding="utf-8", errors="replace").strip().splitlines()
     except OSError:
         return ""
-    said = [line for line in lines if line.strip() and not line.lstrip().startswith("hint:")]
+    said = [line for line in lines if not line.lstrip().startswith("hint:") and line.strip() not in ("", NOTHING_RUN)]
     return said[-1].strip()[:300] if said else "it printed nothing"
 
 

@@ -9,7 +9,7 @@ from drillbook.cli import labs, metrics
 from drillbook.cli.orchestration import Orchestrator
 from drillbook.cli.render import shown_path
 from drillbook.cli.views import Manner, Teller, tell_missed
-from drillbook.errors import UsageError
+from drillbook.errors import NOTHING_RUN, UsageError
 from drillbook.inventory.inventory import Inventory
 from drillbook.judge.result import RunView
 from drillbook.plan.planner import Plan
@@ -43,7 +43,7 @@ def _before_the_run() -> Iterator[None]:
     try:
         yield
     except UsageError as error:
-        error.closing = "No drill was run."
+        error.closing = NOTHING_RUN
         raise
 
 
