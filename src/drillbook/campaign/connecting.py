@@ -113,7 +113,8 @@ def _checked(on: str, connect: Callable[[], Client]) -> None:
         with connect() as client:
             allowed = client.run_on_scheduler(_allowed_failures)
     except (OSError, ValueError) as error:
-        if "certificate" in str(error).lower():
+        # A scheduler that refuses the certificate may close the connection before its reason arrives: [SYS] unknown error.
+        if any(word in str(error).lower() for word in ("certificate", "sslerror: [sys]")):
             raise UsageError(
                 f"the certificates of this machine and of the scheduler at {on} do not fit: {error}",
                 hint="both must be of the authority in DASK_DISTRIBUTED__COMM__TLS__CA_FILE, and not expired",
