@@ -12,6 +12,7 @@ from typing import ClassVar, Literal
 from drillbook.errors import StepFailed
 from drillbook.findings import finding
 from drillbook.sdk.action import Context, Facts
+from drillbook.sdk.backup_beginning import first_bytes
 from drillbook.sdk.backup_files import FileBackups
 from drillbook.sdk.backup_source import Backup, Checked, need_one
 from drillbook.sdk.in_place import InPlace
@@ -23,7 +24,6 @@ from drillbook.systems.mariadb.copied_files import MOST_NAMED
 from drillbook.systems.mariadb.dump_reading import CHECK, LOAD, SECTIONS, Reading
 from drillbook.systems.mariadb.in_place import DumpInPlace
 from drillbook.systems.mariadb.service import Mariadb
-from drillbook.systems.tar.beginning import first_bytes
 from drillbook.systems.tar.source import need_unpacked, need_unpacker, unpacker
 
 BEGINNING = 8192

@@ -17,6 +17,7 @@ from pydantic import Field
 
 from drillbook.errors import DrillbookError
 from drillbook.sdk.action import Context, Facts
+from drillbook.sdk.backup_beginning import unpacked
 from drillbook.sdk.backup_files import UNKNOWN_S, FileBackups
 from drillbook.sdk.backup_places import BEGINNINGS_NEED, HostFolder, StoredFile, matching
 from drillbook.sdk.backup_source import Backup, Checked, need_one, need_programs, stamp
@@ -32,7 +33,6 @@ from drillbook.systems.postgres.dump_outline import roles_made
 from drillbook.systems.postgres.dump_restoring import Restoring
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.tools import Tools
-from drillbook.systems.tar.beginning import unpacked
 from drillbook.systems.tar.source import unpacker
 
 _OF_DIRECTORY = re.compile(r"(toc\.dat|\d+\.dat|blobs?(_\d+)?\.(dat|toc))(\.gz|\.zst|\.lz4)?")

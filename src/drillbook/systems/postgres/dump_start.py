@@ -13,9 +13,9 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 from drillbook.sdk.action import Context
+from drillbook.sdk.backup_beginning import unpacked
 from drillbook.sdk.backup_places import Place
 from drillbook.sdk.host import Deadline, Host
-from drillbook.systems.tar.beginning import unpacked
 
 BEGINNING = 4096
 """Number of bytes that are read from the beginning of a dump."""

@@ -12,6 +12,7 @@ from pydantic import Field
 from drillbook.errors import StepFailed
 from drillbook.findings import Finding, finding
 from drillbook.sdk.action import Context, Facts
+from drillbook.sdk.backup_beginning import first_bytes
 from drillbook.sdk.backup_files import FileBackups
 from drillbook.sdk.backup_places import BEGINNINGS_NEED
 from drillbook.sdk.backup_source import Backup, Checked, need_one, stamp
@@ -22,7 +23,6 @@ from drillbook.sdk.service import Service
 from drillbook.systems.redis import checker, disposable
 from drillbook.systems.redis.checker import Checker, Verdict
 from drillbook.systems.redis.in_place import RedisInPlace
-from drillbook.systems.tar.beginning import first_bytes
 from drillbook.systems.tar.source import need_unpacked, need_unpacker, unpacker
 
 BEGINNING = 512
