@@ -22,10 +22,11 @@ def interrupt(argv: Sequence[str], folder: Path, environment: Mapping[str, str],
             argv, cwd=folder, env=os.environ | environment, stdin=subprocess.DEVNULL, stdout=said, stderr=said
         )
         until = time.monotonic() + PATIENCE_S
-        while not all(mark.exists() for mark in marks):
-            if drill.poll() is not None or time.monotonic() > until:
-                drill.kill()
-                raise RuntimeError(f"not every host has its fault:\n{(folder / 'killed').read_text()[-3000:]}")
-            time.sleep(0.1)
-        drill.kill()
-        drill.wait()
+        try:
+            while not all(mark.exists() for mark in marks):
+                if drill.poll() is not None or time.monotonic() > until:
+                    raise RuntimeError(f"not every host has its fault:\n{(folder / 'killed').read_text()[-3000:]}")
+                time.sleep(0.1)
+        finally:
+            drill.kill()
+            drill.wait()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import socket
 import threading
@@ -99,7 +98,7 @@ def _handle_close(channel: Any, message: Message) -> None:
 
 def _answer(transport: Any, answers: Iterable[Message | None]) -> None:
     """Send ``answers`` once the key exchange has finished and no other thread holds the lock ``gate``."""
-    with transport.gate, contextlib.suppress(paramiko.SSHException, OSError, EOFError):
+    with transport.gate, suppress(paramiko.SSHException, OSError, EOFError):
         for answer in answers:
             if answer is not None:
                 transport._send_user_message(answer)
