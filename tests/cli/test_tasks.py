@@ -343,7 +343,7 @@ def test_plan_names_the_service_that_a_fault_hits_from_the_controller():
 
 
 def test_a_typing_mistake_in_a_drill_says_that_no_drill_was_run(folder):
-    folder.write("restore:\n  - command.runn: {argv: [touch, DIR/broken]}\n")
+    folder.write("restore:\n  - command.runs: {argv: [touch, DIR/broken]}\n")
     done = folder.run("drill", "sample")
     assert done.returncode == 2
     assert done.stderr.endswith("\nNo drill was run.\n"), done.stderr
