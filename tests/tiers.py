@@ -51,36 +51,37 @@ REAL = (
 )
 """Tests that start what they are about: SSH servers, a PostgreSQL, the program."""
 TURNS = {
-    "e2e": 16,
-    "docker": 6,
-    "lab": 6,
-    "estate": 3,
-    "campaign": 2,
+    "e2e": 20,
+    "docker": 8,
+    "lab": 8,
+    "estate": 4,
+    "campaign": 3,
     "campaign/test_fleet.py": 3,
     "corpus/test_backups.py": 3,
     "inventory/test_ansible.py": 3,
     "plan": 2,
     "telemetry": 2,
-    "systems": 10,
+    "systems": 12,
     "systems/prometheus": 1,
-    "engine": 5,
+    "engine": 6,
     "attestation": 5,
     "audit": 4,
     "report": 4,
     "trust": 4,
-    "plugins": 6,
+    "plugins": 8,
     "sdk": 4,
-    "hosts": 4,
-    "systemd": 6,
-    "cli": 4,
+    "hosts": 5,
+    "systemd": 8,
+    "cli": 6,
     "repository/test_any_stack_page.py": 4,
     "repository/test_newcomer.py": 6,
     "repository/test_site.py": 3,
     "repository/test_tutorial.py": 6,
+    "repository/test_wheel.py": 4,
 }
 """Files and folders of costly tests of which CI takes one part in so many at each run, see ``for_others``; the nearest counts."""
-NAMED_TURNS = 3
-"""The same for tests that docs/safety.md names: each of them comes at every third run at least."""
+NAMED_TURNS = 5
+"""The same for tests that docs/safety.md names: each of them comes at every fifth run at least."""
 KILLED_ROOMS = ("engine", "journal", "hosts", "sdk")
 """What undoes faults: after a change of these packages CI kills more controllers, and tries more recoveries."""
 CORPUS_TURNS = 3
@@ -205,7 +206,7 @@ def for_others(items: list[pytest.Item]) -> Iterator[pytest.Item]:
     """Tests that CI leaves out at this run.
 
     What was changed is tested whole (see ``tests.changed``), and fast tests are always taken. In ``TURNS``, tests that
-    docs/safety.md names come at every third run at least, with some of their parameters, and so does a file that
+    docs/safety.md names come at every fifth run at least, with some of their parameters, and so does a file that
     it names as a whole; other tests have their turn one by one, each parameter by itself. Of the corpus of backups CI
     takes a third.
     """

@@ -1,7 +1,7 @@
 """The controller is killed right after an event of the journal; one recovery, by a new process, mends everything.
 
 CI takes a sample: two drills, after a change of what undoes faults three, the next ones at the next commit, and of these an
-event of a fifth of the kinds, and one in every phase; `invoke test --all` takes every single event of every drill.
+event of an eighth of the kinds, and one in every phase; `invoke test --all` takes every single event of every drill.
 DRILLBOOK_SEED repeats the sample of another commit.
 """
 
@@ -53,7 +53,7 @@ COMMON = {
 """The kinds that it has."""
 BACKED = ("cache-lost", "files-lost", "postgres-lost", "table-dropped")
 """Drills that have those which it lacks."""
-POINTS, SHARE = 2, 5
+POINTS, SHARE = 2, 8
 """So many points of each drill are drawn at the least, and one part in so many of the kinds."""
 LONG = {WHOLE: 120}
 """Seconds that a drill's test takes about, see the marker."""
@@ -117,12 +117,12 @@ def sample(points: list[Point], name: str) -> list[Point]:
 
 
 def kinds_of_turn(kinds: set[str], name: str) -> set[str]:
-    """A fifth of the kinds, the next ones when the drill has its turn again."""
+    """An eighth of the kinds, the next ones when the drill has its turn again."""
     every = next(len(names) for names in groups(more=tiers.killing()) if name in names)
     return set(tiers.next_ones(sorted(kinds), -(-len(kinds) // SHARE), f"kinds of {name}", every))
 
 
-def test_each_turn_has_every_phase_and_a_fifth_of_the_kinds_and_five_turns_have_all(monkeypatch):
+def test_each_turn_has_every_phase_and_an_eighth_of_the_kinds_and_eight_turns_have_all(monkeypatch):
     points = [Point(kind, place, nth) for kind in COMMON for place in ("inject.1", "probe.1") for nth in (1, 2)]
     points += [Point("only.here", "restore.2", 1), Point("run.started", "verify.1", 1), Point(PERIODIC[0], "verify.1", 9)]
     seen: set[str] = set()

@@ -1,6 +1,6 @@
 """A controller, a recovery or a server is killed at a random time of a random drill; one recovery mends everything.
 
-CI fires 6 shots, after a change of what undoes faults 20, `invoke test --all` 300, over all drills that ship, and each commit
+CI fires 4 shots, after a change of what undoes faults 10, `invoke test --all` 300, over all drills that ship, and each commit
 draws others. DRILLBOOK_SEED repeats those of another one, DRILLBOOK_SHOTS is their number. What was carried out stands in `.cache/random-kills/SEED.jsonl`: where
 one of these asked for it, a run of the same code that was interrupted goes on there, and tries again what was wrong.
 """
@@ -20,7 +20,7 @@ from tests.matrix.random_kills import SERVERS, Hit, Range, Results, digest
 from tests.matrix.shots import KINDS, drawn
 from tests.matrix.test_kill_matrix import note
 
-COUNT = int(os.environ.get("DRILLBOOK_SHOTS") or (300 if tiers.ALL else 20 if tiers.killing() else 6))
+COUNT = int(os.environ.get("DRILLBOOK_SHOTS") or (300 if tiers.ALL else 10 if tiers.killing() else 4))
 GOES_ON = tiers.ALL or "DRILLBOOK_SHOTS" in os.environ
 SEED = tiers.seed()
 SHARES = 4 if tiers.ALL else 2
