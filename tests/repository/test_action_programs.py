@@ -22,6 +22,7 @@ OTHERWISE = {
         "pg_lsclusters": "only where it exists, on Debian",
     },
     "systems/redis/restore.py": {"sudo": "the rights tell it"},
+    "sdk/backup_beginning.py": {"age": "`need_decryption` asks for it"},
     "sdk/backup_places.py": {"curl": "`need_way` asks for it, or for python3"},
     "sdk/host.py": {"setpriv": "of the user `become`, which the check tries", "sudo": "the rights tell it"},
     "sdk/host_encryption.py": {"age": "`need_age` asks for it"},

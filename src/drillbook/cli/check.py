@@ -47,15 +47,21 @@ class Check:
     message: str
     findings: tuple[dict[str, Any], ...]
     exit: int = 0
-    """Exit status that a run would have now. It is at least 3 when the check left out untrusted commands or secrets."""
+    """Exit status that a run would have now. It is at least 3 when the check left out untrusted commands or secrets, or could not
+    verify something.
+    """
     beside: tuple[str, ...] = ()
     """Steps of the phase `ready` that were skipped because they use results of skipped steps. Each is written as
     ``line: action``.
     """
+    unverified: tuple[str, ...] = ()
+    """Things that the `ready` checks of steps could not verify, such as the version of a backup that a command prints. Each begins
+    with the line of the step, its action and its host.
+    """
 
     @property
     def ready(self) -> bool:
-        """Return True when the drill could begin and the check left nothing out."""
+        """Return True when the drill could begin, and the check left nothing out and verified everything."""
         return not self.message and not self.exit
 
 
@@ -200,24 +206,25 @@ def check(
             owner = Owner(run=run["id"], operator=who, controller=controller(), drill=one.drill)
             hold = Hold(one, journal, hosts.get, owner, Stop())
             stage = Stage(one, journal, hosts.get, folder, run, redactor, hold=hold, recorded=recorded)
-            _Checker(stage, hosts.open, refusals=refusals, silent=silent).check()
+            doubts: list[str] = []
+            _Checker(stage, hosts.open, refusals=refusals, silent=silent, doubts=doubts).check()
         finally:
             hosts.close()
             journal.close()
-        return _told(journal.path, left_out, beside)
+        return _told(journal.path, left_out, beside, tuple(map(redactor.text, doubts)))
 
 
-def _told(path: Path, left_out: Sequence[Item], beside: tuple[str, ...]) -> Check:
+def _told(path: Path, left_out: Sequence[Item], beside: tuple[str, ...], unverified: tuple[str, ...]) -> Check:
     """Return the result of a check from its journal at ``path``."""
     events = read(path).events
-    least = Exit.UNVERIFIED if left_out else 0
+    least = Exit.UNVERIFIED if left_out or unverified else 0
     ended = contents(events, RunEndedEarly)
     if not ended:
-        return Check("", (), least, beside)
+        return Check("", (), least, beside, unverified)
     failed = [found for what in contents(events, Failed) for found in what.findings]
     unrun = ended[0].why == Verdict.NOT_RUN or ended[0].message == UNREDACTED
     status = EXIT[Verdict.NOT_RUN if unrun else Verdict.REFUSED]
-    return Check(ended[0].message, (*failed, *ended[0].findings), max(status, least), beside)
+    return Check(ended[0].message, (*failed, *ended[0].findings), max(status, least), beside, unverified)
 
 
 def without(plan: Plan, ids: Collection[str]) -> tuple[Plan, tuple[str, ...]]:

@@ -73,6 +73,7 @@ def _data(drill: str, checked: Check, items: Sequence[Item]) -> dict[str, Any]:
         "message": checked.message,
         "findings": list(checked.findings),
         "left_out": [*map(told, items), *checked.beside],
+        "unverified": list(checked.unverified),
     }
 
 
@@ -91,18 +92,21 @@ def _print(one: Plan, checked: Check, items: Sequence[Item], doubt: str, out: Co
             out.print(
                 Text(f"    {line}: this step was left out too, because it uses results of a step above"), soft_wrap=True
             )
-    said = _unready(refused=checked.exit == Exit.REFUSED, left=bool(items))
+    for line in checked.unverified:
+        out.print(Padding(Text(f"? not verified: {line}", style="yellow"), (0, 0, 0, 2), expand=False))
+    said = _unready(refused=checked.exit == Exit.REFUSED, left=bool(items), alone=not checked.message)
     out.print(Padding(said, (0, 0, 0, 2), expand=False))
 
 
-def _unready(*, refused: bool, left: bool) -> Text:
+def _unready(*, refused: bool, left: bool, alone: bool) -> Text:
+    """Return the last line about a drill that is not ready. ``alone``: no check failed."""
     if refused:
         return Text("✗ the drill would be refused", style="bold red")
-    return (
-        Text("? it is unknown if the drill could begin now", style="bold yellow")
-        if left
-        else Text("✗ the drill would not be run here", style="bold red")
-    )
+    if left:
+        return Text("? it is unknown if the drill could begin now", style="bold yellow")
+    if alone:
+        return Text("? everything else was checked, and the drill could begin now", style="bold yellow")
+    return Text("✗ the drill would not be run here", style="bold red")
 
 
 def _told_commands(one: Plan) -> str:

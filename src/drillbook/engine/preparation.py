@@ -48,6 +48,10 @@ class Preparation:
     stop: Stop = field(default_factory=Stop)
     refusals: Sequence[Finding] = ()
     """Findings against the start of the drill. They were made before any host was contacted."""
+    doubts: list[str] | None = None
+    """Things that the `ready` checks of the steps could not verify. Only a check before a drill collects them, and starts no
+    command of unknown cost; None in a run.
+    """
     probes: Probes = field(init=False)
     watch: Watch = field(init=False)
     changed_at: float = field(default=-math.inf, init=False)
@@ -145,7 +149,7 @@ class Preparation:
 
     def _ready(self) -> None:
         self._must("ready", "refused", "the system is not ready for the drill; nothing was changed")
-        wrong = [*readiness.of_steps(self.stage), *readiness.of_leases(self.stage)]
+        wrong = [*readiness.of_steps(self.stage, self.doubts), *readiness.of_leases(self.stage)]
         self._stopped()  # a check that the stop interrupted is not a finding
         if wrong:
             self._end("refused", "the system is not ready for the drill; nothing was changed", wrong)

@@ -5,7 +5,7 @@ Each check returns a finding for every probe, step or lease that is not ready.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -74,23 +74,27 @@ def _of_probe(stage: Stage, planned: PlannedProbe) -> Finding | None:
     )
 
 
-def of_steps(stage: Stage) -> list[Finding]:
+def of_steps(stage: Stage, doubts: list[str] | None = None) -> list[Finding]:
     """Run the `ready` check of every step on each of its hosts. Return a finding for each failure, in the order of the plan.
 
-    The hosts are checked in parallel. The steps of one host are checked one after another.
+    The hosts are checked in parallel. The steps of one host are checked one after another. ``doubts``: list to which a check
+    before a drill adds what the steps could not verify; None in a run.
     """
     checks = _checks(stage)
     by_host: dict[str, list[_Check]] = {}
     for check in checks:
         by_host.setdefault(check.host, []).append(check)
     found: dict[_Check, Finding] = {}
+    unverified: dict[_Check, list[str]] = {check: [] for check in checks}
 
     def look(todo: list[_Check]) -> None:
         for check in todo:
-            if problem := check.run(stage):
+            if problem := check.run(stage, None if doubts is None else unverified[check].append):
                 found[check] = problem
 
     on_each(look, [*by_host.values()], name="ready")
+    if doubts is not None:
+        doubts += [text for check in checks for text in check.told(unverified[check])]
     return [found[check] for check in checks if check in found]
 
 
@@ -108,8 +112,12 @@ class _Check:
     changed: bool
     """True when an earlier step of the drill changes something."""
 
-    def run(self, stage: Stage) -> Finding | None:
-        """Carry out the check. Return a finding when it fails."""
+    def told(self, unverified: Sequence[str]) -> list[str]:
+        """Return the texts of ``unverified`` without repetitions, with the step and the host."""
+        return [f"{self.step.line}: {self.step.action} on {self.host}: {text}" for text in dict.fromkeys(unverified)]
+
+    def run(self, stage: Stage, doubt: Callable[[str], None] | None) -> Finding | None:
+        """Carry out the check. Return a finding when it fails. ``doubt``: see Context.doubt."""
         try:
             if isinstance(self.action, Exception):
                 raise self.action
@@ -118,6 +126,7 @@ class _Check:
                 programs=self.programs,
                 origins=origins(stage.plan.steps, self.step),
                 changed=self.changed,
+                doubt=doubt,
             )
             with under(context.deadline):
                 once_more(partial(self.action.ready, context))

@@ -1,27 +1,141 @@
-"""Reads the first bytes of a backup file where it is stored, and decompresses them."""
+"""Reads the beginning of a backup file on the host that will restore it: transferred, decrypted and decompressed as for a restore.
+
+The commands stop as soon as enough bytes have arrived.
+"""
 
 from __future__ import annotations
 
+import io
 import lzma
 import zlib
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
-from drillbook.errors import DrillbookError
+from drillbook.errors import Cancelled, DrillbookError
 from drillbook.sdk.action import Context
-from drillbook.sdk.backup_places import Place
-from drillbook.sdk.encryption import SUFFIX
+from drillbook.sdk.backup_places import HostFolder, Place, Prefix, Printed, Web
+from drillbook.sdk.host import Deadline, printable
+
+LIMIT = 256 << 10
+"""Number of bytes that are read from the beginning of a backup."""
+PACKED_LIMITS = (512 << 10, 5 << 20)
+"""Numbers of bytes of the stored file that are tried one after the other.
+
+A block of LZ4 (up to 4 MiB) or of bzip2 is only decoded as a whole.
+"""
+READ_S = 15.0
+"""Time limit for reading the beginning of a file, in seconds."""
+# LIMIT COMMAND...: print the name of the program that decompresses the output of COMMAND, and the first LIMIT bytes after the
+# decryption and decompression. Standard input contains secret keys, an empty line, and then the input of COMMAND.
+_BEGIN = r"""
+limit=$1
+shift
+keys=
+while IFS= read -r line && test -n "$line"; do
+  keys="$keys$line
+"
+done
+decrypted() { if test -n "$keys"; then printf %s "$keys" | age --decrypt --identity - -- /dev/fd/3; else cat <&3; fi; }
+unpacked() {
+  start=$(dd bs=1 count=6 2>/dev/null | od -An -v -to1 | tr -d '\n')
+  case $start in
+    ' 037 213'*) set -- gzip -dc ;;
+    ' 050 265 057 375'*) set -- zstd -dcq ;;
+    ' 004 042 115 030'*) set -- lz4 -dcq ;;
+    ' 102 132 150'*) set -- bzip2 -dc ;;
+    ' 375 067 172 130 132'*) set -- xz -dc ;;
+    *) set -- cat ;;
+  esac
+  echo "$1"
+  { printf %b "$(printf %s "$start" | sed 's/ /\\0/g')"; cat; } | "$@"
+}
+"$@" | { decrypted; } 3<&0 | unpacked | head -c "$((limit + 6))"
+"""
+# LIMIT: read a URL from standard input, and print up to LIMIT bytes from the beginning of its content.
+_FETCH = r"""
+IFS= read -r url
+if command -v curl >/dev/null; then
+  printf 'url = "%s"\n' "$url" | curl --config - --noproxy '*' --silent --show-error --fail --location --connect-timeout 10 \
+    --range "0-$(($1 - 1))"
+else
+  printf '%s' "$url" | python3 -c "$(cat <<'PROGRAM'
+import sys, urllib.request
+opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+request = urllib.request.Request(sys.stdin.read(), headers={"Range": "bytes=0-%d" % (int(sys.argv[1]) - 1)})
+with opener.open(request, timeout=10) as answer:
+    sys.stdout.buffer.write(answer.read(int(sys.argv[1])))
+PROGRAM
+)" "$1"
+fi
+"""
 
 
-def first_bytes(ctx: Context, place: Place, name: str, limit: int) -> bytes:
-    """Return up to ``limit`` decompressed bytes from the beginning of the file ``name``.
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """Beginning of a backup file: its first bytes after decryption and decompression."""
 
-    The result is empty if the file cannot be read, is encrypted, or its location only reads whole files.
+    data: bytes = b""
+    packed: str = ""
+    """Program that decompresses the file. Empty for a file that is not compressed."""
+    why: str = ""
+    """Reason why nothing could be read. Empty when something was read, or when the file is empty."""
+
+
+def beginning_of(ctx: Context, place: Place, name: str, keys: Sequence[str] = (), limit: int = LIMIT) -> Beginning:
+    """Read up to ``limit`` bytes from the beginning of the file ``name`` on the step's host. Nothing is written there.
+
+    ``keys``: secret keys that decrypt the file; empty for a file that is not encrypted. Raises Cancelled when the run is stopped.
     """
-    if name.endswith(SUFFIX):
-        return b""
-    with suppress(DrillbookError, OSError):
-        return unpacked(place.beginnings(ctx, [name], limit).get(name, b""), limit)
-    return b""
+    deadline = Deadline.after(min(READ_S, ctx.deadline.remaining()), ctx.deadline.cancel)
+    found = Beginning()
+    for stored in PACKED_LIMITS:
+        try:
+            command, given = _command(ctx, place, name, stored, deadline)
+            stdin = "".join(f"{key}\n" for key in keys).encode() + b"\n" + given
+            found = _read(ctx, command, stdin, limit, deadline)
+        except Cancelled:
+            raise
+        except (DrillbookError, TimeoutError, OSError) as error:
+            return Beginning(why=getattr(error, "message", str(error)))
+        if found.data or not found.packed or isinstance(place, Printed):
+            break
+    return found
+
+
+def _command(ctx: Context, place: Place, name: str, limit: int, deadline: Deadline) -> tuple[tuple[str, ...], bytes]:
+    """Return the command that prints the beginning of a file on the step's host, and its standard input.
+
+    Raises NotReady when a command prints the backup on another host, and HostError when the host of the file cannot be used.
+    """
+    match place:
+        case HostFolder():
+            path = place.bring(ctx, name, place.host, "")
+            if place.host.name == ctx.host.name:
+                return ("cat", "--", path), b""
+            piece = io.BytesIO()
+            place.host.run(("head", "-c", str(limit), "--", path), deadline=deadline, sink=piece).check()
+            return ("cat",), piece.getvalue()
+        case Prefix():
+            url = place.store.sign_get(place.key + name, deadline.remaining())
+        case Web():
+            url = place.url
+        case Printed():
+            place.need_way(ctx, ctx.host)
+            return place.argv, b""
+        case _:
+            raise DrillbookError(f"{type(place).__name__} has no files of which a beginning could be read")
+    return ("sh", "-c", _FETCH, "sh", str(limit)), f"{url}\n".encode()
+
+
+def _read(ctx: Context, command: Sequence[str], stdin: bytes, limit: int, deadline: Deadline) -> Beginning:
+    sink = io.BytesIO()
+    argv = ("sh", "-c", _BEGIN, "sh", str(limit), *command)
+    output = ctx.host.run(argv, deadline=deadline, stdin=stdin, sink=sink, env={"LC_ALL": "C"})
+    packed, _, data = sink.getvalue().partition(b"\n")
+    program = packed.decode("ascii", "replace") if packed != b"cat" else ""
+    said = "" if data else " ".join(printable(output.stderr, limit=300).split())
+    return Beginning(data[:limit], program, said)
 
 
 def unpacked(head: bytes, limit: int) -> bytes:

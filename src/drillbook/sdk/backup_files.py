@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Annotated, ClassVar, Literal
@@ -13,7 +13,8 @@ from pydantic import AfterValidator, Field
 from drillbook.errors import NotReady, StepFailed
 from drillbook.sdk import host_encryption
 from drillbook.sdk.action import Context
-from drillbook.sdk.backup_places import Place, StoredFile, matching, place_of
+from drillbook.sdk.backup_beginning import LIMIT, Beginning, beginning_of
+from drillbook.sdk.backup_places import Place, Printed, StoredFile, matching, place_of
 from drillbook.sdk.backup_source import Backup, BackupSource, need_programs
 from drillbook.sdk.encryption import SUFFIX, AgeIdentity, secret_keys
 from drillbook.sdk.host import Host
@@ -120,7 +121,11 @@ class FileBackups(BackupSource):
 
     def backups(self, ctx: Context) -> list[Backup]:
         """List the files that match the pattern as backups."""
-        return [self._backup(file) for file in matching(self.place(ctx).files(ctx), self.pattern)]
+        return [self._backup(file) for file in self.matching(self.place(ctx).files(ctx))]
+
+    def matching(self, files: Sequence[StoredFile]) -> list[StoredFile]:
+        """Return the files whose name matches the pattern. The output of a command has no name, and always matches."""
+        return matching(files, self.pattern if self.tells_age else "*")
 
     def _backup(self, file: StoredFile) -> Backup:
         if self.newest == "modified":
@@ -148,6 +153,31 @@ class FileBackups(BackupSource):
         finally:
             if path.startswith(f"{folder}/"):
                 host.run(("rm", "-f", "--", path), deadline=ctx.deadline)
+
+    def beginning(self, ctx: Context, names: Sequence[str], limit: int = LIMIT) -> Beginning:
+        """Read the first bytes of a backup on the step's host, decrypted and decompressed as for a restore.
+
+        ``names``: names that its file may have; the first one that can be read counts. When none can be read, the result is
+        empty, and a check before a drill records that the version was not verified. Such a check does not start the command of
+        a source whose backups a command prints; a run starts it before the first fault.
+        """
+        place, found = self.place(ctx), []
+        if isinstance(place, Printed) and ctx.doubt:
+            ctx.unsure(f"the version of the backup that the command of {self.name} prints: a run reads it before any fault")
+            return Beginning()
+        for name in names:
+            try:
+                keys = secret_keys(self.identity, name) if name.endswith(SUFFIX) else ()
+                found.append(beginning_of(ctx, place, name, keys, limit))
+            except StepFailed as error:
+                found.append(Beginning(why=error.message))
+            if found[-1].data:
+                return found[-1]
+        if found[0].why:
+            ctx.unsure(
+                f"the version of the backup {names[0]} of {self.name}, whose beginning cannot be read: {found[0].why}"
+            )
+        return found[0]
 
     def opened(self, ctx: Context, path: str, host: Host, folder: str) -> str:
         """Decrypt the file ``path`` on ``host`` if its name ends with .age, and return the path of the plain file.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Self, TypeVar
@@ -167,14 +166,17 @@ class BackupSource(Service):
 
         This is the one that ``select`` returns when the step runs. If an earlier step sets the selection, it is every
         backup, newest first; pass them to ``need_one``. The list is empty when no backup matches or the backups cannot be
-        listed, because an earlier step may take the first one.
+        listed, because an earlier step may take the first one. Without such a step, a check records that they were not verified.
         """
-        with suppress(DrillbookError, OSError):
+        try:
             found = self.backups(replace(ctx, host=ctx.host_named(self.host)))
             if self._selection is not None:
                 return [self.select(found)[0]]
             return sorted(found, key=lambda backup: (backup.newest_moment, backup.id), reverse=True)
-        return []
+        except (DrillbookError, OSError) as error:
+            if not ctx.changed:
+                ctx.unsure(f"the backup of {self.name} that the drill uses: {getattr(error, 'message', str(error))}")
+            return []
 
     @abstractmethod
     def backups(self, ctx: Context) -> list[Backup]:
@@ -299,11 +301,12 @@ def no_backup(source: BackupSource, wanted: str, measured: str) -> StepFailed:
     )
 
 
-def need_one(choices: Iterable[T], check: Callable[[T], object]) -> None:
+def need_one(ctx: Context, choices: Iterable[T], check: Callable[[T], object]) -> None:
     """Check that ``check`` accepts one of ``choices``, such as ``candidates``. It raises NotReady for a choice it refuses.
 
     An earlier step of the drill may select any backup of a source, and a host rarely has the programs for all, such as old ones
-    in another compression. Raises the NotReady of the first choice when all are refused. Accepts an empty list.
+    in another compression. A check before a drill records a refusal before the accepted choice as not verified. Raises the NotReady
+    of the first choice when all are refused. Accepts an empty list.
     """
     refusal: NotReady | None = None
     for choice in choices:
@@ -312,6 +315,8 @@ def need_one(choices: Iterable[T], check: Callable[[T], object]) -> None:
         except NotReady as error:
             refusal = refusal or error
         else:
+            if refusal:
+                ctx.unsure(f"the backup that an earlier step of the drill selects: {refusal.message}")
             return
     if refusal:
         raise refusal

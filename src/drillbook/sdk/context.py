@@ -69,6 +69,11 @@ class Context:
 
     Only the `ready` check has it.
     """
+    doubt: Callable[[str], None] | None = None
+    """Function that records something that a check before a drill cannot verify, such as ``the version of the backup``.
+
+    Only the `ready` check of `drill.check` has it; in a run it is None. A check with it starts no command of unknown cost or effect.
+    """
     former: frozenset[str] = frozenset()
     """Names of hosts with a folder of temporary files as older versions used it. Only a run that is being recovered has
     such hosts.
@@ -125,6 +130,11 @@ class Context:
         Raises HostError when the host cannot be asked.
         """
         return self.programs.missing(self.host, programs, deadline=self.deadline)
+
+    def unsure(self, text: str) -> None:
+        """Record in a check before a drill that ``text`` was not verified. In a run, nothing is recorded."""
+        if self.doubt:
+            self.doubt(text)
 
     @property
     def scratch(self) -> str:

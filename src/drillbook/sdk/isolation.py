@@ -224,6 +224,7 @@ class Isolation:
             return self.as_user(argv)
         options = (
             "--rm",
+            "--interactive",
             "--pull",
             "never",
             "--network",

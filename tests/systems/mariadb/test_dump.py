@@ -5,13 +5,14 @@ import re
 import subprocess
 import tempfile
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
 from drillbook.errors import StepFailed
-from drillbook.systems.mariadb.dump import BEGINNING
+from drillbook.sdk.backup_beginning import LIMIT
 from tests import keys
 from tests.artefacts import exact
 from tests.needs import need
@@ -67,31 +68,72 @@ LIST = (b"`kind` enum('a','b') DEFAULT", b"`kind` enum('a','b') COLLATE %s DEFAU
 
 
 def collated(dump: bytes, place: tuple[bytes, bytes], collation: bytes) -> bytes:
-    assert place[0] in dump[:BEGINNING]
+    assert place[0] in dump[:LIMIT]
     return dump.replace(place[0], place[1] % collation)
 
 
-@pytest.mark.parametrize(("end", "where"), [("sql", TABLE), ("sql.gz", TABLE), ("sql", COLUMN), ("sql", LIST)])
+SUFFIXES = ["sql", *(f"sql.{end}" for end in PACKERS), "sql.age", "sql.zst.age"]
+
+
+@pytest.mark.parametrize(("end", "where"), [*((end, TABLE) for end in SUFFIXES), ("sql", COLUMN), ("sql", LIST)])
 def test_a_collation_that_the_server_does_not_know_is_told_before(tmp_path, server, whole, end, where):
     """A server of MariaDB 10.5 says the same of the collation `utf8mb4_uca1400_ai_ci` in a dump of 11.8."""
     future = collated(whole, where, b"utf8mb4_uca9900_ai_ci")
-    place = saved(tmp_path, server, packed(future, end.removeprefix("sql.")), end)
+    plain, key = end.removesuffix(".age"), None
+    if end != plain:
+        need("age")
+        key = keys.made(tmp_path)
+    identity = {"identity": key.identity} if key else {}
+    place = saved(tmp_path, server, packed(future, plain.removeprefix("sql.")), plain, **identity)
     restore = place.action("backup.restore", service="copy", **{"from": "nightly"})
     (file,) = (tmp_path / "dumps").iterdir()
+
+    def sealed():
+        if key:
+            key.sealed(file)
+
+    def mend():
+        file.write_bytes(packed(whole, plain.removeprefix("sql.")))
+        sealed()
+
+    sealed()
     try:
         with pytest.raises(StepFailed, match="Unknown collation"):
             restore.run(place.ctx())
     finally:
         place.remove("nightly", "copy")
     said = "mariadbd does not know the collation utf8mb4_uca9900_ai_ci of the dump shop-2026-11-28"
-    refused_until(
-        lambda: restore.ready(place.ctx()), said, lambda: file.write_bytes(packed(whole, end.removeprefix("sql.")))
+    refused_until(lambda: restore.ready(place.ctx()), said, mend)
+
+
+def test_the_verification_lists_the_collations_of_the_whole_dump(tmp_path, server, whole):
+    """Also those of the sessions that make views and programs, which stand at its end; none of a comment or a body."""
+    last = [*re.finditer(rb"SET collation_connection += (\w+) \*/", whole)][-1]
+    text = whole[: last.start(1)] + b"utf8mb4_danish_ci" + whole[last.end(1) :]
+    place = saved(tmp_path, server, text.replace(b"\n--\n-- Table structure", WORDS + b"\n--\n-- Table structure", 1))
+    found = place.run("backup.check", service="nightly")["collations"]
+    assert {"utf8mb4_danish_ci", "utf8mb4_unicode_ci"} <= set(found)
+    assert "utf8mb4_no_ci" not in found
+
+
+def test_a_dump_of_a_newer_server_is_a_doubt_of_a_check(tmp_path, server, whole):
+    newer = re.sub(rb"(?m)^(-- Server version\s+)\d+", rb"\g<1>99", whole)
+    place, doubts = saved(tmp_path, server, newer), []
+    restore = place.action("backup.restore", service="copy", **{"from": "nightly"})
+    restore.ready(replace(place.ctx(), doubt=doubts.append))
+    (told,) = dict.fromkeys(doubts)
+    assert re.fullmatch(
+        r"that MariaDB [\d.]+ on here loads the dump shop-2026-11-28.sql of the newer 99\..*-MariaDB.*", told
     )
+    (tmp_path / "dumps" / "shop-2026-11-28.sql").write_bytes(whole)
+    doubts.clear()
+    restore.ready(replace(place.ctx(), doubt=doubts.append))
+    assert doubts == []
 
 
 def test_a_name_at_the_end_of_the_first_bytes_does_not_refuse_the_dump(tmp_path, server, whole):
     end = whole.index(b"COLLATE=utf8mb4_unicode_ci") + len(b"COLLATE=utf8mb4_uni")
-    place = saved(tmp_path, server, b"-" * 2 + b" " * (BEGINNING - end - 3) + b"\n" + whole)
+    place = saved(tmp_path, server, b"-" * 2 + b" " * (LIMIT - end - 3) + b"\n" + whole)
     place.action("backup.restore", service="copy", **{"from": "nightly"}).ready(place.ctx())
 
 

@@ -191,6 +191,13 @@ def test_a_backup_that_lacks_a_part_of_the_service_is_refused(shop, tmp_path):
         return there.in_place(place.ctx(), made).unlike(backup, checked.facts)
 
     assert why("dumps") == ""
+    dumps = place.inventory.services["dumps"]
+    newest = dumps.backups(place.ctx())[0]
+    facts = dict(dumps.check(place.ctx(), newest).facts)
+    assert "utf8mb4_unicode_ci" in facts["collations"]
+    facts["collations"] = [*facts["collations"], "utf8mb4_uca9900_ai_ci"]
+    foreign = dumps.in_place(place.ctx(), place.inventory.services["database"]).unlike(newest, facts)
+    assert "does not know the collation utf8mb4_uca9900_ai_ci of the dump" in foreign
     assert "the server also contains other" in why("streams")
     assert why("streams", database="") == ""
     streams = place.inventory.services["streams"]

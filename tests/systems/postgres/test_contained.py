@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from drillbook.errors import LabError, NotReady, StepFailed
+from drillbook.errors import CouldNotVerify, LabError, NotReady, StepFailed
 from drillbook.hosts.local import LocalHost
 from drillbook.lab.containers import control
 from drillbook.sdk.host import Target
@@ -255,6 +255,25 @@ def test_an_image_that_is_not_there_is_told_before(rehearsal):
         made.action.ready(made.ctx)
 
 
+def test_a_dump_that_the_programs_of_the_image_do_not_know_is_told_before(source, rehearsal, image):
+    """An archive of a future version; its first bytes are decompressed on the host, and pg_restore of the image is asked."""
+    data = (source.folder / "custom" / "shop.dump").read_bytes()
+    assert data[:6] == b"PGDMP\x01"
+    (source.folder / "future").mkdir(mode=0o700, exist_ok=True)
+    file = source.folder / "future" / "shop.dump.gz"
+    file.write_bytes(dumps.packed(data[:6] + b"\x63" + data[7:], "gzip"))
+    made = rehearsal("future", isolation="container", image=image)
+    with pytest.raises((StepFailed, CouldNotVerify), match=r"unsupported version|pg_restore"):
+        made.action.run(made.ctx)
+    made.end()
+
+    def mend():
+        file.unlink()
+        file.with_suffix("").write_bytes(data)
+
+    refused_until(lambda: made.action.ready(made.ctx), r"pg_restore is too old for the dump .* unsupported version", mend)
+
+
 def test_root_alone_is_told_to_name_another_user(place, rehearsal, image):
     made = rehearsal(isolation="container", image=image)
     place.clusters[made.name].service = made.copy.model_copy(update={"run_as": ""})
@@ -275,7 +294,7 @@ services:
       bin: /usr/lib/postgresql/17/bin, data_directory: /none,
       sandbox: {{isolation: container, image: "{image}", data_may_leave: true, folder: "{box}"}}}}
 backups:
-  slow: {{kind: pg_dump, host: spare, at: [sh, -c, "touch {root}/begun; sleep 600"]}}
+  slow: {{kind: pg_dump, host: spare, at: [sh, -c, "test -e {root}/read || exec touch {root}/read; touch {root}/begun; sleep 600"]}}
 """
 DRILL = """
 drill: rehearse
@@ -291,6 +310,7 @@ verify:
 
 
 def test_the_host_removes_the_container_of_a_dead_controller(tmp_path, image):
+    """The run starts the command for the beginning of the dump first; the restore starts it again."""
     box = Path(f"/var/tmp/drillbook-test-{uuid.uuid4().hex[:8]}")
     for name in ("drills", "inventory", "scratch", "state"):
         (tmp_path / name).mkdir(mode=0o700)

@@ -282,8 +282,8 @@ OLD_PSQL = (13, r"does not know the command .restrict")
 @pytest.mark.parametrize(
     ("form", "major", "said"),
     [
-        *((form, *OLD_SERVER) for form in ("plain", "plain.gzip", "cluster")),
-        *((form, *OLD_PSQL) for form in ("plain", "plain.gzip")),
+        *((form, *OLD_SERVER) for form in ("plain", *(f"plain.{how}" for how in dumps.PLAIN), "cluster", "cluster.zstd")),
+        *((form, *OLD_PSQL) for form in ("plain", "plain.lz4")),
     ],
 )
 def test_a_plain_dump_of_a_newer_server_is_refused_before_and_does_not_restore(shelf, tmp_path, form, major, said):
@@ -308,7 +308,7 @@ def test_a_plain_dump_of_a_newer_server_is_refused_before_and_does_not_restore(s
 @pytest.mark.parametrize(
     ("form", "major", "said"), [("plain.zstd", *OLD_SERVER), ("plain.zstd", *OLD_PSQL), ("tar", 15, "")]
 )
-def test_a_dump_whose_beginning_no_check_reads_is_refused_before_a_fault(shelf, tmp_path, form, major, said):
+def test_a_dump_that_the_programs_do_not_know_is_refused_before_a_fault(shelf, tmp_path, form, major, said):
     """The verification of the backup reads all of it; a restore in place compares the result with the service's programs."""
     dumps.copied(shelf.take(form), tmp_path)
     made = Rehearsal(shelf, tmp_path)

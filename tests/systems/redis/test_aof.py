@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from drillbook.errors import CouldNotVerify, StepFailed
+from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from tests.artefacts import exact
 from tests.needs import need
 from tests.systems.estate import codes
@@ -61,8 +61,22 @@ def test_a_base_of_a_version_that_valkey_reads_but_does_not_load_is_no_pass(tmp_
         (tmp_path / "backups" / "cache.aof").write_bytes(foreign + (folder / FIRST).read_bytes())
     else:
         (tmp_path / "backups" / "2026-11-27" / "appendonlydir" / BASE).write_bytes(foreign)
-    with pytest.raises(CouldNotVerify, match="has the format REDIS0012, which the program on here does not know"):
-        place.run("backup.check", service="logs")
+    actions = (
+        place.action("backup.check", service="logs"),
+        place.action("backup.restore", service="copy", **{"from": "logs"}),
+    )
+    for action in actions:
+        with pytest.raises(CouldNotVerify, match="has the format REDIS0012, which the program on here does not know"):
+            action.run(place.ctx())
+        with pytest.raises(NotReady, match="has the format REDIS0012, which the Redis or Valkey on here does not know"):
+            action.ready(place.ctx())
+    place.remove("logs", "copy")
+    if single:
+        shutil.copy(folder / FIRST, tmp_path / "backups" / "cache.aof")
+    else:
+        shutil.copy(base, tmp_path / "backups" / "2026-11-27" / "appendonlydir" / BASE)
+    for action in actions:
+        action.ready(place.ctx())
 
 
 def test_the_newest_of_several_folders_is_chosen_by_its_path(tmp_path, folder):

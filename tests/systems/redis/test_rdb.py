@@ -2,15 +2,18 @@
 
 import gzip
 import os
+import re
 
 import pytest
 import redis
 
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.values import Secret
+from tests import keys
 from tests.artefacts import exact
 from tests.needs import need
 from tests.systems.estate import codes
+from tests.systems.mariadb.artefacts import PACKERS, packed
 from tests.systems.redis import artefacts
 from tests.systems.redis.alone import Alone, alive, forward
 from tests.systems.redis.artefacts import RDB_CORPUS, aged
@@ -79,12 +82,37 @@ def test_without_a_checksum_the_check_says_what_it_cannot_see(tmp_path):
     assert "the checksum of the whole file" not in checked["covered"]
 
 
-@pytest.mark.parametrize("name", ["dump.rdb", "dump.rdb.gz"])
-def test_a_format_of_the_future_is_no_damage_and_no_pass(tmp_path, rdb, name):
+def laid(folder, data, name):
+    """Lay a file with this name into the folder: compressed as its suffix says, and encrypted if a key is there."""
+    file = folder / "backups" / name.removesuffix(".age")
+    file.write_bytes(packed(data, file.suffix.removeprefix(".")))
+    if name.endswith(".age"):
+        target = file.with_name(name)
+        target.unlink(missing_ok=True)
+        keys.Key(re.findall("age1[0-9a-z]+", (folder / "key.txt").read_text())[0], None).sealed(file)
+
+
+@pytest.mark.parametrize(
+    ("name", "printed"),
+    [
+        *(
+            (name, False)
+            for name in ("dump.rdb", *(f"dump.rdb.{end}" for end in PACKERS), "dump.rdb.age", "dump.rdb.zst.age")
+        ),
+        ("dump.rdb", True),
+    ],
+)
+def test_a_format_of_the_future_is_no_damage_and_no_pass(tmp_path, rdb, name, printed):
     """A check before the drill refuses it, by the first word of the file; the steps fail for the same reason."""
-    changed = b"REDIS0099" + rdb[9:]
-    place = estate(tmp_path, gzip.compress(changed) if name.endswith("gz") else changed, name)
-    (file,) = (tmp_path / "backups").iterdir()
+    changed, source = b"REDIS0099" + rdb[9:], {}
+    if name.endswith(".age"):
+        need("age")
+        source = {"identity": keys.made(tmp_path).identity}
+    if printed:
+        source = {"at": ["cat", f"{tmp_path}/backups/{name}"]}
+    place = estate(tmp_path, **source)
+    laid(tmp_path, changed, name)
+    name, file = "output" if printed else name, name
     steps = {"backup.check": {"service": "dumps"}, "backup.restore": {"service": "copy", "from": "dumps"}}
     for step, fields in steps.items():
         action = place.action(step, **fields)
@@ -95,7 +123,7 @@ def test_a_format_of_the_future_is_no_damage_and_no_pass(tmp_path, rdb, name):
         with pytest.raises(CouldNotVerify, match="does not know"):
             action.run(place.ctx())
     place.remove("dumps", "copy")
-    file.write_bytes(gzip.compress(rdb) if name.endswith("gz") else rdb)
+    laid(tmp_path, rdb, file)
     for step, fields in steps.items():
         place.action(step, **fields).ready(place.ctx())
 

@@ -4,7 +4,6 @@ compressed.
 
 from __future__ import annotations
 
-import re
 import time
 from datetime import datetime
 from typing import ClassVar, Literal
@@ -12,7 +11,6 @@ from typing import ClassVar, Literal
 from drillbook.errors import StepFailed
 from drillbook.findings import finding
 from drillbook.sdk.action import Context, Facts
-from drillbook.sdk.backup_beginning import first_bytes
 from drillbook.sdk.backup_files import FileBackups
 from drillbook.sdk.backup_source import Backup, Checked, need_one
 from drillbook.sdk.in_place import InPlace
@@ -21,23 +19,11 @@ from drillbook.sdk.service import Service
 from drillbook.systems.mariadb import server
 from drillbook.systems.mariadb.client import name, said, verifying
 from drillbook.systems.mariadb.copied_files import MOST_NAMED
-from drillbook.systems.mariadb.dump_reading import CHECK, LOAD, SECTIONS, Reading
+from drillbook.systems.mariadb.dump_reading import BEGIN, CHECK, LOAD, SECTIONS, Reading
 from drillbook.systems.mariadb.in_place import DumpInPlace
 from drillbook.systems.mariadb.service import Mariadb
 from drillbook.systems.tar.source import need_unpacked, need_unpacker, unpacker
 
-BEGINNING = 8192
-"""Number of bytes that are read from the beginning of a dump."""
-_COLLATION = re.compile(
-    rb"^(?:CREATE DATABASE |ALTER DATABASE |\) ENGINE=|  (?=`))(?:[^'`\n]|'[^'\n]*'|`[^`\n]*`)*?\bCOLLATE[ =](\w+)(?=\W)",
-    re.MULTILINE,
-)
-"""Whole name of the collation of a database, a table or a column, outside quotation marks.
-
-Values are on lines that begin otherwise, because a dump quotes their line ends.
-"""
-_BODIES = b"\nDELIMITER "
-"""Text before the body of a trigger, a routine or an event, which may contain any lines."""
 DEFINERS = """
 SELECT DISTINCT d FROM (
   SELECT DEFINER AS d FROM information_schema.VIEWS UNION SELECT DEFINER FROM information_schema.ROUTINES
@@ -151,21 +137,30 @@ class MariadbDump(FileBackups):
             server.need_safe_client(ctx, service)
         need_unpacker(ctx, self)
         self.need_here(ctx)
-        if isinstance(service, Mariadb) and service.sandbox and service.sandbox.isolation != "container":
+        if isinstance(service, Mariadb):
             self._need_collations(ctx, service)
 
     def _need_collations(self, ctx: Context, service: Mariadb) -> None:
         """Check that the server knows the collations in the first lines of the dump that the step uses.
 
-        They decide more than its version: a dump of a newer server loads if the server knows its collations.
+        They decide more than its version: a dump of a newer server loads if the server knows all that it contains. A check
+        before a drill records that this was not verified when the dump is of a newer series.
         """
 
         def check(backup: Backup) -> None:
-            beginning = first_bytes(ctx, self.place(ctx), backup.id, BEGINNING).partition(_BODIES)[0]
-            named = [match.decode() for match in _COLLATION.findall(beginning)]
-            server.need_collations(ctx, service, list(dict.fromkeys(named)), backup.id)
+            lines = self.beginning(ctx, [backup.id]).data.rpartition(b"\n")[0]
+            if not lines:
+                return
+            output = ctx.run("sh", "-c", BEGIN, "sh", SECTIONS, stdin=lines + b"\n").check()
+            reading = Reading.of(output.text, "")
+            server.need_collations(ctx, service, sorted(reading.collations), backup.id)
+            there = server.version(ctx, service)
+            if server.is_newer(reading.server, there):
+                ctx.unsure(
+                    f"that MariaDB {there} on {ctx.host.name} loads the dump {backup.id} of the newer {reading.server}"
+                )
 
-        need_one(self.candidates(ctx), check)
+        need_one(ctx, self.candidates(ctx), check)
 
 
 def _unpacker(path: str) -> str:
@@ -184,6 +179,7 @@ def _facts(reading: Reading) -> Facts:
         "taken_with": reading.header,
         "server_version": reading.server,
         "completed": reading.last,
+        "collations": sorted(reading.collations),
     }
 
 

@@ -14,12 +14,32 @@ from typing import Any
 from drillbook.findings import Finding, finding
 
 # Print the lines that begin a section, and the last nonempty line; rows and statements are shortened to the name of their
-# table.
+# table. Print the collations of databases, tables, columns and of the sessions that make views, routines, triggers and events;
+# the bodies of these may contain any lines. Values are on lines that begin otherwise, because a dump quotes their line ends.
 SECTIONS = r"""
 /\x00/{s/.*/zero bytes/p;d;}
 $!{/^(/{h;d;};}
 s/^\(INSERT [A-Z ]*INTO `[^`]*`\).*/\1/p
 s/^\(REPLACE INTO `[^`]*`\).*/\1/p
+/^DELIMITER ;;/,/^DELIMITER ;$/b sections
+/^  `/b unquote
+/^) ENGINE=/b unquote
+/^CREATE DATABASE /b unquote
+/^ALTER DATABASE /b unquote
+/^\/\*![0-9]* SET collation_connection *= [A-Za-z0-9_]* \*\//b unquote
+b sections
+:unquote
+h
+t begin
+:begin
+s/^\([^'`]*\)'[^']*'/\1/
+t begin
+s/^\([^'`]*\)`[^`]*`/\1/
+t begin
+s/.*COLLATE[ =]\([A-Za-z0-9_][A-Za-z0-9_]*\).*/collation \1/p
+s/.* SET collation_connection *= \([A-Za-z0-9_]*\) .*/collation \1/p
+g
+:sections
 /^-- MariaDB dump /p
 /^-- MySQL dump /p
 /^-- Host: /p
@@ -36,6 +56,8 @@ s/^\(REPLACE INTO `[^`]*`\).*/\1/p
 /[^[:space:]]/h
 $ {g;s/^\(.\{0,200\}\).*/\1/;s/^/last /p;}
 """
+# SECTIONS: read the beginning of a dump from standard input.
+BEGIN = 'LC_ALL=C sed -n "$1" | uniq -c'
 # FILE STATUSES SECTIONS UNPACKER: read a dump.
 CHECK = """
 file=$1 statuses=$2 sections=$3 unpacker=$4
@@ -84,6 +106,8 @@ class Reading:
     """Number of INSERT statements by table."""
     sections: set[str] = field(default_factory=set)
     """Names of the other sections that the dump has: ``routines``, ``events``."""
+    collations: set[str] = field(default_factory=set)
+    """Names of the collations of databases, tables, columns, views and programs."""
     failures: list[str] = field(default_factory=list)
     """Comments of the dump program about objects that it omitted."""
     zeros: bool = False
@@ -187,5 +211,6 @@ _LINES: tuple[tuple[str, Any], ...] = (
         lambda reading, match, _: reading.failures.append(match[1][:200]),
     ),
     (r"(?:INSERT|REPLACE) .*", lambda reading, match, count: reading.rows.update({match[0]: count})),
+    (r"collation (.*)", lambda reading, match, _: reading.collations.add(match[1])),
     (r"zero bytes", lambda reading, match, _: setattr(reading, "zeros", True)),
 )

@@ -277,13 +277,15 @@ class Mariabackup(FileBackups):
 
         def check(backup: Backup) -> None:
             copied = backup.facts.get("server_version", "") or self._version_at_end(ctx, backup)
+            if not copied:
+                ctx.unsure(f"the version of the backup {backup.id} of {self.name}, which stands at the end of its stream")
             if copied and server.series(copied) != server.series(there):
                 raise NotReady(
                     f"{ctx.host.name} has MariaDB {there}, but the backup is from MariaDB {copied}",
                     hint=f"install MariaDB {server.series(copied)} on that host, or set `bin` of {service.name} to its programs",
                 )
 
-        need_one(self.candidates(ctx), check)
+        need_one(ctx, self.candidates(ctx), check)
 
     def _version_at_end(self, ctx: Context, backup: Backup) -> str:
         """Return the version of the backed-up server, which stands at the end of a stream.

@@ -220,6 +220,12 @@ def series(number: str) -> str:
     return ".".join(number.split(".")[:2])
 
 
+def is_newer(dumped: str, there: str) -> bool:
+    """Return True when ``dumped``, the version of the server of a dump, is of a newer series of MariaDB than ``there``."""
+    found = re.match(r"(\d+)\.(\d+)\.\d+-MariaDB", dumped)
+    return found is not None and (int(found[1]), int(found[2])) > tuple(map(int, there.split(".")[:2]))
+
+
 def need(ctx: Context, service: Mariadb, programs: Sequence[str]) -> None:
     """Check that the step's host has the MariaDB programs ``programs``. Raises NotReady when one is missing."""
     for wanted in programs:

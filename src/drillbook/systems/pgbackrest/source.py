@@ -217,7 +217,7 @@ class PgBackRest(BackupSource):
         stanza = _can_be_read(Repository(self._in_sandbox(ctx, box), self.stanza))
         majors = [backup.facts["version"] for backup in self.candidates(ctx)]
         majors = majors or [cluster(stanza, row)[0] for row in reversed(stanza.get("backup", ()))]
-        need_one(dict.fromkeys(majors), lambda major: recovery.need_major(sandbox.tools_of(box, box.trial), major))
+        need_one(ctx, dict.fromkeys(majors), lambda major: recovery.need_major(sandbox.tools_of(box, box.trial), major))
 
 
 def _can_be_read(repository: Repository) -> dict[str, Any]:

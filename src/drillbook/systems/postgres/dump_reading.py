@@ -7,6 +7,7 @@ dump that ends in the middle of a row, because the directory format does not rec
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -91,6 +92,8 @@ function columns_of(line,  n) {
   return n + 1
 }
 BEGIN { FS = "\t"; ended = "none"; top = 1 }
+!copying && /^\\connect / { joined = NR }
+!copying && /^-- PostgreSQL database dump\r?$/ && joined && NR - joined < 5 { top = 1 }
 top && !/^\r?$|^--|^\\(restrict|connect) |^SET .*;\r?$|^SELECT pg_catalog\.set_config\(/ { top = 0 }
 top && /^\\restrict / { print "top restrict" }
 top && /^SET [a-z_]+ = / { word = $0; sub(/^SET /, "", word); sub(/ = .*/, "", word); print "top " word }
@@ -234,6 +237,21 @@ def read(host: Host, path: str, form: Form, pg_restore: str, deadline: Deadline,
     return _parsed(sink.text, said)
 
 
+def preamble(host: Host, beginning: bytes, deadline: Deadline) -> tuple[str, ...]:
+    """Return the ``Reading.preamble`` of a plain dump from its first bytes. Other bytes have none.
+
+    Raises HostError when the host cannot be used.
+    """
+    sink = Answer(f"{host.name}: the first lines of a dump")
+    lines = beginning.rpartition(b"\n")[0] + b"\n"
+    host.run(("awk", _AWK), deadline=deadline, stdin=lines, env={"LC_ALL": "C"}, sink=sink)
+    return _preamble(line.split(" ", 1) for line in sink.text.split("\n") if " " in line)
+
+
+def _preamble(lines: Iterable[Sequence[str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(rest for word, rest in lines if word == "top"))
+
+
 def outline(host: Host, path: str, form: Form, pg_restore: str, deadline: Deadline) -> tuple[str, ...]:
     """Return the SQL lines about roles, extensions and databases that a restore of the dump needs.
 
@@ -249,7 +267,7 @@ def outline(host: Host, path: str, form: Form, pg_restore: str, deadline: Deadli
 
 def _parsed(text: str, said: str) -> Reading:
     lines = [line.split(" ", 1) for line in text.split("\n") if " " in line]
-    of = {kind: [rest for word, rest in lines if word == kind] for kind in ("sql", "rows", "bad", "counts", "ended", "top")}
+    of = {kind: [rest for word, rest in lines if word == kind] for kind in ("sql", "rows", "bad", "counts", "ended")}
     status = {word: int(rest) for word, rest in lines if word in ("unpacker", "pg_restore")}
     if not of["counts"] or not of["ended"]:
         raise CouldNotVerify(f"the dump was not read to its end: {said or 'awk gave no answer'}")
@@ -269,7 +287,7 @@ def _parsed(text: str, said: str) -> Reading:
         unpacker=status.get("unpacker", 0),
         pg_restore=status.get("pg_restore", 0),
         said=said,
-        preamble=tuple(dict.fromkeys(of["top"])),
+        preamble=_preamble(lines),
     )
 
 

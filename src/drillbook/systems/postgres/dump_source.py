@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -15,15 +15,14 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from drillbook.errors import DrillbookError
 from drillbook.sdk.action import Context, Facts
-from drillbook.sdk.backup_beginning import unpacked
+from drillbook.sdk.backup_beginning import Beginning
 from drillbook.sdk.backup_files import UNKNOWN_S, FileBackups
-from drillbook.sdk.backup_places import BEGINNINGS_NEED, HostFolder, StoredFile, matching
+from drillbook.sdk.backup_places import BEGINNINGS_NEED, HostFolder, Prefix, StoredFile
 from drillbook.sdk.backup_source import Backup, Checked, need_one, need_programs, stamp
-from drillbook.sdk.encryption import SUFFIX
 from drillbook.sdk.host import Host
 from drillbook.sdk.in_place import InPlace
+from drillbook.sdk.programs import Programs
 from drillbook.sdk.sandbox import Sandbox, Sandboxed
 from drillbook.sdk.service import Service
 from drillbook.systems.postgres import dump_reading, dump_start, reader_version, sandbox
@@ -88,7 +87,7 @@ class PgDumpSource(FileBackups):
             elif not self._is_globals(file):
                 single.append(file)
         found = [*single, *(_folder(name, files) for name, files in folders.items())]
-        backups = [self._backup(file) for file in matching(found, self.pattern)]
+        backups = [self._backup(file) for file in self.matching(found)]
         starts = dump_start.starts(ctx, self.place(ctx), ctx.host_named(self.host), [one.id for one in backups], folders)
         return [self._with_start(backup, starts.get(backup.id)) for backup in backups]
 
@@ -172,41 +171,39 @@ class PgDumpSource(FileBackups):
     def ready(self, ctx: Context) -> None:
         """Check the programs and the location, and that the newest dump can be decompressed and read by pg_restore."""
         super().ready(ctx)
-        self._need_reader(ctx, ctx.host, self._pg_restore)
+        self._need_reader(ctx, ctx, self._pg_restore)
 
     @property
     def _pg_restore(self) -> str:
         return str(PurePosixPath(self.bin) / "pg_restore") if self.bin else "pg_restore"
 
-    def _need_reader(self, ctx: Context, host: Host, program: str, tools: Tools | None = None) -> None:
-        """Check that ``host`` can decompress the dump that the step uses, and that ``program`` there knows its format.
+    def _need_reader(self, ctx: Context, inside: Context, program: str, tools: Tools | None = None) -> None:
+        """Check that the dump that the step uses can be decompressed ``inside``, and that ``program`` there knows its format.
 
-        With ``tools``, also check that their psql and server know a plain dump. Raises NotReady when one is too old for
-        this dump, or a decompression program is missing.
+        ``inside``: context of the programs of the restore, on the step's host or in the sandbox's container. With ``tools``, also
+        check that their psql and server know a plain dump. Raises NotReady when one is too old for this dump, or a
+        decompression program is missing.
         """
 
         def check(backup: Backup) -> None:
             for name in filter(None, (backup.id, self._file_of_roles(ctx, backup))):
-                head = self._beginning(ctx, name)
-                packed = dump_start.compressed_by(head) if head else next(iter(unpacker(name)), "")
-                for tool in filter(None, (packed, "tar" if dump_start.is_tar(head) else "")):
-                    if ctx.missing(tool):
-                        raise dump_reading.no_unpacker(host, tool, name)
-                reader_version.need_format(ctx, host, program, dump_start.archive(head), name)
-                if tools:
-                    reader_version.need_plain(tools, unpacked(head, dump_start.BEGINNING), name)
+                begun = self._begun(ctx, name)
+                packed = begun.packed if begun.data else begun.packed or next(iter(unpacker(name)), "")
+                for tool in filter(None, (packed, "tar" if dump_start.is_tar(begun.data) else "")):
+                    if inside.missing(tool):
+                        raise dump_reading.no_unpacker(inside.host, tool, name)
+                archive = dump_start.archive(begun.data)
+                reader_version.need_format(ctx, inside.host, program, archive, name)
+                if tools and begun.data and not archive:
+                    preamble = dump_reading.preamble(ctx.host, begun.data, ctx.deadline)
+                    reader_version.need_preamble(tools, preamble, name)
 
-        need_one(self.candidates(ctx), check)
+        need_one(ctx, self.candidates(ctx), check)
 
-    def _beginning(self, ctx: Context, name: str) -> bytes:
-        """Return the first bytes of a dump. They are empty if the dump is encrypted, or its location only reads whole files."""
-        if name.endswith(SUFFIX):
-            return b""
-        found: dict[str, bytes] = {}
-        for file in (name, f"{name}/toc.dat"):
-            with suppress(DrillbookError, OSError):
-                found |= self.place(ctx).beginnings(ctx, [file], dump_start.BEGINNING)
-        return next(filter(None, found.values()), b"")
+    def _begun(self, ctx: Context, name: str) -> Beginning:
+        """Return the beginning of a dump. In a dump in directory format, it is that of the table of contents."""
+        folders = isinstance(self.place(ctx), HostFolder | Prefix)
+        return self.beginning(ctx, (name, f"{name}/toc.dat") if folders else (name,))
 
     def _roles_named(self, ctx: Context, path: str) -> tuple[str, ...]:
         """Return the roles that the file of roles at ``path`` creates. When ``path`` is empty, return none."""
@@ -232,9 +229,13 @@ class PgDumpSource(FileBackups):
     def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
         """Check that the sandbox's host has the PostgreSQL server and client programs that a restore needs."""
         sandbox.ready(ctx, service, ("initdb", "pg_ctl", "psql", "pg_restore"))
-        if isinstance(service, Postgres) and service.sandbox and service.sandbox.isolation != "container":
+        if isinstance(service, Postgres) and service.sandbox and service.sandbox.isolation == "container":
+            box = Sandbox.of(ctx, service)
+            tools, inside = sandbox.tools_of(box, box.trial), replace(ctx, host=box.trial, programs=Programs())
+            self._need_reader(ctx, inside, tools.path("pg_restore"), tools)
+        elif isinstance(service, Postgres) and service.sandbox:
             tools = Tools.of(ctx, service, ctx.host)
-            self._need_reader(ctx, ctx.host, tools.path("pg_restore"), tools)
+            self._need_reader(ctx, ctx, tools.path("pg_restore"), tools)
         self.need_here(ctx)
 
 

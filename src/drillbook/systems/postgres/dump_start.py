@@ -21,13 +21,6 @@ BEGINNING = 4096
 """Number of bytes that are read from the beginning of a dump."""
 COMPRESSION_BYTE = (1, 15)
 """First version of the archive format in which one byte names the compression. Source: K_VERS_1_15 in PostgreSQL."""
-_COMPRESSED = {
-    b"\x1f\x8b": "gzip",
-    b"\x28\xb5\x2f\xfd": "zstd",
-    b"\x04\x22\x4d\x18": "lz4",
-    b"BZh": "bzip2",
-    b"\xfd7zXZ": "xz",
-}
 _MEMBER = b"toc.dat\0"
 _MEMBER_AT = 512
 _STARTED = re.compile(rb"^-- Started on (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?: [A-Za-z0-9:+-]+)?)$", re.MULTILINE)
@@ -58,11 +51,6 @@ def moments(host: Host, texts: Sequence[str], deadline: Deadline) -> list[dateti
     lines = "".join(f"{text}\n" for text in texts).encode()
     output = host.run(("sh", "-c", _SECONDS), deadline=deadline, stdin=lines).check()
     return [datetime.fromtimestamp(int(text), UTC) if text else None for text in output.stdout.decode().splitlines()]
-
-
-def compressed_by(head: bytes) -> str:
-    """Return the name of the program that compressed a dump, by its first bytes. The name is empty for other dumps."""
-    return next((program for start, program in _COMPRESSED.items() if head.startswith(start)), "")
 
 
 def is_tar(head: bytes) -> bool:

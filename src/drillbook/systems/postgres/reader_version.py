@@ -22,11 +22,6 @@ SINCE = {"default_table_access_method": 12, "transaction_timeout": 17}
 
 All other settings that pg_dump and pg_dumpall 13 to 18 write there are older than version 10.
 """
-_TITLE = re.compile(rb"^\\connect .*\n\s*--\r?\n-- PostgreSQL database dump\r?\n--\r?\n", re.MULTILINE)
-"""First lines of a database in a dump of pg_dumpall."""
-_TOP = re.compile(rb"(?:(?:--.*|\\(?:restrict|connect) .*|SET .*;|SELECT pg_catalog\.set_config\(.*;)?\r?\n)*")
-"""Lines before the first object of a dump: only empty lines, comments, commands of psql and settings."""
-_SETTING = re.compile(rb"^SET (\w+) = ", re.MULTILINE)
 TOO_NEW = re.compile(rb"unsupported version \([\d.]+\) in file header")
 """Message of a pg_restore that is too old for an archive."""
 
@@ -51,13 +46,15 @@ def need_reader(ctx: Context, service: Postgres, programs: Sequence[str], locati
 
 def _of_backup(ctx: Context, location: str) -> int:
     """Return the major version of the pg_dump that took a finished backup. Return 0 when the backup cannot be read,
-    because `run` reports this later.
+    because `run` reports this later; a check before the drill records that the version was not verified.
     """
-    with suppress(StepFailed, CouldNotVerify):
+    try:
         text = Manifest.read(Store(ctx.bucket(location)), stored_backup.split(location)).tools.get("pg_dump", "")
-        if found := re.search(r"\(PostgreSQL\) (\d+)", text):
-            return int(found[1])
-    return 0
+    except (StepFailed, CouldNotVerify) as error:
+        ctx.unsure(f"the version of the backup {location}: {error.message}")
+        return 0
+    found = re.search(r"\(PostgreSQL\) (\d+)", text)
+    return int(found[1]) if found else 0
 
 
 def _of_earlier_step(ctx: Context) -> int:
@@ -74,7 +71,7 @@ def need_format(ctx: Context, host: Host, program: str, beginning: bytes, name: 
     """Check that the pg_restore ``program`` on ``host`` knows the format of a dump, by its first bytes. Raises NotReady when
     the program is missing, or too old for the dump.
 
-    ``beginning`` is empty for a dump that pg_restore does not read, or whose first bytes are compressed or encrypted.
+    ``beginning`` is empty for a dump that pg_restore does not read, or whose first bytes cannot be read.
     """
     if not beginning:
         return
@@ -86,17 +83,6 @@ def need_format(ctx: Context, host: Host, program: str, beginning: bytes, name: 
             f"{host.name}: {program} is too old for the dump {name}: {printable(output.stderr, limit=200).strip()}",
             hint="set `bin` to the folder of a pg_restore at least as new as the pg_dump",
         )
-
-
-def need_plain(tools: Tools, beginning: bytes, name: str) -> None:
-    """Check that psql and the server of ``tools`` know the commands and settings at the top of a plain dump.
-
-    ``beginning``: first bytes of the dump, decompressed; nothing is checked for other bytes. Raises NotReady as
-    ``need_preamble`` does.
-    """
-    top = _top(beginning)
-    restricted = ["restrict"] if re.search(rb"^\\restrict ", top, re.MULTILINE) else []
-    need_preamble(tools, [*restricted, *(setting.decode() for setting in _SETTING.findall(top))], name)
 
 
 def need_preamble(tools: Tools, preamble: Collection[str], name: str) -> None:
@@ -117,12 +103,6 @@ def need_preamble(tools: Tools, preamble: Collection[str], name: str) -> None:
             f"{', '.join(unknown)}",
             hint="set `bin` of the sandbox or service to a folder of PostgreSQL's programs at least as new as the pg_dump",
         )
-
-
-def _top(beginning: bytes) -> bytes:
-    """Return the lines before the first object of a dump; of a dump of pg_dumpall, those of each database too."""
-    starts = (0, *(title.end() for title in _TITLE.finditer(beginning)))
-    return b"".join(found[0] for start in starts if (found := _TOP.match(beginning, start)))
 
 
 def _major_of_server(tools: Tools) -> float:

@@ -14,7 +14,7 @@ from drillbook.errors import StepFailed
 from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.backup_files import FileBackups, moment_in
 from drillbook.sdk.backup_places import StoredFile, matching
-from drillbook.sdk.backup_source import Backup, Checked
+from drillbook.sdk.backup_source import Backup, Checked, need_one
 from drillbook.sdk.host import Host, Output
 from drillbook.sdk.sandbox import Sandbox, Sandboxed
 from drillbook.systems.redis import checker, disposable
@@ -145,14 +145,29 @@ class AofSource(FileBackups):
         return {**facts, "seconds": seconds}
 
     def ready(self, ctx: Context) -> None:
-        """Check that the place of the backups is valid, and that the host has a checker program."""
+        """Check that the place of the backups is valid, and that the host has a checker program that knows the format."""
         super().ready(ctx)
         checker.need_checker(lambda argv: ctx.run(*argv), ctx.host, self.program)
+        self._need_format(ctx, self.program)
 
     def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
-        """Check that the sandbox's host has a Redis or Valkey server."""
+        """Check that the sandbox's host has a Redis or Valkey server that knows the format of the backup."""
         disposable.need_server(ctx, service)
         self.need_here(ctx)
+        self._need_format(ctx, str(getattr(service, "program", "")))
+
+    def _need_format(self, ctx: Context, program: str) -> None:
+        """Check that the server ``program`` on the step's host knows the format of the base files of the backup that the step
+        uses. Raises NotReady when it is too old.
+        """
+
+        def check(backup: Backup) -> None:
+            for file in self._groups(ctx).get(backup.id, ()):
+                if not file.name.endswith(MANIFEST) and ".incr." not in _plain(file.name):
+                    beginning = self.beginning(ctx, [file.name], checker.BEGINNING).data
+                    checker.need_format(lambda argv: ctx.run(*argv), ctx.host, program, file.name, beginning)
+
+        need_one(ctx, self.candidates(ctx), check)
 
 
 def _folder(path: str) -> str:

@@ -64,6 +64,8 @@ _HINT = "install redis-tools or valkey-tools on that host, or set `program` to t
 NEWER = "install the version of Redis or Valkey that wrote the file, and set `program` to the path of its server"
 """Hint for a file whose format the checker does not know."""
 _OPCODE_AUX = 0xFA
+BEGINNING = 512
+"""Number of bytes to read from the start of a file, to find its format and the time in its header."""
 _MAGIC = re.compile(rb"REDIS\d{4}|VALKEY\d{3}")
 
 

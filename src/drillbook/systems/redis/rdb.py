@@ -12,7 +12,6 @@ from pydantic import Field
 from drillbook.errors import StepFailed
 from drillbook.findings import Finding, finding
 from drillbook.sdk.action import Context, Facts
-from drillbook.sdk.backup_beginning import first_bytes
 from drillbook.sdk.backup_files import FileBackups
 from drillbook.sdk.backup_places import BEGINNINGS_NEED
 from drillbook.sdk.backup_source import Backup, Checked, need_one, stamp
@@ -25,8 +24,6 @@ from drillbook.systems.redis.checker import Checker, Verdict
 from drillbook.systems.redis.in_place import RedisInPlace
 from drillbook.systems.tar.source import need_unpacked, need_unpacker, unpacker
 
-BEGINNING = 512
-"""Number of bytes to read from the start of a file to find the time in its header."""
 BASIS = "time in the header of the RDB, by the clock of the server that saved it"
 # FILE TARGET UNPACKER...: decompress FILE into TARGET.
 _UNPACK = 'umask 077; from=$1 to=$2; shift 2; "$@" < "$from" > "$to"'
@@ -68,7 +65,7 @@ class RdbSource(FileBackups):
         if self.newest == "name":
             return found
         plain = [backup.id for backup in found if not unpacker(backup.id)]
-        begun = self.place(ctx).beginnings(ctx, plain, BEGINNING) if plain else {}
+        begun = self.place(ctx).beginnings(ctx, plain, checker.BEGINNING) if plain else {}
         moments = {name: checker.saved_at(data) for name, data in begun.items()}
         return [
             replace(backup, taken_at=moment, basis=BASIS) if (moment := moments.get(backup.id)) else backup
@@ -135,21 +132,20 @@ class RdbSource(FileBackups):
     def need_format(self, ctx: Context, program: str) -> None:
         """Check that the server ``program`` on the step's host knows the format of the file that the step uses.
 
-        Nothing is checked for a file whose first bytes cannot be read cheaply. Raises NotReady when the server is too old.
+        Raises NotReady when the server is too old.
         """
 
         def check(backup: Backup) -> None:
-            beginning = first_bytes(ctx, self.place(ctx), backup.id, BEGINNING)
+            beginning = self.beginning(ctx, [backup.id], checker.BEGINNING).data
             checker.need_format(lambda argv: ctx.run(*argv), ctx.host, program, backup.id, beginning)
 
-        need_one(self.candidates(ctx), check)
+        need_one(ctx, self.candidates(ctx), check)
 
     def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
         """Check that the sandbox's host has a Redis or Valkey server, and the decompression program."""
         disposable.need_server(ctx, service)
         self.need_here(ctx)
-        if service.sandbox and service.sandbox.isolation != "container":
-            self.need_format(ctx, str(getattr(service, "program", "")))
+        self.need_format(ctx, str(getattr(service, "program", "")))
 
     def need_here(self, ctx: Context) -> None:
         """Check that the step's host can receive, decrypt and decompress the backups. Raises NotReady when it cannot."""

@@ -17,7 +17,7 @@ from drillbook.findings import finding
 from drillbook.sdk import host_programs
 from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.backup_files import FileBackups
-from drillbook.sdk.backup_places import StoredFile, matching
+from drillbook.sdk.backup_places import StoredFile
 from drillbook.sdk.backup_source import Backup, Checked, stamp
 from drillbook.sdk.encryption import SUFFIX
 from drillbook.sdk.host import Host, printable
@@ -66,7 +66,7 @@ class SqliteSource(FileBackups):
         files.
         """
         files = {file.name: file for file in self.place(ctx).files(ctx)}
-        found = [file for file in matching(list(files.values()), self.pattern) if not file.name.endswith(BESIDE)]
+        found = [file for file in self.matching(list(files.values())) if not file.name.endswith(BESIDE)]
         logs = any(f"{file.name}{LOG}" in files for file in found)
         return [self._copy(file, files, logs=logs) for file in found]
 

@@ -189,7 +189,7 @@ def need_unpacker(ctx: Context, source: FileBackups, *others: str) -> None:
     names = [source.pattern]
     if set(_ending(source.pattern)) & set("*?["):
         names = [backup.id for backup in source.candidates(ctx)] or [""]
-    need_one(names, lambda name: need_programs(ctx, (*others, *unpacker(name)[:1])))
+    need_one(ctx, names, lambda name: need_programs(ctx, (*others, *unpacker(name)[:1])))
 
 
 def need_unpacked(host: str, name: str, status: int | None) -> None:

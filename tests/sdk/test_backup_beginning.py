@@ -1,0 +1,171 @@
+"""The beginning of a backup, read on the restoring host as a restore reads it: from every place, in every compression, encrypted."""
+
+import functools
+import re
+import subprocess
+from dataclasses import replace
+
+import pytest
+
+from drillbook.errors import Cancelled
+from drillbook.hosts.local import LocalHost
+from drillbook.sdk import backup_beginning
+from drillbook.sdk.backup_beginning import LIMIT, beginning_of
+from drillbook.sdk.backup_places import HostFolder, Printed, place_of
+from drillbook.sdk.host import Deadline, Target
+from drillbook.systems.tar.source import TarSource
+from tests import keys
+from tests.needs import need
+from tests.sdk.test_backup_places import served
+from tests.systems.estate import Estate
+from tests.systems.mariadb.artefacts import packed
+from tests.systems.postgres.site import BUCKET, site
+
+PACKED = {"sql": "", "gz": "gzip", "zst": "zstd", "lz4": "lz4", "xz": "xz", "bz2": "bzip2"}
+TEXT = b"".join(b"row %d\n" % number for number in range(400_000))
+"""More than the first megabytes that are fetched; its blocks of LZ4 and bzip2 are larger than the first piece of it."""
+
+
+@functools.cache
+def stored(end):
+    if end != "lz4":
+        return packed(TEXT, end)
+    return subprocess.run([need("lz4"), "-qc", "-B7"], input=TEXT, capture_output=True, check=True).stdout
+
+
+@pytest.fixture
+def place(tmp_path):
+    return Estate(tmp_path, services={"copy": {"kind": "folder", "sandbox": {}}}, backups={})
+
+
+@pytest.fixture
+def key(tmp_path):
+    need("age")
+    return keys.made(tmp_path)
+
+
+def other(path):
+    return HostFolder(LocalHost("other", target=Target(name="other", local=True)), str(path))
+
+
+@pytest.mark.parametrize("end", PACKED)
+@pytest.mark.parametrize("sealed", [False, True])
+@pytest.mark.parametrize("where", ["folder", "other host", "url", "command"])
+def test_it_is_read_from_every_place_in_every_form(place, tmp_path, key, end, sealed, where):
+    (tmp_path / "dumps").mkdir()
+    (path := tmp_path / "dumps" / f"shop.{end}").write_bytes(stored(end))
+    path = key.sealed(path) if sealed else path
+    secrets = tuple(key.identity.reveal().split()[-1:]) if sealed else ()
+    with served(tmp_path / "dumps") as url:
+        found = beginning_of(
+            place.ctx(),
+            {
+                "folder": place_of(place.ctx(), place.host, str(tmp_path / "dumps")),
+                "other host": other(tmp_path / "dumps"),
+                "url": place_of(place.ctx(), place.host, f"{url}/{path.name}"),
+                "command": Printed(place.host, ("cat", str(path))),
+            }[where],
+            path.name,
+            secrets,
+        )
+    assert (found.packed, found.why) == (PACKED[end], "")
+    assert found.data == TEXT[:LIMIT]
+    assert list((tmp_path / "scratch").rglob("*")) == [], "nothing is written"
+
+
+def test_it_is_read_from_a_bucket(tmp_path):
+    with site(tmp_path / "site") as made:
+        made.s3().put_object(Bucket=BUCKET, Key="nightly/shop.zst", Body=stored("zst"))
+        made.s3().put_object(Bucket=BUCKET, Key="nightly/empty", Body=b"")
+        ctx = replace(made.context(), host=made.host)
+        found = place_of(ctx, made.host, f"s3://{BUCKET}/nightly/")
+        assert beginning_of(ctx, found, "shop.zst").data == TEXT[:LIMIT]
+        assert beginning_of(ctx, found, "empty").data == b""
+        assert "404" in beginning_of(ctx, found, "gone").why
+
+
+@pytest.mark.parametrize("shell", [["dash"], ["busybox", "sh"], ["bash", "--posix"]], ids=["dash", "busybox", "bash"])
+@pytest.mark.parametrize("end", PACKED)
+def test_its_script_runs_in_small_shells(tmp_path, key, shell, end):
+    need(shell[0])
+    (path := tmp_path / f"shop.{end}").write_bytes(stored(end))
+    path = key.sealed(path)
+    argv = [*shell, "-c", backup_beginning._BEGIN, "sh", "300", "cat", "--", str(path)]
+    given = f"{key.identity.reveal().split()[-1]}\n\n".encode()
+    done = subprocess.run(argv, input=given, capture_output=True, check=True)
+    assert done.stdout.partition(b"\n")[2][:300] == TEXT[:300]
+
+
+@pytest.mark.parametrize("data", [b"", b"\0", b"\0\1\2\3\4\5\6\7", b"\xff\\n %s\n", b"BZ", b"\x1f\x8b"])
+def test_few_and_odd_bytes_arrive_as_they_are(place, tmp_path, data):
+    (tmp_path / "odd").write_bytes(data)
+    found = beginning_of(place.ctx(), place_of(place.ctx(), place.host, str(tmp_path)), "odd")
+    assert found.data == (b"" if data.startswith(b"\x1f\x8b") else data)
+
+
+def test_a_command_without_an_end_is_stopped(place):
+    endless = Printed(place.host, ("sh", "-c", "while :; do echo row; done"))
+    assert beginning_of(place.ctx(), endless, "output").data == (b"row\n" * LIMIT)[:LIMIT]
+
+
+def test_a_command_that_is_silent_for_too_long_is_killed(place, monkeypatch):
+    monkeypatch.setattr(backup_beginning, "READ_S", 0.3)
+    found = beginning_of(place.ctx(), Printed(place.host, ("sleep", "600")), "output")
+    assert found.data == b""
+    assert "exceeded its time limit" in found.why
+
+
+def test_a_stop_of_the_run_is_no_unread_backup(place):
+    deadline = Deadline.after(60)
+    deadline.cancel.set()
+    with pytest.raises(Cancelled):
+        beginning_of(replace(place.ctx(), deadline=deadline), Printed(place.host, ("sleep", "600")), "output")
+
+
+def unread(place, tmp_path, name, **fields):
+    """Return the doubts of a check before a drill about the beginning of a backup."""
+    doubts = []
+    source = TarSource(name="nightly", host="here", **{"at": str(tmp_path / "dumps"), **fields})
+    found = source.beginning(replace(place.ctx(), doubt=doubts.append), [name])
+    assert found.data == b""
+    assert source.beginning(place.ctx(), [name]).data == found.data, "a run goes on without a doubt"
+    return doubts
+
+
+def test_a_check_tells_why_it_read_nothing(place, tmp_path, key):
+    (tmp_path / "dumps").mkdir()
+    (tmp_path / "dumps" / "cut.zst").write_bytes(stored("zst")[:20])
+    (tmp_path / "dumps" / "sealed").write_bytes(TEXT)
+    key.sealed(tmp_path / "dumps" / "sealed")
+    another = keys.made(tmp_path, "another").identity
+    of = "the version of the backup {} of nightly, whose beginning cannot be read: "
+    for name, fields, why in (
+        ("gone", {}, "No such file"),
+        ("cut.zst", {}, "cut|premature|[Uu]nexpected|[Rr]ead error"),
+        ("sealed.age", {}, "the inventory sets no `identity`"),
+        ("sealed.age", {"identity": another}, "no identity matched"),
+    ):
+        (told,) = unread(place, tmp_path, name, **fields)
+        assert told.startswith(of.format(name))
+        assert re.search(why, told), told
+
+
+def test_a_check_does_not_start_the_command_of_a_backup_and_a_run_does(place, tmp_path):
+    doubts, script = [], f"touch {tmp_path}/begun; echo dump"
+    source = TarSource(name="printed", host="here", at=["sh", "-c", script])
+    assert source.beginning(replace(place.ctx(), doubt=doubts.append), ["output"]).data == b""
+    assert doubts == ["the version of the backup that the command of printed prints: a run reads it before any fault"]
+    assert not (tmp_path / "begun").exists()
+    assert source.beginning(place.ctx(), ["output"]).data == b"dump\n"
+    assert (tmp_path / "begun").exists()
+
+
+def test_backups_that_cannot_be_listed_are_a_doubt_unless_a_step_may_make_them(place, tmp_path):
+    doubts = []
+    source = TarSource(name="nightly", host="here", at=str(tmp_path / "none"))
+    ctx = replace(place.ctx(), doubt=doubts.append)
+    assert source.candidates(replace(ctx, changed=True)) == []
+    assert doubts == []
+    assert source.candidates(ctx) == []
+    (told,) = doubts
+    assert told.startswith("the backup of nightly that the drill uses: no backups can be read from")

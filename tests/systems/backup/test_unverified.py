@@ -1,0 +1,80 @@
+"""A check before a drill is not green while the backup is unread that the drill will restore; the run reads it before any fault."""
+
+import json
+
+import pytest
+
+from tests.program import Folder, fault, here
+from tests.systems.redis import artefacts
+from tests.systems.redis.unit import program
+
+TOLD = "the version of the backup that the command of dumps prints: a run reads it before any fault"
+
+
+@pytest.fixture(scope="module")
+def rdb(tmp_path_factory):
+    with artefacts.opened_rdb(tmp_path_factory.mktemp("server")) as data:
+        yield data
+
+
+@pytest.fixture
+def folder(tmp_path):
+    made = Folder(tmp_path)
+    restore = "restore:\n  - backup.restore: {service: copy, from: dumps}\n"
+    made.write(
+        fault(["touch", f"{tmp_path}/broken"], ["rm", "-f", f"{tmp_path}/broken"], ["test", "-e", f"{tmp_path}/broken"])
+        + restore
+    )
+    return made
+
+
+def stored(folder, data, at):
+    (folder.root / "dump.rdb").write_bytes(data)
+    (folder.root / "inventory" / "lab.yml").write_text(
+        f"environment: lab\nhosts: {{{here(folder.root)}}}\nservices:\n  app: {{kind: process, host: controller}}\n"
+        f"  copy: {{kind: redis, host: controller, program: {program()}, "
+        f"sandbox: {{data_may_leave: true, folder: {folder.root}/box}}}}\n"
+        f"backups:\n  dumps: {{kind: redis_rdb, host: controller, program: {program()}, at: {at}}}\n"
+    )
+
+
+@pytest.mark.parametrize("future", [True, False])
+def test_a_printed_backup_is_told_by_the_check_and_read_first_by_the_run(folder, rdb, future):
+    (folder.root / "printed").unlink(missing_ok=True)
+    script = f"touch {folder.root}/printed; cat {folder.root}/dump.rdb"
+    stored(folder, b"REDIS0099" + rdb[9:] if future else rdb, json.dumps(["sh", "-c", script]))
+    done = folder.run("drill.check", "sample")
+    text = " ".join(done.stdout.split())
+    assert done.returncode == 3, done.stdout
+    assert f"backup.restore on controller: {TOLD}" in text
+    assert "? everything else was checked, and the drill could begin now" in text
+    assert not (folder.root / "printed").exists()
+    as_json = folder.run("drill.check", "sample", "--json")
+    (found,) = json.loads(as_json.stdout)
+    assert (as_json.returncode, found["exit"], found["ready"], found["findings"]) == (3, 3, False, [])
+    assert [text.endswith(TOLD) for text in found["unverified"]] == [True]
+    run = folder.run("drill", "sample", timeout=120)
+    events = (folder.latest / "journal.jsonl").read_text()
+    if future:
+        assert run.returncode == 4, run.stdout
+        assert "output has the format REDIS0099" in " ".join(run.stdout.split())
+    else:
+        assert run.returncode == 0, run.stdout
+    assert ("broken" in events.partition('"phase.started"')[2]) is not future
+
+
+def test_a_stored_backup_is_read_by_the_check(folder, rdb):
+    stored(folder, rdb, f"{folder.root}/dump.rdb")
+    assert folder.run("drill.check", "sample").returncode == 0
+    stored(folder, b"REDIS0099" + rdb[9:], f"{folder.root}/dump.rdb")
+    done = folder.run("drill.check", "sample")
+    assert done.returncode == 4
+    assert "has the format REDIS0099" in " ".join(done.stdout.split())
+
+
+def test_a_place_without_backups_is_no_green_check(folder, rdb):
+    folder.write("restore:\n  - backup.restore: {service: copy, from: dumps}\n")
+    stored(folder, rdb, f"{folder.root}/none.rdb")
+    done = folder.run("drill.check", "sample")
+    assert done.returncode == 3, done.stdout
+    assert "the backup of dumps that the drill uses: no backups can be read from" in " ".join(done.stdout.split())
