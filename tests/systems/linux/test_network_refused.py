@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from drillbook.errors import StepFailed
 from drillbook.sdk.action import find
 from drillbook.systems.linux.actions.net import Filters, Resolve
 from drillbook.systems.linux.service import Relay
@@ -65,6 +66,20 @@ class Kernel(Lowered):
             f'#!/bin/sh\ncase "$*" in *"add dev lo "*) {answer} ;; esac\nexec {shutil.which("tc")} "$@"\n'
         )
         tool.chmod(0o755)
+        self.path = f"PATH={folder}:{os.environ['PATH']}"
+
+    def run(self, argv, **options):
+        return self.host.run(["env", self.path, *argv], **options)
+
+
+class Confined(Lowered):
+    """The target as in a container: no new namespace, and `modprobe` knows the modules of the kernel, or none."""
+
+    def __init__(self, host, folder, *, modules):
+        super().__init__(host)
+        for name, answer in {"unshare": "exit 1", "modprobe": "exit 0" if modules else "exit 1"}.items():
+            (folder / name).write_text(f"#!/bin/sh\n{answer}\n")
+            (folder / name).chmod(0o755)
         self.path = f"PATH={folder}:{os.environ['PATH']}"
 
     def run(self, argv, **options):
@@ -242,3 +257,26 @@ def test_a_kernel_that_cannot_delay_is_told(far, tmp_path):
     hosts = [without, far.host] if real else [far.host, able]
     fault, said = make("delay", peer=PEER, peer_port=PORT, by="200ms"), "its kernel cannot delay packets: .*kind is unknown"
     refused_until(lambda: fault.ready(far.context(host=hosts[0])), said, lambda: hosts.pop(0))
+
+
+def test_a_kernel_that_cannot_be_tried_is_a_doubt_of_a_check(far, tmp_path):
+    """Without a new namespace, only the modules tell it; the fault fails for the same reason where the kernel lacks them."""
+    from tests.systems.linux.test_network import can_delay
+
+    if can_delay(far):
+        pytest.skip("this kernel has sch_netem, so nothing can fail for its absence")
+    fault, doubts = make("delay", peer=PEER, peer_port=PORT, by="200ms"), []
+    ctx = dataclasses.replace(far.context(host=Confined(far.host, tmp_path, modules=False)), doubt=doubts.append)
+    fault.ready(ctx)
+    (told,) = doubts
+    assert "that the kernel of far can delay packets: the host forbids `unshare -n`" in told
+    try:
+        with pytest.raises(StepFailed, match=r"tc rejects the delay: .*qdisc"):
+            fault.inject(far.context())
+    finally:
+        carry_out(far.context(), fault.undo(far.context()), 2)
+    assert "noqueue 0:" in far.target.sh("tc", "qdisc", "show", "dev", "x0")
+    known = dataclasses.replace(ctx, host=Confined(far.host, tmp_path, modules=True))
+    doubts.clear()
+    fault.ready(known)
+    assert doubts == []
