@@ -62,6 +62,14 @@ def sentence(found: DiagnosisResult) -> str:
     return f"The diagnosis of {found.service} named {found.found} {took}; the expected cause was {found.expected}."
 
 
+def lead(found: DiagnosisResult) -> str:
+    """Return the sentence above the table of causes. It tells when the table does not show all of them."""
+    left = len(found.ranked) - MOST_SHOWN
+    more = f" {left} less likely causes are only in result.json, under diagnosis.ranked." if left > 1 else ""
+    more = more or (" One less likely cause is only in result.json, under diagnosis.ranked." if left == 1 else "")
+    return f"{sentence(found)}{more}"
+
+
 def cause_rows(found: DiagnosisResult) -> list[CauseRow]:
     """Return table rows of the likeliest causes, at most MOST_SHOWN. The likeliest comes first."""
     return [

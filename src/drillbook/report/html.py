@@ -145,7 +145,7 @@ def _diagnosis(view: RunView) -> tuple[str, list[diagnosis.CauseRow], tuple[str,
     None when the drill plans no diagnosis.
     """
     found = view.result.diagnosis
-    return (diagnosis.sentence(found), diagnosis.cause_rows(found), found.why) if found else None
+    return (diagnosis.lead(found), diagnosis.cause_rows(found), found.why) if found else None
 
 
 def render_suite(suite: SuiteResult, views: Sequence[RunView]) -> str:

@@ -142,7 +142,7 @@ def _diagnosis(view: RunView) -> list[str]:
     ]
     return [
         "## Diagnosis",
-        escape(diagnosis.sentence(found)),
+        escape(diagnosis.lead(found)),
         table(("Cause", "Where", "Weight", "Evidence", "Remedy"), causes)
         if causes
         else "\n".join(f"- {escape(one)}" for one in found.why),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from drillbook.findings import Finding
 from drillbook.judge.result import Injection, Objective, PhaseResult, Result, RunView, Settled, StepView, Verdict
 from drillbook.report import rehearsal, remarks
-from drillbook.report.figures import against, bounded, one_line, seconds, shown, utc
+from drillbook.report.figures import against, bounded, count, one_line, seconds, shown, utc
 from drillbook.report.remarks import Remark
 from drillbook.report.wording import (
     CLOCKS,
@@ -28,6 +29,8 @@ from drillbook.report.wording import (
 )
 
 LOST_WRITES = "acknowledged-writes-lost"
+MOST_RANGES, RANGE = 10, re.compile(r"\d+ to \d+")
+"""Ranges of lost writes that the finding names at most, and the form of one."""
 UNPROVEN = ("objective-missed", "objective-not-verified")
 
 
@@ -99,14 +102,28 @@ def findings_of(result: Result) -> list[Finding]:
 
 
 def _shown(one: Finding, result: Result) -> Finding:
-    if one.code == LOST_WRITES and (figure := written(result, "rpo")):
-        return one.model_copy(update={"measured": f"{one.measured} (the canary numbers its writes); RPO {figure}"})
+    if one.code == LOST_WRITES:
+        figure = written(result, "rpo")
+        rpo = f" (the canary numbers its writes); RPO {figure}" if figure else ""
+        return one.model_copy(update={"measured": f"{one.measured}{_more_ranges(one.measured, result)}{rpo}"})
     if one.code in UNPROVEN:
         for key, objective in result.objectives.items():
             if objective.measured_s is not None and one.title.endswith(f": {key.upper()}"):
                 plain = f"{objective.measured_s:.3f} s"
                 return one.model_copy(update={"measured": one.measured.replace(plain, _measured(objective), 1)})
     return one
+
+
+def _more_ranges(measured: str, result: Result) -> str:
+    """Return how many ranges of lost writes the finding leaves out, and where they are. The result is empty when there are none."""
+    objective, told = result.objectives.get("rpo"), len(RANGE.findall(measured))
+    known = objective.lost_numbers if objective else None
+    left = len(known) - told if known is not None else 0
+    if told < MOST_RANGES or (known is not None and left <= 0):
+        return ""
+    if known is None:
+        return f", and perhaps more: the finding names at most {MOST_RANGES} ranges"
+    return f" and {count(left, 'more range')}, in result.json under objectives.rpo.lost_numbers"
 
 
 def state_of(objective: Objective) -> str:
