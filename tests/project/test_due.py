@@ -77,6 +77,25 @@ def test_failed_runs_and_runs_with_residue_prove_nothing(shelf):
     assert (row.state, row.last_verdict, int(row.overdue_s)) == (State.NEVER, "passed", 2 * 86400)
 
 
+def test_a_drill_that_failed_is_due_at_once_and_no_sooner_overdue(shelf):
+    shelf.drill("fresh", "every: 30d\n")
+    shelf.result("fresh", ago=9 * DAY)
+    shelf.result("fresh", "refused", ago=8 * DAY, status=4)
+    shelf.result("fresh", "inconclusive", ago=7 * DAY, status=3)
+    before = read(shelf).rows[0]
+    assert before.state is State.OK
+    shelf.result("fresh", "failed", ago=5 * DAY, status=1)
+    shelf.result("fresh", "failed", ago=3 * DAY, status=1)
+    shelf.result("fresh", "refused", ago=2 * DAY, status=4)
+    (row,) = read(shelf).rows
+    assert (row.state, int(row.until_due_s), row.overdue_since) == (State.DUE, -5 * 86400, before.overdue_since)
+    assert read(shelf).status == Exit.OK
+    shelf.result("fresh", ago=DAY)
+    assert read(shelf).rows[0].state is State.OK
+    shelf.result("fresh", status=5)
+    assert read(shelf).rows[0].state is State.DUE, "it left changes"
+
+
 def test_a_pass_counts_only_in_its_environment(shelf):
     shelf.drill("both", "every: 30d\nguard: {environments: [lab, staging]}\n")
     elsewhere(shelf.result("both", ago=50 * DAY), "staging")

@@ -44,7 +44,7 @@ class State(StrEnum):
 
     OK = "ok"
     DUE = "due"
-    """The next run should have begun, but the grace is not yet over."""
+    """The next run should have begun, but the grace is not yet over; or a run has failed since the last one that passed."""
     OVERDUE = "overdue"
     NEVER = "never passed"
     UNKNOWN = "unknown"
@@ -55,7 +55,8 @@ class Schedule(BaseModel):
     """Schedule of a drill or suite.
 
     The next run is due when the time ``every`` has passed since the start of the last passed run, and the windows are
-    open. When the time ``grace`` has passed after that moment, the next run is overdue.
+    open. When the time ``grace`` has passed after that moment, the next run is overdue. When a run fails before that moment,
+    the next run is due at once.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -83,8 +84,15 @@ class Schedule(BaseModel):
             windows=tuple(tuple(group) for group in windows if group),
         )
 
-    def due(self, passed: datetime) -> datetime:
-        """Return the moment, in UTC, from which a new run is due. ``passed``: start of the last passed run.
+    def due(self, passed: datetime, failed: datetime | None = None) -> datetime:
+        """Return the moment, in UTC, from which a new run is due. ``passed``: start of the last passed run. ``failed``: start
+        of the first run after it that failed, or None.
+        """
+        regular = self._regular(passed)
+        return min(regular, failed.astimezone(UTC)) if failed else regular
+
+    def _regular(self, passed: datetime) -> datetime:
+        """Return the moment, in UTC, from which a new run is due when no run failed.
 
         If the time ``every`` ends while a window is open, the new run is already due when this window opens. Otherwise
         a weekly drill would begin later every week, and would finally miss its window.
@@ -98,16 +106,20 @@ class Schedule(BaseModel):
         return opened if opened > passed else wanted
 
     def overdue(self, passed: datetime) -> datetime:
-        """Return the moment, in UTC, from which a run is overdue. ``passed``: start of the last passed run."""
-        return self.due(passed) + timedelta(seconds=float(self.grace))
+        """Return the moment, in UTC, from which a run is overdue. ``passed``: start of the last passed run. Runs that failed
+        change nothing: the proof is too old when it is as old as the schedule permits.
+        """
+        return self._regular(passed) + timedelta(seconds=float(self.grace))
 
-    def state(self, passed: datetime | None, now: datetime) -> State:
-        """Return the state at ``now``. ``passed``: start of the newest passed run, or None if no run passed."""
+    def state(self, passed: datetime | None, now: datetime, failed: datetime | None = None) -> State:
+        """Return the state at ``now``. ``passed``: start of the newest passed run, or None if no run passed. ``failed``: start
+        of the first run after it that failed, or None.
+        """
         if passed is None:
             return State.NEVER
         if now >= self.overdue(passed):
             return State.OVERDUE
-        return State.DUE if now >= self.due(passed) else State.OK
+        return State.DUE if now >= self.due(passed, failed) else State.OK
 
     def open(self, now: datetime) -> bool:
         """Return True when a run is permitted to begin at the time ``now``: every group contains a window that is open then."""

@@ -129,9 +129,10 @@ def _row(one: Scheduled, service: str, place: str, standing: Standing, now: date
     schedule, last = one.schedule, standing.last
     assert schedule is not None  # noqa: S101  its caller checked it
     passed = standing.passed.at if standing.passed else None
-    due, since = (schedule.due(passed), schedule.overdue(passed)) if passed else (None, moment(standing.first))
+    failed = moment(standing.failed) if standing.failed else None
+    due, since = (schedule.due(passed, failed), schedule.overdue(passed)) if passed else (None, moment(standing.first))
     return DueRow(
-        schedule.state(passed, now),
+        schedule.state(passed, now, failed),
         service,
         one.name,
         place,

@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from drillbook.exits import Exit
 from drillbook.judge.result import Verdict
 from drillbook.project.project import Project
 from drillbook.report import folders
@@ -50,6 +51,11 @@ class Ended:
         return self.verdict == Verdict.PASSED and self.exit == 0
 
     @property
+    def failed(self) -> bool:
+        """True when the run failed, or has not undone all its changes."""
+        return self.verdict == Verdict.FAILED or self.exit == Exit.RESIDUE
+
+    @property
     def at(self) -> datetime | None:
         """Start of the run. None when the result does not contain a time."""
         return moment(self.started)
@@ -65,6 +71,8 @@ class Standing:
     passed: Ended | None
     first: str
     """Start of the oldest run."""
+    failed: str = ""
+    """Start of the first run that failed after the newest passed run. It is empty when there is none."""
 
 
 Standings = dict[tuple[str, str], Standing]
@@ -79,10 +87,11 @@ def read(runs: Sequence[Path], project: Project) -> Standings:
     found: Standings = {}
     for folder in sorted([*runs, *suites], key=lambda folder: folder.name, reverse=True):
         name, begun = folders.drill_of(folder.name), folders.begun(folder.name)
-        passes, environment = _head(folder)
+        verdict, environment = _head(folder)
         known = found.get((name, environment))
-        if known and (known.passed or not passes):
-            found[name, environment] = replace(known, first=begun or known.first)
+        if known and (known.passed or verdict not in ("", Verdict.PASSED)):
+            failed = begun if verdict == Verdict.FAILED and not known.passed else known.failed
+            found[name, environment] = replace(known, first=begun or known.first, failed=failed or known.failed)
             continue
         ended = result(folder)
         if ended is None:
@@ -90,7 +99,8 @@ def read(runs: Sequence[Path], project: Project) -> Standings:
         key = ended.name, ended.environment
         known = found.get(key)
         good = ended if ended.passed else None
-        found[key] = replace(known, passed=good, first=ended.started) if known else Standing(ended, good, ended.started)
+        failed = ended.started if ended.failed else known.failed if known else ""
+        found[key] = replace(known or Standing(ended, good, ""), passed=good, first=ended.started, failed=failed)
     return found
 
 
@@ -113,15 +123,15 @@ def newest(standings: Standings) -> dict[str, Standing]:
     return found
 
 
-def _head(folder: Path) -> tuple[bool, str]:
-    """Read only the start of a result. Returns True when the run seems to have passed, and the environment of the run."""
+def _head(folder: Path) -> tuple[str, str]:
+    """Read only the start of a result. Returns the verdict and the environment of the run, each empty when unknown."""
     try:
         with (folder / "result.json").open("rb") as file:
             head = file.read(HEAD)
     except OSError:
-        return False, ""
+        return "unread", ""
     verdict, environment = _VERDICT.search(head), _ENVIRONMENT.search(head)
-    return verdict is None or verdict[1] == b"passed", environment[1].decode(errors="replace") if environment else ""
+    return verdict[1].decode() if verdict else "", environment[1].decode(errors="replace") if environment else ""
 
 
 def _rto(data: Mapping[str, Any]) -> tuple[float, float | None, float] | None:
