@@ -43,7 +43,12 @@ def test_a_removed_run_is_missed_by_its_campaign(folder, tmp_path):
     (one, *_) = runs(folder)
     shutil.move(folder.root / "reports" / one, tmp_path)
     try:
-        assert codes(audit(folder))["campaign-run"]
+        found = audit(folder)
+        assert codes(found)["campaign-run"]
+        (row,) = found["absent"]
+        assert row["run"] == one
+        assert row["named_by"].startswith("the anchor in ")
+        assert row["named_by"].endswith(f" and the campaign {campaign_of(folder).name}")
     finally:
         shutil.move(tmp_path / one, folder.root / "reports")
 

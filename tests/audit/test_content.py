@@ -55,7 +55,7 @@ def test_what_the_inventory_leaves_out_is_shown_with_its_reason_and_is_no_gap(bo
     assert "left out: <bdi>kept by &lt;another&gt; team</bdi>" in html.render(audit)
     assert "left out: kept by &lt;another&gt; team" in markdown.render(audit)
     assert "Of 1 service, 1 was broken and recovered in a run that passed." in audit.sentence
-    assert "1 more service is exempt from drills, for a reason in the inventory." in audit.sentence
+    assert "1 more service is exempt from drills by a statement in the inventory." in audit.sentence
 
 
 def test_what_is_left_out_and_drilled_all_the_same_counts_its_runs(book):
@@ -118,7 +118,9 @@ def test_numbers_agree_with_the_results_of_the_runs(book):
     assert {row.run: row.verdict for row in audit.runs} == {run: one["verdict"] for run, one in by_run.items()}
     counted = [one["verdict"] for one in results]
     assert audit.verdicts == {verdict: counted.count(verdict) for verdict in set(counted)}
-    for row in audit.proven:
+    standing = [row for row in audit.proven if row.proven]
+    assert len(standing) == 4
+    for row in standing:
         one = by_run[row.run]
         objective = one["objectives"][row.key]
         assert one["verdict"] == "passed"
@@ -146,12 +148,12 @@ def test_only_a_run_that_passed_proves_an_objective(book):
     book.run("2026-02-10T09:00:00").unproven().close()
     book.run("2026-03-10T09:00:00").slow().close()
     row = next(row for row in audited(book).proven if row.key == "rto")
-    assert row.at.startswith("2026-01-10")
-    assert row.notes == ("the newest run ended failed on 2026-03-10",)
+    assert (row.state, row.at[:10]) == ("missed", "2026-03-10")
+    assert row.notes == ("last proven: 2.41 s ± 0.11 s on 2026-01-10",)
     late = audited(book, since="2026-02-01")
     row = next(row for row in late.proven if row.key == "rto")
     assert not row.proven
-    assert row.measured == "not proven in the period"
+    assert row.measured == "6.41 s ± 0.11 s"
     assert row.notes == ("before the period: 2.41 s ± 0.11 s on 2026-01-10",)
     assert all(not row.proven for row in late.proven)
     assert {run.rto for run in late.runs} == {
@@ -172,7 +174,7 @@ def test_passed_with_residue_is_no_proof(book):
 
 def test_a_tightened_target_is_told(book):
     book.run("2026-01-10T09:00:00").good().close()
-    book.run("2026-02-10T09:00:00", text=DRILL.replace("rto: 5s", "rto: 2s")).slow().close()
+    book.run("2026-02-10T09:00:00", text=DRILL.replace("rto: 5s", "rto: 2s")).refused().close()
     row = next(row for row in audited(book).proven if row.key == "rto")
     assert "the target has changed to 2 s since then: the figure is NOT within it" in row.notes
 
@@ -371,13 +373,13 @@ def test_objectives_that_were_not_proven_have_a_table_of_their_own(book):
     page = html.render(audit).split('id="proven"')[1].split("</section>")[0]
     text = markdown.render(audit).split("## Last proven")[1].split("\n## ")[0]
     for whole in (page, text):
-        proven, rest = whole.split("Not proven in this period")
-        assert "3 of 5 objectives proven, 2 not proven." in proven
+        proven, rest = whole.split("Missed or not proven at the end of the period")
+        assert "3 of 5 objectives proven, 1 missed, 1 not proven." in proven
         assert "not proven" not in proven.rpartition("Last proven")[2]
         assert "met" not in rest.split("<tbody>")[-1]
         assert "api-down" in rest
     page = html.render(audited(book, since="2026-02-01"))
-    assert "before the period" in page.split("Not proven in this period")[1]
+    assert "before the period" in page.split("Missed or not proven at the end of the period")[1]
 
 
 def test_the_last_proven_figures_of_a_drill_share_a_row(book):

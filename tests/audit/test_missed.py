@@ -2,10 +2,12 @@
 
 from datetime import UTC, date, datetime
 
-from drillbook.audit import content, records
+from drillbook.audit import content, html, markdown, records
+from drillbook.audit.alerts import alerts
 from drillbook.audit.missed import MissedRow
 from drillbook.audit.period import Period
-from drillbook.project import schedule_record
+from drillbook.project import schedule_record, schedules
+from drillbook.project.project import Project
 from drillbook.project.schedule_record import NOT_BEGUN, Entry
 from tests.audit.stories import Book
 from tests.judge.test_judge import DRILL
@@ -54,6 +56,15 @@ def test_a_drill_that_never_passed_is_missed_from_its_first_run(tmp_path):
     assert spans(missed(book))[0] == ("never passed", "", "2026-03-02T09:00:00.000000Z", "2026-03-04T09:00:00")
 
 
+def test_a_failure_makes_a_drill_due_at_once(tmp_path):
+    book = Book(tmp_path)
+    book.run("2026-03-02T09:00:00", text=WEEKLY).good().close()
+    book.run("2026-03-04T09:00:00", text=WEEKLY).refused().close()
+    book.run("2026-03-05T09:00:00", text=WEEKLY).slow().close()
+    book.run("2026-03-06T09:00:00", text=WEEKLY).slow().close()
+    assert spans(missed(book)) == [("overdue", "2026-03-05T09:00:00Z", "2026-03-10T09:00:00Z", "")]
+
+
 def test_without_a_schedule_nothing_is_missed(tmp_path):
     book = Book(tmp_path)
     book.run("2026-03-02T09:00:00").good().close()
@@ -79,3 +90,26 @@ def test_the_moment_of_the_audit_is_now_for_a_period_that_has_not_ended(tmp_path
     found, strays = records.find(book.reports)
     future = Period.parse("2026-01-01", f"{datetime.now(UTC).year + 1}-12-31")
     assert len(content.make(found, strays, future).missed) == 1
+
+
+def test_drills_and_suites_that_never_ran_are_listed_by_their_files(tmp_path):
+    book = Book(tmp_path)
+    book.run("2026-03-02T09:00:00", text=WEEKLY).good().close()
+    for name in ("sample", "never", "whenever"):
+        text = (DRILL if name == "whenever" else WEEKLY).replace("drill: sample", f"drill: {name}")
+        (tmp_path / "drills" / f"{name}.yml").write_text(text)
+    (tmp_path / "drills" / "all.yml").write_text("suite: all\ntitle: All\nevery: 30d\ndrills: [sample, never]\n")
+    found, strays = records.find(book.reports)
+    period, wanted = Period.parse("2026-03-01", "2026-03-05"), schedules.read(Project(tmp_path))
+    made = content.make(found, strays, period, today=date(2026, 3, 5), wanted=wanted)
+    assert [(row.kind, row.drill, row.service) for row in made.missed] == [
+        ("never ran", "all", "api"),
+        ("never ran", "never", "api"),
+    ]
+    assert "every 7d" in made.missed[1].why
+    for page in (html.render(made), markdown.render(made)):
+        assert page.count("no run in the record") == 2
+    assert "all and never never ran, although the schedule asks for it" in [one.text for one in alerts(made)]
+    entry = Entry("2026-03-02T09:00:00Z", NOT_BEGUN, "never", "api", "lab", "", "no inventory")
+    made = content.make(found, strays, period, today=date(2026, 3, 5), wanted=wanted, scheduled=([entry], ""))
+    assert [(row.kind, row.drill) for row in made.missed] == [("not begun", "never"), ("never ran", "all")]

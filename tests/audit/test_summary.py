@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from drillbook.audit import html, markdown, summary
+from drillbook.audit.alerts import alerts
 from drillbook.audit.findings import FindingRow
 from tests.audit import stories
 from tests.audit.stories import DOWN, HOSTS, Book
@@ -17,6 +18,10 @@ from tests.report.test_browser import chrome
 from tests.report.test_html import Page
 
 __all__ = ["chrome"]
+
+
+def texts(audit):
+    return [one.text for one in alerts(audit)]
 
 
 def test_a_service_is_good_only_when_the_newest_run_of_every_drill_passed(tmp_path):
@@ -49,7 +54,7 @@ def test_the_longest_proven_figure_is_shown_and_not_the_closest_to_its_target(tm
     ]
     assert (row.rto, row.rpo) == (longest, None)
     page = plain(summary.render(replace(audit, proven=(close, longest))))
-    assert "the longest RTO and RPO, with its error" in page
+    assert "the longest RTO and RPO that were met, with its error" in page
     assert "target 1 h, postgres-lost" in page
 
 
@@ -76,16 +81,18 @@ def test_months_that_have_not_begun_are_no_gaps(tmp_path):
     book = Book(tmp_path)
     book.run("2026-03-10T09:00:00").good().close()
     audit = audited(book, today="2026-11-29")
-    told = list(summary.alerts(audit))
+    told = texts(audit)
     never = {row.service for row in audit.coverage if not row.runs}
     assert never
     assert any(text.endswith("never drilled in the 11 months so far in lab") for text in told)
     assert "api was not drilled in 10 of 11 months so far in lab" in told
     assert not [text for text in told if "of 12" in text]
     page = plain(summary.render(audit))
-    assert "(so far, to 2026-11-29)" in page
+    assert "(as of 2026-11-29)" in page
+    assert "The period is from 2026-01-01 to 2026-12-31, both days included. It has not ended: this page shows" in page
     ended = audited(book)
-    assert any(text.endswith("never drilled in the 12 months of the period in lab") for text in summary.alerts(ended))
+    assert any(text.endswith("never drilled in the 12 months of the period in lab") for text in texts(ended))
+    assert "as of" not in plain(summary.render(ended))
     assert "so far" not in plain(summary.render(ended))
 
 
@@ -124,20 +131,24 @@ def test_services_that_were_never_drilled_share_one_row(tmp_path):
 def test_an_open_finding_of_a_run_that_passed_needs_attention(tmp_path, severity, named):
     audit = audited(stories.year(Book(tmp_path)))
     one = replace(audit.findings[0], severity=severity, state="open", title="Writes were lost", drill="cache-lost")
-    found = [text for text in summary.alerts(replace(audit, findings=(one,))) if "Writes were lost (cache-lost)" in text]
+    found = [
+        text
+        for text in texts(replace(audit, findings=(one,)))
+        if "cache-lost in lab has 1" in text and "Writes were lost" in text
+    ]
     assert len(found) == named
 
 
 def test_what_needs_attention_is_told_the_most_urgent_first(tmp_path):
     audit = audited(stories.year(Book(tmp_path)))
-    found = list(summary.alerts(audit))
-    words = ("left changes that are not undone", "finding, open since", "not drilled in")
+    found = texts(audit)
+    words = ("left changes that are not undone", "findings, open since", "not drilled in")
     places = [next(at for at, text in enumerate(found) if word in text) for word in words]
     assert places == sorted(places)
     (left,) = [text for text in found if words[0] in text]
     assert "service.kill on app-1: no answer" in left
     broken = replace(audit, whole=False)
-    assert "There may have been more runs" in next(summary.alerts(broken))
+    assert "There may have been more runs" in texts(broken)[0]
 
 
 def test_a_book_without_runs_proves_nothing(tmp_path):
@@ -181,7 +192,8 @@ def test_it_is_printed_on_one_page(chrome, tmp_path, full):
     text = summary.render(many(audit) if full else audit)
     if full:
         assert re.search(r"and \d+ more, in the", plain(text))
-        assert "more services, in the" in plain(text)
+        for number in range(40):
+            assert f"service-{number:02}" in plain(text), "no service is left out"
     (tmp_path / "summary.html").write_text(text, encoding="utf-8")
     chrome.look(1280, "print")
     chrome.open(tmp_path / "summary.html")
@@ -195,7 +207,10 @@ def test_exempt_services_are_named_with_the_reason(tmp_path):
     ).good().close()
     audit = audited(book)
     page = plain(summary.render(audit))
-    assert "Exempt from drills, for a reason in the inventory: backups (kept elsewhere)." in page
+    assert (
+        "Exempt from drills by a statement in the inventory (the audit tells which of them runs confirm): backups (kept elsewhere)."
+        in page
+    )
     (one,) = [row for row in audit.coverage if row.left_out]
     more = tuple(replace(one, service=f"s{number}", left_out=f"reason {number}") for number in range(6))
     page = plain(summary.render(replace(audit, coverage=(*audit.coverage, *more))))
@@ -227,3 +242,43 @@ def test_a_protected_environment_is_not_called_a_test_because_of_its_name(tmp_pa
     audit = audited(book)
     for text in (summary.render(audit), html.render(audit), markdown.render(audit)):
         assert ("a test environment, not production" in plain(text)) == ("embedded" in changed)
+
+
+def ranked(row, keys, **how):
+    return replace(row, keys=frozenset(keys), objectives=len(keys), **how)
+
+
+def test_a_service_that_measures_less_never_stands_better(tmp_path):
+    book = Book(tmp_path)
+    book.run("2026-01-10T09:00:00").good().close()
+    (row,) = [row for row in summary.service_rows(audited(book)) if row.service == "api"]
+    whole = ranked(row, ("rto", "rpo"), proven=2)
+    reserved = ranked(row, ("rto", "rpo"), proven=1, reserved=1, marks="†", service="fresh")
+    in_time = ranked(row, ("rto",), proven=1, service="timed")
+    lossy = ranked(row, ("rpo",), proven=1, service="untimed")
+    assert [one.good for one in (whole, reserved, in_time, lossy)] == [True, False, False, False]
+    assert sorted((whole, reserved, in_time, lossy), key=lambda one: one.rank) == [lossy, in_time, reserved, whole]
+    told = summary.headline([whole, reserved, in_time, lossy])
+    assert told.startswith("Proven to recover: 1 of 4 services in lab; 1 more with a reservation: ")
+    assert "; 1 more only in time: no drill of it measures the loss of data." in told
+
+
+def test_a_loss_of_data_that_no_drill_measures_is_told_in_its_row(tmp_path):
+    book = Book(tmp_path)
+    book.run("2026-01-10T09:00:00", drill="api-down", text=DOWN).good().close()
+    page = plain(summary.render(audited(book)))
+    assert page.count("? not measured") == page.count("no drill sets it") == 1
+    assert "Proven to recover: 0 of 2 services in lab; 1 more only in time" in page
+
+
+def test_each_alert_tells_the_next_step_the_owner_and_the_time(tmp_path):
+    audit = audited(stories.year(Book(tmp_path)))
+    for one in alerts(audit):
+        assert one.step
+        assert one.when
+    page = plain(summary.render(audit))
+    assert page.count("Next: ") == min(summary.MOST_ALERTS, len(texts(audit)))
+    owned = replace(audit, runs=tuple(replace(run, owner="dba") for run in audit.runs))
+    assert {one.who for one in alerts(owned)} == {"dba", ""}
+    assert "Who: dba. When: at once" in plain(summary.render(owned))
+    assert "no owner named" in page

@@ -1,5 +1,7 @@
 """Axes of the charts of an audit: round steps, and labels that have room."""
 
+from datetime import date
+
 import pytest
 
 from drillbook.audit import trend
@@ -33,3 +35,20 @@ def test_steps_are_round_in_the_units_that_people_count_in(highest, wanted):
 def test_every_label_has_room_at_the_left_of_its_axis(highest):
     for tick in labels(float(highest)):
         assert text_width(tick.text) <= trend.LEFT - 8, tick.text
+
+
+def point(x, y, kind="met"):
+    return trend.Point(x, y, y, y, kind, "")
+
+
+def test_several_runs_of_a_day_are_points_and_the_line_passes_the_longest_of_them():
+    one, other, third = (date(2026, 1, day) for day in (1, 2, 3))
+    days = [one, one, one, other, third]
+    points = [point(10, 50), point(11, 20, "missed"), point(12, 60), point(20, 30), point(30, 40)]
+    assert trend._lines(days, points) == ("11.0,20.0 20.0,30.0 30.0,40.0",)
+    assert trend._lines(days[:3], points[:3]) == (), "a day alone is no trend"
+    points[3] = point(20, 90, "unverified")
+    assert trend._lines(days, points) == ()
+    assert trend._lines(days, [*points[:2], point(12, 10, "unverified"), point(20, 30), points[4]]) == (
+        "11.0,20.0 20.0,30.0 30.0,40.0",
+    )

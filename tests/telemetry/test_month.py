@@ -41,6 +41,7 @@ RUNS = [
     ("2026-03-02T09:00:00", "api-down", "good"),
     ("2026-03-09T08:00:00", "api-down", "good"),
     ("2026-03-17T07:00:00", "api-down", "good"),
+    ("2026-03-18T09:00:00", "api-down", "slow"),  # due at once, and no sooner overdue
     ("2026-03-28T09:00:00", "api-down", "good"),
 ]
 EXPECTED = [  # reckoned by hand
@@ -114,6 +115,13 @@ def _turns(answers):
 def _audit_agrees(project, answers):
     found, strays = records.find(project.reports)
     made = content.make(found, strays, Period(BEGIN.date(), date(2026, 3, 31)), today=END.date())
+    told = {
+        (one.newest.subject[1], key): one.proven(key)
+        for one in run_figures.read(project)
+        for key in one.newest.data["objectives"]
+    }
+    assert told == {(row.drill, row.key): row.proven for row in made.proven}
+    assert set(told.values()) == {True, False}
     spans = [(row.drill, moment(row.since), moment(row.until) if row.until else END) for row in made.missed]
     assert spans == [(drill, _at((since,)), _at((until,))) for drill, since, until in EXPECTED]
     for at, bad in answers.items():

@@ -35,6 +35,8 @@ class Problem:
     """Place of the anchors that the journal contradicts. It is empty for a problem without an anchor."""
     lost: bool = False
     """True when ``run`` is a run of a drill that is known to be missing."""
+    named_by: str = ""
+    """Record that names a missing run: an anchor, a campaign, a suite or a run. It is empty for any other problem."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +124,12 @@ def _campaigns(
             yield Problem("campaign-unfinished", campaign.name, text, False, at, at)
     for campaign, run, head in ended_heads(campaigns):
         if (place := places.get(head)) is None:
+            named_by = f"the campaign {campaign.name}"
             text = (
-                f"the campaign {campaign.name} recorded {head} as the last event of the run {run}, but no journal contains "
+                f"{named_by} recorded {head} as the last event of the run {run}, but no journal contains "
                 "it: the run is missing, or the end of its journal was cut off"
             )
-            yield Problem("campaign-run", run, text, True, campaign.started, campaign.started, lost=True)
+            yield Problem("campaign-run", run, text, True, campaign.started, campaign.started, lost=True, named_by=named_by)
         elif place.seq + 1 > vouched.get(place.record.folder, (0, ""))[0]:
             vouched[place.record.folder] = (place.seq + 1, f"the campaign {campaign.name}")
 
@@ -195,7 +198,8 @@ def _missing(before: Record | None, one: Record) -> Problem:
     else:
         text += f"a run after {before.run} is missing, or the end of the journal of {before.run} was cut off"
         text += "" if before.finished else " (that journal contains no end of the run)"
-    return Problem("missing-run", one.run, text, True, before.started if before else None, one.started)
+    since = before.started if before else None
+    return Problem("missing-run", one.run, text, True, since, one.started, named_by=f"the run {one.run}")
 
 
 def _plausible(one: Record, place: _Place) -> bool:

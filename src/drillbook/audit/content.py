@@ -7,64 +7,31 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
 
 from drillbook.audit import chain, coverage, services, trend
+from drillbook.audit.absences import AbsentRow, absences
 from drillbook.audit.assurance import UNCHECKED, Assurance
 from drillbook.audit.campaigns import Campaign
 from drillbook.audit.chain import Problem
 from drillbook.audit.controls import CONTROLS, Control, bearing
-from drillbook.audit.coverage import CoverageRow, PlanRow, ProvenRow
+from drillbook.audit.coverage import CoverageRow, PlanRow
 from drillbook.audit.findings import FindingRow, findings
-from drillbook.audit.missed import MissedRow, missed
+from drillbook.audit.missed import MissedRow, missed, never_ran
 from drillbook.audit.period import Period
+from drillbook.audit.proven import ProvenRow, proven
 from drillbook.audit.records import Record, Stray
+from drillbook.audit.run_rows import RunRow, run_row
+from drillbook.audit.suites import Suite, missing_runs
 from drillbook.audit.trend import Plot
 from drillbook.judge.outlook import Outlook
 from drillbook.judge.result import Verdict
 from drillbook.project.schedule_record import Entry
-from drillbook.report import open_findings
+from drillbook.project.schedules import Scheduled
 from drillbook.report.figures import count
 from drillbook.report.folders import suite_of
-from drillbook.report.rows import settled_rows, settled_sentence
-from drillbook.report.wording import MET, NOT_VERIFIED, of_environment
+from drillbook.report.wording import NOT_VERIFIED, of_environment
 from drillbook.values import canonical, digest
 
 ORDER = (*map(str, Verdict), NOT_VERIFIED)
 INCOMPLETE = "The record of the period is incomplete, so there may have been more runs than it shows."
-
-
-@dataclass(frozen=True, slots=True)
-class RunRow:
-    """One run of the period."""
-
-    run: str
-    folder: str
-    started: str
-    finished: str
-    environment: str
-    service: str
-    drill: str
-    operator: str
-    verdict: str
-    residue: tuple[str, ...]
-    reason: str
-    rto: str
-    rpo: str
-    closed: str = ""
-    """Statement that the run's remaining changes (residue) need no undo: the person, the time and the reason.
-
-    Empty when nobody made a statement.
-    """
-    beside: str = ""
-    """Number of findings of medium severity or higher, of a run that passed. It is empty when there are none."""
-    rpo_mark: str = ""
-    """Mark beside an RPO that is not that of a routine backup."""
-
-    @property
-    def left(self) -> tuple[str, ...]:
-        """Texts about the changes that the run did not undo.
-
-        If a person stated that the changes need no undo, the statement is the last text.
-        """
-        return (*self.residue, *((self.closed,) if self.closed else ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +100,10 @@ class Audit:
     schedule_damage: str = ""
     """Reason why the record of missed drills cannot be trusted. Empty when the record is intact, or when there is none."""
     assurance: Assurance = UNCHECKED
-    program: str = ""
-    """Name of the program that started the newest run of all, for the command in the footer of the page. It is empty
-    without a run.
-    """
     environment_notes: Mapping[str, str] = field(default_factory=dict)
     """Explanations of environments, by name. An environment whose plans do not prove the explanation has none."""
+    absent: tuple[AbsentRow, ...] = ()
+    """Missing runs, and suites without an end."""
     so_far: date | None = None
     """Date of the audit in UTC, if the period ends after this date. It is None for a period that has ended."""
 
@@ -178,17 +143,23 @@ def make(
     *,
     scheduled: tuple[Sequence[Entry], str] = ((), ""),
     campaigns: Sequence[Campaign] = (),
+    suites: Sequence[Suite] = (),
+    wanted: Sequence[Scheduled] = (),
 ) -> Audit:
     """Make the audit of ``period`` from all journals and from ``scheduled``.
 
-    ``scheduled``: result of ``schedule_record.read``. ``today``: date of the audit in UTC, by default the present date.
+    ``scheduled``: result of ``schedule_record.read``. ``suites``: result of ``suites.find``. ``wanted``: schedules in the files
+    of drills and suites. ``today``: date of the audit in UTC, by default the present date.
     """
     followed = chain.follow(records, strays, campaigns)
+    followed.problems += missing_runs(suites, records)
     day = today or datetime.now(UTC).date()
     made = _of_journals(records, followed, period, assurance, day)
     rows = missed([one for one in records if not one.copy_of], scheduled[0], period, today)
     so_far = day if day < period.until else None
-    return replace(made, missed=tuple(rows), schedule_damage=scheduled[1], so_far=so_far)
+    rows += never_ran(wanted, {*(one.drill for one in records), *(one.name for one in suites)}, rows)
+    absent = tuple(absences(made.problems, suites, period))
+    return replace(made, missed=tuple(rows), schedule_damage=scheduled[1], so_far=so_far, absent=absent)
 
 
 def _of_journals(
@@ -199,7 +170,7 @@ def _of_journals(
     problems, elsewhere = chain.relevant([*followed.problems, *assurance.problems], period)
     whole = not any(one.breaking for one in problems)
     evidence = tuple(_evidence(one, followed) for one in runs)
-    rows = tuple(_run(one) for one in runs)
+    rows = tuple(run_row(one) for one in runs)
     verdicts = _verdicts(rows)
     covered = coverage.coverage(runs, earlier, period, today)
     return Audit(
@@ -214,14 +185,13 @@ def _of_journals(
         outside=len(kept) - len(runs),
         runs=rows,
         coverage=tuple(covered),
-        proven=tuple(coverage.proven(runs, earlier)),
+        proven=tuple(proven(runs, earlier)),
         plots=tuple(trend.plots(runs, period)),
         findings=tuple(findings(runs)),
         operators=tuple(_operators(kept, period)),
         plans=tuple(coverage.plan_changes(runs, earlier)),
         evidence=evidence,
         assurance=assurance,
-        program=max(((one.name, one.opening.program) for one in kept if one.opening), default=("", ""))[1],
         capacity=_capacity(runs),
         controls=bearing(runs),
         environment_notes=_environment_notes([*earlier, *runs]),
@@ -260,48 +230,6 @@ def _sentence(rows: Sequence[RunRow], verdicts: dict[str, int], covered: Sequenc
     text += f" {count(left, 'run')} left changes that could not be undone" if left else ""
     text += f"; {closed} of them {'was' if closed == 1 else 'were'} closed by a named person" if closed else ""
     return text + ("." if left else "")
-
-
-def _run(one: Record) -> RunRow:
-    figures = {key: _figure(one, key) for key in ("rto", "rpo")}
-    left = tuple(f"{item.what} on {item.host}: {item.why}" for item in one.result.residue) if one.result else ()
-    finished = (one.result.finished or "") if one.result else ""
-    return RunRow(
-        one.run,
-        one.folder,
-        one.started or "",
-        finished,
-        one.environment,
-        one.service,
-        one.drill,
-        one.operator,
-        one.verdict,
-        left,
-        one.reason,
-        closed=_closed(one),
-        beside=open_findings.beside(one.verdict, one.result.findings) if one.result else "",
-        rpo_mark=row.mark if (row := coverage.row_of(one, "rpo")) else "",
-        **figures,
-    )
-
-
-def _closed(one: Record) -> str:
-    """Return the text of a person's statement that nothing is left to undo, with the last check of each change.
-
-    Empty when nobody made a statement.
-    """
-    settled = one.result.settled if one.result else None
-    return "; ".join((settled_sentence(settled), *settled_rows(settled))) if settled else ""
-
-
-def _figure(one: Record, key: str) -> str:
-    row = coverage.row_of(one, key)
-    if row is None:
-        return "not verified" if one.verdict == NOT_VERIFIED else "no objective"
-    if row.measured_s is None:
-        return "not measured"
-    counts = row.state != MET or one.verdict == Verdict.PASSED
-    return f"{row.measured}: {row.state if counts else 'not proven, because the run did not pass'}"
 
 
 def _capacity(runs: Sequence[Record]) -> tuple[CapacityRow, ...]:
@@ -353,6 +281,7 @@ ROWS = (
     "runs",
     "coverage",
     "missed",
+    "absent",
     "proven",
     "findings",
     "operators",

@@ -1,21 +1,22 @@
-"""Rows of an audit for all formats: services covered by drills, objectives that were met, changed plans."""
+"""Rows of an audit for all formats: services covered by drills, and changed plans."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from itertools import pairwise
+from typing import Any
 
 from drillbook.audit.period import Period
-from drillbook.audit.records import UNKNOWN, Record
-from drillbook.audit.run_evidence import recovered
+from drillbook.audit.records import Record
+from drillbook.audit.run_evidence import recovered, sources_planned, sources_restored
 from drillbook.inventory.inventory import Inventory
 from drillbook.judge.result import Objective, Verdict
 from drillbook.report import remarks
-from drillbook.report.figures import count, moment, seconds
+from drillbook.report.figures import count
 from drillbook.report.rows import ObjectiveRow, objective_rows
-from drillbook.report.wording import MET, NOT_VERIFIED, OBJECTIVES
+from drillbook.report.wording import NOT_VERIFIED
 from drillbook.sdk.identity import Thing
 
 NO_RUN = "no run"
@@ -87,53 +88,21 @@ class CoverageRow:
     """Number of passed runs that proved a fault active and then restored the service."""
     left_out: str = ""
     """Reason in the inventory (`not_drilled`) for exempting the service from drills. It is empty when there is none."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProvenRow:
-    """One objective of one drill: the last run that passed and met the objective, with the measured value.
-
-    The objective is proven, met with a reservation, or neither.
+    last: str = ""
+    """Worst verdict among the newest run of each drill in the period. It is empty when there was no run."""
+    backup_of: str = ""
+    """Service whose data a backup holds. It is empty for a service that is no backup."""
+    restored: str = ""
+    """Start of the newest run that restored this backup and passed. It is empty when there is none, or when a later run that
+    should restore the backup failed.
     """
 
-    environment: str
-    service: str
-    drill: str
-    key: str
-    objective: str
-    proven: bool
-    measured: str
-    target: str
-    measured_s: float | None
-    error_s: float | None
-    target_s: float
-    at: str
-    run: str
-    newest_run: str
-    newest_at: str
-    newest_verdict: str
-    notes: tuple[str, ...]
-    mark: str = ""
-    """Mark beside an RPO that is not that of a routine backup."""
-    by: str = ""
-    """Observer of the fault, for a detection: the alert, or the drill's own probe."""
-    reserved: bool = False
-    """True when the last figure is an RPO with a mark. The objective is then not proven, but met with a reservation."""
-
     @property
-    def met(self) -> bool:
-        """True when a run of the period passed and met the objective, with or without a reservation."""
-        return self.proven or self.reserved
-
-    @property
-    def state(self) -> str:
-        """State of the objective as the formats show it."""
-        return MET if self.proven else remarks.RESERVED if self.reserved else "not proven"
-
-    @property
-    def marks(self) -> str:
-        """Text with every mark of the row: beside its figure, and in its notes on a figure from before the period."""
-        return " ".join((self.mark, *self.notes))
+    def doubtful(self) -> bool:
+        """True for a backup that is exempt from drills of its own, although no run of the period shows that it can be
+        restored.
+        """
+        return bool(self.left_out and self.backup_of and not self.runs and not self.restored)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,14 +149,34 @@ def coverage(runs: Sequence[Record], earlier: Sequence[Record], period: Period, 
         if one.folder not in counted:  # the newest plan uses this name for another service
             place = thing.place if (thing := _thing(one, one.service)) else "another thing"
             rows.setdefault((one.environment, f"{one.service} ({place})"), []).append(one)
-    return [_row(row, rows[row], period, today, _left_out(newest.get(row[0]), row[1])) for row in sorted(rows)]
+    found = []
+    for row in sorted(rows):
+        written = _written(newest.get(row[0]), row[1])
+        made = _row(row, rows[row], period, today, str(written.get("not_drilled") or ""))
+        backup_of = str(written.get("service") or "")
+        found.append(replace(made, backup_of=backup_of, restored=_restored(row, runs) if backup_of else ""))
+    return found
 
 
-def _left_out(newest: Record | None, service: str) -> str:
-    """Return the reason why no drill of ``service`` is expected. The result is empty when a drill is expected."""
+def _written(newest: Record | None, service: str) -> dict[str, Any]:
+    """Return the settings of ``service`` in the newest plan of its environment. The result is empty when it has none."""
     services = newest.plan["inventory"].get("services") or {} if newest else {}
     written = services.get(service)
-    return str(written.get("not_drilled") or "") if isinstance(written, dict) else ""
+    return written if isinstance(written, dict) else {}
+
+
+def _restored(row: tuple[str, str], runs: Sequence[Record]) -> str:
+    """Return the start of the newest run that restored the backup ``row`` and passed.
+
+    The result is empty when there is none, or when a later run that should restore the backup failed.
+    """
+    environment, name = row
+    for one in sorted(runs, key=lambda one: (one.started or "", one.name), reverse=True):
+        if one.environment == environment and name in sources_restored(one):
+            return one.started or ""
+        if one.environment == environment and one.verdict == Verdict.FAILED and name in sources_planned(one):
+            return ""
+    return ""
 
 
 def _of(one: Record, environment: str, service: str, newest: Record | None) -> bool:
@@ -236,12 +225,19 @@ def _row(row: tuple[str, str], runs: Sequence[Record], period: Period, today: da
         tuple(cell.span for cell in cells if cell.runs and not cell.passed),
         sum(map(recovered, runs)),
         left_out,
+        _last(runs),
     )
 
 
 def badness(verdict: str) -> int:
     """Return the position of a verdict in the order from the best to the worst. An unknown verdict counts as not verified."""
     return BADNESS.index(verdict) if verdict in BADNESS else BADNESS.index(NOT_VERIFIED)
+
+
+def _last(runs: Sequence[Record]) -> str:
+    """Return the worst verdict among the newest run of each drill. The result is empty without runs."""
+    newest = {one.drill: one for one in sorted(runs, key=lambda one: (one.started or "", one.name))}
+    return max((one.verdict for one in newest.values()), key=badness, default="")
 
 
 def _cell(label: str, runs: Sequence[Record], without: str) -> Cell:
@@ -251,10 +247,8 @@ def _cell(label: str, runs: Sequence[Record], without: str) -> Cell:
     """
     if not runs:
         return Cell(label, 0, 0, without, False)
-    newest = {one.drill: one for one in sorted(runs, key=lambda one: (one.started or "", one.name))}
-    last = max((one.verdict for one in newest.values()), key=badness)
     passed, left = sum(one.verdict == Verdict.PASSED for one in runs), any(one.residue for one in runs)
-    return Cell(label, len(runs), passed, last, left, sum(map(recovered, runs)))
+    return Cell(label, len(runs), passed, _last(runs), left, sum(map(recovered, runs)))
 
 
 def objectives_of(one: Record) -> dict[str, Objective]:
@@ -275,89 +269,6 @@ def row_of(one: Record, key: str) -> ObjectiveRow | None:
     found = objectives_of(one)
     told = remarks.of_run(one.result.steps, one.result.started) if one.result else {}
     return objective_rows({key: found[key]}, told)[0] if key in found else None
-
-
-def proven(runs: Sequence[Record], earlier: Sequence[Record]) -> list[ProvenRow]:
-    """Return, for each drill and objective, the last run of the period that passed and met the objective."""
-    inside, before = by_drill(runs), by_drill(earlier)
-    found = []
-    for drill in sorted({*inside, *before}):
-        if drill[1] == UNKNOWN:
-            continue
-        mine, old = inside.get(drill, []), before.get(drill, [])
-        keys = {key for one in [*mine, *old[-1:]] for key in targets_of(one)}
-        found += [_proven(drill, key, mine, old) for key in sorted(keys, key=_order)]
-    return found
-
-
-def _order(key: str) -> tuple[int, str]:
-    return (list(OBJECTIVES).index(key) if key in OBJECTIVES else len(OBJECTIVES), key)
-
-
-def _shows(one: Record, key: str) -> bool:
-    row = row_of(one, key)
-    return one.verdict == Verdict.PASSED and row is not None and row.state == MET
-
-
-def _proven(drill: tuple[str, str, str], key: str, runs: Sequence[Record], earlier: Sequence[Record]) -> ProvenRow:
-    newest = [*earlier, *runs][-1]
-    shown = next((one for one in reversed(runs) if _shows(one, key)), None)
-    row = row_of(shown, key) if shown else None
-    wanted = next((targets_of(one)[key] for one in reversed([*earlier, *runs]) if key in targets_of(one)), 0.0)
-    notes = []
-    if shown and row:
-        notes += _since(shown, row, newest, wanted)
-    else:
-        old = next((one for one in reversed(earlier) if _shows(one, key)), None)
-        past = row_of(old, key) if old else None
-        notes.append(_before(old, past) if old and past else "not proven in any run of the record")
-    return ProvenRow(
-        *drill,
-        key,
-        OBJECTIVES.get(key, key),
-        row is not None and not row.mark,
-        row.measured if row else "not proven in the period",
-        seconds(row.target_s if row else wanted),
-        row.measured_s if row else None,
-        row.error_s if row else None,
-        row.target_s if row else wanted,
-        (shown.started or "") if shown else "",
-        shown.run if shown else "",
-        newest.run if runs else "",
-        (newest.started or "") if runs else "",
-        newest.verdict if runs else NO_RUN,
-        tuple(notes),
-        row.mark if row else "",
-        row.by if row else "",
-        row is not None and bool(row.mark),
-    )
-
-
-def _before(old: Record, row: ObjectiveRow) -> str:
-    by = f" ({row.by})" if row.by else ""
-    return f"before the period: {row.marked}{by} on {_day(old)}"
-
-
-def _since(shown: Record, row: ObjectiveRow, newest: Record, wanted: float) -> list[str]:
-    notes = []
-    if newest is not shown:
-        notes.append(
-            f"the newest run ended {newest.verdict} on {_day(newest)}"
-            if newest.verdict != Verdict.PASSED
-            else "the newest run passed, but does not have this objective"
-        )
-    if wanted != row.target_s and row.measured_s is not None:
-        held = row.measured_s + (row.error_s or 0.0) <= wanted
-        notes.append(
-            f"the target has changed to {seconds(wanted)} since then: "
-            f"{'the figure is within it, too' if held else 'the figure is NOT within it'}"
-        )
-    return notes
-
-
-def _day(one: Record) -> str:
-    at = moment(one.started or "")
-    return f"{at:%Y-%m-%d}" if at else "an unknown day"
 
 
 def plan_changes(runs: Sequence[Record], earlier: Sequence[Record]) -> list[PlanRow]:

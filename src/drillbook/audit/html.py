@@ -10,10 +10,10 @@ from jinja2 import ChoiceLoader, PackageLoader, PrefixLoader
 
 from drillbook.audit import services, trend, wording
 from drillbook.audit.content import Audit
-from drillbook.audit.coverage import ProvenRow
 from drillbook.audit.findings import SEVERITIES
 from drillbook.audit.problem_groups import grouped
-from drillbook.installation.program_name import program
+from drillbook.audit.proven import ProvenRow
+from drillbook.installation.program_name import NEUTRAL
 from drillbook.report import growth, pages, remarks
 from drillbook.report.figures import link
 from drillbook.report.wording import SHORT
@@ -52,6 +52,8 @@ def render(audit: Audit, reports_path: str = "..") -> str:
             hrefs=_hrefs(audit, reports_path),
             covered=[row for row in audit.coverage if row.runs or not row.left_out],
             exempt=services.exempt(audit.coverage),
+            exempt_lead=services.EXEMPT_LEAD,
+            evidence=services.evidence(audit.coverage),
             short=SHORT,
             proven=_by_drill(row for row in audit.proven if row.met),
             unproven=_by_drill(row for row in audit.proven if not row.met),
@@ -62,7 +64,7 @@ def render(audit: Audit, reports_path: str = "..") -> str:
             growth=growth.growth_rows(outlooks := [row.outlook for row in audit.capacity]),
             growth_note=growth.note(outlooks),
             choices=_choices(audit),
-            program=audit.program or program(),
+            program=NEUTRAL,
         )
     )
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from drillbook.audit import wording
+from drillbook.audit import services, wording
 from drillbook.audit.chain import Problem
-from drillbook.audit.content import Audit, RunRow
-from drillbook.audit.coverage import NO_RUN, ProvenRow
+from drillbook.audit.content import Audit
+from drillbook.audit.coverage import NO_RUN, CoverageRow
 from drillbook.audit.problem_groups import ProblemGroup, grouped
+from drillbook.audit.proven import ProvenRow
+from drillbook.audit.run_rows import RunRow
 from drillbook.report import remarks
 from drillbook.report.figures import count, size, utc
 from drillbook.report.markdown import capacity
@@ -78,6 +80,7 @@ def _coverage(audit: Audit) -> list[str]:
     head = ["Service", "Environment", *(cell.span for cell in audit.coverage[0].cells), "Passed", "Gaps"]
     return [
         *lead,
+        *([services.EXEMPT_LEAD] if services.exempt(audit.coverage) else []),
         table(
             head,
             [
@@ -94,7 +97,7 @@ def _coverage(audit: Audit) -> list[str]:
                     ),
                     f"{row.passed} of {count(row.runs, 'run')}"
                     if row.runs
-                    else f"left out: {escape(row.left_out)}"
+                    else _left_out(row)
                     if row.left_out
                     else "never drilled in the period",
                     str(len(row.gaps)),
@@ -103,6 +106,11 @@ def _coverage(audit: Audit) -> list[str]:
             ],
         ),
     ]
+
+
+def _left_out(row: CoverageRow) -> str:
+    evidence = services.evidence_of(row)
+    return f"left out: {escape(row.left_out)}{f' ({evidence})' if evidence else ''}"
 
 
 def _missed(audit: Audit) -> list[str]:
@@ -122,7 +130,7 @@ def _missed(audit: Audit) -> list[str]:
                     escape(row.environment),
                     f"**{row.kind}**",
                     utc(row.due) if row.due else "at once",
-                    utc(row.since),
+                    wording.since(row),
                     wording.ended(row),
                     escape(row.why or (f"last passed: {row.run}" if row.run else "")),
                 )
@@ -151,10 +159,16 @@ def _proven(audit: Audit) -> list[str]:
     found += [table((*head, "Last proven", "When", "Run", "Notes"), shown)] if shown else []
     found += _legend(row.marks for row in proven)
     if unproven:
-        listed = [(*_goal(row), escape("; ".join(row.notes))) for row in unproven]
-        found += ["### Not proven in this period", table((*head, "Notes"), listed)]
+        listed = [(*_goal(row), *_unproven(row), escape("; ".join(row.notes))) for row in unproven]
+        found += [f"### {wording.UNPROVEN_TITLE}", table((*head, "State", "When", "Run", "Notes"), listed)]
         found += _legend(row.marks for row in unproven)
     return found
+
+
+def _unproven(row: ProvenRow) -> tuple[str, ...]:
+    """Return the cells about the run that missed an objective or failed: state with its figure, day, and run."""
+    figure = f"{escape(row.measured + row.mark)}: " if row.missed else ""
+    return f"{figure}**{row.state}**", row.at[:10], code(row.run) if row.run else ""
 
 
 def _goal(row: ProvenRow) -> tuple[str, ...]:
@@ -173,6 +187,7 @@ def _trend(audit: Audit) -> list[str]:
     lines = [f"- **{escape(one.title)}**: {escape(one.description)}" for one in audit.plots]
     return [
         "\n".join(lines) or "No run of the period sets RTO or RPO.",
+        *_legend(one.title for one in audit.plots),
         *capacity([row.outlook for row in audit.capacity], "### Capacity, by the newest run that measured it"),
     ]
 
@@ -183,7 +198,7 @@ def _verdict(row: RunRow) -> str:
 
 
 def _not_passed(audit: Audit) -> list[str]:
-    if not audit.not_passed:
+    if not audit.not_passed and not audit.absent:
         return [escape(wording.all_passed(audit))]
     return [
         table(
@@ -199,6 +214,18 @@ def _not_passed(audit: Audit) -> list[str]:
                     escape("; ".join(row.left)) or "nothing",
                 )
                 for row in audit.not_passed
+            ]
+            + [
+                (
+                    code(row.run) if row.run else "name not known",
+                    escape(row.drill or "not known"),
+                    "",
+                    utc(row.at) if row.at else "not known",
+                    f"**{row.kind}**",
+                    escape(row.why),
+                    "not known",
+                )
+                for row in audit.absent
             ],
         )
     ]

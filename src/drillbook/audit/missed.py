@@ -8,7 +8,7 @@ and stays overdue until the next run that passes. Later changes of the drill's f
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 
@@ -20,9 +20,10 @@ from drillbook.audit.records import Record
 from drillbook.judge.result import Verdict
 from drillbook.plan.schedule import Schedule
 from drillbook.project.schedule_record import NOT_BEGUN, Entry
+from drillbook.project.schedules import Scheduled
 from drillbook.report.figures import moment
 
-OVERDUE, NEVER = "overdue", "never passed"
+OVERDUE, NEVER, NEVER_RAN = "overdue", "never passed", "never ran"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +34,21 @@ class MissedRow:
     """
 
     kind: str
-    """Kind of the row: ``overdue``, ``never passed`` or ``not begun``."""
+    """Kind of the row: ``overdue``, ``never passed``, ``never ran`` or ``not begun``."""
     environment: str
     service: str
     drill: str
     due: str
     since: str
+    """Start of the span. It is empty for a drill that never ran."""
     until: str
     """Start of the next run that passed. It is empty when there is none yet."""
     run: str
     """Name of the previous run that passed. It is empty when there is none."""
     source: str
-    """Source of the row: ``journal``, or ``schedule.jsonl`` for a run without a journal."""
+    """Source of the row: ``journal``, or ``schedule.jsonl`` for a run without a journal, or ``drills/`` for a drill or suite
+    that never ran.
+    """
     why: str = ""
 
 
@@ -64,6 +68,23 @@ def missed(records: Sequence[Record], entries: Sequence[Entry], period: Period, 
     return sorted(rows, key=lambda row: (row.since, row.drill, row.environment))
 
 
+def never_ran(wanted: Sequence[Scheduled], ran: Container[str], rows: Sequence[MissedRow]) -> list[MissedRow]:
+    """List the drills and suites whose files have a schedule, and of which the whole record has no run.
+
+    ``wanted``: schedules by the files as they are now. ``ran``: names of the drills and suites in the record. ``rows``: missed
+    drills that are known by other records.
+    """
+    known = {row.drill for row in rows}
+    missing = [one for one in wanted if one.every is not None and one.name not in ran and one.name not in known]
+    return [_never_ran(one) for one in sorted(missing, key=lambda one: one.name)]
+
+
+def _never_ran(one: Scheduled) -> MissedRow:
+    why = f"its file asks for a run every {one.every}, and the record has no run of it"
+    places, services = (", ".join(names) for names in (one.environments or ("any",), one.services))
+    return MissedRow(NEVER_RAN, places, services, one.name, "", "", "", "", "drills/", why)
+
+
 def _overdue(group: Sequence[Record], now: datetime) -> Iterator[MissedRow]:
     """Return the spans in which one drill was overdue in one environment.
 
@@ -79,7 +100,17 @@ def _overdue(group: Sequence[Record], now: datetime) -> Iterator[MissedRow]:
         following = passes[number + 1] if number + 1 < len(passes) else None
         end = (moment(following.started or "") if following else None) or now
         if schedule and begun and (since := schedule.overdue(begun)) < min(end, now):
-            yield _row(OVERDUE, one, (_utc(schedule.due(begun)), _utc(since)), following)
+            failed = next((moment(each.started) for each in _after(group, one) if _failed(each) and each.started), None)
+            yield _row(OVERDUE, one, (_utc(schedule.due(begun, failed)), _utc(since)), following)
+
+
+def _after(group: Sequence[Record], one: Record) -> Sequence[Record]:
+    return group[group.index(one) + 1 :]
+
+
+def _failed(one: Record) -> bool:
+    """Return True when the run failed or left changes, as ``project.standings`` counts it."""
+    return one.verdict == Verdict.FAILED or one.residue
 
 
 def _row(kind: str, one: Record, span: tuple[str, str], following: Record | None) -> MissedRow:

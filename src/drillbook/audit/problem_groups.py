@@ -23,9 +23,10 @@ NEXT = {
     "fork": "Find out who moved the folder or set the clock back. The runs themselves still count.",
     "forward": "Find out who renamed the folder or set the clock back. The runs themselves still count.",
     "moved": "Give each folder the name of the run in its journal again, and run the audit again.",
-    "copy": "Keep the folder whose journal `report.verify` accepts, and remove the other one.",
+    "copy": "Keep the folder whose journal `drillbook report.verify` accepts, and remove the other one.",
     "unjudged": "Read the reason, and ask for the version of Drillbook that made the run.",
     "campaign-damaged": f"A damaged campaign confirms no run. {RESTORE}",
+    "suite-run": f"A run was removed from the folder of its suite. {RESTORE}",
     "campaign-run": f"A site's run was removed, or was not collected yet. {RESTORE}",
 }
 """For each code of a problem that breaks the record: the cause, and the next step."""

@@ -41,6 +41,26 @@ def restored(one: Record) -> bool:
     return one.verdict == Verdict.PASSED and bool(_restores(one))
 
 
+def sources_planned(one: Record) -> frozenset[str]:
+    """Return the names of the backups from which the plan's restore phase restores."""
+    return frozenset(_sources(one).values())
+
+
+def sources_restored(one: Record) -> frozenset[str]:
+    """Return the names of the backups from which the run restored, if it passed."""
+    names = _sources(one)
+    return frozenset(names[step.id] for step in _restores(one) if step.id in names) if restored(one) else frozenset()
+
+
+def _sources(one: Record) -> dict[str, str]:
+    """Return the name of the backup from which each step of the plan's restore phase restores, by the id of the step."""
+    steps = one.plan.get("steps")
+    found = {
+        str(step.get("id")): (step.get("params") or {}).get("from") for step in (steps if isinstance(steps, list) else [])
+    }
+    return {step: name for step, name in found.items() if step.startswith("restore.") and isinstance(name, str)}
+
+
 def compared(one: Record) -> bool:
     """Return True when the run passed, restored a backup, and compared the restored content.
 

@@ -1,4 +1,4 @@
-"""Services of an audit, counted by the best that the period proved of them."""
+"""Services of an audit, counted by the state in which the period left them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,20 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from drillbook.audit.coverage import CoverageRow
+from drillbook.judge.result import Verdict
 from drillbook.report.figures import count
 
 RECOVERED = "broken and recovered in a run that passed"
+LAPSED = "broken and recovered earlier but failed in the newest run of a drill"
 EXAMINED = "only examined or rehearsed"
 """No passed run proved a fault active and then restored the service."""
 UNPROVEN = "drilled without a pass"
 UNDRILLED = "not drilled in this period"
 EXEMPT = "exempt"
+EXEMPT_LEAD = (
+    "For these services the author of the inventory states why no drill is expected, and no run drilled them in the period. "
+    "The statement of a backup is checked: a run that passed must have restored it. Drillbook cannot check the other statements."
+)
 
 
 class Place(Protocol):
@@ -42,29 +48,44 @@ def exempt(covered: Sequence[CoverageRow]) -> list[tuple[str, list[str]]]:
     return sorted(found.items())
 
 
+def evidence(covered: Sequence[CoverageRow]) -> dict[str, str]:
+    """Return texts that tell if the runs confirm the exemption of each backup, by its name as in ``exempt``.
+
+    The reasons of other services cannot be checked by runs.
+    """
+    return {named(row, covered): text for row in covered if (text := evidence_of(row))}
+
+
+def evidence_of(row: CoverageRow) -> str:
+    """Return a text that tells if the runs confirm the exemption of a backup. The result is empty for other services."""
+    if not row.left_out or not row.backup_of or row.runs:
+        return ""
+    if row.restored:
+        return f"confirmed: a run that began on {row.restored[:10]} restored it and passed"
+    return "NOT confirmed: no run of the period restored it and passed, or a later one failed"
+
+
 def sentence(covered: Sequence[CoverageRow]) -> str:
     """Return a sentence about the services. Its numbers add up: each service that is not exempt is counted once."""
     numbers = service_counts(covered)
     exempt = numbers.pop(EXEMPT)
     parts = [f"{number} {'was' if number == 1 else 'were'} {what}" for what, number in numbers.items() if number]
     text = f"Of {count(sum(numbers.values()), 'service')}, {', '.join(parts) or 'none is known'}"
-    more = (
-        f"{count(exempt, 'more service')} {'is' if exempt == 1 else 'are'} exempt from drills, for a reason in the inventory"
-    )
+    more = f"{count(exempt, 'more service')} {'is' if exempt == 1 else 'are'} exempt from drills by a statement in the inventory"
     return f"{text}. {more}." if exempt else f"{text}."
 
 
 def service_counts(covered: Sequence[CoverageRow]) -> dict[str, int]:
-    """Return the number of services by the best that the period proved of them. Each service is counted once."""
-    found = dict.fromkeys((RECOVERED, EXAMINED, UNPROVEN, UNDRILLED, EXEMPT), 0)
+    """Return the number of services by the state in which the period left them. Each service is counted once."""
+    found = dict.fromkeys((RECOVERED, LAPSED, EXAMINED, UNPROVEN, UNDRILLED, EXEMPT), 0)
     for row in covered:
-        found[_best(row)] += 1
+        found[_state(row)] += 1
     return found
 
 
-def _best(row: CoverageRow) -> str:
+def _state(row: CoverageRow) -> str:
     if row.recovered:
-        return RECOVERED
+        return LAPSED if row.last == Verdict.FAILED else RECOVERED
     if row.passed:
         return EXAMINED
     if row.runs:

@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
 
 from jinja2 import ChoiceLoader, PackageLoader, PrefixLoader
 
 from drillbook.audit import services, wording
+from drillbook.audit.alerts import alerts
 from drillbook.audit.content import Audit
-from drillbook.audit.coverage import NOT_YET, CoverageRow, ProvenRow, badness, shown_verdict
+from drillbook.audit.coverage import CoverageRow, badness, shown_verdict
+from drillbook.audit.proven import ProvenRow
 from drillbook.judge.result import Verdict
-from drillbook.project.schedule_record import NOT_BEGUN
 from drillbook.report import open_findings, pages, remarks
 from drillbook.report.figures import count, one_line
-from drillbook.report.open_findings import GRAVE
 
 FILE = "summary.html"
-MOST_ROWS, MOST_ALERTS, MOST_LETTERS, MOST_GAPS = 14, 7, 150, 3
+MOST_ALERTS, MOST_LETTERS, MOST_NAME = 6, 165, 26
+LINES, ROW_LINES, LINE_LETTERS = 40.0, 3.2, 105
+"""Lines of the printed page for alerts and services, lines of the row of a service, and letters of a line."""
 MOST_EXEMPT, MOST_EXEMPT_LETTERS = 4, 75
 """Reasons of exempt services that the page names, and letters of the names and of the reason."""
 NEVER = "never drilled"
+GROUPS = (
+    "Did not pass",
+    "Rehearsed only",
+    "Not every objective is proven",
+    "Recovered in time, and the loss of data was not measured",
+    "Recovered in time, and the loss of data is met with a reservation",
+    "Recovery time and loss of data proven",
+)
+"""Words about the services of each rank."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +62,8 @@ class ServiceRow:
     """Number of open findings of medium severity or higher, of a service whose state is `passed`. Otherwise it is empty."""
     marks: str = ""
     """Marks of the objectives that were met with a reservation."""
+    unmet: tuple[ProvenRow, ...] = ()
+    """Objectives that a drill missed or did not prove. They may be the same as those that another drill proved."""
 
     @property
     def shown_state(self) -> str:
@@ -56,21 +71,35 @@ class ServiceRow:
         return shown_verdict(self.state, self.recovered)
 
     @property
+    def rank(self) -> int:
+        """Position in the order from the worst to the best, an index of ``GROUPS``. A service that measures more, and meets it,
+        never stands behind one that measures less.
+        """
+        if self.state != Verdict.PASSED:
+            return 0
+        if not self.recovered:
+            return 1
+        if self.proven + self.reserved < self.objectives or "rto" not in self.keys:
+            return 2
+        return 3 if "rpo" not in self.keys else 4 if self.reserved else 5
+
+    @property
     def good(self) -> bool:
         """True when the newest run of each drill passed, the service recovered, and all objectives were proven.
 
-        At least one objective is required.
+        RTO and RPO must be among the objectives.
         """
-        return self._met and not self.reserved
+        return self.rank == 5
 
     @property
     def good_with_reservation(self) -> bool:
         """True when the service would be good if its RPO were that of a routine backup."""
-        return self._met and self.reserved > 0
+        return self.rank == 4
 
     @property
-    def _met(self) -> bool:
-        return self.state == Verdict.PASSED and self.recovered > 0 and self.proven + self.reserved == self.objectives > 0
+    def good_without_rpo(self) -> bool:
+        """True when the service would be good if its drills had an RPO and met it."""
+        return self.rank == 3
 
 
 def render(audit: Audit) -> str:
@@ -78,9 +107,11 @@ def render(audit: Audit) -> str:
     rows, found = service_rows(audit), list(alerts(audit))
     drilled, never = [row for row in rows if row.state != NEVER], never_drilled(rows)
     exempt = services.exempt(audit.coverage)
-    # one page holds so many services beside the alerts
-    beside = bool(never[0]) + (len(exempt[:MOST_EXEMPT]) + 1) // 2 + any(row.reserved for row in rows)
-    room = MOST_ROWS - len(found[:MOST_ALERTS]) - beside
+    beside = (
+        bool(never[0]) * (_lines(never[1]) + 1) + 1.3 * len(exempt[:MOST_EXEMPT]) + 3 * any(row.reserved for row in rows)
+    )
+    shown = [replace(one, text=_short(one.text)) for one in found[:MOST_ALERTS]]
+    room = _fitting(drilled, LINES - sum(_lines(str(one)) + 0.4 for one in shown) - beside)
     reports = PackageLoader("drillbook.report")
     loader = ChoiceLoader([PackageLoader("drillbook.audit"), reports, PrefixLoader({"report": reports})])
     return (
@@ -90,20 +121,48 @@ def render(audit: Audit) -> str:
         .render(
             audit=audit,
             title=wording.title(audit),
+            period=wording.period(audit),
             state_line=wording.record_state(audit),
             missing=wording.missing(audit),
             headline=headline(rows),
             rows=drilled[:room],
-            more_rows=len(drilled[room:]),
+            more_rows=_grouped(drilled[room:]),
             legend=remarks.legend(row.marks for row in drilled),
             never=never,
             environment_note=_environment_note(audit, rows),
             exempt=[_exempt_texts(names, reason) for reason, names in exempt[:MOST_EXEMPT]],
             more_exempt=sum(len(names) for _, names in exempt[MOST_EXEMPT:]),
-            alerts=[_short(text) for text in found[:MOST_ALERTS]],
+            alerts=shown,
             more_alerts=len(found) - len(found[:MOST_ALERTS]),
         )
     )
+
+
+def _lines(text: str) -> int:
+    return math.ceil(len(text) / LINE_LETTERS)
+
+
+def _fitting(rows: Sequence[ServiceRow], lines: float) -> int:
+    """Return the number of services that get a row of their own. The others are named below the table, so that no service is
+    left out.
+    """
+    for number in range(len(rows), 0, -1):
+        below = sum(_lines(f"{title}: {names}") + 0.5 for title, names in _grouped(rows[number:]))
+        if number * ROW_LINES + below <= lines:
+            return number
+    return 0
+
+
+def _grouped(rows: Sequence[ServiceRow]) -> list[tuple[str, str]]:
+    """Return the number and the common state of services, and their names, from the worst to the best."""
+    groups = [(rank, list(found)) for rank, found in groupby(rows, key=lambda row: row.rank)]
+    return [
+        (
+            f"{GROUPS[rank]} ({count(len(found), 'more service')})",
+            ", ".join(_short(services.named(row, rows), MOST_NAME) for row in found),
+        )
+        for rank, found in groups
+    ]
 
 
 def _environment_note(audit: Audit, rows: Sequence[ServiceRow]) -> str:
@@ -119,34 +178,42 @@ def headline(rows: Sequence[ServiceRow]) -> str:
         return "No service is known, so nothing is proven."
     places = {row.environment for row in rows}
     where = f" in {one_line(*places)}" if len(places) == 1 else ""
+    return (
+        f"Proven to recover: {good} of {count(len(rows), 'service')}{where}{_in_time(rows)}. A service counts only "
+        "if the newest run of each of its drills passed, and its recovery time (RTO), its loss of data (RPO) and every other "
+        "objective were measured and met."
+    )
+
+
+def _in_time(rows: Sequence[ServiceRow]) -> str:
+    """Return words about the services that recovered in time, but whose loss of data is not proven."""
     reserved = [row for row in rows if row.good_with_reservation]
-    return (
-        f"Proven to recover: {good} of {count(len(rows), 'service')}{where}{_more_reserved(reserved)}. A service counts only "
-        "if it has objectives, the newest run of each of its drills passed, and every objective was measured and met."
-    )
-
-
-def _more_reserved(rows: Sequence[ServiceRow]) -> str:
-    if not rows:
-        return ""
-    their = "its" if len(rows) == 1 else "their"
-    marks = " or ".join(mark for mark in remarks.LEGENDS if any(mark in row.marks for row in rows))
-    return (
-        f"; {len(rows)} more with a reservation: {their} loss of data was measured with a fresh backup ({marks}), "
-        "not a routine one"
-    )
+    unmeasured = sum(row.good_without_rpo for row in rows)
+    parts = []
+    if reserved:
+        marks = " or ".join(mark for mark in remarks.LEGENDS if any(mark in row.marks for row in reserved))
+        their = "its" if len(reserved) == 1 else "their"
+        parts.append(
+            f"{len(reserved)} more with a reservation: {their} loss of data was measured with a fresh backup ({marks}), "
+            "not a routine one"
+        )
+    if unmeasured:
+        parts.append(
+            f"{unmeasured} more only in time: no drill of {'it' if unmeasured == 1 else 'them'} measures the loss of data"
+        )
+    return "".join(f"; {part}" for part in parts)
 
 
 def service_rows(audit: Audit) -> list[ServiceRow]:
     """Return the rows of all services that are expected to be drilled. Services that need attention come first."""
     rows = [_row(audit, one) for one in audit.coverage if one.runs or not one.left_out]
-    return sorted(rows, key=lambda row: (row.good, row.state == Verdict.PASSED, row.service, row.environment))
+    return sorted(rows, key=lambda row: (row.rank, row.service, row.environment))
 
 
 def never_drilled(rows: Sequence[ServiceRow]) -> tuple[int, str]:
     """Return the number and the names of the services that no run drilled. One row of the page shows them all."""
     found = [row for row in rows if row.state == NEVER]
-    return len(found), _short(", ".join(services.named(row, rows) for row in found))
+    return len(found), ", ".join(_short(services.named(row, rows), MOST_NAME) for row in found)
 
 
 def _row(audit: Audit, one: CoverageRow) -> ServiceRow:
@@ -174,6 +241,7 @@ def _row(audit: Audit, one: CoverageRow) -> ServiceRow:
         rpo=_longest(goals, "rpo"),
         keys=frozenset(row.key for row in goals),
         beside=open_findings.beside(state, seen),
+        unmet=tuple(row for row in goals if not row.met),
         marks=" or ".join(sorted({row.mark.strip() for row in goals if row.reserved})),
     )
 
@@ -182,66 +250,6 @@ def _longest(goals: Sequence[ProvenRow], key: str) -> ProvenRow | None:
     """Return the objective ``key`` with the largest figure that met its target. Returns None when none was met."""
     found = [row for row in goals if row.key == key and row.met and row.measured_s is not None]
     return max(found, key=lambda row: row.measured_s or 0.0, default=None)
-
-
-def alerts(audit: Audit) -> Iterator[str]:
-    """Return everything that needs attention, the most urgent first."""
-    if not audit.whole:
-        yield f"{wording.record_state(audit)}. {wording.MORE_RUNS}"
-    yield from _of_runs(audit)
-    for finding in audit.findings:
-        if finding.state == "open" and finding.severity in GRAVE:
-            yield f"{finding.severity} finding, open since {finding.first_seen[:10]}: {finding.title} ({finding.drill})"
-    yield from _of_schedules(audit)
-
-
-def _of_runs(audit: Audit) -> Iterator[str]:
-    """Return texts about changes that are not undone, and about drills whose newest run did not pass."""
-    for run in audit.runs:
-        if run.residue and not run.closed:
-            yield f"{run.drill} in {run.environment} left changes that are not undone: {'; '.join(run.residue)}"
-    for run in {(run.environment, run.drill): run for run in audit.runs}.values():
-        if run.verdict != Verdict.PASSED:
-            yield f"{run.drill} in {run.environment} ended {run.verdict} on {run.started[:10]}: {run.reason}"
-
-
-def _of_schedules(audit: Audit) -> Iterator[str]:
-    """Return texts about overdue drills, objectives that were not proven, and spans of time without a drill."""
-    for missed in audit.missed:
-        if missed.kind != NOT_BEGUN and not missed.until:
-            yield f"{missed.drill} in {missed.environment} has been overdue since {missed.since[:10]}"
-    for goal in audit.proven:
-        if not goal.met:
-            yield f"{goal.objective} of {goal.drill} in {goal.environment} was not proven in this period"
-    for environment in sorted({goal.environment for goal in audit.proven if goal.reserved}):
-        drills = [goal.drill for goal in audit.proven if goal.reserved and goal.environment == environment]
-        yield (
-            f"The RPO of {open_findings.named(drills)} in {environment} is {remarks.RESERVED}: "
-            "measure or restore a routine backup to prove it"
-        )
-    for (gaps, environment), known in _gaps(audit).items():
-        names = f"{', '.join(known[:-1])} and {known[-1]} were" if len(known) > 1 else f"{known[0]} was"
-        yield f"{names} {gaps} in {environment}"
-
-
-def _gaps(audit: Audit) -> dict[tuple[str, str], list[str]]:
-    """Return the services with gaps, by words about the time in which no drill ran, and by environment."""
-    found: dict[tuple[str, str], list[str]] = {}
-    for row in audit.coverage:
-        if row.gaps:
-            found.setdefault((_gap(audit, row), row.environment), []).append(row.service)
-    return found
-
-
-def _gap(audit: Audit, row: CoverageRow) -> str:
-    """Return words about the time in which no drill of a service ran. Spans that have not begun do not count."""
-    begun = [cell for cell in row.cells if cell.last != NOT_YET]
-    so_far = " so far" if audit.so_far else " of the period"
-    if not row.runs:
-        return f"never drilled in the {count(len(begun), audit.period.unit)}{so_far}"
-    if len(row.gaps) <= MOST_GAPS:
-        return f"not drilled in {', '.join(row.gaps)}"
-    return f"not drilled in {len(row.gaps)} of {count(len(begun), audit.period.unit)}{so_far}"
 
 
 def _exempt_texts(names: Sequence[str], reason: str) -> tuple[str, str]:

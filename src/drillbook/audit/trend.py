@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from drillbook.audit.coverage import by_drill, objectives_of, row_of, targets_of
 from drillbook.audit.period import Period
@@ -61,7 +61,7 @@ class Plot:
     description: str
     points: tuple[Point, ...]
     lines: tuple[str, ...]
-    """SVG point lists. Each list is a line through consecutive runs whose figures count."""
+    """SVG point lists. Each list is a line through the longest figures of consecutive days with figures that count."""
     target: str
     """Line of the target as an SVG path. The line has a step at each change of the target."""
     x_ticks: tuple[Tick, ...]
@@ -112,7 +112,7 @@ def _plot(environment: str, drill: str, key: str, runs: Sequence[Record], period
         f"{SHORT[key]} of {drill} in {environment}{_mark(runs, key)}",
         described,
         points,
-        _lines(points),
+        _lines([_begun(one, frame).date() for one in runs], points),
         _target(runs, targets, frame),
         _x_ticks(frame),
         _y_ticks(frame),
@@ -130,7 +130,7 @@ def _figure(one: Record, key: str) -> tuple[float, float]:
 
 
 def _point(one: Record, key: str, frame: _Frame) -> Point:
-    at = moment(one.started or "") or frame.period.begin
+    at = _begun(one, frame)
     row = row_of(one, key)
     x, ground = frame.x(at), frame.y(0)
     if row is None or row.measured_s is None:
@@ -150,11 +150,22 @@ def _point(one: Record, key: str, frame: _Frame) -> Point:
     )
 
 
-def _lines(points: Sequence[Point]) -> tuple[str, ...]:
+def _begun(one: Record, frame: _Frame) -> datetime:
+    return moment(one.started or "") or frame.period.begin
+
+
+def _lines(days: Sequence[date], points: Sequence[Point]) -> tuple[str, ...]:
+    """Return the lines. Several runs of a day would be a vertical stroke, so a line passes the longest figure of each day. A day
+    without a figure that counts ends the line.
+    """
+    by_day: dict[date, list[Point]] = {}
+    for day, point in zip(days, points, strict=True):
+        by_day.setdefault(day, []).append(point)
     found: list[list[str]] = [[]]
-    for point in points:
-        if point.kind in ("met", "missed"):
-            found[-1].append(f"{point.x:.1f},{point.y:.1f}")
+    for mine in by_day.values():
+        if counted := [point for point in mine if point.kind in ("met", "missed")]:
+            worst = min(counted, key=lambda point: point.y)
+            found[-1].append(f"{worst.x:.1f},{worst.y:.1f}")
         else:
             found.append([])
     return tuple(" ".join(line) for line in found if len(line) > 1)
@@ -167,7 +178,7 @@ def _target(runs: Sequence[Record], targets: Sequence[float], frame: _Frame) -> 
     """
     path = f"M{LEFT:.1f} {frame.y(targets[0]):.1f}"
     for one, target in zip(runs, targets, strict=True):
-        at = moment(one.started or "") or frame.period.begin
+        at = _begun(one, frame)
         path += f"H{frame.x(at):.1f}V{frame.y(target):.1f}"
     return f"{path}H{WIDTH - RIGHT:.1f}"
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections import Counter
+from collections.abc import Container, Iterator, Sequence
 
+from drillbook.audit.absences import MISSING, AbsentRow
 from drillbook.audit.content import Audit
-from drillbook.audit.coverage import ProvenRow
-from drillbook.audit.missed import MissedRow
+from drillbook.audit.missed import NEVER_RAN, MissedRow
+from drillbook.audit.proven import NOT_PROVEN, ProvenRow
+from drillbook.judge.proofs import RULE
 from drillbook.project.schedule_record import NOT_BEGUN
 from drillbook.report import remarks
 from drillbook.report.figures import count, runs_of, utc
+from drillbook.report.wording import MET, MISSED
 
 SECTIONS = (
     ("record", "Completeness of the record"),
@@ -17,7 +21,7 @@ SECTIONS = (
     ("missed", "Missed drills"),
     ("proven", "Last proven RTO and RPO"),
     ("trend", "Trend"),
-    ("not-passed", "Runs that did not pass"),
+    ("not-passed", "Runs that did not pass or have no end"),
     ("findings", "Findings"),
     ("runs", "All runs"),
     ("plans", "Changes of plans"),
@@ -27,6 +31,7 @@ SECTIONS = (
     ("sign-off", "Sign-off"),
 )
 TITLES = dict(SECTIONS)
+UNPROVEN_TITLE = "Missed or not proven at the end of the period"
 LIMITS_TITLE = "What the record proves, and what it cannot prove"
 CONTENTS = (SECTIONS[0], ("limits", "Limits of the record"), *SECTIONS[1:])
 """Sections of the page, for its navigation. In Markdown the limits are part of the first section."""
@@ -42,14 +47,19 @@ LEADS = {
     "missed": (
         "Times at which a drill was overdue: the previous run had passed and recorded the schedule, and no "
         "other run passed until the grace was over. The table also lists scheduled runs that could not "
-        "begin, and drills that never ran, as recorded in schedule.jsonl."
+        "begin, as recorded in schedule.jsonl, and drills and suites that never ran, although their files in drills/, as they "
+        "are at the time of this audit, have a schedule."
     ),
-    "proven": "The last run of the period that passed and met the objective. Runs with any other verdict prove nothing, whatever "
-    "they measured.",
+    "proven": RULE,
     "trend": (
         "Each mark is a run. The vertical line through a mark is the error of its figure, and the dashed line "
         "is the target. Filled mark: a run that passed met the objective. Square: the objective was missed. "
-        "Hollow mark: the objective was not verified. Hollow mark on the base line: there is no figure."
+        "Hollow mark: the objective was not verified. Hollow mark on the base line: there is no figure. A line joins the longest "
+        "figures of the days with a figure that counts."
+    ),
+    "not-passed": (
+        "Runs that did not pass or left changes, suites that recorded no end, and runs that an anchor, a campaign, a suite or a "
+        "later run names, but whose folder is missing."
     ),
     "findings": (
         "Open: the newest run of the drill in the period has the finding. Not seen again: the newest run "
@@ -91,6 +101,8 @@ LIMITS = (
 )
 
 
+MOST_MISSING = 2
+"""Largest number of missing runs that a sentence names."""
 MORE_RUNS = "There may have been more runs than the record shows."
 """Consequence of a record that is not complete."""
 NO_ANCHOR = (
@@ -105,16 +117,27 @@ def missing(audit: Audit) -> str:
         return ""
     if known := len({one.run for one in audit.problems if one.lost}):
         verdicts = "its verdict is" if known == 1 else "their verdicts are"
-        return f"At least {count(known, 'run')} {'is' if known == 1 else 'are'} missing from the record, and {verdicts} unknown."
-    return "Runs may be missing, and their verdicts are unknown."
+        text = f"At least {count(known, 'run')} {'is' if known == 1 else 'are'} missing from the record, and {verdicts} unknown."
+    else:
+        text = "Runs may be missing, and their verdicts are unknown."
+    return " ".join([text, *_named(audit.absent)])
+
+
+def _named(rows: Sequence[AbsentRow]) -> Iterator[str]:
+    """Return a sentence about the missing runs that other records name. The table in the audit lists all of them."""
+    gone = [row for row in rows if row.kind == MISSING]
+    if gone:
+        texts = [f"{row.run or 'a run without a known name'} ({row.why})" for row in gone[:MOST_MISSING]]
+        more = f"; {len(gone) - MOST_MISSING} more under {TITLES['not-passed']!r}" if len(gone) > MOST_MISSING else ""
+        yield f"Missing: {'; '.join(texts)}{more}."
 
 
 def proven_counts(found: Sequence[ProvenRow]) -> str:
-    """Return a sentence that counts objectives: proven, met with a reservation, not proven. Each is counted once."""
-    proven, reserved = sum(row.proven for row in found), sum(row.reserved for row in found)
-    parts = [f"{proven} of {count(len(found), 'objective')} proven"]
-    parts += [f"{reserved} more {remarks.RESERVED}"] if reserved else []
-    parts += [f"{missing} not proven"] if (missing := len(found) - proven - reserved) else []
+    """Return a sentence that counts objectives: proven, met with a reservation, missed, not proven. Each is counted once."""
+    states = Counter(row.state for row in found)
+    parts = [f"{states[MET]} of {count(len(found), 'objective')} proven"]
+    parts += [f"{states[remarks.RESERVED]} more {remarks.RESERVED}"] if states[remarks.RESERVED] else []
+    parts += [f"{states[state]} {state}" for state in (MISSED, NOT_PROVEN) if states[state]]
     return f"{', '.join(parts)}."
 
 
@@ -174,9 +197,14 @@ def _names(names: Sequence[str], suites: Container[str], most: int | None) -> st
 
 def ended(row: MissedRow) -> str:
     """Return the text for the end of a span in which a drill was missed."""
-    if row.kind == NOT_BEGUN:
+    if row.kind in (NOT_BEGUN, NEVER_RAN):
         return "does not apply"
     return utc(row.until) if row.until else "not passed since"
+
+
+def since(row: MissedRow) -> str:
+    """Return the text for the start of a span in which a drill was missed."""
+    return utc(row.since) if row.since else "no run in the record"
 
 
 def short_title(audit: Audit) -> str:
@@ -186,7 +214,13 @@ def short_title(audit: Audit) -> str:
 
 def title(audit: Audit) -> str:
     """Title of the audit in every file. It has the date of the audit if the period has not ended."""
-    return short_title(audit) + (f" (so far, to {audit.so_far})" if audit.so_far else "")
+    return short_title(audit) + (f" (as of {audit.so_far})" if audit.so_far else "")
+
+
+def period(audit: Audit) -> str:
+    """Return sentences about the period for people who do not know audits."""
+    text = f"The period is from {audit.period.since} to {audit.period.until}, both days included."
+    return f"{text} It has not ended: this page shows the state of {audit.so_far}." if audit.so_far else text
 
 
 def _environments(audit: Audit) -> str:

@@ -12,18 +12,20 @@ from rich.text import Text
 
 from drillbook.attestation import anchor_places, anchors
 from drillbook.attestation.anchor_places import AnchorFile, Place
-from drillbook.audit import campaigns, content, html, markdown, records, summary, wording
+from drillbook.audit import campaigns, content, html, markdown, records, suites, summary, wording
 from drillbook.audit.assurance import assure
 from drillbook.audit.content import Audit
 from drillbook.audit.period import Period
 from drillbook.audit.problem_groups import grouped
+from drillbook.audit.proven import ProvenRow
 from drillbook.cli.console import console
 from drillbook.errors import UsageError
-from drillbook.project import schedule_record
+from drillbook.project import schedule_record, schedules
 from drillbook.project.project import Project
 from drillbook.report import formats, publish, remarks
 from drillbook.report.figures import one_line
 from drillbook.report.terminal.summary import COLOURS
+from drillbook.report.wording import MET, MISSED, NOT_VERIFIED
 
 EXIT_NOT_WHOLE = 3
 MOST_LINES, MOST_NAMES = 10, 2
@@ -43,7 +45,9 @@ def audit(project: Project, since: str, until: str, out: str = "", anchor: str =
     found, strays = records.find(project.reports)
     known = assure(found, period, project.reports, project.root, anchored)
     scheduled, led = schedule_record.read(project.reports), campaigns.find(project.reports)
-    made = content.make(found, strays, period, known, today, scheduled=scheduled, campaigns=led)
+    parts = suites.find(project.reports, found, strays)
+    wanted = schedules.read(project)
+    made = content.make(found, strays, period, known, today, scheduled=scheduled, campaigns=led, suites=parts, wanted=wanted)
     folder = Path(out) if out else project.reports / f"audit-{period.since}-{period.until}"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -120,16 +124,20 @@ def _coverage(made: Audit) -> Table:
 
 
 def _proven(made: Audit) -> Table:
-    proven = _table("drill", "objective", "target", "last proven", "when")
+    proven = _table("drill", "objective", "target", "figure", "when")
     for item in made.proven:
         proven.add_row(
             Text(one_line(item.drill)),
             item.key.upper() if item.key in ("rto", "rpo") else item.objective,
             item.target,
-            Text(item.measured + item.mark, style=COLOURS["met" if item.proven else "not verified"]),
+            Text(item.measured + item.mark + (", missed" if item.missed else ""), style=COLOURS[_colour(item)]),
             item.at[:10] or "-",
         )
     return proven
+
+
+def _colour(item: ProvenRow) -> str:
+    return MET if item.proven else MISSED if item.missed else NOT_VERIFIED
 
 
 def _shown(path: Path) -> str:

@@ -26,6 +26,8 @@ TASKS = (
     "trust",
 )
 """Tasks and groups of tasks that exist in both programs."""
+NEUTRAL = "drillbook"
+"""Program in the commands of pages about many runs. Such a page is read by people who may have only this program."""
 _COMMAND = re.compile(rf"\binvoke (?=(?:{'|'.join(TASKS)})\b)")
 
 

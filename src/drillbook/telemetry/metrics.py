@@ -28,7 +28,7 @@ FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "metrics_written_timestamp_seconds": ("Time at which these metrics were written.", ()),
     "last_run_timestamp_seconds": ("Start of the newest run that has ended.", SUBJECT),
     "last_proof_timestamp_seconds": ("Start of the newest passed run, which is the last proven restore.", SUBJECT),
-    "due_timestamp_seconds": ("Time from which a new run is due by the schedule.", SUBJECT),
+    "due_timestamp_seconds": ("Time from which a new run is due: by the schedule, or since a run failed.", SUBJECT),
     "overdue_timestamp_seconds": (
         "Time from which the drill is overdue. If no run has passed, it is the start of its first run.",
         SUBJECT,
@@ -56,6 +56,13 @@ FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
         (
             "1 when the newest run met the objective, and 0 when it missed the objective. The metric is "
             "absent when this is unknown."
+        ),
+        (*SUBJECT, "objective"),
+    ),
+    "recovery_proven": (
+        (
+            "1 while the objective is proven: the newest run that tried it passed and met it without a reservation. 0 when it "
+            "was missed since, or only met with a reservation, or never proven. The same rule as in the audit."
         ),
         (*SUBJECT, "objective"),
     ),
@@ -136,6 +143,7 @@ def _objective(one: DrillFigures, key: str) -> Iterator[Sample]:
         "recovery_measured_seconds": measured.get("measured_s"),
         "recovery_error_seconds": measured.get("error_s"),
         "recovery_met": one.newest.objective(key).get("met"),
+        "recovery_proven": float(one.proven(key)),
         "objective_misses": one.misses(key),
     }
     if trend := one.trend(key):

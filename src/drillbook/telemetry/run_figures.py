@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from drillbook.judge import proofs
+from drillbook.judge.proofs import Answer
 from drillbook.judge.result import Verdict
 from drillbook.project.project import Project
+from drillbook.report import remarks
 from drillbook.report.figures import moment
 from drillbook.statistics import line
 
@@ -50,6 +53,14 @@ class RunFigures:
         """
         found = self.data["objectives"].get(key)
         return found if isinstance(found, dict) else {}
+
+    def answer(self, key: str) -> Answer:
+        """Return the answer of this run to the question if the objective ``key`` is met."""
+        if not self.objective(key):
+            return Answer.NONE
+        told = remarks.of_run(remarks.steps_of(self.data["steps"]), str(self.data["started"])).get(key)
+        verdict = "" if self.data["verdict"] == Verdict.PASSED and not self.passed else str(self.data["verdict"])
+        return proofs.answer(verdict, self.objective(key).get("met"), marked=bool(told and told.mark))
 
     @property
     def restore(self) -> Mapping[str, float]:
@@ -122,6 +133,10 @@ class DrillFigures:
                 break
             count += met is False
         return count
+
+    def proven(self, key: str) -> bool:
+        """Return True while the objective ``key`` is proven by these runs, by the rule ``judge.proofs.RULE``."""
+        return proofs.standing(one.answer(key) for one in reversed(self.runs)).proven
 
     def trend(self, key: str) -> tuple[float, float] | None:
         """Return the growth of a measured value over the passed runs, in seconds per day, and the error of the growth.

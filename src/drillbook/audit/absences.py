@@ -1,0 +1,59 @@
+"""Runs of an audit that left no verdict: runs that other records name, but whose folder is missing, and suites without an end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from drillbook.audit.chain import Problem
+from drillbook.audit.period import Period
+from drillbook.audit.suites import Suite
+from drillbook.report.folders import begun, drill_of
+
+MISSING, NO_END = "missing", "no end"
+
+
+@dataclass(frozen=True, slots=True)
+class AbsentRow:
+    """A run or suite without a verdict."""
+
+    kind: str
+    """``missing``: its folder or the end of its journal is missing. ``no end``: a suite that recorded no end."""
+    run: str
+    """Name of the run or suite. It is empty when only its hash is known."""
+    drill: str
+    at: str
+    """Start of the run or suite. It is empty when unknown."""
+    named_by: str
+    """Record that names the run: an anchor, a campaign, a suite, or the run after it. Empty for a suite without an end."""
+    why: str
+
+
+def absences(problems: Sequence[Problem], suites: Sequence[Suite], period: Period) -> list[AbsentRow]:
+    """Return the missing runs, and the suites without an end that began in the period, oldest first.
+
+    ``problems``: those of the period.
+    """
+    names: dict[str, dict[str, Problem]] = {}
+    for one in problems:
+        if one.named_by:
+            names.setdefault(one.run if one.lost else f"{one.code} {one.run}", {})[one.named_by] = one
+    found = [
+        *(_missing(list(one.values())) for one in names.values()),
+        *(_no_end(one) for one in suites if not one.ended and period.holds(one.started or None)),
+    ]
+    return sorted(found, key=lambda row: (row.at, row.run, row.named_by))
+
+
+def _missing(problems: Sequence[Problem]) -> AbsentRow:
+    """Return the row of one missing run. ``problems``: one for each record that names the run."""
+    run = problems[0].run if problems[0].lost else ""
+    lost = "its folder is missing" if run else "its folder, or the end of the journal before it, is missing"
+    named_by = " and ".join(sorted(one.named_by for one in problems))
+    verb = "names" if len(problems) == 1 else "name"
+    return AbsentRow(MISSING, run, drill_of(run), begun(run), named_by, f"{named_by} {verb} it, but {lost}")
+
+
+def _no_end(suite: Suite) -> AbsentRow:
+    why = "the suite recorded no end: it is still in progress, or its controller died; which of its drills did not run is not known"
+    return AbsentRow(NO_END, suite.run, suite.name, suite.started, "", why)

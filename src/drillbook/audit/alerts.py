@@ -1,0 +1,155 @@
+"""Everything in an audit that needs attention, each with the next step, the person who takes it, and the time for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from drillbook.audit import wording
+from drillbook.audit.absences import MISSING
+from drillbook.audit.content import Audit
+from drillbook.audit.coverage import NOT_YET, CoverageRow
+from drillbook.audit.findings import FindingRow
+from drillbook.audit.missed import NEVER_RAN
+from drillbook.judge.result import Verdict
+from drillbook.project.schedule_record import NOT_BEGUN
+from drillbook.report import open_findings, remarks
+from drillbook.report.figures import count
+from drillbook.report.open_findings import GRAVE
+
+MOST_GAPS, MOST_TITLES = 3, 2
+AT_ONCE, NEXT_RUN = "at once", "before its next run"
+NOBODY = "no owner named"
+VERBS = {True: "was missed", False: "could not be verified in the run that failed"}
+"""Words about an objective without a proof that stands, by ``ProvenRow.missed``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One thing that needs attention."""
+
+    text: str
+    step: str
+    """Next step."""
+    who: str = ""
+    """Contact who takes the step: the owner of the drill. It is empty for a step of the people who plan drills."""
+    when: str = ""
+    """Time for the step."""
+
+    def __str__(self) -> str:
+        return f"{self.text} {self.action}"
+
+    @property
+    def action(self) -> str:
+        """Next step, with the person and the time."""
+        return f"Next: {self.step}. {f'Who: {self.who}. ' if self.who else ''}When: {self.when}"
+
+
+def alerts(audit: Audit) -> Iterator[Alert]:
+    """Return everything that needs attention, the most urgent first."""
+    owners = {(run.environment, run.drill): run.owner or NOBODY for run in audit.runs}
+    if not audit.whole:
+        text = f"{wording.record_state(audit)}. {wording.MORE_RUNS}"
+        yield Alert(text, "restore the missing folders, and repeat the audit", when="before the sign-off")
+    yield from _of_runs(audit, owners)
+    yield from _of_findings(audit, owners)
+    yield from _of_schedules(audit, owners)
+    yield from _of_services(audit)
+
+
+def _owner(owners: dict[tuple[str, str], str], environment: str, drill: str) -> str:
+    return owners.get((environment, drill), NOBODY)
+
+
+def _of_runs(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert]:
+    """Return alerts about changes that are not undone, newest runs that did not pass, and runs without a verdict."""
+    for run in audit.runs:
+        if run.residue and not run.closed:
+            text = f"{run.drill} in {run.environment} left changes that are not undone: {'; '.join(run.residue)}"
+            yield Alert(text, "undo them with `drillbook drill.recover`", run.owner or NOBODY, AT_ONCE)
+    for run in {(run.environment, run.drill): run for run in audit.runs}.values():
+        if run.verdict != Verdict.PASSED:
+            text = f"{run.drill} in {run.environment} ended {run.verdict} on {run.started[:10]}: {run.reason}"
+            step = "mend the cause, and run the drill again"
+            yield Alert(text, step, _owner(owners, run.environment, run.drill), AT_ONCE)
+    for row in audit.absent:
+        if row.kind == MISSING:
+            yield Alert(f"{row.run or 'A run'} is missing: {row.why}", "restore its folder", when="before the sign-off")
+        else:
+            text = f"the suite {row.drill} of {row.at[:10]} recorded no end"
+            yield Alert(text, "run the suite again", when=AT_ONCE)
+
+
+def _of_findings(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert]:
+    """Return one alert for each drill with open findings, the most severe first."""
+    found: dict[tuple[str, str], list[FindingRow]] = {}
+    for row in audit.findings:
+        if row.state == "open" and row.severity in GRAVE:
+            found.setdefault((row.environment, row.drill), []).append(row)
+    for (environment, drill), rows in found.items():
+        titles = list(dict.fromkeys(row.title for row in rows))
+        more = f"; and {len(titles) - MOST_TITLES} more" if len(titles) > MOST_TITLES else ""
+        since = f"open since {min(row.first_seen for row in rows)[:10]}"
+        text = (
+            f"{drill} in {environment} has {open_findings.counted(rows)}, {since}: {'; '.join(titles[:MOST_TITLES])}{more}"
+        )
+        when = NEXT_RUN if rows[0].severity == "medium" else AT_ONCE
+        yield Alert(text, "mend it, and run the drill again", _owner(owners, environment, drill), when)
+
+
+def _of_schedules(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert]:
+    """Return alerts about overdue drills, drills that never ran, and objectives that are not proven."""
+    for missed in audit.missed:
+        if missed.kind not in (NOT_BEGUN, NEVER_RAN) and not missed.until:
+            text = f"{missed.drill} in {missed.environment} has been overdue since {missed.since[:10]}"
+            yield Alert(text, "run the drill", _owner(owners, missed.environment, missed.drill), AT_ONCE)
+    if never := [missed.drill for missed in audit.missed if missed.kind == NEVER_RAN]:
+        yield Alert(
+            f"{open_findings.named(never)} never ran, although the schedule asks for it", "run the drill", when=AT_ONCE
+        )
+    for goal in audit.proven:
+        if not goal.met:
+            answer = "was not proven in this period" if not goal.run else f"{VERBS[goal.missed]} on {goal.at[:10]}"
+            since = f", and was last proven on {goal.last_proof[:10]}" if goal.last_proof else ""
+            text = f"{goal.objective} of {goal.drill} in {goal.environment} {answer}{since}"
+            yield Alert(text, "run the drill until it passes", _owner(owners, goal.environment, goal.drill), AT_ONCE)
+    for environment in sorted({goal.environment for goal in audit.proven if goal.reserved}):
+        drills = [goal.drill for goal in audit.proven if goal.reserved and goal.environment == environment]
+        text = f"The RPO of {open_findings.named(drills)} in {environment} is {remarks.RESERVED}"
+        who = {_owner(owners, environment, drill) for drill in drills}
+        yield Alert(
+            text, "measure or restore a routine backup to prove it", who.pop() if len(who) == 1 else "their owners", NEXT_RUN
+        )
+
+
+def _of_services(audit: Audit) -> Iterator[Alert]:
+    """Return alerts about services without a drill, and about backups that no run restored."""
+    when = f"by {audit.period.until}" if audit.so_far else "in the next period"
+    for (gaps, environment), known in _gaps(audit).items():
+        names = f"{', '.join(known[:-1])} and {known[-1]} were" if len(known) > 1 else f"{known[0]} was"
+        yield Alert(
+            f"{names} {gaps} in {environment}", "plan a drill, or state in the inventory why none is needed", when=when
+        )
+    if doubtful := [row.service for row in audit.coverage if row.doubtful]:
+        text = f"No run that passed restored {open_findings.named(doubtful)}, which the inventory exempts from drills"
+        yield Alert(text, "plan a rehearsal that restores each of them", when=when)
+
+
+def _gaps(audit: Audit) -> dict[tuple[str, str], list[str]]:
+    """Return the services with gaps, by words about the time in which no drill ran, and by environment."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for row in audit.coverage:
+        if row.gaps:
+            found.setdefault((_gap(audit, row), row.environment), []).append(row.service)
+    return found
+
+
+def _gap(audit: Audit, row: CoverageRow) -> str:
+    """Return words about the time in which no drill of a service ran. Spans that have not begun do not count."""
+    begun = [cell for cell in row.cells if cell.last != NOT_YET]
+    so_far = " so far" if audit.so_far else " of the period"
+    if not row.runs:
+        return f"never drilled in the {count(len(begun), audit.period.unit)}{so_far}"
+    if len(row.gaps) <= MOST_GAPS:
+        return f"not drilled in {', '.join(row.gaps)}"
+    return f"not drilled in {len(row.gaps)} of {count(len(begun), audit.period.unit)}{so_far}"

@@ -1,0 +1,192 @@
+"""Objectives of an audit: which are proven at the end of the period, by the rule ``judge.proofs.RULE``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from drillbook.audit.coverage import NO_RUN, by_drill, row_of, targets_of
+from drillbook.audit.records import UNKNOWN, Record
+from drillbook.judge import proofs
+from drillbook.judge.proofs import Answer, Standing
+from drillbook.judge.result import Verdict
+from drillbook.report import remarks
+from drillbook.report.figures import moment, seconds
+from drillbook.report.rows import ObjectiveRow
+from drillbook.report.wording import MET, MISSED, OBJECTIVES
+
+NOT_PROVEN = "not proven"
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenRow:
+    """One objective of one drill, and the run of the period that decides about it, with the measured value.
+
+    The objective is proven, met with a reservation, missed or not proven.
+    """
+
+    environment: str
+    service: str
+    drill: str
+    key: str
+    objective: str
+    proven: bool
+    measured: str
+    target: str
+    measured_s: float | None
+    error_s: float | None
+    target_s: float
+    at: str
+    """Start of the run that decides. It is empty when no run of the period does."""
+    run: str
+    newest_run: str
+    newest_at: str
+    newest_verdict: str
+    notes: tuple[str, ...]
+    mark: str = ""
+    """Mark beside an RPO that is not that of a routine backup."""
+    by: str = ""
+    """Observer of the fault, for a detection: the alert, or the drill's own probe."""
+    reserved: bool = False
+    """True when the last figure is an RPO with a mark. The objective is then not proven, but met with a reservation."""
+    missed: bool = False
+    """True when a later run than the last proof missed the objective. The figure is then that of this run."""
+    last_proof: str = ""
+    """Start of the last run of the record that proved the objective, even if a later run took the proof back."""
+
+    @property
+    def met(self) -> bool:
+        """True when the objective is proven, or met with a reservation."""
+        return self.proven or self.reserved
+
+    @property
+    def state(self) -> str:
+        """State of the objective as the formats show it."""
+        return MET if self.proven else remarks.RESERVED if self.reserved else MISSED if self.missed else NOT_PROVEN
+
+    @property
+    def marks(self) -> str:
+        """Text with every mark of the row: beside its figure, and in its notes on other figures."""
+        return " ".join((self.mark, *self.notes))
+
+
+def proven(runs: Sequence[Record], earlier: Sequence[Record]) -> list[ProvenRow]:
+    """Return, for each drill and objective, its state at the end of the period, by the rule ``judge.proofs.RULE``.
+
+    ``earlier``: runs before the period. They decide nothing, but are named in notes.
+    """
+    inside, before = by_drill(runs), by_drill(earlier)
+    found = []
+    for drill in sorted({*inside, *before}):
+        if drill[1] == UNKNOWN:
+            continue
+        mine, old = inside.get(drill, []), before.get(drill, [])
+        keys = {key for one in [*mine, *old[-1:]] for key in targets_of(one)}
+        found += [_proven(drill, key, mine, old) for key in sorted(keys, key=_order)]
+    return found
+
+
+def _order(key: str) -> tuple[int, str]:
+    return (list(OBJECTIVES).index(key) if key in OBJECTIVES else len(OBJECTIVES), key)
+
+
+def _answer(one: Record, key: str) -> Answer:
+    if key not in targets_of(one):
+        return Answer.NONE
+    row = row_of(one, key)
+    met = {MET: True, MISSED: False}.get(row.state) if row else None
+    return proofs.answer(one.verdict, met, marked=bool(row and row.mark))
+
+
+def _proven(drill: tuple[str, str, str], key: str, runs: Sequence[Record], earlier: Sequence[Record]) -> ProvenRow:
+    everything = [*earlier, *runs]
+    newest = everything[-1]
+    stands = proofs.standing(_answer(one, key) for one in runs)
+    decides = _deciding(runs, stands)
+    row = row_of(decides, key) if decides else None
+    figure = row if row and (row.measured_s is not None or row.state == MISSED) else None
+    wanted = next((targets_of(one)[key] for one in reversed(everything) if key in targets_of(one)), 0.0)
+    whole = proofs.standing(_answer(one, key) for one in everything)
+    notes = [*_notes(key, stands, decides, newest, runs), *_target_changed(row, wanted)]
+    if not stands.proven:
+        notes += _last_proof(key, everything, whole, len(earlier))
+    return ProvenRow(
+        *drill,
+        key,
+        OBJECTIVES.get(key, key),
+        stands.proven,
+        figure.measured if figure else "not measured" if decides else "not proven in the period",
+        seconds(figure.target_s if figure else wanted),
+        figure.measured_s if figure else None,
+        figure.error_s if figure else None,
+        figure.target_s if figure else wanted,
+        (decides.started or "") if decides else "",
+        decides.run if decides else "",
+        newest.run if runs else "",
+        (newest.started or "") if runs else "",
+        newest.verdict if runs else NO_RUN,
+        tuple(notes),
+        figure.mark if figure else "",
+        figure.by if figure else "",
+        not stands.proven and stands.reserved is not None,
+        row is not None and row.state == MISSED,
+        (everything[whole.proof].started or "") if whole.proof is not None else "",
+    )
+
+
+def _deciding(runs: Sequence[Record], stands: Standing) -> Record | None:
+    """Return the run that decides: that of the proof that stands, of the reservation after it, or of the miss."""
+    number = stands.proof if stands.proven else stands.taken_back if stands.reserved is None else stands.reserved
+    return None if number is None else runs[number]
+
+
+def _notes(key: str, stands: Standing, decides: Record | None, newest: Record, runs: Sequence[Record]) -> Iterator[str]:
+    """Return what a reader must know beside the figure: a later run with another answer, or none."""
+    if decides is None:
+        return
+    if not stands.proven and stands.reserved is None and not _missed(decides, key):
+        yield f"the run of {_day(decides)} failed, and did not verify this objective"
+    if stands.proven and stands.reserved is not None:
+        later = runs[stands.reserved]
+        yield f"the run of {_day(later)} met it with a reservation: {_marked(later, key)}"
+    if newest is not decides and newest.verdict != Verdict.PASSED:
+        yield f"the newest run ended {newest.verdict} on {_day(newest)}"
+    elif newest is not decides and key not in targets_of(newest):
+        yield "the newest run passed, but does not have this objective"
+
+
+def _target_changed(row: ObjectiveRow | None, wanted: float) -> Iterator[str]:
+    if row and wanted != row.target_s and row.measured_s is not None:
+        held = row.measured_s + (row.error_s or 0.0) <= wanted
+        yield (
+            f"the target has changed to {seconds(wanted)} since then: "
+            f"{'the figure is within it, too' if held else 'the figure is NOT within it'}"
+        )
+
+
+def _last_proof(key: str, runs: Sequence[Record], whole: Standing, inside: int) -> Iterator[str]:
+    """Return a note on the last proof of an objective that is not proven. ``inside``: number of the period's first run."""
+    last = whole.reserved if whole.proof is None else whole.proof
+    if last is None:
+        yield "not proven in any run of the record"
+    elif last < inside or last != whole.reserved:
+        text = (
+            f"{'last proven' if last >= inside else 'before the period'}: {_marked(runs[last], key)} on {_day(runs[last])}"
+        )
+        missed = whole.taken_back
+        yield f"{text}, until the run of {_day(runs[missed])}" if missed is not None and missed < inside else text
+
+
+def _missed(one: Record, key: str) -> bool:
+    row = row_of(one, key)
+    return row is not None and row.state == MISSED
+
+
+def _marked(one: Record, key: str) -> str:
+    row = row_of(one, key)
+    return f"{row.marked} ({row.by})" if row and row.by else row.marked if row else "not measured"
+
+
+def _day(one: Record) -> str:
+    at = moment(one.started or "")
+    return f"{at:%Y-%m-%d}" if at else "an unknown day"

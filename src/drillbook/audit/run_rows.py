@@ -1,0 +1,99 @@
+"""Rows of an audit about single runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from drillbook.audit.coverage import row_of
+from drillbook.audit.records import Record
+from drillbook.installation.program_name import NEUTRAL, as_called
+from drillbook.judge.result import Verdict
+from drillbook.report import open_findings
+from drillbook.report.rows import settled_rows, settled_sentence
+from drillbook.report.wording import MET, NOT_VERIFIED
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run of the period."""
+
+    run: str
+    folder: str
+    started: str
+    finished: str
+    environment: str
+    service: str
+    drill: str
+    operator: str
+    verdict: str
+    residue: tuple[str, ...]
+    reason: str
+    rto: str
+    rpo: str
+    closed: str = ""
+    """Statement that the run's remaining changes (residue) need no undo: the person, the time and the reason.
+
+    Empty when nobody made a statement.
+    """
+    beside: str = ""
+    """Number of findings of medium severity or higher, of a run that passed. It is empty when there are none."""
+    rpo_mark: str = ""
+    """Mark beside an RPO that is not that of a routine backup."""
+    owner: str = ""
+    """Contact that the drill names as its owner. It is empty when it names none."""
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """Texts about the changes that the run did not undo.
+
+        If a person stated that the changes need no undo, the statement is the last text.
+        """
+        return (*self.residue, *((self.closed,) if self.closed else ()))
+
+
+def run_row(one: Record) -> RunRow:
+    """Return the row of one run."""
+    figures = {key: _figure(one, key) for key in ("rto", "rpo")}
+    left = (
+        tuple(f"{item.what} on {item.host}: {as_called(item.why, NEUTRAL)}" for item in one.result.residue)
+        if one.result
+        else ()
+    )
+    finished = (one.result.finished or "") if one.result else ""
+    return RunRow(
+        one.run,
+        one.folder,
+        one.started or "",
+        finished,
+        one.environment,
+        one.service,
+        one.drill,
+        one.operator,
+        one.verdict,
+        left,
+        as_called(one.reason, NEUTRAL),
+        closed=_closed(one),
+        beside=open_findings.beside(one.verdict, one.result.findings) if one.result else "",
+        rpo_mark=row.mark if (row := row_of(one, "rpo")) else "",
+        owner=str(one.plan.get("owner") or ""),
+        **figures,
+    )
+
+
+def _closed(one: Record) -> str:
+    """Return the text of a person's statement that nothing is left to undo, with the last check of each change.
+
+    Empty when nobody made a statement.
+    """
+    settled = one.result.settled if one.result else None
+    return "; ".join((settled_sentence(settled), *settled_rows(settled))) if settled else ""
+
+
+def _figure(one: Record, key: str) -> str:
+    row = row_of(one, key)
+    if row is None:
+        return "not verified" if one.verdict == NOT_VERIFIED else "no objective"
+    if row.measured_s is None:
+        return "not measured"
+    counts = row.state != MET or one.verdict == Verdict.PASSED
+    return f"{row.measured}: {row.state if counts else 'not proven, because the run did not pass'}"

@@ -1,0 +1,76 @@
+"""Suites in an audit. A suite has no journal: its folder holds the runs of its drills, and at its end a ``result.json``.
+
+That file is a claim, so it can only show that something is missing. It never improves a verdict.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from drillbook.audit.chain import Problem
+from drillbook.audit.records import Record, Stray
+from drillbook.report.folders import begun, drill_of, suite_of
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """One suite, as its folder shows it."""
+
+    folder: str
+    """Folder of the suite, relative to the folder of reports."""
+    ended: bool
+    """True when the suite recorded its end."""
+    runs: tuple[str, ...] = ()
+    """Runs that the result of the suite names."""
+
+    @property
+    def run(self) -> str:
+        """Name of the suite's run."""
+        return self.folder.rpartition("/")[2]
+
+    @property
+    def name(self) -> str:
+        """Name of the suite."""
+        return drill_of(self.run)
+
+    @property
+    def started(self) -> str:
+        """Start of the suite, from its name."""
+        return begun(self.run)
+
+
+def find(reports: Path, records: Sequence[Record], strays: Sequence[Stray]) -> list[Suite]:
+    """Find all suites, oldest first: folders with runs of drills, and folders whose result is that of a suite."""
+    inside = {suite_of(one.folder) for one in records if not one.copy_of} - {""}
+    bare = {one.folder for one in strays if one.kind == "no-journal" and "suite" in _result(reports / one.folder)}
+    return sorted((_suite(reports, folder) for folder in inside | bare), key=lambda one: (one.run, one.folder))
+
+
+def _suite(reports: Path, folder: str) -> Suite:
+    result = _result(reports / folder)
+    runs = result.get("runs")
+    names = [one.get("run") for one in runs if isinstance(one, dict)] if isinstance(runs, list) else []
+    return Suite(folder, "suite" in result, tuple(name for name in names if isinstance(name, str) and name))
+
+
+def _result(folder: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((folder / "result.json").read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def missing_runs(suites: Iterable[Suite], records: Sequence[Record]) -> Iterator[Problem]:
+    """Return a problem for each run that a suite names, and whose folder is missing."""
+    there = {one.name for one in records}
+    for suite in suites:
+        for run in suite.runs:
+            if run not in there:
+                at = begun(run) or suite.started or None
+                text = f"the suite {suite.run} names the run {run}, but its folder is missing"
+                yield Problem("suite-run", run, text, True, at, at, lost=True, named_by=f"the suite {suite.run}")

@@ -1,0 +1,67 @@
+"""Decides if an objective of a drill is proven, from the answers of its runs. The audit and the metrics use this rule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from drillbook.judge.result import Verdict
+
+RULE = (
+    "An objective is proven by the newest run that passed and met it without a reservation, unless a later run missed it "
+    "or failed without verifying it; runs with a reservation, and inconclusive, refused and aborted runs, neither prove "
+    "an objective nor take a proof back."
+)
+
+
+class Answer(StrEnum):
+    """Answer of one run to the question if an objective is met."""
+
+    PROVED = "proved"
+    RESERVED = "met with a reservation"
+    MISSED = "missed"
+    FAILED = "failed without verifying it"
+    NONE = "no answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Standing of an objective after several runs. The runs are named by their numbers, from the oldest, 0."""
+
+    proof: int | None = None
+    """The newest run that proved the objective, even when a later run took this proof back."""
+    reserved: int | None = None
+    """The newest run that met the objective with a reservation, after the newest proof and the newest miss."""
+    taken_back: int | None = None
+    """The newest run that missed the objective, or failed without verifying it. None when a later run proved it."""
+
+    @property
+    def proven(self) -> bool:
+        """True when the objective is proven."""
+        return self.proof is not None and self.taken_back is None
+
+
+def answer(verdict: str, met: bool | None, *, marked: bool) -> Answer:
+    """Return the answer of a run.
+
+    ``met``: None when the run did not verify the objective. ``marked``: True when the figure has a reservation.
+    """
+    if met is False:
+        return Answer.MISSED
+    if met and verdict == Verdict.PASSED:
+        return Answer.RESERVED if marked else Answer.PROVED
+    return Answer.FAILED if met is None and verdict == Verdict.FAILED else Answer.NONE
+
+
+def standing(answers: Iterable[Answer]) -> Standing:
+    """Return the standing of an objective by ``RULE``. ``answers``: those of the drill's runs, oldest first."""
+    found = Standing()
+    for number, one in enumerate(answers):
+        if one is Answer.PROVED:
+            found = Standing(proof=number)
+        elif one is Answer.RESERVED:
+            found = Standing(found.proof, number, found.taken_back)
+        elif one in (Answer.MISSED, Answer.FAILED):
+            found = Standing(found.proof, None, number)
+    return found

@@ -1,0 +1,86 @@
+"""Services that the inventory exempts from drills: the statement about a backup is checked against the runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+import pytest
+
+from drillbook.audit import coverage, html, markdown, run_evidence, services
+from drillbook.audit.alerts import alerts
+from drillbook.audit.period import Period
+from drillbook.judge.result import Verdict
+from tests.audit.test_chain import audited
+from tests.audit.test_controls import RESTORED, record
+from tests.report.test_agreement import plain
+
+REASON = "a backup; it is rehearsed with its service"
+SERVICES = {
+    "site": {"kind": "folder"},
+    "site_archives": {"kind": "tar", "service": "site", "not_drilled": REASON},
+    "relay": {"kind": "relay", "not_drilled": "it keeps nothing"},
+}
+PLAN = {
+    "drill": "rehearse",
+    "service": "site",
+    "inventory": {"environment": "lab", "services": SERVICES},
+    "steps": [{"id": "restore.1", "action": "backup.restore", "params": {"service": "copy", "from": "site_archives"}}],
+}
+OTHER = {**PLAN, "steps": [{**PLAN["steps"][0], "params": {"from": "another"}}]}
+PERIOD = Period.parse("2026-11-01", "2026-11-30")
+
+
+def run(day, plan=PLAN, **more):
+    """A run of that day in November that restored a backup."""
+    one = record(RESTORED, plan=plan, **more)
+    return replace(one, folder=day, first=one.first.model_copy(update={"at": f"2026-11-{day}T09:00:00.000000Z"}))
+
+
+def failed(day, plan=PLAN):
+    return run(day, plan, verdict=Verdict.FAILED)
+
+
+def rows(*runs):
+    return {row.service: row for row in coverage.coverage(runs, [], PERIOD, date(2026, 12, 1))}
+
+
+def test_the_backup_that_a_run_restored_is_named_by_its_plan():
+    assert run_evidence.sources_restored(run("01")) == {"site_archives"}
+    assert run_evidence.sources_restored(failed("01")) == frozenset()
+    assert run_evidence.sources_planned(failed("01")) == {"site_archives"}
+    assert run_evidence.sources_restored(record(RESTORED)) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("runs", "restored"),
+    [
+        ([run("01")], "2026-11-01"),
+        ([run("01", OTHER)], ""),
+        ([failed("01")], ""),
+        ([run("01"), failed("02")], ""),
+        ([run("01"), failed("02", OTHER)], "2026-11-01"),
+        ([failed("01"), run("02")], "2026-11-02"),
+    ],
+)
+def test_a_backup_counts_as_rehearsed_only_while_the_newest_run_that_restores_it_passed(runs, restored):
+    row = rows(*runs)["site_archives"]
+    assert (row.restored[:10], row.doubtful) == (restored, not restored)
+    text = services.evidence_of(row)
+    assert text.startswith(f"confirmed: a run that began on {restored}" if restored else "NOT confirmed")
+    assert services.evidence_of(rows(*runs)["relay"]) == ""
+
+
+def test_each_page_tells_if_the_statement_is_confirmed(book):
+    book.run("2026-01-10T09:00:00").good().close()
+    audit = audited(book)
+    for runs, text in (((run("01"),), "confirmed: a run that"), ((failed("01"),), "NOT confirmed: no run")):
+        shown = replace(audit, coverage=tuple(rows(*runs).values()))
+        for page in (html.render(shown), markdown.render(shown)):
+            words = plain(page)
+            assert words.count(text) == 1
+            assert "Drillbook cannot check the other statements." in words
+        told = [one.text for one in alerts(shown) if "which the inventory exempts from drills" in one.text]
+        assert told == ["No run that passed restored site_archives, which the inventory exempts from drills"] * (
+            text.startswith("NOT")
+        )

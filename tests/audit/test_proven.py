@@ -1,0 +1,109 @@
+"""Objectives in an audit: the newest run that tried one decides, in every format."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from drillbook.audit import content, html, markdown, proven, summary
+from drillbook.audit.alerts import alerts
+from drillbook.judge.proofs import RULE
+from drillbook.report.remarks import MARK
+from tests.audit import stories
+from tests.audit.stories import DOWN
+from tests.audit.test_chain import audited
+from tests.report.test_agreement import plain
+
+
+def goal(audit, key="rto", drill="sample"):
+    (row,) = [row for row in audit.proven if (row.key, row.drill) == (key, drill)]
+    return row
+
+
+def marked(monkeypatch, *days):
+    """Let the runs of these days have measured their RPO with a fresh backup."""
+    whole = proven.row_of
+
+    def row_of(one, key):
+        row = whole(one, key)
+        return replace(row, mark=f" {MARK}") if row and key == "rpo" and one.started[:10] in days else row
+
+    monkeypatch.setattr(proven, "row_of", row_of)
+
+
+def test_a_miss_takes_an_older_proof_back_and_its_date_stands_beside(book):
+    book.run("2026-01-10T09:00:00").good().close()
+    book.run("2026-02-10T09:00:00").slow().close()
+    audit = audited(book)
+    row = goal(audit)
+    assert (row.state, row.proven, row.missed, row.met) == ("missed", False, True, False)
+    assert (row.at[:10], row.measured, row.last_proof[:10]) == ("2026-02-10", "6.41 s ± 0.11 s", "2026-01-10")
+    assert row.notes == ("last proven: 2.41 s ± 0.11 s on 2026-01-10",)
+    told = next(one for one in content.as_data(audit)["proven"] if one["key"] == "rto")
+    assert (told["proven"], told["missed"], told["last_proof"][:10]) == (False, True, "2026-01-10")
+    for text in (html.render(audit), markdown.render(audit)):
+        words = plain(text.split("Missed or not proven")[1])
+        assert RULE in plain(text)
+        assert "6.41 s ± 0.11 s" in words
+        assert "last proven: 2.41 s ± 0.11 s on 2026-01-10" in words
+        assert "1 missed" in plain(text)
+    assert "was missed on 2026-02-10" in " ".join(one.text for one in alerts(audit))
+    (service,) = [row for row in summary.service_rows(audit) if row.service == "api"]
+    assert (service.rto, service.proven, [row.key for row in service.unmet]) == (None, 2, ["rto"])
+    assert "✗ missed: sample" in plain(summary.render(audit))
+    assert "1 was broken and recovered earlier but failed in the newest run of a drill" in audit.sentence
+    book.run("2026-03-10T09:00:00").good().close()
+    assert goal(audited(book)).state == "met"
+
+
+def test_a_run_that_failed_before_it_could_measure_takes_the_proof_back(book):
+    book.run("2026-01-10T09:00:00").good().close()
+    book.run("2026-02-10T09:00:00").fault().availability(*stories.SAMPLES).canary(stories.ACKS, [[1, 400]]).recovery(
+        verify="failed"
+    ).end().close()
+    row = goal(audited(book))
+    assert (row.state, row.at[:10]) == ("not proven", "2026-02-10")
+    assert row.notes == (
+        "the run of 2026-02-10 failed, and did not verify this objective",
+        "last proven: 2.41 s ± 0.11 s on 2026-01-10",
+    )
+
+
+@pytest.mark.parametrize("how", ["refused", "unproven"])
+def test_a_run_that_could_not_tell_leaves_the_proof(book, how):
+    book.run("2026-01-10T09:00:00").good().close()
+    getattr(book.run("2026-02-10T09:00:00"), how)().close()
+    row = goal(audited(book))
+    assert (row.state, row.at[:10]) == ("met", "2026-01-10")
+    assert row.notes[0].startswith("the newest run ended ")
+
+
+def test_a_reservation_leaves_an_older_proof_and_stands_beside_it(book, monkeypatch):
+    book.run("2026-01-10T09:00:00").good().close()
+    book.run("2026-02-10T09:00:00").good().close()
+    marked(monkeypatch, "2026-02-10")
+    row = goal(audited(book), "rpo")
+    assert (row.state, row.at[:10], row.mark) == ("met", "2026-01-10", "")
+    (note,) = row.notes
+    assert note.startswith("the run of 2026-02-10 met it with a reservation: ")
+    assert MARK in row.marks
+    marked(monkeypatch, "2026-01-10", "2026-02-10")
+    row = goal(audited(book), "rpo")
+    assert (row.state, row.at[:10], row.notes, row.last_proof) == ("met with a reservation", "2026-02-10", (), "")
+
+
+def test_a_miss_before_the_period_is_told_with_the_proof_before_it(book):
+    book.run("2026-01-10T09:00:00").good().close()
+    book.run("2026-02-10T09:00:00").slow().close()
+    book.run("2026-03-10T09:00:00").refused().close()
+    row = goal(audited(book, since="2026-03-01"))
+    assert (row.state, row.measured) == ("not proven", "not proven in the period")
+    assert row.notes == ("before the period: 2.41 s ± 0.11 s on 2026-01-10, until the run of 2026-02-10",)
+
+
+def test_another_drill_of_the_service_has_its_own_answer(book):
+    book.run("2026-01-10T09:00:00").good().close()
+    book.run("2026-02-10T09:00:00", drill="api-down", text=DOWN).slow().close()
+    audit = audited(book)
+    assert (goal(audit).state, goal(audit, drill="api-down").state) == ("met", "missed")

@@ -1,0 +1,48 @@
+"""The rule by which an objective is proven."""
+
+import pytest
+
+from drillbook.judge.proofs import Answer, Standing, answer, standing
+
+P, R, M, F, N = Answer.PROVED, Answer.RESERVED, Answer.MISSED, Answer.FAILED, Answer.NONE
+
+
+@pytest.mark.parametrize(
+    ("verdict", "met", "marked", "wanted"),
+    [
+        ("passed", True, False, P),
+        ("passed", True, True, R),
+        ("failed", False, False, M),
+        ("aborted", False, False, M),
+        ("failed", None, False, F),
+        ("failed", True, False, N),  # another objective was missed
+        ("inconclusive", None, False, N),
+        ("refused", None, False, N),
+        ("aborted", None, False, N),
+        ("not verified", None, False, N),
+        ("passed", None, False, N),
+    ],
+)
+def test_the_answer_of_one_run(verdict, met, marked, wanted):
+    assert answer(verdict, met, marked=marked) is wanted
+
+
+@pytest.mark.parametrize(
+    ("answers", "wanted", "proven"),
+    [
+        ([], Standing(), False),
+        ([N], Standing(), False),
+        ([P, N], Standing(0), True),
+        ([P, R], Standing(0, 1), True),
+        ([P, M], Standing(0, None, 1), False),
+        ([P, F, N], Standing(0, None, 1), False),
+        ([P, M, R], Standing(0, 2, 1), False),
+        ([P, R, M], Standing(0, None, 2), False),
+        ([M, P], Standing(1), True),
+        ([R], Standing(None, 0), False),
+        ([R, P], Standing(1), True),
+    ],
+)
+def test_the_newest_run_that_tried_decides(answers, wanted, proven):
+    assert standing(answers) == wanted
+    assert standing(answers).proven is proven
