@@ -119,3 +119,39 @@ def test_the_process_of_a_drill_compares_plan_and_version(root):
         assert found.remedy
     with pytest.raises(UsageError, match="must be set by a campaign only"):
         Expected.of("s0")
+
+
+class Tells:
+    """Client of a cluster whose workers give the answers ``said`` to every question, by their addresses."""
+
+    def __init__(self, said):
+        self.said = said
+
+    def scheduler_info(self, **_):
+        return {"workers": {address: {"resources": {}, "nthreads": 2} for address in self.said}}
+
+    def run(self, function, *, workers, **_):
+        return {address: self.said[address] for address in workers}
+
+
+def test_a_clone_of_the_machine_of_another_worker_is_not_used(root):
+    own = {"name": "0-1@vm:/srv", "version": __version__, "root": "/srv", "disk": "boot-1:64"}
+    made = fleet.Fleet(no_scheduler, root, "dask")
+    made._find_workers(Tells({"tls://a": own, "tls://b": own, "tls://c": {**own, "disk": "boot-2:64"}}))
+    assert set(made.workers) == {"tls://a", "tls://b"}
+    assert "its machine is a clone of that of tls://a" in made.refused["tls://c"]
+    made.close()
+
+
+def test_a_site_of_a_moved_project_ends_as_unknown_and_names_both_places(root):
+    made = fleet.Fleet(no_scheduler, root, "dask", patience_s=0.1)
+    try:
+        made.submit(replace(JOB, root=str(root), place="0-1@vm:/old"))
+        moved = {"name": "0-2@vm:/new", "version": __version__, "root": "/new", "disk": ""}
+        made._connect = lambda: Tells({"tls://a": moved})
+        (ending,) = until(lambda: made.wait(1))
+    finally:
+        made.close()
+    assert ending.state is SiteState.UNKNOWN
+    assert "0-1@vm:/old did not send the run" in ending.message
+    assert "the project at 0-2@vm:/new was moved or copied from there" in ending.message

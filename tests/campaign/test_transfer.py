@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from drillbook.campaign import transfer, worker
-from drillbook.campaign.place import PROJECT_VARIABLE, here
+from drillbook.campaign.place import PROJECT_VARIABLE
 from drillbook.campaign.transfer import TransferError
 from drillbook.campaign.worker import PIECE, Piece
 
@@ -61,10 +61,3 @@ def test_paths_stay_in_the_folder_of_the_run(project, name):
         transfer.fetch(project / "run", {name: (1, "0")}, lambda wanted: [Piece(b"x", "0")])
     with pytest.raises(OSError, match=r"not a file of the run|No such file|Not a directory"):
         worker.pieces("run", [(name, 0)])
-
-
-def test_a_place_is_known_by_a_number_on_its_disk(project):
-    first = here(project / "there")
-    assert here(project / "there") == first
-    (project / "there" / "reports" / ".place").unlink()
-    assert here(project / "there").number != first.number

@@ -46,6 +46,7 @@ class Worker:
     place: str
     slots: int
     labels: frozenset[str]
+    disk: str = ""
 
     def fits(self, job: Job) -> bool:
         """Return True when this worker reaches the targets of ``job``."""
@@ -235,10 +236,21 @@ class Fleet:
             if why := _unfit(said):
                 self.refused[address] = why
                 continue
+            if twin := self._twin(said):
+                self.refused[address] = (
+                    f"its machine is a clone of that of {twin.address}, because both are the place {said['name']}; give it an "
+                    "identity of its own (/etc/machine-id), or remove reports/.place in its project"
+                )
+                continue
             facts = there[address]
             labels = {label: int(amount) for label, amount in facts["resources"].items()}
             slots = min([facts["nthreads"], *labels.values()])
-            self.workers[address] = Worker(address, said["name"], slots, frozenset(labels))
+            self.workers[address] = Worker(address, said["name"], slots, frozenset(labels), said["disk"])
+
+    def _twin(self, said: dict[str, str]) -> Worker | None:
+        """Return a worker with the same place on another running system or disk. ``said``: answer to ``identify``."""
+        same = (one for one in self.workers.values() if place.number_of(one.place) == place.number_of(said["name"]))
+        return next((one for one in same if one.disk != said["disk"]), None)
 
     def _submit_lost(self) -> None:
         for pending in self._pending.values():
@@ -323,12 +335,17 @@ class Fleet:
         now = time.monotonic()
         for pending in list(self._pending.values()):
             if pending.failures >= FAILURES or (pending.future is None and now - pending.lost_at > self._patience_s):
-                job, why = pending.job, pending.trouble or "no worker answers"
+                job, why = pending.job, pending.trouble or self._moved(pending.job) or "no worker answers"
                 text = (
                     f"it is unknown how the drill on this site ended, because {job.place} did not send the run: {why}; "
                     f"examine the run there with: drill.recover {job.run}"
                 )
                 self._end(pending, attempt.unknown(job, text))
+
+    def _moved(self, job: Job) -> str:
+        """Return a note about a worker whose project was moved or copied from the place of ``job``."""
+        found = next((one.place for one in self.workers.values() if place.is_copy(one.place, job.place)), "")
+        return f"no worker answers, but the project at {found} was moved or copied from there" if found else ""
 
     def _end(self, pending: _Pending, ending: Ending) -> None:
         """Report the end of a job, unless it was reported before."""

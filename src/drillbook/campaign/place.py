@@ -4,6 +4,8 @@ started there.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 import platform
 import secrets
@@ -19,17 +21,26 @@ PROJECT_VARIABLE = "DRILLBOOK_PROJECT"
 worker.
 """
 FILE = ".place"
+MACHINE_IDS = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
+"""Files with the identity of a machine. A machine without one is known by its host name alone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A project folder on a machine. A random number in the folder of its reports identifies the place, so that the
-    same path on another disk is another place.
+    """A project folder on a machine. Its name is ``NUMBER@MACHINE:FOLDER``, and the number alone identifies the place.
+
+    The number has two parts. The first is random and stored in the folder of the reports, so that the same path on
+    another disk is another place. The second is computed from the machine, the path, and the file that stores the first
+    part. Therefore a copy of the folder is another place, although it contains the same file.
     """
 
     name: str
     version: str
     root: str
+    disk: str = ""
+    """Running system and device of the folder. Two workers at the same place have the same value, unless one of the
+    machines is a clone of the other.
+    """
 
     @property
     def number(self) -> str:
@@ -44,6 +55,12 @@ def number_of(name: str) -> str:
     return name.partition("@")[0]
 
 
+def is_copy(name: str, other: str) -> bool:
+    """Return True when the folder of one place was copied or moved from the other. ``name`` and ``other``: their names."""
+    number, former = number_of(name), number_of(other)
+    return number != former and number.partition("-")[0] == former.partition("-")[0]
+
+
 def here(root: Path) -> Place:
     """Return the project folder ``root`` on this machine as a place. Raises UsageError when ``root`` is not a project, and
     OSError when the random number that identifies the place cannot be read or stored.
@@ -55,7 +72,8 @@ def here(root: Path) -> Place:
         )
     folder = root / "reports"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return Place(f"{_number(folder)}@{platform.node()}:{root.resolve()}", __version__, str(root.resolve()))
+    own = root.resolve()
+    return Place(f"{_number(folder, own)}@{platform.node()}:{own}", __version__, str(own), _disk(folder))
 
 
 def of_worker() -> Place:
@@ -65,8 +83,31 @@ def of_worker() -> Place:
     return here(Path(os.environ.get(PROJECT_VARIABLE) or Path.cwd()))
 
 
-def _number(folder: Path) -> str:
-    """Return the number of a place. If there is none yet, create a random number. It is stored on disk before it is
+def _number(folder: Path, root: Path) -> str:
+    """Return the number of the place ``root``, whose reports are in ``folder``. All processes get the same number."""
+    stored = _stored(folder)
+    facts = "\n".join((_machine(), platform.node(), str(root), str((folder / FILE).stat().st_ino)))
+    return f"{stored}-{hashlib.sha256(facts.encode()).hexdigest()[:16]}"
+
+
+def _machine() -> str:
+    """Return the identity of this machine. The result is empty when the machine has none."""
+    for path in MACHINE_IDS:
+        with contextlib.suppress(OSError, ValueError):
+            if found := path.read_text(encoding="ascii").strip():
+                return found
+    return ""
+
+
+def _disk(folder: Path) -> str:
+    boot = ""
+    with contextlib.suppress(OSError, ValueError):
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    return f"{boot}:{folder.stat().st_dev}"
+
+
+def _stored(folder: Path) -> str:
+    """Return the random number in ``folder``. If there is none yet, create it. It is stored on disk before it is
     returned, and all processes get the same number.
     """
     path = folder / FILE

@@ -1,0 +1,72 @@
+"""Places: a number that no copy of a project shares, and one that all processes of a project agree on."""
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from drillbook.campaign import place, worker
+from drillbook.campaign.attempt import Job
+
+JOB = Job("c", "s0", "run-s0", "d", suite=False, inventory="i", root="", entry={"inventory": "x"})
+
+
+@pytest.fixture
+def project(tmp_path):
+    (tmp_path / "a" / "drills").mkdir(parents=True)
+    return tmp_path / "a"
+
+
+def test_a_place_is_known_by_a_number_on_its_disk(project):
+    first = place.here(project)
+    assert place.here(project) == first
+    (project / "reports" / ".place").unlink()
+    assert place.here(project).number != first.number
+
+
+def test_a_copy_of_a_project_is_another_place_and_takes_no_job_of_the_first(project, monkeypatch):
+    first = place.here(project)
+    shutil.copytree(project, project.with_name("b"))
+    copied = place.here(project.with_name("b"))
+    assert copied.number != first.number
+    assert place.is_copy(copied.name, first.name)
+    monkeypatch.setenv(place.PROJECT_VARIABLE, copied.root)
+    ending = worker.carry_out(replace(JOB, root=first.root, place=first.name))
+    assert ending["state"] == "unknown"
+    assert f"the site was started at {first.name}, but this worker is at {copied.name}" in ending["message"]
+    assert not (Path(copied.root) / "reports" / "campaigns").exists()
+
+
+def test_a_restored_project_is_another_place(project):
+    """A backup that is restored at the same path may lack the runs that began since it was made."""
+    first = place.here(project)
+    project.rename(project.with_name("old"))
+    shutil.copytree(project.with_name("old"), project)
+    assert place.here(project).number != first.number
+
+
+@pytest.mark.parametrize("ids", [("1f\n", "2e\n"), ("1f\n", ""), ("", "2e\n")])
+def test_the_same_folder_on_another_machine_is_another_place(project, monkeypatch, ids):
+    machine = project.with_name("machine-id")
+    monkeypatch.setattr(place, "MACHINE_IDS", (machine.with_name("missing"), machine))
+    numbers = []
+    for one in ids:
+        machine.write_text(one)
+        numbers.append(place.here(project).number)
+    assert numbers[0] != numbers[1]
+
+
+def test_a_machine_without_an_identity_is_known_by_its_host_name(project, monkeypatch):
+    monkeypatch.setattr(place, "MACHINE_IDS", ())
+    first = place.here(project)
+    assert place.here(project) == first
+    monkeypatch.setattr(place.platform, "node", lambda: "clone")
+    assert place.here(project).number != first.number
+
+
+def test_processes_that_begin_together_agree_on_the_number(project):
+    with ThreadPoolExecutor(16) as pool:
+        assert len({one.number for one in pool.map(lambda _: place.here(project), range(64))}) == 1
+    assert [path.name for path in (project / "reports").iterdir()] == [".place"]
