@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+import tempfile
 
 from invoke.collection import Collection
 from invoke.context import Context
@@ -103,9 +104,41 @@ def drill(context: Context, work: str = "", rounds: int = 5, options: str = "") 
     context.run(f"{shlex.join(argv)} {options}", pty=sys.stdout.isatty())
 
 
+@task(
+    help={
+        "rounds": "rounds of the plain reader and all tasks in turn",
+        "options": "more options of `python -m bench.records`, such as --write",
+    }
+)
+def records(context: Context, rounds: int = 5, options: str = "") -> None:
+    """Measure reports and audits of large records beside a plain reader (for people who work on Drillbook)."""
+    argv = [sys.executable, "-m", "bench.records", "--rounds", str(rounds)]
+    context.run(f"{shlex.join(argv)} {options}", pty=sys.stdout.isatty())
+
+
+@task(
+    help={
+        "rounds": "rounds of all tools in turn",
+        "write": "write the results and their pages under docs/",
+    }
+)
+def everything(context: Context, rounds: int = 5, write: bool = False) -> None:
+    """Measure all that the other tasks of `bench` measure, which takes hours (for people who work on Drillbook)."""
+    options = "--write" if write else ""
+    drill(context, work="all", rounds=rounds, options=options)
+    records(context, rounds=rounds, options=options)
+    context.run(shlex.join([sys.executable, "-m", "bench.campaign_cost"]), pty=sys.stdout.isatty())
+    transfers(context, pairs=rounds, options=options)
+    with tempfile.TemporaryDirectory(prefix="drillbook-bench-") as folder:
+        overhead(context, folder, pairs=rounds, options=options)
+    detection(context, options=options)
+
+
 namespace = tasks.namespace()
 bench = Collection("bench")
+bench.add_task(everything, default=True)
 bench.add_task(drill)
+bench.add_task(records)
 bench.add_task(detection)
 bench.add_task(overhead)
 bench.add_task(transfers)

@@ -14,6 +14,7 @@ from bench.drill.work import Work
 ALL = [
     Work(20, 20),
     Work(20, 100),
+    Work(20, 500),
     Work(20, 20, delay_s=0.01),
     Work(20, 20, "write"),
     Work(20, 20, "fault"),
@@ -21,26 +22,30 @@ ALL = [
     Work(500, 3),
     Work(500, 1, "fault"),
     Work(500, 1, "recovery"),
-    Work(20, 500),
 ]
 USUAL = "20x20-read,20x100-read,20x20-read-20ms,20x20-write,20x20-fault"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="invoke bench.drill", description=__doc__)
-    parser.add_argument("--work", default=USUAL, help=f"names with commas between them, of {', '.join(w.name for w in ALL)}")
+    parser.add_argument(
+        "--work", default=USUAL, help=f"`all`, or names with commas between them, of {', '.join(w.name for w in ALL)}"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tools", default=",".join(WAYS))
     parser.add_argument("--write", action="store_true", help="write docs/speed.json and its page")
     given = parser.parse_args()
     for work in ALL:
-        if work.name in given.work.split(","):
+        if given.work == "all" or work.name in given.work.split(","):
+            before = page.circumstances()
             with tempfile.TemporaryDirectory(prefix="drillbook-bench-") as folder:
                 found = measure(work, Path(folder), given.rounds, given.tools.split(","))
             rows = page.rows(found)
             print("\n".join([work.title, *page.table(rows)]), flush=True)
             if given.write:
-                page.keep(work, given.rounds, rows)
+                page.keep(
+                    page.WORK, {"name": work.name, "title": work.title, "rounds": given.rounds, **before, "rows": rows}
+                )
 
 
 if __name__ == "__main__":

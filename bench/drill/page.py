@@ -6,26 +6,29 @@ import json
 import os
 import platform
 import statistics
+import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from bench.drill.measuring import BASE, Times, ratio
-from bench.drill.work import Work
 
-DOCS = Path(__file__).parents[2] / "docs"
-HEADER = ["| tool | wall, s | spread, s | x ssh | CPU of the tool, s | peak, MB |", "|---|---|---|---|---|---|"]
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+WORK, RECORDS = "work", "records"
+"""Parts of the results: whole drills, and records that are read."""
+BASES = {WORK: "ssh", RECORDS: "python"}
 
 
-def rows(found: dict[str, Times]) -> list[dict[str, Any]]:
-    """A row for each tool: medians over the rounds, and the ratio to multiplexed ssh in the same rounds."""
+def rows(found: dict[str, Times], base: str = BASE) -> list[dict[str, Any]]:
+    """A row for each tool: medians over the rounds, and the ratio to ``base`` in the same rounds."""
     return [
         {
             "tool": name,
             "wall_s": round(statistics.median(times.wall_s), 2),
             "least_s": round(min(times.wall_s), 2),
             "most_s": round(max(times.wall_s), 2),
-            "ratio": round(ratio(times, found[BASE]), 2) if BASE in found else None,
+            "ratio": round(ratio(times, found[base]), 2) if base in found else None,
             "cpu_s": round(statistics.median(times.cpu_s), 2),
             "peak_mb": round(max(times.peak_kib) / 1024),
         }
@@ -33,9 +36,10 @@ def rows(found: dict[str, Times]) -> list[dict[str, Any]]:
     ]
 
 
-def table(found: list[dict[str, Any]]) -> list[str]:
+def table(found: list[dict[str, Any]], base: str = BASE) -> list[str]:
     return [
-        *HEADER,
+        f"| tool | wall, s | spread, s | x {base} | CPU of the tool, s | peak, MB |",
+        "|---|---|---|---|---|---|",
         *(
             f"| {row['tool']} | {row['wall_s']:.2f} | {row['least_s']:.2f} to {row['most_s']:.2f} "
             f"| {'' if row['ratio'] is None else format(row['ratio'], '.2f')} | {row['cpu_s']:.2f} | {row['peak_mb']} |"
@@ -47,49 +51,82 @@ def table(found: list[dict[str, Any]]) -> list[str]:
 HEAD = """\
 # Speed
 
-Made by `invoke bench.drill --options=--write` from `speed.json` beside this page; no figure is typed by hand. Each table is
+Made by `invoke bench --write` from `speed.json` beside this page; no figure is typed by hand. Each table is
 the same work by each tool, as a process of its own from its start to its end, in turn in the same rounds. Each host is an sshd
-on the loopback of the same machine, so clients and servers share its cores.
+on the loopback of the same machine, so clients and servers share its cores. Behind the date stands the commit that was measured;
+the load is that of the minute before the first round, to which starting the servers of many hosts adds.
 
 - *ssh*: a shell script with a master connection for each host (`ControlMaster`), its hosts in parallel. Its writes and faults
   run the same commands, proofs and undos, without locks, leases, journal or reports.
 - *drillbook*: the whole drill: plan, checks before the start, locks, leases, journal on disk, undo, and all reports. Its
   reads are commands of a program that only reads, which run one after another in a shell that stays open on each host.
-- *fabric*, *pyinfra*, *ansible*: as a user would write it, with connections that are reused; ansible by its module `raw`.
+- *fabric*, *pyinfra*, *ansible*: as a user would write it, with connections that are reused; ansible by its module `raw`. They
+  have no undo, so they are measured with reads alone.
 - *x ssh*: median of the ratios of the wall times of each round. *CPU*: of the tool, without the servers.
+  *Peak*: resident memory of its largest process; below 60 MB it may be that of the measuring program, which starts it.
 - A recovery is `drill.recover` after the controller of the drill was killed with all faults active; *ssh* then runs the undos.
 - A round trip of 20 ms is made by a relay on loopback that passes data on after 10 ms each way.
+
+Dumps and archives beside bare pipelines stand in [transfers](measurements/transfers.md), restores beside the bare tools in
+[overhead](measurements/overhead.md): both move much data, and have pages with their methods.
 """
-UNMEASURED = "\nNot measured yet for this version: `invoke bench.drill --options=--write`.\n"
+READERS = """\
+
+# Reports and audits
+
+Tasks that read journals, beside the least that any reader must do: *python* reads every line of the same journals by `json`, and
+computes its SHA-256. Drillbook has no rival here. Each task verifies the chain of the journals that it uses.
+"""
+UNMEASURED = "\nNot measured yet for this version: `invoke bench --write`.\n"
 
 
 def rendered(results: dict[str, Any]) -> str:
     """The page."""
     parts = [HEAD]
-    for work in results["work"]:
-        said = f"{work['rounds']} rounds on {work['measured_at']}, {work['cores']} cores, load {work['load']} before it."
-        parts.append("\n".join(["", f"## {work['title']}", "", said, "", *table(work["rows"]), ""]))
-    return "".join(parts) if results["work"] else HEAD + UNMEASURED
+    for part, base in BASES.items():
+        found = results.get(part, [])
+        if part == RECORDS:
+            parts.append(READERS)
+        if not found:
+            parts.append(UNMEASURED)
+        parts += [_section(one, base) for one in found]
+    return "".join(parts)
 
 
-def keep(work: Work, rounds: int, found: list[dict[str, Any]]) -> None:
-    """Store the results of one work in the place of its older ones, and write the page again."""
-    path = DOCS / "speed.json"
-    results: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"work": []}
-    new = {
-        "name": work.name,
-        "title": work.title,
-        "rounds": rounds,
+def _section(work: dict[str, Any], base: str) -> str:
+    rounds = f"{work['rounds']} round{'' if work['rounds'] == 1 else 's'}"
+    said = f"{rounds} on {work['measured_at']}, {work['commit']}, {work['cores']} cores, load {work['load']} before."
+    return "\n".join(["", f"## {work['title']}", "", said, "", *table(work["rows"], base), ""])
+
+
+def circumstances() -> dict[str, Any]:
+    """The moment, the commit and the machine of a measurement; to be taken before it begins."""
+    return {
         "measured_at": datetime.now(UTC).isoformat(timespec="minutes"),
+        "commit": _git("rev-parse", "--short=8", "HEAD")
+        + (" with changes" if _git("status", "--porcelain", "src", "bench") else ""),
         "cores": os.cpu_count(),
-        "load": f"{os.getloadavg()[2]:.1f}",
+        "load": f"{os.getloadavg()[0]:.1f}",
         "kernel": platform.release(),
-        "rows": found,
     }
-    names = [one["name"] for one in results["work"]]
-    if work.name in names:
-        results["work"][names.index(work.name)] = new
+
+
+def _git(*words: str) -> str:
+    return subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def keep(part: str, work: dict[str, Any]) -> None:
+    """Store the results of one work in the place of its older ones, and write the page again.
+
+    ``work``: name, title, rounds, rows, and the circumstances.
+    """
+    path = DOCS / "speed.json"
+    results: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    stored = results.setdefault(part, [])
+    names = [one["name"] for one in stored]
+    if work["name"] in names:
+        stored[names.index(work["name"])] = work
     else:
-        results["work"].append(new)
+        stored.append(work)
     path.write_text(json.dumps(results, indent=2) + "\n")
     (DOCS / "speed.md").write_text(rendered(results))

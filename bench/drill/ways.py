@@ -28,6 +28,8 @@ class Call:
     environment: Mapping[str, str] = field(default_factory=dict)
     clean: Callable[[], object] = lambda: None
     """Called before each run, outside the measured time."""
+    statuses: tuple[int, ...] = (0,)
+    """Exit statuses of a run that did its work."""
 
 
 def drillbook(fleet: Fleet, work: Work, folder: Path) -> Call:
@@ -63,7 +65,10 @@ def _project(fleet: Fleet, work: Work, folder: Path) -> None:
         (folder / name).mkdir(parents=True)
     (folder / "inventory" / "lab.yml").write_text(json.dumps(inventory))  # every JSON file is a YAML file
     drill: dict[str, object] = {"drill": "bench", "title": "Bench", "service": "app"}
-    drill[PHASE[work.effect]] = [_step(work, number) for number in range(work.steps)]
+    drill[PHASE[work.effect]] = steps = [_step(work, number) for number in range(work.steps)]
+    if work.effect == "recovery":  # the controller is killed while it waits here, with all faults active
+        wait: dict[str, object] = {"argv": ["sleep", "300"], "effect": "read"}
+        drill["inject"] = [*steps, {"command.run": wait, "hosts": fleet.names[0], "timeout": "10m"}]
     drill.setdefault("verify", [{"command.run": {"argv": ["true"], "effect": "read"}, "hosts": fleet.names[0]}])
     (folder / "drills" / "bench.yml").write_text(json.dumps(drill))
 

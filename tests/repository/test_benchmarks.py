@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from bench import records
 from bench.detection import page as detection
 from bench.detection import tools
 from bench.detection.tools import CATEGORIES
@@ -30,6 +31,7 @@ TRANSFER_MB, TRANSFER_RATIOS = 1000, {"postgres.dump": 1.1, "files.archive": 1.2
 DOCS = Path(__file__).parents[2] / "docs"
 DETECTED = json.loads((DOCS / "detection.json").read_text())
 MEASURED = json.loads((DOCS / "measurements" / "overhead.json").read_text())
+SPEED = json.loads((DOCS / "speed.json").read_text())
 TRANSFERRED = json.loads((DOCS / "measurements" / "transfers.json").read_text())
 
 
@@ -97,7 +99,7 @@ def test_the_overhead_is_within_its_limits_or_the_page_says_that_it_is_unknown()
 
 
 def test_the_page_of_the_speed_is_made_from_its_results():
-    assert (DOCS / "speed.md").read_text() == speed.rendered(json.loads((DOCS / "speed.json").read_text()))
+    assert (DOCS / "speed.md").read_text() == speed.rendered(SPEED)
 
 
 def test_the_page_of_the_transfers_is_made_from_its_results():
@@ -140,3 +142,10 @@ def test_every_backup_of_the_transfers_can_be_measured(method):
 def test_whole_drills_can_be_measured_beside_ssh(tmp_path, effect):
     found = rounds_of(Work(2, 2, effect), tmp_path, 1, ["ssh", "drillbook"])
     assert set(found) == {"ssh", "drillbook"}
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize(("make", "count"), [(records.steps, 40), (records.runs, 3)])
+def test_readers_of_records_can_be_measured(tmp_path, make, count):
+    found = records.measure(make(tmp_path, count), 1)
+    assert set(found) == {"python", *records.TASKS}
