@@ -88,8 +88,8 @@ class CoverageRow:
     """Number of passed runs that proved a fault active and then restored the service."""
     left_out: str = ""
     """Reason in the inventory (`not_drilled`) for exempting the service from drills. It is empty when there is none."""
-    last: str = ""
-    """Worst verdict among the newest run of each drill in the period. It is empty when there was no run."""
+    lapsed: tuple[str, ...] = ()
+    """Drills whose newest run that passed or failed is one that failed."""
     backup_of: str = ""
     """Service whose data a backup holds. It is empty for a service that is no backup."""
     restored: str = ""
@@ -225,7 +225,7 @@ def _row(row: tuple[str, str], runs: Sequence[Record], period: Period, today: da
         tuple(cell.span for cell in cells if cell.runs and not cell.passed),
         sum(map(recovered, runs)),
         left_out,
-        _last(runs),
+        _lapsed(runs),
     )
 
 
@@ -238,6 +238,12 @@ def _last(runs: Sequence[Record]) -> str:
     """Return the worst verdict among the newest run of each drill. The result is empty without runs."""
     newest = {one.drill: one for one in sorted(runs, key=lambda one: (one.started or "", one.name))}
     return max((one.verdict for one in newest.values()), key=badness, default="")
+
+
+def _lapsed(runs: Sequence[Record]) -> tuple[str, ...]:
+    told = [one for one in runs if one.verdict in (Verdict.PASSED, Verdict.FAILED)]
+    newest = {one.drill: one for one in sorted(told, key=lambda one: (one.started or "", one.name))}
+    return tuple(sorted(name for name, one in newest.items() if one.verdict == Verdict.FAILED))
 
 
 def _cell(label: str, runs: Sequence[Record], without: str) -> Cell:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from drillbook.audit.coverage import CoverageRow
-from drillbook.judge.result import Verdict
 from drillbook.report.figures import count
 
 RECOVERED = "broken and recovered in a run that passed"
@@ -85,7 +84,7 @@ def service_counts(covered: Sequence[CoverageRow]) -> dict[str, int]:
 
 def _state(row: CoverageRow) -> str:
     if row.recovered:
-        return LAPSED if row.last == Verdict.FAILED else RECOVERED
+        return LAPSED if row.lapsed else RECOVERED
     if row.passed:
         return EXAMINED
     if row.runs:
