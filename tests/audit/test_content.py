@@ -9,6 +9,7 @@ import shutil
 import pytest
 
 from drillbook.audit import content, html, markdown, records, services, summary
+from drillbook.audit.alerts import alerts
 from drillbook.audit.controls import CONTROLS, EVIDENCE
 from drillbook.audit.coverage import LEFT_OUT, NO_RUN, NOT_YET
 from drillbook.audit.period import Period
@@ -99,6 +100,20 @@ def test_a_month_is_as_bad_as_the_newest_run_of_its_worst_drill(book):
     book.run("2026-01-25T09:00:00").good().close()
     row = next(row for row in audited(book, until="2026-01-31").coverage if row.runs == 3)
     assert (row.cells[0].last, row.cells[0].count) == ("passed", "2 of 3 runs passed")
+
+
+def test_a_drill_stays_failed_until_a_run_passes(book):
+    book.run("2026-01-10T09:00:00").slow().close()
+    book.run("2026-01-20T09:00:00").refused().close()
+    audit = audited(book, until="2026-01-31")
+    row = next(row for row in audit.coverage if row.runs)
+    assert (row.cells[0].last, row.lapsed) == ("failed", ("sample",))
+    (service,) = [row for row in summary.service_rows(audit) if row.service == "api"]
+    assert (service.state, service.at) == ("failed", "2026-01-10")
+    assert next(alerts(audit)).text.startswith("sample in lab ended failed on 2026-01-10")
+    book.run("2026-01-25T09:00:00").good().close()
+    row = next(row for row in audited(book, until="2026-01-31").coverage if row.runs)
+    assert (row.cells[0].last, row.lapsed) == ("passed", ())
 
 
 def test_the_last_run_of_a_month_gives_its_verdict(book):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from drillbook.audit import wording
 from drillbook.audit.absences import MISSING
 from drillbook.audit.content import Audit
-from drillbook.audit.coverage import NOT_YET, CoverageRow
+from drillbook.audit.coverage import NOT_YET, CoverageRow, deciding
 from drillbook.audit.findings import FindingRow
 from drillbook.audit.missed import NEVER_RAN
 from drillbook.judge.result import Verdict
@@ -67,7 +67,8 @@ def _of_runs(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert
         if run.residue and not run.closed:
             text = f"{run.drill} in {run.environment} left changes that are not undone: {'; '.join(run.residue)}"
             yield Alert(text, "undo them with `drillbook drill.recover`", run.owner or NOBODY, AT_ONCE)
-    for run in {(run.environment, run.drill): run for run in audit.runs}.values():
+    places = dict.fromkeys(run.environment for run in audit.runs)
+    for run in [one for place in places for one in deciding(run for run in audit.runs if run.environment == place).values()]:
         if run.verdict != Verdict.PASSED:
             text = f"{run.drill} in {run.environment} ended {run.verdict} on {run.started[:10]}: {run.reason}"
             step = "mend the cause, and run the drill again"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from drillbook.audit.period import Period
 from drillbook.audit.records import Record
@@ -43,15 +43,32 @@ def shown_verdict(verdict: str, recovered: int) -> str:
     return REHEARSED if verdict == Verdict.PASSED and not recovered else verdict
 
 
+class Drilled(Protocol):
+    """A run in any form."""
+
+    @property
+    def drill(self) -> str:
+        """Name of the drill."""
+        ...
+
+    @property
+    def verdict(self) -> str:
+        """Verdict of the run."""
+        ...
+
+
+Run = TypeVar("Run", bound=Drilled)
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One service in one span of time: the number of its runs, and the worst verdict among the newest run of each drill."""
+    """One service in one span of time: the number of its runs, and the worst verdict of its drills, each by ``deciding``."""
 
     span: str
     runs: int
     passed: int
     last: str
-    """Worst verdict among the newest run of each drill.
+    """Worst verdict of the drills, each by the run that ``deciding`` names.
 
     When there was no run: ``no run`` (a gap), ``not yet`` (the span is in the future) or ``left out`` (the service is
     exempt).
@@ -225,7 +242,7 @@ def _row(row: tuple[str, str], runs: Sequence[Record], period: Period, today: da
         tuple(cell.span for cell in cells if cell.runs and not cell.passed),
         sum(map(recovered, runs)),
         left_out,
-        _lapsed(runs),
+        tuple(name for name, one in sorted(_deciding(runs).items()) if one.verdict == Verdict.FAILED),
     )
 
 
@@ -234,16 +251,20 @@ def badness(verdict: str) -> int:
     return BADNESS.index(verdict) if verdict in BADNESS else BADNESS.index(NOT_VERIFIED)
 
 
-def _last(runs: Sequence[Record]) -> str:
-    """Return the worst verdict among the newest run of each drill. The result is empty without runs."""
-    newest = {one.drill: one for one in sorted(runs, key=lambda one: (one.started or "", one.name))}
-    return max((one.verdict for one in newest.values()), key=badness, default="")
+def deciding(runs: Iterable[Run]) -> dict[str, Run]:
+    """Return the run that decides about each drill, by the name of the drill: its newest run, or an older run that failed when
+    no later run passed or failed. ``runs``: oldest first.
+    """
+    found: dict[str, Run] = {}
+    for one in runs:
+        known = found.get(one.drill)
+        if known is None or known.verdict != Verdict.FAILED or one.verdict in (Verdict.PASSED, Verdict.FAILED):
+            found[one.drill] = one
+    return found
 
 
-def _lapsed(runs: Sequence[Record]) -> tuple[str, ...]:
-    told = [one for one in runs if one.verdict in (Verdict.PASSED, Verdict.FAILED)]
-    newest = {one.drill: one for one in sorted(told, key=lambda one: (one.started or "", one.name))}
-    return tuple(sorted(name for name, one in newest.items() if one.verdict == Verdict.FAILED))
+def _deciding(runs: Sequence[Record]) -> dict[str, Record]:
+    return deciding(sorted(runs, key=lambda one: (one.started or "", one.name)))
 
 
 def _cell(label: str, runs: Sequence[Record], without: str) -> Cell:
@@ -253,8 +274,9 @@ def _cell(label: str, runs: Sequence[Record], without: str) -> Cell:
     """
     if not runs:
         return Cell(label, 0, 0, without, False)
+    last = max((one.verdict for one in _deciding(runs).values()), key=badness)
     passed, left = sum(one.verdict == Verdict.PASSED for one in runs), any(one.residue for one in runs)
-    return Cell(label, len(runs), passed, _last(runs), left, sum(map(recovered, runs)))
+    return Cell(label, len(runs), passed, last, left, sum(map(recovered, runs)))
 
 
 def objectives_of(one: Record) -> dict[str, Objective]:

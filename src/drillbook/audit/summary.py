@@ -12,7 +12,7 @@ from jinja2 import ChoiceLoader, PackageLoader, PrefixLoader
 from drillbook.audit import services, wording
 from drillbook.audit.alerts import alerts
 from drillbook.audit.content import Audit
-from drillbook.audit.coverage import CoverageRow, badness, shown_verdict
+from drillbook.audit.coverage import CoverageRow, badness, deciding, shown_verdict
 from drillbook.audit.proven import ProvenRow
 from drillbook.judge.result import Verdict
 from drillbook.report import open_findings, pages, remarks
@@ -43,7 +43,7 @@ class ServiceRow:
     service: str
     environment: str
     state: str
-    """Worst verdict among the newest run of each drill. It is ``never drilled`` when there is no run."""
+    """Worst verdict of the drills, each by the run that decides. It is ``never drilled`` when there is no run."""
     at: str
     """Day of the run with the worst verdict. It is empty when there is no run."""
     passed: int
@@ -218,7 +218,7 @@ def never_drilled(rows: Sequence[ServiceRow]) -> tuple[int, str]:
 
 def _row(audit: Audit, one: CoverageRow) -> ServiceRow:
     key = (one.environment, one.service)
-    newest = {run.drill: run for run in audit.runs if (run.environment, run.service) == key}
+    newest = deciding(run for run in audit.runs if (run.environment, run.service) == key)
     cells = [cell.last for cell in one.cells if cell.runs]
     worst = max(newest.values(), key=lambda run: (badness(run.verdict), run.started), default=None)
     goals = [row for row in audit.proven if (row.environment, row.service) == key]

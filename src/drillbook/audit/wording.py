@@ -41,7 +41,8 @@ LEADS = {
     "coverage": (
         "The table lists every service that was drilled, and every service that the newest plan of its "
         "environment names. Each field is about the runs in that span of time. It shows the worst verdict among the "
-        "newest run of each drill, and the number of runs. A span without a run is a gap, unless the span is in the "
+        "newest run of each drill, and the number of runs; a drill that failed stays failed "
+        "until a run passes. A span without a run is a gap, unless the span is in the "
         "future, or the inventory gives a reason why no drill of the service is expected."
     ),
     "missed": (
