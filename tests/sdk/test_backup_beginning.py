@@ -1,6 +1,7 @@
 """The beginning of a backup, read on the restoring host as a restore reads it: from every place, in every compression, encrypted."""
 
 import functools
+import hashlib
 import re
 import subprocess
 from dataclasses import replace
@@ -22,7 +23,7 @@ from tests.systems.mariadb.artefacts import packed
 from tests.systems.postgres.site import BUCKET, site
 
 PACKED = {"sql": "", "gz": "gzip", "zst": "zstd", "lz4": "lz4", "xz": "xz", "bz2": "bzip2"}
-TEXT = b"".join(b"row %d\n" % number for number in range(400_000))
+TEXT = b"".join(b"%d %s\n" % (n, hashlib.sha256(b"%d" % n).hexdigest().encode()) for n in range(80_000))
 """More than the first megabytes that are fetched; its blocks of LZ4 and bzip2 are larger than the first piece of it."""
 
 
