@@ -133,6 +133,9 @@ def test_the_series_of_a_compressed_stream_is_not_known_before(tmp_path, server,
         (older / tool).write_text(f'#!/bin/sh\n{says}\nexec {need(tool)} "$@"\n')
         (older / tool).chmod(0o755)
     place.inventory.services["copy"] = copy.model_copy(update={"bin": str(older)})
+    doubts = []
+    place.action("backup.restore", service="copy", **{"from": "nightly"}).ready(replace(place.ctx(), doubt=doubts.append))
+    assert doubts == ["the version of the backup shop.mb.zst of nightly, which stands at the end of its stream"]
     try:
         with pytest.raises(
             StepFailed, match=r"has MariaDB 10.3.39, but the backup is from MariaDB .*only a server of the same"
