@@ -70,7 +70,7 @@ def settings_of(folder, prefix, *parts):
 class Cluster:
     """Processes of Dask by name: `scheduler`, and a worker for each project."""
 
-    def __init__(self, root, folder, *, tls=True, settings=None):
+    def __init__(self, root, folder, *, tls=True, settings=None, host="127.0.0.1"):
         self.root = root
         self.kind = "tls" if tls else "tcp"
         self.port = free_port()
@@ -85,7 +85,7 @@ class Cluster:
         self.commands = {
             "scheduler": (
                 root,
-                ["scheduler", "--host", "127.0.0.1", "--port", str(self.port), "--protocol", self.kind, "--no-dashboard"],
+                ["scheduler", "--host", host, "--port", str(self.port), "--protocol", self.kind, "--no-dashboard"],
                 {},
             )
         }

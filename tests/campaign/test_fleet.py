@@ -181,6 +181,24 @@ def test_an_unsafe_scheduler_is_refused_before_a_connection(folder, address, tex
     assert list((folder.root / "reports" / "campaigns").iterdir()) == []
 
 
+def test_a_scheduler_that_listens_without_tls_on_every_interface_is_refused(folder, tmp_path):
+    """This is what `dask scheduler` does without options, reached by an address that looks safe."""
+    counting(folder)
+    with_sites(folder, 1)
+    cluster = Cluster(tmp_path, folder, tls=False, host="0.0.0.0")
+    cluster.start()
+    try:
+        done = folder.run("campaign", "sample", "--sites", "all.yml", "--on", cluster.address, timeout=300)
+    finally:
+        cluster.close()
+    assert done.returncode == 2
+    said = " ".join(told(done).split())
+    assert f"it listens on tcp://0.0.0.0:{cluster.port}" in said
+    assert "without TLS, so everybody who can reach this address can run programs on its workers" in said
+    assert "dask scheduler --host 127.0.0.1" in said
+    assert list((folder.root / "reports" / "campaigns").iterdir()) == []
+
+
 def test_a_scheduler_that_repeats_tasks_is_refused(folder, tmp_path):
     counting(folder)
     with_sites(folder, 1)

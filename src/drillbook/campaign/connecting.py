@@ -15,6 +15,7 @@ import dask
 from distributed import Client, LocalCluster
 from distributed.security import Security
 
+from drillbook import __version__
 from drillbook.campaign import place, worker
 from drillbook.campaign.attempt import Job
 from drillbook.campaign.fleet import Fleet
@@ -75,11 +76,20 @@ def _remote(on: str, root: Path) -> Fleet:
     security = _security() if url.scheme == "tls" else None
 
     def connect() -> Client:
-        return Client(on, security=security, timeout=TIMEOUT_S, set_as_default=False)
+        client = Client(on, security=security, timeout=TIMEOUT_S, set_as_default=False)
+        try:
+            _examine(on, client)
+        except BaseException:
+            client.close()
+            raise
+        return client
 
     _checked(on, connect)
-    safe = (lambda address: address.startswith("tls://")) if security else _at_loopback
-    return Fleet(connect, root, f"dask at {on}", trusted=safe)
+    return Fleet(connect, root, f"dask at {on}", trusted=_encrypted if security else _at_loopback)
+
+
+def _encrypted(address: str) -> bool:
+    return address.startswith("tls://")
 
 
 def _at_loopback(address: str) -> bool:
@@ -106,12 +116,9 @@ def _security() -> Security:
 
 
 def _checked(on: str, connect: Callable[[], Client]) -> None:
-    """Connect once to the scheduler. Raises UsageError when the scheduler does not answer, or when it would start a
-    task again after the worker of the task has died.
-    """
+    """Connect once to the scheduler. Raises UsageError when the scheduler does not answer, or must not be used."""
     try:
-        with connect() as client:
-            allowed = client.run_on_scheduler(_allowed_failures)
+        connect().close()
     except (OSError, ValueError) as error:
         # A scheduler that refuses the certificate may close the connection before its reason arrives: [SYS] unknown error.
         if any(word in str(error).lower() for word in ("certificate", "sslerror: [sys]")):
@@ -120,6 +127,24 @@ def _checked(on: str, connect: Callable[[], Client]) -> None:
                 hint="both must be of the authority in DASK_DISTRIBUTED__COMM__TLS__CA_FILE, and not expired",
             ) from None
         raise UsageError(f"no scheduler answers at {on}: {error}", hint="start one: dask scheduler") from None
+    except (ImportError, AttributeError) as error:
+        raise UsageError(
+            f"the scheduler at {on} cannot be examined: {error}",
+            hint=f"install Drillbook {__version__} where the scheduler runs, and start it again",
+        ) from None
+
+
+def _examine(on: str, client: Client) -> None:
+    """Raise UsageError when programs can reach the scheduler without a certificate from another machine, or when the
+    scheduler would start a task again after the worker of the task has died.
+    """
+    allowed, addresses = client.run_on_scheduler(_facts)
+    if exposed := [address for address in addresses if not (_encrypted(address) or _at_loopback(address))]:
+        raise UsageError(
+            f"the scheduler at {on} is refused: it listens on {', '.join(exposed)} without TLS, so everybody who can reach "
+            "this address can run programs on its workers",
+            hint="start it with `dask scheduler --host 127.0.0.1`, or start scheduler and workers with TLS; see docs/campaigns.md",
+        )
     if allowed:
         raise UsageError(
             (
@@ -130,8 +155,10 @@ def _checked(on: str, connect: Callable[[], Client]) -> None:
         )
 
 
-def _allowed_failures(dask_scheduler: object) -> int:
-    """Return the number of times that the scheduler starts a task again after the death of its worker. The function
-    runs inside the scheduler.
+def _facts(dask_scheduler: Any) -> tuple[int, list[str]]:
+    """Return the number of times that the scheduler starts a task again after the death of its worker, and all addresses
+    of the scheduler. The function runs inside the scheduler.
     """
-    return int(getattr(dask_scheduler, "allowed_failures", -1))
+    listeners = list(dask_scheduler.listeners)
+    found = [*(one.listen_address for one in listeners), *(one.contact_address for one in listeners), dask_scheduler.address]
+    return int(getattr(dask_scheduler, "allowed_failures", -1)), list(dict.fromkeys(found))
