@@ -41,7 +41,7 @@ BROKEN = {
     ),
     "a finding of another": (
         "findings='.actions'",
-        "from drillbook.findings import HIGH, Kind\nFINDINGS = {'table-missing': Kind(HIGH, 'a', 'b')}\n",
+        "from drillbook.sdk import HIGH, Kind\nFINDINGS = {'table-missing': Kind(HIGH, 'a', 'b')}\n",
         "the finding code 'table-missing' is already defined elsewhere",
     ),
     "a module elsewhere": (

@@ -6,8 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from drillbook.errors import NotReady, StepFailed
-from drillbook.findings import finding
+from drillbook.sdk import NotReady, StepFailed, finding
 from drillbook.sdk.action import Context, Facts, Fault, Read, Undo, Write
 
 from .service import Ledger, ServiceName

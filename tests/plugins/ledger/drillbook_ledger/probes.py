@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from drillbook.errors import CouldNotVerify, NotReady
+from drillbook.sdk import CouldNotVerify, NotReady
 from drillbook.sdk.action import Context
 from drillbook.sdk.probe import Availability, CanaryWriter, Lost
 from drillbook.sdk.probe import Canary as BaseCanary

@@ -6,10 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from drillbook.errors import CouldNotVerify
+from drillbook.sdk import CouldNotVerify, Secret
 from drillbook.sdk.service import Service
 from drillbook.sdk.web import Answer, ask
-from drillbook.values import Secret
 
 ServiceName = Annotated[str, Field(description="The ledger in the inventory.")]
 
