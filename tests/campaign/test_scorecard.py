@@ -2,11 +2,13 @@
 
 import xml.etree.ElementTree as Tree
 
-from drillbook.campaign import scorecard
+from drillbook.campaign import attempt, scorecard
 from drillbook.campaign.attempt import Ending
 from drillbook.campaign.record import fold
 from drillbook.campaign.scheduler import SiteState
+from drillbook.report.remarks import LEGENDS, MARK, RESERVED
 from tests.campaign.world import World, sites
+from tests.report import samples
 from tests.report.test_agreement import plain
 
 
@@ -47,6 +49,24 @@ def test_a_campaign_without_its_end_is_no_pass():
     assert (result["state"], result["exit"], len(result["without_end"])) == ("unknown", 3, 4)
     assert Tree.fromstring(scorecard.junit(found)).get("errors") == "4"
     assert "The end of 4 sites is not recorded" in scorecard.html(found)
+
+
+def test_an_objective_with_a_mark_is_met_with_a_reservation_and_the_mark_is_explained():
+    marked = objective(10.0, True)["rto"] | {"mark": MARK}
+    found = state(Ending("s00000", SiteState.PASSED, objectives={"rpo": marked} | objective(10.0, True)))
+    words = plain(scorecard.html(found))
+    assert f"RPO 10.0 s ± 0.5 s {MARK}, target at most 1 min, {RESERVED}" in words
+    assert "RTO 10.0 s ± 0.5 s, target at most 1 min, met" in words
+    assert words.count(LEGENDS[MARK]) == 1
+    assert scorecard.figure(marked | {"met": False}).endswith(", missed")
+    assert LEGENDS[MARK] not in plain(
+        scorecard.html(state(Ending("s00000", SiteState.PASSED, objectives=objective(1.0, True))))
+    )
+
+
+def test_the_objectives_of_a_site_have_the_marks_of_its_run():
+    found = attempt._objectives([samples.passed()])
+    assert {key: one.get("mark") for key, one in found.items()} == {"rto": None, "rpo": MARK, "detect": None}
 
 
 def test_a_figure_of_which_only_the_upper_end_is_known_says_so():

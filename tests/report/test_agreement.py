@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from drillbook.judge.result import Objective, Residue, RunView, Verdict
+from drillbook.judge.result import Objective, PhaseResult, Residue, RunView, Verdict
 from drillbook.report import figures, html, junit, markdown, rows, wording
 from drillbook.report.terminal import summary
 from tests.report import renderings, samples
@@ -28,7 +28,7 @@ def test_every_figure_stands_in_every_format(name: str) -> None:
     for ending, text in {**renderings.rendered(name), "txt": renderings.printed(summary.summary(view), 300)}.items():
         words = plain(text)
         assert wording.sentence(view) in words, ending
-        for row in rows.objective_rows(view.result.objectives):
+        for row in rows.rows_of(view.result):
             assert row.measured in words, (ending, row)
             assert row.state in words
         for clock in rows.clock_rows(view.result) if ending != "xml" else []:
@@ -132,6 +132,65 @@ def test_kept_writes_of_a_canary_that_was_not_read_back_are_not_called_kept() ->
 def test_a_phase_that_never_began_is_skipped() -> None:
     found = {row.phase: row.status for row in rows.phase_rows(samples.recorded("died"))}
     assert found == {"ready": "done", "inject": "interrupted", "restore": "skipped", "verify": "skipped"}
+
+
+def test_a_phase_without_steps_says_so_and_is_not_called_done() -> None:
+    result = samples.passed().result
+    for seconds, time in ((0.0, ""), (2.5, "2.50 s")):
+        empty = PhaseResult(phase="cleanup", status="done", seconds=seconds)
+        view = samples.view(result.model_copy(update={"phases": (*result.phases, empty)}))
+        (row,) = [row for row in rows.phase_rows(view) if row.phase == "cleanup"]
+        assert (row.state, row.took) == ("no steps", time)
+        page = html.render(view)
+        block = page.split('<div class="phase-block">')[-1].split("</div>")[0]
+        assert plain(block) == f"cleanup– no steps{time}"
+        assert "No steps." not in page
+        assert re.search(rf"\| cleanup \| no steps \| {time or 'no time'} \| 0 \|", markdown.render(view))
+        (line,) = [one for one in renderings.printed(summary.summary(view), 120).splitlines() if "cleanup" in one]
+        assert line.split() == ["cleanup", "–", "no", "steps", *time.split(), "none"]
+    stopped = PhaseResult(phase="cleanup", status="interrupted", seconds=0.0)
+    view = samples.view(result.model_copy(update={"phases": (*result.phases, stopped)}))
+    assert rows.phase_rows(view)[-1].state == "interrupted"
+    assert "No steps." in html.render(view)
+
+
+def test_every_format_says_that_the_lab_is_a_test_environment() -> None:
+    view = samples.passed()
+    plan = view.plan["inventory"]
+    other = view.model_copy(update={"plan": view.plan | {"inventory": plan | {"protected": True, "lab": None}}})
+    suite, views = samples.suite()
+    for one, told in ((view, True), (other, False)):
+        for ending, text in renderings.formats(one).items():
+            assert (wording.TEST_ENVIRONMENT in plain(text)) is (told and ending != "xml"), ending
+        assert (f"environment lab, {wording.TEST_ENVIRONMENT}" in plain(renderings.printed(summary.summary(one)))) is told
+    for text in (markdown.render_suite(suite, views), renderings.printed(summary.suite_summary(suite, views))):
+        assert f"lab, {wording.TEST_ENVIRONMENT}" in plain(text)
+
+
+def lost(ranges: int, *, known: bool) -> RunView:
+    """A run that lost two writes in each of so many ranges."""
+    found = samples.passed().result
+    pairs = tuple((10 * number, 10 * number + 1) for number in range(1, ranges + 1))
+    told = f"{2 * ranges} of 208 acknowledged writes: numbers " + ", ".join(f"{a} to {b}" for a, b in pairs[:10])
+    findings = [one.model_copy(update={"measured": told}) if one.code == rows.LOST_WRITES else one for one in found.findings]
+    rpo = found.objectives["rpo"].model_copy(update={"lost_numbers": pairs})
+    goals = {**found.objectives, "rpo": rpo} if known else {}
+    return samples.view(found.model_copy(update={"findings": tuple(findings), "objectives": goals}))
+
+
+@pytest.mark.parametrize(
+    ("ranges", "known", "more"),
+    [
+        (10, True, ""),
+        (11, True, ", and 2 more writes in 1 more range, the last 110 to 111; all are in result.json at"),
+        (13, True, ", and 6 more writes in 3 more ranges, the last 130 to 131; all are in result.json at"),
+        (13, False, ", and 6 more writes; canary.survivors in journal.jsonl has the numbers that survived"),
+    ],
+)
+def test_ranges_of_lost_writes_that_are_left_out_are_counted(ranges: int, known: bool, more: str) -> None:
+    for text in renderings.formats(lost(ranges, known=known)).values():
+        assert ("more write" in plain(text)) is bool(more)
+        assert more in plain(text)
 
 
 @pytest.mark.parametrize("name", samples.ALL)

@@ -170,6 +170,50 @@ def test_brief_output_has_the_duration_of_a_phase_without_other_lines() -> None:
     assert not any("verify" in line for line in printed(*loud, brief=True))
 
 
+def test_a_phase_without_steps_is_not_called_done() -> None:
+    plan = {"drill": "one", "title": "T", "inventory": {"environment": "lab"}, "steps": [{"id": "ready.1"}]}
+    events = [event("run.started", {"run": "r", "plan": plan, "plan_digest": "sha256:" + "0" * 64})]
+    for phase, begin, end, status in (
+        ("ready", 0.0, 0.0, "done"),
+        ("detect", 1.0, 1.0, "done"),
+        ("diagnose", 2.0, 4.5, "done"),
+        ("restore", 5.0, 6.0, "interrupted"),
+    ):
+        events.append(event("phase.started", {"phase": phase}, clock=begin))
+        events.append(event("phase.ended", {"phase": phase, "status": status}, clock=end))
+    lines = [line.split() for line in printed(*events, brief=True)[1:]]
+    assert lines == [
+        ["✓", "ready", "0.00", "s"],
+        ["–", "detect", "no", "steps"],
+        ["–", "diagnose", "2.50", "s", "no", "steps"],
+        ["■", "restore", "1.00", "s"],
+    ]
+    whole = printed(*events)
+    assert "  detect: no steps" in whole
+    assert "  ready" in whole
+
+
+def test_a_message_that_is_cut_says_so() -> None:
+    where: dict[str, Any] = {"step": "verify.1", "host": "db-1"}
+    data = {"outcome": "failed", "seconds": 0.1, "attempts": 1, "findings": []}
+    long = "\n".join(["x" * 301, *map(str, range(1, 7))])
+    lines = [line.strip() for line in printed(event("failed", {**data, "message": long}, **where)) if "x" not in line]
+    assert lines[-4:] == ["1", "2", "3", "… and 3 more lines, in the report"]
+    assert "…" in "".join(printed(event("failed", {**data, "message": "x" * 301}, **where)))
+    short = printed(event("failed", {**data, "message": "x" * 300 + "\n1\n2\n3"}, **where))
+    assert "…" not in "".join(short)
+
+
+def test_every_line_names_the_program_that_was_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    where: dict[str, Any] = {"step": "inject.1", "host": "db-1"}
+    for name, other in (("drillbook", "invoke"), ("invoke", "drillbook")):
+        monkeypatch.setattr("sys.argv", [f"/usr/bin/{name}"])
+        for said in (name, other):
+            lines = printed(event("undo.failed", {"message": f"no answer; run `{said} drill.recover`"}, **where))
+            assert f"`{name} drill.recover`" in " ".join(lines)
+            assert other not in " ".join(lines)
+
+
 def test_a_title_that_is_too_long_is_cut_with_an_ellipsis_in_brief_output() -> None:
     plan = {"drill": "one", "title": "A long title. " * 12, "inventory": {"environment": "lab"}}
     begun = event("run.started", {"run": "r", "plan": plan, "plan_digest": "sha256:" + "0" * 64})

@@ -106,7 +106,7 @@ def test_a_run_without_a_figure_is_a_gap() -> None:
 
 def test_a_measured_figure_that_was_not_verified_is_a_gap_too() -> None:
     objective = samples.passed().result.objectives["rto"].model_copy(update={"met": None})
-    assert index._point(0, objective, 1, 10.0).kind == "gap"
+    assert index._point(0, objective, None, 1, 10.0).kind == "gap"
 
 
 def test_entries_from_results() -> None:

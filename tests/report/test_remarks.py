@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from xml.etree import ElementTree
 
 import pytest
 
 from drillbook.judge.result import Result, StepResult
-from drillbook.report import html, index, markdown, rehearsal, remarks, rows, wording
-from drillbook.report.remarks import MARK, OWN_BACKUP, OWN_REHEARSED, RECENT_BACKUP, RECENT_MARK, RESERVATION
+from drillbook.report import html, index, junit, markdown, rehearsal, remarks, rows, wording
+from drillbook.report.remarks import MARK, OWN_BACKUP, OWN_REHEARSED, RECENT_BACKUP, RECENT_MARK, RESERVATION, RESERVED
 from drillbook.report.terminal import summary
 from tests.report import renderings, samples
 from tests.report.test_agreement import plain
@@ -97,7 +98,7 @@ def test_lists_show_a_mark_and_its_legend_once() -> None:
     suite, views = samples.suite()
     page = html.render_suite(suite, views).split('id="drill-1"')[0]
     assert plain(page).count(remarks.LEGENDS[MARK]) == 1
-    assert f"RPO 12.90 s ± 0.11 s {MARK} ✓ met" in plain(page)
+    assert f"RPO 12.90 s ± 0.11 s {MARK} ~ met with a reservation" in plain(page)
     assert "Detection (probe) 1.80 s ± 0.21 s ✓ met" in plain(page)
     lines = renderings.printed(summary.suite_details(suite, views)).splitlines()
     assert any("Detection (probe) 1.80 s ± 0.21 s: met" in line for line in lines)
@@ -107,6 +108,58 @@ def test_lists_show_a_mark_and_its_legend_once() -> None:
     assert f"12.90 s ± 0.11 s {MARK}" in listed
     nightly = index.render([index.entry(restored_nightly().model_dump(mode="json", by_alias=True))])
     assert MARK not in nightly
+
+
+def test_an_objective_has_the_same_state_in_every_format_and_on_every_page() -> None:
+    view = samples.passed()
+    states = {row.key: row.state for row in rows.rows_of(view.result)}
+    assert states == {"rto": "met", "rpo": RESERVED, "detect": "met"}
+    kept = samples.view(restored_nightly())
+    assert {row.state for row in rows.rows_of(kept.result)} == {"met"}
+    for ending, text in {**renderings.formats(view), "txt": renderings.printed(summary.summary(view), 300)}.items():
+        assert RESERVED in plain(text), ending
+    for ending, text in renderings.formats(kept).items():
+        assert RESERVED not in plain(text), ending
+    suite, views = samples.suite()
+    data = view.result.model_dump(mode="json", by_alias=True)
+    pages = {"run": html.render(view), "suite": html.render_suite(suite, views), "index": index.render([index.entry(data)])}
+    state = '<span class="state unverified"><span class="shape" aria-hidden="true">~</span> met with a reservation</span>'
+    for name, page in pages.items():
+        assert state in page, name
+        cells = [
+            part.split("</td>")[0] for part in re.split(r"<td|<div>", page) if f"12.90 s ± 0.11 s {MARK}" in plain(part)
+        ]
+        assert not any("✓ met" in plain(cell) for cell in cells), name
+    assert f"RPO 12.90 s ± 0.11 s {MARK}: {RESERVED}" in plain(renderings.printed(summary.suite_details(suite, views), 200))
+    assert "measured and met, the RPO with a reservation, and every" in plain(pages["run"])
+    properties = {one.get("name"): one.get("value") for one in ElementTree.fromstring(junit.render(view)).iter("property")}
+    assert properties["objective.rpo"] == RESERVED
+    assert properties["objective.rto"] == "met"
+
+
+@pytest.mark.parametrize(
+    ("met", "measured", "state"), [(True, 1.0, RESERVED), (False, 1.0, "missed"), (None, 1.0, "not verified")]
+)
+def test_a_reservation_hides_neither_a_miss_nor_a_doubt(met: bool | None, measured: float, state: str) -> None:
+    assert wording.state_of(met, measured, remarks.Remark(OWN_BACKUP, f" {MARK}")) == state
+    assert wording.state_of(True, None, remarks.Remark(OWN_BACKUP, f" {MARK}")) == "not verified"
+    assert wording.state_of(True, measured, remarks.Remark("noticed by a probe", by="probe")) == "met"
+
+
+def test_a_trend_draws_a_reservation_in_a_shape_of_its_own_and_explains_it() -> None:
+    own, nightly = samples.passed().result, restored_nightly()
+    entries = [
+        index.entry(
+            one.model_copy(
+                update={"run": f"20260{day}01T100000.000Z-x-0001", "started": f"2026-0{day}-01T10:00:00Z"}
+            ).model_dump(mode="json", by_alias=True)
+        )
+        for day, one in enumerate((own, nightly), 1)
+    ]
+    page = index.render(entries)
+    assert page.count('<path class="reserved"') == 1
+    assert "Diamond: met with a reservation" in plain(page)
+    assert "Diamond" not in plain(index.render(entries[1:]))
 
 
 def alerted(*steps: StepResult) -> Result:

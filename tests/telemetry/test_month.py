@@ -1,5 +1,6 @@
 """A month of runs on a clock set by hand, with gaps: what is due, the metrics, the alerts and the audit agree on each moment."""
 
+import shutil
 import subprocess
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ from drillbook.telemetry import metrics, run_figures
 from tests.audit.stories import DOWN, LEFT, Book
 from tests.judge.test_judge import DRILL, SAMPLES
 from tests.needs import need
+from tests.report import samples
 
 RULES = Path(__file__).parents[2] / "src" / "drillbook" / "telemetry" / "monitoring" / "drillbook.rules.yml"
 BEGIN, END, STEP = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC), timedelta(hours=3)
@@ -97,6 +99,29 @@ def test_all_agree_on_every_moment(tmp_path):
     assert not runs
     _audit_agrees(project, {at: bad for at, (bad, _) in answers.items()})
     _alerts_agree(tmp_path, grid)
+
+
+def test_metrics_and_audit_agree_on_every_objective(tmp_path):
+    """Of real runs: one passed and met its RPO by a backup of its own, one failed."""
+    book = Book(tmp_path)
+    for name in ("passed", "failed"):
+        folder = book.reports / samples.recorded(name).result.run
+        folder.mkdir()
+        shutil.copy(samples.JOURNALS / f"{name}.jsonl", folder / "journal.jsonl")
+        publish.write_run(folder, finished_runs.judged(folder))
+        project = Project(tmp_path)
+        now = datetime(2026, 12, 31, tzinfo=UTC)
+        found = metrics.samples(due.read(project, now), run_figures.read(project))
+        told = {(one.name, *one.labels): one.value for one in found}
+        audit = content.make(*records.find(project.reports), Period(date(2026, 1, 1), date(2026, 12, 31)), today=now.date())
+        for goal in audit.proven:
+            labels = (goal.service, goal.drill, goal.environment, goal.key)
+            passed = goal.newest_verdict == "passed"
+            met, reserved = (told.get((metric, *labels)) for metric in ("recovery_met", "recovery_reservation"))
+            if passed:
+                assert goal.proven is (met == 1.0 and reserved == 0.0), goal
+                assert goal.reserved is (reserved == 1.0), goal
+        assert {goal.key: goal.reserved for goal in audit.proven if goal.met} == {"rto": False, "rpo": True, "detect": False}
 
 
 def _at(run):

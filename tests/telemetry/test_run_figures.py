@@ -1,9 +1,13 @@
 """Figures of runs for metrics: repeated misses, trends, residue, and restores, from results alone."""
 
 import json
+from datetime import UTC, datetime
 
+import pytest
+
+from drillbook.project import due
 from drillbook.project.project import Project
-from drillbook.telemetry import run_figures
+from drillbook.telemetry import metrics, run_figures
 
 DAY = 86400
 
@@ -86,6 +90,35 @@ def test_size_duration_and_age_of_the_newest_restore(tmp_path):
     ]
     (one,) = figures(tmp_path, result(1, steps=steps), result(2))
     assert one.last_restore() == {"backup_age_s": 3600.0, "bytes": 4000.0, "seconds": 2.0}
+
+
+OWN_BACKUP = [
+    {"id": "backup.1", "status": "done", "facts": {"location": "s3://backups/today", "identity": {"manifest": "aa"}}},
+    {"id": "restore.1", "status": "done", "facts": {"made": {"manifest": "aa"}}},
+]
+
+
+@pytest.mark.parametrize(
+    ("rpo", "steps", "values"),
+    [
+        ({}, [], {"recovery_met": 1.0, "recovery_reservation": 0.0}),
+        ({}, OWN_BACKUP, {"recovery_met": 1.0, "recovery_reservation": 1.0}),
+        ({"met": False}, OWN_BACKUP, {"recovery_met": 0.0, "recovery_reservation": 0.0}),
+        ({"met": None}, OWN_BACKUP, {}),
+        ({"met": True, "measured_s": None}, [], {}),
+    ],
+)
+def test_an_alert_can_tell_an_objective_that_is_met_with_a_reservation(tmp_path, rpo, steps, values):
+    run = result(1, steps=steps)
+    run["objectives"]["rpo"] = run["objectives"]["rto"] | rpo
+    drills = figures(tmp_path, run)
+    found = {
+        one.name: one.value
+        for one in metrics.samples(due.read(Project(tmp_path), datetime(2026, 4, 1, tzinfo=UTC)), drills)
+        if one.labels[-1:] == ("rpo",) and one.name in ("recovery_met", "recovery_reservation")
+    }
+    assert found == values
+    assert drills[0].misses("rpo") == (rpo.get("met") is False)
 
 
 def test_results_that_cannot_be_read_are_left_out(tmp_path):

@@ -13,7 +13,7 @@ from drillbook.judge.result import Verdict
 from drillbook.report import remarks
 from drillbook.report.figures import moment, seconds
 from drillbook.report.rows import ObjectiveRow
-from drillbook.report.wording import MET, MISSED, OBJECTIVES
+from drillbook.report.wording import MET, MET_OF, MISSED, OBJECTIVES
 
 NOT_PROVEN = "not proven"
 
@@ -94,8 +94,8 @@ def _answer(one: Record, key: str) -> Answer:
     if key not in targets_of(one):
         return Answer.NONE
     row = row_of(one, key)
-    met = {MET: True, MISSED: False}.get(row.state) if row else None
-    return proofs.answer(one.verdict, met, marked=bool(row and row.mark))
+    met = MET_OF.get(row.state) if row else None
+    return proofs.answer(one.verdict, met, marked=bool(row and row.state == remarks.RESERVED))
 
 
 def _proven(drill: tuple[str, str, str], key: str, runs: Sequence[Record], earlier: Sequence[Record]) -> ProvenRow:

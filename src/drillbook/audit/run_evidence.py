@@ -81,7 +81,7 @@ def measured(one: Record) -> bool:
     """
     if one.result is None or one.verdict != Verdict.PASSED:
         return False
-    return any(row.state == MET and not row.mark for row in rows_of(one.result) if row.key in ("rto", "rpo"))
+    return any(row.state == MET for row in rows_of(one.result) if row.key in ("rto", "rpo"))
 
 
 def recovered(one: Record) -> bool:

@@ -10,7 +10,7 @@ from drillbook.installation.program_name import NEUTRAL, as_called
 from drillbook.judge.result import Verdict
 from drillbook.report import open_findings
 from drillbook.report.rows import settled_rows, settled_sentence
-from drillbook.report.wording import MET, NOT_VERIFIED
+from drillbook.report.wording import NOT_VERIFIED
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,5 +95,5 @@ def _figure(one: Record, key: str) -> str:
         return "not verified" if one.verdict == NOT_VERIFIED else "no objective"
     if row.measured_s is None:
         return "not measured"
-    counts = row.state != MET or one.verdict == Verdict.PASSED
+    counts = not row.met or one.verdict == Verdict.PASSED
     return f"{row.measured}: {row.state if counts else 'not proven, because the run did not pass'}"

@@ -14,7 +14,7 @@ from drillbook.judge.result import Verdict
 from drillbook.report import remarks
 from drillbook.report.figures import moment, seconds
 from drillbook.report.labels import text_width
-from drillbook.report.wording import MET, MISSED, SHORT
+from drillbook.report.wording import MISSED, SHORT
 
 WIDTH, HEIGHT = 460.0, 190.0
 LEFT, RIGHT, TOP, BOTTOM = 80.0, 12.0, 14.0, 28.0
@@ -136,8 +136,8 @@ def _point(one: Record, key: str, frame: _Frame) -> Point:
     if row is None or row.measured_s is None:
         return Point(x, ground, ground, ground, "none", f"{at:%Y-%m-%d}: no figure, the run ended {one.verdict}")
     error = row.error_s or 0.0
-    kind = {MET: "met" if one.verdict == Verdict.PASSED else "unverified", MISSED: "missed"}.get(row.state, "unverified")
-    reserved = kind == "met" and bool(row.mark)
+    kind = "missed" if row.state == MISSED else "met" if row.met and one.verdict == Verdict.PASSED else "unverified"
+    reserved = kind == "met" and row.state == remarks.RESERVED
     word = remarks.RESERVED if reserved else kind if kind != "unverified" else f"not verified, the run ended {one.verdict}"
     return Point(
         x,

@@ -27,6 +27,7 @@ from drillbook.journal.journal import FILE
 from drillbook.journal.run_state import RunState
 from drillbook.judge.result import Result, RunView, SuiteResult, Verdict
 from drillbook.project import finished_runs
+from drillbook.report import remarks
 
 RUN_VARIABLE = "DRILLBOOK_RUN"
 """Environment variable that passes the name of the run to a child process."""
@@ -225,10 +226,18 @@ def _objectives(views: list[RunView]) -> dict[str, Any]:
     """Return the objectives of a site's runs, by name. If the site ran several drills, each name begins with the name
     of the drill.
     """
-    found = {view.result.drill: view.result.model_dump(mode="json")["objectives"] for view in views}
+    found = {view.result.drill: _of_run(view.result) for view in views}
     if len(found) == 1:
         return dict(next(iter(found.values())))
     return {f"{drill} {name}": value for drill, those in found.items() for name, value in those.items()}
+
+
+def _of_run(result: Result) -> dict[str, Any]:
+    """Return the objectives of a run with their measurements, and with the mark of a figure that has a reservation."""
+    told = remarks.of_run(result.steps, result.started)
+    marks = {key: one.mark.strip() for key, one in told.items()}
+    objectives = result.model_dump(mode="json")["objectives"]
+    return {key: one | ({"mark": marks[key]} if marks.get(key) else {}) for key, one in objectives.items()}
 
 
 def _unfinished(job: Job, folder: Path) -> bool:

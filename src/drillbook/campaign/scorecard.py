@@ -16,9 +16,10 @@ from drillbook.campaign.earlier import Comparison
 from drillbook.campaign.record import REPORT, CampaignState
 from drillbook.campaign.scheduler import ENDS, SiteState, worst
 from drillbook.exits import Exit
-from drillbook.report import pages, publish
+from drillbook.report import pages, publish, remarks, wording
 from drillbook.report.figures import against, seconds, shown
 from drillbook.report.formats import as_json
+from drillbook.report.remarks import Remark
 from drillbook.report.wording import SHORT
 
 SCHEMA = "drillbook/campaign/1"
@@ -83,9 +84,19 @@ def figure(objective: dict[str, Any]) -> str:
     """
     if objective["measured_s"] is None:
         return f"not verified: {objective.get('reason') or 'no measurement'}"
-    met = {True: "met", False: "missed"}.get(objective["met"], "not verified")
-    target = objective["target_s"]
-    return f"{against(objective['measured_s'], objective['error_s'], target)}, target at most {seconds(target)}, {met}"
+    mark = f" {said}" if (said := mark_of(objective)) else ""
+    target, measured = objective["target_s"], against(objective["measured_s"], objective["error_s"], objective["target_s"])
+    return f"{measured}{mark}, target at most {seconds(target)}, {state_of(objective)}"
+
+
+def mark_of(objective: dict[str, Any]) -> str:
+    """Return the mark of a figure that has a reservation. Journals of earlier versions contain no marks."""
+    return str(objective.get("mark") or "")
+
+
+def state_of(objective: dict[str, Any]) -> str:
+    """Return the state of an objective of a site, as in the report of its run."""
+    return wording.state_of(objective["met"], objective["measured_s"], Remark("", mark_of(objective)))
 
 
 def junit(state: CampaignState) -> str:
@@ -128,6 +139,7 @@ def html(state: CampaignState, before: Comparison | None = None) -> str:
         result=result(state, before),
         rows=rows,
         stopped=state.stopped,
+        legend=remarks.legend(mark_of(one) for end in state.ends.values() for one in end.objectives.values()),
         plots=list(distribution.plots(state.ends.values())),
         size=(distribution.WIDTH, distribution.HEIGHT),
         before=before,

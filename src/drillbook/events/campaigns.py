@@ -95,7 +95,13 @@ class SiteEnded(Content):
         ),
     ] = ""
     objectives: Annotated[
-        Json, Field(description="Objectives of the drill with their measurements, as in `result.json`.")
+        Json,
+        Field(
+            description=(
+                "Objectives of the drill with their measurements, as in `result.json`. `mark` stands at an RPO of a backup from "
+                "the time of the run."
+            )
+        ),
     ] = {}
     message: Annotated[str, Field(description="Reason for a state other than `passed`.")] = ""
 

@@ -14,6 +14,7 @@ from drillbook.plan.planner import Plan
 from drillbook.report import remarks
 from drillbook.report.figures import against, seconds
 from drillbook.report.remarks import Remark
+from drillbook.report.wording import state_of
 from drillbook.sdk.host import printable
 
 LONGEST = 3500
@@ -142,11 +143,11 @@ def objective(key: str, one: Objective, told: Remark | None = None) -> str:
 
     ``told``: remark on the figure. With a mark, the line says why the objective is met with a reservation.
     """
-    marked = told.text if told and told.mark and one.measured_s is not None else ""
-    met = {True: remarks.RESERVED if marked else "met", False: "missed", None: "not verified"}[one.met]
+    state = state_of(one.met, one.measured_s, told)
+    remark = f". {told.text}" if told and told.mark and one.measured_s is not None else ""
     measured = "not measured" if one.measured_s is None else against(one.measured_s, one.error_s, one.target_s)
     why = f" ({one.reason})" if one.reason else ""
-    return f"{key.upper()}: {measured}, objective {seconds(one.target_s)}: {met}{why}{f'. {marked}' if marked else ''}"
+    return f"{key.upper()}: {measured}, objective {seconds(one.target_s)}: {state}{why}{remark}"
 
 
 def _few(lines: Sequence[str]) -> list[str]:

@@ -44,7 +44,7 @@ def section(
         for step in phase.steps:
             where = (step.result.id, step.result.host)
             parts += _step(step, anchors[where], findings.get(where, ()), started)
-        if not phase.steps:
+        if not phase.steps and phase.state != wording.NO_STEPS:
             parts.append('<p class="soft" style="margin-top:10px">No steps.</p>\n')
         parts.append("</div>\n")
     if not phases:
@@ -75,12 +75,10 @@ def _state(word: str) -> str:
 
 
 def _phase_head(phase: PhaseRow) -> str:
-    duration = ""
-    if phase.seconds is not None and phase.status != "interrupted":
-        duration = f'<span class="soft num">{_text(took(phase.seconds))}</span>'
+    duration = f'<span class="soft num">{_text(phase.took)}</span>' if phase.took else ""
     return (
         '<div class="phase-block">\n'
-        f'<div class="phase-head"><h3><bdi>{_text(phase.phase)}</bdi></h3>{_state(phase.status)}{duration}</div>\n'
+        f'<div class="phase-head"><h3><bdi>{_text(phase.phase)}</bdi></h3>{_state(phase.state)}{duration}</div>\n'
     )
 
 

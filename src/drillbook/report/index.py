@@ -12,7 +12,7 @@ from drillbook.exits import Exit
 from drillbook.findings import Finding
 from drillbook.installation.program_name import program
 from drillbook.judge.result import Objective, Verdict
-from drillbook.report import open_findings, pages, remarks, rows, tolerated
+from drillbook.report import open_findings, pages, remarks, rows, tolerated, wording
 from drillbook.report.figures import count, link, moment, one_line
 from drillbook.report.folders import begun, drill_of
 from drillbook.report.remarks import Remark
@@ -21,6 +21,8 @@ from drillbook.report.rows import ObjectiveRow
 WIDTH, HEIGHT, EDGE = 200.0, 44.0, 6.0
 MOST_POINTS = 24
 UNFINISHED, RUNNING = "unfinished", "running"
+KINDS = {wording.MET: "dot", remarks.RESERVED: "reserved", wording.MISSED: "over", wording.NOT_VERIFIED: "gap"}
+"""Kinds of points in a trend, by the state of the objective."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +215,9 @@ def render(entries: Iterable[IndexEntry], known: Iterable[str] = ()) -> str:
             counted=_counted(listed),
             legend=remarks.legend(row.rpo.mark for row in listed if row.rpo),
             drawn=any(it and len(it.points) > 1 for one in trends for it in (one.rto, one.rpo)),
+            reserved=any(
+                point.kind == "reserved" for one in trends for it in (one.rto, one.rpo) if it for point in it.points
+            ),
             never=sorted(set(known) - {row.entry.name for row in listed}),
             program=program(),
             verdicts=sorted({row.entry.verdict for row in listed}),
@@ -299,7 +304,9 @@ def _trend(runs: Sequence[IndexEntry], key: str, name: str) -> Trend | None:
             1e-9,
         ]
     )
-    points = tuple(_point(number, one, len(kept), top) for number, one in enumerate(kept))
+    points = tuple(
+        _point(number, entry.objectives[key], entry.remarks.get(key), len(kept), top) for number, entry in enumerate(setting)
+    )
     known = [value for value in values if value is not None]
     spread = f"{len(known)} of {len(kept)} runs with a figure, latest {latest.measured}, target at most {latest.target}"
     return Trend(
@@ -312,11 +319,11 @@ def _trend(runs: Sequence[IndexEntry], key: str, name: str) -> Trend | None:
     )
 
 
-def _point(number: int, one: Objective, total: int, top: float) -> Point:
+def _point(number: int, one: Objective, told: Remark | None, total: int, top: float) -> Point:
     x = EDGE + (WIDTH - 2 * EDGE) * (number / (total - 1) if total > 1 else 1.0)
     if one.measured_s is None:
         return Point(x, HEIGHT - EDGE, "gap")
-    return Point(x, _y(one.measured_s, top), {"missed": "over", "not verified": "gap"}.get(rows.state_of(one), "dot"))
+    return Point(x, _y(one.measured_s, top), KINDS[wording.state_of(one.met, one.measured_s, told)])
 
 
 def _y(value: float, top: float) -> float:

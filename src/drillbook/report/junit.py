@@ -12,6 +12,7 @@ from drillbook.exits import Exit
 from drillbook.judge.result import RunView, StepView, SuiteResult, Verdict
 from drillbook.report import rows, wording
 from drillbook.report.figures import shown
+from drillbook.report.remarks import RESERVED
 from drillbook.report.suites import SuiteRow, suite_contradictions, suite_rows, suite_sentence
 
 OUTCOMES = {
@@ -24,6 +25,7 @@ OUTCOMES = {
     "skipped": "skipped",
     "allowed": "skipped",
     "met": None,
+    RESERVED: None,
     "missed": "failure",
     "not verified": "error",
     "passed": None,
@@ -91,6 +93,7 @@ def _suite_of(view: RunView) -> Tree.Element:
             "operator": result.operator,
             "tool": result.tool,
             "journal_head": view.journal_head,
+            **{f"objective.{row.key}": row.state for row in rows.rows_of(result)},
         },
     )
     for step in view.steps:

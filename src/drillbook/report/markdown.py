@@ -73,7 +73,10 @@ def render_suite(suite: SuiteResult, views: Sequence[RunView]) -> str:
             ("What", "Value"),
             [
                 ("Suite", code(suite.suite)),
-                ("Environment", code(suite.environment)),
+                (
+                    "Environment",
+                    escape(wording.environment(suite.environment, [view.plan.get("inventory") for view in views])),
+                ),
                 ("Begun", utc(suite.started)),
                 ("Ended", utc(suite.finished)),
                 ("Run", code(suite.run)),
@@ -146,6 +149,7 @@ def _diagnosis(view: RunView) -> list[str]:
         table(("Cause", "Where", "Weight", "Evidence", "Remedy"), causes)
         if causes
         else "\n".join(f"- {escape(one)}" for one in found.why),
+        escape(diagnosis.more_causes(found)),
     ]
 
 
@@ -188,7 +192,7 @@ def _facts(view: RunView) -> str:
     result = view.result
     values = [
         ("Service", result.service),
-        ("Environment", result.environment),
+        ("Environment", wording.environment(result.environment, [view.plan.get("inventory")])),
         ("Drill", result.drill),
         ("Begun", utc(result.started)),
         ("Ended", utc(result.finished) if result.finished else "the journal contains no event that ends the run"),

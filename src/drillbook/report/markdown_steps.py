@@ -22,8 +22,8 @@ def phases(view: RunView) -> list[str]:
             [
                 (
                     escape(phase.phase),
-                    phase.status,
-                    took(phase.seconds) if phase.seconds is not None and phase.status != "interrupted" else "no time",
+                    phase.state,
+                    phase.took or "no time",
                     str(len(phase.steps)),
                 )
                 for phase in known

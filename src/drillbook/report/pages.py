@@ -97,6 +97,7 @@ def environment() -> Environment:
         "shapes": wording.SHAPES,
         "step_shapes": wording.STEP_SHAPES,
         "states": wording.STATES,
+        "state_classes": wording.STATE_CLASSES,
         "explained": wording.explained,
         "filter_script": Markup(script),  # noqa: S704  our own file
         "filter_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),

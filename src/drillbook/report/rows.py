@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from drillbook.findings import Finding
 from drillbook.judge.result import Injection, Objective, PhaseResult, Result, RunView, Settled, StepView, Verdict
 from drillbook.report import rehearsal, remarks
-from drillbook.report.figures import against, bounded, count, one_line, seconds, shown, utc
-from drillbook.report.remarks import Remark
+from drillbook.report.figures import against, bounded, count, one_line, seconds, shown, took, utc
+from drillbook.report.remarks import RESERVED, Remark
 from drillbook.report.wording import (
     CLOCKS,
     MARKS,
     MET,
-    MISSED,
+    NO_STEPS,
     NOT_VERIFIED,
     OBJECTIVES,
     PHASES,
@@ -24,6 +24,7 @@ from drillbook.report.wording import (
     clocks_of,
     meaning,
     measured,
+    state_of,
     unmeasured,
     written,
 )
@@ -44,6 +45,7 @@ class ObjectiveRow:
     target: str
     measured: str
     state: str
+    """State of the objective: met, met with a reservation, missed or not verified."""
     reason: str
     clock: str
     writes: str
@@ -56,6 +58,11 @@ class ObjectiveRow:
     """Short form of the remark beside the figure, for lists."""
     by: str = ""
     """Observer of the fault, for lists."""
+
+    @property
+    def met(self) -> bool:
+        """True when the objective was measured and met, with or without a reservation."""
+        return self.state in (MET, RESERVED)
 
     @property
     def named(self) -> str:
@@ -92,6 +99,20 @@ class PhaseRow:
     seconds: float | None
     steps: tuple[StepView, ...]
 
+    @property
+    def state(self) -> str:
+        """Status as the formats show it. A phase without steps did nothing, so it is not called done."""
+        return NO_STEPS if self.status == "done" and not self.steps else self.status
+
+    @property
+    def took(self) -> str:
+        """Duration as text. It is empty when it is not known, and for a phase without steps in which no time passed.
+
+        A phase without steps may have waited for probes.
+        """
+        text = "" if self.seconds is None or self.status == "interrupted" else took(self.seconds)
+        return "" if not self.steps and text == took(0.0) else text
+
 
 def findings_of(result: Result) -> list[Finding]:
     """Return the findings of a run as the formats show them.
@@ -126,16 +147,6 @@ def _more_ranges(measured: str, result: Result) -> str:
     return f" and {count(left, 'more range')}, in result.json under objectives.rpo.lost_numbers"
 
 
-def state_of(objective: Objective) -> str:
-    """Return the state of an objective: met, missed or not verified.
-
-    An objective without a measurement is never met. It is missed if the awaited event never came.
-    """
-    if objective.met is None or (objective.met and objective.measured_s is None):
-        return NOT_VERIFIED
-    return MET if objective.met else MISSED
-
-
 def rows_of(result: Result) -> list[ObjectiveRow]:
     """Return the rows of a run's objectives, with the remarks on their figures."""
     return objective_rows(result.objectives, remarks.of_run(result.steps, result.started))
@@ -153,7 +164,7 @@ def objective_rows(objectives: Mapping[str, Objective], told: Mapping[str, Remar
 
 def _objective(key: str, objective: Objective, told: Remark | None) -> ObjectiveRow:
     told = None if objective.measured_s is None else told
-    state = state_of(objective)
+    state = state_of(objective.met, objective.measured_s, told)
     reason = one_line(objective.reason or "")
     if not reason and state == NOT_VERIFIED:
         reason = "the objective was not measured" if objective.measured_s is None else "the result gives no reason"
@@ -289,7 +300,7 @@ def contradictions(view: RunView) -> list[str]:
     result = view.result
     if result.verdict is not Verdict.PASSED:
         return []
-    found = [f"{row.name} is {row.state}" for row in rows_of(result) if row.state != MET]
+    found = [f"{row.name} is {row.state}" for row in rows_of(result) if not row.met]
     found += [
         f"{step.id} on {step.host} is {step.status}"
         for step in result.steps

@@ -10,6 +10,7 @@ from itertools import pairwise
 from drillbook.judge.result import ProbeTrack, RunView, Span
 from drillbook.report.figures import count, milliseconds, one_line, seconds
 from drillbook.report.labels import BOLD, FONT, ROW, Box, Flag, Label, first_free, fit, flags, label
+from drillbook.report.rows import phase_rows
 from drillbook.report.wording import MARKS, STEP_SHAPES, written
 
 WIDE, NARROW = 1000.0, 358.0
@@ -228,11 +229,12 @@ def _phase_lane(view: RunView, scale: Scale, y: float) -> tuple[Lane, float]:
     pieces: list[Piece] = []
     below: list[Label] = []
     states = {phase.phase: phase.status for phase in view.result.phases}
+    said = {row.phase: row.state for row in phase_rows(view)}
     for number, span in enumerate(_inside(view.timeline.phases, view.timeline.seconds, scale)):
         end = view.timeline.seconds if span.end is None else span.end
         state = states.get(span.label, "interrupted")
         name = one_line(span.label) if state == "done" else f"{STEP_SHAPES.get(state, '?')} {one_line(span.label)}"
-        title = f"{name}, {state}: {seconds(span.start, 2)} to {seconds(end, 2)}"
+        title = f"{name}, {said.get(span.label, state)}: {seconds(span.start, 2)} to {seconds(end, 2)}"
         piece = _piece(span, end, f"phase {'even' if number % 2 else 'odd'} {state}", title, scale)
         middle = piece.x + piece.width / 2
         inner = label(name, middle, top, anchor="middle", height=PHASE_HEIGHT)

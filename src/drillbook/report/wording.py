@@ -9,6 +9,7 @@ from drillbook.inventory.protection import is_protected
 from drillbook.judge.result import FaultResult, Injection, Objective, Result, RunView, Verdict
 from drillbook.report import rehearsal, remarks
 from drillbook.report.figures import against, count, figure, one_line, seconds, utc_time
+from drillbook.report.remarks import RESERVED, Remark
 
 VERDICTS = {
     Verdict.PASSED: "Every step succeeded, every objective was measured and met, and every verification passed.",
@@ -28,7 +29,11 @@ SHAPES = {
 }
 
 MET, MISSED, NOT_VERIFIED = "met", "missed", "not verified"
-STATES = {MET: "\N{CHECK MARK}", MISSED: "\N{BALLOT X}", NOT_VERIFIED: "?"}
+STATES = {MET: "\N{CHECK MARK}", RESERVED: "~", MISSED: "\N{BALLOT X}", NOT_VERIFIED: "?"}
+MET_OF = {MET: True, RESERVED: True, MISSED: False}
+"""For each state that tells it: True when the objective was met, with or without a reservation."""
+STATE_CLASSES = {RESERVED: "unverified", NOT_VERIFIED: "unverified"}
+"""Classes of states in HTML pages, where they are not the word itself. A reservation has the colour of a doubt."""
 
 STEP_SHAPES = {
     "done": "\N{CHECK MARK}",
@@ -38,9 +43,12 @@ STEP_SHAPES = {
     "unknown": "?",
     "allowed": "!",
     "skipped": "\N{EN DASH}",
+    "no steps": "\N{EN DASH}",
     "cancelled": "\N{BLACK SQUARE}",
     "interrupted": "\N{BLACK SQUARE}",
 }
+NO_STEPS = "no steps"
+"""State of a phase that ended well and had no steps."""
 STEP_WORDS = {
     "done": "done",
     "failed": "failed: the step found a problem",
@@ -153,6 +161,17 @@ ERROR_NAMES = {
 """Short names of the explanations of errors, for the table of clocks."""
 
 
+def state_of(met: bool | None, measured_s: float | None, told: Remark | None = None) -> str:
+    """Return the state of an objective: met, met with a reservation, missed or not verified.
+
+    An objective without a measurement is never met. It is missed if the awaited event never came. ``told``: remark on the
+    figure. With a mark, the objective is met with a reservation only.
+    """
+    if met is None or (met and measured_s is None):
+        return NOT_VERIFIED
+    return MISSED if not met else RESERVED if told and told.mark else MET
+
+
 def error_notes(result: Result, shown: Sequence[str]) -> dict[str, str]:
     """Return the explanations of errors, each once, with its short name. ``shown``: keys of the clocks in the table."""
     texts = [clock.error for clock in clocks_of(result) if clock.key in shown]
@@ -190,6 +209,11 @@ def of_environment(inventories: Iterable[object]) -> str:
     return TEST_ENVIRONMENT if known and all(map(_is_test_lab, known)) else ""
 
 
+def environment(name: str, inventories: Iterable[object]) -> str:
+    """Return the name of an environment on one line, with its explanation if there is one."""
+    return ", ".join(filter(None, (one_line(name), of_environment(inventories))))
+
+
 def _is_test_lab(inventory: object) -> bool:
     if not isinstance(inventory, Mapping) or inventory.get("environment") != LAB:
         return False
@@ -211,11 +235,24 @@ def explained(result: Result) -> str:
     and no success of a step whose failure was allowed.
     """
     text = VERDICTS[result.verdict]
+    if result.verdict is Verdict.PASSED and (reserved := _reserved(result)):
+        text = text.replace("measured and met", f"measured and met, the {reserved} with a reservation")
     if result.verdict is Verdict.PASSED and not result.objectives:
         text = "Every step succeeded, and every verification passed. The drill sets no objectives."
     if result.verdict is Verdict.PASSED and any(step.status == "allowed" for step in result.steps):
         return text.replace("Every step succeeded", "Every step succeeded or was allowed to fail")
     return text
+
+
+def _reserved(result: Result) -> str:
+    """Return the names of the objectives that were met with a reservation. The result is empty when there are none."""
+    told = remarks.of_run(result.steps, result.started)
+    found = [
+        SHORT.get(key, one_line(key))
+        for key, one in result.objectives.items()
+        if state_of(one.met, one.measured_s, told.get(key)) == RESERVED
+    ]
+    return " and the ".join(found)
 
 
 def sentence(view: RunView) -> str:

@@ -20,6 +20,8 @@ from drillbook.judge.result import Verdict
 from drillbook.plan.schedule import State
 from drillbook.project.due import Due
 from drillbook.report.figures import moment
+from drillbook.report.remarks import RESERVED
+from drillbook.report.wording import MET_OF
 from drillbook.telemetry.run_figures import OBJECTIVES, DrillFigures
 
 PREFIX = "drillbook_"
@@ -54,8 +56,16 @@ FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "recovery_objective_seconds": ("Largest value that the objective allows.", (*SUBJECT, "objective")),
     "recovery_met": (
         (
-            "1 when the newest run met the objective, and 0 when it missed the objective. The metric is "
-            "absent when this is unknown."
+            "1 when the newest run met the objective, with or without a reservation, and 0 when it missed the "
+            "objective. The metric is absent when this is unknown."
+        ),
+        (*SUBJECT, "objective"),
+    ),
+    "recovery_reservation": (
+        (
+            "1 when the newest run met the objective with a reservation: its RPO is that of a backup from the time of "
+            "the run itself, so it does not prove the objective. Otherwise 0. The metric is absent when "
+            "`recovery_met` is absent."
         ),
         (*SUBJECT, "objective"),
     ),
@@ -142,8 +152,9 @@ def _objective(one: DrillFigures, key: str) -> Iterator[Sample]:
         "recovery_objective_seconds": measured.get("target_s"),
         "recovery_measured_seconds": measured.get("measured_s"),
         "recovery_error_seconds": measured.get("error_s"),
-        "recovery_met": one.newest.objective(key).get("met"),
+        "recovery_met": MET_OF.get(state := one.newest.state(key)),
         "recovery_proven": float(one.proven(key)),
+        "recovery_reservation": None if state not in MET_OF else state == RESERVED,
         "objective_misses": one.misses(key),
     }
     if trend := one.trend(key):

@@ -14,8 +14,10 @@ from drillbook.judge import proofs
 from drillbook.judge.proofs import Answer
 from drillbook.judge.result import Verdict
 from drillbook.project.project import Project
-from drillbook.report import remarks
+from drillbook.report import remarks, wording
 from drillbook.report.figures import moment
+from drillbook.report.remarks import RESERVED
+from drillbook.report.wording import MET_OF
 from drillbook.statistics import line
 
 MOST_RUNS = 20
@@ -54,13 +56,21 @@ class RunFigures:
         found = self.data["objectives"].get(key)
         return found if isinstance(found, dict) else {}
 
+    def state(self, key: str) -> str:
+        """Return the state of the objective ``key`` as the reports and the audit show it, such as `met with a reservation`.
+        The result is empty when the drill does not set this objective.
+        """
+        found = self.objective(key)
+        told = remarks.of_run(remarks.steps_of(self.data["steps"]), str(self.data["started"]))
+        return wording.state_of(found.get("met"), found.get("measured_s"), told.get(key)) if found else ""
+
     def answer(self, key: str) -> Answer:
         """Return the answer of this run to the question if the objective ``key`` is met."""
-        if not self.objective(key):
+        state = self.state(key)
+        if not state:
             return Answer.NONE
-        told = remarks.of_run(remarks.steps_of(self.data["steps"]), str(self.data["started"])).get(key)
         verdict = "" if self.data["verdict"] == Verdict.PASSED and not self.passed else str(self.data["verdict"])
-        return proofs.answer(verdict, self.objective(key).get("met"), marked=bool(told and told.mark))
+        return proofs.answer(verdict, MET_OF.get(state), marked=state == RESERVED)
 
     @property
     def restore(self) -> Mapping[str, float]:
@@ -128,8 +138,8 @@ class DrillFigures:
         """
         count = 0
         for one in self.runs:
-            met = one.objective(key).get("met")
-            if met is True:
+            met = MET_OF.get(one.state(key))
+            if met:
                 break
             count += met is False
         return count

@@ -30,10 +30,11 @@ from drillbook.events.steps import (
     UndoStarted,
 )
 from drillbook.findings import CATALOGUE
+from drillbook.installation.program_name import as_called
 from drillbook.judge import notes
 from drillbook.judge.result import Verdict
-from drillbook.report.figures import one_line, seconds, shown, size, took
-from drillbook.report.wording import STEP_SHAPES
+from drillbook.report.figures import count, one_line, seconds, shown, size, took
+from drillbook.report.wording import NO_STEPS, PHASES, STEP_SHAPES
 
 _GENERAL = {"", CATALOGUE["not-ready"].remedy}
 """Remedies that only repeat the line of their finding."""
@@ -44,10 +45,19 @@ COLOURS = {
     "error": "red",
     "cancelled": "yellow",
     "allowed": "yellow",
+    NO_STEPS: "dim",
 }
 MARKS = {**{outcome: (STEP_SHAPES[outcome], colour) for outcome, colour in COLOURS.items()}, "": (" ", "")}
 ASIDE = 42
 """Number of columns in the line of a step that are kept free for text beside the step's name."""
+
+
+MOST_LINES, MOST_LETTERS = 4, 300
+"""Lines of a step's message that are printed, and letters of a line."""
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= MOST_LETTERS else line[:MOST_LETTERS] + "…"
 
 
 def fitted(text: str, width: int) -> str:
@@ -86,6 +96,8 @@ class Progress:
     _begun: bool = False
     _phase: str = ""
     _phase_begun: float = 0.0
+    _empty: frozenset[str] = frozenset()
+    """Phases for which the plan has no steps."""
     _heading: str = ""
     """Name of the current phase in brief output, while no line of the phase was printed."""
     _held: dict[tuple[str | None, str | None], tuple[str, str]] = field(default_factory=dict)
@@ -134,7 +146,7 @@ class Progress:
                 self._on_run_started(what)
             case PhaseStarted(phase=phase):
                 self._phase = phase
-                self._line(phase, "bold cyan")
+                self._line(f"{phase}: {NO_STEPS}" if phase in self._empty else phase, "bold cyan")
             case Skipped(why=why):
                 self._line(f"{STEP_SHAPES['skipped']} {event.step} skipped: {one_line(why)}", "dim", 4)
             case RunEndedEarly() as what:
@@ -182,8 +194,11 @@ class Progress:
         """In brief output, print the duration of a phase that printed nothing else."""
         if self._heading:
             self._heading = ""
-            line = Text(f"{STEP_SHAPES.get(what.status, '?')} {what.phase:<10}", style=COLOURS.get(what.status, "yellow"))
-            line.append(f"{took(clock - self._phase_begun):>8}", style="dim")
+            state, time = what.status, took(clock - self._phase_begun)
+            if state == "done" and what.phase in self._empty:
+                state, time = NO_STEPS, "" if time == took(0.0) else time
+            line = Text(f"{STEP_SHAPES.get(state, '?')} {what.phase:<10}", style=COLOURS.get(state, "yellow"))
+            line.append(f"{time:>8}" + (f"  {NO_STEPS}" if state == NO_STEPS else ""), style="dim")
             self._say(Padding(line, (0, 0, 0, 2), expand=False))
 
     def _say(self, line: RenderableType) -> None:
@@ -194,13 +209,15 @@ class Progress:
         say(line)
 
     def _line(self, text: str, style: str = "", indent: int = 2) -> None:
-        self._say(Padding(Text(shown(text), style=style), (0, 0, 0, indent), expand=False))
+        self._say(Padding(Text(shown(as_called(text)), style=style), (0, 0, 0, indent), expand=False))
 
     def _on_run_started(self, what: RunStarted) -> None:
         plan = what.plan
         if self._begun and (self.phases or not self.brief):
             self._say(Text())
         self._begun, self._phase = True, ""
+        steps = plan.get("steps") or ()
+        self._empty = frozenset(PHASES) - {str(step["id"]).partition(".")[0] for step in steps} if steps else frozenset()
         if self.brief:
             line = Text(shown(f"{plan['drill']}: {one_line(plan['title'])}"), style="bold")
             line.truncate(self.console.width - 1, overflow="ellipsis")
@@ -238,10 +255,12 @@ class Progress:
             rate = f" in {seconds(span, 1)}, {size(int(moved.what.bytes / span))}/s" if span > 0 else ""
             self._line(f"{size(moved.what.bytes)} {moved.what.what}{rate}", "dim", 6)
         if message:
-            first, *more = message.splitlines()[:4]
-            self._line(first[:300], colour, 6)
+            first, *more = map(_cut, lines := message.splitlines()[:MOST_LINES])
+            self._line(first, colour, 6)
             for one in more:
-                self._line(one[:300], "dim", 8)
+                self._line(one, "dim", 8)
+            if left := len(message.splitlines()) - len(lines):
+                self._line(f"… and {count(left, 'more line')}, in the report", "dim", 8)
         if held := self._held.pop((event.step, event.host), None):
             self._line(*held, 6)
 

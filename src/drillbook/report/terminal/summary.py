@@ -15,6 +15,7 @@ from rich.text import Text
 
 from drillbook.events.runs import StopRequested
 from drillbook.exits import Exit
+from drillbook.installation.program_name import as_called, program
 from drillbook.judge.result import RunView, SuiteResult
 from drillbook.report import changes, remarks, rows, tolerated, wording
 from drillbook.report.figures import one_line, shown, took
@@ -29,11 +30,13 @@ COLOURS = {
     "aborted": "magenta",
     "not run here": "yellow",
     "met": "green",
+    remarks.RESERVED: "yellow",
     "missed": "red",
     "not verified": "yellow",
     "done": "green",
     "interrupted": "magenta",
     "skipped": "cyan",
+    wording.NO_STEPS: "dim",
     "critical": "red",
     "high": "red",
     "medium": "yellow",
@@ -57,7 +60,13 @@ def details(view: RunView, report: str = "", *, brief: bool = False) -> Renderab
         parts.append(Padding(Text(nothing), (0, 0, 1, 2)))
     else:
         parts += [_objectives(rows.rows_of(result)), *([] if brief else [_clocks(view), _phases(view)])]
-    parts += [*_notes(view), *_findings(view), *_residue(view), *_changes(view), _where(result.run, report)]
+    parts += [
+        *_notes(view),
+        *_findings(view),
+        *_residue(view),
+        *_changes(view),
+        _where(result.run, report, result.environment, [view]),
+    ]
     return Group(*parts)
 
 
@@ -106,7 +115,7 @@ def short_summary(view: RunView) -> RenderableType:
     result = view.result
     parts: list[RenderableType] = [_verdict(result.verdict, result.title, wording.residue(result), result.exit)]
     if result.open_residue:  # the short summary has no list of next steps
-        parts.append(Padding(Text(f"to undo the change: {view.program} drill.recover {one_line(result.run)}"), (0, 0, 1, 2)))
+        parts.append(Padding(Text(f"to undo the change: {program()} drill.recover {one_line(result.run)}"), (0, 0, 1, 2)))
     return Group(*parts, *_residue(view), *(_findings(view) if result.findings else ()))
 
 
@@ -135,7 +144,7 @@ def suite_details(suite: SuiteResult, views: Sequence[RunView], report: str = ""
     residue = [part for view in views for part in _residue(view)]
     text = remarks.legend(one.mark for row in found for one in row.objectives)
     legend = [Padding(Text(text, style="dim"), (0, 0, 1, 2))] if text else []
-    return Group(Text(), _spaced(table), *legend, *residue, _where(suite.run, report))
+    return Group(Text(), _spaced(table), *legend, *residue, _where(suite.run, report, suite.environment, views))
 
 
 def suite_ending(suite: SuiteResult, views: Sequence[RunView]) -> RenderableType:
@@ -185,7 +194,7 @@ def _spaced(table: Table) -> RenderableType:
 def _objectives(found: Sequence[ObjectiveRow]) -> RenderableType:
     if not found:
         return Padding(Text("The drill sets no objectives."), (0, 0, 1, 2))
-    table = _table("Objectives", "objective", "target", "measured ± error", "met")
+    table = _table("Objectives", "objective", "target", "measured ± error", "result")
     for row in found:
         state = _state(row.state)
         state.append(f"\n{row.reason}" if row.reason else "", style="default")
@@ -207,11 +216,10 @@ def _clocks(view: RunView) -> RenderableType:
 def _phases(view: RunView) -> RenderableType:
     table = _table("Phases", "phase", "status", "took", "steps")
     for phase in rows.phase_rows(view):
-        known = phase.seconds is not None and phase.status != "interrupted"
-        time = took(phase.seconds) if known and phase.seconds is not None else "not measured"
+        time = phase.took or ("" if phase.state == wording.NO_STEPS else "not measured")
         states = [step.result.status for step in phase.steps]
         counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(sorted(states)))
-        table.add_row(Text(one_line(phase.phase)), _state(phase.status), Text(time), Text(counts or "none"))
+        table.add_row(Text(one_line(phase.phase)), _state(phase.state), Text(time), Text(counts or "none"))
     return _spaced(table)
 
 
@@ -236,7 +244,7 @@ def _findings(view: RunView) -> list[RenderableType]:
     for one in findings:
         head = Text(f"{one.severity} ", style=f"bold {COLOURS[one.severity]}")
         head.append(f"{one_line(one.code)}: {shown(one.title)}", style="default not bold")
-        lines = [("wanted", one.wanted), ("measured", one.measured), ("remedy", one.remedy)]
+        lines = [("wanted", one.wanted), ("measured", one.measured), ("remedy", as_called(one.remedy))]
         body = Table.grid(padding=(0, 2, 0, 0))
         for name, text in (line for line in lines if line[1]):
             body.add_row(Text(name, style="dim"), Text(shown(text)))
@@ -259,13 +267,14 @@ def _residue(view: RunView) -> list[RenderableType]:
         head = f"! residue, NOT UNDONE: {one_line(one.what)} on {one_line(one.host)} (step {one_line(one.step)})"
         parts += [
             Padding(Text(head, style="" if closed else "bold red"), (0, 0, 0, 2)),
-            Padding(Text(f"why: {shown(one.why)}"), (0, 0, int(bool(closed)), 4)),
+            Padding(Text(f"why: {shown(as_called(one.why))}"), (0, 0, int(bool(closed)), 4)),
         ]
-        by_hand = Text(f"by hand, if `drill.recover` does not help:\n{shown(one.by_hand)}")
+        by_hand = Text(f"by hand, if `drill.recover` does not help:\n{shown(as_called(one.by_hand))}")
         parts += [] if closed else [Padding(by_hand, (0, 0, 1, 4))]
     return parts
 
 
-def _where(run: str, report: str) -> Text:
-    text = Text.assemble(("  run ", "dim"), one_line(run))
-    return Text.assemble(text, ("\n  report ", "dim"), one_line(report)) if report else text
+def _where(run: str, report: str, environment: str, views: Sequence[RunView]) -> Text:
+    known = wording.environment(environment, [view.plan.get("inventory") for view in views])
+    lines = [("environment", known), ("run", one_line(run)), ("report", one_line(report))]
+    return Text("\n").join(Text.assemble((f"  {name} ", "dim"), text) for name, text in lines if text)
