@@ -167,32 +167,6 @@ def test_every_format_says_that_the_lab_is_a_test_environment() -> None:
         assert f"lab, {wording.TEST_ENVIRONMENT}" in plain(text)
 
 
-def lost(ranges: int, *, known: bool) -> RunView:
-    """A run that lost two writes in each of so many ranges."""
-    found = samples.passed().result
-    pairs = tuple((10 * number, 10 * number + 1) for number in range(1, ranges + 1))
-    told = f"{2 * ranges} of 208 acknowledged writes: numbers " + ", ".join(f"{a} to {b}" for a, b in pairs[:10])
-    findings = [one.model_copy(update={"measured": told}) if one.code == rows.LOST_WRITES else one for one in found.findings]
-    rpo = found.objectives["rpo"].model_copy(update={"lost_numbers": pairs})
-    goals = {**found.objectives, "rpo": rpo} if known else {}
-    return samples.view(found.model_copy(update={"findings": tuple(findings), "objectives": goals}))
-
-
-@pytest.mark.parametrize(
-    ("ranges", "known", "more"),
-    [
-        (10, True, ""),
-        (11, True, ", and 2 more writes in 1 more range, the last 110 to 111; all are in result.json at"),
-        (13, True, ", and 6 more writes in 3 more ranges, the last 130 to 131; all are in result.json at"),
-        (13, False, ", and 6 more writes; canary.survivors in journal.jsonl has the numbers that survived"),
-    ],
-)
-def test_ranges_of_lost_writes_that_are_left_out_are_counted(ranges: int, known: bool, more: str) -> None:
-    for text in renderings.formats(lost(ranges, known=known)).values():
-        assert ("more write" in plain(text)) is bool(more)
-        assert more in plain(text)
-
-
 @pytest.mark.parametrize("name", samples.ALL)
 def test_none_is_never_printed(name: str) -> None:
     for text in renderings.rendered(name).values():

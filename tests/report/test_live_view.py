@@ -108,6 +108,20 @@ def test_hosts_stand_side_by_side(view):
     assert "app-" not in picture(view)
 
 
+def test_hosts_that_do_not_fit_are_counted(view):
+    hosts = [f"app-{number:03}" for number in range(100)]
+    tape = Tape(view)
+    plan = PLAN | {"steps": [{"id": "restore.1", "hosts": hosts}]}
+    tape("run.started", {"run": "r", "plan": plan, "plan_digest": "sha256:" + "0" * 64})
+    tape("phase.started", {"phase": "restore"})
+    tape.step("restore.1", hosts[0], "Start the application")
+    lines = picture(view).splitlines()
+    seen = sum(line.count("app-") for line in lines)
+    assert 0 < seen < len(hosts)
+    assert f"and {len(hosts) - seen} more hosts" in lines[-1]
+    assert len(lines) == 1 + 8
+
+
 def test_the_recovery_clock(view):
     tape = Tape(view)
     tape.start()

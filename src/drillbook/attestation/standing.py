@@ -6,6 +6,7 @@ recovery signs the events that it adds. In the attestation, it lists older unsig
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -82,8 +83,14 @@ def of_suite(folder: Path, root: Path) -> Standing:
     known = [("result.json", dict(_reports(sealed)).get("result.json", "")), *kept_names(sealed)]
     known += [(f"{run.get('folder')}/{FILE}", str(run.get("attestation"))) for run in members(sealed)]
     other = [name for name, wanted in known if not same(folder / name, wanted)]
-    why = f"{', '.join(other[:MOST_NAMES])}: differs from the attestation" if other else ""
+    why = f"{names(other)}: differs from the attestation" if other else ""
     return Standing(unvouched=why, sealed=sealed, files=files)
+
+
+def names(found: Sequence[str]) -> str:
+    """Return the first of the names, and the number of the others."""
+    more = f" and {len(found) - MOST_NAMES} more" if len(found) > MOST_NAMES else ""
+    return ", ".join(found[:MOST_NAMES]) + more
 
 
 def members(sealed: Statement) -> list[dict[str, Any]]:
@@ -152,4 +159,4 @@ def vouched(folder: Path, root: Path) -> str:
     sealed = standing.sealed or {}
     other = [name for name, wanted in _reports(sealed) if not same(folder / name, wanted)]
     other += sorted(standing.files - {name for name, _ in signed_names(sealed)})
-    return f"{', '.join(other[:MOST_NAMES])}: differs from the attestation" if other else ""
+    return f"{names(other)}: differs from the attestation" if other else ""

@@ -7,7 +7,7 @@ counts as verified.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 from drillbook.attestation import format as form
 from drillbook.attestation import sign_runs, vouching
 from drillbook.attestation.format import Statement
+from drillbook.attestation.standing import names
 from drillbook.attestation.vouching import Attested, State
 from drillbook.events.event import readable
 from drillbook.events.holds import LeaseLog
@@ -30,8 +31,6 @@ from drillbook.plan.plan import digest_of
 from drillbook.report import formats
 from drillbook.report.figures import count
 from drillbook.report.folders import alive
-
-MOST_NAMES = 3
 
 
 class Mark(IntEnum):
@@ -219,7 +218,7 @@ def _gaps(sealed: Statement) -> Iterator[Check]:
             "and a recovery found them",
         )
     if loose:
-        yield Check("vouched", Mark.UNKNOWN, f"files that a recovery found have no trusted signature: {_names(loose)}")
+        yield Check("vouched", Mark.UNKNOWN, f"files that a recovery found have no trusted signature: {names(loose)}")
 
 
 def _attested_files(folder: Path, sealed: Statement, view: RunView | str = "") -> Check:
@@ -232,12 +231,12 @@ def _attested_files(folder: Path, sealed: Statement, view: RunView | str = "") -
     changed = [name for name in changed if name not in anew]
     gone = [name for name in known if name not in there]
     added = [name for name in there if name not in known]
-    wrong = [*([f"changed: {_names(changed)}"] if changed else []), *([f"missing: {_names(gone)}"] if gone else [])]
+    wrong = [*([f"changed: {names(changed)}"] if changed else []), *([f"missing: {names(gone)}"] if gone else [])]
     if wrong:
         return Check("files", Mark.WRONG, "; ".join(wrong))
     if added or anew:
-        said = [f"not attested, added later: {_names(added)}"] if added else []
-        said += [f"rendered again, but not signed again: {_names(anew)}"] if anew else []
+        said = [f"not attested, added later: {names(added)}"] if added else []
+        said += [f"rendered again, but not signed again: {names(anew)}"] if anew else []
         return Check("files", Mark.UNKNOWN, "; ".join(said))
     return Check("files", Mark.GOOD, f"{count(len(known), 'file')} as attested")
 
@@ -248,7 +247,7 @@ def _evidence(folder: Path, found: Walk) -> Check:
     named = {(name, f"sha256:{wanted.removeprefix('sha256:')}") for one in facts if one for name, wanted in _kept(one)}
     wrong = sorted(name for name, wanted in named if not _inside(folder, name) or _digest(folder / name) != wanted)
     if wrong:
-        return Check("evidence", Mark.WRONG, f"differ from the digest in the journal, or missing: {_names(wrong)}")
+        return Check("evidence", Mark.WRONG, f"differ from the digest in the journal, or missing: {names(wrong)}")
     if found.line:
         return Check("evidence", Mark.UNKNOWN, "not completely known, because the journal is damaged")
     return Check(
@@ -324,12 +323,12 @@ def _compared(folder: Path, wanted: dict[str, str], sealed: Statement | None) ->
     tool = sealed.get("tool") if sealed else None
     if other and tool not in (None, sign_runs.TOOL):
         return Check(
-            "reports", Mark.UNKNOWN, f"files that {tool} rendered cannot be compared by {sign_runs.TOOL}: {_names(other)}"
+            "reports", Mark.UNKNOWN, f"files that {tool} rendered cannot be compared by {sign_runs.TOOL}: {names(other)}"
         )
     if other:
-        return Check("reports", Mark.WRONG, f"differ from the files rendered from the journal: {_names(other)}")
+        return Check("reports", Mark.WRONG, f"differ from the files rendered from the journal: {names(other)}")
     if missing:
-        return Check("reports", Mark.UNKNOWN, f"missing: {_names(missing)}; render them: invoke report {folder.name}")
+        return Check("reports", Mark.UNKNOWN, f"missing: {names(missing)}; render them: invoke report {folder.name}")
     return Check("reports", Mark.GOOD, f"{count(len(wanted), 'file')}, rendered again with exactly the same bytes")
 
 
@@ -338,11 +337,6 @@ def _text(path: Path) -> bytes:
         return path.read_bytes()
     except OSError:
         return b""
-
-
-def _names(names: Sequence[str]) -> str:
-    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-    return ", ".join(names[:MOST_NAMES]) + more
 
 
 def _suite(folder: Path, root: Path) -> Verified:
@@ -362,14 +356,14 @@ def _members(folder: Path, sealed: Statement) -> Check:
     known = {str(run.get("folder")): run for run in runs}
     there = {path.parent.name for path in folder.glob(f"[!.]*/{FILE}")}
     if gone := sorted(set(known) - there):
-        return Check("drills", Mark.WRONG, f"missing: {_names(gone)}")
+        return Check("drills", Mark.WRONG, f"missing: {names(gone)}")
     if added := sorted(there - set(known)):
-        return Check("drills", Mark.WRONG, f"not attested: {_names(added)}")
+        return Check("drills", Mark.WRONG, f"not attested: {names(added)}")
     other = sorted(
         name for name, run in known.items() if _digest(folder / name / form.FILE) != (run.get("attestation") or "")
     )
     if other:
-        return Check("drills", Mark.WRONG, f"the suite names other attestations for the drills {_names(other)}")
+        return Check("drills", Mark.WRONG, f"the suite names other attestations for the drills {names(other)}")
     return Check("drills", Mark.GOOD, f"{count(len(known), 'drill')} as attested")
 
 
@@ -393,6 +387,6 @@ def _suite_reports(folder: Path, sealed: Statement | None) -> Check:
         if (str(view.result.verdict), view.result.exit) != (str(run.get("verdict")), run.get("exit"))
     ]
     if odd:
-        return Check("reports", Mark.WRONG, f"the suite states another verdict than the journal: {_names(odd)}")
+        return Check("reports", Mark.WRONG, f"the suite states another verdict than the journal: {names(odd)}")
     rendered = formats.of_suite(suite, views)
     return _compared(folder, {name: text for name, text in rendered.items() if name != formats.RESULT}, sealed)

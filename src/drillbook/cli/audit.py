@@ -98,8 +98,11 @@ def _print(made: Audit, folder: Path) -> None:
             out.print(Padding(Text(one.next), (0, 0, 0, 4), expand=False))
     if len(breaking) > MOST_LINES:
         out.print(f"  and {len(breaking) - MOST_LINES} more in the report")
-    for text in wording.assurance(made, MOST_NAMES)[:MOST_LINES]:
+    doubts = wording.assurance(made, MOST_NAMES)
+    for text in doubts[:MOST_LINES]:
         out.print(Padding(Text(f"? {one_line(text)}", style="yellow"), (0, 0, 0, 2), expand=False))
+    if len(doubts) > MOST_LINES:
+        out.print(f"  and {len(doubts) - MOST_LINES} more in the report")
     out.print(Padding(Text(made.sentence), (0, 0, 0, 2), expand=False))
     out.print(Text.assemble((wording.record_state(made), f"bold {colour}"), f"  {wording.short_title(made)}"))
 

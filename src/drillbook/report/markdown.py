@@ -149,7 +149,6 @@ def _diagnosis(view: RunView) -> list[str]:
         table(("Cause", "Where", "Weight", "Evidence", "Remedy"), causes)
         if causes
         else "\n".join(f"- {escape(one)}" for one in found.why),
-        escape(diagnosis.more_causes(found)),
     ]
 
 

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from drillbook.events.event import Event
 from drillbook.events.steps import Done, Failed, StepStarted
-from drillbook.report.figures import one_line, seconds, size, took
+from drillbook.report.figures import count, one_line, seconds, size, took
 from drillbook.report.terminal.board import Board, OnHost, RunningStep
 from drillbook.report.terminal.drawing import Drawing, elapsed, two_ends
 from drillbook.report.terminal.event_lines import MARKS, Progress, fitted
@@ -128,18 +128,23 @@ def _step(step: RunningStep, now: float, width: int) -> list[Text]:
         line = Text.assemble(("    " + _spin(), "cyan"), f" {name}", (tail, "dim"))
         return [line, *_moving(step.on.get(host))]
     ended = sum(one.ended is not None for one in step.on.values())
-    count = f"  {ended} of {len(step.hosts)} hosts"
+    done = f"  {ended} of {len(step.hosts)} hosts"
     title = Text(one_line(step.name))
-    title.truncate(max(16, width - 7 - len(count)), overflow="ellipsis")
-    lines = [Text.assemble(("    " + _spin(), "cyan"), " ", title, (count, "dim"))]
+    title.truncate(max(16, width - 7 - len(done)), overflow="ellipsis")
+    lines = [Text.assemble(("    " + _spin(), "cyan"), " ", title, (done, "dim"))]
     cells = [_host(host, step.on.get(host), now) for host in step.hosts]
     cell = max(one.cell_len for one in cells) + 3
-    for start in range(0, len(cells), row := max(1, (width - 7) // cell)):
+    row = max(1, (width - 7) // cell)
+    fit = row * (MOST_STEPS - 1)
+    shown = cells if len(cells) <= fit else cells[: fit - row]
+    for start in range(0, len(shown), row):
         line = Text(" " * 6)
-        for one in cells[start : start + row]:
+        for one in shown[start : start + row]:
             line.append_text(one).append(" " * (cell - one.cell_len))
         lines.append(line)
-    return lines[:MOST_STEPS]
+    if more := len(cells) - len(shown):
+        lines.append(Text(f"      and {count(more, 'more host')}", style="dim"))
+    return lines
 
 
 def _lasted(one: OnHost | None, now: float) -> str:
