@@ -9,7 +9,7 @@ import pytest
 from drillbook.audit import content, html, markdown, proven, summary
 from drillbook.audit.alerts import alerts
 from drillbook.judge.proofs import RULE
-from drillbook.report.remarks import MARK
+from drillbook.report.remarks import MARK, RESERVED
 from tests.audit import stories
 from tests.audit.stories import DOWN
 from tests.audit.test_chain import audited
@@ -27,7 +27,7 @@ def marked(monkeypatch, *days):
 
     def row_of(one, key):
         row = whole(one, key)
-        return replace(row, mark=f" {MARK}") if row and key == "rpo" and one.started[:10] in days else row
+        return replace(row, mark=f" {MARK}", state=RESERVED) if row and key == "rpo" and one.started[:10] in days else row
 
     monkeypatch.setattr(proven, "row_of", row_of)
 

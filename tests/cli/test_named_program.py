@@ -2,10 +2,15 @@
 
 import re
 import shutil
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
 
 import pytest
 
-from drillbook.installation.program_name import TASKS
+from drillbook.cli import scaffold
+from drillbook.installation.program_name import NEUTRAL, TASKS, as_called
 from tests.cli.test_tasks import UNDOABLE
 from tests.program import VERIFY, Folder, step
 
@@ -22,6 +27,20 @@ PAGES = (
 @pytest.fixture
 def folder(tmp_path):
     return Folder(tmp_path)
+
+
+def invoke(folder, *argv):
+    """Run the program `invoke` in ``folder``."""
+    return subprocess.run(
+        [str(Path(sys.executable).with_name("invoke")), *argv],
+        cwd=folder.root,
+        env=folder.environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
 
 
 def named(text):
@@ -54,6 +73,49 @@ def test_after_changes_that_were_not_undone(folder):
     assert [bool(named(text)) for text in shown[1:4]] == [True] * 3
     _, report, _, _, audit = shown[-5:]
     assert all("drillbook" in named(page) for page in (report, audit))
+
+
+def test_of_the_other_program(folder):
+    """The same by the program `invoke`, also of a run that `drillbook` ran."""
+    (folder.root / "tasks.py").write_text(scaffold.contents()["tasks.py"])
+    folder.write(UNDOABLE + "restore:\n" + step(["true"]))
+    done = invoke(folder, "drill", "sample")
+    assert done.returncode == 5, done.stdout + done.stderr
+    copy = dead(folder)
+    shown = [
+        done.stdout,
+        *(invoke(folder, *argv).stdout for argv in (["report.verify", copy.name], ["drill.list"], ["report"])),
+    ]
+    shown += [(folder.root / "reports" / name).read_text() for name in PAGES[1:-1]]
+    shown += [invoke(folder, "drill.recover", copy.name).stdout, invoke(folder, "runbook", "sample").stdout]
+    assert [named(text) - {"invoke"} for text in shown] == [set()] * len(shown)
+    assert named((folder.root / "reports" / "index.html").read_text()) <= {NEUTRAL}, "a page about many runs"
+    assert folder.run("runbook", "sample").stdout == shown[-1].replace("invoke drill", "drillbook drill")
+    again = folder.run("report", folder.latest.name).stdout
+    assert "invoke" not in again, [line for line in again.splitlines() if "invoke" in line]
+    assert named(again) == {"drillbook"}, "the terminal names the program that was called now"
+
+
+def test_of_alert_rules(folder):
+    (folder.root / "tasks.py").write_text(scaffold.contents()["tasks.py"])
+    for run, name in ((folder.run, "drillbook"), (partial(invoke, folder), "invoke")):
+        assert run("metrics.files", name).returncode == 0
+        assert named((folder.root / name / "drillbook.rules.yml").read_text()) == {name}
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("run `invoke drill.recover`", "run `x drill.recover`"),
+        ("run `drillbook drill.recover`", "run `x drill.recover`"),
+        ("drillbook lab.up; invoke lab.down", "x lab.up; x lab.down"),
+        ("run: .venv/bin/drillbook drill first", "run: .venv/bin/drillbook drill first"),
+        ("the certificate of drillbook lab ca", "the certificate of drillbook lab ca"),
+        ("re-invoke drills of drillbook", "re-invoke drills of drillbook"),
+    ],
+)
+def test_a_command_of_either_program_is_named_anew_and_nothing_else(text, shown):
+    assert as_called(text, "x") == shown
 
 
 def test_of_a_schedule_that_cannot_be_read(folder):

@@ -116,12 +116,11 @@ def test_metrics_and_audit_agree_on_every_objective(tmp_path):
         audit = content.make(*records.find(project.reports), Period(date(2026, 1, 1), date(2026, 12, 31)), today=now.date())
         for goal in audit.proven:
             labels = (goal.service, goal.drill, goal.environment, goal.key)
-            passed = goal.newest_verdict == "passed"
-            met, reserved = (told.get((metric, *labels)) for metric in ("recovery_met", "recovery_reservation"))
-            if passed:
-                assert goal.proven is (met == 1.0 and reserved == 0.0), goal
-                assert goal.reserved is (reserved == 1.0), goal
-        assert {goal.key: goal.reserved for goal in audit.proven if goal.met} == {"rto": False, "rpo": True, "detect": False}
+            assert told["recovery_proven", *labels] == goal.proven, goal
+            if name == "passed":
+                assert (told["recovery_met", *labels], told["recovery_reservation", *labels]) == (1.0, goal.reserved), goal
+    assert name == "failed"
+    assert {goal.key for goal in audit.proven} == {"rto", "rpo", "detect"}
 
 
 def _at(run):

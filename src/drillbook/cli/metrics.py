@@ -10,6 +10,7 @@ from pathlib import Path
 
 from drillbook.cli.console import stdout
 from drillbook.errors import DrillbookError, UsageError, escaped
+from drillbook.installation.program_name import as_called
 from drillbook.project import due, settings
 from drillbook.project.project import Project
 from drillbook.telemetry import metrics, run_figures
@@ -61,7 +62,7 @@ def files(folder: Path) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name in FILES:
-            (folder / name).write_bytes((shipped / name).read_bytes())
+            (folder / name).write_text(as_called((shipped / name).read_text(encoding="utf-8")), encoding="utf-8")
     except OSError as error:
         raise UsageError(f"the files cannot be written to {folder}: {error.strerror}", hint="name another folder") from None
     return [folder / name for name in FILES]

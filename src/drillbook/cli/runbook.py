@@ -12,6 +12,7 @@ from typing import Any
 from drillbook.cli.console import stdout
 from drillbook.cli.show_plan import undo_of
 from drillbook.errors import UsageError
+from drillbook.installation.program_name import program
 from drillbook.plan import guard, planner
 from drillbook.plan.plan import Plan, PlannedStep
 from drillbook.plan.spec import Drill, Suite
@@ -73,7 +74,7 @@ def _facts(plan: Plan) -> Iterator[tuple[str, str]]:
     yield "Environment", escape(plan.inventory.environment)
     for key, target in plan.objectives.items():
         yield f"Objective: {key.upper()}", f"at most {seconds(target)}"
-    yield "Runs by itself", code(f"drillbook drill {plan.drill}")
+    yield "Runs by itself", code(f"{program()} drill {plan.drill}")
     yield "Plan", code(plan.digest)
 
 
@@ -89,7 +90,7 @@ def _before(plan: Plan) -> Iterator[str]:
     if plan.guard.windows:
         yield f"The present time is in one of these windows: {escape('; or '.join(map(str, plan.guard.windows)))}."
     if guard.needs_approval(plan):
-        yield f"A second person has approved this plan: {code(f'drillbook drill.approve {plan.drill}')}."
+        yield f"A second person has approved this plan: {code(f'{program()} drill.approve {plan.drill}')}."
     for condition in plan.guard.conditions:
         yield f"This condition holds, and continues to hold: {escape(condition.title)}. Otherwise stop."
     yield f"These hosts are reachable: {escape(', '.join(plan.hosts()))}."
@@ -99,7 +100,7 @@ def _before(plan: Plan) -> Iterator[str]:
 def _wrong(plan: Plan) -> Iterator[str]:
     if any(step.effect is Effect.FAULT for step in plan.steps):
         yield "Undo the steps in reverse order. The undo of each step is described at the step."
-    stop, recover = code("drillbook drill.stop"), code("drillbook drill.recover")
+    stop, recover = code(f"{program()} drill.stop"), code(f"{program()} drill.recover")
     yield f"If Drillbook ran it: {stop} stops the run, {recover} undoes what a dead run left."
     if plan.owner:
         yield f"Call the owner: {escape(plan.owner)}."

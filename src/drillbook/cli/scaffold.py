@@ -17,7 +17,7 @@ from drillbook.cli.console import console
 from drillbook.cli.looked_project import Looked
 from drillbook.cli.rehearsal_project import Answers, blanks
 from drillbook.errors import UsageError
-from drillbook.installation.program_name import program
+from drillbook.installation.program_name import as_called, program
 from drillbook.plan import schema
 
 FILES = {
@@ -110,8 +110,9 @@ def free(
         content = {**_made(answers, looked, source), **content}
     taken = [name for name in content if (folder / name).exists() or (folder / name).is_symlink()]
     if taken:
+        more = f" and {len(taken) - 3} more" if len(taken) > 3 else ""
         raise UsageError(
-            f"{folder.resolve()} already contains {', '.join(taken[:3])}; nothing was written",
+            f"{folder.resolve()} already contains {', '.join(taken[:3])}{more}; nothing was written",
             hint="name a new folder: init FOLDER" + f", or rename {look.NAME}" * (taken == [look.NAME]),
         )
     return content
@@ -154,6 +155,7 @@ def contents() -> dict[str, str]:
     """Return the contents of the files that every new project gets, by path."""
     templates = files("drillbook.cli").joinpath("templates")
     found = {name: templates.joinpath(source).read_text(encoding="utf-8") for name, source in FILES.items()}
+    found["drills/first.yml"] = as_called(found["drills/first.yml"])
     found["inventory/lab.yml"] = shipped_files.text("inventory/lab.yml")
     found |= entries.copies([entry.name for entry in entries.entries() if entry.sort == "tree"])
     found["reports/.gitkeep"] = ""

@@ -28,7 +28,8 @@ TASKS = (
 """Tasks and groups of tasks that exist in both programs."""
 NEUTRAL = "drillbook"
 """Program in the commands of pages about many runs. Such a page is read by people who may have only this program."""
-_COMMAND = re.compile(rf"\binvoke (?=(?:{'|'.join(TASKS)})\b)")
+_COMMAND = re.compile(rf"(?<![\w./-])(?:invoke|drillbook) (?=(?:{'|'.join(TASKS)})\b)(?!lab\b(?!\.))")
+"""A command of either program. A path of a program, and a lab of Drillbook, are none."""
 
 
 def program() -> str:
@@ -38,7 +39,9 @@ def program() -> str:
 
 
 def as_called(text: str, name: str = "") -> str:
-    """Replace ``invoke`` by ``name`` in each command ``invoke TASK`` in ``text``. By default, ``name`` is the name of
-    the program that the user called.
+    """Replace the program by ``name`` in each command ``invoke TASK`` or ``drillbook TASK`` in ``text``. By default,
+    ``name`` is the name of the program that the user called.
+
+    A stored text may name another program, when a person recovered the run with another one.
     """
     return _COMMAND.sub(f"{name or program()} ", text)

@@ -19,7 +19,7 @@ from drillbook.judge import capacity, clocks, comparison, diagnosis, faultstate,
 from drillbook.judge.figures import Figures, phase_spans, session
 from drillbook.judge.findings import findings, mended
 from drillbook.judge.objectives import objectives, unverified
-from drillbook.judge.result import EXIT, Residue, Result, RunView, StepView, Timeline
+from drillbook.judge.result import EXIT, Note, Residue, Result, RunView, StepView, Timeline
 from drillbook.judge.steps import phases, steps
 from drillbook.judge.verdict import verdict
 from drillbook.plan.planner import Plan, checked
@@ -49,14 +49,14 @@ def _view(history: History) -> RunView:
         contacts=_contacts(plan.inventory),
         owner=plan.owner,
         timeline=Timeline(seconds=figures.end, phases=phase_spans(own), probes=figures.tracks, marks=marks),
-        steps=tuple(views),
+        steps=tuple(_step_as_called(one, first.program) for one in views),
         journal_events=len(events),
         journal_head=history.head,
         torn=history.torn,
         controller=first.controller,
         program=first.program,
         inventory=first.inventory,
-        notes=notes.notes(own),
+        notes=tuple(_note_as_called(one, first.program) for one in notes.notes(own)),
         comparison=comparison.comparison(result, events),
         first_run=any(not what.runs and not what.message for what in contents(events, EarlierRuns)),
     )
@@ -106,6 +106,17 @@ def _undo_as_called(left: Residue, program: str) -> Residue:
 def _as_called(found: Finding, program: str) -> Finding:
     """Return ``found`` with the program's name in the commands of its remedy."""
     return found.model_copy(update={"remedy": as_called(found.remedy, program)})
+
+
+def _step_as_called(step: StepView, program: str) -> StepView:
+    """Return ``step`` with the program's name in the commands of its texts."""
+    texts = {key: as_called(text, program) for key in ("message", "undo", "undone") if (text := getattr(step, key))}
+    return step.model_copy(update=texts)
+
+
+def _note_as_called(note: Note, program: str) -> Note:
+    """Return ``note`` with the program's name in its commands."""
+    return note.model_copy(update={"text": as_called(note.text, program)})
 
 
 def _contacts(inventory: Inventory) -> dict[str, dict[str, str]]:

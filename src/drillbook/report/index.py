@@ -10,7 +10,7 @@ from typing import Any
 
 from drillbook.exits import Exit
 from drillbook.findings import Finding
-from drillbook.installation.program_name import program
+from drillbook.installation.program_name import NEUTRAL
 from drillbook.judge.result import Objective, Verdict
 from drillbook.report import open_findings, pages, remarks, rows, tolerated, wording
 from drillbook.report.figures import count, link, moment, one_line
@@ -136,7 +136,7 @@ def unfinished(run: str, environment: str, *, alive: bool, children: tuple[Index
     else:
         verdict, note = (
             UNFINISHED,
-            "its controller died" if children else f"undo the changes of the run: `{program()} drill.recover {run}`",
+            "its controller died" if children else f"undo the changes of the run: `{NEUTRAL} drill.recover {run}`",
         )
     return IndexEntry(
         run=run,
@@ -219,7 +219,7 @@ def render(entries: Iterable[IndexEntry], known: Iterable[str] = ()) -> str:
                 point.kind == "reserved" for one in trends for it in (one.rto, one.rpo) if it for point in it.points
             ),
             never=sorted(set(known) - {row.entry.name for row in listed}),
-            program=program(),
+            program=NEUTRAL,
             verdicts=sorted({row.entry.verdict for row in listed}),
             drills=sorted({row.entry.name for row in listed}),
             environments=sorted({row.entry.environment for row in listed}),
