@@ -442,7 +442,6 @@ def test_attestations_of_older_versions_are_verified_as_before(tmp_path):
         found = verifying.verify(run, old)
         for part in (found, *found.inner):
             marks = {one.what: one.mark.name for one in part.checks}
-            assert marks.pop("reports") == "UNKNOWN", "another version rendered them"
             assert set(marks.values()) == {"GOOD"}, part
             assert marks["signature"] == "GOOD"
     before = {path: path.read_bytes() for path in old.rglob("*") if path.is_file()}

@@ -330,8 +330,8 @@ def test_reports_are_those_that_the_journal_gives(run):
     (run / "plan.json").write_text("{}")
     assert checked(run)[1]["reports"] == "WRONG differ from the files rendered from the journal: plan.json"
     reseal(run, tool="drillbook 0.0.0")
-    assert checked(run)[1]["reports"].startswith(
-        "UNKNOWN files that drillbook 0.0.0 rendered cannot be compared by drillbook "
+    assert checked(run)[1]["reports"] == (
+        "UNKNOWN rendered by drillbook 0.0.0, whose words differ; not as attested: plan.json, report.md"
     )
     unsigned(run)
     assert checked(run)[1]["reports"] == "WRONG differ from the files rendered from the journal: plan.json"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from drillbook.attestation import format as form
-from drillbook.attestation import sign_runs, vouching
+from drillbook.attestation import older_reports, sign_runs, vouching
 from drillbook.attestation.format import Statement
 from drillbook.attestation.standing import names
 from drillbook.attestation.vouching import Attested, State
@@ -321,10 +321,10 @@ def _compared(folder: Path, wanted: dict[str, str], sealed: Statement | None) ->
     missing = [name for name in wanted if not (folder / name).is_file()]
     other = [name for name, text in wanted.items() if name not in missing and _text(folder / name) != text.encode()]
     tool = sealed.get("tool") if sealed else None
-    if other and tool not in (None, sign_runs.TOOL):
-        return Check(
-            "reports", Mark.UNKNOWN, f"files that {tool} rendered cannot be compared by {sign_runs.TOOL}: {names(other)}"
-        )
+    if sealed and other and tool not in (None, sign_runs.TOOL):
+        if wrong := older_reports.unlike(folder, wanted, sealed):
+            return Check("reports", Mark.UNKNOWN, f"rendered by {tool}, whose words differ; {'; '.join(wrong)}")
+        return Check("reports", Mark.GOOD, f"as {tool} rendered and signed them, with the figures that the journal gives")
     if other:
         return Check("reports", Mark.WRONG, f"differ from the files rendered from the journal: {names(other)}")
     if missing:

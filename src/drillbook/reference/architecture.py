@@ -14,8 +14,9 @@ INTRO = """\
 # Architecture
 
 The data flow: `plan` (a drill and an inventory) -> `engine` -> `journal` -> `judge` -> `report`. Each package imports only
-packages below it in the diagram; `tests/repository/test_layers.py` enforces this order. A system may import `ground`, `signing`,
-`statistics`, `language`, `sdk`, and the systems that it declares as needed. No package imports a system by its name:
+packages below it in the diagram; `tests/repository/test_layers.py` enforces this order. The systems import
+%s, and other
+systems that they declare as needed. No package imports a system by its name:
 discovery finds all systems, built-in ones and [plugins](plugins.md).
 
 ```mermaid
@@ -33,7 +34,8 @@ def page() -> str:
     found = imports()
     lines = [f"    {name} --> {other}" for name, others in found.items() for other in sorted(_direct(name, found) & others)]
     modules = ", ".join(f"`{path.stem}`" for path in sorted(_root().glob("*.py")) if path.stem != "__init__")
-    text = INTRO % ("\n".join(lines), modules)
+    below = ", ".join(f"`{name}`" for name in found if name in found["systems"])
+    text = INTRO % (below, "\n".join(lines), modules)
     for name in found:
         if name != GROUND:
             text += f"\n## {name}\n\n{_said(_root() / name)}"

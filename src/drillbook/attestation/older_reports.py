@@ -1,0 +1,65 @@
+"""Reports that another version rendered: its words differ from today's, so its files are compared with the attested digests.
+
+Figures must not differ. The stored ``result.json`` is compared with the result that this version determines from the journal.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from drillbook.attestation import format as form
+from drillbook.attestation.format import Statement
+from drillbook.report.formats import RESULT
+
+
+def unlike(folder: Path, wanted: dict[str, str], sealed: Statement) -> list[str]:
+    """Return texts for what contradicts the attestation or the journal; an empty list when nothing does.
+
+    ``wanted``: the reports that this version renders from the journal, by name.
+    """
+    known = dict(form.signed_names(sealed))
+    there = [name for name in wanted if name in known or (folder / name).exists()]  # the other version may render fewer
+    if unsigned := [name for name in there if not _has_digest(folder / name, known.get(name))]:
+        return [f"not as attested: {', '.join(unsigned)}"]
+    if RESULT not in there:
+        return []
+    try:
+        stored = json.loads((folder / RESULT).read_bytes())
+    except (OSError, ValueError):
+        return [f"{RESULT} cannot be read"]
+    differing = [*differences(stored, json.loads(wanted[RESULT]))]
+    return [f"{RESULT} differs from the journal in: {', '.join(differing)}"] if differing else []
+
+
+def _has_digest(path: Path, digest: str | None) -> bool:
+    try:
+        return form.file_digest(path) == digest
+    except OSError:
+        return False
+
+
+def differences(stored: Any, now: Any, path: str = "") -> Iterator[str]:
+    """Yield the places of two results that differ in more than words.
+
+    Words are texts with a space in them: sentences. Names, codes, times, numbers and verdicts have none. A newer version may
+    add keys, and removes none.
+    """
+    if isinstance(stored, dict) and isinstance(now, dict):
+        for key, value in stored.items():
+            place = f"{path}.{key}" if path else key
+            if key in now:
+                yield from differences(value, now[key], place)
+            else:
+                yield place
+    elif isinstance(stored, list) and isinstance(now, list) and len(stored) == len(now):
+        for number, (before, after) in enumerate(zip(stored, now, strict=True)):
+            yield from differences(before, after, f"{path}[{number}]")
+    elif stored != now and not (_worded(stored) and _worded(now)):
+        yield path
+
+
+def _worded(value: Any) -> bool:
+    return isinstance(value, str) and " " in value
