@@ -8,7 +8,7 @@ import pytest
 from drillbook.errors import InventoryError
 from drillbook.inventory import inventory, merging
 from drillbook.inventory.inventory import Inventory
-from drillbook.inventory.sources import KEYS, SOURCES
+from drillbook.inventory.sources.registry import KEYS, SOURCES
 from drillbook.inventory.sources.source import Source, exists, names
 
 TAGS = {"!env", "!file", "!command", "!lab", "!lab_secret"}

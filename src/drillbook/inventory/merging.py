@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from drillbook.errors import InventoryError
-from drillbook.inventory.sources import KEYS, SOURCES
+from drillbook.inventory.sources.registry import KEYS, SOURCES
 from drillbook.inventory.sources.source import Around, LabLookup
 from drillbook.language import strict
 from drillbook.language.strict import Document

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from drillbook.errors import InventoryError
-from drillbook.inventory.sources import SOURCES
+from drillbook.inventory.sources.registry import SOURCES
 from drillbook.inventory.sources.source import Around
 from drillbook.language import strict
 from drillbook.values import Secret
