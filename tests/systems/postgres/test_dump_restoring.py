@@ -1,12 +1,14 @@
 """Dumps restored into sandboxes: everything comes back, and what a sandbox lacks is said before."""
 
 import re
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from drillbook.errors import StepFailed
+from drillbook.lab import database
 from drillbook.systems.postgres import content
 from drillbook.systems.postgres.connection import connected
 from drillbook.systems.postgres.dump_in_place import DumpInPlace
@@ -57,11 +59,14 @@ class Rehearsal:
         with content.snapshot(self.ctx, self.shelf.place.clusters[name].service) as snap:
             return {table.name: (table.rows, table.digest) for table in content.tables(snap, content.relations(snap))}
 
-    def end(self) -> None:
+    def undone(self) -> None:
         action = self.shelf.place.action("backup.restore", service="copy", **{"from": "nightly"})
         for command in action.undo(self.ctx).commands:
             self.shelf.place.host.run(command, deadline=self.ctx.deadline).check()
         assert not action.active(self.ctx)
+
+    def end(self) -> None:
+        self.undone()
         del self.shelf.place.clusters["copy"]
         (self.shelf.place.folder / "copy").rmdir()
 
@@ -263,13 +268,30 @@ def test_a_damaged_dump_is_no_restore(shelf, tmp_path, rehearsal, name, damage, 
     assert codes(caught) == [code]
 
 
-def test_a_dump_of_17_is_restored_by_17(place, tmp_path_factory, tmp_path, rehearsal):
+def test_a_dump_of_17_is_restored_by_17(place, shelf, tmp_path_factory, tmp_path, rehearsal):
     if not (dumps.DEBIAN_17 / "pg_dump").exists():
         missing("PostgreSQL 17 is not installed (Debian: postgresql-17)")
     folder = tmp_path_factory.mktemp("shelf-17")
     shelf_17 = Shelf(place, dumps.filled(place, "production-17", folder / "whole", bin=dumps.programs_17(folder / "bin")))
     dumps.copied(shelf_17.take("directory.zstd"), tmp_path)
     made = rehearsal(bin=shelf_17.source.cluster.service.bin)
+    action = made.planned()
+    plain = made.copy.model_copy(update={"bin": shelf.source.cluster.service.bin})
+    if (
+        "zstd"
+        not in subprocess.run(["ldd", database.binaries() / "pg_restore"], capture_output=True, text=True, check=True).stdout
+    ):
+        services = [plain, made.copy]
+
+        def ctx():
+            return replace(made.ctx, services={**made.ctx.services, "copy": services[0]})
+
+        with pytest.raises(StepFailed, match=r"compress|could not restore") as failure:
+            action.run(ctx())
+        assert "compression" in str(failure.value.findings[0])
+        made.undone()
+        said = "pg_restore was built without the compression of the dump"
+        refused_until(lambda: action.ready(ctx()), said, lambda: services.pop(0))
     facts = made.restore()
     assert facts["server_version"].startswith("17.")
     assert made.ask("SELECT count(*) FROM wide") == [(20000,)]

@@ -24,6 +24,14 @@ All other settings that pg_dump and pg_dumpall 13 to 18 write there are older th
 """
 TOO_NEW = re.compile(rb"unsupported version \([\d.]+\) in file header")
 """Message of a pg_restore that is too old for an archive."""
+_FORMAT_AT, _CUSTOM = 10, b"\1"
+"""Place of the format in the header of an archive, and the format `custom`.
+
+pg_restore reads the table of contents of a tar or a directory from standard input only under the name of this format. Source: ReadHead
+in pg_backup_archiver.c.
+"""
+_NO_COMPRESSION = b"this installation does not support compression"
+"""Warning of a pg_restore that was built without the compression of an archive. It lists the archive, but reads no rows of it."""
 
 
 def need_reader(ctx: Context, service: Postgres, programs: Sequence[str], location: str | None) -> None:
@@ -68,20 +76,26 @@ def _of_earlier_step(ctx: Context) -> int:
 
 
 def need_format(ctx: Context, host: Host, program: str, beginning: bytes, name: str) -> None:
-    """Check that the pg_restore ``program`` on ``host`` knows the format of a dump, by its first bytes. Raises NotReady when
-    the program is missing, or too old for the dump.
+    """Check that the pg_restore ``program`` on ``host`` knows the format and the compression of a dump, by its first bytes.
+    Raises NotReady when the program is missing, too old for the dump, or built without this compression.
 
     ``beginning`` is empty for a dump that pg_restore does not read, or whose first bytes cannot be read.
     """
     if not beginning:
         return
-    output = host.run((program, "--list"), deadline=ctx.deadline, stdin=beginning, env={"LC_ALL": "C"})
+    lone = beginning[:_FORMAT_AT] + _CUSTOM + beginning[_FORMAT_AT + 1 :]
+    output = host.run((program, "--list"), deadline=ctx.deadline, stdin=lone, env={"LC_ALL": "C"})
     if output.exit == MISSING:
         raise NotReady(f"{host.name} has no {program}", hint="install it, or set `bin` to the folder of pg_restore")
     if TOO_NEW.search(output.stderr):
         raise NotReady(
             f"{host.name}: {program} is too old for the dump {name}: {printable(output.stderr, limit=200).strip()}",
             hint="set `bin` to the folder of a pg_restore at least as new as the pg_dump",
+        )
+    if _NO_COMPRESSION in output.stderr:
+        raise NotReady(
+            f"{host.name}: {program} was built without the compression of the dump {name}",
+            hint="set `bin` to the folder of a pg_restore that supports it, or let pg_dump compress with gzip",
         )
 
 
