@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from xml.etree import ElementTree as Tree
 
 from drillbook.exits import Exit
-from drillbook.judge.result import RunView, StepView, SuiteResult, Verdict
+from drillbook.judge.result import Result, RunView, StepView, SuiteResult, Verdict
 from drillbook.report import rows, wording
 from drillbook.report.figures import shown
 from drillbook.report.remarks import RESERVED
@@ -98,13 +98,7 @@ def _suite_of(view: RunView) -> Tree.Element:
     )
     for step in view.steps:
         _step_case(suite, result.drill, step)
-    for row in rows.rows_of(result):
-        text = f"{row.name}: {row.measured}, target at most {row.target}, {row.state}"
-        text += f": {row.reason}" if row.reason else ""
-        text += f" ({row.remark})" if row.remark else ""
-        state = result.verdict if result.verdict is Verdict.NOT_RUN else row.state
-        case = _case(suite, f"{result.drill}.objectives", row.short, state, text)
-        Tree.SubElement(case, "system-out").text = shown(text)
+    _objective_cases(suite, result)
     closed = f"\n{rows.settled_sentence(result.settled)}" if result.settled else ""
     for one in result.residue:
         _case(
@@ -119,6 +113,16 @@ def _suite_of(view: RunView) -> Tree.Element:
     _verdict_case(suite, result.drill, trusted, result.exit, reason)
     Tree.SubElement(suite, "system-out").text = shown(_findings(view))
     return _counted(suite)
+
+
+def _objective_cases(suite: Tree.Element, result: Result) -> None:
+    for row in rows.rows_of(result):
+        text = f"{row.name}: {row.measured}, target at most {row.target}, {row.state}"
+        text += f": {row.reason}" if row.reason else ""
+        text += f" ({row.remark})" if row.remark else ""
+        state = result.verdict if result.verdict is Verdict.NOT_RUN else row.state
+        case = _case(suite, f"{result.drill}.objectives", row.short, state, text)
+        Tree.SubElement(case, "system-out").text = shown(text)
 
 
 def _missing(row: SuiteRow) -> Tree.Element:
