@@ -114,6 +114,8 @@ def test_a_drill_stays_failed_until_a_run_passes(book):
     book.run("2026-01-25T09:00:00").good().close()
     row = next(row for row in audited(book, until="2026-01-31").coverage if row.runs)
     assert (row.cells[0].last, row.lapsed) == ("passed", ())
+    book.run("2026-01-28T09:00:00").refused().close()
+    assert next(row for row in audited(book, until="2026-01-31").coverage if row.runs).cells[0].last == "refused"
 
 
 def test_the_last_run_of_a_month_gives_its_verdict(book):

@@ -122,7 +122,7 @@ def test_services_that_were_never_drilled_share_one_row(tmp_path):
     rows = [replace(spare[0], service=f"spare-{number}") for number in range(5)]
     page = summary.render(replace(audit, coverage=(*audit.coverage, *rows)))
     assert page.count("never drilled</span>") == 1
-    assert f"{len(spare) + 5} services<span" in page
+    assert f"{len(spare) + 5} services</th>" in page
     assert "spare-0, spare-1, spare-2, spare-3, spare-4" in plain(page)
     assert "more service" not in plain(page).split("Services")[-1]
 

@@ -108,7 +108,7 @@ def render(audit: Audit) -> str:
     drilled, never = [row for row in rows if row.state != NEVER], never_drilled(rows)
     exempt = services.exempt(audit.coverage)
     beside = (
-        bool(never[0]) * (_lines(never[1]) + 1) + 1.3 * len(exempt[:MOST_EXEMPT]) + 3 * any(row.reserved for row in rows)
+        bool(never[0]) * (2 * _lines(never[1]) + 1) + 1.3 * len(exempt[:MOST_EXEMPT]) + 3 * any(row.reserved for row in rows)
     )
     shown = [replace(one, text=_short(one.text)) for one in found[:MOST_ALERTS]]
     room = _fitting(drilled, LINES - sum(_lines(str(one)) + 0.4 for one in shown) - beside)
