@@ -75,7 +75,7 @@ class Terminal:
         ):
             if time.monotonic() > until:
                 raise SystemExit(f"{command} did not end:\n{text}")
-            time.sleep(0.2)
+            time.sleep(0.1)
         lines = text.rstrip().splitlines()
         end = next(number for number, line in enumerate(lines) if "ended-" in line)
         self._tmux("send-keys", "-R", "tput cnorm", "Enter")

@@ -1,7 +1,6 @@
 """The lab's own Prometheus, with the handbook's rules, notices what drills break."""
 
 import contextlib
-import time
 
 import pytest
 
@@ -9,6 +8,7 @@ from drillbook.judge.result import Verdict
 from drillbook.sdk.host import Deadline
 from drillbook.systems.prometheus import alerts
 from drillbook.systems.prometheus.client import Api
+from tests import waiting
 from tests.needs import need
 
 DRILL = """\
@@ -56,10 +56,7 @@ def state(bench, alert):
 
 
 def until(bench, alert, wanted):
-    end = time.monotonic() + 60
-    while state(bench, alert) != wanted:
-        assert time.monotonic() < end, state(bench, alert)
-        time.sleep(0.2)
+    waiting.until(lambda: state(bench, alert) == wanted, f"the state {wanted} of {alert}")
 
 
 def test_too_many_connections_are_noticed(bench):

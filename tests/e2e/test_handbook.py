@@ -54,7 +54,7 @@ def well(bench):
             if answer.status == 200 and b'"status":"ok"' in answer.body:
                 return
         assert time.monotonic() < end, "the lab is not well"
-        time.sleep(0.2)
+        time.sleep(0.1)
 
 
 @pytest.mark.parametrize(

@@ -4,19 +4,35 @@ from __future__ import annotations
 
 import os
 import signal
-import time
+import threading
 
 import pytest
 
+from drillbook.engine.stop_requests import Stop
 from drillbook.judge.result import Injection, Verdict
 from drillbook.report.terminal import summary
 from tests.report import renderings
 from tests.report.test_agreement import plain
+from tests.waiting import PATIENCE_S
 
 FIGURES = ("disruption_s", "detection_s", "outage_s", "rto_s", "verified_s", "rpo_s")
 
 
-def interrupt(kind):
+@pytest.fixture
+def asked(monkeypatch):
+    """An event that is set once the run was asked to stop."""
+    heard, ask = threading.Event(), Stop.ask
+
+    def asking(self, *words, **named):
+        first = ask(self, *words, **named)
+        heard.set()
+        return first
+
+    monkeypatch.setattr(Stop, "ask", asking)
+    return heard
+
+
+def interrupt(kind, asked):
     """An observer that sends this process a real SIGINT at the first such event since the injection was announced."""
     seen = []
 
@@ -25,16 +41,16 @@ def interrupt(kind):
             seen.append(event.kind)
             if event.kind == kind and seen.count(kind) == 1:
                 os.kill(os.getpid(), signal.SIGINT)
-                time.sleep(0.5)
+                assert asked.wait(PATIENCE_S)
 
     return observe
 
 
 @pytest.mark.parametrize("moment", ["intent", "command"])
 @pytest.mark.parametrize("drill", ["postgres-lost", "api-down"])
-def test_ctrl_c_in_the_injection(bench, drill, moment):
+def test_ctrl_c_in_the_injection(bench, asked, drill, moment):
     bench.spoiled = drill == "postgres-lost"
-    _, view = bench.run(bench.plan(drill), interrupt(moment))
+    _, view = bench.run(bench.plan(drill), interrupt(moment, asked))
     result, (fault,) = view.result, view.result.faults
     assert (result.verdict, result.residue) == (Verdict.ABORTED, ()), result.reason
     assert fault.injection in (Injection.UNKNOWN, Injection.NEVER), fault
@@ -50,7 +66,7 @@ def test_ctrl_c_in_the_injection(bench, drill, moment):
         assert "put back: a backup is kept" not in words, ending
 
 
-def test_ctrl_c_while_it_is_asked_whether_the_system_is_ready(bench):
+def test_ctrl_c_while_it_is_asked_whether_the_system_is_ready(bench, asked):
     """A question that was stopped has no answer: the run was stopped, not refused."""
     sent = []
 
@@ -58,7 +74,7 @@ def test_ctrl_c_while_it_is_asked_whether_the_system_is_ready(bench):
         if event.step == "inject.1" and event.kind == "command" and not sent:
             sent.append(event)
             os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(0.5)
+            assert asked.wait(PATIENCE_S)
 
     _, view = bench.run(bench.plan("api-down"), observe)
     assert sent

@@ -19,6 +19,7 @@ from tests.e2e.conftest import ROOT
 from tests.e2e.controllers import eventually_healthy
 from tests.e2e.field import at
 from tests.e2e.test_objects import BUCKET, store
+from tests.waiting import lasts, until
 
 RESTORE = ("step.started", "restore.1")
 AFTER_S = {"appeared": 0.4, "loading": 0.1}
@@ -51,17 +52,17 @@ def restoring(bench):
 
 def crash(bench, before, moment, done):
     """Kill the new server hard, and start it again at once, as a service manager does that restarts what has failed."""
-    until = time.monotonic() + PATIENCE_S
-    while time.monotonic() < until:
+    end = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end:
         pid = postmaster(bench)
         if pid not in (None, before) and (moment == "appeared" or restoring(bench)):
-            time.sleep(AFTER_S[moment])
+            lasts(AFTER_S[moment])  # in the middle of it
             os.kill(pid, signal.SIGKILL)
             done.set()
             break
         time.sleep(0.005)
     for _ in range(3):
-        time.sleep(0.3)
+        lasts(0.3)  # the pause of the service manager
         subprocess.run(
             [
                 f"{sysconfig.get_path('scripts')}/supervisorctl",
@@ -89,7 +90,7 @@ class Client(threading.Thread):
             "connect_timeout": 2,
             "autocommit": True,
         }
-        self.counts, self.errors, self.over = set(), 0, threading.Event()
+        self.counts, self.errors, self.looks, self.over = set(), 0, 0, threading.Event()
 
     def run(self) -> None:
         while not self.over.wait(0.01):
@@ -100,6 +101,7 @@ class Client(threading.Thread):
                 self.errors += 1
                 if "does not exist" in str(error) and "relation" in str(error):
                     self.counts.add("a database without its tables")
+            self.looks += 1
 
 
 @contextlib.contextmanager
@@ -140,7 +142,8 @@ def test_a_server_that_crashes_while_it_is_restored_shows_nobody_an_empty_databa
         assert bench.recover(folder) == []
         assert judged(folder).result.residue == ()
         assert eventually_healthy(bench)
-        time.sleep(0.2)
+        looked = seen.looks
+        until(lambda: seen.looks > looked + 1, "another look of the client")
     assert seen.counts == {True}, "all of the rows, or an error"
     with bench.admin() as connection:
         assert connection.execute("SELECT count(*) FROM documents").fetchone()[0] >= 20_000

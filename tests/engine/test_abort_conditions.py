@@ -20,6 +20,7 @@ from drillbook.plan import planner, spec
 from drillbook.redact import Redactor
 from tests.contents import content
 from tests.engine.test_runner import Bench
+from tests.waiting import nothing_happens_for
 
 HOSTS = """\
 environment: lab
@@ -248,8 +249,7 @@ def test_after_stop_nothing_trips(post):
     watch.stop()
     seen = looks(post)
     post.good.unlink()
-    time.sleep(0.4)
-    assert looks(post) == seen
+    nothing_happens_for(0.4, lambda: looks(post) != seen)
     assert watch.tripped is None
     assert not post.stage.cancel.is_set()
     watch.stop()

@@ -1,7 +1,6 @@
 """Putting back one change at a time, from a journal written by hand: what is looked at, done, told and left."""
 
 import threading
-import time
 
 import pytest
 
@@ -13,6 +12,7 @@ from tests.contents import content
 from tests.engine.test_recovery_machine import planned
 from tests.machine.small import Small
 from tests.machine.world import HALF, LOST, STOPPED, World
+from tests.waiting import nothing_happens_for
 
 COMMANDS = {"kind": "commands", "commands": [["mend", "1"]]}
 ACTION = {"kind": "action", "action": "pretend.mend", "params": {"thing": "1"}}
@@ -288,7 +288,7 @@ def test_an_older_change_waits_for_a_newer_one_on_another_host(bench):
     order = []
 
     def slowly(call):
-        time.sleep(0.4)
+        nothing_happens_for(0.4, lambda: "a" in order)
         order.append("b")
         bench.world.hosts["b"].files.clear()
         return Reply(0)

@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from drillbook.journal.journal import FILE, read
 from drillbook.judge.result import Verdict
 from drillbook.plan import planner, spec
 from drillbook.project.project import Project
+from tests.waiting import until
 
 HOSTS = """\
 environment: lab
@@ -116,10 +116,7 @@ def test_a_timeout_ends_the_command(bench):
     assert view.result.steps[0].status == "error"
     assert view.result.verdict is Verdict.FAILED
     pid = int((bench.root / "pid").read_text())
-    until = time.monotonic() + 5
-    while time.monotonic() < until and alive(pid):
-        time.sleep(0.02)
-    assert not alive(pid)
+    until(lambda: not alive(pid), "the end of the command")
 
 
 def alive(pid):
@@ -325,17 +322,15 @@ def test_a_service_that_does_not_come_back_after_an_early_end_fails(bench, serve
 
 
 @pytest.mark.parametrize("moment", ["undo", "settle.started"])
-def test_who_asks_twice_to_stop_is_not_kept_waiting(bench, served, noticed, moment):
-    begun = []
+def test_who_asks_twice_to_stop_is_not_kept_waiting(bench, served, noticed, moment, monkeypatch):
+    monkeypatch.setattr(probe_runs, "SETTLE_LIMIT_S", 3600.0)  # whoever waits for the service fails this test
 
     def observe(event):
         if event.kind in ("fault.active", moment):
-            assert noticed.wait(20), "the probe sees the interruption"
-            begun.append(time.monotonic())
+            assert noticed.wait(300), "the probe sees the interruption"
             os.kill(os.getpid(), signal.SIGINT)
 
-    view = bench.run(probing(served) + FAULT % NEVER + "restore:\n" + step(["sleep", "20"]), observe)
-    assert time.monotonic() - begun[-1] < 20, "a service that does not come back is waited for a minute"
+    view = bench.run(probing(served) + FAULT % NEVER + "restore:\n" + step(["sleep", "3600"]), observe)
     assert (view.result.verdict, view.result.residue) == (Verdict.ABORTED, ())
     assert not (bench.root / "broken").exists()
     assert "not-recovered" not in codes(view), "nobody knows: it was not waited for"

@@ -35,6 +35,7 @@ from drillbook.hosts.ssh.transport import close_channel
 from drillbook.sdk.host import Target
 from tests.hosts.servers import AsyncSsh, OpenSsh, Relay, descendants, new_key
 from tests.hosts.suite import Programs, soon, threads_left
+from tests.waiting import nothing_happens_for, until
 
 
 @pytest.fixture
@@ -290,7 +291,7 @@ def test_configuration_that_is_missing(opened, tmp_path):
         opened(Target(name="db"), ssh_config=str(tmp_path / "missing"))
 
 
-def test_gateway(server, opened, openssh):
+def test_gateway(server, opened, openssh, tmp_path):
     """Through the server to an sshd; the gateway's connection is shared, and ends with the last host behind it."""
     jump, targets = server.target("jump"), {}
     targets |= {"jump": jump, "a": openssh.target("a", gateway="jump"), "b": openssh.target("b", gateway="jump")}
@@ -300,8 +301,8 @@ def test_gateway(server, opened, openssh):
     assert a._gateway is b._gateway
     through = a._gateway.host.link(soon())
     with ThreadPoolExecutor(2) as pool:
-        running = pool.submit(b.run, ["sh", "-c", "sleep 1; echo done"], deadline=soon())
-        time.sleep(0.3)
+        running = pool.submit(b.run, ["sh", "-c", 'touch "$0"; sleep 1; echo done', str(tmp_path / "runs")], deadline=soon())
+        until((tmp_path / "runs").exists)
         a.close()
         assert running.result().text == "done"
     assert through.alive
@@ -661,25 +662,28 @@ def test_a_command_that_ends_while_its_channel_is_being_looked_at_has_its_status
     assert waited[0] is True, "it ended between the two looks"
 
 
-def test_output_that_cannot_be_read_for_a_while_is_not_left_out(openssh, opened):
+def test_output_that_cannot_be_read_for_a_while_is_not_left_out(openssh, opened, tmp_path):
     """Whoever sends to a connection may hold it for longer than a reader waits, as while keys are exchanged."""
     host = opened(openssh.target())
     gate = host.link(soon()).transport.gate
     with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(host.run, ["sh", "-c", "sleep 0.6; echo said"], deadline=soon())
-        time.sleep(0.4)
+        command = 'touch "$0"; sleep 0.3; echo said'
+        running = pool.submit(host.run, ["sh", "-c", command, str(tmp_path / "runs")], deadline=soon())
+        until((tmp_path / "runs").exists)
         with gate:
-            time.sleep(3)
+            nothing_happens_for(3, running.done)
         output = running.result()
     assert (output.text, output.exit) == ("said", 0)
 
 
-def test_cancelled_while_all_channels_are_taken(openssh, opened):
+def test_cancelled_while_all_channels_are_taken(openssh, opened, tmp_path):
     host = opened(openssh.target())
     host.open()
     with ThreadPoolExecutor(8) as pool:
-        naps = [pool.submit(host.run, ["sleep", "8"], deadline=soon()) for _ in range(8)]
-        time.sleep(0.5)
+        marks = [tmp_path / str(number) for number in range(8)]
+        nap = 'touch "$0"; sleep 8'
+        naps = [pool.submit(host.run, ["sh", "-c", nap, str(mark)], deadline=soon()) for mark in marks]
+        until(lambda: all(mark.exists() for mark in marks))
         with pytest.raises(CommandTimedOut, match="had not started"):
             host.run(["true"], deadline=soon(0.3))
         assert not any(nap.done() for nap in naps)

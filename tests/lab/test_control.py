@@ -15,6 +15,7 @@ from drillbook.errors import LabError
 from drillbook.lab import control, identity, layout, processes
 from drillbook.lab.folder import OWNED_BY
 from drillbook.lab.layout import ADDRESS, Lab
+from tests.waiting import nothing_happens_for, until
 
 from .conftest import mentioning, run
 
@@ -35,8 +36,8 @@ def test_a_lab_whose_daemon_was_killed_is_replaced_and_then_leaves_nothing(
     with psycopg.connect(host=ADDRESS, port=port, user="dpa", dbname="dpa", password=password):
         left = int(run(lab, "db-2", "nohup sleep 300 >/dev/null 2>&1 </dev/null & echo $!").out)
     os.kill(lab.pid, signal.SIGKILL)
-    time.sleep(0.3)
-    assert processes.find(left) is not None
+    until(lambda: (daemon := processes.find(lab.pid)) is None or daemon.zombie, "the end of the daemon")
+    nothing_happens_for(0.3, lambda: processes.find(left) is None)
     assert not control.status(folder).running
 
     again = control.up(folder)

@@ -3,13 +3,14 @@
 import asyncio
 import concurrent.futures
 import socket
-import time
+from pathlib import Path
 
 import asyncssh
 import paramiko
 import pytest
 
 from drillbook.lab.layout import ADDRESS, USER, Lab
+from tests.waiting import nothing_happens_for
 
 from .conftest import connect, run
 
@@ -40,8 +41,7 @@ def test_bytes_that_are_no_text_pass_unchanged(lab: Lab) -> None:
 def test_large_output_to_a_slow_reader_is_complete_and_held_back(lab: Lab) -> None:
     with connect(lab, "db-2") as client:
         _, out, _ = client.exec_command("head -c 30000000 /dev/zero; touch tmp/written; echo end")
-        time.sleep(1)
-        assert not (lab.home("db-2") / "tmp" / "written").exists()
+        nothing_happens_for(1, (lab.home("db-2") / "tmp" / "written").exists)
         data = out.read()
     assert len(data) == 30_000_004
     assert data.endswith(b"end\n")
@@ -104,7 +104,7 @@ def test_a_client_that_leaves_does_not_end_its_command(lab: Lab) -> None:
     with connect(lab, "db-2") as client:
         _, out, _ = client.exec_command("trap '' PIPE; echo $$; exec sleep 300")
         pid = int(out.readline())
-    time.sleep(0.2)
+    nothing_happens_for(0.2, lambda: not Path(f"/proc/{pid}").exists())
     assert run(lab, "db-2", f"kill {pid}").status == 0
 
 

@@ -123,7 +123,7 @@ class Ground:
             found = self._wrong(run, before)
             if not found or time.monotonic() > until:
                 return found
-            time.sleep(0.2)
+            time.sleep(0.1)
 
     def _wrong(self, run: Path, before: Picture) -> list[str]:
         ill = self.camera.ill()

@@ -106,7 +106,7 @@ def killed_and_left(ground, drill, point) -> tuple[list[str], float]:
         return [f"the controller was not killed: {ended}: {last_word(run)}"], 0.0
     with watching(run, ("commands",)) as active:
         while (still := active()) and time.monotonic() < died + LIMIT_S:
-            time.sleep(0.2)
+            time.sleep(0.1)
     seconds = time.monotonic() - died
     wrong = [f"nobody put back: {still}"] if still else []
     recovered = ground.recover(run)

@@ -30,6 +30,7 @@ from tests.machine.world import Controller, World
 from tests.report import lab_recording
 from tests.report.application import Application
 from tests.report.samples import HOSTILE, JOURNALS
+from tests.waiting import lasts
 
 HOSTS = """\
 environment: lab
@@ -89,7 +90,7 @@ def slow(world: World, seconds: float, *words: str, names: tuple[str, ...] = ("a
             act = world.hosts[name].commands[(word,)]
 
             def late(call: Call, act: Callable[[Call], Reply] = act) -> Reply:
-                time.sleep(seconds)
+                lasts(seconds)
                 return act(call)
 
             world.hosts[name].on(word, late)

@@ -5,6 +5,7 @@ import io
 import os
 import pty
 import re
+import select
 import signal
 import struct
 import termios
@@ -22,6 +23,7 @@ from drillbook.report.terminal.event_lines import Progress
 from drillbook.report.terminal.live_view import LiveView, render
 from tests.contents import filled
 from tests.program import PROGRAM, Folder, fault, step
+from tests.waiting import nothing_happens_for, unchanged_for, until
 
 STEPS = [{"id": "restore.1", "hosts": ["db-1"]}, {"id": "restore.2", "hosts": [f"app-{n}" for n in range(1, 10)]}]
 PLAN = {
@@ -178,7 +180,7 @@ def test_what_a_target_says_cannot_reach_the_terminal(view):
         tape = Tape(view)
         tape.start()
         tape.step("restore.1", "db-1", evil)
-        time.sleep(0.3)
+        until(lambda: "owned" in view.console.file.getvalue(), "the drawn step")
         tape(
             "failed",
             {
@@ -248,11 +250,16 @@ def test_a_blocked_terminal_does_not_hold_up_the_run():
                         hash="",
                     )
                 )
-            time.sleep(0.5)  # the drawing thread now waits for the terminal
+            unchanged_for(0.5, lambda: unread(master))  # the drawing thread now waits for the terminal
             view(Event(seq=0, at="", clock=1.0, kind="skipped", step="last", data={"why": "w"}, prev=None, hash=""))
             reader = threading.Thread(target=drain, args=(master,), daemon=True)
             reader.start()  # nobody has read before: no event waited for the terminal
     os.close(master)
+
+
+def unread(master):
+    """Bytes on the terminal that nobody has read."""
+    return struct.unpack("i", fcntl.ioctl(master, termios.FIONREAD, bytes(4)))[0]
 
 
 def drain(master):
@@ -266,7 +273,7 @@ def test_the_screen_is_left_alone_while_a_person_is_asked(view):
         tape = Tape(view)
         tape.start()
         tape("phase.started", {"phase": "restore"})
-        time.sleep(0.4)
+        until(lambda: "restore" in view.console.file.getvalue(), "the drawn phase")
         tape(
             "step.started",
             {"action": "manual.confirm", "phase": "restore", "name": "Ask", "effect": "read", "params": {}},
@@ -274,11 +281,9 @@ def test_the_screen_is_left_alone_while_a_person_is_asked(view):
             "db-1",
         )
         before = view.console.file.getvalue()
-        time.sleep(0.4)
-        assert view.console.file.getvalue() == before
+        nothing_happens_for(0.4, lambda: view.console.file.getvalue() != before)
         tape.step("restore.1", "db-1", "", ended=True)
-        time.sleep(0.4)
-        assert len(view.console.file.getvalue()) > len(before)
+        until(lambda: len(view.console.file.getvalue()) > len(before), "another drawing")
 
 
 class Answer(BaseHTTPRequestHandler):
@@ -316,6 +321,7 @@ def on_terminal(folder, *argv, act=lambda text, pid: False, answer=b""):
         os.execve(PROGRAM[0], [*PROGRAM, *argv], folder.environment)
     fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 80, 0, 0))
     text = b""
+    act.drawn = lambda: select.select([master], [], [], 0)[0]
     act.answer = lambda: os.write(master, answer) < 0
     with suppress(OSError):
         while data := os.read(master, 65536):
@@ -353,8 +359,8 @@ def test_a_person_is_asked_and_answers(folder):
     sent = []
 
     def act(text, pid):
-        if text.count("yes, no or abort") and not sent:
-            sent.append(time.sleep(0.6))
+        if "yes, no or abort, within 15m: " in text and not sent:
+            sent.append(nothing_happens_for(0.6, act.drawn))
             return act.answer()
         return False
 

@@ -202,3 +202,68 @@ def test_no_text_shows_an_expression_instead_of_its_value():
         texts = [one for one in ast.walk(tree) if isinstance(one, ast.Constant) and isinstance(one.value, str)]
         found += [f"{path}:{one.lineno}" for one in texts if id(one) not in inside and expression.search(one.value)]
     assert not found
+
+
+PATIENT = {"tests/waiting.py"}
+"""Modules that may sleep for any time: the helpers that say what a test waits for."""
+
+
+def _constants(tree):
+    """Numbers that are assigned to names at the top of a module, also several in one line."""
+    known = {}
+    for node in tree.body:
+        if isinstance(node, ast.Assign):
+            target = node.targets[0]
+            pairs = [(target, node.value)]
+            if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
+                pairs = list(zip(target.elts, node.value.elts, strict=True))
+            known |= {
+                name.id: value.value
+                for name, value in pairs
+                if isinstance(name, ast.Name) and isinstance(value, ast.Constant) and isinstance(value.value, int | float)
+            }
+    return known
+
+
+def _short(value, constants):
+    """Return True when a sleep of ``value`` is certainly shorter than 0.2 s."""
+    if isinstance(value, ast.Call) and ast.unparse(value.func) == "min":
+        return any(_short(part, constants) for part in value.args)
+    number = value.value if isinstance(value, ast.Constant) else constants.get(ast.unparse(value))
+    return number is not None and number < 0.2
+
+
+def test_tests_wait_for_conditions_and_do_not_sleep():
+    """Only the pause between two looks at a condition is a sleep; everything else is a helper of `tests/waiting.py`."""
+    bad = []
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        tree = ast.parse(path.read_text())
+        constants = _constants(tree)
+        bad += [
+            f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Call)
+            and ast.unparse(node.func) in ("time.sleep", "sleep")
+            and not _short(node.args[0], constants)
+            and str(path.relative_to(ROOT)) not in PATIENT
+        ]
+    assert not bad, "\n".join(["await a condition, or say with tests/waiting.py what the time is for:", *bad])
+
+
+def test_tests_assert_order_and_events_and_no_tight_time():
+    """A busy machine breaks an assertion on seconds; only a wide guard shows that something was not waited for."""
+    bad = []
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        asserted = [node.test for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Assert)]
+        for node in (part for test in asserted for part in ast.walk(test)):
+            if (
+                isinstance(node, ast.Compare)
+                and isinstance(node.left, ast.BinOp)
+                and isinstance(node.left.op, ast.Sub)
+                and ast.unparse(node.left.left) in ("time.monotonic()", "time.perf_counter()")
+                and isinstance(node.ops[0], ast.Lt | ast.LtE)
+            ):
+                (limit,) = node.comparators
+                if not (isinstance(limit, ast.Constant) and limit.value >= 300):
+                    bad.append(f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)}")
+    assert not bad, "\n".join(["assert events or their order:", *bad])

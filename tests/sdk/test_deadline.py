@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import socket
 import threading
-import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from drillbook.systems.docker.service import Container
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.redis.service import Redis
 from drillbook.values import Secret
+from tests.waiting import lasts
 
 STEP_S = 2.0
 PATIENCE_S = 30.0
@@ -249,7 +249,7 @@ def test_a_stop_ends_a_call_that_nobody_answers(tmp_path, monkeypatch, client):
 
         def stop():
             server.reached.wait(PATIENCE_S)
-            time.sleep(0.3)
+            lasts(0.3)  # the client waits for the answer by then
             deadline.cancel.set()
 
         threading.Thread(target=stop, daemon=True).start()

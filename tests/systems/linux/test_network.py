@@ -8,10 +8,12 @@ import contextlib
 import ctypes
 import dataclasses
 import os
+import select
 import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,7 @@ from drillbook.systems.linux.service import Relay
 from drillbook.systems.redis.service import Redis
 from tests.hosts.servers import OpenSsh, descendants
 from tests.needs import need
+from tests.waiting import nothing_happens_for
 
 NEW_NETWORK = 0x40000000
 CONTROLLER, TARGET, TARGET_INSIDE, PEER = "10.99.1.1", "10.99.1.2", "10.99.2.2", "10.99.2.3"
@@ -256,6 +259,11 @@ def test_a_fault_is_real_proven_and_undone_exactly(far, tool, name, shown):
     assert fault.active(ctx) is False
 
 
+def answers(stream):
+    """Return True when there is something to read."""
+    return bool(select.select([stream], [], [], 0)[0])
+
+
 def test_connections_that_are_there_already_hang_or_are_reset(far):
     for name, wanted in (("drop", "echo\n"), ("reset", "")):
         fault, ctx = make(name, peer=PEER, peer_port=PORT), far.context()
@@ -273,7 +281,7 @@ def test_connections_that_are_there_already_hang_or_are_reset(far):
             fault.inject(ctx)
             client.stdin.write("\n")
             if name == "drop":
-                time.sleep(0.5)
+                nothing_happens_for(0.5, partial(answers, client.stdout))
                 carry_out(ctx, fault.undo(ctx))  # what was sent meanwhile is sent again by TCP
             assert client.stdout.readline() == wanted
         finally:

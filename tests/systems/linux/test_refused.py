@@ -5,7 +5,6 @@ import socketserver
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 
@@ -15,6 +14,7 @@ from drillbook.systems.linux.service import Relay
 from drillbook.systems.redis.service import Redis
 from tests.ports import free_port
 from tests.systems.refusals import refused_until
+from tests.waiting import lasts
 
 
 class Behind(socketserver.ThreadingTCPServer):
@@ -32,7 +32,7 @@ class Answering(socketserver.BaseRequestHandler):
     def handle(self):
         with contextlib.suppress(OSError):
             while data := self.request.recv(1000):
-                time.sleep(self.server.seconds)
+                lasts(self.server.seconds)
                 self.request.sendall(data)
 
 

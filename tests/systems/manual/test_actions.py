@@ -13,6 +13,7 @@ from drillbook.journal.journal import FILE, read
 from drillbook.judge.judge import judge
 from drillbook.judge.result import Verdict
 from tests.program import here
+from tests.waiting import lasts
 
 DRILL = """\
 drill: sample
@@ -76,7 +77,7 @@ def at_a_terminal(root, answers, after=0.0):
             except OSError:
                 break
             if left and shown.rstrip().endswith(b":"):
-                time.sleep(after)
+                lasts(after)
                 os.write(ours, left.pop(0))
                 shown += b"|"
     assert child.wait(20) == 0

@@ -14,6 +14,7 @@ from drillbook.sdk.probe import find_probe
 from tests.systems.postgres import fixtures
 from tests.systems.postgres.site import BUCKET, secret
 from tests.systems.refusals import refused_until
+from tests.waiting import until
 
 place, primary, target = fixtures.place, fixtures.primary, fixtures.target
 
@@ -60,6 +61,12 @@ def test_it_writes_as_the_application_does(place, primary, ctx, probe):
     writer.close()
 
 
+def grows(numbers):
+    """Wait until the writer has added some more."""
+    known = len(numbers)
+    until(lambda: len(numbers) >= known + 20, "more writes")
+
+
 def test_a_kill_in_the_middle_loses_nothing_that_was_acknowledged(place, primary, ctx, probe):
     """Every acknowledged row survives, every refused one is absent; those in doubt may be either."""
     results = {"acknowledged": [], "refused": [], "doubt": []}
@@ -78,11 +85,11 @@ def test_a_kill_in_the_middle_loses_nothing_that_was_acknowledged(place, primary
     thread.start()
     try:
         for _ in range(3):
-            time.sleep(0.3)
+            grows(results["acknowledged"])
             primary.kill()
-            time.sleep(0.2)
+            grows(results["refused"])
             primary.start()
-        time.sleep(0.4)
+        grows(results["acknowledged"])
     finally:
         over.set()
         thread.join()
@@ -108,8 +115,7 @@ def test_a_server_that_hangs_is_in_doubt_in_time(place, primary, ctx, probe):
     assert "0.5 s" in lost.reason
     assert writer.write(3) is None
     os.kill(backend, signal.SIGCONT)
-    time.sleep(0.3)
-    assert set(probe.survivors(ctx)) >= {1, 3}
+    until(lambda: set(probe.survivors(ctx)) >= {1, 3})
     writer.close()
 
 

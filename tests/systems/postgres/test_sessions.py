@@ -21,6 +21,7 @@ from tests.systems.ground import PLAIN, marked
 from tests.systems.postgres import fixtures
 from tests.systems.postgres.site import BUCKET
 from tests.systems.refusals import refused_until
+from tests.waiting import lasts
 
 place = fixtures.place
 
@@ -423,7 +424,7 @@ def test_an_index_is_made_beside_a_session_that_still_makes_it(place, small):
 
         thread = threading.Thread(target=build)
         thread.start()
-        time.sleep(number * 0.01)  # somewhere in it: each time a bit later
+        lasts(number * 0.01)  # somewhere in it: each time a bit later
         try:
             place.run("postgres.create_index", service="small", definition=definition)
         finally:

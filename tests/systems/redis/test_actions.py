@@ -32,6 +32,7 @@ from tests.systems.ground import Instead, is_root
 from tests.systems.postgres.site import BUCKET, KEY, SECRET_KEY, site
 from tests.systems.redis.unit import PASSWORD, Unit, program, unit
 from tests.systems.refusals import refused_until
+from tests.waiting import nothing_happens_for
 
 LEASE_MS = int(time.time() * 1000) + 3_600_000
 ODD = b"odd \xff\x00:%41\n"
@@ -490,7 +491,7 @@ def test_a_restore_that_is_killed_while_it_writes_leaves_the_old_files_in_their_
         until = time.monotonic() + 20
         while not any(path.stat().st_size for path in cache.data.rglob("dump.rdb")) and time.monotonic() < until:
             time.sleep(0.01)
-        time.sleep(0.2)
+        nothing_happens_for(0.2, lambda: child.poll() is not None)
         os.killpg(child.pid, signal.SIGKILL)
     cache.start()
     assert (cache.client().get("only:now"), cache.client().dbsize()) == (b"1", before)

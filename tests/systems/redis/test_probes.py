@@ -16,6 +16,7 @@ from drillbook.sdk.probe import find_probe
 from drillbook.systems.redis.service import Redis
 from tests.systems.redis.unit import PASSWORD, unit
 from tests.systems.refusals import refused_until
+from tests.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -128,11 +129,12 @@ def test_a_kill_in_the_middle_loses_nothing_that_was_acknowledged_with_fsync_alw
 
     thread = threading.Thread(target=go_on)
     thread.start()
-    time.sleep(0.3)
+    until(lambda: len(results["acknowledged"]) > 50, "writes before the kill")
     os.kill(pid(cache), signal.SIGKILL)
-    time.sleep(0.2)
+    until(lambda: results["refused"], "a refused write")
+    known = len(results["acknowledged"])
     cache.start()
-    time.sleep(0.2)
+    until(lambda: len(results["acknowledged"]) > known, "writes after the start")
     over.set()
     thread.join()
     there = set(probe.survivors(ctx))

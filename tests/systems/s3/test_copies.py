@@ -14,6 +14,7 @@ from tests.sameness import holds
 from tests.systems.postgres import fixtures
 from tests.systems.postgres.site import BUCKET
 from tests.systems.refusals import refused_until
+from tests.waiting import until
 
 place = fixtures.place
 NUMBERS = itertools.count()
@@ -189,11 +190,17 @@ def test_what_somebody_else_deleted_too_is_left_and_told(place, versioned):
     assert action.active(ctx) is True
 
 
+def next_second():
+    """Wait for the next second: the store tells times of versions to the second."""
+    now = int(time.time())
+    until(lambda: int(time.time()) > now)
+
+
 def test_versions_come_back_by_manifest_and_by_time(place, versioned):
     facts = copied(place, versioned)
-    time.sleep(1.1)  # the store tells times of versions to the second
+    next_second()
     at = datetime.now(UTC).isoformat(timespec="seconds")
-    time.sleep(1.1)
+    next_second()
     for _ in range(2):
         place.s3().put_object(Bucket=versioned, Key="a/one", Body=b"bad" * 10)
     place.s3().delete_object(Bucket=versioned, Key="a/two")
