@@ -267,3 +267,16 @@ def test_tests_assert_order_and_events_and_no_tight_time():
                 if not (isinstance(limit, ast.Constant) and limit.value >= 300):
                     bad.append(f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)}")
     assert not bad, "\n".join(["assert events or their order:", *bad])
+
+
+def test_files_of_a_run_are_named_in_one_place():
+    place = ROOT / "src" / "drillbook" / "journal" / "run_files.py"
+    names = re.findall(r'^[A-Z]+ = ("[\w.]+")$', place.read_text(), re.MULTILINE)
+    assert '"result.json"' in names
+    bad = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in sorted((ROOT / "src").rglob("*.py"))
+        for name in names
+        if path != place and name in path.read_text()
+    ]
+    assert not bad, bad

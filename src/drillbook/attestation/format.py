@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from drillbook.journal.damaged import ATTESTATION
 from drillbook.journal.journal import FILE as JOURNAL
+from drillbook.journal.run_files import ATTESTATION
 from drillbook.report import formats
 
 SCHEMA = "drillbook/attestation/1"

@@ -26,6 +26,7 @@ from drillbook.attestation.format import (
 from drillbook.attestation.vouching import State
 from drillbook.journal.journal import FILE as JOURNAL
 from drillbook.journal.lines import Walk, walk
+from drillbook.journal.run_files import RESULT
 from drillbook.report.figures import count
 
 MOST_NAMES = 3
@@ -80,7 +81,7 @@ def of_suite(folder: Path, root: Path) -> Standing:
     sealed = attested.vouched
     if sealed is None:
         return Standing(unvouched=attested.said, files=files)
-    known = [("result.json", dict(_reports(sealed)).get("result.json", "")), *kept_names(sealed)]
+    known = [(RESULT, dict(_reports(sealed)).get(RESULT, "")), *kept_names(sealed)]
     known += [(f"{run.get('folder')}/{FILE}", str(run.get("attestation"))) for run in members(sealed)]
     other = [name for name, wanted in known if not same(folder / name, wanted)]
     why = f"{names(other)}: differs from the attestation" if other else ""

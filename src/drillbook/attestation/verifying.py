@@ -25,6 +25,7 @@ from drillbook.exits import Exit
 from drillbook.journal import damaged
 from drillbook.journal.journal import FILE, History
 from drillbook.journal.lines import Walk, walk
+from drillbook.journal.run_files import RESULT
 from drillbook.judge.judge import judge
 from drillbook.judge.result import RunView, SuiteResult
 from drillbook.plan.plan import digest_of
@@ -369,7 +370,7 @@ def _members(folder: Path, sealed: Statement) -> Check:
 
 def _suite_reports(folder: Path, sealed: Statement | None) -> Check:
     try:
-        suite = SuiteResult.model_validate(json.loads((folder / "result.json").read_bytes()))
+        suite = SuiteResult.model_validate(json.loads((folder / RESULT).read_bytes()))
     except FileNotFoundError:
         return Check("ending", Mark.UNKNOWN, "the suite has no result: its controller died; see invoke drill.list")
     except (OSError, ValueError):
@@ -389,4 +390,4 @@ def _suite_reports(folder: Path, sealed: Statement | None) -> Check:
     if odd:
         return Check("reports", Mark.WRONG, f"the suite states another verdict than the journal: {names(odd)}")
     rendered = formats.of_suite(suite, views)
-    return _compared(folder, {name: text for name, text in rendered.items() if name != formats.RESULT}, sealed)
+    return _compared(folder, {name: text for name, text in rendered.items() if name != RESULT}, sealed)

@@ -16,6 +16,7 @@ from drillbook.audit.chain import Problem
 from drillbook.audit.period import Period
 from drillbook.audit.records import Record
 from drillbook.journal.damaged import RUN_ID
+from drillbook.journal.run_files import RESULT
 from drillbook.report.figures import runs_of
 from drillbook.report.folders import begun
 
@@ -55,7 +56,7 @@ def assure(records: Sequence[Record], period: Period, reports: Path, root: Path,
     """
     checker = timestamps.checker()
     inside = [reports / one.folder for one in records if not one.copy_of and period.holds(one.started)]
-    suites = {folder.parent for folder in inside if folder.parent != reports and (folder.parent / "result.json").exists()}
+    suites = {folder.parent for folder in inside if folder.parent != reports and (folder.parent / RESULT).exists()}
     folders = sorted({*inside, *suites})
     with ThreadPoolExecutor(WORKERS) as pool:
         why = list(pool.map(lambda folder: standing.vouched(folder, root), folders))

@@ -13,6 +13,7 @@ from typing import Any
 
 from drillbook.audit.chain import Problem
 from drillbook.audit.records import Record, Stray
+from drillbook.journal.run_files import RESULT
 from drillbook.report.folders import begun, drill_of, suite_of
 
 
@@ -59,7 +60,7 @@ def _suite(reports: Path, folder: str) -> Suite:
 
 def _result(folder: Path) -> dict[str, Any]:
     try:
-        found = json.loads((folder / "result.json").read_bytes())
+        found = json.loads((folder / RESULT).read_bytes())
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from drillbook.campaign.attempt import CAMPAIGNS
-from drillbook.campaign.record import REPORT, CampaignState
+from drillbook.campaign.record import CampaignState
+from drillbook.journal.run_files import RESULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +46,10 @@ def compared(reports: Path, state: CampaignState) -> Comparison | None:
     not read.
     """
     own = state.start.campaign
-    folders = [path.parent for path in (reports / CAMPAIGNS).glob(f"[!.]*/{REPORT}") if path.parent.name < own]
+    folders = [path.parent for path in (reports / CAMPAIGNS).glob(f"[!.]*/{RESULT}") if path.parent.name < own]
     for folder in sorted(folders, reverse=True):
         try:
-            said = json.loads((folder / REPORT).read_bytes())
+            said = json.loads((folder / RESULT).read_bytes())
             if said["drill"] != state.start.drill or len(said["ends"]) < 2 <= len(state.ends):
                 continue
             before = {end["site"]: str(end["state"]) for end in said["ends"]}

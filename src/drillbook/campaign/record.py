@@ -24,11 +24,9 @@ from drillbook.events.campaigns import (
 from drillbook.events.event import Event
 from drillbook.journal import journal
 from drillbook.journal.journal import FILE, Journal
+from drillbook.journal.run_files import RESULT
 from drillbook.redact import Redactor
 from drillbook.report.folders import drill_of
-
-REPORT = "result.json"
-"""File name of the report. The report is written when the campaign ends, and when its controller is stopped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +152,7 @@ def unfinished(reports: Path) -> list[Path]:
 
 def _ended(folder: Path) -> bool:
     try:
-        said = json.loads((folder / REPORT).read_bytes())
+        said = json.loads((folder / RESULT).read_bytes())
     except (OSError, ValueError):
         return False
     return bool(said.get("finished", not said.get("without_end")))

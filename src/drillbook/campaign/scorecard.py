@@ -13,9 +13,10 @@ from jinja2 import ChoiceLoader, PackageLoader
 from drillbook.campaign import distribution, earlier
 from drillbook.campaign.attempt import Ending
 from drillbook.campaign.earlier import Comparison
-from drillbook.campaign.record import REPORT, CampaignState
+from drillbook.campaign.record import CampaignState
 from drillbook.campaign.scheduler import ENDS, SiteState, worst
 from drillbook.exits import Exit
+from drillbook.journal.run_files import JUNIT, PAGE, RESULT
 from drillbook.report import pages, publish, remarks, wording
 from drillbook.report.figures import against, seconds, shown
 from drillbook.report.formats import as_json
@@ -31,7 +32,7 @@ def write(folder: Path, state: CampaignState) -> None:
     when a file cannot be written.
     """
     before = earlier.compared(folder.parents[1], state)
-    texts = ((REPORT, as_json(result(state, before))), ("junit.xml", junit(state)), ("report.html", html(state, before)))
+    texts = ((RESULT, as_json(result(state, before))), (JUNIT, junit(state)), (PAGE, html(state, before)))
     for name, text in texts:
         publish.write(folder / name, text)
 

@@ -32,6 +32,7 @@ from drillbook.exits import Exit
 from drillbook.hosts.privileged import privileged
 from drillbook.installation.program_name import program
 from drillbook.inventory.inventory import CONTROLLER, Inventory, read_secret
+from drillbook.journal.run_files import PAGE
 from drillbook.plan import needed, privilege, spec
 from drillbook.project.project import Project
 from drillbook.redact import Redactor
@@ -262,7 +263,7 @@ def _apply(project: Project, found: Diagnosis, inventory: Inventory, confirm: st
     with teller.watching() as observer:
         orchestrator = orchestration.Orchestrator(project, inventory, observer, confirm)
         run, view = orchestrator.run(orchestrator.plans(drill)[0])
-    teller.end(view, str(run / "report.html"), newest=True)
+    teller.end(view, str(run / PAGE), newest=True)
     tell_missed(orchestrator.missed)
     return view.result.exit
 

@@ -37,6 +37,7 @@ from drillbook.findings import Finding
 from drillbook.inventory.inventory import Inventory
 from drillbook.journal.journal import FILE, Journal, Observer, read
 from drillbook.journal.own_writes import Written
+from drillbook.journal.run_files import PAGE
 from drillbook.judge import earlier_runs
 from drillbook.judge.judge import judge
 from drillbook.judge.result import Residue, RunView, SuiteResult, Verdict
@@ -164,7 +165,7 @@ class Orchestrator:
 
     def _messenger(self, one: Plan, folder: Path, journal: Journal) -> Messenger:
         place = anchors.relative(folder, self.project.reports)
-        return Messenger(one, folder.name, str(folder / "report.html"), journal.append, folder=place)
+        return Messenger(one, folder.name, str(folder / PAGE), journal.append, folder=place)
 
     def _report(
         self, folder: Path, written: Written, by: str, residue: Sequence[Residue], gone: str, *, alone: bool

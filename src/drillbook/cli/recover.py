@@ -32,6 +32,7 @@ from drillbook.exits import Exit
 from drillbook.installation.program_name import as_called
 from drillbook.journal.journal import FILE, read
 from drillbook.journal.own_writes import Written
+from drillbook.journal.run_files import PAGE
 from drillbook.journal.run_state import RunState
 from drillbook.judge import notes
 from drillbook.judge.result import Result
@@ -189,7 +190,7 @@ def tell_contacts(project: Project, folder: Path, out: Console) -> None:
     Messenger(
         checked(view.plan),
         folder.name,
-        str(folder / "report.html"),
+        str(folder / PAGE),
         record,
         folder=anchors.relative(folder, project.reports),
     ).recovered(view.result, read(folder / FILE).events[-1])

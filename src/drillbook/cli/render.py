@@ -20,6 +20,7 @@ from drillbook.errors import JournalError, UnknownName
 from drillbook.installation.program_name import program
 from drillbook.journal.collection import last_work
 from drillbook.journal.own_writes import Written
+from drillbook.journal.run_files import PAGE
 from drillbook.judge.result import RunView
 from drillbook.project import finished_runs, run_index
 from drillbook.project.project import Project
@@ -39,7 +40,7 @@ def report(project: Project, run: str) -> int:
         if before.doubt:
             raise JournalError(f"{folder.name} is not rendered: {before.doubt}", hint=f"invoke report.verify {folder.name}")
         view, unsigned = render(project, folder, before, "report")
-        Teller(Manner.FULL).end(view, shown_path(folder / "report.html"))
+        Teller(Manner.FULL).end(view, shown_path(folder / PAGE))
         _tell_unsigned(folder, before, unsigned, console())
     return 0
 
@@ -73,7 +74,7 @@ def open_report(project: Project, run: str) -> int:
     """Open the report of the selected run or suite in the browser, or print the path of the report. By default, this is
     the newest run.
     """
-    report = project.run(run, suites=True) / "report.html"
+    report = project.run(run, suites=True) / PAGE
     if not report.is_file():
         raise UnknownName(f"{report} does not exist", hint="render the report: invoke report " + report.parent.name)
     try:
@@ -96,7 +97,7 @@ def told_render(
     this.
     """
     view, unsigned = render(project, folder, before, occasion, written)
-    Teller(Manner.FULL).end(view, shown_path(folder / "report.html"))
+    Teller(Manner.FULL).end(view, shown_path(folder / PAGE))
     _tell_unsigned(folder, before, unsigned, out)
 
 

@@ -11,6 +11,7 @@ from drillbook.cli.render import shown_path
 from drillbook.cli.views import Manner, Teller, tell_missed
 from drillbook.errors import NOTHING_RUN, UsageError
 from drillbook.inventory.inventory import Inventory
+from drillbook.journal.run_files import PAGE
 from drillbook.judge.result import RunView
 from drillbook.plan.planner import Plan
 from drillbook.plan.spec import Drill, Suite
@@ -31,7 +32,7 @@ def drill(project: Project, name: str, inventory_name: str, manner: Manner = Man
             folder, view = orchestrator.run(plans[0])
         else:
             return _suite(orchestrator, found, plans, teller)
-    teller.end(view, shown_path(folder / "report.html"), newest=True)
+    teller.end(view, shown_path(folder / PAGE), newest=True)
     tell_missed(orchestrator.missed)
     metrics.refresh(project)
     return view.result.exit
@@ -55,7 +56,7 @@ def _suite(orchestrator: Orchestrator, suite: Suite, plans: Sequence[Plan], tell
         teller.between(view)
 
     folder, result = orchestrator.run_suite(suite, plans, between)
-    teller.end_suite(result, views, shown_path(folder / "report.html"))
+    teller.end_suite(result, views, shown_path(folder / PAGE))
     tell_missed(orchestrator.missed)
     metrics.refresh(orchestrator.project)
     return result.exit

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from drillbook.journal.journal import FILE
+from drillbook.journal.run_files import ATTESTATION, RESULT
 
 RUN_ID = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)\.(\d{3})Z-(.+)-[0-9a-f]{4}")
 """Pattern of a run's name: time of the start, name of the drill or suite, and four random hexadecimal digits."""
-ATTESTATION = "attestation.json"
-RESULT = "result.json"
 MOST_NAMES = 3
 
 

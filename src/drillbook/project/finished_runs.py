@@ -10,6 +10,7 @@ from typing import Any
 from drillbook.errors import JournalError
 from drillbook.exits import Exit
 from drillbook.journal.journal import read
+from drillbook.journal.run_files import RESULT
 from drillbook.judge.judge import judge
 from drillbook.judge.result import EXIT, RunView, SuiteResult, Verdict
 
@@ -35,7 +36,7 @@ def suite_of(folder: Path) -> SuiteResult | None:
     """Return the result of the suite to which the run in ``folder`` belongs. Returns None when the run does not belong
     to a suite.
     """
-    path = folder.parent / "result.json"
+    path = folder.parent / RESULT
     if not path.is_file():
         return None
     data = json.loads(path.read_text(encoding="utf-8"))

@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 
 from drillbook.atomic_file import replace_file
-from drillbook.journal.damaged import RESULT
+from drillbook.journal.run_files import RESULT
 
 FILE = ".settled.json"
 Mark = list[int]

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from drillbook.exits import Exit
+from drillbook.journal.run_files import RESULT
 from drillbook.judge.result import Verdict
 from drillbook.project.project import Project
 from drillbook.report import folders
@@ -126,7 +127,7 @@ def newest(standings: Standings) -> dict[str, Standing]:
 def _head(folder: Path) -> tuple[str, str]:
     """Read only the start of a result. Returns the verdict and the environment of the run, each empty when unknown."""
     try:
-        with (folder / "result.json").open("rb") as file:
+        with (folder / RESULT).open("rb") as file:
             head = file.read(HEAD)
     except OSError:
         return "unread", ""
@@ -147,7 +148,7 @@ def result(folder: Path) -> Ended | None:
     RUN` can write it again.
     """
     try:
-        data = json.loads((folder / "result.json").read_bytes())
+        data = json.loads((folder / RESULT).read_bytes())
         return Ended(
             folder.name,
             folder,

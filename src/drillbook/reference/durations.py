@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from drillbook.catalog import entries
+from drillbook.journal.run_files import RESULT
 from drillbook.project import standings
 from drillbook.project.project import Project
 from drillbook.report.folders import first_event
@@ -40,7 +41,7 @@ def measured(project: Project, labs: Mapping[str, str]) -> dict[str, float]:
     for folder in sorted(witnesses, key=lambda folder: folder.name):
         ended = standings.result(folder)
         if ended and ended.passed and labs.get(ended.name, "") == _lab(witnesses[folder]) != "":
-            result = json.loads((folder / "result.json").read_bytes())
+            result = json.loads((folder / RESULT).read_bytes())
             begin, end = (datetime.fromisoformat(str(result[key])) for key in ("started", "finished"))
             found[ended.name] = round((end - begin).total_seconds(), 1)
     return found

@@ -15,6 +15,7 @@ from typing import Any
 from drillbook.events.content import ENDS
 from drillbook.journal.damaged import RUN_ID
 from drillbook.journal.journal import FILE, alive
+from drillbook.journal.run_files import RESULT
 
 __all__ = ["alive", "begun", "drill_of", "first_event", "last_word", "start_in", "suite_of", "verdict"]
 
@@ -62,7 +63,7 @@ def start_in(name: re.Match[str]) -> str:
 def verdict(folder: Path) -> str:
     """Return the verdict in the result of a run or suite. The result is empty without a readable result."""
     try:
-        return str(_object((folder / "result.json").read_bytes()).get("verdict") or "")
+        return str(_object((folder / RESULT).read_bytes()).get("verdict") or "")
     except OSError:
         return ""
 

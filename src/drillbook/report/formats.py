@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from drillbook.journal.collection import paused
+from drillbook.journal.run_files import JUNIT, PAGE, RESULT
 from drillbook.judge.result import RunView, SuiteResult
 from drillbook.report import html, junit, markdown
 from drillbook.report.indented_json import indented
@@ -28,7 +29,6 @@ def as_json(value: Any) -> str:
     return indented(value) + "\n"
 
 
-RESULT = "result.json"
 FORMATS = (
     Format("plan.json", lambda view: as_json(view.plan), None),
     Format(
@@ -36,9 +36,9 @@ FORMATS = (
         lambda view: as_json(view.result.model_dump(mode="json", by_alias=True)),
         lambda suite, _: as_json(suite.model_dump(mode="json", by_alias=True)),
     ),
-    Format("report.html", html.render, html.render_suite),
+    Format(PAGE, html.render, html.render_suite),
     Format("report.md", markdown.render, markdown.render_suite),
-    Format("junit.xml", junit.render, junit.render_suite),
+    Format(JUNIT, junit.render, junit.render_suite),
 )
 FILES = tuple(one.file for one in FORMATS)
 """Names of the report files that are rendered from the journal alone."""

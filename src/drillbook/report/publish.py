@@ -12,6 +12,7 @@ from typing import Any
 
 from drillbook.atomic_file import replace_file
 from drillbook.journal.journal import FILE
+from drillbook.journal.run_files import RESULT
 from drillbook.judge.result import RunView, SuiteResult
 from drillbook.report import folders, formats, index
 from drillbook.report.index import IndexEntry
@@ -83,7 +84,7 @@ def _result(folder: Path) -> dict[str, Any] | None:
     `invoke report RUN` writes a missing file again.
     """
     try:
-        found: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        found: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return found

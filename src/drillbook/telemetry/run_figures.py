@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from drillbook.journal.run_files import RESULT
 from drillbook.judge import proofs
 from drillbook.judge.proofs import Answer
 from drillbook.judge.result import Verdict
@@ -185,7 +186,7 @@ def read(project: Project) -> list[DrillFigures]:
 def _results(folders: Sequence[Path]) -> Iterator[RunFigures]:
     for folder in folders:
         try:
-            data = json.loads((folder / "result.json").read_bytes())
+            data = json.loads((folder / RESULT).read_bytes())
             figures = RunFigures(data)
             if all(isinstance(part, str) for part in figures.subject) and data["residue"] is not None:
                 yield figures
