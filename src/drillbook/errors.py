@@ -68,6 +68,11 @@ class DrillbookError(Exception):
         return f"{self.message}\n  hint: {self.hint}" if self.hint else self.message
 
 
+def message_of(error: BaseException) -> str:
+    """Return the message of any error. The hint of an error of Drillbook is left out."""
+    return str(getattr(error, "message", str(error)))
+
+
 class UsageError(DrillbookError):
     """The user's input is wrong. Nothing was touched."""
 

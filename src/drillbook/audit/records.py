@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ from pydantic import ValidationError
 from drillbook.events.event import Event, each, readable
 from drillbook.events.runs import RecoveryStarted, RunFinished, RunStarted
 from drillbook.journal.journal import FILE, History, parse
+from drillbook.journal.json_values import json_object
 from drillbook.judge.figures import session
 from drillbook.judge.judge import judge
 from drillbook.judge.result import Result
@@ -192,7 +192,7 @@ def _damaged(known: Record, data: bytes, message: str) -> Record:
 
     It has the first event, if that is intact, and the hashes that the lines claim.
     """
-    lines = [_object(line) for line in data.split(b"\n")]
+    lines = [json_object(line) for line in data.split(b"\n")]
     claimed = tuple(line["hash"] for line in lines if isinstance(line.get("hash"), str))
     first = None
     try:
@@ -203,14 +203,6 @@ def _damaged(known: Record, data: bytes, message: str) -> Record:
     except (ValueError, ValidationError):
         pass
     return replace(known, damage=message, first=first, hashes=claimed)
-
-
-def _object(line: bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(line)
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _whole(known: Record, history: History) -> Record:

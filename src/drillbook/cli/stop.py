@@ -15,7 +15,7 @@ from drillbook.cli.console import console
 from drillbook.engine import stop_requests
 from drillbook.engine.leases import Lock, LockState
 from drillbook.engine.open_hosts import Hosts
-from drillbook.errors import DrillbookError, UnknownName
+from drillbook.errors import DrillbookError, UnknownName, message_of
 from drillbook.exits import Exit
 from drillbook.installation.program_name import program
 from drillbook.inventory.inventory import CONTROLLER, Inventory
@@ -60,7 +60,7 @@ def held(
             lock = Lock(open_host(host), name, LEASE_S, title)
             state = lock.state(deadline=Deadline.after(ANSWER_S))
         except (DrillbookError, TimeoutError) as error:
-            silent[host] = getattr(error, "message", str(error))
+            silent[host] = message_of(error)
             continue
         if state is not None and state.held and (not runs or state.owner.run in runs):
             found.append(Held(title, host, lock, state))

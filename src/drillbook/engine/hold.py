@@ -21,7 +21,7 @@ from drillbook.engine.lock_order import take_all, take_over
 from drillbook.engine.parallel import on_each
 from drillbook.engine.stop_requests import Stop
 from drillbook.engine.unreachable import patiently
-from drillbook.errors import DrillbookError, Fenced, HostError, Locked
+from drillbook.errors import DrillbookError, Fenced, HostError, Locked, message_of
 from drillbook.events.holds import (
     LeaseAdopted,
     LeaseArmed,
@@ -164,7 +164,7 @@ class Hold:
         try:
             state = self._quiet(grip)
         except (DrillbookError, TimeoutError) as error:
-            self.journal.append(LeaseFailed(message=getattr(error, "message", str(error))), host=host)
+            self.journal.append(LeaseFailed(message=message_of(error)), host=host)
             return
         grip.armed = set() if state is None or state.reverted else set(state.armed)
         if state is None:
@@ -376,7 +376,7 @@ class Hold:
                 if log is not None:
                     logs[grip.host] = logs.get(grip.host, b"") + log
             except (DrillbookError, TimeoutError) as error:
-                failed[grip.host] = getattr(error, "message", str(error))
+                failed[grip.host] = message_of(error)
 
         on_each(give_back, list(self._grips.values()), name="hold-end")
         return logs, failed

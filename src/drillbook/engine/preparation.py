@@ -16,7 +16,7 @@ from drillbook.engine.probing import Probes, Track
 from drillbook.engine.stage import Stage
 from drillbook.engine.steps import carry_out, groups
 from drillbook.engine.stop_requests import Stop
-from drillbook.errors import CouldNotVerify, DrillbookError, HostError, JournalError, Locked
+from drillbook.errors import CouldNotVerify, DrillbookError, HostError, JournalError, Locked, message_of
 from drillbook.events.event import contents
 from drillbook.events.runs import PhaseEnded, PhaseStarted, RunEndedEarly
 from drillbook.events.steps import Skipped
@@ -128,7 +128,7 @@ class Preparation:
                 [finding("locked", title=self.plan.service, measured=error.message, remedy=error.hint)],
             )
         except (DrillbookError, TimeoutError) as error:
-            message, unread = getattr(error, "message", str(error)), isinstance(error, CouldNotVerify)
+            message, unread = message_of(error), isinstance(error, CouldNotVerify)
             self._end(
                 "inconclusive" if unread else "refused",
                 f"the run could not take its locks: {message}",

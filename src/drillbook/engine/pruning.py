@@ -16,7 +16,7 @@ from pathlib import Path
 
 from drillbook.engine.recorded_backups import Recorded, Records, read
 from drillbook.engine.stage import Stage
-from drillbook.errors import DrillbookError, JournalError
+from drillbook.errors import DrillbookError, JournalError, message_of
 from drillbook.events.content import Json
 from drillbook.events.runs import PruningFinished, PruningStarted
 from drillbook.journal import journal
@@ -98,7 +98,7 @@ def _prune(stage: Stage, service: S3, folders: Callable[[], Iterable[Path]]) -> 
 def _said(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "a signal stopped the pruning"
-    return getattr(error, "message", "") or str(error)
+    return message_of(error)
 
 
 def _check_clock(store: Store, own: Recorded) -> None:

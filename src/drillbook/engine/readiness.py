@@ -14,7 +14,7 @@ from drillbook.engine import later_commands, unlisted_commands
 from drillbook.engine.parallel import on_each
 from drillbook.engine.stage import Stage
 from drillbook.engine.steps import for_ready
-from drillbook.errors import DrillbookError
+from drillbook.errors import DrillbookError, message_of
 from drillbook.findings import Finding, finding
 from drillbook.inventory.inventory import CONTROLLER
 from drillbook.language import template
@@ -61,7 +61,7 @@ def _of_probe(stage: Stage, planned: PlannedProbe) -> Finding | None:
             else:
                 probe.reach(context)
     except Exception as error:  # noqa: BLE001  a driver may raise any error
-        bad, hint = getattr(error, "message", str(error)), getattr(error, "hint", "")
+        bad, hint = message_of(error), getattr(error, "hint", "")
     if bad is None:
         return None
     return finding(
@@ -135,7 +135,7 @@ class _Check:
             return finding(
                 "not-ready",
                 title=self.step.action,
-                measured=getattr(error, "message", str(error)),
+                measured=message_of(error),
                 step=self.step.id,
                 host=self.host,
                 remedy=getattr(error, "hint", ""),
@@ -199,7 +199,7 @@ def _refused(stage: Stage, name: str, become: Become) -> Finding | None:
             "not-ready",
             title=f"become {become.user}",
             wanted=f"permission to run commands as {become.user}, by sudo",
-            measured=getattr(error, "message", str(error)),
+            measured=message_of(error),
             remedy=getattr(error, "hint", ""),
             host=name,
         )
@@ -212,9 +212,5 @@ def of_leases(stage: Stage) -> list[Finding]:
         if stage.hold:
             stage.hold.ready()
     except (DrillbookError, TimeoutError) as error:
-        return [
-            finding(
-                "not-ready", title="lease", measured=getattr(error, "message", str(error)), remedy=getattr(error, "hint", "")
-            )
-        ]
+        return [finding("not-ready", title="lease", measured=message_of(error), remedy=getattr(error, "hint", ""))]
     return []

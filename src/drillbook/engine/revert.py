@@ -15,7 +15,7 @@ from drillbook.engine.stage import Stage
 from drillbook.engine.steps import PROOF_S, fault_gone
 from drillbook.engine.undo_order import Turn, in_turns
 from drillbook.engine.unreachable import AGAIN_S, LOST, patiently
-from drillbook.errors import DrillbookError
+from drillbook.errors import DrillbookError, message_of
 from drillbook.events.event import Event, contents, each
 from drillbook.events.runs import PhaseEnded, PhaseStarted
 from drillbook.events.steps import Done, Failed, StepStarted, UndoFailed, Undone, UndoStarted
@@ -360,7 +360,7 @@ def _remove_scratch(stage: Stage, reach: Deadline | None, place: tuple[str, Beco
             step="cleanup",
             host=name,
             what=f"temporary files in {path}",
-            why=getattr(error, "message", str(error)),
+            why=message_of(error),
             by_hand=f"on {name}: rm -rf {shlex.quote(path)}",
         )
     return None

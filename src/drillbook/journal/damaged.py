@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 from drillbook.journal.journal import FILE
+from drillbook.journal.json_values import json_object
 from drillbook.journal.run_files import ATTESTATION, RESULT
 
 RUN_ID = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)\.(\d{3})Z-(.+)-[0-9a-f]{4}")
@@ -93,7 +93,6 @@ def _beside(folder: Path) -> list[str]:
 
 def _object(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        return json_object(path.read_bytes())
+    except OSError:
         return {}
-    return found if isinstance(found, dict) else {}

@@ -1,12 +1,22 @@
-"""Converts any values to JSON that is read back exactly. A value that JSON cannot represent becomes text."""
+"""Converts any values to JSON that is read back exactly, and reads JSON objects from files that may be damaged."""
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
 SAFE_INTEGER = 2**53 - 1
 """Largest integer that is exact in JSON (RFC 8785, section 3.2.2.3). Larger integers are written as text."""
+
+
+def json_object(data: bytes) -> dict[str, Any]:
+    """Parse a JSON object. Return an empty one for anything else."""
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def jsonable(value: Any) -> Any:

@@ -77,24 +77,20 @@ def _absent(plan: Plan, path: Path) -> Refused:
     """Return the finding that refuses a plan because its approval is missing, has no signature, or is for another
     version of the plan.
     """
-    others = sorted(path.parent.glob(f"{plan.drill}.????????.json"), key=lambda other: other.stat().st_mtime)
     remedy = (
         f"Have another person approve the plan with `invoke drill.approve {plan.drill}`. Then copy the two "
         f"files below to {FOLDER}/ of this project."
     )
-    if path.suffix == ".sig":
-        return Refused("approval-bad-signature", f"{path} does not exist", wanted="the approval's signature", remedy=remedy)
-    if others:
-        return Refused(
-            "approval-changed",
-            f"the newest approval is {others[-1].name}",
-            wanted=path.name,
-            remedy=(
-                f"Read the plan with `invoke drill.plan {plan.drill}`, and have it approved again with `invoke "
-                f"drill.approve {plan.drill}`."
-            ),
-        )
-    return Refused("approval-missing", f"{path} does not exist", wanted=path.name, remedy=remedy)
+    again = (
+        f"Read the plan with `invoke drill.plan {plan.drill}`, and have it approved again with `invoke "
+        f"drill.approve {plan.drill}`."
+    )
+    return texts.missing(
+        path,
+        plan.drill,
+        remedy,
+        lambda newest: Refused("approval-changed", f"the newest approval is {newest.name}", wanted=path.name, remedy=again),
+    )
 
 
 def approve(plan: Plan, root: Path, *, now: datetime, until: timedelta, key: Path | None = None) -> tuple[Look, texts.Files]:

@@ -88,22 +88,22 @@ def _absent(closing: Closing, path: Path) -> Refused:
     """Return the finding that refuses to close a run because the approval is missing, or was given for an earlier state
     of the journal.
     """
-    others = sorted(path.parent.glob(f"{closing.run}.????????.json"), key=lambda other: other.stat().st_mtime)
     remedy = (
         f"Have another person check the hosts and approve the closing with `{closing.command}`. Then copy the "
         f"two files below to {FOLDER}/ of this project. An approval is valid only for this reason and for the "
         "present journal."
     )
-    if path.suffix == ".sig":
-        return Refused("approval-bad-signature", f"{path} does not exist", wanted="the approval's signature", remedy=remedy)
-    if others:
-        return Refused(
+    return texts.missing(
+        path,
+        closing.run,
+        remedy,
+        lambda newest: Refused(
             "approval-changed",
-            f"the journal has new events since the newest approval, {others[-1].name}",
+            f"the journal has new events since the newest approval, {newest.name}",
             wanted=path.name,
             remedy=remedy,
-        )
-    return Refused("approval-missing", f"{path} does not exist", wanted=path.name, remedy=remedy)
+        ),
+    )
 
 
 def approve(closing: Closing, root: Path, *, now: datetime, until: timedelta, key: Path | None = None) -> tuple[Look, Files]:

@@ -7,13 +7,13 @@ A run has its own journal. This file records runs that did not take place.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+from drillbook.journal.json_values import json_object
 from drillbook.values import canonical, digest
 
 FILE = "schedule.jsonl"
@@ -75,7 +75,7 @@ def read(reports: Path) -> tuple[list[Entry], str]:
     found: list[Entry] = []
     damage, before = "", None
     for number, line in enumerate((line for line in data.split(b"\n") if line.strip()), 1):
-        value = _object(line)
+        value = json_object(line)
         content = {key: one for key, one in value.items() if key != "hash"}
         whole = value.get("hash") == digest(canonical(content)) and value.get("prev") == before
         damage = damage or ("" if whole else f"{FILE}, line {number}: the chain of hashes breaks")
@@ -93,12 +93,4 @@ def newest(entries: Sequence[Entry], kind: str) -> dict[tuple[str, str], Entry]:
 
 
 def _claimed(line: bytes) -> str | None:
-    return _object(line).get("hash")
-
-
-def _object(line: bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(line)
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    return json_object(line).get("hash")

@@ -5,7 +5,6 @@ These facts are the drill, start, verdict and end of the run, and whether it is 
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from typing import Any
 from drillbook.events.content import ENDS
 from drillbook.journal.damaged import RUN_ID
 from drillbook.journal.journal import FILE, alive
+from drillbook.journal.json_values import json_object
 from drillbook.journal.run_files import RESULT
 
 __all__ = ["alive", "begun", "drill_of", "first_event", "last_word", "start_in", "suite_of", "verdict"]
@@ -63,7 +63,7 @@ def start_in(name: re.Match[str]) -> str:
 def verdict(folder: Path) -> str:
     """Return the verdict in the result of a run or suite. The result is empty without a readable result."""
     try:
-        return str(_object((folder / RESULT).read_bytes()).get("verdict") or "")
+        return str(json_object((folder / RESULT).read_bytes()).get("verdict") or "")
     except OSError:
         return ""
 
@@ -72,7 +72,7 @@ def first_event(folder: Path) -> dict[str, Any]:
     """Return the first event of a run's journal. The result is empty when the event cannot be read."""
     try:
         with (folder / FILE).open("rb") as file:
-            return _object(file.readline())
+            return json_object(file.readline())
     except OSError:
         return {}
 
@@ -99,14 +99,6 @@ def _ends(data: bytes) -> Iterator[dict[str, Any]]:
     """Yield the data of the ending events in ``data``, newest first. An incomplete last line is ignored."""
     for line in reversed(data.split(b"\n")[:-1]):
         if any(f'"{kind}"'.encode() in line for kind in ENDS):
-            event = _object(line)
+            event = json_object(line)
             if event.get("kind") in ENDS and isinstance(event.get("data"), dict):
                 yield event["data"]
-
-
-def _object(line: bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(line)
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from drillbook.errors import Cancelled, DrillbookError
+from drillbook.errors import Cancelled, DrillbookError, message_of
 from drillbook.sdk.action import Context
 from drillbook.sdk.backup_places import HostFolder, Place, Prefix, Printed, Web
 from drillbook.sdk.host import Deadline, printable
@@ -97,7 +97,7 @@ def beginning_of(ctx: Context, place: Place, name: str, keys: Sequence[str] = ()
         except Cancelled:
             raise
         except (DrillbookError, TimeoutError, OSError) as error:
-            return Beginning(why=getattr(error, "message", str(error)))
+            return Beginning(why=message_of(error))
         if found.data or not found.packed or isinstance(place, Printed):
             break
     return found

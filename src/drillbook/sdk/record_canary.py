@@ -11,12 +11,23 @@ import math
 import re
 from abc import abstractmethod
 from collections.abc import Collection, Iterable
+from typing import Annotated
+
+from pydantic import Field
 
 from drillbook.errors import CouldNotVerify, DrillbookError, NotReady
 from drillbook.language import placeholders
 from drillbook.sdk.action import Context
 from drillbook.sdk.probe import Canary
+from drillbook.values import Duration
 
+Every = Annotated[
+    Duration, Field(gt=0, description="Time between two writes. The RPO cannot be measured more precisely than this.")
+]
+Timeout = Annotated[
+    Duration,
+    Field(gt=0, description="Time limit of a write. A record that was not acknowledged by then may or may not be stored."),
+]
 NAMES = ("record", "number", "run")
 """Names of the placeholders that a drill may write as ``${name}``: the mark of a record, its number, and the id of the run.
 """

@@ -126,6 +126,19 @@ def verified(
     return text, fingerprint
 
 
+def missing(path: Path, subject: str, remedy: str, outdated: Callable[[Path], Refused]) -> Refused:
+    """Return the finding for an approval of ``subject`` that is missing at ``path``, or has no signature.
+
+    ``outdated``: function that returns the finding when there is an approval of another version. It gets the newest one.
+    """
+    if path.suffix == ".sig":
+        return Refused("approval-bad-signature", f"{path} does not exist", wanted="the approval's signature", remedy=remedy)
+    others = sorted(path.parent.glob(f"{subject}.????????.json"), key=lambda other: other.stat().st_mtime)
+    if others:
+        return outdated(others[-1])
+    return Refused("approval-missing", f"{path} does not exist", wanted=path.name, remedy=remedy)
+
+
 def signed(
     model: type[Text], files: Files, approvers: str, *, now: datetime, until: timedelta, key: Path | None, **fields: Any
 ) -> tuple[Text, str]:

@@ -14,7 +14,7 @@ from drillbook.sdk.action import Context
 from drillbook.sdk.answers import Answer
 from drillbook.sdk.host import Deadline, Output, as_user, excerpt, printable, shown
 from drillbook.sdk.probe import CanaryWriter, Lost
-from drillbook.sdk.record_canary import RecordCanary
+from drillbook.sdk.record_canary import Every, RecordCanary, Timeout
 from drillbook.sdk.service import handed
 from drillbook.sdk.sudo_question import need_account
 from drillbook.values import Duration, Handed, Secret
@@ -74,16 +74,8 @@ class Canary(RecordCanary):
             )
         ),
     ] = Field(default_factory=dict)
-    every: Duration = Field(
-        default=Duration(0.2),
-        gt=0,
-        description="Time between two writes. The RPO cannot be measured more precisely than this.",
-    )
-    timeout: Duration = Field(
-        default=Duration(2.0),
-        gt=0,
-        description="Time limit of a write. A record that was not acknowledged by then may or may not be stored.",
-    )
+    every: Every = Duration(0.2)
+    timeout: Timeout = Duration(2.0)
 
     @model_validator(mode="after")
     def _names(self) -> Self:

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import ClassVar, Literal
 
-from pydantic import Field
-
 from drillbook.errors import StepFailed
 from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.backup_files import FileBackups, moment_in
@@ -19,7 +17,7 @@ from drillbook.sdk.host import Host, Output
 from drillbook.sdk.sandbox import Sandbox, Sandboxed
 from drillbook.systems.redis import checker, disposable
 from drillbook.systems.redis.aof_parts import MANIFEST, PART, Copy, judged
-from drillbook.systems.redis.checker import Checker, Run
+from drillbook.systems.redis.checker import Checker, Program, Run
 
 COVERED = (
     "every byte was read",
@@ -47,13 +45,7 @@ class AofSource(FileBackups):
     RESTORE_PROGRAMS: ClassVar[tuple[str, ...]] = (*PROGRAMS, "tail")
     RESTORES_TO: ClassVar[tuple[str, ...]] = ("redis",)
 
-    program: str = Field(
-        default="",
-        description=(
-            "Path of redis-server or valkey-server on the host. The server program can also check files. Empty: "
-            "a checker or a server is searched on PATH."
-        ),
-    )
+    program: Program = ""
 
     def backups(self, ctx: Context) -> list[Backup]:
         """List the folders with a manifest, and the single append-only files."""

@@ -11,11 +11,23 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import Field
 
 from drillbook.errors import CouldNotVerify, NotReady
 from drillbook.findings import Finding, finding
 from drillbook.sdk.host import Host, Output, printable
 
+Program = Annotated[
+    str,
+    Field(
+        description=(
+            "Path of redis-server or valkey-server on the host. The server program can also check files. Empty: "
+            "a checker or a server is searched on PATH."
+        )
+    ),
+]
 NO_CHECKER = 86
 """Exit status of ``CHECK`` when the host has neither a checker nor a server."""
 # KIND PROGRAM FOLDER PATH: check the file PATH. KIND is rdb or aof. FOLDER gets a link to the server PROGRAM. PROGRAM may be

@@ -20,7 +20,7 @@ from drillbook.sdk.in_place import InPlace
 from drillbook.sdk.sandbox import Sandbox, Sandboxed
 from drillbook.sdk.service import Service
 from drillbook.systems.redis import checker, disposable
-from drillbook.systems.redis.checker import Checker, Verdict
+from drillbook.systems.redis.checker import Checker, Program, Verdict
 from drillbook.systems.redis.in_place import RedisInPlace
 from drillbook.systems.tar.source import need_unpacked, need_unpacker, unpacker
 
@@ -44,13 +44,7 @@ class RdbSource(FileBackups):
     RESTORES_IN_PLACE: ClassVar[tuple[str, ...]] = ("redis",)
 
     pattern: str = Field(default="*.rdb*", description="Shell pattern that the names of the backup files match.")
-    program: str = Field(
-        default="",
-        description=(
-            "Path of redis-server or valkey-server on the host. The server program can also check files. Empty: "
-            "a checker or a server is searched on PATH."
-        ),
-    )
+    program: Program = ""
 
     @property
     def place_programs(self) -> tuple[str, ...]:

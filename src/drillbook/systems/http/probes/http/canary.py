@@ -13,7 +13,7 @@ from drillbook.sdk import record_canary
 from drillbook.sdk.action import Context
 from drillbook.sdk.answers import MOST_BYTES
 from drillbook.sdk.probe import CanaryWriter, Lost
-from drillbook.sdk.record_canary import RecordCanary
+from drillbook.sdk.record_canary import Every, RecordCanary, Timeout
 from drillbook.sdk.service import handed
 from drillbook.sdk.web import Answer
 from drillbook.systems.http.actions.fields import ANSWER_S
@@ -81,16 +81,8 @@ class Canary(RecordCanary):
             )
         ),
     ] = ""
-    every: Duration = Field(
-        default=Duration(0.1),
-        gt=0,
-        description="Time between two writes. The RPO cannot be measured more precisely than this.",
-    )
-    timeout: Duration = Field(
-        default=Duration(1.0),
-        gt=0,
-        description="Time limit of a write. A record that was not acknowledged by then may or may not be stored.",
-    )
+    every: Every = Duration(0.1)
+    timeout: Timeout = Duration(1.0)
 
     @model_validator(mode="after")
     def _names(self) -> Self:
