@@ -1,7 +1,7 @@
-"""Run once more, by themselves, the tests that failed in the run before, and name those that pass now: they are flaky.
+"""Run the tests that failed in the previous run again, separately, and list those that now pass: they are flaky.
 
-Exit 0: nothing fails now, and fewer than three are flaky. Run in the folder of a project whose `.pytest_cache` tells
-what failed; options are for pytest.
+Exit 0: nothing fails any more, and fewer than three are flaky. Runs in the folder of a project whose `.pytest_cache`
+lists the failed tests; options are passed to pytest.
 """
 
 import json
@@ -11,16 +11,16 @@ from pathlib import Path
 
 FAILED = Path(".pytest_cache/v/cache/lastfailed")
 TOO_MANY = 3
-"""So many flaky tests are a fault of the tests, not of a busy moment."""
+"""This number of flaky tests is a fault of the tests, not of a busy moment."""
 
 
 def failed() -> set[str]:
-    """Tests that failed when they were run last."""
+    """Tests that failed when they last ran."""
     return set(json.loads(FAILED.read_text())) if FAILED.exists() else set()
 
 
 def main() -> int:
-    """Run them, and print the names of the flaky ones last."""
+    """Run the failed tests again, and print the names of the flaky ones at the end."""
     before = failed()
     if not before:
         return 0

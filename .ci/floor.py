@@ -1,7 +1,8 @@
-"""Is enough of each pure package carried out by its own tests? Exit 1 when one is below the floor.
+"""Coverage of each pure package by its own tests.
 
-Pure: what decides from its arguments alone. What talks to hosts, disks or terminals is not measured: tracing the threads of its
-tests takes minutes, and upsets them before Python 3.12.
+Exit 1 when one is below the required share. Pure packages decide from their arguments alone. Packages that contact
+hosts, or use disks or terminals, are not measured: tracing the threads of their tests takes minutes, and disturbs
+them before Python 3.12.
 """
 
 import json
@@ -24,7 +25,7 @@ journal     damaged journal journal_cases
 judge       comparison earlier_runs event_index faultstate judge judge_stalls judge_views outlook
 report      agreement changes figures golden html index junit markdown event_lines next_steps rehearsal terminal timeline tolerated
 """
-"""The folders of these packages below tests, and the quick files in them."""
+"""Test folders of these packages, and the fast files in them."""
 SLOW = (
     "same_as_ansible",
     "nothing_hidden",
@@ -34,7 +35,9 @@ SLOW = (
     "is_refused_at_its_line",
     "a_thousand_sites",
 )
-"""Tests among them that start browsers and programs, reach limits, or draw thousands of examples: they carry out no other line."""
+"""Tests among them that start browsers and programs, test limits, or draw thousands of examples: they cover no
+additional line.
+"""
 PURE = ("language", "statistics", "diagnosis", "plan", "journal", "judge", "report")
 LEFT_OUT = {
     "diagnosis/actions.py": "carries a diagnosis out",
@@ -44,11 +47,11 @@ LEFT_OUT = {
     "report/folders.py": "reads the folder of reports",
     "report/terminal/live_view.py": "draws on a terminal",
 }
-"""Modules of these packages that are not pure, each with what it does."""
+"""Modules of these packages that are not pure, each with the reason."""
 
 
 def shares(files: dict[str, Any]) -> dict[str, float]:
-    """Percent of the statements of each package that were carried out."""
+    """Covered statements of each package in percent."""
     found = {}
     for package in PURE:
         wanted = {
@@ -64,13 +67,13 @@ def shares(files: dict[str, Any]) -> dict[str, float]:
 
 
 def files() -> list[Path]:
-    """The files of these tests."""
+    """Test files of these packages."""
     rows = [line.split() for line in TESTS.strip().splitlines()]
     return [ROOT / "tests" / folder / f"test_{name}.py" for folder, *names in rows for name in names]
 
 
 def measure(report: Path) -> int:
-    """Run the tests with coverage of these packages; returns pytest's exit status."""
+    """Run the tests with coverage of these packages. Return pytest's exit status."""
     argv = [
         sys.executable,
         "-m",
@@ -90,7 +93,7 @@ def measure(report: Path) -> int:
 
 
 def main() -> int:
-    """Print the share of each package, and what is below the floor with its worst modules."""
+    """Print the share of each package, and those below the required share with their worst modules."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "coverage.json"
         if status := measure(report):
@@ -99,7 +102,10 @@ def main() -> int:
 
 
 def told(files: dict[str, Any]) -> int:
-    """Print the share of each package and the lines that are missing in those below the floor; 1 when there is one."""
+    """Print the share of each package, and the missing lines of those below the required share.
+
+    Return 1 when there is one.
+    """
     low = []
     for package, share in shares(files).items():
         print(f"{package:12} {share:5.1f} %{'' if share >= FLOOR else f'  below {FLOOR} %'}")

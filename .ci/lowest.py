@@ -7,12 +7,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 EXTRAS = ("lab", "dev")
-"""What the test command of the README installs."""
+"""Extras that the test command of the README installs."""
 BOUND = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^]]*\])?>=([0-9.]+)")
 
 
 def lowest() -> Iterator[str]:
-    """One constraint for each requirement that has a lower bound."""
+    """Constraint for each requirement with a lower bound."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = [*project["dependencies"], *(one for extra in EXTRAS for one in project["optional-dependencies"][extra])]
     for requirement in dict.fromkeys(wanted):

@@ -1,6 +1,6 @@
-"""Cost of a campaign itself: simulated sites, whose drills end at once, with a real journal: `python -m bench.campaign_cost`.
-
-CPU time is that of all processes (controller, scheduler and workers), by getrusage(2); memory is the peak of the controller.
+"""Cost of a campaign without its drills: simulated sites whose drills end at once, with a real journal: `python -m
+bench.campaign_cost`. CPU time is that of all processes (controller, scheduler and workers), by getrusage(2); memory
+is the peak of the controller.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def run(count: int, root: Path, executor: Executor) -> tuple[float, float]:
 
 
 def cpu() -> float:
-    """CPU time in seconds of this process and of its children that ended."""
+    """CPU time in seconds of this process and of its ended children."""
     found = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(one.ru_utime + one.ru_stime for one in found)
 

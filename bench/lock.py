@@ -1,7 +1,8 @@
-"""Lock files with hashes: `python -m bench.lock` writes the one of CI, and `constraints.txt`, its part for users of the wheel.
+"""Lock files with hashes: `python -m bench.lock` writes that of CI, and `constraints.txt`, its part for users of the wheel.
 
-Versions are those of this environment. For every supported Python and architecture, pip itself chooses the files, so a lock
-holds the hash of each file that a machine may need, and no other. It takes some minutes; nothing is installed.
+Versions are those of this environment. For every supported Python and architecture, pip itself selects the files, so
+that a lock contains exactly the hashes of the files that some machine needs. It takes some minutes; nothing is
+installed.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ USERS_HEAD = """\
 
 
 def canonical(name: str) -> str:
-    """Name of a package as indexes compare it."""
+    """Name of a package in the form in which indexes compare names."""
     return re.sub("[-_.]+", "-", name).lower()
 
 
@@ -52,7 +53,7 @@ def installed() -> dict[str, str]:
 
 
 def needed(extras: Iterable[str]) -> set[str]:
-    """Names of the packages that Drillbook with ``extras`` needs, with all that these need, on any supported Python."""
+    """Names of the packages that Drillbook with ``extras`` needs, directly and indirectly, on any supported Python."""
     found: set[str] = set()
     queue = [(OURS, frozenset(extras))]
     while queue:
@@ -72,7 +73,7 @@ def _holds(requirement: Requirement, extras: Iterable[str]) -> bool:
 
 
 def hashes(pins: dict[str, str]) -> dict[str, set[str]]:
-    """SHA-256 of the files that pip chooses for ``pins``, by name, over every Python and architecture."""
+    """SHA-256 of the files that pip selects for ``pins``, by name, over every Python and architecture."""
     found: dict[str, set[str]] = {name: set() for name in pins}
     for python in PYTHONS:
         for machine in MACHINES:

@@ -1,6 +1,7 @@
 """Pictures of the documentation, from real runs on a new lab: `invoke pictures` (needs chromium and tmux).
 
-A project is made in an empty folder, its drills run in a terminal of tmux, and Chromium draws the terminal and the reports.
+A project is created in an empty folder, its drills run in a terminal of tmux, and Chromium renders the terminal and
+the reports.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ from tests.report.chrome import Chrome
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 HOME = Path("/var/tmp/kim")
-"""Home of the user in the pictures, removed afterwards; its path stands in some of them, so it is short and the same each time."""
+"""Home of the user in the pictures, removed afterwards; its path is visible in some pictures, so it is short and
+always the same.
+"""
 WIDTH, LINES = 100, 34
 PATIENCE_S = 300.0
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Terminal</title><style>
@@ -50,7 +53,7 @@ TERMINAL = {
     "terminal-plan": "drillbook drill.plan table-dropped",
     "terminal-mistake": "drillbook drill api-restart",
 }
-"""Pictures of the terminal, each with its command, in the order in which they are run."""
+"""Pictures of the terminal, each with its command, in the order of the commands."""
 
 
 class Terminal:
@@ -126,7 +129,9 @@ def html(command: str, screen: str) -> str:
 
 
 def shoot(chrome: Chrome, page: Path, target: Path, width: int, height: int, until: str = "body") -> None:
-    """Write the upper ``height`` pixels of ``page`` at ``width`` as a PNG; less when the element ``until`` ends above them."""
+    """Write the upper ``height`` pixels of ``page`` at ``width`` as a PNG; less when the element ``until`` ends above
+    them.
+    """
     chrome.look(width, "light")
     chrome.open(page)
     tall = int(

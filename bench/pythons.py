@@ -1,9 +1,9 @@
-"""The tests under every supported Python that this machine has, with the oldest and the newest dependencies that are allowed.
+"""Tests with every supported Python on this machine, with the oldest and the newest allowed dependencies.
 
-`invoke pythons` clones the last commit for each pair, installs the clone into a fresh environment, and runs the fast tests there.
-Edits of the checkout during the run change nothing, and uncommitted ones are not tested. A supported version that the machine lacks
-is named as not tried, and the command ends with 1: what was not tried counts as no pass. A newer version that is not declared yet is
-tried where the machine has it.
+`invoke pythons` clones the last commit for each pair, installs the clone into a new environment, and runs the fast
+tests there. Edits of the checkout during the run have no effect, and uncommitted edits are not tested. A supported
+version that the machine lacks is reported as not tried, and the command exits with 1, because an untried version did
+not pass. A newer, undeclared version is tried if the machine has it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 SPREADS = ("oldest", "newest")
 TESTS = ("-m", "fast", "-n", "2", "--dist=worksteal", "-q")
 NEWER = ("3.14",)
-"""Versions that pyproject.toml does not declare yet: they are tried where the machine has them, and may be absent."""
+"""Versions that pyproject.toml does not declare yet: they are tried if the machine has them."""
 PYENV = Path.home() / ".pyenv" / "versions"
 LIMIT_S = 3600
 
@@ -42,7 +42,7 @@ def supported() -> list[str]:
 
 
 def find(version: str) -> Path | None:
-    """Interpreter of ``version``: one of pyenv, or the one in the search path; None when the machine has none that works."""
+    """Interpreter of ``version``, from pyenv or the search path; None when the machine has none that works."""
     installed = sorted(PYENV.glob(f"{version}.*/bin/python{version}"))
     on_path = shutil.which(f"python{version}")
     for path in (*installed, *([Path(on_path)] if on_path else [])):
@@ -52,7 +52,7 @@ def find(version: str) -> Path | None:
 
 
 def tries(versions: Iterable[str], finding: Callable[[str], Path | None]) -> tuple[list[Try], list[str]]:
-    """Pairs to try, and the versions that this machine lacks."""
+    """Pairs to try, and the missing versions."""
     found = {version: finding(version) for version in versions}
     pairs = [Try(version, path, spread) for version, path in found.items() if path for spread in SPREADS]
     return pairs, [version for version, path in found.items() if path is None]
@@ -65,7 +65,7 @@ def commit_of(checkout: Path) -> str:
 
 
 def copy(commit: str, folder: Path) -> Path:
-    """Clone the checkout into ``folder`` at ``commit``. Returns the path of the clone."""
+    """Clone the checkout into ``folder`` at ``commit``. Return the path of the clone."""
     clone = folder / "drillbook"
     subprocess.run(["git", "clone", "--quiet", "--shared", "--no-checkout", ROOT, clone], check=True)
     subprocess.run(["git", "-C", clone, "checkout", "--quiet", "--detach", commit], check=True)
@@ -73,7 +73,7 @@ def copy(commit: str, folder: Path) -> Path:
 
 
 def carry_out(one: Try, commit: str, tests: Sequence[str]) -> bool:
-    """Install a clone of ``commit`` into a fresh environment and run the tests in the clone; True when they passed."""
+    """Install a clone of ``commit`` into a new environment and run the tests in the clone. Return True when they passed."""
     with tempfile.TemporaryDirectory(prefix="drillbook-python-", dir="/var/tmp") as folder:
         clone = copy(commit, Path(folder))
         limits = []

@@ -1,4 +1,6 @@
-"""Give the checkout a new version: number in the package, date and number over what the changelog has under *Unreleased*."""
+"""Set a new version of the checkout: its number in the package, and its number and date above the changes under
+*Unreleased* in the changelog.
+"""
 
 import re
 import sys
@@ -11,11 +13,11 @@ HEADING = "## Unreleased\n"
 
 
 class Refused(Exception):
-    """The version cannot be given."""
+    """The requested version is not possible."""
 
 
 def renumber(package: str, changelog: str, version: str, today: date) -> tuple[str, str]:
-    """Text of the package and of the changelog with ``version``. Raises Refused."""
+    """Texts of the package and of the changelog with ``version``. Raises Refused."""
     if not re.fullmatch(r"\d+\.\d+\.\d+", version):
         raise Refused(f"{version!r} is no version; write MAJOR.MINOR.PATCH")
     before = VERSION.search(package)
@@ -37,7 +39,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def main() -> int:
-    """Write both files anew."""
+    """Write both files."""
     package, changelog = ROOT / "src" / "drillbook" / "__init__.py", ROOT / "CHANGELOG.md"
     try:
         texts = renumber(package.read_text(), changelog.read_text(), sys.argv[1], datetime.now(UTC).date())

@@ -1,9 +1,6 @@
-"""Trivial steps over SSH: Drillbook's SshHost against multiplexed ``ssh`` and a bare Fabric channel, in the same run.
-
-    python -m bench.steps [ROUNDS]
-
-Medians of interleaved rounds; each host is a real sshd of its own on loopback, which shares the cores with both.
-Connecting is part of the time, as it is of a drill.
+"""Trivial steps over SSH: Drillbook's SshHost, multiplexed ``ssh`` and a plain Fabric channel, in the same run.
+python -m bench.steps [ROUNDS] Medians of interleaved rounds; each host is a separate, real sshd on loopback, which
+shares the cores with all of them. The time includes connecting, as for a drill.
 """
 
 import statistics
@@ -25,7 +22,7 @@ STEPS = 20
 
 
 def on_all(work, servers):
-    """The seconds that ``work`` takes for all servers, one thread each."""
+    """Seconds that ``work`` takes for all servers, with one thread each."""
     started = time.perf_counter()
     with ThreadPoolExecutor(len(servers)) as pool:
         list(pool.map(work, servers))
@@ -33,7 +30,7 @@ def on_all(work, servers):
 
 
 def multiplexed(server):
-    """``ssh`` with ControlMaster: what a careful shell script does."""
+    """``ssh`` with ControlMaster, as in a careful shell script."""
     control = server.folder / "control"
     ssh = [
         "ssh",
@@ -65,7 +62,7 @@ def multiplexed(server):
 
 
 def thin(server):
-    """The least that paramiko can do: no process id, no deadline, no output."""
+    """The minimum with paramiko: no process id, no deadline, no output."""
     link = open_link(server.target())
     for _ in range(STEPS):
         channel = link.transport.open_session()
@@ -76,7 +73,7 @@ def thin(server):
 
 
 def drillbook(server):
-    """``Host.run`` with all that it promises."""
+    """``Host.run`` with all its guarantees."""
     host = open_host(server.target(), targets={})
     for _ in range(STEPS):
         host.run(["true"], deadline=Deadline.after(30)).check()

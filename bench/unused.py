@@ -1,7 +1,8 @@
-"""Code that nothing uses, by vulture: `python -m bench.unused`; exit 3 when there is some.
+"""Unused code, found by vulture: `python -m bench.unused`; exit 3 when there is some.
 
-Settings are in `[tool.vulture]` of pyproject.toml, names that others use in `bench/used.py`, each with the reason. Two kinds of
-use no reader of Python sees, and are looked up here: classes that discovery finds, and names in templates.
+Settings are in `[tool.vulture]` of pyproject.toml, names that others use in `bench/used.py`, each with the reason.
+Two kinds of use are invisible in the Python source and looked up here: classes that discovery finds, and names in
+templates.
 """
 
 import subprocess
@@ -23,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def discovered() -> Iterator[str]:
-    """Names of the classes that drills and inventories name by an action, a probe or a kind of service."""
+    """Names of classes that drills and inventories refer to as an action, a probe or a kind of service."""
     for kind in (Action, Probe):
         for name in known_names(kind):
             yield find(name, kind).__name__
@@ -42,7 +43,7 @@ def in_templates() -> Iterator[str]:
 
 
 def main() -> int:
-    """Run vulture with what was looked up."""
+    """Run vulture with the looked up names."""
     with tempfile.TemporaryDirectory() as folder:
         used = Path(folder) / "used.py"
         used.write_text("\n".join(f"_.{name}" for name in sorted({*discovered(), *in_templates()})) + "\n")

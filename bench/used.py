@@ -1,5 +1,5 @@
 # ruff: noqa: B018, F821
-"""Names that vulture finds no use of, and the reason why they stay. Read by `python -m bench.unused`, never run."""
+"""Names that vulture reports as unused, and the reason why they stay. Read by `python -m bench.unused`, never run."""
 
 # Called or read by the library whose class is extended
 _.get_data  # importlib: pkgutil asks a loader for it

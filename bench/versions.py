@@ -18,7 +18,7 @@ COMMANDS = {
 
 
 def versions() -> dict[str, str]:
-    """First line that each tool prints about its version; empty for one that is not installed."""
+    """First line of each tool's version output; empty for a tool that is not installed."""
     return {name: _version(argv) for name, argv in COMMANDS.items()}
 
 

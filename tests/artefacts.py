@@ -1,7 +1,7 @@
-"""The corpus of backups: whole ones, and ones with a single damage, all made from real servers.
+"""Corpus of backups: intact ones, and ones with a single damage, all made from real servers.
 
-Each driver has a module `artefacts` with its `CORPUS` in its folder of `tests/systems`. Its tests ask Drillbook about every one
-of them, and `invoke bench.detection` asks other tools beside.
+Each driver has a module `artefacts` with its `CORPUS` in its folder of `tests/systems`. The driver's tests check each
+backup with Drillbook, and `invoke bench.detection` checks it with other tools too.
 """
 
 from __future__ import annotations
@@ -50,11 +50,14 @@ class Artefact:
     damage: str
     """``WHOLE``, or one of ``DAMAGES``."""
     findings: tuple[str, ...]
-    """Codes of exactly the findings that it has; none for a whole one."""
+    """Codes of all findings that a check must report; empty for an intact backup."""
     lay: Callable[[Any, Path], Estate]
-    """Lays it into a new folder, from what its corpus has opened; returns the estate with its source and a sandbox `copy`."""
+    """Create the artefact in a new folder, from the state that the corpus prepared.
+
+    Return the estate with its source and a sandbox `copy`.
+    """
     seen_by: str = "check"
-    """`restore` for damage that no check where it lies can see."""
+    """`restore` for damage that only a restore can detect."""
 
     def expected(self, action: str) -> list[str]:
         return list(self.findings) if action == self.seen_by else []
@@ -67,19 +70,19 @@ class Corpus:
     driver: str
     """Its kind in an inventory."""
     opened: Callable[[Path], AbstractContextManager[Any]]
-    """Starts the servers, and takes the backups that the artefacts are copies of."""
+    """Start the servers, and take the backups from which the artefacts are copied."""
     artefacts: tuple[Artefact, ...]
 
     def parameters(self) -> list[Any]:
-        """The broken ones as parameters of a test."""
+        """Damaged artefacts as parameters of a test."""
         return [pytest.param(one, id=one.name, marks=pytest.mark.corpus) for one in self.artefacts if one.damage != WHOLE]
 
     def whole(self) -> list[Any]:
-        """The whole ones as parameters of a test."""
+        """Intact artefacts as parameters of a test."""
         return [pytest.param(one, id=one.name, marks=pytest.mark.corpus) for one in self.artefacts if one.damage == WHOLE]
 
     def only(self, *names: str) -> Corpus:
-        """A corpus of these artefacts alone."""
+        """A corpus of these artefacts only."""
         return replace(self, artefacts=tuple(one for one in self.artefacts if one.name in names))
 
 
@@ -90,7 +93,9 @@ def corpora() -> list[Corpus]:
 
 
 def exact(estate: Estate, artefact: Artefact) -> None:
-    """Assert that the check, and a restore where no check can see it, report exactly the findings of the artefact."""
+    """Assert that Drillbook reports exactly the findings of the artefact: in the check, or in a restore if the check
+    cannot detect it.
+    """
     assert estate.found_by_check() == artefact.expected("check")
     if artefact.seen_by == "restore" or artefact.damage == WHOLE:
         assert estate.found_by_restore() == artefact.expected("restore")

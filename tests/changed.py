@@ -1,11 +1,10 @@
-"""Rooms and files of tests that a change touches: CI runs all tests of these, and of others those whose turn it is.
+"""Packages and test files that a change affects: CI runs all of their tests, and of the others those whose turn it is.
 
-A helper at the top of `tests/` (`tests/program.py`, `tests/machine/`, the top `conftest.py`) serves tests of all rooms, and holds
-none of them: CI would run everything. A change of the requirements touches every room as well; the fast tier, which CI always
-runs whole, is for it.
-
-The change is all that differs from ``DRILLBOOK_SINCE`` if it is set, on a branch from the commit where the branch left main,
-and on main from the commit before this one. CI sets it for a push to main, to the commit before the push.
+A helper at the top of `tests/` (`tests/program.py`, `tests/machine/`, the top `conftest.py`) serves the tests of all
+packages, so that a change of it would select everything; therefore it selects nothing. The same holds for changed
+requirements. The fast tier, which CI always runs completely, covers both. The change is the difference from
+``DRILLBOOK_SINCE`` if it is set; on a branch, from the commit where it left main; on main, from the previous commit.
+For a push to main, CI sets the variable to the commit before the push.
 """
 
 from __future__ import annotations
@@ -18,7 +17,10 @@ from pathlib import Path, PurePosixPath
 ROOT = Path(__file__).parents[1]
 SOURCE = PurePosixPath("src/drillbook")
 MOST_ROOMS = 3
-"""A change of more rooms is one of names or words: then all tests of the changed modules run instead of those of the rooms."""
+"""Largest number of changed packages for which all tests of these packages run.
+
+A larger change, usually of names or words, selects only the tests of the changed modules.
+"""
 
 
 def git(*words: str, folder: Path = ROOT) -> str:
@@ -28,7 +30,7 @@ def git(*words: str, folder: Path = ROOT) -> str:
 
 
 def since(folder: Path = ROOT) -> str:
-    """The commit with which the files are compared; empty where none is known."""
+    """Commit to compare the files with; empty if none is known."""
     head = git("rev-parse", "HEAD", folder=folder)
     if given := git(
         "rev-parse", "--verify", "--quiet", f"{os.environ.get('DRILLBOOK_SINCE', '')}^{{commit}}", folder=folder
@@ -42,7 +44,7 @@ def since(folder: Path = ROOT) -> str:
 
 
 def paths(folder: Path = ROOT) -> list[PurePosixPath]:
-    """Files that differ from that commit, also those that are not committed yet."""
+    """Files that differ from that commit, including uncommitted ones."""
     base = since(folder)
     if not base:
         return []
@@ -52,7 +54,7 @@ def paths(folder: Path = ROOT) -> list[PurePosixPath]:
 
 
 def room_of(path: PurePosixPath) -> str:
-    """The package of a module or of a test, `engine` or `systems/postgres`; `ground` for a module without a package."""
+    """Package of a module or a test, such as `engine` or `systems/postgres`; `ground` for a module without a package."""
     parts = path.relative_to(SOURCE if path.is_relative_to(SOURCE) else "tests").parts
     if len(parts) == 1:
         return "ground"
@@ -60,13 +62,15 @@ def room_of(path: PurePosixPath) -> str:
 
 
 def names_of(module: PurePosixPath) -> set[str]:
-    """Names that a test of a module may have: its own, and those of the packages between it and its room (`actions`)."""
+    """Names that a test of a module may have: the module's own, and those of the packages between it and its top
+    package (`actions`).
+    """
     inner = module.relative_to(SOURCE).parent.parts[len(PurePosixPath(room_of(module)).parts) :]
     return {*inner, module.parent.name if module.stem == "__init__" else module.stem}
 
 
 class Change:
-    """Rooms whose modules differ, and what tells the tests of these modules from others."""
+    """Top packages with changed modules, each with the names of the tests of these modules."""
 
     def __init__(self, differing: list[PurePosixPath]) -> None:
         modules = [path for path in differing if path.is_relative_to(SOURCE)]
@@ -77,7 +81,9 @@ class Change:
         self.helped = frozenset(room_of(path) for path in tests if len(path.parts) > 2 and not path.match("test_*.py"))
 
     def holds(self, file: str) -> bool:
-        """Return True for a file whose tests all run: it, what it tests, or a helper or data next to it was changed."""
+        """Return True for a test file whose tests all run, because the file, the code under test, or a helper or data
+        next to it was changed.
+        """
         path = PurePosixPath(file)
         room, name = room_of(path), path.stem.removeprefix("test_")
         if file in self.files or room in self.helped:
@@ -87,11 +93,11 @@ class Change:
         return any(where == room and (name == one or name.startswith(f"{one}_")) for where, one in self.modules)
 
     def touches(self, *rooms: str) -> bool:
-        """Return True when a module of one of these packages was changed."""
+        """Return True when a module of these packages was changed."""
         return not self.rooms.isdisjoint(rooms)
 
 
 @cache
 def change() -> Change:
-    """The change of this checkout."""
+    """Change of this checkout."""
     return Change(paths())

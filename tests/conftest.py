@@ -1,4 +1,6 @@
-"""Settings of all tests: a signing key and anchors of their own, their tiers, and an order in which workers end together."""
+"""Settings of all tests: separate signing key and anchors, tiers, and an order in which all workers end at about the
+same time.
+"""
 
 import os
 
@@ -12,7 +14,7 @@ LEFT = pytest.StashKey[int]()
 
 
 def pytest_ignore_collect(collection_path, config):
-    """`-m fast` need not read the files that it takes nothing from."""
+    """Skip files without tests of the fast tier for `-m fast`."""
     return None if tiers.may_hold(config, collection_path) else True
 
 
@@ -24,14 +26,14 @@ def pytest_collection_modifyitems(config, items):
 
 
 def pytest_sessionfinish(session):
-    """A worker tells the session that started it how many tests it left out."""
+    """Report the number of omitted tests to the session that started this worker."""
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["nightly"] = session.config.stash.get(LEFT, 0)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node):
-    """Each worker collects all tests, so that any of them knows."""
+    """Every worker collects all tests, so that each of them knows the number."""
     node.config.stash[LEFT] = getattr(node, "workeroutput", {}).get("nightly", 0)
 
 
@@ -43,11 +45,12 @@ def pytest_terminal_summary(terminalreporter, config):
 
 
 def order(items):
-    """With several workers, begin with the tests that are marked as long: those that are left at the end must be short.
+    """Sort the tests for several workers: long ones first, because only short tests may remain at the end.
 
-    Each worker is given one part of the list, as many tests as the others, and begins at its head; who is done takes from the
-    tails of others. Tests of one folder stay together, so that a lab is needed once and not for long. Thousands of tests of
-    the fast tier take next to no time: each part ends with some of them, or two workers had nothing else.
+    Each worker gets one part of the list, with the same number of tests, and starts at its beginning; a worker that
+    is done takes tests from the ends of other parts. Tests of one folder stay together, so that their lab is started
+    once and stops early. The thousands of tests of the fast tier take almost no time: each part ends with some of
+    them, because otherwise two workers would have nothing else.
     """
     if WORKERS < 2:
         return
@@ -68,9 +71,10 @@ def order(items):
 
 
 def dealt(long):
-    """One list for each worker that takes about as long as the others, with its longest test first.
+    """Return one list for each worker, all of about the same duration, each with its longest test first.
 
-    A folder goes to one worker, which starts its lab; only the tests of a folder that takes longer are dealt one by one.
+    A folder goes to one worker, which starts its lab; only the tests of a very long folder are distributed one by
+    one.
     """
     folders = {}
     for item in long:
@@ -86,7 +90,7 @@ def dealt(long):
 
 
 def longest_first(share):
-    """The folder with the longest test first, and in each folder the longest test."""
+    """Put the folder with the longest test first, and in each folder the longest test."""
     longest = {}
     for item in share:
         longest[item.path.parent] = max(seconds(item), longest.get(item.path.parent, 0))
@@ -118,7 +122,7 @@ def config_home(tmp_path_factory):
 
 @pytest.fixture
 def pretended():
-    """The pretended system of ``tests.machine`` beside those that are built in."""
+    """The simulated system of ``tests.machine``, in addition to the built-in ones."""
     discovery.add(machine.SYSTEM)
     yield
     discovery.remove(machine.SYSTEM)

@@ -1,4 +1,4 @@
-"""Contents of events for tests that care for a few of their fields."""
+"""Contents of events for tests that need only a few of their fields."""
 
 import types
 import typing
@@ -9,12 +9,12 @@ PLAIN = {str: "", int: 0, float: 0.0, bool: False, dict: {}, tuple: ()}
 
 
 def content(kind, data=None):
-    """The content of an event of ``kind``; required fields that ``data`` leaves out are empty."""
+    """Content of an event of ``kind``; required fields missing in ``data`` are empty."""
     return parse(kind, filled(kind, data))
 
 
 def filled(kind, data=None):
-    """``data`` with the required fields of ``kind`` that it leaves out, empty."""
+    """Return ``data`` plus empty values for the required fields of ``kind`` that it lacks."""
     model = KINDS.get(kind)
     if model is None:
         return data or {}

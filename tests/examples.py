@@ -1,4 +1,4 @@
-"""The example drills of the built-in systems, and the inventory that each is planned on."""
+"""Example drills of the built-in systems, and the inventory on which each is planned."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ TEAM = """
 WORKER = """
   worker: {kind: container, host: app, container: worker}
 """
-"""Services of a team that no lab has."""
+"""Services of a team that no lab contains."""
 
 
 def drill_files(*folders: Path) -> list[Path]:
-    """Files of the drills in ``folders``, without the suites. None is loaded: with its diagnosis trees that takes long."""
+    """Drill files in ``folders``, without suites. They are not parsed, because their diagnosis trees take long."""
     files = [path for folder in folders for path in sorted(folder.glob("*.yml"))]
     return [path for path in files if re.search(r"^drill:", path.read_text(encoding="utf-8"), re.MULTILINE)]
 
 
 def inventory_of(name: str) -> str:
-    """Text of the inventory for an example: that of a lab, with the services of a team that the labs do not have."""
+    """Inventory text for an example: that of a lab, plus the services that no lab contains."""
     docker = FILES[name].parts[-3] == "docker"
     text = (ROOT / "inventory" / ("docker.yml" if docker else "lab.yml")).read_text()
     return text.replace("\nservices:\n", f"\nservices:{WORKER if docker else TEAM}", 1)

@@ -1,7 +1,7 @@
-"""The program in a process of its own that need not import everything again: a fork of one that has.
+"""The program in a separate process that does not import everything again: a fork of a process that has.
 
-Tests start it hundreds of times, and most of what it computes then would be importing. What is about the start itself, about
-terminals or about pipes uses a real one: ``tests.program.Folder.start``.
+Tests start it hundreds of times, and imports would take most of that time. Tests of the start itself, of terminals or
+of pipes use a real start: ``tests.program.Folder.start``.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from pathlib import Path
 import drillbook
 
 FORKING = multiprocessing.get_context("forkserver")
-"""All programs of this process are forks of one server, with one list of modules that it has imported."""
+"""Server from which all processes of these tests are forked, with one list of imported modules."""
 SOURCE = Path(drillbook.__file__).parent
 
 
 def modules(folder: str) -> list[str]:
-    """Names of the modules in a folder of the source, which a drill imports as it needs them."""
+    """Names of modules in a source folder that a drill imports only when it needs them."""
     paths = [path.relative_to(SOURCE.parent).with_suffix("") for path in sorted((SOURCE / folder).rglob("*.py"))]
     return [".".join(path.parts).removesuffix(".__init__") for path in paths]
 
@@ -50,11 +50,11 @@ PRELOADED = (
 )
 FORKING.set_forkserver_preload(["tests.forked", "tests.matrix.dying", *PRELOADED])
 BEFORE_IMPORT = ("PYTHON", "LC_", "LANG", "LD_", "COVERAGE")
-"""Variables that a process only heeds when it starts."""
+"""Variables that have an effect only at the start of a process."""
 
 
 def fits(environment: Mapping[str, str]) -> bool:
-    """Return True when a fork may have this environment; some variables take effect only at a start."""
+    """Return True when a fork may have this environment; some variables have an effect only at a start."""
 
     def heeded(values: Mapping[str, str]) -> dict[str, str]:
         return {name: value for name, value in values.items() if name.startswith(BEFORE_IMPORT) and name != "PYTHONWARNINGS"}
@@ -65,7 +65,7 @@ def fits(environment: Mapping[str, str]) -> bool:
 def run(
     argv: Sequence[str], folder: Path, environment: Mapping[str, str], timeout: float
 ) -> subprocess.CompletedProcess[str]:
-    """Run ``drillbook`` with ``argv`` as `subprocess.run` does, with nothing to read. Raises TimeoutExpired."""
+    """Run ``drillbook`` with ``argv`` as `subprocess.run` does, with empty standard input. Raises TimeoutExpired."""
     with tempfile.NamedTemporaryFile() as out, tempfile.NamedTemporaryFile() as err:
         process = FORKING.Process(target=_program, args=(list(argv), folder, dict(environment), out.name, err.name))
         process.start()

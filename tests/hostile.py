@@ -1,4 +1,4 @@
-"""Servers that answer without end, and a program of its own that asks one, and tells its largest size."""
+"""Servers with endless answers, and a separate program that asks one and reports its peak memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Talk = Callable[[socket.socket], None]
 
 @contextlib.contextmanager
 def serving(talk: Talk, path: str = "") -> Iterator[int]:
-    """A port, or a socket at ``path``, at which ``talk`` answers each connection in a thread of its own."""
+    """Port, or socket at ``path``, at which ``talk`` answers each connection in a separate thread."""
     with _local(path) if path else socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=_accept, args=(listener, talk), daemon=True).start()
         try:
@@ -50,14 +50,14 @@ def _talked(line: socket.socket, talk: Talk) -> None:
 
 
 def flood(line: socket.socket, unit: bytes) -> None:
-    """Send ``unit`` again and again, until nobody listens any more."""
+    """Send ``unit`` repeatedly until the client closes the connection."""
     block, end = unit * max(1, MIB // len(unit)), time.monotonic() + LASTING_S
     while time.monotonic() < end:
         line.sendall(block)
 
 
 def chunked(units: Iterable[bytes]) -> Iterator[bytes]:
-    """Pieces of a body whose length nobody has said."""
+    """Chunks of a body without a declared length."""
     for unit in units:
         yield f"{len(unit):x}\r\n".encode() + unit + b"\r\n"
 
@@ -94,7 +94,9 @@ print(json.dumps([said, (peak() - before) >> 10, time.monotonic() - begun]))
 
 
 def asked(talk: Talk, setup: str, ask: str, folder: str = "/", *, path: str = "") -> tuple[str, int, float]:
-    """Output of a controller that asks a server which answers by ``talk``, its growth in MiB, and its seconds."""
+    """Output of a controller that asks a server which answers with ``talk``, the growth of its memory in MiB, and its
+    duration in seconds.
+    """
     program = _CHILD.replace("SETUP", setup).replace("    ASK", "\n".join(f"    {line}" for line in ask.splitlines()))
     with serving(talk, path) as port:
         done = subprocess.run(

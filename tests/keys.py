@@ -1,4 +1,4 @@
-"""Keys of age for tests, and the program age as the independent check of what was encrypted."""
+"""Keys of age for tests, and the program age as an independent check of encrypted files."""
 
 import os
 import subprocess
@@ -11,18 +11,18 @@ from tests.needs import library, need
 
 @dataclass(frozen=True)
 class Key:
-    """A pair of keys; ``identity`` names the file of the secret one."""
+    """Key pair; ``identity`` is the file of the secret key."""
 
     recipient: str
     identity: Secret
 
     def opened(self, data: bytes) -> bytes:
-        """The plain text, as age itself decrypts it."""
+        """Decrypt the file with the program age. Return the plain text."""
         argv = [need("age"), "--decrypt", "--identity", str(self.identity.name)]
         return subprocess.run(argv, input=data, capture_output=True, check=True).stdout
 
     def sealed(self, path: Path) -> Path:
-        """The file encrypted by age itself; the plain one is removed, and the time of its last change kept."""
+        """Encrypt the file with the program age, remove the plain file, and keep its modification time."""
         target = path.with_name(f"{path.name}.age")
         subprocess.run([need("age"), "-r", self.recipient, "-o", str(target), str(path)], check=True)
         os.utime(target, (path.stat().st_atime, path.stat().st_mtime))
@@ -31,7 +31,7 @@ class Key:
 
 
 def made(folder: Path, name: str = "key") -> Key:
-    """A new pair of keys, its file as age-keygen writes it."""
+    """New key pair, with a file as written by age-keygen."""
     secret = library("pyrage").x25519.Identity.generate()
     path = folder / f"{name}.txt"
     path.write_text(f"# created: 2026-11-28T00:00:00Z\n# public key: {secret.to_public()}\n{secret}\n")

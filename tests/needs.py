@@ -1,4 +1,4 @@
-"""Tools that a test cannot do without."""
+"""Programs and modules that a test requires."""
 
 import importlib
 import os
@@ -10,7 +10,7 @@ import pytest
 
 
 def need(tool: str) -> str:
-    """The path of ``tool``; skips the test when it is missing, or fails it with DRILLBOOK_REQUIRE=all, as in CI."""
+    """Path of ``tool``. If it is missing, skip the test, or fail it with DRILLBOOK_REQUIRE=all, as in CI."""
     path = shutil.which(tool) or shutil.which(tool, path="/usr/sbin:/sbin:/usr/local/sbin")
     if path:
         return path
@@ -28,7 +28,7 @@ def missing(reason: str) -> None:
 
 
 def library(name: str) -> Any:
-    """The module ``name`` of an extra; skips the test when it is missing, or fails it with DRILLBOOK_REQUIRE=all, as in CI."""
+    """Module ``name`` of an extra. If it is missing, skip the test, or fail it with DRILLBOOK_REQUIRE=all, as in CI."""
     try:
         return importlib.import_module(name)
     except ImportError:
@@ -36,7 +36,7 @@ def library(name: str) -> Any:
 
 
 def docker_engine() -> None:
-    """Skip the test, or fail it in CI, where no Docker engine answers this user."""
+    """Skip the test, or fail it in CI, when no Docker engine is available to this user."""
     need("docker")
     done = subprocess.run(
         ["docker", "version", "--format", "{{.Server.Version}}"], capture_output=True, text=True, check=False

@@ -1,8 +1,8 @@
-"""Free ports on loopback, each given to one test only, whatever tests run at the same time.
+"""Free ports on loopback, each used by one test only, whatever tests run at the same time.
 
-The kernel gives ports of its own range (``net.ipv4.ip_local_port_range`` in ip(7), 32768 to 60999 by default) to outgoing
-connections. A port of that range that was free a moment ago may be taken before a server binds it, so that the ports below
-are from a lower range, and a lock that ends with the process keeps each from other test processes.
+The kernel assigns ports of its own range (``net.ipv4.ip_local_port_range`` in ip(7), 32768 to 60999 by default) to
+outgoing connections. A free port of that range may be taken before a server binds it. Therefore the ports here are
+from a lower range, and a lock that ends with the process reserves each of them against other test processes.
 """
 
 from __future__ import annotations
@@ -18,24 +18,20 @@ from pathlib import Path
 from drillbook.lab.layout import FIRST_PORT, weed_sockets
 
 LOWEST = 11_000
-"""Labs begin at ``FIRST_PORT``; the ports from here to there belong to tests."""
+"""Labs use ports from ``FIRST_PORT`` on; the ports between these two belong to tests."""
 _LOCKS = Path(tempfile.gettempdir(), f"drillbook-test-ports-{os.geteuid()}")
 _mine: set[int] = set()
 
 
 def free_port() -> int:
-    """Return a port that nobody listens at, reserved for this process until it ends."""
+    """Return a free port, reserved for this process until it ends."""
     return free_ports(1)[0]
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens at, reserved for this process until it ends.
+    """Return free ports, reserved for this process until it ends.
 
-    Parameters:
-        count: number of ports.
-
-    Raises:
-        AssertionError: fewer ports than that are free.
+    ``count``: the number of ports. Raises AssertionError when fewer ports are free.
     """
     found: list[int] = []
     for port in random.sample(range(LOWEST, FIRST_PORT), FIRST_PORT - LOWEST):
@@ -49,12 +45,12 @@ def free_ports(count: int) -> list[int]:
 
 @cache
 def _locks() -> int:
-    """Open the file whose bytes are locked; it stays open, since closing it would drop every lock of the process."""
+    """Open the file with the locks. It stays open, because closing it would release every lock of the process."""
     return os.open(_LOCKS, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 def _reserved(port: int) -> bool:
-    """Lock the byte of this port; the lock is the process's own and ends with it (fcntl(2), advisory record locking)."""
+    """Lock the byte of this port; the lock belongs to the process and ends with it (fcntl(2), advisory record locking)."""
     if port in _mine:
         return False
     try:

@@ -1,4 +1,4 @@
-"""The kernel's data of every process; a process that ends during the reading is no error."""
+"""Kernel data of all processes; a process that ends in the meantime is no error."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The real program in a process of its own, in a project folder whose drills stand on the controller alone."""
+"""The real program in a separate process, in a project folder whose drills run on the controller only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ VERIFY = "verify:\n  - command.run: {argv: ['true'], effect: read}\n    hosts: c
 
 
 def here(folder: Path) -> str:
-    """The controller as a host of an inventory, with a scratch folder of its own: tests run beside each other."""
+    """The controller as a host of an inventory, with a separate scratch folder, because tests run in parallel."""
     return f"controller: {{local: true, scratch: {folder}/scratch, lease: {{boot: none}}}}"
 
 
@@ -34,12 +34,12 @@ class Folder:
         self.environment.pop("COLUMNS")
 
     def write(self, text: str, name: str = "sample") -> None:
-        """A drill; ``DIR`` in its text is the folder, and one without a verification gets one."""
+        """Write a drill; ``DIR`` in its text is the folder. A drill without a verification gets one."""
         text += "" if "verify:" in text else VERIFY
         (self.root / "drills" / f"{name}.yml").write_text(HEAD.replace("sample", name) + text.replace("DIR", str(self.root)))
 
     def run(self, *argv: str, **options):
-        """Run the program to its end: a fork, unless ``options`` or the environment are for a real start."""
+        """Run the program to its end: as a fork, or as a real start if ``options`` or the environment require it."""
         timeout = options.pop("timeout", 60)
         if not options and forked.fits(self.environment):
             return forked.run(argv, self.root, self.environment, timeout)

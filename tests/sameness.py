@@ -1,4 +1,4 @@
-"""Comparing what a proof says that a backup is of with what an action works on, as the gate does."""
+"""Comparison of a proven backup's origin with the service that an action changes, as in the gate."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from drillbook.sdk.identity import Identity
 
 
 def holds(proof, action, ctx) -> bool | None:
-    """Return True when the backup with the facts ``proof`` is of the service that ``action`` works on now."""
+    """Return True when the backup with the facts ``proof`` is of the service that ``action`` currently changes."""
     backup = Identity.read(proof["identity"])
     assert len(backup.manifest) == 64
     return backup.equals(action.subject(ctx))

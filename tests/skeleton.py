@@ -1,14 +1,14 @@
-"""Remainders of a drill in the `scratch` folder of a host."""
+"""Files that a drill leaves in the `scratch` folder of a host."""
 
 import re
 from pathlib import Path
 
 EMPTY = r"drillbook(/runs(/[^/.]+)?)?"
-"""The folders that a run removes at its end, when they hold nothing."""
+"""Folders that a run removes at its end when they are empty."""
 
 
 def left_in(scratch):
-    """Paths below ``scratch``, without the empty folders that lead to a run's files."""
+    """Paths below ``scratch``, without empty parent folders of a run's files."""
     return sorted(
         str(path)
         for path in Path(scratch).rglob("*")

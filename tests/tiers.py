@@ -1,7 +1,7 @@
-"""Tiers of tests: `fast` for every save, a sample that differs by run in CI, and all of them every night.
+"""Tiers of tests: `fast` after every save, a sample that differs by run in CI, and all tests every night.
 
-`pytest -m fast` takes the tests of ``FAST``; `invoke test --all` sets DRILLBOOK_MATRIX=all. What is marked `nightly` runs in
-the last one alone; how many tests that leaves out is printed at the end.
+`pytest -m fast` selects the tests of ``FAST``; `invoke test --all` sets DRILLBOOK_MATRIX=all. Tests marked `nightly`
+run only in the last tier; the number of omitted tests is printed at the end.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ systems/postgres  timelines
 corpus            corpus
 repository        layers mirror
 """
-"""Folders below tests, and the files in them that start next to nothing."""
+"""Folders below tests, with their fast files, which start almost no programs."""
 REAL = (
     "hosts/test_hosts.py::TestHosts::test_exit_status_and_streams_apart",
     "hosts/test_hosts.py::TestHosts::test_death_by_signal",
@@ -49,7 +49,7 @@ REAL = (
     "systems/postgres/test_actions.py::test_sql_cannot_write_unless_it_says_so",
     "engine/test_runner.py::test_a_fault_is_proven_undone_and_proven_gone",
 )
-"""Tests that start what they are about: SSH servers, a PostgreSQL, the program."""
+"""Fast tests that start a real SSH server, a PostgreSQL, or the program."""
 TURNS = {
     "e2e": 20,
     "docker": 8,
@@ -79,25 +79,27 @@ TURNS = {
     "repository/test_tutorial.py": 6,
     "repository/test_wheel.py": 4,
 }
-"""Files and folders of costly tests of which CI takes one part in so many at each run, see ``for_others``; the nearest counts."""
+"""Files and folders of costly tests, with the divisor: CI runs one part of so many at each run, see ``for_others``;
+the most specific entry counts.
+"""
 NAMED_TURNS = 5
-"""The same for tests that docs/safety.md names: each of them comes at every fifth run at least."""
+"""Divisor for tests that docs/safety.md names: each of them runs at every fifth run at least."""
 KILLED_ROOMS = ("engine", "journal", "hosts", "sdk")
-"""What undoes faults: after a change of these packages CI kills more controllers, and tries more recoveries."""
+"""Packages that undo faults: after a change of them, CI kills more controllers, and tries more recoveries."""
 CORPUS_TURNS = 3
-"""The same for backups of the corpus, which are marked `corpus`: in each file one part in so many of them, rounded up."""
+"""Divisor for tests marked `corpus`: CI runs one part of so many in each file, rounded up."""
 RUN_NUMBERS = ("GITHUB_RUN_NUMBER", "CI_PIPELINE_IID")
-"""Variables in which GitHub and GitLab count the runs of CI."""
+"""Variables with the number of the CI run on GitHub and GitLab."""
 FAST = (
     *(f"{folder}/test_{name}.py" for folder, *names in map(str.split, PURE.strip().splitlines()) for name in names),
     *REAL,
 )
-"""The fast tier: files below tests, or tests in them."""
+"""Entries of the fast tier: files below tests, or tests in them."""
 
 
 @cache
 def seed() -> str:
-    """DRILLBOOK_SEED, or else the commit, so that every change draws others; without one, the day."""
+    """DRILLBOOK_SEED, or otherwise the commit, so that every change draws other samples; without a commit, the day."""
     return (
         os.environ.get("DRILLBOOK_SEED")
         or git("rev-parse", "--short=12", "HEAD")
@@ -107,10 +109,10 @@ def seed() -> str:
 
 @cache
 def number() -> int:
-    """The number of this run of CI: what takes turns has the next turn at the next run.
+    """Number of this run of CI, which decides whose turn it is.
 
-    Where the service of CI does not count its runs, it follows from the place of the commit in its history. Of a commit
-    whose history is unknown, and with DRILLBOOK_SEED, any number, always the same.
+    If the CI service does not count its runs, the number follows from the position of the commit in its history. For
+    a commit with unknown history, and with DRILLBOOK_SEED, it is a fixed number.
     """
     if os.environ.get("DRILLBOOK_SEED"):
         return digest(seed())
@@ -123,30 +125,33 @@ def number() -> int:
 
 
 def with_repeats(count: int) -> int:
-    """A number that grows with the commits, and once in about 14 of them stays.
+    """Number that grows with the commits, and stays the same once in about 14 of them.
 
-    CI may see every second commit alone, or every fourth: then the numbers do not remain even, and every test has its turn.
+    If CI only sees every second or fourth commit, the numbers would otherwise stay even, and some tests would never
+    have their turn.
     """
     return count - count * 72_822 // 1_000_000
 
 
 def digest(text: str) -> int:
-    """A number for each text, about as often even as odd."""
+    """Number for each text, even and odd about equally often."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
 
 
 def has_turn(name: str, turns: int) -> bool:
-    """Return True at one of so many runs, one after the other."""
+    """Return True at one of ``every`` consecutive runs."""
     return (digest(name) + number()) % turns == 0
 
 
 def drawn(names: Sequence[str], count: int, what: str) -> list[str]:
-    """``count`` of ``names`` in their order, the next ones at the next run; all of them where everything is wanted."""
+    """Select ``count`` of ``names`` in their order, the next ones at the next run; all names when all tests are
+    selected.
+    """
     return list(names) if ALL else next_ones(names, count, what)
 
 
 def next_ones(names: Sequence[str], count: int, what: str, every: int = 1) -> list[str]:
-    """``count`` of ``names`` in their order, others after them at the next run of those that draw: one of ``every``."""
+    """Select ``count`` of ``names`` in their order; others at the next run that selects any, which is one of ``every``."""
     order = sorted(names, key=lambda name: digest(f"{what}/{name}"))
     first = number() // every * count
     chosen = {order[(first + place) % len(order)] for place in range(min(count, len(order)))}
@@ -154,24 +159,26 @@ def next_ones(names: Sequence[str], count: int, what: str, every: int = 1) -> li
 
 
 def killing() -> bool:
-    """Return True where many kills are worth their time: a change of what undoes faults, or all tests are wanted."""
+    """Return True when many kills are worthwhile: after a change of packages that undo faults, or when all tests are
+    selected.
+    """
     return ALL or changed.change().touches(*KILLED_ROOMS)
 
 
 def only_fast(config: pytest.Config) -> bool:
-    """Return True when `-m fast` asks for this tier and nothing else."""
+    """Return True when `-m fast` selects only this tier."""
     return str(config.getoption("markexpr")).strip() == "fast"
 
 
 @cache
 def files() -> frozenset[Path]:
-    """The files of the fast tier, and the folders above them."""
+    """Files of the fast tier, and their parent folders."""
     found = [ROOT / "tests" / chosen.partition("::")[0] for chosen in FAST]
     return frozenset([*found, *(folder for path in found for folder in path.parents)])
 
 
 def may_hold(config: pytest.Config, path: Path) -> bool:
-    """Return True when a file or folder holds tests for `-m fast`, or all tests are wanted."""
+    """Return True when a file or folder contains tests for `-m fast`, or when all tests are selected."""
     return not only_fast(config) or path in files()
 
 
@@ -182,14 +189,14 @@ def is_fast(nodeid: str) -> bool:
 
 
 def mark(items: list[pytest.Item]) -> None:
-    """Mark what belongs to the fast tier."""
+    """Mark the tests of the fast tier."""
     for item in items:
         if is_fast(item.nodeid):
             item.add_marker("fast")
 
 
 def leave_to_the_night(config: pytest.Config, items: list[pytest.Item]) -> int:
-    """Take out what is marked `nightly` or drawn for another run, where not everything is wanted; how many tests these are."""
+    """Deselect tests that are `nightly` or have no turn at this run, unless all tests are selected. Return their number."""
     if ALL:
         return 0
     left = {item for item in items if item.get_closest_marker("nightly")}
@@ -203,12 +210,11 @@ def leave_to_the_night(config: pytest.Config, items: list[pytest.Item]) -> int:
 
 
 def for_others(items: list[pytest.Item]) -> Iterator[pytest.Item]:
-    """Tests that CI leaves out at this run.
+    """Tests that CI omits at this run.
 
-    What was changed is tested whole (see ``tests.changed``), and fast tests are always taken. In ``TURNS``, tests that
-    docs/safety.md names come at every fifth run at least, with some of their parameters, and so does a file that
-    it names as a whole; other tests have their turn one by one, each parameter by itself. Of the corpus of backups CI
-    takes a third.
+    All tests of a change run (see ``tests.changed``), and so do fast tests. In ``TURNS``, tests that docs/safety.md
+    names run at every fifth run at least, with some of their parameters, and so does a file that it names as a whole;
+    other tests have their turn one by one, each parameter separately. Of the corpus of backups, CI runs a third.
     """
     page = (ROOT / "docs" / "safety.md").read_text(encoding="utf-8")
     named, files = set(re.findall(r"`(test_\w+)`", page)), set(re.findall(r"`(tests/[\w/]+\.py)`(?!:)", page))
@@ -234,12 +240,12 @@ def for_others(items: list[pytest.Item]) -> Iterator[pytest.Item]:
 
 
 def left_out(found: list[pytest.Item], count: int, what: str, every: int = 1) -> Iterator[pytest.Item]:
-    """Tests that are not among the ``count`` whose turn it is."""
+    """Tests except the ``count`` whose turn it is."""
     taken = set(next_ones([item.nodeid for item in found], count, what, every))
     yield from (item for item in found if item.nodeid not in taken)
 
 
 def turns_of(file: str) -> int:
-    """CI takes one part in so many of the tests in ``file`` at each run."""
+    """Divisor for the tests in ``file``: CI runs one part of so many at each run."""
     path = PurePosixPath(file).relative_to("tests")
     return next((TURNS[str(place)] for place in (path, *path.parents) if str(place) in TURNS), 1)

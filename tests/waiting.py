@@ -1,4 +1,4 @@
-"""Waiting in tests: until a condition holds, for a while in which nothing may happen, and fakes that take their time."""
+"""Waiting in tests: until a condition holds, while nothing may happen, and simulated slowness."""
 
 import time
 from collections.abc import Callable
@@ -37,5 +37,5 @@ def unchanged_for(seconds: float, value: Callable[[], object], patience: float =
 
 
 def lasts(seconds: float) -> None:
-    """Take that long, as the slow server, command or person does that a test plays."""
+    """Take this long, as the slow server, command or person that a test simulates."""
     time.sleep(seconds)

@@ -1,1 +1,3 @@
-"""Broken backups, and who notices: Drillbook beside the tools' own exit statuses and checks, `invoke bench.detection`."""
+"""Detection of broken backups: Drillbook compared with the exit statuses and checks of other tools, `invoke
+bench.detection`.
+"""

@@ -1,4 +1,4 @@
-"""Ask about the whole corpus, and write docs/detection.json and the page that is made from it: `invoke bench.detection`."""
+"""Check the whole corpus, and write docs/detection.json and the page generated from it: `invoke bench.detection`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from bench.versions import versions
 from tests.artefacts import Corpus, corpora
 
 PROCESSES = 3
-"""Parts of the corpus that are asked about at once: most of the time is spent in waiting for other programs."""
+"""Number of parts of the corpus that are checked in parallel, because most of the time is spent waiting for other
+programs.
+"""
 
 
 def main() -> int:
@@ -44,7 +46,7 @@ def main() -> int:
 
 
 def ask(folder: Path, drivers: list[str], part: int) -> None:
-    """Ask about those artefacts of a part that have no result yet."""
+    """Check the artefacts of a part that have no result yet."""
     for number, corpus in enumerate(corpora()):
         if corpus.driver in drivers:
             lacking = [one.name for one in corpus.artefacts if one.name not in kept(folder, number)]
@@ -64,13 +66,16 @@ def kept(folder: Path, number: int) -> dict[str, dict[str, Any]]:
 
 
 def in_order(folder: Path, number: int, corpus: Corpus) -> list[dict[str, Any]]:
-    """Results of a corpus in its order. Raises KeyError when one is lacking."""
+    """Results of a corpus in its order. Raises KeyError when one is missing."""
     found = kept(folder, number)
     return [found[one.name] for one in corpus.artefacts]
 
 
 def told(folder: Path, drivers: list[str], *, write: bool) -> int:
-    """Print the page, and write it if wanted; returns 1 when the findings of an artefact are not exactly its own."""
+    """Print the page, and write it if requested.
+
+    Return 1 when the findings of an artefact differ from the expected ones.
+    """
     chosen = [(number, corpus) for number, corpus in enumerate(corpora()) if corpus.driver in drivers]
     rows = [row for number, corpus in chosen for row in in_order(folder, number, corpus)]
     results = {

@@ -1,4 +1,4 @@
-"""Lay each artefact of the corpus, ask Drillbook and then the other tools, and keep the answers."""
+"""Create each artefact of the corpus, check it with Drillbook and then with the other tools, and store the results."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ TOOLS: dict[str, Callable[[Any], AbstractContextManager[list[Tool]]]] = {
     "redis_rdb": files.rdb_tools,
     "redis_aof": files.aof_tools,
 }
-"""Tools beside Drillbook, by driver."""
+"""Other tools, by driver."""
 
 
 @contextmanager
 def folder() -> Iterator[Path]:
-    """A folder that other users may enter; servers on copies run as another user."""
+    """Folder that other users can enter, because servers on copies run as another user."""
     path = Path(tempfile.mkdtemp(prefix="drillbook-corpus-"))
     path.chmod(0o755)
     try:
@@ -39,7 +39,7 @@ def folder() -> Iterator[Path]:
 
 
 def asked(corpus: Corpus) -> Iterator[dict[str, Any]]:
-    """Ask about all artefacts of a corpus; yields one result each."""
+    """Check all artefacts of a corpus. Yield one result for each."""
     with folder() as place, corpus.opened(place) as origin, TOOLS[corpus.driver](origin) as tools:
         for artefact in corpus.artefacts:
             with folder() as root:
@@ -53,7 +53,7 @@ def asked(corpus: Corpus) -> Iterator[dict[str, Any]]:
 
 
 def _answers(artefact: Artefact, case: Case, tools: list[Tool]) -> dict[str, Any]:
-    """Ask Drillbook's check, its restore where a rehearsal is needed, and the tools."""
+    """Run Drillbook's check, its restore if a rehearsal is needed, and the other tools."""
     found = case.estate.found_by_check()
     rehearsed = artefact.seen_by == "restore" or artefact.damage == WHOLE
     by_restore = case.estate.found_by_restore() if rehearsed else []

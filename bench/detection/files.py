@@ -101,7 +101,7 @@ def sqlite_tools(_: Path) -> Iterator[list[Tool]]:
 
 
 class Started(Alone):
-    """A server on copied files; ``keys`` is None when it does not start."""
+    """Server on copied files; ``keys`` is None when it does not start."""
 
     def keys(self) -> int | None:
         self.child = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
@@ -120,7 +120,7 @@ class Started(Alone):
 
 
 def checker(case: Case, name: str) -> Path:
-    """The checker, which is the server under another name."""
+    """Checker, which is the server under another name."""
     link = case.root / name
     if not link.is_symlink():
         link.symlink_to(program())

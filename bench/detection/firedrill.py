@@ -1,7 +1,7 @@
 """The package `firedrill` of PyPI, which restores dumps into a container of the image postgres:MAJOR.
 
-It is asked where its program is on PATH. Where that image cannot be pulled, the variable FIREDRILL_IMAGE names another one with
-the same interface, with ``{major}`` for the version of the dump; ``image`` builds such ones.
+It is tested if its program is on PATH. If that image cannot be pulled, the variable FIREDRILL_IMAGE names another one
+with the same interface, with ``{major}`` for the version of the dump; ``image`` builds such images.
 """
 
 from __future__ import annotations
@@ -14,20 +14,19 @@ from bench.detection.tools import FIREDRILL, Case, Tool, fails
 
 IMAGE = "FIREDRILL_IMAGE"
 FAILING = ("critical", "high")
-"""Severities of findings that fail it."""
+"""Severities of findings that count as a failure."""
 UNREAD = ("zstd", "lz4", "bzip2", "xz", "custom.none.gzip", "tar.gzip", "custom.none.zstd")
-"""Parts of the names of dumps that somebody packed, and that it does not read: it knows gzip of plain text alone."""
+"""Parts of the names of compressed dumps that firedrill cannot read, because it only knows gzip of plain text."""
 
 
 def tools() -> list[Tool]:
-    """The tool, if it can be asked."""
+    """The tool, if it is available."""
     return [Tool("firedrill run", FIREDRILL, noticed)] if shutil.which("firedrill") else []
 
 
 def noticed(case: Case) -> bool | None:
-    """Return True when it fails for another reason than that its container lacks the roles of the dump, as it always does.
-
-    None for a packed dump that it does not read.
+    """Return True when firedrill fails for another reason than the missing roles of the dump in its container, which
+    it always reports. None for a compressed dump that it cannot read.
     """
     path = next(path for path in (case.root / "backups").iterdir() if path.name != "globals.sql")
     packed = not path.name.startswith(("custom.zstd", "custom.lz4", "directory.")) and path.name.endswith(UNREAD)

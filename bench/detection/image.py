@@ -1,7 +1,7 @@
-"""Build images that stand in for postgres:MAJOR where no registry can be reached: `python -m bench.detection.image BASE`.
+"""Build images in place of postgres:MAJOR where no registry is reachable: `python -m bench.detection.image BASE`.
 
-BASE is an image of Debian with a user `postgres` and PostgreSQL 17, such as the `db` image of the Docker lab. The image of the
-newest major version has the programs of this environment.
+BASE is an image of Debian with a user `postgres` and PostgreSQL 17, such as the `db` image of the Docker lab. The
+image of the newest major version has the programs of this environment.
 """
 
 from __future__ import annotations

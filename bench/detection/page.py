@@ -1,4 +1,4 @@
-"""The page docs/detection.md from its results in docs/detection.json."""
+"""The page docs/detection.md, generated from the results in docs/detection.json."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ NOTES = """
 
 
 def number(rows: Iterable[dict[str, Any]], answer: Callable[[dict[str, Any]], bool | None]) -> str:
-    """Noticed and asked, as text."""
+    """Numbers of detected and of tested artefacts, as text."""
     answers = [found for row in rows if (found := answer(row)) is not None]
     return f"{sum(answers)}/{len(answers)}" if answers else "n/a"
 
 
 def by_category(category: str) -> Callable[[dict[str, Any]], bool | None]:
-    """Answer of a category: whether one of its tools noticed; None when none of them was asked."""
+    """Result in a category: True when one of its tools detected the damage; None when none of them applies."""
 
     def answer(row: dict[str, Any]) -> bool | None:
         answers = [row["tools"][name] for name in CATEGORIES[category] if row["tools"].get(name) is not None]
@@ -76,24 +76,24 @@ def by_category(category: str) -> Callable[[dict[str, Any]], bool | None]:
 
 
 def by_tool(name: str) -> Callable[[dict[str, Any]], bool | None]:
-    """Answer of one tool; None where it was not asked."""
+    """Result of one tool; None if it does not apply."""
     return lambda row: row["tools"].get(name)
 
 
 def exact(row: dict[str, Any]) -> bool:
-    """Answer of Drillbook."""
+    """Result of Drillbook."""
     return bool(row["exact"])
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
-    """A table in Markdown."""
+    """Format a table in Markdown."""
     names = list(head)
     lines = [names, ["---"] * len(names), *rows]
     return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
 
 
 def rendered(results: dict[str, Any]) -> str:
-    """The page."""
+    """Format the page."""
     rows = results["artefacts"]
     broken = [row for row in rows if row["damage"] != WHOLE]
     drivers = list(dict.fromkeys(row["driver"] for row in rows))
@@ -143,7 +143,7 @@ def _by_tool(rows: list[dict[str, Any]]) -> str:
 
 
 def notes(results: dict[str, Any]) -> str:
-    """What the columns mean."""
+    """Explanation of the columns."""
     said = {category: ", ".join(f"`{name}`" for name in names) for category, names in CATEGORIES.items()}
     asked = results["firedrill"]
     image = f", in the image {asked['image']}" if asked["image"] else ""
@@ -158,6 +158,6 @@ def notes(results: dict[str, Any]) -> str:
 
 
 def write(results: dict[str, Any]) -> None:
-    """Write the results, and the page made from them."""
+    """Write the results, and the page generated from them."""
     (DOCS / "detection.json").write_text(json.dumps(results, indent=1) + "\n")
     (DOCS / "detection.md").write_text(rendered(results))

@@ -1,4 +1,4 @@
-"""Repositories of pgBackRest: info, verify, the status of a restore, and rows in a server that is started on it."""
+"""Repositories of pgBackRest: info, verify, the status of a restore, and rows in a server started on the copy."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def tools(made: SimpleNamespace) -> Iterator[list[Tool]]:
 
 
 def rows(binaries: Path, data: Path, socket: Path) -> int | None:
-    """Rows of the table in a server that is started on the copy; None when it does not start."""
+    """Rows of the table in a server started on the copy; None when it does not start."""
     if not (data / "PG_VERSION").exists():
         return None
     chosen = {

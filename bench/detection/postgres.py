@@ -47,7 +47,7 @@ class Server:
             self.cluster.sql(f'DROP DATABASE "{name}" WITH (FORCE)', database="postgres")
 
     def restored(self, case: Case) -> bool:
-        """Restore as the manual says, and return True when that ends with another status than 0."""
+        """Restore as the manual describes. Return True when this exits with a status other than 0."""
         self.emptied()
         path = artefact(case)
         unpack = " ".join((tester(path)[0], "-dc")) if tester(path) else "cat"
@@ -87,7 +87,7 @@ def artefact(case: Case) -> Path:
 
 
 def whole(path: Path) -> bytes:
-    """The unpacked content as far as it can be unpacked."""
+    """Decompressed content, as far as it can be decompressed."""
     argv = tester(path)
     if not argv:
         return path.read_bytes()

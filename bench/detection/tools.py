@@ -1,4 +1,4 @@
-"""Ways to ask other tools about an artefact of the corpus; each driver's tools are in a module of their own."""
+"""Checks of an artefact of the corpus with other tools; the tools of each driver are in a separate module."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ LIST, VERIFY, RESTORE, COUNTS, FIREDRILL = CATEGORIES = (
     "counts",
     "firedrill",
 )
-"""Columns of the table: exit status of listing, of the tool's own verification, of a restore; rows, keys or files after it."""
+"""Columns of the table: exit status of listing, of the tool's own verification, of a restore; rows, keys or files
+after it.
+"""
 SECONDS = 180
 TESTERS = {
     b"\x1f\x8b": ("gzip", "-t"),
@@ -34,16 +36,16 @@ TESTERS = {
 
 @dataclass(frozen=True)
 class Case:
-    """One artefact that lies somewhere, and what it was made from."""
+    """One artefact in a folder, and the state from which it was made."""
 
     origin: Any
-    """What its corpus opened."""
+    """State that its corpus prepared."""
     estate: Estate
     root: Path
-    """Folder of the artefact and of everything that is tried with it."""
+    """Folder of the artefact and of all checks of it."""
 
     def folder(self, name: str) -> Path:
-        """A new folder for a trial."""
+        """Create a folder for a check."""
         path = self.root / name
         path.mkdir(mode=0o777)
         return path
@@ -55,20 +57,19 @@ class Case:
 
 @dataclass(frozen=True)
 class Tool:
-    """One way to ask."""
+    """One check by another tool."""
 
     name: str
     category: str
     noticed: Callable[[Case], bool | None]
-    """True when it reports that something is wrong, None when the question does not apply to the artefact."""
+    """Return True when the tool reports a problem, None when the check does not apply to the artefact."""
 
 
 def fails(
     *argv: object, env: Mapping[str, str] | None = None, stdin: Any = subprocess.DEVNULL, cwd: Path | None = None
 ) -> bool:
-    """Return True when the command ends with another status than 0, or not within ``SECONDS``; then its processes are killed.
-
-    Some tools never end at a damaged artefact, and are not alone: a shell unpacks it for them.
+    """Return True when the command exits with a status other than 0, or not within ``SECONDS``; then its processes
+    are killed. Some tools never end at a damaged artefact, and run behind a shell that decompresses it for them.
     """
     words, environment = [str(word) for word in argv], dict(env) if env else None
     with subprocess.Popen(
@@ -90,7 +91,7 @@ def fails(
 
 
 def tester(path: Path) -> Sequence[str]:
-    """Command that tests the compression of a file; empty for one without."""
+    """Command that tests the compression of a file; empty for an uncompressed file."""
     if path.is_dir():
         return ()
     with path.open("rb") as file:
@@ -99,7 +100,7 @@ def tester(path: Path) -> Sequence[str]:
 
 
 def compression_test(case: Case) -> bool | None:
-    """`gzip -t` and the like; does not apply to a file that is not compressed."""
+    """`gzip -t` and similar; does not apply to an uncompressed file."""
     path = case.one("backups" if (case.root / "backups").exists() else "dumps")
     argv = tester(path)
     if not argv:

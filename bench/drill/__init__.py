@@ -1,1 +1,1 @@
-"""Whole drills beside other tools that run the same commands on the same hosts, in one run and in turn."""
+"""Complete drills compared with other tools that run the same commands on the same hosts, in turn in one run."""

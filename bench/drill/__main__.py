@@ -1,4 +1,4 @@
-"""Measure whole drills beside other tools: `python -m bench.drill --work 20x20-read --rounds 5`."""
+"""Measure complete drills and other tools: `python -m bench.drill --work 20x20-read --rounds 5`."""
 
 from __future__ import annotations
 

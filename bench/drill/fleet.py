@@ -1,4 +1,4 @@
-"""Hosts for the measurements: an sshd of our own for each, on a loopback port, with a folder that stands for its disk."""
+"""Hosts for the measurements: a separate sshd for each, on a loopback port, with a folder in place of its disk."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Fleet:
         return self.folder / "disks" / name
 
     def options(self) -> list[str]:
-        """Options of ssh without any of the user's own, and without the port."""
+        """Options of ssh without the user's configuration, and without the port."""
         return [
             *("-F", "none", "-i", str(self.key), "-l", self.user),
             *("-o", f"UserKnownHostsFile={self.known_hosts}", "-o", "BatchMode=yes"),
@@ -45,7 +45,7 @@ class Fleet:
 
 @contextlib.contextmanager
 def fleet(count: int, folder: Path, delay_s: float = 0.0) -> Iterator[Fleet]:
-    """Start a server for each of ``count`` hosts, during the `with`; data takes ``delay_s`` each way."""
+    """Start a server for each of ``count`` hosts, during the `with` block; data takes ``delay_s`` each way."""
     folder.mkdir(parents=True)
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)

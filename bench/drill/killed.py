@@ -1,4 +1,4 @@
-"""A drill whose controller is killed once every host has its fault, so that there is something to recover."""
+"""A drill whose controller is killed as soon as every host has its fault, so that there is something to recover."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PATIENCE_S = 600.0
 def interrupt(argv: Sequence[str], folder: Path, environment: Mapping[str, str], marks: Sequence[Path]) -> None:
     """Start the drill ``argv`` in ``folder``, and kill it when all files ``marks`` exist.
 
-    Raises RuntimeError when the drill ends before that.
+    Raises RuntimeError when the drill ends before.
     """
     with (folder / "killed").open("wb") as said:
         drill = subprocess.Popen(

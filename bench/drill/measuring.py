@@ -60,7 +60,7 @@ def _fits(name: str, work: Work) -> bool:
 
 
 def measure(work: Work, folder: Path, rounds: int, tools: list[str]) -> dict[str, Times]:
-    """Measure all installed ``tools`` in turn, ``rounds`` times after one that is not counted."""
+    """Measure all installed ``tools`` in turn, ``rounds`` times after a first round that does not count."""
     found: dict[str, Times] = {}
     with fleet(work.hosts, folder / "fleet", work.delay_s) as hosts:
         calls = {name: WAYS[name](hosts, work, folder / name) for name in tools if installed(name) and _fits(name, work)}

@@ -1,4 +1,4 @@
-"""Tools that do the same work: each is a process of its own, as a user would start it."""
+"""Tools that do the same work: each runs as a separate process, as a user would start it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ class Call:
 
 
 def drillbook(fleet: Fleet, work: Work, folder: Path) -> Call:
-    """The whole drill: plan, journal, locks, leases, undo, reports. Or the recovery of one whose controller was killed."""
+    """The complete drill: plan, journal, locks, leases, undo, reports.
+
+    Or the recovery of a drill whose controller was killed.
+    """
     _project(fleet, work, folder)
     argv = [sys.executable, "-c", PROGRAM, "drill", "bench", "--quiet"]
     environment = {"XDG_STATE_HOME": str(folder / "state"), **compiled(folder)}
@@ -74,7 +77,9 @@ def _project(fleet: Fleet, work: Work, folder: Path) -> None:
 
 
 def compiled(folder: Path) -> dict[str, str]:
-    """Variables by which Python compiles a checkout in the round that is not counted, as pip does when it installs a package."""
+    """Variables with which Python compiles a checkout in the round that does not count, as pip does when it installs
+    a package.
+    """
     return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder / "compiled")}
 
 
@@ -91,7 +96,7 @@ def _step(work: Work, number: int) -> dict[str, object]:
 
 
 def ssh(fleet: Fleet, work: Work, folder: Path) -> Call:
-    """A shell script with a master connection for each host (ControlMaster), its hosts in parallel."""
+    """Shell script with a master connection for each host (ControlMaster), hosts in parallel."""
     folder.mkdir(parents=True)
     commands = []
     for number in range(work.steps) if work.effect != "recovery" else ():
@@ -166,7 +171,7 @@ def pyinfra(fleet: Fleet, work: Work, folder: Path) -> Call:
 
 
 def ansible(fleet: Fleet, work: Work, folder: Path) -> Call:
-    """ansible-core with pipelining, ControlPersist and a fork for each host; the module is `raw`, its fastest one."""
+    """ansible-core with pipelining, ControlPersist and a fork for each host, with the fastest module, `raw`."""
     folder.mkdir(parents=True)
     where = f"ansible_host=127.0.0.1 ansible_user={fleet.user} ansible_ssh_private_key_file={fleet.key}"
     (folder / "hosts").write_text("".join(f"{name} {where} ansible_port={port}\n" for name, port in fleet.ports.items()))
@@ -189,12 +194,14 @@ READ_ONLY = {"fabric", "pyinfra", "ansible"}
 
 
 def installed(name: str) -> bool:
-    """Return True when the tool can be run here."""
+    """Return True when the tool is available."""
     if name in ("drillbook", "fabric"):
         return find_spec(name) is not None
     return bool(_program({"ansible": "ansible-playbook"}.get(name, name)))
 
 
 def _program(name: str) -> str:
-    """Path of a program beside this Python, or on PATH: tools may need other versions of libraries than Drillbook."""
+    """Path of a program next to this Python, or on PATH, because tools may need other versions of libraries than
+    Drillbook.
+    """
     return shutil.which(name, path=f"{Path(sys.executable).parent}:{os.environ['PATH']}") or ""

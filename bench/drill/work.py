@@ -1,4 +1,4 @@
-"""The work that every tool does: commands on all hosts, one after another on each host."""
+"""Work that every tool does: commands on all hosts, one after another on each host."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Work:
         return f"{self.hosts} hosts x {self.steps} {kind}{line}{after}"
 
     def command(self, step: int) -> list[str]:
-        """Command of the step; a write or a fault makes a file on the host's disk."""
+        """Command of the step; a write or a fault creates a file on the host's disk."""
         return ["true"] if self.effect == "read" else _sh(f'touch "$BENCH_DISK/made-{step}"')
 
     @property

@@ -1,1 +1,1 @@
-"""Mutation testing of the modules that decide: draws mutants by a seed, and tells which of them no test notices."""
+"""Mutation testing of the modules that decide: draws mutants by a seed, and reports those that no test detects."""

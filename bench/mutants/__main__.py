@@ -1,4 +1,4 @@
-"""Draw mutants, test them, and tell which survive: ``invoke mutants``, or ``python -m bench.mutants --help``."""
+"""Draw mutants, test them, and report the survivors: ``invoke mutants``, or ``python -m bench.mutants --help``."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def main() -> int:
 
 
 def survived(earlier: Path) -> set[tuple[str, str, str, str]]:
-    """Keys of the mutants that nothing had killed in an earlier run."""
+    """Keys of the mutants that survived an earlier run."""
     return {
         (one["module"], one["function"], one["before"], one["after"])
         for one in json.loads(earlier.read_text())
@@ -81,7 +81,7 @@ def survived(earlier: Path) -> set[tuple[str, str, str, str]]:
 def tested(
     every: list[Mutant], paths: dict[str, str], tests: list[str], folder: Path, options: argparse.Namespace
 ) -> dict[int, dict[str, Any]]:
-    """The result of each mutant, from several sessions of pytest, each on its own copy of the tree."""
+    """Result of each mutant, from several sessions of pytest, each on a separate copy of the tree."""
     reach = Path(options.reach).absolute() if options.reach else folder / "reach.json"
     sessions = []
     trees = [copied(folder / str(number) / "tree") for number in range(options.workers)]
@@ -126,7 +126,7 @@ def copied(tree: Path) -> Path:
 
 
 def start(own: Path, tree: Path, tests: list[str], reach: Path, **more: str) -> subprocess.Popen[bytes]:
-    """A session; what it compiles is kept nowhere, for a changed file could be mistaken for the one before."""
+    """Run a session; compiled files are not kept, because one could be used for another change of the same file."""
     env = {
         **os.environ,
         "PYTHONPATH": f"{tree / 'src'}:{tree}",
@@ -167,7 +167,7 @@ def finish(session: subprocess.Popen[bytes], own: Path) -> None:
 
 
 def told(every: list[Mutant], results: dict[int, dict[str, Any]], least: float) -> int:
-    """Print survivors and rates; the exit status."""
+    """Print survivors and rates. Return the exit status."""
     reasons = (
         {
             (one["module"], one["function"], one["before"], one["after"]): one["reason"]

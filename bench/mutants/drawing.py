@@ -1,4 +1,4 @@
-"""Every place of a module that can be changed, and mutants drawn from them at random, by a seed."""
+"""Places of a module that can be changed, and mutants of them drawn at random by a seed."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from bench.mutants.operators import OWN
 from cosmic_ray.ast import ast_nodes, get_ast
 
 FAMILIES = ("ReplaceComparisonOperator", "ReplaceBinaryOperator", "ReplaceUnaryOperator")
-"""Prefixes of cosmic-ray's operators that change the same thing, each into something else: one place, not ten."""
+"""Prefixes of cosmic-ray's operators that change the same place into different things: they count as one place."""
 CONFUSED = {"Eq", "NotEq", "Is", "IsNot"}
-"""`==` for `is` changes nothing where values are small numbers, words or singletons."""
+"""Operators that replace `is` by `==`: no difference for small numbers, words or singletons."""
 ARGUED = ("VariableInserter", "VariableReplacer")
-"""Operators that want the names of variables."""
+"""Operators that need the names of variables."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One change of one module; its key says the same whatever stands above it in the file."""
+    """One change of one module; its key does not depend on the lines above it in the file."""
 
     module: str
     function: str
@@ -59,7 +59,7 @@ def operators():
 
 
 def same(name: str) -> bool:
-    """Does the operator only confuse equality and identity?"""
+    """Return True when the operator only exchanges equality and identity."""
     parts = name.split("_")
     return (
         parts[0] == FAMILIES[0]
@@ -71,7 +71,7 @@ def same(name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """A module's text, and every place of it that can be changed: line, column and family, with the ways to change it."""
+    """Text of a module, and every place that can be changed: line, column and family, with the possible changes."""
 
     name: str
     source: str
@@ -97,7 +97,7 @@ class Module:
 
 
 def possible(node, family: str) -> bool:
-    """A quick answer to whether an operator of ``family`` fits: there are hundreds of them."""
+    """Quick check if an operator of ``family`` fits, because there are hundreds of operators."""
     if family == FAMILIES[0]:
         return bool(node.type == "comparison")
     if family == FAMILIES[1]:
@@ -108,7 +108,7 @@ def possible(node, family: str) -> bool:
 
 
 def declared(node, family) -> bool:
-    """Is it the star or slash of a function's parameters, or of an import?"""
+    """Return True for the star or slash of a function's parameters, or the star of an import."""
     return (
         family == FAMILIES[1]
         and node.parent is not None
@@ -117,7 +117,7 @@ def declared(node, family) -> bool:
 
 
 def spans(tree: ast.Module) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-    """Begin and end of what is no behaviour: annotations, options of data classes, strings and what is set into them."""
+    """Positions of code without behaviour: annotations, options of data classes, strings and their placeholders."""
     nodes: list[ast.AST] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -134,7 +134,7 @@ def spans(tree: ast.Module) -> list[tuple[tuple[int, int], tuple[int, int]]]:
 
 
 def mutant(module: Module, variant: Variant) -> Mutant | None:
-    """The source of ``module`` changed so; None when it is then no Python, or the same."""
+    """Changed source of ``module``; None when it is not valid Python, or does not differ."""
     source = module.source
     try:
         changed = spliced(source, variant)
@@ -151,7 +151,7 @@ def mutant(module: Module, variant: Variant) -> Mutant | None:
 
 
 def spliced(source: str, variant: Variant) -> str:
-    """``source`` with the text of one node as its operator leaves it; the tree is as before then."""
+    """``source`` with the text of one node after its operator; the tree is restored afterwards."""
     node = variant.node
     kept = [(one, list(one.children) if hasattr(one, "children") else (one.value, one.prefix)) for one in ast_nodes(node)]
     starts = [0, *accumulate(len(line) for line in source.splitlines(keepends=True))]
@@ -169,7 +169,7 @@ def spliced(source: str, variant: Variant) -> str:
 
 
 def difference(old: list[str], new: list[str]) -> tuple[int, str, str]:
-    """Number of the first line that differs, and what stood and stands there, in one line each."""
+    """Number of the first different line, and its old and new text."""
     first = next((at for at, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
     behind = 0
     while behind < min(len(old), len(new)) - first and old[-1 - behind] == new[-1 - behind]:
@@ -196,7 +196,7 @@ def function_at(tree: ast.Module, line: int) -> str:
 
 
 def draw(sources: dict[str, str], count: int, seed: str) -> Iterator[Mutant]:
-    """``count`` mutants: each a place drawn at random from all modules, changed in a way drawn at random."""
+    """``count`` mutants: each at a place drawn from all modules, with a change drawn from those of the place."""
     chance = random.Random(seed)
     modules = [Module.of(name, source) for name, source in sorted(sources.items())]
     every = [(module, module.places[place]) for module in modules for place in sorted(module.places)]

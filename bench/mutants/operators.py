@@ -1,4 +1,4 @@
-"""Operators beside those of cosmic-ray: calls and guards that are left out, operands and filters that are dropped."""
+"""Operators in addition to those of cosmic-ray: they remove calls and guards, and drop operands and filters."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ TEXTS = {
     "what",
     "name",
 }
-"""Keyword arguments that hold text for people."""
+"""Keyword arguments with text for people."""
 
 
 class SwapAllAny(Operator):
-    """Replace ``all`` with ``any``, ``min`` with ``max``, and the other way round."""
+    """Replace ``all`` with ``any``, ``min`` with ``max``, and vice versa."""
 
     def mutation_positions(self, node):
         if isinstance(node, Name) and node.value in SWAPS and called(node):
@@ -47,7 +47,7 @@ def called(node):
 
 
 class DropCall(Operator):
-    """Leave out a statement that is a call, such as a flush to the disk or a check that raises."""
+    """Remove a statement that is a call, such as a flush to the disk or a check that raises."""
 
     def mutation_positions(self, node):
         if node.type == "simple_stmt" and is_call(node.children[0]):
@@ -63,7 +63,7 @@ class DropCall(Operator):
 
 
 def is_call(node):
-    """Is ``node`` a call, or an assignment in place such as ``found += more(x)``?"""
+    """Return True for a call, and for an assignment in place such as ``found += more(x)``."""
     if node.type == "atom_expr":
         last = node.children[-1]
         return last.type == "trailer" and last.children[0].value == "("
@@ -71,7 +71,7 @@ def is_call(node):
 
 
 class DropRaise(Operator):
-    """Let a refusal pass."""
+    """Remove a refusal."""
 
     def mutation_positions(self, node):
         if node.type == "simple_stmt" and (node.children[0].type == "raise_stmt" or node.children[0] == "raise"):
@@ -92,7 +92,7 @@ def passed(node):
 
 
 class Condition(Operator):
-    """Take a condition as always false (0) or always true (1)."""
+    """Replace a condition by false (0) or true (1)."""
 
     def mutation_positions(self, node):
         if node.type == "if_stmt":

@@ -1,7 +1,7 @@
-"""A plugin of pytest: collects once, then forks for each mutant, so that none waits for imports and collection.
-
-In a fork the functions that a mutant changes are given their new code; the tests that enter them are run until one fails.
-A mutant outside of functions (a constant, a class) needs a new process, which imports the changed file.
+"""Plugin of pytest that collects the tests once, and then forks for each mutant, so that imports and collection are
+not repeated. In a fork, the functions that a mutant changes get their new code, and the tests that enter them run
+until one fails. A mutant outside of functions (a constant, a class) needs a new process, which imports the changed
+file.
 """
 
 from __future__ import annotations
@@ -26,13 +26,15 @@ import pytest
 from hypothesis import Phase, settings
 
 SLOWER, MORE_S = 6.0, 20.0
-"""A test may take so many times as long as without a mutant, and so many seconds more; then the mutant counts as killed."""
+"""Time limit of a test with a mutant: a multiple of its normal time, plus some seconds; after it, the mutant counts
+as killed.
+"""
 BEGUN = "begun "
-"""Before the name of a test that a fork begins."""
+"""Prefix of the line with the name of a test that a fork begins."""
 OWN_S, BUDGET_S = 60.0, 30.0
-"""Seconds of tests for one mutant, as they took before it: of those that are meant for its module, and of all others."""
+"""Time for the tests of one mutant, by their normal durations: of the module's own tests, and of all others."""
 AT_LEAST = 12
-"""Tests that are run for a mutant however long they take."""
+"""Number of tests that run for a mutant regardless of their duration."""
 
 
 Reached = dict[str, dict[str, Any]]
@@ -40,7 +42,7 @@ Reached = dict[str, dict[str, Any]]
 
 
 class Work:
-    """What the command wants of this session: a file of mutants, one for results, and the folder of the copied tree."""
+    """Input of this session: a file of mutants, one for results, and the folder of the copied tree."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -57,7 +59,7 @@ class Work:
 
 
 def pytest_configure() -> None:
-    """An example that fails is enough; nobody looks for the smallest one."""
+    """Do not search for the smallest failing example, because any failure is sufficient."""
     settings.register_profile("mutants", phases=(Phase.explicit, Phase.generate), database=None)
     settings.load_profile("mutants")
 
@@ -76,7 +78,7 @@ def pytest_runtestloop(session: pytest.Session) -> bool:
 
 
 def measured(session: pytest.Session, work: Work) -> dict[str, dict[str, Any]]:
-    """Each test with its seconds and the functions that it enters; those that fail without any mutant are left out."""
+    """Tests with their seconds and the functions that they enter, without tests that fail without any mutant."""
     known: Reached = json.loads(work.reach.read_text()) if work.reach.exists() else {}
     new = [item for item in session.items if item.nodeid not in known]
     if new:
@@ -88,7 +90,7 @@ def measured(session: pytest.Session, work: Work) -> dict[str, dict[str, Any]]:
 
 
 def measure(session: pytest.Session, items: list[pytest.Item], files: dict[str, str], known: Reached, target: Path) -> None:
-    """Run ``items`` and note which functions of ``files`` each enters, in whatever thread; beside what is ``known``."""
+    """Run ``items`` and record the functions of ``files`` that each enters, in all threads, in addition to ``known``."""
     entered: set[str] = set()
 
     def trace(frame: Any, event: str, arg: object) -> None:
@@ -113,7 +115,7 @@ def measure(session: pytest.Session, items: list[pytest.Item], files: dict[str, 
 
 
 def outer(qualname: str) -> str:
-    """Name of the outermost function: what is defined inside of it is made anew when it is called."""
+    """Name of the outermost function, because a function inside it is created again at each call."""
     return qualname.partition(".<locals>")[0]
 
 
@@ -122,7 +124,7 @@ def pairs(items: list[pytest.Item]) -> Iterable[tuple[pytest.Item, pytest.Item |
 
 
 class Listener:
-    """Hears of the first failure, and tells which test begins."""
+    """Records the first failure, and reports the test that begins."""
 
     def __init__(self, begins: Callable[[str], object]) -> None:
         self.failed, self.begins = "", begins
@@ -141,7 +143,7 @@ def failure(
     last: pytest.Item | None = None,
     begins: Callable[[str], object] = lambda name: None,
 ) -> str:
-    """Name of the first of ``items`` that fails; '' when all pass."""
+    """Name of the first failing test of ``items``; '' when all pass."""
     listener = Listener(begins)
     session.config.pluginmanager.register(listener)
     try:
@@ -155,7 +157,7 @@ def failure(
 
 
 def tried(session: pytest.Session, work: Work, mutant: dict[str, Any], reached: Reached) -> tuple[str, int]:
-    """What killed ``mutant``, '' when nothing did, and how many tests were meant to."""
+    """Test that killed ``mutant``, '' when none did, and the number of selected tests."""
     module, path = mutant["module"], work.tree / work.modules[mutant["module"]]
     source = path.read_text()
     before = functions(compile(source, str(path), "exec", dont_inherit=True))
@@ -199,9 +201,8 @@ def tried(session: pytest.Session, work: Work, mutant: dict[str, Any], reached: 
 
 
 def chosen(module: str, meant: str, changed: set[str], reached: dict[str, dict[str, Any]]) -> list[str]:
-    """The tests that enter what is changed, or anything of the module; not too many.
-
-    Those whose name holds ``meant`` come first, and then the quick ones.
+    """Limited list of the tests that enter the changed code, or any code of the module: first those whose name
+    contains ``meant``, then the fast ones.
     """
     names = {f"{module}:{name}" for name in changed}
     fitting = [
@@ -222,7 +223,7 @@ def chosen(module: str, meant: str, changed: set[str], reached: dict[str, dict[s
 
 
 def functions(code: CodeType, prefix: str = "") -> dict[str, CodeType]:
-    """Code of every function of a module and of its classes, by qualified name."""
+    """Code of every function of a module and its classes, by qualified name."""
     found: dict[str, CodeType] = {}
     for one in code.co_consts:
         if isinstance(one, CodeType):
@@ -234,7 +235,7 @@ def functions(code: CodeType, prefix: str = "") -> dict[str, CodeType]:
 
 
 def outside(before: str, after: str, path: Path) -> bool:
-    """Does anything change that is run when the module is imported: constants, classes, default values?"""
+    """Return True when code that runs at the import of the module differs: constants, classes, default values."""
     return skeleton(compile(before, str(path), "exec", dont_inherit=True)) != skeleton(
         compile(after, str(path), "exec", dont_inherit=True)
     )
@@ -257,7 +258,7 @@ def fits(old: CodeType, new: CodeType) -> bool:
 
 
 def living(path: Path, code: CodeType) -> list[FunctionType]:
-    """The functions that exist of ``code``."""
+    """Existing functions with this code."""
     return [
         one
         for one in gc.get_objects()
@@ -275,7 +276,7 @@ def unfrozen() -> list[FunctionType]:
 
 
 def anew(work: Work, wanted: list[str], limit: float) -> str:
-    """The first of ``wanted`` that fails in a new process."""
+    """First test of ``wanted`` that fails in a new process."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("MUTANTS_")}
     argv = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", f"--basetemp={work.folder}/anew", *wanted]
     with (work.folder / "anew.log").open("wb") as log:
@@ -297,9 +298,10 @@ def end(group: int) -> None:
 
 
 def forked(body: Callable[[Callable[[str], object]], None], limit: float, limits: Mapping[str, float] | None = None) -> str:
-    """The last words of ``body`` in a process of its own; one that ends otherwise, or not in time, says so.
+    """Run ``body`` in a separate process, and return its last words, also if it crashes or exceeds its time.
 
-    It may tell that a test has ``BEGUN``, which then has its own of ``limits`` in place of ``limit``.
+    The process may report that a test has ``BEGUN``, which then has its own time from ``limits`` instead of
+    ``limit``.
     """
     sys.stdout.flush()
     reader, writer = os.pipe()
@@ -325,7 +327,7 @@ def forked(body: Callable[[Callable[[str], object]], None], limit: float, limits
 
 
 def told(reader: int, limit: float, limits: Mapping[str, float]) -> str:
-    """The line by which a fork ends; see ``forked``."""
+    """Print the line with which a fork ends; see ``forked``."""
     text = ""
     while True:
         ready, _, _ = select.select([reader], [], [], limit)
@@ -343,7 +345,7 @@ def told(reader: int, limit: float, limits: Mapping[str, float]) -> str:
 
 
 def alone() -> None:
-    """Give this fork files of its own."""
+    """Give this fork separate files."""
     null = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
         os.dup2(null, number)
@@ -351,7 +353,7 @@ def alone() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """The first test of a fork makes its own folder for temporary files."""
+    """Let the first test of a fork create a separate folder for temporary files."""
     factory = item.config._tmp_path_factory  # type: ignore[attr-defined]
     if getattr(factory, "_of_fork", None) != os.getpid():
         factory._of_fork = os.getpid()

@@ -1,1 +1,3 @@
-"""Time of a restore by Drillbook beside that of the bare tool, and the memory of its controller: `invoke bench.overhead`."""
+"""Time of a restore by Drillbook compared with the plain tool, and the memory of its controller: `invoke
+bench.overhead`.
+"""

@@ -1,4 +1,4 @@
-"""The command line of a measurement of pairs, which stores and prints the results of each method as it ends."""
+"""Command line of a measurement of pairs, which stores and prints the results of each method as it ends."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from bench.overhead.measuring import Steps, described
 
 
 class Named(Protocol):
-    """A method with its name."""
+    """Method with a name."""
 
     @property
     def name(self) -> str: ...
 
 
 class Page(Protocol):
-    """Module of the page that the results are written to."""
+    """Module of the page for the results."""
 
     def line(self, pairs: dict[str, Any], /) -> str:
         """One row of the table."""
@@ -30,7 +30,7 @@ class Page(Protocol):
 
 
 def parser_of(program: str, description: str | None, methods: Sequence[Named], size: int) -> argparse.ArgumentParser:
-    """The options that all measurements of pairs have. ``size`` is the usual number of MB."""
+    """Options of all measurements of pairs. ``size`` is the default number of MB."""
     parser = argparse.ArgumentParser(prog=f"invoke bench.{program}", description=description)
     parser.add_argument("--size", type=int, default=size, help="MB of data")
     parser.add_argument("--pairs", type=int, default=5)
@@ -47,7 +47,7 @@ def run(
     page: Page,
     measure: Callable[[Any, Path, int, int, float], Steps],
 ) -> None:
-    """Measure the chosen methods, and print a row of each."""
+    """Measure the chosen methods, and print a row for each."""
     given.folder.mkdir(parents=True, exist_ok=True)
     stop, found = time.monotonic() + given.minutes * 60, []
     for method in methods:

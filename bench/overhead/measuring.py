@@ -1,4 +1,4 @@
-"""Interleaved pairs: the bare restore, and the same by a drill in a process of its own."""
+"""Interleaved pairs: the plain restore, and the same restore by a drill in a separate process."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ S = TypeVar("S", bound="Steps")
 
 @dataclass(frozen=True)
 class Drilled:
-    """One drill by a process of its own."""
+    """One drill by a separate process."""
 
     step: dict[str, Any]
-    """The measured step, as result.json describes it."""
+    """The measured step from result.json."""
     wall: float
     """Seconds from the start of the process to its end."""
     peak_kib: int
@@ -56,9 +56,9 @@ class Steps:
     measured_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     bare: list[float] = field(default_factory=list)
     step: list[float] = field(default_factory=list)
-    """Duration of the drill's step that does the same, with all that it does before and after."""
+    """Duration of the drill's step that does the same, including its checks before and after."""
     drill: list[float] = field(default_factory=list)
-    """Wall time of the controller's process, from its start to its end: also the removal of what it made, and the report."""
+    """Wall time of the controller's process, from start to end, including the removal of the sandbox and the report."""
     peak_kib: list[int] = field(default_factory=list)
     """VmHWM of the controller's process."""
     stages: list[dict[str, float]] = field(default_factory=list)
@@ -85,9 +85,10 @@ class Pairs(Steps):
     """Results of the restores of one method."""
 
     restore: list[float] = field(default_factory=list)
-    """The same by Drillbook: from the free space of the empty sandbox to the copy that can be used, with its checks.
+    """The same by Drillbook: from the free space of the empty sandbox to the usable copy, with its checks.
 
-    The step backup.restore first lists the backups, makes the sandbox and proves its isolation."""
+    Before, the step backup.restore lists the backups, creates the sandbox and verifies its isolation.
+    """
 
     @property
     def ratio(self) -> float:
@@ -105,7 +106,7 @@ class Pairs(Steps):
 
 
 def project(root: Path, method: Method, folder: Path) -> Path:
-    """A project with the drill, and an inventory of this machine."""
+    """Project with the drill, and an inventory of this machine."""
     place = root / f"project-{method.name}"
     for name in ("drills", "inventory"):
         (place / name).mkdir(parents=True, exist_ok=True)
@@ -137,7 +138,7 @@ def peak(pid: int) -> int:
 
 
 def drilled(place: Path, action: str, name: str = "restore") -> Drilled:
-    """Run the drill ``name`` of the project ``place``, and return the times of its only step ``action``."""
+    """Run the drill ``name`` of the project ``place``. Return the times of its only step ``action``."""
     environment = {**os.environ, "BENCH_PASSWORD": "bench", "XDG_STATE_HOME": str(place / "state")}
     begun, most = time.monotonic(), 0
     argv = [sys.executable, "-c", PROGRAM, "drill", name, "--quiet"]
@@ -154,7 +155,7 @@ def drilled(place: Path, action: str, name: str = "restore") -> Drilled:
 
 
 def bare(tool: Callable[[Path], object], target: Path, remove: Callable[[Path], object], found: Steps) -> None:
-    """Run the bare ``tool`` with the empty folder ``target``, add its time, and ``remove`` the folder."""
+    """Run the plain ``tool`` with the empty folder ``target``, add its time, and ``remove`` the folder."""
     target.mkdir(mode=0o700)
     try:
         begun = time.monotonic()
@@ -165,10 +166,10 @@ def bare(tool: Callable[[Path], object], target: Path, remove: Callable[[Path], 
 
 
 def measure(method: Method, root: Path, megabytes: int, count: int, stop: float) -> Pairs:
-    """Measure pairs, the first of each in turn; none is begun after ``stop`` by the monotonic clock.
+    """Measure pairs, each side first in turn; no pair begins after ``stop`` on the monotonic clock.
 
-    The backup is read before them, and one more pair that is not counted comes first, so that all others find the files and
-    programs in the page cache.
+    Before, the backup is read, and one pair runs that does not count, so that files and programs are in the page
+    cache for all others.
     """
     folder = root / f"backup-{method.name}"
     if not folder.exists():
@@ -188,7 +189,7 @@ def measure(method: Method, root: Path, megabytes: int, count: int, stop: float)
 
 
 def interleaved(empty: Callable[[], S], bare: Callable[[S], None], drill: Callable[[S], None], count: int, stop: float) -> S:
-    """Measure pairs, the first of each in turn; one more that is not counted comes first."""
+    """Measure pairs, each side first in turn, after one pair that does not count."""
     pairs, unwarmed = empty(), empty()
     for number in range(-1 if count else 0, count):
         if time.monotonic() > stop:
@@ -205,7 +206,7 @@ def output(*argv: str) -> str:
 
 
 def described(folder: Path, megabytes: int, found: Sequence[Steps]) -> dict[str, object]:
-    """The results with the machine and the file system that they are of."""
+    """Results with the machine and the file system."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "size_mb": megabytes,

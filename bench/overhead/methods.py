@@ -1,4 +1,4 @@
-"""Methods of backup: data of a chosen size, a backup of it, the bare restore, and the entries of an inventory for the same."""
+"""Backup methods: data of a given size, a backup of it, the plain restore, and the matching entries of an inventory."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class Method:
 
     name: str
     tool: str
-    """The bare restore in words, for the table."""
+    """Description of the plain restore for the table."""
     make: Callable[[Path, int], None]
-    """Makes the backup in the folder, of data of so many MB."""
+    """Create the backup in the folder, of data of so many MB."""
     bare: Callable[[Path, Path], None]
-    """Restores the backup in the first folder into the second one, which is empty, and waits until it can be used."""
+    """Restore the backup in the first folder into the second, empty one, and wait until it can be used."""
     source: str
     """Entry of the backup in an inventory; FOLDER stands for the folder of the backup."""
     sandbox: str
@@ -105,7 +105,7 @@ def fill(team: Team, megabytes: int) -> None:
 
 @contextmanager
 def postgres(folder: Path, megabytes: int) -> Iterator[Team]:
-    """A team's server with its data, running; made once for both methods."""
+    """Server of a team with its data, running; created once for both methods."""
     place = folder.parent / "postgres"
     if place.exists():
         team = Team.__new__(Team)
@@ -136,7 +136,7 @@ def make_pgbackrest(folder: Path, megabytes: int) -> None:
 
 
 def started(binaries: Path, target: Path, settings: dict[str, str]) -> None:
-    """Start a server of PostgreSQL with the settings of a sandbox, and wait until it takes writes."""
+    """Start a PostgreSQL server with the settings of a sandbox, and wait until it accepts writes."""
     (target / "pg_hba.conf").write_text("local all all trust\n")
     (target / "postgresql.conf").write_text("")
     (target / "pg_ident.conf").write_text("")
@@ -260,7 +260,7 @@ def stop_mariadb(target: Path) -> None:
 
 
 def removed(target: Path) -> None:
-    """End the servers of a bare restore, and remove it."""
+    """Stop the servers of a plain restore, and remove it."""
     stop_postgres(target)
     stop_mariadb(target)
     shutil.rmtree(target, ignore_errors=True)

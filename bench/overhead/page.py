@@ -1,4 +1,4 @@
-"""The page docs/measurements/overhead.md from its results in docs/measurements/overhead.json."""
+"""The page docs/measurements/overhead.md, generated from the results in docs/measurements/overhead.json."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def line(pairs: dict[str, Any]) -> str:
 
 
 def rendered(results: dict[str, Any]) -> str:
-    """The page."""
+    """Format the page."""
     if not results["methods"]:
         return UNMEASURED
     machine = results["machine"]
@@ -70,14 +70,13 @@ def rendered(results: dict[str, Any]) -> str:
 
 
 def write(results: dict[str, Any]) -> None:
-    """Write the results in the place of older ones of the same methods, and the page made from all of them."""
+    """Replace the older results of the same methods, and write the page of all results."""
     store("overhead", results, [method.name for method in METHODS], rendered)
 
 
 def store(name: str, results: dict[str, Any], order: Sequence[str], page: Callable[[dict[str, Any]], str]) -> None:
-    """Write the results of some methods to ``name``.json beside earlier ones of others, and ``page`` of all to ``name``.md.
-
-    Results of other data or of another machine are dropped. ``order``: the names of the methods.
+    """Write the results of some methods to ``name``.json in addition to the results of others, and ``page`` of all to
+    ``name``.md. Results of other data or of another machine are dropped. ``order``: the names of the methods.
     """
     FOLDER.mkdir(exist_ok=True)
     path = FOLDER / f"{name}.json"

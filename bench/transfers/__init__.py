@@ -1,1 +1,3 @@
-"""Time of a backup to an object store by Drillbook beside a bare pipeline with the same checks: `invoke bench.transfers`."""
+"""Time of a backup to an object store by Drillbook compared with a plain pipeline with the same checks: `invoke
+bench.transfers`.
+"""

@@ -1,4 +1,4 @@
-"""Interleaved pairs: the bare pipeline, and the same backup by a drill, both to the object store of one lab."""
+"""Interleaved pairs: the plain pipeline, and the same backup by a drill, both to the object store of one lab."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def emptied(client: Any) -> None:
 
 
 def bare(method: Method, site: Site, found: Steps) -> None:
-    """Run the bare pipeline, and add its time."""
+    """Run the plain pipeline, and add its time."""
     measuring.bare(partial(method.bare, site), site.root / "bare", shutil.rmtree, found)
     emptied(site.client())
 
@@ -106,7 +106,7 @@ def drill(method: Method, site: Site, place: Path, found: Steps) -> None:
 
 
 def measure(method: Method, root: Path, megabytes: int, count: int, stop: float) -> Steps:
-    """Measure pairs in a new lab; none is begun after ``stop`` by the monotonic clock."""
+    """Measure pairs in a new lab; no pair begins after ``stop`` on the monotonic clock."""
     folder = root / "lab"
     try:
         site = Site(control.up(folder), root)

@@ -1,4 +1,4 @@
-"""Backups to the object store of a lab: their data, the bare pipeline of each, and the step of a drill for the same."""
+"""Backups to the object store of a lab: their data, the plain pipeline of each, and the matching step of a drill."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from drillbook.lab.layout import ADDRESS, BUCKETS, REGION, Lab
 from drillbook.systems.postgres import content
 
 SHARES = {"a": 0.5, "b": 0.25, "c": 0.125, "d": 0.125}
-"""Tables of the database, and their parts of its size."""
+"""Tables of the database, and their shares of its size."""
 JOBS = 2
-"""Jobs of pg_dump, and sessions that read digests: as many as the step uses."""
+"""Number of jobs of pg_dump, and of sessions that read digests: the same as in the step."""
 PART, PARALLEL = 32 * MB, 4
-"""Size of the parts of an upload in bytes, and the number of parts at the same time: as the step uploads."""
+"""Size of the parts of an upload in bytes, and the number of parallel parts: the same as in the step."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,11 @@ class Method:
     name: str
     """The action of the step."""
     tool: str
-    """The bare pipeline in words, for the table."""
+    """Description of the plain pipeline for the table."""
     make: Callable[[Site, int], None]
-    """Makes data of so many MB."""
+    """Create data of so many MB."""
     bare: Callable[[Site, Path], None]
-    """Backs the data up to the store, with the empty folder for its files."""
+    """Back the data up to the store, using the empty folder for temporary files."""
     host: str
     """Host of the lab that has the data."""
     service: str
@@ -75,7 +75,7 @@ class Method:
 
 
 def upload(site: Site, folder: Path) -> None:
-    """Upload all files of the folder with checksums, in as many parts at the same time as the step."""
+    """Upload all files of the folder with checksums, with as many parallel parts as the step."""
     from boto3.s3.transfer import TransferConfig, create_transfer_manager
 
     limits = TransferConfig(multipart_threshold=PART, multipart_chunksize=PART, max_concurrency=PARALLEL)

@@ -1,4 +1,4 @@
-"""The page docs/measurements/transfers.md from its results in docs/measurements/transfers.json."""
+"""The page docs/measurements/transfers.md, generated from the results in docs/measurements/transfers.json."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def line(pairs: dict[str, Any]) -> str:
 
 
 def rendered(results: dict[str, Any]) -> str:
-    """The page."""
+    """Format the page."""
     if not results["methods"]:
         return TITLE + UNMEASURED
     machine = results["machine"]
@@ -68,5 +68,5 @@ def rendered(results: dict[str, Any]) -> str:
 
 
 def write(results: dict[str, Any]) -> None:
-    """Write the results in the place of older ones of the same methods, and the page made from all of them."""
+    """Replace the older results of the same methods, and write the page of all results."""
     store("transfers", results, [method.name for method in METHODS], rendered)

@@ -1,3 +1,3 @@
-"""Runs that were signed and anchored, as the tests of the audit have them."""
+"""Signed and anchored runs, prepared as in the tests of the audit."""
 
 from tests.audit.conftest import audit, bench  # noqa: F401  fixtures

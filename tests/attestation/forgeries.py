@@ -1,7 +1,6 @@
-"""Forgeries of evidence by who may write below ``reports/``, and what an operator then types: ``python -m tests.attestation.forgeries``.
-
-Each is done to real runs of the real program. After it, and after each command, neither ``report.verify`` of what was forged
-may end with 0, nor the audit be green.
+"""Forgeries of evidence by an attacker with write access to ``reports/``, and the commands that an operator types
+afterwards: ``python -m tests.attestation.forgeries``. Each forgery changes real runs of the real program. After the
+forgery, and after each command, ``report.verify`` must not exit with 0, and the audit must not pass.
 """
 
 from __future__ import annotations
@@ -35,13 +34,13 @@ FAULT = (
     "[test, -e, DIR/broken]}\n    hosts: controller\nrestore:\n" + step(["sleep", "300"])
 )
 COMMANDS = (("report", "RUN"), ("report",), ("drill.recover", "RUN"))
-"""Commands that an operator types next, one after another; RUN is the run or suite that was forged."""
+"""Commands that an operator might type next, in this order; RUN is the forged run or suite."""
 
 
 class Site:
-    """A project with a passed run, a suite with a passed and a failed drill, and a failed run, the newest; and a dead run.
-
-    Everything lies below ``root``; the key and the anchors are the operator's, who is not the forger.
+    """Project with a passed run, a suite with a passed and a failed drill, a failed run (the newest), and a run whose
+    controller died. Everything is below ``root``. The key and the anchors belong to the operator; the forger does not
+    have them.
     """
 
     def __init__(self, root: Path) -> None:
@@ -60,7 +59,7 @@ class Site:
 
     @contextlib.contextmanager
     def operator(self) -> Iterator[None]:
-        """The environment of the operator."""
+        """Environment variables of the operator."""
         before = {name: os.environ.get(name) for name in self.environment}
         os.environ.update(self.environment)
         try:
@@ -94,13 +93,13 @@ class Site:
         return run
 
     def restored(self) -> None:
-        """As it was before anything was forged."""
+        """Restore the state from before the forgeries."""
         for name in ("first", "second", "state"):
             shutil.rmtree(self.root / name)
             shutil.copytree(self.root / "pristine" / name, self.root / name, symlinks=True)
 
     def untouched(self) -> dict[str, int]:
-        """Exit statuses of ``report.verify`` and of the audit where nothing was forged."""
+        """Exit statuses of ``report.verify`` and of the audit without any forgery."""
         with self.operator():
             project = Project(self.first.root)
             told = {
@@ -115,7 +114,7 @@ class Site:
 
 
 def passing(events):
-    """The events of the failed run as those of a passed one."""
+    """Change the events of the failed run so that it looks passed."""
     good = next(event for event in events if event["kind"] == "done")
     for event in events:
         if event.get("step") == "verify.1":
@@ -129,7 +128,7 @@ def passing(events):
 
 
 def rewrite(run: Path, edit: Callable[[list[dict]], list[dict]] = passing) -> None:
-    """The journal with other events, its chain made to fit."""
+    """Replace the events of the journal, and recompute its chain of hashes."""
     (run / "journal.jsonl").write_bytes(chained(edit(journal(run))))
 
 
@@ -149,7 +148,7 @@ def dated(events):
 
 
 def completed(events):
-    """The dead run as one that went on to a good end."""
+    """Turn the journal of the dead run into that of a run that completed and passed."""
     last = events[-1]
     more = [
         ("phase.ended", None, {"phase": "restore", "status": "done", "slept_s": 0}),
@@ -178,7 +177,7 @@ def without(folder: Path, *names: str) -> None:
 
 
 def over(run: Path, other: Path) -> None:
-    """The content of ``other`` in the folder of ``run``."""
+    """Put the content of the run ``other`` into the folder of ``run``."""
     shutil.rmtree(run)
     shutil.copytree(other, run)
 
@@ -191,20 +190,23 @@ def swap(run: Path, first: int, second: int) -> None:
 
 @dataclass(frozen=True)
 class Forgery:
-    """One forgery: its name, and what is done; it returns names that ``report.verify`` is then asked for."""
+    """One forgery: its name, and a function that carries it out.
+
+    The function returns the names to pass to ``report.verify``.
+    """
 
     name: str
     do: Callable[[Site], object]
     on: str = "failed"
-    """The run of the site that it is done to, and that is asked for."""
+    """The forged run of the project, which is also verified."""
     asked: tuple[str, ...] = ()
-    """Names that ``report.verify`` is asked for in place of that run."""
+    """Names to verify instead of that run."""
     heals: bool = False
-    """Does a new rendering undo it, since nothing but a report was changed?"""
+    """True when rendering the reports again undoes the forgery, because it changed only a report."""
 
 
 def thief(run_of, edit=passing, **said):
-    """Write a journal anew, and attest it with a throw-away key."""
+    """Rewrite a journal, and sign it with a new key that nobody trusts."""
 
     def do(site: Site) -> None:
         run = run_of(site)
@@ -232,7 +234,7 @@ def suite_passed(site: Site) -> None:
 
 
 def suite_attested(site: Site, key=True) -> None:
-    """The suite's attestation made to fit its drills as they are."""
+    """Rewrite the attestation of the suite to match its drills in their current state."""
     content = json.loads((site.suite / "attestation.json").read_text())
     runs = [
         {
@@ -254,7 +256,7 @@ def suite_short(site: Site) -> None:
 
 
 def suite_with_another(site: Site) -> None:
-    """A genuine older run that passed, in place of the drill that failed."""
+    """Replace the failed drill by an older, genuine run that passed."""
     bad = site.bad_of_suite
     shutil.rmtree(bad)
     shutil.copytree(site.passed, site.suite / site.passed.name)
@@ -268,7 +270,7 @@ def evidence(site: Site) -> Path:
 
 
 def linked(path: Path) -> None:
-    """A link to the same bytes elsewhere, which can be changed later."""
+    """Replace a file by a link to the same bytes elsewhere, where they can be changed later."""
     other = path.parents[3] / f"elsewhere-{path.name}"
     shutil.copy(path, other)
     path.unlink()
@@ -276,7 +278,7 @@ def linked(path: Path) -> None:
 
 
 def invented(site: Site) -> None:
-    """A whole run that never took place, newer than all."""
+    """Invent a complete run that never took place and is newer than all others."""
     name = "20261231T235900.000Z-good-0bad"
     run = Path(shutil.copytree(site.passed, site.failed.parent / name))
 
@@ -294,7 +296,7 @@ def hidden(site: Site) -> None:
 
 
 def rolled_back(site: Site) -> None:
-    """All of ``reports/`` as it was before the failed run."""
+    """Reset ``reports/`` to its state before the failed run."""
     shutil.rmtree(site.failed)
     latest = site.failed.parent / "latest"
     latest.unlink()
@@ -509,7 +511,7 @@ FORGERIES = (
 
 @dataclass(frozen=True)
 class Told:
-    """Result of a command: its exit status, and the last line or error that it printed."""
+    """Result of a command: its exit status, and the last line or the error that it printed."""
 
     status: int
     text: str
@@ -536,7 +538,7 @@ def typed(project: Project, *argv: str) -> Told:
 
 @dataclass(frozen=True)
 class Row:
-    """A forgery, the command after it, and what was said then."""
+    """One forgery, the command after it, and its output."""
 
     command: str
     done: Told | None
@@ -546,7 +548,7 @@ class Row:
 
 
 def rows(site: Site, forgery: Forgery, commands: Sequence[tuple[str, ...]] = COMMANDS) -> Iterator[Row]:
-    """Forge, then type each command, and ask after each."""
+    """Carry out the forgery, then run each command, and verify after each."""
     site.restored()
     run = getattr(site, forgery.on)
     forgery.do(site)
@@ -561,9 +563,8 @@ def rows(site: Site, forgery: Forgery, commands: Sequence[tuple[str, ...]] = COM
 
 
 def main(first: int = 1) -> int:
-    """Print each forgery from number ``first`` on, each command after it, and what ``report.verify`` and ``audit`` said.
-
-    Returns 1 when one went through.
+    """Print each forgery from number ``first`` on, each command after it, and the output of ``report.verify`` and
+    ``audit``. Return 1 when a forgery was not detected.
     """
     through = 0
     with tempfile.TemporaryDirectory(prefix="forgeries-") as folder:

@@ -1,4 +1,4 @@
-"""The tools of a forger who may write below ``reports/`` and holds no key that anybody vouches for."""
+"""Tools of a forger who can write below ``reports/`` but has no trusted key."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from drillbook.values import canonical, digest
 
 
 def chained(events):
-    """``events`` as lines of a journal: numbered anew, and every hash made to fit."""
+    """Return ``events`` as lines of a journal, with new numbers and matching hashes."""
     prev, made = events[0]["prev"] if events else None, []
     for place, event in enumerate(events):
         content = {**event, "seq": place, "prev": prev}
@@ -22,7 +22,9 @@ def chained(events):
 
 
 def rechained(lines, number, edit):
-    """The journal as a forger without the key writes it: one event changed, and every hash after it made to fit."""
+    """Return the journal as a forger without the key would write it: one event is changed, and all later hashes are
+    recomputed.
+    """
     events = [json.loads(line) for line in lines]
     edit(events[number])
     return chained(events)
@@ -33,7 +35,7 @@ def journal(run: Path) -> list[dict]:
 
 
 def throw_away_key(folder: Path) -> Path:
-    """A private key that nobody vouches for."""
+    """A private key that nobody trusts."""
     path = folder / "thief"
     if not path.exists():
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path], check=True)
@@ -41,7 +43,9 @@ def throw_away_key(folder: Path) -> Path:
 
 
 def attest(run: Path, key: Path | None = None, /, **said) -> None:
-    """The attestation made to fit the folder as it is now, with ``said`` in it, and signed with ``key``."""
+    """Rewrite the attestation to match the folder in its current state, with the fields ``said``, and sign it with
+    ``key``.
+    """
     content = json.loads((run / "attestation.json").read_text())
     events = journal(run) if (run / "journal.jsonl").exists() else []
     if events:

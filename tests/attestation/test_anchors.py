@@ -58,7 +58,10 @@ def s3(tmp_path_factory):
 
 @pytest.fixture
 def at(s3, monkeypatch, tmp_path):
-    """Let anchors go into a folder of a bucket, by the environment that boto3 reads; gives the place's name."""
+    """Let anchors be stored in a folder of a bucket, with credentials from environment variables of boto3.
+
+    Return the name of the place.
+    """
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3.endpoint)
     for name, value in (("ACCESS_KEY_ID", KEY), ("SECRET_ACCESS_KEY", SECRET_KEY), ("DEFAULT_REGION", "us-east-1")):
         monkeypatch.setenv(f"AWS_{name}", value)
@@ -75,14 +78,14 @@ def objects(s3, tmp_path, name=LOCKED):
 
 
 def conducted(bench):
-    """Run the bench's drill once more; the orchestrator, which knows what was missed."""
+    """Run the drill of the bench once more. Return the orchestrator, which knows which anchors failed."""
     orchestrator = Orchestrator(Project(bench.root), bench.inventory, lambda event: None)
     orchestrator.run(planner.make(spec.load(bench.root / "drills" / "sample.yml"), bench.inventory))
     return orchestrator
 
 
 def without_own(bench):
-    """Take the anchor of the state folder away: whoever may write there took care of it."""
+    """Delete the anchor in the state folder, as anybody with write access could."""
     anchor_places.default(bench.root / "reports").unlink()
 
 
@@ -219,7 +222,7 @@ basicConstraints = critical,CA:false
 
 
 def certified(folder):
-    """A root certificate and a certificate for timestamps below it."""
+    """Root certificate, and a certificate below it for timestamps."""
     folder.mkdir()
     (folder / "tsa.cnf").write_text(CONFIG)
     (folder / "serial").write_text("01\n")
@@ -266,7 +269,7 @@ def certified(folder):
 
 @pytest.fixture
 def authority(tmp_path, monkeypatch):
-    """An authority that answers at DRILLBOOK_TIMESTAMP, and its root certificate."""
+    """Time-stamp authority, configured in DRILLBOOK_TIMESTAMP, and its root certificate."""
     need("openssl")
     server = http.server.HTTPServer(("127.0.0.1", 0), Authority)
     server.folder = certified(tmp_path / "tsa")
@@ -281,7 +284,7 @@ def authority(tmp_path, monkeypatch):
 
 
 def untimed(said, reason):
-    """Names of the runs that the audit's output tells with ``reason``: one run, or several in brackets."""
+    """Names of the runs that the audit lists with ``reason``: one run, or several in brackets."""
     told = re.findall(rf"No trusted signature: (?:\d+ runs \(([^)]*)\)|(\S+)): {re.escape(reason)}", " ".join(said.split()))
     return {name for many, one in told for name in (many.split(", ") if many else [one])}
 
@@ -340,7 +343,7 @@ def test_openssl_alone_checks_a_timestamp_by_the_page(bench, authority, tmp_path
 
 
 def test_an_anchor_that_was_stamped_long_after_its_time_is_told(bench, authority, monkeypatch):
-    """Whoever holds the key signs a run of January today; the authority says today."""
+    """The holder of the key backdates a run to January; the time-stamp authority still certifies today."""
     content = {"schema": "drillbook/anchor/1", "run": "x", "at": "2026-01-01T00:00:00Z"}
     content[timestamps.FIELD] = timestamps.ask(timestamps.authority(), timestamps.canonical(content))
     assert "but its timestamp" in timestamps.Checker(authority / "ca.pem").doubt(content)

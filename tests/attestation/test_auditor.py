@@ -1,4 +1,4 @@
-"""An auditor without Drillbook finds forgeries by the page docs/audit.md alone."""
+"""Detecting forgeries without Drillbook, only with the commands of the page docs/audit.md."""
 
 import re
 import shutil
@@ -36,7 +36,7 @@ def site(tmp_path_factory):
 
 
 def audited(site, folder):
-    """Output of the page's commands over a copy of the site's ``reports/``."""
+    """Output of the page's commands for a copy of ``reports/``."""
     script = re.search(r"## Without Drillbook.*?```sh\n(.*?)```", PAGE.read_text(), re.S)[1]
     with site.operator():
         anchor = anchor_places.default(site.first.root / "reports")

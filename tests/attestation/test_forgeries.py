@@ -1,6 +1,6 @@
-"""No forgery of the table ends in a verified run or a green audit, whatever the operator types after it.
+"""Every forgery of the table is detected by the verification or the audit, whichever command the operator types after it.
 
-CI types one of the commands after each, which differs by commit; `invoke test --all` all of them.
+CI runs one command after each forgery, another one for each commit; `invoke test --all` runs all of them.
 """
 
 import pytest

@@ -1,4 +1,7 @@
-"""Attestations: every run is signed with a key that is made once, and no trouble with a key changes what a run showed."""
+"""Attestations: every run is signed with a key that is created once.
+
+Problems with the key never change the result of a run.
+"""
 
 import hashlib
 import json
@@ -42,7 +45,7 @@ def keygen():
 
 @pytest.fixture
 def bench(tmp_path, monkeypatch):
-    """A project of its own, in a folder of its own, with a key of its own."""
+    """Separate project with its own folder and key."""
     monkeypatch.delenv("DRILLBOOK_SIGNING_KEY", raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     (tmp_path / "project").mkdir()
@@ -349,7 +352,7 @@ INJECT = (
 
 
 def killed(tmp_path, text, *, after):
-    """The folder of a run whose controller was killed right after its first event ``after`` tells of."""
+    """Folder of a run whose controller was killed right after the first event of kind ``after``."""
     folder = Folder(tmp_path)
     folder.write(text)
     with folder.start("drill", "sample", "--json", stdout=subprocess.PIPE, text=True) as program:
@@ -396,7 +399,7 @@ def test_a_killed_run_is_vouched_for_up_to_where_it_signed_itself(tmp_path):
 
 @needs_keygen
 def test_a_recovery_names_what_nobody_vouches_for(tmp_path):
-    """Lines of a dead run that were written anew before its recovery are signed by nobody."""
+    """A recovery does not sign lines of a dead run that were rewritten before it."""
     run = killed(
         tmp_path,
         INJECT + "restore:\n" + step(["sleep", "300"]),
@@ -421,7 +424,7 @@ def test_a_recovery_names_what_nobody_vouches_for(tmp_path):
 
 @needs_keygen
 def test_a_journal_that_was_changed_while_its_run_went_on_is_not_signed(bench):
-    """Written anew in its place, between the last word of the run and its signature."""
+    """The journal is rewritten after the last event of the run and before its signature."""
 
     def forge(event):
         if event.kind == "run.finished":
@@ -436,7 +439,7 @@ def test_a_journal_that_was_changed_while_its_run_went_on_is_not_signed(bench):
 
 @needs_keygen
 def test_attestations_of_older_versions_are_verified_as_before(tmp_path):
-    """A run, a run that was recovered, and a suite, signed by a version that made no checkpoints."""
+    """A run, a recovered run, and a suite, signed by an older version without checkpoints."""
     old = Path(shutil.copytree(Path(__file__).parents[1] / "golden" / "attested", tmp_path / "attested"))
     for run in sorted((old / "reports").iterdir()):
         found = verifying.verify(run, old)

@@ -1,4 +1,4 @@
-"""Verifying: whatever is done to a journal, a report, a piece of evidence or a signature afterwards is named."""
+"""Verification: each later change of a journal, a report, evidence or a signature is reported by name."""
 
 import io
 import json
@@ -33,7 +33,7 @@ def keygen():
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory, keygen):
-    """A run as it was left; it is never changed."""
+    """A finished run that no test changes."""
     bench = Bench(tmp_path_factory.mktemp("whole"))
     view = bench.run(SAMPLE)
     assert view.result.verdict == "passed", view.result.reason
@@ -42,12 +42,12 @@ def whole(tmp_path_factory, keygen):
 
 @pytest.fixture
 def run(whole, tmp_path):
-    """A copy that may be changed."""
+    """A copy that tests may change."""
     return shutil.copytree(whole, tmp_path / "reports" / whole.name, symlinks=True)
 
 
 def checked(run):
-    """Exit status, and what each check says."""
+    """Return the exit status, and the message of each check."""
     found = verifying.verify(run, run.parent.parent)
     return verifying.EXIT[found.mark], {one.what: f"{one.mark.name} {one.said}" for one in found.checks}
 
@@ -146,7 +146,7 @@ def forge(run):
 
 
 def attest(run):
-    """The attestation made to fit the forged journal."""
+    """Attestation that matches the forged journal."""
     content = json.loads((run / "attestation.json").read_text())
     content["head"] = json.loads(lines_of(run)[-1])["hash"]
     content["files"][FILE]["sha256"] = digest((run / FILE).read_bytes())

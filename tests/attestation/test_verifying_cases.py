@@ -1,4 +1,4 @@
-"""Verifying: each check by itself, on a run and on a suite that were changed in one place."""
+"""Verification: each check separately, on a run or a suite with one change."""
 
 import copy
 import fcntl
@@ -27,7 +27,7 @@ ATTESTATION = "attestation.json"
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """The folder of a run and that of a suite of one drill, as they were left; they are never changed."""
+    """Folders of a run and of a suite with one drill; no test changes them."""
     need("ssh-keygen")
     bench = Bench(tmp_path_factory.mktemp("whole"))
     assert bench.run(SAMPLE).result.verdict == "passed"
@@ -49,7 +49,7 @@ def suite(made, tmp_path):
 
 
 def reseal(folder, **changes):
-    """The attestation with some of its keys changed; nobody signs it anew."""
+    """Change some keys of the attestation without signing it again."""
     content = json.loads((folder / ATTESTATION).read_text())
     (folder / ATTESTATION).write_text(json.dumps({**content, **changes}))
 
@@ -60,7 +60,7 @@ def unsigned(folder):
 
 
 def changed(run, kind, edit):
-    """The journal with one event changed and the chain made to fit."""
+    """Change one event of the journal, and recompute the chain of hashes."""
     lines = lines_of(run)
     number = next(place for place, line in enumerate(lines) if json.loads(line)["kind"] == kind)
     (run / FILE).write_bytes(rechained(lines, number, edit))

@@ -1,4 +1,4 @@
-"""Books of runs, and runs that were signed and anchored, for the tests of the audit."""
+"""Records of runs, and signed and anchored runs, for the tests of the audit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def book(tmp_path):
 
 @pytest.fixture
 def bench(tmp_path, monkeypatch):
-    """Three runs, signed with a key and noted in an anchor of their own."""
+    """Three signed runs, each recorded in the test's own anchor."""
     need("ssh-keygen")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
@@ -34,7 +34,7 @@ def bench(tmp_path, monkeypatch):
 
 @pytest.fixture
 def audit(bench, capsys):
-    """The audit of all time: its exit status, and what it says."""
+    """Exit status and output of an audit without limits of time."""
 
     def audit(**how):
         capsys.readouterr()

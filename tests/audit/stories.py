@@ -1,4 +1,4 @@
-"""Whole years of drills, written with the real Journal on a clock that is set by hand."""
+"""Records of whole years of drills, written with the real Journal and a clock that tests set."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LEFT = {"step": "inject.1", "host": "app-1", "what": "service.kill", "why": "no 
 
 
 class Run(Story):
-    """The journal of one run in the book of a project; `with` closes it."""
+    """Journal of one run in a project; the end of the `with` block closes it."""
 
     def __init__(self, book, begun, drill="sample", text=DRILL, suite="", operator="ann@ops", prev=None, hosts=HOSTS):
         self.book, self.begun, self.operator = book, begun, operator
@@ -64,7 +64,7 @@ class Run(Story):
         return self
 
     def resumed(self, at, operator="bob@ops"):
-        """A recovery on another day that puts back what was left."""
+        """Add a recovery on another day that undoes the remaining changes."""
         self.journal.close()
         self.at = datetime.fromisoformat(at).replace(tzinfo=UTC)
         with clock(self.at, 0.0):
@@ -81,7 +81,7 @@ class Run(Story):
         return self
 
     def slow(self):
-        """Recovered, and not in time."""
+        """Add a run that recovered, but later than its objective."""
         return self.fault().availability(*SLOW).canary(ACKS, [[1, 400]]).late().end()
 
     def late(self):
@@ -99,7 +99,7 @@ class Run(Story):
 
 
 class Book:
-    """A project's folder of reports that fills up."""
+    """Folder of reports of a project, to which tests add runs."""
 
     def __init__(self, root):
         self.root, self.runs = Path(root), []
@@ -112,7 +112,7 @@ class Book:
 
 @contextmanager
 def clock(at, seconds):
-    """The clocks that the journal reads, set by hand: the wall's, and the monotonic one."""
+    """Clocks that the journal reads, set by the test: wall clock and monotonic clock."""
     real_now, real_time = journal._now, journal.time
     journal._now = lambda: (at + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     journal.time = suspension.time = SimpleNamespace(monotonic=lambda: seconds)
@@ -124,14 +124,14 @@ def clock(at, seconds):
 
 
 def quiet(book):
-    """Three good runs in a row, nothing else."""
+    """Three passed runs in a row, nothing else."""
     for month in (1, 2, 3):
         book.run(f"2026-0{month}-10T09:00:00").good().close()
     return book
 
 
 def year(book):
-    """A year in which everything happened that may happen to an honest record."""
+    """A year with everything that can happen in an honest record."""
     book.run("2025-12-05T09:00:00").good().close()
     book.run("2026-01-12T09:00:00").good().close()
     suite = "20260210T085959.000Z-quarterly-00aa"
@@ -153,7 +153,7 @@ def year(book):
 
 
 def hostile(book):
-    """Names, reasons and operators that want to be more than text."""
+    """Names, reasons and operators that contain markup or control characters."""
     text = DRILL.replace("title: A sample", 'title: "<b>x</b>"')
     book.run("2026-01-12T09:00:00", text=text, operator=HOSTILE).refused(HOSTILE).close()
     left = book.run("2026-02-12T09:00:00", text=text, operator=HOSTILE)
@@ -162,6 +162,6 @@ def hostile(book):
 
 
 def render_all(book):
-    """The reports of every run, as a run leaves them."""
+    """Write the reports of every run, as the end of a run does."""
     for run in book.runs:
         publish.write_run(run.folder, finished_runs.judged(run.folder))

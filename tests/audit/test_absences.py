@@ -1,4 +1,4 @@
-"""Runs without a verdict in an audit: missing ones that another record names, and suites that recorded no end."""
+"""Runs without a verdict in an audit: missing runs that another record mentions, and suites without a recorded end."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def made(book):
 
 
 def quarterly(book, *, ended=True):
-    """A suite of two drills, between two runs."""
+    """A suite of two drills, with a single run before and after it."""
     book.run("2026-01-10T09:00:00").good().close()
     inside = [book.run("2026-02-10T09:00:00", suite=SUITE).good().close()]
     inside.append(book.run("2026-02-10T09:10:00", drill="api-down", text=DOWN, suite=SUITE).good().close())

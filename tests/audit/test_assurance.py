@@ -1,4 +1,4 @@
-"""Vouching for a record: signatures, and anchors that the holder of ``reports/`` cannot reach."""
+"""Assurance about the record: signatures, and anchors that are not writable for a user of ``reports/``."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def verified(bench, name=""):
 
 
 def last(said):
-    """State of the record, which stands at the end."""
+    """State of the record, from the end of the audit."""
     return "The record is " + said.rpartition("The record is ")[2].rpartition(" Recovery drills from")[0].rstrip()
 
 
@@ -110,7 +110,7 @@ def test_that_the_newest_runs_were_removed_shows(bench, audit, gone, capsys):
 
 
 def test_an_older_copy_in_place_of_a_newer_one_shows(bench, audit, tmp_path):
-    """A run whose residue was still told, put back over what the recovery wrote."""
+    """An old state of a run, which still reported residue, replaces the state after its recovery."""
     bench.run(
         "inject:\n  - command.run: {argv: [touch, DIR/broken], effect: fault, undo: [test, -e, DIR/mended], proof: "
         "[test, -e, DIR/broken]}\n    hosts: controller\n"

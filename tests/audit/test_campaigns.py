@@ -1,4 +1,4 @@
-"""Campaigns in an audit: their runs are counted, and a removed run or a changed record of a campaign is found."""
+"""Campaigns in an audit: their runs count, and a removed run or a changed record of a campaign is reported."""
 
 import json
 import shutil

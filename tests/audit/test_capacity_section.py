@@ -1,4 +1,4 @@
-"""Capacity in an audit: the newest run that measured it, with the points of the runs before it."""
+"""Capacity in an audit: the newest run that measured it, with the measurements of earlier runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No run can be left out, changed, swapped or cut short unnoticed."""
+"""A run that is removed, changed, swapped or truncated is always reported."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_a_changed_first_line_is_not_believed(book):
 
 
 def test_a_line_written_anew_with_all_hashes_after_it_is_still_found(book):
-    """Whoever recomputes a journal's chain changes its head, which the next run named."""
+    """Recomputing the chain of a journal changes its last hash, which the next run recorded."""
     _, second, third = stories.quiet(book).runs
     prev, lines = None, []
     for line in second.path.read_text().splitlines():
@@ -193,7 +193,10 @@ def test_a_run_that_was_not_there_when_the_next_one_began(book, tmp_path):
 
 
 def test_runs_at_the_same_time(book):
-    """The later one names an inner event of the other; when both begin at once, the chain forks, and that is no offence."""
+    """The later run refers to an event in the middle of the other one.
+
+    If two runs start at the same time, the chain forks, which is allowed.
+    """
     first = book.run("2026-01-10T09:00:00").fault()
     inner = book.run("2026-01-10T09:00:15").good().close()
     first.availability(*stories.SAMPLES).canary(stories.ACKS, [[1, 400]]).recovery().end().close()

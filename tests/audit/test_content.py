@@ -1,4 +1,4 @@
-"""Counts, proofs and findings of an audit, and their agreement with each run's own result.json."""
+"""Counts, proofs and findings of an audit agree with the result.json of each run."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_month_without_any_run_is_a_gap(book):
 
 
 def test_a_month_that_has_not_come_is_no_gap(book):
-    """The month of today is one: a run could have been in it."""
+    """The current month counts as a month in which a run was possible."""
     audit = audited(stories.year(book), today="2026-10-15")
     row = next(row for row in audit.coverage if row.service == "backups")
     assert row.gaps == tuple(f"2026-{month:02}" for month in range(1, 11))

@@ -1,4 +1,4 @@
-"""Each row of the table of controls counts the runs with evidence, and names the drills without it."""
+"""Each row of the table of controls counts the runs with evidence, and lists the drills without any."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def control(audit, id_):
 
 @pytest.fixture
 def mixed(book):
-    """A real run that restored and compared a backup, one whose comparison failed, and some without a backup."""
+    """Real runs: one that restored and compared a backup, one whose comparison failed, and some without a backup."""
     for name in ("passed", "failed"):
         folder = book.reports / samples.recorded(name).result.run
         folder.mkdir()
@@ -85,7 +85,7 @@ def record(*steps, plan=None, **more):
 
 
 def opening(plan):
-    """The first event of a real run, with another plan."""
+    """First event of a real run, with a different plan."""
     told = json.loads((samples.JOURNALS / "passed.jsonl").read_text().partition("\n")[0])
     return Event.model_validate({**told, "data": {**told["data"], "plan": plan}}) if plan else None
 
@@ -208,7 +208,7 @@ def test_the_comparison_must_be_of_the_restored_service(restored, compared, inve
 
 
 def test_runs_are_told_apart_by_their_folder(book, monkeypatch):
-    """Comparing the content of each run with that of each other takes seconds in a year of many runs."""
+    """Comparing every run with every other one would take seconds for a year with many runs."""
     stories.year(book)
     monkeypatch.setattr(Record, "__eq__", lambda *_: pytest.fail("the content of two runs was compared"))
     assert control(audited(book), "CP-4").without

@@ -1,4 +1,4 @@
-"""Services that the inventory exempts from drills: the statement about a backup is checked against the runs."""
+"""Services that the inventory exempts from drills: the stated backup is checked against the runs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PERIOD = Period.parse("2026-11-01", "2026-11-30")
 
 
 def run(day, plan=PLAN, **more):
-    """A run of that day in November that restored a backup."""
+    """A run on that day of November, which restored a backup."""
     one = record(RESTORED, plan=plan, **more)
     return replace(one, folder=day, first=one.first.model_copy(update={"at": f"2026-11-{day}T09:00:00.000000Z"}))
 

@@ -1,4 +1,4 @@
-"""Missed drills in an audit: by the schedules that journals record, whatever the files of the drills say today."""
+"""Missed drills in an audit: computed from the schedules in the journals, not from the current drill files."""
 
 from datetime import UTC, date, datetime
 

@@ -1,4 +1,4 @@
-"""Objectives in an audit: the newest run that tried one decides, in every format."""
+"""Objectives in an audit: in every format, the newest run that tested an objective decides."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def goal(audit, key="rto", drill="sample"):
 
 
 def marked(monkeypatch, *days):
-    """Let the runs of these days have measured their RPO with a fresh backup."""
+    """Record that the runs of these days measured their RPO with a fresh backup."""
     whole = proven.row_of
 
     def row_of(one, key):

@@ -1,6 +1,7 @@
-"""The files of an audit: the same bytes always, hostile text harmless, good in a browser.
+"""Files of an audit: identical bytes each time, hostile text escaped, readable in a browser.
 
-``DRILLBOOK_UPDATE_GOLDEN=1 pytest tests/audit`` writes the golden files anew; look at the difference before you keep it.
+``DRILLBOOK_UPDATE_GOLDEN=1 pytest tests/audit`` rewrites the golden files; review the difference before you commit
+it.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ __all__ = ["chrome"]
 
 
 def broken(book):
-    """A year from which a run was removed, and in which a line was changed."""
+    """A year in which a run was removed and a line was changed."""
     stories.year(book)
     shutil.rmtree(book.runs[7].folder)
     path = book.runs[1].path
@@ -50,7 +51,7 @@ BOOKS = {"year": stories.year, "broken": broken, "hostile": stories.hostile, "no
 
 
 def golden(name, file):
-    """The golden file of one file of the book ``name``."""
+    """Golden file for one file of the audit ``name``."""
     return GOLDEN / f"{name}.{file.removeprefix('audit.')}"
 
 
@@ -62,7 +63,7 @@ def run(root, name):
 
 @pytest.mark.parametrize(("name", "status"), [("year", 3), ("broken", 3), ("hostile", 3), ("nothing", 3)])
 def test_as_before(tmp_path, name, status):
-    """Nobody signed these runs, and no anchor knows them: whole or not, they are never vouched for."""
+    """These runs have no signatures or anchors, so that they are never reported as assured, intact or not."""
     found, folder = run(tmp_path, name)
     assert found == status
     assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
@@ -151,7 +152,7 @@ def test_every_part_of_the_page_is_in_its_navigation(tmp_path):
 
 
 class Text(HTMLParser):
-    """The text of a page, and the tags in it."""
+    """Text and tags of a page."""
 
     def __init__(self):
         super().__init__()

@@ -1,4 +1,4 @@
-"""The summary for management: one page, and nothing in it sounds better than the audit."""
+"""Summary for management: one page, and never more positive than the audit."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def test_it_has_no_script_and_hostile_text_stays_text(tmp_path):
 
 
 def many(audit):
-    """The audit with so many services and findings that no page holds them all."""
+    """Audit with more services and findings than fit on one page."""
     drilled = next(row for row in audit.coverage if row.runs)
     rows = [replace(drilled, service=f"service-{number:02} {'x' * 30}") for number in range(40)]
     left = replace(drilled, runs=0, passed=0, recovered=0)

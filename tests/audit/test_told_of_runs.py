@@ -22,13 +22,13 @@ from tests.report.test_agreement import plain
 
 @pytest.fixture
 def recorded(book):
-    """The audit of two real runs that restored a backup of their own: one passed, and a later one failed."""
+    """Audit of two real runs that restored their own backup: the first passed, the later one failed."""
     return kept(book, "passed", "failed")
 
 
 @pytest.fixture
 def passed(book):
-    """The audit of one real run that restored a backup of its own, and passed."""
+    """Audit of one real, passed run that restored its own backup."""
     return kept(book, "passed")
 
 

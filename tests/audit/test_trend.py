@@ -1,4 +1,4 @@
-"""Axes of the charts of an audit: round steps, and labels that have room."""
+"""Axes of the charts of an audit: round steps, and labels that do not overlap."""
 
 from datetime import date
 

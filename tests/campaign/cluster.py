@@ -1,4 +1,4 @@
-"""A scheduler and workers of Dask in processes of their own, which a test may kill, and the projects of the workers."""
+"""Dask scheduler and workers in separate processes, which a test may kill, and the workers' projects."""
 
 import datetime
 import ipaddress
@@ -21,16 +21,16 @@ DAY = datetime.timedelta(days=1)
 
 
 def certificate(folder):
-    """A certificate that is its own authority, as settings of Dask."""
+    """Self-signed certificate, as settings of Dask."""
     key = ec.generate_private_key(ec.SECP256R1())
     stored(folder, "", signed(key, key, "drillbook test"), key)
     return {f"{TLS}CA_FILE": str(folder / "cert.pem"), **settings_of(folder, "", "SCHEDULER", "WORKER", "CLIENT")}
 
 
 def issued(folder, name, *, by=None, age=0 * DAY):
-    """A certificate of the authority in ``folder``, or of the folder ``by``, issued ``age`` ago for a day; returns its settings.
+    """Create a certificate of the authority in ``folder``, or of the one in ``by``, valid for a day and issued ``age`` ago.
 
-    The settings are those of a worker and a client, which still know the authority of the cluster.
+    Return settings for a worker and a client, which trust the authority of the cluster.
     """
     authority = serialization.load_pem_private_key(((by or folder) / "key.pem").read_bytes(), None)
     key = ec.generate_private_key(ec.SECP256R1())
@@ -68,7 +68,7 @@ def settings_of(folder, prefix, *parts):
 
 
 class Cluster:
-    """Processes of Dask by name: `scheduler`, and a worker for each project."""
+    """Processes of Dask by name: `scheduler`, and one worker for each project."""
 
     def __init__(self, root, folder, *, tls=True, settings=None, host="127.0.0.1"):
         self.root = root
@@ -91,7 +91,7 @@ class Cluster:
         }
 
     def worker(self, name, *options, threads=2, environment=None):
-        """Add a worker with a project of its own: a copy of the drills and inventories of the controller's project."""
+        """Add a worker with its own project: a copy of the controller's drills and inventories."""
         place = self.root / name
         place.mkdir()
         for part in ("drills", "inventory"):
@@ -112,7 +112,7 @@ class Cluster:
         return place
 
     def start(self, *names):
-        """Start what is not running."""
+        """Start all processes that are not running."""
         for name in names or self.commands:
             if name not in self.processes or self.processes[name].poll() is not None:
                 place, argv, more = self.commands[name]

@@ -41,7 +41,7 @@ def approve(folder):
 
 
 def expire(folder):
-    """Let the approval have been signed two days ago for one day, in the project and in the campaign."""
+    """Replace the approval, in the project and the campaign, by one that was signed two days ago for one day."""
     for path in (*(folder.root / "approvals").glob("*.json"), campaign_of(folder) / "approval.json"):
         text = path.read_text()
         made, ended = (f"2026-01-0{day}T00:00:00Z" for day in (1, 2))
@@ -57,7 +57,7 @@ def intended(folder):
 
 
 def stopped_after_the_first(folder, how, more=""):
-    """A campaign on three sites whose controller ended while the first site was drilled."""
+    """Campaign on three sites whose controller ended during the drill on the first site."""
     counting(folder, ["sh", "-c", f"while [ ! -e {folder.root}/go ]; do sleep 0.05; done"])
     with_sites(folder, 3, more)
     approve(folder)

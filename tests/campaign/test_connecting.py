@@ -1,4 +1,4 @@
-"""How jobs are handed to Dask, and what becomes of those whose place does not come back."""
+"""Passing jobs to Dask, and handling jobs whose worker does not come back."""
 
 import os
 import time
@@ -27,14 +27,14 @@ JOB = Job("c", "s0", "run-s0", "d", suite=False, inventory="i", root="")
 
 
 def waiting(job):
-    """End a job once the file `go` is there."""
+    """Wait for the file `go`, then end the job."""
     while not (Path(job.root) / "go").exists():
         time.sleep(0.05)
     return Ending(job.site, SiteState.PASSED, message=str(os.getpid())).as_data()
 
 
 def rules_of_tasks(dask_scheduler):
-    """How the scheduler treats the tasks that it has."""
+    """Settings of the scheduler for its tasks: retries, and workers to which they are bound."""
     tasks = {key: task.retries for key, task in dask_scheduler.tasks.items() if str(key).startswith("drillbook-")}
     bound = [sorted(task.worker_restrictions) for key, task in dask_scheduler.tasks.items() if key in tasks]
     loose = [task.loose_restrictions for key, task in dask_scheduler.tasks.items() if key in tasks]
@@ -122,7 +122,7 @@ def test_the_process_of_a_drill_compares_plan_and_version(root):
 
 
 class Tells:
-    """Client of a cluster whose workers give the answers ``said`` to every question, by their addresses."""
+    """Client of a cluster whose workers return the answers ``said`` to every question, by address."""
 
     def __init__(self, said):
         self.said = said

@@ -1,4 +1,4 @@
-"""A campaign in simulated time: no site is drilled twice and none is forgotten, wherever its controllers are killed."""
+"""Campaigns in simulated time: each site is drilled exactly once, wherever the controllers are killed."""
 
 import random
 import time

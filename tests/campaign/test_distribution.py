@@ -1,4 +1,4 @@
-"""Distributions over sites, and what changed since the last campaign."""
+"""Distribution of results over sites, and changes since the last campaign."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Campaigns on real workers of Dask, over TLS, and what is left of them when anything is killed."""
+"""Campaigns on real Dask workers over TLS, and their state after a process was killed."""
 
 import contextlib
 import json
@@ -36,7 +36,7 @@ def cluster(folder, tmp_path):
 
 @pytest.fixture
 def start_controller(folder):
-    """Start campaigns that end with the test."""
+    """Function that starts campaigns, which end with the test."""
     started = []
 
     def start(*argv, **options):
@@ -58,7 +58,10 @@ def told(done):
 
 
 def broken(folder, last):
-    """A drill with a fault, of which each run leaves its name in the folder `ran`, and the file `broken` while it lasts."""
+    """Drill with a fault.
+
+    Each run writes its name into the folder `ran`, and the file `broken` exists while the fault is active.
+    """
     (folder.root / "ran").mkdir()
     place = f"{folder.root}/broken-{{{{ run.id }}}}"
     folder.write(
@@ -104,7 +107,9 @@ def test_runs_of_all_regions_come_back_whole_and_secrets_stay_there(folder, clus
 
 
 def test_a_worker_with_another_plan_refuses_its_sites_before_anything_is_touched(folder, cluster):
-    """One worker has another drill, one another inventory, one no inventory, one the project of the controller."""
+    """One worker has a different drill, one a different inventory, one no inventory, and one the controller's own
+    project.
+    """
     counting(folder)
     labels = ("drill", "inventory", "none", "same")
     with_sites(folder, 4, "canary: [s3]\nabort_if: {failed: 100%}\n")
@@ -225,7 +230,10 @@ def test_a_cluster_on_this_machine_drills_every_site_once(folder):
 
 
 def start_waiting(folder, cluster, start_controller):
-    """Start a campaign on one worker; return its controller once the drill waits, with its fault made, for the file `go`."""
+    """Start a campaign on one worker.
+
+    Return its controller as soon as the drill has injected its fault and waits for the file `go`.
+    """
     broken(folder, f"while [ ! -e {folder.root}/go ]; do sleep 0.05; done")
     with_sites(folder, 1)
     cluster.worker("north")
@@ -321,7 +329,7 @@ def finished(folder):
 
 
 def kill_a_drill(places, dice):
-    """Kill the process of a drill, as when it runs out of memory."""
+    """Kill the process of a drill, as the kernel does when memory runs out."""
     locks = [path for place in places for path in place.glob("reports/campaigns/*/sites/*.lock")]
     pids = [int(text) for path in locks if (text := path.read_text().strip())]
     if pids:

@@ -1,4 +1,4 @@
-"""Places: a number that no copy of a project shares, and one that all processes of a project agree on."""
+"""Place of a project: a number that differs in every copy of the project, and is the same for all its processes."""
 
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -40,7 +40,7 @@ def test_a_copy_of_a_project_is_another_place_and_takes_no_job_of_the_first(proj
 
 
 def test_a_restored_project_is_another_place(project):
-    """A backup that is restored at the same path may lack the runs that began since it was made."""
+    """A backup that is restored to the same path may lack the runs that began after it was made."""
     first = place.here(project)
     project.rename(project.with_name("old"))
     shutil.copytree(project.with_name("old"), project)

@@ -1,4 +1,4 @@
-"""Campaigns of real drills in real processes, and what is left of them when these are killed."""
+"""Campaigns of real drills in real processes, and their state after some of these were killed."""
 
 import json
 import os
@@ -17,7 +17,7 @@ def folder(tmp_path):
 
 
 def with_sites(folder, count, head=""):
-    """A sites file in which each site is this machine with a scratch folder of its own, as locks are there."""
+    """Sites file in which each site is this machine with a separate scratch folder, since locks are stored there."""
     lines = [
         f"  s{number}: {{inventory: lab, set: {{hosts: {{controller: {{scratch: {folder.root}/s{number}}}}}}}}}"
         for number in range(count)
@@ -51,7 +51,7 @@ def until(held, seconds=60):
 
 
 def counting(folder, more=("true",)):
-    """A drill that writes a line into the file `count`, then runs ``more``."""
+    """Drill that writes a line into the file `count`, then runs ``more``."""
     folder.write("ready:\n" + step(["sh", "-c", f"echo >> {folder.root}/count"]) + "restore:\n" + step(list(more)))
 
 

@@ -1,4 +1,4 @@
-"""Estimate of the end of a campaign, with its basis, or the reason why there is none."""
+"""Estimated end of a campaign with its basis, or the reason why there is no estimate."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -8,7 +8,7 @@ START = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
 def after(ends, *, total=100, drilled=True, quiet=0):
-    """Text after so many ends, one a minute, and then so many minutes without one."""
+    """Text after this many sites ended, one a minute, followed by this many minutes without another one."""
     progress = Progress(total, 0)
     for number in range(ends):
         progress.saw(START + timedelta(seconds=60 * number), drilled=drilled)

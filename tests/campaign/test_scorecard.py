@@ -1,4 +1,4 @@
-"""Report of a campaign: worst first, with errors and targets, and never a pass while an end is missing."""
+"""Report of a campaign: worst sites first, with errors and targets; it never shows a pass while a site has not ended."""
 
 import xml.etree.ElementTree as Tree
 

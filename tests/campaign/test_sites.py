@@ -1,4 +1,6 @@
-"""Sites files: an inventory each or one with values of the site, groups, limits, and mistakes with their places."""
+"""Sites files: an inventory for each site, or one inventory with values for each site; groups, limits, and errors
+with their place.
+"""
 
 import json
 

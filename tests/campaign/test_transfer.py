@@ -1,4 +1,4 @@
-"""Runs in pieces: they arrive whole or not at all."""
+"""Runs transferred in pieces arrive complete or not at all."""
 
 import hashlib
 

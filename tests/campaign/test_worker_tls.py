@@ -1,4 +1,4 @@
-"""Workers and schedulers whose certificates are wrong: they get no site, and a campaign does not hand them any secret."""
+"""Workers and schedulers with wrong certificates get no site, and receive no secret from a campaign."""
 
 import pytest
 
@@ -30,7 +30,7 @@ def cluster(folder, tmp_path):
 
 @pytest.fixture
 def other(tmp_path):
-    """Folder of another authority with the same name."""
+    """Folder of another certificate authority with the same name."""
     (tmp_path / "other").mkdir()
     certificate(tmp_path / "other")
     return tmp_path / "other"

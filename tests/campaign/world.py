@@ -1,4 +1,4 @@
-"""A pretended world for campaigns: sites that are drilled in simulated time, and controllers that die at any moment."""
+"""Simulation for campaigns: sites are drilled in simulated time, and controllers die at any moment."""
 
 import heapq
 import itertools
@@ -17,22 +17,22 @@ START = datetime(2026, 3, 2, 12, tzinfo=UTC)  # a Monday
 
 
 class Killed(BaseException):
-    """The controller was killed."""
+    """The controller is killed here."""
 
 
 class World:
-    """The machine of a campaign: a journal on disk, children that outlive their controller, and a clock."""
+    """Machine of a campaign: a journal on disk, child processes that outlive their controller, and a clock."""
 
     def __init__(self, rules, sites, *, seed=0, deaths=(), fates=None):
         self.random = random.Random(seed)
         self.now = START
         self.events = []
         self.drilled = Counter()
-        """Number of times that a drill of each site began."""
+        """Number of drills that began on each site."""
         self.children = []
-        """Children that run: moment of the end, a number, and the job."""
+        """Running child processes: moment of the end, number, and job."""
         self.runs = {}
-        """Ending of each run that began, once it ended."""
+        """Outcome of each run that began, as soon as it ended."""
         self.most, self.most_of = 0, Counter()
         self.deaths = iter(sorted(deaths))
         self.next_death = next(self.deaths, None)
@@ -58,7 +58,7 @@ class World:
         )
 
     def may_die(self):
-        """Die here when the time has come; called before and after everything that a controller does."""
+        """Raise Killed when the chosen moment has come; called before and after every act of a controller."""
         if self.next_death is not None and next(self.steps) >= self.next_death:
             self.next_death = next(self.deaths, None)
             raise Killed
@@ -121,7 +121,7 @@ class World:
         return Coordinator(fold(self.events), self, self, job, run, now=lambda: self.now, look_s=600, **more)
 
     def finish(self):
-        """Start controllers until one comes to the end; returns the number of those that were killed."""
+        """Start controllers until one completes the campaign. Return the number of killed controllers."""
         killed = 0
         while True:
             try:

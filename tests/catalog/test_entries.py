@@ -1,4 +1,4 @@
-"""The catalogue: every shipped drill is in it, says what it needs, and can be copied with the files that it uses."""
+"""Catalogue: contains every shipped drill with its requirements, and each can be copied with all files that it needs."""
 
 import json
 from pathlib import Path
@@ -61,7 +61,9 @@ def test_a_suite_brings_its_drills_and_a_diagnosis_its_trees():
 
 
 NOT_MEASURED: set[str] = set()
-"""Entries that no run has measured yet; `invoke drill NAME` on their lab and `invoke docs --results` measure them."""
+"""Entries without a measured run; to measure them, run `invoke drill NAME` on their lab and then `invoke docs
+--results`.
+"""
 
 
 def test_every_drill_and_suite_was_measured_or_is_named_here():

@@ -8,7 +8,9 @@ from pathlib import Path
 
 
 def assert_fits(path: Path, schema: str) -> None:
-    """Fail with the words of check-jsonschema when the file does not fit its built-in ``schema``, such as `vendor.gitlab-ci`."""
+    """Fail with the message of check-jsonschema when the file does not match its built-in ``schema``, such as
+    `vendor.gitlab-ci`.
+    """
     done = subprocess.run(
         [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, str(path)],
         capture_output=True,

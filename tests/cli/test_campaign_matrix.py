@@ -1,4 +1,4 @@
-"""Campaigns as jobs of CI: right by the schemas of GitHub and GitLab, and collected from what the jobs left."""
+"""Campaigns as CI jobs: valid by the schemas of GitHub and GitLab, and collected from the output of the jobs."""
 
 import json
 import shlex
@@ -102,7 +102,10 @@ def test_a_changed_artefact_is_no_pass(tmp_path):
 
 
 def test_a_run_of_another_plan_is_refused_and_both_digests_are_named(tmp_path):
-    """The checkout of one CI job has another drill. Its run passed, but shows nothing about the plan of the campaign."""
+    """The checkout of one CI job has a different drill.
+
+    Its run passed, but proves nothing about the plan of the campaign.
+    """
     (tmp_path / "job").mkdir()
     job = Folder(tmp_path / "job")
     with_sites(job, 2)

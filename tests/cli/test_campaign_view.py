@@ -1,4 +1,4 @@
-"""The live view of a campaign, by its text on a fake clock, on a terminal of 80 columns and 24 rows."""
+"""Live view of a campaign: its text with a fake clock, on a terminal of 80 columns and 24 rows."""
 
 import io
 from dataclasses import replace
@@ -21,7 +21,7 @@ STATES = (SiteState.PASSED, SiteState.PASSED, SiteState.PASSED, SiteState.FAILED
 
 
 class Campaign:
-    """A campaign whose sites begin and end on a clock of its own."""
+    """Campaign whose sites begin and end by a clock of the test."""
 
     def __init__(self, count, **rules):
         sites = tuple({"name": f"site-{number:03}", "path": "i", "inventory": "i"} for number in range(count))

@@ -1,4 +1,4 @@
-"""`drill.check` tells everything that is wrong at once, and contacts no host where the drill may not run."""
+"""`drill.check` reports all problems at once, and contacts no host where the drill is not allowed to run."""
 
 import json
 import socket

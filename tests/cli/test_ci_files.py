@@ -1,4 +1,4 @@
-"""Files for CI: what they install, run, show and upload; and that they are right by the schemas of GitHub and GitLab."""
+"""Files for CI: commands to install and run, output, uploads; and validity by the schemas of GitHub and GitLab."""
 
 import re
 import subprocess
@@ -26,7 +26,7 @@ def test_the_files_fit_the_schema_of_their_service(tmp_path, job, name, schema):
 
 @JOBS
 def test_nothing_is_installed_that_anybody_else_could_register(tmp_path, job):
-    """The name of a distribution that is not released belongs to whoever registers it first."""
+    """Anybody could register the name of a distribution that is not released yet."""
     content = ci_files.contents(job)
     for name in (GITLAB, GITHUB):
         installs = [line for line in content[name].splitlines() if "pip install" in line]

@@ -9,7 +9,7 @@ import pytest
 
 @pytest.mark.parametrize("forbidden", ["", "1"])
 def test_modules_that_a_task_imports_are_compiled_once_unless_that_is_forbidden(tmp_path, forbidden):
-    """Invoke forbids compiled files after it has read the command line, and most modules are imported after that."""
+    """Invoke switches compiled files off after it has read the command line; most modules are imported later."""
     compiled, place = tmp_path / "compiled", tmp_path / "place"
     place.mkdir()
     environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(compiled), "PYTHONDONTWRITEBYTECODE": forbidden}

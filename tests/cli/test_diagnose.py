@@ -1,4 +1,4 @@
-"""`invoke diagnose --within`: the real program ends in time, whatever hangs before the first check."""
+"""`invoke diagnose --within`: the real program ends in time, even if something hangs before the first check."""
 
 import json
 import socket

@@ -1,4 +1,4 @@
-"""`--dry` and Invoke's other options: what they promise is so, in `drillbook` and in `invoke` with a project's tasks."""
+"""`--dry` and Invoke's other options work as documented, in `drillbook` and in `invoke` with a project's tasks."""
 
 import functools
 import json
@@ -32,7 +32,7 @@ READS = {
     "schema",
     "lab.status",
 }
-"""Tasks that do under `--dry` what they always do."""
+"""Tasks that do the same with and without `--dry`."""
 ARGUMENTS = {
     "drill.drill": ["sample"],
     "drill.plan": ["sample"],
@@ -52,7 +52,7 @@ ARGUMENTS = {
 
 
 def project(place):
-    """A project in ``place`` whose drill breaks something; its lab would stand beside it."""
+    """Project in ``place`` whose drill injects a fault; its lab would be next to it."""
     (place / "project").mkdir()
     made = Folder(place / "project")
     made.environment["DRILLBOOK_LAB"] = str(place / "lab")
@@ -69,7 +69,7 @@ def folder(tmp_path):
 
 @pytest.fixture(scope="module")
 def used(tmp_path_factory):
-    """A project with one run, whose rendering lacks a file."""
+    """Project with one run that lacks a rendered file."""
     made = project(tmp_path_factory.mktemp("used"))
     assert made.run("drill", "sample").returncode == 0
     (made.latest / "report.md").unlink()
@@ -78,7 +78,7 @@ def used(tmp_path_factory):
 
 @pytest.fixture
 def here(used, monkeypatch, capsys):
-    """Run the program in this process, in the folder that was used; returns its status and what it said."""
+    """Run the program in this process, in the current folder. Return its status and output."""
     monkeypatch.chdir(used.root)
     monkeypatch.setenv("DRILLBOOK_LAB", used.environment["DRILLBOOK_LAB"])
 
@@ -94,7 +94,7 @@ def here(used, monkeypatch, capsys):
 
 
 def tree(root):
-    """Every path below ``root`` with its content; what Python keeps of `tasks.py` is nobody's."""
+    """All paths below ``root`` with their content, without compiled files of `tasks.py`."""
     return {
         path.relative_to(root): path.read_bytes() if path.is_file() else None
         for path in sorted(root.rglob("*"))
@@ -249,7 +249,7 @@ def test_tasks_of_developers_are_offered_in_a_checkout(name):
 
 
 def test_the_pages_are_written_in_a_checkout_alone(tmp_path):
-    """A copy of this very package as a checkout, with one page that is out of date."""
+    """Copy of this package as a checkout, with one outdated page."""
     shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     for name in ("drills", "docs", "inventory", "lab"):
         shutil.copytree(ROOT / name, tmp_path / name)

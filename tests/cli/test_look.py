@@ -1,4 +1,4 @@
-"""A look at hosts: the recorded output of the script, and the inventory that is made of it."""
+"""Reading the facts of hosts: the recorded output of the script, and the inventory made from it."""
 
 import threading
 from dataclasses import replace
@@ -51,7 +51,7 @@ TARGETS = {"db1": Target(name="db1", address="db1.example.org", user="ops")}
 
 @pytest.fixture(autouse=True)
 def unreachable(monkeypatch):
-    """Hosts of these tests do not exist: no request leaves this machine."""
+    """Hosts of these tests do not exist; no request leaves this machine."""
     asked = look._asked
     monkeypatch.setattr(look, "_asked", lambda url: asked(url) if "127.0.0.1" in url else None)
 
@@ -198,7 +198,7 @@ def test_options_that_do_not_go_together_are_refused_before_any_host_is_asked(tm
 
 
 class Six(OpenSsh):
-    """An SSH server at the loopback address of IPv6."""
+    """SSH server at the IPv6 loopback address."""
 
     def command(self):
         words = super().command()

@@ -1,4 +1,4 @@
-"""`metrics.write` and `metrics.files`, and the metrics that each run writes where `drillbook.yml` names a file."""
+"""`metrics.write` and `metrics.files`, and the metrics that each run writes when `drillbook.yml` names a file."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Every command that a message or a page suggests names the program that was called."""
+"""Commands suggested by messages and pages begin with the name of the called program."""
 
 import re
 import shutil
@@ -48,7 +48,7 @@ def named(text):
 
 
 def dead(folder):
-    """A copy of the newest run, whose journal ends after the injection of its fault."""
+    """Copy of the newest run, with a journal that ends after the injection of the fault."""
     of = folder.latest
     copy = of.with_name(of.name[:-4] + "dead")
     copy.mkdir()

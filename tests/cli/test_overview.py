@@ -1,4 +1,4 @@
-"""Lists of drills and runs: due drills, runs that never ended, and runs whose lab is gone."""
+"""Lists of drills and runs: due drills, runs without an end, and runs whose lab does not exist any more."""
 
 import contextlib
 import json
@@ -23,7 +23,7 @@ from tests.contents import content
 from tests.program import HEAD, VERIFY, Folder, step
 
 NOW = datetime.now(UTC)
-"""When the tests were collected, which may be minutes ago."""
+"""Time of the import of this module, which may be minutes before a test."""
 LAB = """\
 environment: lab
 lab: embedded
@@ -33,7 +33,7 @@ services: {app: {kind: process, host: app-1}}
 
 
 class Shelf:
-    """A project whose runs are laid down as files."""
+    """Project whose runs are written as files."""
 
     def __init__(self, root):
         self.root, self.number = root, 0
@@ -50,7 +50,7 @@ class Shelf:
         return f"{NOW - ago:%Y%m%dT%H%M%S}.000Z-{name}-{self.number:04x}"
 
     def result(self, name, verdict="passed", ago=timedelta(0), status=0):
-        """A run that ended."""
+        """A completed run."""
         folder = self.open(name, ago)
         with (folder / FILE).open("rb") as file:
             assert file.readline()
@@ -75,7 +75,7 @@ class Shelf:
         return folder
 
     def open(self, name, ago=timedelta(0)):
-        """A run whose controller died right after it said what it would do."""
+        """A run whose controller died right after it announced a change."""
         folder = Project(self.root).ready_reports() / self.run_id(name, ago)
         folder.mkdir(mode=0o700)
         made = planner.make(spec.load(self.root / "drills" / f"{name}.yml"), inventory.load(self.root / "hosts.yml"))
@@ -102,7 +102,7 @@ class Shelf:
         journal.close()
 
     def lab(self, ago=timedelta(0)):
-        """A lab that was made that long ago."""
+        """A lab that was created that long ago."""
         (self.root / "lab").mkdir()
         (self.root / "lab" / lab_gone.MARKER).write_text("drillbook lab\n")
         at = (datetime.now(UTC) - ago).timestamp()
@@ -342,13 +342,13 @@ def in_the_way(shelf, hosts="hosts.yml"):
 
 
 def killed(shelf):
-    """A run on a lab that is there whose controller died after its fault."""
+    """A run on an existing lab, whose controller died after the fault."""
     shelf.lab(ago=DAY)
     return announce(shelf, shelf.open("sample"))
 
 
 def announce(shelf, dead):
-    """A fault that was announced and carried out."""
+    """An announced and injected fault."""
     shelf.append(
         dead,
         "intent",
@@ -425,7 +425,7 @@ def test_an_empty_folder_of_a_run_is_unknown_and_never_clean(shelf, capsys, empt
 
 
 def recovered(shelf, capsys, *argv):
-    """Exit status of `drill.recover` in the project, and what it says, in one line."""
+    """Exit status and output of `drill.recover` in the project, as one line."""
     with contextlib.chdir(shelf.root):
         try:
             program().run(["drillbook", "drill.recover", *argv])

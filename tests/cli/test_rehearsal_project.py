@@ -1,4 +1,4 @@
-"""A new project that rehearses backups: its files, its refusals, and a rehearsal of a dump of a real database over SSH."""
+"""New project for rehearsals of backups: its files, its refusals, and a rehearsal of a real database dump over SSH."""
 
 import io
 import json
@@ -44,7 +44,7 @@ def test_the_files_of_each_kind_are_right(tmp_path, kind, monkeypatch):
 
 
 def whole(project):
-    """The lines in comments that are fields or steps are right too, once their marks are removed."""
+    """Commented-out lines that are fields or steps are valid, too, when the comment marks are removed."""
     for path in (project.root / "inventory" / "rehearsal.yml", project.root / "drills" / "rehearse.yml"):
         lines = path.read_text().splitlines()
         path.write_text("\n".join(line[1:] if line.startswith("#  ") and " drill" not in line else line for line in lines))
@@ -149,7 +149,7 @@ def lab():
 
 
 def test_a_dump_of_a_database_is_rehearsed_over_ssh_by_two_commands(tmp_path, lab):
-    """The hosts are two of the lab, named in ~/.ssh/config as a team names its own."""
+    """The hosts are two hosts of the lab, named in ~/.ssh/config as in a team's setup."""
     home, dumps = tmp_path / "home", tmp_path / "dumps"
     (home / ".ssh").mkdir(parents=True)
     dumps.mkdir()

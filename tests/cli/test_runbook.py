@@ -1,4 +1,4 @@
-"""`runbook`: a drill as a page for people."""
+"""`runbook`: a drill as a readable page."""
 
 import re
 from pathlib import Path
@@ -64,7 +64,7 @@ def test_a_file_and_a_suite(folder):
 
 
 def value(path):
-    """A value of the right form for the key ``path`` of a lab."""
+    """A valid value for the key ``path`` of a lab."""
     if path in PORTS or path.startswith("missing."):
         return 1 if path in PORTS else ""
     before = "http://127.0.0.1/" if re.search("url|endpoint", path) else "" if "stanza" in path else "/lab/"

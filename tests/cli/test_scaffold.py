@@ -1,4 +1,4 @@
-"""A new project: made, complete, refused where something is there already, and its first drill really runs."""
+"""New project: all files are there, existing files stop its creation, and its first drill really runs."""
 
 import json
 import os
@@ -100,7 +100,7 @@ def git(folder, *argv):
 
 
 def test_git_never_adds_the_signing_key(tmp_path, monkeypatch):
-    """`git add --all` in a project took the private key along, in a new project and in an old one."""
+    """`git add --all` in a project used to include the private key, in new and in old projects."""
     need("git")
     need("ssh-keygen")
     monkeypatch.delenv("DRILLBOOK_SIGNING_KEY", raising=False)

@@ -1,4 +1,6 @@
-"""`schedule.run`: starts what is due, tries no drill again and again, records what could not begin, and tells contacts."""
+"""`schedule.run`: starts due drills, does not repeat a drill endlessly, records drills that could not start, and
+notifies contacts.
+"""
 
 import json
 
@@ -18,7 +20,7 @@ def folder(tmp_path):
 
 
 def started(folder):
-    """Names of the drills that ran, oldest first."""
+    """Names of the drills that ran, in order."""
     results = sorted((folder.root / "reports").glob("*/result.json"))
     return [json.loads(path.read_text()).get("drill") for path in results if not path.parent.is_symlink()]
 

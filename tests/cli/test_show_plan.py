@@ -1,4 +1,4 @@
-"""The dry run and approvals as a person uses them: what is shown, that nothing is contacted, and the exit status."""
+"""Dry run and approvals as an operator uses them: output, no contact with hosts, and the exit status."""
 
 import io
 import json
@@ -175,7 +175,7 @@ def key_of(folder, name):
 
 
 def approved(folder, principal, key):
-    """A drill in an environment that the inventory protects, approved by ``principal``."""
+    """Drill in a protected environment of the inventory, approved by ``principal``."""
     (folder.root / "inventory" / "live.yml").write_text(
         PRODUCTION.replace("environment: production", f"environment: live\nprotected: yes\nhosts: {{{here(folder.root)}}}")
     )
@@ -186,7 +186,7 @@ def approved(folder, principal, key):
 
 
 def test_who_approves_cannot_run_it_under_another_login_name(folder):
-    """LOGNAME is a word that anybody may write; the account is what the kernel says."""
+    """LOGNAME can be set to any value; the account is the one that the kernel reports."""
     me = pwd.getpwuid(os.getuid()).pw_name
     approved(folder, f"{me}@example.com", key_of(folder, "mine"))
     folder.environment |= {

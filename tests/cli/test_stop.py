@@ -1,4 +1,4 @@
-"""`drill.stop` says what is so: unknown runs, runs that have ended or died, and suites by their own name."""
+"""`drill.stop` reports the real state: unknown runs, ended or dead runs, and suites by their name."""
 
 import json
 import subprocess
@@ -19,7 +19,7 @@ def folder(tmp_path):
 
 
 def started(folder, name, phase="restore"):
-    """A run of ``name`` that has come as far as ``phase``."""
+    """Run of ``name`` that has reached ``phase``."""
     program = folder.start("drill", name, "--json", stdout=subprocess.PIPE, text=True)
     for line in program.stdout:
         if json.loads(line)["data"].get("phase") == phase:

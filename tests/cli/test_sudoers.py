@@ -1,4 +1,4 @@
-"""A sudoers file that cannot be made is refused with the reason; tests/estate installs those that can be made."""
+"""Sudoers files that cannot be generated: refused with the reason. tests/estate installs generated ones."""
 
 from drillbook.cli import sudoers
 from drillbook.inventory import inventory

@@ -1,4 +1,4 @@
-"""All tasks: examples in their help that can be typed, short flags with one meaning, and lists as JSON."""
+"""All tasks: examples in their help are valid, short flags have one meaning, and lists are available as JSON."""
 
 import json
 import shlex
@@ -99,7 +99,7 @@ LISTS = {
     "report.verify": [],
     "trust": ["--show"],
 }
-"""Tasks that print a list or a table, with the arguments that they need."""
+"""Tasks that print a list or a table, with the arguments that they require."""
 
 
 def test_no_list_is_without_json():

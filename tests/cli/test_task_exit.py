@@ -1,4 +1,4 @@
-"""Messages about mistakes fit the terminal: long lines are broken at blanks, and never the line of the file."""
+"""Messages about mistakes fit the terminal: long lines wrap at spaces, except the quoted line of the file."""
 
 import shutil
 import sys

@@ -1,4 +1,4 @@
-"""The program as people and pipelines use it: exit statuses, streams, mistakes, and terminals that go away."""
+"""The program in terminals and pipelines: exit statuses, streams, mistakes, and terminals that close."""
 
 import json
 import os
@@ -57,7 +57,7 @@ def test_the_verdict_aborted(folder):
 
 
 def agree(folder, stdout, returned, status, verdict):
-    """Exit status, result, JUnit and the last line of the JSON all say the same."""
+    """Exit status, result, JUnit and the last line of the JSON output agree."""
     events = [json.loads(line) for line in stdout.splitlines()]
     result = folder.result()
     assert (returned, result["exit"], result["verdict"]) == (status, status, verdict), result["reason"]
@@ -159,7 +159,7 @@ def test_mistakes_end_with_2_and_a_message(folder, argv, said, monkeypatch, caps
 
 @pytest.fixture
 def own(folder):
-    """A project with a `tasks.py` of its own, and a task of its own beside those of Drillbook."""
+    """Project with its own `tasks.py` and a task in addition to those of Drillbook."""
     folder.write("restore:\n" + step(["true"]))
     (folder.root / "tasks.py").write_text(
         "from invoke import task\nfrom drillbook import tasks\n\nnamespace = tasks.namespace()\n\n\n"
@@ -256,7 +256,7 @@ PRINTED = [
         for argv in PRINTING
     ),
 ]
-"""Not `invoke --help`: Invoke prints that before it reads a project's tasks."""
+"""Not tested with `invoke --help`, because Invoke prints this help before it reads a project's tasks."""
 
 
 @pytest.mark.parametrize("buffered", [True, False], ids=["at the end", "line by line"])

@@ -1,4 +1,4 @@
-"""Timers of a project: systemd units that systemd itself accepts, and one line in a crontab."""
+"""Timers of a project: systemd units that systemd accepts, and one line in a crontab."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ esac
 
 @pytest.fixture
 def folder(tmp_path):
-    """A project in a folder with a name that shells and systemd could misread, and a crontab program of ours."""
+    """Project in a folder whose name needs quoting for shells and systemd, and a replacement of the crontab program."""
     (tmp_path / "my 100% project").mkdir()
     (tmp_path / "bin").mkdir()
     program = tmp_path / "bin" / "crontab"

@@ -1,4 +1,4 @@
-"""The corpus of broken backups as a whole: its size, its drivers, and the part of it that CI takes at each commit."""
+"""Corpus of broken backups as a whole: its size, its drivers, and the part that CI selects for each commit."""
 
 import os
 import re
@@ -49,7 +49,7 @@ def test_each_artefact_has_a_name_of_its_own_and_a_finding_if_it_is_broken():
 
 
 def collected(**environment: str) -> Counter:
-    """Number of tests of the corpus that pytest takes, by file."""
+    """Number of tests of the corpus that pytest collects, by file."""
     argv = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-m", "corpus", "-p", "no:cacheprovider", *FOLDERS]
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("DRILLBOOK_", "PYTEST_"))}
     done = subprocess.run(argv, cwd=tiers.ROOT, env={**kept, **environment}, capture_output=True, text=True, check=False)

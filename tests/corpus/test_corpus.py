@@ -1,7 +1,8 @@
-"""Broken drills and inventories: what a person is told, word for word. DRILLBOOK_GOLDEN=write writes the texts anew.
+"""Broken drills and inventories: the exact messages.
 
-Each file of tests/corpus/drills is planned on tests/corpus/site.yml, each of tests/corpus/inventory is loaded; the
-expected text stands beside it as .txt. Nothing may open a socket or end in a traceback.
+DRILLBOOK_GOLDEN=write rewrites the expected texts. Each file of tests/corpus/drills is planned on
+tests/corpus/site.yml, each file of tests/corpus/inventory is loaded; the expected message is next to it as .txt. No
+case may open a socket or end in a traceback.
 """
 
 import os
@@ -39,7 +40,7 @@ def nothing_is_contacted():
 
 
 def told(path):
-    """Message to a person who plans this drill or names this inventory; None when nothing is wrong."""
+    """Message for this drill or inventory; None when it is valid."""
     project = Project(CORPUS)
     try:
         if path.parent.name == "drills":

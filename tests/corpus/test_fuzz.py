@@ -1,4 +1,4 @@
-"""Whatever a file holds: a plan, or an error with a place. Never a traceback, never a host contacted."""
+"""Random files: each gives a plan, or an error with a place; never a traceback, and no host is contacted."""
 
 import copy
 import json
@@ -34,7 +34,7 @@ def site():
 
 
 def judged(action):
-    """Run it; an error is one with a place and printable words."""
+    """Run the function; the only allowed error has a place and a printable message."""
     CONTACTED.clear()
     error = None
     try:
@@ -210,7 +210,7 @@ def test_any_bytes(folder, site, data):
 
 
 def dumped(value):
-    """Any value as YAML; JSON where YAML's writer has no words for it."""
+    """Write any value as YAML; as JSON where the YAML writer does not support the value."""
     try:
         return encoded(yaml.safe_dump(value, allow_unicode=True, sort_keys=False))
     except (yaml.YAMLError, ValueError, UnicodeError):
@@ -242,7 +242,7 @@ def test_any_parts_of_an_inventory(folder, parts):
 
 
 def places(value, place=()):
-    """The way to every node below ``value``."""
+    """Path to every node below ``value``."""
     entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, inner in entries:
         yield (*place, key)
@@ -251,7 +251,7 @@ def places(value, place=()):
 
 @st.composite
 def mutated(draw, good):
-    """A good document with a few nodes deleted, doubled, retyped, renamed or moved."""
+    """A valid document with a few nodes deleted, duplicated, or changed in type, name or place."""
     document = copy.deepcopy(draw(st.sampled_from(good)))
     for _ in range(draw(st.integers(1, 3))):
         way = list(places(document))

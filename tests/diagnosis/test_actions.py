@@ -1,4 +1,4 @@
-"""A step of a drill that diagnoses looks again while the answer is unknown: a busy machine answers late, not wrongly."""
+"""A diagnosing step of a drill looks again while the result is unknown, because a busy machine may answer late."""
 
 import contextlib
 import http.server
@@ -34,7 +34,7 @@ BUSY, DOWN, WELL = (503, '{"status": "busy"}'), (503, '{"status": "down"}'), (20
 
 @contextlib.contextmanager
 def saying(*answers):
-    """A server that says one after the other, and the last one again and again; its address, and when it was asked."""
+    """Server that gives these answers in turn, and repeats the last one; its address, and the times of the requests."""
     asked = []
 
     class Handler(http.server.BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""Services that a diagnosis of everything examines."""
+"""Services that a diagnosis without arguments examines."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The shipped trees, weighed over facts as checks give them. No lab."""
+"""Shipped trees, ranked by facts as checks return them. No lab."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ WELL = {"ok": True, "message": ""}
 
 
 def named(tree, **facts):
-    """The causes that are named, likeliest first, and whether every expression of health holds."""
+    """Named causes, most likely first, and whether all expressions of health are true."""
     names = {"service": {"name": "it", "host": "h"}, "the": {}, "host": {}, **facts}
     case = Case(TREES[tree], "it")
     found = [one.cause for one in ranking.order(ranking.suspects(case, names))]
@@ -28,7 +28,7 @@ def named(tree, **facts):
 
 
 def said(tree, cause, **facts):
-    """The weight of a cause, and all that speaks for it as one text; what a text refers to is in the facts."""
+    """Weight of a cause, and its evidence as one text; all facts to which the text refers must exist."""
     names = {"service": {"name": "api", "host": "app"}, "the": {}, "host": {"manager": "supervisor"}, **facts}
     for one in ranking.suspects(Case(TREES[tree], "api", "database" if TREES[tree].peers else ""), names):
         if one.cause == cause:
@@ -39,7 +39,7 @@ def said(tree, cause, **facts):
 
 
 def fires(state):
-    """One alert, as `prometheus.alerts` tells it."""
+    """One alert in the form of `prometheus.alerts`."""
     one = {"alert": "A", "state": state, "since": "2026-01-01T00:00:00Z", "value": "1", "labels": {"service": "api"}}
     return {
         **WELL,
@@ -292,7 +292,7 @@ def test_who_holds_others_up(state, seconds, cause):
 
 
 def test_a_remedy_names_the_session_of_its_own_cause():
-    """Also where one of another kind holds up more; of an autovacuum worker there is no user, and no state."""
+    """Also if another kind of session blocks more; an autovacuum worker has neither user nor state."""
     one = {"application": "", "user": "", "transaction_s": 9.0, "idle_s": 5.0, "query": "", "holds_up": 1}
     works, idle = {**one, "pid": 7, "state": ""}, {**one, "pid": 8, "user": "clerk", "state": "idle in transaction"}
     lock = {"pid": 7, "mode": "AccessExclusiveLock", "type": "relation", "relation": "documents", "seconds": 4.0}

@@ -1,4 +1,4 @@
-"""Trees: what may stand in one, how causes are ranked, and what may be called healthy. No lab; hosts are fakes."""
+"""Trees: valid content, ranking of causes, and conditions for calling something healthy. No lab; hosts are fakes."""
 
 import io
 import threading
@@ -72,7 +72,7 @@ def wrong(folder, old, new):
 
 
 class Site:
-    """Fake hosts that show what they are told to."""
+    """Fake hosts with the given facts."""
 
     def __init__(self, folder, text=TREE):
         (folder / "site.yml").write_text(SITE)
@@ -237,7 +237,7 @@ def test_secrets_are_hidden(site):
 
 @pytest.mark.parametrize("hangs", ["command", "connection"])
 def test_the_deadline_holds_whatever_hangs(site, hangs):
-    """The command ignores its deadline, or the connection never opens; the rest is told all the same."""
+    """The command ignores its deadline, or the connection never opens; all other results are still reported."""
     forever = threading.Event()
     if hangs == "command":
         site.hosts["db"].on(QUERY, lambda call: str(forever.wait(600)))

@@ -1,4 +1,4 @@
-"""A real Docker engine: containers of a test's own, and one Docker lab for all tests, whichever worker runs them."""
+"""Real Docker engine: separate containers for a test, and one Docker lab that all workers share."""
 
 import contextlib
 import fcntl
@@ -35,7 +35,7 @@ def engine():
 
 @pytest.fixture(scope="session")
 def image(engine):
-    """The image of the lab's API: it has a shell and Python. Built when it is not there."""
+    """Image of the lab's API, with a shell and Python; built if missing."""
     try:
         return f"drillbook-lab/app:{control.build(FILES)}"
     except LabError as error:
@@ -43,7 +43,7 @@ def image(engine):
 
 
 class Box(Ground):
-    """This machine as a host whose one service is a container of the test's own."""
+    """This machine as a host with one service, a container of the test."""
 
     def __init__(self, root, client, image):
         super().__init__(root, ManagerConfig(kind="docker"))
@@ -87,7 +87,7 @@ def box(tmp_path, engine, image):
 
 @pytest.fixture(scope="session")
 def shared(engine, image, tmp_path_factory):
-    """The folder of the lab that all workers share; who ends last takes it down."""
+    """Folder of the lab that all workers share; the last worker stops the lab."""
     base = tmp_path_factory.getbasetemp()
     base = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
     number = uuid.uuid5(uuid.NAMESPACE_URL, str(base)).hex[:8]
@@ -102,7 +102,7 @@ def shared(engine, image, tmp_path_factory):
 
 @dataclass
 class Site:
-    """The lab while a test has it for itself, and a project folder of the test's own."""
+    """The lab, reserved for one test, and a separate project folder."""
 
     lab: object
     project: Project

@@ -1,4 +1,4 @@
-"""The handbook on the Docker lab: every failure is injected, diagnosed as itself, remedied and proven."""
+"""Handbook on the Docker lab: each failure is injected, diagnosed correctly, repaired and verified."""
 
 import json
 import shutil
@@ -38,7 +38,7 @@ def diagnosed(site, *argv):
 DRILLS = tiers.drawn(
     yaml.safe_load((tiers.ROOT / "drills" / "handbook.yml").read_text())["drills"], 5, "handbook on the Docker lab"
 )
-"""Those that CI tries, other ones for each commit; with `invoke test --all` the suite as it is."""
+"""Drills that CI runs, others for each commit; `invoke test --all` runs the complete suite."""
 
 
 @pytest.mark.long(130)
@@ -63,7 +63,7 @@ def test_every_drill_of_the_handbook_passes_and_its_cause_is_named(site):
 
 
 def sample(drills):
-    """A copy of the drills, in which the suite holds those that are tried."""
+    """Copy of the drills whose suite contains only the selected ones."""
     copied = shutil.copytree(drills, drills.parent / "copied")
     drills.unlink()
     copied.rename(drills)
@@ -74,7 +74,9 @@ def sample(drills):
 
 @pytest.mark.long(40)
 def test_healthy_machines_are_healthy_and_paused_ones_hold_nobody(site):
-    """Every container of the lab hangs; the diagnosis ends in its time, and calls nothing healthy that it could not see."""
+    """Every container of the lab hangs; the diagnosis ends in time, and does not call a service healthy that it could
+    not examine.
+    """
     for _ in range(6):
         status, before = diagnosed(site)
         assert before["ranked"] == []

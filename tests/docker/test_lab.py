@@ -1,4 +1,4 @@
-"""The Docker lab: what it is made of, the drills of the embedded lab on it, and its containers over SSH."""
+"""Docker lab: its components, the drills of the embedded lab on it, and its containers over SSH."""
 
 import json
 import subprocess
@@ -93,7 +93,9 @@ def test_a_step_of_a_run_reaches_the_engine_of_an_ssh_host(site, tmp_path):
 
 
 def well(ctx):
-    """All is well again: the engine's health checks look every ten seconds, and a drill may just have ended."""
+    """Wait until everything is healthy: the engine's health checks run every ten seconds, and a drill may have ended
+    just now.
+    """
     while True:
         try:
             return Ps(service="api").run(ctx)

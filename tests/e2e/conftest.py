@@ -1,4 +1,4 @@
-"""One lab for all end-to-end tests, down again after them since labs work on, and a project folder for each."""
+"""One lab for all end-to-end tests, stopped after the last one, and a separate project folder for each test."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def lab():
 
 
 class Bench:
-    """Runs drills in a project folder of their own against the session's lab."""
+    """Runs drills in its own project folder against the lab of the session."""
 
     def __init__(self, root: Path, lab: Path) -> None:
         self.project = Project(root)
@@ -37,7 +37,7 @@ class Bench:
         self.inventory = self.project.inventory("lab")
         self.run_id = ""
         self.spoiled = False
-        """True when the test leaves the lab in a state that the next test cannot use."""
+        """True when the test leaves the lab in a state that later tests cannot use."""
 
     def value(self, path: str):
         return control.lookup(self.lab, path)
@@ -46,7 +46,7 @@ class Bench:
         return Path(str(self.value(f"secrets.{name}"))).read_text()
 
     def admin(self):
-        """A session of the superuser on the primary, without anything of Drillbook's between."""
+        """Session of the superuser on the primary, without Drillbook's own code."""
         return psycopg.connect(
             host="127.0.0.1",
             port=self.value("postgres.db-1"),
@@ -60,7 +60,7 @@ class Bench:
         return self.project.drill_names()[name].read_text()
 
     def changed(self, name: str) -> Path:
-        """The file of a drill that a test changes; the diagnosis trees lie beside it."""
+        """Copy of a drill that a test changes, next to the diagnosis trees."""
         folder = self.project.root / "changed"
         if not folder.exists():
             folder.mkdir()
@@ -81,7 +81,7 @@ class Bench:
         return make(load(path), inventory or self.inventory)
 
     def run(self, plan, observer=lambda event: None, inventory=None):
-        """The folder and the view of a run of ``plan``; ``observer`` sees every event before the run goes on."""
+        """Run ``plan``. Return folder and view of the run. ``observer`` receives every event before the run continues."""
 
         def observe(event):
             if event.kind == "run.started":
@@ -91,7 +91,7 @@ class Bench:
         return Orchestrator(self.project, inventory or self.inventory, observe).run(plan)
 
     def recover(self, folder):
-        """Recover a run as `invoke drill.recover` does; returns what is left."""
+        """Recover a run as `invoke drill.recover` does. Return the residue."""
         recovery = Recovery(folder, lambda plan, name: connect(plan.inventory, name), redactor_for, lambda event: None)
         return recovery.run({"operator": "test", "tool": "test"})
 

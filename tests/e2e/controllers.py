@@ -1,4 +1,4 @@
-"""Controllers as processes of their own, so that they can be signalled, frozen and killed."""
+"""Controllers as separate processes, which tests can signal, freeze and kill."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PROGRAM = "import sys; sys.argv[0] = 'drillbook'; from drillbook.cli.program imp
 
 
 def start(bench, *arguments, root=None):
-    """The program with ``arguments`` in the bench's project, or in the one at ``root``."""
+    """Start the program with ``arguments`` in the bench's project, or in the project ``root``."""
     environment = {**os.environ, "DRILLBOOK_LAB": str(bench.lab)}
     return subprocess.Popen(
         [sys.executable, "-c", PROGRAM, *arguments],
@@ -27,13 +27,13 @@ def start(bench, *arguments, root=None):
 
 
 def journal_of(folder):
-    """Events of a journal that may still be written."""
+    """Events of a journal that may still grow."""
     lines = (folder / "journal.jsonl").read_text().split("\n")[:-1]
     return [json.loads(line) for line in lines]
 
 
 def wait_for(bench, process, kind, step=None, *, root=None, seconds=120):
-    """Wait until the journal of the run holds an event; the run's folder."""
+    """Wait until the journal of the run contains an event. Return the run's folder."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         assert process.poll() is None, process.stdout.read()

@@ -1,6 +1,5 @@
-"""Targets without a lab: an SSH server with a home of its own, and sites on it, each behind wires that the test can cut.
-
-What a drill breaks there is a file in the machine's home: it is the service of a host, and a fault takes it away.
+"""Targets without a lab: one SSH server with its own home folder, and sites on it, each behind a connection that the
+test can cut. A service is a file in that home folder, and a fault removes the file.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ PATIENCE = 90.0
 
 
 class Machine(AsyncSsh):
-    """A target whose SSH server can be ended and started again; ``environment`` is added to that of its commands."""
+    """Target whose SSH server can be stopped and started; ``environment`` is added to the environment of its commands."""
 
     def __init__(self, folder: Path, environment: dict[str, str] | None = None) -> None:
         folder.mkdir(parents=True)
@@ -42,7 +41,7 @@ class Machine(AsyncSsh):
         return ["env", *(f"{name}={value}" for name, value in self.environment.items()), *super().command()]
 
     def reboot(self, site: Site) -> None:
-        """End the server and the watchers of ``site``, and start again with the uptime of a machine that was just started."""
+        """Stop the server and the watchers of ``site``, and start it again with the uptime of a rebooted machine."""
         self.stop()
         for path in site.watchers():
             with suppress(ProcessLookupError):
@@ -52,10 +51,10 @@ class Machine(AsyncSsh):
 
 
 class Site:
-    """A project whose hosts are all the same machine, each behind a wire of its own and with a scratch folder of its own."""
+    """Project whose hosts are all this machine, each with its own connection and scratch folder."""
 
     def __init__(self, root: Path, machine: Machine, *hosts: str, place: Path | None = None) -> None:
-        """``place`` is where the hosts have their scratch folders, ``root`` when it is not said."""
+        """Create the project. ``place`` holds the scratch folders of the hosts; the default is ``root``."""
         self.root, self.machine, self.hosts = root, machine, hosts or ("far",)
         place, own = place or root, secrets.token_hex(4)
         self.wires = {name: Wire(machine.port) for name in self.hosts}
@@ -102,11 +101,11 @@ class Site:
         return path
 
     def run(self, observer=lambda event: None):
-        """The folder and the view of a run; ``observer`` sees every event before the run goes on."""
+        """Run the drill. Return folder and view of the run. ``observer`` receives every event before the run continues."""
         return Orchestrator(self.project, self.inventory, observer).run(self.plan)
 
     def recover(self, folder):
-        """Recover a run as `invoke drill.recover` does; returns what is left."""
+        """Recover a run as `invoke drill.recover` does. Return the residue."""
         return Recovery(folder, lambda made, name: connect(made.inventory, name), redactor_for, lambda event: None).run(
             {"operator": "test", "tool": "test"}
         )
@@ -116,11 +115,11 @@ class Site:
             wire.set(mode)
 
     def leftovers(self) -> list[Path]:
-        """Remainders of locks, leases and runs on the targets."""
+        """Files of locks, leases and runs that are left on the targets."""
         return [path for folder in self.scratch.values() for path in folder.iterdir()]
 
     def watchers(self) -> list[Path]:
-        """The files that say which process watches a lease."""
+        """Files that contain the pid of a lease's watcher."""
         return [path for folder in self.scratch.values() for path in folder.glob("drillbook/leases/*/watcher")]
 
     def healthy(self) -> bool:
@@ -132,7 +131,7 @@ class Site:
 
 
 def at(moment, act):
-    """An observer that acts once, when ``moment``: a kind, and a step or a phase."""
+    """Observer that acts once, at ``moment``: a kind of event, and a step or a phase."""
     kind, place = moment
     done = threading.Event()
 
@@ -157,7 +156,7 @@ def until(held, seconds=PATIENCE):
 
 @contextmanager
 def small_disk(folder: Path, megabytes: int = 2):
-    """``folder`` is a disk of its own, so small that a test can fill it."""
+    """Mount a separate, small disk at ``folder``, which a test can fill."""
     need("mount")
     if os.geteuid() != 0:
         pytest.skip("only root can mount a small disk")
@@ -177,7 +176,7 @@ def small_disk(folder: Path, megabytes: int = 2):
 
 
 def fill(folder: Path) -> Path:
-    """A file that takes all that is free on the disk of ``folder``."""
+    """Create a file that uses all free space of ``folder``."""
     path = folder / "filler"
     with path.open("wb", buffering=0) as file:
         for size in (4096, 1):

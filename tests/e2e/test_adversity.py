@@ -1,7 +1,6 @@
-"""The network is cut or hangs, the target dies, disks fill up, clocks jump: a clear verdict each time, and no residue, or
-residue 5 that tells what is left, and that `drill.recover` clears.
-
-The stories wait for most of their time, so they are run at once; each test then looks at what one of them came to.
+"""Cut or hanging networks, dying targets, full disks, and clock jumps: each run has a clear verdict, and leaves
+nothing, or exits with 5, names the residue, and `drill.recover` removes it. The scenarios mostly wait, so all of them
+run at the same time; each test then checks the outcome of one.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ def later(act, *words):
 
 
 class Stories:
-    """Stories of failures at sites, each with a name; all begin at once."""
+    """Named scenarios of failures on sites; all start at the same time."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -55,7 +54,7 @@ class Stories:
         self.told: dict[str, Future] = {}
 
     def machine(self, name: str) -> Machine:
-        """A machine whose wall clock jumps, and whose boot can be told anew."""
+        """Machine whose wall clock jumps, and whose boot id can be changed."""
         boot = self.folder / f"boot-{name}"
         boot.write_text("first-boot\n")
         made = Machine(self.folder / name, {"PATH": self.path, "DRILLBOOK_BOOT_ID": str(boot)})
@@ -129,7 +128,7 @@ def stories(tmp_path_factory):
 
 
 def put_back(site, view):
-    """Nothing is left, and the verdict is a clear one."""
+    """Assert that nothing is left and that the verdict is clear."""
     assert view.result.residue == ()
     assert view.result.exit != 5
     assert view.result.reason
@@ -138,7 +137,7 @@ def put_back(site, view):
 
 
 def told(site, view, host="far"):
-    """Exit 5, and the residue says what is left, where, and what to do by hand; returns why it is left."""
+    """Assert exit status 5, and that each residue names place and manual remedy. Return the reason of the residue."""
     assert (view.result.exit, view.result.verdict is Verdict.PASSED) == (5, False), view.result.reason
     (fault,) = [one for one in view.result.residue if one.step.startswith("inject")]
     assert (fault.host, fault.what.split()[0]) == (host, "command.run")
@@ -148,7 +147,7 @@ def told(site, view, host="far"):
 
 
 def recovered(site, folder):
-    """`drill.recover` clears what is left, and says so in the same journal."""
+    """Assert that `drill.recover` removes the residue, and records this in the same journal."""
     before = read(folder / FILE)
     assert site.recover(folder) == []
     after = read(folder / FILE)
@@ -235,7 +234,10 @@ def test_a_full_disk_of_the_controller(stories, tmp_path):
 
 @pytest.mark.parametrize("moment", [BEFORE, AFTER, RESTORE], ids=lambda moment: moment[1])
 def test_a_full_disk_of_the_target(stories, tmp_path, moment):
-    """Full before the undo is armed: nothing is broken. Full after it: what is broken is put back all the same."""
+    """No fault is injected when the disk is full before the undo is armed.
+
+    A disk that fills up later does not prevent the undo.
+    """
     with small_disk(tmp_path / "disk") as disk:
         site = Site(tmp_path / "site", stories.shared, place=disk)
         folder, view = site.run(at(moment, lambda: fill(disk)))

@@ -1,4 +1,4 @@
-"""A cut network, an undo that fails and a clock that jumps, with a real service that is really down."""
+"""A cut network, a failing undo and a clock jump, while a real service is really down."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BRIEF_S = 3.0
 
 @pytest.fixture
 def wired(bench):
-    """The bench, the inventory ``wired`` in which a host is reached through a wire, and that wire."""
+    """The bench, the inventory ``wired`` with one host behind a relay, and that relay."""
     wires = []
 
     def through(host):
@@ -64,7 +64,7 @@ def test_the_api_is_started_by_the_target_when_the_network_stays_away(bench, wir
 
 
 def test_a_database_is_restored_although_the_network_was_away_during_the_restore(bench, wired):
-    """Only the restore mends it, so the restore that failed on the way is carried out again."""
+    """Only the restore can undo the fault, so the interrupted restore runs again."""
     bench.spoiled = True
     inventory, wire = wired("db-1")
 
@@ -82,7 +82,7 @@ def test_a_database_is_restored_although_the_network_was_away_during_the_restore
 
 
 def test_a_database_is_restored_although_the_disk_of_the_controller_is_full(bench):
-    """Full right after the data was lost, and until the run has ended: nothing more can be recorded."""
+    """The disk is full right after the data loss until the run has ended, so that nothing more can be recorded."""
     bench.spoiled = True
     with small_disk(bench.project.root / "reports", megabytes=8) as disk:
         controller = start(bench, "drill", "postgres-lost")
@@ -109,7 +109,7 @@ def test_a_database_is_restored_although_the_disk_of_the_controller_is_full(benc
 
 
 def test_an_undo_that_fails_is_told_and_recovered_later(bench):
-    """Nobody can start the API, since its service manager does not find its configuration any more."""
+    """The API cannot be started, because its service manager does not find its configuration."""
     settings = bench.lab / "app-1" / "supervisord.conf"
     away = settings.with_suffix(".away")
     drill = bench.project.drill_names()["api-down"]
@@ -139,7 +139,7 @@ def test_an_undo_that_fails_is_told_and_recovered_later(bench):
 
 
 def test_a_clock_that_jumps_on_the_controller_changes_no_figure(bench):
-    """The wall clock is beside every event; every figure comes from the monotonic one."""
+    """Every event contains the wall clock; all figures use the monotonic clock."""
     folder, view = bench.run(bench.plan("api-down"))
     assert view.result.verdict is Verdict.PASSED, view.result.reason
     history = read(folder / FILE)

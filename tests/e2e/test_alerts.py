@@ -1,4 +1,4 @@
-"""The lab's own Prometheus, with the handbook's rules, notices what drills break."""
+"""Detection of drills' faults by the lab's Prometheus with the handbook's rules."""
 
 import contextlib
 

@@ -1,4 +1,4 @@
-"""The drill `cache-lost` on a real lab, with its background traffic; and sabotage of it, each kind with its own finding."""
+"""The drill `cache-lost` on a real lab with background traffic, and sabotage of it; each kind has a separate finding."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_it_passes_under_traffic_and_lasts_over_a_further_restart(bench):
 
 
 def damage(bench, change, saved):
-    """An observer's act that damages the RDB in the store."""
+    """Action of an observer that damages the RDB in the store."""
 
     def act(event):
         key = f"{bench.run_id}/cache/dump.rdb"

@@ -1,4 +1,6 @@
-"""capacity.collect on a real lab, run after run: growth appears in the third report, and stays in it when the others are gone."""
+"""capacity.collect on a real lab, run after run: the third report shows growth, and keeps it after the earlier runs
+are removed.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything that looks at a running system, on a real lab over SSH: what it finds is what is there."""
+"""Actions that inspect a running system, on a real lab over SSH: their facts are true."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SPYING = """\
 
 
 def may_look():
-    """Return True when the kernel lets an ordinary user inspect its own processes that are not its children."""
+    """Return True when the kernel lets an ordinary user inspect processes of the same user that are not its children."""
     scope = Path("/proc/sys/kernel/yama/ptrace_scope")
     return not scope.exists() or scope.read_text().strip() == "0"
 

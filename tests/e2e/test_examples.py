@@ -1,4 +1,4 @@
-"""The example drills of the actions, run on the lab; those that need more than it has are named, with the reason."""
+"""Example drills of the actions, run on the lab; examples that the lab cannot run are listed with the reason."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def test_an_example_that_is_not_run_exists():
 
 
 def dump(bench, folder):
-    """The nightly job's dump of the database."""
+    """Database dump by the nightly job."""
     place = Path(str(bench.value("database.dumps")))
     place.mkdir(mode=0o700, exist_ok=True)
     (place / "dpa.dump").write_bytes(b"PGDMP")
 
 
 def archive(bench, folder):
-    """The nightly job's archive of the site, with the digests of its files."""
+    """Archive of the site by the nightly job, with the digests of its files."""
     site, place = Path(str(bench.value("site.path"))), Path(str(bench.value("site.archives")))
     place.mkdir(mode=0o700, exist_ok=True)
     copy = folder / "site"
@@ -53,7 +53,7 @@ def archive(bench, folder):
 
 
 def billing(bench, folder):
-    """The team's billing program: a flag file, a control script and the script that recovers it."""
+    """Billing program of the team: a flag file, a control script, and a recovery script."""
     (folder / "ctl").write_text(CTL.replace("DIR", str(folder)))
     (folder / "recover.sh").write_text(f"#!/bin/sh -e\necho ::stage start\n{folder}/ctl start\n")
     for name in ("ctl", "recover.sh"):

@@ -1,4 +1,4 @@
-"""Drills of the handbook pass; that they do not without any one step of their remedies is tried in test_remedies.py."""
+"""Drills of the handbook pass. test_remedies.py shows that they fail without any single step of their remedies."""
 
 import contextlib
 import shutil
@@ -28,12 +28,13 @@ NAMES = [
     "database-lost",
     "full-drill",
 ]
-"""`api-down`, `network-cut` and `cache-lost` are tried where their controller dies, in tests/matrix; `vectors-diverged` in
-test_vectors.py."""
+"""Drills that other tests cover: `api-down`, `network-cut` and `cache-lost` in tests/matrix, `vectors-diverged` in
+test_vectors.py.
+"""
 SAMPLE = tiers.drawn(NAMES, 3, "handbook on the embedded lab")
-"""Those whose passing CI tries; `invoke test --all` tries all."""
+"""Drills of which CI tests the passing run; `invoke test --all` tests all drills."""
 ALERTED = ["dependency-down", "connections-exhausted"]
-"""They wait for the alert of the lab's Prometheus."""
+"""Drills that wait for an alert of the lab's Prometheus."""
 
 
 def planned(bench, name):
@@ -46,7 +47,7 @@ def planned(bench, name):
 
 
 def well(bench):
-    """Wait until the API and all that it needs serve: it takes seconds to listen after it was started."""
+    """Wait until the API and all its dependencies are healthy, which takes seconds after a start."""
     end = time.monotonic() + 60
     while True:
         with contextlib.suppress(OSError):
@@ -71,7 +72,7 @@ def test_it_passes(bench, name):
 
 
 def test_a_missing_index_is_detected_however_quick_the_machine_is(bench):
-    """On the fastest machine nobody waits for one read of the table: its users' answers come in time all along."""
+    """On a very fast machine, no user waits for a read of the table, so that all answers stay in time."""
     well(bench)
     _, view = bench.run(
         bench.plan(

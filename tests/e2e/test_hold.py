@@ -1,4 +1,4 @@
-"""Locks, leases, fencing and stopping from elsewhere, with controllers that are frozen or stopped for real."""
+"""Locks, leases, fencing and remote stop requests, with controllers that are really frozen or stopped."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SLOW = "  - command.run: {argv: [sleep, '60'], effect: read}\n    hosts: app-1\n
 
 @pytest.fixture
 def slow(bench):
-    """The drill api-down that stands still for a minute while the API is down, under a short lease."""
+    """The drill api-down with a short lease, paused for a minute while the API is down."""
     text = bench.text("api-down").replace("restore:\n", f"restore:\n{SLOW}")
     text = text.replace("  environments: [lab, staging]\n", "  environments: [lab, staging]\n  lease: 6s\n")
     assert "lease: 6s" in text
@@ -28,7 +28,7 @@ def slow(bench):
 
 @pytest.fixture
 def elsewhere(slow, tmp_path_factory):
-    """A second project, as on another machine: the same drills and inventory, none of the runs."""
+    """Second project, as on another machine: same drills and inventory, but no runs."""
     root = tmp_path_factory.mktemp("elsewhere")
     for folder in ("drills", "inventory"):
         shutil.copytree(slow.project.root / folder, root / folder)
@@ -49,7 +49,7 @@ def end(process, *, terminate=True):
 
 
 def state_left(bench):
-    """Locks and leases that remain on the hosts of the lab."""
+    """Locks and leases that remain on the lab's hosts."""
     return [path for host in ("app-1", "db-1", "db-2", "store-1") for path in (bench.lab / host).rglob("tmp/drillbook*")]
 
 
@@ -73,7 +73,7 @@ def test_a_second_drill_on_the_service_is_refused_while_the_first_runs(slow, els
 
 
 def _rename_the_api(root):
-    """The project's own names for the API and its host."""
+    """Different names for the API and its host in the second project."""
     path = root / "inventory" / "lab.yml"
     path.write_text(
         re.sub(
@@ -113,8 +113,10 @@ def test_a_run_is_stopped_from_elsewhere_and_puts_everything_back(slow, elsewher
 
 
 def test_a_frozen_controller_loses_its_lock_and_its_late_writes_are_fenced_off(slow, elsewhere):
-    """The first stands still for longer than its lease: the target reverts, another run takes over, and the first, awake
-    again, changes nothing any more."""
+    """The first controller is frozen for longer than its lease: the target reverts, and another run takes over.
+
+    After it wakes up, the first controller changes nothing any more.
+    """
     first = start(slow, "drill", "api-down")
     try:
         folder = wait_for(slow, first, "step.started", "restore.1")
@@ -152,7 +154,7 @@ def test_a_frozen_controller_loses_its_lock_and_its_late_writes_are_fenced_off(s
 
 
 def test_a_controller_frozen_until_its_targets_reverted_does_not_pass(bench):
-    """It wakes in the last verification, which went well: the target has put back the fault in the meantime."""
+    """The controller wakes up in the last verification, which passed; meanwhile the target has undone the fault."""
     (bench.project.root / "drills" / "brief.yml").write_text("""\
 drill: brief
 title: The API is down for a moment
@@ -196,7 +198,7 @@ def test_a_run_cannot_be_recovered_from_a_copy_of_its_folder_while_it_is_alive(s
 
 
 def test_a_killed_controller_is_recovered_from_a_copy_on_another_machine(slow, elsewhere, monkeypatch):
-    """Another machine cannot see that the controller is dead: it waits until the lease has ended."""
+    """Another machine cannot see that the controller is dead, so it waits until the lease expires."""
     first = start(slow, "drill", "api-down")
     folder = wait_for(slow, first, "step.started", "restore.1")
     first.kill()

@@ -1,6 +1,7 @@
-"""A hostile target: whatever its commands print, nothing happens here but text; and unreachable hosts, all at once.
+"""Hostile targets: their output is only text for Drillbook, whatever it contains.
 
-The runs are real, on the controller itself, in a process of their own whose peak of memory is measured.
+And many unreachable hosts at the same time. The runs are real, on the controller itself, in a separate process whose
+peak memory is measured.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ NASTY = {
 
 
 def run(tmp_path, steps, timeout=90):
-    """Run a drill of ``steps`` with the real command's own code in a process; its output, status and memory."""
+    """Run a drill of ``steps`` through the code of the real command in a process. Return its output, status and memory."""
     (tmp_path / "drills").mkdir()
     (tmp_path / "inventory").mkdir()
     (tmp_path / "drills" / "hostile.yml").write_text(HEAD + "restore:\n" + steps)
@@ -72,7 +73,7 @@ def step(argv, *more):
 
 
 class Tags(HTMLParser):
-    """Every element and attribute of a page."""
+    """All elements and attributes of a page."""
 
     def __init__(self):
         super().__init__()
@@ -83,7 +84,7 @@ class Tags(HTMLParser):
 
 
 def harmless(folder, output):
-    """Everything that the run left is text in its own format, without a control character."""
+    """Check that all files of the run are text in their format, without control characters."""
     text = output.decode("utf-8")
     assert not CONTROL.search(text), repr(CONTROL.search(text))
     for name in ("journal.jsonl", "result.json", "report.md", "report.html", "junit.xml"):

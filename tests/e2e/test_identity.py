@@ -1,4 +1,4 @@
-"""Two databases of one name in two clusters: a backup of the one destroys nothing of the other."""
+"""Two databases with the same name in two clusters: a backup of one does not allow destroying the other."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ verify:
 
 @pytest.fixture
 def spare(bench):
-    """The spare with a cluster of its own, in which a database has the primary's name and content."""
+    """The spare with its own cluster, with a database of the primary's name and content."""
     bench.spoiled = True
     _, view = bench.run(drill(bench, "made", MADE))
     assert facts(view, "restore.1")["fresh_cluster"], view.result.findings
@@ -61,13 +61,13 @@ def drill(bench, name, text):
 
 
 def with_params(plan, step, **params):
-    """The plan with other parameters of one step, as a plan could not be refused for: they are known when it runs."""
+    """Change parameters of one step that are only known during the run, so that the plan cannot be refused for them."""
     steps = [one.model_copy(update={"params": one.params | params}) if one.id == step else one for one in plan.steps]
     return plan.model_copy(update={"steps": tuple(steps)})
 
 
 def system(bench, host):
-    """The system identifier of the cluster that answers at a host's port."""
+    """System identifier of the cluster that answers at a host's port."""
     with psycopg.connect(
         host="127.0.0.1",
         port=bench.value(f"postgres.{host}"),
@@ -111,7 +111,7 @@ def test_the_backup_of_another_database_destroys_nothing(spare):
 
 
 def test_what_a_restore_made_takes_the_place_of_what_was_lost(spare):
-    """A dump that is restored brings a new system identifier; the proof of that very dump still holds."""
+    """A restored dump creates a new system identifier; the proof by this same dump stays valid."""
     before = system(spare, "db-2")
     _, view = spare.run(drill(spare, "lost", LOST))
     assert view.result.verdict is Verdict.PASSED, view.result.findings

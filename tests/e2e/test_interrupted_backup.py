@@ -1,4 +1,4 @@
-"""A controller that is killed while it takes a backup: its recovery leaves nothing of it behind."""
+"""A controller that is killed during a backup: the recovery removes all traces of the backup."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_every_action_that_uploads_a_backup_drops_what_it_began():
 
 
 def jobs(lab):
-    """Numbers of the processes of pgBackRest that back up the lab's database."""
+    """Pids of the pgBackRest processes that back up the lab's database."""
     config = f"--config={lab}/db-1/pgbackrest/pgbackrest.conf".encode()
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
@@ -76,7 +76,7 @@ def jobs(lab):
 
 
 def goes_on(job, repository):
-    """Let a stopped job go on once its repository was removed, or after some seconds."""
+    """Let a stopped job continue as soon as its repository was removed, or after some seconds."""
     until = time.monotonic() + 5
     while repository.exists() and time.monotonic() < until:
         time.sleep(0.01)

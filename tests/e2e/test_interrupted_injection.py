@@ -1,4 +1,4 @@
-"""Ctrl-C in the middle of the injection: one state of the fault decides every sentence and every figure of the reports."""
+"""Ctrl-C during the injection: all sentences and figures of the reports follow from one state of the fault."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FIGURES = ("disruption_s", "detection_s", "outage_s", "rto_s", "verified_s", "rp
 
 @pytest.fixture
 def asked(monkeypatch):
-    """An event that is set once the run was asked to stop."""
+    """Event that is set as soon as the run was asked to stop."""
     heard, ask = threading.Event(), Stop.ask
 
     def asking(self, *words, **named):
@@ -33,7 +33,9 @@ def asked(monkeypatch):
 
 
 def interrupt(kind, asked):
-    """An observer that sends this process a real SIGINT at the first such event since the injection was announced."""
+    """Observer that sends a real SIGINT to this process at the first event of ``kind`` since the injection was
+    announced.
+    """
     seen = []
 
     def observe(event):
@@ -67,7 +69,7 @@ def test_ctrl_c_in_the_injection(bench, asked, drill, moment):
 
 
 def test_ctrl_c_while_it_is_asked_whether_the_system_is_ready(bench, asked):
-    """A question that was stopped has no answer: the run was stopped, not refused."""
+    """A check interrupted by the stop has no answer: the run is stopped, not refused."""
     sent = []
 
     def observe(event):

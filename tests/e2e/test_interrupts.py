@@ -1,4 +1,4 @@
-"""Whoever stops or kills the controller: what was broken is put back, and the report says so."""
+"""Signals to the controller: stopped or killed, its faults are undone, and the report shows this."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def start(bench, drill, *arguments):
 
 
 def wait_for(bench, process, kind, step=None, seconds=60):
-    """Wait until the journal of the run holds an event."""
+    """Wait until the journal of the run contains an event."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         assert process.poll() is None, process.stdout.read()
@@ -118,7 +118,9 @@ Orchestrator(project, inventory, observe).run(make(project.drill("postgres-lost"
 
 @pytest.mark.parametrize("last", ["intent", "initdb", "globals.sql", "vacuumdb", "done"])
 def test_a_controller_killed_in_the_middle_of_a_restore_is_recovered(bench, last):
-    """It dies as soon as the journal holds what it did last; tests of the actions do so between their statements."""
+    """The controller dies as soon as the journal contains its last act; tests of the actions cover deaths between
+    their statements.
+    """
     bench.spoiled = True
     process = subprocess.run(
         [sys.executable, "-c", DYING, last],

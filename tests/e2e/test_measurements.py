@@ -1,4 +1,4 @@
-"""RPO and RTO against measurements that the test makes by itself, on the real lab."""
+"""RPO and RTO compared with independent measurements of the test, on the real lab."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from drillbook.judge.result import Verdict
 
 
 class IndependentClock(threading.Thread):
-    """Asks /health every 5 ms over a bare socket and keeps when it was good; shares no code with Drillbook."""
+    """Requests /health every 5 ms over a plain socket and records the result; shares no code with Drillbook."""
 
     def __init__(self, port: int) -> None:
         super().__init__(daemon=True)
@@ -33,13 +33,13 @@ class IndependentClock(threading.Thread):
             self.halt.wait(0.005)
 
     def recovered(self) -> tuple[float, float]:
-        """Between which two moments the service became good for good."""
+        """The last failure and the first success after it, between which the service recovered for good."""
         last_bad = max(start for start, _, good in self.samples if not good)
         return last_bad, min(end for start, end, good in self.samples if good and start > last_bad)
 
 
 class Witness:
-    """An observer that notes when things happened, and reads the canary's table itself."""
+    """Observer that records the time of events, and reads the canary's table itself."""
 
     def __init__(self, bench) -> None:
         self.bench = bench

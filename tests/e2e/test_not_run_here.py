@@ -1,4 +1,6 @@
-"""A machine without Prometheus: its lab is well, and drills that would be judged by it are not run here, never passed."""
+"""A machine without Prometheus: its lab is healthy, and drills that need Prometheus are reported as not run here,
+never as passed.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ SUITE = "suite: both\ntitle: One that is run, one that is not\ndrills: [api-down
 
 
 class Bare:
-    """A project whose every command runs where the programs of Prometheus are hidden, in a mount namespace of its own."""
+    """Project whose commands run in a mount namespace that hides the programs of Prometheus."""
 
     def __init__(self, root: Path, lab: Path) -> None:
         self.root = root

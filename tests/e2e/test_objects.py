@@ -1,4 +1,4 @@
-"""objects-deleted and object-corrupted on the lab, beside its traffic, and their sabotage."""
+"""objects-deleted and object-corrupted on the lab with traffic, and their sabotage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Faults that a team's own backup mends: verified, measured against the objective, restored into the service itself."""
+"""Faults that only a team's own backup can undo: it is verified, compared with the objective, and restored into the
+service.
+"""
 
 import hashlib
 import json
@@ -36,7 +38,7 @@ verify:
 
 
 class Site:
-    """The site of the lab, and a nightly archive of it."""
+    """The site of the lab, and its nightly archive."""
 
     def __init__(self, bench, folder):
         self.bench, self.path, self.place = bench, Path(bench.value("site.path")), folder / "archives"
@@ -57,7 +59,7 @@ class Site:
         return self.place / name
 
     def write(self, text, **sources):
-        """Write a drill and the inventory with the sources; returns the path of the drill."""
+        """Write a drill and the inventory with the sources. Return the path of the drill."""
         inventory = self.bench.project.root / "inventory" / "lab.yml"
         lines = "".join(f"  {name}: {json.dumps(source)}\n" for name, source in {"nightly": self.source, **sources}.items())
         inventory.write_text(inventory.read_text().replace("\nbackups:\n", f"\nbackups:\n{lines}", 1))
@@ -73,7 +75,7 @@ class Site:
         return self.bench.run(self.bench.made(self.write(text)), **options)
 
     def rebuild(self):
-        """Bring the site back for the next test."""
+        """Restore the site for the next test."""
         if self.digests() != self.before:
             subprocess.run(["rm", "-rf", self.path], check=True)
             self.bench.spoiled = True
@@ -91,7 +93,7 @@ def kinds(folder, kind):
 
 
 def refused(site, folder, view, code, *texts):
-    """Assert that the run ended right before the fault, with this finding, and that nothing was touched."""
+    """Assert that the run ended right before the fault with this finding, and changed nothing."""
     assert view.result.verdict is Verdict.INCONCLUSIVE
     [found] = view.result.findings
     assert found.code == code, found

@@ -1,4 +1,4 @@
-"""A database and a cache that are lost come back from the team's own dumps, in place, with everything that serves."""
+"""A lost database and a lost cache are restored in place from the team's own dumps, with configuration and clients."""
 
 import importlib.util
 import json
@@ -55,7 +55,7 @@ verify:
 
 
 class Nightly:
-    """A team's own dumps of the lab's database or cache, in a folder of db-1 or store-1."""
+    """Team's own dumps of the lab's database or cache, in a folder of db-1 or store-1."""
 
     def __init__(self, bench, folder):
         self.bench, self.place = bench, folder / "dumps"
@@ -91,7 +91,7 @@ class Nightly:
         return f"{Path(found.origin).parent}/pginstall/bin:/usr/bin:/bin"
 
     def of_cache(self):
-        """Let the cache save, and copy the file elsewhere."""
+        """Let the cache save, and copy the file to another folder."""
         with self.redis() as session:
             session.save()
         shutil.copy(f"{self.bench.value('redis.data')}/dump.rdb", self.place / "cache.rdb")
@@ -118,7 +118,9 @@ def kinds(folder, kind):
 
 
 def serves(nightly, before, system):
-    """Assert that the database is the dump's, in a new cluster, with its configuration, and that the API uses it."""
+    """Assert that the database has the content of the dump, in a new cluster with its configuration, and that the API
+    uses it.
+    """
     assert nightly.rows() == before
     with nightly.bench.admin() as session:
         assert session.execute("SELECT system_identifier FROM pg_control_system()").fetchone() != system

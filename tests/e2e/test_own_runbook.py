@@ -1,4 +1,4 @@
-"""Restores by commands of a team's own, in the lab: they count once the content was compared with the proven backup."""
+"""Restores by a team's own commands in the lab: valid as soon as the content was compared with the proven backup."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ verify:
 
 
 class Own:
-    """The drill with its file, and the settings that it is about."""
+    """Drill with its file, and the settings under test."""
 
     def __init__(self, bench) -> None:
         self.bench = bench
@@ -84,7 +84,7 @@ class Own:
         return self.bench.run(self.bench.made(self.path(**how)))
 
     def killed(self, step, **how):
-        """The folder of a run whose controller was killed when ``step`` had begun."""
+        """Folder of a run whose controller was killed after ``step`` began."""
         self.path(**how)
         controller = start(self.bench, "drill", "own-runbook", "--quiet")
         try:
@@ -119,7 +119,7 @@ def test_a_command_restores_and_its_result_is_compared(own):
 
 
 def test_a_command_that_brings_back_something_else_has_not_restored(own):
-    """The file is there again, so the fault is gone; its content is not that of the backup."""
+    """The file exists again, so that the fault is gone; but its content differs from the backup."""
     folder, view = own.run(restore=["sh", "-c", f"echo WRONG=1 >{shlex.quote(str(own.file))}"])
     assert (view.result.verdict, view.result.exit) == (Verdict.FAILED, 5)
     (left,) = view.result.residue

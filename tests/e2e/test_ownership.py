@@ -1,4 +1,4 @@
-"""A service whose host in the inventory is the wrong one of two: the drill is refused, nothing is touched."""
+"""A service for which the inventory names the wrong one of two hosts: the drill is refused, and nothing changes."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from tests.e2e.test_restore_crashed import postmaster
 
 
 def begins(inventory):
-    """The lines of the service ``database``, and where they begin."""
+    """The lines of the service ``database``, and their position."""
     start = inventory.index("  database:\n")
     return inventory[start : inventory.index("\n  spare:", start)]
 
 
 def test_the_wrong_one_of_two_hosts_loses_nothing(bench):
-    """Both are folders of one machine: the data directory is there, and the unit of that name is another server's."""
+    """Both hosts are folders of one machine: the data directory exists, and the unit with that name belongs to
+    another server.
+    """
     path = bench.project.root / "inventory" / "lab.yml"
     text = path.read_text()
     lines = begins(text)

@@ -1,4 +1,4 @@
-"""The suite before a release: the newest backup proven on the spare, production untouched, nothing left."""
+"""The suite before a release: the newest backup is proven on the spare, and production does not change."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ PRODUCTION = {"database", "api", "cache", "backups", "originals"}
 
 
 def prefixed(bench, prefix, *changes):
-    """The drill on backups of its own: other tests leave damaged ones in the store."""
+    """The drill with a separate folder of backups, because other tests leave damaged ones in the store."""
     text = bench.text("restore-newest").replace("store: backups", f"store: backups, prefix: {prefix}/")
     text = text.replace("/{{ run.id }}/dpa", f"/{prefix}/{{{{ run.id }}}}/dpa")
     (bench.project.root / "drills" / "restore-newest.yml").write_text(text)

@@ -1,4 +1,4 @@
-"""The drills of the suite `rehearsal-all`: each kind of backup restored in a sandbox of a real lab, and nothing left."""
+"""Drills of the suite `rehearsal-all`: each kind of backup is restored in a sandbox of a real lab, and nothing is left."""
 
 import sqlite3
 from contextlib import closing
@@ -19,7 +19,7 @@ PROGRAMS = {
     "rehearse-shop-stream": ("mariadbd", "mariadb-backup"),
 }
 ELSEWHERE = {"rehearse-database", "rehearse-cache", "rehearse-files"}
-"""Drills with test files of their own."""
+"""Drills with separate test files."""
 SUITE = load(ROOT / "drills" / "rehearsal-all.yml").drills
 
 
@@ -29,7 +29,7 @@ def need_programs(name):
 
 
 def by_action(result):
-    """The facts of the last step of each action."""
+    """Facts of the last step of each action."""
     return {step.action: step.facts for step in result.steps}
 
 
@@ -105,7 +105,7 @@ def remove_files(path, pattern):
 
 
 def nothing(bench):
-    """The job itself is wrong."""
+    """The backup job itself is wrong."""
 
 
 @pytest.mark.parametrize(

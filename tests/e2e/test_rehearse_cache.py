@@ -1,4 +1,4 @@
-"""The drill `rehearse-cache` on a real lab: the cache's own dump, restored in a sandbox; nothing of production is written."""
+"""The drill `rehearse-cache` on a real lab: the cache's own dump is restored in a sandbox; production is not written."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def test_the_cache_is_rehearsed_in_a_sandbox_and_nothing_is_left(bench):
 
 
 def test_a_damaged_dump_fails_the_rehearsal_before_anything_is_restored(bench):
-    """The dump that the cache has just written is damaged where it lies, as by its disk."""
+    """The dump that the cache has just written is damaged in place, as by a bad disk."""
     dump = Path(bench.value("redis.data")) / "dump.rdb"
 
     def act(event):

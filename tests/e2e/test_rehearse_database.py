@@ -1,4 +1,4 @@
-"""The drill `rehearse-database` on a real lab: a dump of pg_dump, restored in a sandbox and compared; nothing is left."""
+"""The drill `rehearse-database` on a real lab: a dump of pg_dump is restored in a sandbox and compared; nothing is left."""
 
 import os
 from pathlib import Path
@@ -39,7 +39,7 @@ def test_a_dump_that_was_cut_off_fails_the_rehearsal_before_anything_is_restored
 
 
 def test_rows_that_the_dump_lacks_fail_the_rehearsal(bench):
-    """The dump is whole: its job left a table's rows out."""
+    """The dump is intact, but its job left out the rows of a table."""
     _, view = bench.run(bench.plan("rehearse-database", ("--format=custom", "--format=custom --exclude-table-data=chunks")))
     assert view.result.verdict is Verdict.FAILED
     assert {step.id: step.status for step in view.result.steps}["verify.1"] == "failed"

@@ -1,4 +1,4 @@
-"""The rehearsal of a team's own backups of files: every file proven in a sandbox, and a damaged backup is a failure."""
+"""Rehearsal of a team's own backups of files: every file is verified in a sandbox, and a damaged backup fails."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def test_the_newest_snapshot_is_restored_compared_and_removed(bench):
 
 
 def test_a_file_that_the_job_leaves_out_fails_the_rehearsal(bench):
-    """Restic's own verification finds nothing to complain of."""
+    """Restic's own verification reports no problem."""
     need("restic")
     left_out = ('--no-cache "$1"', '--no-cache --exclude 7.html "$1"')
     _, view = bench.run(bench.plan("rehearse-files", left_out))

@@ -1,5 +1,6 @@
-"""Every step of every remedy in the handbook is needed: without that one step the drill does not pass, and says by which of
-its own steps. The verification before that one goes well, so that nothing else is what fails."""
+"""Every step of every remedy in the handbook is necessary: without it the drill fails, and names the step of the
+drill that detected this. All earlier verifications succeed, so that this step is the only cause.
+"""
 
 import signal
 from dataclasses import dataclass, replace
@@ -20,7 +21,9 @@ from tests.e2e.test_handbook import well
 
 @dataclass(frozen=True)
 class Row:
-    """Without the step ``taken`` of ``drill``, or with ``instead`` in its place, one of the steps ``said`` fails, and no other."""
+    """Without the step ``taken`` of ``drill``, or with ``instead`` in its place, exactly one of the steps ``said``
+    fails.
+    """
 
     drill: str
     taken: str
@@ -55,7 +58,7 @@ NEEDED = [
         {"service.start": {"service": "api"}, "name": "Start the API"},
     ),
 ]
-"""What is broken there is put back at the end, whatever was restored."""
+"""The fault of this drill is undone at the end, whether or not anything was restored."""
 LOOK = {"service.status": {"service": "originals"}, "name": "Look on"}
 NOTHING = {"command.run": {"argv": ["true"], "effect": "write"}, "hosts": "app-1", "name": "Change nothing"}
 LOST = [
@@ -64,12 +67,12 @@ LOST = [
     Row("database-lost", "Recover to the log's end", ("The database takes writes",), NOTHING),
     Row("full-drill", "Restore the database", ("Every table equals the backup",), NOTHING),
 ]
-"""Drills whose loss is for good without the step; a command that changes nothing takes its place."""
+"""Drills that lose data for good without the step; a command without effect replaces it."""
 NOT_NEEDED = {
     ("slow-query", "Take the statistics anew"): "the table kept its statistics when it lost its index; see the drill",
 }
 ELSEWHERE = {("vectors-diverged", "Index what is missing, delete what has no row")}
-"""Tried in test_vectors.py."""
+"""Drills that test_vectors.py tests."""
 
 
 def titled(data, phase):
@@ -77,8 +80,11 @@ def titled(data, phase):
 
 
 def without(bench, row):
-    """The drill without the step, or with another in its place; without what only takes time then: the diagnosis, alerts,
-    what comes after the verification that must fail, and patience for it. There is no cleanup: undoing alone has to do."""
+    """Return the drill without the step, or with a replacement.
+
+    Steps that would only take time are removed: the diagnosis, alerts, steps after the verification that must fail,
+    and long timeouts. There is no cleanup, so that only the undo restores the state.
+    """
     data = yaml.safe_load(bench.text(row.drill))
     assert row.taken in titled(data, "restore")
     data["restore"] = [row.instead if step["name"] == row.taken else step for step in data["restore"]]
@@ -94,7 +100,7 @@ def without(bench, row):
 
 
 SLOWED_S = 0.8
-"""What each document costs while `api-slow` has its way; without it, milliseconds."""
+"""Time that each document takes while `api-slow` is active; otherwise it takes milliseconds."""
 SLOW = {"prometheus.alert_fires", "alertmanager.received", "http.load"}
 
 
@@ -113,7 +119,7 @@ def assert_that_it_said_so(view, row):
 
 
 def as_it_is(bench):
-    """The settings of the API, those that it runs with, and whether it is quick."""
+    """Settings of the API in its file, those of the running process, and whether it answers quickly."""
     answer = ask(f"{bench.value('api.url')}/api/v1/documents/1", timeout=10)
     return (
         Path(str(bench.value("api.env_file"))).read_text(),
@@ -139,7 +145,9 @@ def test_without_the_step_it_does_not_pass_and_the_lab_is_left_well(bench, row):
 @pytest.mark.long(25)
 @pytest.mark.parametrize("rows", [LOST[:3], LOST[3:]], ids=lambda rows: ", ".join(row.drill for row in rows))
 def test_without_the_restore_nothing_is_lost(bench, rows, monkeypatch):
-    """A runbook that restores nothing from the proven backup is noticed before anything is destroyed, if its plan was made."""
+    """A runbook that does not restore the proven backup is detected before anything is destroyed, even if its plan
+    was accepted.
+    """
     monkeypatch.setattr(Restorable, "check", lambda rules: None)  # as a version whose plans did not look at the restore
     for row in rows:
         well(bench)
@@ -170,7 +178,7 @@ def test_no_step_of_a_remedy_is_left_out(bench):
 
 @pytest.mark.long(20)
 def test_a_remedy_for_the_time_of_the_drill_is_put_back_when_its_controller_dies(bench):
-    """Nobody recovers: the machine itself has the settings from before again, and the API runs with them."""
+    """Without a recovery, the machine itself restores the old settings, and the API runs with them."""
     row = Row("connections-exhausted", "End the sessions of that program", (), LOOK)
     data = without(bench, row)
     data["guard"]["lease"] = "5s"

@@ -1,4 +1,6 @@
-"""The new server crashes while the database is restored into it: nobody ever sees half of it, or nothing in its place."""
+"""The new server crashes during a restore of the database: no client ever sees a partial database, or an empty one in
+its place.
+"""
 
 from __future__ import annotations
 
@@ -27,14 +29,14 @@ PATIENCE_S = 60.0
 
 
 def postmaster(bench):
-    """The number of the server's process, as its data directory tells it."""
+    """Pid of the server, as stored in its data directory."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         return int((Path(str(bench.value("data.db-1"))) / "postmaster.pid").read_text().split("\n")[0])
     return None
 
 
 def restoring(bench):
-    """Return True when the new server holds a database of any name."""
+    """Return True when the new server has a database besides the standard ones."""
     with (
         contextlib.suppress(psycopg.Error),
         psycopg.connect(
@@ -51,7 +53,7 @@ def restoring(bench):
 
 
 def crash(bench, before, moment, done):
-    """Kill the new server hard, and start it again at once, as a service manager does that restarts what has failed."""
+    """Kill the new server with SIGKILL, and start it again at once, as a service manager does."""
     end = time.monotonic() + PATIENCE_S
     while time.monotonic() < end:
         pid = postmaster(bench)
@@ -77,7 +79,7 @@ def crash(bench, before, moment, done):
 
 
 class Client(threading.Thread):
-    """An application that counts the documents again and again: all of them, or an error, and nothing between."""
+    """Application that repeatedly counts the documents: it must get all of them, or an error."""
 
     def __init__(self, bench) -> None:
         super().__init__(daemon=True)
@@ -116,7 +118,7 @@ def client(bench):
 
 
 def originals(bench):
-    """The originals of all documents that are in the database."""
+    """Originals of all documents in the database."""
     with bench.admin() as connection:
         known = {f"originals/{number:08d}" for (number,) in connection.execute("SELECT id FROM documents")}
     pages = store(bench).get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
@@ -157,7 +159,7 @@ def test_a_server_that_crashes_while_it_is_restored_shows_nobody_an_empty_databa
 
 
 def test_the_log_that_was_received_is_kept_until_the_cluster_is_recovered(bench):
-    """The only copy of the last commits lies in the temporary files of the run that could not recover with it."""
+    """The only copy of the last commits is in the temporary files of the run that failed to recover it."""
     bench.spoiled = True
     plan = bench.made(ROOT / "drills" / "handbook" / "database-lost.yml")
     before = postmaster(bench)

@@ -1,4 +1,4 @@
-"""The drill `rpo-compare`: five methods of backup lose what they lose under the same traffic, and the report shows it."""
+"""The drill `rpo-compare`: five backup methods under the same traffic; the report shows the loss of each."""
 
 from pathlib import Path
 

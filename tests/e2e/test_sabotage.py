@@ -1,4 +1,4 @@
-"""Sabotage is seen: each kind with its own finding and an exit status that is not 0."""
+"""Sabotage is detected: each kind has a separate finding and an exit status other than 0."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def largest_file(client, prefix):
 
 
 def when(kind, step, act):
-    """An observer that acts once, while the run waits."""
+    """Observer that acts once, while the run waits."""
     done = []
 
     def observe(event):

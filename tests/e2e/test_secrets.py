@@ -1,8 +1,8 @@
-"""No secret is written or shown: run folder, terminal, command lines and environments of the run's own processes.
+"""No secret is written or shown: run folder, terminal, and command lines and environments of the run's processes.
 
-What counts as secret: passwords of the database, the store's secret key, the token of a service, and every signature
-made with the secret key (it is one for an hour). The store's access key id is a name: it stands in each presigned URL
-and lets nobody in.
+Secrets are the passwords of the database, the store's secret key, the token of a service, and every signature made
+with the secret key (valid for an hour). The store's access key id is not secret: it is in each presigned URL and
+gives no access.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SIGNATURE = re.compile(rb"X-Amz-Signature=[0-9a-f]{64}", re.IGNORECASE)
 
 
 def forms(secret: str) -> set[bytes]:
-    """The secret itself, base64 at each of three offsets without the edge, and quoted as in URLs."""
+    """The secret itself, base64 at each of three offsets without the incomplete characters, and URL-encoded."""
     found = {secret.encode(), quote(secret, safe="").encode(), quote_plus(secret).encode(), quote(secret).encode()}
     for offset in range(3):
         raw = base64.b64encode(b"x" * offset + secret.encode())
@@ -41,7 +41,7 @@ def forms(secret: str) -> set[bytes]:
 
 
 class Sampler(threading.Thread):
-    """Reads command lines and environments of all processes while a run goes on, but those of the servers themselves."""
+    """Reads command lines and environments of all processes during a run, except those of the servers."""
 
     def __init__(self, before: set[int]) -> None:
         super().__init__(daemon=True)
@@ -122,7 +122,7 @@ def test_a_secret_shows_nowhere(bench, watched, monkeypatch, capfd):
 
 
 def _inherits(data: bytes) -> bool:
-    """A child of this very test, which has the token in its own environment, as the operator's shell has."""
+    """A child process of the test that has the token in its environment, as the operator's shell has."""
     return b"PYTEST_CURRENT_TEST" in data
 
 

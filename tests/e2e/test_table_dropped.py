@@ -1,4 +1,6 @@
-"""One table lost under traffic: it alone comes back, and every other row stays, those written since the backup too."""
+"""One table is lost under traffic: only this table is restored, and all other rows stay, including those newer than
+the backup.
+"""
 
 import json
 
@@ -6,7 +8,7 @@ from drillbook.judge.result import Verdict
 
 
 class Witness:
-    """Reads with its own eyes what the other tables hold at the moment of the drop, and at the end."""
+    """Independent reader of the content of the other tables, at the drop and at the end."""
 
     def __init__(self, bench):
         self.bench, self.before, self.after = bench, {}, {}
@@ -48,7 +50,7 @@ def test_a_dropped_table_comes_back_alone(bench):
 
 
 def test_without_its_restore_the_table_is_residue_and_recover_brings_it_back(bench):
-    """Killed between drop and restore: the journal alone brings the table back."""
+    """The controller is killed between drop and restore: the recovery restores the table from the journal alone."""
     from tests.e2e.test_interrupts import SLOW, start, wait_for
 
     text = bench.text("table-dropped").replace("restore:\n", f"restore:\n{SLOW}".replace("'30'", "'4'"))

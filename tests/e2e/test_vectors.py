@@ -1,4 +1,4 @@
-"""vectors-diverged on the lab, and what must not pass."""
+"""vectors-diverged on the lab, and cases that must not pass."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Killed(BaseException):
 
 @pytest.fixture
 def vectors(bench):
-    """The collection by Qdrant's own client: what it holds, and a way to spoil it."""
+    """The collection through Qdrant's own client: its content, and a function that damages it."""
     own = server.client(str(bench.value("vectors.url")), bench.secret("vectors"))
     yield Vectors(own)
     own.close()

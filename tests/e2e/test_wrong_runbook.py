@@ -1,4 +1,4 @@
-"""A runbook that restores nothing: the run leaves residue, and each way out of it, on a real database."""
+"""A runbook that restores nothing: the run leaves residue; each remedy for it, with a real database."""
 
 from __future__ import annotations
 
@@ -28,12 +28,14 @@ verify:
 
 @pytest.fixture(autouse=True)
 def of_an_older_version(monkeypatch):
-    """Runs of a version whose gate did not compare the restore with the proven backup yet: today nothing would be lost."""
+    """Gate of an older version, which did not compare the restore with the proven backup; today the fault would be
+    refused.
+    """
     monkeypatch.setattr(Gate, "refusals", lambda gate, steps: [])
 
 
 def wrong(bench, argv):
-    """The plan of a drill that loses the database and whose runbook is a command that does not bring it back."""
+    """Plan of a drill that loses the database, and whose runbook is a command that does not restore it."""
     plan = bench.plan("postgres-lost")
     steps = tuple(
         step.model_copy(update={"action": "command.run", "params": {"argv": argv, "effect": "write"}, "save": None})
@@ -51,7 +53,7 @@ def facts_of(folder, action):
 
 
 def rows(bench):
-    """Number and digest of the documents that were there when the lab was made; its clients write more all the time."""
+    """Number and digest of the documents created with the lab; its clients continuously write more."""
     with bench.admin() as connection:
         return connection.execute(
             "SELECT count(*), sum(hashtextextended(d::text, 0)) FROM documents d WHERE id <= 20000"

@@ -1,4 +1,4 @@
-"""A TCP relay between the controller and a target, whose path can be cut, or made to swallow all that is sent."""
+"""TCP relay between the controller and a target, which a test can cut, or let swallow all data."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ PIECE = 1 << 16
 
 
 class Wire:
-    """Carries connections from ``port`` to ``target``, a port on loopback, as the ``mode`` says.
+    """Relays connections from ``port`` to ``target``, a port on loopback, by ``mode``.
 
-    ``open`` carries. ``cut`` resets what is there and everything that is new. ``hang`` lets nothing through and answers
-    nobody, as when packets vanish; what was sent meanwhile arrives once the wire is open again, as TCP sends it again.
+    ``open`` relays. ``cut`` resets existing and new connections. ``hang`` relays nothing and answers nobody, as when
+    packets are lost; data sent meanwhile arrives as soon as the mode is open again, as after a retransmission of TCP.
     """
 
     def __init__(self, target: int) -> None:
@@ -36,7 +36,7 @@ class Wire:
         return socket.create_server(("127.0.0.1", port), backlog=16)
 
     def set(self, mode: str) -> None:
-        """Behave as ``mode`` from now on."""
+        """Switch to ``mode``."""
         with self._lock:
             self.mode = mode
             self._changed.set()
@@ -47,7 +47,7 @@ class Wire:
                 self._pairs.clear()
 
     def close(self) -> None:
-        """End it and all that it carries."""
+        """Stop the relay and all its connections."""
         self.set("cut")
         self._over = True
         self._listener.close()
@@ -70,7 +70,7 @@ class Wire:
                 self._take(near)
 
     def _take(self, near: socket.socket) -> None:
-        """Carry a new connection, or refuse it; called with the lock held."""
+        """Relay a new connection, or refuse it; called with the lock held."""
         near.settimeout(None)
         if self.mode == "cut":
             _reset(near)
@@ -112,7 +112,7 @@ class Wire:
                 one.close()
 
     def _wait(self) -> None:
-        """Until the mode may have changed."""
+        """Wait until the mode may have changed."""
         self._changed.wait(0.1)
         self._changed.clear()
 

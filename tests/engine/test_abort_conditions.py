@@ -1,4 +1,4 @@
-"""The guard's conditions watched on this machine itself: real commands, real sockets, a real journal."""
+"""Abort conditions of the guard on this machine: real commands, real sockets, a real journal."""
 
 import contextlib
 import json
@@ -31,7 +31,7 @@ PATIENCE_S = 30.0
 
 
 class Post:
-    """A stage on the controller whose guard watches; ``DIR`` in a rule is the test's folder."""
+    """Stage on the controller with an active guard; ``DIR`` in a rule is the folder of the test."""
 
     def __init__(self, root):
         self.root = root
@@ -67,7 +67,7 @@ class Post:
             time.sleep(0.02)
 
     def trips(self, watch):
-        """The finding, once it tripped; the stop flag is then set too."""
+        """Return the finding after the guard tripped; the stop flag is then set, too."""
         assert self.stage.cancel.wait(PATIENCE_S), "it did not trip"
         return watch.tripped
 
@@ -174,7 +174,7 @@ def test_a_look_that_hangs_is_no_answer(post):
 
 
 def test_a_look_that_heeds_no_deadline_holds_up_nobody(post):
-    """Something that hangs below every deadline: the look is counted, the other condition still trips, stop returns."""
+    """A check hangs despite its deadline: it counts as failed, the other condition still trips, and stop returns."""
     watch = post.watch(guarded(looking(["true"], "tries: 50"), looking(IS_GOOD)))
     stuck = threading.Event()
     watch.eyes[0].ask = lambda deadline, folder: stuck.wait() and None

@@ -1,4 +1,4 @@
-"""The gate, over hosts that are only memory: what was not proven to be a backup of just that is not destroyed."""
+"""The gate on in-memory hosts: nothing is destroyed unless a backup of exactly this thing was proven."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_what_is_proven_is_destroyed_and_restored_from_just_that(run):
 
 
 def test_a_proof_of_another_thing(run):
-    """The backup is of one host, and the fault destroys on two."""
+    """The backup is of one host, but the fault destroys data on two."""
     refused(run(step("backup", 2, "prove", hosts=("a",), **ORIGIN)), "a verified backup of pretend at b", "pretend at a")
 
 
@@ -103,7 +103,7 @@ def test_a_backup_of_another_thing_is_whole_and_still_no_proof(run):
 
 
 def test_a_restore_from_another_backup_writes_nothing_once_the_right_one_is_known(run, tmp_path):
-    """As when an expression of the restore gives something else after the injection than before it."""
+    """An expression of the restore may have another value after the injection than before."""
     made = run()
     known = Provenance.of(read(made.journal).events)
     host = made.world.hosts["a"]

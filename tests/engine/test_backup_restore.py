@@ -1,4 +1,4 @@
-"""Restoring from the proven backup of a run by the system's own restore: what is declared, and what a recovery makes of it."""
+"""Restoring from the proven backup of a run with the system's own restore: its declaration, and its use by a recovery."""
 
 from pathlib import Path
 
@@ -51,7 +51,7 @@ BACKUP = f"s3://backups/run#sha256={'0' * 64}"
 
 @pytest.fixture
 def lost(tmp_path, pretended):
-    """A run on hosts of memory that lost something for good; its runbook does nothing, which it calls a restore."""
+    """Run on in-memory hosts that lost data for good; its runbook has no effect although it is declared as a restore."""
     path = tmp_path / "lab.yml"
     path.write_text(
         "environment: lab\nhosts: {a: {address: 127.0.0.1}, b: {address: 127.0.0.1}}\n"
@@ -61,7 +61,7 @@ def lost(tmp_path, pretended):
 
 
 class Lost:
-    """The run, its hosts, and what recovers it."""
+    """The run, its hosts, and a function that recovers it."""
 
     def __init__(self, hosts, folder: Path, proof: dict[str, str]):
         kinds = [{"action": "lose", "how": "", "hosts": ("a",), "trouble": "", "beside": False}]
@@ -93,7 +93,7 @@ def test_a_runbook_that_does_nothing_is_replaced_by_the_restore_of_the_proven_ba
 
 
 def test_a_run_that_proved_no_backup_is_told_so_and_nothing_is_touched(lost, monkeypatch):
-    """A run of a version whose gate did not compare yet."""
+    """Run of an older version, whose gate did not compare yet."""
     monkeypatch.setattr(Gate, "refusals", lambda gate, steps: [])
     run = lost({})
     before = run.controller.journal.read_bytes()

@@ -1,4 +1,4 @@
-"""Closing residue: the proofs are asked on real hosts, real keys approve, and what is closed is told everywhere."""
+"""Closing residue: proofs run on real hosts, real keys approve, and every report shows the closure."""
 
 import contextlib
 import json
@@ -40,7 +40,7 @@ inject:
 
 
 class Desk:
-    """A project in which Olga runs drills and Alice may approve; runs that left something are laid down as journals."""
+    """Project in which Olga runs drills and Alice may approve; runs with residue are written as journals."""
 
     def __init__(self, root, monkeypatch):
         self.root, self.number, self.monkeypatch = root, 0, monkeypatch
@@ -60,7 +60,7 @@ class Desk:
         self.monkeypatch.setenv("DRILLBOOK_OPERATOR", name)
 
     def signs(self, name, principal):
-        """Somebody who may approve, with a key of their own."""
+        """Person with approval rights and a separate key."""
         need("ssh-keygen")
         key = self.root / name
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
@@ -76,7 +76,7 @@ class Desk:
         return planner.make(spec.load(path), inventory.load(self.root / "inventory" / "lab.yml"))
 
     def left(self, host="controller"):
-        """A run whose controller died right after its fault."""
+        """Run whose controller died right after its fault."""
         made = self.drill(host)
         self.number += 1
         folder = Project(self.root).ready_reports() / f"20261127T10000{self.number}.000Z-sample-000{self.number}"
@@ -120,7 +120,7 @@ class Desk:
         return folder
 
     def invoke(self, *argv):
-        """Exit status of a task, and what it says, in one line."""
+        """Exit status and output of a task, as one line."""
         said = self.capsys
         said.readouterr()
         with contextlib.chdir(self.root):
@@ -252,7 +252,7 @@ def test_what_nobody_can_tell_needs_a_second_person(desk):
 
 @pytest.mark.parametrize("who", ["olga@example.com", "alice@example.com"])
 def test_nobody_approves_their_own_closing(desk, who):
-    """Neither who closes it, nor who ran the drill."""
+    """Neither the person who closes the residue nor the operator of the run may approve."""
     folder = desk.left("away")
     desk.signs("olga", "olga@example.com")
     key, closes = ("olga", "carol") if who.startswith("olga") else ("alice", "alice")

@@ -1,4 +1,6 @@
-"""A run's hold on its targets: locks taken, shared and lost, leases armed and given back, with this machine as target."""
+"""Locks and leases that a run holds on its targets: taken, shared, lost, armed and given back, with this machine as
+target.
+"""
 
 import os
 import shutil
@@ -34,7 +36,7 @@ def soon():
 
 
 class Place:
-    """Two targets on this machine, each with a scratch folder of its own, and runs that want to hold them."""
+    """Two targets on this machine with separate scratch folders, and runs that take their locks."""
 
     def __init__(self, root):
         self.root, self.away, self.commands, self.refused = root, set(), [], 0
@@ -68,7 +70,7 @@ class Place:
         return [event for event in read(hold.journal.path).events if event.kind in kinds]
 
     def names(self):
-        """Names of the locks of the plan on ``a``."""
+        """Names of the plan's locks on ``a``."""
         return [name.name for name in self.plan.locks() if name.host == "a"]
 
     def end(self):
@@ -88,7 +90,7 @@ def place(tmp_path):
 
 
 def died():
-    """The controller of a process that has ended."""
+    """Identity of a controller whose process has ended."""
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
     return controller().rpartition(" ")[0] + f" {child.pid}"
@@ -163,7 +165,7 @@ def test_a_lenient_recovery_is_refused_all_the_same_where_somebody_else_is_at_wo
 
 
 def stolen(place, name, hold):
-    """Let another run take the lock, as after a lease that ended while the controller stood still."""
+    """Let another run take the lock, as after a lease expired while the controller was frozen."""
     shutil.rmtree(Lock(place.hosts["a"], name, 20).folder)
     return Lock(place.hosts["a"], name, 20).take(Owner(run="run-9"), deadline=soon()).token
 

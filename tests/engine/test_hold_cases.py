@@ -1,4 +1,4 @@
-"""A run's hold where it is renewed by itself, adopted, silent for a while or given back late, with this machine as target."""
+"""Holds that are renewed, adopted, unreachable for a while, or given back late, with this machine as target."""
 
 import shutil
 import threading
@@ -22,7 +22,7 @@ place = test_hold.place
 
 
 def told(hold, kind):
-    """Events of a hold that may have written nothing yet."""
+    """Events of a hold, none when its journal does not exist yet."""
     return [event for event in salvage(hold.journal.path)[0].events if event.kind == kind]
 
 
@@ -37,7 +37,7 @@ def threads(*names):
 
 @pytest.fixture
 def often(monkeypatch):
-    """Renew three times a second."""
+    """Renew leases three times a second."""
     monkeypatch.setattr(holding, "RENEWALS", 1000)
 
 
@@ -100,7 +100,7 @@ def test_what_a_recovery_adopts_is_renewed_from_then_on_and_only_that(place, arm
 
 
 def still_reverting(place):
-    """A target that reverts what a dead run armed, until a file is there: the thread of it, and the file."""
+    """Target that reverts the changes of a dead run until a file exists: its thread, and the file."""
     dead = place.hold("run-1", who=died())
     go_on, mark = place.root / "go-on", place.root / "mark"
     dead.arm(7, "command.run", "a", [["sh", "-c", f"touch {mark}; while [ ! -e {go_on} ]; do sleep 0.05; done"]])
@@ -112,7 +112,7 @@ def still_reverting(place):
 
 
 def test_a_recovery_waits_while_the_target_still_reverts(place):
-    """Two that put back the same thing at once could undo each other's work."""
+    """Two concurrent undos of the same change could destroy each other's work."""
     reverting, go_on = still_reverting(place)
     again = place.hold("run-1", over="run-1")
     adopting = threading.Thread(target=again.adopt, args=("a", [7]))

@@ -1,4 +1,4 @@
-"""Many locks at once: runs with common locks never wait for each other, and one of them gets all that it needs."""
+"""Many locks at once: runs with common locks never deadlock, and one of them gets all of its locks."""
 
 import random
 import threading
@@ -14,14 +14,14 @@ LONG_S = 60
 
 
 class Table:
-    """Locks in memory, and who holds them."""
+    """Locks in memory, with their holders."""
 
     def __init__(self):
         self.holder, self.changed = {}, threading.Condition()
 
 
 class Run:
-    """A run that takes locks of the table; ``before`` is called before each attempt."""
+    """Run that takes locks of the table; ``before`` is called before each attempt."""
 
     def __init__(self, table, before=lambda named: None):
         self.table, self.before, self.asked = table, before, []
@@ -123,7 +123,7 @@ def test_an_error_of_a_host_comes_before_locks_of_others():
 
 
 def test_of_two_runs_that_hold_what_the_other_needs_the_one_with_the_earlier_lock_goes_on():
-    """Both take the other's lock first: 3 goes to the run of 1, and 2 to the other one."""
+    """Each run takes a lock that the other needs: 3 goes to the run of 1, and 2 to the other one."""
     table, mine, theirs = Table(), threading.Event(), threading.Event()
 
     def before(named):

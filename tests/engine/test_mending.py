@@ -1,4 +1,4 @@
-"""Drills that only restore: which ones count, and where they may run although an earlier run left something."""
+"""Drills that only restore: how they are recognised, and where they may run although an earlier run left residue."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Connections of a run to hosts that cannot be used."""
+"""Connections of a run to unusable hosts."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def server(tmp_path):
 
 
 def test_a_host_with_an_unknown_key_is_asked_once_in_a_while(server, tmp_path, monkeypatch):
-    """sshd refuses clients that connect several times without a login."""
+    """sshd refuses clients that repeatedly connect without a login."""
     known = tmp_path / "known"
     known.touch()
     asked = []

@@ -1,4 +1,4 @@
-"""A controller that stands still for real: a call that keeps Python's lock holds up every thread of it."""
+"""A controller that is really frozen: a call that holds Python's lock stops all of its threads."""
 
 import ctypes
 import json
@@ -31,13 +31,13 @@ server.serve_forever()
 
 
 def stand_still(seconds):
-    """Let no thread of this process run meanwhile."""
+    """Block all threads of this process for this time."""
     ctypes.PyDLL(None).usleep(int(seconds * 1e6))
 
 
 @pytest.fixture
 def served(tmp_path):
-    """The address of a service in a process of its own, bad while the file ``broken`` is there."""
+    """Address of a service in a separate process, which fails while the file ``broken`` exists."""
     process = subprocess.Popen([sys.executable, "-c", SLOW, str(tmp_path / "broken")], stdout=subprocess.PIPE, text=True)
     yield f"http://127.0.0.1:{int(process.stdout.readline())}/"
     process.kill()
@@ -59,7 +59,9 @@ def test_a_controller_that_stood_still_notes_it(tmp_path):
 
 
 def test_a_service_is_not_blamed_for_what_the_controller_slept_through(tmp_path, served):
-    """It was restored and good for longer than enough; then the controller stood still for longer than a sample may take."""
+    """The service was restored and healthy for long enough; then the controller was frozen for longer than a sample
+    may take.
+    """
     bench = Bench(tmp_path)
     stood = []
 
@@ -102,7 +104,7 @@ HANGS_ONCE = SLOW.replace(
 
 
 def test_the_verification_does_not_end_while_a_request_hangs_beside_quick_ones(tmp_path):
-    """One of many workers hangs: the relapse moves the recovery, and the verification lasts until it has."""
+    """One of many workers hangs: its failure moves the recovery, and the verification lasts until then."""
     process = subprocess.Popen(
         [sys.executable, "-c", HANGS_ONCE, str(tmp_path / "broken")], stdout=subprocess.PIPE, text=True
     )

@@ -1,4 +1,4 @@
-"""Pruning after a run, on a real store: what is removed, what stays, and what a death in the middle leaves."""
+"""Pruning after a run, on a real store: removed backups, kept backups, and the state after a death in the middle."""
 
 import io
 import json
@@ -74,10 +74,13 @@ class Bench:
         self.root, self.folder = root, root
         self.project = Project(root)
         self.keep = keep
-        """Rule of the store; empty: none."""
+        """Rule of the store; empty without a rule."""
 
     def run(self, drill=DRILL, observer=lambda event: None, service="app", scratch="scratch"):
-        """Run the drill; with another folder ``scratch`` as if on another machine, where an unfinished run hinders none."""
+        """Run the drill.
+
+        Another folder ``scratch`` acts as another machine, on which unfinished runs block no other run.
+        """
         path = self.root / "drills" / "sample.yml"
         path.write_text(drill.replace("SERVICE", service))
         hosts = self.root / "inventory.yml"
@@ -92,7 +95,7 @@ class Bench:
         return [event.data for event in read((folder or self.folder) / FILE).events if event.kind == kind]
 
     def passed(self, **given):
-        """Run the drill, which passes; returns the name of the run."""
+        """Run the drill, which passes. Return the name of the run."""
         view = self.run(**given)
         assert view.result.verdict is Verdict.PASSED, (view.result.reason, view.result.findings)
         return view.result.run
@@ -125,7 +128,7 @@ def keys(bench):
 
 
 def there(bench):
-    """Names of the runs whose backup is whole in the store."""
+    """Names of the runs whose backup is complete in the store."""
     found = keys(bench)
     return [run for run in sorted({key.split("/")[0] for key in found}) if f"{run}/files/manifest.json" in found]
 
@@ -169,7 +172,7 @@ def test_a_run_that_did_not_pass_removes_nothing(bench):
 
 
 def test_a_backup_that_an_unfinished_run_may_need_stays(bench):
-    """The run that wrote it died, or another that names it."""
+    """The run that wrote the backup died, or another run that refers to it."""
     runs = [bench.passed(scratch="elsewhere"), *(bench.passed() for _ in range(3))]
     unfinish(bench.root / "reports" / runs[0])
     location = bench.events("done", bench.root / "reports" / runs[1])[0]["facts"]["location"]
@@ -188,7 +191,7 @@ def test_a_backup_that_an_unfinished_run_may_need_stays(bench):
 
 
 def unfinish(folder):
-    """Take the end of a run away, as if its controller had died before it."""
+    """Remove the end of a run, as if its controller had died before."""
     path = folder / FILE
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(line for line in lines if json.loads(line)["seq"] < ending(lines)))
@@ -262,7 +265,7 @@ def test_with_a_clock_that_is_wrong_now_nothing_is_removed(bench, monkeypatch):
 
 
 def shift(folder, hours):
-    """Write the journal anew as a clock would have that is ``hours`` ahead."""
+    """Rewrite the journal as by a clock that is ``hours`` fast."""
     path, prev, lines = folder / FILE, None, []
     for number, line in enumerate(path.read_bytes().splitlines()):
         event = json.loads(line)
@@ -302,7 +305,7 @@ def test_a_run_whose_journal_is_lost_removes_nothing_and_says_so(bench):
 
 
 def unknown(bench, known):
-    """Name of the run that is not among the ``known`` ones."""
+    """Name of the run that is not in ``known``."""
     return next(one.name for one in bench.project.runs() if one.name not in known)
 
 

@@ -1,4 +1,6 @@
-"""Checks before the start: on all hosts at once, each program once a host, and findings in the order of the plan."""
+"""Checks before a drill: on all hosts at the same time, each program checked once a host, and findings in the order
+of the plan.
+"""
 
 import json
 import threading
@@ -22,7 +24,7 @@ def step(*argv, hosts="[a, b]"):
 
 
 def asked(host):
-    """Programs for which a host was asked, a list for each command."""
+    """Programs that a host was asked about, a list for each command."""
     return [call.argv[4:] for call in host.calls if call.argv[0] == "sh"]
 
 
@@ -48,7 +50,7 @@ def test_one_command_asks_a_host_for_the_programs_of_all_its_steps(small):
 
 
 def test_hosts_are_asked_at_the_same_time(small):
-    """Each host answers only when the other was asked too."""
+    """Each host answers only after the other one was asked, too."""
     both = threading.Barrier(2)
 
     def answer(call):
@@ -91,7 +93,7 @@ def test_a_host_that_does_not_answer_is_a_finding_of_each_of_its_steps(small):
 
 
 def test_a_step_asks_its_host_anew(small):
-    """A program that was there before the drill may be gone when its step runs."""
+    """A program that existed before the drill may be missing when its step runs."""
     small.hosts["a"].on("one", Reply(0))
     stage = small.stage(small.plan("verify:\n" + step("one", hosts="a")))
     try:

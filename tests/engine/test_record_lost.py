@@ -1,4 +1,4 @@
-"""The record of a run cannot be written any more, or is taken away, while something is broken: it is put back all the same."""
+"""The journal of a run becomes unwritable or is removed while a fault is active: the fault is still undone."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MOMENTS = [
 
 
 class Broken:
-    """A run on hosts of memory that makes one thing that commands mend and loses one that only a restore brings back."""
+    """Run on in-memory hosts with two faults: commands undo the first, and only a restore undoes the second."""
 
     def __init__(self, folder: Path, moment: tuple[str, str | None], act) -> None:
         self.folder, self.world, self.moment, self.act = folder, World(), moment, act

@@ -1,4 +1,4 @@
-"""Reading the journals of a project for its backups: each journal is read once."""
+"""Backups in the journals of a project: each journal is read once."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A host as a step sees it carries a protocol where its machine does: fenced, and written down."""
+"""Host object of a step: it supports a protocol if its machine does; commands are fenced and recorded."""
 
 import pytest
 
@@ -12,7 +12,7 @@ from drillbook.sdk.host import Deadline, Output, Piped, Target
 
 
 class Bare:
-    """A host without streams, which answers every command with ``status``."""
+    """Host without streams, which answers every command with ``status``."""
 
     name, target = "far", Target(name="far")
 
@@ -25,14 +25,14 @@ class Bare:
 
 
 class Carrying(Bare):
-    """One with streams; the channel is the command itself."""
+    """Host with streams; the channel is the command itself."""
 
     def pipe(self, argv, *, deadline):
         return argv
 
 
 class Kept(list):
-    """A journal that keeps what is appended."""
+    """Journal that keeps all appended events."""
 
     def append(self, what, **where):
         super().append((what.kind_name(), what.data(), where))

@@ -1,4 +1,4 @@
-"""The recovery of a dead run: temporary files on hosts that only the recovery reached, and the moments at which a run dies."""
+"""Recovery of a dead run: temporary files on hosts that only the recovery contacted, and deaths at different moments."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_temporary_files_of_a_repeated_restore_are_removed_everywhere(tmp_path, 
 
 
 def test_no_run_dies_at_a_moment_that_has_an_act_before_its_intent(tmp_path, pretended):
-    """A thread that tells its line late finds the intent of another one at the end, and what that one has done since."""
+    """A thread that is notified late finds another thread's intent at the end of the journal, and its later effects."""
     path = tmp_path / "lab.yml"
     path.write_text("environment: lab\nhosts: {a: {}, b: {}}\nservices: {app: {kind: process, host: a}}\n")
     kinds = [{"action": "break", "how": "commands", "hosts": ("a",), "trouble": "", "beside": False}]

@@ -1,7 +1,7 @@
-"""The recovery of a run that a version before the guarded folder began, whose controller was killed in the middle.
+"""Recovery of a run that an older version began, without the guarded folder, and whose controller was killed in the middle.
 
-`tests/golden/former` holds the journal and the target as that version left them, with four faults in place; its temporary
-files lay in `drillbook-RUN.STEP` of the host's `scratch`, and its leases and locks in `drillbook` there.
+`tests/golden/former` contains the journal and the target in their state then, with four active faults; temporary
+files were in `drillbook-RUN.STEP` of the host's `scratch`, and leases and locks in `drillbook` there.
 """
 
 import json
@@ -23,11 +23,11 @@ from tests.systems.postgres.site import Site, programs
 GOLDEN = Path(__file__).parents[1] / "golden" / "former"
 RUN = "20261127T221645.086Z-sample-053c"
 WHERE, PROCESS = "/tmp/oldrun/proj", "8390 3018869"
-"""Its folder, and the number and start of the process that it paused; in their place come those of the test."""
+"""Folder of the run, and pid and start time of the process that it paused; the test replaces them by its own."""
 
 
 RECEIVING = "20261127T223805.830Z-sample-798a"
-"""Another run, killed while it received the log of a PostgreSQL server; its server's port, and its folder."""
+"""Another run, killed while it received the log of a PostgreSQL server; the server's port, and its folder."""
 PORT, ELSEWHERE = "37793", "/var/tmp/oldpg/w"
 
 
@@ -47,7 +47,7 @@ def paused():
 
 @pytest.fixture
 def former(tmp_path, paused, monkeypatch):
-    """The project and the target, as they were left."""
+    """Project and target in the state in which they were left."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     root = tmp_path / "project"
@@ -69,7 +69,7 @@ def former(tmp_path, paused, monkeypatch):
 
 
 def journal(run, text):
-    """The journal of a run, with hashes that fit ``text``."""
+    """Journal of a run, with hashes that match ``text``."""
     events = [json.loads(line) for line in text.splitlines()]
     events[0]["data"]["plan_digest"] = digest_of(events[0]["data"]["plan"])
     run.mkdir(parents=True)
@@ -94,7 +94,9 @@ def test_it_is_recovered_whole(former, paused):
 
 
 def test_what_an_undo_has_to_know_is_found_where_it_lay(tmp_path, monkeypatch):
-    """The receiver of a log is known by files in the run's folder; without them it would run on, and be told as ended."""
+    """Files in the run's folder identify the receiver of the log; without them it would continue, and be reported as
+    ended.
+    """
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     root = tmp_path / "project"

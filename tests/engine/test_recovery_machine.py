@@ -1,7 +1,7 @@
-"""Random drills, a controller that dies after any event, undos that fail for a while: recovery is complete and idempotent.
-
-Hypothesis drives the real runner, journal and recovery over hosts that are only memory: 300 examples, in CI 600, after a
-change of what undoes faults 1,200, with `invoke test --all` 10,000. Each commit draws others, DRILLBOOK_SEED those of another one.
+"""Random drills, controllers that die after any event, and undos that fail for a while: recovery is complete and
+idempotent. Hypothesis drives the real runner, journal and recovery over in-memory hosts: 300 examples, in CI 600,
+after a change of packages that undo faults 1,200, and with `invoke test --all` 10,000. Each commit draws other
+examples; DRILLBOOK_SEED selects those of another commit.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ EXAMPLES = int(
 SEED = tiers.seed()
 MEMORY = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
 PARTS = 4
-"""The examples are tried in so many tests, each of its own seed, so that several cores can share them."""
+"""Number of tests among which the examples are divided, each with a separate seed, so that several cores can share them."""
 NEVER = "it never happened"
 
 
 @pytest.fixture
 def remembering(monkeypatch, pretended):
-    """Remember how each line of a journal reads, or ten thousand examples would mostly read the same lines again."""
+    """Cache the parsed lines of journals, because ten thousand examples would mostly read the same lines again."""
     parse = journal._event
     parsed = lru_cache(1 << 15)(lambda number, line: parse(Path("its journal"), number, line))
     monkeypatch.setattr(journal, "_event", lambda path, number, line: parsed(number, line))
@@ -51,12 +51,18 @@ def remembering(monkeypatch, pretended):
 
 @pytest.fixture
 def no_host_hangs(monkeypatch):
-    """The order of undos holds while no host hangs. A process that a busy machine stops for ten seconds looks like one."""
+    """The order of undos is only guaranteed while no host hangs.
+
+    A process that a busy machine stops for ten seconds looks like a hanging host.
+    """
     monkeypatch.setattr(revert, "TURN_S", 600.0)
 
 
 DRILLS = 100
-"""How many drills each part has: a run takes longer than a recovery, so each is run once, and then dies at many moments."""
+"""Number of drills in each part.
+
+A run takes longer than a recovery, so each drill is run once, and then dies at many moments.
+"""
 PLACES = st.tuples(st.sampled_from(HOSTS), st.sampled_from(["1", "2", "3", LOST, "door"]))
 
 
@@ -85,9 +91,9 @@ def step(phase: str, number: int, action: str, hosts=HOSTS, group=None, **params
 
 
 def drawn(number: int):
-    """The steps of the inject phase of drill ``number``, and the undos that fail while it runs: drawn, for a seed always the same.
-
-    A step: what it does, how it is put back, where, whether it fails, whether it is carried out beside the one before.
+    """Steps of the inject phase of drill ``number``, and the undos that fail during its run: drawn, and always the
+    same for a seed. Each step has a kind, an undo, and hosts; it may fail, and it may run in parallel with the step
+    before.
     """
     chance = random.Random(f"{SEED}/{number}")
     kinds = [
@@ -142,11 +148,11 @@ def planned(kinds, hosts: Inventory) -> Plan:
 
 
 class Machine(RuleBasedStateMachine):
-    """One drill, run once, dead at a random moment, then recovered again and again while undos fail and work again."""
+    """One drill that runs once, dies at a random moment, and is recovered repeatedly while undos fail and succeed again."""
 
     runs: ClassVar[dict[int, Ran]] = {}
     first: ClassVar[int]
-    """Number of the first of this part's drills."""
+    """Number of the first drill of this part."""
     inventory: ClassVar[Inventory]
 
     @initialize(number=st.integers(0, DRILLS - 1), moment=st.integers(0, 80))
@@ -171,7 +177,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(bytes_=st.integers(1, 200))
     def the_last_line_is_torn(self, bytes_):
-        """A power loss; the first line is left, without it nothing had been touched."""
+        """A power loss that keeps only the first line; without that line, nothing had been changed."""
         data = self.controller.journal.read_bytes()
         last = data.rstrip(b"\n").rfind(b"\n") + 1
         # What was synced before an act cannot be lost; an intent at the very end was not acted upon.
@@ -206,7 +212,7 @@ class Machine(RuleBasedStateMachine):
         assert needs_recovery(after) == bool(residue)
 
     def check_residue(self, before: History, after: History, was, residue):
-        """Whatever could be put back is gone; whatever could not is named, and nothing else is."""
+        """Everything that could be undone is undone, and exactly the rest is reported as residue."""
         plan = self.controller.plan
         open_ = [
             intent
@@ -249,7 +255,7 @@ class Machine(RuleBasedStateMachine):
             assert self.world.things() == set()
 
     def check_order(self, after: History, start: int):
-        """Newest step first, each change once; where a restore is due, first the faults that may stand in its way.
+        """Newest step first, each change once; before a restore, faults that may prevent it.
 
         The hosts of one step, or of a parallel group, are undone at the same time.
         """

@@ -1,4 +1,4 @@
-"""Putting back on hosts of memory: in which order, past which failures, and what is then told as left."""
+"""Undo on in-memory hosts: order, continuing after failures, and the reported residue."""
 
 import psycopg
 import pytest
@@ -22,7 +22,7 @@ def fault(thing, *, undo="[mend, {}]", proof="[is, {}]", hosts="a", effect="faul
 
 
 class Things(Small):
-    """Hosts on which things are made and mended; what is stuck cannot be mended."""
+    """Hosts with things that steps create and undos remove; the undo of a stuck thing fails."""
 
     def __init__(self, folder):
         super().__init__(folder)

@@ -1,4 +1,4 @@
-"""Putting back one change at a time, from a journal written by hand: what is looked at, done, told and left."""
+"""Undo of single changes from a hand-written journal: checks, commands, events, and residue."""
 
 import threading
 
@@ -21,7 +21,7 @@ NOTHING = {"kind": "nothing", "why": "it is kept"}
 
 
 class Bench:
-    """A stage over two hosts of memory, and intents that a test writes itself: steps that break, lose and change a thing."""
+    """Stage with two in-memory hosts, and intents that a test writes: steps that break, lose and change a thing."""
 
     def __init__(self, folder):
         self.world = World()
@@ -35,7 +35,7 @@ class Bench:
         self.journal = self.stage.journal
 
     def intent(self, number, undo, host="a", effect=None, there=True, phase="inject"):
-        """Step 1 breaks, 2 loses and 3 changes a thing of its number."""
+        """Step 1 breaks, 2 loses and 3 changes the thing of its number."""
         step = next(one for one in self.plan.steps if one.id == f"{phase}.{number}")
         event = self.journal.append(
             content(
@@ -191,7 +191,7 @@ def test_a_step_that_a_recovery_added_is_a_restore_too(bench):
 
 
 def test_only_after_a_restore_is_waited_for_what_it_brings_back(bench, monkeypatch):
-    """A service that has just come back may need a moment to show it; nothing else is asked twice."""
+    """A service that has just been restored may need a moment until its check succeeds; no other check is repeated."""
     monkeypatch.setattr(revert, "PROOF_S", 30.0)
     answers = iter([0, 0, 1])
     bench.world.hosts["a"].on("is", lambda call: Reply(next(answers, 1)))
@@ -319,7 +319,7 @@ def test_a_host_that_hangs_keeps_the_others_waiting_for_a_while_only(bench, monk
 
 
 def test_the_hosts_of_one_step_are_undone_at_the_same_time(bench):
-    """Each undo ends only when the other has begun."""
+    """Each undo ends only after the other one has begun."""
     both = threading.Barrier(2)
 
     def mend(host):
@@ -436,7 +436,7 @@ def test_of_several_faults_only_those_that_happened_need_a_restore(bench):
 
 
 class Held:
-    """A hold that counts what it is asked."""
+    """Hold that counts its calls."""
 
     def __init__(self):
         self.asked = []

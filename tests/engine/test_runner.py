@@ -1,4 +1,4 @@
-"""The runner on this machine itself: steps, attempts, expectations, proofs, undoing. No host but the controller."""
+"""The runner on this machine: steps, attempts, expectations, proofs, and undo. The controller is the only host."""
 
 import base64
 import json
@@ -39,7 +39,7 @@ class Bench:
         self.inventory = inventory.load(root / "hosts.yml")
 
     def run(self, text, observer=lambda event: None):
-        """Run a drill whose steps stand on the controller; ``DIR`` in its text is a folder of the test."""
+        """Run a drill whose steps run on the controller; ``DIR`` in its text is a folder of the test."""
         if "verify:" not in text:
             text += VERIFY
         path = self.root / "drills" / "sample.yml"
@@ -206,13 +206,13 @@ def test_a_fault_is_proven_undone_and_proven_gone(bench):
 
 @pytest.fixture
 def noticed():
-    """Set once somebody was told that the service is bad."""
+    """Set as soon as a client received a failure of the service."""
     return threading.Event()
 
 
 @pytest.fixture
 def served(tmp_path, noticed):
-    """The address of a service that is bad while one of two files is there."""
+    """Address of a service that fails while one of two files exists."""
 
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self):
@@ -242,7 +242,9 @@ REMEDY = """restore:
 
 
 def test_a_service_that_an_undo_restarts_at_the_end_is_waited_for(bench, served):
-    """A remedy for the time of the drill: the drill that was verified passes, and its probes saw the service good again."""
+    """A remedy that is undone at the end of the drill: the verified drill passes, and its probes saw the service
+    healthy again.
+    """
     probes = f"probes:\n  - http.available: {{url: '{served}', every: 100ms, timeout: 3s}}\n"
     view = bench.run(probes + FAULT % "[rm, -f, DIR/broken]" + REMEDY)
     assert view.result.verdict is Verdict.PASSED, (view.result.reason, view.result.findings)
@@ -257,7 +259,7 @@ def probing(served):
 
 
 def restarting(seconds):
-    """The undo of ``FAULT`` after which the service needs some time to be good again."""
+    """Undo of ``FAULT`` after which the service needs some time to become healthy."""
     return (
         '[sh, -c, "touch DIR/restarting; rm -f DIR/broken; '
         f'{{ sleep {seconds}; rm -f DIR/restarting; }} > /dev/null 2>&1 &"]'
@@ -271,7 +273,7 @@ NO_FAULT = """  - command.run: {argv: ['false'], effect: fault, undo: ['true'], 
 
 
 def told(bench, sample_from=0.0):
-    """Samples of the probe that began later than ``sample_from``, as good or bad."""
+    """Samples of the probe that began after ``sample_from``, as good or bad."""
     samples = sorted(sample for event in bench.events("probe.samples") for sample in event.data["samples"])
     return [good for start, end, good, why in samples if start > sample_from]
 
@@ -293,7 +295,7 @@ def test_a_run_that_ends_early_waits_until_what_it_put_back_is_good_again(bench,
 
 @pytest.mark.parametrize("moment", ["restore.1", "verify.1"])
 def test_a_run_that_is_stopped_waits_too(bench, served, moment):
-    """Also where the stop comes while the verification waits for the service."""
+    """Also if the stop request arrives while the verification waits for the service."""
     remedy = (
         'restore:\n  - command.run:\n      argv: [sh, -c, "touch DIR/restarting; rm DIR/broken; { sleep 4; rm '
         "DIR/restarting; } > /dev/null 2>&1 &\"]\n      effect: write\n      undo: ['true']\n    hosts: controller\n"
@@ -347,7 +349,7 @@ def test_nothing_is_waited_for_where_nothing_was_broken(bench, served, monkeypat
 
 
 def interrupting(then):
-    """A backup that leaves the service interrupted, as one that stops what it copies."""
+    """Backup that leaves the service interrupted, such as one that stops its server."""
     script = f"touch DIR/restarting; {then}"
     return f"backup:\n  - command.run: {{argv: [sh, -c, {json.dumps(script)}], effect: write}}\n    hosts: controller\n"
 
@@ -466,7 +468,7 @@ def test_a_refused_drill_does_not_clean_up(bench):
 
 
 def test_a_full_disk_of_the_controller_does_not_keep_the_fault_in_place(bench, monkeypatch):
-    """The journal cannot be written once the fault is active; a tiny quota stands for the full disk."""
+    """The journal becomes unwritable after the fault is active; a tiny quota simulates a full disk."""
     from drillbook.journal.line_file import LineFile
 
     write = LineFile.write
@@ -583,7 +585,7 @@ def secretive(bench, monkeypatch):
     [('env: {P: "{{ services.v18.password }}"}', 'printf %s "$P"'), ('stdin: "{{ services.v18.password }}"', "cat")],
 )
 def test_a_secret_is_handed_over_as_a_secret(secretive, given, script):
-    """A command got ``***`` for a password, and a login failed, or was tried with it."""
+    """A command received ``***`` as its password, and a login failed, or was attempted with it."""
     text = step(["sh", "-c", f"{script} | tee DIR/got"]).replace("effect: read", f"effect: write, {given}")
     view = secretive.run("restore:\n" + text)
     assert view.result.verdict is Verdict.PASSED, view.result.reason

@@ -1,4 +1,4 @@
-"""Steps on hosts of memory: several hosts, groups, attempts, deadlines, what is announced and what is saved."""
+"""Steps on in-memory hosts: several hosts, groups, attempts, deadlines, events, and saved facts."""
 
 import json
 import time
@@ -32,7 +32,7 @@ def group(*steps):
 
 @pytest.mark.parametrize("order", [("good", "bad"), ("bad", "good")])
 def test_a_failed_member_of_a_group_ends_its_phase(small, order):
-    """The backup is half a backup then: nothing may be broken."""
+    """The backup then covers only one half: no fault may be injected."""
     small.hosts["a"].on("good", Reply(0))
     small.hosts["a"].on("bad", Reply(1))
     small.run("backup:\n" + group(*(run(word) for word in order)) + FAULT)
@@ -131,7 +131,7 @@ def test_every_error_has_its_outcome(error, told):
 
 
 def test_each_retry_has_a_timeout_of_its_own_and_polling_has_one_for_all(small):
-    """A retry is a new attempt; polling waits for one moment."""
+    """A retry is a new attempt; polling repeats the check within one attempt."""
     deadlines = []
 
     def fails(call):
@@ -193,7 +193,7 @@ def test_a_fault_that_shows_late_is_proven_and_one_that_is_gone_at_once_is_not(s
 
 
 def test_a_cancelled_step_is_not_allowed_to_fail(small):
-    """A stop of the run takes effect even where the step may fail."""
+    """A request to stop the run is obeyed even during a step that may fail."""
 
     def stops(call):
         small.stop.ask("stopped")

@@ -1,4 +1,4 @@
-"""Carrying out one step: its context, deadlines and attempts, what is announced, proven and told, one case each."""
+"""Execution of one step: its context, deadlines, attempts, events and proofs, one case each."""
 
 import threading
 import time
@@ -41,14 +41,14 @@ def told(small, kind):
 
 
 class Fencing(Held):
-    """A hold whose fence puts a word before a command, and says for whom."""
+    """Hold whose fence puts a word before each command, and records for which host."""
 
     def fence(self, host, *, fault=False):
         self.asked.append(("fence", host, fault))
         return lambda argv: ("fenced", *argv)
 
     def fence_of_lease(self, host, become):
-        """The fault waits for its lease, too; the fence of the lock is the one that the test looks at."""
+        """The fault waits for its lease, too; the test looks only at the fence of the lock."""
         return
 
     def arm(self, intent, what, host, commands, become=None):
@@ -94,7 +94,7 @@ def test_the_commands_of_a_step_are_fenced_as_its_effect_asks(small, effect, fen
 
 
 def test_an_undo_is_not_fenced_by_the_lease(small):
-    """The target may have begun to revert: both then put the same thing back."""
+    """The target may have begun to revert: both would then undo the same change."""
     stage = staged(small, FAULT)
     stage.hold = Fencing()
     stage.context("inject.1", "a", Deadline.after(9), changes=True)

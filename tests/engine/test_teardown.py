@@ -1,4 +1,4 @@
-"""The end of a run: the order in which things are put back, and that no part keeps another from being done."""
+"""End of a run: the order of undos, and that a failing part does not prevent the others."""
 
 import pytest
 
@@ -13,7 +13,7 @@ from tests.machine.world import LOST, Controller, World
 
 
 class Blocked(World):
-    """Lost data is restored only once nothing prevents the restore."""
+    """Lost data is restored only after everything that could prevent the restore is undone."""
 
     def _restore(self, host):
         if any(not thing.startswith((LOST, "door", "somebody")) for thing in host.files):
@@ -37,7 +37,7 @@ def small(tmp_path, world):
 
 
 def lost(small, *breaks):
-    """The plan of a drill that loses something for good and breaks ``breaks`` too, made by hand: no file says it so."""
+    """Hand-made plan of a drill that loses data for good and also breaks ``breaks``; no drill file could say this."""
     kinds = [
         {"action": action, "how": "commands", "hosts": ("a",), "trouble": trouble, "beside": False}
         for action, trouble in breaks
@@ -76,7 +76,7 @@ def test_a_restore_that_was_not_reached_is_carried_out_at_the_end(small):
 
 
 class Recorded:
-    """Probes of which only is asked in which order they are read and stopped."""
+    """Probes that only record the order in which they are read and stopped."""
 
     def __init__(self, calls, broken=""):
         self.calls, self.broken = calls, broken

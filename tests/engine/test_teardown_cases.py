@@ -1,4 +1,4 @@
-"""The end of a run: when a service is waited for, what is given back with which patience, and what is told of it."""
+"""End of a run: waiting for services, giving locks back within a time limit, and the events about it."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def bench(tmp_path, monkeypatch, pretended):
 
 
 class Giving(Held):
-    """A hold that gives back what a test says."""
+    """Hold that returns the given result."""
 
     lease_s = 20.0
 

@@ -1,4 +1,4 @@
-"""Order of undos: newest step first, its hosts at the same time, one after another on a host, and nobody waits for ever."""
+"""Order of undos: newest step first, its hosts at the same time, one after another on a host, and no endless wait."""
 
 import threading
 

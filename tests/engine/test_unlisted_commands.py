@@ -1,4 +1,4 @@
-"""Commands of every action: listed before, or of a program that sudo is asked about before the drill begins."""
+"""Commands of every action: declared in advance, or of a program that sudo is asked about before the drill."""
 
 import socket
 from contextlib import suppress
@@ -23,18 +23,18 @@ from tests.examples import FILES, inventory_of
 OWNER = "owner"
 SWITCH = as_user(OWNER)[:4]
 NAMED = ("command.", "content.", "docker.exec", "ansible.", "diagnosis.")
-"""Actions whose commands a drill or a tree names."""
+"""Actions whose commands depend on a drill or a tree."""
 
 
 class Agreeable(FakeHost):
-    """A host where every command succeeds and prints the number 7."""
+    """Host on which every command succeeds and prints the number 7."""
 
     def _handler(self, argv):
         return Reply(stdout=b"7\n")
 
 
 class Place:
-    """What `ways_of` reads of a stage: a plan on an inventory, with an account for each host."""
+    """Stage as `ways_of` reads it: a plan on an inventory, with an account for each host."""
 
     def __init__(self, plan, become, *, sudo):
         inventory = plan.inventory
@@ -69,7 +69,7 @@ class Place:
 
 
 def elsewhere(service):
-    """Fields that lead to nobody, and the user of the service's own tools."""
+    """Fields that refer to nothing, and the user of the service's own tools."""
     fields = type(service).model_fields
     wanted = {
         "run_as": OWNER,
@@ -83,7 +83,7 @@ def elsewhere(service):
 
 @pytest.fixture(autouse=True)
 def alone(monkeypatch):
-    """No program of this machine is reached."""
+    """No program of this machine is started."""
 
     def refuse(*args, **kwargs):
         raise ConnectionRefusedError
@@ -94,7 +94,7 @@ def alone(monkeypatch):
 
 @pytest.fixture(scope="module")
 def plans(tmp_path_factory):
-    """Plans of all example drills and of the shipped ones, on the inventories of the labs."""
+    """Plans of all example drills and shipped drills, on the inventories of the labs."""
     found = []
     with pytest.MonkeyPatch.context() as patch:
         for name, path in [*FILES.items()]:
@@ -108,7 +108,7 @@ def plans(tmp_path_factory):
 
 
 def shown(plans, name, become, *, sudo):
-    """Every step that shows the action, with its place and its host."""
+    """All steps with the action, each with its place and host."""
     for plan in plans:
         steps = [step for step in plan.steps if isinstance(step, PlannedStep) and step.action == name]
         place = Place(plan, become, sudo=sudo) if steps else None
@@ -119,7 +119,7 @@ def shown(plans, name, become, *, sudo):
 
 
 def started(place, step, folder):
-    """Commands that the action starts on hosts where everything succeeds, until an answer surprises it."""
+    """Commands that the action starts on hosts where every command succeeds, until it fails at an unexpected answer."""
     action = for_ready(step, place.plan.names({"id": "run", "folder": str(folder), "started": "2026-11-28T15:50:24Z"}))
     for host in step.hosts:
         ctx = place.context(step, host, folder)
@@ -167,7 +167,7 @@ def test_every_action_that_becomes_another_user_declares_its_commands(name, plan
     ],
 )
 def test_sudo_is_not_asked_about_programs_that_only_scripts_start(name, params, plans):
-    """Rules that allow `sh -c` suffice. With a password, no action lists its commands."""
+    """Rules that allow `sh -c` are sufficient. With a password, actions declare no commands."""
     become = Become(password=Secret(source="env", name="PASSWORD_OF_SUDO"))
     place, step, host = next(shown(plans, "process.usage", become, sudo=False))
     step = step.model_copy(update={"action": name, "params": params})
@@ -178,7 +178,7 @@ def test_sudo_is_not_asked_about_programs_that_only_scripts_start(name, params, 
 
 
 def covered(argv, become, ways, needs):
-    """The program of a command is one that sudo is asked about, as the account that the command uses."""
+    """sudo is asked about the program of each command, for the account that runs it."""
     if become:
         words, account = argv, "root"
     elif argv[:4] == SWITCH:

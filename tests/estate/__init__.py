@@ -1,1 +1,1 @@
-"""An estate that nobody of this project has set up: Debian hosts with systemd behind a bastion, an Ansible inventory, sudo."""
+"""An estate as found in a company: Debian hosts with systemd behind a bastion, an Ansible inventory, sudo."""

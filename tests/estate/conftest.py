@@ -1,4 +1,4 @@
-"""The estate: a bastion with the only published SSH port, and behind it the host of a small site."""
+"""The estate: a bastion with the only public SSH port, and behind it the host of a small site."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ find / -xdev -name '*drillbook*' -not -path '/proc/*' -not -path '/var/lib/postg
 
 
 class Estate:
-    """Two hosts in a network of their own, and the address of that network's gateway, where the store of backups listens."""
+    """Two hosts in a separate network, and the address of its gateway, where the store of backups listens."""
 
     def __init__(self, folder: Path) -> None:
         self.name, self.folder = f"drillbook-estate-{uuid.uuid4().hex[:8]}", folder
@@ -136,7 +136,7 @@ def estate(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def project(estate, tmp_path_factory):
-    """A project folder with the inventory of the estate, and a store of backups at the gateway of its network."""
+    """Project folder with the inventory of the estate, and a store of backups at the gateway of its network."""
     root = tmp_path_factory.mktemp("project")
     with contextlib.ExitStack() as stack:
         backups = stack.enter_context(store(tmp_path_factory.mktemp("s3"), estate.gateway))

@@ -1,4 +1,6 @@
-"""Drills on an estate as teams have it, through a bastion and sudo: each is checked, passes, and leaves what it found."""
+"""Drills on a typical estate, through a bastion and sudo: each check and each drill passes, and the state afterwards
+is the same.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A look at the estate by `init`: what it finds, that nothing on the host changes, and the first drill after it."""
+"""`init` reads the facts of the estate: its results, an unchanged host, and the first drill afterwards."""
 
 import json
 

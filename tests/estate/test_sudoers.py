@@ -1,4 +1,6 @@
-"""A sudoers file that `drill.sudoers` wrote, installed alone on the site's host: the drill passes again, and nothing more."""
+"""A sudoers file from `drill.sudoers`, installed alone on the site's host: the drill passes, and no other command is
+allowed.
+"""
 
 from __future__ import annotations
 
@@ -47,15 +49,15 @@ verify:
 """
 OTHERS = {name: (HERE / "drills" / f"{name}.yml").read_text() for name in DRILLS}
 ANY_CODE = re.compile(r"python3 (-I )?- |sh -s| (sh|bash|dash|python3|perl)( \"\")?$|eval \"\\$_drillbook|NOPASSWD: [^ ]+$")
-"""Rules that start a shell or an interpreter with a program of the user's own choice."""
+"""Rules that start a shell or an interpreter with a program that the user can choose."""
 NAMED = re.compile(r"(-c\\ (?:(?!\$[@*1-9]).)*)\\ sh$")
-"""A script without arguments, after which a shell is told its own name."""
+"""Script without arguments, followed by the name of the script itself for the shell."""
 MORE = ("kill -KILL 1", "systemctl kill app", "true more", "sh -c true", "id")
 
 
 @pytest.fixture
 def limited(estate, project):
-    """The project on a host whose sudo, after `install`, allows only the rules of the generated file."""
+    """Project on a host whose sudo, after `install`, allows only the rules of the generated file."""
     (project.root / "drills" / "limited.yml").write_text(DRILL)
     (project.root / "drills" / "processes.yml").write_text(PROCESSES)
     inventory = (project.root / "inventory" / "lab.yml").read_text()

@@ -1,4 +1,4 @@
-"""The kinds of events: each is described, read by somebody, and named nowhere else as a string."""
+"""Kinds of events: each has a description and a reader, and no code names it as a string."""
 
 import ast
 from pathlib import Path
@@ -25,7 +25,7 @@ KEPT_FOR_PEOPLE = {
     "trace.sent",
     "pruning.started",
 }
-"""Kinds whose models no part of the program reads again: whoever looks into a journal does, or a search for its lines."""
+"""Kinds that no part of the program reads; people read them in the journal, or search for their lines."""
 NOT_ON_THE_TERMINAL = {
     "run.finished",
     "recovery.finished",
@@ -67,11 +67,11 @@ NOT_ON_THE_TERMINAL = {
     "site.intended",
     "site.ended",
 }
-"""Kinds of which a run says nothing as it goes; the summary or the report does, or nobody has to know."""
+"""Kinds that the terminal does not show during a run; the summary or the report does, or nobody needs them."""
 
 
 def handled(tree):
-    """Names of the events' classes that a module matches on or asks for, with those that share a base it asks for."""
+    """Classes of events that a module matches on or tests for, including the subclasses of a tested base class."""
     names = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.MatchClass) and isinstance(node.cls, ast.Name):
@@ -92,7 +92,7 @@ def tree(path):
 
 
 def named_by_strings(path):
-    """Places where a file names a kind by a string, compares one, or finds a handler by its name."""
+    """Places where a file names a kind as a string, compares with one, or looks a handler up by name."""
     for node in ast.walk(tree(path)):
         where = f"{path.name}:{getattr(node, 'lineno', 0)}"
         if isinstance(node, ast.Constant) and node.value in KINDS and "." in node.value:
@@ -108,7 +108,7 @@ def named_by_strings(path):
 
 
 def test_no_kind_is_named_by_a_string():
-    """A renamed kind must be an error of types, and no silence."""
+    """A renamed kind must be a type error, not a silent change."""
     assert [where for path in FILES for where in named_by_strings(path)] == []
 
 

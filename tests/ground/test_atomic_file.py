@@ -1,4 +1,4 @@
-"""Files that are replaced whole: their permissions, their flush to the disk, and what a failure leaves."""
+"""Files that are replaced atomically: permissions, flush to the disk, and the state after a failure."""
 
 import ast
 import os
@@ -98,7 +98,7 @@ RENAMES = {
     "systems/docker/actions/volumes.py": "replaces text in a path of a host",
     "systems/files/lose.py": "a path that is about to be deleted, by a program that runs alone on the host",
 }
-"""Modules that rename or replace a path, each with what it renames: no content of a file that Drillbook writes whole."""
+"""Modules that rename or replace a path without writing a whole file, each with the reason."""
 
 
 def renames(path):

@@ -1,4 +1,4 @@
-"""Canonical JSON: the bytes of RFC 8785 whichever way they are made, against the vectors of the RFC and its reference code."""
+"""Canonical JSON: all implementations give the bytes of RFC 8785, compared with its test vectors and reference code."""
 
 import json
 import random
@@ -87,7 +87,7 @@ def test_what_json_does_not_have_is_refused(value):
 
 
 def drawn(random_, depth=3):
-    """A JSON value with the numbers and characters whose texts differ most between encoders."""
+    """JSON value with the numbers and characters that encoders most often write differently."""
     kind = random_.randrange(9 if depth else 7)
     if kind == 7:
         return [drawn(random_, depth - 1) for _ in range(random_.randrange(4))]

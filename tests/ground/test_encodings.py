@@ -1,4 +1,4 @@
-"""Secrets x encodings x cuts x sinks: no form in which a program prints a secret gets through, wherever it is cut."""
+"""Secrets in all encodings, cut at all positions, in all outputs: no printed form of a secret gets through."""
 
 import base64
 import csv
@@ -24,7 +24,7 @@ from tests.engine.test_recorded_host import Kept
 
 
 def go_json(text):
-    """As encoding/json of Go writes it, which escapes HTML."""
+    """Encoding by Go's encoding/json, which escapes HTML."""
     said = json.dumps(text, ensure_ascii=False)
     return re.sub("[<>&\u2028\u2029]", lambda found: f"\\u{ord(found[0]):04x}", said)
 
@@ -107,7 +107,7 @@ LINES = [
 
 
 def rest(said):
-    """Rest of ``it said <FORM> and went on`` without marks, the quotes around a form, and line ends."""
+    """Remainder of ``it said <FORM> and went on`` without marks, quotes around the form, and line ends."""
     assert said.startswith(BEFORE)
     assert said.endswith(AFTER)
     inner = said.removeprefix(BEFORE).removesuffix(AFTER)
@@ -166,7 +166,7 @@ CUTTERS = {"the first": lambda data, cut: excerpt(data, limit=cut), "the last": 
 @example(secret="pa'ss/wo\"rd<&>:x\\y", data=None)
 @SETTINGS
 def test_what_a_message_shows_of_an_answer_holds_no_half_of_a_secret(name, cutter, secret, data):
-    """The first or last so many characters of an answer, cut before anybody masks them."""
+    """The first or last characters of an answer, cut before it is redacted."""
     before, after = "." * 50, "," * 50
     form = ENCODERS[name](secret)
     redactor = Redactor([secret])
@@ -211,7 +211,7 @@ def test_every_line_of_a_secret_is_one(encode):
 
 
 def test_a_long_secret_is_found_by_its_pieces():
-    """A token of thousands of characters, of which a program prints the most it has room for."""
+    """Token of thousands of characters, of which a program prints as many as fit."""
     token = base64.b64encode(bytes(range(256)) * 8).decode().rstrip("=")
     redactor = Redactor([token])
     assert redactor.text(f"<{token}>") == "<***>"
@@ -224,7 +224,7 @@ def test_a_long_secret_is_found_by_its_pieces():
     "secret", ["\\" * 30 + "x", "'" * 30 + "x", '\\"&' * 10 + "x", "%$" * 20 + "x", "-" * 40, " " * 3 + "a" * 40]
 )
 def test_no_text_makes_the_search_slow(secret):
-    """A target may print whatever makes an expression try everything."""
+    """A target may print text for which a regular expression takes exponential time."""
     redactor = Redactor([secret])
     begun = time.process_time()
     for unit in (secret[0], secret[:-1], '\\"', "\\\\u0026", "%25", "&amp;", secret[:-1] + "-"):
@@ -236,7 +236,7 @@ def test_no_text_makes_the_search_slow(secret):
 
 
 def test_secrets_that_are_no_utf8_are_known_too():
-    """A variable of the environment may hold any bytes."""
+    """Environment variables may contain any bytes."""
     assert Redactor(["geheim\udcff!"]).data(b"<geheim\xff!>") == b"<***>"
 
 

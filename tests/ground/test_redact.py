@@ -1,4 +1,4 @@
-"""The redactor: secrets within secrets, across the pieces of a stream, and in the forms in which programs print them."""
+"""The redactor: secrets that contain others, secrets across the pieces of a stream, and in all printed forms."""
 
 import base64
 import io
@@ -41,7 +41,7 @@ def test_a_stream_hides_a_secret_whole_wherever_it_is_cut(order, size):
 
 @pytest.mark.parametrize("size", [1, 2, 5])
 def test_a_secret_that_begins_like_a_shorter_one_is_hidden_whole_wherever_it_stands(size):
-    """Also where a stream has shown so far no more of it than the shorter one."""
+    """Also if the part of a stream so far contains no more than the shorter secret."""
     for before in range(60):
         text = b"x" * before + b"hunter2-of-the-database" + b"y" * 60
         file, writer = streamed(NESTED, [text[at : at + size] for at in range(0, len(text), size)])
@@ -50,7 +50,7 @@ def test_a_secret_that_begins_like_a_shorter_one_is_hidden_whole_wherever_it_sta
 
 
 def test_a_stream_keeps_back_no_more_than_the_longest_secret():
-    """Evidence of gigabytes is written while it comes."""
+    """Evidence of gigabytes is written while it arrives."""
     file, writer = streamed(["hunter2"], [b"x" * 1000])
     assert len(file.getvalue()) >= 1000 - 4 * len("hunter2")
     writer.write(b"y" * 1000)

@@ -1,4 +1,4 @@
-"""The lab's SSH server as a program of its own: PORT HOST_KEY CLIENT_KEY HOME."""
+"""The lab's SSH server as a separate program: PORT HOST_KEY CLIENT_KEY HOME."""
 
 import asyncio
 import os

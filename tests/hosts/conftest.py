@@ -9,7 +9,7 @@ from tests.ports import free_port
 
 @pytest.fixture(scope="session")
 def echo_server():
-    """The port of a server that sends back what it gets."""
+    """Port of an echo server."""
 
     class Server(socketserver.ThreadingTCPServer):
         daemon_threads = True

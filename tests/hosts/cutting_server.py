@@ -1,4 +1,4 @@
-"""The lab's SSH server, which does not tell how some commands ended: PORT HOST_KEY CLIENT_KEY HOME."""
+"""The lab's SSH server, with commands that end without an exit status: PORT HOST_KEY CLIENT_KEY HOME."""
 
 import asyncio
 import sys
@@ -8,7 +8,7 @@ from tests.hosts.asyncssh_server import serve
 
 
 class Cutting(sshd.Session):
-    """Ends the channel without a status while the file ``cut`` holds a number above 0, and counts down."""
+    """Ends the channel without a status while the number in the file ``cut`` is above 0, and decrements it."""
 
     def _report(self, status):
         left = self._account.home / "cut"

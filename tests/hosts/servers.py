@@ -1,4 +1,4 @@
-"""SSH servers for tests, each a process on a free loopback port that is ended by its process id."""
+"""SSH servers for tests, each a process on a free loopback port, stopped by its pid."""
 
 import contextlib
 import getpass
@@ -30,7 +30,7 @@ def new_key(path: Path, *, kind: str = "ed25519", passphrase: str = "") -> Path:
 
 
 class Server:
-    """A server with a folder of its own for keys, configuration and log."""
+    """Server with its own folder for keys, configuration and log."""
 
     user = ""
 
@@ -73,7 +73,7 @@ class Server:
         raise RuntimeError((self.folder / "log").read_text())
 
     def stop(self) -> None:
-        """End the server and every connection that it serves."""
+        """Stop the server and all of its connections."""
         if self._process is not None:
             for pid in [*descendants(self._process.pid, "sshd"), self._process.pid]:
                 with contextlib.suppress(ProcessLookupError):
@@ -83,7 +83,7 @@ class Server:
 
 
 class OpenSsh(Server):
-    """OpenSSH's sshd, as whoever runs the tests."""
+    """OpenSSH's sshd, run by the user of the tests."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -125,7 +125,7 @@ class AsyncSsh(Server):
 
 
 class Cutting(AsyncSsh):
-    """The lab's server, which ends as many channels without a status as the file ``cut`` in its folder says."""
+    """The lab's server; the file ``cut`` in its folder contains the number of channels that end without a status."""
 
     module = "tests.hosts.cutting_server"
 
@@ -134,7 +134,7 @@ class Cutting(AsyncSsh):
 
 
 class Relay:
-    """A way to a port that can be cut, and opened again at the same place."""
+    """Connection to a port that can be cut, and opened again on the same port."""
 
     def __init__(self, port):
         self.far, self.server, self.pairs = port, None, []
@@ -163,7 +163,7 @@ class Relay:
         self.drop()
 
     def drop(self):
-        """End the connections; new ones may come."""
+        """End all connections; new ones are possible."""
         pairs, self.pairs = self.pairs, []
         for sock in (sock for pair in pairs for sock in pair):
             self._end(sock)
@@ -175,7 +175,7 @@ class Relay:
 
 
 def descendants(pid: int, name: str) -> list[int]:
-    """Processes below ``pid`` whose program begins with ``name``, deepest first."""
+    """Processes below ``pid`` whose program name begins with ``name``, deepest first."""
     parents = {}
     for stat in entries("stat"):
         try:

@@ -1,7 +1,7 @@
-"""The contract of ``drillbook.sdk.host.Host``, once, for every carrier.
+"""Contract of ``drillbook.sdk.host.Host``, tested once for every carrier.
 
-``Carrier`` says how a carrier is told to do what the contract needs: the real ones run programs, the fake one has
-Python functions for them.
+``Carrier`` provides the commands that the contract needs: real carriers run programs, the fake one runs Python
+functions.
 """
 
 import io
@@ -70,7 +70,7 @@ def soon(seconds=30):
 
 
 class Programs:
-    """Commands that the contract needs, with programs that every machine has."""
+    """Commands that the contract needs, by programs of every machine."""
 
     def __init__(self, host):
         self.host = host
@@ -104,17 +104,17 @@ class Programs:
         return ["sleep", str(seconds)]
 
     def stays(self, tag):
-        """A process that ignores TERM, with a child, a child's child, and one in a session of its own."""
+        """Process that ignores TERM, with a child, a grandchild, and a descendant in a separate session."""
         tree = "trap '' TERM; sh -c 'trap \"\" TERM; sleep 300.$0; :' $0 & setsid sleep 300.$0 & sleep 300.$0; sleep 300.$0"
         return ["sh", "-c", tree, tag]
 
     def orphans(self, tag):
-        """A process that TERM ends, and its child in a session of its own that TERM does not."""
+        """Process that TERM ends, and its child in a separate session, which TERM does not end."""
         child = "trap '' TERM; sleep 300.$0; :"
         return ["sh", "-c", 'setsid sh -c "$1" "$0" & sleep 300.$0', tag, child]
 
     def forks(self, tag):
-        """A shell, and another one below it, that start process after process; 9 s at most."""
+        """Two nested shells that start process after process, for 9 s at most."""
         loop = "end=$(( $(date +%s) + 9 )); while [ $(date +%s) -lt $end ]; do sh -c 'sleep 9; :' $0 & sleep 0.004; done"
         return ["sh", "-c", f"({loop}) & {loop}", f"300.{tag}"]
 
@@ -122,7 +122,7 @@ class Programs:
         return ["sh", "-c", "head -c 1000000 /dev/zero; sleep 300.$0; :", tag]
 
     def meets(self, count, folder):
-        """A command that ends when ``count`` of it run at once."""
+        """Command that ends as soon as ``count`` instances of it run."""
         script = 'touch "$1/here.$$"; until [ $(ls "$1" | grep -c ^here) -ge $2 ]; do sleep 0.1; done'
         return ["sh", "-c", script, "sh", str(folder), str(count)]
 
@@ -130,7 +130,7 @@ class Programs:
         return ["sh", "-c", "echo started; sleep 300.$0 & echo $!", tag]
 
     def there(self, tag):
-        """Return True when anything of ``stays`` is left."""
+        """Return True when a process of ``stays`` still runs."""
         for cmdline in entries("cmdline"):
             try:
                 if any(word.endswith(f"300.{tag}".encode()) for word in cmdline.read_bytes().split(b"\0")):
@@ -141,7 +141,7 @@ class Programs:
 
 
 class Functions(Programs):
-    """The same in Python, for the fake."""
+    """The same commands in Python, for the fake."""
 
     def prints(self, out, err=b"", status=0):
         return self._on("prints", Reply(status, out, err))
@@ -510,7 +510,7 @@ class HostContract:
 
 
 def exchange(port, data):
-    """Send ``data`` and an end, and read all that comes back."""
+    """Send ``data`` and end of file, and read the whole answer."""
     with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
         sender = threading.Thread(target=lambda: (sock.sendall(data), sock.shutdown(socket.SHUT_WR)))
         sender.start()

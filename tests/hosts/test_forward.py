@@ -1,4 +1,4 @@
-"""Forwarded connections: the end of the forwarding is the end of everything that it started."""
+"""Forwarded connections: the end of the forwarding ends everything that it started."""
 
 import socket
 import threading
@@ -7,7 +7,7 @@ from drillbook.hosts.forward import FarSocket, forwarded
 
 
 class Slow(FarSocket):
-    """A far end whose last moment takes long, as on a busy machine."""
+    """Remote end that closes slowly, as on a busy machine."""
 
     def __init__(self, sock, closing, close):
         super().__init__(sock)

@@ -1,4 +1,4 @@
-"""Every carrier against the contract."""
+"""All carriers against the contract of hosts."""
 
 import os
 import pwd

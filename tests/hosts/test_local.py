@@ -1,4 +1,4 @@
-"""Commands on this machine end when their process does, and not at the next look at it."""
+"""Local commands return when their process ends, and not at the next poll."""
 
 import os
 
@@ -10,7 +10,7 @@ from drillbook.sdk.host import Deadline
 
 
 def test_a_command_that_has_ended_is_not_waited_for(monkeypatch):
-    """Its end and that of its output may be noticed together."""
+    """The end of the process and the end of its output may be noticed at the same time."""
     monkeypatch.setattr(local, "TICK", 30.0)
     deadline = Deadline.after(20)
     for _ in range(50):

@@ -1,4 +1,4 @@
-"""A command that only reads is asked once more when its channel ended without an exit status; one that changes something is not."""
+"""A channel ends without an exit status: a read-only command is repeated once, a changing command is not."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""The channel of the next command is opened ahead, and what is sent together arrives together."""
+"""The channel of the next command is opened in advance, and data that is sent together arrives together."""
 
 import threading
 
@@ -24,7 +24,7 @@ def _transport(host):
 
 
 def _asked_for(transport):
-    """Number of channels that were asked for."""
+    """Number of requested channels."""
     return len(transport.channels_seen)
 
 
@@ -78,7 +78,7 @@ def test_many_commands_leave_no_room_for_a_channel_ahead(host, monkeypatch):
 
 
 class Wire:
-    """A socket that keeps what each call of ``send`` was given."""
+    """Socket that records the data of each call of ``send``."""
 
     def __init__(self):
         self.sent = []
@@ -107,7 +107,7 @@ def test_messages_of_a_tuple_are_sent_in_one_call():
 
 
 class Slow:
-    """A message during whose encryption another thread sends."""
+    """Message during whose encryption another thread sends."""
 
     def __init__(self, number, beside):
         self.number, self.beside = number, beside

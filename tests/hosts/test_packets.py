@@ -1,4 +1,4 @@
-"""Reading of a connection: many parts of packets in one call, and a command that wakes its reader rarely."""
+"""Reading from a connection: many packets in one call, and few wake-ups of a command's reader."""
 
 import contextlib
 import socket

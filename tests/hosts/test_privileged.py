@@ -1,4 +1,4 @@
-"""The command by which a host of another account passes on environment and folder: nothing of its input is run as shell text."""
+"""Command that passes environment and folder to another account: no part of its input runs as shell text."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Commands that only read share one shell on the host, and nobody can tell the difference."""
+"""Read-only commands share one shell on the host, without any difference in their results."""
 
 import os
 import signal
@@ -39,7 +39,7 @@ def own_server(tmp_path):
 
 @pytest.fixture
 def opened(own_server):
-    """Opens the host of the server, which is started with more lines of configuration."""
+    """Start the server with additional lines of configuration, and open its host."""
     hosts = []
 
     def start(*lines):
@@ -54,7 +54,7 @@ def opened(own_server):
 
 
 def _asked_for(host):
-    """Number of channels that were asked for on the connection."""
+    """Number of channels requested on the connection."""
     return len(host.link(soon()).transport.channels_seen)
 
 
@@ -64,7 +64,7 @@ def _shell(host):
 
 @pytest.fixture
 def apart(host, monkeypatch):
-    """Runs a command on a channel of its own."""
+    """Run a command on a separate channel."""
 
     def run(argv):
         with monkeypatch.context() as patch:
@@ -132,7 +132,7 @@ def test_a_command_that_is_killed_tells_the_signal(host, name):
 
 
 def _child(pid):
-    """Wait until the process ``pid`` has a child, and return the child's number."""
+    """Wait until the process ``pid`` has a child. Return the pid of the child."""
     children = Path(f"/proc/{pid}/task/{pid}/children")
     deadline = soon()
     while not (found := children.read_text().split()):
@@ -147,7 +147,7 @@ def _wait_for(path):
 
 
 def _wait_for_end(pid):
-    """Wait until no process ``pid`` runs any more."""
+    """Wait until the process ``pid`` has ended."""
     deadline = soon()
     while (stat := Path(f"/proc/{pid}/stat")).exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z":
         deadline.wait(0.01)
@@ -191,7 +191,7 @@ def test_commands_at_the_same_time_do_not_wait_for_each_other(host):
 
 
 def _read_from_killed_shell(host, fifo, *, alone):
-    """Kill the shell while `cat` reads from ``fifo`` in it, and the `cat` as well unless ``alone``. Return the result."""
+    """Kill the shell while its `cat` reads from ``fifo``, and the `cat` too unless ``alone``. Return the result."""
     host.run(["true"], deadline=soon())
     os.mkfifo(fifo)
     results = []
@@ -335,7 +335,7 @@ def test_a_server_that_hangs_before_the_shell_has_started(opened, own_server):
 
 
 def test_the_start_of_a_program_is_not_that_of_the_shell(host, tmp_path):
-    """Programs of the shell itself, such as `test` of bash, would understand more than the programs do."""
+    """Builtins of the shell, such as `test` of bash, accept more syntax than the programs do."""
     made = tmp_path / "made"
     host.run(["test", "-v", f"a[$(touch {made})]"], deadline=soon())
     assert not made.exists()
@@ -586,7 +586,7 @@ def test_scripts_and_fences_give_the_same_in_the_shell_as_on_a_channel_of_their_
 @pytest.mark.parametrize("end", ["$(", "\\", "`"])
 @pytest.mark.parametrize("text", ['psql -c "{}', "tar c {}", 'cat a"{}"', "cat {}"])
 def test_a_text_with_many_variables_is_refused_at_once(text, end):
-    """With quantifiers that try all divisions of a text, eight variables would stop the controller for many minutes."""
+    """With quantifiers that try all divisions of a text, eight variables would block the controller for minutes."""
     words = ("sh", "-c", text.format("$DATABASE_NAME/${DATABASE_USER}" * 200 + end))
     assert len(words[2]) < reading_shell.MOST_WORDS
     assert not reads_by_script(Order("far", words))

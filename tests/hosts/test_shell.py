@@ -1,4 +1,4 @@
-"""Command lines on hosts: recognising what has to be ended with root's rights."""
+"""Command lines on hosts: detecting processes that only root can end."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ from drillbook.sdk.host import Deadline
 
 
 def fenced(argv, folder, times):
-    """``argv`` behind the fences of ``times`` locks, as on a host that carries so many services of a drill."""
+    """``argv`` with the fences of ``times`` locks, as on a host with that many services of a drill."""
     for _ in range(times):
         argv = fence(argv, str(folder), 1, "")
     return argv

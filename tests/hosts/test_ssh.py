@@ -1,4 +1,4 @@
-"""Failures that only a host behind SSH can have."""
+"""Failures that only occur behind SSH."""
 
 import io
 import os
@@ -40,7 +40,7 @@ from tests.waiting import nothing_happens_for, until
 
 @pytest.fixture
 def opened():
-    """Makes hosts that are closed at the end."""
+    """Function that creates hosts, which are closed at the end."""
     hosts = []
 
     def make(target, targets=None, **options):
@@ -60,7 +60,7 @@ def server(request):
 
 @pytest.fixture(params=[OpenSsh, AsyncSsh])
 def own_server(request, tmp_path):
-    """A server that the test may kill."""
+    """Server that the test may kill."""
     folder = tmp_path / "server"
     folder.mkdir()
     one = request.param(folder).start()
@@ -120,7 +120,7 @@ def reached(openssh, opened, known):
 
 @pytest.fixture
 def patient(tmp_path):
-    """A server of the test's own: one that is often left without a login shuts others of the same address out."""
+    """Separate server of the test, because sshd refuses an address after several connections without a login."""
     folder = tmp_path / "server"
     folder.mkdir()
     one = OpenSsh(folder).start()
@@ -129,7 +129,7 @@ def patient(tmp_path):
 
 
 def test_known_hosts_as_ssh_reads_them(patient, opened, tmp_path):
-    """Each way of writing that the host is known is taken as OpenSSH takes it, and OpenSSH is asked the same."""
+    """Each form of a known_hosts entry is read as OpenSSH reads it; the test compares with OpenSSH."""
     key, port, known = patient.host_key.with_suffix(".pub").read_text(), patient.port, tmp_path / "known"
     other = new_key(tmp_path / "other").with_suffix(".pub").read_text()
     for number, (text, good) in enumerate(
@@ -274,7 +274,7 @@ def test_alias_of_the_home(server, opened, tmp_path, monkeypatch):
 
 
 def test_opening_leaves_the_configuration_that_all_threads_share(server, opened, monkeypatch):
-    """Each write to it empties it for a moment, in which other connections find nothing."""
+    """Each write truncates the file for a moment, in which other connections find no entry."""
     merged = []
     link.shared_config()
 
@@ -292,7 +292,9 @@ def test_configuration_that_is_missing(opened, tmp_path):
 
 
 def test_gateway(server, opened, openssh, tmp_path):
-    """Through the server to an sshd; the gateway's connection is shared, and ends with the last host behind it."""
+    """Connections through the server to an sshd; hosts share the connection to the gateway, which closes with the
+    last of them.
+    """
     jump, targets = server.target("jump"), {}
     targets |= {"jump": jump, "a": openssh.target("a", gateway="jump"), "b": openssh.target("b", gateway="jump")}
     a, b = opened(targets["a"], targets), opened(targets["b"], targets)
@@ -314,7 +316,7 @@ def test_gateway(server, opened, openssh, tmp_path):
 
 
 def test_a_channel_of_a_lost_connection_is_closed_without_an_error(server, opened, monkeypatch):
-    """The error of closing a channel would replace the answer of the command, or end the thread that kills it."""
+    """An error of closing a channel would replace the result of the command, or end the thread that kills it."""
 
     def broken(data):
         raise EOFError
@@ -387,7 +389,7 @@ def test_lost_in_flight_and_connected_again(own_server, opened):
 
 
 def test_a_way_that_is_cut_and_opened_again(openssh, opened, tmp_path):
-    """The command in flight fails and says so; the next one finds a fresh connection, within its own deadline."""
+    """The running command fails with an error; the next command opens a new connection, within its deadline."""
     relay, path = Relay(openssh.port), str(tmp_path / "file")
     known = tmp_path / "known"
     known.write_text(f"* {openssh.host_key.with_suffix('.pub').read_text()}")
@@ -413,7 +415,7 @@ def test_a_way_that_is_cut_and_opened_again(openssh, opened, tmp_path):
 
 
 def test_a_host_that_hangs_does_not_keep_files_waiting(own_server, opened, monkeypatch):
-    """Writing and reading a file has a deadline of its own, so that one hung host cannot keep a revert from the others."""
+    """Writing and reading a file has a separate deadline, so that one hanging host does not block the revert of others."""
     monkeypatch.setattr(files, "SECONDS", 1.0)
     host, path = opened(own_server.target()), str(own_server.folder / "file")
     host.put(b"x", path)
@@ -455,7 +457,7 @@ def test_one_connection_for_everything(own_server, opened):
 
 @pytest.mark.parametrize("stdin", [b"", bytes(32 << 20)], ids=["idle", "writing"])
 def test_host_that_hangs(own_server, opened, stdin):
-    """Neither a deadline nor a flag waits for a host that answers nothing at all."""
+    """Deadline and stop flag take effect even if the host answers nothing."""
     host = opened(own_server.target())
     host.run(["true"], deadline=soon())
     server = own_server._process.pid
@@ -478,7 +480,7 @@ def test_host_that_hangs(own_server, opened, stdin):
 
 
 def test_a_sink_gets_each_line_when_it_arrives(openssh, opened):
-    """Stages of scripts are measured by the arrival of their lines, so lines must not wait for each other."""
+    """Durations of script stages depend on the arrival of their lines, so that lines must not be delayed."""
 
     class Pieces(io.BytesIO):
         count = 0
@@ -494,7 +496,7 @@ def test_a_sink_gets_each_line_when_it_arrives(openssh, opened):
 
 
 def test_a_small_piece_reaches_the_sink_when_it_arrives(openssh, opened, monkeypatch, tmp_path):
-    """Paramiko wakes whoever waits before it adds the data, so the size of the data cannot be asked then."""
+    """Paramiko notifies waiting threads before it adds the data, so that the amount of data is not known then."""
     monkeypatch.setattr("drillbook.hosts.ssh.channel.TICK", 30.0)
     fifo, arrived, in_time = tmp_path / "fifo", threading.Semaphore(0), []
     os.mkfifo(fifo)
@@ -623,7 +625,9 @@ def test_commands_that_end_before_their_input_do_not_harm_others(openssh, opened
 
 
 def test_commands_end_while_keys_are_exchanged(openssh, opened):
-    """New keys are due after every half gigabyte: an end of a command that comes meanwhile must not wait for itself."""
+    """New keys are exchanged after every half gigabyte: a command that ends during the exchange must not wait for
+    itself.
+    """
     host = opened(openssh.target())
     transport = host.link(soon()).transport
     exchanges = []
@@ -642,7 +646,7 @@ def test_commands_end_while_keys_are_exchanged(openssh, opened):
 
 
 def test_a_command_that_ends_while_its_channel_is_being_looked_at_has_its_status(openssh, opened, monkeypatch):
-    """On a busy machine the thread that looks may be kept waiting between two looks, until all has arrived."""
+    """On a busy machine, the reading thread may pause between two looks until all data has arrived."""
     drain, waited = Exec._drain, []
 
     def preempted(self):
@@ -663,7 +667,7 @@ def test_a_command_that_ends_while_its_channel_is_being_looked_at_has_its_status
 
 
 def test_output_that_cannot_be_read_for_a_while_is_not_left_out(openssh, opened, tmp_path):
-    """Whoever sends to a connection may hold it for longer than a reader waits, as while keys are exchanged."""
+    """A sender may lock a connection for longer than a reader waits, for example during a key exchange."""
     host = opened(openssh.target())
     gate = host.link(soon()).transport.gate
     with ThreadPoolExecutor(1) as pool:
@@ -708,7 +712,7 @@ def test_memory_stays_flat(openssh, opened):
 
 
 def peak():
-    """The most memory that this process had, in KiB."""
+    """Peak memory of this process in KiB."""
     status = Path("/proc/self/status").read_text()
     return int(re.search(r"VmHWM:\s+(\d+)", status)[1])
 

@@ -1,4 +1,4 @@
-"""Rules of a sudoers file: exactly the recorded arguments, except for what differs in every run."""
+"""Rules of a sudoers file: exactly the recorded arguments, with wildcards for parts that differ in every run."""
 
 from fnmatch import fnmatchcase
 

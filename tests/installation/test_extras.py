@@ -1,4 +1,4 @@
-"""How the program was installed, and the command that adds an extra to it."""
+"""Detecting the way of installation, and the matching command to add an extra."""
 
 import json
 import sys

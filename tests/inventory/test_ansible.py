@@ -1,4 +1,4 @@
-"""Ansible inventories, compared with what `ansible-inventory --list` itself says."""
+"""Ansible inventories, compared with the output of `ansible-inventory --list`."""
 
 import json
 import os
@@ -43,7 +43,7 @@ def real_tool():
 
 
 def ansible_says(tmp_path, *sources):
-    """Variables of hosts, hosts of groups with those of their children, and the order of all hosts."""
+    """Variables of hosts, hosts of groups including their child groups, and the order of all hosts."""
     argv = [real_tool(), "--list", *(word for source in sources for word in ("-i", str(source)))]
     env = {
         "PATH": os.environ["PATH"],
@@ -115,7 +115,9 @@ LINES = st.one_of(
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.lists(LINES, max_size=12).map("\n".join), min_size=20, max_size=20))
 def test_small_random_files_read_as_ansible_reads_them(tmp_path_factory, texts):
-    """Twenty files at once, each in a group name space of its own, would hide errors: so one call a file, few calls."""
+    """Twenty files in one call, with group names of their own, would hide errors: so one call for each file, and few
+    calls.
+    """
     tmp_path = tmp_path_factory.mktemp("random")
     text = next((text for text in texts if _ours(tmp_path, text) is not None), texts[0])
     (tmp_path / "hosts").write_text(text + "\n")

@@ -1,4 +1,4 @@
-"""Ansible's variables about jump hosts and privilege, as fields of our hosts."""
+"""Ansible's variables about jump hosts and privileges, as fields of hosts."""
 
 import pytest
 
@@ -10,7 +10,7 @@ COMMON = "h ansible_ssh_common_args="
 
 
 def ways(found, name="h"):
-    """Jump hosts to ``name``, the nearest to the host first, each with address, user, port and key."""
+    """Jump hosts to ``name``, the one nearest to the host first, each with address, user, port and key."""
     hosts, seen = found.hosts, []
     while through := hosts[name].gateway:
         name = through

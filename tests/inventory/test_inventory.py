@@ -1,4 +1,4 @@
-"""Backup sources in an inventory: steps name them like services, and mistakes are told at their line."""
+"""Backup sources in an inventory: steps refer to them like services, and mistakes are reported with their line."""
 
 import pytest
 

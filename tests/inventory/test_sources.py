@@ -1,4 +1,4 @@
-"""The interface of inventory sources: what one gives lies below what inventory files write."""
+"""Interface of inventory sources: values of inventory files override those of a source."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ TAGS = {"!env", "!file", "!command", "!lab", "!lab_secret"}
 
 @dataclass(frozen=True)
 class Table:
-    """Lines of a name, an address and a group."""
+    """Source with lines of a name, an address and a group."""
 
     rows: list[list[str]]
 
@@ -29,7 +29,7 @@ class Table:
 
 
 class Tables(Source):
-    """A source that no version of Drillbook has."""
+    """Source that does not exist in any version of Drillbook."""
 
     key = "table"
 

@@ -1,4 +1,4 @@
-"""What is parsed at once is canonical JSON: the encoder of RFC 8785 writes exactly the same bytes."""
+"""Parsing lines in groups: accepted lines are canonical JSON, with the same bytes as the encoder of RFC 8785 writes."""
 
 import json
 import random
@@ -29,7 +29,7 @@ PARTS = [
 
 
 def parsed(lines):
-    """The values of ``lines``; None where the proof that they are canonical fails."""
+    """Values of ``lines``; None when the proof that they are canonical fails."""
     try:
         return canonical_lines.parsed(lines)
     except ValueError:

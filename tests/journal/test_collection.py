@@ -1,4 +1,4 @@
-"""The collector is off during a pause, and afterwards as it was before."""
+"""The garbage collector is off during a pause, and has its previous state afterwards."""
 
 import gc
 

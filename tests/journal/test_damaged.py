@@ -1,4 +1,4 @@
-"""Statements of a run's folder whose journal is damaged, empty or gone."""
+"""Statements about the folder of a run whose journal is damaged, empty or missing."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""The journal: what is written is there after a crash, and what was changed is noticed."""
+"""The journal: written events survive a crash, and changed events are detected."""
 
 import json
 import threading
@@ -184,7 +184,7 @@ def test_a_system_that_does_not_tell_is_not_asked(tmp_path, monkeypatch):
 
 
 def test_a_line_that_was_written_anew_with_a_hash_of_its_own_does_not_fit_the_next(tmp_path):
-    """Whoever changes a line can make its hash fit; the line behind it still names the old one."""
+    """An attacker can recompute the hash of a changed line, but the next line still contains the old one."""
     path = written(tmp_path)
     lines = path.read_bytes().splitlines()
     content = json.loads(lines[1])

@@ -1,4 +1,4 @@
-"""The journal on a real disk that is full for a while, in files that are cut or exchanged, and with observers that break."""
+"""The journal on a disk that is full for a while, in truncated or exchanged files, and with failing observers."""
 
 import errno
 import fcntl
@@ -32,7 +32,7 @@ def journal(tmp_path):
 
 @contextmanager
 def room(path, more):
-    """Files of this process may grow only ``more`` bytes beyond the size of ``path``: as on a disk that fills up."""
+    """Limit the growth of this process's files to ``more`` bytes beyond the size of ``path``, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + more, hard))
@@ -155,7 +155,7 @@ def test_a_file_that_is_changed_by_somebody_else_is_noticed_also_while_nothing_i
 
 
 def test_once_something_is_broken_a_file_that_was_moved_is_written_on(journal, tmp_path):
-    """Whoever finds it there finds all of it."""
+    """A reader of the moved file finds all events in it."""
     journal.append(content("run.started"))
     journal.patient = True
     (tmp_path / FILE).rename(tmp_path / "elsewhere")
@@ -336,7 +336,7 @@ def awaited(condition, seconds=30.0):
 
 
 class Disk:
-    """Flushes of the journal: each is counted with the size of the file when it began, and ends when ``go`` is set."""
+    """Flushes of the journal: each is counted with the file size at its beginning, and ends when ``go`` is set."""
 
     def __init__(self, path, monkeypatch):
         self.path, self.sizes, self.errors = path, [], []
@@ -355,7 +355,7 @@ class Disk:
 
 
 def intents_of(journal, numbers):
-    """Append an intent of each number, each in a thread of its own; returns the threads, and the events in their order."""
+    """Append an intent for each number, each in a separate thread. Return the threads, and the events in their order."""
     done = []
 
     def one(number):
@@ -402,7 +402,7 @@ def test_what_could_not_be_flushed_is_refused_and_leaves_no_line(journal, tmp_pa
 
 
 def test_no_intent_counts_as_kept_because_the_flush_of_another_failed(journal, tmp_path, monkeypatch):
-    """Its line may be lost with that flush, so it is written again and flushed by itself."""
+    """The failed flush may lose the line of the other intent, so it is written again and flushed separately."""
     path = tmp_path / FILE
     journal.append(content("run.started"), sync=True)
     disk = Disk(path, monkeypatch)

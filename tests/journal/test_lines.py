@@ -1,4 +1,4 @@
-"""Lines of a journal that are read together give what lines that are read one by one give, also where one is wrong."""
+"""Lines of a journal that are read in groups give the same result as lines read one by one, also for invalid lines."""
 
 import json
 
@@ -12,7 +12,7 @@ COUNT = 35
 
 
 def journal():
-    """Lines of a journal; some have numbers that the standard library may write in another way."""
+    """Lines of a journal; some contain numbers that the standard library may format differently."""
     found, prev = [], "sha256:before"
     for number in range(COUNT):
         data = {"text": f'ä "{number}"', "nested": [{"a": None}, True]}
@@ -27,7 +27,7 @@ def journal():
 
 
 def again(line, **changes):
-    """The line with other fields and a right hash."""
+    """Line with other fields and a matching hash."""
     event = json.loads(line) | changes
     del event["hash"]
     return canonical(event | {"hash": digest(canonical(event))})
@@ -38,7 +38,7 @@ def swapped(found, at):
 
 
 def split(found, at):
-    """Two lines that are one object, and one line that is two."""
+    """Two lines that form one object, and one line with two objects."""
     event = json.loads(found[at])
     found[at : at + 1] = [b'{"a":[1', b"2]}"]
     found[at - 1] = found[at - 1] + b"," + canonical(event)
@@ -80,7 +80,7 @@ def test_lines_read_together_give_what_lines_read_one_by_one_give(damage, at, en
 
 
 def test_intact_lines_are_read_together(monkeypatch):
-    """Only the groups with the unusual numbers are read one by one."""
+    """Only the groups with unusual numbers are read one by one."""
     monkeypatch.setattr(lines, "_event", lambda line: pytest.fail(f"read alone: {line!r}"))
     found = journal()
     assert len(lines._walk(b"\n".join(found[:12]) + b"\n", at_once=4).events) == 12

@@ -1,4 +1,4 @@
-"""Journals of before, of newer versions and damaged ones, as they are read."""
+"""Reading journals of older and newer versions, and damaged journals."""
 
 import json
 from pathlib import Path
@@ -29,7 +29,7 @@ def journal(tmp_path):
 
 
 def rewritten(path, number, change):
-    """Change the content of one line as another version of the program might have written it: the chain still holds."""
+    """Change the content of one line as another version could have written it, with a valid chain."""
     lines, prev = [json.loads(line) for line in path.read_bytes().splitlines()], None
     change(lines[number])
     for line in lines:

@@ -1,4 +1,4 @@
-"""The state of a run: read and verified once, and the same for whoever asks."""
+"""State of a run: read and verified once, and identical for all readers."""
 
 import json
 import time

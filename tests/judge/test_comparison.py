@@ -1,4 +1,4 @@
-"""Differences between a run and the earlier runs that its journal records."""
+"""Differences between a run and the earlier runs that its journal mentions."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ def result_of(tmp_path):
 
 
 def compared(tmp_path, *earlier, samples=SAMPLES, verify="done"):
-    """A run whose journal records ``earlier`` runs, newest first."""
+    """Run whose journal mentions ``earlier`` runs, newest first."""
     story = Story(tmp_path).fault().availability(*samples).canary(ACKS, [[1, 400]]).recovery(verify=verify)
     story.add(20.5, "earlier.runs", runs=as_entries(earlier))
     return story.end().judge().comparison
 
 
 def paced(result, seconds):
-    """The result with another duration of the restore."""
+    """Result with another duration of the restore."""
     steps = tuple(step.model_copy(update={"seconds": seconds}) if step.id == "restore.1" else step for step in result.steps)
     return result.model_copy(update={"steps": steps})
 
@@ -58,7 +58,7 @@ def test_a_figure_that_one_of_the_runs_lacks_cannot_be_compared(tmp_path):
     [((0.5,), [True]), ((0.79,), [True]), ((0.85,), []), ((0.5, 0.9), []), ((2.0,), [False]), ((2.0, 1.1), [])],
 )
 def test_a_step_is_slower_only_than_all_earlier_runs_and_by_more_than_a_quarter(tmp_path, past, slower):
-    """The restore takes 1 s now."""
+    """The restore takes 1 s in this run."""
     last = result_of(tmp_path)
     found = compared(tmp_path, *[paced(last, seconds) for seconds in past]).paced
     assert [one.slower for one in found] == slower
@@ -75,7 +75,7 @@ def test_a_step_that_failed_in_an_earlier_run_gives_no_time(tmp_path):
 
 
 def test_steps_are_told_by_action_and_host_and_not_by_their_number(tmp_path):
-    """An earlier run with another step before `verify.1`: one is removed, and none is added."""
+    """Earlier run with another step before `verify.1`: one step was removed, and none added."""
     last = result_of(tmp_path)
     extra = StepResult(id="verify.1", action="port.open", host="app-1", status="done", seconds=0.1)
     moved = tuple(step.model_copy(update={"id": "verify.2"}) if step.id == "verify.1" else step for step in last.steps)

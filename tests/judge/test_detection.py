@@ -1,4 +1,4 @@
-"""Time of detection by an alert, from recorded events alone."""
+"""Detection time by an alert, computed from recorded events only."""
 
 from types import SimpleNamespace
 

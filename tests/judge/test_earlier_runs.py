@@ -1,4 +1,4 @@
-"""The newest step that passed in an earlier run, and the earlier runs that a run is compared with."""
+"""The newest successful step of earlier runs, and the earlier runs to compare a run with."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_another_action_service_or_environment_is_no_earlier_step(tmp_path):
 
 
 def test_the_newest_runs_of_the_drill_are_compared(tmp_path, monkeypatch):
-    """Not those of another drill, that were refused, are damaged, or have not ended."""
+    """Runs of other drills, and refused, damaged or unfinished runs, do not count."""
     book = Book(tmp_path)
     for day in (1, 2, 3):
         book.run(f"2026-01-0{day}T09:00:00").good().close()

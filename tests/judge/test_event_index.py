@@ -1,4 +1,4 @@
-"""Events by step and host: nothing is lost, the order stays, and the journal is not searched again for each step."""
+"""Events by step and host: complete, in order, and without a search of the whole journal for each step."""
 
 import json
 
@@ -20,7 +20,7 @@ HOSTS = "environment: lab\nhosts: {a: {address: 127.0.0.1}, b: {address: 127.0.0
 
 
 class Counted(tuple):
-    """Events that count how often somebody goes through all of them."""
+    """Events that count the iterations over all of them."""
 
     passes = 0
 
@@ -30,7 +30,7 @@ class Counted(tuple):
 
 
 def recorded(folder, count):
-    """A run of ``count`` faults, and as many reading steps, on two hosts each; its plan and its events."""
+    """Plan and events of a run with ``count`` faults and as many reading steps, on two hosts each."""
     folder.mkdir()
     there = set()
     hosts = {name: FakeHost(name) for name in "ab"}
@@ -96,7 +96,7 @@ def test_lists_of_events_are_merged_in_the_order_of_the_journal(runs):
 
 
 def test_events_of_a_kind_are_found_by_the_index_as_by_a_search(runs):
-    """Also those of a base class, in the order of the journal."""
+    """Also events of subclasses, in the order of the journal."""
     _, found = runs[2]
     events = Events(found)
     for kind in (*KINDS.values(), OfUndo, OfFault, Ended, Content):

@@ -1,4 +1,4 @@
-"""The state of a fault: read from journals by hand, and followed by every figure and sentence."""
+"""State of a fault: derived from hand-written journals, and used by all figures and sentences."""
 
 from drillbook.journal.intents import GONE
 from drillbook.judge.faultstate import begun, ending
@@ -11,7 +11,7 @@ RESTORE = {"kind": "restore", "commands": [], "action": "", "params": {}, "why":
 
 
 def broken_off(story, outcome="cancelled", undo=None):
-    """The injection is announced and does not end well; nobody asked whether it is active."""
+    """The injection was announced and failed; no check tells if the fault is active."""
     story.add(9.9, "phase.started", phase="inject")
     story.step(10.0, 10.2, "inject.1", "app-1", outcome, effect="fault", undo=undo or COMMANDS)
     story.add(10.2, "phase.ended", phase="inject", status="failed")

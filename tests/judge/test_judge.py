@@ -1,4 +1,4 @@
-"""The judge: synthetic journals in, verdicts, clocks and findings out."""
+"""The judge: from synthetic journals to verdicts, clocks and findings."""
 
 import pytest
 
@@ -25,7 +25,7 @@ verify:
 
 
 class Story:
-    """Writes the events of a run; `good()` is a whole run in which all went well."""
+    """Writes the events of a run; `good()` is a complete, successful run."""
 
     def __init__(self, tmp_path, drill=DRILL, hosts=HOSTS):
         self.plan = made(tmp_path, drill=drill, hosts=hosts)
@@ -58,7 +58,7 @@ class Story:
         return self
 
     def change(self, index, **data):
-        """Give the event ``index`` other ``data``."""
+        """Replace the ``data`` of the event ``index``."""
         event = self.events[index].model_dump()
         self.events[index] = Event.model_validate({**event, "data": event["data"] | data})
 
@@ -180,7 +180,7 @@ def test_what_was_put_back_too_late_is_not_asked_for_again(tmp_path):
 
 
 def broken_off(tmp_path, *samples, finished=21.0):
-    """A run that ended early once its fault was active, and put it back at 11 s."""
+    """Run that ended early after its fault became active, and undid the fault at 11 s."""
     story = Story(tmp_path).fault().availability(*grid(5.0, 10.1, True), *samples).canary(ACKS, [[1, 400]])
     story.add(10.3, "ended.early", why="inconclusive", message="the fault could not be injected as planned", findings=[])
     intent = next(event.seq for event in story.events if event.kind == "intent")
@@ -201,7 +201,7 @@ BACK = [*grid(10.1, 12.4, False), *grid(12.4, 16.0, True)]
 
 @pytest.mark.parametrize("finished", [16.5, 60.0])
 def test_a_run_that_ended_early_and_was_good_again_is_inconclusive(tmp_path, finished):
-    """Also where giving back the hosts took so long that its probes seem to have fallen silent."""
+    """Also if closing the hosts took so long that its probes seem to have stopped."""
     result = broken_off(tmp_path, *BACK, finished=finished)(good=True, interrupted=False, seconds=4.9)
     assert (result.verdict, result.reason) == (Verdict.INCONCLUSIVE, "the fault could not be injected as planned")
     assert {one.code for one in result.findings} == {"objective-not-verified"}
@@ -294,7 +294,7 @@ def test_a_relapse_moves_the_recovery(tmp_path):
     ],
 )
 def test_what_a_cleanup_interrupts_is_no_relapse_when_it_is_good_again(tmp_path, after, cleanup, verdict):
-    """Only what changes interrupts; and a service that falls over by itself, or stays down, was not recovered."""
+    """Only changing steps interrupt a service; a service that fails by itself, or stays down, did not recover."""
     story = Story(tmp_path, DRILL + "cleanup:\n  - service.restart: {service: api}\n")
     story.fault().availability(*SAMPLES, *after).canary(ACKS, [[1, 400]]).recovery()
     story.step(16.0, 17.0, "cleanup.1", "app-1", effect=cleanup)
@@ -321,7 +321,7 @@ def test_what_a_cleanup_interrupts_is_no_relapse_when_it_is_good_again(tmp_path,
     ],
 )
 def test_what_an_undo_at_the_end_interrupts_is_no_relapse_when_it_is_good_again(tmp_path, after, verify, verdict):
-    """As of a remedy for the time of the drill, whose undo restarts the service: what is bad at the end still counts."""
+    """An undo at the end, such as that of a temporary remedy, restarts the service: failures at the end still count."""
     story = Story(tmp_path).fault().availability(*SAMPLES, *after).canary(ACKS, [[1, 400]]).recovery(verify=verify)
     story.add(16.0, "undo", "restore.1", "app-1", intent=1, kind="commands", commands=[["restart"]])
     result = story.end().judge().result
@@ -579,7 +579,7 @@ def test_a_hole_until_after_the_verification_leaves_the_recovery_unmeasured(tmp_
 
 
 def slept(story, *told):
-    """Add to the events of these indexes for how long the controller was suspended until then."""
+    """Add the duration of the controller's suspension to the events of these indexes."""
     for index, seconds in told:
         story.change(index, slept_s=seconds)
     return story.judge().result
@@ -694,7 +694,9 @@ def test_judging_twice_gives_the_same(tmp_path):
     ],
 )
 def test_a_write_that_is_missing_before_newer_ones_that_were_kept_is_a_hole(tmp_path, survivors, measured, wanted):
-    """A restore brings back a point in time: what is older than the newest kept write is there, or the backup is torn."""
+    """A restore returns to a point in time: if a write older than the newest kept one is missing, the backup is
+    inconsistent.
+    """
     story = Story(tmp_path, DRILL.replace("rpo: 1s", "rpo: 60s")).fault().availability(*SAMPLES).recovery()
     result = story.canary(ACKS, survivors).end().judge().result
     holes = [one for one in result.findings if one.code == "hole-in-survivors"]
@@ -708,7 +710,7 @@ def test_a_write_that_is_missing_before_newer_ones_that_were_kept_is_a_hole(tmp_
 
 @pytest.mark.parametrize(("last", "silent"), [(10.05, True), (10.3, True), (10.9, True), (11.1, False), (13.9, False)])
 def test_a_probe_that_is_silent_for_long_before_the_verification_ends_cannot_tell(tmp_path, last, silent):
-    """The verification ends at 14 s; three seconds without a sample are too many, wherever the last one was good."""
+    """The verification ends at 14 s; three seconds without a sample are too many, wherever the last good sample was."""
     story = Story(tmp_path, DRILL.replace("rto: 5s, ", "").replace(", detect: 1s", "")).fault()
     story.availability(*grid(5.0, 10.0, True), (last - 0.02, last, True, None)).canary(ACKS, [[1, 400]])
     result = story.recovery().end().judge().result

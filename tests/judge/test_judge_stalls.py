@@ -1,4 +1,4 @@
-"""The judge of a controller that was starved itself: what it could not measure is neither good nor bad."""
+"""The judge with a stalled controller: unmeasured time counts neither as good nor as bad."""
 
 import pytest
 
@@ -26,7 +26,7 @@ def silent(first, last, takes=1.2, every=0.4):
 
 
 LATE = [*SAMPLES[:75], (12.75, 13.95, False, SILENT), (12.85, 13.96, False, SILENT), *grid(14.0, 18.0, True)]
-"""Recovered at 12.4 s; two samples right before the verification ends, at 14.0 s, got no answer."""
+"""Run that recovered at 12.4 s; two samples right before the end of the verification, at 14.0 s, got no answer."""
 
 
 def test_a_sample_that_the_controller_slept_through_is_no_relapse(tmp_path):
@@ -46,7 +46,7 @@ def test_a_sample_that_the_controller_slept_through_is_no_relapse(tmp_path):
 
 
 def test_a_flap_at_the_very_end_on_a_controller_that_was_awake_fails(tmp_path):
-    """Also right after a stall: the sample had its whole second, and the service did not answer."""
+    """Also right after a stall: the sample had a full second, and the service did not answer."""
     late = [*BEFORE, *grid(12.4, 15.0, True), (15.0, 16.3, False, SILENT), *grid(16.4, 18.0, True)]
     for stalls in ([], [(14.0, 14.9)], [(15.1, 15.35)]):
         view = judged(tmp_path, late, stalls)
@@ -63,7 +63,7 @@ def test_an_answer_that_says_bad_counts_whatever_the_controller_did(tmp_path):
 
 @pytest.mark.parametrize("good_until", [12.4, 12.9])
 def test_a_recovery_that_could_not_be_watched_is_inconclusive(tmp_path, good_until):
-    """It was good for half a second, or was not seen good at all, and then nothing was measured until the end."""
+    """The service was good for half a second, or never, and afterwards nothing was measured until the end."""
     view = judged(tmp_path, [*BEFORE, *grid(12.4, good_until, True), *silent(good_until, 16.0)], stalls=[(good_until, 17.0)])
     assert view.result.verdict is Verdict.INCONCLUSIVE, view.result.reason
     assert "not-recovered" not in codes(view)

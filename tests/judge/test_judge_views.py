@@ -1,4 +1,4 @@
-"""The judge: what a view tells of each step, objective, finding and residue, by tables of small journals."""
+"""The judge: the view of each step, objective, finding and residue, by tables of small journals."""
 
 import pytest
 
@@ -177,7 +177,7 @@ def test_an_objective_that_has_a_reason_of_its_own_keeps_it(tmp_path):
 
 @pytest.mark.parametrize(("target", "met"), [("2s", False), ("2410ms", None), ("2519ms", None), ("2521ms", True)])
 def test_an_objective_is_met_with_its_error_or_not_at_all(tmp_path, target, met):
-    """It was 2.41 s with an error of 0.11 s."""
+    """The value was 2.41 s with an error of 0.11 s."""
     one = started(tmp_path, DRILL.replace("rto: 5s", f"rto: {target}")).recovery().end().judge().result.objectives["rto"]
     assert one.met is met
     assert (one.target_s, one.measured_s, one.error_s) == (
@@ -215,7 +215,7 @@ def test_without_its_verification_no_drill_passes_also_where_it_has_no_objective
 
 @pytest.mark.parametrize("objectives", ["{rto: 5s, rpo: 1s, detect: 1s}", "{}"])
 def test_what_was_restored_from_a_backup_that_nobody_vouches_for_is_not_verified(tmp_path, objectives):
-    """The restore goes on, since something is broken; that what came back is what was lost is not shown by it."""
+    """The restore continues, because a fault is active; this does not prove that it restored the lost data."""
     story = Story(tmp_path, DRILL.replace("{rto: 5s, rpo: 1s, detect: 1s}", objectives)).good()
     assert story.judge().result.verdict is Verdict.PASSED
     done = next(event for event in story.events if (event.kind, event.step) == ("done", "restore.1"))
@@ -460,14 +460,14 @@ def test_a_probe_that_was_never_good_says_what_it_was_answered(tmp_path):
 
 
 def test_a_write_lost_of_those_behind_the_disruption_alone_is_no_hole(tmp_path):
-    """Nothing written before the fault was kept, so nothing kept is newer than what is missing."""
+    """No write from before the fault was kept, so that no kept write is newer than the missing ones."""
     result = Story(tmp_path).fault().availability(*SAMPLES).canary(ACKS, [[241, 400]]).recovery().end().judge().result
     assert "hole-in-survivors" not in codes(result)
     assert "older than the canary" in result.objectives["rpo"].reason
 
 
 def sized(tmp_path, verify="done", rto="5s"):
-    """A run that measured the size of its service."""
+    """Run that measured the size of its service."""
     story = started(tmp_path, DRILL.replace("rto: 5s", f"rto: {rto}")).recovery(verify=verify).end()
     result = story.judge().result
     size = {

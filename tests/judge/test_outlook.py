@@ -1,4 +1,4 @@
-"""Forecasts from several runs, on made points; the arithmetic was done by hand."""
+"""Forecasts from several runs with synthetic points; the expected values were calculated by hand."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -37,7 +37,7 @@ def outlook(points, target=None):
 
 
 def test_steady_growth():
-    """10 MiB a day from 100 MiB; 50 MiB are free on day 4, when it holds 140."""
+    """Growth of 10 MiB a day from 100 MiB; on day 4, with 140 MiB, 50 MiB are free."""
     found = outlook([point(day, (100 + 10 * day) * MIB, free=50 * MIB) for day in range(5)])
     assert found.growth_bytes_per_day == pytest.approx(10 * MIB)
     assert found.growth_error == pytest.approx(0, abs=1)
@@ -51,7 +51,9 @@ def test_steady_growth():
 
 
 def test_the_restore_outgrows_the_rto():
-    """A restore needs 1 s for 10 MiB and the rest of the RTO is 6 s: 30 s allow 240 MiB, which is 10 days from 140."""
+    """A restore takes 1 s for 10 MiB, and 6 s for the rest of the RTO: 30 s allow 240 MiB, which is 10 days after 140
+    MiB.
+    """
     points = [point(day, (100 + 10 * day) * MIB, free=1 << 40, rto=16 + day, restore=10 + day) for day in range(5)]
     found = outlook(points, 30.0)
     assert found.outgrows.days == pytest.approx(10)
@@ -64,7 +66,7 @@ def test_the_restore_outgrows_the_rto():
 
 
 def test_already_now_is_said_only_where_the_restores_agree():
-    """By their mean it outgrew the RTO, and the newest two were far within it: nothing is certain of that."""
+    """The mean of all runs exceeded the RTO, but the newest two were far below it: no certain statement is possible."""
     points = [
         point(day, size, rto=rto, restore=rto)
         for day, size, rto in [(0, 10**10, 240.0), (31, 11 * 10**9, 80.0), (59, 12 * 10**9, 85.0)]

@@ -1,4 +1,4 @@
-"""One lab for all tests that leave it as they found it, and ways to look at it from outside."""
+"""One lab for all tests that do not change it, and ways to inspect it from outside."""
 
 import hashlib
 import json
@@ -60,7 +60,7 @@ def get(lab: Lab, path: str) -> tuple[int, dict]:
 
 
 def mentioning(folder: Path) -> list[str]:
-    """Command lines of the processes that still have to do with a lab."""
+    """Command lines of processes that mention the lab's folder."""
     found = []
     for pid in processes.everything():
         try:
@@ -73,13 +73,13 @@ def mentioning(folder: Path) -> list[str]:
 
 
 def short(name: str) -> Path:
-    """A folder whose path is short enough for sockets, which pytest's own are not."""
+    """Folder with a path short enough for sockets; pytest's paths are too long."""
     return Path(f"/var/tmp/drillbook-test-{hashlib.sha256(name.encode()).hexdigest()[:8]}")
 
 
 @pytest.fixture
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder for a lab of the test's own."""
+    """Folder for a separate lab of the test."""
     made = short(f"{tmp_path_factory.getbasetemp()} {request.node.nodeid}")
     yield made
     control.down(made)

@@ -1,4 +1,4 @@
-"""Run by a test as a user that is not root: up, a look, down."""
+"""Program that a test runs as a user other than root: start a lab, inspect it, stop it."""
 
 import os
 import sys

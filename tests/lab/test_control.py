@@ -1,4 +1,4 @@
-"""Up and down, under each identity, after accidents, and beside what is not ours."""
+"""Starting and stopping labs: under each identity, after crashes, and next to foreign files."""
 
 import os
 import signal
@@ -94,7 +94,7 @@ def test_when_a_port_is_taken_the_next_block_is_used(folder: Path) -> None:
 
 @needs_root
 def test_a_socket_that_another_user_left_is_avoided(folder: Path) -> None:
-    """SeaweedFS of this user could not replace it in /tmp, and would not start."""
+    """SeaweedFS of this user could not replace the file in /tmp, and would not start."""
     wanted = Lab.preferred(folder)
     left = Path(f"/tmp/seaweedfs-filer-grpc-{wanted.base + 3}.sock")
     with socket.socket(socket.AF_UNIX) as server:

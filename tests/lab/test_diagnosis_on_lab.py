@@ -1,4 +1,4 @@
-"""Diagnosis on the embedded lab: each thing really wrong is named, a healthy lab is healthy, and what hangs holds nobody."""
+"""Diagnosis on the embedded lab: each real failure is named, a healthy lab is healthy, and hanging parts block nothing."""
 
 import contextlib
 import os
@@ -34,7 +34,7 @@ PATIENCE = 60.0
 
 
 class Ward:
-    """A lab and the ways to break it and look at it."""
+    """The lab with ways to break and to inspect it."""
 
     def __init__(self, lab, monkeypatch):
         monkeypatch.setenv("DRILLBOOK_LAB", str(lab.folder))
@@ -53,7 +53,7 @@ class Ward:
             return look(scope.around(services, service) if service else scope.everything(services), within)
 
     def read(self, name, **params):
-        """The facts of one reading action."""
+        """Facts of one reading action."""
         check = Check(id="it", action=name, params=params, words=Words())
         kind = self.inventory.services[params["service"]].kind
         book = Book((Tree(tree="one", title="one", kind=kind, checks=(check,)),), self.inventory)
@@ -63,7 +63,7 @@ class Ward:
         return one.facts
 
     def first(self, service="api"):
-        """The cause that is ranked first, where it lies, and all that speaks for it as one text."""
+        """First cause of the ranking, its place, and all of its evidence as one text."""
         found = self.look(service)
         assert found.ranked, found.why
         best = found.ranked[0]
@@ -116,7 +116,7 @@ def ward(lab, monkeypatch):
 
 
 def until_known(look, again=5):
-    """Result of the diagnosis; while it is `unknown` the diagnosis is repeated, up to a number of times."""
+    """Result of the diagnosis, repeated up to a number of times while it is `unknown`."""
     for _ in range(again + 1):
         found = look()
         assert found.ranked == (), found
@@ -130,9 +130,9 @@ TRIES = 20 if tiers.ALL else 6
 
 @pytest.mark.long(20)
 def test_no_false_alarm_in_many_tries(ward):
-    """On all services; the vectors once, since comparing all of their ids takes seconds.
+    """Diagnoses of all services; of the vectors once, because comparing all ids takes seconds.
 
-    A machine that is too busy makes some unknown: those are looked at again. None may ever name a cause.
+    A busy machine makes some results unknown, and those are repeated. No diagnosis may ever name a cause.
     """
     everything = scope.everything(ward.inventory.services)
     with incident.looking(ward.book) as look, ThreadPoolExecutor(2) as pool:
@@ -148,7 +148,7 @@ def test_a_standby_is_examined_only_when_it_is_asked_for(ward):
 
 @contextlib.contextmanager
 def silent(ward, service):
-    """A service that takes connections and says nothing."""
+    """Service that accepts connections and never answers."""
     pid = ward.read("service.status", service=service)["pid"]
     os.kill(pid, signal.SIGSTOP)
     try:
@@ -315,7 +315,7 @@ def test_a_session_that_holds_others_up_idle_and_at_work(ward):
 
 
 def test_slow_query(ward):
-    """An index is gone, and somebody asks for what it was there for, again and again."""
+    """An index is missing, and a client repeatedly runs the query that needs it."""
     over = threading.Event()
 
     def ask(lasts):
@@ -380,7 +380,7 @@ def test_data_orphans(ward):
 
 
 def test_vectors_diverged(ward):
-    """A row goes, and its vector stays."""
+    """A row is deleted, and its vector remains."""
     with ward.connect() as session:
         columns = [
             row[0]
@@ -436,7 +436,7 @@ def test_the_remedy_is_carried_out_once_somebody_agrees(ward, tmp_path):
 
 
 def test_hosts_that_hang_hold_nobody(ward):
-    """The SSH servers of all hosts are stopped; the program ends in its time all the same, and calls nothing healthy."""
+    """The SSH servers of all hosts are stopped: the program still ends in time, and calls nothing healthy."""
 
     def command_line(pid):
         with contextlib.suppress(OSError):  # others come and go

@@ -1,4 +1,4 @@
-"""The images of the containers hold every module that runs in them."""
+"""Container images contain every module that runs in the containers."""
 
 import re
 import shutil
@@ -23,7 +23,7 @@ MODULES = sorted(
 
 @pytest.fixture(scope="module")
 def copied(tmp_path_factory):
-    """A folder with the files that an image gets."""
+    """Folder with the files that an image contains."""
     root, folder = Path(drillbook.__file__).parent, tmp_path_factory.mktemp("image")
     for pattern in images.PARTS:
         for path in root.glob(pattern):

@@ -55,7 +55,7 @@ def until(wanted: int, lab: Lab, path: str) -> int:
 
 
 def answered(lab: Lab, path: str) -> int | None:
-    """The status, or None while nobody listens: a program that was just started may not be there yet."""
+    """Status of the answer, or None while nothing listens, as right after the start of a program."""
     try:
         return get(lab, path)[0]
     except urllib.error.URLError:
@@ -75,7 +75,7 @@ INNER = ("master", "volume", "filer", "admin")
 
 @pytest.mark.parametrize("part", INNER)
 def test_the_parts_of_the_store_ask_for_credentials(lab: Lab, part: str) -> None:
-    """Whoever reaches a port on loopback could read every backup, and write or delete any of them."""
+    """Any local user could otherwise read, write and delete every backup through a loopback port."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     for scheme in ("http", "https"):
@@ -104,7 +104,7 @@ def test_the_parts_of_the_store_ask_for_credentials(lab: Lab, part: str) -> None
 
 @pytest.mark.parametrize("part", [*INNER, "s3"])
 def test_nobody_without_a_certificate_speaks_grpc_to_the_store(lab: Lab, part: str) -> None:
-    """A connection in clear is not answered, and one with TLS is ended when no certificate comes."""
+    """Connections without TLS get no answer, and connections with TLS are closed unless the client has a certificate."""
     preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes.fromhex("000000040000000000")
     with socket.create_connection((ADDRESS, lab.port(f"{part}.grpc")), timeout=10) as plain:
         plain.sendall(preface)

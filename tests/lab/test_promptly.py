@@ -1,4 +1,4 @@
-"""Nobody waits for what is given up: the API's own checks, while its database takes statements and answers nothing."""
+"""No wait for abandoned work: checks of the API while its database accepts statements and answers nothing."""
 
 import asyncio
 import gc
@@ -15,7 +15,7 @@ PATIENCE = 60.0
 
 
 async def cut_in_mid_statement(lab, seconds):
-    """Give up a statement that was sent before the path to the server was cut; is it still at work when that returns?"""
+    """Return True when a statement still runs after it was abandoned; it was sent before the path to the server was cut."""
     control = lab.relays / "postgres"
     url = f"postgresql://{DATABASE}:{lab.secret('pg_app')}@{ADDRESS}:{lab.port('relay.postgres')}/{DATABASE}"
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
@@ -46,7 +46,7 @@ async def reached(lab):
 
 
 async def over(lab, pid):
-    """The server hears of it once the path is open again."""
+    """The server is notified as soon as the path is open again."""
     async with await psycopg.AsyncConnection.connect(
         host=ADDRESS,
         port=lab.port("postgres.db-1"),

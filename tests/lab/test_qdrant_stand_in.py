@@ -1,4 +1,4 @@
-"""The lab's stand-in for a Qdrant server: it keeps what it acknowledged, and refuses what it does not have."""
+"""The lab's stand-in for a Qdrant server: it keeps acknowledged points, and refuses unsupported requests."""
 
 import json
 import signal

@@ -1,4 +1,4 @@
-"""The relay alone, as peers see it; and the faults of the path through it, in the lab."""
+"""The relay alone, as seen by its peers, and the network faults that it makes possible in the lab."""
 
 import contextlib
 import os
@@ -28,11 +28,11 @@ from .conftest import get, run
 PATIENCE = 20.0
 AT_ONCE = struct.pack("ii", 1, 0)
 IDLE = 3
-"""Sockets of a relay that carries nothing: the one it listens on, and the two with which asyncio wakes itself."""
+"""Sockets of an idle relay: the listening one, and the two with which asyncio wakes itself."""
 
 
 class Behind(socketserver.BaseRequestHandler):
-    """Sends back what it gets, then says goodbye; ``big`` asks for more than any buffer holds."""
+    """Echo server that says goodbye at the end; ``big`` requests more than any buffer can hold."""
 
     def handle(self):
         with contextlib.suppress(OSError):
@@ -49,7 +49,7 @@ class Behind(socketserver.BaseRequestHandler):
 
 
 class Relay:
-    """A relay in a process of its own, before a server in this one."""
+    """Relay in a separate process, in front of a server in this process."""
 
     def __init__(self, folder: Path) -> None:
         class Server(socketserver.ThreadingTCPServer):
@@ -109,7 +109,7 @@ class Relay:
         return sum(end.startswith("socket:") for end in ends)
 
     def state(self):
-        """``S`` while it sleeps, ``R`` while it runs or is ready to run."""
+        """State of the process: ``S`` while it sleeps, ``R`` while it runs or is ready to run."""
         return Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(") ")[2][0]
 
     def rss(self):
@@ -124,7 +124,7 @@ def until(held, what):
 
 
 def silent(sock, seconds=0.4):
-    """True when nothing arrives for a while."""
+    """Return True when nothing arrives for a while."""
     sock.settimeout(seconds)
     try:
         return sock.recv(1) is None
@@ -145,7 +145,7 @@ def echoes(sock, text=b"ping"):
 
 
 def is_cut(relay):
-    """True when a connection that is made now gets no answer."""
+    """Return True when a new connection gets no answer."""
     with relay.dial() as sock:
         sock.sendall(b"x")
         return silent(sock, 0.3)
@@ -316,7 +316,7 @@ def test_the_other_faults_are_proven_and_gone(bench, change):
 
 
 def test_the_cache_may_be_away(bench):
-    """The API passes by a cache that does not answer: the undo opens the path, no restore step."""
+    """The API works without a cache that does not answer: the undo opens the path, not a restore step."""
     text = bench.text("network-cut")
     restore = text[text.index("restore:") : text.index("verify:")]
     detect = text[text.index("detect:\n") : text.index("restore:")]
@@ -350,7 +350,7 @@ def test_a_fault_of_somebody_else_is_refused_and_stays(bench, lab):
 
 
 def test_a_path_that_is_cut_by_something_else_is_not_taken_for_gone(bench, lab):
-    """The undo does its work, but the database does not answer: that is residue, not a fault that is gone."""
+    """The undo runs, but the database does not answer: the run reports residue and not a finished undo."""
     pid = int(run(lab, "app-1", "supervisorctl -c supervisord.conf pid relay").out)
 
     def hang(event):
@@ -366,7 +366,7 @@ def test_a_path_that_is_cut_by_something_else_is_not_taken_for_gone(bench, lab):
 
 
 def test_a_killed_run_is_recovered_from_its_journal(bench, lab):
-    """The fault stays when the controller dies; its undo is in the journal, and safe to carry out twice."""
+    """The fault stays active when the controller dies; its undo is in the journal, and can run twice."""
     process = subprocess.Popen(
         [sys.executable, "-c", "from drillbook.cli.program import main; main()", "drill", "network-cut"],
         cwd=bench.project.root,

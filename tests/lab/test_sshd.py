@@ -1,4 +1,4 @@
-"""The lab's SSH server behaves as clients expect of any."""
+"""The lab's SSH server behaves like any other SSH server."""
 
 import asyncio
 import concurrent.futures

@@ -1,4 +1,4 @@
-"""Expressions of a pull request: none grows or goes on without bound, whatever it asks for; what people write works."""
+"""Expressions in a pull request cannot use unlimited memory or time; expressions that people write work."""
 
 import json
 import resource
@@ -12,7 +12,7 @@ from drillbook.language.budget import MOST
 from tests.program import Folder
 
 LONG = "x" * (1 << 20)
-"""What a command of a target may have printed."""
+"""Output that a command of a target may have printed."""
 HUGE = [
     "9**(9**9)",
     "'a' * 9999999999",
@@ -102,7 +102,7 @@ def test_a_plan_of_a_pull_request_is_refused_at_its_line(tmp_path, text):
 
 
 def little():
-    """So that what grows does not take the machine along."""
+    """Limit the memory, so that a growing expression does not stop the machine."""
     resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
 
 

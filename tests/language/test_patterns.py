@@ -1,4 +1,4 @@
-"""Host patterns, as Ansible has them; and the one difference: what matches nothing is told."""
+"""Host patterns as in Ansible, with one difference: a pattern that matches nothing is reported."""
 
 import json
 import os
@@ -54,7 +54,7 @@ def test_a_pattern(pattern):
 
 
 def test_the_same_as_ansible(tmp_path):
-    """`ansible PATTERN --list-hosts` is the same code that a play uses."""
+    """`ansible PATTERN --list-hosts` uses the same code as a play."""
     beside = Path(sys.executable).with_name("ansible")
     tool = str(beside) if beside.exists() else need("ansible")
     lines = [*HOSTS, *(line for name, members in GROUPS.items() for line in (f"[{name}]", *members))]

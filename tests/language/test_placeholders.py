@@ -1,4 +1,4 @@
-"""`${name}` in the requests of a flow: what an answer says is put in, and never read again."""
+"""`${name}` in the requests of a flow: replaced by values of answers, which are not expanded again."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Strict YAML: what people mean, with places, and no surprises."""
+"""Strict YAML: values as people mean them, with places, and without surprises."""
 
 import pytest
 from pydantic import BaseModel, ConfigDict

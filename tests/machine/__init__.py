@@ -1,4 +1,4 @@
-"""A pretended system: actions on hosts of memory, for tests of what carries actions out."""
+"""Simulated system: actions on in-memory hosts, for tests of the code that runs actions."""
 
 from drillbook.sdk.discovery import System
 

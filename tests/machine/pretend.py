@@ -1,4 +1,4 @@
-"""Actions on the things of a pretended world: what they break is an entry of a host's memory."""
+"""Actions on things of a simulated system; a thing is an entry in a host's memory."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _act(ctx: Context, word: str, thing: str, trouble: str) -> Facts:
 
 
 def _host(ctx: Context) -> Identity:
-    """All things of a host: a backup holds them all."""
+    """All things of a host, as one service: a backup contains all of them."""
     return Identity(kind="pretend", of={"at": ctx.host.name})
 
 
@@ -34,7 +34,7 @@ def _undo(how: str, thing: str) -> Undo:
 
 
 class Break(Fault):
-    """Breaks a thing that can be mended."""
+    """Break a thing in a way that commands can undo."""
 
     PLACE = Place.HOSTS
     UNDO = ("commands", "action")
@@ -54,7 +54,7 @@ class Break(Fault):
 
 
 class Lose(Fault):
-    """Loses a thing for good."""
+    """Lose a thing for good."""
 
     PLACE = Place.HOSTS
     UNDO = ("restore",)
@@ -88,7 +88,7 @@ class Lose(Fault):
 
 
 class Change(Write):
-    """Changes a thing on purpose, and puts it back at the end."""
+    """Change a thing on purpose, and undo this at the end."""
 
     PLACE = Place.HOSTS
     UNDO = ("commands", "action")
@@ -108,7 +108,7 @@ class Change(Write):
 
 
 class Keep(Write):
-    """Makes something that stays, as a backup does."""
+    """Create something that stays, as a backup does."""
 
     PLACE = Place.HOSTS
     UNDO = ("nothing",)
@@ -123,7 +123,7 @@ class Keep(Write):
 
 
 class Mend(Write):
-    """Puts a thing back."""
+    """Repair a thing."""
 
     PLACE = Place.HOSTS
     UNDO = ("nothing",)
@@ -139,7 +139,7 @@ class Mend(Write):
 
 
 class Restore(Write):
-    """Brings back what was lost on a host, behind a closed door that is opened at the end."""
+    """Restore the lost things of a host, behind a closed door that is opened at the end."""
 
     PLACE = Place.HOSTS
     UNDO = ("action",)
@@ -162,7 +162,7 @@ class Restore(Write):
 
 
 class Prove(Read):
-    """Finds the backup whole."""
+    """Verify that the backup is intact."""
 
     PLACE = Place.HOSTS
     PROVES_BACKUP = True
@@ -186,7 +186,7 @@ class Prove(Read):
 
 
 class Whole(Read):
-    """Nothing is lost."""
+    """Verify that nothing is lost."""
 
     PLACE = Place.HOSTS
 

@@ -1,4 +1,4 @@
-"""Small drills on hosts of memory, run by the real runner: no program is started, and nobody waits."""
+"""Small drills on in-memory hosts, run by the real runner: no program is started, and nothing waits."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ VERIFY = "verify:\n  - command.run: {argv: [look], effect: read}\n    hosts: a\n
 
 
 class Small:
-    """Two hosts that know no command but those that a test teaches them with ``on``; ``acts`` lists what they were told."""
+    """Two hosts that know only the commands that a test adds with ``on``; ``acts`` lists all commands that they
+    received.
+    """
 
     def __init__(self, folder, hosts=None):
         self.folder = folder
@@ -45,12 +47,12 @@ class Small:
         return plan.make(spec.load(self.folder / "sample.yml"), inventory.load(self.folder / "hosts.yml"))
 
     def stage(self, made, observer=None):
-        """A stage of its own, for what is called without a runner; its journal is closed by the test's end."""
+        """Stage for code that is called without a runner; its journal is closed at the end of the test."""
         writer = Journal(self.folder, self.redactor, origin=0.0, observer=observer)
         return Stage(made, writer, self.hosts.__getitem__, self.folder, dict(RUN), self.redactor)
 
     def run(self, text, observer=None):
-        """Run a drill to its end; what it left."""
+        """Run a drill to its end. Return its events."""
         made = self.plan(text) if isinstance(text, str) else text
         stage = self.stage(made, observer)
         header = {"tool": "test", "operator": "nobody", "controller": "here"}
@@ -80,12 +82,12 @@ class Small:
         return judge(History(self.events, torn=False)).result
 
     def acts(self, name="a"):
-        """First words of the commands that a host was told, without those that only look whether a program is there."""
+        """First words of the commands that a host received, without checks for programs."""
         return [call.argv[0] for call in self.hosts[name].calls if call.argv[0] not in ("sh", "rm")]
 
 
 class Disk:
-    """Follows what of a journal is on the disk for certain: what was there at the last flush."""
+    """Tracks the part of a journal that is certainly on the disk: its length at the last flush."""
 
     def __init__(self, monkeypatch, path):
         self.path, self.safe = path, b""

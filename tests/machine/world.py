@@ -1,4 +1,4 @@
-"""Two hosts of memory alone, a drill on them, and a controller that can die after any event of its journal."""
+"""Two in-memory hosts, a drill on them, and a controller that can die after any event of its journal."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from drillbook.sdk.host import Host
 
 HOSTS = ("a", "b")
 LOST = "lost-"
-"""Names of things that only a restore brings back begin with this."""
+"""Prefix of names of things that only a restore brings back."""
 HALF, STOPPED = b"half", b"stopped"
-"""Content of a thing that is only half broken, or only stopped: one that can be started again."""
+"""Content of a thing that is only partly broken or stopped, and can be started again."""
 HEADER = {"tool": "test", "operator": "nobody", "controller": "here"}
 RUN = {"id": "run", "started": "2026-01-01T00:00:00+00:00", "operator": "nobody"}
 
 
 class World:
-    """Changes on each host, and those that cannot be undone for now. Every change must have been announced."""
+    """Changes on each host, and those that currently cannot be undone. Every change must have been announced."""
 
     def __init__(self) -> None:
         self.hosts = {name: self._host(name) for name in HOSTS}
@@ -52,7 +52,7 @@ class World:
         return host
 
     def _shell(self, host: FakeHost, call: Call) -> Reply:
-        """A fenced command, and locks that are always free; leases are never armed here."""
+        """Run a fenced command; locks are always free, and leases are never armed here."""
         if call.argv[2] == FENCE:
             return host._answer(replace(call, argv=call.argv[7:]))
         return Reply(stdout=b"taken 1" if call.argv[4] == "lock_take" else b"")
@@ -84,29 +84,29 @@ class World:
         return Reply(0)
 
     def saw(self, event: Event) -> None:
-        """Remember what an event announces."""
+        """Record the announcement of an event."""
         if event.kind == "intent":
             self.announced.add((str(event.host), str(event.data["params"].get("thing", "door"))))
 
     def things(self) -> set[tuple[str, str]]:
-        """Host and name of everything that is changed now."""
+        """Host and name of everything that is currently changed."""
         return {(name, thing) for name, host in self.hosts.items() for thing in host.files if thing != "somebody else's"}
 
     def memory(self) -> dict[str, dict[str, bytes]]:
-        """A copy of all that the hosts hold."""
+        """Copy of the state of all hosts."""
         return {name: dict(host.files) for name, host in self.hosts.items()}
 
 
 @dataclass(slots=True)
 class Ran:
-    """Events of a run or a recovery, and the state of the hosts after each: the moments at which it can die."""
+    """Events of a run or a recovery, and the state of the hosts after each of them: the moments at which it can die."""
 
     journal: bytes = b""
     moments: list[tuple[int, dict[str, dict[str, bytes]]]] = field(default_factory=list)
 
 
 class Controller:
-    """Runs and recovers one drill; after either it can be made to have died earlier."""
+    """Runs and recovers one drill; a test can then make either one have died earlier."""
 
     def __init__(self, plan: Plan, world: World, folder: Path, *, origin: float = 0.0) -> None:
         self.plan, self.world, self.folder, self.origin = plan, world, folder, origin
@@ -130,9 +130,9 @@ class Controller:
                     return
 
     def _unacted(self, event: Event) -> bool:
-        """Return False when the journal ends with an intent of another thread, which may have acted upon it by now.
+        """Return False when the journal ends with an intent of another thread, which may have acted on it already.
 
-        The other thread has told that line before it acted, so that the moment is known without this one.
+        The other thread reported its line before it acted, so that the moment is recorded without this thread.
         """
         last = self.journal.read_bytes().rstrip(b"\n").rpartition(b"\n")[2]
         return b'"kind":"intent"' not in last or f'"hash":"{event.hash}"'.encode() in last
@@ -185,7 +185,7 @@ class Controller:
 
 
 class _Borrowed:
-    """A host that stays open when a recovery closes its connection."""
+    """Host that stays open when a recovery closes its connection."""
 
     def __init__(self, host: FakeHost) -> None:
         self._host = host
@@ -194,4 +194,4 @@ class _Borrowed:
         return getattr(self._host, name)
 
     def close(self) -> None:
-        """The world goes on."""
+        """Keep the simulated hosts as they are."""

@@ -1,4 +1,4 @@
-"""One lab for the whole matrix, and the ground on which controllers die."""
+"""One lab for the whole matrix, on which controllers die."""
 
 from __future__ import annotations
 

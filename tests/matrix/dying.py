@@ -1,8 +1,8 @@
-"""A drill whose controller dies: right after one event of its journal was written, SIGKILL ends the process.
+"""A drill whose controller dies: SIGKILL ends the process right after one event of its journal was written.
 
-``python -m tests.matrix.dying DRILL.yml``            runs it to its end
-``python -m tests.matrix.dying DRILL.yml KIND PLACE N``   dies after the N-th event of that kind at that place
-``python -m tests.matrix.dying --recover RUN KIND PLACE N``   recovers a run and dies in the middle of that
+``python -m tests.matrix.dying DRILL.yml`` runs the drill to its end; ``python -m tests.matrix.dying DRILL.yml KIND
+PLACE N`` dies after the N-th event of that kind at that place; ``python -m tests.matrix.dying --recover RUN KIND
+PLACE N`` recovers a run and dies in the middle of this.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tests.matrix.points import place_of
 
 
 def dying(kind: str, place: str, nth: int) -> Callable[[Event], None]:
-    """An observer that ends this process after the ``nth`` event of ``kind`` at ``place``."""
+    """Observer that kills this process after the ``nth`` event of ``kind`` at ``place``."""
     seen = 0
     lock = threading.Lock()
 
@@ -42,7 +42,7 @@ def dying(kind: str, place: str, nth: int) -> Callable[[Event], None]:
 
 
 def main() -> None:
-    """Run until the point, or to the end."""
+    """Run to the chosen point, or to the end."""
     recovering = sys.argv[1] == "--recover"
     what, *point = sys.argv[2:] if recovering else sys.argv[1:]
     observer = dying(point[0], point[1], int(point[2])) if point else lambda event: None

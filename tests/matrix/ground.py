@@ -1,4 +1,4 @@
-"""The ground of the matrix: lets controllers die on a lab, recovers what they left, and compares with before."""
+"""Ground of the matrix: kills controllers on a lab, recovers their runs, and compares the lab with its state before."""
 
 from __future__ import annotations
 
@@ -36,28 +36,30 @@ DEATH_S, RECOVERY_S, SETTLE_S = 600.0, 600.0, 20.0
 
 
 HANDBOOK = ("api-down", "cache-lost", "network-cut")
-"""Drills of the handbook whose controller dies too; the others break what these and the drills beside them break."""
+"""Drills of the handbook whose controllers are killed; the other drills inject the same faults as these and the
+drills next to them.
+"""
 
 
 def drills() -> list[Path]:
-    """Files of the drills whose controller dies."""
+    """Drill files whose controllers are killed."""
     return drill_files(ROOT / "drills", OWN) + [ROOT / "drills" / "handbook" / f"{name}.yml" for name in HANDBOOK]
 
 
 def shipped() -> list[Path]:
-    """Files of all drills that ship, whatever they break."""
+    """Files of all shipped drills."""
     return drill_files(ROOT / "drills", ROOT / "drills" / "handbook")
 
 
 def quicker(tree: Path) -> None:
-    """Let a copy of the tree watch the tables for a second: no point of the matrix is about what it sees."""
+    """Let a copy of the tree watch the tables for only a second, because no point of the matrix depends on its result."""
     text = tree.read_text(encoding="utf-8")
     assert text.count("watch: 5s") == 1, f"{tree} watches no longer"
     tree.write_text(text.replace("watch: 5s", "watch: 1s"), encoding="utf-8")
 
 
 class Ground:
-    """A project folder on the lab of the matrix, and another one to which folders of runs are carried."""
+    """Project folder on the lab of the matrix, and a second project to which runs are moved."""
 
     def __init__(self, root: Path, lab: Path) -> None:
         self.root, self.lab = root / "first", lab
@@ -71,10 +73,10 @@ class Ground:
         self.environment = {"DRILLBOOK_LAB": str(lab)}
 
     def close(self) -> None:
-        """Nothing is open between two points."""
+        """Close all files between two points."""
 
     def add(self, name: str, *, lease: str = "") -> Path:
-        """Copy a drill into the project, with another lease where one is given; returns its path there."""
+        """Copy a drill into the project, with another lease if given. Return the path of the copy."""
         source = next(path for path in (*drills(), *shipped()) if path.stem == name)
         path = self.root / "drills" / source.name
         text = source.read_text(encoding="utf-8").replace("/LAB/", f"{self.lab}/")
@@ -85,7 +87,7 @@ class Ground:
         return path
 
     def die(self, drill: Path, point: Point | None) -> tuple[Path, Ended]:
-        """Run a drill whose controller dies after ``point``; the run's folder."""
+        """Run a drill whose controller dies after ``point``. Return the run's folder."""
         words = [str(part) for part in point] if point else []
         ended = started(dying.main, [str(drill), *words], self.root, self.environment, DEATH_S)
         found = list(Project(self.root).runs())
@@ -93,7 +95,7 @@ class Ground:
         return found[-1], ended
 
     def recover(self, run: Path) -> Ended:
-        """Recover a run with the program, in the project where its folder lies."""
+        """Recover a run with the program, in the project that contains its folder."""
         return started(main, ["drill.recover", run.name], run.parent.parent, self.environment, RECOVERY_S)
 
     def carried(self, run: Path) -> Path:
@@ -102,7 +104,7 @@ class Ground:
         return Path(shutil.move(run, reports / run.name))
 
     def forget(self, run: Path) -> None:
-        """Drop a run and its backups, so that hundreds of them do not fill the disk."""
+        """Delete a run and its backups, so that hundreds of them do not fill the disk."""
         store = self.camera.store
         pages = store.get_paginator("list_objects_v2").paginate(Bucket=BUCKETS[0], Prefix=f"{run.name}/")
         for page in pages:
@@ -111,13 +113,13 @@ class Ground:
         shutil.rmtree(run)
 
     def rebuild(self) -> None:
-        """A lab as new, after a point that spoiled it."""
+        """Create a new lab, after a point that spoiled the old one."""
         control.down(self.lab)
         control.up(self.lab)
         self.camera = Camera(self.lab)
 
     def wrong(self, run: Path, before: Picture) -> list[str]:
-        """All that is not as it was before the run, once what serves has had time to settle."""
+        """Return all differences from the state before the run, after the services had time to settle."""
         until = time.monotonic() + SETTLE_S
         while True:
             found = self._wrong(run, before)
@@ -137,7 +139,9 @@ class Ground:
 
 @contextmanager
 def watching(run: Path, kinds: Collection[str] = ("commands", "action")) -> Iterator[Callable[[], list[str]]]:
-    """Tells, whenever it is asked, which faults of a run are active, by the actions' own word; ``kinds`` of their undo."""
+    """Yields a function that returns the active faults of a run, by the proofs of their actions; ``kinds`` of undo to
+    include.
+    """
     history = read(run / FILE)
     plan = checked(history.events[0].data["plan"])
     found = [
@@ -165,13 +169,13 @@ def watching(run: Path, kinds: Collection[str] = ("commands", "action")) -> Iter
 
 
 def active_faults(run: Path) -> list[str]:
-    """The faults of a run that can be taken back and are active now."""
+    """Faults of the run that can be undone and are active."""
     with watching(run) as active:
         return active()
 
 
 def _silent(run: Path) -> Journal:
-    """A journal beside the run's own, for commands that only look."""
+    """Second journal next to that of the run, for commands that only read."""
     folder = run / "looking"
     folder.mkdir(exist_ok=True)
     return Journal(folder, Redactor(()), origin=time.monotonic())
@@ -188,12 +192,12 @@ def again(run: Path) -> list[str]:
 
 
 def story(run: Path) -> History:
-    """The journal of a run; raises when its chain is not whole."""
+    """Journal of a run. Raises when its chain is broken."""
     return read(run / FILE)
 
 
 def result(run: Path) -> dict[str, object]:
-    """Statements of the reports about a run; an interrupted recovery has written none."""
+    """Errors in the reports of a run; an interrupted recovery has not written any."""
     path = run / "result.json"
     if not path.is_file():
         return {"verdict": "none: there is no result.json", "residue": "unknown"}
@@ -202,5 +206,5 @@ def result(run: Path) -> dict[str, object]:
 
 
 def last_word(run: Path) -> str:
-    """Reason why a run ended that should have been killed."""
+    """End of a run that should have been killed: its reason."""
     return "; ".join(str(event.data) for event in story(run).events if event.kind in ("ended.early", "failed"))[:1500]

@@ -23,11 +23,11 @@ from drillbook.sdk.web import ask
 from drillbook.systems.postgres import recovering
 
 BULK = ("log", "pgdata", "s3", "redis", "vectors", "prometheus", "alertmanager", "pgbackrest", "shop")
-"""Folders of a host's home whose content is a server's own; its data is compared through the server."""
+"""Folders in a host's home that belong to a server; their data is compared through the server."""
 KEPT = (recovering.MARKER,)
-"""Files of Drillbook that a restored cluster keeps, see docs/safety.md."""
+"""Files of Drillbook that a restored cluster keeps; see docs/safety.md."""
 LISTENS = "0A"
-"""A socket that listens, in /proc/net/tcp."""
+"""State of a listening socket in /proc/net/tcp."""
 TABLES = """
 SELECT 'seeded documents', count(*), sum(hashtextextended(d::text, 0)) FROM documents d WHERE id <= %(seeded)s
 UNION ALL
@@ -37,7 +37,9 @@ SELECT 'documents of clients', count(*), sum(hashtextextended(id || ' ' || title
   WHERE id > %(seeded)s AND id <= %(newest)s
 ORDER BY 1
 """
-"""The application goes on with a client's document after it has taken it; its seeded ones stay as they are."""
+"""Columns that the application changes after it accepted a client's document; those of the initial documents do not
+change.
+"""
 CATALOGUE = """
 SELECT 'relation', n.nspname || '.' || c.relname, c.relkind::text || ' ' || pg_get_userbyid(c.relowner) || ' ' || coalesce(c.relacl::text, '')
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname !~ '^pg_(catalog|toast|temp)|^information_schema$'
@@ -69,7 +71,10 @@ ORDER BY 1, 2, 3
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """State that must be equal before a drill and after its recovery. Clients keep writing: ``newest`` limits the comparison."""
+    """State that must be equal before a drill and after its recovery.
+
+    Clients continue to write; ``newest`` limits the comparison.
+    """
 
     newest: int
     tables: list[Any]
@@ -123,7 +128,7 @@ class Camera:
         )
 
     def take(self, newest: int | None = None) -> Picture:
-        """A picture now, of documents up to ``newest``; without it of all that are there."""
+        """Take a picture, with documents up to ``newest``; by default with all documents."""
         with psycopg.connect(
             host=ADDRESS,
             port=self.lab.port("postgres.db-1"),
@@ -158,7 +163,7 @@ class Camera:
             return dict(zip(names, pipe.execute(), strict=True))
 
     def _objects(self, newest: int) -> dict[str, str]:
-        """The originals of the documents that count; a client may have put another one since."""
+        """Originals of the compared documents; a client may have added another one since."""
         pages = self.store.get_paginator("list_objects_v2").paginate(Bucket=BUCKETS[1])
         return {
             item["Key"]: item["ETag"]
@@ -209,13 +214,13 @@ class Camera:
         return frozenset((one.host, one.name) for one in control.status(self.lab.folder).components if one.up)
 
     def _ports(self) -> frozenset[int]:
-        """Ports of the lab on which somebody listens."""
+        """Ports of the lab with a listener."""
         rows = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]]
         listened = {int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == LISTENS}
         return frozenset(listened & {self.lab.port(name) for name in PORTS})
 
     def ill(self) -> str | None:
-        """Reason why the lab does not serve a client now, or None."""
+        """Reason why the lab does not work for clients; None when it does."""
         try:
             for path in ("/health", "/api/v1/documents/1", "/api/v1/documents/7/original"):
                 answer = ask(f"{self.lab.api}{path}", timeout=5)
@@ -229,7 +234,7 @@ class Camera:
             return str(error)
 
     def strays(self, run_id: str) -> list[str]:
-        """Processes, files and keys that carry the run's name, and processes that nobody supervises."""
+        """Processes, files and keys with the run's name, and unsupervised processes."""
         return [*self._files_of(run_id), *_processes_of(run_id), *self._unsupervised()]
 
     def _files_of(self, run_id: str) -> Iterator[str]:
@@ -244,7 +249,7 @@ class Camera:
             )
 
     def _unsupervised(self) -> Iterator[str]:
-        """Processes of the lab that its daemon or a session started and that no supervisor looks after."""
+        """Processes that the lab's daemon or a session started, and that belong to no supervisor."""
         table = processes.everything()
         recorded = set(processes.recorded(self.lab.folder).values()) | {self.lab.pid}
         theirs = processes.marked(self.lab.folder, table) | processes.below([self.lab.pid], table)

@@ -1,4 +1,7 @@
-"""Points at which a controller can die: after the n-th event of a kind at a place, by a name that is equal in every run."""
+"""Points at which a controller can die: after the n-th event of a kind at a place.
+
+A point has the same name in every run.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,10 @@ from drillbook.journal.journal import Event
 from drillbook.plan.spec import PHASES
 
 PERIODIC = ("probe.samples", "canary.writes", "progress")
-"""Kinds whose number differs from run to run; of these only the first are sure to come."""
+"""Kinds whose number differs between runs; only the first events of them certainly occur again."""
 SURE = 2
 CHANCE = ("controller.stalled",)
-"""Kinds that a run only holds when the machine was busy: they need not come again."""
+"""Kinds that occur only on a busy machine, and need not occur again."""
 
 
 class Point(NamedTuple):
@@ -26,7 +29,7 @@ class Point(NamedTuple):
 
     @property
     def phase(self) -> str:
-        """The phase of the step or phase at which it is; empty at a probe, and between the phases."""
+        """Phase of the step or phase of this point; empty at a probe, and between phases."""
         name = self.place.partition(".")[0]
         return name if name in PHASES else ""
 
@@ -48,10 +51,9 @@ def points_of(events: Iterable[Event]) -> list[Point]:
 
 
 def sampled(points: Sequence[Point], seed: str, count: int, kinds: Collection[str] = ()) -> list[Point]:
-    """``count`` points, and as many more as it takes for one of each of ``kinds``; the same ones for the same seed and run.
-
-    First where most is at stake: between the intent and the proof of a fault, and in the middle of the restore. Then the
-    kinds in turn, so that none is left out while there is room.
+    """Select ``count`` points, and more if necessary to have one of each of ``kinds``; the same points for the same
+    seed and run. The most critical points come first: between the intent and the proof of a fault, and in the middle
+    of the restore. Then one point of each kind in turn, so that no kind is left out while there is room.
     """
     sure = [point for point in points if point.kind not in CHANCE and (point.kind not in PERIODIC or point.nth <= SURE)]
     by_kind: dict[str, list[Point]] = {}
@@ -69,7 +71,7 @@ def sampled(points: Sequence[Point], seed: str, count: int, kinds: Collection[st
 
 
 def in_every_phase(points: Sequence[Point], chosen: Sequence[Point], seed: str) -> list[Point]:
-    """``chosen``, and a point drawn in each phase in which none of them is."""
+    """Return ``chosen`` plus one random point in each phase that has none yet."""
     found = {
         point.phase: point
         for point in sorted(points, key=lambda point: _chance(seed, *map(str, point)))

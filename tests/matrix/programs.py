@@ -1,6 +1,6 @@
-"""Programs in processes of their own that need not import everything again: each is a fork of one that has.
+"""Programs in separate processes that do not import everything again: each is a fork of a process that has.
 
-The matrix starts some two hundred of them, and half of what one computes would be importing.
+The matrix starts about two hundred of them, and half of the time of each would be imports.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ class Ended:
 
 
 class Program:
-    """``main`` with the words ``argv`` in ``folder``, in a process that runs beside this one.
+    """Run ``main`` with the arguments ``argv`` in ``folder``, in a parallel process.
 
-    ``environment`` is added to this process's own.
+    ``environment`` is added to that of this process.
     """
 
     def __init__(self, main: Callable[[], None], argv: Sequence[str], folder: Path, environment: Mapping[str, str]) -> None:
-        """Start it."""
+        """Start the process."""
         self._name = f"{main.__module__} {' '.join(argv)}"
         self._said = tempfile.NamedTemporaryFile("r", encoding="utf-8")  # noqa: SIM115  closed by ``ended``
         self._process = FORKING.Process(
@@ -40,15 +40,18 @@ class Program:
 
     @property
     def runs(self) -> bool:
-        """False once it has ended."""
+        """True until the process has ended."""
         return self._process.exitcode is None
 
     def kill(self) -> None:
-        """End it by SIGKILL; nothing happens when it has ended."""
+        """Kill the process with SIGKILL; without effect when it has ended."""
         self._process.kill()
 
     def ended(self, limit_s: float) -> Ended:
-        """Wait for its end; the status is negative when a signal ended it. Raises TimeoutError after ``limit_s`` seconds."""
+        """Wait for the end of the process.
+
+        The status is negative when a signal ended it. Raises TimeoutError after ``limit_s`` seconds.
+        """
         self._process.join(limit_s)
         with self._said:
             if self._process.exitcode is None:
@@ -68,7 +71,7 @@ def started(
 def _program(
     main: Callable[[], None], argv: Sequence[str], folder: Path, environment: Mapping[str, str], output: str
 ) -> None:
-    """Work of the new process."""
+    """Code of the new process."""
     for number, opened in ((0, os.open(os.devnull, os.O_RDONLY)), (1, os.open(output, os.O_WRONLY | os.O_APPEND))):
         os.dup2(opened, number)
         os.close(opened)

@@ -1,4 +1,7 @@
-"""Carrying out shots at random times: a controller, a recovery or a server is killed, one recovery mends everything."""
+"""Kills at random times: a controller, a recovery or a server is killed, and one recovery restores everything.
+
+Each kill is a shot.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ SERVERS = {
     "objects-deleted": ("store-1", "s3"),
     "object-corrupted": ("store-1", "s3"),
 }
-"""The server to which the restore of a drill writes: the host, and the name of its program there."""
+"""Server that the restore of a drill writes to: its host, and the name of its program there."""
 ATTEMPTS = 12
 RUN_S, BEGIN_S, LOOK_S = 300.0, 60.0, 0.03
 KILLED = -signal.SIGKILL
@@ -47,7 +50,7 @@ KILLED = -signal.SIGKILL
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """Result of a shot: after how many seconds of its time whom it killed, and what was not as before."""
+    """Result of a shot: the time of the kill in seconds, the killed process, and the remaining differences."""
 
     number: int
     drill: str
@@ -61,21 +64,21 @@ class Hit:
 
 
 class Results:
-    """The file of what was carried out; an interrupted run goes on where it stopped, and what was wrong is tried again."""
+    """File of completed shots. An interrupted series continues after them, and repeats failed shots."""
 
     def __init__(self, folder: Path, seed: str, code: str) -> None:
-        """In ``folder``, one file for each seed; what was seen of another ``code`` than this digest is nothing known."""
+        """Open the file for a seed in ``folder``; results of code with another digest than ``code`` are ignored."""
         self.path, self.code = folder / f"{seed}.jsonl", code
 
     def add(self, hit: Hit) -> None:
-        """Note one; several processes may."""
+        """Append a result; several processes may do this at the same time."""
         hit = replace(hit, code=self.code)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(hit), ensure_ascii=False) + "\n")
 
     def known(self) -> dict[int, Hit]:
-        """The last word on each shot, by its number."""
+        """Last result of each shot, by its number."""
         if not self.path.is_file():
             return {}
         rows = (json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines())
@@ -83,7 +86,7 @@ class Results:
 
 
 def digest(root: Path) -> str:
-    """Of all that a shot depends on: the program, the drills, the inventories and these tests."""
+    """Digest of everything that affects a shot: the program, the drills, the inventories and these tests."""
     found = hashlib.sha256()
     for folder in ("src", "drills", "inventory", "tests/matrix"):
         for path in sorted(path for path in (root / folder).rglob("*") if path.suffix in (".py", ".yml", ".sh")):
@@ -92,15 +95,15 @@ def digest(root: Path) -> str:
 
 
 class Range:
-    """Place of the shots: the ground, and the measured durations there."""
+    """Lab for the shots, and the measured durations on it."""
 
     def __init__(self, ground: Ground, seed: str, kept: Path) -> None:
-        """Runs after which something was wrong are kept below ``kept``."""
+        """Create it; runs of failed shots are kept in ``kept``."""
         self.ground, self.seed, self.kept = ground, seed, kept
         self._took: dict[tuple[str, str], float] = {}
 
     def fire(self, shot: Shot) -> Hit:
-        """Carry out a shot, again with another time as long as it misses."""
+        """Carry out a shot, with another time as long as it misses."""
         self.ground.add(shot.drill)
         begun = time.monotonic()
         for attempt in range(ATTEMPTS):
@@ -130,15 +133,15 @@ class Range:
         )
 
     def took(self, shot: Shot, typical: float) -> float:
-        """Seconds of what a shot falls into: as it was here, or about."""
+        """Duration in seconds of the part of a run in which the shot falls: measured here, or estimated."""
         return self._took.get((shot.drill, shot.whom), typical)
 
     def missed(self, shot: Shot, seconds: float) -> None:
-        """Learn how long it really takes."""
+        """Record the measured duration."""
         self._took[shot.drill, shot.whom] = seconds
 
     def _after(self, aim: _Aim, before: Picture) -> list[str]:
-        """Recover, then look at everything; what is not as it was."""
+        """Recover the run, then compare everything. Return the differences."""
         run = aim.run
         assert run is not None
         finished = any(event.kind == "run.finished" for event in story(run).events)
@@ -159,7 +162,7 @@ class Range:
 
 
 class _Aim:
-    """One attempt: a run, and whom of it is killed when."""
+    """One attempt: a run, and the process of it that is killed at a certain time."""
 
     def __init__(self, range_: Range, shot: Shot, part: float) -> None:
         self._range, self._shot, self._part = range_, shot, part
@@ -171,7 +174,7 @@ class _Aim:
         self.at_program = shot.whom != "server"
 
     def fire(self) -> list[str]:
-        """Begin a run and kill; what went wrong with the shot itself."""
+        """Start a run and kill the process. Return problems of the shot itself."""
         ground = self._range.ground
         known = set(Project(ground.root).runs())
         program = Program(
@@ -199,7 +202,7 @@ class _Aim:
         self.status = ended.status
 
     def _killed(self, program: Program, typical: float) -> tuple[Ended, float]:
-        """Kill a program after its part of the time, unless it ends before; how it ended, and after how long."""
+        """Kill a program after its part of the time, unless it ends before. Return its end, and the time until then."""
         begun, wanted = time.monotonic(), self._part * self._range.took(self._shot, typical)
         _wait(lambda: not program.runs, begun + wanted)
         self.after_s = time.monotonic() - begun
@@ -212,7 +215,7 @@ class _Aim:
         return ended, time.monotonic() - begun
 
     def _recovery(self, program: Program) -> None:
-        """The controller dies after it has begun to break something, and the recovery in the middle of its work."""
+        """Kill the controller after it announced its first change, and the recovery in the middle of its work."""
         assert self.run is not None
         _wait(lambda: not program.runs or any(self._changes()), time.monotonic() + RUN_S)
         _wait(lambda: not program.runs, time.monotonic() + self._part * 997 % 1 * 5)
@@ -227,13 +230,13 @@ class _Aim:
         self.status = ended.status
 
     def _changes(self) -> Iterator[bytes]:
-        """Lines of the journal that announce a fault, or any change where the drill has no fault."""
+        """Lines of the journal that announce a fault, or any change if the drill has no fault."""
         lines = self._lines()
         faults = any(b'"phase":"inject"' in line for line in lines[:1])
         return (line for line in lines if b'"kind":"intent"' in line and (not faults or b'"effect":"fault"' in line))
 
     def _server(self, program: Program) -> None:
-        """The server dies at a random time after the restore has begun, or as soon after that as there is one."""
+        """Kill the server at a random time after the restore has begun, or as soon as it exists after that time."""
         assert self.server is not None
         _wait(lambda: not program.runs or self._reached("restore"), time.monotonic() + RUN_S)
         begun = time.monotonic()
@@ -254,7 +257,7 @@ class _Aim:
         return any(b'"kind":"step.started"' in line and f'"phase":"{phase}"'.encode() in line for line in self._lines())
 
     def _lines(self) -> list[bytes]:
-        """The journal until now; read on from where it ended the last time."""
+        """Read the new part of the journal. Return all of it."""
         assert self.run is not None
         with (self.run / FILE).open("rb") as file:
             file.seek(sum(map(len, self._read)))
@@ -264,7 +267,7 @@ class _Aim:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server of a lab that a test kills as a crash does, and that somebody starts again."""
+    """Server of a lab that a test kills as a crash does, and that is started again."""
 
     lab: Path
     host: str
@@ -272,11 +275,13 @@ class Server:
 
     @property
     def home(self) -> Path:
-        """The home of its host."""
+        """Home folder of its host."""
         return self.lab / self.host
 
     def pids(self) -> Iterator[int]:
-        """PostgreSQL's by the data directories, the one that a restore makes first; others by their supervisor."""
+        """Pid of the server: of PostgreSQL by the data directories, where that of a restore comes first; of others by
+        their supervisor.
+        """
         if self.program != "postgresql":
             yield (supervision.pids(self.home) or {}).get(self.program, 0)
             return
@@ -285,7 +290,7 @@ class Server:
                 yield int(path.read_text().split()[0])
 
     def kill(self) -> bool:
-        """End it with SIGKILL; False when there is none."""
+        """Kill the server with SIGKILL. Return False when there is none."""
         for pid in self.pids():
             if pid > 1:
                 with _gone():
@@ -294,11 +299,11 @@ class Server:
         return False
 
     def is_down(self) -> bool:
-        """Should it run, and does not?"""
+        """Return True when the server should run, but does not."""
         return self.host != "db-2" and not (supervision.pids(self.home) or {}).get(self.program)
 
     def start(self) -> None:
-        """Start it, as who is on duty does, and wait until it takes connections again."""
+        """Start the server, as an operator does, and wait until it accepts connections."""
         supervision.start(self.home, [self.program])
         _wait(lambda: not self.is_down() and self._answers(), time.monotonic() + BEGIN_S)
 

@@ -1,4 +1,4 @@
-"""Shots at random times: which drill, whom of it, and after what part of its time; the same ones for the same seed."""
+"""Kills at random times: the drill, the killed process, and the time of the kill; always the same for the same seed."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ TYPICAL_S = {
     "table-dropped": 10,
     "vectors-diverged": 15,
 }
-"""Seconds that a drill takes about, here and there; a shot that comes too late tells how many it really took."""
+"""Estimated duration of each drill in seconds; a shot that came too late reports the real duration."""
 RECOVERY_S = 3.0
-"""The same of a recovery."""
+"""Estimated duration of each recovery in seconds."""
 RESTORE_S = {
     "postgres-lost": 9,
     "database-lost": 9,
@@ -42,25 +42,24 @@ RESTORE_S = {
     "vectors-diverged": 2,
     "slow-query": 2,
 }
-"""The same of a restore phase; others take about three."""
+"""Estimated duration of each restore phase in seconds; others take about three."""
 
 
 class Shot(NamedTuple):
-    """One of a seed's shots: at ``whom`` of ``drill``."""
+    """One shot of a seed: kills ``whom`` of ``drill``."""
 
     number: int
     drill: str
     whom: str
 
     def part(self, seed: str, attempt: int) -> float:
-        """After what part of its time it falls; another one for each attempt, since one that missed is drawn again."""
+        """Part of the time after which the shot falls; another one for each attempt, since a missed shot is repeated."""
         return random.Random(f"{seed}/{self.number}/{attempt}").random()
 
 
 def drawn(seed: str, count: int, drills: Sequence[str], served: Sequence[str]) -> list[Shot]:
-    """``count`` shots: as many at each kind, and at each drill of a kind in turn, in an order that the seed draws.
-
-    ``served``: the drills whose restore writes to a server that can be killed.
+    """``count`` shots, with the same number for each kind of process, and for each drill of a kind in turn, in random
+    order. ``served``: drills whose restore writes to a server that can be killed.
     """
     chance = random.Random(seed)
     targets: dict[str, list[str]] = {kind: [] for kind in KINDS}

@@ -1,8 +1,8 @@
-"""The controller is killed right after an event of the journal; one recovery, by a new process, mends everything.
+"""The controller is killed right after an event of the journal; one recovery, by a new process, restores everything.
 
-CI takes a sample: two drills, after a change of what undoes faults three, the next ones at the next commit, and of these an
-event of an eighth of the kinds, and one in every phase; `invoke test --all` takes every single event of every drill.
-DRILLBOOK_SEED repeats the sample of another commit.
+CI takes a sample: two drills (three after a change of packages that undo faults), others at the next commit; of
+these, events of an eighth of the kinds, and one event in every phase. `invoke test --all` takes every event of every
+drill. DRILLBOOK_SEED repeats the sample of another commit.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from tests.matrix.points import PERIODIC, Point, in_every_phase, points_of, samp
 from tests.matrix.random_kills import SERVERS, Server
 
 WANTED = os.environ.get("DRILLBOOK_MATRIX", "")
-"""``all``, or how many points of each drill; empty: the sample of CI."""
+"""``all``, or the number of points of each drill; empty for the sample of CI."""
 SEED = tiers.seed()
 WHOLE = "api-down"
-"""The quickest drill that has nearly every kind of event."""
+"""Fastest drill with nearly every kind of event."""
 COMMON = {
     "canary.survivors",
     "canary.writes",
@@ -50,24 +50,24 @@ COMMON = {
     "undo",
     "undone",
 }
-"""The kinds that it has."""
+"""Kinds of its events."""
 BACKED = ("cache-lost", "files-lost", "postgres-lost", "table-dropped")
-"""Drills that have those which it lacks."""
+"""Drills with the remaining kinds."""
 POINTS, SHARE = 2, 8
-"""So many points of each drill are drawn at the least, and one part in so many of the kinds."""
+"""Smallest number of points of each drill, and the divisor for the kinds."""
 LONG = {WHOLE: 120}
-"""Seconds that a drill's test takes about, see the marker."""
+"""Estimated duration of a drill's test in seconds; see the marker."""
 CARRIED = 3
-"""Every third run is recovered on another machine, as far as its journal can tell."""
+"""Every third run is recovered on another machine, as far as its journal allows this."""
 KILLED = -9
 
 DRILLS = sorted(path.stem for path in drills())
 
 
 def groups(*, more: bool) -> list[list[str]]:
-    """Drills of which CI takes one each, the next one at the next commit; ``more``: one of the rehearsals besides.
+    """Groups of drills; CI takes one drill of each group, another one at the next commit.
 
-    The first are those with most kinds of events.
+    ``more`` adds one of the rehearsals. The drills with most kinds of events come first.
     """
     rehearsals = [name for name in DRILLS if name.startswith("rehearse-")]
     rest = [name for name in DRILLS if name not in (WHOLE, *BACKED, *rehearsals)]
@@ -105,7 +105,7 @@ def test_recovery_mends_a_run_that_was_killed_after_any_event(ground, name):
 
 
 def sample(points: list[Point], name: str) -> list[Point]:
-    """The points of CI, or as many as are wanted."""
+    """Points for CI, or the requested number of them."""
     seed = f"{SEED}/{name}"
     if WANTED:
         return sampled(points, seed, int(WANTED))
@@ -117,7 +117,7 @@ def sample(points: list[Point], name: str) -> list[Point]:
 
 
 def kinds_of_turn(kinds: set[str], name: str) -> set[str]:
-    """An eighth of the kinds, the next ones when the drill has its turn again."""
+    """An eighth of the kinds, and the next ones when the drill has its next turn."""
     every = next(len(names) for names in groups(more=tiers.killing()) if name in names)
     return set(tiers.next_ones(sorted(kinds), -(-len(kinds) // SHARE), f"kinds of {name}", every))
 
@@ -149,7 +149,7 @@ def test_every_drill_has_its_turn_within_few_commits(monkeypatch, more):
 
 
 def first_run(ground, drill: Path) -> list[Point]:
-    """The points of a drill: a run to its end, which must pass and leave nothing either."""
+    """Points of a drill, from a complete run, which must pass without residue."""
     before = ground.camera.take()
     run, ended = ground.die(drill, None)
     assert ended.status == 0, ended.output
@@ -185,7 +185,7 @@ def killed_and_recovered(ground, drill: Path, point: Point, *, carried: bool) ->
 
 
 def test_a_server_that_was_killed_before_its_data_was_removed_is_started_again(ground):
-    """The host has ended the command that kills the server and removes its data directory between the two."""
+    """The host has ended the command that kills the server and removes its data directory in the middle of it."""
     drill, point = ground.add("postgres-lost"), Point("intent", "inject.1", 1)
     before = ground.camera.take()
     run, ended = ground.die(drill, point)
@@ -200,7 +200,7 @@ def test_a_server_that_was_killed_before_its_data_was_removed_is_started_again(g
 
 
 def note(line: str) -> None:
-    """Tell how far it is, where somebody asked for it."""
+    """Report the progress if DRILLBOOK_MATRIX_LOG is set."""
     if path := os.environ.get("DRILLBOOK_MATRIX_LOG"):
         with Path(path).open("a", encoding="utf-8") as file:
             file.write(line + "\n")

@@ -1,7 +1,7 @@
-"""The controller is killed while a fault is active, and nobody recovers: the targets put it back by themselves.
+"""The controller is killed while a fault is active, and nobody recovers: the targets undo the fault by themselves.
 
-Within the lease and five seconds every fault that commands undo is gone. Afterwards a recovery finds nothing to mend and
-clears the rest away. CI takes a sample that differs by commit, `invoke test --all` every event.
+Every fault with an undo by commands is gone within the lease plus five seconds. A later recovery has no fault to
+undo, and removes the rest. CI takes a sample that differs by commit, `invoke test --all` every event.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ SEED = tiers.seed()
 POINTS = 2
 LEASE_S, GRACE_S = 5.0, 5.0
 OWN = "reversible"
-"""The drill with every fault that commands undo; CI takes it or one of the others, by commit."""
+"""Drill with every fault that commands undo; CI takes it or one of the others, by commit."""
 WITHOUT_TREES = Path(__file__).parent / "none"
-"""No folder of diagnosis trees: loading them takes most of the time, and no undo is declared there."""
+"""Empty folder of diagnosis trees: loading trees takes most of the time, and they declare no undo."""
 LIMIT_S = 60.0
-"""A slow machine may take longer than the grace, now and then; the usual case must not."""
+"""A slow machine may exceed the grace period sometimes; the median must not."""
 
 
 def reversible() -> list[str]:
@@ -76,12 +76,12 @@ def test_a_fault_is_gone_by_itself_when_its_controller_has_died(ground, name):
 
 
 def crowded() -> float:
-    """Number of programs per core, at least one: the factor by which everything takes longer."""
+    """Number of running programs per core, at least one: the factor by which everything takes longer."""
     return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 def armed(events) -> list[Point]:
-    """The points between the first intent of a fault that commands undo, and its undo."""
+    """Points between the first intent of a fault that commands undo, and its undo."""
     points = points_of(events)
     faults = [
         number
@@ -98,7 +98,7 @@ def armed(events) -> list[Point]:
 
 
 def killed_and_left(ground, drill, point) -> tuple[list[str], float]:
-    """Problems after a run that died at ``point`` without a recovery, and the time until its faults were gone."""
+    """Kill the controller at ``point`` without a recovery. Return the problems, and the time until the faults were gone."""
     before = ground.camera.take()
     run, ended = ground.die(drill, point)
     died = time.monotonic()

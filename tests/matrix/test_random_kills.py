@@ -1,8 +1,9 @@
-"""A controller, a recovery or a server is killed at a random time of a random drill; one recovery mends everything.
+"""A controller, a recovery or a server is killed at a random time of a random drill; one recovery restores everything.
 
-CI fires 4 shots, after a change of what undoes faults 10, `invoke test --all` 300, over all drills that ship, and each commit
-draws others. DRILLBOOK_SEED repeats those of another one, DRILLBOOK_SHOTS is their number. What was carried out stands in `.cache/random-kills/SEED.jsonl`: where
-one of these asked for it, a run of the same code that was interrupted goes on there, and tries again what was wrong.
+CI fires 4 shots (10 after a change of packages that undo faults), `invoke test --all` 300, over all shipped drills;
+each commit draws others. DRILLBOOK_SEED repeats those of another commit, DRILLBOOK_SHOTS sets their number.
+`.cache/random-kills/SEED.jsonl` contains the results; with one of these settings, an interrupted run of the same code
+continues there, and repeats failed shots.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ COUNT = int(os.environ.get("DRILLBOOK_SHOTS") or (300 if tiers.ALL else 10 if ti
 GOES_ON = tiers.ALL or "DRILLBOOK_SHOTS" in os.environ
 SEED = tiers.seed()
 SHARES = 4 if tiers.ALL else 2
-"""Tests among which the shots are dealt, for several workers."""
+"""Number of tests among which the shots are divided, for several workers."""
 ALERTS = shutil.which("prometheus") and shutil.which("prometheus-alertmanager")
 DRILLS = sorted(path.stem for path in shipped() if ALERTS or "prometheus." not in path.read_text(encoding="utf-8"))
 

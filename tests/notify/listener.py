@@ -1,4 +1,4 @@
-"""A real HTTP server that takes what apprise's ``json://`` sends; ``hanging`` accepts and never answers."""
+"""Real HTTP server for messages that apprise sends to ``json://``; ``hanging`` accepts connections and never answers."""
 
 import contextlib
 import json
@@ -16,7 +16,7 @@ class Listener(ThreadingHTTPServer):
         self.changed = threading.Condition()
 
     def wait(self, count, seconds=60):
-        """The first ``count`` messages, once they are there."""
+        """Wait for the first ``count`` messages, and return them."""
         with self.changed:
             assert self.changed.wait_for(lambda: len(self.got) >= count, seconds), self.got
             return list(self.got)

@@ -1,4 +1,4 @@
-"""Contacts are told by a real HTTP server; whatever happens on the way there, the run goes its way."""
+"""Contacts are notified through a real HTTP server; a failed notification never stops the run."""
 
 import threading
 
@@ -23,7 +23,7 @@ TOKEN = "t0ken-that-nobody-sees"
 
 
 class Told(Bench):
-    """A bench whose contact ``oncall`` is told by the URLs of ``ways``."""
+    """Bench whose contact ``oncall`` is notified at the URLs ``ways``."""
 
     def __init__(self, root, monkeypatch, ways, on=""):
         super().__init__(root)
@@ -36,7 +36,7 @@ class Told(Bench):
         self.inventory = inventory.load(root / "hosts.yml")
 
     def kept(self):
-        """Everything that the run wrote."""
+        """All events of the run."""
         return b"".join(path.read_bytes() for path in self.folder.rglob("*") if path.is_file())
 
 
@@ -96,7 +96,7 @@ def test_residue_is_told_with_what_to_do(tmp_path, monkeypatch):
 
 
 def test_an_abort_is_told_while_the_fault_is_still_being_put_back(tmp_path, monkeypatch):
-    """The undo waits for the message: were the message to wait for the undo, both would wait in vain."""
+    """The undo waits for the message. If the message waited for the undo, too, neither would end."""
     with listening() as server:
         bench = Told(tmp_path, monkeypatch, [url(server.server_port)], ", on: [abort]")
 
@@ -189,7 +189,7 @@ def test_a_service_url_that_a_command_prints_is_hidden(tmp_path, monkeypatch):
 
 
 def test_a_run_that_ends_at_once_is_told_by_what_it_wrote_first(tmp_path, monkeypatch):
-    """Two runs at once do not mix their messages."""
+    """Two concurrent runs do not mix up their messages."""
     with listening() as server:
         benches = []
         for name in ("a", "b"):

@@ -1,4 +1,4 @@
-"""Approvals with real keys and the real ssh-keygen: signed, verified, refused, each for its own reason."""
+"""Approvals with real keys and the real ssh-keygen: signed, verified, or refused, each for a separate reason."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def keygen():
 
 
 class Desk:
-    """A project in production with two people's keys; Alice may approve, Mallory may not."""
+    """Production project with the keys of two people; Alice may approve, Mallory may not."""
 
     def __init__(self, root):
         self.root = root
@@ -102,7 +102,7 @@ def test_it_ends(desk):
 
 
 def test_it_was_given_before_it_is_used(desk):
-    """A date of tomorrow would let it hold for longer than an approval may."""
+    """With a future date, the approval would be valid for longer than allowed."""
     desk.approve(now=NOW + DAY)
     assert desk.code() == "approval-not-verified"
     desk.approve(now=NOW + timedelta(minutes=5))
@@ -143,7 +143,7 @@ def test_a_signer_who_was_taken_off_the_list(desk):
 
 
 def test_a_name_that_is_not_the_keys(desk):
-    """Alice's key approves nothing in Bob's name."""
+    """Alice's key is not valid for an approval as Bob."""
     _, files = desk.approve()
     desk.approvers.write_text(
         desk.approvers.read_text()
@@ -189,7 +189,7 @@ def test_nobody_approves_their_own_drill(desk, operator):
 
 
 def test_another_name_in_the_environment_does_not_help(desk, monkeypatch):
-    """The operator is the account that the kernel names, whatever the variables of the process say."""
+    """The operator is the account that the kernel reports, whatever the environment of the process contains."""
     me = pwd.getpwuid(os.getuid()).pw_name
     desk.approvers.write_text(desk.approvers.read_text().replace("alice@", f"{me}@"))
     desk.approve()
@@ -199,7 +199,7 @@ def test_another_name_in_the_environment_does_not_help(desk, monkeypatch):
 
 
 def test_the_one_who_logged_in_before_sudo_is_the_operator_too(desk, monkeypatch, tmp_path):
-    """The kernel keeps that in loginuid where it audits; here a file stands for it."""
+    """With auditing, the kernel stores it in loginuid; a file replaces this here."""
     (tmp_path / "loginuid").write_text(str(pwd.getpwnam("nobody").pw_uid))
     monkeypatch.setattr(account, "LOGIN", tmp_path / "loginuid")
     desk.approvers.write_text(desk.approvers.read_text().replace("alice@", "nobody@"))
@@ -211,7 +211,7 @@ def test_the_one_who_logged_in_before_sudo_is_the_operator_too(desk, monkeypatch
 
 
 def test_the_key_that_signs_the_run_does_not_approve_it(desk, monkeypatch):
-    """One person with one key is one person, whatever both files call them."""
+    """Two names with the same key are one person."""
     desk.approve()
     monkeypatch.setenv("DRILLBOOK_SIGNING_KEY", str(desk.keys["alice"]))
     look = desk.look(signing=keys.fingerprint_of(desk.root))
@@ -285,7 +285,7 @@ def test_keys_that_cannot_sign(desk):
 
 
 def signed(desk, **changes):
-    """An approval signed by hand, as nobody can make it with ``drill.approve``."""
+    """Approval signed by hand, which ``drill.approve`` never creates."""
     _, files = desk.approve()
     files.text.write_text(json.dumps({**json.loads(files.text.read_text()), **changes}))
     files.signature.unlink()
@@ -350,7 +350,7 @@ def test_a_public_half_that_is_none_is_told_with_what_to_do(desk, text):
 
 
 def test_the_public_half_may_be_named(desk):
-    """An agent then holds the private one; here it lies beside it."""
+    """The private key is then in an agent; here it is next to the public one."""
     approval.approve(desk.plan, desk.root, now=NOW, until=DAY, key=desk.keys["alice"].with_suffix(".pub"))
     assert desk.look().refusal is None
 

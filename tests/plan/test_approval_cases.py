@@ -1,4 +1,4 @@
-"""Approvals where ssh-keygen hangs, says odd things or is asked about odd names; each refusal has its own code."""
+"""Approvals when ssh-keygen hangs or prints unexpected output, and for unusual names; each refusal has a separate code."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,7 +21,7 @@ def desk(tmp_path):
 
 
 def keygen(desk, monkeypatch, script):
-    """Another program in place of ssh-keygen."""
+    """Replacement of the program ssh-keygen."""
     folder = desk.root / "bin"
     folder.mkdir()
     (folder / "ssh-keygen").write_text(f"#!/bin/sh\n{script}\n")

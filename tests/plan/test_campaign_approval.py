@@ -1,4 +1,4 @@
-"""Approvals of campaigns: one signed text lists the plans of all sites, and each site is approved by its own line alone."""
+"""Approvals of campaigns: one signed text lists the plans of all sites, and each site is approved only by its line."""
 
 import json
 import os
@@ -25,13 +25,13 @@ def approve(desk, *sites, who="alice", plan=None):
 
 
 def codes(desk, files, plans, now=NOW, operator=OPERATOR, signing=""):
-    """The reason why each site is not approved, as the code of its finding; None when it is approved."""
+    """Reason why each site is not approved, as the code of its finding; None for an approved site."""
     found = campaign_approval.look_at_sites(files, plans, now=now, operator=operator, signing=signing)
     return {site: reason and reason.code for site, reason in found.items()}
 
 
 def signed_by_hand(desk, files, text, who="alice"):
-    """Store another text with a signature of it by ``who``."""
+    """Replace the text of the approval, signed by ``who``."""
     files.text.write_text(text)
     files.signature.unlink()
     argv = ["ssh-keygen", "-q", "-Y", "sign", "-n", "drillbook-approval", "-f", desk.keys[who], files.text]

@@ -1,4 +1,4 @@
-"""The guard: windows by the wall clock of a zone, limits at plan time, what production needs; and the plan's digest."""
+"""The guard: windows by the wall clock of a zone, limits of the plan, requirements of production, and the plan's digest."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -119,7 +119,7 @@ def test_production_needs_confirmation_and_approval(tmp_path):
 
 @pytest.mark.parametrize("environment", ["生产", "prd", "live", "Lab", "lab2", "stage", "x"])
 def test_a_word_that_nobody_explained_is_refused_at_its_place(tmp_path, environment):
-    """Nobody can tell from a word alone that drills there hit customers."""
+    """The name of an environment does not tell if drills there affect customers."""
     hosts = HOSTS.replace("environment: lab", f"environment: {environment}")
     with pytest.raises(InventoryError, match="need an approval") as refused:
         made(tmp_path, f"{{environments: [{environment}]}}", hosts=hosts)
@@ -156,7 +156,7 @@ def test_production_cannot_be_left_unprotected(tmp_path, environment):
 
 
 def test_what_one_file_says_of_its_environment_is_not_said_of_another(tmp_path):
-    """A base file for a sandbox does not make what includes it a sandbox."""
+    """A base file for a sandbox does not turn the including inventory into a sandbox."""
     (tmp_path / "base.yml").write_text("environment: sandbox\nprotected: no\n")
     (tmp_path / "live.yml").write_text("include: base.yml\nenvironment: live\n")
     with pytest.raises(InventoryError, match="'live'") as refused:
@@ -364,14 +364,14 @@ def test_a_lock_bears_the_name_of_the_thing_whatever_it_is_called(tmp_path):
 
 
 def test_two_names_of_one_thing_take_one_lock(tmp_path):
-    """Else the run would be refused by its own lock."""
+    """Otherwise the run would be refused because of its own lock."""
     twice = HOSTS.replace("  backups:", "  frontend: {kind: process, host: app-1, unit: api}\n  backups:")
     drill = GOOD.replace("restore:\n", "restore:\n  - service.start: {service: frontend}\n")
     assert made(tmp_path, drill=drill, hosts=twice).locks() == (LockName("unit-api", "app-1", ("api", "frontend")),)
 
 
 def test_a_fault_of_a_whole_host_locks_the_host(tmp_path):
-    """Else two drills whose services share a host could both break it."""
+    """Otherwise two drills whose services share a host could both break it."""
     drill = GOOD.replace(
         "    name: Kill it\n",
         """    name: Kill it

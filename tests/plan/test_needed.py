@@ -1,4 +1,4 @@
-"""Only the secrets of services that a drill works with are read, and whatever is read is hidden."""
+"""Only secrets of services that a drill uses are read, and every read secret is redacted."""
 
 import json
 import os
@@ -17,7 +17,7 @@ READ = "!command [sh, -c, 'touch {}/read-{}; printf sword%s fish-{}']"
 
 @pytest.fixture
 def folder(tmp_path):
-    """A project whose drills are about `app`; reading the password of `other` leaves a mark."""
+    """Project whose drills use `app`; reading the password of `other` leaves a mark."""
     made = Folder(tmp_path)
     services(made, READ.format(tmp_path, "other", "other"))
     return made
@@ -95,7 +95,7 @@ def test_a_secret_of_another_service_is_hidden_too_where_nothing_has_to_be_run_f
 
 
 def test_a_secret_that_is_read_late_is_hidden_from_then_on(folder):
-    """An action that uses a service which no step names, so that no plan foresees it."""
+    """Action that uses a service which no step names, so that the plan does not list it."""
     folder.write("restore:\n" + step(["true"]))
     made = make(load(folder.root / "drills" / "sample.yml"), Project(folder.root).inventory("lab"))
     redactor = access.redactor_for(made)

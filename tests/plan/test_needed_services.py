@@ -1,4 +1,4 @@
-"""Services that a plan or a diagnosis uses, and the plugins that a plan is made of."""
+"""Services that a plan or a diagnosis uses, and the plugins behind a plan."""
 
 from dataclasses import replace
 

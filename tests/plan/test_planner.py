@@ -1,4 +1,4 @@
-"""Plans: drill and inventory resolved and checked without touching anything."""
+"""Plans: drill and inventory are resolved and checked, without any change and without contact to hosts."""
 
 import pytest
 

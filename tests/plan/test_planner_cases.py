@@ -1,4 +1,4 @@
-"""Plans: every refusal at its place in the file, and every word of a drill in the plan that comes of it."""
+"""Plans: every refusal refers to its place in the file, and every key of a drill appears in the plan."""
 
 from pathlib import Path
 
@@ -31,12 +31,12 @@ RUN = "command.run: {argv: [look], effect: read}\n    hosts: db-1"
 
 
 def drill(steps=STEPS, guard="{}", **phases):
-    """A drill with more phases, each given as the lines of its steps."""
+    """Drill with more phases, each given as the lines of its steps."""
     return HEAD.replace("GUARD", guard) + "".join(f"{name}:\n{text}" for name, text in phases.items()) + steps
 
 
 def refused(tmp_path, text, hosts=HOSTS):
-    """The message of the refusal, its hint, and what stands at the place that it marks."""
+    """Message and hint of the refusal, and the text at its place in the file."""
     with pytest.raises(PlanError) as caught:
         made(tmp_path, text, hosts)
     where = caught.value.where

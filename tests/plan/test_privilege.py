@@ -1,4 +1,4 @@
-"""Accounts of a plan: step, service and host name them, and the nearest counts."""
+"""Accounts in a plan: steps, services and hosts name them, and the most specific one counts."""
 
 import pytest
 

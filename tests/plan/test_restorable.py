@@ -1,4 +1,4 @@
-"""Runbooks that would lose what only a restore mends: refused when the plan is made, at the line that is wrong."""
+"""Runbooks that do not restore lost data are refused at planning time, with the wrong line."""
 
 import pytest
 
@@ -55,7 +55,7 @@ def changed(old, new, text=CLUSTER):
 
 
 def refused(tmp_path, text, marked, message, hint=""):
-    """The plan is refused at the line that holds ``marked``."""
+    """Assert that the plan is refused, at the line that contains ``marked``."""
     with pytest.raises(PlanError) as told:
         made(tmp_path, text, SITE)
     line = next(number for number, line in enumerate(text.splitlines(), 1) if marked in line)
@@ -357,7 +357,7 @@ OWN = """\
 
 
 def own(name="proof", restore=RESTORE):
-    """A drill whose fault is a command that only a restore makes good."""
+    """Drill whose fault is a command that only a restore can undo."""
     text = changed("  - postgres.lose_data: {service: database}\n", OWN.replace("NAME", name))
     return changed(RESTORE, restore, changed(PROOF, PROOF + "    save: proof\n", text))
 

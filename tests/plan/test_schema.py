@@ -1,4 +1,4 @@
-"""The JSON Schemas: what is shipped fits them, and what people get wrong does not, as an editor would see it."""
+"""JSON Schemas: shipped files are valid, and typical mistakes are not, as an editor would show it."""
 
 import json
 import subprocess
@@ -35,7 +35,7 @@ MISTAKES = [
 
 
 class AsEditors(yaml.SafeLoader):
-    """Reads as an editor does: a tag is looked over, the value behind it is what counts."""
+    """YAML reader like that of an editor: tags are ignored, and only their values count."""
 
 
 def _plain(loader, suffix, node):
@@ -87,7 +87,7 @@ def test_shipped_trees_fit(trees, path):
 
 @pytest.mark.parametrize(("old", "new"), MISTAKES)
 def test_mistakes_in_trees(trees, old, new):
-    """Mistakes in a tree that the program refuses and an editor can see."""
+    """Mistakes in a tree that the program refuses and an editor can show."""
     assert old in TREE
     assert problems(trees, TREE) == []
     assert problems(trees, TREE.replace(old, new, 1)) != []

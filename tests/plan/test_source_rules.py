@@ -1,4 +1,4 @@
-"""Restores of a team's own backups into the original service: each refusal stands at its place in the file, with a hint."""
+"""Restores of a team's own backups into the original service: each refusal has a hint and its place in the file."""
 
 import pytest
 
@@ -48,7 +48,7 @@ def changed(text, old, new):
 
 
 def refused(tmp_path, text):
-    """The message of the refusal, its hint, and the text at the place that it marks."""
+    """Message and hint of the refusal, and the text at its place in the file."""
     with pytest.raises(PlanError) as caught:
         made(tmp_path, text, SITE)
     where = caught.value.where

@@ -1,4 +1,4 @@
-"""Drills as files: what is read, and what a person is told when it is wrong."""
+"""Drill files: parsed content, and messages about mistakes."""
 
 import pytest
 

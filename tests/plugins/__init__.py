@@ -1,1 +1,1 @@
-"""A plugin from end to end: one system, in a distribution of its own and in a project's folder `plugins/`."""
+"""A plugin from end to end: one system, as an installed distribution and in a project's folder `plugins/`."""

@@ -1,4 +1,4 @@
-"""A ledger that runs, projects that know it, and an environment with the plugin's distribution."""
+"""Running ledger, projects with it in their inventory, and an environment with the plugin's distribution."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MAIN = "import sys; sys.argv[0] = 'drillbook'; from drillbook.cli.program import
 
 
 class Server:
-    """A ledger in a process of its own."""
+    """Ledger in a separate process."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -57,7 +57,7 @@ def server(tmp_path):
 
 
 class Project(Folder):
-    """A project with a ledger in its inventory, and the program in it."""
+    """Project with a ledger in its inventory, and the program in it."""
 
     program = [sys.executable, "-P", "-c", MAIN]
     source = PACKAGE
@@ -92,14 +92,14 @@ class Project(Folder):
         return subprocess.Popen([*self.program, *argv], cwd=self.root, env=self.environment, **options)
 
     def good(self, *argv: str, status: int = 0) -> str:
-        """Output of a task that ends with ``status``."""
+        """Output of a task that exits with ``status``."""
         done = self.run(*argv)
         assert done.returncode == status, f"{argv}: {done.returncode}\n{done.stdout}{done.stderr}"
         assert "Traceback" not in done.stderr, done.stderr
         return done.stdout + done.stderr
 
     def killed(self) -> Path:
-        """The folder of a run whose controller was killed while the ledger is frozen."""
+        """Folder of a run whose controller was killed while the ledger is frozen."""
         process = self.start("drill", DRILL, "--json", stdout=subprocess.PIPE, text=True)
         for line in process.stdout:
             event = json.loads(line)
@@ -112,7 +112,7 @@ class Project(Folder):
         return next(path for path in (self.root / "reports").iterdir() if path.is_dir() and not path.is_symlink())
 
     def thawed(self) -> bool:
-        """Return True when the ledger is thawed; waits for it a while."""
+        """Wait for a while. Return True when the ledger is not frozen any more."""
         deadline = time.monotonic() + 60
         while self.server.frozen and time.monotonic() < deadline:
             time.sleep(0.1)
@@ -121,14 +121,14 @@ class Project(Folder):
 
 @pytest.fixture
 def project(tmp_path, server):
-    """A project that has the plugin in its folder `plugins/`, which nobody has trusted yet."""
+    """Project with the plugin in its folder `plugins/`, which is not trusted yet."""
     made = Project(tmp_path / "project", server)
     shutil.copytree(PACKAGE, made.root / "plugins" / "ledger", ignore=shutil.ignore_patterns("__pycache__"))
     return made
 
 
 def environment(folder: Path) -> Path:
-    """A fresh environment that sees the packages of this one; the path of its Python."""
+    """Create an environment that includes the packages of this one. Return the path of its Python."""
     venv.create(folder, symlinks=True)
     (site,) = folder.glob("lib/python*/site-packages")
     seen = [str(Path(drillbook.__file__).parents[1]), *(path for path in sys.path if path.endswith("-packages"))]
@@ -146,7 +146,7 @@ def install(python: Path, source: Path) -> None:
 
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory):
-    """The Python of an environment in which the plugin's distribution is installed."""
+    """Python of an environment in which the plugin's distribution is installed."""
     folder = tmp_path_factory.mktemp("distribution")
     source = shutil.copytree(SOURCE, folder / "source", ignore=shutil.ignore_patterns("__pycache__"))
     python = environment(folder / "environment")

@@ -1,4 +1,6 @@
-"""A ledger: `server.py FILE` serves the lines of FILE on a port of its own and prints the port; it is frozen by FILE.frozen."""
+"""Ledger server: `server.py FILE` serves the lines of FILE on a free port and prints the port; the file FILE.frozen
+freezes it.
+"""
 
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer

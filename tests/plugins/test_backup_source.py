@@ -1,4 +1,6 @@
-"""A backup source from elsewhere: the driver of docs/plugins.md as an installed distribution, from its contract to a rehearsal."""
+"""A backup source as a plugin: the driver of docs/plugins.md as an installed distribution, from its contract to a
+rehearsal.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +66,7 @@ class Sealed(Export):
 
 
 def blocks() -> dict[str, str]:
-    """The files of the page by their names."""
+    """Files of the page by their names."""
     found = (block.partition("\n") for _, block in BLOCK.findall(PAGE.read_text()))
     return {first.removeprefix("# "): rest for first, _, rest in found if first.startswith("# ")}
 
@@ -75,7 +77,7 @@ CONTRACT = blocks()["tests/test_exports.py"].replace("from exports ", "from dril
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory):
-    """The Python of a fresh environment in which the distribution is installed."""
+    """Python of a new environment in which the distribution is installed."""
     folder = tmp_path_factory.mktemp("exports")
     package = folder / "source" / "drillbook_exports"
     package.mkdir(parents=True)
@@ -91,7 +93,7 @@ def python(tmp_path_factory):
 
 
 class Exports(Folder):
-    """A project with a folder of exports, and a sandbox on this machine."""
+    """Project with a folder of exports, and a sandbox on this machine."""
 
     def __init__(self, root, python) -> None:
         root.mkdir()
@@ -172,7 +174,7 @@ def test_a_rehearsal_of_a_damaged_export_fails_with_its_finding(user):
     ids=["list", "restore"],
 )
 def test_what_its_ready_demands_is_demanded_of_a_list_and_of_a_restore(user, steps):
-    """The driver says nothing of its own about lists."""
+    """The driver does not define any text about lists itself."""
     user.export(10)
     inventory = user.root / "inventory" / "lab.yml"
     inventory.write_text(inventory.read_text().replace("kind: export", "kind: sealed"))

@@ -1,4 +1,4 @@
-"""A plugin that cannot be used is one clear error that names it, and keeps nobody from putting things back."""
+"""An unusable plugin causes one clear error that names it, and never blocks an undo."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ LATER = {
     ),
     "no such module": ("actions={'broken': '.lost'}", "", "No module named"),
 }
-"""What is seen when a name of the plugin is asked for."""
+"""Plugins that fail when a name of theirs is looked up."""
 
 
 def written(folder, init, actions):
@@ -73,7 +73,7 @@ def written(folder, init, actions):
 
 @pytest.fixture
 def trusted(tmp_path, server):
-    """Make a project with a plugin in `plugins/broken` that is trusted whatever it is."""
+    """Project with a plugin in `plugins/broken`, trusted with any content."""
 
     def make(init, actions):
         made = Project(tmp_path / "project", server)

@@ -1,4 +1,4 @@
-"""A system that an installed distribution brings is like a built-in one, from `invoke actions` to the audit."""
+"""A system from an installed distribution works like a built-in one, from `invoke actions` to the audit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.plugins.conftest import DRILL, MAIN, SOURCE, Project, environment
 
 @pytest.fixture
 def user(tmp_path, server, installed):
-    """A project whose program runs where the distribution is installed."""
+    """Project whose program runs in the environment with the distribution."""
     made = Project(tmp_path / "project", server)
     made.program = [str(installed), "-P", "-c", MAIN]
     return made

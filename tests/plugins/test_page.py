@@ -1,4 +1,4 @@
-"""The page on plugins, followed to the letter: its files are written, its commands are run, its exit statuses compared."""
+"""The page on plugins, followed exactly: its files are written, its commands run, and exit statuses compared."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 class Reader:
-    """Somebody who does what the page says."""
+    """Reader who follows the page."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

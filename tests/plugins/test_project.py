@@ -1,4 +1,4 @@
-"""Plugins in a project's folder `plugins/`: nothing of them is executed until exactly these bytes are trusted."""
+"""Plugins in a project's folder `plugins/`: no code of them runs until their exact bytes are trusted."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NEEDLESS = [
 
 @pytest.fixture
 def marked(project):
-    """The plugin leaves a mark beside the project whenever a line of it is executed."""
+    """Plugin that writes a mark next to the project whenever one of its lines runs."""
     for path in (project.root / "plugins").rglob("*.py"):
         mark(path, project.root.parent / "mark")
     project.write("ready:\n  - command.run: {argv: ['true'], effect: read}\n    hosts: controller\n", "plain")
@@ -58,7 +58,7 @@ def marks(project):
 
 
 def box(project):
-    """An inventory that needs no plugin beside the one that does."""
+    """Add an inventory that needs no plugin."""
     text = (project.root / "inventory" / "lab.yml").read_text()
     head = text.partition("services:")[0]
     (project.root / "inventory" / "plain.yml").write_text(f"{head}services: {{box: {{kind: process, host: controller}}}}\n")
@@ -146,7 +146,7 @@ def test_a_compiled_file_that_somebody_planted_is_never_used(project, tmp_path):
 
 
 def planted(path, mark_):
-    """Put compiled files beside a module that leave a mark; the module and its times stay as they are."""
+    """Add compiled files to a module that leave a mark; the module and its timestamps stay the same."""
     state, text = path.stat(), path.read_text()
     path.write_text(f"open({str(mark_)!r}, 'w')\n")
     (path.parent / "__pycache__").mkdir(exist_ok=True)
@@ -191,7 +191,9 @@ def test_a_person_is_asked_and_may_decline(project):
 
 
 def test_its_commands_are_trusted_besides(project):
-    """A drill that a plugin of the project ships is one of the project's: what a check executes of it is asked for."""
+    """A drill shipped by a plugin of the project belongs to the project: trust is required for the code that a check
+    runs.
+    """
     mark_ = project.root.parent / "mark"
     drill = project.root / "plugins" / "ledger" / "drills" / f"{DRILL}.yml"
     drill.write_text(

@@ -1,1 +1,1 @@
-"""Tests of a project folder: schedules, standings, what is due, settings."""
+"""Tests of a project folder: schedules, standings, due drills, settings."""

@@ -1,4 +1,4 @@
-"""Due, overdue and never passed: by drill, environment and service, from files and results alone."""
+"""Drills that are due, overdue or never passed: by drill, environment and service, from files and results alone."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -30,7 +30,7 @@ def states(shelf, **how):
 
 
 def elsewhere(folder, environment):
-    """Let the run in ``folder`` have been in another environment."""
+    """Change the environment in the result of the run in ``folder``."""
     path = folder / "result.json"
     path.write_text(path.read_text().replace('"environment": "lab"', f'"environment": "{environment}"'))
 

@@ -1,4 +1,4 @@
-"""The index of a project names its drills that never ran; suites are no drills."""
+"""Index of a project: it includes drills that never ran, and no suites."""
 
 from drillbook.project import run_index
 from drillbook.project.project import Project

@@ -1,4 +1,4 @@
-"""The record of missed drills: a chain of hashes that shows a changed or removed line."""
+"""Record of missed drills: a chain of hashes that reveals changed or removed lines."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The runs that may have left changes are found without reading again those that left none."""
+"""Finding runs that may have residue, without reading again the runs that have none."""
 
 import os
 
@@ -32,7 +32,7 @@ def names(project):
 
 
 def replaced_unseen(path, text):
-    """Replace the content of a file, so that only who reads it notices."""
+    """Replace the content of a file but not its size and timestamps, so that only reading it shows the change."""
     before = path.stat()
     with path.open("r+") as file:
         file.write(text)

@@ -1,4 +1,4 @@
-"""The durations of the catalogue, from the newest passed runs on a lab."""
+"""Durations in the catalogue, from the newest passed runs on a lab."""
 
 import json
 
@@ -7,7 +7,7 @@ from drillbook.reference import durations
 
 
 def leave(root, run, name, lab="embedded", **more):
-    """A run's folder with its result and the first event of its journal."""
+    """Folder of a run with its result and the first event of its journal."""
     folder = root / "reports" / run
     folder.mkdir(parents=True)
     first = {"kind": "run.started", "data": {"plan": {"inventory": {"environment": "lab", "lab": lab}}}}

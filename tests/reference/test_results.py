@@ -1,4 +1,4 @@
-"""The record of how drills last ended, and the page made from it: real runs on this machine."""
+"""Record of the last results of drills, and the page made from it, with real runs on this machine."""
 
 import json
 
@@ -22,7 +22,7 @@ services: {app: {kind: process, host: controller}}
 
 
 class Book:
-    """A project with a suite `handbook` of two drills that need nothing but this machine."""
+    """Project with a suite `handbook` of two drills that need only this machine."""
 
     def __init__(self, root):
         self.root, self.project = root, Project(root)
@@ -46,7 +46,7 @@ class Book:
         return self.lines()
 
     def lines(self):
-        """The last column of the page, by drill."""
+        """Last column of the page, by drill."""
         page.write(self.project)
         rows = [line for line in (self.root / "docs" / page.FILE).read_text().splitlines() if line.startswith("| **")]
         return {row[4:].partition("**")[0]: row.rpartition(" | ")[2].removesuffix(" |") for row in rows}

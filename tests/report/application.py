@@ -1,4 +1,4 @@
-"""A small web application for recorded runs: it is down while something on host a is broken."""
+"""Small web application for recorded runs, which fails while something on host a is broken."""
 
 from __future__ import annotations
 
@@ -15,23 +15,26 @@ from tests.machine.world import World
 
 @dataclass(slots=True)
 class Application:
-    """Serves ``/``, and stores records at ``/records``. Repairing host a restores the records of the last check there."""
+    """Serves ``/``, and stores records at ``/records``.
+
+    A repair of host a restores the records that existed at its last check.
+    """
 
     world: World
     flaps: bool = False
-    """While it is down, it answers every other moment."""
+    """While host a is broken, only every other request fails."""
     hangs: bool = False
-    """While it is down, it does not answer at all."""
+    """While host a is broken, requests get no answer at all."""
     forgets: bool = False
-    """After a repair the first reading of its records fails."""
+    """The first reading of the records after a repair fails."""
     says: str = "down"
-    """Text of its answers while it is down."""
+    """Text of the answers while host a is broken."""
     records: list[str] = field(default_factory=list)
     saved: list[str] = field(default_factory=list)
     unreadable: bool = False
 
     def __post_init__(self) -> None:
-        """Follow the commands of host a that check and repair it."""
+        """Observe the commands of host a that check and repair it."""
         self._follow("whole", self._save)
         self._follow("mend", self._restore)
 
@@ -63,7 +66,7 @@ class Application:
 
     @property
     def down(self) -> bool:
-        """True while it answers with an error."""
+        """True while requests get an error."""
         return self.broken and not (self.flaps and int(time.monotonic() * 4) % 2)
 
     def answer(self, method: str, path: str, body: str) -> tuple[int, str]:
@@ -87,7 +90,7 @@ class Application:
 
     @contextmanager
     def serving(self) -> Iterator[str]:
-        """Serve during the `with`, which yields the URL. While it hangs, connections wait."""
+        """Serve during the `with` block, which yields the URL. While the application hangs, connections wait."""
         application = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -105,7 +108,7 @@ class Application:
             request_queue_size = 128
 
             def handle_error(self, request: object, client_address: object) -> None:
-                """Forget a client that did not wait for its answer."""
+                """Ignore clients that closed the connection before the answer."""
 
         with Server(("127.0.0.1", 0), Handler) as server:
             thread = threading.Thread(target=server.serve_forever)

@@ -1,4 +1,6 @@
-"""A headless Chromium, driven over a pipe with its DevTools protocol: pages at any width, in any mode, and pictures."""
+"""Headless Chromium, controlled through a pipe with its DevTools protocol: pages at any width, in any mode, and
+screenshots.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,7 @@ AXE = """axe.run(document, {resultTypes: ["violations"]}).then((found) => found.
 
 
 def axe_script() -> str:
-    """The source of axe-core, from the newest of the packages that bundle it; none of them is imported."""
+    """Source of axe-core, from the newest of the packages that contain it; none of them is imported."""
     for package in ("axe_playwright_python", "axe_core_python"):
         spec = importlib.util.find_spec(package)
         for folder in spec.submodule_search_locations or () if spec else ():
@@ -59,7 +61,7 @@ def axe_script() -> str:
 
 
 class Chrome:
-    """One browser with one page; use it in a ``with``."""
+    """One browser with one page, as a context manager."""
 
     def __init__(self, program: str, profile: Path) -> None:
         out_of, into = os.pipe(), os.pipe()
@@ -76,7 +78,7 @@ class Chrome:
             os.close(end)
         self._rest, self._last, self._session = b"", 0, None
         self.said: list[str] = []
-        """What pages wrote on the console, errors that nobody caught, and what the browser refused them."""
+        """Messages of pages on the console, uncaught errors, and refused requests."""
 
     def __enter__(self) -> Chrome:
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
@@ -137,7 +139,7 @@ class Chrome:
         self.call("Emulation.setEmulatedMedia", media=media, features=[{"name": "prefers-color-scheme", "value": scheme}])
 
     def open(self, page: Path) -> None:
-        """Load ``page`` to its end."""
+        """Load ``page`` completely."""
         self.call("Page.navigate", url=page.as_uri())
         state = ""
         end = time.monotonic() + PATIENCE_S
@@ -146,13 +148,13 @@ class Chrome:
             state = self.run("[document.readyState, location.href]")
 
     def run(self, script: str) -> Any:
-        """The value of ``script`` in the page, awaited."""
+        """Evaluate ``script`` in the page, and wait for its value."""
         found = self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in found, found["exceptionDetails"]
         return found["result"].get("value")
 
     def measure(self) -> dict[str, Any]:
-        """Width of the page, elements beyond it, and number of timeline drawings shown."""
+        """Width of the page, elements that exceed it, and the number of visible timelines."""
         return self.run(MEASURE)
 
     def unfold(self) -> None:
@@ -160,18 +162,18 @@ class Chrome:
         self.run(UNFOLD)
 
     def violations(self) -> list[dict[str, Any]]:
-        """Violations that axe-core finds in the page."""
+        """Violations that axe-core reports for the page."""
         if not self.run("typeof axe === 'object'"):
             self.run(axe_script() + "\n0")
         return self.run(AXE)
 
     def picture(self, path: Path) -> None:
-        """The whole page as it looks now, as a PNG."""
+        """Screenshot of the whole page as a PNG."""
         found = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
         path.write_bytes(base64.b64decode(found["data"]))
 
     def paper(self, path: Path) -> int:
-        """Print the page on A4 into a PDF; returns the number of its pages."""
+        """Print the page on A4 into a PDF. Return the number of pages."""
         found = base64.b64decode(self.call("Page.printToPDF", preferCSSPageSize=True, printBackground=True)["data"])
         path.write_bytes(found)
         return len(re.findall(rb"/Type\s*/Page\b(?!s)", found))

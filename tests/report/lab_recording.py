@@ -1,6 +1,6 @@
 """Records runs of the shipped drill ``postgres-lost`` on the embedded lab, for ``recording``.
 
-The machine is named ops-laptop meanwhile, and the lab has a folder that is the same everywhere: both stand in the journal.
+Meanwhile the machine is called ops-laptop, and the lab has a fixed folder, because both appear in the journal.
 """
 
 from __future__ import annotations
@@ -37,11 +37,14 @@ DRILLS: dict[str, tuple[tuple[str, str], ...]] = {
         ("  - postgres.admit: {service: database}\n    name: Let the clients in\n", ""),
     ),
 }
-"""Changes of the drill's text, for short journals. In ``failed`` clients are let in before the comparison, and one of them deletes rows."""
+"""Changes of the drill's text, for short journals.
+
+In ``failed``, clients get access before the comparison, and one of them deletes rows.
+"""
 
 
 def record(names: Sequence[str]) -> None:
-    """Run the drills and keep their journals."""
+    """Run the drills and store their journals."""
     if names:
         named = f'echo {MACHINE} > /proc/sys/kernel/hostname && exec "$@"'
         words = ("unshare", "--uts", "sh", "-c", named, "sh", sys.executable, "-m", "tests.report.lab_recording", *names)

@@ -1,8 +1,8 @@
-"""Records the journals of ``tests/report/journals`` anew: ``python -m tests.report.recording [NAME...]``.
+"""Records the journals of ``tests/report/journals`` again: ``python -m tests.report.recording [NAME...]``.
 
-The real runner and the real recovery, on hosts of memory and a real server that is down as long as a thing is broken; those of
-``lab_recording`` are runs of a shipped drill on the embedded lab. Look at the difference of the golden files before you keep
-what was recorded.
+The real runner and the real recovery run on in-memory hosts, with a real server that fails while a thing is broken;
+the runs of ``lab_recording`` are of a shipped drill on the embedded lab. Review the differences of the golden files
+before you commit them.
 """
 
 from __future__ import annotations
@@ -79,12 +79,12 @@ DIES_AFTER = {
     "still_broken": "probe.samples",
     "closed": "fault.active",
 }
-"""Kind of the event after which the controller of a run dies; ``died`` dies while it writes the next one."""
+"""Kind of the event after which the controller of a run dies; that of ``died`` dies while it writes the next event."""
 REASON = "host decommissioned, ticket 4711"
 
 
 def slow(world: World, seconds: float, *words: str, names: tuple[str, ...] = ("a", "b")) -> None:
-    """Let those commands of the hosts take that time, such as repairs that probes can see."""
+    """Delay these commands of the hosts by some seconds, such as repairs, so that probes can see the time between."""
     for name in names:
         for word in words:
             act = world.hosts[name].commands[(word,)]
@@ -97,7 +97,7 @@ def slow(world: World, seconds: float, *words: str, names: tuple[str, ...] = ("a
 
 
 def without_threads(event: Event) -> None:
-    """Let the controller have no memory for threads after the fault, until the probe has broken."""
+    """Deny the controller memory for threads after the fault, until the probe has failed."""
     if event.kind != "fault.active":
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
@@ -111,7 +111,7 @@ def without_threads(event: Event) -> None:
 
 
 def record(name: str, folder: Path) -> None:
-    """Run the drill ``name`` and keep its journal."""
+    """Run the drill ``name`` and store its journal."""
     world = World()
     application = Application(
         world,
@@ -160,7 +160,7 @@ def record(name: str, folder: Path) -> None:
 
 
 def close(controller: Controller, folder: Path) -> None:
-    """Close the residue of a run on a host that does not answer, with the approval of a second person."""
+    """Close the residue of a run on an unreachable host, approved by a second person."""
     key, approvers = folder / "alice", folder / "approvers"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
     words = key.with_suffix(".pub").read_text().split()

@@ -1,4 +1,4 @@
-"""Every rendering of every sample, by the name of its golden file."""
+"""All renderings of all samples, by the name of the golden file."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def formats(view: RunView) -> dict[str, str]:
 
 @cache
 def rendered(name: str) -> dict[str, str]:
-    """The formats of a sample."""
+    """Formats of a sample."""
     return formats(samples.ALL[name]())
 
 

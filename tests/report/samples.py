@@ -1,6 +1,6 @@
-"""Runs as reports meet them: from journals that real runs left; ``recording.py`` records them.
+"""Runs for tests of reports, from the journals of real runs, which ``recording.py`` recorded.
 
-By hand are only the steps that tests add to a run, a run that its guard stopped, and the index of half a year.
+Only these are made by hand: steps that tests add to a run, a run stopped by its guard, and the index of half a year.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from drillbook.report.index import IndexEntry
 JOURNALS = Path(__file__).parent / "journals"
 HOSTILE = "<script>alert(1)</script> \x1b[31mred\x1b[0m {{ 7*7 }} {% raw %} \u202egnp.exe | `x` [b]bold[/b] \x00 ]]> & \"'"
 DECIDED = frozenset({"verdict", "status", "code", "severity", "started", "finished", "kind", "injection", "proof", "schema"})
-"""Fields of a view whose values the judge chooses from few."""
+"""Fields of a view with a fixed set of values."""
 
 
 def command(*argv: str, exit: int = 0, seconds: float = 0.04, out: str = "", err: str = "", **more: Any) -> CommandView:  # noqa: A002
@@ -85,7 +85,7 @@ def step(
 
 @cache
 def recorded(name: str) -> RunView:
-    """A run of ``recording.py``, from its journal."""
+    """Run of ``recording.py``, from its journal."""
     return judge(read(JOURNALS / f"{name}.jsonl"))
 
 
@@ -95,17 +95,17 @@ passed, failed, inconclusive, long_run = (
 
 
 def result(**more: Any) -> Result:
-    """The result of the run that passed, with other values."""
+    """Result of the passed run, with some values replaced."""
     return passed().result.model_copy(update=more)
 
 
 def view(result_: Result, **more: Any) -> RunView:
-    """The view of the run that passed, with another result and other values."""
+    """View of the passed run, with another result and some values replaced."""
     return passed().model_copy(update={"result": result_, **more})
 
 
 def overwritten() -> RunView:
-    """The run with hostile text, with this text in each place where a view has any, also where no journal can bring it."""
+    """Run with hostile text: this text replaces each free text of a view, including those that no journal can set."""
     data = _overwritten(recorded("hostile").model_dump(mode="json", by_alias=True))
     for number, step in enumerate(data["steps"]):
         step["result"]["id"] += str(number)  # no journal has one step twice on one host
@@ -127,7 +127,7 @@ def _overwritten(value: Any, key: str = "") -> Any:
 
 
 def guarded() -> RunView:
-    """A run that took a lock over, was approved, and was stopped by its guard while a target had reverted by itself."""
+    """Run that took over a lock, was approved, and was stopped by its guard; meanwhile a target had reverted by itself."""
     notes = (
         Note(at=0.02, kind="approval", host="", step="", text="approved by zhang.min until 2026-01-03", loud=False),
         Note(
@@ -171,7 +171,7 @@ def guarded() -> RunView:
 
 
 def repeated() -> RunView:
-    """A run that passed only with a retry and an allowed failure, and differs from the run before."""
+    """Run that passed only with a retry and an allowed failure, and that differs from the previous run."""
     steps = tuple(
         one.model_copy(update={"attempts": 3})
         if one.result.id == "backup.1"
@@ -225,7 +225,7 @@ ALL = {
 
 
 def suite() -> tuple[SuiteResult, list[RunView]]:
-    """A suite of three drills, the last of which left no record that can be read."""
+    """Suite of three drills; the record of the last one is unreadable."""
     views = [passed(), failed(), recorded("died")]
     runs = [
         {

@@ -1,4 +1,4 @@
-"""All formats say the same as the result, and what is missing is never called passed or met."""
+"""All formats agree with the result, and missing results are never called passed or met."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HONEST = [name for name in samples.ALL if name not in ("hostile", "overwritten")
 
 
 def plain(text: str) -> str:
-    """The words of a page, whatever its markup and its line breaks."""
+    """Words of a page, without markup and line breaks."""
     text = entities.unescape(re.sub(r"<[^>]*>|\\(?=[^\w\s])", "", text)).replace("\N{NO-BREAK SPACE}", " ")
     return " ".join(text.split())
 

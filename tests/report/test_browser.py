@@ -1,5 +1,6 @@
-"""The pages in a real browser, wide and narrow, light, dark and printed: nothing to scroll sideways, a quiet console,
-and no serious violation of accessibility (axe-core)."""
+"""Pages in a real browser, wide and narrow, light, dark and printed: no horizontal scrolling, no console messages,
+and no serious violation of accessibility (axe-core).
+"""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
 
 
 def check(chrome: Chrome, page: Path) -> int:
-    """Look at ``page`` in every way; returns how many drawings a narrow screen shows."""
+    """Check ``page`` in all sizes and modes. Return the number of timelines on a narrow screen."""
     chrome.said.clear()
     chrome.look(WIDTHS[0], "light")
     chrome.open(page)

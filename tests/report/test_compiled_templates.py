@@ -1,4 +1,4 @@
-"""The cache of compiled templates: used while it is current, made again when something changed, never in the way."""
+"""Cache of compiled templates: used while it is current, rebuilt after changes, and never the cause of an error."""
 
 import sys
 from importlib.util import cache_from_source
@@ -30,7 +30,7 @@ def rendered(folder, *, may_compile=True):
 
 
 def kept(folder):
-    """Files beside the compiled form of the module `filters.py`."""
+    """Files next to the compiled form of the module `filters.py`."""
     place = Path(cache_from_source(str(folder / "filters.py"))).parent
     return list(place.iterdir()) if place.is_dir() else []
 

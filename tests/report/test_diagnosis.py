@@ -1,4 +1,4 @@
-"""The diagnosis in reports: one drill's causes, and over a suite what was injected against what was diagnosed."""
+"""Diagnosis in reports: the causes of one drill, and for a suite the injected faults compared with the diagnosed ones."""
 
 from drillbook.judge.result import DiagnosisResult, FaultResult, Injection
 from drillbook.report import diagnosis, html, markdown
@@ -89,7 +89,7 @@ def test_the_table_of_a_suite_marks_its_diagonal():
 
 
 def test_what_was_not_injected_was_not_missed_by_its_diagnosis():
-    """A drill that is not run here, refused, or stopped before its fault."""
+    """A drill that was not run here, refused, or stopped before its fault."""
     assert (
         diagnosis.confusion([diagnosed("api-down", None, Injection.NOT), diagnosed("api-down", None, Injection.NEVER)])
         is None

@@ -83,7 +83,7 @@ def test_what_is_told() -> None:
 
 
 def test_kinds_that_have_notes_are_the_listed_ones() -> None:
-    """Events of other kinds are not looked at."""
+    """Events of other kinds are ignored."""
     by_function = [
         {value for name in function.__code__.co_names if isinstance(value := vars(notes).get(name), type)}
         for function in (notes._told, notes.loud, notes.findings)
@@ -123,7 +123,7 @@ def test_a_blank_line_between_drills() -> None:
 
 
 def run_of_a_suite() -> list[Event]:
-    """A step that goes well, a fault that is not proven, an undo, and a step that fails."""
+    """A successful step, an unproven fault, an undo, and a failed step."""
     where: dict[str, Any] = {"step": "inject.1", "host": "db-1"}
     step = {"action": "service.kill", "name": "Kill the server of the database, and every process that it started"}
     return [

@@ -1,6 +1,7 @@
-"""Same input, same bytes: against the golden files, in other processes, and whatever the order of keys.
+"""Same input, same bytes: compared with the golden files, in other processes, and with any order of keys.
 
-``DRILLBOOK_UPDATE_GOLDEN=1 pytest tests/report`` writes the golden files anew; look at the difference before you keep it.
+``DRILLBOOK_UPDATE_GOLDEN=1 pytest tests/report`` rewrites the golden files; review the difference before you commit
+it.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def test_as_before(name: str) -> None:
 
 @pytest.mark.parametrize("name", samples.RECORDED)
 def test_a_recording_is_whole(name: str) -> None:
-    """Its chain of hashes is; ``died`` is torn, as its controller died while it wrote."""
+    """Assert an intact chain of hashes; that of ``died`` is incomplete, because its controller died while it wrote."""
     history = read(samples.JOURNALS / f"{name}.jsonl")
     assert history.torn == (name == "died")
     assert samples.recorded(name).journal_head == history.head
@@ -67,7 +68,7 @@ def test_same_bytes_in_another_process(seed: str) -> None:
 
 
 def backwards(value: Any) -> Any:
-    """The same JSON value with every mapping in the opposite order."""
+    """The same JSON value with every mapping in reverse order."""
     if isinstance(value, dict):
         return {key: backwards(value[key]) for key in reversed(list(value))}
     return [backwards(item) for item in value] if isinstance(value, list) else value

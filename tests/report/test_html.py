@@ -35,7 +35,7 @@ VOID = {"meta", "link", "br", "img", "input", "hr"}
 
 
 class Page(HTMLParser):
-    """Reads a page and complains about what is not balanced."""
+    """Parses a page and reports unbalanced tags."""
 
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)

@@ -1,4 +1,4 @@
-"""Every text of a step is data: it is escaped, and invisible characters in it are shown."""
+"""All texts of a step are data: they are escaped, and their invisible characters are shown."""
 
 import pytest
 

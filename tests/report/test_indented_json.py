@@ -1,4 +1,4 @@
-"""Indented JSON has exactly the text that the standard library writes."""
+"""Indented JSON is identical to the output of the standard library."""
 
 import enum
 import json
@@ -61,4 +61,4 @@ def test_a_character_that_is_printed_as_it_is_was_never_a_hidden_one():
 
 
 class Shown(str):
-    """A text that `shown` does not know to be printable."""
+    """Text that `shown` does not recognise as printable."""

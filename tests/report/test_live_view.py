@@ -1,4 +1,4 @@
-"""The live view: what it shows at 80 columns, from many threads, on a blocked terminal, and of a real run."""
+"""Live view: at 80 columns, with many threads, on a blocked terminal, and for a real run."""
 
 import fcntl
 import io
@@ -36,7 +36,7 @@ PLAN = {
 
 
 class Tape:
-    """Events of a run, as they come."""
+    """Events of a run, one after another."""
 
     def __init__(self, observer):
         self.observer, self.begun, self.seq = observer, time.monotonic(), 0
@@ -258,7 +258,7 @@ def test_a_blocked_terminal_does_not_hold_up_the_run():
 
 
 def unread(master):
-    """Bytes on the terminal that nobody has read."""
+    """Number of bytes on the terminal that are not read yet."""
     return struct.unpack("i", fcntl.ioctl(master, termios.FIONREAD, bytes(4)))[0]
 
 
@@ -314,7 +314,7 @@ def folder(tmp_path):
 
 
 def on_terminal(folder, *argv, act=lambda text, pid: False, answer=b""):
-    """Run the program on a terminal of 80 columns; returns its status and all that it wrote."""
+    """Run the program on a terminal of 80 columns. Return its status and complete output."""
     pid, master = pty.fork()
     if pid == 0:
         os.chdir(folder.root)

@@ -57,7 +57,9 @@ def test_commands_are_in_blocks() -> None:
 
 
 def test_short_and_still_whole() -> None:
-    """Commands that ended well stay in the journal; every step, its facts in short, and every failure are named."""
+    """Successful commands are only in the journal; the report contains all steps, their facts in short, and all
+    failures.
+    """
     text = markdown.render(samples.passed())
     assert len(text.splitlines()) < 160
     steps = samples.passed().steps

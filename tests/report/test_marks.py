@@ -1,4 +1,4 @@
-"""Marks, bars and keys: each looks like one thing only, and a look without a word is explained."""
+"""Marks, bars and keys: each symbol has one meaning, and symbols without a word are explained."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reports on paper: a real run of a small drill within six pages, and what succeeded in one line each."""
+"""Printed reports: a real run of a small drill on at most six pages, with one line for each success."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pages for a reader on duty: commands that one click selects, columns of the index that never break, evidence with its step."""
+"""Pages for a reader on duty: one click selects a command, columns of the index never wrap, and evidence names its step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reports of a rehearsal: what was restored in which time, and what would be lost; clocks of a fault do not apply."""
+"""Reports of a rehearsal: the restored data with durations, and the possible loss; clocks of a fault do not apply."""
 
 import pytest
 
@@ -53,7 +53,7 @@ def test_a_backup_that_a_command_printed_is_of_unknown_age():
 
 @pytest.mark.parametrize("printed", [True, False])
 def test_a_loss_that_was_counted_from_the_start_of_a_command_is_not_told(printed):
-    """Earlier versions recorded such a loss, of about 0 s."""
+    """Older versions recorded such a loss, of about 0 s."""
     basis = f"{PRINTED_BASIS}; the age of the data is unknown" if printed else "time of the file"
     told = view(loss_s=0.25, error_s=0, basis=basis)
     shown = dict(row[:2] for row in rehearsal.rows(told.result))

@@ -77,7 +77,7 @@ def test_each_mark_has_its_meaning_in_the_legend() -> None:
 
 
 def restored_nightly() -> Result:
-    """The run that passed, as if it had restored a backup of another run."""
+    """The passed run, as if it had restored the backup of another run."""
     found = samples.passed().result
     steps = [
         one.model_copy(update={"facts": one.facts | {"made": {"manifest": "bb"}}}) if one.id.startswith("restore.") else one

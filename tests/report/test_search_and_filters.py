@@ -1,4 +1,4 @@
-"""Search and filters of the index in a real browser, and the policy that allows this one script."""
+"""Search and filters of the index in a real browser, and the content security policy that allows this one script."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SHOWN = "[...document.querySelectorAll('#table-runs > tbody > tr')].filter((row)
 
 
 def shown(chrome: Chrome) -> list[str]:
-    """Names of the runs whose rows the page shows."""
+    """Names of the runs with a visible row."""
     return chrome.run(f"{SHOWN}.map((row) => row.querySelector('bdi').textContent)")
 
 

@@ -1,4 +1,4 @@
-"""Lists that a report cuts tell how many entries are left out, and where all of them are."""
+"""Shortened lists in a report name the number of omitted entries, and the place of the complete list."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from tests.report.test_agreement import plain
 
 
 def lost(ranges, told):
-    """A run that lost writes in that many ranges, with the number that the finding tells."""
+    """Run that lost writes in this many ranges; its finding contains this number."""
     numbers = tuple((10 * number, 10 * number + 3) for number in range(ranges))
     text = "9 of 99 acknowledged writes: numbers " + ", ".join(f"{first} to {last}" for first, last in numbers[:told])
     result = samples.result(findings=(finding("acknowledged-writes-lost", measured=text),))

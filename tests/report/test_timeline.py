@@ -62,7 +62,7 @@ def test_wide_labels_are_not_crossed_by_lines(places: list[float]) -> None:
 
 
 def test_the_label_of_a_close_mark_stands_beside_its_own_line() -> None:
-    """Between a line and its label there is no other line, as with two moments 35 ms apart in a run of 11 s."""
+    """No other line runs between a line and its label, even for two moments 35 ms apart in a run of 11 s."""
     first, second = flags([(465.0, "last acknowledged 5.08 s"), (468.0, "disruption 5.11 s")], timeline.WIDE)
     assert (first.label.anchor, second.label.anchor) == ("end", "start")
     assert first.row == second.row == 0

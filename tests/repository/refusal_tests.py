@@ -20,7 +20,7 @@ HELPER = "refused_until"
 CYCLE = "cycle"
 """Method of the scratch machine of the tests (tests/systems/ground.py) that runs the check of a fault first."""
 REFUSED = frozenset({"Verdict.REFUSED", "REFUSED", "4", "90"})
-"""The last is the exit status of a script of a lease that refuses."""
+"""The last one is the exit status of a lease script that refuses."""
 SUCCESS = frozenset({"Verdict.PASSED", "0"})
 _OF_RUN = re.compile(r"\b(verdict|returncode)\b")
 
@@ -87,7 +87,9 @@ def _both_states(function: ast.FunctionDef) -> bool:
 
 
 def _states(function: ast.FunctionDef) -> set[str]:
-    """Return what the test compares verdicts and exit statuses with; with a parameter, all that its table holds."""
+    """Return the values that the test compares verdicts and exit statuses with; for a parameter, all values in its
+    table.
+    """
     compared = [node for node in ast.walk(function) if isinstance(node, ast.Compare) and _OF_RUN.search(ast.unparse(node))]
     if any("== verdict" in ast.unparse(node) or "is verdict" in ast.unparse(node) for node in compared):
         compared += function.decorator_list
@@ -103,8 +105,8 @@ def _shown(block: ast.With) -> str:
 
 
 def _callee(call: ast.Call, function: ast.FunctionDef) -> str:
-    """Return what is called, such as ``place.action('postgres.dump').ready``: names replaced by what they were assigned, and
-    of the arguments only a first one that is a text, such as the name of an action.
+    """Return the called expression, such as ``place.action('postgres.dump').ready``: names are replaced by their
+    assigned values, and of the arguments only a leading text remains, such as the name of an action.
     """
     return ast.unparse(_Short(_assigned(function)).visit(ast.parse(ast.unparse(call.func), mode="eval").body))
 
@@ -128,7 +130,7 @@ def _assigned(function: ast.FunctionDef) -> dict[str, str]:
 
 
 class _Short(ast.NodeTransformer):
-    """Leaves out arguments and copies of models, and replaces names by the calls that they were assigned."""
+    """Removes arguments and copies of models, and replaces names by the calls assigned to them."""
 
     def __init__(self, assigned: dict[str, str]) -> None:
         self.assigned = assigned
@@ -148,7 +150,7 @@ class _Short(ast.NodeTransformer):
 
 
 def _strings(function: ast.FunctionDef, tables: dict[str, ast.expr], without: set[ast.AST]) -> Iterator[str]:
-    """Yield the texts in the function and in the tables of its module that it names."""
+    """Yield the texts in the function, and in the module's tables that it names."""
     left, known = [function], set()
     while left:
         for node in ast.walk(left.pop()):

@@ -1,4 +1,4 @@
-"""Programs in the scripts of actions: the page of needs names each, for the actions of the module or of the system."""
+"""Programs in the scripts of actions: the page of needs lists each, for the actions of the module or of the system."""
 
 import re
 from pathlib import Path
@@ -34,7 +34,7 @@ OTHERWISE = {
     "sdk/unix_socket.py": {"nc": "each action with a socket declares it", "socat": "each action with a socket declares it"},
     "hosts/privileged.py": {"sudo": "the rights tell it"},
 }
-"""Programs that a module starts and that no action declares: why."""
+"""Programs that a module starts without a declaration by an action, each with the reason."""
 
 
 def of_sources():
@@ -61,7 +61,7 @@ def declared():
 
 
 OWN = {name for end in ("py", "sh") for path in PACKAGE.rglob(f"*.{end}") for name in FUNCTIONS.findall(path.read_text())}
-"""Functions of scripts, which other scripts may contain."""
+"""Functions of scripts, which other scripts may include."""
 STARTED = {path.relative_to(PACKAGE): started(path) - OWN - {*BASE} - MANAGERS for path in modules()}
 
 

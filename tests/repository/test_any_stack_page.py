@@ -40,7 +40,7 @@ def blocks(language):
 
 @pytest.fixture
 def shop(tmp_path):
-    """The shop of the page below a folder of the test; returns the texts of the page with its places."""
+    """Create the shop of the page below a folder of the test. Return the texts of the page with its paths."""
     nginx, port = need("nginx"), free_port()
     root = tmp_path / "shop"
     (root / "uploads").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Programs in the scripts of backup sources: a check before a drill looks for each, and the page of needs names it."""
+"""Programs in the scripts of backup sources: a check before a drill looks for each, and the page of needs lists it."""
 
 import ast
 import re
@@ -31,14 +31,14 @@ SOURCES = {
     SqliteSource: "sqlite: source",
     TarSource: "tar: source",
 }
-"""Modules that run programs for each kind of source. Restores into a service itself are left out."""
+"""Modules that run programs for each kind of source, without restores into a service itself."""
 SANDBOX = ("isolation", "sandbox", "sandbox_budget", "sandbox_place")
 _SHELL = """
 . : [ break case command continue cd do done echo elif else esac eval exec exit export false fi for if in jobs kill local printf pwd
 read return set shift test then time times trap true type ulimit umask unset until wait while
 """
 SHELL = frozenset(_SHELL.split())
-"""Words of the shell itself."""
+"""Keywords and builtins of the shell."""
 OTHERWISE = {
     "docker": "only for containers, whose check asks the engine",
     "setfacl": "`Sandbox.must_admit` looks for it",
@@ -54,9 +54,9 @@ OTHERWISE = {
     "python3": "`need_python`",
     "sh": "every host needs it",
 }
-"""Programs of scripts that are not in the lists of a source: why."""
+"""Programs of scripts that are not in the lists of a source, each with the reason."""
 OF_OTHERS = re.compile(r"BEGIN \{|(?m:^import |^use [A-Z])")
-"""Programs of awk, Python and Perl."""
+"""Embedded programs in awk, Python and Perl."""
 COMMAND = re.compile(
     r"(?:^|[\n;|&({]|(?<!\$)!|\$\(|\b(?:then|do|else|elif|if|while|until|exec|LC_ALL=C)\b)\s*(?=([a-z][a-z0-9_-]*)(?:[\s;|&)]|$))"
 )

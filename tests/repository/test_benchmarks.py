@@ -1,4 +1,4 @@
-"""Pages with measurements: made from the results beside them, which are of the corpus as it is and within the limits."""
+"""Pages with measurements: generated from the results next to them, which match the current corpus and the limits."""
 
 import json
 import tempfile
@@ -25,9 +25,9 @@ from tests import artefacts
 from tests.needs import library, need
 
 SIZE_MB, PAIRS, RATIO, PEAK_MB = 2000, 5, 1.05, 150
-"""Size of the data, least number of pairs, largest ratio of their restores, and largest peak of the controller."""
+"""Size of the data, smallest number of pairs, largest ratio of their restores, and largest peak of the controller."""
 TRANSFER_MB, TRANSFER_RATIOS = 1000, {"postgres.dump": 1.1, "files.archive": 1.2}
-"""Size of the data that is backed up, and the largest ratio of each step to the bare pipeline."""
+"""Size of the data, and the largest ratio of each step to the plain pipeline."""
 DOCS = Path(__file__).parents[2] / "docs"
 DETECTED = json.loads((DOCS / "detection.json").read_text())
 MEASURED = json.loads((DOCS / "measurements" / "overhead.json").read_text())
@@ -54,7 +54,7 @@ def test_drillbook_gives_exactly_the_findings_of_each_artefact():
 
 
 def test_a_tool_that_never_ends_is_noticed_and_its_processes_are_killed(monkeypatch, tmp_path):
-    """`pg_restore` loops for ever at a tar that is cut off, behind the shell that unpacks the file for it."""
+    """`pg_restore` hangs on a truncated tar, behind the shell that decompresses the file for it."""
     monkeypatch.setattr(tools, "SECONDS", 0.5)
     assert tools.fails("sh", "-c", 'sh -c \'echo $$ > "$1"; while :; do :; done\' sh "$1" | cat', "sh", tmp_path / "pid")
     pid = int((tmp_path / "pid").read_text())

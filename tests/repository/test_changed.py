@@ -1,4 +1,4 @@
-"""What a change touches: the commit with which it is compared, and the tests that all run after it."""
+"""Effect of a change: the commit to compare with, and the tests that all run after it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CI besides pytest: the second try, which names flaky tests and fails on three, and the lowest versions."""
+"""CI besides pytest: the second attempt, which lists flaky tests and fails on three, and the lowest versions."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def floor():
 
 
 def covered(floor, **missing):
-    """Coverage of one module of ten lines per package, with a number of lines not covered."""
+    """Coverage of one module of ten lines per package, with a number of uncovered lines."""
     lines = {package: missing.get(package, 0) for package in floor.PURE}
     return {
         f"src/drillbook/{package}/some.py": {

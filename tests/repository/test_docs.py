@@ -1,4 +1,4 @@
-"""The documentation says what the code does."""
+"""The documentation matches the code."""
 
 import re
 from pathlib import Path
@@ -30,7 +30,7 @@ def test_the_page_of_the_handbook_is_current():
 
 
 def test_the_table_of_backup_methods_is_that_of_the_drills_and_of_their_record():
-    """No figure is typed by hand: the whole table comes from the record of runs."""
+    """No figure is typed by hand: the whole table is generated from the record of runs."""
     project, text = Project(ROOT), (ROOT / "docs" / backup_methods.PAGE).read_text()
     begin, _, rest = text.partition(backup_methods.BEGIN)
     table, end, after = rest.partition(backup_methods.END)
@@ -85,7 +85,7 @@ def test_every_shipped_drill_plans_on_the_lab(name, lab):
 
 
 def test_the_tests_that_safety_names_are_there():
-    """A promise without its test would be one that nobody keeps."""
+    """A promise without a test is likely to be broken."""
     text = (ROOT / "docs" / "safety.md").read_text()
     file, named = "", 0
     for word in re.findall(r"`(tests/\S+\.py|test_\w+)`", text):

@@ -58,7 +58,9 @@ def test_the_workflows_of_the_public_host_run_the_same_ci(name, command):
 
 
 def test_of_a_pull_request_all_commits_are_the_change_and_of_main_the_push():
-    """A push to a pull request has a commit before it too: with that one, what an earlier push broke would be left out."""
+    """A push to a pull request has a previous commit, too: compared with it, tests broken by an earlier push would
+    not run.
+    """
     job = yaml.safe_load((WORKFLOWS / "ci.yml").read_text())["jobs"]["ci"]
     assert job["env"]["DRILLBOOK_SINCE"] == "${{ github.event_name == 'push' && github.event.before || '' }}"
 
@@ -166,7 +168,7 @@ def test_the_table_of_changes_names_files_that_are_there():
 
 
 QUESTIONS = (
-    "what|who|whom|whose|whether|which|how|why|when|where|if|that|those|there|is|are|was|were|does|do|did|has|have|had|"
+    "whatever|whoever|whichever|what|who|whom|whose|whether|which|how|why|when|where|if|that|those|there|is|are|was|were|does|do|did|has|have|had|"
     "can|could|may|might|will|would|should"
 )
 
@@ -185,7 +187,8 @@ def test_docstrings_say_what_a_thing_is_and_ask_no_question():
     asking = re.compile(rf"\s*(?!do (?:not|nothing)\b)(?:{QUESTIONS})\b", re.IGNORECASE)
     found = [
         f"{path.relative_to(ROOT)}:{line}: {text.strip().splitlines()[0]}"
-        for path in sorted((ROOT / "src").rglob("*.py"))
+        for place in ("src", "tests", "bench", ".ci")
+        for path in sorted((ROOT / place).rglob("*.py"))
         for line, text in _docstrings(ast.parse(path.read_text()))
         if asking.match(text)
     ]
@@ -193,7 +196,7 @@ def test_docstrings_say_what_a_thing_is_and_ask_no_question():
 
 
 def test_no_text_shows_an_expression_instead_of_its_value():
-    """A text whose letter f is missing would print `{len(points)}`."""
+    """A text without its prefix f would print `{len(points)}`."""
     expression = re.compile(r"\{(?:len\(|self\.|\w+\.\w+\(|\w+\(\w)")
     found = []
     for path in sorted((ROOT / "src").rglob("*.py")):
@@ -234,7 +237,9 @@ def _short(value, constants):
 
 
 def test_tests_wait_for_conditions_and_do_not_sleep():
-    """Only the pause between two looks at a condition is a sleep; everything else is a helper of `tests/waiting.py`."""
+    """A sleep is allowed only as the pause between two looks at a condition; for other waits there are helpers in
+    `tests/waiting.py`.
+    """
     bad = []
     for path in sorted((ROOT / "tests").rglob("*.py")):
         tree = ast.parse(path.read_text())
@@ -251,7 +256,7 @@ def test_tests_wait_for_conditions_and_do_not_sleep():
 
 
 def test_tests_assert_order_and_events_and_no_tight_time():
-    """A busy machine breaks an assertion on seconds; only a wide guard shows that something was not waited for."""
+    """An assertion on seconds fails on a busy machine; only a wide limit shows that something was not waited for."""
     bad = []
     for path in sorted((ROOT / "tests").rglob("*.py")):
         asserted = [node.test for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Assert)]

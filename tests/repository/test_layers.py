@@ -1,4 +1,4 @@
-"""The layers: each package imports only what stands above it. Read from the source with ``ast``, nothing is run."""
+"""Layers: each package imports only packages above it in ORDER. Read from the source with ``ast``; no code runs."""
 
 import ast
 import re
@@ -46,7 +46,7 @@ campaign      one drill over many sites
 cli           the invoke tasks and what they show
 tasks         the import path of tasks.py in projects
 """
-"""Packages and modules of the ground: each imports those above it alone, inside functions too."""
+"""Packages and top-level modules in the order of imports: each imports only those above it, inside functions too."""
 RANK = {line.split()[0]: rank for rank, line in enumerate(ORDER.strip().splitlines())}
 BELOW_SYSTEMS = {name for name, rank in RANK.items() if rank < RANK["systems"]}
 MODULES = sorted(PACKAGE.rglob("*.py"))

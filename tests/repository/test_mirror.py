@@ -1,4 +1,4 @@
-"""Places of tests: the folder of the package under test, each file named after one of its modules."""
+"""Places of tests: in the folder of the package under test, in a file with the name of its module."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ ELSEWHERE = {
     "repository": "the repository itself: layers, pages, hooks, CI, and where tests lie",
     "systemd": "whatever needs a machine that a real systemd rules",
 }
-"""Folders that are named after no package, each with what is in it."""
+"""Folders that match no package, each with its content."""
 FILES = sorted(TESTS.rglob("test_*.py"))
 FOLDERS = sorted(
     {path.parent for path in FILES} | {path for path in TESTS.iterdir() if path.is_dir() and path.name != "__pycache__"}
@@ -33,13 +33,13 @@ def inside(path):
 
 
 def room(path):
-    """The package that stands for itself: one of ``src/drillbook``, or one system."""
+    """The package of a path: one of ``src/drillbook``, or one system."""
     parts = inside(path).parts
     return parts[:2] if parts[0] == "systems" and len(parts) > 2 else parts[:1]
 
 
 def modules():
-    """Names of all modules and packages, each with its room."""
+    """Names of all modules and packages, each with its package."""
     for path in SOURCE.rglob("*.py"):
         named = path.parent if path.name == "__init__.py" else path
         if named != SOURCE:
@@ -67,7 +67,7 @@ def test_what_is_named_after_no_package_is_there_and_no_package():
 
 @pytest.mark.parametrize("path", [path for path in FILES if room(path)[0] not in ELSEWHERE.keys() - {GROUND}], ids=inside)
 def test_a_file_is_named_after_a_module_of_its_package_or_after_none(path):
-    """`test_lock_cases.py` is about `lock`; what is about several modules has a name of its own, that no module bears."""
+    """`test_lock_cases.py` tests `lock`; a test of several modules has a name that no module has."""
     name, own = path.stem.removeprefix("test_"), room(path)
     if any(name == module or name.startswith(f"{module}_") for module, where in MODULES if where == own):
         return

@@ -1,4 +1,4 @@
-"""The README's first command, to the letter: in a clean clone, with a new virtual environment, as whoever runs it."""
+"""The README's first command, exactly: in a clean clone, with a new virtual environment, by the user of the tests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KEPT = re.compile(r"^(PIP_|SSL_|REQUESTS_|CURL_|LANG$|LC_)")
 
 
 def command() -> str:
-    """The one line of the README that runs the main job."""
+    """The line of the README that runs the main task."""
     found = [line for line in (ROOT / "README.md").read_text().splitlines() if line.endswith("invoke drill quarterly")]
     assert len(found) == 1
     return found[0]
@@ -29,7 +29,7 @@ def command() -> str:
 
 @pytest.fixture
 def home():
-    """A folder that an ordinary user can reach; pytest's own are closed to others."""
+    """Folder that an ordinary user can reach; pytest's folders are closed to others."""
     path = Path(tempfile.mkdtemp(prefix="drillbook-newcomer-", dir="/var/tmp"))
     path.chmod(0o755)
     yield path
@@ -37,7 +37,7 @@ def home():
 
 
 class Newcomer:
-    """Somebody with a shell, a home and the clone."""
+    """User with a shell, a home folder and the clone."""
 
     def __init__(self, home: Path, ordinary: bool) -> None:
         self.clone = home / "drillbook"
@@ -51,7 +51,7 @@ class Newcomer:
             shutil.chown(path, "nobody", "nogroup")
 
     def run(self, *argv: str) -> subprocess.CompletedProcess:
-        """Output of a command; on a timeout its whole process group is ended, not its shell alone."""
+        """Output of a command; on a timeout its whole process group is killed, not only its shell."""
         with subprocess.Popen(
             argv,
             cwd=self.clone,
@@ -72,12 +72,12 @@ class Newcomer:
         return subprocess.CompletedProcess(argv, child.returncode, *said)
 
     def leave(self) -> subprocess.CompletedProcess:
-        """End the lab, whatever became of the command that began it."""
+        """Stop the lab, even if the command that started it failed."""
         return self.run("sh", "-c", "test ! -x .venv/bin/invoke || .venv/bin/invoke lab.down")
 
 
 ORDINARY = os.geteuid() == 0
-"""Root becomes an ordinary user, who may less: what such a one can do, root can, and all other tests here are root's."""
+"""Root becomes an ordinary user, who has fewer rights; all other tests here run as root."""
 
 
 @pytest.mark.long(190)

@@ -1,4 +1,4 @@
-"""No shipped drill depends on how fast the machine is: whether a service is up is waited for, not asked once."""
+"""No shipped drill depends on the speed of the machine: it waits for a service instead of checking it once."""
 
 from pathlib import Path
 
@@ -10,11 +10,14 @@ from tests.examples import drill_files
 DRILLS = Path(__file__).parents[2] / "drills"
 SHIPPED = drill_files(DRILLS, DRILLS / "handbook")
 WITHOUT_TREES = DRILLS / "none"
-"""No folder of diagnosis trees: loading them takes most of the time."""
+"""Empty folder of diagnosis trees: loading trees takes most of the time."""
 AWAITED = {"ready": "http.responds", "detect": "service.status", "verify": "http.responds"}
-"""Answers of a service, and what its manager notices by itself; after a step that starts it, its unit runs for certain."""
+"""Steps whose success depends on time, by phase: a service answers, or its manager notices a failure.
+
+Right after a start step the unit runs for certain.
+"""
 ONCE = {("memory-leak", "Its memory stays where it is"), ("host-faults", "The service manager sees nothing")}
-"""Looks at what must be so all along."""
+"""Steps that check a condition that must hold all the time."""
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)

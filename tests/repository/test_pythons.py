@@ -1,4 +1,4 @@
-"""The command that tries every supported Python: its pairs, and what it says of a version that the machine lacks."""
+"""The command that tests every supported Python: its pairs, and its message for a version that the machine lacks."""
 
 import subprocess
 import sys
@@ -64,7 +64,9 @@ def test_the_commit_is_tried_and_not_the_checkout_that_somebody_edits(monkeypatc
 
 
 def test_the_environment_and_the_tests_are_those_of_the_clone(monkeypatch, tmp_path):
-    """The interpreter is a program that notes its folder and arguments, and makes an environment with itself as Python."""
+    """The interpreter is a program that records its folder and arguments, and creates an environment with itself as
+    Python.
+    """
     checkout, log = tmp_path / "checkout", tmp_path / "log"
     (checkout / ".ci").mkdir(parents=True)
     (checkout / ".ci" / "lowest.py").write_text("print('pydantic==2.10.0')\n")

@@ -1,4 +1,6 @@
-"""Refusals before a drill: each says what to do about it, and a test sees it, and the same check succeed once its cause is gone."""
+"""Refusals before a drill: each has a hint, and a test sees both the refusal and the success of the same check after
+its cause was removed.
+"""
 
 import ast
 import functools
@@ -15,7 +17,7 @@ from tests.repository import refusal_tests
 SOURCE = Path(__file__).parents[2] / "src" / "drillbook"
 TESTS = Path(__file__).parents[1]
 RUN, SHORT = 4, 3
-"""So many words in a row identify a reason, and so many where a reason has no more."""
+"""Number of consecutive words that identify a reason, and the number for reasons with fewer constant words."""
 FORWARDED: dict[str, tuple[str, ...]] = {
     "engine/leases/script.py: _refused": ("PID 1 is not systemd",),
     "sdk/backup_source.py: need_programs": ("has no tar",),
@@ -81,11 +83,12 @@ FORWARDED: dict[str, tuple[str, ...]] = {
     "systems/units/actions/service.py: _Down.ready": ("the container was created with --rm",),
     "systems/units/actions/settings.py: _Settings._need_running": ("does not report the state",),
 }
-"""Reasons without three constant words in a row, most of which pass on the message of another error: the words of such a
-message, one for each reason in the order of the code.
+"""Reasons without three constant words in a row; most of them pass on the message of another error.
+
+Words of such a message, one for each reason in the order of the code.
 """
 UNSEEN: dict[str, str] = {}
-"""Reasons that no test can see: why."""
+"""Reasons that no test can see, each with the explanation."""
 SUCCEEDS_IN: dict[str, str] = {
     "systems/content/actions.py: Take.ready": (
         "systems/command/test_refused.py::test_what_is_missing_refuses_a_step_that_works_with_it"
@@ -94,13 +97,15 @@ SUCCEEDS_IN: dict[str, str] = {
         "systems/prometheus/test_alerts.py::test_an_alert_that_fires_and_clears_passes_and_measures_the_detection"
     ),
 }
-"""Reasons whose check succeeds in another test than the one that sees the refusal, or of another system: that test."""
+"""Reasons whose check succeeds in another test than the one that sees the refusal, or in that of another system: this
+test.
+"""
 
 Run = tuple[str, ...]
 
 
 class Words:
-    """The runs of words in tests, by the system that a test is about; those of no single system have the key ``""``."""
+    """Sequences of words in tests, by the system under test; those of no single system have the key ``""``."""
 
     def __init__(self, by_system: dict[str, set[Run]]) -> None:
         self.by_system = by_system
@@ -127,7 +132,7 @@ class Reason:
 
     @functools.cached_property
     def runs(self) -> frozenset[Run]:
-        """The runs of words of its constant parts: of four words, or of three if none has four."""
+        """Sequences of its constant words: of four words, or of three if there is none of four."""
         every = frozenset().union(*(runs(part) for part in self.parts))
         return frozenset(run for run in every if len(run) == RUN) or every
 
@@ -171,7 +176,9 @@ def reasons_in(path: Path, tree: ast.AST, function: str = "") -> Iterator[Reason
 
 
 SHELL = re.compile(r'\b(?:unusable|fail 9[01]) "([^"]*)"')
-"""Where a script of a lease or a lock refuses; ``engine/leases/script.py`` raises NotReady with its words, and with a hint."""
+"""Modules with refusals by a script of a lease or a lock; ``engine/leases/script.py`` raises NotReady with the words
+of the script and a hint.
+"""
 
 
 def shell_reasons() -> Iterator[Reason]:
@@ -212,7 +219,7 @@ def system(path: Path) -> str:
 
 @functools.cache
 def both_seen() -> list[tuple[Path, frozenset[Run]]]:
-    """Return the file and the words of each test that sees a refusal and also the same check succeed."""
+    """Return file and words of each test that sees a refusal, and the same check succeed."""
     return [(path, runs(text)) for path in files() for text in refusal_tests.both_seen(path).values()]
 
 

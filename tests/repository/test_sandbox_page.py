@@ -1,4 +1,4 @@
-"""docs/sandbox.md: its inventory and its drill are read and planned."""
+"""docs/sandbox.md: its inventory and its drill are loaded and planned."""
 
 import re
 from pathlib import Path

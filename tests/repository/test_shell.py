@@ -1,4 +1,4 @@
-"""Every shell file and every shell text inside Python, read by shellcheck."""
+"""All shell files and all shell texts inside Python, checked by shellcheck."""
 
 import ast
 import importlib
@@ -13,13 +13,13 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "drillbook"
 
 SHELL = re.compile(r"\$\(|\$\{|\"\$[\d@]|\b(?:then|do|esac)\b.*\b(?:fi|done|case)\b|[;&|]{2} |\btest -|^exec ", re.DOTALL)
-"""What a constant holds that is a program for `sh`."""
+"""Pattern of constants that are programs for `sh`."""
 OTHER = re.compile(r"^\s*(?:\(?SELECT|INSERT|UPDATE|DECLARE|CREATE|WITH|import |function )")
-"""How a constant begins that is SQL, Python or awk."""
+"""Beginnings of constants that are SQL, Python or awk."""
 
 
 FRAGMENTS = ("SC2034", "SC2154")
-"""Fragments set what those that follow them use, and use what those before them set."""
+"""Fragments: each sets variables for later fragments, and uses those of earlier ones."""
 
 KNOWN = {
     "ls -l /proc/[0-9]*/cwd 2>/dev/null | sed -n 's|.* /proc/\\([0-9]*\\)/cwd -> |\\1 |p' | while read -r pid path; do": "where links lead",
@@ -48,7 +48,7 @@ KNOWN = {
     'own "$1" "$2" && { test -z "$3" || { umask 077; rm -rf -- "$2/$3" && mkdir -- "$2/$3"; }; }': "relative, in a folder of ours",
     'echo "$(awk "{ print \\$1 - \\$2, \\$3 }" /proc/sys/fs/file-nr) $(ulimit -Hn)"': "dash, bash, busybox and ksh all know -H",
 }
-"""Lines of programs inside Python that shellcheck does not like, each with the reason why it is right."""
+"""Lines of programs inside Python that shellcheck reports although they are correct, each with the reason."""
 
 
 def files():
@@ -57,7 +57,7 @@ def files():
 
 
 def constants():
-    """Name and text of every constant of a module that is a program for `sh`, put together as the module does it."""
+    """Name and text of every constant of a module that is a program for `sh`, composed as in the module."""
     for path in sorted(PACKAGE.rglob("*.py")):
         tree = ast.parse(path.read_text())
         names = [

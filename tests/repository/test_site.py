@@ -1,4 +1,4 @@
-"""The documentation as a site: built strictly, its links and anchors, its width in a browser, and pages that follow the code."""
+"""Documentation as a site: strict build, links and anchors, width in a browser, and pages that match the code."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WIDTHS = (1280, 400)
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """The built site; built from a copy, so that the checkout stays as it is."""
+    """The built site, built from a copy, so that the checkout does not change."""
     folder = tmp_path_factory.mktemp("site")
     shutil.copy(ROOT / "mkdocs.yml", folder)
     shutil.copytree(DOCS, folder / "docs")
@@ -66,7 +66,7 @@ def pages(site):
 
 
 def navigated(entry):
-    """Files that the navigation names."""
+    """Files in the navigation."""
     if isinstance(entry, str):
         return [entry]
     return [name for one in (entry.values() if isinstance(entry, dict) else entry) for name in navigated(one)]
@@ -122,7 +122,7 @@ def texts():
 
 
 def read_from_the_environment():
-    """Names of environment variables that the source reads by name, without those of the lab's own programs."""
+    """Names of environment variables that the source reads, without those of the lab's programs."""
     found = {text for text in texts() if re.fullmatch(r"DRILLBOOK_[A-Z_]+|(XDG|OTEL)_[A-Z_]+", text)}
     for path in SOURCE.rglob("*.py"):
         if path.is_relative_to(SOURCE / "lab" / "app"):
@@ -136,7 +136,7 @@ INTERNAL = {
     "DRILLBOOK_EXAMPLES": "of the tests",
     "PYTHONDONTWRITEBYTECODE": "set for the lab's programs",
 }
-"""Variables in the source that the page leaves out, with the reason."""
+"""Variables in the source that the page omits, each with the reason."""
 
 
 def test_the_page_of_environment_variables_is_that_of_the_code():
@@ -159,7 +159,7 @@ def test_the_messages_of_the_troubleshooting_page_are_those_of_the_code():
 
 
 def test_paths_of_a_target_are_those_of_the_code():
-    """The page and the code agree on names of folders and units that stay on a host."""
+    """Page and code agree on the names of folders and units that stay on a host."""
     page, code = (DOCS / "on-targets.md").read_text(), " ".join(texts())
     scripts = " ".join(path.read_text() for path in SOURCE.rglob("*.sh"))
     for word in ("/var/lib/drillbook", "~/.local/state/drillbook", "-boot", "@reboot"):

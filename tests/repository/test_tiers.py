@@ -1,4 +1,4 @@
-"""The tiers: the fast one names tests that exist, and what the safety page names is left to no night."""
+"""Tiers: the fast one lists existing tests, and tests that the safety page names never run only at night."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_what_the_safety_page_names_is_left_to_no_night():
 
 
 class Item:
-    """A test as pytest has collected it, as far as the tiers look."""
+    """A collected test, as far as the tiers use it."""
 
     def __init__(self, nodeid, mark=None):
         self.nodeid, self.mark = nodeid, mark
@@ -66,9 +66,9 @@ ELSEWHERE = [
     )
     for number in range(9)
 ]
-"""In no folder that takes turns, in one that is taken out of them, and fast."""
+"""Tests in folders without turns, in folders exempted from turns, and fast tests."""
 WHOLE = [Item(f"tests/e2e/test_not_run_here.py::test_nobody_names_me[{number}]") for number in range(30)]
-"""In a file that the page names as a whole."""
+"""A test in a file that the page names as a whole."""
 
 
 BACKUPS = [Item(f"tests/systems/x/test_artefacts.py::test_a_backup[{number}]", "corpus") for number in range(10)]
@@ -76,12 +76,12 @@ BACKUPS = [Item(f"tests/systems/x/test_artefacts.py::test_a_backup[{number}]", "
 
 @pytest.fixture
 def unchanged(monkeypatch):
-    """A commit that changes nothing, or the change of this checkout would take tests that have no turn."""
+    """Simulate a commit without a change, because the real change would select tests without a turn."""
     monkeypatch.setattr(changed, "change", lambda: changed.Change([]))
 
 
 def taken(monkeypatch, items, number):
-    """Tests that CI takes at a run."""
+    """Tests that CI selects at a run."""
     monkeypatch.setattr(tiers, "number", lambda: number)
     left = list(tiers.for_others(items))
     assert len(set(left)) == len(left), "each is left out once"
@@ -157,7 +157,7 @@ def test_of_what_was_changed_all_tests_are_taken(monkeypatch):
 
 @pytest.fixture
 def numbered(monkeypatch):
-    """Answers of Git, where no service of CI counts its runs."""
+    """Output of Git, for runs without a count by the CI service."""
     said = {"rev-parse": "false", "rev-list": "41"}
     monkeypatch.setattr(tiers, "git", lambda *words: said[words[0]])
     monkeypatch.setattr(tiers, "seed", lambda: "abc")
@@ -167,7 +167,7 @@ def numbered(monkeypatch):
 
 
 LONGEST = 45
-"""Runs within which every turn must have come."""
+"""Number of runs within which every turn must come."""
 PERIODS = sorted({*tiers.TURNS.values(), tiers.NAMED_TURNS, tiers.CORPUS_TURNS})
 
 

@@ -1,4 +1,4 @@
-"""The tutorial, followed to the letter: its files are written, its commands are run, its exit statuses compared."""
+"""The tutorial, followed exactly: its files are written, its commands run, and exit statuses compared."""
 
 import os
 import re

@@ -1,4 +1,6 @@
-"""The wheel alone, in an environment of its own and an empty folder: catalogue, new project, plan, and what an extra brings."""
+"""The wheel alone, in a separate environment and an empty folder: catalogue, new project, plan, and the content of
+extras.
+"""
 
 import json
 import os
@@ -19,14 +21,16 @@ from tests.needs import missing, need
 
 ROOT = Path(__file__).parents[2]
 LEFT_OUT = ("tests/", "bench/", "docs/measurements")
-"""Parts of the checkout that no wheel needs."""
+"""Parts of the checkout that the wheel must not contain."""
 HIDDEN = ("asyncssh", "supervisor", "fastapi", "uvicorn", "psycopg_pool", "drillbook")
-"""Packages of this environment that the new one does not see: those of the extra `lab`, and the editable installation."""
+"""Packages of this environment that the new one must not include: those of the extra `lab`, and the editable
+installation.
+"""
 
 
 @pytest.fixture(scope="module")
 def dist(tmp_path_factory):
-    """The source archive, and the wheel that is built from it; from a copy, so that the checkout stays as it is."""
+    """Source archive, and the wheel built from it; built from a copy, so that the checkout does not change."""
     need("git")
     copy, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("dist")
     for name in filter(None, run(ROOT, "git", "ls-files", "-z").split("\0")):
@@ -44,7 +48,7 @@ def wheel(dist):
 
 @pytest.fixture(scope="module")
 def program(wheel, tmp_path_factory):
-    """The program of an environment with only the wheel; its dependencies are links to those of this environment."""
+    """Program in an environment with only the wheel; its dependencies are links to those of this environment."""
     folder = tmp_path_factory.mktemp("fresh")
     run(folder, sys.executable, "-m", "venv", "--without-pip", str(folder))
     run(folder, sys.executable, "-m", "pip", "--python", str(folder), "install", "-q", "--no-deps", "--no-index", str(wheel))
@@ -116,7 +120,7 @@ def test_the_metadata_are_those_that_an_index_takes(dist):
 
 @pytest.fixture
 def database():
-    """A PostgreSQL of Debian with a dump that its own job took: the folder of its programs, and that of the dumps."""
+    """PostgreSQL of Debian with a dump by its own job: the folder of its programs, and that of the dumps."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"), key=lambda path: int(path.parts[4]))
     if not found:
         missing("no PostgreSQL of Debian is installed")
@@ -156,7 +160,9 @@ def database():
 
 @pytest.mark.long(90)
 def test_a_newcomer_rehearses_own_dumps_by_the_page_with_three_stops_at_most(program, database, tmp_path):
-    """The commands of docs/sandbox.md against a real OpenSSH host; each stop names what to do, and that is done."""
+    """Commands of docs/sandbox.md with a real OpenSSH host; each refusal names the next action, which is then carried
+    out.
+    """
     programs, dumps = database
     (tmp_path / "sshd").mkdir()
     sshd = OpenSsh(tmp_path / "sshd")

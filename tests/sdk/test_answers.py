@@ -1,4 +1,6 @@
-"""A hostile target: whatever it answers, and however much, the controller neither grows nor takes it for an answer."""
+"""Hostile targets: with any answer of any length, the controller's memory does not grow, and the answer is not taken
+for a valid one.
+"""
 
 import json
 import os
@@ -56,7 +58,7 @@ print(json.dumps([told, peak() >> 10, time.monotonic() - begun]))
 
 
 def path_with(folder, name, text):
-    """A PATH on which a program of a target has been replaced."""
+    """PATH on which a program of a target is replaced."""
     folder.mkdir()
     (folder / name).write_text(text)
     (folder / name).chmod(0o755)
@@ -128,7 +130,7 @@ def test_a_garbage_answer_about_a_lock_or_a_lease_is_inconclusive(tmp_path, func
 
 
 def served(talk):
-    """An SSH port at which ``talk`` answers; gives the port."""
+    """SSH server at which ``talk`` answers. Return its port."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve():
@@ -198,7 +200,7 @@ def test_a_server_that_floods_before_any_key_is_cut_off(talk):
 
 @pytest.mark.parametrize("client", ["http", "s3"])
 def test_half_an_answer_is_none(monkeypatch, client):
-    """The server promises more than it sends, and hangs up: what has come is not taken for all of it."""
+    """The server sends less than it announced, and closes the connection: the received part is not accepted as complete."""
     monkeypatch.setenv("HALF", "half-an-answer")
     secret = Secret(source="env", name="HALF")
     with socket.create_server(("127.0.0.1", 0)) as server:

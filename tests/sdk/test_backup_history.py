@@ -1,4 +1,4 @@
-"""Findings about a series of backups: ages, gaps to the schedule, sizes, clocks."""
+"""Findings about a series of backups: ages, gaps in the schedule, sizes, clocks."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -11,7 +11,7 @@ DAY = 86400.0
 
 
 def nightly(*sizes, newest_h=5.0, every_h=24.0):
-    """A series, oldest first: one backup an interval, the newest ``newest_h`` hours old."""
+    """Series, oldest first: one backup for each interval, the newest ``newest_h`` hours old."""
     last = len(sizes) - 1
     return [Moment(NOW - timedelta(hours=newest_h + every_h * (last - number)), size) for number, size in enumerate(sizes)]
 
@@ -26,7 +26,7 @@ def test_a_healthy_schedule_gives_no_finding_in_any_order_of_its_backups():
 
 
 def test_a_schedule_that_retention_thins_out_gives_no_finding():
-    """Seven days, then four weeks, as the usual retention keeps them."""
+    """Seven daily and four weekly backups, a common retention."""
     days = nightly(*[1000] * 7)
     weeks = [Moment(days[0].taken_at - timedelta(days=7 * number), 1000) for number in range(1, 5)]
     assert codes(days + weeks, max_age=26 * 3600) == []
@@ -61,7 +61,7 @@ def test_an_age_says_what_was_wanted_and_measured():
 
 @pytest.mark.parametrize(("missing", "wanted"), [(1, ["backup-gap"]), (2, ["backup-gap"]), (3, []), (5, [])])
 def test_a_missing_backup_is_a_gap_while_it_is_recent(missing, wanted):
-    """Gaps further back than four intervals are those of retention."""
+    """Gaps older than four intervals are caused by retention."""
     moments = nightly(*[1000] * 10)
     del moments[-1 - missing]
     assert codes(moments) == wanted
@@ -95,7 +95,7 @@ def test_the_newest_size_against_the_median_before_it(sizes, wanted):
 
 
 def test_a_shrunken_series_is_reported_until_the_larger_ones_are_half_of_those_before_it():
-    """Whoever looks once a week at a nightly schedule must see it as well."""
+    """A weekly look at a nightly schedule must detect the gap as well."""
     reported = [number for number in range(1, 15) if codes(nightly(*[1000] * 14, *[100] * number)) == ["backup-shrunken"]]
     assert reported == list(range(1, 8))
 

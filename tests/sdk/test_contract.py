@@ -1,4 +1,4 @@
-"""The contract of systems: every built-in one holds it."""
+"""Contract of systems: every built-in system fulfils it."""
 
 from pathlib import Path
 

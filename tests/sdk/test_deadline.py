@@ -1,4 +1,4 @@
-"""A server that accepts and never answers, stalls in its answer, or sends a byte now and then: a step ends with its time."""
+"""Servers that accept and never answer, stall in an answer, or send a byte now and then: a step ends at its deadline."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.waiting import lasts
 
 STEP_S = 2.0
 PATIENCE_S = 30.0
-"""A watchdog, no measurement: what does not stand under the deadline of its step goes on for minutes."""
+"""Time limit of the test, not a measurement: a call that ignores the deadline of its step continues for minutes."""
 FIRST = {
     "s3": b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n<",
     "http": b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nx",
@@ -41,16 +41,18 @@ FIRST = {
 
 @pytest.fixture(scope="session", autouse=True)
 def _libraries():
-    """Import the clients' libraries now: on a busy machine that alone may take longer than a step of these tests."""
+    """Import the clients' libraries in advance: on a busy machine the import alone may take longer than a step of
+    these tests.
+    """
     for name in ("boto3", "docker", "fabric", "psycopg", "qdrant_client", "redis"):
         importlib.import_module(name)
 
 
 class Tarpit:
-    """A server on the loopback that takes every connection and answers none: ``how`` is silent, stalls or trickles."""
+    """Server on the loopback that accepts every connection and answers none: ``how`` is silent, stalls or trickles."""
 
     def __init__(self, how: str, first: bytes, path: Path | None) -> None:
-        """On a socket file at ``path`` where there is one, else on a port."""
+        """Start on a socket file at ``path`` if given, otherwise on a port."""
         self.how, self.first = how, first
         self.over = threading.Event()
         self.reached = threading.Event()
@@ -211,7 +213,7 @@ CLIENTS = [s3, http, postgres, redis, qdrant, docker, docker_ssh, ssh]
 
 
 def ended(work, deadline):
-    """Exception that ``work`` raised; None when it still runs after the patience of this test."""
+    """Exception that ``work`` raised; None when it still runs after the time limit of this test."""
     errors = []
 
     def run():
@@ -260,7 +262,7 @@ def test_a_stop_ends_a_call_that_nobody_answers(tmp_path, monkeypatch, client):
 
 @pytest.mark.parametrize("stopped", [False, True], ids=["time is over", "stopped"])
 def test_a_query_that_the_server_neither_answers_nor_cancels_ends_with_its_step(tmp_path, stopped):
-    """The server lets the client in, and is then silent, also to the request to cancel."""
+    """The server accepts the client, and afterwards does not answer, not even to the request to cancel."""
     from drillbook.systems.postgres.connection import connected
 
     listener = socket.create_server(("127.0.0.1", 0), backlog=64)

@@ -1,4 +1,4 @@
-"""Look-up of actions by name: the name is made once for each class, and anew when systems come or go."""
+"""Look-up of actions by name: the names are computed once for each class, and again when systems are added or removed."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Keys of age on the controller: which of them opens a backup is known before anything is fetched."""
+"""Keys of age on the controller: the key that opens a backup is known before anything is fetched."""
 
 import subprocess
 import sys
@@ -55,7 +55,7 @@ def test_a_key_that_is_not_at_hand_is_lost(tmp_path, key):
 
 
 def test_the_public_key_in_a_file_of_keys_is_no_secret(key):
-    """It stands in the inventory too, where a run refuses every secret in plain text."""
+    """The key is also in the inventory, in which a run refuses secrets as plain text."""
     rule = {"kind": "s3", "host": "here", "endpoint": "http://x", "bucket": "b"}
     access = {"access_key": Secret(source="env", name="X"), "secret_key": Secret(source="env", name="X")}
     store = S3(**rule, **access, encrypt={"age": [key.recipient]}, identity=Secret(source="file", name=key.identity.name))
@@ -66,7 +66,7 @@ def test_the_public_key_in_a_file_of_keys_is_no_secret(key):
 
 
 def test_a_store_without_a_rule_is_written_as_before(key):
-    """The digests of plans stay as they were."""
+    """The digests of existing plans do not change."""
     access = {"access_key": Secret(source="env", name="X"), "secret_key": Secret(source="env", name="X")}
     store = S3(name="x", host="here", endpoint="http://x", bucket="b", **access)
     assert not {"keep", "encrypt", "identity"} & store.model_dump().keys()

@@ -1,4 +1,4 @@
-"""A command that prints without end takes no more of the controller's disk than its budget, and the report says so."""
+"""A command with endless output uses at most its budget of the controller's disk, and the report says so."""
 
 import hashlib
 from dataclasses import replace

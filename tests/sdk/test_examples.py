@@ -1,4 +1,4 @@
-"""Examples of actions: each action has one, and every drill that shows some can be planned on the lab's inventory."""
+"""Examples of actions: each action has one, and every drill with examples can be planned on the lab's inventory."""
 
 import pytest
 import yaml

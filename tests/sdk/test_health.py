@@ -1,4 +1,4 @@
-"""The health of an HTTP service is its own: path, status, body, header and certificate, asked of a real server."""
+"""Health of an HTTP service: its path, status, body, header and certificate, requested from a real server."""
 
 import http.server
 import ssl
@@ -18,7 +18,7 @@ STEP = "verify:\n  - http.health: {service: api}\n"
 
 
 class Own(http.server.BaseHTTPRequestHandler):
-    """A server that is healthy with status 204 or the text `fine` at a path of its own, for those who know the token."""
+    """Server that is healthy with status 204 or the text `fine` at a configured path, for clients with the token."""
 
     def do_GET(self):
         status, body = {"/-/ready": (204, b""), "/status": (200, b"all is fine"), "/ill": (200, b"no")}.get(

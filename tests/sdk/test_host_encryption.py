@@ -1,4 +1,4 @@
-"""Encryption of files by the program age on a host: streamed, no key in an argument, nothing in the clear that stays."""
+"""Encryption of files by the program age on a host: streamed, without keys in arguments or remaining plain text."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Needs of actions on hosts: declared for every action, and complete for the commands that recorded runs executed."""
+"""Host requirements of actions: declared for every action, and complete for the commands in recorded runs."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from drillbook.sdk.host_needs import BASE, BySudo
 
 ROOT = Path(__file__).parents[2]
 CUSTOM = ("command.", "ansible.", "diagnosis.", "backup.", "content.", "docker.exec")
-"""Actions whose commands a drill, a tree or the kind of a backup names."""
+"""Actions whose commands depend on a drill, a tree or the kind of a backup."""
 JOURNALS = sorted((ROOT / "tests" / "golden").rglob("journal.jsonl"))
 
 
@@ -27,14 +27,14 @@ def test_every_action_declares_its_needs(name):
 
 @pytest.mark.parametrize("name", known_names())
 def test_the_rights_say_what_the_action_starts_by_sudo(name):
-    """The page tells people what the check before a drill asks sudo."""
+    """The page documents the questions that the check before the drill asks sudo."""
     needs = host_needs.of(name)
     assert ("`run_as`" in needs.rights) is (BySudo.RUN_AS in needs.by_sudo)
     assert ("`manager: {sudo: true}`" in needs.rights) is bool(needs.by_sudo & (BySudo.UNIT | BySudo.ROOT))
 
 
 def programs(argv):
-    """Names of the programs of a command, without those that only start another."""
+    """Programs of a command, without wrappers that only start another program."""
     words = list(argv)
     while words:
         name = Path(words[0]).name

@@ -1,4 +1,4 @@
-"""A folder made for one run is entered only while it is this very folder."""
+"""A folder created for one run is entered only while it is still the same folder."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The identity of things: names of an inventory are labels."""
+"""Identity of services and backups: names in an inventory are only labels."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Backups that are in the folder that a fault destroys cannot restore it."""
+"""Backups inside the folder that a fault destroys cannot restore it."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Parameters that are not known yet: a state of their own, which no action can take for a value."""
+"""Unknown parameters have a separate state, which no action can mistake for a value."""
 
 import inspect
 import re

@@ -1,4 +1,4 @@
-"""Ages of a process: one that a server told, and one that its host saw a moment later."""
+"""Start times of a process: one reported by its server, and one that its host measured a moment later."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Which programs a host has: asked once, and whatever their names are."""
+"""Programs on a host: checked once, with any names."""
 
 import pytest
 
@@ -51,7 +51,7 @@ def test_a_question_whose_connection_is_lost_is_asked_once_more():
 
 
 def test_accounts_of_a_host_have_programs_of_their_own():
-    """The PATH of sudo is another one."""
+    """sudo uses another PATH."""
     host, known = FakeHost(commands={"sh": ""}), Programs()
     root = FakeHost(commands={"sh": "0\n"}, target=Target(name="fake").acting_as("root"))
     assert known.missing(host, ["a"], deadline=soon()) == []

@@ -1,4 +1,4 @@
-"""The rule `keep` of a store: which backups it keeps, and rules that say nothing."""
+"""The rule `keep` of a store: the kept backups, and rules without effect."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -11,7 +11,7 @@ NOW = datetime(2026, 11, 28, 9, 0, tzinfo=UTC)
 
 
 def series(name, *days, proven=()):
-    """Backups that are ``days`` old; the key is the series and the age."""
+    """Backups that are ``days`` old, by series and age."""
     return [Aged(f"{name}{age}", name, NOW - timedelta(days=age), age in proven) for age in days]
 
 
@@ -42,7 +42,7 @@ def test_the_newest_proven_one_stays():
 
 
 def test_a_backup_from_the_future_stays_and_takes_no_place():
-    """A clock was wrong when it was made: it must not push out those that are the newest."""
+    """A backup made with a wrong clock must not displace the newest backups."""
     backups = series("a", -400, 1, 2, 3)
     assert gone(backups, last=2) == ["a3"]
     assert gone(series("a", -400, 40), days=30) == []

@@ -1,4 +1,4 @@
-"""Sandboxes on this machine: nothing gets out, nothing stays, and nothing else is touched."""
+"""Sandboxes on this machine: isolated, removed completely, and without effect on anything else."""
 
 import contextlib
 import os
@@ -100,7 +100,7 @@ def test_its_programs_end_with_it_and_no_others(place, tmp_path):
 
 
 def marked(folder):
-    """Pids of the processes that carry the folder in their environment."""
+    """Pids of processes with the folder in their environment."""
     found = []
     for environ in entries("environ"):
         with contextlib.suppress(OSError):
@@ -159,7 +159,7 @@ def test_memory_has_a_limit(place):
 
 
 def exceeded(made, *argv):
-    """Run a program until it is ended, and return the error about the budget."""
+    """Run a program until it is killed. Return the error about the budget."""
     assert not made.run(*argv).ok
     with pytest.raises(StepFailed) as failure:
         made.must_be_within_budget()
@@ -168,7 +168,7 @@ def exceeded(made, *argv):
 
 
 def test_memory_of_all_processes_together_has_a_limit(place):
-    """Each process stays far below the limit, also the server that was started before."""
+    """Each process is far below the limit, including the server that was started before."""
     made = box(place, "tight")
     one = "python3 -c 'x = bytearray(30 << 20); import time; time.sleep(600)'"
     made.must_be_within_budget()
@@ -208,7 +208,7 @@ def test_a_copy_that_grew_over_the_limit_between_two_looks_is_told_too(place):
 
 
 def apart(tmp_path, folder):
-    """A sandbox whose folder is ``folder``, beside a server whose data is in ``data``, and backups in ``backups``."""
+    """Sandbox in ``folder``, next to a server with data in ``data``, and backups in ``backups``."""
     for name in ("data", "backups"):
         (tmp_path / name / "inner").mkdir(parents=True)
     services = {
@@ -250,7 +250,7 @@ def test_no_second_mount_leads_there(tmp_path, part):
 
 
 class Stranger(LocalHost):
-    """This machine, whose SSH user is neither root nor the user of the sandbox."""
+    """This machine with an SSH user who is neither root nor the user of the sandbox."""
 
     def run(self, argv, **options):
         return super().run(("printf", "1234") if argv == ("id", "-u") else argv, **options)
@@ -287,7 +287,7 @@ def test_a_kind_that_cannot_run_in_a_container_is_told_before(place):
 
 @pytest.mark.skipif(not is_root(), reason="only root can make what belongs to others")
 def test_a_socket_that_the_ssh_user_could_not_open_is_told(place, tmp_path, monkeypatch):
-    """setfacl would give the SSH user access to the socket of a server that runs as another user."""
+    """setfacl would give the SSH user access to the socket of another user's server."""
     need("setfacl")
     path, other_user = os.environ["PATH"], need("setpriv")
     monkeypatch.setenv("PATH", path_without(tmp_path / "bin"))

@@ -1,4 +1,4 @@
-"""Folders of data and backups that a sandbox on a host must stay out of."""
+"""Folders with data and backups on a host that a sandbox must not use."""
 
 import pytest
 

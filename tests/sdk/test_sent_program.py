@@ -1,4 +1,4 @@
-"""Programs sent through standard input: the command starts exactly the program that it names, as a rule of sudo needs it."""
+"""Programs sent through standard input: the command starts exactly the named program, as rules of sudo require."""
 
 import subprocess
 

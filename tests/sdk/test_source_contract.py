@@ -1,4 +1,4 @@
-"""The contract of backup sources: the driver of tar holds it, and each way to break it is told."""
+"""Contract of backup sources: the driver of tar fulfils it, and each violation is reported."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Manifests of backups: those that were ever written still read, and what is written today has the same keys."""
+"""Manifests of backups: all old ones are readable, and new ones have the same keys."""
 
 import json
 from pathlib import Path
@@ -28,18 +28,18 @@ KINDS = {
     "volume-backup": volumes.Manifest,
 }
 LATER = {"files-archive": "machine", "redis-backup": "mark", "volume-backup": "root"}
-"""Fields that were added to a kind later: older manifests lack them."""
+"""Fields that were added to a kind later; older manifests lack them."""
 FOLDER = Reference("backups", "run/database")
 
 
 def recorded(kind, **values):
-    """The manifest that an action of this kind wrote, where there was no common model yet; with other ``values``."""
+    """Manifest by an action of this kind before there was a common model, with some ``values`` replaced."""
     data = (RECORDED / f"{kind}.json").read_bytes()
     return json.dumps({**json.loads(data), **values}).encode() if values else data
 
 
 def derived(model):
-    """All models of manifests below ``model`` that have a format of their own."""
+    """All models of manifests below ``model`` with a separate format."""
     for found in model.__subclasses__():
         if isinstance(found.model_fields["format"].default, str):
             yield found
@@ -72,7 +72,7 @@ def test_what_is_no_manifest_of_a_kind_is_refused(kind, values):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_manifest_names_all_objects_that_belong_to_its_backup(kind):
-    """What it leaves out would stay in the store for ever once the backup is pruned."""
+    """A part that it omits would stay in the store for ever after the backup is pruned."""
     data = json.loads(recorded(kind))
     wanted = {name: one["size"] for name, one in data.get("files", {}).items()}
     if kind == "files-archive":

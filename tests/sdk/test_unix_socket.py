@@ -1,4 +1,6 @@
-"""Relays between a program's standard streams, or a socket of their own, and a Unix socket, in each language that a host may have."""
+"""Relays between a program's standard streams, or a new socket, and a Unix socket, in each language that a host may
+have.
+"""
 
 import os
 import shutil
@@ -31,7 +33,7 @@ def server(tmp_path):
 
 @pytest.fixture
 def only(tmp_path):
-    """A function that makes the environment of a host with one language alone."""
+    """Function that creates an environment for a host with only one language."""
 
     def made(*programs):
         folder = tmp_path / "bin"
@@ -76,7 +78,7 @@ socket.socket.listen = lambda *words: time.sleep(0.3) or listen(*words)
 
 @pytest.mark.parametrize("language", ["perl", "python3"])
 def test_a_program_begins_once_its_socket_listens(server, only, tmp_path, language):
-    """Between bind and listen, a socket that has its name already would refuse the connection."""
+    """Between bind and listen, a socket that already has its name would refuse connections."""
     (tmp_path / "Slow.pm").write_text(SLOW_PERL)
     (tmp_path / "sitecustomize.py").write_text(SLOW_PYTHON)
     slow = {"PERL5OPT": "-MSlow", "PERL5LIB": str(tmp_path), "PYTHONPATH": str(tmp_path)}

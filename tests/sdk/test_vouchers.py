@@ -1,4 +1,4 @@
-"""Backups that are named by their place alone count only when somebody vouches for their manifest."""
+"""Backups that are only named by their place are valid only with a trusted signature of their manifest."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ from tests.systems.postgres.site import BUCKET, KEY, SECRET_KEY
 place = fixtures.place
 LIVE = "live-of-the-vouched"
 OWN = {"to", "uri"}
-"""Fields that hold a reference to something else than a backup that is there: where one goes to, or a single object."""
+"""Fields with references other than to existing backups: to a new backup, or to a single object."""
 SERVICE = "kind: s3, endpoint: ENDPOINT, access_key: !env LIVE_KEY, secret_key: !env LIVE_SECRET, host: controller"
 BACKUP = (
     'backup:\n  - s3.copy: {service: live, to: "s3://BUCKET/NAME"}\n    save: copy\n'
@@ -40,7 +40,7 @@ RESTORE = (
 
 
 class Store:
-    """A bucket with one object, drills on it, and its backups in a store that others may write to."""
+    """Bucket with one object, drills on it, and backups in a store to which others can write."""
 
     def __init__(self, root, place):
         self.root, self.s3 = root, place.s3()
@@ -75,7 +75,7 @@ class Store:
         return self.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
 
     def resealed(self, name):
-        """Forge the backup: another content, with a manifest that fits it. Returns the digest of the manifest."""
+        """Forge the backup: other content, with a manifest that matches it. Return the digest of the manifest."""
         body = b"as somebody wants it"
         key = next(
             one["Key"]
@@ -150,7 +150,7 @@ def test_a_backup_that_was_sealed_anew_vouches_for_itself_no_more(store, tmp_pat
 
 
 def test_a_backup_of_before_is_taken_by_its_digest(store):
-    """Backups that nobody signed are as good as who names their digest."""
+    """An unsigned backup is acceptable only if the drill names its digest."""
     facts = store.backup("older")
     store.s3.delete_object(Bucket=BUCKET, Key="older/manifest.json.sig")
     assert store.restore("older").verdict == "failed"
@@ -158,7 +158,7 @@ def test_a_backup_of_before_is_taken_by_its_digest(store):
 
 
 def test_once_something_is_broken_a_restore_goes_on_and_says_so(store, place, tmp_path):
-    """Lost data is restored from an existing backup; no comparison with it then counts as passed."""
+    """Lost data is restored from an existing backup, without a comparison that could pass."""
     store.backup("only")
     store.s3.delete_object(Bucket=BUCKET, Key="only/manifest.json.sig")
     stage = SimpleNamespace(journal=SimpleNamespace(patient=True))
@@ -174,7 +174,7 @@ def test_once_something_is_broken_a_restore_goes_on_and_says_so(store, place, tm
 
 
 def test_every_field_that_names_a_backup_is_looked_at():
-    """One with another name would be read without anybody vouching for what it names."""
+    """A part with another name would be read although no signature covers its content."""
     checks = Uri.__metadata__[0].func
     for name in known_names():
         for field, info in find(name).model_fields.items():
@@ -205,7 +205,7 @@ def test_what_is_put_there_after_the_look_was_not_looked_at(store, place, tmp_pa
 
 
 def test_a_second_attempt_forgets_no_doubt(store):
-    """A restore that goes on with what nobody vouches for is tried again, and the run is not passed for that."""
+    """A restore that continues with unsigned content is attempted again, and the run does not pass because of this."""
     store.backup("again")
     store.s3.delete_object(Bucket=BUCKET, Key="again/manifest.json.sig")
     store.s3.delete_object(Bucket=LIVE, Key="contract")

@@ -1,4 +1,4 @@
-"""A wrapped host is the host that it wraps, but for what the wrapper changes."""
+"""A wrapped host behaves like the original, except for the changes by the wrapper."""
 
 import socket
 import threading

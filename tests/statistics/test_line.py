@@ -1,4 +1,4 @@
-"""Least squares with its intervals, against a worked example and by chance."""
+"""Least squares with confidence intervals, compared with a worked example and random data."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""Quantiles with their intervals, against what a statistician's tables say."""
+"""Quantiles with confidence intervals, compared with statistical tables."""
 
 import math
 import random

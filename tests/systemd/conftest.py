@@ -1,6 +1,7 @@
-"""A machine that a real systemd rules: a container of its own, reached by SSH as three users.
+"""Machine with a real systemd: a separate container, reached by SSH as three users.
 
-It is no privileged container: systemd needs to mount, so it gets CAP_SYS_ADMIN, and its own view of the control groups.
+The container is not privileged: systemd needs mounts, so it gets CAP_SYS_ADMIN, and a separate view of the control
+groups.
 """
 
 import contextlib
@@ -24,7 +25,7 @@ from tests.systemd import image
 PATIENCE = 180
 MANAGERS = {"root": ManagerConfig(), "ops": ManagerConfig(sudo=True), "app": ManagerConfig(user=True)}
 SCRATCH = "/var/tmp/100% $HOME of {}'s"
-"""No user may enter what is another's; and systemd reads some signs in words of commands."""
+"""Folder in a place that other users cannot enter, with characters that systemd interprets in commands."""
 OPTIONS = (
     "--cap-add",
     "SYS_ADMIN",
@@ -42,7 +43,7 @@ OPTIONS = (
     "/tmp",
 )
 PASSWORDS = "/etc/pam.d/common-auth"
-"""Where it stands that each wrong password costs two seconds; tests of these do not wait for that."""
+"""File that sets a delay of two seconds after each wrong password; tests of these remove it."""
 # What Drillbook may leave nothing of: units, their links, files, processes.
 LEFT = """
 find / -xdev -name '*drillbook*' -not -path '/proc/*' 2>/dev/null
@@ -63,7 +64,7 @@ def until(held, what="the condition"):
 
 
 class Machine:
-    """The container; hosts of it are opened anew for each test."""
+    """The container; its hosts are opened again for each test."""
 
     def __init__(self, folder, made_of, volumes=()):
         self.name, self.folder, self.port = f"drillbook-test-{uuid.uuid4().hex[:8]}", folder, free_port()
@@ -93,7 +94,7 @@ class Machine:
         return docker("exec", "--interactive", self.name, "sh", "-s", stdin=script)
 
     def host(self, user, manager=None, **more):
-        """An SSH connection of its own as ``user``, with the manager that fits."""
+        """New SSH connection as ``user``, with the matching service manager."""
         target = Target(
             name=user,
             address="127.0.0.1",
@@ -109,7 +110,7 @@ class Machine:
         return host
 
     def up(self):
-        """Wait until the machine has started and every user can be answered by its own systemd."""
+        """Wait until the machine has started and the systemd of every user answers."""
 
         def answered(user):
             with contextlib.suppress(HostError):
@@ -128,13 +129,13 @@ class Machine:
         self.disconnect()
 
     def reboot(self):
-        """As `reboot` does: systemd stops everything in its order, and starts again."""
+        """Reboot: systemd stops everything in order, and starts again."""
         self.disconnect()
         docker("restart", "--time", "60", self.name)
         self.up()
 
     def lose_power(self):
-        """Everything ends at once, and starts again."""
+        """Power loss: everything ends at once, and starts again."""
         self.disconnect()
         docker("kill", "--signal", "KILL", self.name)
         docker("start", self.name)
@@ -149,7 +150,7 @@ class Machine:
         return self.root(LEFT)
 
     def clear(self):
-        """Stop the units of the tests, and take away what a test that failed has left."""
+        """Stop the units of the tests, and remove everything that a failed test left."""
         names = "steady needs again ends reads woken.socket woken quick"
         self.root(
             f"systemctl stop {names}; systemctl reset-failed; systemctl --user -M app@ stop {names}; "
@@ -170,7 +171,7 @@ def docker(*words, check=True, stdin=""):
 
 @contextlib.contextmanager
 def booted(folder, ready, volumes=()):
-    """A machine of the image that ``ready`` makes, as long as the block; it sees the ``volumes`` of this machine."""
+    """Machine of the image that ``ready`` builds, during the block, with the ``volumes`` of this machine."""
     docker_engine()
     try:
         name = ready()
@@ -193,26 +194,26 @@ def container(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def debian(tmp_path_factory):
-    """A host with PostgreSQL, Redis and nginx as Debian's packages set them up."""
+    """Host with PostgreSQL, Redis and nginx as Debian's packages install them."""
     with booted(tmp_path_factory.mktemp("debian"), image.debian) as made:
         yield made
 
 
 @pytest.fixture(autouse=True)
 def settled(request, monkeypatch):
-    """Units of these tests work or do not at once; ``own_time`` is for a test of the second that they are given."""
+    """Units of these tests start immediately or never; ``own_time`` is for a test of the configured time."""
     if "own_time" not in request.fixturenames:
         monkeypatch.setattr("drillbook.sdk.manager.systemd.SETTLED_S", 0.1)
 
 
 @pytest.fixture
 def own_time():
-    """As long as in a drill."""
+    """Time as in a drill."""
 
 
 @pytest.fixture
 def machine(container):
-    """The machine without anything of another test."""
+    """The machine without any unit or file of other tests."""
     yield container
     container.disconnect()
     container.clear()
@@ -224,7 +225,7 @@ def user(request):
 
 
 class Unit:
-    """A unit of the machine as a service of the inventory, for one user."""
+    """Unit of the machine as a service of the inventory, for one user."""
 
     def __init__(self, machine, user, name, folder):
         self.machine, self.name, self.folder = machine, name, folder
@@ -250,7 +251,7 @@ class Unit:
         return self.manager.state(self.host, name or self.name, Deadline.after(PATIENCE))
 
     def systemctl(self, *words):
-        """Output of the user's own systemctl."""
+        """Output of systemctl for the user's own systemd."""
         argv = (
             *MANAGERS[self.host.name].sudo * ("sudo", "-n"),
             "systemctl",
@@ -260,12 +261,12 @@ class Unit:
         return self.host.run(argv, deadline=Deadline.after(PATIENCE)).text
 
     def undo(self, undo):
-        """As the lease does: each command in turn."""
+        """Run the commands of the undo in order, as a lease does."""
         for argv in undo.commands:
             self.host.run(argv, deadline=Deadline.after(PATIENCE)).check()
 
     def cycle(self, fault, while_active=lambda: None):
-        """Ready, injected, proven, undone, proven gone, undone again."""
+        """Check, inject, prove, undo, prove that it is gone, and undo again."""
         ctx = self.ctx()
         fault.ready(ctx)
         undo = fault.undo(ctx)
@@ -279,7 +280,7 @@ class Unit:
 
 @pytest.fixture
 def unit(machine, user, tmp_path):
-    """``unit(NAME)`` is a running unit of the user, or with ``started=False`` one as it is."""
+    """``unit(NAME)`` is a running unit of the user; with ``started=False`` it is not started."""
 
     def made(name, *, started=True):
         one = Unit(machine, user, name, tmp_path)

@@ -1,4 +1,4 @@
-"""The image of a machine with systemd, made once for each content of its files: ``python -m tests.systemd.image``."""
+"""Image of a machine with systemd, built once for each content of its files: ``python -m tests.systemd.image``."""
 
 import hashlib
 from collections.abc import Callable
@@ -18,7 +18,7 @@ def ready() -> str:
 
 
 def debian() -> str:
-    """The image of a host with services as Debian's packages set them up, made like ``ready``. Raises LabError."""
+    """Image of a host with services as Debian's packages install them, built like ``ready``. Raises LabError."""
     return _made("Containerfile.debian", ready, HERE / "Containerfile", *HERE.glob("etc/*"), *HERE.glob("units/*"))
 
 

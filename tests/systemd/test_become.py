@@ -1,4 +1,4 @@
-"""Files and units that only root may change, drilled by an account with sudo: the key `become`, with a real sudo."""
+"""Files and units that only root may change, in drills by an account with sudo: the key `become`, with a real sudo."""
 
 import json
 import signal
@@ -48,7 +48,7 @@ verify:
 
 @pytest.fixture
 def site(machine, tmp_path):
-    """A project with the drill, and a machine with a folder that only root may enter."""
+    """Project with the drill, and a machine with a folder that only root may enter."""
     machine.root(f"mkdir -p -m 700 /etc/site; echo 'right;' > {CONF}; chmod 600 {CONF}; systemctl start steady")
     yield Site(machine, tmp_path)
     machine.root("rm -rf /etc/site; userdel -f second 2>/dev/null; rm -f /etc/sudoers.d/second")
@@ -153,7 +153,7 @@ def test_a_privileged_host_reads_and_writes_files_of_the_account(site):
 
 @pytest.fixture
 def password(site, monkeypatch):
-    """The user `second`, whom sudo asks for a password."""
+    """The user `second`, for whom sudo requires a password."""
     site.machine.root(
         "useradd --create-home --shell /bin/bash second; echo 'second:correct horse' | chpasswd; "
         "mkdir -p -m 700 ~second/.ssh; cp /root/.ssh/authorized_keys ~second/.ssh/ 2>/dev/null; "

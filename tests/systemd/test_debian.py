@@ -1,4 +1,4 @@
-"""PostgreSQL as Debian's packages set it up: peer authentication, configuration below /etc, a unit for each cluster."""
+"""PostgreSQL as Debian's packages install it: peer authentication, configuration below /etc, a unit for each cluster."""
 
 import json
 import subprocess
@@ -119,7 +119,7 @@ systemctl is-active postgresql-17
 
 @pytest.fixture
 def project(debian, tmp_path):
-    """A function that makes a project folder for a cluster made anew, with options of initdb."""
+    """Function that creates a project folder for a new cluster with options of initdb."""
     gateway = subprocess.run(
         ["docker", "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}"],
         check=True,

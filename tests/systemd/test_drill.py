@@ -1,4 +1,4 @@
-"""A whole drill on a machine with systemd, whose controller is killed while the fault is there."""
+"""A complete drill on a machine with systemd, with a controller that is killed while the fault is active."""
 
 import os
 import signal

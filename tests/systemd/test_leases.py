@@ -1,4 +1,4 @@
-"""Leases under a real systemd: the watcher as a unit, the hook for reboots, and that nothing is left of either."""
+"""Leases under a real systemd: the watcher as a unit, the hook for reboots, and complete removal of both."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def soon():
 
 
 def armed(machine, user, folder, seconds):
-    """A unit that is stopped, and the lease of its start: of a controller that then falls silent."""
+    """Stopped unit, and the lease that starts it again, of a controller that is then silent."""
     unit = UNITS[user]
     it = Unit(machine, user, unit, folder)
     it.manager.ensure(it.host, unit, "running", soon())
@@ -47,7 +47,7 @@ def runs_again(machine, user, folder):
 
 
 def test_a_unit_watches_and_puts_back_when_the_controller_is_gone(machine, tmp_path):
-    """Of root, through sudo, and of a user's own manager."""
+    """For root, through sudo, and for a user's own manager."""
     runs = {user: armed(machine, user, tmp_path, SHORT)[0].run for user in UNITS}
     machine.disconnect()
     for user, run in runs.items():
@@ -60,7 +60,7 @@ def test_a_unit_watches_and_puts_back_when_the_controller_is_gone(machine, tmp_p
 
 
 def test_a_watcher_has_a_unit_of_its_own_and_is_replaced_when_it_was_killed(machine, user, tmp_path):
-    """It is not in the session of the controller, which ends with its connection."""
+    """The watcher is not in the session of the controller, which ends with its connection."""
     it, lease = armed(machine, user, tmp_path, LONG)
     unit = f"drillbook-{it.run}.service"
 
@@ -82,7 +82,9 @@ def test_a_watcher_has_a_unit_of_its_own_and_is_replaced_when_it_was_killed(mach
 
 
 def renewed(lease):
-    """Renewed as its holder does: again, where the machine was too busy to start a watcher in time."""
+    """The lease is renewed as by its holder; renewals are repeated if the machine was too busy to start a watcher in
+    time.
+    """
     try:
         lease.renew(deadline=soon())
     except CommandFailed as error:
@@ -93,7 +95,7 @@ def renewed(lease):
 
 
 def test_systemd_puts_back_at_boot_what_is_armed(machine, tmp_path):
-    """Once after a power loss, once after an ordinary reboot; of root, through sudo, and of a user's own manager."""
+    """Once after a power loss, once after an ordinary reboot; for root, through sudo, and for a user's own manager."""
     for begin in (machine.lose_power, machine.reboot):
         runs = {user: armed(machine, user, tmp_path, LONG)[0].run for user in UNITS}
         begin()
@@ -141,7 +143,7 @@ def test_a_watcher_without_a_unit_outlives_its_session_where_logind_lets_it(mach
 
 
 def test_a_folder_of_another_user_is_told(machine):
-    """The lock of the first keeps the second away; leases lie in a folder of each user's own."""
+    """The lock of the first run blocks the second; leases are in a separate folder of each user."""
     hosts = {user: machine.host(user, scratch="/var/tmp") for user in ("root", "ops")}
     lock, leases = (
         Lock(hosts["root"], "host", LONG),

@@ -1,4 +1,6 @@
-"""Reasons that end a drill later are told before: `drill.check` is red, and the drill itself is refused and changes nothing."""
+"""Problems that would end a drill later are reported before: `drill.check` fails, and the drill itself is refused and
+changes nothing.
+"""
 
 import shutil
 
@@ -15,7 +17,7 @@ READ = DRILL + "  - command.run: {argv: [cat, site.conf], effect: read, cwd: /et
 
 
 def refused(folder, *words):
-    """Both ways say the same, and neither changes anything."""
+    """Assert that check and drill refuse with the same reason, and change nothing."""
     for command in ("drill.check", "drill"):
         done = folder.invoke(command, "site", check=False)
         said = " ".join((done.stdout + done.stderr).split())
@@ -28,7 +30,7 @@ def refused(folder, *words):
 
 @pytest.fixture
 def ruled(site):
-    """A function that installs rules of sudo for the user `ops`."""
+    """Function that installs sudo rules for the user `ops`."""
 
     def install(rules):
         site.machine.root(f"cat > /etc/sudoers.d/ops <<'END'\n{rules}END\nchmod 440 /etc/sudoers.d/ops; visudo -cq")
@@ -75,7 +77,7 @@ def test_commands_of_the_last_passed_run_are_asked_for(site, ruled):
 
 
 def test_commands_that_are_known_only_when_they_start_are_refused(site, ruled):
-    """The file of `drill.sudoers` is enough on a controller without any report; a list of unknown origin is not."""
+    """The file by `drill.sudoers` suffices for a controller without any report; a list of unknown origin does not."""
     (site.root / "drills" / "site.yml").write_text(DIGEST)
     site.as_user("ops", "    become: true\n    lease: {kind: watcher, boot: none}")
     site.invoke("drill", "site")

@@ -1,4 +1,6 @@
-"""Settings of a unit of a real systemd: whoever started it with the drill's own is restarted, whoever has the old ones is not."""
+"""Settings of a unit of a real systemd: a unit that runs with the drill's settings is restarted, a unit with the old
+ones is not.
+"""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A timer of `schedule.install --systemd` on a machine that boots: it starts by itself, and runs the drill that is due."""
+"""Timer by `schedule.install --systemd` on a machine that boots: it starts automatically, and runs the due drill."""
 
 import json
 import re
@@ -43,7 +43,7 @@ def libraries():
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory):
-    """A machine that sees this Python, its packages and the checkout at their own paths."""
+    """Machine with this Python, its packages and the checkout mounted at their original paths."""
     if sys.base_prefix == "/usr":
         missing("this Python is the system's, which another machine does not see")
     volumes = [f"{path}:{path}:ro" for path in dict.fromkeys((sys.base_prefix, sys.prefix, str(ROOT)))]
@@ -60,7 +60,7 @@ def machine(tmp_path_factory):
 
 
 def as_app(*words):
-    """A call of the program in the project's folder by the user `app`, in the environment of its own systemd."""
+    """Run the program in the project's folder as the user `app`, in the environment of its own systemd."""
     line = f"cd {PROJECT} 2>/dev/null || cd; XDG_RUNTIME_DIR=/run/user/$(id -u) exec {shlex.join(program(*words))}"
     return ["runuser", "-u", "app", "--", "sh", "-c", line]
 

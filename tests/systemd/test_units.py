@@ -1,4 +1,4 @@
-"""Units of a real systemd: of the system as root and through sudo, and of a user's own manager."""
+"""Units of a real systemd: system units as root and through sudo, and units of a user's own manager."""
 
 from dataclasses import replace
 
@@ -57,7 +57,7 @@ def test_a_unit_that_its_manager_would_start_again_stays_down(unit):
 @pytest.mark.parametrize("user", ["root"])
 @pytest.mark.usefixtures("own_time")
 def test_a_unit_that_cannot_work_is_not_taken_for_running(unit):
-    """systemd calls it active as soon as its process was begun."""
+    """systemd reports the unit as active as soon as its process was created."""
     it = unit("ends", started=False)
     with pytest.raises(StepFailed, match=r"ends is failed \(failed\), not running") as failure:
         Start(service="it").run(it.ctx())
@@ -78,7 +78,7 @@ def test_a_unit_that_cannot_work_is_not_taken_for_running(unit):
 
 @pytest.mark.parametrize("user", ["app"])
 def test_a_masked_unit_and_one_without_a_file_are_not_broken(unit, machine):
-    """Nothing could start them again."""
+    """After this, nothing could start them again."""
     hidden = unit("hidden", started=False)
     with pytest.raises(StepFailed, match="masked"):
         Start(service="it").run(hidden.ctx())
@@ -189,7 +189,9 @@ def test_an_account_that_may_not_become_the_user_of_a_command_is_told(unit, mach
     ids=["exited", "unknown"],
 )
 def test_a_unit_that_is_not_that_of_a_server_is_told(unit, name, said):
-    """systemd shows a unit without a process as active, as `postgresql` of Debian, which starts those of the clusters."""
+    """systemd reports a unit without a process as active, such as Debian's `postgresql`, which starts the units of
+    the clusters.
+    """
     it, names = unit("steady"), [name, "steady"]
     login = {"database": "shop", "user": "clerk", "admin": {"user": "postgres", "socket": "/run/postgresql"}}
     stop = find("postgres.stop").model_validate({"service": "database"})

@@ -1,4 +1,4 @@
-"""Ground on which faults are tried."""
+"""Machine on which tests inject faults."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""An estate on this machine with sandboxes and backup sources, whose actions are carried out as the runner would."""
+"""This machine with sandboxes and backup sources, whose actions are executed as by the runner."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HERE = "here"
 
 
 class Estate:
-    """An inventory of one host, this machine; each sandbox has its folder below ``root``."""
+    """Inventory with this machine as its only host; each sandbox has its folder below ``root``."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class Estate:
         return action
 
     def run(self, name: str, *, ctx: Context | None = None, **fields: Any) -> Facts:
-        """Check that the action is ready, and carry it out."""
+        """Run the check of the action, then the action."""
         action, ctx = self.action(name, **fields), ctx or self.ctx()
         action.ready(ctx)
         return action.run(ctx)
@@ -78,7 +78,7 @@ class Estate:
         return self.run("backup.restore", service=box, **{"from": source}, **fields)
 
     def remove(self, source: str, box: str, run: str = "") -> None:
-        """Carry out the undo of a restore as the host of a dead controller does: plain commands."""
+        """Undo a restore as the host of a dead controller does: with plain commands."""
         ctx = self.ctx(run=run)
         undo = self.action("backup.restore", service=box, **{"from": source}).undo(ctx)
         assert undo.kind == "commands"
@@ -95,11 +95,11 @@ class Estate:
         return next(iter(self.inventory.backups))
 
     def found_by_check(self) -> list[str]:
-        """Codes of what the check of the newest backup finds, without the look at the hosts by which a drill begins."""
+        """Codes of the findings in the newest backup, without the check of the hosts that precedes a drill."""
         return self._found(lambda: self.action("backup.check", service=self.source).run(self.ctx()))
 
     def found_by_restore(self) -> list[str]:
-        """Codes of what a restore into the sandbox `copy` finds; the sandbox is removed."""
+        """Codes of the findings of a restore into the sandbox `copy`, which is removed afterwards."""
         try:
             return self._found(lambda: self.restore(self.source, "copy"))
         finally:

@@ -1,4 +1,4 @@
-"""Faults on this machine, each carried out as the runner would: ready, undo known, inject, proof, undo, proof."""
+"""Faults on this machine, each executed as by the runner: check, recorded undo, injection, proof, undo, proof."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ PLAIN = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"}
 
 
 class Ground:
-    """One host (this machine) with a scratch folder of its own."""
+    """This machine as the only host, with a separate scratch folder."""
 
     tools: dict[str, str] = {}
     prefix: tuple[str, ...] = ()
-    """What every command of the undo begins with, such as one that takes another identity."""
+    """Prefix of every command of the undo, such as a change of the user."""
 
     def __init__(self, root: Path, manager: ManagerConfig | None = None, services=None) -> None:
         self.root, self.services = root, services or {}
@@ -51,7 +51,7 @@ class Ground:
         )
 
     def undo(self, undo):
-        """As a lease does it on the target: plain commands, nothing of ours in the environment."""
+        """Run the undo as a lease does on the target: plain commands, without variables of Drillbook."""
         assert undo.kind == "commands"
         for argv in undo.commands:
             done = subprocess.run(
@@ -73,7 +73,7 @@ class Ground:
             time.sleep(0.02)
 
     def cycle(self, action, while_active=lambda: None):
-        """Ready, inject, proven active, undone, proven gone, undone again; nothing is left. Returns the facts."""
+        """Check, inject, prove, undo, prove that it is gone, and undo again. Nothing is left. Return the facts."""
         ctx = self.ctx()
         action.ready(ctx)
         undo = action.undo(ctx)
@@ -90,7 +90,7 @@ class Ground:
         return facts
 
     def never(self, action):
-        """The undo of a fault that never happened changes nothing."""
+        """Assert that the undo of a fault that was never injected changes nothing."""
         ctx = self.ctx()
         self.undo(action.undo(ctx))
         assert action.active(ctx) is False
@@ -101,13 +101,13 @@ class Ground:
         assert marked(self.run) == []
 
     def start(self, *argv, **options):
-        """A process of the test, ended with it."""
+        """Start a process, which ends with the test."""
         child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, **options)
         self.ours.append(child)
         return child
 
     def serve(self, port=0):
-        """A process that listens on a port of loopback; returns it with the port."""
+        """Start a process that listens on a loopback port. Return process and port."""
         code = (
             "import socket,sys;s=socket.socket();s.setsockopt(socket.SOL_SOCKET,socket.SO_REUSEADDR,1);"
             "s.bind(('127.0.0.1',int(sys.argv[1])));s.listen(5);print(s.getsockname()[1],flush=True)\n"
@@ -133,7 +133,7 @@ class Ground:
 
 
 class Instead:
-    """A host whose commands see the text of a file of the kernel as ``text``. It needs root."""
+    """Host whose commands read ``text`` in place of a file of the kernel. Requires root."""
 
     def __init__(self, host, folder, path, text):
         self.host, self.name, self.target, self.path = host, host.name, host.target, path
@@ -146,7 +146,7 @@ class Instead:
 
 
 def marked(run):
-    """Processes that carry the mark of a run."""
+    """Processes with the mark of a run."""
     found = []
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError):
@@ -160,7 +160,7 @@ def state(pid):
 
 
 def path_without(folder, *missing):
-    """A PATH with the tools that faults use, but for ``missing``."""
+    """PATH with the programs that faults use, without ``missing``."""
     folder.mkdir()
     for tool in set(TOOLS.split()) - set(missing):
         if found := shutil.which(tool, path=PLAIN["PATH"]):

@@ -1,4 +1,4 @@
-"""Both outcomes of a check before a drill: it refuses while something is missing, and is content once that is there."""
+"""Both outcomes of a check before a drill: it refuses while something is missing, and passes as soon as it exists."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from drillbook.errors import NotReady
 
 
 def refused_until(check: Callable[[], object], said: str, mend: Callable[[], object]) -> None:
-    """``check`` refuses with words that match ``said``, and with a hint; after ``mend`` it is content."""
+    """Assert that ``check`` refuses with a message that matches ``said`` and with a hint, and that it passes after
+    ``mend``.
+    """
     with pytest.raises(NotReady, match=said) as told:
         check()
     assert told.value.hint

@@ -1,4 +1,4 @@
-"""Answers that are cut before they are shown, right within a secret: no half of it is in anything that a run leaves."""
+"""Answers that are cut within a secret before they are shown: no part of the secret is in any output of a run."""
 
 import struct
 
@@ -12,7 +12,9 @@ LOG_LIMIT, SHOWN = 1 << 20, 4_000
 
 
 def answered(status, body):
-    """A server of HTTP that answers everything with ``body``, or what ``body`` gives for the first line of a request."""
+    """HTTP server that answers every request with ``body``, or with the result of ``body`` for the first line of the
+    request.
+    """
 
     def talk(line):
         file = line.makefile("rb")
@@ -40,7 +42,7 @@ def folder(tmp_path):
 
 
 def left_by(folder, step, port=0):
-    """All that a run of ``step`` leaves: what it printed, and every file of its folder."""
+    """All output of a run of ``step``: the terminal, and every file of its folder."""
     (folder.root / "inventory" / "lab.yml").write_text(
         f"environment: lab\nhosts: {{{here(folder.root)}}}\nservices:\n"
         f"  app: {{kind: prometheus, host: controller, url: 'http://127.0.0.1:{port}', token: !env TOKEN}}\n"
@@ -83,7 +85,7 @@ def test_an_answer_of_monitoring(folder, status, body):
 
 
 def test_what_an_expectation_measured(folder):
-    """Facts are cut before they are written down."""
+    """Facts are cut before they are written."""
     body = b"." * 378 + SECRET.encode() + b"." * 900
     with serving(answered(200, body)) as port:
         step = "http.responds: {url: 'http://127.0.0.1:PORT/'}\n    hosts: controller\n    expect: [\"result.body == ''\"]"

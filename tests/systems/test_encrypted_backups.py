@@ -1,4 +1,4 @@
-"""The drills' own backups in a store whose rule is to encrypt: of every system, with age itself as the independent check."""
+"""Backups by drills in a store with a rule to encrypt, for every system, with age itself as an independent check."""
 
 import io
 import json
@@ -48,7 +48,7 @@ def ruled(store, key, identity):
 
 @pytest.fixture
 def without(place, key, tmp_path):
-    """Exchange the identity of the store for the test."""
+    """Replace the identity of the store during the test."""
     kept = place.store
 
     def exchange(how):
@@ -72,7 +72,7 @@ def manifest(place, folder):
 
 
 def checked(place, name, **fields):
-    """Check that the action is ready, and run it."""
+    """Run the check of the action, then the action."""
     action, ctx = place.action(name, **fields), place.context()
     action.ready(ctx)
     return action.run(ctx)

@@ -1,4 +1,4 @@
-"""The faults of a host where the SSH user is nobody in particular: what works, and what is refused before anything runs."""
+"""Faults on a host with an ordinary SSH user: working faults, and those that are refused before anything runs."""
 
 import os
 import shutil
@@ -27,7 +27,7 @@ SERVER = (
 
 
 class Ordinary(LocalHost):
-    """This machine as a user without any right; the commands are real, and so is the user."""
+    """This machine with a user without any privilege; the commands are real, and so is the user."""
 
     def run(self, argv, *, env=None, **options):
         return super().run((*PREFIX, *argv), env={**PLAIN, **(env or {})}, **options)
@@ -54,7 +54,7 @@ def ground():
 
 
 def serve(ground, port, prefix=PREFIX):
-    """A listener of the ordinary user, or of whoever ``prefix`` says."""
+    """Listener of the ordinary user, or of the user in ``prefix``."""
     child = subprocess.Popen(
         [*prefix, "/usr/bin/python3", "-c", SERVER, str(port)], env=PLAIN, cwd="/", stdout=subprocess.PIPE
     )
@@ -126,7 +126,7 @@ def test_what_belongs_to_others_is_refused_with_what_to_do(ground):
 
 @pytest.mark.parametrize("before", ["4755", "2755", "6711"])
 def test_a_damaged_file_keeps_the_bits_that_the_kernel_takes_from_it(ground, before):
-    """The kernel takes set-user-id and set-group-id from a file when an ordinary user writes to it."""
+    """The kernel removes set-user-id and set-group-id from a file when an ordinary user writes to it."""
     file, action = ground.root / "file", Corrupt(path=str(ground.root / "file"))
     file.chmod(int(before, 8))
     ctx = ground.ctx()
@@ -153,7 +153,7 @@ def test_bits_that_somebody_took_away_meanwhile_stay_away(ground):
 
 
 def test_a_damage_that_was_cut_short_gives_the_bits_back(ground):
-    """The kernel has taken them, and the command died before it gave them back."""
+    """The kernel has removed them, and the command died before it set them again."""
     file, action = ground.root / "file", Corrupt(path=str(ground.root / "file"))
     file.chmod(0o4755)
     ctx = ground.ctx()

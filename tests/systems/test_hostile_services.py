@@ -1,4 +1,6 @@
-"""Services that answer without end: the controller stops reading, says of whom and at which limit, and does not grow."""
+"""Services with endless answers: the controller stops reading, names the service and the limit, and its memory does
+not grow.
+"""
 
 import gzip
 import itertools
@@ -20,7 +22,7 @@ ASK_REDIS = """with connected(ctx, service) as session:
 
 
 def redis(answer):
-    """A server that knows every command but GET, which ``answer`` answers."""
+    """Server that knows every command except GET, which ``answer`` answers."""
 
     def talk(line):
         file = line.makefile("rb")
@@ -88,7 +90,9 @@ def test_a_list_of_keys_without_end_is_cut_off():
 
 
 def http(answer, head=b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n"):
-    """A server of HTTP that begins every answer well, and leaves the body to ``answer``, which is given the request's line."""
+    """HTTP server that sends a valid beginning of every answer, and lets ``answer`` send the body for the request's
+    line.
+    """
 
     def talk(line):
         file = line.makefile("rb")
@@ -104,7 +108,7 @@ def http(answer, head=b"Content-Type: application/json\r\nTransfer-Encoding: chu
 
 
 def endless(unit, begin=b""):
-    """A body of ``unit`` again and again."""
+    """Body of repeated ``unit``."""
     unit *= MIB // len(unit)
 
     def answer(line, first):

@@ -1,6 +1,6 @@
-"""Another user of a target, uid nobody in a sticky folder as /var/tmp, against a drill of root: what they try, and get.
-
-They see command lines, as `ps` shows them, and act between two commands of the drill; everything they do is done by that uid.
+"""Another user of a target, uid nobody in a sticky folder such as /var/tmp, attacks a drill of root: the attempts and
+their results. The user sees command lines, as `ps` shows them, and acts between two commands of the drill; all of
+this is done with that uid.
 """
 
 import shutil
@@ -34,7 +34,7 @@ sys.stdout.buffer.write(os.pread(file, 4096, 0))
 
 
 class Mallory:
-    """Nobody in particular, who looks at every command line before it starts."""
+    """The attacking user, who reads every command line before it starts."""
 
     def __init__(self, folder):
         self.folder, self.seen, self.readers, self.plan = folder, [], [], None
@@ -48,11 +48,11 @@ class Mallory:
         )
 
     def first(self, name):
-        """Make the folder before the drill does, open to all."""
+        """Create the folder before the drill does, writable for everybody."""
         assert self.do('umask 0; mkdir -p -- "$1"', self.folder / name)
 
     def swap(self, path, other):
-        """Put a link to ``other`` in the place of ``path``."""
+        """Replace ``path`` by a link to ``other``."""
         return self.do('test ! -L "$1" && mv -- "$1" "$1.aside" && ln -s -- "$2" "$1"', path, other)
 
     def see(self, argv):
@@ -61,7 +61,7 @@ class Mallory:
         self.seen += [word for word in argv if word.startswith(f"{self.folder}/")]
 
     def read(self, path):
-        """Make the file before the drill does, and keep it open."""
+        """Create the file before the drill does, and keep it open."""
         child = subprocess.Popen(
             [*PREFIX, "/usr/bin/python3", "-c", KEEP_OPEN, path],
             cwd="/",
@@ -77,7 +77,7 @@ class Mallory:
 
 
 class Watched(LocalHost):
-    """This machine, whose command lines somebody looks at."""
+    """This machine with a user who reads command lines."""
 
     def __init__(self, mallory):
         super().__init__(target=Target(name="db-1", local=True, scratch=str(mallory.folder)))
@@ -90,7 +90,7 @@ class Watched(LocalHost):
 
 @pytest.fixture
 def street():
-    """A folder where everybody may be, as the root of a small machine."""
+    """Folder that all users can enter, as the root of a small machine."""
     need("setpriv")
     with tempfile.TemporaryDirectory(prefix="drillbook-street-", dir="/var/tmp") as folder:
         root = Path(folder)
@@ -121,7 +121,7 @@ FIRST = pytest.mark.parametrize("first", ["drillbook-{run}", "drillbook", "drill
 
 
 def drill(place, mallory, first, name, **fields):
-    """Carry out an action of root's while ``mallory`` is at work; the error that it ended with."""
+    """Run an action of root while ``mallory`` attacks. Return the error of the action."""
     ctx = place.context()
     ctx.services["app"] = Process(name="app", host="db-1")
     mallory.first(first.format(run=ctx.run_id))
@@ -212,7 +212,7 @@ def test_the_password_of_a_superuser_is_not_read(place, mallory, first):
 
 
 def test_a_folder_between_that_others_may_change_is_refused(place, street, mallory):
-    """Without the sticky bit, whoever may write in a folder may put another one in the place of ours."""
+    """Without the sticky bit, any user with write access to a folder can replace a folder of root in it."""
     mallory.folder.chmod(0o777)
     error = drill(
         place, mallory, "elsewhere", "files.archive", service="app", path=str(street / "data"), to=f"s3://{BUCKET}/between"
@@ -222,7 +222,7 @@ def test_a_folder_between_that_others_may_change_is_refused(place, street, mallo
 
 
 def extracted(place, street, mallory, plan):
-    """Extract the files of an ordinary user again, as root, while ``plan`` is carried out; the error that it ended with."""
+    """Extract the files of an ordinary user again, as root, while ``plan`` runs. Return the error."""
     home, name = street / "home" / "inner", street.name
     (home / "data").mkdir(parents=True)
     (home / "data" / "file").write_text("content\n")
@@ -252,7 +252,7 @@ def test_files_are_extracted_where_nobody_swapped_anything(place, street, mallor
 @pytest.mark.parametrize("kind", ["link", "folder"])
 @pytest.mark.parametrize("when", range(4))
 def test_root_extracts_nothing_into_a_folder_that_a_link_leads_to(place, street, mallory, when, kind):
-    """The folder beside the place is swapped right before one of the commands that work in it."""
+    """The folder next to the place is replaced right before one of the commands that work in it."""
 
     def plan(argv, seen):
         beside = [
@@ -280,7 +280,7 @@ def test_root_extracts_nothing_into_a_folder_that_a_link_leads_to(place, street,
 
 
 def test_root_extracts_nothing_where_a_link_of_somebody_else_leads(place, street, mallory):
-    """The folder around the place is swapped before anything begins."""
+    """The folder around the place is replaced before anything begins."""
 
     def plan(argv, seen):
         inner = street / "home" / "inner"
@@ -305,7 +305,7 @@ def test_root_deletes_nothing_where_a_link_of_somebody_else_leads(place, street,
     (street / "etc" / "data").mkdir()
 
     class Late(Watched):
-        """They swap right before the program that deletes."""
+        """The user replaces the path right before the program that deletes."""
 
         def run(self, argv, *, stdin=b"", **options):
             if b"def lose(" in stdin:

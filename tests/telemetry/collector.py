@@ -1,4 +1,4 @@
-"""An OTLP/HTTP receiver in this process, and what it was sent."""
+"""OTLP/HTTP receiver in this process, and the received data."""
 
 import gzip
 import http.server
@@ -8,7 +8,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 
 class Collector:
-    """Keeps the spans that it was sent; one that is ``silent`` takes requests and never answers."""
+    """Receiver of spans; when ``silent``, it accepts requests and never answers."""
 
     def __init__(self, silent=False, status=200):
         self.spans, self.resources, self.paths, self.headers, self.asked = [], [], [], [], []

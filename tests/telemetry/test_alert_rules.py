@@ -1,4 +1,4 @@
-"""The shipped alert rules: each alert fires at its moment and not before, by promtool."""
+"""Shipped alert rules, evaluated by promtool: each alert fires at its moment and not before."""
 
 import subprocess
 from pathlib import Path

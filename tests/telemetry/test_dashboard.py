@@ -1,4 +1,4 @@
-"""The Grafana dashboard and the alert rules, by a real Prometheus that scraped the metrics of real runs."""
+"""Grafana dashboard and alert rules, with a real Prometheus that scraped the metrics of real runs."""
 
 import http.server
 import json
@@ -59,7 +59,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def prometheus(tmp_path_factory):
-    """A Prometheus that scraped what two real runs and one recorded run with an RPO left."""
+    """Prometheus that scraped the metrics of two real runs and of one recorded run with an RPO."""
     library("prometheus_client")
     server_program = need("prometheus")
     folder = Folder(tmp_path_factory.mktemp("project"))

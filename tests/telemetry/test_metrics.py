@@ -1,4 +1,4 @@
-"""The file of metrics: valid for Prometheus and as OpenMetrics, written atomically, and readable by the collector."""
+"""File of metrics: valid for Prometheus and as OpenMetrics, written atomically, and readable by the collector."""
 
 import subprocess
 from pathlib import Path
@@ -15,7 +15,7 @@ SUBJECT = ('data"base\\', "sample\n", "lab")
 
 
 def every():
-    """One sample of each metric, with labels that must be escaped."""
+    """One sample of each metric, with labels that need escaping."""
     for number, (name, (_, labels)) in enumerate(FAMILIES.items()):
         yield Sample(name, (*SUBJECT, "rto")[: len(labels)], number + 0.5)
 

@@ -1,4 +1,4 @@
-"""A month of runs on a clock set by hand, with gaps: what is due, the metrics, the alerts and the audit agree on each moment."""
+"""A month of runs with a clock set by the test, with gaps: due drills, metrics, alerts and audit agree at each moment."""
 
 import shutil
 import subprocess
@@ -57,7 +57,7 @@ BAD = (State.OVERDUE, State.NEVER)
 
 
 def ended(book, begun, drill, how):
-    """A run that ended so, with its reports."""
+    """A run with this end, and its reports."""
     run = book.run(begun, drill=drill, text=NIGHTLY if drill == "sample" else WEEKLY)
     if how == "left":
         run.fault().availability(*SAMPLES).recovery(verify="failed").end([LEFT])
@@ -68,7 +68,7 @@ def ended(book, begun, drill, how):
 
 
 def looked(project, now):
-    """Drills that are overdue or never passed at ``now``, and the moments of the metrics, by drill."""
+    """Drills that are overdue or never passed at ``now``, and the times in the metrics, by drill."""
     found = due.read(project, now)
     bad = {row.drill for row in found.rows if row.drill and row.environment and row.state in BAD}
     samples = list(metrics.samples(found, run_figures.read(project)))
@@ -132,7 +132,7 @@ def _begun(runs, now):
 
 
 def _turns(answers):
-    """Moments at which a drill became overdue, or will, as known so far."""
+    """Moments at which a drill became or will become overdue, as known at that time."""
     return {datetime.fromtimestamp(at, UTC) for _, moments in answers.values() for at in moments.values()}
 
 
@@ -155,7 +155,7 @@ def _audit_agrees(project, answers):
 
 
 def _alerts_agree(folder, grid):
-    """Let promtool evaluate the shipped rule over the metrics as they were at each step."""
+    """Let promtool evaluate the shipped rule with the metrics at each step."""
     series, cases = [], []
     for drill in ("sample", "api-down"):
         values = [moments.get(drill) for _, moments in grid]

@@ -1,4 +1,4 @@
-"""Figures of runs for metrics: repeated misses, trends, residue, and restores, from results alone."""
+"""Figures of runs for metrics: repeated misses, trends, residue, and restores, computed from results only."""
 
 import json
 from datetime import UTC, datetime
@@ -30,7 +30,7 @@ def result(number, **more):
 
 
 def figures(root, *results):
-    """What is read of runs that ended so, oldest first."""
+    """Figures read from runs with these ends, oldest first."""
     reports = Project(root).ready_reports()
     for number, one in enumerate(results):
         folder = reports / f"202603{number + 1:02d}T090000.000Z-sample-{number:04x}"

@@ -1,4 +1,4 @@
-"""`invoke drill --trace`: the real program, to a receiver in this process."""
+"""`invoke drill --trace`: the real program, with a receiver in this process."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Whole runs that are traced: to a receiver in this process, to one that is silent, to one that refuses, to nobody."""
+"""Traces of complete runs: to a receiver in this process, to a silent one, to one that refuses, and to none."""
 
 import json
 import socket

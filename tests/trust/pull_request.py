@@ -1,4 +1,4 @@
-"""Files of a pull request that run something wherever they can: each leaves a mark of its own."""
+"""Files of a pull request that run code wherever possible: each leaves a separate mark."""
 
 import json
 import shlex
@@ -26,7 +26,7 @@ healthy: [disk.ok]
 
 
 class PullRequest(Folder):
-    """A project, and what a pull request adds to it."""
+    """Project, and the changes of a pull request."""
 
     def __init__(self, root):
         super().__init__(root)
@@ -69,14 +69,14 @@ services:
         return done
 
     def check(self, *argv):
-        """The exit status of a check, and what it said; no error of Python among it."""
+        """Exit status and output of a check, which must not contain a Python error."""
         done = self.run("drill.check", *(argv or ("sample",)))
         assert "Traceback" not in done.stderr, done.stderr
         return done.returncode, " ".join((done.stdout + done.stderr).split())
 
 
 def answered(folder, *argv, text):
-    """Run the program with a terminal that answers ``text``: script(1) gives it one."""
+    """Run the program in a terminal that answers ``text``, created by script(1)."""
     words = shlex.join([*PROGRAM, *argv])
     return subprocess.run(
         ["script", "-qec", words, "/dev/null"],

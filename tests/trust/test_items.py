@@ -1,4 +1,4 @@
-"""The family of texts that reading executes: none is forgotten, and what ships needs no trust."""
+"""Texts that are executed when they are read: the list is complete, and shipped files need no trust."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ WORDS = {"argv", "program", "query", "where", "script", "command", "definition",
 
 
 def test_every_action_with_a_text_that_is_executed_says_so():
-    """A new one is told here: it names the parameter as ``CODE`` or ``READY_CODE``, or stands in the table with its reason."""
+    """A new parameter of this kind must be declared as ``CODE`` or ``READY_CODE``, or added to this table with a reason."""
     texts = {name: set(find(name).model_fields) & WORDS for name in known_names()}
     said = {name: {find(name).CODE, find(name).READY_CODE} for name in known_names()}
     assert {name for name, found in texts.items() if found - said[name]} == set(NOT_EXECUTED)

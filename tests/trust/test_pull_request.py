@@ -1,4 +1,4 @@
-"""A pull request's files run nothing where a project is only read, until somebody trusted what they would run."""
+"""Files of a pull request run no code in a project that is only read, until somebody trusts that code."""
 
 import json
 import os
@@ -234,7 +234,7 @@ def test_a_state_folder_that_others_may_change_is_no_trust(request_, part):
 
 
 def test_a_state_folder_in_the_project_is_no_trust(request_):
-    """As in a pipeline whose home is its checkout: whoever writes the project would write the record."""
+    """As in a pipeline whose home is its checkout: an author of the project could write the record of trust."""
     request_.write(READY + STEP)
     request_.trust()
     shutil.copytree(request_.record.parents[2], request_.root / "state")
@@ -367,7 +367,7 @@ def test_a_diagnosis_asks_nobody_when_a_secret_was_left_out(request_):
 
 
 def test_a_statement_of_the_project_is_not_run_by_a_server(place, request_):
-    """As superuser it runs any program on the server's host: `COPY ... TO PROGRAM`."""
+    """As superuser it can run any program on the server's host: `COPY ... TO PROGRAM`."""
     cluster = place.place("asked")
     cluster.create()
     cluster.start()
@@ -416,7 +416,7 @@ def test_a_statement_of_the_project_is_not_run_by_a_server(place, request_):
     ids=range(10),
 )
 def test_no_address_or_user_is_a_command_of_the_operators_ssh_config(request_, config, field, value):
-    """Paramiko puts them into what ~/.ssh/config executes, as ssh(1) did before it refused such names."""
+    """Paramiko inserts them into commands of ~/.ssh/config, as ssh(1) did before it refused such names."""
     home = request_.root.parent / "home"
     (home / ".ssh").mkdir(parents=True)
     (home / ".ssh" / "config").write_text(config)
@@ -492,7 +492,7 @@ def test_a_health_command_of_the_inventory_is_executed_once_it_is_trusted(reques
 
 
 def test_the_program_loads_no_python_of_the_folder_that_it_is_called_in(request_):
-    """As ``invoke`` does, which executes `tasks.py`, and `invoke.py` for its configuration."""
+    """Like ``invoke``, which executes `tasks.py`, and `invoke.py` for its configuration."""
     for name in ("tasks", "invoke", "drillbook", "rich", "yaml", "sitecustomize"):
         (request_.root / f"{name}.py").write_text(f"open({str(request_.root)!r} + '/mark-{name}', 'w')\n")
     request_.write(STEP)

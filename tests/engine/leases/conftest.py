@@ -18,7 +18,7 @@ def soon(seconds=PATIENCE):
 
 
 def until(condition, what="the condition"):
-    """Wait until ``condition()`` is true and return what it gave."""
+    """Wait until ``condition()`` is true. Return its value."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         if value := condition():
@@ -54,7 +54,7 @@ SHELLS = [("dash",), ("busybox", "sh"), ("bash",)]
 
 @pytest.fixture(params=[words for words in SHELLS if shutil.which(words[0])], ids=lambda words: words[0])
 def any_shell(request, tmp_path, monkeypatch):
-    """`sh` is this shell, for the commands of ``here`` and all that they start."""
+    """`sh` is this shell, for the commands of ``here`` and all their child processes."""
     folder = tmp_path / "shell"
     folder.mkdir()
     program = folder / "sh"

@@ -1,4 +1,4 @@
-"""The interface of lease backends: each is one file, and the first that can be used is taken."""
+"""Interface of lease backends: each backend is one file, and the first usable backend is selected."""
 
 import subprocess
 from typing import get_args
@@ -46,7 +46,7 @@ def test_an_inventory_names_the_backends_that_there_are():
 
 @pytest.fixture
 def ready(scratch):
-    """Say how a lease would be kept where there is one backend more, which can be used while the file `can` is there."""
+    """Return the selected backend when there is an additional one, which is usable while the file `can` exists."""
     program = program_of("leased").removesuffix('"$@"\n') + ANOTHER + '"$@"\n'
 
     def ask(kind, boot):

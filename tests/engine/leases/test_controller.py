@@ -1,4 +1,4 @@
-"""A controller that has ended, told from its identity: a zombie, a number that went to another process, an old identity."""
+"""Detecting from its identity that a controller has ended: a zombie, a reused pid, an old identity."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ SAYS = "from drillbook.engine import liveness; import sys; print(liveness.contro
 
 @pytest.fixture
 def child():
-    """A controller of its own, and the identity that it would write into its locks."""
+    """A separate controller, and the identity that it writes into its locks."""
     process = subprocess.Popen([sys.executable, "-c", SAYS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     identity = process.stdout.readline().strip()
     yield process, identity
@@ -26,7 +26,7 @@ def child():
 
 
 def zombie(process):
-    """Kill ``process``, and wait until it is a zombie: nobody has asked for its status yet."""
+    """Kill ``process``, and wait until it is a zombie; its parent has not read its status yet."""
     os.kill(process.pid, 9)
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     assert Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
@@ -55,7 +55,7 @@ def test_a_lock_of_a_zombie_is_taken_over_by_a_recovery_of_its_run(child, here, 
 
 
 def test_a_number_that_went_to_another_process_is_not_the_controller(child):
-    """The process of that number lives; it began later than the controller did."""
+    """A process with this pid runs, but it began later than the controller."""
     process, identity = child
     machine, _, number = identity.rpartition(" ")
     pid, _, begun = number.partition("@")
@@ -72,7 +72,7 @@ def test_an_identity_without_its_start_is_still_understood(child):
 
 
 def test_a_controller_whose_first_thread_has_ended_still_runs():
-    """Its state is that of a zombie too, and its other threads go on."""
+    """Its main thread is a zombie too, but its other threads still run."""
     program = (
         "import ctypes, threading, time; from drillbook.engine import liveness; print(liveness.controller(), flush=True); "
         "threading.Thread(target=lambda: time.sleep(600)).start(); ctypes.CDLL(None).pthread_exit(None)"

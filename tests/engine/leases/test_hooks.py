@@ -1,7 +1,7 @@
-"""The hooks that revert after a reboot, and the watching unit of systemd.
+"""Hooks that revert after a reboot, and the systemd unit that watches.
 
-systemd and cron do not run where these tests do: programs of the same names stand in their place, write down what they
-are told, and do of it what can be done. What systemd itself makes of the units is shown in ``tests/systemd``.
+These tests run without systemd and cron: programs of the same names replace them, record their arguments, and do what
+is possible. The tests in ``tests/systemd`` use the real systemd.
 """
 
 import os
@@ -52,7 +52,9 @@ exec "$@"
 
 @pytest.fixture
 def fakes(tmp_path, monkeypatch):
-    """A folder of programs ahead on PATH, a boot id that can be changed, and no systemd unless a test makes its folder."""
+    """Folder with programs first on PATH, a boot id that the test can change, and no systemd unless a test creates
+    its folder.
+    """
     folder = tmp_path / "fakes"
     (folder / "bin").mkdir(parents=True)
     (folder / "boot_id").write_text("first\n")
@@ -73,7 +75,7 @@ def program(fakes, name, text):
 
 
 def reboot(fakes, lease):
-    """The target is started again: no process of it is left, and the boot has another id."""
+    """Reboot of the target: none of its processes is left, and the boot id differs."""
     pid = watcher_of(lease)
     os.kill(pid, signal.SIGKILL)
     until(lambda: not runs(pid))

@@ -29,7 +29,7 @@ NO_BOOT = LeaseConfig(boot="none")
 
 
 def watcher_of(lease):
-    """The watcher's process id, 0 when there is none."""
+    """Pid of the watcher; 0 when there is none."""
     path = Path(lease.folder, "watcher")
     pid = int(path.read_text().split()[0]) if path.exists() else 0
     return pid if pid and runs(pid) else 0
@@ -43,7 +43,7 @@ def runs(pid):
 
 
 def over(lease):
-    """The lease's state once the target has reverted and nothing goes on there."""
+    """State of the lease after the target has reverted and all its processes have ended."""
 
     def look():
         state = lease.state(deadline=soon())
@@ -53,7 +53,7 @@ def over(lease):
 
 
 def test_a_recovery_waits_while_the_target_still_reverts(here, scratch, tmp_path):
-    """Both at once could undo each other's work: one would stop a unit that the other had just started."""
+    """Two reverts at the same time could undo each other: one would stop a unit that the other has just started."""
     done = scratch / "done"
     lease = Lease(here, "run-1", 1)
     lease.arm(5, "slow", [["sh", "-c", 'sleep 2; : > "$1"', "sh", str(done)]], deadline=soon())
@@ -239,7 +239,7 @@ def test_the_watcher_outlives_its_connection(server, request, scratch):
 
 
 def test_the_watcher_outlives_the_end_of_the_command_that_started_it(openssh, scratch):
-    """The command is ended as a whole, with all that descends from it; the watcher has left it by then."""
+    """The command is ended with all its descendants; by then the watcher has moved out of its process group."""
     host = open_host(openssh.target(scratch=str(scratch)), targets={})
     lease = Lease(host, "run-1", 60, NO_BOOT)
     words = [f"{scratch}/drillbook", "run-1", "60", "watcher", "none", "system", source("watch.sh"), "1", "x", "true"]
@@ -304,7 +304,7 @@ def test_two_never_revert_at_once(here, scratch):
 
 
 def test_beats_need_no_space(here, scratch):
-    """They are written over in place: the file stays the same file, of the same length."""
+    """The commands are overwritten in place: the file keeps its inode and its length."""
     lease = Lease(here, "run-1", 30)
     lease.arm(1, "x", [["true"]], deadline=soon())
     beats = Path(lease.folder, "beat")
@@ -395,7 +395,7 @@ def test_a_reboot_without_a_hook_reverts_when_the_controller_comes_back(here, tm
 
 
 def test_the_wall_clock_decides_nothing():
-    """The only `date` is in the line that writes the log."""
+    """The only call of `date` is in the line that writes the log."""
     for name in ("ground.sh", "lock.sh", "lease.sh", "watch.sh", *FILES):
         lines = [line for line in source(name).split("\n") if re.search(r"\b(date|EPOCH\w*|touch|find|-nt|-ot)\b", line)]
         assert all(line.lstrip().startswith("printf '%s up=%s %s\\n' \"$(date") for line in lines), (name, lines)
@@ -403,7 +403,7 @@ def test_the_wall_clock_decides_nothing():
 
 @pytest.fixture
 def nobodys():
-    """A folder of an ordinary user, where that user can reach it."""
+    """Folder that an ordinary user owns and can reach."""
     with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
         os.chown(folder, 65534, 65534)
         yield folder

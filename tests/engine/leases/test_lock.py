@@ -24,7 +24,7 @@ from tests.systems.refusals import refused_until
 
 
 def taken(lock, run, **more):
-    """Take ``lock`` as soon as it can be had."""
+    """Take ``lock`` as soon as it is free."""
 
     def attempt():
         try:
@@ -111,7 +111,7 @@ def test_only_the_named_run_can_be_taken_over_early(here):
 
 
 def test_a_takeover_that_died_half_way_has_taken_over(here):
-    """The entry is there, the old one not yet removed: the highest holds the lock."""
+    """The new entry exists, and the old one is not removed yet: the entry with the highest number holds the lock."""
     lock = Lock(here, "api", 60)
     token = lock.take(owner("old"), deadline=soon()).token
     entry = Path(lock.folder, str(token))
@@ -197,11 +197,11 @@ def test_two_controllers_race_and_never_both_hold_it(server, request, scratch):
 
 
 WITNESS = 'mkdir "$1" || exit 1; sleep 0.01; rmdir "$1"'
-"""Fails when another run is inside."""
+"""Fails when another run is inside at the same time."""
 
 
 def test_takes_meet_releases_and_takeovers_without_two_holders(openssh, scratch):
-    """Nobody waits for the other here: a take meets a release, or takes over what somebody left behind."""
+    """Takes compete with releases and with takeovers of abandoned locks, without waiting."""
     target = openssh.target(scratch=str(scratch))
 
     def controller(number):
@@ -277,7 +277,7 @@ def test_a_controller_frozen_for_longer_than_its_lease_is_fenced_off(openssh, sc
 
 
 class Counting:
-    """A host that counts its commands."""
+    """Host that counts its commands."""
 
     def __init__(self, host):
         self.host, self.commands = host, 0
@@ -328,7 +328,7 @@ def test_a_target_is_described_with_its_lease():
 
 
 def test_a_fault_does_not_start_once_its_target_has_begun_to_revert(here, scratch):
-    """The lock is still ours, but a fault that starts now would be left to nobody."""
+    """The lock is still held, but nobody could undo a fault that starts now."""
     lock, lease = Lock(here, "api", 60), Lease(here, "run-1", 60)
     token = lock.take(owner(), deadline=soon()).token
     lease.arm(1, "a fault", [["true"]], deadline=soon())
@@ -350,7 +350,7 @@ def hold_of(folder, here, run, drill=GOOD, hosts=HOSTS):
 
 
 def test_one_thing_under_two_names_is_locked_once(here, scratch, tmp_path):
-    """Two projects, of which each has its own names for the service and its host."""
+    """Two projects with different names for the service and its host."""
     first = hold_of(tmp_path / "first", here, "run-1")
     named = HOSTS.replace("  api:", "  frontend:").replace("app-1", "web")
     drill = GOOD.replace("service: api", "service: frontend").replace("services.api", "services.frontend")

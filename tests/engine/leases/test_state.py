@@ -1,4 +1,7 @@
-"""Folders of leases: no cleanup by age, and no other user can have made them. Real users, real crontab lines."""
+"""Folders of leases: not removed by cleanup of old files, and not created by another user.
+
+Real users, real crontab lines.
+"""
 
 import os
 import shlex
@@ -26,7 +29,7 @@ NOBODY = 65534
 
 @pytest.fixture
 def street():
-    """A sticky folder as /var/tmp, where everybody can reach it."""
+    """Sticky folder such as /var/tmp, which all users can reach."""
     with tempfile.TemporaryDirectory(prefix="drillbook-street-", dir="/var/tmp") as folder:
         Path(folder).chmod(0o1777)
         yield Path(folder)
@@ -138,7 +141,7 @@ def test_locks_and_leases_in_two_folders_work_together(street):
 
 
 def test_a_lease_of_a_version_before_is_found_where_that_one_left_it(street):
-    """It lay beside the locks, whatever the inventory said of leases."""
+    """The older version stored leases next to the locks, whatever the inventory said about leases."""
     before = Lease(here(street), "run-1", 60)
     before.arm(1, "x", [["true"]], deadline=soon())
     host = here(street, state=f"{street}/state")
@@ -153,7 +156,7 @@ def test_a_lease_of_a_version_before_is_found_where_that_one_left_it(street):
 
 
 def test_a_hook_runs_nothing_that_another_user_put_in_its_place(fakes, street):
-    """Its folder was removed, as what ages is in /var/tmp, and somebody made it again."""
+    """The folder was removed, as old files in /var/tmp are, and another user created it again."""
     program(fakes, "crontab", CRONTAB)
     lease = Lease(here(street, lease=LeaseConfig(kind="watcher", boot="cron")), "run-1", 3600)
     lease.arm(1, "x", [["true"]], deadline=soon())
@@ -177,7 +180,7 @@ def test_a_hook_runs_nothing_that_another_user_put_in_its_place(fakes, street):
 
 @pytest.mark.parametrize("wrong", ["made", "inherited"])
 def test_an_access_list_that_lets_others_in_is_told(street, wrong):
-    """By a list of the folder itself it is refused; one that it would inherit is taken off."""
+    """An access list of the folder itself is refused; an inherited one is removed."""
     need("setfacl")
     lock = Lock(here(street), "api", 5)
     if wrong == "inherited":

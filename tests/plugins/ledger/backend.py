@@ -1,4 +1,6 @@
-"""Builds the wheel from `pyproject.toml` with nothing but Python: tests have no network, and no builder is everywhere."""
+"""Build the wheel from `pyproject.toml` with nothing but Python, since tests have no network, and may have no build
+tool.
+"""
 
 import tomllib
 import zipfile

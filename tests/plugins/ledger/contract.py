@@ -1,4 +1,4 @@
-"""The author's own test, run where the distribution is installed: the system holds the contract."""
+"""Test by the author of the plugin, run where the distribution is installed: the system fulfils the contract."""
 
 from drillbook_ledger import SYSTEM
 

@@ -1,4 +1,4 @@
-"""ansible.playbook, with the real ansible-core on this machine: as a restore, and when tasks fail."""
+"""ansible.playbook, with the real ansible-core on this machine: as a restore, and with failing tasks."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""The actions over all kinds of backup sources, by archives of tar: choice of a backup, age, schedule, sandbox."""
+"""Actions for all kinds of backup sources, tested with tar archives: choice of a backup, age, schedule, sandbox."""
 
 import os
 import subprocess
@@ -130,7 +130,7 @@ def test_a_restore_again_by_the_same_run_begins_anew(place):
 
 @pytest.fixture
 def tight(tmp_path):
-    """An archive whose unpacker needs 65 MiB, and one of 60 MB of zeros."""
+    """An archive that takes 65 MiB of memory to decompress, and one with 60 MB of zeros."""
     need("xz")
     archive(tmp_path / "backups", "day.tar", "text", 60)
     subprocess.run(["xz", "-9", tmp_path / "backups" / "day.tar"], check=True)
@@ -153,7 +153,7 @@ def tight(tmp_path):
 
 @pytest.mark.parametrize(("source", "box", "budget"), [("daily", "poor", "memory"), ("zeros", "narrow", "disk")])
 def test_a_restore_that_exceeds_the_budget_says_so_and_its_sandbox_goes(tight, source, box, budget):
-    """The archive is whole: that its unpacker got no memory is no damage of it."""
+    """The archive is intact: too little memory for its decompressor is no damage."""
     tight.restore(source, "copy")
     tight.remove(source, "copy")
     with pytest.raises(StepFailed) as failure:

@@ -1,4 +1,4 @@
-"""Backups that a team encrypted with age: whole ones restore, and each damage and each lost key gives exactly its finding."""
+"""Backups that a team encrypted with age: intact ones restore, and each damage or lost key has exactly one finding."""
 
 import os
 import sqlite3
@@ -25,7 +25,7 @@ def key(tmp_path):
 
 @pytest.fixture
 def archive(tmp_path, key):
-    """An archive of a folder, encrypted; the place is `backups`."""
+    """Encrypted archive of a folder, in `backups`."""
     (tmp_path / "source").mkdir()
     (tmp_path / "source" / "orders").write_bytes(os.urandom(300_000))
     (tmp_path / "backups").mkdir()
@@ -42,7 +42,7 @@ def estate(tmp_path, identity, *, kind="tar", box=None, **source):
 
 
 def broken(place, code):
-    """Check and restore both report exactly ``code``; nothing decrypted stays behind."""
+    """Assert that check and restore both report exactly ``code``, and leave no decrypted file."""
     for run in (lambda: place.run("backup.check", service="nightly"), lambda: place.restore("nightly", "copy")):
         with pytest.raises(StepFailed) as failure:
             run()

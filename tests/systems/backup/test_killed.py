@@ -1,4 +1,6 @@
-"""A controller that is killed while it restores into a sandbox: the host removes the sandbox, and a recovery is clean."""
+"""A controller that is killed during a restore into a sandbox: the host removes the sandbox, and a recovery finds no
+residue.
+"""
 
 import json
 import os

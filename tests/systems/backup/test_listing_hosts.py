@@ -1,4 +1,6 @@
-"""Programs that list and fetch backups: asked of the host that starts them, that of the files or that of the source."""
+"""Programs that list and fetch backups are checked on the host that starts them: that of the files, or that of the
+source.
+"""
 
 import shutil
 from dataclasses import replace
@@ -25,7 +27,7 @@ NAMES = [source["kind"] for source in KINDS]
 
 
 class Own(LocalHost):
-    """A host whose programs are those of a folder."""
+    """Host with only the programs of a folder."""
 
     def __init__(self, name, folder):
         super().__init__(name, target=Target(name=name, local=True))
@@ -36,7 +38,7 @@ class Own(LocalHost):
 
 
 def two_hosts(tmp_path, source, at):
-    """The host of a source and the host of its backups; the context in which the source's checks run on its host."""
+    """The host of a source and the host of its backups; the context for checks of the source on its host."""
     place = Estate(tmp_path, services={}, backups={"saved": {"at": at, **source}})
     hosts = {}
     for name in (HERE, NAS):
@@ -52,14 +54,14 @@ def two_hosts(tmp_path, source, at):
 
 
 def with_store(ctx):
-    """A context whose inventory has the bucket `nightly`, whose store does not answer."""
+    """Context whose inventory has the bucket `nightly`, in a store that does not answer."""
     keys = {"access_key": secret("key", "PLACE_KEY"), "secret_key": secret("key", "PLACE_SECRET")}
     store = S3(name="store", host=HERE, endpoint="http://127.0.0.1:1", bucket="nightly", **keys)
     return replace(ctx, services={**ctx.services, "store": store})
 
 
 def asked_again(ctx):
-    """A context without the answers of hosts so far: a run asks a host only once for each program."""
+    """Context without the cached answers of hosts, because a run checks each program of a host only once."""
     return replace(ctx, programs=Programs())
 
 
@@ -78,7 +80,7 @@ def test_a_host_of_files_that_cannot_read_their_beginnings(tmp_path, source, pro
 
 @pytest.mark.parametrize("source", KINDS, ids=NAMES)
 def test_a_host_of_a_source_that_reads_no_beginnings(tmp_path, source):
-    """The files are on another host, which reads their first bytes."""
+    """The files are on another host, which reads their beginnings."""
     place, ctx = two_hosts(tmp_path, source, f"sftp://{NAS}{tmp_path}/backups")
     (tmp_path / f"bin-{HERE}" / "od").unlink()
     listing = place.action("backup.list", service="saved")
@@ -149,7 +151,7 @@ def test_folders_are_read_from_no_store_and_no_command(tmp_path, at, action):
 
 @pytest.mark.parametrize("by_secret", [False, True])
 def test_folders_on_another_host_are_checked_only_there(tmp_path, by_secret):
-    """A list of them needs nothing of the host of the source."""
+    """A list of the backups needs nothing from the host of the source."""
     at = f"sftp://{NAS}{tmp_path}/backups"
     place, ctx = two_hosts(tmp_path, FOLDERS, at)
     if by_secret:

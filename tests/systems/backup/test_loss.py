@@ -1,4 +1,6 @@
-"""What a restore would lose, from inside of the copy: the same facts for files and keys, each with its basis and error."""
+"""Possible loss by a restore, determined from the restored copy: the same facts for files and keys, each with basis
+and error.
+"""
 
 import os
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Backups that a command prints: the command tells nothing about the age of their data, so that no age is made up."""
+"""Backups printed by a command: the command does not tell the age of their data, so that no age is reported."""
 
 import shlex
 

@@ -1,4 +1,4 @@
-"""Hosts of backups that lack a program: told before a drill, and ready once it is there."""
+"""Hosts of backups without a program: reported before a drill, and accepted once the program exists."""
 
 import os
 import shutil
@@ -82,7 +82,7 @@ def test_a_source_whose_host_lacks_a_program(tmp_path, monkeypatch, source, prog
 
 
 def test_a_kind_that_no_source_restores_in_place_needs_a_sandbox(tmp_path):
-    """The plan refuses this first, for a service that it knows."""
+    """The plan already refuses this, for a service that it knows."""
     services = {"files": {"kind": "folder", "path": str(tmp_path / "site")}, "copy": {"kind": "folder", "sandbox": {}}}
     place = Estate(tmp_path, services=services, backups={"saved": {"kind": "sqlite", "at": str(tmp_path)}})
     restores = [place.action("backup.restore", service=name, **{"from": "saved"}) for name in services]
@@ -91,7 +91,7 @@ def test_a_kind_that_no_source_restores_in_place_needs_a_sandbox(tmp_path):
 
 
 def test_a_backup_is_restored_into_a_sandbox_of_its_kind(tmp_path):
-    """The plan refuses this first, for a source that it knows."""
+    """The plan already refuses this, for a source that it knows."""
     kinds = {"copy": "redis", "folder": "folder"}
     place = Estate(
         tmp_path,
@@ -113,7 +113,7 @@ def test_a_backup_is_restored_into_a_sandbox_of_its_kind(tmp_path):
     ],
 )
 def test_a_sandbox_whose_host_cannot_decompress_the_newest_backup(tmp_path, monkeypatch, kind, box, others):
-    """The pattern of the backups does not tell how they are compressed."""
+    """The pattern of the backups does not show their compression."""
     boxes = {"copy": {"kind": box, "sandbox": {}}}
     place = Estate(tmp_path, services=boxes, backups={"saved": {"kind": kind, "at": str(tmp_path), "pattern": "saved*"}})
     folder = tmp_path / "bin"

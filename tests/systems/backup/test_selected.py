@@ -1,4 +1,4 @@
-"""Checks before a drill look at the backup that the step selects, and not at the newest."""
+"""Checks before a drill examine the backup that the step selects, not the newest one."""
 
 import os
 import tarfile
@@ -44,7 +44,7 @@ def estate(tmp_path, monkeypatch, kind, box, others, *missing):
 
 
 def steps(place, **selected):
-    """The check of the backups, and the check of a restore, that select a backup."""
+    """Check of the backups, and check of a restore, each with a selected backup."""
     yield place.action("backup.restore", service="copy", **{"from": "saved"}, **selected)
     if "backup" not in selected:
         yield place.action("backup.check", service="saved", **selected)
@@ -74,7 +74,7 @@ def test_a_program_that_only_the_selected_backup_needs_is_asked_for(tmp_path, mo
 @pytest.mark.parametrize(("kind", "box", "others"), KINDS)
 @pytest.mark.parametrize("there", ["gzip", "xz"])
 def test_a_selection_that_an_earlier_step_makes_needs_one_backup_that_fits(tmp_path, monkeypatch, kind, box, others, there):
-    """The host lacks the program of one backup; the step may take the other, whichever is newer."""
+    """The host lacks the program for one backup; the step may select the other one, whichever is newer."""
     place = estate(tmp_path, monkeypatch, kind, box, others, "gzip", "xz")
     for step in unknown(place):
         refused_until(lambda step=step: step.ready(place.ctx()), "has no xz", lambda: put(tmp_path / "bin", there, ""))
@@ -82,7 +82,7 @@ def test_a_selection_that_an_earlier_step_makes_needs_one_backup_that_fits(tmp_p
 
 
 def unknown(place):
-    """The check of the backups, and the check of a restore, whose backup an earlier step selects."""
+    """Check of the backups, and check of a restore, with a backup that an earlier step selects."""
     fields = {"backup.restore": {"service": "copy", "from": "saved"}, "backup.check": {"service": "saved"}}
     for name, known in fields.items():
         yield find(name).with_unknown({**known, "at": "${ earlier.at }"}, {"at"})
@@ -90,7 +90,7 @@ def unknown(place):
 
 @pytest.mark.parametrize("kind", ["tar", "mariadb_dump", "redis_rdb", "mariabackup"])
 def test_a_backup_that_a_host_cannot_decompress_is_not_called_damaged(tmp_path, monkeypatch, kind):
-    """An earlier step selected a backup that does not fit the host."""
+    """An earlier step selected a backup that the host cannot read."""
     place = estate(tmp_path, monkeypatch, kind, "folder", ["mbstream", "redis-check-rdb"], "gzip")
     put(tmp_path / "bin", "tar", "")
     source = place.inventory.services["saved"].model_copy(update={"form": "stream"} if kind == "mariabackup" else {})
@@ -122,7 +122,7 @@ PROGRAM = "echo 'postgres (PostgreSQL) 17.2'"
 
 
 def dumps(tmp_path, monkeypatch, **source):
-    """A source of dumps, and a sandbox, on a host without zstd."""
+    """Source of dumps, and a sandbox, on a host without zstd."""
     (tmp_path / "backups").mkdir()
     box = {**POSTGRES, "data_directory": "/set/by/drillbook", "run_as": "", "bin": "", "sandbox": {"isolation": "none"}}
     place = Estate(tmp_path, services={"copy": box}, backups={"saved": {"kind": "pg_dump", **source}})

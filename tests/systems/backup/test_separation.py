@@ -1,4 +1,4 @@
-"""Where backups lie beside the data that they save: told at each check, and a finding where a drill demands it."""
+"""Separation of backups from the data that they protect: reported by each check, and a finding if a drill requires it."""
 
 import os
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""A check before a drill is not green while the backup is unread that the drill will restore; the run reads it before any fault."""
+"""A check before a drill does not pass while the backup to restore is unread; the run reads it before any fault."""
 
 import json
 

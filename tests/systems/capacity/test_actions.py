@@ -1,4 +1,4 @@
-"""Kinds of services whose size is not known are told before a drill."""
+"""Services of kinds without a known size are reported before a drill."""
 
 from drillbook.sdk.action import find
 from drillbook.sdk.service import S3, Http

@@ -1,4 +1,4 @@
-"""command.canary: by shell commands that keep records as lines or files, on this machine."""
+"""command.canary: with shell commands that keep records as lines or files, on this machine."""
 
 from dataclasses import replace
 
@@ -67,7 +67,7 @@ def test_acknowledged_records_are_read_back_one_by_one_and_removed(ground, make,
 
 
 def test_records_above_the_last_journalled_one_are_removed_too(ground, make):
-    """A controller that dies has not journalled its last writes."""
+    """A dead controller has not journalled its last writes."""
     canary, ctx = make(FILES), ground.ctx("probe.1")
     written(canary, ctx, (1, 2, 3, 20))
     canary.clean(replace(ctx, written=3))

@@ -1,4 +1,6 @@
-"""Commands of the team: missing programs, scripts and folders are told before a drill, and with them the commands work."""
+"""Commands of the team: missing programs, scripts and folders are reported before a drill, and with them the commands
+work.
+"""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Stages of a script, however its output is cut into parts."""
+"""Stages of a script, with its output split at any position."""
 
 import io
 

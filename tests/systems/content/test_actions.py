@@ -14,7 +14,7 @@ from drillbook.sdk.action import find
 
 @pytest.fixture
 def shop(ground, tmp_path):
-    """A file that commands print; it can be changed between the two readings."""
+    """File that commands print; a test can change it between the two readings."""
 
     class Shop:
         file = tmp_path / "content"
@@ -29,7 +29,7 @@ def shop(ground, tmp_path):
             return action.run(ctx or ground.ctx("verify.1"))
 
         def differences(self, before, after, **reading):
-            """What the finding measures when the output changes; None when it counts as equal."""
+            """Measured value of the finding when the output changes; None when the output counts as equal."""
             self.file.write_text(before if isinstance(before, str) else json.dumps(before))
             facts = self.take(**reading)
             self.file.write_text(after if isinstance(after, str) else json.dumps(after))

@@ -1,3 +1,3 @@
-"""Containers of a test's own and the Docker lab, as the tests of that lab have them."""
+"""Separate containers for a test, and the Docker lab, as in the tests of that lab."""
 
 from tests.docker.conftest import box, engine, image, shared, site  # noqa: F401  fixtures

@@ -1,4 +1,4 @@
-"""A project of Compose, from containers that bear its labels."""
+"""Compose project, defined by the labels of its containers."""
 
 import uuid
 

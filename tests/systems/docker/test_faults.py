@@ -67,7 +67,7 @@ def test_a_command_in_a_paused_container_is_refused_and_does_not_hang(box):
 
 @pytest.fixture
 def there(box):
-    """A container on a network of IPv4 and IPv6, with all that can be asked for; and what it has there."""
+    """Container on a network of IPv4 and IPv6 with all optional settings, and its settings there."""
     other = box.container()
     made = box.container(network_mode=(net := box.network("10.213.77.0/24", "fd00:d213:77::/64")).name)
     net.disconnect(made)

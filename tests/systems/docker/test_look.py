@@ -1,4 +1,4 @@
-"""Reading actions on containers, each against a real failure."""
+"""Read-only actions on containers, each with a real failure."""
 
 import contextlib
 import http.server
@@ -67,7 +67,7 @@ def test_logs_and_the_errors_in_them(box):
 
 
 class Begun(Deadline):
-    """A deadline that is over as soon as the engine has begun to tell a log."""
+    """Deadline that expires as soon as the engine has begun to send a log."""
 
     told = threading.Event()
 
@@ -77,7 +77,7 @@ class Begun(Deadline):
 
 @pytest.fixture
 def stalling(tmp_path):
-    """An engine whose log of every container comes to a standstill, a byte at a time; the path of its socket."""
+    """Engine whose container logs stall after each byte; the path of its socket."""
     Begun.told.clear()
     over, said = (
         threading.Event(),
@@ -121,7 +121,7 @@ def stalling(tmp_path):
 
 @pytest.fixture(params=["socket", "ssh"])
 def stalled(request, stalling, box, tmp_path, monkeypatch):
-    """A context in which the service's engine is the stalling one, on this machine or behind SSH."""
+    """Context in which the stalling engine is the service's engine, on this machine or behind SSH."""
     if request.param == "socket":
         box.services = {"box": Container(name="box", host="here", container="x", engine=f"unix://{stalling}")}
         yield box.ctx()

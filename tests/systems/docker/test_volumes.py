@@ -1,4 +1,6 @@
-"""A volume: saved to the lab's store, damaged, brought back and proven; and what was there stays when that fails."""
+"""A volume: saved to the lab's store, damaged, restored and verified; and its old content remains when the restore
+fails.
+"""
 
 import json
 import os
@@ -35,7 +37,7 @@ def volume(box):
 
 @pytest.fixture
 def store(box, volume, site):
-    """The lab's store, beside the container."""
+    """The lab's store, and the container."""
     box.services = box.services | {"backups": site.project.inventory("docker").services["backups"]}
     return Store(box.services["backups"])
 

@@ -28,7 +28,7 @@ NUMBERS = itertools.count()
 
 @pytest.fixture
 def tree(place):
-    """A folder with one of everything."""
+    """A folder with one file of each type."""
     return planted(place.folder / f"tree-{next(NUMBERS)}" / "data")
 
 
@@ -73,7 +73,7 @@ def archived(place, tree):
 
 @pytest.fixture(scope="module")
 def original(place):
-    """A tree that nobody changes, and the facts of its archive."""
+    """A tree that no test changes, and the facts of its archive."""
     root = planted(place.folder / "original" / "data")
     return root, archived(place, root)
 
@@ -363,7 +363,7 @@ def test_what_cannot_be_damaged_is_not_ready(place, tree):
 
 @pytest.fixture
 def immutable(tree):
-    """A file that not even root may delete, until the test has ended."""
+    """File that even root cannot delete until the test has ended."""
     if not ROOT:
         pytest.skip("only root makes files immutable")
     need("chattr")
@@ -433,7 +433,7 @@ def test_half_a_folder_is_not_untouched_and_what_was_refused_is(place, tree):
 
 
 def test_a_deletion_that_is_killed_is_told_and_mended(place, tree, monkeypatch):
-    """The program that deletes is killed for real, at the moment at which rm begins."""
+    """The deleting program is really killed, at the moment when rm begins."""
     facts, ctx = archived(place, tree), context(place, tree.parent.name)
     lose = lose_of(place, tree, facts)
     wrapper = place.folder / f"killing-{tree.parent.name}"

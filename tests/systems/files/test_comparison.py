@@ -1,4 +1,6 @@
-"""Restored files beside the service's own, and beside recorded digests: every difference is seen, later changes are not one."""
+"""Restored files compared with those of the service, and with recorded digests: every difference is found, and later
+changes do not count.
+"""
 
 import os
 import shutil
@@ -15,7 +17,7 @@ from tests.systems.estate import Estate, codes
 
 
 class Site:
-    """A service's folder, and a copy of it that is restored into a sandbox by tar."""
+    """Folder of a service, and its copy, which tar restores into a sandbox."""
 
     def __init__(self, root):
         self.www, self.copies = root / "www", root / "copies"
@@ -34,7 +36,7 @@ class Site:
         self.aged = datetime.now(UTC) + timedelta(seconds=2)
 
     def restore(self, change=lambda www: None):
-        """Take a backup of the folder as ``change`` left it, and restore it; the folder is then as it was."""
+        """Back the folder up after ``change``, restore the backup, and reset the folder."""
         saved = self.www.parent / "saved"
         subprocess.run(["cp", "-a", "--", self.www, saved], check=True)
         change(saved)
@@ -65,7 +67,7 @@ def test_equal_folders_have_no_finding(site):
 
 
 def rewritten(path, data):
-    """Another content of the same size and time."""
+    """Other content with the same size and modification time."""
     before = path.stat()
     path.write_bytes(data)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))

@@ -1,4 +1,4 @@
-"""files.replace, .corrupt, .chmod, .fill_disk: on real files; everything about them is as it was after the undo."""
+"""files.replace, .corrupt, .chmod, .fill_disk on real files: the undo restores every attribute."""
 
 import hashlib
 import os
@@ -17,7 +17,7 @@ CONTENT = b"port = 5432\n\0\xff" * 40
 
 
 def fingerprint(path):
-    """All that the undo promises: content, identity, owner, permissions, time, attributes."""
+    """Everything that the undo restores: content, identity, owner, permissions, times, attributes."""
     found = path.lstat()
     names = {name: os.getxattr(path, name) for name in os.listxattr(path)}
     return (
@@ -34,7 +34,7 @@ def fingerprint(path):
 
 @pytest.fixture
 def file(ground):
-    """A file with a time, permissions, and where possible an attribute of its own."""
+    """A file with a set time and permissions, and an attribute if the file system has one."""
     (ground.root / "etc").mkdir()
     path = ground.root / "etc" / "it's a file"
     path.write_bytes(CONTENT)
@@ -263,7 +263,7 @@ def facts_file(ground):
 
 
 def test_fill_disk_until_a_rest_is_left(ground):
-    """On a file system of its own where that may be mounted, never on this machine's."""
+    """On a separate file system if it can be mounted, never on that of this machine."""
     need("mount")
     if os.geteuid() != 0:
         pytest.skip("only root may mount")
@@ -289,7 +289,7 @@ def test_fill_disk_until_a_rest_is_left(ground):
 
 
 def test_fill_disk_never_fills_the_root_below_its_floor(ground):
-    """The floor is part of the check, whatever the drill writes; nothing is filled here."""
+    """The smallest free space is part of the check, whatever the drill sets; no disk is filled here."""
     for measure in ({"leave": "1MiB"}, {"size": "900TiB"}):
         with pytest.raises(NotReady, match="too little") as told:
             FillDisk.model_validate({"path": "/var/tmp", **measure}).ready(ground.ctx())

@@ -1,7 +1,7 @@
-"""File actions of root in a folder of another user, who puts links in the place of whatever lies there, at every moment.
+"""File actions as root in a folder of another user, who replaces files by links at every moment.
 
-Before one of the tools that an action or its undo runs, the user (a real uid) swaps something. Nothing of root's may change,
-and nothing that only root may read may come to where they can read it.
+Before each program that an action or its undo runs, the user (a real uid) replaces something. No file of root may
+change, and no content that only root may read may get to a place where the user can read it.
 """
 
 import os
@@ -25,7 +25,9 @@ from tests.systems.test_faults_as_ordinary_user import NOBODY, PREFIX
 pytestmark = pytest.mark.skipif(not is_root(), reason="only root can be robbed by an ordinary user")
 SECRET = "SECRET_OF_ROOT=only root may read this\n"
 MOST = 6
-"""Moments of one action and its undo at which a thing is swapped; spread evenly where it runs more tools."""
+"""Number of moments in an action and its undo at which a path is replaced; they are evenly distributed if there are
+more programs.
+"""
 SHIM = """#!/bin/sh
 read -r n < DIR/count; n=$((n + 1)); echo "$n" > DIR/count
 read -r when < DIR/when
@@ -52,7 +54,7 @@ ACTIONS = {
 
 
 class Street:
-    """A folder of root's, one of the other user's, and tools that give that user a moment."""
+    """Folder of root, folder of the other user, and programs during which that user acts."""
 
     def __init__(self, root, monkeypatch):
         self.root, self.home, self.shims, self.between = root, root / "home", root / "shims", {}
@@ -78,7 +80,7 @@ class Street:
         return self.home / "inner" / "file"
 
     def fresh(self):
-        """The other user's folder as it was, with their file in it."""
+        """Reset the other user's folder to its initial state, with its file."""
         shutil.rmtree(self.home, ignore_errors=True)
         self.path.parent.mkdir(parents=True)
         self.path.write_text("API_KEY=abc\nOTHER=1\n" * 5)
@@ -97,7 +99,7 @@ class Street:
         return int((self.shims / "count").read_text())
 
     def roots(self):
-        """All of root's: names, owners, modes, times and content."""
+        """All files of root: names, owners, modes, times and content."""
         found = {}
         for one in sorted([*(self.root / "etc").rglob("*"), *(self.root / "private").rglob("*"), self.root / "etc"]):
             state = one.lstat()
@@ -111,7 +113,7 @@ class Street:
         return found
 
     def carry_out(self, make):
-        """The action and its undo, as far as they go."""
+        """Run the action and its undo as far as possible."""
         action, ctx, commands = make(str(self.path)), self.ground.ctx(), ()
         try:
             commands = action.undo(ctx).commands
@@ -176,7 +178,7 @@ def test_root_follows_no_link_of_another_user(street, name, swap):
 
 
 def test_links_of_root_are_followed(street):
-    """As /var/run leads to /run on every host; and one of the drill's own user."""
+    """As /var/run is a link to /run on every host; and a link of the drill's own user."""
     street.fresh()
     (street.root / "run").symlink_to("etc")
     (street.root / "etc" / "again").symlink_to(street.root / "etc" / "file")
@@ -191,7 +193,7 @@ def test_links_of_root_are_followed(street):
 
 @pytest.mark.parametrize("name", ["corrupt", "chmod"])
 def test_a_second_name_of_a_file_of_root_is_refused(street, name):
-    """Kernels without protected_hardlinks let them make one."""
+    """Kernels without protected_hardlinks allow the user to create one."""
     street.fresh()
     street.path.unlink()
     os.link(street.root / "etc" / "file", street.path)

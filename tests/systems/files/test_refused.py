@@ -1,4 +1,4 @@
-"""Files and folders that a user may not use: told before a drill, and usable once the rights are there."""
+"""Files and folders without permission for a user: reported before a drill, and usable once the permission exists."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ CHANGE = ("settings.change", {"service": "api", "remove": ["LEVEL"], "restart": 
 
 
 class Place:
-    """A folder with a file, both of the ordinary user."""
+    """A folder with a file, both owned by the ordinary user."""
 
     def __init__(self, ground):
         self.folder, self.file = ground.root / "folder", ground.root / "folder" / "file"

@@ -1,4 +1,4 @@
-"""Rights of a host's user on files, known before anything runs: real owners, a real ordinary user."""
+"""Permissions of a host's user on files, checked before anything runs: real owners, a real ordinary user."""
 
 import os
 import shutil
@@ -37,7 +37,7 @@ def ground():
 
 
 def tree(ground, name, *, folder=0o755, owner=0, inner=0, mode=0o644):
-    """A folder as `/var`, with `www` in it: who owns what, and with what permissions."""
+    """Folder like `/var` with `www` in it, with the owners and permissions of both."""
     var = ground.root / name
     (var / "www" / "sub").mkdir(parents=True)
     (var / "www" / "page").write_text("content\n" * 20)
@@ -50,7 +50,7 @@ def tree(ground, name, *, folder=0o755, owner=0, inner=0, mode=0o644):
 
 
 def early(kind, **known):
-    """An action whose other parameters are saved by earlier steps, as before anything runs."""
+    """Action whose other parameters are facts of earlier steps, as before a run."""
     required = {info.alias or name for name, info in kind.model_fields.items() if info.is_required()}
     return kind.with_unknown(known, required - known.keys())
 
@@ -63,7 +63,7 @@ def wrong(ground, action):
 
 
 def test_a_folder_of_another_owner(ground):
-    """As /var/www, which root made: every one of them would fail in its middle."""
+    """As with /var/www, which root created: every action would fail halfway."""
     www = tree(ground, "var")
     assert "var may not be written by nobody" in wrong(ground, Remove(path=str(www)))
     with pytest.raises((HostError, StepFailed)):
@@ -75,7 +75,7 @@ def test_a_folder_of_another_owner(ground):
 
 
 def test_owners_that_could_not_be_given_back(ground):
-    """The folder around it is ours, what lies in it is not: an archive would be extracted with our name."""
+    """The folder around it belongs to the user, but its content does not: an extracted archive would change the owner."""
     www = tree(ground, "srv", owner=NOBODY)
     Remove(path=str(www)).ready(ground.ctx())
     assert "www may not be written" in wrong(ground, early(Lose, service="app", path=str(www)))
@@ -124,9 +124,10 @@ def said_by(folder, *argv):
 
 
 def as_nobody(folder, loading, *argv):
-    """Exit status of a command line as an ordinary user, and what it says.
+    """Exit status and output of a command line as an ordinary user.
 
-    In a fork that has run the same in the folder ``loading`` before: such a user need not be able to read Python's files.
+    It runs in a fork of a process that has run the same in the folder ``loading`` before, because such a user may not
+    be able to read Python's files.
     """
     said = folder.parent / "said"
     child = os.fork()
@@ -151,7 +152,9 @@ def as_nobody(folder, loading, *argv):
 
 
 def test_a_check_is_not_green_where_the_run_then_fails(ground):
-    """`drill.check` by a user who may not write `/var/www`: it says so, and is green for a folder that is the user's own."""
+    """`drill.check` by a user without permission to write `/var/www`: it reports this, and passes for a folder of the
+    user.
+    """
     places = {"theirs": tree(ground, "var"), "ours": tree(ground, "own", owner=NOBODY, inner=NOBODY)}
     roots = []
     for name in ("loading", "project"):

@@ -1,4 +1,4 @@
-"""Access logs as servers write them, and http.slowest on a host's file."""
+"""Access logs in the formats of servers, and http.slowest on a file of a host."""
 
 import datetime
 import time

@@ -1,4 +1,4 @@
-"""http.responds and http.available against a real server on loopback."""
+"""http.responds and http.available with a real server on loopback."""
 
 import http.server
 import socket
@@ -38,7 +38,7 @@ def server():
 
 @pytest.fixture
 def drip():
-    """A server that answers one byte at a time, for ever."""
+    """Server that sends its answer byte by byte, without end."""
     listener = socket.create_server(("127.0.0.1", 0))
     halt = threading.Event()
 
@@ -82,7 +82,7 @@ def test_responds(server, tmp_path):
 
 
 def test_available(server, drip):
-    """Also of a server that answers for ever, and never whole."""
+    """Also for a server whose answer never ends."""
     assert Available(url=f"{server}/x/200").check(None) is None
     assert "status 500" in Available(url=f"{server}/x/500").check(None)
     assert "refused" in Available(url="http://127.0.0.1:9/").check(None)

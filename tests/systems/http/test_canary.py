@@ -1,4 +1,4 @@
-"""http.canary against a small application with an API, which keeps its records in memory."""
+"""http.canary with a small application that keeps its records in memory."""
 
 import json
 import re
@@ -16,7 +16,7 @@ from tests.systems.refusals import refused_until
 
 
 class Application(ThreadingHTTPServer):
-    """Notes with ids that the server gives: POST, GET one or search, DELETE; a token is needed."""
+    """API of notes, whose ids the server assigns: POST, GET one or search, DELETE; requires a token."""
 
     def __init__(self):
         self.notes, self.answer, self.token = {}, None, ""

@@ -1,4 +1,4 @@
-"""http.flow against a real server: values of answers in later requests; and what a flow refuses."""
+"""http.flow with a real server: values of answers in later requests, and refused flows."""
 
 import http.server
 import json
@@ -167,7 +167,7 @@ def test_what_an_answer_says_is_never_read_again():
 
 
 def test_a_header_that_an_answer_breaks(bench, server):
-    """A line break in a saved value makes no second header."""
+    """A line break in a saved value does not create a second header."""
     assert placeholders.text("Bearer ${x}", {"x": "a\r\nEvil: 1"}) == "Bearer a\r\nEvil: 1"
     flow = Flow.model_validate({"steps": [{"url": f"{server}/login", "headers": {"X": "a\r\nEvil: 1"}}]})
     here = LocalHost(target=Target(name="c", local=True))

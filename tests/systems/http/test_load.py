@@ -1,4 +1,4 @@
-"""http.load against a real server on loopback that is good, slow, broken, or silent."""
+"""http.load with a real server on loopback that is healthy, slow, broken, or silent."""
 
 import contextlib
 import http.server
@@ -14,7 +14,9 @@ from tests.systems.ground import Ground
 
 
 class Answers(http.server.BaseHTTPRequestHandler):
-    """Answers by its path: the good, `/slow` once its gate is opened, `/third` with 503 every third time, `/404`."""
+    """Answers depend on the path: healthy, `/slow` as soon as its gate is opened, `/third` with 503 every third time,
+    `/404`.
+    """
 
     count, lock, gate = 0, threading.Lock(), threading.Event()
 
@@ -83,7 +85,7 @@ def test_a_wrong_path_is_no_good_answer(ctx):
 
 
 def test_a_slow_answer_delays_no_other_request(ctx):
-    """With clients that wait, one hanging answer would have kept all others from being sent."""
+    """Clients that waited for answers would let one hanging answer delay all other requests."""
     facts = Load(service="api", path="/slow", rate=40, seconds="500ms", patience="700ms").run(ctx)
     assert (facts["requests"], facts["answered"]) == (20, 0)
     assert Answers.count > 1

@@ -34,7 +34,7 @@ def test_disk(ground):
 
 
 def test_what_no_service_writes_to_is_not_full(tmp_path):
-    """An image of a package is always full, and nothing is wrong with it; nor does a kernel in /boot hinder a service."""
+    """An image of a package is always full, which is normal; a full /boot does not affect a service, either."""
     site = Site(tmp_path)
     host = site.hosts["controller"]
     rows = {
@@ -59,7 +59,7 @@ def test_what_no_service_writes_to_is_not_full(tmp_path):
 
 
 def test_memory_that_is_mounted_is_no_disk_of_a_service(tmp_path, ground):
-    """Somebody fills a small file system in memory, whatever its device is called: no service is worse off."""
+    """A small file system in memory is filled, with any device name: this affects no service."""
     with small_disk(tmp_path / "a small disk", 1) as folder:
         fill(folder)
         found = Disk().run(ground.ctx())
@@ -140,7 +140,7 @@ def test_the_way_to_a_peer(ground):
 
 @pytest.fixture
 def server():
-    """A service that says of itself what it is told to."""
+    """Service that reports the given state of itself."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
@@ -199,7 +199,7 @@ def test_a_service_that_does_not_answer(ground):
     ],
 )
 def test_a_path_is_not_called_broken_because_a_program_is_missing(ground, monkeypatch, lacking, said):
-    """A host without Python connects with bash and timeout."""
+    """A host without Python uses bash and timeout to connect."""
     kept = {"getent", "bash", "timeout"} - {*lacking}
     folder = Path(path_without(ground.root / "bin", *lacking))
     for tool in kept:

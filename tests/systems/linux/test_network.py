@@ -1,7 +1,7 @@
-"""network.* against a real sshd in a network of its own, whose packet filter can really be broken.
+"""network.* with a real sshd in a separate network, whose packet filter may break.
 
-Three networks, as three machines: the controller's (this thread's), the target's with its sshd, and the peer's with a server.
-Nothing of the machine's own network is touched: the thread leaves it for the time of a test.
+Three networks, as of three machines: of the controller (this thread), of the target with its sshd, and of the peer
+with a server. The network of the machine itself is not changed: the thread leaves it during a test.
 """
 
 import contextlib
@@ -81,7 +81,7 @@ def call(function, *arguments):
 
 @contextlib.contextmanager
 def own_network():
-    """This thread, and the threads and processes that it starts, in a new network of their own."""
+    """Move this thread, and its later threads and processes, into a new network."""
     with Path(f"/proc/self/task/{threading.get_native_id()}/ns/net").open() as home:
         call(LIBC.unshare, NEW_NETWORK)
         try:
@@ -91,7 +91,7 @@ def own_network():
 
 
 class Machine:
-    """A process that holds a network of its own and serves there."""
+    """Process in a separate network, with a server in it."""
 
     def __init__(self):
         self.process = subprocess.Popen([need("unshare"), "-n", sys.executable, "-c", SERVE], stdout=subprocess.PIPE)
@@ -135,7 +135,7 @@ class Sshd(OpenSsh):
 
 
 class World:
-    """The three machines, and the target as an action sees it."""
+    """The three machines, and the target for use by an action."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -175,14 +175,14 @@ class World:
         )
 
     def rules(self):
-        """Everything that the target's packet filter and queues hold."""
+        """Everything that the target's packet filter and queues contain."""
         texts = [self.target.sh(need(f"{tool}-save")) for tool in ("iptables", "ip6tables")]
         lines = [line for text in texts for line in text.splitlines() if line[0] == "-"]
         tables = self.target.sh(need("nft"), "list", "tables").splitlines()
         return lines + [table for table in tables if " drillbook" in table]
 
     def connects(self, port=PORT):
-        """A new connection from the target to the peer: its end in a word."""
+        """New connection from the target to the peer: its result in a word."""
         script = 'exec 3<>"/dev/tcp/$0/$1" && echo connects'
         done = subprocess.run(
             [*self.target.enter, "timeout", "2", "bash", "-c", script, PEER, str(port)],
@@ -218,7 +218,7 @@ def world(tmp_path_factory):
 
 @pytest.fixture
 def far(world):
-    """The world, with a rule that this step did not set that must survive everything."""
+    """The machines, with a foreign rule in the packet filter that must survive everything."""
     foreign = ["-A", "INPUT", "-p", "udp", "-m", "comment", "--comment", "that this step did not set", "-j", "DROP"]
     world.target.sh("iptables", *foreign)
     before = world.rules()
@@ -338,7 +338,7 @@ def test_the_ssh_port_and_the_controller_itself_are_refused(far, tmp_path):
 
 
 def test_a_whole_peer_is_cut_and_the_ssh_connection_stays(far):
-    """Even the whole network behind, on every protocol: new sessions to the target can be opened."""
+    """Even with the whole network behind it, on every protocol: new sessions to the target can be opened."""
     fault, ctx = make("drop", peer="10.99.2.0/24", protocol="all"), far.context()
     try:
         fault.inject(ctx)
@@ -351,7 +351,7 @@ def test_a_whole_peer_is_cut_and_the_ssh_connection_stays(far):
 
 
 def test_a_fault_that_locks_out_after_all_is_taken_back_at_once(far, monkeypatch):
-    """A rule that this step did not set refuses new connections at the very moment of the fault: it is taken back."""
+    """A foreign rule refuses new connections at the moment of the fault: the fault is undone."""
     from drillbook.systems.linux.actions.network import lockout
 
     monkeypatch.setattr(lockout, "PATH_S", 0.5)
@@ -423,7 +423,7 @@ def test_rules_that_somebody_took_apart_are_neither_active_nor_gone(far):
 
 
 def test_a_missing_right_is_told_before(far, monkeypatch):
-    """As an account that is not root's."""
+    """As an account other than root."""
     ctx = far.context()
     run = SshHost.run
 
@@ -472,7 +472,7 @@ def test_a_delay_is_real_proven_and_undone(far):
 
 @pytest.mark.parametrize("name", ["network.drop", "path.cut"])
 def test_a_drill_with_it_passes(far, tmp_path, name):
-    """Through plan, journal, lease, proofs and undo; each with its restore: by `path.cut` behind a relay without `control`."""
+    """With plan, journal, lease, proofs and undo; each with its restore: by `path.cut` behind a relay without `control`."""
     (tmp_path / "drills").mkdir()
     (tmp_path / "hosts.yml").write_text(
         f"environment: lab\nhosts:\n  far: {{address: {TARGET}, port: {far.sshd.port}, user: {far.sshd.user}, "
@@ -536,7 +536,7 @@ def test_opening_removes_the_faults_of_this_run_alone(far, name, fields):
 
 
 def test_delays_of_this_run_are_found_in_the_list_of_queues(far):
-    """In the form of iproute2 6.1, also where the kernel of this machine has no queues."""
+    """In the form of iproute2 6.1, also if the kernel of this machine has no queues."""
     mine, other = far.context(step="inject.2"), far.context(run="20260101T000000Z-test-0002")
     held = "qdisc noqueue 0: dev lo root refcnt 2 \n" + "".join(
         f"qdisc prio {major}: dev {device} root refcnt 2 bands {bands} priomap  0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n"
@@ -549,7 +549,7 @@ def test_delays_of_this_run_are_found_in_the_list_of_queues(far):
 
 
 def test_the_rule_that_drops_is_found_and_no_other(far):
-    """With the filters' own tools and by both filters: what a drill made, what others made, and what lets the packets pass."""
+    """With the filters' own tools, for both filters: rules of a drill, foreign rules, and rules that accept the packets."""
     ctx, look = far.context(), Filters(address=PEER, port=PORT)
 
     def said(action=look):
@@ -618,7 +618,7 @@ def test_a_path_behind_a_relay_without_control_is_cut_by_own_rules_and_opened_ag
 
 
 class Lowered:
-    """The target as an account sees it that is not root's."""
+    """The target for an account other than root."""
 
     def __init__(self, host):
         self.host, self.name, self.target = host, host.name, host.target

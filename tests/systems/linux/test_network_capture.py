@@ -1,4 +1,4 @@
-"""network.capture: real packets on loopback as root; what stands in the way of anybody else; counting on made packets."""
+"""network.capture: real packets on loopback as root; reasons why others cannot capture; counting of synthetic packets."""
 
 import contextlib
 import io
@@ -34,7 +34,7 @@ def allowed():
 
 
 class Traffic:
-    """Connections to a port that answers and to one that refuses, again and again until it is ended."""
+    """Repeated connections to a port that answers and to one that refuses, until the process is ended."""
 
     def __init__(self, answering, refusing):
         self.ports, self.halt, self.done = (answering, refusing), threading.Event(), 0

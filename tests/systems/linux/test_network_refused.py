@@ -1,4 +1,4 @@
-"""Faults of the network on a host that lacks something: refused before, and ready once it is there."""
+"""Network faults on a host with missing requirements: refused before the drill, and accepted once they exist."""
 
 import dataclasses
 import os
@@ -32,7 +32,7 @@ exec "$@"
 
 
 class Lacking(Lowered):
-    """The target, whose commands do not find some programs."""
+    """The target without some programs."""
 
     def __init__(self, host, *programs):
         super().__init__(host)
@@ -43,7 +43,7 @@ class Lacking(Lowered):
 
 
 class Refusing(Lowered):
-    """The target with a packet filter whose kernel lacks a module, as `iptables-restore` tells it."""
+    """The target with a packet filter whose kernel lacks a module, with the message of `iptables-restore`."""
 
     def __init__(self, host, folder):
         super().__init__(host)
@@ -57,7 +57,7 @@ class Refusing(Lowered):
 
 
 class Kernel(Lowered):
-    """The target, whose `tc` answers for the rehearsal as a kernel with or without netem does."""
+    """The target with a `tc` that answers the rehearsal like a kernel with or without netem."""
 
     def __init__(self, host, folder, *, netem):
         super().__init__(host)
@@ -73,7 +73,9 @@ class Kernel(Lowered):
 
 
 class Confined(Lowered):
-    """The target as in a container: no new namespace, and `modprobe` knows the modules of the kernel, or none."""
+    """The target like a container: without new namespaces, and with a `modprobe` that knows all modules of the
+    kernel, or none.
+    """
 
     def __init__(self, host, folder, *, modules):
         super().__init__(host)
@@ -87,7 +89,7 @@ class Confined(Lowered):
 
 
 class Unnamed(Lowered):
-    """The target behind an SSH server that does not tell the client's address."""
+    """The target behind an SSH server that does not report the client's address."""
 
     def run(self, argv, **options):
         if "SSH_CONNECTION" in " ".join(argv):
@@ -164,7 +166,7 @@ def test_what_a_delay_lacks_is_told(far, tmp_path, fields, host, said):
 
 
 class Delaying(Lowered):
-    """The target, whose `tc` says that the kernel can delay packets, whether it can or not."""
+    """The target with a `tc` that claims that the kernel can delay packets, whether it can or not."""
 
     def __init__(self, host, folder):
         super().__init__(host)
@@ -189,7 +191,7 @@ def test_a_queue_of_somebody_else_is_told(far, tmp_path):
 
 
 def test_a_path_that_is_slow_already_cannot_show_a_delay(far, tmp_path):
-    """The first packet of each connection is lost, so that it takes a second."""
+    """The first packet of each connection is lost, so that connecting takes a second."""
     lossy = ["INPUT", "-p", "tcp", "--dport", str(PORT), "--syn"]
     lossy += ["-m", "statistic", "--mode", "nth", "--every", "2", "--packet", "0", "-j", "DROP"]
     fault, host = make("delay", peer=PEER, peer_port=PORT, by="100ms"), Delaying(far.host, tmp_path)
@@ -247,7 +249,7 @@ def test_what_a_look_at_the_network_lacks_is_told(far, action, host, said):
 
 
 def test_a_kernel_that_cannot_delay_is_told(far, tmp_path):
-    """Each half is the real kernel of this machine where it can be, and a `tc` that answers for the other kernel."""
+    """Each half uses the real kernel of this machine where possible; a `tc` answers for the other kernel."""
     from tests.systems.linux.test_network import can_delay
 
     folders, real = [tmp_path / "without", tmp_path / "with"], can_delay(far)
@@ -260,7 +262,9 @@ def test_a_kernel_that_cannot_delay_is_told(far, tmp_path):
 
 
 def test_a_kernel_that_cannot_be_tried_is_a_doubt_of_a_check(far, tmp_path):
-    """Without a new namespace, only the modules tell it; the fault fails for the same reason where the kernel lacks them."""
+    """Without new namespaces, only the list of modules tells it; where the kernel lacks them, the fault fails for the
+    same reason.
+    """
     from tests.systems.linux.test_network import can_delay
 
     if can_delay(far):

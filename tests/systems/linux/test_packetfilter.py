@@ -1,4 +1,6 @@
-"""Rules that stop a connection, by the output of iptables-save and nft; tests/systems/linux/test_network.py uses the real tools."""
+"""Rules that block a connection, from the output of iptables-save and nft; tests/systems/linux/test_network.py uses
+the real tools.
+"""
 
 import ipaddress
 import json

@@ -105,7 +105,7 @@ def test_it_ends_by_itself_when_nobody_comes(ground):
 
 
 def test_a_port_that_is_bound_but_not_listened_on(ground):
-    """It cannot be seen as a listener; the helper says what the kernel said."""
+    """The port has no visible listener; the helper reports the error of the kernel."""
     port = free_port()
     code = f"import socket,time; s = socket.socket(); s.bind(('127.0.0.1', {port})); print(flush=True); time.sleep(60)"
     child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)

@@ -1,4 +1,4 @@
-"""process.*: on real processes, named by pid file, by port, and as a unit of a real supervisor."""
+"""process.* on real processes, selected by pid file, by port, and as a unit of a real supervisor."""
 
 import os
 import shutil
@@ -51,7 +51,7 @@ startsecs=0
 
 
 class Served:
-    """A program that was started by hand, with a pid file; it can be started again in the same way."""
+    """Program that was started by hand, with a pid file; it can be started again in the same way."""
 
     def __init__(self, ground):
         self.port, self.file = free_port(), ground.root / "served.pid"
@@ -80,7 +80,7 @@ def served(ground):
 
 @pytest.fixture
 def managed(tmp_path, monkeypatch):
-    """Ground with a supervisor that has one unit."""
+    """The machine with a supervisor that has one unit."""
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     need("supervisord")
     config = tmp_path / "s.conf"
@@ -137,7 +137,7 @@ def test_pause_of_a_process_that_somebody_else_paused_is_refused_and_it_stays_pa
 
 
 def test_the_undo_touches_only_the_process_that_was_paused(ground, served):
-    """Its number is another process's by now: the start time tells."""
+    """Another process has its pid now: the start time shows this."""
     ctx, other = ground.ctx(), ground.start("sleep", "60")
     other.send_signal(signal.SIGSTOP)
     ground.until(lambda: state(other.pid) == "T")
@@ -150,7 +150,7 @@ def test_the_undo_touches_only_the_process_that_was_paused(ground, served):
 
 
 def test_an_injection_that_broke_off(ground, served):
-    """The folder was made and nothing was noted down; or it was noted down and nothing was done."""
+    """The folder was created but nothing recorded; or it was recorded but nothing done."""
     ctx = ground.ctx()
     start = target.of_port(ctx, served.port).start
     for action in (
@@ -315,7 +315,7 @@ def test_who_is_not_to_be_touched(ground):
 
 
 def test_a_port_of_two_processes_means_nobody(ground):
-    """Both listen at once, on two addresses."""
+    """Both listen at the same time, on two addresses."""
     port = free_port()
     code = "import socket,sys,time;s=socket.socket();s.bind((sys.argv[1],int(sys.argv[2])));s.listen();print(flush=True);time.sleep(60)"
     for address in ("127.0.0.1", "127.0.0.2"):
@@ -387,7 +387,7 @@ def test_a_unit_that_is_down_or_not_named(managed):
 
 
 def test_a_service_keeps_its_port_until_it_is_stopped(managed):
-    """port.occupy lets the port be the service's own in the beginning, and nobody else's."""
+    """port.occupy allows the service itself to use the port at first, and no other process."""
     from drillbook.systems.linux.actions.port import Occupy
 
     other, port = managed.serve()

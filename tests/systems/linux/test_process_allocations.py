@@ -1,4 +1,6 @@
-"""process.allocations on real Python processes: one that leaks, one that rests; by memray, and by tracemalloc in the lab's API."""
+"""process.allocations on real Python processes: one that leaks, one that is idle; with memray, and with tracemalloc
+in the lab's API.
+"""
 
 import asyncio
 import contextlib
@@ -79,7 +81,9 @@ loop = {"x86_64": bytes.fromhex("ebfe"), "aarch64": bytes.fromhex("00000014")}[p
 assert libc.mprotect(ctypes.c_void_p(entry & ~4095), ctypes.c_size_t(8192), 7) == 0
 ctypes.memmove(entry, loop, len(loop))
 """
-"""Code after which `access`, which the debugger calls in the process before it waits for an allocation, never returns."""
+"""Code after which `access` never returns; the debugger calls this function in the process before it waits for an
+allocation.
+"""
 RESTS = """\
 import os, signal
 def wake(*seen):
@@ -99,7 +103,7 @@ def profiling(monkeypatch):
 
 
 def started(ground, code, *arguments):
-    """The pid file of a Python process that runs ``code``, and has begun."""
+    """Pid file of a started Python process that runs ``code``."""
     path = ground.root / "pid"
     child = ground.start(sys.executable, "-c", OPEN + code.replace("PATH", repr(str(path))), *arguments)
     ground.until(lambda: path.exists() and path.read_text().split()[:1] == [str(child.pid)], 60)
@@ -107,7 +111,7 @@ def started(ground, code, *arguments):
 
 
 def held_by(pid, word):
-    """Open files of the process whose name contains ``word``."""
+    """Open files of the process whose names contain ``word``."""
     return [to for one in Path(f"/proc/{pid}/fd").iterdir() if word in (to := str(one.readlink()))]
 
 
@@ -154,7 +158,7 @@ def test_a_process_that_allocates_nothing_is_left_as_it_was(ground, profiling, m
 
 
 def test_a_process_in_which_the_debugger_calls_a_function_is_left_as_it_was(ground, profiling, monkeypatch):
-    """As on a busy machine, where such a function takes longer than the patience."""
+    """As on a busy machine, where such a function takes longer than the time limit."""
     monkeypatch.setattr(attaching, "PATIENCE", 5)
     path, child = started(ground, LOOPS + RESTS)
     with pytest.raises(CouldNotVerify, match=r"the process continues unchanged"):

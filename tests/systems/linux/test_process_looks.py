@@ -1,4 +1,6 @@
-"""process.stacks, .profile and .memory_profile on real Python processes: one that computes, one that leaks, one that rests."""
+"""process.stacks, .profile and .memory_profile on real Python processes: one that computes, one that leaks, one that
+is idle.
+"""
 
 import shutil
 import sys
@@ -50,7 +52,7 @@ def spying(monkeypatch):
 
 
 def started(ground, code):
-    """The pid file of a Python process that runs ``code``, and has begun."""
+    """Pid file of a started Python process that runs ``code``."""
     path = ground.root / "pid"
     child = ground.start(sys.executable, "-c", OPEN + code.replace("PATH", repr(str(path))))
     ground.until(lambda: path.exists() and path.read_text() == str(child.pid), 60)

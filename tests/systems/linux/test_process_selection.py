@@ -1,4 +1,4 @@
-"""Commands on a selected process: started for this process alone, with its pid and start time in place of the words for them."""
+"""Commands for a selected process: run for this process only, with its pid and start time inserted."""
 
 import os
 import shlex
@@ -22,7 +22,7 @@ def ground(tmp_path):
 
 @pytest.fixture
 def listener():
-    """A process of its own that listens on a port."""
+    """Separate process that listens on a port."""
     code = "import socket, sys; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True); sys.stdin.read()"
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         yield process.pid, int(process.stdout.readline())

@@ -1,4 +1,4 @@
-"""Relays and processes that a fault cannot use: told before a drill, and usable once the cause is gone."""
+"""Relays and processes that a fault cannot use: reported before a drill, and usable once the cause is removed."""
 
 import contextlib
 import socketserver

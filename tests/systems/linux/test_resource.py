@@ -1,4 +1,4 @@
-"""resource.*: real use of this machine's processors, memory and descriptors, in small amounts, and its end."""
+"""resource.*: small, real use of this machine's processors, memory and descriptors, and its end."""
 
 import os
 import signal
@@ -84,7 +84,7 @@ def test_it_ends_by_itself_when_its_folder_is_gone(ground):
 
 @pytest.mark.parametrize("lost", ["pid", "ready", "log"])
 def test_half_an_injection_and_half_an_undo(ground, lost):
-    """Whichever file is missing, and whatever the first undo did not get to, the second one finds every process."""
+    """The second undo finds every process, whichever file is missing, and whatever the first undo left."""
     ctx = ground.ctx()
     undo = CPU.undo(ctx)
     CPU.inject(ctx)
@@ -107,7 +107,7 @@ def test_an_undo_that_was_killed_after_it_removed_the_folder(ground):
 
 
 def test_an_injection_that_comes_after_its_undo_ends_at_once(ground):
-    """The helper was started, and the undo removed the folder, before the helper could note itself down."""
+    """The helper was started, and the undo removed the folder before the helper recorded itself."""
     from drillbook.systems.linux.actions.resource import _BURN
     from drillbook.systems.linux.helper import PRELUDE
 
@@ -164,7 +164,7 @@ def test_a_kernel_that_does_not_tell_the_available_memory(ground):
 
 
 class Limited:
-    """A host on which a process may have 64 files open."""
+    """Host on which a process may have 64 open files."""
 
     def __init__(self, host):
         self.host, self.name, self.target = host, host.name, host.target
@@ -196,7 +196,7 @@ def test_its_time_is_bounded(seconds):
 
 
 def test_other_processes_are_left_alone(ground):
-    """One with the mark of another run, and one that has the mark in its arguments."""
+    """One process with the mark of another run, and one with the mark in its arguments."""
     other = ground.start("sleep", "60", env={**os.environ, "DRILLBOOK_FAULT": "run-other/inject.1/here/"})
     named = ground.start(sys.executable, "-c", "import time; time.sleep(60)", f"DRILLBOOK_FAULT={ground.run}/inject.1/here/")
     ground.cycle(CPU)

@@ -1,4 +1,4 @@
-"""tcp.open, the action and the probe, against real ports."""
+"""tcp.open, the action and the probe, with real ports."""
 
 import socket
 
@@ -69,7 +69,7 @@ def test_the_probe_says_what_is_bad(listener):
 
 
 def test_the_probe_measures_an_outage(bench, listener):
-    """A drill with the probe: the port goes away and comes back."""
+    """A drill with the probe: the port closes and opens again."""
     port = listener.getsockname()[1]
     listener.close()
     serve = (

@@ -1,4 +1,4 @@
-"""Servers that the inventory reaches by a Unix socket, and that listen on no port: they are asked at the socket alone."""
+"""Servers with only a Unix socket in the inventory, and no port: only the socket is checked."""
 
 import contextlib
 import socket

@@ -1,4 +1,4 @@
-"""manual.confirm at a real pseudo-terminal, and without one."""
+"""manual.confirm on a real pseudo-terminal, and without one."""
 
 import os
 import pty
@@ -65,7 +65,7 @@ def without_terminal(root, assume=None):
 
 
 def at_a_terminal(root, answers, after=0.0):
-    """Run it with a terminal as standard input; each answer is given when it is asked for. Returns what was shown too."""
+    """Run it with a terminal as standard input; each answer is given when its question appears. Return the output, too."""
     ours, theirs = pty.openpty()
     child = subprocess.Popen([sys.executable, "-c", RUN, str(root)], stdin=theirs, env=environment(None))
     os.close(theirs)

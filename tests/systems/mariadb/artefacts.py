@@ -1,4 +1,4 @@
-"""Backups of a real MariaDB server as a corpus: dumps and physical backups, whole ones and ones with a single damage."""
+"""Backups of a real MariaDB server as a corpus: dumps and physical backups, intact ones and ones with a single damage."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def tables(folder):
 
 
 def killed(folder):
-    """Remove what is written last, as when the job was killed."""
+    """Remove the end of the file, as when the job was killed."""
     for name in ("mariadb_backup_info", "mariadb_backup_checkpoints"):
         (folder / name).unlink()
 
@@ -148,20 +148,20 @@ RESTORED = {
 
 @dataclass(frozen=True)
 class Taken:
-    """A server, and backups that were taken of it."""
+    """Server, and backups of it."""
 
     server: Server
     folder: Path
 
     @cached_property
     def dump(self) -> bytes:
-        """A whole dump."""
+        """Intact dump."""
         return self.server.dump(*OPTIONS, "shop")
 
 
 @contextmanager
 def opened(folder: Path) -> Iterator[Taken]:
-    """A server with everything that a database has; physical backups are taken of it."""
+    """Server whose databases use every feature; physical backups are taken of it."""
     (folder / "server").mkdir()
     (folder / "taken").mkdir()
     with site.running(folder / "server") as server:
@@ -169,7 +169,7 @@ def opened(folder: Path) -> Iterator[Taken]:
 
 
 def take(server: Server, root: Path) -> Taken:
-    """Take a full backup, one that builds on it, and a stream."""
+    """Take a full backup, an incremental backup on it, and a stream."""
     server.sql("SET GLOBAL innodb_log_checkpoint_now = 1; CREATE DATABASE IF NOT EXISTS void")
     server.backup(f"--target-dir={root}/full")
     server.sql("INSERT INTO t SELECT seq FROM seq_2_to_500", "other")
@@ -183,18 +183,18 @@ def lay(end: str, harm: Callable[[bytes], bytes], **source: object) -> Callable[
 
 
 def dumped(*arguments: str) -> Callable[[Taken, Path], Estate]:
-    """A dump with other options."""
+    """Dump with other options."""
     return lambda taken, root: saved(root, taken.server, taken.server.dump(*arguments))
 
 
 def without_rights(taken: Taken, root: Path) -> Estate:
-    """A login that may not read routines: the dump says so in a comment alone."""
+    """Account without permission to read routines: the dump shows this only in a comment."""
     data = taken.server.dump("--routines", "--force", "shop", user="reader", check=False)
     return saved(root, taken.server, data)
 
 
 def after_an_error(*options: str, end: str = "sql") -> Callable[[Taken, Path], Estate]:
-    """A dump of a database with a broken view; without `--force` it stops there, and the compressor does not."""
+    """Dump of a database with a broken view; without `--force` mysqldump stops there, but the compressor does not fail."""
 
     def laid(taken: Taken, root: Path) -> Estate:
         server = taken.server
@@ -209,7 +209,7 @@ def after_an_error(*options: str, end: str = "sql") -> Callable[[Taken, Path], E
 
 
 def of_nothing(taken: Taken, root: Path) -> Estate:
-    """A whole backup of a server that has no table, taken from the wrong server or before its data was loaded."""
+    """Intact backup of a server without tables, taken from the wrong server or before its data was loaded."""
     with site.running(_made(root / "bare"), content="CREATE DATABASE shop") as bare:
         data = bare.backup("--stream=mbstream")
     return stream(root, taken.server, data)
@@ -241,7 +241,7 @@ def lay_stream(end: str, harm: Callable[[bytes], bytes]) -> Callable[[Taken, Pat
 
 
 def between_parts(data: bytes) -> bytes:
-    """Cut a stream between two of its parts; mbstream itself ends with status 0 there."""
+    """Cut a stream between two of its parts; mbstream itself exits with status 0 there."""
     return data[: data.rindex(b"XBSTCK01", 0, data.index(b"mariadb_backup_info"))]
 
 

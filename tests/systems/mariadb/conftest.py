@@ -1,4 +1,4 @@
-"""One server for all tests of this folder, which none of them changes for long."""
+"""One server for all tests of this folder; each test resets its changes."""
 
 import pytest
 

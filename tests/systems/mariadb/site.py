@@ -1,4 +1,4 @@
-"""A real MariaDB server for tests, on a private data directory and a Unix socket, with everything that a database has."""
+"""Real MariaDB server for tests, with a private data directory and a Unix socket, and databases with every feature."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def tool(name: str) -> str:
 
 @dataclass
 class Server:
-    """A running server; ``root`` has no password, ``app`` has one that is hard to quote."""
+    """Running server; ``root`` has no password, ``app`` has one with characters that need quoting."""
 
     folder: Path
 
@@ -88,7 +88,7 @@ class Server:
         return subprocess.run(words, capture_output=True, check=check).stdout
 
     def backup(self, *arguments: str) -> bytes:
-        """Run mariadb-backup; returns its stream."""
+        """Run mariadb-backup. Return its stream."""
         words = [tool("mariadb-backup"), "--no-defaults", "--backup", f"--socket={self.socket}", "--user=root"]
         done = subprocess.run(
             [*words, f"--datadir={self.data}", f"--tmpdir={self.folder}/tmp", *arguments], capture_output=True, check=True
@@ -110,7 +110,7 @@ def install(server: Server) -> None:
 
 
 def command(server: Server) -> list[str]:
-    """Words that serve the data directory."""
+    """Command that starts the server on the data directory."""
     options = [
         "--skip-networking",
         f"--socket={server.socket}",

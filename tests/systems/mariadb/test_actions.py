@@ -1,4 +1,4 @@
-"""Actions on real servers: each sabotage of a copy gives its finding, and no password shows."""
+"""Actions on real servers: each sabotage of a copy has its finding, and no password is shown."""
 
 import os
 import threading
@@ -36,7 +36,7 @@ LOST = {
 
 @pytest.fixture(scope="module")
 def copies(server, tmp_path_factory):
-    """A restored copy for all tests, with the statements that damage it."""
+    """Restored copy for all tests, with the statements that damage it."""
     root = tmp_path_factory.mktemp("copies")
     (root / "dumps").mkdir()
     (root / "dumps" / "shop.sql").write_bytes(server.dump("--single-transaction", "--routines", "--events", "shop"))

@@ -1,4 +1,4 @@
-"""Whole drills of a MariaDB server that loses its databases, also when the controller is killed in the middle."""
+"""Complete drills of a MariaDB server that loses its databases, also with a controller that is killed in the middle."""
 
 import json
 import signal
@@ -40,7 +40,7 @@ def shop(tmp_path_factory):
 
 
 class Site(Folder):
-    """A project of this machine alone, with the server of a unit."""
+    """Project with only this machine, and the server as a unit."""
 
     def __init__(self, root, shop, source, database):
         super().__init__(root)
@@ -81,7 +81,7 @@ class Site(Folder):
         return []
 
     def left(self):
-        """What the only run could not put back."""
+        """Residue of the only run."""
         [path] = (self.root / "reports").glob("2*/result.json")
         return json.loads(path.read_text())["residue"]
 

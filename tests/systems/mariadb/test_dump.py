@@ -1,4 +1,4 @@
-"""Dumps of a real server: whole ones restore and match, and each kind of damage gives its one finding."""
+"""Dumps of a real server: intact ones restore and match, and each kind of damage has exactly one finding."""
 
 import os
 import re
@@ -77,7 +77,7 @@ SUFFIXES = ["sql", *(f"sql.{end}" for end in PACKERS), "sql.age", "sql.zst.age"]
 
 @pytest.mark.parametrize(("end", "where"), [*((end, TABLE) for end in SUFFIXES), ("sql", COLUMN), ("sql", LIST)])
 def test_a_collation_that_the_server_does_not_know_is_told_before(tmp_path, server, whole, end, where):
-    """A server of MariaDB 10.5 says the same of the collation `utf8mb4_uca1400_ai_ci` in a dump of 11.8."""
+    """A server of MariaDB 10.5 reports the same for the collation `utf8mb4_uca1400_ai_ci` in a dump of 11.8."""
     future = collated(whole, where, b"utf8mb4_uca9900_ai_ci")
     plain, key = end.removesuffix(".age"), None
     if end != plain:
@@ -107,7 +107,7 @@ def test_a_collation_that_the_server_does_not_know_is_told_before(tmp_path, serv
 
 
 def test_the_verification_lists_the_collations_of_the_whole_dump(tmp_path, server, whole):
-    """Also those of the sessions that make views and programs, which stand at its end; none of a comment or a body."""
+    """Also those of sessions that create views and programs, which are at its end; none in a comment or a body."""
     last = [*re.finditer(rb"SET collation_connection += (\w+) \*/", whole)][-1]
     text = whole[: last.start(1)] + b"utf8mb4_danish_ci" + whole[last.end(1) :]
     place = saved(tmp_path, server, text.replace(b"\n--\n-- Table structure", WORDS + b"\n--\n-- Table structure", 1))
@@ -186,7 +186,7 @@ CREATE EVENT each_second ON SCHEDULE EVERY 1 SECOND DO INSERT INTO nothing VALUE
 
 
 def test_replication_and_events_that_a_dump_starts_are_ended(tmp_path, server, whole):
-    """As of mariadb-dump --dump-slave --apply-slave-statements."""
+    """As in dumps of mariadb-dump --dump-slave --apply-slave-statements."""
     end = b"-- Dump completed"
     place = saved(tmp_path, server, whole.replace(end, STARTED + end))
     facts = place.restore("nightly", "copy")
@@ -220,7 +220,9 @@ def test_a_dump_of_all_databases_brings_its_accounts(tmp_path, server):
 
 
 def test_a_restore_leaves_other_servers_their_temporary_files_and_the_host_its_plugins(tmp_path, server, whole):
-    """A server that starts removes all temporary tables in its folder for them: not in that of the host's own server."""
+    """A starting server removes all temporary tables in its temporary folder; this must not be that of the host's own
+    server.
+    """
     tables = [Path(tempfile.gettempdir(), f"#sql-temptable-{os.getpid()}-drillbook.{end}") for end in ("MAI", "frm")]
     plugins = Path("/usr/lib/mysql/plugin/auth_pam_tool_dir")
     owner = plugins.stat().st_ctime_ns if plugins.exists() else 0
@@ -264,7 +266,7 @@ def test_a_dump_that_does_not_load_whole_is_no_restore(tmp_path, server, whole, 
 
 
 def test_the_drill_of_the_page_runs(tmp_path, server, whole):
-    """The example of docs/backup-methods.md, with this machine in place of its hosts."""
+    """Example of docs/backup-methods.md, with this machine in place of its hosts."""
     page = (Path(__file__).parents[3] / "docs" / "backup-methods.md").read_text()
     example = page.partition("\n## MariaDB\n")[2].partition("\n**Requirements.**")[0]
     plain = re.sub(r"!env (\w+)", r"\1", textwrap.dedent(re.sub(r"(?m)^\S.*\n", "", example)))

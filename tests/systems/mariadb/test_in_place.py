@@ -1,4 +1,4 @@
-"""Databases of a real MariaDB server are dropped, and come back from a dump or a physical backup in the server itself."""
+"""Databases of a real MariaDB server are dropped, and restored in the server itself from a dump or a physical backup."""
 
 import shutil
 import subprocess
@@ -21,7 +21,7 @@ def shop(tmp_path_factory):
 
 @pytest.fixture
 def place(shop, tmp_path):
-    """The estate of one test; its data is whole, as it was at the backup."""
+    """Estate of one test; its data is intact, as at the time of the backup."""
     yield shop.estate(tmp_path)
     shop.until_it_answers()
     if "shop" not in shop.sql("SHOW DATABASES").split():
@@ -118,7 +118,7 @@ def test_a_restore_that_already_ended_well_is_not_repeated(shop, place):
 
 
 def half(exchange, new):
-    """The first half of an exchange: the old directory is renamed, and the new one not yet in its place."""
+    """First half of an exchange: the old directory is renamed, and the new one is not yet in its place."""
     shutil.move(exchange.service.data, exchange.kept)
 
 
@@ -134,7 +134,7 @@ STAGES = {
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_restore_that_dies_at_any_stage_is_undone_by_commands_alone_and_can_be_repeated(shop, place, monkeypatch, stage):
-    """As after a controller that was killed: nothing of the step's own cleanup runs, then the host undoes it alone."""
+    """As after a controller was killed: the step does not clean up, and only the host undoes the restore."""
     before = content(place)
     lose(place)
 
@@ -245,7 +245,7 @@ def test_a_service_that_cannot_be_restored_in_place_is_told_before(shop, tmp_pat
 
 
 def test_a_data_directory_that_cannot_be_exchanged_is_told_before(shop, place):
-    """A link in it leads to files that a copy of the directory would share."""
+    """A link in it refers to files that a copy of the directory would share."""
     link = shop.data / "elsewhere"
     link.symlink_to("/var/tmp")
     action = place.action("backup.restore", service="database", **{"from": "dumps"})

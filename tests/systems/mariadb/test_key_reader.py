@@ -1,4 +1,4 @@
-"""A restored copy beside the server that still runs: ranges of keys, tables that stand still, numbers of rows."""
+"""Restored copy compared with the running server: ranges of keys, tables without changes, numbers of rows."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from tests.systems.mariadb.test_actions import on_copy
 
 @pytest.fixture(scope="module")
 def copies(server, tmp_path_factory):
-    """A copy from before production grew."""
+    """Copy from before production grew."""
     root = tmp_path_factory.mktemp("copies")
     (root / "dumps").mkdir()
     (root / "dumps" / "shop.sql").write_bytes(server.dump("--single-transaction", "shop"))

@@ -1,4 +1,4 @@
-"""Physical backups of a real server: whole ones restore from a copy, each kind of damage gives its one finding."""
+"""Physical backups of a real server: intact ones restore from a copy, and each kind of damage has exactly one finding."""
 
 import hashlib
 import re
@@ -27,7 +27,7 @@ def both(server, tmp_path_factory):
 
 @pytest.fixture
 def taken(both):
-    """A full backup, one that builds on it, and a stream."""
+    """Full backup, incremental backup on it, and a stream."""
     return both.folder
 
 
@@ -114,7 +114,7 @@ def test_a_server_of_another_series_is_told_before(tmp_path, server, taken):
 
 
 def test_a_stream_of_another_series_is_told_before(tmp_path, server, taken):
-    """Only the end of the stream is read; mbstream verifies the changed part at the restore."""
+    """Only the end of the stream is read by the check; mbstream verifies the changed part during the restore."""
     data = (taken / "stream").read_bytes()
     place = stream(tmp_path, server, re.sub(rb"(\nserver_version = )\d+\.\d+", rb"\g<1>10.3", data))
     restore = place.action("backup.restore", service="copy", **{"from": "nightly"})
@@ -123,7 +123,7 @@ def test_a_stream_of_another_series_is_told_before(tmp_path, server, taken):
 
 
 def test_the_series_of_a_compressed_stream_is_not_known_before(tmp_path, server, taken):
-    """The step compares it itself, before it prepares the files."""
+    """The step itself compares the checkpoints, before it prepares the files."""
     place = stream(tmp_path, server, packed((taken / "stream").read_bytes(), "zst"), "mb.zst")
     copy = place.inventory.services["copy"]
     older = tmp_path / "older"

@@ -1,4 +1,4 @@
-"""The wait for a server in a sandbox, with clients that answer as the real one does at the start of a server."""
+"""Waiting for a server in a sandbox, with clients that answer like the real one during a start."""
 
 import subprocess
 
@@ -15,7 +15,7 @@ exit 1
 
 
 def waited(folder, said, failures):
-    """The end of the wait for a client that fails so often with these words."""
+    """Result of the wait with a client that fails this often with these words."""
     (folder / "client").write_text(CLIENT.replace("{failures}", str(failures)).replace("{said}", said))
     (folder / "client").chmod(0o755)
     argv = ["sh", "-c", server._WAIT, "sh", "./client"]

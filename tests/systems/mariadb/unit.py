@@ -1,4 +1,4 @@
-"""A MariaDB server as a unit of supervisor, as a team runs one, whose databases can be lost and restored in place."""
+"""MariaDB server as a unit of supervisor, as a team would run it, whose databases tests can lose and restore in place."""
 
 from __future__ import annotations
 
@@ -68,13 +68,13 @@ class Unit(Server):
         return made
 
     def save(self, *, options: tuple[str, ...] = ("--single-transaction", "--routines", "--events", "shop")) -> None:
-        """The nightly job: a dump and a physical backup."""
+        """Nightly job: a dump and a physical backup."""
         dump = subprocess.run(["gzip", "-c"], input=self.dump(*options), capture_output=True, check=True).stdout
         (self.copies / "shop.sql.gz").write_bytes(dump)
         (self.copies / "shop.mb").write_bytes(self.backup("--stream=mbstream"))
 
     def beside(self) -> list[str]:
-        """Names of what lies beside the data directory for a restore."""
+        """Names of files next to the data directory that belong to a restore."""
         return [path.name for path in self.folder.iterdir() if "drillbook" in path.name]
 
 

@@ -1,4 +1,4 @@
-"""Repositories of a real pgBackRest as a corpus: whole ones, and ones with a single damage."""
+"""Repositories of a real pgBackRest as a corpus: intact ones, and ones with a single damage."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.systems.pgbackrest.team import STANZA, estate, team
 
 @contextlib.contextmanager
 def opened(folder: Path, options: dict[str, str]) -> Iterator[SimpleNamespace]:
-    """A team with a full, a differential and an incremental backup, and WAL after them."""
+    """Team with a full, a differential and an incremental backup, and later WAL."""
     with team(folder / "team", **options) as made:
         made.write(1)
         labels = {kind: made.backup(kind) for kind in ("full", "diff", "incr")}
@@ -35,7 +35,7 @@ def flip(path, at=0.5):
 
 
 class Damage:
-    """A copied repository, and the places in it that are damaged."""
+    """Copied repository, with the files to damage."""
 
     def __init__(self, root, made):
         self.root, self.made = root, made
@@ -44,7 +44,7 @@ class Damage:
         self.newest, self.full = self.backups / made.incr, self.backups / made.full
 
     def wal(self, position):
-        """The file of a segment, counted from the first that the newest backup needs."""
+        """File of a segment, counted from the first one that the newest backup needs."""
         manifest = (self.newest / "backup.manifest").read_text()
         start = manifest.split('backup-archive-start="')[1][:24]
         names = sorted(path for path in self.archive.rglob("*-*") if path.is_file() and path.name[:24] >= start)
@@ -186,7 +186,7 @@ def empty_plain_file(damage):
 
 
 def exchanged_files(damage):
-    """Two whole files exchanged: both can be unpacked."""
+    """Two intact files exchanged: both can be decompressed."""
     files = sorted(damage.full.glob("pg_data/base/**/*.lz4"), key=lambda path: path.stat().st_size)
     first, kept = files[-1], files[-1].read_bytes()
     second = next(path for path in reversed(files) if path.read_bytes() != kept)
@@ -220,7 +220,7 @@ def opened_secret(folder: Path) -> Iterator[SimpleNamespace]:
 
 @contextlib.contextmanager
 def opened_bare(folder: Path) -> Iterator[SimpleNamespace]:
-    """A team that backs up the wrong cluster, one with a table in which nobody ever wrote a row."""
+    """Team that backs up the wrong cluster, with a table that never had a row."""
     with team(folder / "team", **BUNDLES) as made:
         made.backup("full")
         made.archived()
@@ -241,7 +241,7 @@ def secret(**source: Any) -> Callable[[SimpleNamespace, Path], Estate]:
 
 
 def nothing(damage: Damage) -> None:
-    """Leave it whole."""
+    """Keep the repository intact."""
 
 
 def _sort(name: str) -> str:

@@ -1,4 +1,4 @@
-"""A team's database with its repository of pgBackRest: a real server of Debian that archives its WAL."""
+"""Database of a team with its pgBackRest repository: a real server of Debian that archives its WAL."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Team:
         return self.folder / "data"
 
     def create(self, stanza: str = "stanza-create") -> None:
-        """A new cluster with a row in the table `seen`, and a stanza for it."""
+        """Create a new cluster with a row in the table `seen`, and a stanza for it."""
         initdb = [str(self.bin / "initdb"), "-D", str(self.data), "-U", "postgres", "-k", "--no-sync", "-E", "UTF8"]
         subprocess.run([*initdb, "--locale=C", "--auth=trust"], check=True, capture_output=True)
         with (self.data / "postgresql.conf").open("a") as file:
@@ -98,12 +98,12 @@ class Team:
         assert done.returncode == 0, done.stdout + done.stderr
 
     def backup(self, kind: str) -> str:
-        """Take a backup; returns its label."""
+        """Take a backup. Return its label."""
         self.run(f"--type={kind}", "backup")
         return sorted(path.name for path in (self.repository / "backup" / STANZA).glob("2*"))[-1]
 
     def archived(self) -> None:
-        """Wait until all WAL that was written is in the repository."""
+        """Wait until all written WAL is in the repository."""
         self.run("check")
 
     def sql(self, *statements: str) -> list[Any]:
@@ -115,13 +115,13 @@ class Team:
             return cursor.fetchall() if cursor.description else []
 
     def write(self, row: int) -> datetime:
-        """Write a row; returns the time of its commit as the server records it."""
+        """Write a row. Return the time of its commit as the server records it."""
         self.sql(f"INSERT INTO seen VALUES ({row})")
         moment: datetime = self.sql(f"SELECT pg_xact_commit_timestamp(xmin) FROM seen WHERE id = {row}")[0][0]
         return moment
 
     def copy(self, folder: Path, **options: str) -> Path:
-        """A copy of the repository that may be damaged, with settings of its own; returns its path."""
+        """Copy the repository with separate settings, so that a test can damage it. Return its path."""
         to = folder / "copied"
         shutil.copytree(self.repository, to)
         settings(self.folder, to, **options)
@@ -130,7 +130,7 @@ class Team:
 
 @contextlib.contextmanager
 def team(folder: Path, **options: str) -> Iterator[Team]:
-    """A team whose server lives as long as the block."""
+    """Team whose server runs during the block."""
     made = Team(folder, **options)
     try:
         made.create()
@@ -141,7 +141,7 @@ def team(folder: Path, **options: str) -> Iterator[Team]:
 
 
 def estate(root: Path, of: Team, repository: Path, *, sandbox: dict[str, Any] | None = None, **source: Any) -> Estate:
-    """An estate with the team's database, the backups in ``repository``, and a sandbox `copy`."""
+    """Estate with the team's database, the backups in ``repository``, and a sandbox `copy`."""
     database = {
         "kind": "postgres",
         "database": "postgres",
@@ -168,7 +168,7 @@ def estate(root: Path, of: Team, repository: Path, *, sandbox: dict[str, Any] | 
 
 
 def digest(folder: Path) -> str:
-    """Digest of everything below a folder: names, modes, times of the last write, contents."""
+    """Digest of everything below a folder: names, modes, modification times, contents."""
     total = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         status = path.stat()

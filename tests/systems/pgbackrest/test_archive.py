@@ -1,4 +1,4 @@
-"""Names of archived WAL: the size of a segment, gaps, and segments that are there twice."""
+"""Names of archived WAL: segment size, gaps, and duplicate segments."""
 
 from datetime import UTC, datetime
 

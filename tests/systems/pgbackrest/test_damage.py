@@ -1,4 +1,4 @@
-"""A corpus of broken repositories: each gives exactly its finding, and none is restored in silence."""
+"""Corpus of broken repositories: each has exactly its finding, and none is restored without an error."""
 
 import os
 from dataclasses import replace
@@ -38,7 +38,7 @@ AS_ROOT = os.geteuid() == 0
 
 @pytest.fixture(scope="module")
 def bundled(tmp_path_factory):
-    """A team with a full, a differential and an incremental backup in bundles, and WAL after them."""
+    """Team with a full, a differential and an incremental backup in bundles, and later WAL."""
     with artefacts.opened(tmp_path_factory.mktemp("bundled"), artefacts.BUNDLES) as made:
         yield made
 
@@ -52,7 +52,7 @@ def secret(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
-    """A team whose repository has one file for each file of the cluster, and uses another compression."""
+    """Team whose repository has one file for each file of the cluster, and another compression."""
     need("lz4")
     with artefacts.opened(tmp_path_factory.mktemp("plain"), artefacts.FILES) as made:
         yield made
@@ -75,7 +75,7 @@ def test_each_encrypted_repository_has_exactly_its_findings(tmp_path, secret, ar
 
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory):
-    """A team that backs up a cluster in which nobody ever wrote a row."""
+    """Team that backs up a cluster without any row."""
     with artefacts.opened_bare(tmp_path_factory.mktemp("bare")) as made:
         yield made
 
@@ -190,7 +190,7 @@ def test_a_moment_beyond_the_archive_or_before_the_first_backup_fails(tmp_path, 
 
 
 def test_a_moment_that_the_server_does_not_reach_fails_after_its_start(tmp_path, bundled):
-    """The time of a file in the repository is later than its last commit: without pg_waldump only the server can tell."""
+    """The time of a file in the repository is later than its last commit: without pg_waldump only the server knows it."""
     place = Damage(tmp_path, bundled).estate()
     ctx = place.ctx()
     source = place.inventory.services["wal"]

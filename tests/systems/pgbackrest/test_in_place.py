@@ -1,4 +1,4 @@
-"""Restores into the service itself: the cluster comes back beside its archive, which goes on along the new timeline."""
+"""Restores into the service itself: the cluster is back next to its archive, which continues on the new timeline."""
 
 import shutil
 from types import SimpleNamespace
@@ -13,7 +13,7 @@ from tests.systems.pgbackrest.team import estate, team
 
 @pytest.fixture
 def shop(tmp_path_factory):
-    """A team with a backup, and rows before and after it; the last one is not archived yet."""
+    """Team with a backup, and rows before and after it; the last one is not archived yet."""
     with team(tmp_path_factory.mktemp("shop") / "team") as made:
         times = {1: made.write(1)}
         label = made.backup("full")
@@ -95,7 +95,7 @@ def test_a_service_that_has_its_data_is_never_written(place, shop):
 
 
 def test_a_retry_discards_only_what_the_same_run_left(place, shop):
-    """As after a controller that died in the middle, and one that died right after the directory was moved into place."""
+    """As after a controller died in the middle, or right after the directory was moved into place."""
     lose(shop)
     undo = place.action("backup.restore", service="database", **{"from": "wal"}).undo(place.ctx())
     box = shop.team.folder / f"data.drillbook.{undo.commands[0][-2].rpartition('.')[2]}"

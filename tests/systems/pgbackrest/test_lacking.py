@@ -1,4 +1,6 @@
-"""A sandbox's host that lacks libraries or extensions of the restored cluster: said by the restore, not by a later query."""
+"""Host of a sandbox without libraries or extensions of the restored cluster: reported by the restore, not by a later
+query.
+"""
 
 import contextlib
 import subprocess
@@ -18,7 +20,7 @@ FORMER = Path("/usr/lib/postgresql/15/bin")
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory):
-    """A team whose server is to preload pg_cron, which is not on this machine; it has a whole backup."""
+    """Team whose server preloads pg_cron, which this machine lacks; it has an intact backup."""
     with team(tmp_path_factory.mktemp("lacking") / "team") as made:
         made.write(1)
         made.sql("ALTER SYSTEM SET shared_preload_libraries = 'pg_cron', 'pg_stat_statements'")

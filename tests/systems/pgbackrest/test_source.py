@@ -1,4 +1,6 @@
-"""Repositories of pgBackRest: whole ones restore to any moment, and nothing leads out of the sandbox."""
+"""pgBackRest repositories: intact ones restore to any moment, and a restored server has no connection out of the
+sandbox.
+"""
 
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +20,7 @@ from tests.systems.postgres.site import secret
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory):
-    """A team with a full, a differential and an incremental backup, and rows that were written before and after them."""
+    """Team with a full, a differential and an incremental backup, and rows before and after each of them."""
     with team(tmp_path_factory.mktemp("shop") / "team", **{"repo1-bundle": "y"}) as made:
         times = {1: made.write(1)}
         labels = [made.backup("full")]
@@ -34,14 +36,14 @@ def shop(tmp_path_factory):
 
 @pytest.fixture
 def place(tmp_path, shop):
-    """An estate over the team's own repository; its sandbox is removed after the test."""
+    """Estate with the team's own repository; its sandbox is removed after the test."""
     made = estate(tmp_path, shop.team, shop.repository)
     yield made
     made.remove("wal", "copy")
 
 
 def rows(place, box="copy"):
-    """The rows in the sandbox, and the proof that they come from it."""
+    """Rows in the sandbox, and the assertion that they come from it."""
     folder = place.folder(box)
     with psycopg.connect(host=str(folder), port=PORT, user="postgres", dbname="postgres") as session:
         assert session.execute("SHOW data_directory").fetchone() == (f"{folder}/data",)
@@ -120,7 +122,7 @@ def test_what_was_committed_at_the_very_moment_is_restored_unless_it_is_exclusiv
 
 
 def promoted(made):
-    """Let the team's server go on along a new timeline, as after a failover."""
+    """Let the team's server continue on a new timeline, as after a failover."""
     made.stop()
     (made.data / "standby.signal").touch()
     made.start()
@@ -129,7 +131,7 @@ def promoted(made):
 
 @pytest.fixture(scope="module")
 def failed_over(tmp_path_factory):
-    """A team whose server was promoted between two rows; both are archived, and there is a row on each side of the switch."""
+    """Team whose server was promoted between two rows; both are archived, one on each timeline."""
     with team(tmp_path_factory.mktemp("failover") / "team") as made:
         made.write(1)
         labels = [made.backup("full")]
@@ -177,7 +179,7 @@ def test_a_missing_history_of_a_timeline_is_a_gap(tmp_path, failed_over):
 
 
 def test_settings_of_a_repository_host_lead_nowhere_out_of_the_sandbox(tmp_path, tmp_path_factory):
-    """A tablespace, a link of pg_wal, another host and a connection to the primary: all of them stay outside."""
+    """A tablespace, a link of pg_wal, another host and a connection to the primary: a restore uses none of them."""
     with team(tmp_path_factory.mktemp("far") / "team") as made:
         space, elsewhere = made.folder / "space", made.folder / "elsewhere"
         for folder in (space, elsewhere):
@@ -270,7 +272,7 @@ def test_the_message_of_an_error_is_its_first_line(said, first):
 
 
 def test_a_tool_that_restores_ends_with_its_sandbox(place):
-    """The controller may be dead: the host's own command ends what still writes there."""
+    """Without the controller: the host's own command ends all processes that still write there."""
     box = Sandbox.of(place.ctx(), place.inventory.services["copy"])
     box.make()
     source = place.inventory.services["wal"]
@@ -310,7 +312,7 @@ def test_a_backup_of_a_stopped_server_needs_no_wal(tmp_path, tmp_path_factory):
 
 
 def test_a_whole_rehearsal_writes_neither_to_the_repository_nor_to_the_primary(tmp_path, shop):
-    """The primary is stopped, so that whatever changed in its data directory was changed by the rehearsal."""
+    """The primary is stopped, so that any change in its data directory comes from the rehearsal."""
     made = estate(tmp_path, shop.team, shop.repository)
     shop.team.stop()
     try:

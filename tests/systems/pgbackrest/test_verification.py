@@ -1,4 +1,4 @@
-"""The output of `pgbackrest verify`: only what is named valid in it counts."""
+"""Output of `pgbackrest verify`: only files explicitly named as valid count."""
 
 import pytest
 

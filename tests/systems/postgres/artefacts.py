@@ -1,4 +1,6 @@
-"""Dumps of real PostgreSQL servers as a corpus: whole ones in every format and compression, and ones with a single damage."""
+"""Dumps of real PostgreSQL servers as a corpus: intact ones in every format and compression, and ones with a single
+damage.
+"""
 
 from __future__ import annotations
 
@@ -34,14 +36,14 @@ def swapped(path: Path) -> None:
 
 
 def without_end(path: Path) -> None:
-    """Keep all rows, and lose the last lines."""
+    """Keep all rows, and remove the last lines."""
     data = path.read_bytes()
     path.write_bytes(data[: data.rindex(b"-- PostgreSQL database dump complete")])
 
 
 @contextmanager
 def opened(folder: Path) -> Iterator[Shelf]:
-    """A server of the newest PostgreSQL with everything that a dump can hold, and two more databases."""
+    """Server of the newest PostgreSQL with everything that a dump can contain, and two more databases."""
     (folder / "site").mkdir()
     with site(folder / "site") as place:
         source = dumps.filled(place, "production", folder / "whole")
@@ -52,7 +54,7 @@ def opened(folder: Path) -> Iterator[Shelf]:
 
 @contextmanager
 def opened_17(folder: Path) -> Iterator[Shelf]:
-    """The same of PostgreSQL 17 of Debian, whose archives may be compressed by zstd and lz4."""
+    """The same for Debian's PostgreSQL 17, whose archives may be compressed by zstd and lz4."""
     if not (dumps.DEBIAN_17 / "pg_dump").exists():
         missing("PostgreSQL 17 is not installed (Debian: postgresql-17)")
     (folder / "site").mkdir()
@@ -77,7 +79,7 @@ def estate(shelf: Shelf, root: Path, **source: Any) -> Estate:
 
 
 def lay(name: str, damage: Damage = None, **source: Any) -> Callable[[Shelf, Path], Estate]:
-    """A copy of the dump ``name`` of the shelf, damaged."""
+    """Damaged copy of the dump ``name`` of the shelf."""
 
     def laid(shelf: Shelf, root: Path) -> Estate:
         (root / "backups").mkdir()
@@ -90,7 +92,7 @@ def lay(name: str, damage: Damage = None, **source: Any) -> Callable[[Shelf, Pat
 
 
 def text(content: str) -> Callable[[Shelf, Path], Estate]:
-    """A file that is no dump."""
+    """File that is not a dump."""
 
     def laid(shelf: Shelf, root: Path) -> Estate:
         (root / "backups").mkdir()
@@ -101,7 +103,7 @@ def text(content: str) -> Callable[[Shelf, Path], Estate]:
 
 
 def killed(shelf: Shelf, root: Path) -> Estate:
-    """A dump whose reader goes away, so that pg_dump dies of it."""
+    """Dump to a pipe that is closed, so that pg_dump fails."""
     (root / "backups").mkdir()
     argv = [shelf.source.program("pg_dump"), "-d", psycopg.conninfo.make_conninfo(**shelf.source.cluster.dsn())]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as dumping:
@@ -112,7 +114,7 @@ def killed(shelf: Shelf, root: Path) -> Estate:
 
 
 def roles(edit: Callable[[str], str]) -> Callable[[Shelf, Path], Estate]:
-    """A dump beside the file of the cluster's roles, which is edited."""
+    """Dump and an edited file of the cluster's roles."""
 
     def laid(shelf: Shelf, root: Path) -> Estate:
         (root / "backups").mkdir()

@@ -1,4 +1,4 @@
-"""Dumps of real servers in every format, and what can happen to them."""
+"""Dumps of real servers in every format, and functions that damage them."""
 
 import bz2
 import gzip
@@ -32,7 +32,7 @@ MORE = (
 
 @dataclass
 class Source:
-    """A server, and the dumps that were taken of it."""
+    """Server, and dumps of it."""
 
     cluster: Cluster
     folder: Path
@@ -55,7 +55,7 @@ class Source:
 
 
 def filled(place: Site, name: str, folder: Path, **options: object) -> Source:
-    """A source whose database holds everything that a dump can."""
+    """Source whose database contains everything that a dump can contain."""
     cluster = place.place(name, **options)
     cluster.create()
     cluster.start()
@@ -66,7 +66,7 @@ def filled(place: Site, name: str, folder: Path, **options: object) -> Source:
 
 
 def programs_17(folder: Path) -> str:
-    """The programs of Debian's PostgreSQL 17, those that refuse root wrapped."""
+    """Programs of Debian's PostgreSQL 17, with wrappers for those that refuse root."""
     folder.mkdir()
     for tool in DEBIAN_17.iterdir():
         wrapped = AS_NOBODY if tool.name in ("initdb", "pg_ctl") else []
@@ -76,7 +76,7 @@ def programs_17(folder: Path) -> str:
 
 
 def packed(data: bytes, how: str) -> bytes:
-    """The data, compressed as an administrator's job does it."""
+    """The data, compressed as by an administrator's job."""
     if how in ("zstd", "lz4"):
         return subprocess.run([need(how), "-qc"], input=data, stdout=subprocess.PIPE, check=True).stdout
     return {"gzip": gzip.compress, "bzip2": bz2.compress, "xz": lzma.compress}[how](data)
@@ -103,7 +103,7 @@ def flip(share: float) -> Callable[[Path], None]:
 
 
 def largest(then: Callable[[Path], None], suffix: str = "") -> Callable[[Path], None]:
-    """Do something to the largest data file of a dump in the directory format."""
+    """Change the largest data file of a dump in the directory format by ``change``."""
 
     def damage(path: Path) -> None:
         files = [file for file in path.iterdir() if file.name != "toc.dat" and file.name.endswith(suffix)]
@@ -113,12 +113,12 @@ def largest(then: Callable[[Path], None], suffix: str = "") -> Callable[[Path], 
 
 
 def inside(name: str, then: Callable[[Path], None]) -> Callable[[Path], None]:
-    """Do something to one file of a dump in the directory format."""
+    """Change one file of a dump in the directory format by ``change``."""
     return lambda path: then(path / name)
 
 
 def copied(path: Path, to: Path) -> Path:
-    """A copy of a dump, to be damaged."""
+    """Copy of a dump, which a test may damage."""
     target = to / path.name
     if path.is_dir():
         shutil.copytree(path, target)
@@ -129,13 +129,13 @@ def copied(path: Path, to: Path) -> Path:
 
 @dataclass
 class Shelf:
-    """Whole dumps of the rich database, by name."""
+    """Intact dumps of the rich database, by name."""
 
     place: Site
     source: Source
 
     def take(self, name: str) -> Path:
-        """The dump ``name``, taken at its first use."""
+        """The dump ``name``, created when it is first used."""
         path = self.source.folder / name
         if path.exists():
             return path

@@ -1,4 +1,4 @@
-"""One site a module, with a primary that holds the rich database and one backup of it."""
+"""One site for each test module, with a primary that contains the rich database, and one backup of it."""
 
 import itertools
 
@@ -34,7 +34,7 @@ def backup(place: Site, primary: Cluster):
 
 @pytest.fixture(scope="module")
 def restored(place: Site, backup) -> Cluster:
-    """A second cluster, restored from the backup. A test that changes it puts it back."""
+    """Second cluster, restored from the backup. A test that changes it restores it."""
     cluster = place.place("spare")
     place.run("postgres.restore", service="spare", **{"from": backup["location"]})
     return cluster

@@ -1,6 +1,6 @@
-"""Programs of the major versions of PostgreSQL: of this machine, of the lab's wheel, or of packages of other Debian releases.
-
-Packages are only unpacked, never installed: ``python -m tests.systems.postgres.majors`` does that for all versions.
+"""Programs of the major versions of PostgreSQL: of this machine, of the lab's wheel, or of packages of other Debian
+releases. Packages are only unpacked, never installed: ``python -m tests.systems.postgres.majors`` unpacks all
+versions.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ RELEASES = {
     13: ("bullseye", ("libicu67", "libldap-2.4-2", "libssl1.1")),
     15: ("bookworm", ("libicu72", "libldap-2.5-0")),
 }
-"""Debian releases with the version, and the libraries that the packages need from there."""
+"""Debian releases with the version, and the libraries of these releases that the packages need."""
 MAJORS = (13, 15, 17, 18)
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 PLACE = Path("/var/tmp/drillbook-test-postgresql")
@@ -35,7 +35,10 @@ class NotServedError(Exception):
 
 
 def programs(major: int, folder: Path) -> str:
-    """A folder with the programs of a major version; those that refuse root run as nobody. Skips the test without them."""
+    """Folder with the programs of a major version; wrappers run those that refuse root as nobody.
+
+    Skips the test without them.
+    """
     binaries, libraries = found(major)
     folder.mkdir()
     for tool in binaries.iterdir():
@@ -48,7 +51,7 @@ def programs(major: int, folder: Path) -> str:
 
 
 def found(major: int) -> tuple[Path, str]:
-    """Folder of the programs, and that of their libraries, if these are not the system's. Skips the test without them."""
+    """Folder of the programs, and folder of their libraries unless these are the system's. Skips the test without them."""
     installed = Path(f"/usr/lib/postgresql/{major}/bin")
     if (installed / "postgres").exists() and (installed / "pg_dump").exists():
         return installed, ""
@@ -72,7 +75,10 @@ def found(major: int) -> tuple[Path, str]:
 
 
 def unpacked(major: int) -> tuple[Path, str]:
-    """Unpack the packages of ``major`` unless that was done before. Raises NotServedError, OSError, SubprocessError."""
+    """Unpack the packages of ``major`` unless they are unpacked already.
+
+    Raises NotServedError, OSError, SubprocessError.
+    """
     root = PLACE / str(major)
     binaries = root / f"usr/lib/postgresql/{major}/bin"
     triplet = sysconfig.get_config_var("MULTIARCH") or f"{os.uname().machine}-linux-gnu"
@@ -92,7 +98,7 @@ def unpacked(major: int) -> tuple[Path, str]:
 
 
 def _download(major: int, folder: Path) -> None:
-    """Download the packages of ``major`` by an apt that knows only its Debian release, and nothing of this machine."""
+    """Download the packages of ``major`` with a separate apt that only knows its Debian release."""
     release, libraries = RELEASES[major]
     for name in ("state/lists/partial", "cache/archives/partial"):
         (folder / name).mkdir(parents=True)

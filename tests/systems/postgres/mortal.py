@@ -1,7 +1,7 @@
-"""Carries out one action in a process that is killed right after its n-th statement that changes something.
+"""Runs one action in a process that is killed right after its n-th statement that changes something.
 
-``python -m tests.systems.postgres.mortal FILE N``: FILE holds a pickled action with its services and its place. Statements of
-the controller's own sessions count; those of the programs on the host, which outlive a controller, do not.
+``python -m tests.systems.postgres.mortal FILE N``: FILE contains a pickled action with its services and its place.
+Statements of the controller's sessions count, but not those of programs on the host, which outlive a controller.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ CHANGES = ("CREATE", "ALTER", "DROP", "CHECKPOINT")
 
 
 class Mortal(Bounded):
-    """A connection whose process dies after so many changes."""
+    """Connection whose process is killed after a number of changes."""
 
     left = 0
 
     def execute(self, query: Any, *arguments: Any, **options: Any) -> Any:
-        """As psycopg does, and then perhaps the end."""
+        """Execute the statement as psycopg does, then kill the process if its time has come."""
         result = super().execute(query, *arguments, **options)
         text = query if isinstance(query, str) else query.decode() if isinstance(query, bytes) else query.as_string(self)
         if text.lstrip().startswith(CHANGES):
@@ -41,7 +41,7 @@ class Mortal(Bounded):
 
 
 def main(file: str, number: int) -> None:
-    """Carry it out."""
+    """Run the action."""
     given = pickle.loads(Path(file).read_bytes())
     Mortal.left = number
     connection.Bounded = Mortal

@@ -1,4 +1,4 @@
-"""A database with everything that a comparison could trip over."""
+"""A database with all features that could confuse a comparison."""
 
 from tests.systems.postgres.site import USER_PASSWORD, Cluster
 

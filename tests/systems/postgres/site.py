@@ -1,4 +1,4 @@
-"""Real servers for tests: PostgreSQL clusters and one S3 store on loopback, each with its own folder and port."""
+"""Real servers for tests: PostgreSQL clusters and one S3 store on loopback, each with a separate folder and port."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def secret(value: str, name: str) -> Secret:
 
 
 def programs(folder: Path, binaries: Path | None = None) -> Path:
-    """A folder with every program of PostgreSQL, those that refuse root wrapped so that they run as nobody."""
+    """Folder with all programs of PostgreSQL; wrappers run those that refuse root as nobody."""
     folder.mkdir()
     for tool in (binaries or database.binaries()).iterdir():
         if tool.name in ("initdb", "pg_ctl") and AS_NOBODY:
@@ -63,7 +63,7 @@ def readable(path: Path) -> str:
 
 @dataclass
 class Cluster:
-    """One place for a cluster: a service of the inventory, whether a server runs there or not."""
+    """Place for a cluster: a service of the inventory, with or without a running server."""
 
     service: Postgres
 
@@ -135,7 +135,9 @@ class Cluster:
         )
 
     def kill(self) -> None:
-        """End the server as a crash does, and wait until even its zombie is gone: it would hold the lock file."""
+        """Kill the server as in a crash, and wait until its zombie is gone too, because a zombie would keep the lock
+        file valid.
+        """
         pid = self.pid()
         assert pid is not None
         children = [status.parent.name for status in entries("status") if f"\nPPid:\t{pid}\n" in readable(status)]
@@ -164,7 +166,7 @@ class Cluster:
 
 @dataclass
 class Site:
-    """The store and the places for clusters, with everything that an action asks for."""
+    """The store and the places for clusters, with everything that an action needs."""
 
     folder: Path
     store: S3
@@ -174,7 +176,7 @@ class Site:
     extra: dict[str, Service] = field(default_factory=dict)
 
     def place(self, name: str, **options: Any) -> Cluster:
-        """A place for a cluster; nothing runs there yet."""
+        """Place for a cluster, without a server."""
         home = self.folder / name
         home.mkdir()
         given: dict[str, Any] = {
@@ -222,7 +224,7 @@ class Site:
         return self.s3().list_multipart_uploads(Bucket=BUCKET).get("Uploads", [])
 
     def copy(self, location: str) -> tuple[str, str]:
-        """A copy of a backup that may be damaged: its location and its prefix."""
+        """Copy of a backup that a test may damage: its location and its prefix."""
         origin, _, digest = location.removeprefix(f"s3://{BUCKET}/").partition("#")
         prefix = f"copy-{uuid.uuid4().hex[:8]}"
         for key in self.keys(origin + "/"):
@@ -246,7 +248,7 @@ def client(store: S3) -> Any:
 
 
 def make_bucket(store: S3) -> None:
-    """Make the bucket; its filer may answer later than the port does."""
+    """Create the bucket; the filer of the store may be ready later than its port."""
     until = time.monotonic() + 120
     while True:
         try:
@@ -260,7 +262,7 @@ def make_bucket(store: S3) -> None:
 
 @contextlib.contextmanager
 def store(folder: Path, address: str = "127.0.0.1") -> Iterator[S3]:
-    """A SeaweedFS at ``address`` that answers, and lives as long as the block."""
+    """SeaweedFS at ``address``, ready and running during the block."""
     names = ("admin", "master", "volume", "filer", "s3")
     ports = dict(zip([f"{name}.port{kind}" for name in names for kind in ("", ".grpc")], free_ports(10), strict=True))
     child = start_weed(folder, address, ports)
@@ -309,7 +311,7 @@ def start_weed(folder: Path, address: str, ports: dict[str, int]) -> subprocess.
 
 
 def await_port(child: subprocess.Popen[bytes], log: Path, address: str, port: int) -> None:
-    """Wait until the server accepts connections; one that ended, or is silent for two minutes, is told with its log."""
+    """Wait until the server accepts connections. Fail with its log when it ended, or is silent for two minutes."""
     until = time.monotonic() + 120
     while time.monotonic() < until and child.poll() is None:
         with contextlib.suppress(OSError), socket.create_connection((address, port), 5):
@@ -320,7 +322,7 @@ def await_port(child: subprocess.Popen[bytes], log: Path, address: str, port: in
 
 @contextlib.contextmanager
 def site(folder: Path) -> Iterator[Site]:
-    """A site that lives as long as the block."""
+    """Site that runs during the block."""
     for name in ("s3", "scratch", "run"):
         (folder / name).mkdir(parents=True)
     with store(folder / "s3") as service:

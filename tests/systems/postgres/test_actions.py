@@ -1,4 +1,4 @@
-"""The PostgreSQL actions, against real servers and a real store."""
+"""The PostgreSQL actions, with real servers and a real store."""
 
 import contextlib
 import hashlib
@@ -87,7 +87,7 @@ def test_what_was_restored_matches_down_to_the_settings(place, backup, restored)
 
 
 def test_losing_everything_and_coming_back(place, primary, backup):
-    """The whole drill on one host: closed until it is proven equal, then open."""
+    """The complete drill on one host: closed until the content is verified, then open."""
     ctx = place.context(step="inject.1")
     lose = place.action("postgres.lose_data", service="primary")
     lose.ready(ctx)
@@ -134,7 +134,7 @@ def test_losing_everything_and_coming_back(place, primary, backup):
 
 
 def test_a_dump_beside_writers_is_one_state(place, primary, target):
-    """Digests and dump come from the same snapshot, whatever is written meanwhile."""
+    """Digests and dump come from the same snapshot, even with concurrent writes."""
     over = threading.Event()
 
     def write():
@@ -433,7 +433,9 @@ def test_a_comparison_sees_that(place, backup, restored, change):
 
 
 def test_a_comparison_shows_no_password_that_the_schema_holds(place, primary):
-    """Of user mappings and subscriptions: no inventory names them, and the server prints them to its superuser."""
+    """In user mappings and subscriptions: no inventory contains these passwords, and the server shows them to its
+    superuser.
+    """
     old, new = "pass''word-of-the-remote", "pass''word-of-another"
     primary.sql(
         "CREATE EXTENSION postgres_fdw",
@@ -469,7 +471,7 @@ def test_a_comparison_shows_no_password_that_the_schema_holds(place, primary):
 
 
 def test_a_comparison_of_no_table_is_none(place, backup, restored):
-    """Rows are missing, and nobody would see it."""
+    """Rows are missing, and no other check would notice."""
     manifest = json.loads(place.s3().get_object(Bucket=BUCKET, Key="rich/manifest.json")["Body"].read())
     names = [table["name"] for table in manifest["tables"]]
     with pytest.raises(CouldNotVerify, match="the rows of no table would be compared"):
@@ -525,7 +527,7 @@ def test_the_canary_is_no_part_of_the_comparison(place, primary, target):
 
 
 def with_tool(place, cluster, tmp_path, name, script):
-    """A service like ``cluster`` in whose folder of programs ``name`` is ``script``."""
+    """Service like ``cluster``, with ``script`` in place of the program ``name``."""
     folder = tmp_path / "bin"
     folder.mkdir()
     for tool in Path(cluster.service.bin).iterdir():
@@ -554,7 +556,7 @@ def test_a_failing_dump_leaves_nothing(place, primary, tmp_path):
 
 
 def test_a_failing_upload_leaves_nothing(place, primary, tmp_path, monkeypatch):
-    """A file that changes between its digest and its upload is refused by the store, and all the rest is removed."""
+    """The store refuses a file that changes between its digest and its upload, and all other files are removed."""
     survey = Carrier.survey
 
     def spoil(self, folder, part_size):
@@ -573,7 +575,9 @@ def test_a_failing_upload_leaves_nothing(place, primary, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("changed", [False, True])
 def test_finished_files_are_uploaded_while_others_are_dumped(place, primary, tmp_path, changed, monkeypatch):
-    """pg_dump holds one file open until the store has all others but the contents; then it may change one that was sent."""
+    """pg_dump keeps one file open until the store has all others except the contents; then it may change a file that
+    was already uploaded.
+    """
     monkeypatch.setattr(early_upload, "FIRST_LOOK_S", 0.1)
     real, go = Path(primary.service.bin, "pg_dump").resolve(), tmp_path / "go"
     change = 'for last in "$folder"/[0-9]*.gz; do :; done; echo more >> "$last"' if changed else ":"
@@ -838,7 +842,7 @@ def test_stopping_and_starting_again(place, primary, mode):
 
 
 def covered(place):
-    """The context of a step whose drill proves a backup of the whole cluster."""
+    """Context of a step whose drill verifies a backup of the whole cluster."""
     return replace(place.context(), proofs=frozenset({"postgres.base_intact"}))
 
 
@@ -896,7 +900,7 @@ def test_a_data_directory_that_cannot_be_looked_at_is_told_before(place, primary
 
 
 def test_a_cluster_whose_server_is_dead_is_neither_lost_nor_untouched(place, primary, target):
-    """As when the host dies between the two: the data is there, and nobody serves it."""
+    """As when the host dies between the two steps: the data exists, and no server runs."""
     target.create()
     target.start()
     target.sql("CREATE DATABASE shop", database="postgres")
@@ -912,7 +916,7 @@ def test_a_cluster_whose_server_is_dead_is_neither_lost_nor_untouched(place, pri
 
 
 def test_half_a_data_directory_is_never_started_and_never_untouched(place, primary, target):
-    """A data directory that cannot be moved, because it is a link, and of which a file cannot be deleted."""
+    """Data directory that cannot be moved, because it is a link, and that contains a file which cannot be deleted."""
     if os.geteuid() != 0:
         pytest.skip("only root makes files immutable")
     need("chattr")
@@ -942,7 +946,7 @@ def test_half_a_data_directory_is_never_started_and_never_untouched(place, prima
 
 
 def test_losing_data_spares_another_process_with_the_old_pid(place, primary, target):
-    """A stale postmaster.pid names a process that has nothing to do with the cluster."""
+    """A stale postmaster.pid contains the pid of an unrelated process."""
     target.create()
     with subprocess.Popen(["sleep", "60"]) as bystander:
         (target.data / "postmaster.pid").write_text(f"{bystander.pid}\n{target.data}\n")

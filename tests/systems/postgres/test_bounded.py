@@ -1,4 +1,4 @@
-"""A server that only pretends to be PostgreSQL, and answers without end."""
+"""Fake PostgreSQL server with endless answers."""
 
 import itertools
 import re
@@ -36,7 +36,7 @@ VALUE = message(b"D", struct.pack("!HI", 1, 1 << 20) + b"x" * MIB)
 
 
 def server(begin, unit, *, greeting=b""):
-    """A server that lets everybody in after ``greeting``, and answers with ``begin``, and ``unit`` without end."""
+    """Server that accepts every login after ``greeting``, and answers with ``begin``, and endlessly with ``unit``."""
 
     def talk(line):
         while (first := line.recv(65536))[4:8] in (struct.pack("!I", 80877103), struct.pack("!I", 80877104)):

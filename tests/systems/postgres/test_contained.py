@@ -1,4 +1,6 @@
-"""Sandboxes of PostgreSQL whose server is of another user than the SSH user, and those in a container without a network."""
+"""Sandboxes of PostgreSQL whose server runs as another user than the SSH user, and sandboxes in a container without a
+network.
+"""
 
 import json
 import os
@@ -48,7 +50,7 @@ def image():
 
 @pytest.fixture(scope="module")
 def source(place, tmp_path_factory):
-    """A server of version 17 with a table, and its dumps, which only root can read."""
+    """Server of version 17 with a table, and its dumps, which only root can read."""
     if not (DEBIAN_17 / "initdb").exists():
         missing("PostgreSQL 17 of Debian is not installed")
     folder = tmp_path_factory.mktemp("dumps")
@@ -70,7 +72,7 @@ def source(place, tmp_path_factory):
 
 
 class Rehearsal:
-    """A sandbox whose server runs as nobody; the run that restored into it is undone at the end."""
+    """Sandbox whose server runs as nobody; the test's restore is undone at the end."""
 
     def __init__(self, place: Site, source: dumps.Source, name: str, **sandbox) -> None:
         self.place, self.name = place, f"copy-{uuid.uuid4().hex[:6]}"
@@ -153,7 +155,7 @@ def test_root_needs_no_sudo(rehearsal, monkeypatch):
 
 
 class Sudoer(LocalHost):
-    """This machine as the user daemon, who may run everything as nobody through sudo, and nothing else."""
+    """This machine with the user daemon, who may only run commands as nobody through sudo."""
 
     def __init__(self, target: Target, rules: Path) -> None:
         super().__init__(target=target)
@@ -168,7 +170,7 @@ class Sudoer(LocalHost):
 
 @pytest.fixture
 def sudoer(place, source):
-    """The host of the site, as an ordinary user with sudo sees it; the dumps are theirs."""
+    """The host of the site for an ordinary user with sudo, who owns the dumps."""
     for tool in ("sudo", "setfacl", "unshare"):
         need(tool)
     home = Path(f"/var/tmp/drillbook-test-{uuid.uuid4().hex[:8]}")
@@ -256,7 +258,7 @@ def test_an_image_that_is_not_there_is_told_before(rehearsal):
 
 
 def test_a_dump_that_the_programs_of_the_image_do_not_know_is_told_before(source, rehearsal, image):
-    """An archive of a future version; its first bytes are decompressed on the host, and pg_restore of the image is asked."""
+    """Archive of a future version: the host decompresses its beginning, and pg_restore of the image checks it."""
     data = (source.folder / "custom" / "shop.dump").read_bytes()
     assert data[:6] == b"PGDMP\x01"
     (source.folder / "future").mkdir(mode=0o700, exist_ok=True)
@@ -310,7 +312,7 @@ verify:
 
 
 def test_the_host_removes_the_container_of_a_dead_controller(tmp_path, image):
-    """The run starts the command for the beginning of the dump first; the restore starts it again."""
+    """The run starts the command for the beginning of the dump first, and the restore starts it again."""
     box = Path(f"/var/tmp/drillbook-test-{uuid.uuid4().hex[:8]}")
     for name in ("drills", "inventory", "scratch", "state"):
         (tmp_path / name).mkdir(mode=0o700)

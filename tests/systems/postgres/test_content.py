@@ -1,4 +1,4 @@
-"""Digests, schema text and findings, without an action around them."""
+"""Digests, schema text and findings, without an action."""
 
 import pytest
 
@@ -36,7 +36,7 @@ def test_a_digest_needs_no_order_and_no_settings(place, primary):
 
 
 def test_the_digest_of_an_inherited_table_needs_no_order_of_its_columns(place, primary):
-    """A restore gives the child its inherited columns first."""
+    """A restore creates the inherited columns of the child first."""
     primary.sql(
         "CREATE TABLE older (a int); CREATE TABLE younger (b text) INHERITS (older); ALTER TABLE older ADD COLUMN c int",
         "INSERT INTO younger (a, b, c) VALUES (1, 'x', 3), (4, NULL, 6)",

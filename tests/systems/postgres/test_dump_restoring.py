@@ -1,4 +1,6 @@
-"""Dumps restored into sandboxes: everything comes back, and what a sandbox lacks is said before."""
+"""Dumps restored into sandboxes: complete restores, and missing requirements of a sandbox, which are reported in
+advance.
+"""
 
 import re
 import subprocess
@@ -29,7 +31,7 @@ def shelf(place, tmp_path_factory):
 
 
 class Rehearsal:
-    """A folder of dumps and a sandbox for them; the runs that restored into it are undone at the end."""
+    """Folder of dumps, and a sandbox for them; restores into it are undone at the end."""
 
     def __init__(self, shelf: Shelf, folder: Path, **fields) -> None:
         self.shelf, self.folder = shelf, folder
@@ -85,7 +87,7 @@ def rehearsal(shelf, tmp_path):
 
 
 def content_of(made: Rehearsal, name: str):
-    """Digests of all tables that a dump brings back."""
+    """Digests of all tables that a dump contains."""
     return {table: value for table, value in made.digests(name).items() if "unlogged" not in table}
 
 
@@ -114,7 +116,7 @@ FAR = (
 
 @pytest.fixture
 def far(shelf):
-    """A materialized view over a foreign table, which production's server fills."""
+    """Materialized view of a foreign table, which production's server filled."""
     cluster = shelf.source.cluster
     cluster.sql("CREATE DATABASE far")
     cluster.sql(*FAR, database="far")
@@ -309,7 +311,7 @@ OLD_PSQL = (13, r"does not know the command .restrict")
     ],
 )
 def test_a_plain_dump_of_a_newer_server_is_refused_before_and_does_not_restore(shelf, tmp_path, form, major, said):
-    """Each reason is one that the programs of that version give themselves."""
+    """Each reason is also reported by the programs of that version."""
     dumps.copied(shelf.take(form), tmp_path)
     rehearsal = Rehearsal(shelf, tmp_path, bin=majors.programs(major, tmp_path.with_name(f"{tmp_path.name}-bin")))
     try:
@@ -331,7 +333,9 @@ def test_a_plain_dump_of_a_newer_server_is_refused_before_and_does_not_restore(s
     ("form", "major", "said"), [("plain.zstd", *OLD_SERVER), ("plain.zstd", *OLD_PSQL), ("tar", 15, "")]
 )
 def test_a_dump_that_the_programs_do_not_know_is_refused_before_a_fault(shelf, tmp_path, form, major, said):
-    """The verification of the backup reads all of it; a restore in place compares the result with the service's programs."""
+    """The verification reads the complete backup; a restore in place compares the result with the programs of the
+    service.
+    """
     dumps.copied(shelf.take(form), tmp_path)
     made = Rehearsal(shelf, tmp_path)
     try:
@@ -388,12 +392,12 @@ COPY public.accounts (balance) FROM stdin;
 -- PostgreSQL database dump complete
 --
 """
-"""The setting `default_with_oids` is as pg_dump 11 writes it. Later servers accept it, and hide it from their list of settings."""
+"""pg_dump 11 writes the setting `default_with_oids`. Later servers accept it, but do not list it among their settings."""
 
 
 @pytest.mark.parametrize("patched", [False, True])
 def test_lines_that_look_like_settings_do_not_refuse_a_dump(shelf, tmp_path, patched):
-    """``patched``: with a psql of 15 to which its vendor added ``\\restrict`` without the number of the minor version."""
+    r"""``patched``: with a psql of 15 to which its vendor added ``\restrict`` without a new minor version number."""
     commands = {"restrict": "\\restrict key\n", "unrestrict": "\\unrestrict key\n"}
     text = OLD.format_map(commands if patched else dict.fromkeys(commands, ""))
     (tmp_path / "old.sql").write_text(text)

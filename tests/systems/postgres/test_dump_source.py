@@ -1,4 +1,4 @@
-"""Dumps where they lie: the list, and what the check finds in whole, damaged and misleading ones."""
+"""Checks of dumps in their folder: the list, and the findings for intact, damaged and misleading ones."""
 
 import os
 import subprocess
@@ -31,7 +31,7 @@ def shelf_17(tmp_path_factory):
 
 
 def checked(shelf: Shelf, folder: Path, **fields):
-    """The result of the check of the newest dump in a folder."""
+    """Result of the check of the newest dump in a folder."""
     service = shelf.source.cluster.service
     given = {"database": "shop", "bin": service.bin, **fields}
     source = PgDumpSource(name="nightly", host="db-1", at=str(folder), **given)
@@ -77,7 +77,7 @@ def test_a_broken_dump_of_17_gives_its_finding_and_no_other(shelf_17, tmp_path, 
 
 
 def test_pg_restore_takes_a_cut_directory_for_whole(shelf, tmp_path):
-    """The reason for reading rows: the tool itself ends with status 0."""
+    """Reason why rows are read: the tool itself exits with status 0."""
     path = dumps.copied(shelf.take("directory.none"), tmp_path)
     largest(cut(0.5))(path)
     done = subprocess.run(
@@ -152,7 +152,7 @@ def listed(shelf, folder, **fields):
 
 
 def aged(path, seconds):
-    """Let the file, or those of the folder, bear a time that is later by ``seconds``, as that of a dump that took so long."""
+    """Set the modification time of the file or the folder's files ``seconds`` later, as of a dump that took this long."""
     for file in path.iterdir() if path.is_dir() else (path,):
         os.utime(file, (time.time() + seconds,) * 2)
 

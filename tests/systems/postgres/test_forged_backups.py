@@ -1,4 +1,4 @@
-"""Backups of PostgreSQL that somebody with write access to the bucket changed, and sealed anew with digests that are right."""
+"""PostgreSQL backups that an attacker with write access to the bucket changed, with matching digests."""
 
 import gzip
 import hashlib
@@ -43,14 +43,14 @@ def primary(place):
 
 
 class Bench:
-    """A project whose backups lie in a bucket that others may write to."""
+    """Project whose backups are in a bucket to which others can write."""
 
     def __init__(self, root, place):
         self.root, self.place = root, place
         (root / "drills").mkdir()
 
     def run(self, text):
-        """Carry out a drill of these phases, as its operator would; the journal is ``said``."""
+        """Run a drill of these phases as its operator would; the events of the journal are in ``said``."""
         store = (
             f"store: {{kind: s3, endpoint: {self.place.store.endpoint}, bucket: {BUCKET}, host: controller, "
             "access_key: !env TEST_S3_KEY, secret_key: !env TEST_S3_SECRET}"
@@ -87,7 +87,7 @@ def bench(place, primary, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def taken(bench):
-    """Locations of two genuine backups, signed by the key of the project: a dump and a base backup."""
+    """Locations of two genuine backups, signed by the project's key: a dump and a base backup."""
     result = bench.run(
         f"backup:\n  - postgres.dump: {{service: primary, to: 's3://{BUCKET}/dump'}}\n    save: dump\n"
         f"  - postgres.base_backup: {{service: primary, to: 's3://{BUCKET}/base'}}\n    save: base\n"
@@ -99,7 +99,7 @@ def taken(bench):
 
 
 class Forged:
-    """A copy of a genuine backup with its signature, to be changed."""
+    """Copy of a genuine backup with its signature, which a test changes."""
 
     def __init__(self, bench, location):
         self.s3 = bench.place.s3()
@@ -119,14 +119,14 @@ class Forged:
             self.manifest["files"][name] = {"size": len(body), "sha256": hashlib.sha256(body).hexdigest()}
 
     def seal(self):
-        """Write the manifest anew; returns it."""
+        """Write the manifest again. Return it."""
         data = json.dumps(self.manifest, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
         self.put("manifest.json", data)
         return data
 
 
 def trust(forged):
-    """Let everybody in without a password: in pg_hba.conf, in the list of files, and in our manifest."""
+    """Allow connections without a password: in pg_hba.conf, in the list of files, and in the manifest."""
     changed = io.BytesIO()
     with (
         tarfile.open(fileobj=io.BytesIO(gzip.decompress(forged.get("base.tar.gz")))) as old,
@@ -207,7 +207,7 @@ def forged(bench, taken, forgery):
 @pytest.mark.parametrize("signature", SIGNATURES)
 @pytest.mark.parametrize("forgery", FORGERIES)
 def test_a_backup_that_was_changed_and_sealed_anew_passes_nothing(bench, taken, target, tmp_path, forgery, signature):
-    """Named by its place alone, it is not proven, not restored, and nothing is compared with it."""
+    """A backup that the drill names only by its place is not verified, not restored, and not compared with anything."""
     kind, made, data = forged(bench, taken, forgery)
     sign, why = SIGNATURES[signature]
     sign(made, data, throw_away_key(tmp_path))
@@ -239,7 +239,7 @@ def test_a_backup_that_was_changed_and_sealed_anew_passes_nothing(bench, taken, 
 
 @pytest.mark.parametrize("forgery", FORGERIES)
 def test_nothing_but_the_signature_tells(bench, taken, target, forgery):
-    """Its digests are right: who names it by its own digest has it proven, restored and compared."""
+    """Its digests match: a drill that names the backup by its digest verifies, restores and compares it."""
     kind, made, data = forged(bench, taken, forgery)
     pin = f"#sha256={hashlib.sha256(data).hexdigest()}"
     compare = f"  - postgres.matches: {{service: target, manifest: '{made.location}/manifest.json{pin}'}}\n"

@@ -1,4 +1,4 @@
-"""Integrity of a database: what amcheck finds, where no comparison of rows does."""
+"""Integrity of a database: amcheck finds damage that a comparison of rows does not."""
 
 import pytest
 
@@ -39,7 +39,7 @@ def test_a_healthy_database_is_intact_and_the_facts_say_what_was_not_covered(pla
 
 
 def test_an_index_without_some_rows_is_found_with_its_name(place, installed):
-    """As after a copied data directory: the rows are there, and a query by the index does not find them."""
+    """As after copying a data directory: the rows exist, and a query through the index does not find them."""
     ready = "UPDATE pg_index SET indisready = {} WHERE indexrelid = 'lacking_a'::regclass"
     installed.sql("CREATE TABLE lacking (a int); CREATE INDEX lacking_a ON lacking (a)", ready.format("false"))
     installed.sql("INSERT INTO lacking SELECT generate_series(1, 100)")
@@ -57,7 +57,7 @@ def test_an_index_without_some_rows_is_found_with_its_name(place, installed):
 
 @pytest.mark.parametrize(("relation", "code"), [("damaged_a", "index-corrupt"), ("damaged", "heap-corrupt")])
 def test_a_damaged_page_is_found_with_its_name(place, installed, relation, code):
-    """Row counts do not read it, and everything else stays readable."""
+    """Counting rows does not read the damaged part, and everything else stays readable."""
     installed.sql("CREATE TABLE damaged (a int); INSERT INTO damaged SELECT generate_series(1, 5000)")
     installed.sql("CREATE INDEX damaged_a ON damaged (a)", "CHECKPOINT")
     [(path,)] = installed.sql(f"SELECT pg_relation_filepath('{relation}')")

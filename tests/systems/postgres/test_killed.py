@@ -1,4 +1,4 @@
-"""A controller that is killed between any two statements: the same action, carried out again, brings all of it about."""
+"""A controller that is killed between any two statements: running the same action again completes it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,10 @@ ROOT = Path(__file__).parents[3]
 
 
 def killed(place, ctx, number, name, fields):
-    """Carry out an action in a process that dies after its statement ``number``; that statement, or None if it lived."""
+    """Run an action in a process that dies after its statement ``number``.
+
+    Return this statement, or None if it survived.
+    """
     file = place.folder / "mortal.pickle"
     services = {"store": place.store, **{key: cluster.service for key, cluster in place.clusters.items()}}
     file.write_bytes(
@@ -125,7 +128,7 @@ def test_what_another_run_restored_and_keeps_closed_is_not_dropped(place, backup
 
 @pytest.mark.parametrize("closed", [True, False])
 def test_half_a_database_is_discarded_and_lets_nobody_in(place, backup, restored, closed):
-    """The controller died while the database was loaded; its undo is carried out before anything else."""
+    """The controller died while the database was loaded; the recovery runs the undo of the restore first."""
     fields = {"service": "spare", "from": backup["location"], "closed": closed}
     restored.sql("DROP DATABASE IF EXISTS shop WITH (FORCE)", database="postgres")
     ctx = place.context(step="restore.1")
@@ -156,7 +159,7 @@ def test_a_provisional_name_fits(primary, name):
 
 
 def test_a_new_cluster_knows_until_it_is_on_disk(place, backup, target):
-    """A controller that died before the cluster was brought to disk: the next one does that."""
+    """A controller that died before the cluster was flushed to disk: the next run flushes it."""
     tools = Tools.of(place.context(), target.service, place.host)
     cluster.create(tools, SHOP)
     assert (target.data / cluster.UNSYNCED).exists()
@@ -165,7 +168,7 @@ def test_a_new_cluster_knows_until_it_is_on_disk(place, backup, target):
 
 
 def test_a_server_that_was_started_and_ended_is_waited_for_no_longer(place, backup, target):
-    """It was killed in the middle of its recovery: nobody takes a write there, and the time for the step is an hour."""
+    """The controller was killed during its recovery: the server accepts no write, and the step may take an hour."""
     tools = Tools.of(place.context(), target.service, place.host)
     shutil.rmtree(target.data, ignore_errors=True)
     cluster.create(tools, SHOP)
@@ -178,14 +181,14 @@ def test_a_server_that_was_started_and_ended_is_waited_for_no_longer(place, back
 
 
 class Dying(LocalHost):
-    """A host whose controller removes nothing at the end, because it is dead by then."""
+    """Host whose controller is dead and removes nothing at the end."""
 
     def run(self, argv, **options):
         return super().run(("true",) if argv[0] == "rm" else argv, **options)
 
 
 def test_a_table_restored_by_a_killed_controller_keeps_what_was_written_since(place, primary, backup):
-    """psql committed, and then nobody was there to write that down."""
+    """psql committed, and the controller died before it recorded this."""
     fields = {"service": "primary", "from": backup["location"], "table": "orders", "replace": True}
     ctx = place.context(step="restore.1")
     facts = place.run("postgres.restore_table", ctx=replace(ctx, host=Dying(target=place.host.target)), **fields)
@@ -200,7 +203,7 @@ def test_a_table_restored_by_a_killed_controller_keeps_what_was_written_since(pl
 
 @pytest.mark.parametrize("temporary", [True, False])
 def test_half_a_cluster_beside_its_place_is_seen_and_removed(place, backup, target, temporary):
-    """The controller died after initdb, before the new cluster was in its place."""
+    """The controller died after initdb, before the new cluster was moved to its place."""
     ctx = place.context(step="restore.1")
     action = place.action(
         "postgres.restore", service=target.service.name, temporary=temporary, **{"from": backup["location"]}
@@ -234,7 +237,7 @@ def test_a_restore_that_fails_leaves_no_cluster_beside_its_place(place, backup, 
 
 @pytest.fixture
 def served(target):
-    """A server with the database of its service."""
+    """Server with the database of its service."""
     target.create()
     target.start()
     target.sql("CREATE DATABASE shop", database="postgres")
@@ -242,7 +245,7 @@ def served(target):
 
 
 class Deaf(LocalHost):
-    """A host whose controller is gone: nobody reads the output of its commands."""
+    """Host whose controller is dead: nothing reads the output of its commands."""
 
     def run(self, argv, **options):
         with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as child:
@@ -282,7 +285,7 @@ def test_a_cluster_of_which_something_is_removed_is_not_started(place, primary, 
 
 
 def test_a_cluster_whose_removal_is_under_way_is_not_whole(place, primary, served):
-    """The command of a dead controller still runs on the host: it has killed the server, or is about to."""
+    """A command of the dead controller still runs on the host: it has killed the server, or will do so."""
     ctx, lose = place.context(), place.action("postgres.lose_data", service=served.service.name)
     wait = [
         "sh",

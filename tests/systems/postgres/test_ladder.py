@@ -74,7 +74,7 @@ STRUCTURE = (
 
 @pytest.fixture(scope="module")
 def whole(place, primary):
-    """The primary with what the sabotages need."""
+    """Primary with everything that the sabotages need."""
     primary.sql(*CLUSTER, database="postgres")
     primary.sql("SELECT pg_reload_conf()")
     until(lambda: primary.sql("SHOW allow_in_place_tablespaces") == [("on",)])
@@ -457,7 +457,7 @@ def test_rows_that_users_added_to_tables_of_an_extension_are_compared(place, who
 
 
 def test_a_backup_of_an_older_version_is_compared_by_its_text(place, backup, spare):
-    """It has neither structure nor state of the cluster."""
+    """The dump contains neither the structure nor the state of the cluster."""
     _, prefix = place.copy(backup["location"])
     client = place.s3()
     manifest = json.loads(client.get_object(Bucket=BUCKET, Key=f"{prefix}/manifest.json")["Body"].read())

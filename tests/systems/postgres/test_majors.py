@@ -1,4 +1,6 @@
-"""Servers of each major version with their own tools: some have no pg_amcheck, or a pg_dump that knows no name of a compression."""
+"""Servers of each major version with their own tools: some lack pg_amcheck, or have a pg_dump without named
+compressions.
+"""
 
 import contextlib
 import subprocess

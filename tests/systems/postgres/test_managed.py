@@ -1,4 +1,4 @@
-"""A provider's database: a master user who is no superuser, no host, and what can be rehearsed all the same."""
+"""Managed database of a provider: a master user without superuser rights, no host, and the possible rehearsals."""
 
 import uuid
 from dataclasses import replace
@@ -24,7 +24,7 @@ MASTER = "master-word"
 
 @pytest.fixture(scope="module")
 def provider(place: Site) -> Cluster:
-    """The provider's own view: a cluster with a master user as of RDS, and with a team's database."""
+    """The provider's view: a cluster with a master user as in RDS, and with a team's database."""
     made = place.place("provider")
     made.create()
     made.start()
@@ -75,7 +75,7 @@ def test_the_master_user_is_no_superuser(provider, managed):
 
 @pytest.fixture
 def copy(place: Site, managed, tmp_path):
-    """A sandbox, and a dump that a job of the team took from the machine of the drills."""
+    """Sandbox, and a dump that a job of the team took from the machine of the drills."""
     need("unshare")
     environ = f"PGPASSWORD={MASTER} PGHOST=127.0.0.1 PGPORT={managed.port} PGUSER=master"
     job = f"{environ} {managed.bin}/pg_dump --format=custom --create shop"
@@ -96,7 +96,9 @@ def copy(place: Site, managed, tmp_path):
 
 
 def test_a_dump_from_the_controller_is_rehearsed_and_compared(place, managed, copy):
-    """Artefact, restore, content, volume, integrity, loss: none of them needs a superuser or the provider's host."""
+    """Artefact, restore, content, volume, integrity, loss: none of these checks needs a superuser or the provider's
+    host.
+    """
     assert (copy["database"], copy["roles_made"]) == ("shop", ["clerk", "master"])
     tables = {"orders": {"key": "id"}, "countries": {}}
     facts = place.run("postgres.compare", service="copy", against="managed", tables=tables, tolerance=0.01)

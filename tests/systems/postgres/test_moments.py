@@ -1,4 +1,4 @@
-"""The newest committed moment in a database, by every basis that it offers."""
+"""The newest committed moment in a database, by every available basis."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -59,7 +59,7 @@ def test_a_column_that_tells_no_moment_is_not_used(place, primary, tables, said)
 
 
 def test_the_commits_of_a_copy_are_those_of_its_original(place, primary):
-    """The copy's server starts, and writes; neither is a moment of the original."""
+    """The server of the copy starts, and writes; neither counts as a moment of the original."""
     need("unshare")
     service = place.place(
         "copy",

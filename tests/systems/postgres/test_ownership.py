@@ -1,4 +1,4 @@
-"""An inventory that names the wrong port, folder or unit: nothing is written to another server, nothing is lost."""
+"""An inventory with the wrong port, folder or unit: no foreign server is written, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ place, primary, backup, target = fixtures.place, fixtures.primary, fixtures.back
 
 @pytest.fixture
 def foreign(place):
-    """Somebody's cluster with the same superuser, running and empty."""
+    """Foreign cluster with the same superuser, running and empty."""
     made = place.place("foreign")
     made.create()
     made.start()
@@ -25,7 +25,7 @@ def foreign(place):
 
 
 def at_port_of(place, wrong, other):
-    """The service ``wrong``, with the port of ``other``."""
+    """Service ``wrong`` with the port of ``other``."""
     name = wrong.service.name
     wrong.service = wrong.service.model_copy(update={"port": other.service.port})
     place.clusters[name].service = wrong.service
@@ -45,7 +45,7 @@ def refusal(place, name, backup):
 
 
 def test_an_empty_foreign_cluster_at_the_port_gets_nothing(place, backup, target, foreign):
-    """No cluster is there yet, and somebody else's server answers: nothing is made, nothing is written."""
+    """A foreign server answers where no cluster exists yet: nothing is created, nothing is written."""
     name, before = at_port_of(place, target, foreign), holdings(foreign)
     with pytest.raises(NotReady, match="contains no cluster"):
         place.action("postgres.restore", service=name, **{"from": backup["location"]}).ready(place.context())
@@ -55,7 +55,7 @@ def test_an_empty_foreign_cluster_at_the_port_gets_nothing(place, backup, target
 
 
 def test_a_foreign_cluster_that_takes_the_port_meanwhile_gets_nothing(place, backup, target, foreign, monkeypatch):
-    """It answers at the very moment when the new cluster is started."""
+    """The foreign server answers exactly when the new cluster is started."""
     before, put = holdings(foreign), clusters.put_in_place
     name = target.service.name
 
@@ -71,7 +71,7 @@ def test_a_foreign_cluster_that_takes_the_port_meanwhile_gets_nothing(place, bac
 
 
 def test_the_cluster_of_another_port_gets_nothing(place, backup, target, foreign):
-    """Two clusters run, and the port is that of the wrong one."""
+    """Two clusters run, and the port belongs to the wrong one."""
     target.create()
     target.start()
     mine = holdings(target)
@@ -85,7 +85,7 @@ def test_the_cluster_of_another_port_gets_nothing(place, backup, target, foreign
 
 
 def test_a_copy_of_the_cluster_is_told_from_it_by_its_process(place, primary, target):
-    """A copy of the files, lock file and all, has the identifier; nobody works in it."""
+    """A copy of the files including the lock file has the same identifier, but no server uses it."""
     shutil.copytree(primary.data, target.data)
     name = at_port_of(place, target, primary)
     lose = place.action("postgres.lose_data", service=name)
@@ -101,7 +101,7 @@ def test_a_copy_of_the_cluster_is_told_from_it_by_its_process(place, primary, ta
 
 @pytest.mark.parametrize("name", ["postgres.lose_data", "postgres.restore", "postgres.recover", "postgres.stop"])
 def test_a_data_directory_that_is_not_the_one_of_the_server_at_the_port_is_not_ready(place, primary, target, foreign, name):
-    """Its own server runs too, at a port of its own."""
+    """The right server runs too, at another port."""
     wrong = foreign.service.model_copy(update={"name": "wrong", "port": primary.service.port})
     place.extra["wrong"] = wrong
     fields = {"postgres.stop": {"mode": "immediate"}, "postgres.lose_data": {}}.get(

@@ -1,4 +1,4 @@
-"""Base backups, the log as it is written, and recovery to its end, against real servers and a real store."""
+"""Base backups, continuously received WAL, and recovery to its end, with real servers and a real store."""
 
 import os
 import shutil
@@ -56,7 +56,7 @@ def codes(failure):
 
 
 def processes(place):
-    """Numbers of programs that work in the site's folder and receive a log."""
+    """Pids of programs in the site's folder that receive WAL."""
     found = []
     for link in entries("cwd"):
         try:
@@ -71,7 +71,7 @@ def processes(place):
 
 
 def write(primary, segments):
-    """Rows in as many segments of the log, each of which begins in the next."""
+    """Rows in as many WAL segments, each of which continues in the next one."""
     for number in range(segments):
         primary.sql(
             f"INSERT INTO ledger (note) SELECT 'row {number}/' || n FROM generate_series(1, 50) n", "SELECT pg_switch_wal()"
@@ -84,7 +84,7 @@ def ledger(primary):
 
 
 def without(folder, number, *, damaged=False):
-    """A received log like another that lacks a segment, or has nothing in the first page of it."""
+    """Copy of a received WAL archive that lacks a segment, or has an empty first page in it."""
     copy = Path(f"{folder}-{'damaged' if damaged else 'lacks'}-{number}")
     shutil.copytree(folder, copy, copy_function=os.link)
     body = (copy / number).read_bytes()
@@ -144,9 +144,10 @@ def test_a_damaged_base_backup_is_found(place, primary):
 
 @pytest.mark.usefixtures("base")  # taken before the crash, for the tests after it
 def test_everything_up_to_the_last_commit_before_a_crash_comes_back(place, primary):
-    """The rows after the base backup are in the received log alone: the data directory is gone. And so once more.
+    """The rows after the base backup are only in the received WAL, because the data directory is gone.
 
-    The second time the log has two timelines, and lacks a segment of the one or the other, or the first of the new one.
+    Then the same again: the second time, the WAL has two timelines, and lacks a segment of one of them, or the first
+    of the new one.
     """
     ctx = place.context(seconds=600)
     streamed = place.run("postgres.stream_wal", service="primary", ctx=ctx)
@@ -203,7 +204,7 @@ def test_nobody_waits_for_a_log_that_is_not_received(place, primary):
 
 
 def test_a_receiver_that_lags_is_waited_for_and_named(place, primary):
-    """The run's id is longer than what a server keeps of a name."""
+    """The id of the run is longer than the names that a server stores."""
     ctx = place.context(run=f"{'database-lost-' * 4}20260101-000000-{os.urandom(4).hex()}")
     pid = place.run("postgres.stream_wal", service="primary", ctx=ctx)["pid"]
     os.kill(pid, signal.SIGSTOP)
@@ -237,7 +238,7 @@ def test_a_proof_is_of_the_cluster_and_not_of_the_name_of_its_service(place, pri
 
 
 def test_a_cluster_that_a_command_of_the_drill_made_is_the_restored_one(place, primary, base, target):
-    """Like a typed restore's: the backup is proven once more after it, and nothing else may take its place."""
+    """As for the built-in restore: the backup is verified once more after it, and no other backup may take its place."""
     proof = place.action("postgres.base_intact", service="primary", **{"from": base["location"]})
     found = proof.run(place.context())
     own = place.action(
@@ -261,7 +262,7 @@ def test_a_cluster_that_a_command_of_the_drill_made_is_the_restored_one(place, p
 
 
 def test_a_comparison_is_with_the_cluster_that_the_run_restored(place, primary, base, target):
-    """Another cluster that took its place is not what was restored, whatever it holds."""
+    """Another cluster in its place is not the restored one, whatever it contains."""
     compared = place.action("postgres.matches", service="primary", manifest=base["location"])
     restored = compared.subject(place.context())
     assert Provenance(made=[restored]).examine(compared, place.context(), {}) == {}
@@ -277,7 +278,10 @@ def test_a_comparison_is_with_the_cluster_that_the_run_restored(place, primary, 
 
 
 def test_a_server_that_still_replays_its_log_is_waited_for(place, target):
-    """As after a crash: the recovery of a run asks it, and must not call it unknown. One that never ends is told in time."""
+    """As after a crash: the recovery of a run asks this server, and must not report it as unknown.
+
+    A server that never finishes is reported in time.
+    """
     target.create()
     (target.data / "standby.signal").touch()
     with (target.data / "postgresql.conf").open("a") as file:

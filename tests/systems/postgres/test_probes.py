@@ -1,4 +1,4 @@
-"""The PostgreSQL canary against real servers that are killed, stopped, closed and restored."""
+"""The PostgreSQL canary with real servers that are killed, stopped, closed and restored."""
 
 import os
 import signal
@@ -37,7 +37,7 @@ def probe(place, primary, ctx):
 
 
 def write(writer, numbers):
-    """Numbers acknowledged, refused and in doubt."""
+    """Numbers of acknowledged, refused and uncertain writes."""
     acknowledged, refused, doubt = [], [], []
     for number in numbers:
         lost = writer.write(number)
@@ -68,7 +68,7 @@ def grows(numbers):
 
 
 def test_a_kill_in_the_middle_loses_nothing_that_was_acknowledged(place, primary, ctx, probe):
-    """Every acknowledged row survives, every refused one is absent; those in doubt may be either."""
+    """Every acknowledged row survives, every refused one is absent; uncertain ones may be either."""
     results = {"acknowledged": [], "refused": [], "doubt": []}
     over = threading.Event()
 
@@ -155,7 +155,7 @@ def test_connecting_to_a_deaf_server_ends(place, target, ctx):
 
 
 def test_loss_and_recovery_are_counted_one_by_one(place, primary, target, ctx, probe):
-    """Rows from before the snapshot survive, later ones do not, and a closed database keeps the canary out."""
+    """Rows from before the snapshot survive, later ones do not, and a closed database refuses the canary."""
     writer = probe.writer(ctx)
     write(writer, range(1, 21))
     facts = place.run("postgres.dump", service="primary", to=f"s3://{BUCKET}/canary")

@@ -1,4 +1,4 @@
-"""A restored copy beside the database that still runs: ranges of keys, tables that stand still, numbers of rows."""
+"""Restored copy compared with the running database: ranges of keys, tables without changes, numbers of rows."""
 
 from dataclasses import replace
 
@@ -41,7 +41,7 @@ def cluster(place: Site):
 
 @pytest.fixture
 def copy(place: Site, cluster):
-    """A copy from before production grew."""
+    """Copy from before production grew."""
     cluster.sql("CREATE DATABASE copy TEMPLATE kept", database="postgres")
     place.extra["copy"] = cluster.service.model_copy(update={"name": "copy", "database": "copy"})
     yield lambda *statements: cluster.sql(*statements, database="copy")
@@ -137,7 +137,7 @@ def test_the_number_of_rows_within_a_tolerance(place, copy):
 
 
 def test_the_number_of_rows_beside_the_last_run(place, copy):
-    """Production lost the same rows, so only the last rehearsal knows."""
+    """Production lost the same rows, so that only the last rehearsal shows this."""
     rows = {"public.orders": [11000, 11200], "public.countries": [200, 200], "public.old": [7, 7]}
     last = EarlierStep("20260101T000000.000Z-rehearse-0000", "2026-01-01T00:00:00+00:00", {"volume": rows})
     facts = compare(place, last=last, history=0.2)

@@ -1,4 +1,4 @@
-"""A pg_restore that is older than the dump: the check before the drill refuses it, and the restore fails for the same reason."""
+"""A pg_restore older than the dump: the check before the drill refuses it, and the restore fails for the same reason."""
 
 from dataclasses import replace
 

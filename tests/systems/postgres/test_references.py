@@ -1,4 +1,4 @@
-"""Rows of a restored copy that name objects of a store: what such a restore would bring back broken is told."""
+"""Rows of a restored copy that refer to objects of a store: references that a restore would break are reported."""
 
 import pytest
 

@@ -22,7 +22,7 @@ place, primary = fixtures.place, fixtures.primary
 
 @pytest.fixture
 def box(place: Site):
-    """A sandbox without a server, removed at the end as a run does it."""
+    """Sandbox without a server, removed at the end as by a run."""
     need("unshare")
     service = place.place(
         "copy",
@@ -86,7 +86,7 @@ def test_an_encoding_that_does_not_fit_its_locale_says_so(box):
 
 
 def test_a_copy_starts_without_its_own_archive_replication_and_logins(primary: Cluster, box):
-    """The copy's settings would archive, replicate, ask for passwords and load a library that is not here."""
+    """With its own settings, the copy would archive, replicate, require passwords and load a missing library."""
     copy = Path(box.folder) / "data"
     base_backup(primary, copy)
     (copy / "standby.signal").touch()
@@ -153,7 +153,7 @@ LEADS_AWAY = (
 
 @pytest.fixture
 def leading_away(primary: Cluster):
-    """A primary whose copy has a foreign table that leads to the primary through its Unix socket, and a subscription."""
+    """Primary whose copy has a foreign table that connects to the primary through its Unix socket, and a subscription."""
     given = {"folder": primary.data.parent, "port": primary.service.port, "password": ADMIN_PASSWORD}
     primary.sql(*(statement.format(**given) for statement in LEADS_AWAY))
     yield primary
@@ -167,7 +167,7 @@ def leading_away(primary: Cluster):
 
 
 def test_nothing_in_a_copy_leads_to_its_primary(leading_away: Cluster, box):
-    """The Unix socket is in the file system, where a network namespace does not help."""
+    """The Unix socket is in the file system, which a network namespace does not isolate."""
     copy = Path(box.folder) / "data"
     base_backup(leading_away, copy)
     assert leading_away.sql("SELECT count(*) FROM public.there") == [(0,)], "it leads there from the primary itself"

@@ -1,4 +1,6 @@
-"""Sessions and indexes of a real server that takes few connections: too many, one that blocks, a plan without its index."""
+"""Sessions and indexes of a real server with few connections: too many sessions, a blocking one, a plan without its
+index.
+"""
 
 import contextlib
 import re
@@ -78,7 +80,7 @@ def connects(small):
 
 
 def psql(path, service):
-    """Arguments as the fault's clients have them."""
+    """Arguments in the form of the fault's clients."""
     return [path, "-X", "-w", "-h", service.address, "-p", str(service.port), "-U", "clerk", "-d", service.database]
 
 
@@ -153,7 +155,7 @@ def test_those_of_one_application_are_ended_and_no_others(place, small):
 
 
 def test_a_session_that_was_terminated_does_not_count_as_refused(place, small):
-    """Or the fault would replace it, and last until its own end."""
+    """Otherwise the fault would replace it, and last until the end of the fault's own time limit."""
     tools = Path(Tools.of(place.context(), small.service, place.context().host).path("psql"))
     waiting = subprocess.Popen(
         [*psql(tools, small.service), "--command=SELECT pg_sleep(60)"], env=asking(small), stderr=subprocess.PIPE, text=True
@@ -217,7 +219,7 @@ def test_an_index_is_gone_until_it_is_made_again(place, small):
 
 
 def test_a_probe_sees_that_a_statement_lost_its_index_however_quick_it_still_is(place, small):
-    """Twenty thousand rows are read in a few milliseconds: no time limit would tell."""
+    """Twenty thousand rows are read in a few milliseconds, so that a time limit would not detect this."""
     ctx = place.context(step="probe.1")
     probe = find_probe("postgres.planned").model_validate(
         {"service": "small", "query": "SELECT count(*) FROM goods WHERE code = 'x'", "index": "goods_code"}
@@ -239,7 +241,7 @@ def test_a_probe_sees_that_a_statement_lost_its_index_however_quick_it_still_is(
 
 @pytest.mark.parametrize("known", [True, False])
 def test_a_table_that_is_read_as_a_whole_is_found_after_a_crash(place, small, known):
-    """A server that crashed forgets how many rows its tables have, and nobody may know it from before either."""
+    """A server that crashed forgets how many rows its tables have, and no earlier value may be known, either."""
     table = "goods" if known else "fresh"
     small.sql(
         "DROP TABLE IF EXISTS fresh",
@@ -262,7 +264,9 @@ def test_a_table_that_is_read_as_a_whole_is_found_after_a_crash(place, small, kn
 
 
 def test_plans_of_running_statements_are_told_and_nothing_is_run(place, small):
-    """Of those of the application's role, with and without parameters, the longest first; one that writes is not run again."""
+    """Statements of the application's role, with and without parameters, the longest first; a statement that writes
+    is not repeated.
+    """
     statements = [
         ("SELECT pg_sleep(60), count(*) FROM goods WHERE shelf = %s AND code <> 'secret-word'", (7,)),
         ("INSERT INTO goods SELECT id + 100000, code, 1 FROM goods WHERE code = 'x' OR pg_sleep(0.05) IS NULL", ()),
@@ -324,7 +328,7 @@ def test_plans_of_running_statements_are_told_and_nothing_is_run(place, small):
     ],
 )
 def test_a_plan_tells_how_often_a_table_is_read_in_one_run(place, small, query, reads):
-    """However slow the machine is: nothing has to come to its end before it counts."""
+    """On a machine of any speed: no statement has to end before it counts."""
     session = small.connect(user="clerk")
 
     def work():
@@ -389,7 +393,9 @@ def test_what_is_not_meant_is_refused(place, small):
 
 
 def test_a_superuser_waits_for_a_moment_while_all_its_connections_are_in_use(place, small):
-    """Monitoring and probes use the few that are kept for superusers too; who may not have those is told at once."""
+    """Monitoring and probes also use the connections reserved for superusers; an account without this right is
+    reported at once.
+    """
     ctx, held = place.context(step="restore.1"), []
     with contextlib.suppress(psycopg.OperationalError):
         while True:
@@ -411,7 +417,9 @@ ROUNDS = 12
 
 
 def test_an_index_is_made_beside_a_session_that_still_makes_it(place, small):
-    """As when a recovery was killed while the server made it: the server goes on, and the next recovery makes it as well."""
+    """A recovery was killed while the server created the index: the server continues, and the next recovery creates
+    it, too.
+    """
     definition = "CREATE INDEX goods_both ON public.goods USING btree (code, shelf)"
     for number in range(ROUNDS):
         small.sql("DROP INDEX IF EXISTS goods_both")

@@ -1,4 +1,4 @@
-"""One table dropped, emptied and brought back beside writers, against real servers and a real store."""
+"""One table is dropped or emptied, and restored while others write, with real servers and a real store."""
 
 import contextlib
 import re
@@ -59,7 +59,7 @@ def restore(place, backup, table, **options):
 
 @pytest.mark.parametrize("table", ["types", "parent", "parts_1", "secured", '"Odd Schema"."Table ""x"".%s"'])
 def test_a_dropped_table_comes_back_with_all_that_went_along(place, primary, backup, table):
-    """Whatever CASCADE took is there again, to the last grant and comment; the others keep what was written since."""
+    """Everything that CASCADE removed is restored, including grants and comments; other tables keep later writes."""
     primary.sql(f"INSERT INTO log (note) VALUES ('after the backup {uuid.uuid4()}')")
     before = digests(place)
     ctx = place.context(step="inject.1")
@@ -150,7 +150,7 @@ def test_what_is_there_is_not_overwritten_unless_asked(place, primary, backup):
 
 
 def test_content_that_differs_is_never_seen(place, primary, backup, monkeypatch):
-    """A backup whose manifest and archive disagree: nothing of the transaction stays."""
+    """Manifest and archive of the backup disagree: the transaction is rolled back completely."""
     from drillbook.systems.postgres import single
 
     honest = single.SingleRestore._after
@@ -170,7 +170,7 @@ def test_content_that_differs_is_never_seen(place, primary, backup, monkeypatch)
 
 
 def test_an_error_line_is_a_finding_and_nothing_stays(place, primary, backup):
-    """An order was deleted since the backup, so the lines that belong to it cannot come back."""
+    """An order was deleted since the backup, so that its lines cannot be restored."""
     place.run("postgres.drop_table", service="primary", table="lines")
     primary.sql("DELETE FROM orders WHERE id = 7")
     with pytest.raises(StepFailed) as failure:
@@ -184,7 +184,7 @@ def test_an_error_line_is_a_finding_and_nothing_stays(place, primary, backup):
 
 
 def test_two_tables_one_after_another(place, primary, backup):
-    """Objects that need both tables are restored with the second one."""
+    """Objects that need both tables are restored together with the second one."""
     for table in ("lines", "orders", "types"):
         place.run("postgres.drop_table", service="primary", table=table)
     for table in ("types", "lines", "orders"):
@@ -235,7 +235,7 @@ def test_a_dropped_table_is_known_as_dropped_although_a_program_made_it_anew(pla
 
 @pytest.mark.parametrize(("name", "fields"), [("delete_rows", {"where": "order_id <= 100"}), ("drop_table", {})])
 def test_a_commit_that_the_server_refused_has_touched_nothing(place, primary, backup, name, fields):
-    """A deferred trigger that fails is the last thing that can keep a transaction from being committed."""
+    """A failing deferred trigger is the last obstacle before a commit."""
     primary.sql(
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''never''; END'",
         "CREATE TABLE kept (n int REFERENCES orders ON DELETE CASCADE); INSERT INTO kept VALUES (1)",
@@ -311,7 +311,7 @@ def test_names(text, name):
 
 
 def test_the_newest_backup_is_told_by_what_it_says(place, primary, backup):
-    """Not by when it was uploaded, and neither by another service's, nor by what only looks like one."""
+    """Not by upload time, not a backup of another service, and not an object that only resembles a backup."""
     later = place.run("postgres.dump", service="primary", to=f"s3://{BUCKET}/newest/b")
     first = place.s3().get_object(Bucket=BUCKET, Key="tables/manifest.json")["Body"].read()
     place.s3().put_object(Bucket=BUCKET, Key="newest/a/manifest.json", Body=first)
@@ -334,7 +334,7 @@ def test_the_newest_backup_is_told_by_what_it_says(place, primary, backup):
 
 
 def test_the_newest_backup_must_be_vouched_for(place, primary, backup, tmp_path, monkeypatch):
-    """A manifest that was sealed anew is the newest, and nobody signed it."""
+    """A manifest with recomputed digests is the newest one, but has no signature."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     ctx = replace(place.context(), vouchers=ManifestKeys(tmp_path))
     facts = place.run("postgres.dump", ctx=ctx, service="primary", to=f"s3://{BUCKET}/vouched/a")
@@ -358,7 +358,7 @@ def test_the_newest_backup_must_be_vouched_for(place, primary, backup, tmp_path,
 
 
 def test_a_backup_of_tomorrow_is_not_the_newest(place, primary, backup):
-    """Taken while the server's clock was wrong, it would hide that no other is taken any more."""
+    """A backup with a wrong clock would hide that no later one is taken."""
     body = place.s3().get_object(Bucket=BUCKET, Key="tables/manifest.json")["Body"].read()
     ahead = re.sub(rb'"server_time":"[0-9]+', b'"server_time":"2999', body)
     assert ahead != body
@@ -406,7 +406,7 @@ def test_a_cluster_of_one_run_is_removed_by_that_run_alone(place, backup, target
 
 
 def test_nothing_stays_of_a_cluster_of_one_run_whose_server_was_killed(place, backup, target):
-    """Its socket and the lock of that belong to no server any more, and lie outside the data directory."""
+    """Its socket and the socket's lock belong to no server any more, and are outside the data directory."""
     ctx = place.context(step="restore.1")
     restore = place.action("postgres.restore", service=target.service.name, temporary=True, **{"from": backup["location"]})
     undo = restore.undo(ctx)
@@ -476,9 +476,8 @@ def test_conditions_that_hold_more_than_a_condition_are_refused(place, backup):
 
 @contextlib.contextmanager
 def rival(primary, first, second, waits):
-    """A session that locks ``first``, and ``second`` as soon as another one ``waits``: a deadlock that the other one loses.
-
-    The server ends a deadlock in the session whose `deadlock_timeout` runs out.
+    """Session that locks ``first``, and ``second`` as soon as another one ``waits``: a deadlock that the other
+    session loses. The server ends a deadlock in the session whose `deadlock_timeout` expires.
     """
 
     def lock():
@@ -518,7 +517,7 @@ def test_a_drop_that_loses_a_deadlock_is_done_again(place, primary, backup):
 
 
 def test_a_deletion_that_loses_a_deadlock_is_done_again(place, primary, backup):
-    """The rival has the last row, and wants the first one when the deletion waits for the last."""
+    """The other session has locked the last row, and requests the first one while the deletion waits for the last."""
     primary.sql("CREATE TABLE in_order AS SELECT n FROM generate_series(1, 10) AS n")
     ctx = place.context(step="inject.75")
     delete = place.action("postgres.delete_rows", service="primary", table="in_order", where="n > 0")
@@ -535,7 +534,7 @@ def test_a_deletion_that_loses_a_deadlock_is_done_again(place, primary, backup):
 
 
 def test_a_restore_that_loses_a_deadlock_is_done_again(place, primary, backup):
-    """It drops the table that is there, and with it a constraint of another table."""
+    """The restore drops the existing table, and with it a constraint of another table."""
     with rival(primary, "LOCK TABLE lines IN ACCESS SHARE MODE", "LOCK TABLE orders IN ACCESS SHARE MODE", WAITS):
         facts = restore(place, backup, "orders", replace=True)
     assert facts["rows"] == 500
@@ -543,7 +542,7 @@ def test_a_restore_that_loses_a_deadlock_is_done_again(place, primary, backup):
 
 
 def test_rows_whose_restore_loses_a_deadlock_are_brought_back(place, primary, backup):
-    """The rival writes the last key, and the first one when the restore waits for the last."""
+    """The other session writes the last key, and the first one while the restore waits for the last."""
     primary.sql("DELETE FROM orders WHERE id BETWEEN 301 AND 310")
     row = "INSERT INTO orders (id, item) OVERRIDING SYSTEM VALUE VALUES ({}, 'of a rival')"
     with rival(primary, row.format(310), row.format(301), WAITS):

@@ -1,4 +1,4 @@
-"""The way of a recovery through a received log, over listings of files."""
+"""Path of a recovery through received WAL, computed from listings of files."""
 
 import re
 
@@ -13,7 +13,7 @@ SIZE = 16 << 20
 
 
 def log(names, odd=None, size=SIZE):
-    """The listing: every history and segment by a short name: `1/5`, `2/5p` for one that is not full, `2h`."""
+    """Listing with every history file and segment by a short name: `1/5`, `2/5p` for an incomplete one, `2h`."""
     sizes = {}
     for name in names.split():
         if name.endswith("h"):
@@ -134,7 +134,7 @@ def test_a_recovery_must_reach_what_was_asked_for_and_the_last_record_of_the_log
 
 
 def test_the_history_is_read_as_every_supported_server_can():
-    """`pg_read_file(name, missing_ok)` came with PostgreSQL 16; with an offset and a length it is as old as 9.5."""
+    """`pg_read_file(name, missing_ok)` exists since PostgreSQL 16; the form with offset and length since 9.5."""
     assert re.search(r"\.history', 0, 1048576, true\)", recovering._RECOVERED)
 
 

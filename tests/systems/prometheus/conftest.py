@@ -1,4 +1,4 @@
-"""One Prometheus and one Alertmanager for all tests that ask them."""
+"""One Prometheus and one Alertmanager for all tests that query them."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Drills whose fault a real Prometheus notices, or does not; each test watches a file of its own."""
+"""Drills whose fault a real Prometheus detects, or does not; each test has a separate file to monitor."""
 
 import os
 import re
@@ -28,7 +28,7 @@ BREAK = FAULT % "[rm, -f, DIR/broken]"
 
 
 class Watched(Bench):
-    """A bench whose file ``broken`` is watched by Prometheus; ``NAME`` in a drill is the name it has there."""
+    """Bench whose file ``broken`` is monitored by Prometheus; ``NAME`` in a drill is its name there."""
 
     def __init__(self, root, watch, prometheus="", objectives="{detect: 60s}"):
         super().__init__(root)

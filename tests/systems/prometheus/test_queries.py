@@ -1,4 +1,4 @@
-"""Answers of a real Prometheus to correct and to wrong queries."""
+"""Answers of a real Prometheus to valid and invalid queries."""
 
 import json
 

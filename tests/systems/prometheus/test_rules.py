@@ -1,4 +1,4 @@
-"""The handbook's rules as promtool sees them: as they ship, and with the windows of a lab."""
+"""The handbook's rules, evaluated by promtool: as shipped, and with the windows of a lab."""
 
 import subprocess
 from pathlib import Path
@@ -45,7 +45,7 @@ MIB = 1 << 20
 
 
 def query(name, tree="http"):
-    """A question to Prometheus of a shipped tree, about the service `api`."""
+    """Query of a shipped tree to Prometheus, about the service `api`."""
     (found,) = (
         one.params["query"] for one in trees.load(FOLDER.parents[1] / "diagnosis" / f"{tree}.yml").checks if one.id == name
     )

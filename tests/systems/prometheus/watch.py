@@ -1,4 +1,4 @@
-"""A real Prometheus and a real Alertmanager on loopback, and something for them to watch: files that are there or not."""
+"""Real Prometheus and Alertmanager on loopback, which monitor whether files exist."""
 
 import json
 import subprocess
@@ -59,7 +59,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class Watch:
-    """The three of them; ``prometheus`` and ``alertmanager`` are root URLs, ``pid`` is Prometheus'."""
+    """Exporter, Prometheus and Alertmanager; ``prometheus`` and ``alertmanager`` are root URLs, ``pid`` is that of
+    Prometheus.
+    """
 
     def __init__(self, files, prometheus, alertmanager, process):
         self.files, self.prometheus, self.alertmanager, self.process = files, prometheus, alertmanager, process
@@ -78,7 +80,7 @@ class Watch:
             time.sleep(0.05)
 
     def received(self, name):
-        """Alerts of one file in Alertmanager, once it has applied the silences."""
+        """Alerts of one file in Alertmanager, after it has applied the silences."""
         return [
             one
             for one in get(f"{self.alertmanager}/api/v2/alerts?filter=file={name}")
@@ -138,7 +140,7 @@ def _running(argv, folder, name, ready):
 
 @contextmanager
 def watching(folder):
-    """Everything, in ``folder``; all of it is ended at the end."""
+    """Start all programs in ``folder``; they are stopped at the end."""
     server, am = need("prometheus"), need("prometheus-alertmanager")
     files = Files()
     thread = threading.Thread(target=files.serve_forever, kwargs={"poll_interval": 0.05})

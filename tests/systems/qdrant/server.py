@@ -27,7 +27,7 @@ def given() -> str:
 
 
 class StandIn:
-    """The stand-in in a process of its own, which can be killed and started again over its folder."""
+    """Stand-in in a separate process, which tests can kill and start again on its folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -102,7 +102,7 @@ def api_key() -> Secret | None:
 
 
 def client(url: str, key: str = ""):
-    """A client of Qdrant's own, without anything of Drillbook's between."""
+    """Official Qdrant client, without Drillbook's code."""
     from qdrant_client import QdrantClient
 
     known = api_key()
@@ -114,7 +114,7 @@ def client(url: str, key: str = ""):
 
 @contextlib.contextmanager
 def collection(url: str, points=(), **options) -> Iterator[Qdrant]:
-    """A collection of the test's own, as a service of an inventory."""
+    """Separate collection for the test, as a service of an inventory."""
     from qdrant_client import models
 
     name = f"drillbook-test-{uuid.uuid4().hex[:12]}"

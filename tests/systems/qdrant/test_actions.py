@@ -1,4 +1,4 @@
-"""The Qdrant actions against a server (the lab's stand-in, or DRILLBOOK_QDRANT_URL), PostgreSQL and a store."""
+"""The Qdrant actions with a server (the lab's stand-in, or DRILLBOOK_QDRANT_URL), PostgreSQL and a store."""
 
 import contextlib
 import hashlib
@@ -55,7 +55,7 @@ def point(number, **payload):
 
 @pytest.fixture
 def world(stack):
-    """Sixty rows, their vectors, and what the actions of a test share."""
+    """Sixty rows, their vectors, and everything that the actions of a test share."""
     place, url, rows = stack
     rows.sql("TRUNCATE chunks", f"INSERT INTO chunks SELECT i, 'text of ' || i FROM generate_series(1, {ROWS}) AS i")
     with server.collection(url, [point(number) for number in range(1, ROWS + 1)]) as service:
@@ -83,7 +83,7 @@ class World:
 
     @contextlib.contextmanager
     def client(self):
-        """A client of Qdrant's own and the collection's name."""
+        """Official Qdrant client, and the collection's name."""
         own = server.client(self.url)
         yield own, self.service.collection
         own.close()

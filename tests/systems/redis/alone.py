@@ -1,4 +1,4 @@
-"""A real Valkey server on a Unix socket, for tests that need the files that it writes; and a way to one in a sandbox."""
+"""Real Valkey server on a Unix socket, for tests that need its files; and a client for a server in a sandbox."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.systems.redis.unit import program
 
 
 class Alone:
-    """A server that lives as long as the block, with settings as on its command line."""
+    """Server that runs during the block, with settings as on its command line."""
 
     def __init__(self, folder: Path, server: str = "", **settings: str) -> None:
         self.folder = folder
@@ -49,7 +49,7 @@ class Alone:
         return redis.Redis(unix_socket_path=str(self.folder / "s"), db=database, socket_timeout=5)
 
     def saved(self) -> bytes:
-        """The RDB that the server saves now."""
+        """RDB that the server saves now."""
         self.client().save()
         return (self.data / "dump.rdb").read_bytes()
 
@@ -67,7 +67,7 @@ def forward(place: Any, box: str):
 
 
 def alive(pid: int) -> bool:
-    """True for a process that runs; one that has ended may still be listed until its parent asks."""
+    """Return True for a running process; an ended process may be listed until its parent reads its status."""
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
     return False

@@ -1,4 +1,4 @@
-"""Files of real servers of Valkey as a corpus: RDB files and append-only files, whole ones and ones with a single damage."""
+"""Files of real Valkey servers as a corpus: RDB files and append-only files, intact ones and ones with a single damage."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ BROKEN_RDB = {
 
 
 def aged(tmp_path):
-    """An RDB saved two hours ago by its header, without a checksum, since a change of the header would break it."""
+    """RDB whose header says that it was saved two hours ago; without a checksum, which the changed header would break."""
     (tmp_path / "server").mkdir()
     with Alone(tmp_path / "server", rdbchecksum="no") as server:
         server.client().set("a", 1)
@@ -173,7 +173,7 @@ BROKEN_AOF = {
 
 @contextmanager
 def opened_rdb(folder: Path) -> Iterator[bytes]:
-    """The bytes of an RDB with all that a server stores."""
+    """RDB with all data types that a server stores."""
     with Alone(folder) as server:
         fill(server.client())
         yield server.saved()
@@ -181,7 +181,7 @@ def opened_rdb(folder: Path) -> Iterator[bytes]:
 
 @contextmanager
 def opened_aof(folder: Path) -> Iterator[Path]:
-    """A copy of an append-only file: a base with 100 keys, and an increment with 50 more."""
+    """Copy of an append-only file: a base with 100 keys, and an increment with 50 more."""
     with Alone(folder, appendonly="yes", appendfsync="always") as server:
         client = server.client()
         for number in range(100):
@@ -229,7 +229,7 @@ def of_expired_keys(_: bytes, root: Path) -> Estate:
 
 
 def old_dump(_: bytes, root: Path) -> Estate:
-    """A new copy of an old dump: the time of the file says nothing."""
+    """New copy of an old dump: the time of the file is misleading."""
     return rdb_estate(root, aged(root), max_age="1h")
 
 
@@ -238,7 +238,7 @@ def compressed_old_dump(_: bytes, root: Path) -> Estate:
 
 
 def aof_of(act: Callable[[Any], object]) -> Callable[[Path, Path], Estate]:
-    """The append-only file of a server of its own."""
+    """Append-only file of a separate server."""
 
     def laid(_: Path, root: Path) -> Estate:
         (root / "server").mkdir()

@@ -1,4 +1,4 @@
-"""The Redis actions, against a real server under a real supervisor, and a real store."""
+"""The Redis actions, with a real server under a real supervisor, and a real store."""
 
 import contextlib
 import hashlib
@@ -85,7 +85,7 @@ def cache(stack):
 
 @pytest.fixture(scope="module")
 def saved(stack):
-    """Facts of a save, and the run that took it."""
+    """Facts of a save, and its run."""
     made = stack[1]
     made.client().flushall()
     fill(made)
@@ -266,7 +266,9 @@ def test_flushed_refilled_and_restored_also_after_further_restarts(cache, append
 
 
 def test_two_keyspaces_saved_by_one_run_are_two(cache):
-    """As when the save of one cache is to prove a flush of another; a second save of the same one changes nothing."""
+    """As when the save of one cache is used to allow a flush of another; a second save of the same cache changes
+    nothing.
+    """
     ctx = cache.context()
     facts = [cache.run("redis.save", ctx=ctx, to=f"s3://{BUCKET}/two-{ctx.run_id}-{number}") for number in range(2)]
     proofs = [cache.run("redis.backup_intact", ctx=ctx, **{"from": one["location"]}) for one in facts]
@@ -285,7 +287,7 @@ def test_a_save_of_before_does_not_say_what_it_is_of(place, cache, saved):
 
 
 def test_the_classic_mistake_restores_nothing(place, cache, saved):
-    """Reason for the restore's way: an RDB that is put under `appendonly yes` is silently ignored."""
+    """Reason for the procedure of the restore: with `appendonly yes`, the server silently ignores an RDB."""
     cache.client().flushall()
     cache.ctl("stop", "cache")
     (cache.data / "dump.rdb").write_bytes(place.s3().get_object(Bucket=BUCKET, Key="cache/dump.rdb")["Body"].read())
@@ -343,7 +345,7 @@ def test_a_damaged_backup_is_refused_before_anything_is_touched(place, cache, sa
 
 
 def forged(place, saved, change=lambda body: body, **values):
-    """A backup whose digests are right and whose content is not."""
+    """Backup with matching digests and wrong content."""
     location, prefix = place.copy(saved["location"])
     body = change(place.s3().get_object(Bucket=BUCKET, Key=f"{prefix}/dump.rdb")["Body"].read())
     manifest = json.loads(place.s3().get_object(Bucket=BUCKET, Key=f"{prefix}/manifest.json")["Body"].read()) | values
@@ -386,7 +388,7 @@ def test_a_saved_file_with_other_keys_than_its_manifest_is_no_backup(place, cach
 
 
 def when_there(look, act):
-    """Run ``act`` once ``look`` sees something."""
+    """Run ``act`` as soon as ``look`` is true."""
 
     def watch():
         until = time.monotonic() + 20
@@ -412,7 +414,7 @@ def test_a_restore_that_is_stopped_gives_the_old_keys_back(cache, saved):
 
 
 class Killed(BaseException):
-    """As a controller that is gone: nothing after it is done."""
+    """As after the death of the controller: no later part runs."""
 
 
 def test_the_undo_puts_back_what_a_killed_controller_left(cache, saved, monkeypatch):
@@ -448,7 +450,7 @@ def test_the_undo_puts_back_what_a_killed_controller_left(cache, saved, monkeypa
 
 
 def test_what_was_not_there_before_an_aborted_restore_is_not_there_after_it(cache, saved, monkeypatch):
-    """A server that appends to no file: a folder with the backup's would be read at once where somebody turns that on."""
+    """Server without append-only files: it would load a restored folder as soon as somebody turns them on."""
     from drillbook.systems.redis.restore import Restoring
 
     def killed(*_):
@@ -476,7 +478,7 @@ def test_what_was_not_there_before_an_aborted_restore_is_not_there_after_it(cach
 
 
 def test_a_restore_that_is_killed_while_it_writes_leaves_the_old_files_in_their_place(cache, saved):
-    """The host dies, or the command is killed: who starts the server then has all of the old keys, never half or none."""
+    """The host dies, or the command is killed: a server that is then started has all of the old keys."""
     from drillbook.systems.redis.restore import _REPLACE
 
     cache.client().set("only:now", "1")
@@ -505,7 +507,9 @@ def test_a_restore_that_is_killed_while_it_writes_leaves_the_old_files_in_their_
 
 
 def test_a_server_that_is_killed_while_it_loads_lets_nobody_see_half_of_it(cache, saved):
-    """Until all is loaded it answers nobody; once it is dead the old keys are back, all of them, and a retry restores."""
+    """The server answers no client until everything is loaded; after its death all old keys are back, and a retry
+    restores.
+    """
     cache.client().set("only:now", "1")
     before, seen = cache.client().dbsize(), []
     cache.configure(key_load_delay="8000", loading_process_events_interval_bytes="1024")
@@ -539,7 +543,7 @@ def test_a_server_that_is_killed_while_it_loads_lets_nobody_see_half_of_it(cache
 
 
 def test_the_server_of_another_unit_at_the_port_is_left_alone(cache, saved, tmp_path_factory):
-    """The inventory names the port of one server and the unit of another on the same machine."""
+    """The inventory contains the port of one server and the unit of another on the same machine."""
     with unit(tmp_path_factory.mktemp("other")) as other:
         other.client().set("theirs", "1")
         cache.client().set("only:now", "1")
@@ -560,7 +564,7 @@ def test_the_server_of_another_unit_at_the_port_is_left_alone(cache, saved, tmp_
 
 
 def test_the_server_of_another_folder_is_not_the_one_that_is_restored(cache, saved):
-    """As where `host` is the wrong one of two machines that look alike: the process is not here."""
+    """As when `host` is the wrong one of two similar machines: the process is not here."""
     from drillbook.systems.redis import ownership
 
     with connected(cache.context(), cache.service) as session:
@@ -702,7 +706,7 @@ def test_memory_for_the_trial_server_is_needed(cache, tmp_path):
     ],
 )
 def test_ready_says_what_the_server_does_not_let_its_user_do(cache, monkeypatch, rules, said):
-    """Nothing of it is run: a user who may not ask for it, and an old server, tell nothing."""
+    """The server runs nothing of it, and a user without permission, or an old server, reports nothing."""
     monkeypatch.setenv("CLERK", "word-of-the-clerk")
     cache.client().acl_setuser("clerk", reset=True, enabled=True, passwords=["+word-of-the-clerk"])
     cache.client().execute_command("ACL", "SETUSER", "clerk", "~*", "+@all", *rules)

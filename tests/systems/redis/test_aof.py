@@ -1,4 +1,4 @@
-"""Append-only files of real servers: whole ones restore, and each kind of damage gives exactly its finding."""
+"""Append-only files of real servers: intact ones restore, and each kind of damage has exactly its finding."""
 
 import re
 import shutil
@@ -17,7 +17,7 @@ from tests.systems.redis.artefacts import aof_estate as estate
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A copy of an append-only file: a base with 100 keys, and an increment with 50 more."""
+    """Copy of an append-only file: a base with 100 keys, and an increment with 50 more."""
     with artefacts.opened_aof(tmp_path_factory.mktemp("server")) as made:
         yield made
 
@@ -53,7 +53,7 @@ def test_a_single_file_restores(tmp_path, folder):
 
 @pytest.mark.parametrize("single", [True, False])
 def test_a_base_of_a_version_that_valkey_reads_but_does_not_load_is_no_pass(tmp_path, folder, single):
-    """The checker calls such a file valid, and the server refuses to load it."""
+    """The checker reports such a file as valid, and the server refuses to load it."""
     place = estate(tmp_path, None if single else folder)
     base = folder / BASE
     foreign = b"REDIS0012" + base.read_bytes()[9:-8] + bytes(8)
@@ -95,7 +95,7 @@ def test_each_append_only_file_has_exactly_its_findings(tmp_path, folder, artefa
 
 
 def test_a_command_that_no_server_knows_is_seen_by_the_restore_alone(tmp_path, folder):
-    """A changed byte inside a word leaves the lengths right: the checker reads on, the server refuses."""
+    """A changed byte inside a word keeps the lengths valid: the checker continues, the server refuses."""
     place = estate(tmp_path, folder)
     (tmp_path / "run").mkdir()
     changed(FIRST, b"SET", b"SXT")(tmp_path / "backups" / "2026-11-27" / "appendonlydir")
@@ -107,7 +107,7 @@ def test_a_command_that_no_server_knows_is_seen_by_the_restore_alone(tmp_path, f
 
 
 def test_parts_of_redis_of_debian(tmp_path):
-    """Its manifests hold further words, and its base another first word."""
+    """Its manifests contain additional words, and its base begins with another word."""
     server = need("redis-server")
     (tmp_path / "server").mkdir()
     with Alone(tmp_path / "server", server, appendonly="yes", appendfsync="always") as alone:

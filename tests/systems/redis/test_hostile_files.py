@@ -1,4 +1,4 @@
-"""A copy of a cache in a sandbox follows no other server and runs nothing of its own, whatever its files say."""
+"""Sandboxed copy of a cache: it connects to no other server and runs no code, whatever its files contain."""
 
 import pytest
 import redis
@@ -13,7 +13,7 @@ from tests.systems.redis.artefacts import FIRST, aof_estate
 
 
 def words(*arguments):
-    """A command as an append-only file holds it."""
+    """Command in the form of an append-only file."""
     return b"".join([b"*%d\r\n" % len(arguments), *(b"$%d\r\n%s\r\n" % (len(word), word) for word in arguments)])
 
 
@@ -25,7 +25,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def production(tmp_path):
-    """A server at a port that the sandbox could reach, with a key of its own."""
+    """Server at a port that the sandbox could reach, with a separate key."""
     (tmp_path / "production").mkdir()
     with Alone(tmp_path / "production", port=str(free_port())) as alone:
         alone.client().set("of production", "x")

@@ -15,7 +15,7 @@ NEWEST = 1_793_534_400_000
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    """An RDB with a stream, heartbeats, and sessions that live an hour; and when the last session was written."""
+    """RDB with a stream, heartbeats, and sessions that live an hour; and the time of the last session."""
     with Alone(tmp_path_factory.mktemp("server")) as server:
         client = server.client()
         client.xadd("events", {"a": "1"}, id=f"{NEWEST}-0")

@@ -1,4 +1,4 @@
-"""The probes of Redis against a real server that is killed, stopped, flushed and full."""
+"""Probes of Redis with a real server that is killed, stopped, flushed and full."""
 
 import os
 import signal
@@ -52,7 +52,7 @@ def probe(cache, ctx):
 
 
 def test_a_wrong_password_is_told_before_anything_is_announced(cache, ctx, tmp_path):
-    """Or the run would have something to clean up that it cannot reach, and that was never there."""
+    """Otherwise the run would have to remove keys that never existed from a server that it cannot reach."""
     cache.client().config_set("requirepass", "another")
     journal = Journal(tmp_path, Redactor(()), origin=time.monotonic())
     try:
@@ -67,7 +67,7 @@ def test_a_wrong_password_is_told_before_anything_is_announced(cache, ctx, tmp_p
 
 
 def write(writer, numbers):
-    """Numbers acknowledged, refused and in doubt."""
+    """Numbers of acknowledged, refused and uncertain writes."""
     acknowledged, refused, doubt = [], [], []
     for number in numbers:
         lost = writer.write(number)
@@ -114,7 +114,7 @@ def test_a_flush_is_seen_as_the_loss_that_it_is(cache, ctx, probe):
 
 
 def test_a_kill_in_the_middle_loses_nothing_that_was_acknowledged_with_fsync_always(cache, ctx, probe):
-    """Every acknowledged key survives, every refused one is absent; those in doubt may be either."""
+    """Every acknowledged key survives, every refused one is absent; uncertain ones may be either."""
     cache.client().config_set("appendfsync", "always")
     results = {"acknowledged": [], "refused": [], "doubt": []}
     over = threading.Event()

@@ -1,4 +1,4 @@
-"""What a restore or somebody after it changes beside the keys: users, functions, settings, expiry times of fields."""
+"""Changes besides the keys, by a restore or afterwards: users, functions, settings, expiry times of fields."""
 
 import contextlib
 import json

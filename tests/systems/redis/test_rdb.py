@@ -1,4 +1,4 @@
-"""RDB files of real servers: whole ones restore, and each kind of damage gives exactly its finding."""
+"""RDB files of real servers: intact ones restore, and each kind of damage has exactly its finding."""
 
 import gzip
 import os
@@ -25,7 +25,7 @@ PASSWORD = "word-of-the-copy"
 
 @pytest.fixture(scope="module")
 def rdb(tmp_path_factory):
-    """The bytes of an RDB with all that a server stores."""
+    """RDB with all data types that a server stores."""
     with artefacts.opened_rdb(tmp_path_factory.mktemp("server")) as data:
         yield data
 
@@ -53,7 +53,7 @@ def test_a_whole_dump_has_no_finding_and_restores(tmp_path, rdb, name):
 
 @pytest.mark.parametrize("artefact", [*RDB_CORPUS.parameters(), *RDB_CORPUS.whole()])
 def test_each_dump_has_exactly_its_findings(tmp_path, rdb, artefact):
-    """A restore reports the same, but for what the list of the backups tells."""
+    """A restore reports the same findings, except those of the list of backups."""
     place = artefact.lay(rdb, tmp_path)
     exact(place, artefact)
     if artefact.findings in (("backup-damaged",), ("backup-empty",)):
@@ -61,7 +61,7 @@ def test_each_dump_has_exactly_its_findings(tmp_path, rdb, artefact):
 
 
 def test_a_new_copy_of_an_old_dump_is_old(tmp_path, rdb):
-    """The time of the file says nothing: it was copied just now."""
+    """The time of the file is misleading: it was copied just now."""
     old = aged(tmp_path)
     place = estate(tmp_path, old, max_age="1h")
     with pytest.raises(StepFailed) as failure:
@@ -83,7 +83,7 @@ def test_without_a_checksum_the_check_says_what_it_cannot_see(tmp_path):
 
 
 def laid(folder, data, name):
-    """Lay a file with this name into the folder: compressed as its suffix says, and encrypted if a key is there."""
+    """Put a file with this name into the folder: compressed by its suffix, and encrypted if there is a key."""
     file = folder / "backups" / name.removesuffix(".age")
     file.write_bytes(packed(data, file.suffix.removeprefix(".")))
     if name.endswith(".age"):
@@ -103,7 +103,7 @@ def laid(folder, data, name):
     ],
 )
 def test_a_format_of_the_future_is_no_damage_and_no_pass(tmp_path, rdb, name, printed):
-    """A check before the drill refuses it, by the first word of the file; the steps fail for the same reason."""
+    """A check before the drill refuses the file by its first word; the steps fail for the same reason."""
     changed, source = b"REDIS0099" + rdb[9:], {}
     if name.endswith(".age"):
         need("age")
@@ -131,7 +131,7 @@ def test_a_format_of_the_future_is_no_damage_and_no_pass(tmp_path, rdb, name, pr
 @pytest.mark.parametrize("version", [b"REDIS0012", b"VALKEY099"])
 @pytest.mark.parametrize("whole", [True, False])
 def test_a_version_that_valkey_reads_but_does_not_load_is_no_damage_and_no_pass(tmp_path, rdb, version, whole):
-    """The checker of Valkey 9 reads such a file to its end, and its server refuses to load the file."""
+    """The checker of Valkey 9 reads such a file to its end, but its server refuses to load the file."""
     changed = version + rdb[9:-8] + bytes(8)
     place = estate(tmp_path, changed if whole else changed[: len(changed) // 2])
     steps = {"backup.check": {"service": "dumps"}, "backup.restore": {"service": "copy", "from": "dumps"}}
@@ -175,7 +175,7 @@ def test_a_copy_with_a_password_lets_only_its_user_in(tmp_path, rdb, monkeypatch
 
 
 def test_a_dump_with_redis_of_debian(tmp_path):
-    """The checker and the server are found on PATH, and a dump of Redis is read by those of Redis."""
+    """Checker and server are looked up on PATH, and the programs of Redis read a dump of Redis."""
     server, _ = need("redis-server"), need("redis-check-rdb")
     (tmp_path / "server").mkdir()
     with Alone(tmp_path / "server", server) as alone:

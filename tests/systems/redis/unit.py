@@ -1,4 +1,4 @@
-"""A real Valkey server as a unit of a real supervisor, with a store beside it."""
+"""Real Valkey server as a unit of a real supervisor, and a store."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def program() -> str:
 
 @dataclass
 class Unit:
-    """The server, and how actions see it."""
+    """The server, and its service for actions."""
 
     folder: Path
     service: Redis
@@ -92,7 +92,7 @@ class Unit:
         self.start()
 
     def empty(self, **settings: str) -> None:
-        """Begin anew with no data."""
+        """Start again without data."""
         self.ctl("stop", "cache")
         shutil.rmtree(self.data)
         self.data.mkdir()
@@ -120,7 +120,7 @@ class Unit:
         return self.action(name, **fields).run(ctx or self.context())
 
     def strays(self) -> list[str]:
-        """Remainders of a drill on the host: files, and servers other than the unit's."""
+        """Remainders of a drill on the host: files, and servers other than that of the unit."""
         left = left_in(self.folder / "scratch")
         left += [str(path) for path in self.data.glob("drillbook-*")]
         for entry in Path("/proc").glob("[0-9]*"):
@@ -156,7 +156,7 @@ stdout_logfile={folder}/valkey.log
 
 @contextlib.contextmanager
 def unit(folder: Path, store: S3 | None = None):
-    """A unit that lives as long as the block."""
+    """Unit that runs during the block."""
     os.environ["PATH"] = f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}"
     for name in ("data", "scratch", "run"):
         (folder / name).mkdir()

@@ -1,4 +1,4 @@
-"""Repositories of a real restic as a corpus: whole ones, and ones with a single damage or mistake."""
+"""Repositories of a real restic as a corpus: intact ones, and ones with a single damage or mistake."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PASSWORD = "the password of a repository"
 
 
 class Job:
-    """A team's backup job with restic: its folder, its repository, and its own commands."""
+    """Backup job of a team with restic: its folder, its repository, and its commands."""
 
     def __init__(self, root: Path) -> None:
         self.root, self.www, self.repository = root, root / "www", root / "repository"
@@ -60,7 +60,7 @@ class Job:
 
 @contextmanager
 def opened(folder: Path) -> Iterator[Job]:
-    """A folder and a repository with one snapshot of it; artefacts are copies of the repository."""
+    """Folder, and a repository with one snapshot of it; artefacts are copies of the repository."""
     need("restic")
     job = Job(folder)
     (job.www / "sub").mkdir(parents=True)
@@ -75,7 +75,7 @@ def opened(folder: Path) -> Iterator[Job]:
 
 
 def copied(original: Job, root: Path) -> Job:
-    """The job with a repository of its own."""
+    """The job with a separate repository."""
     made = Job(root)
     made.www = original.www
     shutil.copytree(original.repository, made.repository)
@@ -161,7 +161,7 @@ def lay(damage: Callable[[Job], object], **source: object) -> Callable[[Job, Pat
 
 
 def nights(*days: int) -> Callable[[Job], None]:
-    """Snapshots of so many days ago in a new repository."""
+    """Snapshots of these ages in days, in a new repository."""
 
     def made(job: Job) -> None:
         shutil.rmtree(job.repository)
@@ -173,7 +173,7 @@ def nights(*days: int) -> Callable[[Job], None]:
 
 
 def damaged_newest(job: Job) -> None:
-    """A damaged snapshot beside a whole older one: restic lists the other, with exit status 0."""
+    """A damaged snapshot and an older intact one: restic lists the intact one, with exit status 0."""
     before = set(job.files("snapshots"))
     job.backup()
     flip((set(job.files("snapshots")) - before).pop())
@@ -185,7 +185,7 @@ def new_and_empty(job: Job) -> None:
 
 
 def not_mounted(job: Job) -> None:
-    """A volume that was not mounted: restic ends with status 0."""
+    """An unmounted volume: restic exits with status 0."""
     job.www = job.root / "mount"
     job.www.mkdir()
     job.backup()

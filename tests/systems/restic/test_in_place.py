@@ -1,4 +1,4 @@
-"""Restores of snapshots into the folder itself, after it was deleted; and what tells that a snapshot is of another folder."""
+"""Restores of snapshots into the folder itself, after it was deleted; and refusal of snapshots of another folder."""
 
 import shutil
 
@@ -13,7 +13,7 @@ from tests.systems.restic.test_source import content
 
 @pytest.fixture
 def job(tmp_path):
-    """A job with a folder and a repository of its own."""
+    """Job with a separate folder and repository."""
     need("restic")
     made = Job(tmp_path)
     (made.www / "sub").mkdir(parents=True)
@@ -26,7 +26,7 @@ def job(tmp_path):
 
 
 def unlike(place):
-    """The reason against a restore of the newest snapshot into the site."""
+    """Reason against a restore of the newest snapshot into the site."""
     checked = place.run("backup.check", service="files")
     source, ctx = place.inventory.services["files"], place.ctx()
     [backup] = source.backups(ctx)

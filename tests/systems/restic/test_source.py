@@ -1,4 +1,4 @@
-"""Snapshots of a real restic: whole ones restore, and each kind of damage or mistake gives its finding and no other."""
+"""Snapshots of a real restic: intact ones restore, and each kind of damage or mistake has exactly its finding."""
 
 import os
 import shutil
@@ -24,14 +24,14 @@ from tests.systems.restic.artefacts import CORPORA, DAMAGE, OPENING, PASSWORD, e
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory):
-    """A folder and a repository with one snapshot of it; tests work with copies of the repository."""
+    """Folder, and a repository with one snapshot of it; tests use copies of the repository."""
     with artefacts.opened(tmp_path_factory.mktemp("restic")) as made:
         yield made
 
 
 @pytest.fixture
 def job(original, tmp_path):
-    """The job with a repository of its own."""
+    """The job with a separate repository."""
     return artefacts.copied(original, tmp_path)
 
 
@@ -91,7 +91,7 @@ def test_the_whole_repository_is_read_where_that_is_wanted(job):
 
 
 def fails(place, name, code, *texts):
-    """The action fails with exactly one finding."""
+    """Assert that the action fails with exactly one finding."""
     with pytest.raises(StepFailed) as failure:
         place.run(name, service="files")
     assert codes(failure) == [code]
@@ -101,7 +101,7 @@ def fails(place, name, code, *texts):
 
 
 def unrestorable(place, code):
-    """A restore fails with exactly ``code``, and its sandbox is removed."""
+    """Assert that a restore fails with exactly ``code``, and that its sandbox is removed."""
     with pytest.raises(StepFailed) as failure:
         place.restore("files", "copy")
     assert codes(failure) == [code]
@@ -143,7 +143,7 @@ def test_an_empty_repository_has_no_backup(job):
 
 
 def test_a_snapshot_of_nothing_is_empty(job, tmp_path):
-    """A volume that was not mounted: restic ends with status 0."""
+    """An unmounted volume: restic exits with status 0."""
     job.www = tmp_path / "mount"
     job.www.mkdir()
     job.backup()
@@ -199,7 +199,7 @@ def test_a_repository_that_is_being_pruned_is_not_judged(job):
 
 @contextmanager
 def running(job):
-    """A backup that waits for more input, and is killed at the end; its lock stays."""
+    """Backup that waits for more input, and is killed at the end; its lock remains."""
     with subprocess.Popen(
         ["restic", "backup", "--stdin", "--no-cache"], env=job.env, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
     ) as child:
@@ -325,7 +325,7 @@ def test_the_password_and_the_credentials_are_hidden_everywhere(job):
 
 
 def test_a_file_that_restic_may_not_read_is_missing_in_the_copy(job, tmp_path):
-    """Restic ends with status 3 and keeps the snapshot; nothing in the repository tells it."""
+    """Restic exits with status 3 and keeps the snapshot; the repository does not show this."""
     if os.geteuid() != 0:
         missing("needs root, to take a backup as another user")
     www = Path("/var/tmp") / f"drillbook-test-{os.getpid()}"

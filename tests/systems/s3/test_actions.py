@@ -1,4 +1,4 @@
-"""The S3 actions against a real store."""
+"""The S3 actions with a real store."""
 
 import hashlib
 

@@ -36,7 +36,7 @@ def plain(place):
 
 
 def make(place, versioning):
-    """A bucket with five objects, known as the service `live`."""
+    """Bucket with five objects, the service `live` of the inventory."""
     name = f"live-bucket-{next(NUMBERS)}"
     place.s3().create_bucket(Bucket=name)
     if versioning:
@@ -214,7 +214,7 @@ def test_versions_come_back_by_manifest_and_by_time(place, versioned):
 
 
 def aged(place, bucket):
-    """A copy of the bucket, once it holds an old version and a delete marker."""
+    """Copy of a bucket that contains an old version and a delete marker."""
     client = place.s3()
     client.put_object(Bucket=bucket, Key="a/one", Body=b"newer than a/one")
     client.put_object(Bucket=bucket, Key="gone", Body=b"deleted on purpose")

@@ -1,4 +1,4 @@
-"""sql.canary by the drivers sqlite3 and pymysql, against a file and a real MariaDB server."""
+"""sql.canary with the drivers sqlite3 and pymysql, on a file and a real MariaDB server."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""Copies of real SQLite databases as a corpus: whole ones, and ones with a single damage."""
+"""Copies of real SQLite databases as a corpus: intact ones, and ones with a single damage."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PAGE = 4096
 
 
 class Shop:
-    """A service with its database in WAL mode, open while copies are taken of it."""
+    """Service with its database in WAL mode, open while it is copied."""
 
     def __init__(self, root, mode="wal"):
         self.folder, self.copies = root / "shop", root / "copies"
@@ -107,7 +107,7 @@ def zero_page(path):
 
 
 def without_index_row(path):
-    """An index that lacks rows: the index is dropped from the schema, rows are added, and it is put back."""
+    """Index with missing rows: the index is removed from the schema, rows are added, and it is added again."""
     session = sqlite3.connect(path, isolation_level=None)
     row = session.execute("SELECT * FROM sqlite_master WHERE name = 'purchase_customer'").fetchone()
     session.execute("PRAGMA writable_schema=ON")
@@ -150,7 +150,7 @@ LOGS = {
 
 @contextmanager
 def opened(folder: Path) -> Iterator[Path]:
-    """Each artefact has a service of its own, which runs while its copy is taken."""
+    """Each artefact has a separate service, which runs while its copy is taken."""
     yield folder
 
 
@@ -168,7 +168,7 @@ def lay(act: Callable[[Shop], object], **source: object) -> Callable[[Path, Path
 
 
 def torn(damage: Callable[[Path], None]) -> Callable[[Shop], None]:
-    """A plain copy of ten transactions, whose log is torn."""
+    """Plain copy of ten transactions, with an incomplete log."""
 
     def made(shop: Shop) -> None:
         for _ in range(10):
@@ -211,7 +211,7 @@ def without_log_beside_another(shop: Shop) -> None:
 
 
 def old_state(shop: Shop) -> None:
-    """The job copies, every night, a file to which the service no longer writes."""
+    """Every night, the job copies a file to which the service no longer writes."""
     shop.session.execute("UPDATE purchase SET at = '2025-01-31 12:00:00'")
     shop.backup()
 

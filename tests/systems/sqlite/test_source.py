@@ -1,4 +1,4 @@
-"""Copies of real SQLite databases: whole ones have no finding and restore, and each kind of damage has its own."""
+"""Copies of real SQLite databases: intact ones restore without a finding, and each kind of damage has its own."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ def shop(tmp_path):
 
 
 def fails(place, code, text=""):
-    """Check and restore give exactly this finding, and the sandbox is removed."""
+    """Assert that check and restore report exactly this finding, and that the sandbox is removed."""
     for action in (lambda: place.run("backup.check", service="shop"), lambda: place.restore("shop", "copy")):
         with pytest.raises(StepFailed) as failure:
             action()
@@ -60,7 +60,7 @@ def test_a_whole_copy_has_no_finding_and_restores(shop, way):
 
 
 def printed(shop, **source):
-    """An estate whose source lets a command print the copy of the shop."""
+    """Estate whose source prints the copy of the shop with a command."""
     return estate(shop, at=["cat", str(shop.backup())], **source)
 
 
@@ -146,7 +146,7 @@ def test_a_damage_is_named(shop, what):
 
 @pytest.mark.parametrize("what", LOGS)
 def test_a_torn_log_is_seen(shop, what):
-    """SQLite itself opens the copy without an error, and the transactions after the tear are gone."""
+    """SQLite itself opens the copy without an error, and the transactions after the gap are missing."""
     text, damage = LOGS[what]
     for _ in range(10):
         shop.add(20)
@@ -168,7 +168,7 @@ def test_the_time_of_a_copy_with_a_log_is_that_of_the_log(shop):
 
 
 def test_a_copy_by_a_newer_sqlite_is_not_judged(shop):
-    """Its schema has words that this library does not know."""
+    """The schema uses words that this library does not know."""
     path = shop.backup()
     with path.open("r+b") as file:
         file.seek(96)

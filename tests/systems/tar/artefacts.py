@@ -1,4 +1,4 @@
-"""Archives of tar in every compression, as a team's own tar writes them, and what can happen to them."""
+"""Archives of tar in every compression, as a team's own tar writes them, and functions that damage them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PACKED = tuple(end for end, program in ENDS.items() if program and end != "tgz")
 
 @contextmanager
 def opened(folder: Path) -> Iterator[Path]:
-    """A folder with files of several kinds."""
+    """Folder with files of several kinds."""
     source = folder / "source"
     (source / "empty folder").mkdir(parents=True)
     (source / "text").write_text("hello\n" * 1000)
@@ -38,7 +38,7 @@ def opened(folder: Path) -> Iterator[Path]:
 
 
 def packed(root: Path, source: Path, end: str, *what: str) -> Path:
-    """An archive of the folder, by the team's own tar."""
+    """Archive of the folder, by the team's own tar."""
     place = root / "backups"
     place.mkdir(exist_ok=True)
     path, program = place / f"files-2026-11-27.{end}", ENDS[end]
@@ -60,7 +60,7 @@ def cut(share: float) -> Callable[[Path], None]:
 
 
 def cut_between_files(path: Path) -> None:
-    """Keep the first files; tar itself ends with status 0 there."""
+    """Keep the first files; tar itself exits with status 0 there."""
     listed = subprocess.run(["tar", "-tvRf", path], capture_output=True, text=True, check=True, env={"LC_ALL": "C"}).stdout
     os.truncate(path, 512 * int(listed.splitlines()[3].split()[1].rstrip(":")))
 
@@ -88,7 +88,7 @@ def nothing(end: str) -> Callable[[Path, Path], Estate]:
 
 
 def empty_volume(end: str) -> Callable[[Path, Path], Estate]:
-    """As when a job names a volume without the prefix of its Compose project: Docker makes an empty one, and tar saves it."""
+    """A job names a volume without the prefix of its Compose project: Docker creates an empty one, and tar saves it."""
 
     def laid(source: Path, root: Path) -> Estate:
         (root / "volume" / "lost+found").mkdir(parents=True)
@@ -110,7 +110,7 @@ def stale(source: Path, root: Path) -> Estate:
 
 
 def lost_between(source: Path, root: Path) -> Estate:
-    """Three nights of a schedule of one night, of which one is missing."""
+    """Three nights of a nightly schedule, one of which is missing."""
     for nights in (3, 2, 0):
         path = packed(root, source, "tar.gz")
         now = path.stat().st_mtime

@@ -1,4 +1,4 @@
-"""Archives of tar: whole ones in every compression restore, and each kind of damage gives its finding."""
+"""Archives of tar: intact ones in every compression restore, and each kind of damage has its finding."""
 
 import subprocess
 

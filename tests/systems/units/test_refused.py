@@ -1,4 +1,4 @@
-"""Units and settings that a step could not use: told before a drill, and usable once the cause is gone."""
+"""Units and settings that a step could not use: reported before a drill, and usable once the cause is removed."""
 
 import subprocess
 

@@ -1,4 +1,4 @@
-"""The settings of a service in its env file, on this machine; with a unit to restart in tests/e2e/test_handbook.py."""
+"""Settings of a service in its env file, on this machine; tests/e2e/test_handbook.py adds a unit to restart."""
 
 import os
 from pathlib import Path
@@ -65,7 +65,7 @@ def test_the_kept_copy_is_put_back_and_stays(ground, env):
 
 
 def test_a_remedy_is_put_back_and_below_it_the_fault(ground, env):
-    """As when the run dies after both: undone newest first, on the target, by commands alone."""
+    """As when the run dies after both: undone newest first, on the target, by commands only."""
     fault = change(remove=["SECRET_URL"])
     remedy = Apply.model_validate({"service": "api", "restart": False, "set": {"POOL": "20"}})
     undos = []

@@ -13,12 +13,12 @@ from .service import Ledger, ServiceName
 
 
 class Check(Read):
-    """Look that the ledger answers, and that no number stands twice."""
+    """Check that the ledger answers, and that no number occurs twice."""
 
     service: ServiceName
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``lines``, how many there are."""
+        """Facts: ``lines``, the number of lines."""
         numbers = [number for number, _ in ctx.service(self.service, Ledger).lines()]
         twice = sorted({number for number in numbers if numbers.count(number) > 1})
         if twice:
@@ -30,7 +30,7 @@ class Check(Read):
 
 
 class State(Read):
-    """Ask whether the ledger takes lines."""
+    """Check that the ledger accepts lines."""
 
     service: ServiceName
 
@@ -40,7 +40,7 @@ class State(Read):
 
 
 class Note(Write):
-    """Write a line, and take it back at the end."""
+    """Write a line, and remove it at the end."""
 
     UNDO = ("commands",)
 
@@ -55,7 +55,7 @@ class Note(Write):
         return {"number": int(answer.body)}
 
     def undo(self, ctx: Context) -> Undo:
-        """Take the line out of the file."""
+        """Remove the line from the file."""
         return Undo.by_commands(("sed", "-i", f"/^[0-9]* {self.text}$/d", ctx.service(self.service, Ledger).file))
 
     def active(self, ctx: Context) -> bool:
@@ -64,24 +64,24 @@ class Note(Write):
 
 
 class Freeze(Fault):
-    """Freeze the ledger: it takes no lines any more."""
+    """Freeze the ledger: it accepts no lines any more."""
 
     UNDO = ("commands",)
 
     service: ServiceName
 
     def ready(self, ctx: Context) -> None:
-        """It must take lines now."""
+        """Require that the ledger accepts lines."""
         if self.active(ctx):
             raise NotReady(f"{self.service} is frozen before the drill", hint="thaw it")
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``flag``, the file that says so."""
+        """Facts: ``flag``, the file that freezes the ledger."""
         ctx.run("touch", "--", self._flag(ctx)).check()
         return {"flag": self._flag(ctx)}
 
     def undo(self, ctx: Context) -> Undo:
-        """Thaw it."""
+        """Remove the file, which ends the freeze."""
         return Undo.by_commands(("rm", "-f", "--", self._flag(ctx)))
 
     def active(self, ctx: Context) -> bool:
@@ -93,7 +93,7 @@ class Freeze(Fault):
 
 
 class Thaw(Write):
-    """Thaw the ledger."""
+    """End the freeze of the ledger."""
 
     UNDO = ("nothing",)
 
@@ -105,5 +105,5 @@ class Thaw(Write):
         return {}
 
     def undo(self, ctx: Context) -> Undo:
-        """It is to take lines."""
+        """Nothing to undo: the ledger should accept lines."""
         return Undo.nothing("a ledger that takes lines is the wanted state")

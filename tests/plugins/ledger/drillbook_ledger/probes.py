@@ -13,12 +13,12 @@ from .service import Ledger, ServiceName
 
 
 class Available(Availability):
-    """Check that the ledger takes lines."""
+    """Check that the ledger accepts lines."""
 
     service: ServiceName
 
     def check(self, ctx: Context) -> str | None:
-        """One request."""
+        """Send one request."""
         try:
             answer = ctx.service(self.service, Ledger).ask("/health", timeout=float(self.timeout))
         except OSError as error:
@@ -32,7 +32,7 @@ class Canary(BaseCanary):
     service: ServiceName
 
     def prepare(self, ctx: Context) -> None:
-        """Look whether it takes lines. Raises NotReady."""
+        """Check that the ledger accepts lines. Raises NotReady."""
         try:
             status = ctx.service(self.service, Ledger).ask("/health").status
         except OSError as error:
@@ -41,11 +41,11 @@ class Canary(BaseCanary):
             raise NotReady(f"{self.service} takes no lines: status {status}")
 
     def writer(self, ctx: Context) -> CanaryWriter:
-        """A writer; each line is a request of its own."""
+        """Return a writer; each line is a separate request."""
         return _Writer(ctx.service(self.service, Ledger), ctx.run_id, float(self.timeout))
 
     def survivors(self, ctx: Context) -> Iterable[int]:
-        """The numbers of this run."""
+        """Return the numbers of this run."""
         begin = f"canary {ctx.run_id} "
         found = ctx.service(self.service, Ledger).lines()
         return sorted(int(text.removeprefix(begin)) for _, text in found if text.startswith(begin))
