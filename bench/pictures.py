@@ -32,6 +32,7 @@ always the same.
 """
 WIDTH, LINES = 100, 34
 PATIENCE_S = 300.0
+MOST_LINES = 60
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Terminal</title><style>
 body {{ margin: 0; background: #1b1b1b; padding: 18px 22px; width: max-content; }}
 pre {{ margin: 0; font: 15px/1.4 "DejaVu Sans Mono", "Noto Sans Mono CJK SC", monospace; color: #d9d9d9; }}
@@ -49,11 +50,15 @@ verify:
   - http.responds: {url: "{{ services.api.url }}/health"}
 """
 TERMINAL = {
-    "terminal-drill": "drillbook drill postgres-lost",
+    "terminal-drill": "drillbook drill quarterly",
     "terminal-plan": "drillbook drill.plan table-dropped",
     "terminal-mistake": "drillbook drill api-restart",
 }
-"""Pictures of the terminal, each with its command, in the order of the commands."""
+"""Pictures of the terminal, each with its command, in the order in which they are run. The first is the only run; all pictures of
+reports show this run.
+"""
+SHOWN = "postgres-lost"
+"""Drill of that run whose report is shown."""
 
 
 class Terminal:
@@ -83,7 +88,8 @@ class Terminal:
         end = next(number for number, line in enumerate(lines) if "ended-" in line)
         self._tmux("send-keys", "-R", "tput cnorm", "Enter")
         self._tmux("clear-history")
-        return "\n".join(lines[:end][: LINES + 12])
+        whole = lines[:end]
+        return "\n".join(whole if end <= MOST_LINES else [*whole[: MOST_LINES - 1], f"… {end - MOST_LINES + 1} more lines"])
 
     def close(self) -> None:
         """End the terminal."""
@@ -157,8 +163,8 @@ def main() -> None:
             page.write_text(html(command, terminal.screen(command)))
             shoot(chrome, page, DOCS / "pictures" / f"{name}.png", 980, 1200)
         reports = folder / "acme" / "reports"
-        shoot(chrome, reports / "latest" / "report.html", DOCS / "report.png", 1160, 3000, until=".timeline .key")
-        terminal.screen("drillbook drill quarterly --quiet")
+        (shown,) = reports.glob(f"*/*-{SHOWN}-*/report.html")
+        shoot(chrome, shown, DOCS / "report.png", 1160, 3000, until=".timeline .key")
         shoot(chrome, reports / "index.html", DOCS / "pictures" / "reports.png", 1160, 900)
         year = datetime.now(UTC).year
         terminal.screen(f"drillbook audit --since {year}-01-01 --until {year}-12-31 --out ../audit")
