@@ -10,6 +10,7 @@ from drillbook.findings import Finding
 from drillbook.judge.result import RunView, SuiteResult, Verdict
 from drillbook.report import open_findings, rows, tolerated, wording
 from drillbook.report.figures import count, link, one_line
+from drillbook.report.remarks import RESERVED
 from drillbook.report.rows import ObjectiveRow
 
 
@@ -69,7 +70,10 @@ def _verdict(said: str, view: RunView | None) -> str:
 
 
 def suite_sentence(found: Sequence[SuiteRow]) -> str:
-    """Return sentences that count the drills of a suite by verdict, and their findings of medium severity or higher."""
+    """Return sentences that count the drills of a suite by verdict, and their findings of medium severity or higher.
+
+    They also name the drills that met an objective with a reservation.
+    """
     verdicts = [row.verdict for row in found]
     order = [*map(str, Verdict), *sorted(set(verdicts) - set(map(str, Verdict)))]
     counts = [f"{verdicts.count(verdict)} {one_line(verdict)}" for verdict in order if verdict in verdicts]
@@ -77,6 +81,9 @@ def suite_sentence(found: Sequence[SuiteRow]) -> str:
     if found_in := suite_findings(found):
         where = open_findings.named([row.drill for row, _ in found_in])
         text += f" Open findings: {', '.join(open_findings.counts([one for _, one in found_in]))}, in {where}."
+    for key, name in wording.SHORT.items():
+        drills = [row.drill for row in found if any((one.key, one.state) == (key, RESERVED) for one in row.objectives)]
+        text += f" {name} {RESERVED}: {open_findings.named(drills)}." if drills else ""
     return text
 
 
