@@ -43,6 +43,9 @@ COLOURS = {
     "low": "cyan",
 }
 
+MEASURED = 31
+"""Least number of columns for the figures of objectives and the remarks below them, when no state needs a reason."""
+
 
 def summary(view: RunView, report: str = "") -> RenderableType:
     """Return the summary of a run: its details and then, as the last lines, its verdict."""
@@ -195,6 +198,8 @@ def _objectives(found: Sequence[ObjectiveRow]) -> RenderableType:
     if not found:
         return Padding(Text("The drill sets no objectives."), (0, 0, 1, 2))
     table = _table("Objectives", "objective", "target", "measured ± error", "result")
+    if not any(row.reason for row in found):
+        table.columns[2].min_width = MEASURED
     for row in found:
         state = _state(row.state)
         state.append(f"\n{row.reason}" if row.reason else "", style="default")
