@@ -161,9 +161,9 @@ def main() -> None:
         for name, command in TERMINAL.items():
             page = folder / f"{name}.html"
             page.write_text(html(command, terminal.screen(command)))
-            shoot(chrome, page, DOCS / "pictures" / f"{name}.png", 980, 1200)
+            shoot(chrome, page, DOCS / "pictures" / f"{name}.png", 980, 1500)
         reports = folder / "acme" / "reports"
-        (shown,) = reports.glob(f"*/*-{SHOWN}-*/report.html")
+        (shown,) = (reports / "latest").glob(f"*-{SHOWN}-*/report.html")
         shoot(chrome, shown, DOCS / "report.png", 1160, 3000, until=".timeline .key")
         shoot(chrome, reports / "index.html", DOCS / "pictures" / "reports.png", 1160, 900)
         year = datetime.now(UTC).year
