@@ -99,7 +99,7 @@ class Terminal:
 @contextmanager
 def project() -> Iterator[tuple[Path, dict[str, str]]]:
     """A project with the suite `quarterly` in an empty folder, and the environment of its user; the lab is removed afterwards."""
-    HOME.mkdir(mode=0o700)  # an error if it is there: then another one makes pictures
+    HOME.mkdir(mode=0o700)  # fails if it exists, because then another process makes pictures
     folder = HOME
     (folder / "bin").mkdir()
     program = folder / "bin" / "drillbook"

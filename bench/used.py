@@ -64,12 +64,12 @@ _.server_version_num
 _.data_checksums
 _.rpo_s  # the objective that the gate of a team's own backup compared
 
-# What tests look at, and nobody else
+# Used only by tests
 _.tripped  # conditions of a guard
-_.leases  # on a host, whoever left them
+_.leases  # on a host, by any run
 _.watcher  # of a lease
 _.age_s  # of a lock and of a lease
-_.revert  # a lease, now and not once it is over: what the boot hook does
+_.revert  # a lease, now and not after its end: for the boot hook
 
 # Fields of JSON output, written by dataclasses.asdict
 _.passed_run  # drillbook/due/1
@@ -77,4 +77,4 @@ _.last_run
 _.measured_at  # docs/measurements/overhead.json and transfers.json
 
 # Called by tests alone
-_.suite_summary  # the whole of what a terminal shows, which tests compare with files
+_.suite_summary  # the complete text of a terminal, which tests compare with files

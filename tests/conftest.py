@@ -61,7 +61,7 @@ def order(items):
     left = len(items)
     items.clear()
     for number, share in enumerate(shares):
-        # As xdist divides them: one test more or less, and the longest of one part is the last of the part before.
+        # Divide as xdist does: with one test more or less, the longest test of a part would be the last of the previous part.
         size = left // (WORKERS - number)
         rest = max(size - len(share), 0)
         own = min(max(len(slow) // (WORKERS - number), rest - len(quick)), rest)

@@ -201,7 +201,7 @@ def leave_to_the_night(config: pytest.Config, items: list[pytest.Item]) -> int:
         return 0
     left = {item for item in items if item.get_closest_marker("nightly")}
     if CI:
-        # Without the nightly ones, which would use up turns of their test.
+        # Without nightly tests, which would use up the turns of their file.
         left |= set(for_others([item for item in items if item not in left]))
     if left:
         config.hook.pytest_deselected(items=[item for item in items if item in left])

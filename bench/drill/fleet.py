@@ -74,7 +74,7 @@ def _server(fleet: Fleet, name: str, port: int) -> subprocess.Popen[bytes]:
     disk.mkdir(parents=True)
     config = fleet.folder / f"{name}.conf"
     keys = fleet.folder / "client_key.pub"
-    # bash reads the account's start-up files for sshd, which can cost 0.1 s a command, unless it is a shell's shell.
+    # Started by sshd, bash reads the account's start-up files, up to 0.1 s a command, unless SHLVL shows a parent shell.
     config.write_text(
         f"Port {port}\nListenAddress 127.0.0.1\nHostKey {fleet.folder}/host_key\nAuthorizedKeysFile {keys}\n"
         f"PidFile none\nUsePAM no\nStrictModes no\nPasswordAuthentication no\nUseDNS no\nMaxStartups 100\n"

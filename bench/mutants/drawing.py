@@ -139,7 +139,7 @@ def mutant(module: Module, variant: Variant) -> Mutant | None:
     try:
         changed = spliced(source, variant)
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # `is` with a literal: tests end with a warning, not with what they test
+            warnings.simplefilter("error")  # `is` with a literal: tests would fail with a warning, not at their assertions
             new = ast.parse(changed)
             compile(changed, module.name, "exec", dont_inherit=True)
     except (SyntaxError, ValueError, AttributeError):  # the last: `except a.b`, which cosmic-ray does not know

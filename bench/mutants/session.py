@@ -189,7 +189,7 @@ def tried(session: pytest.Session, work: Work, mutant: dict[str, Any], reached: 
 
         left = wanted
         while killer := changed_and_run(left):
-            # A busy machine lets a test fail now and then: it counts when it fails once more.
+            # On a busy machine a test may fail by chance, so only a second failure counts.
             if killer not in items or changed_and_run([killer]):
                 return killer, len(wanted)
             left = left[left.index(killer) + 1 :]

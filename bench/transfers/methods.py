@@ -100,7 +100,7 @@ def make_database(site: Site, megabytes: int) -> None:
         session.execute("CREATE DATABASE shop TEMPLATE template0")
     with site.session() as session:
         for table, share in SHARES.items():
-            # UNLOGGED: what makes the data must not leave work for the archive of the log
+            # UNLOGGED: creating the data must not cause WAL for the archive
             for statement in filler(megabytes * share, table, "UNLOGGED").split(";")[:-1]:
                 session.execute(statement.encode())
         session.execute("VACUUM (FREEZE, ANALYZE)")

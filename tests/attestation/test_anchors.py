@@ -98,7 +98,7 @@ def test_a_run_that_was_removed_with_its_own_anchor_is_missed_by_the_locked_one(
     without_own(bench)
     shutil.rmtree(bench.folder)
     for key in kept:
-        s3.delete_object(Bucket=LOCKED, Key=key)  # a marker is all that this makes
+        s3.delete_object(Bucket=LOCKED, Key=key)  # this only creates a marker
     assert objects(s3, tmp_path) == []
     status, said = audit()
     assert status == 3

@@ -359,7 +359,7 @@ def killed(tmp_path, text, *, after):
         assert any(after(json.loads(line)) for line in program.stdout)
         program.kill()
     run = Project(tmp_path).run()
-    while alive(run):  # a command that it was about to start holds the journal until that has begun
+    while alive(run):  # a command that the controller was starting keeps the journal open until it has begun
         time.sleep(0.05)
     return run
 

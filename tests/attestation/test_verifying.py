@@ -301,7 +301,7 @@ def test_a_killed_run_has_no_ending_until_it_is_recovered(tmp_path):
                 break
     assert (status, said["ending"]) == (3, "UNKNOWN the run is still in progress")
     end = time.monotonic() + 30
-    while alive(run):  # a command that it was about to start holds the journal until that has begun
+    while alive(run):  # a command that the controller was starting keeps the journal open until it has begun
         assert time.monotonic() < end
         time.sleep(0.05)
     status, said = checked(run)

@@ -52,7 +52,7 @@ def test_dask_repeats_no_task_and_moves_none_to_another_worker(root):
     try:
         job = replace(JOB, root=str(root))
         until(lambda: made.who(job))
-        for site in ("s0", "s1"):  # equal but for the site: pure functions would share one result
+        for site in ("s0", "s1"):  # the jobs differ only in the site: Dask would share the result of a pure function
             made.submit(replace(job, site=site, run="run", place=made.who(job)))
         until(lambda: len(made._client.run_on_scheduler(rules_of_tasks)[1]) == 2)
         allowed, tasks, bound, loose = made._client.run_on_scheduler(rules_of_tasks)

@@ -221,7 +221,7 @@ def test_a_cluster_on_this_machine_drills_every_site_once(folder):
     counting(folder)
     with_sites(folder, 3)
     with contextlib.ExitStack() as held:
-        with contextlib.suppress(OSError):  # taken by somebody already, which serves as well
+        with contextlib.suppress(OSError):  # another process has taken it, which is fine, too
             held.enter_context(socket.create_server(("127.0.0.1", 8787)))
         done = folder.run("campaign", "sample", "--sites", "all.yml", "--on", "local", timeout=300)
     assert done.returncode == 0, told(done)
@@ -333,5 +333,5 @@ def kill_a_drill(places, dice):
     locks = [path for place in places for path in place.glob("reports/campaigns/*/sites/*.lock")]
     pids = [int(text) for path in locks if (text := path.read_text().strip())]
     if pids:
-        with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+        with contextlib.suppress(ProcessLookupError):  # the process has ended in the meantime
             os.kill(dice.choice(pids), signal.SIGKILL)

@@ -149,7 +149,7 @@ def test_a_killed_drill_is_recovered_and_not_repeated(folder):
     pid = int((campaign_of(folder) / "sites" / "s0.lock").read_text())
     os.kill(pid, signal.SIGKILL)
     done = folder.run("campaign", "--resume")
-    (folder.root / "go").touch()  # ends the command of the dead drill
+    (folder.root / "go").touch()  # end the command of the dead drill
     assert not (folder.root / "broken").exists()
     assert count(folder) == 1
     assert done.returncode != 0

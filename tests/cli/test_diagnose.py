@@ -39,7 +39,7 @@ def test_the_deadline_counts_from_the_start_of_the_command(tmp_path, what):
         done = folder.run("diagnose", "cache", "--within", "3s", "--json", timeout=120)
     assert (done.returncode, done.stderr) == (3, "")
     found = json.loads(done.stdout)
-    assert found["seconds"] >= 3 * 19 / 20  # a twentieth is kept for what comes after the checks
+    assert found["seconds"] >= 3 * 19 / 20  # a twentieth is reserved for the work after the checks
     assert found["found"] == "unknown"
     assert sum("disk could not be examined" in one for one in found["why"]) == 1, "what was not looked at is told"
     if what == "a secret":

@@ -217,7 +217,7 @@ def test_the_key_that_approved_a_run_does_not_sign_it(folder):
     public = Path(f"{folder.environment['DRILLBOOK_SIGNING_KEY']}.pub").read_text()
     (folder.root / "inventory" / "allowed_signers").write_text(f"olga@example.com {public}")
     before = (folder.latest / "attestation.json").read_bytes()
-    folder.environment["DRILLBOOK_SIGNING_KEY"] = key  # then the approver renders it, to put their name below it
+    folder.environment["DRILLBOOK_SIGNING_KEY"] = key  # the approver renders the plan before the approval
     assert folder.run("report").returncode == 0
     assert (folder.latest / "attestation.json").read_bytes() == before
     assert folder.run("report.verify").returncode == 0, "by the operator's key, as before"

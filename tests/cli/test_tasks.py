@@ -461,7 +461,10 @@ def test_an_auditor_needs_nothing_but_the_reports(folder, tmp_path_factory, monk
     assert folder.run("drill", "sample").returncode == 0
     run = folder.latest.name
     inside = folder.root / "evidence"
-    for alone in (tmp_path_factory.mktemp("auditor"), inside):  # also below a project: what lies nearest is meant
+    for alone in (
+        tmp_path_factory.mktemp("auditor"),
+        inside,
+    ):  # also in a subfolder of a project: the nearest project is used
         alone.mkdir(exist_ok=True)
         shutil.copytree(folder.root / "reports", alone / "reports", symlinks=True)
         for place in (alone, alone / "reports" / run):

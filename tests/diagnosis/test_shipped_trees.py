@@ -164,7 +164,7 @@ SLOW = {
         ),  # all of it
         ({"health": {**QUICK, "median_s": 1.5}, "p95": {**WELL, "value": 1.25}}, 1, "1.5 s to say how it is"),
         ({"slowest": SLOW, "health": {**QUICK, "ok": False, "failing": ["postgresql"], "status": 503}}, 1, "GET /x"),
-        ({"p95": {**WELL, "value": 3.0}}, 0, ""),  # by itself it may be of a minute ago
+        ({"p95": {**WELL, "value": 3.0}}, 0, ""),  # alone, the fact may be a minute old
         ({"alerts": fires("firing")}, 0, ""),
     ],
 )

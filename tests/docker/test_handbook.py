@@ -80,7 +80,7 @@ def test_healthy_machines_are_healthy_and_paused_ones_hold_nobody(site):
     for _ in range(6):
         status, before = diagnosed(site)
         assert before["ranked"] == []
-        if before["found"] != UNKNOWN:  # a machine that is too busy makes it unknown
+        if before["found"] != UNKNOWN:  # on a machine that is too busy, the result is unknown
             break
     assert (status, before["found"]) == (0, HEALTHY), before["why"]
     paused = [one["Id"] for one in containers(site.lab.project).values()]

@@ -135,7 +135,7 @@ def test_a_frozen_controller_loses_its_lock_and_its_late_writes_are_fenced_off(s
         output = first.communicate(timeout=120)[0]
         late = journal_of(folder)[before:]
         with pytest.raises(OSError):
-            healthy(slow)  # the second run's fault is still there: the first one's undo did not start the API
+            healthy(slow)  # the second run's fault is still active: the undo of the first run did not start the API
     finally:
         end(first)
         end(second)
@@ -148,7 +148,7 @@ def test_a_frozen_controller_loses_its_lock_and_its_late_writes_are_fenced_off(s
     assert any("lock" in one["why"] for one in result_of(folder)["residue"])
     assert reverted > 5
     assert eventually_healthy(slow)
-    # and once the other has ended, the first is recovered
+    # the first run can be recovered after the other has ended
     assert slow.recover(folder) == []
     assert state_left(slow) == []
 

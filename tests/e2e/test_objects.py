@@ -60,7 +60,7 @@ def test_a_run_that_was_killed_is_put_back_from_its_journal(bench):
         if event.kind == "fault.active":
             raise Killed
 
-    # The observer's own death ends the run at once; what it undid or did not, recover has to leave all well.
+    # The observer's error ends the run at once; whatever was undone by then, the recovery must restore everything.
     try:
         folder, _ = bench.run(bench.plan("objects-deleted"), die)
     except Killed:

@@ -67,7 +67,7 @@ def test_the_log_leads_further_than_the_backup(bench):
     _, view = bench.run(bench.plan("rehearse-wal"))
     assert view.result.verdict is Verdict.PASSED, view.result.reason
     facts = by_action(view.result)
-    # pgBackRest tells the end of a backup in whole seconds, which may be later than the last commit of that second.
+    # pgBackRest rounds the end of a backup to seconds, so that it may be later than the last commit of that second.
     ends = facts["backup.restore"]["last_commit"], facts["backup.restore"]["backup"]["taken_at"]
     assert max(ends) == facts["backup.measure"]["newest_moment"], ends
     assert ends[0] > ends[1] or ends[1].endswith(".000Z")

@@ -50,7 +50,7 @@ NEEDED = [
     Row("api-slow", "Put the good settings back", ("Nineteen of twenty users wait hardly longer than before",)),
     Row("api-slow", "Start the API with them, and with more workers", ("More workers serve",)),
     Row("memory-leak", "Limit the cache, and start the API", ("It serves again",)),
-    # A start alone, as at night; with the leak it may be killed again before it has answered once.
+    # Only a start: with the leak, the API may be killed again before its first answer.
     Row(
         "memory-leak",
         "Limit the cache, and start the API",
@@ -94,7 +94,7 @@ def without(bench, row):
     data["verify"] = data["verify"][: last + 1]
     if data["verify"][last]["name"] in row.said and "every" in data["verify"][last]:
         data["verify"][last]["timeout"] = "3s"
-    for phase in ("diagnose", "cleanup"):  # what a cleanup puts back, the undo does as well
+    for phase in ("diagnose", "cleanup"):  # the undo restores everything that a cleanup would
         data.pop(phase, None)
     return {key: value for key, value in data.items() if value}
 
@@ -148,7 +148,9 @@ def test_without_the_restore_nothing_is_lost(bench, rows, monkeypatch):
     """A runbook that does not restore the proven backup is detected before anything is destroyed, even if its plan
     was accepted.
     """
-    monkeypatch.setattr(Restorable, "check", lambda rules: None)  # as a version whose plans did not look at the restore
+    monkeypatch.setattr(
+        Restorable, "check", lambda rules: None
+    )  # like an older version, whose plans did not check the restore
     for row in rows:
         well(bench)
         _, view = bench.run(planned(bench, without(bench, row)))

@@ -58,7 +58,7 @@ def crash(bench, before, moment, done):
     while time.monotonic() < end:
         pid = postmaster(bench)
         if pid not in (None, before) and (moment == "appeared" or restoring(bench)):
-            lasts(AFTER_S[moment])  # in the middle of it
+            lasts(AFTER_S[moment])  # the kill is in the middle of the restore
             os.kill(pid, signal.SIGKILL)
             done.set()
             break

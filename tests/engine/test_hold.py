@@ -126,7 +126,7 @@ def test_waiting_for_a_lock_ends_with_the_patience_or_with_the_lock(place):
 def test_a_recovery_takes_over_from_a_dead_controller_at_once_and_from_nobody_else(place):
     dead = place.hold("run-1", who=died())
     dead.take()
-    dead._halt.set()  # it renews nothing any more
+    dead._halt.set()  # it renews no lease any more
     with pytest.raises(Locked):
         place.hold("run-2", over="run-2").take()
     again = place.hold("run-1", over="run-1")

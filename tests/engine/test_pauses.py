@@ -111,7 +111,7 @@ def test_the_verification_does_not_end_while_a_request_hangs_beside_quick_ones(t
     try:
         url = f"http://127.0.0.1:{int(process.stdout.readline())}/"
         bench = Bench(tmp_path)
-        # The service was good for long enough when one request begins to hang.
+        # One request begins to hang after the service was healthy for long enough.
         script = "sleep 2.5; touch DIR/hang; while test -e DIR/hang; do sleep 0.01; done"
         probes = f"probes:\n  - http.available: {{url: '{url}', every: 100ms, timeout: 1500ms}}\n"
         restore = "restore:\n  - command.run: {argv: [rm, DIR/broken], effect: write}\n    hosts: controller\n"

@@ -180,7 +180,7 @@ class Machine(RuleBasedStateMachine):
         """A power loss that keeps only the first line; without that line, nothing had been changed."""
         data = self.controller.journal.read_bytes()
         last = data.rstrip(b"\n").rfind(b"\n") + 1
-        # What was synced before an act cannot be lost; an intent at the very end was not acted upon.
+        # Lines that were flushed before an act cannot be lost; an intent at the very end was not acted upon.
         if last and data.endswith(b"\n") and not self.settles(data[last:]):
             os.truncate(self.controller.journal, max(last, len(data) - bytes_))
 

@@ -220,13 +220,13 @@ def begin(bench, phase):
 @pytest.mark.parametrize(
     ("told", "counts"),
     [
-        # R and V: restore and verify begin; r, a and b: what was done; f: the comparison failed.
+        # R and V: restore and verify begin; r, a and b: completed steps; f: the comparison failed.
         ("R r", False),
         ("R r V a", False),
         ("R r V a b", True),
         ("R r a b", True),
         ("R r f", False),
-        # A comparison counts that was made after the last restore began, and so does the restore itself.
+        # Only comparisons after the beginning of the last restore count, and this restore itself.
         ("R a b R r", False),
         ("R r R", None),
         ("R", None),

@@ -325,7 +325,9 @@ def test_a_service_that_does_not_come_back_after_an_early_end_fails(bench, serve
 
 @pytest.mark.parametrize("moment", ["undo", "settle.started"])
 def test_who_asks_twice_to_stop_is_not_kept_waiting(bench, served, noticed, moment, monkeypatch):
-    monkeypatch.setattr(probe_runs, "SETTLE_LIMIT_S", 3600.0)  # whoever waits for the service fails this test
+    monkeypatch.setattr(
+        probe_runs, "SETTLE_LIMIT_S", 3600.0
+    )  # a wait for the service would exceed the time limit of the test
 
     def observe(event):
         if event.kind in ("fault.active", moment):
@@ -447,7 +449,7 @@ def test_the_observer_sees_what_the_journal_holds(bench):
     assert sorted(event.seq for event in seen) == [event.seq for event in read(bench.folder / FILE).events]
 
 
-# What a review found, each once reproduced against the code of that day.
+# Defects found by a review; each was reproduced with the code of that time.
 
 
 def test_a_terminal_that_goes_away_does_not_keep_the_fault_in_place(bench):

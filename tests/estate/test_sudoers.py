@@ -90,7 +90,7 @@ def test_a_drill_passes_with_the_generated_file_alone_and_one_more_command_is_de
     assert rules.returncode == 0, said(rules)
     assert not [line for line in rules.stdout.splitlines() if ANY_CODE.search(NAMED.sub(r"\1", line))]
     limited(rules.stdout)
-    # Another size is filled, and every process has another pid.
+    # The filled size differs, and every process has another pid.
     estate.root(
         "dd if=/dev/zero of=/var/lib/uploads/other bs=1M count=3 status=none; systemctl restart app nginx redis-server"
     )

@@ -88,7 +88,7 @@ class OpenSsh(Server):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.user = getpass.getuser()
-        # bash reads the account's start-up files for sshd, which can cost 0.1 s a command, unless it is a shell's shell.
+        # Started by sshd, bash reads the account's start-up files, up to 0.1 s a command, unless SHLVL shows a parent shell.
         self.extra = "SetEnv SHLVL=1\n"
 
     def command(self) -> list[str]:

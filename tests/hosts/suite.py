@@ -334,10 +334,10 @@ class HostContract:
 
     def test_what_a_command_leaves_behind_does_not_hold_it(self, carrier):
         if carrier.kind not in {"openssh", "local"}:
-            return  # the lab's server tells of the end only when all output is in
+            return  # the lab's server reports the end only after it has received all output
         done = carrier.host.run(carrier.does.leaves_behind(carrier.tag()), deadline=soon(200))
         started, pid = done.text.split()
-        os.kill(int(pid), signal.SIGKILL)  # it goes on
+        os.kill(int(pid), signal.SIGKILL)  # the command continues
         assert (done.exit, started) == (0, "started")
 
     def test_deadline_ends_a_command_that_goes_on(self, carrier):

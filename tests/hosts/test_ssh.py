@@ -538,7 +538,7 @@ def test_a_sink_that_fails_before_the_process_id_is_known(openssh, opened):
 
 
 def test_flag_ends_the_wait_for_a_channel(own_server, opened, monkeypatch):
-    monkeypatch.setattr(opening, "FRESH_S", 0.0)  # as after a silence of the server
+    monkeypatch.setattr(opening, "FRESH_S", 0.0)  # as when the server does not answer for a while
     host = opened(own_server.target())
     host.run(["true"], deadline=soon())
     pids = [own_server._process.pid, *descendants(own_server._process.pid, "sshd")]

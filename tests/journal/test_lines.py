@@ -75,7 +75,7 @@ def test_lines_read_together_give_what_lines_read_one_by_one_give(damage, at, en
     together = lines._walk(data, at_once=AT_ONCE)
     monkeypatch.setattr(lines, "_intact", lambda *_: [])
     assert together == lines._walk(data)
-    if at < COUNT - 1:  # the last line may be cut off, or another one
+    if at < COUNT - 1:  # the last line may be cut off, or any other line
         assert bool(together.line) == (damage != "none")
 
 

@@ -316,7 +316,7 @@ def test_what_a_cleanup_interrupts_is_no_relapse_when_it_is_good_again(tmp_path,
         ([*grid(15.0, 15.5, False), *grid(15.5, 18.5, True)], "done", Verdict.FAILED),
         ([*grid(16.0, 17.0, False), *grid(17.0, 18.5, True)], "failed", Verdict.FAILED),
         (grid(16.0, 18.5, True), "done", Verdict.PASSED),
-        # A slow first answer counts from when it was asked for, as it does for the run, which ends then.
+        # A slow first answer counts from its request, both for the judge and for the run, which ends then.
         ([*grid(16.0, 17.0, False), (17.0, 17.3, True, None), *grid(17.3, 18.0, True)], "done", Verdict.PASSED),
     ],
 )
@@ -469,7 +469,7 @@ def test_a_verification_that_was_left_out_is_not_passed(tmp_path):
         ([*grid(3.0, 6.0, True), *grid(6.0, 10.1, False)], grid(10.1, 12.4, False), True),
         (grid(3.0, 7.0, True), grid(10.1, 12.4, False), True),
         ([*grid(3.0, 9.9, True), *grid(9.9, 10.0, False)], grid(10.1, 12.4, False), True),
-        # Good again before the fault, also when a sample that hung was answered late.
+        # Good again before the fault, also when a hanging sample was answered late.
         ([*grid(3.0, 8.0, True), *grid(8.0, 8.5, False), *grid(8.5, 10.1, True)], grid(10.1, 12.4, False), False),
         ([*grid(3.0, 10.1, True), (9.0, 9.95, False, "timeout")], grid(10.1, 12.4, False), False),
         # A little late on a busy machine, and good when the fault came.
@@ -548,12 +548,12 @@ def test_a_canary_that_fell_silent_says_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("good", "rto", "error"),
     [
-        # One good sample and then nothing for three seconds: it may have been bad all the while.
+        # One good sample and then none for three seconds: the service may have been bad all that time.
         ([(10.5, 10.51, True, None), *grid(13.7, 16.0, True)], 3.71, 3.31),
-        # A little late is no hole, nor is one where it had been good for long enough.
+        # A small delay is no gap, nor is a gap after the service was good for long enough.
         ([(10.5, 10.51, True, None), *grid(11.6, 16.0, True)], 0.51, 0.11),
         ([*grid(10.5, 11.6, True), *grid(14.1, 16.0, True)], 0.51, 0.11),
-        # So long a silence is one all the same.
+        # A gap of this length counts in any case.
         ([*grid(10.5, 11.6, True), *grid(14.8, 16.0, True)], 4.81, 4.41),
     ],
 )
@@ -686,10 +686,10 @@ def test_judging_twice_gives_the_same(tmp_path):
         ([[1, 100], [103, 110], [112, 400]], "3 missing, the first is 101", "every write up to 199"),
         ([[2, 400]], "1 missing, the first is 1", "every write up to 199"),
         ([[1, 197], [199, 400]], "1 missing, the first is 198", "every write up to 199"),
-        # The last ones before the fault, and all behind it, are a loss; nothing that was kept is newer.
+        # The last writes before the fault, and all after it, are lost; no kept write is newer.
         ([[1, 190], [241, 400]], None, None),
         ([[1, 199], [205, 400]], None, None),
-        # Both: a hole, and a loss behind it.
+        # Both: a gap, and a loss after it.
         ([[1, 150], [152, 190], [241, 400]], "1 missing, the first is 151", "every write up to 190"),
     ],
 )
@@ -731,14 +731,14 @@ def test_a_canary_that_is_silent_for_long_before_the_verification_ends_cannot_te
 @pytest.mark.parametrize(
     ("good", "recovered"),
     [
-        # Good for too short a time, and then nothing more was asked.
+        # Good for too short a time, and afterwards no sample.
         (grid(12.4, 13.1, True), None),
         (grid(12.4, 13.25, True), None),
         (grid(12.4, 13.5, True), 12.41),
-        # It ends with the verification: the run waits until it lasted, so it did not.
+        # The good time ends with the verification: the run would have waited for longer if it had been necessary.
         ([*grid(12.4, 13.4, True), *grid(13.4, 13.5, False), *grid(13.5, 14.0, True)], None),
         ([*grid(12.4, 12.6, True), *grid(12.6, 12.7, False), *grid(12.7, 14.0, True)], 12.71),
-        # What begins after the verification comes too late, though it lasts.
+        # A good time that begins after the verification comes too late, even if it lasts.
         (grid(14.1, 18.0, True), None),
         (grid(13.5, 18.0, True), 13.51),
     ],

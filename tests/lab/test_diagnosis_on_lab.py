@@ -218,7 +218,7 @@ def test_an_endpoint_that_fails(ward):
         file.write_bytes(before)
         ward.unit("app-1", "restart", "api")
         ward.well()
-        assert asked(80) == [200] * 80  # or the next test would find what is over
+        assert asked(80) == [200] * 80  # otherwise the next test would find the old failure
     assert (cause, service) == ("endpoint-fails", "api")
     assert "GET /api/v1/duplicates failed " in said
     assert "RuntimeError: no page layout is known for /api/v1/duplicates" in said
@@ -439,7 +439,7 @@ def test_hosts_that_hang_hold_nobody(ward):
     """The SSH servers of all hosts are stopped: the program still ends in time, and calls nothing healthy."""
 
     def command_line(pid):
-        with contextlib.suppress(OSError):  # others come and go
+        with contextlib.suppress(OSError):  # other processes come and go
             return Path(f"/proc/{pid}/cmdline").read_bytes()
         return b""
 

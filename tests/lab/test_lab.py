@@ -267,7 +267,7 @@ def test_an_api_without_a_variable_says_which(lab: Lab) -> None:
 
 def test_the_database_comes_back_after_its_data_was_wiped(lab: Lab) -> None:
     port, data = lab.port("postgres.db-1"), lab.data_directory("db-1")
-    supervisor(lab, "app-1", "stop", "traffic")  # it would write into tables whose keys are not there yet
+    supervisor(lab, "app-1", "stop", "traffic")  # traffic would write into tables without keys
     with admin(lab) as connection:
         before = digests(connection)
     env = f"export PGPASSWORD={lab.secret('pg_admin')} PGHOST={ADDRESS} PGPORT={port} PGUSER=postgres;"

@@ -122,7 +122,7 @@ class Controller:
         with self._lock:
             if not self._unacted(event):
                 return
-            # Both of one moment: a line that another thread writes in between may say that a thing is gone that is still there.
+            # Read both at one moment: a line written in between by another thread may report the removal of a thing in the copy.
             for _ in range(100):
                 size, memory = self.journal.stat().st_size, self.world.memory()
                 if self.journal.stat().st_size == size:

@@ -102,7 +102,9 @@ class Picture:
         )
         found += _changed("key", self.keys, after.keys)
         found += _changed("file", self.files, after.files) + _changed("vector", self.vectors, after.vectors)
-        theirs = {key: etag for key, etag in after.objects.items() if key in self.objects}  # one may have been on its way
+        theirs = {
+            key: etag for key, etag in after.objects.items() if key in self.objects
+        }  # one request may have been in progress
         return found + _changed("object", self.objects, theirs)
 
 

@@ -87,7 +87,7 @@ def _critical(points: Sequence[Point]) -> list[Point]:
     intents = [point for point in points if point.kind == "intent" and point.place.startswith("inject.")]
     restoring = [point for point in points if point.kind == "command" and point.place.startswith("restore.")]
     breaking = [point for point in points if point.kind == "command" and intents and point.place == intents[-1].place]
-    # Commands before an intent are those of `ready` and of the undo's making; the last ones are the act and its proof.
+    # Commands before an intent belong to `ready` and to the recording of the undo; the last ones are the act and its proof.
     return [*intents[-1:], *restoring[len(restoring) * 2 // 3 :][:1], *breaking[-3:][:1]]
 
 

@@ -147,7 +147,7 @@ class Range:
         finished = any(event.kind == "run.finished" for event in story(run).events)
         wrong = [f"{aim.name} ended with {aim.status}"] if aim.status < 0 and not aim.at_program else []
         recovered = self.ground.recover(run)
-        if aim.server and aim.server.is_down():  # nobody of Drillbook's took it down; who is on duty starts it
+        if aim.server and aim.server.is_down():  # the test itself killed the server, so the operator starts it
             aim.server.start()
             recovered = self.ground.recover(run)
         wrong += [f"recovery ended with {recovered.status}: {recovered.output[-1500:]}"] if recovered.status else []

@@ -165,7 +165,7 @@ def killed_and_recovered(ground, drill: Path, point: Point, *, carried: bool) ->
     """Differences from the original state, after a run that died at ``point`` and was recovered."""
     before = ground.camera.take()
     run, ended = ground.die(drill, point)
-    if ended.status == 0 and point.kind in PERIODIC:  # this time there were fewer of them
+    if ended.status == 0 and point.kind in PERIODIC:  # this run had fewer such events
         wrong = ground.wrong(run, before)
         ground.forget(run)
         return wrong

@@ -83,7 +83,7 @@ def test_outside_its_windows_a_drill_is_refused_and_told_when(tmp_path):
     assert refusal.code == "guard-window"
     assert "the window opens Fri 2026-11-27 22:00 Asia/Shanghai, in 1 h 30 min" in refusal.measured
     assert refusal.wanted == "fri 22:00 to 04:00 Asia/Shanghai"
-    for minutes in range(0, 7 * 24 * 60, 97):  # whatever the minute: either open, or it says when
+    for minutes in range(0, 7 * 24 * 60, 97):  # at any minute, the window is open, or its next opening is known
         now = at("2026-11-20T15:00") + timedelta(minutes=minutes)
         found = guard.check(one, now=now)
         assert bool(found) is not guard.is_open(one.guard.windows[0], now)

@@ -253,7 +253,7 @@ def test_a_blocked_terminal_does_not_hold_up_the_run():
             unchanged_for(0.5, lambda: unread(master))  # the drawing thread now waits for the terminal
             view(Event(seq=0, at="", clock=1.0, kind="skipped", step="last", data={"why": "w"}, prev=None, hash=""))
             reader = threading.Thread(target=drain, args=(master,), daemon=True)
-            reader.start()  # nobody has read before: no event waited for the terminal
+            reader.start()  # nothing was read before, so no event waited for the terminal
     os.close(master)
 
 

@@ -90,7 +90,7 @@ class Tarpit:
     def close(self) -> None:
         self.over.set()
         self._listener.shutdown(socket.SHUT_RDWR)
-        self._accepting.join(PATIENCE_S)  # a connection that it has just taken is closed as well
+        self._accepting.join(PATIENCE_S)  # a connection that was just accepted is closed, too
         self._listener.close()
         for line in self._lines:
             line.close()

@@ -44,7 +44,7 @@ OPTIONS = (
 )
 PASSWORDS = "/etc/pam.d/common-auth"
 """File that sets a delay of two seconds after each wrong password; tests of these remove it."""
-# What Drillbook may leave nothing of: units, their links, files, processes.
+# Everything of Drillbook that must be gone at the end: units, their links, files, processes.
 LEFT = """
 find / -xdev -name '*drillbook*' -not -path '/proc/*' 2>/dev/null
 find /run -name '*drillbook*' 2>/dev/null

@@ -30,7 +30,7 @@ def _made(recipe: str, base: Callable[[], str], *files: Path) -> str:
     if images.present(wanted):
         return wanted
     on = base()
-    with images.alone():  # whoever comes second finds it made
+    with images.alone():  # the second process finds the image built
         if not images.present(wanted):
             _build(wanted, recipe, on)
     return wanted

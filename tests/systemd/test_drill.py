@@ -62,7 +62,7 @@ def test_a_killed_controller_leaves_a_machine_that_puts_back_by_itself(machine, 
     )
     (tmp_path / "drills" / "down.yml").write_text(DRILL)
     it = Unit(machine, user, "needs", tmp_path)
-    for name in ("steady", "needs"):  # for as long as the controller wants to see
+    for name in ("steady", "needs"):  # as long as the controller watches
         it.manager.ensure(it.host, name, "running", Deadline.after(PATIENCE))
     ended = program(
         "-m", "tests.matrix.dying", "drills/down.yml", "fault.active", "inject.1", "1", root=tmp_path, check=False

@@ -219,7 +219,7 @@ def test_a_log_that_may_not_be_read_is_told(unit, machine):
     it = unit("steady")
     assert Log(service="it").run(it.ctx())["lines"]
     it.services["it"] = it.services["it"].model_copy(update={"unit": "again"})
-    Log(service="it").run(it.ctx())  # perhaps empty, yet readable
+    Log(service="it").run(it.ctx())  # perhaps empty, but readable
     stranger = machine.host("app", ManagerConfig())
     it.host, it.manager = stranger, manager_of(stranger)
     with pytest.raises(CouldNotVerify, match="cannot be read"):

@@ -40,7 +40,7 @@ PREFIX = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups",
 def ground():
     if is_root():
         need("setpriv")
-    root = Path(tempfile.mkdtemp(prefix="drillbook-ordinary-", dir="/var/tmp"))  # pytest's own are root's alone
+    root = Path(tempfile.mkdtemp(prefix="drillbook-ordinary-", dir="/var/tmp"))  # only root can enter the folders of pytest
     made = Ground(root)
     made.host, made.prefix = Ordinary("here", target=made.host.target), PREFIX
     (root / "file").write_text("content\n" * 20)

@@ -116,7 +116,7 @@ def mallory(place, street):
         child.wait()
 
 
-# What they make first: the folder of a run as older versions named it, and the folder that all of Drillbook lies in.
+# Paths that the attacker creates first: a run's folder as older versions named it, and Drillbook's top folder.
 FIRST = pytest.mark.parametrize("first", ["drillbook-{run}", "drillbook", "drillbook/runs/{run}"])
 
 

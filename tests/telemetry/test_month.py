@@ -151,7 +151,7 @@ def _audit_agrees(project, answers):
     for at, bad in answers.items():
         assert bad == {drill for drill, since, until in spans if since <= at < until}, at
     changes = sum(one != other for one, other in zip(list(answers.values()), list(answers.values())[1:], strict=False))
-    assert changes >= 2 * len(spans) - 2  # each span is seen to begin and to end
+    assert changes >= 2 * len(spans) - 2  # each span has a step at its beginning and at its end
 
 
 def _alerts_agree(folder, grid):

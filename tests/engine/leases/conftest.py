@@ -40,7 +40,7 @@ def scratch(tmp_path):
     path = tmp_path / "it's scratch"
     path.mkdir()
     yield path
-    shutil.rmtree(path, ignore_errors=True)  # a watcher whose folder is gone ends, also after a test that failed
+    shutil.rmtree(path, ignore_errors=True)  # without its folder a watcher ends, also after a failed test
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ def zombie(process):
     os.kill(process.pid, 9)
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     assert Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    os.kill(process.pid, 0)  # it has its number still
+    os.kill(process.pid, 0)  # the zombie still has its pid
 
 
 def test_a_controller_that_is_a_zombie_has_ended(child):

@@ -139,7 +139,7 @@ def test_a_reboot_of_the_target_ends_every_lock(here, tmp_path, monkeypatch):
     old = lock.take(owner("old"), deadline=soon())
     boot.write_text("second-boot\n")
     assert not lock.state(deadline=soon()).held
-    lock.renew(old.token, deadline=soon())  # nobody took it: it is still ours, and holds again
+    lock.renew(old.token, deadline=soon())  # no other run took the lock: it is still held, and valid again
     assert lock.state(deadline=soon()).held
     boot.write_text("third-boot\n")
     assert lock.take(owner("new"), deadline=soon()).taken_from == owner("old")

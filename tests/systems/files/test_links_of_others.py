@@ -34,7 +34,7 @@ read -r when < DIR/when
 test "$n" != "$when" || PREFIX sh -c 'cd HOME && . DIR/plan' >/dev/null 2>&1
 for one in /usr/bin /bin /usr/sbin; do test ! -x "$one/${0##*/}" || exec "$one/${0##*/}" "$@"; done
 """
-# What they do: in the place of something comes a link to root's. The folder around, the file, what lies beside the file.
+# Attacks: a link to a file of root replaces the parent folder, the file, or a file next to it.
 SWAPS = {
     "folder": "mv inner inner.aside && ln -s ROOT/etc inner",
     "file": "mv inner/file inner/aside && ln -s ROOT/etc/file inner/file",

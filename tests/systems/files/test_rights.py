@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(not is_root(), reason="only root can make what b
 @pytest.fixture
 def ground():
     need("setpriv")
-    root = Path(tempfile.mkdtemp(prefix="drillbook-rights-", dir="/var/tmp"))  # pytest's own are root's alone
+    root = Path(tempfile.mkdtemp(prefix="drillbook-rights-", dir="/var/tmp"))  # only root can enter the folders of pytest
     made = Ground(root, services={"app": Process(name="app", host="here")})
     made.host, made.prefix = Ordinary("here", target=made.host.target), PREFIX
     root.chmod(0o755)

@@ -244,7 +244,7 @@ def test_a_fault_is_real_proven_and_undone_exactly(far, tool, name, shown):
     fault, ctx = make(name, peer=PEER, peer_port=PORT, tool=tool), far.context()
     fault.ready(ctx)
     undo = fault.undo(ctx)
-    carry_out(ctx, undo, 2)  # before it ever happened
+    carry_out(ctx, undo, 2)  # before its injection
     assert fault.active(ctx) is False
     try:
         facts = fault.inject(ctx)

@@ -88,7 +88,7 @@ AIMED = "-A FORWARD -s 10.0.0.9/32 -p tcp -m tcp --dport 5432"
 @pytest.mark.parametrize(
     ("lines", "found"),
     [
-        ([], []),  # the policy of whoever has Docker
+        ([], []),  # the policy on machines with Docker
         (["-A FORWARD -j DROP"], []),
         (["-A FORWARD -m conntrack --ctstate NEW -p tcp -j REJECT"], []),
         (["-A FORWARD -s 10.1.0.0/16 -j ACCEPT", "-A FORWARD -j DROP"], []),

@@ -125,7 +125,7 @@ def test_memray_names_the_function_that_keeps_memory_and_lets_go(ground, profili
     action = Allocations(pid_file=str(path), by="memray", seconds="1s")
     ctx = ground.ctx("diagnose.1")
     action.ready(ctx)
-    for _ in range(2):  # it let go the first time, or the second would be refused
+    for _ in range(2):  # the first debugger has detached, otherwise the second would be refused
         facts = action.run(ctx)
         assert held_by(child.pid, "capture") == []
         goes_on(ground, path)
@@ -208,7 +208,7 @@ def test_what_stands_in_the_way_is_told(ground, profiling, monkeypatch):
     )
     (tools / "memray").unlink()
     with pytest.raises(NotReady, match="not installed: memray"):
-        action.ready(ground.ctx())  # one context asks a host for a program once
+        action.ready(ground.ctx())  # a context checks each program of a host only once
     with pytest.raises(CouldNotVerify, match="memray does not exist"):
         action.run(ctx)
     with pytest.raises(CouldNotVerify, match="contains no pid of a running process"):

@@ -16,7 +16,7 @@ from tests.needs import need
 from tests.systems.ground import PLAIN, path_without
 from tests.systems.refusals import refused_until
 
-# Where the kernel's Yama guards processes, each lets itself be looked at: PR_SET_PTRACER, PR_SET_PTRACER_ANY.
+# With the kernel's Yama, each process must allow others to trace it: PR_SET_PTRACER, PR_SET_PTRACER_ANY.
 OPEN = "import ctypes; ctypes.CDLL(None).prctl(0x59616D61, ctypes.c_ulong(-1), 0, 0, 0)\n"
 COMPUTES = """\
 import os, threading
@@ -78,7 +78,7 @@ def test_a_profile_names_the_function_that_computes(ground, spying):
     facts = Profile(pid_file=path, seconds="2s", rate=50).run(ground.ctx())
     assert facts["samples"] > 5
     shares = {row["function"].split(" ")[0]: row["with_calls"] for row in facts["functions"]}
-    # What py-spy takes for running depends on the kernel: the thread that waits may be among it.
+    # Which threads py-spy reports as running depends on the kernel: the waiting thread may be among them.
     assert max(share for name, share in shares.items() if "computes_here" in name) > 0.45
     assert facts["functions"][0]["low"] <= facts["functions"][0]["share"] <= facts["functions"][0]["high"]
     drawing = (ground.root / "run" / facts["flamegraph"]["file"]).read_text()
@@ -150,7 +150,7 @@ def test_names_of_a_target_are_text_in_the_drawing():
 
 
 def test_how_busy_a_process_and_its_children_are(ground):
-    works = "import os; parent = os.getppid()\nwhile os.getppid() == parent: pass"  # until that one ends
+    works = "import os; parent = os.getppid()\nwhile os.getppid() == parent: pass"  # until the process ends
     path, _ = started(ground, f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {works!r}])\n" + RESTS)
     busy = Usage(pid_file=path, seconds="1s").run(ground.ctx())
     assert (busy["processes"], busy["cpu_percent"] > busy["cpu_error"]) == (2, True), busy

@@ -101,7 +101,7 @@ def test_an_undo_that_was_killed_after_it_removed_the_folder(ground):
     for path in Path(Helper(ctx).folder).iterdir():
         path.unlink()
     Path(Helper(ctx).folder).rmdir()
-    assert MEMORY.active(ctx) in (True, False)  # its feeder may have seen it and ended already
+    assert MEMORY.active(ctx) in (True, False)  # the process that feeds it may have ended already
     ground.undo(undo)
     ground.nothing_left()
 

@@ -72,7 +72,7 @@ class Team:
             )
         self.start()
         self.run(stanza)
-        # In postgresql.auto.conf, which a backup brings along: a moment without its offset would be of this zone.
+        # In postgresql.auto.conf, which a backup contains: times without an offset would be in this zone.
         self.sql("ALTER SYSTEM SET timezone = 'America/New_York'", "SELECT pg_reload_conf()")
         self.sql("CREATE TABLE seen (id int PRIMARY KEY)")
 

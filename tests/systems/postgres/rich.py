@@ -38,7 +38,7 @@ STATEMENTS = (
     "INSERT INTO parts SELECT g, '2026-01-01'::date + g FROM generate_series(0, 364) AS g",
     "CREATE TABLE parent (a int); CREATE TABLE child (b int) INHERITS (parent)",
     "INSERT INTO parent VALUES (1); INSERT INTO child VALUES (2, 3)",
-    "ALTER TABLE parent ADD COLUMN c int DEFAULT 7",  # a dump makes it the second column of the child, where it is the third
+    "ALTER TABLE parent ADD COLUMN c int DEFAULT 7",  # a dump creates it as the second column of the child, although it is the third
     "CREATE UNLOGGED TABLE unlogged (a int); INSERT INTO unlogged VALUES (7)",
     "CREATE TABLE secured (a int); ALTER TABLE secured ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
     "INSERT INTO secured VALUES (1), (2)",

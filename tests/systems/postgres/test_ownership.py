@@ -96,7 +96,7 @@ def test_a_copy_of_the_cluster_is_told_from_it_by_its_process(place, primary, ta
     with pytest.raises(CouldNotVerify, match="no server uses"):
         lose.active(place.context())
     assert (target.data / "PG_VERSION").exists()
-    (target.data / "postmaster.pid").unlink()  # or the fixture would end the server of the original
+    (target.data / "postmaster.pid").unlink()  # otherwise the fixture would stop the server of the original
 
 
 @pytest.mark.parametrize("name", ["postgres.lose_data", "postgres.restore", "postgres.recover", "postgres.stop"])

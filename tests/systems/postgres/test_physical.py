@@ -178,7 +178,7 @@ def test_everything_up_to_the_last_commit_before_a_crash_comes_back(place, prima
     *_, old = sorted(one.name for one in Path(folder).glob("00000001*[0-9A-F]"))
     switch, middle, *_ = sorted(one.name for one in Path(folder).glob("00000002*[0-9A-F]") if len(one.name) == 24)
     assert switch[8:] > old[8:]
-    assert Path(folder, "00000001" + switch[8:] + ".partial").exists()  # its number alone does not tell that it is lost
+    assert Path(folder, "00000001" + switch[8:] + ".partial").exists()  # its number alone does not show that it is missing
     for lost in (old, switch, "00000002.history"):
         with pytest.raises(StepFailed, match=f"{lost} is missing") as failure:
             recover(without(folder, lost))

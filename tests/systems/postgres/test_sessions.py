@@ -43,7 +43,7 @@ def small(place):
         "INSERT INTO goods SELECT g, md5(g::text), g % 50 FROM generate_series(1, 20000) AS g",
         "CREATE INDEX goods_code ON goods (code)",
         "ALTER TABLE goods OWNER TO clerk",
-        "SELECT pg_stat_force_next_flush()",  # or the rows would be counted once more after ANALYZE has counted them
+        "SELECT pg_stat_force_next_flush()",  # otherwise the rows would be counted again after ANALYZE
         "ANALYZE goods",
     )
     yield cluster
@@ -99,7 +99,7 @@ def test_every_connection_is_taken_until_the_undo(place, small):
     assert fault.active(ctx) is False
     try:
         facts = fault.run(ctx)
-        until(lambda: not connects(small))  # a session that ended just now left its slot for a moment
+        until(lambda: not connects(small))  # the slot of a session that has just ended is occupied for a moment
         assert fault.active(ctx) is True
         assert facts["limit"] == 11
         until(lambda: sessions(small, facts["application"]) >= 10)
@@ -432,7 +432,7 @@ def test_an_index_is_made_beside_a_session_that_still_makes_it(place, small):
 
         thread = threading.Thread(target=build)
         thread.start()
-        lasts(number * 0.01)  # somewhere in it: each time a bit later
+        lasts(number * 0.01)  # in the middle of the build, each time a bit later
         try:
             place.run("postgres.create_index", service="small", definition=definition)
         finally:

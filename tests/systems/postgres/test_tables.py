@@ -388,7 +388,7 @@ def test_a_cluster_of_one_run_is_removed_by_that_run_alone(place, backup, target
         restore.run(place.context(step="restore.1"))
     assert codes(failure) == ["restore-target"]
     target.sql("DELETE FROM lines")
-    restore.run(ctx)  # as after a controller of this run that was killed: its own cluster is made anew
+    restore.run(ctx)  # as after a killed controller of this run: its own cluster is created again
     assert target.sql("SELECT count(*) FROM lines") == [(300,)]
     remove = place.action(undo.action, **undo.params)
     with pytest.raises(StepFailed, match="belongs to the other run") as failure:

@@ -103,7 +103,7 @@ def test_whatever_is_missing_is_named(names, switches, missing):
 def test_a_segment_of_another_size_is_not_taken():
     cut = timelines.segment(1, 3, SIZE)
     assert log("1/2 1/4p", {cut: 4096}).way(1, at(2), ()).missing == f"{cut} has 4096 bytes, not {SIZE}"
-    # Nothing was received of one that did not even get its size.
+    # A segment that does not have its full size yet contains no received data.
     assert short(log("1/2", {f"{cut}.partial": 0}).way(1, at(2), ())) == ["1/2"]
 
 

@@ -49,7 +49,7 @@ def test_a_whole_copy_has_no_finding_and_restores(shop, way):
     assert checked["newest_row"]["age_s"] < 600
     assert checked["frames"] > 0 or way != "plain copy with its log"
     assert ("was not copied" in " ".join(checked["not_covered"])) is (way == "backup")
-    assert {file.name: file.read_bytes() for file in shop.copies.iterdir()} == before  # it was not opened there
+    assert {file.name: file.read_bytes() for file in shop.copies.iterdir()} == before  # the copy was not opened there
     facts = place.restore("shop", "copy")
     assert facts["bytes"] == sum(map(len, before.values()))
     with sqlite3.connect(place.folder("copy") / "data" / path.name) as restored:
