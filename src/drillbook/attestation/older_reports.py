@@ -12,7 +12,7 @@ from typing import Any
 
 from drillbook.attestation import format as form
 from drillbook.attestation.format import Statement
-from drillbook.report.formats import RESULT
+from drillbook.journal.run_files import RESULT
 
 
 def unlike(folder: Path, wanted: dict[str, str], sealed: Statement) -> list[str]:
