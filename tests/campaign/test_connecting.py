@@ -1,6 +1,8 @@
 """Passing jobs to Dask, and handling jobs whose worker does not come back."""
 
+import asyncio
 import os
+import signal
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +23,7 @@ from tests.plan.test_spec import GOOD
 
 library("distributed")
 
-from drillbook.campaign import connecting, fleet  # noqa: E402  need the library
+from drillbook.campaign import asking, connecting, fleet, roster, worker  # noqa: E402  need the library
 
 JOB = Job("c", "s0", "run-s0", "d", suite=False, inventory="i", root="")
 
@@ -52,8 +54,8 @@ def test_dask_repeats_no_task_and_moves_none_to_another_worker(root):
     try:
         job = replace(JOB, root=str(root))
         until(lambda: made.who(job))
-        for site in ("s0", "s1"):  # the jobs differ only in the site: Dask would share the result of a pure function
-            made.submit(replace(job, site=site, run="run", place=made.who(job)))
+        for site in ("s0", "s1"):  # equal but for the site: pure functions would share one result
+            made.submit(replace(job, site=site, run="run", place=until(lambda: made.who(job))))
         until(lambda: len(made._client.run_on_scheduler(rules_of_tasks)[1]) == 2)
         allowed, tasks, bound, loose = made._client.run_on_scheduler(rules_of_tasks)
         assert allowed == 0
@@ -89,13 +91,12 @@ def test_a_site_whose_place_does_not_come_back_ends_as_unknown_with_the_command_
     [
         ({"version": "0.0.1", "name": "n"}, "the worker has Drillbook 0.0.1, but the controller has "),
         ({"error": "/srv is no project"}, "/srv is no project"),
-        (ImportError("No module named drillbook"), "Drillbook cannot be used there"),
         ({"version": __version__, "name": "n"}, ""),
     ],
 )
 def test_a_worker_that_cannot_drill_is_not_used_and_the_reason_is_told(said, why):
-    assert fleet._unfit(said).startswith(why)
-    assert bool(fleet._unfit(said)) == bool(why)
+    assert roster._unfit(said).startswith(why)
+    assert bool(roster._unfit(said)) == bool(why)
 
 
 def test_the_process_of_a_drill_compares_plan_and_version(root):
@@ -122,36 +123,193 @@ def test_the_process_of_a_drill_compares_plan_and_version(root):
 
 
 class Tells:
-    """Client of a cluster whose workers return the answers ``said`` to every question, by address."""
+    """Client of a cluster whose workers give answers, by their addresses. The answer None never comes."""
 
-    def __init__(self, said):
-        self.said = said
+    status = "running"
 
-    def scheduler_info(self, **_):
-        return {"workers": {address: {"resources": {}, "nthreads": 2} for address in self.said}}
+    def __init__(self, said, listens=None, nannies=None):
+        self.said, self.listens, self.nannies, self.scheduler = said, listens or {}, nannies or {}, self
+        self.asked = []
 
-    def run(self, function, *, workers, **_):
-        return {address: self.said[address] for address in workers}
+    async def identity(self, **_):
+        return {
+            "workers": {
+                address: {"resources": {}, "nthreads": 2, "nanny": self.nannies.get(address)} for address in self.said
+            }
+        }
+
+    def sync(self, function, *, callback_timeout):
+        return asyncio.run(asyncio.wait_for(function(), callback_timeout))
+
+    async def run(self, answer, function, *values, workers, nanny):
+        assert answer is worker.answer
+        (address,) = workers
+        self.asked.append((address, function.__name__))
+        if function is worker.listens:
+            listening = self.nannies[address] if nanny else self.listens.get(address, address)
+            return {address: worker.Answer([listening])}
+        if self.said[address] is None:
+            await asyncio.Event().wait()
+        if isinstance(self.said[address], Exception):
+            raise self.said[address]
+        return {address: worker.Answer(self.said[address])}
+
+    def close(self, timeout):
+        pass
 
 
-def test_a_clone_of_the_machine_of_another_worker_is_not_used(root):
-    own = {"name": "0-1@vm:/srv", "version": __version__, "root": "/srv", "disk": "boot-1:64"}
-    made = fleet.Fleet(no_scheduler, root, "dask")
-    made._find_workers(Tells({"tls://a": own, "tls://b": own, "tls://c": {**own, "disk": "boot-2:64"}}))
-    assert set(made.workers) == {"tls://a", "tls://b"}
-    assert "its machine is a clone of that of tls://a" in made.refused["tls://c"]
-    made.close()
+OWN = {"name": "0-1@vm:/srv", "version": __version__, "root": "/srv", "disk": "boot-1:64"}
 
 
-def test_a_site_of_a_moved_project_ends_as_unknown_and_names_both_places(root):
-    made = fleet.Fleet(no_scheduler, root, "dask", patience_s=0.1)
-    try:
-        made.submit(replace(JOB, root=str(root), place="0-1@vm:/old"))
-        moved = {"name": "0-2@vm:/new", "version": __version__, "root": "/new", "disk": ""}
-        made._connect = lambda: Tells({"tls://a": moved})
-        (ending,) = until(lambda: made.wait(1))
-    finally:
-        made.close()
+@pytest.fixture
+def joined(root):
+    """Make a fleet with a client."""
+    started = []
+
+    def make(client, **more):
+        started.append(fleet.Fleet(lambda: client, root, "dask", **more))
+        return started[-1]
+
+    yield make
+    for one in started:
+        one.close()
+
+
+def test_a_clone_of_the_machine_of_another_worker_is_not_used(joined):
+    made = joined(Tells({"tls://a": OWN, "tls://b": OWN, "tls://c": {**OWN, "disk": "boot-2:64"}}))
+    said = made.told()
+    assert len([line for line in said if line.startswith("worker ")]) >= 1
+    assert any("its machine is a clone of that of tls://" in line for line in said)
+
+
+def test_a_site_of_a_moved_project_ends_as_unknown_and_names_both_places(joined):
+    made = joined(Tells({"tls://a": {**OWN, "name": "0-2@vm:/new"}}), patience_s=0.1)
+    made.told()
+    made.submit(replace(JOB, place="0-1@vm:/old"))
+    (ending,) = until(lambda: made.wait(1))
     assert ending.state is SiteState.UNKNOWN
     assert "0-1@vm:/old did not send the run" in ending.message
     assert "the project at 0-2@vm:/new was moved or copied from there" in ending.message
+
+
+def test_a_worker_that_hangs_blocks_neither_the_others_nor_the_campaign(joined, monkeypatch):
+    monkeypatch.setattr(roster, "ASK_S", 5)
+    made = joined(Tells({"tls://hangs": None, "tls://good": OWN}))
+    until(lambda: made.who(JOB) == OWN["name"])
+    made.submit(replace(JOB, site="other", place="9-9@nowhere:/"))
+    assert made.cancel(replace(JOB, site="other"))
+    (ending,) = made.wait(0.1)
+    assert (ending.site, ending.state) == ("other", SiteState.REFUSED)
+    assert "tls://hangs" in made._roster.asking
+
+
+def test_a_worker_that_failed_to_answer_is_asked_again(joined, monkeypatch):
+    monkeypatch.setattr(roster, "RETRY_S", 0)
+    client = Tells({"tls://a": ConnectionError("refused")})
+    made = joined(client)
+    assert any("Drillbook cannot be used there: ConnectionError: refused" in line for line in made.told())
+    assert made.who(JOB) is None
+    client.said["tls://a"] = OWN
+    until(lambda: made.who(JOB) == OWN["name"])
+    assert not any("not used" in line for line in made.told())
+
+
+@pytest.mark.parametrize("where", ["contact", "listens", "nanny"])
+def test_a_worker_that_listens_without_tls_anywhere_is_not_used(joined, where):
+    open_to_all = "tcp://0.0.0.0:4000"
+    address = open_to_all if where == "contact" else "tls://a"
+    client = Tells(
+        {address: OWN},
+        listens={address: open_to_all} if where == "listens" else {},
+        nannies={address: open_to_all} if where == "nanny" else {},
+    )
+    made = joined(client, trusted=connecting._encrypted)
+    assert made.told() == [
+        "no worker can be used yet; the sites wait until there is one",
+        f"not used: {address}: the worker listens without TLS on an address that others can reach: {open_to_all}",
+    ]
+    assert where == "listens" or client.asked == []
+
+
+@pytest.fixture
+def one_place(root):
+    """A cluster on this machine for ``carry_out``; returns a fleet, and a function that makes a job for its place."""
+    started = []
+
+    def make(carry_out):
+        made = connecting.fleet_of("local", root, 20, carry_out=carry_out)
+        started.append(made)
+        job = replace(JOB, root=str(root))
+        where = until(lambda: made.who(job))
+        return made, lambda site, **more: replace(job, site=site, run=f"run-{site}", place=where, **more)
+
+    yield make
+    for one in started:
+        one.close()
+
+
+def noted(job):
+    with (Path(job.root) / "tries").open("a") as file:
+        file.write(f"{job.site}\n")
+
+
+def breaks(job):
+    """Fail as when the disk of the worker is broken."""
+    noted(job)
+    raise OSError(5, "Input/output error")
+
+
+def dies(job):
+    """End the process of the worker."""
+    noted(job)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_an_error_of_the_disk_at_a_worker_ends_the_site_as_unknown(one_place, root, monkeypatch):
+    monkeypatch.setattr(fleet, "PAUSE_S", 0.01)
+    made, job = one_place(breaks)
+    made.submit(job("s0"))
+    (ending,) = until(lambda: made.wait(1))
+    assert ending.state is SiteState.UNKNOWN
+    assert "OSError: [Errno 5] Input/output error" in ending.message
+    assert len((root / "tries").read_text().splitlines()) == fleet.FAILURES
+
+
+def test_a_job_that_always_kills_its_worker_ends_as_unknown(one_place, root, monkeypatch):
+    monkeypatch.setattr(fleet, "LOSSES", 3)
+    made, job = one_place(dies)
+    made.submit(job("s0"))
+    (ending,) = until(lambda: made.wait(1), 120)
+    assert ending.state is SiteState.UNKNOWN
+    assert "3 workers of the place were lost while they had this site" in ending.message
+    assert len((root / "tries").read_text().splitlines()) == 3
+
+
+def full(job, files):
+    raise OSError(28, "No space left on device")
+
+
+def test_a_full_disk_at_one_place_fails_its_sites_alone(one_place, root, monkeypatch):
+    monkeypatch.setattr(fleet, "PAUSE_S", 0.01)
+    monkeypatch.setattr(worker, "keep_approval", full)
+    monkeypatch.setattr(worker, "approval", lambda job: {})
+    made, job = one_place(waiting)
+    made.submit(job("good"))
+    until(lambda: made._pending["good"].future)
+    first = made._pending["good"].future
+    made.submit(job("bad", approved=True))
+    (bad,) = until(lambda: made.wait(1))
+    assert (bad.site, bad.state) == ("bad", SiteState.UNKNOWN)
+    assert "No space left on device" in bad.message
+    assert made._pending["good"].future is first, "the healthy drill keeps its worker"
+    (root / "go").touch()
+    (good,) = until(lambda: made.wait(1))
+    assert (good.site, good.state) == ("good", SiteState.PASSED)
+
+
+def test_a_question_tells_an_error_of_the_function_from_one_of_the_connection():
+    assert worker.answer(full, None, None) == worker.Answer(error="OSError: [Errno 28] No space left on device")
+    with pytest.raises(asking.Lost, match="refused"):
+        asking.ask(Tells({"a": ConnectionError("refused")}), "a", worker.identify, within_s=1)
+    with pytest.raises(asking.Lost, match=r"no answer in 0 s"):
+        asking.ask(Tells({"a": None}), "a", worker.identify, within_s=0.01)

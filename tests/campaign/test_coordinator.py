@@ -2,6 +2,7 @@
 
 import random
 import time
+from collections import Counter
 
 import pytest
 from hypothesis import given, settings
@@ -136,3 +137,36 @@ def test_an_operator_stops_the_campaign_and_another_one_resumes_it(level):
     world.finish()
     assert set(world.drilled.values()) == {1}
     assert len(world.states()) == 8
+
+
+def test_a_drill_that_cannot_be_asked_to_stop_yet_is_asked_again():
+    stopping = Stopping()
+    world = World({"at_most": 3, "canary": ["s00000", "s00001", "s00002"]}, sites(5), fates=lambda site: SiteState.PASSED)
+    asked, cancel = Counter(), world.cancel
+
+    def later(job):
+        asked[job.site] += 1
+        return asked[job.site] == 3 and cancel(job)
+
+    def saw(ending):
+        stopping.level = 2 if ending.site == "s00000" else stopping.level
+
+    world.cancel, world.wait = later, no_end_after("s00000", world)
+    assert world.controller(stopping=stopping, saw=saw).run() is None
+    assert asked
+    assert set(asked.values()) == {3}
+    assert {world.states()[site] for site in asked} == {SiteState.UNKNOWN}
+
+
+def no_end_after(site, world):
+    """Let no drill end by itself once ``site`` has ended."""
+    wait = world.wait
+
+    def waited(timeout_s):
+        if site in world.states():
+            found = [world.runs[job.run] for job in world.waited if job.run in world.runs]
+            world.waited = [job for job in world.waited if job.run not in world.runs]
+            return found
+        return wait(timeout_s)
+
+    return waited

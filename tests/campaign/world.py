@@ -110,6 +110,7 @@ class World:
         self.children = [child for child in self.children if child[2] != job]
         heapq.heapify(self.children)
         self.runs[job.run] = Ending(job.site, SiteState.UNKNOWN, run=job.run, message="stopped")
+        return True
 
     def controller(self, **more):
         self.waited = []

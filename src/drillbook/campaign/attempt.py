@@ -128,11 +128,13 @@ def carry_out(job: Job) -> Ending:
 
 
 def cancel(job: Job) -> bool:
-    """Ask the child process of a site to stop. It first undoes its changes. Returns False when no child process of the
-    site is running.
+    """Ask the child process of a site to stop. It first undoes its changes. If no drill of the site has started, none will
+    start. Returns True when a child process was asked, and False when it must be asked again later.
     """
     path = _lock_path(job)
     try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _stop_path(job).touch(mode=0o600)
         with path.open("rb") as file:
             pid = int(file.read() or b"0")
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -151,6 +153,8 @@ def _carry_out(job: Job, lock: int) -> Ending:
     hidden = folder.with_name(f".{folder.name}")
     said = ""
     if not folder.exists():
+        if _stop_path(job).exists():
+            return stopped(job)
         if hidden.exists():
             shutil.rmtree(hidden)  # a child that died before its first event touched nothing
         status = _child(job, lock, "drill", job.drill, "--inventory", job.inventory, "--quiet", *_confirmed(job))
@@ -296,6 +300,11 @@ def _lock_path(job: Job) -> Path:
     return job.folder / "sites" / f"{job.site}.lock"
 
 
+def _stop_path(job: Job) -> Path:
+    """Return the path of a file that exists when the operator has stopped the site."""
+    return job.folder / "sites" / f"{job.site}.stop"
+
+
 def _output(job: Job) -> Path:
     return job.folder / "sites" / f"{job.site}.txt"
 
@@ -313,3 +322,8 @@ def _tail(job: Job) -> str:
 def unknown(job: Job, message: str) -> Ending:
     """Return the end of a site about which nothing is known. ``message``: reason why nothing is known."""
     return Ending(job.site, SiteState.UNKNOWN, run=job.run, message=message)
+
+
+def stopped(job: Job) -> Ending:
+    """Return the end of a site that had not started when the operator stopped it."""
+    return Ending(job.site, SiteState.REFUSED, message="not started: the operator stopped the campaign")

@@ -61,7 +61,8 @@ def _local(root: Path, at_most: int, carry_out: Callable[[Job], dict[str, Any]])
     def connect() -> Client:
         return Client(cluster.scheduler_address, security=security, timeout=TIMEOUT_S, set_as_default=False)
 
-    return Fleet(connect, root, "dask on this machine", release=cluster.close, carry_out=carry_out)
+    name = "dask on this machine"
+    return Fleet(connect, root, name, trusted=_encrypted, release=cluster.close, carry_out=carry_out)
 
 
 def _remote(on: str, root: Path) -> Fleet:

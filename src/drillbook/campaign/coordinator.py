@@ -64,6 +64,7 @@ class Coordinator:
     _scheduler: Scheduler = field(init=False)
     _jobs: dict[str, Job] = field(default_factory=dict)
     _asked: set[str] = field(default_factory=set)
+    """Sites whose drill was asked to stop. The others are asked again at each look."""
     _chosen: dict[str, Intent] = field(default_factory=dict)
     """Run and place of each site that is about to start."""
 
@@ -128,8 +129,8 @@ class Coordinator:
             self._end(ending)
         if self.stopping.level > 1:
             for site in set(self._jobs) - self._asked:
-                self._asked.add(site)
-                self.executor.cancel(self._jobs[site])
+                if self.executor.cancel(self._jobs[site]):
+                    self._asked.add(site)
 
     def _end(self, ending: Ending) -> None:
         self._jobs.pop(ending.site, None)

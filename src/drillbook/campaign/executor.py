@@ -27,8 +27,10 @@ class Executor(Protocol):
     def wait(self, timeout_s: float) -> list[Ending]:
         """Wait until at least one job has ended, and return the ends. After ``timeout_s`` seconds, return an empty list."""
 
-    def cancel(self, job: Job) -> None:
-        """Ask the drill of ``job`` to stop. The drill first undoes its changes. Its end is returned by ``wait``."""
+    def cancel(self, job: Job) -> bool:
+        """Ask the drill of ``job`` to stop. The drill first undoes its changes. Its end is returned by ``wait``. Returns
+        False when the drill could not be asked yet, and must be asked again.
+        """
 
     def told(self) -> list[str]:
         """Return lines for the operator that describe the places that carry out jobs."""

@@ -12,17 +12,17 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from distributed import CancelledError, Client, Future, KilledWorker
 
-from drillbook import __version__
 from drillbook.campaign import attempt, place, transfer, worker
+from drillbook.campaign.asking import ASK_S, READ_S, JobFailed, Lanes, Lost, ask, workers_of
 from drillbook.campaign.attempt import Ending, Job
 from drillbook.campaign.processes import Processes, drained
+from drillbook.campaign.roster import Roster, Worker
 from drillbook.campaign.scheduler import SiteState
 from drillbook.campaign.transfer import TransferError
 
@@ -31,26 +31,13 @@ LOOK_S = 0.5
 PATIENCE_S = 180.0
 """Time, in seconds, for which a place may be without a worker. After this time, the sites of the place end as unknown."""
 FAILURES = 5
-"""Maximum number of attempts to fetch the result of a site. After the last failed attempt, the site ends as unknown."""
-LOST = (OSError, KilledWorker, CancelledError)
-"""Errors that are raised when a worker or the scheduler has been lost."""
-RECEIVERS = 4
-"""Maximum number of runs that are received at the same time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Worker:
-    """A Dask worker process. It carries out jobs at its place."""
-
-    address: str
-    place: str
-    slots: int
-    labels: frozenset[str]
-    disk: str = ""
-
-    def fits(self, job: Job) -> bool:
-        """Return True when this worker reaches the targets of ``job``."""
-        return set(job.labels) <= self.labels
+"""Maximum number of attempts that fail at the place of a site. After the last of them, the site ends as unknown."""
+LOSSES = 20
+"""Maximum number of workers that a site may lose. After the last loss, the site ends as unknown. A job that kills its
+worker each time ends in this way.
+"""
+PAUSE_S = 0.5
+"""Time, in seconds, between the first failed attempt and the next one. It doubles with each further attempt."""
 
 
 @dataclass(slots=True)
@@ -64,15 +51,28 @@ class _Pending:
     """Start of the time without a worker, on the monotonic clock. It is the creation of the job, or the loss of the
     job's last worker.
     """
+    losses: int = 0
+    """Number of workers that the job has lost."""
     failures: int = 0
     """Number of attempts that failed although neither the worker nor the scheduler was lost."""
+    not_before: float = 0.0
+    """Earliest time of the next attempt, on the monotonic clock."""
     trouble: str = ""
-    """Reason why the last attempt to receive the run failed."""
+    """Reason why the last attempt failed."""
+    preparing: bool = False
+    """True while a thread sends the approval of the campaign to the worker."""
+    stopping: bool = False
+    """True while a thread asks the worker to stop the drill."""
+    stopped: bool = False
+    """True when the process of the drill was asked to stop."""
 
 
 class Fleet:
     """Executor that carries out jobs on the workers of a Dask scheduler. It survives the death of workers and of the
     scheduler.
+
+    A thread of its own looks for workers, and the questions to each worker have threads of their own. So a worker or a
+    scheduler that hangs never blocks the campaign or the other workers.
     """
 
     def __init__(
@@ -86,41 +86,43 @@ class Fleet:
         release: Callable[[], None] = lambda: None,
         carry_out: Callable[[Job], dict[str, Any]] = worker.carry_out,
     ) -> None:
-        """Create the executor without connecting to the scheduler.
+        """Start to look for workers.
 
         Parameters:
             connect: function that connects to the scheduler. It raises OSError while the scheduler does not answer.
             root: folder of the project on this machine.
             name: name of the executor for the journal.
-            trusted: function that returns False for the address of a worker that must not be used.
+            trusted: function that returns False for an address on which a worker must not listen.
             patience_s: time, in seconds, for which a place may be without a worker before its sites end as unknown.
             release: function that is called when the executor is closed, for example to close a cluster.
             carry_out: function that workers call with a job. It returns the JSON data of an ending.
         """
         self.name = name
-        self.refused: dict[str, str] = {}
-        """For each worker that is not used, by its address: the reason."""
-        self.workers: dict[str, Worker] = {}
-        self._connect, self._trusted, self._patience_s, self._release = connect, trusted, patience_s, release
+        self._connect, self._patience_s, self._release = connect, patience_s, release
         self._carry_out, self._own = carry_out, place.here(root).number
         self._client: Client | None = None
+        self._trouble = ""
+        """Reason why the scheduler cannot be used now."""
         self._pending: dict[str, _Pending] = {}
         self._reserved: dict[str, str] = {}
         self._told_approval: set[tuple[str, str]] = set()
         """Campaign and worker of each approval that was stored at the place of the worker."""
         self._ended: queue.SimpleQueue[Ending] = queue.SimpleQueue()
         self._here = Processes(self._ended)
-        self._receivers = ThreadPoolExecutor(RECEIVERS, thread_name_prefix="receive")
-        self._lock = threading.RLock()
-        self._looked_at = float("-inf")
+        self._lanes = Lanes()
+        self._changed = threading.Condition()  # with a reentrant lock; it is never held while a worker is asked
+        self._roster = Roster(trusted, self._lanes, self._changed)
+        self._looked = False
+        self._closed = threading.Event()
+        self._looker = threading.Thread(target=self._look_again, name="fleet", daemon=True)
+        self._looker.start()
 
     def who(self, job: Job) -> str | None:
         """Among the places that reach the targets of ``job``, choose the place that can take the most further jobs.
         Reserve one slot there, and return the name of the place.
         """
-        self._look()
-        with self._lock:
-            free = {one.place: self._room(one.place) for one in self.workers.values() if one.fits(job)}
+        with self._changed:
+            free = self._roster.free(job, self._used)
             chosen = max(free, key=lambda name: free[name], default=None)
             if chosen is None or free[chosen] <= 0:
                 return None
@@ -129,88 +131,109 @@ class Fleet:
 
     def submit(self, job: Job) -> None:
         """Submit ``job`` to its place. If the job was started on this machine before, examine it here instead."""
-        with self._lock:
+        with self._changed:
             self._reserved.pop(job.site, None)
             if job.resumed and place.number_of(job.place) in ("", self._own):
                 self._here.submit(job)
                 return
             self._pending[job.site] = _Pending(job)
-        self._look(now=True)
+            self._submit_waiting()
 
     def wait(self, timeout_s: float) -> list[Ending]:
         """Wait until a job has ended, and return the ends. After ``timeout_s`` seconds, return an empty list."""
         limit = time.monotonic() + timeout_s
         while True:
-            self._look()
+            self._give_up()
             left = limit - time.monotonic()
             if (found := drained(self._ended, min(max(left, 0), LOOK_S))) or left <= 0:
                 return found
 
     def told(self) -> list[str]:
         """Describe the workers. For each worker that cannot be used, tell the reason."""
-        self._look(now=True)
-        with self._lock:
+        with self._changed:
+            self._changed.wait_for(lambda: self._looked and not self._roster.asking, 2 * ASK_S)
             good = [
                 f"worker {one.address} at {one.place}: {one.slots} at once{_list(one.labels)}"
-                for one in self.workers.values()
+                for one in self._roster.workers.values()
             ]
-            bad = [f"not used: {address}: {why}" for address, why in self.refused.items()]
+            bad = [f"not used: {address}: {why}" for address, why in self._roster.refused.items()]
+            bad += [f"not used: {address}: it does not answer" for address in self._roster.asking]
+            bad += [f"not used: scheduler: {self._trouble}"] if self._trouble else []
         return [*(good or ["no worker can be used yet; the sites wait until there is one"]), *bad]
 
-    def cancel(self, job: Job) -> None:
-        """Ask the place of ``job`` to stop its drill."""
-        with self._lock:
+    def cancel(self, job: Job) -> bool:
+        """Ask the place of ``job`` to stop its drill. A thread asks the worker, so the first call returns False. A job that no
+        worker ever had ends at once.
+        """
+        with self._changed:
             pending, client = self._pending.get(job.site), self._client
-        if pending is None:
-            self._here.cancel(job)
-        elif client and pending.address:
-            with contextlib.suppress(Exception):
-                client.run(worker.cancel, pending.job, workers=[pending.address], on_error="ignore")
+            if pending is None:
+                return self._here.cancel(job)
+            if not pending.job.resumed:  # it was never submitted
+                self._end(pending, attempt.stopped(job))
+                return True
+            if client and pending.address and not (pending.stopping or pending.stopped):
+                pending.stopping = True
+                self._lanes.run(pending.address, self._stop, client, pending, pending.address)
+            return pending.stopped
 
     def close(self) -> None:
         """Disconnect from the scheduler. Drills that are running continue."""
-        self._receivers.shutdown(wait=False, cancel_futures=True)
+        self._closed.set()
+        self._lanes.close()
         self._leave()
+        self._looker.join(ASK_S)
         self._release()
 
-    def _room(self, name: str) -> int:
-        """Return the number of further jobs that a place can take."""
-        slots = sum(one.slots for one in self.workers.values() if one.place == name)
+    def _used(self, name: str) -> int:
+        """Return the number of jobs that are at a place or will be submitted to it."""
         used = sum(pending.job.place == name for pending in self._pending.values())
-        return slots - used - sum(reserved == name for reserved in self._reserved.values())
+        return used + sum(reserved == name for reserved in self._reserved.values())
 
-    def _look(self, *, now: bool = False) -> None:
-        """Connect to the scheduler, find the workers, and submit the jobs that no worker has. Give up jobs whose place
-        has been without a worker for too long.
-        """
-        with self._lock:
-            if not now and time.monotonic() - self._looked_at < LOOK_S:
-                return
-            try:
-                if not now or self._client is None:
-                    self._find_workers(self._connected())
-                self._submit_lost()
-            except Exception as error:  # noqa: BLE001  any failure of the scheduler or its client: connect again
-                self._leave()
-                self.refused["scheduler"] = f"{type(error).__name__}: {error}".rstrip(": ")
-            else:
-                self.refused.pop("scheduler", None)
-            self._give_up()
-            self._looked_at = time.monotonic()
+    def _look_again(self) -> None:
+        while not self._closed.is_set():
+            self._look()
+            self._closed.wait(LOOK_S)
+        self._leave()
+
+    def _look(self) -> None:
+        """Connect to the scheduler, find the workers, and submit the jobs that no worker has."""
+        try:
+            client = self._connected()
+            there = workers_of(client)
+        except Exception as error:  # noqa: BLE001  any failure of the scheduler or its client: connect again
+            self._leave()
+            trouble = f"{type(error).__name__}: {error}".rstrip(": ")
+        else:
+            trouble = ""
+        with self._changed:
+            self._trouble, self._looked = trouble, True
+            if not trouble and not self._closed.is_set():
+                self._roster.update(client, there)
+                for pending in self._pending.values():
+                    if pending.address and pending.address not in there:
+                        self._lose(pending)
+                self._submit_waiting()
+            self._changed.notify_all()
+        self._give_up()
 
     def _connected(self) -> Client:
+        """Return the client. Only the thread that looks for workers calls this method."""
         if self._client is not None and self._client.status != "running":
             self._leave()
         if self._client is None:
-            self._client = self._connect()
+            made = self._connect()
+            with self._changed:
+                self._client = made
         return self._client
 
     def _leave(self) -> None:
         """Close the connection to the scheduler. After this, no job has a worker."""
-        client, self._client = self._client, None
-        self.workers.clear()
-        for pending in self._pending.values():
-            self._lose(pending)
+        with self._changed:
+            client, self._client = self._client, None
+            self._roster.clear()
+            for pending in self._pending.values():
+                self._lose(pending)
         if client is not None:
             with contextlib.suppress(Exception):
                 client.close(timeout=2)
@@ -218,96 +241,102 @@ class Fleet:
     def _lose(self, pending: _Pending) -> None:
         if pending.future is not None:
             pending.future, pending.address, pending.lost_at = None, "", time.monotonic()
+            pending.losses += 1
 
-    def _find_workers(self, client: Client) -> None:
-        """Ask new workers for their places. Mark the jobs of lost workers as having no worker."""
-        there = client.scheduler_info(n_workers=-1)["workers"]
-        self.workers = {address: one for address, one in self.workers.items() if address in there}
-        self.refused = {address: why for address, why in self.refused.items() if address in there}
-        for pending in self._pending.values():
-            if pending.address and pending.address not in there:
-                self._lose(pending)
-        new = [address for address in there if address not in self.workers and address not in self.refused]
-        for address in [address for address in new if not self._trusted(address)]:
-            self.refused[address] = "the worker listens without TLS on an address that others can reach"
-            new.remove(address)
-        told = client.run(worker.identify, workers=new, on_error="return") if new else {}
-        for address, said in told.items():
-            if why := _unfit(said):
-                self.refused[address] = why
+    def _fail(self, pending: _Pending, error: Exception) -> None:
+        """Count a failure of a job, and let it be submitted again after a pause."""
+        with self._changed:
+            pending.future, pending.address, pending.lost_at = None, "", time.monotonic()
+            pending.not_before = pending.lost_at + PAUSE_S * 2**pending.failures
+            pending.failures += 1
+            pending.trouble = str(error) if isinstance(error, JobFailed) else f"{type(error).__name__}: {error}"
+
+    def _submit_waiting(self) -> None:
+        """Submit the jobs that no worker has. A failure of one job does not stop the others."""
+        now, client = time.monotonic(), self._client
+        for pending in self._pending.values() if client else ():
+            if pending.future is not None or pending.preparing or pending.not_before > now:
                 continue
-            if twin := self._twin(said):
-                self.refused[address] = (
-                    f"its machine is a clone of that of {twin.address}, because both are the place {said['name']}; give it an "
-                    "identity of its own (/etc/machine-id), or remove reports/.place in its project"
-                )
-                continue
-            facts = there[address]
-            labels = {label: int(amount) for label, amount in facts["resources"].items()}
-            slots = min([facts["nthreads"], *labels.values()])
-            self.workers[address] = Worker(address, said["name"], slots, frozenset(labels), said["disk"])
-
-    def _twin(self, said: dict[str, str]) -> Worker | None:
-        """Return a worker with the same place on another running system or disk. ``said``: answer to ``identify``."""
-        same = (one for one in self.workers.values() if place.number_of(one.place) == place.number_of(said["name"]))
-        return next((one for one in same if one.disk != said["disk"]), None)
-
-    def _submit_lost(self) -> None:
-        for pending in self._pending.values():
-            if pending.future is None and self._client is not None and (chosen := self._worker_for(pending.job)):
-                self._hand_over(self._client, pending, chosen)
+            if chosen := self._worker_for(pending.job):
+                try:
+                    self._hand_over(client, pending, chosen.address)
+                except Exception as error:  # noqa: BLE001  it is the failure of this job alone
+                    self._fail(pending, error)
 
     def _worker_for(self, job: Job) -> Worker | None:
         """Return the worker with the smallest load at the place of ``job``. Returns None when there is no worker at
         this place.
         """
-        number = place.number_of(job.place)
-        found = [one for one in self.workers.values() if place.number_of(one.place) == number and one.fits(job)]
 
         def load(one: Worker) -> float:
             return sum(other.address == one.address for other in self._pending.values()) / one.slots
 
-        return min(found, key=load, default=None)
+        return min(self._roster.at(job), key=load, default=None)
 
-    def _hand_over(self, client: Client, pending: _Pending, chosen: Worker) -> None:
+    def _hand_over(self, client: Client, pending: _Pending, address: str) -> None:
         """Submit a job to one worker, and mark the job as resumed. A later attempt first examines the run at the place.
         Only then may it start a drill.
         """
-        if pending.job.approved and (pending.job.campaign, chosen.address) not in self._told_approval:
-            client.run(worker.keep_approval, pending.job, worker.approval(pending.job), workers=[chosen.address])
-            self._told_approval.add((pending.job.campaign, chosen.address))
+        if pending.job.approved and (pending.job.campaign, address) not in self._told_approval:
+            pending.preparing = True
+            self._lanes.run(address, self._send_approval, client, pending, address)
+            return
         future = client.submit(
             self._carry_out,
             pending.job,
             key=f"drillbook-{pending.job.run}-{time.monotonic_ns()}",
-            workers=[chosen.address],
+            workers=[address],
             allow_other_workers=False,
             resources=dict.fromkeys(pending.job.labels, 1) or None,
             retries=0,
             pure=False,
         )
-        pending.future, pending.address = future, chosen.address
+        pending.future, pending.address = future, address
         pending.job = replace(pending.job, resumed=True)
         future.add_done_callback(lambda done: self._done(pending, done))
 
+    def _send_approval(self, client: Client, pending: _Pending, address: str) -> None:
+        """Store the approval of the campaign at the place of a worker."""
+        stored = False
+        try:
+            ask(client, address, worker.keep_approval, pending.job, worker.approval(pending.job), within_s=ASK_S)
+            stored = True
+        except Lost as error:
+            pending.trouble = str(error)
+        except Exception as error:  # noqa: BLE001  it is the failure of this job alone
+            self._fail(pending, error)
+        with self._changed:
+            pending.preparing = False
+            if stored:
+                self._told_approval.add((pending.job.campaign, address))
+                self._submit_waiting()
+
+    def _stop(self, client: Client, pending: _Pending, address: str) -> None:
+        """Ask a worker to stop the drill of a job."""
+        found = False
+        with contextlib.suppress(Lost, JobFailed):
+            found = bool(ask(client, address, worker.cancel, pending.job, within_s=ASK_S))
+        with self._changed:
+            pending.stopping, pending.stopped = False, found
+
     def _done(self, pending: _Pending, future: Future) -> None:
         """Start to receive the run of a job that has ended. A thread of the Dask client calls this method."""
-        with contextlib.suppress(RuntimeError):  # the executor is being closed
-            self._receivers.submit(self._receive, pending, future, self._client)
+        self._lanes.run(pending.address, self._receive, pending, future, self._client, pending.address)
 
-    def _receive(self, pending: _Pending, future: Future, client: Client | None) -> None:
-        address, current = pending.address, future is pending.future
+    def _receive(self, pending: _Pending, future: Future, client: Client | None, address: str) -> None:
+        if client is None or future is not pending.future:
+            return
         try:
-            if client is None or not current or future.status not in ("finished", "error"):
-                raise ConnectionError(f"the worker was lost: {future.status}")
-            ending = Ending.of(future.result(timeout=60))
+            ending = Ending.of(_result(future))
             self._end(pending, self._brought(pending.job, ending, client, address))
-        except Exception as error:  # noqa: BLE001  a site must never be forgotten: its job is submitted again
-            with self._lock:
-                pending.failures += not isinstance(error, LOST)
-                pending.trouble = f"{type(error).__name__}: {error}"
+        except Lost as error:
+            with self._changed:
+                pending.trouble = str(error)
                 if future is pending.future:
                     self._lose(pending)
+        except Exception as error:  # noqa: BLE001  a site must never be forgotten: its job is submitted again
+            if future is pending.future:
+                self._fail(pending, error)
 
     def _brought(self, job: Job, ending: Ending, client: Client, address: str) -> Ending:
         """Copy the run of a job to this machine, and judge it here. The result that a worker reports is not trusted."""
@@ -316,7 +345,7 @@ class Fleet:
             return ending
 
         def asked(function: Callable[..., Any], *values: Any) -> Any:
-            return client.run(function, *values, workers=[address])[address]
+            return ask(client, address, function, *values, within_s=READ_S)
 
         if not folder.exists():
             manifest = asked(worker.manifest, job.run)
@@ -333,41 +362,44 @@ class Fleet:
         failed. Their runs remain at the place.
         """
         now = time.monotonic()
-        for pending in list(self._pending.values()):
-            if pending.failures >= FAILURES or (pending.future is None and now - pending.lost_at > self._patience_s):
-                job, why = pending.job, pending.trouble or self._moved(pending.job) or "no worker answers"
-                text = (
-                    f"it is unknown how the drill on this site ended, because {job.place} did not send the run: {why}; "
-                    f"examine the run there with: drill.recover {job.run}"
-                )
-                self._end(pending, attempt.unknown(job, text))
+        with self._changed:
+            for pending in list(self._pending.values()):
+                lost = pending.future is None and now - pending.lost_at > self._patience_s
+                if lost or pending.failures >= FAILURES or pending.losses >= LOSSES:
+                    self._end(pending, attempt.unknown(pending.job, self._why_lost(pending)))
 
-    def _moved(self, job: Job) -> str:
-        """Return a note about a worker whose project was moved or copied from the place of ``job``."""
-        found = next((one.place for one in self.workers.values() if place.is_copy(one.place, job.place)), "")
-        return f"no worker answers, but the project at {found} was moved or copied from there" if found else ""
+    def _why_lost(self, pending: _Pending) -> str:
+        job = pending.job
+        why = self._roster.moved(job) or pending.trouble or self._trouble or "no worker answers"
+        if pending.losses >= LOSSES:
+            why = f"{pending.losses} workers of the place were lost while they had this site; {why}"
+        return (
+            f"it is unknown how the drill on this site ended, because {job.place} did not send the run: {why}; "
+            f"examine the run there with: drill.recover {job.run}"
+        )
 
     def _end(self, pending: _Pending, ending: Ending) -> None:
         """Report the end of a job, unless it was reported before."""
-        with self._lock:
+        with self._changed:
             if self._pending.get(pending.job.site) is pending:
                 del self._pending[pending.job.site]
                 self._ended.put(ending)
 
 
-def _unfit(said: Any) -> str:
-    """Return the reason why a worker cannot be used. The result is empty when it can be used. ``said``: answer of the
-    worker to ``identify``.
+def _result(future: Future) -> dict[str, Any]:
+    """Return the result of a job. Raises Lost when its worker or the scheduler was lost, and JobFailed when the job itself
+    raised an exception.
     """
-    if isinstance(said, BaseException):
-        return f"Drillbook cannot be used there: {type(said).__name__}: {said}"
-    if said.get("error"):
-        return str(said["error"])
-    return (
-        ""
-        if said["version"] == __version__
-        else f"the worker has Drillbook {said['version']}, but the controller has {__version__}"
-    )
+    if future.status not in ("finished", "error"):
+        raise Lost(f"the worker was lost: {future.status}")
+    try:
+        if future.status == "finished":
+            return dict(future.result(timeout=ASK_S))
+        error = future.exception(timeout=ASK_S)
+    except Exception as lost:
+        raise Lost(f"{type(lost).__name__}: {lost}") from lost
+    text = f"{type(error).__name__}: {error}"
+    raise (Lost if isinstance(error, (KilledWorker, CancelledError)) else JobFailed)(text)
 
 
 def _list(labels: frozenset[str]) -> str:

@@ -35,9 +35,9 @@ class Processes:
         """Wait until a job has ended, and return the ends. After ``timeout_s`` seconds, return an empty list."""
         return drained(self._ended, timeout_s)
 
-    def cancel(self, job: Job) -> None:
-        """Send SIGINT to the child process of ``job``."""
-        attempt.cancel(job)
+    def cancel(self, job: Job) -> bool:
+        """Send SIGINT to the child process of ``job``. Returns False when it has no child process yet."""
+        return attempt.cancel(job)
 
     def told(self) -> list[str]:
         """Return an empty list, because this machine is the only place."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,34 @@ class Piece:
 
     data: bytes
     sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Result of a function that the campaign called on a worker, or the reason why it failed."""
+
+    value: Any = None
+    error: str = ""
+
+
+def answer(function: Callable[..., Any], *values: Any, dask_worker: Any = None) -> Answer:
+    """Call ``function``, and return its result or its error. So an error of the function is never taken for an error of the
+    connection.
+    """
+    more = {"dask_worker": dask_worker} if "dask_worker" in inspect.signature(function).parameters else {}
+    try:
+        return Answer(function(*values, **more))
+    except Exception as error:  # noqa: BLE001  the campaign handles it
+        return Answer(error=f"{type(error).__name__}: {error}")
+
+
+def listens(dask_worker: Any) -> list[str]:
+    """Return the addresses on which a worker or its nanny listens, and the addresses that it tells to others."""
+    found = (
+        dask_worker.address,
+        *(address for one in dask_worker.listeners for address in (one.listen_address, one.contact_address)),
+    )
+    return list(dict.fromkeys(found))
 
 
 def identify() -> dict[str, str]:
@@ -68,7 +97,9 @@ def keep_approval(job: Job, files: dict[str, bytes]) -> None:
 
 
 def cancel(job: Job) -> bool:
-    """Ask the drill of ``job`` to stop. Returns False when it is not running."""
+    """Ask the drill of ``job`` to stop. If it has not started, it will not start. Returns True when the process of the drill
+    was asked.
+    """
     return attempt.cancel(replace(job, root=place.of_worker().root))
 
 

@@ -1,0 +1,89 @@
+"""Asks workers of Dask questions. Each question has a deadline, so that a worker that hangs blocks nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from distributed import Client
+
+from drillbook.campaign import worker
+
+ASK_S = 15.0
+"""Time, in seconds, in which a worker must answer a short question."""
+READ_S = 300.0
+"""Time, in seconds, in which a worker must read files of a run."""
+THREADS = 2
+"""Maximum number of questions to one worker at the same time."""
+
+
+class Lost(Exception):
+    """Raised when a worker or the scheduler does not answer. It says nothing about the job."""
+
+
+class JobFailed(Exception):
+    """Raised when a function of the campaign fails at the worker."""
+
+
+def ask(
+    client: Client, address: str, function: Callable[..., Any], *values: Any, within_s: float, nanny: bool = False
+) -> Any:
+    """Call ``function`` at the worker ``address``, or at its nanny, and return the result.
+
+    Raises Lost when there is no answer after ``within_s`` seconds, and JobFailed when the function raised an exception.
+    """
+
+    async def asked() -> Any:
+        return await client.run(worker.answer, function, *values, workers=[address], nanny=nanny)
+
+    try:
+        (answer,) = client.sync(asked, callback_timeout=within_s).values()
+    except Exception as error:  # the connection may raise anything
+        text = str(error) or f"no answer in {within_s:.0f} s"
+        raise Lost(f"{type(error).__name__}: {text}") from error
+    if answer.error:
+        raise JobFailed(answer.error)
+    return answer.value
+
+
+def workers_of(client: Client) -> dict[str, Any]:
+    """Return the facts about all workers, by their addresses. Raises OSError when the scheduler does not answer."""
+
+    async def asked() -> Any:
+        return await client.scheduler.identity(n_workers=-1)
+
+    return dict(client.sync(asked, callback_timeout=ASK_S)["workers"])
+
+
+class Lanes:
+    """Threads for questions to workers. Each worker has its own threads, so that none waits for another worker."""
+
+    def __init__(self) -> None:
+        """Start without threads."""
+        self._pools: dict[str, ThreadPoolExecutor] = {}
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def run(self, address: str, function: Callable[..., None], *values: Any) -> None:
+        """Call ``function`` in a thread for the worker ``address``. After ``close``, do nothing."""
+        with self._lock, contextlib.suppress(RuntimeError):  # the interpreter is shutting down
+            if not self._closed:
+                if address not in self._pools:
+                    self._pools[address] = ThreadPoolExecutor(THREADS, thread_name_prefix=f"ask {address}")
+                self._pools[address].submit(function, *values)
+
+    def forget(self, address: str) -> None:
+        """End the threads of a worker that is gone, after they have ended their work."""
+        with self._lock:
+            if pool := self._pools.pop(address, None):
+                pool.shutdown(wait=False)
+
+    def close(self) -> None:
+        """End all threads. Work that has not begun is dropped."""
+        with self._lock:
+            self._closed = True
+            for pool in self._pools.values():
+                pool.shutdown(wait=False, cancel_futures=True)
