@@ -3,16 +3,19 @@
 import random
 import time
 from collections import Counter
+from datetime import datetime
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from drillbook.campaign import scheduler
 from drillbook.campaign.coordinator import Stopping
 from drillbook.campaign.record import fold
 from drillbook.campaign.scheduler import SiteState
 from drillbook.events.campaigns import CampaignStopped
 from drillbook.events.event import contents
+from drillbook.plan.window import Window, is_open
 from tests.campaign.world import World, sites
 
 ENDS = {SiteState.PASSED, SiteState.FAILED, SiteState.REFUSED, SiteState.UNKNOWN}
@@ -114,6 +117,36 @@ def test_a_site_waits_for_its_window_and_for_that_of_its_group():
     began = [event.at for event in world.events if event.kind == "site.intended"]
     assert began[0].startswith("2026-03-02T12:00")
     assert began[1].startswith("2026-03-03T02:0")
+
+
+def test_ten_thousand_sites_with_windows_of_their_own():
+    """Each opening is computed once, and a look examines only the sites whose windows are open."""
+    days = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+    made = [
+        {
+            **site,
+            "windows": [
+                {"days": [days[number % 7]], "from": f"{number // 7 % 23:02}:{number % 60:02}", "to": "24:00", "zone": zone}
+            ],
+        }
+        for number, site in enumerate(sites(10_000))
+        for zone in [("Europe/Berlin", "Asia/Shanghai", "America/New_York")[number % 3]]
+    ]
+    made[0].pop("windows")
+    world = World({"at_most": 200, "within": "8d"}, made)
+    asked = Counter()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            scheduler, "_opening", lambda kind, now, made=scheduler._opening: asked.update([kind]) or made(kind, now)
+        )
+        world.finish()
+    assert set(world.drilled.values()) == {1}
+    assert len(world.drilled) == 10_000
+    windows = {site["name"]: Window.model_validate(site["windows"][0]) for site in made[1:]}
+    for event in world.events:
+        if event.kind == "site.intended" and event.data["site"] in windows:
+            assert is_open(windows[event.data["site"]], datetime.fromisoformat(event.at))
+    assert max(asked.values()) <= 2
 
 
 def test_a_site_whose_window_opens_too_late_is_refused():

@@ -3,12 +3,14 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from drillbook.errors import InventoryError, PlanError, SpecError
 from drillbook.inventory import inventory, protection
 from drillbook.plan import guard, planner, spec
 from drillbook.plan.plan import digest_of
-from drillbook.plan.window import Window
+from drillbook.plan.window import DAYS, HORIZON_DAYS, MINUTE, Window
 from drillbook.sdk.identity import LockName
 from tests.plan.test_planner import HOSTS
 from tests.plan.test_spec import GOOD
@@ -74,6 +76,51 @@ def test_when_the_next_window_opens(texts, now, opens):
     found = guard.next_opening([window(text) for text in texts], at(now))
     assert found
     assert found[0].astimezone(UTC) == at(opens)
+
+
+ZONES = [
+    "Europe/Berlin",
+    "America/New_York",
+    "Australia/Lord_Howe",
+    "Africa/Cairo",
+    "Asia/Shanghai",
+    "Pacific/Apia",
+    "America/Scoresbysund",
+]
+TIMES = st.integers(0, 24 * 60 - 1).map(lambda minute: f"{minute // 60:02}:{minute % 60:02}")
+CHANGES = [
+    "2026-03-29T01:00",
+    "2026-03-08T07:00",
+    "2026-11-01T06:00",
+    "2026-04-04T15:00",
+    "2026-04-23T22:00",
+    "2011-12-30T10:00",
+]
+
+
+@given(
+    st.lists(
+        st.tuples(st.sets(st.sampled_from(DAYS), min_size=1), TIMES, TIMES | st.just("24:00"), st.sampled_from(ZONES)),
+        min_size=1,
+        max_size=2,
+    ),
+    st.sampled_from(CHANGES),
+    st.integers(-3 * 24 * 60, 24 * 60),
+)
+@settings(max_examples=150, deadline=None)
+def test_the_next_opening_is_the_first_minute_in_which_a_window_is_open(found, change, minutes):
+    """Near changes of the clock, compared with a search minute by minute."""
+    windows = [Window(**{"days": sorted(days), "from": start, "to": end, "zone": zone}) for days, start, end, zone in found]
+    now = at(change) + timedelta(minutes=minutes, seconds=7)
+    opening = guard.next_opening(windows, now)
+    moment = now.replace(second=0)
+    for _ in range(HORIZON_DAYS * 24 * 60):
+        moment += MINUTE
+        if opened := [one for one in windows if guard.is_open(one, moment)]:
+            assert opening
+            assert (opening[0].astimezone(UTC), opening[1]) == (moment, opened[0])
+            return
+    assert opening is None
 
 
 def test_outside_its_windows_a_drill_is_refused_and_told_when(tmp_path):

@@ -124,7 +124,7 @@ class Coordinator:
         self.executor.submit(job)
 
     def _wait(self) -> None:
-        timeout = (self._scheduler.wake(self.now()) - self.now()).total_seconds()
+        timeout = (self._scheduler.wake() - self.now()).total_seconds()
         for ending in self.executor.wait(min(max(timeout, 0.01), self.look_s)):
             self._end(ending)
         if self.stopping.level > 1:

@@ -4,11 +4,13 @@ start sites itself.
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from itertools import count
 
 from drillbook.plan.window import HORIZON_DAYS, Window, is_open, next_opening
 
@@ -103,9 +105,14 @@ class Scheduler:
         self._waves = deque(waves(rules, sites))
         self._wave: set[str] = set()
         self._queues: dict[Kind, deque[str]] = {}
+        """Waiting sites of each kind whose windows are open, or were open when they were last examined."""
+        self._closed: dict[Kind, deque[str]] = {}
+        """Waiting sites of each kind whose windows are closed."""
+        self._openings: list[tuple[datetime, int, Kind]] = []
+        """Heap of the next opening of each closed kind. The number decides between equal openings."""
+        self._number = count()
         self._running: Counter[str] = Counter()
         self._active = self._begun = self._bad = 0
-        self._openings: dict[Kind, datetime] = {}
 
     @property
     def running(self) -> int:
@@ -125,13 +132,38 @@ class Scheduler:
         site, and returns False when no place can take it.
         """
         self._advance()
+        while self._openings and self._openings[0][0] <= now:
+            kind = heapq.heappop(self._openings)[2]
+            self._queues.setdefault(kind, deque()).extend(self._closed.pop(kind))
         chosen: list[str] = []
-        for kind, queue in self._queues.items():
-            while queue and not self.stopped and self._free(kind) and _open(kind, now) and taken(queue[0]):
-                name = queue.popleft()
-                self._begin(name)
-                chosen.append(name)
+        full: set[tuple[str, ...]] = set()  # groups of sites that no place can take now
+        for kind in list(self._queues):
+            if self.stopped or self._active >= self._rules.at_most:
+                break
+            if kind[0] not in full:
+                self._start(kind, now, taken, chosen, full)
         return chosen
+
+    def _start(
+        self, kind: Kind, now: datetime, taken: Callable[[str], bool], chosen: list[str], full: set[tuple[str, ...]]
+    ) -> None:
+        """Start sites of one kind, and add them to ``chosen``. If their windows are closed, wait for the next opening."""
+        queue = self._queues[kind]
+        if not self._free(kind):
+            return
+        if not _open(kind, now):
+            self._closed.setdefault(kind, deque()).extend(self._queues.pop(kind))
+            heapq.heappush(self._openings, (_opening(kind, now), next(self._number), kind))
+            return
+        while queue and not self.stopped and self._free(kind):
+            if not taken(queue[0]):
+                full.add(kind[0])
+                return
+            name = queue.popleft()
+            self._begin(name)
+            chosen.append(name)
+        if not queue:
+            del self._queues[kind]
 
     def ended(self, name: str, state: SiteState, *, residue: bool = False) -> None:
         """Record the end of a running site. Raises ValueError when the site is not running."""
@@ -156,23 +188,19 @@ class Scheduler:
 
     def over(self) -> bool:
         """Return True when no site is running, and no further site will start."""
-        return not self._active and (bool(self.stopped) or not self.waiting())
+        return not self._active and (
+            bool(self.stopped) or all(state is not SiteState.WAITING for state in self.states.values())
+        )
 
     def waiting(self) -> list[str]:
         """Return the names of sites that have not started."""
         return [name for name, state in self.states.items() if state is SiteState.WAITING]
 
-    def wake(self, now: datetime) -> datetime:
+    def wake(self) -> datetime:
         """Return the next time at which something changes even if no site ends. This is the opening of a window, or the
-        deadline by which sites must start.
+        deadline by which sites must start. The windows are those that the last call of ``due`` found closed.
         """
-        times = [self._deadline]
-        for kind, queue in self._queues.items():
-            if queue and not _open(kind, now):
-                if self._openings.get(kind, now) <= now:
-                    self._openings[kind] = _opening(kind, now)
-                times.append(self._openings[kind])
-        return min(times)
+        return min([self._deadline, *(opening for opening, _, _ in self._openings[:1])])
 
     def _begin(self, name: str) -> None:
         self.states[name] = SiteState.RUNNING
@@ -195,7 +223,9 @@ class Scheduler:
             for name in wave:
                 if self.states[name] is SiteState.WAITING:
                     site = self._sites[name]
-                    self._queues.setdefault((site.groups, site.windows), deque()).append(name)
+                    kind = (site.groups, site.windows)
+                    queues = self._closed if kind in self._closed else self._queues
+                    queues.setdefault(kind, deque()).append(name)
             opened = True
         if opened:
             self._check_share()

@@ -7,7 +7,8 @@ from __future__ import annotations
 import re
 import zoneinfo
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -88,17 +89,59 @@ def _minutes(text: str) -> int:
 
 def next_opening(windows: Sequence[Window], now: datetime) -> tuple[datetime, Window] | None:
     """Return the window in ``windows`` that opens next after ``now``, and the time at which it opens. The time is in
-    the time zone of the window.
+    the time zone of the window. A window that is open in the minute after ``now`` counts as opening then.
 
     Returns None when no window opens within ``HORIZON_DAYS``.
     """
-    moment = now.astimezone(UTC).replace(second=0, microsecond=0)
-    for _ in range(HORIZON_DAYS * 24 * 60):
-        moment += MINUTE
-        for window in windows:
-            if is_open(window, moment):
-                return moment.astimezone(ZoneInfo(window.zone)), window
+    first = now.astimezone(UTC).replace(second=0, microsecond=0) + MINUTE
+    found = [(moment, index) for index, one in enumerate(windows) if (moment := _opening(one, first))]
+    if not found:
+        return None
+    moment, index = min(found)
+    return moment.astimezone(ZoneInfo(windows[index].zone)), windows[index]
+
+
+def _opening(window: Window, first: datetime) -> datetime | None:
+    """Return the first minute from ``first`` on in which ``window`` is open.
+
+    A closed window opens at its time of day, on the hour that a clock change repeats or skips, or never. So only these
+    moments are examined.
+    """
+    if is_open(window, first):
+        return first
+    zone, start = ZoneInfo(window.zone), _minutes(window.start)
+    last = first + timedelta(days=HORIZON_DAYS) - MINUTE
+    today = first.astimezone(zone).date()
+    for days in range(-1, HORIZON_DAYS + 2):
+        day = today + timedelta(days=days)
+        near = (moment for shift in (-1, 0, 1) for moment in _clock_changes(window.zone, day + timedelta(days=shift)))
+        moments = [moment for moment in near if moment.astimezone(zone).date() <= day]
+        if DAYS[day.weekday()] in window.days:
+            wall = datetime.combine(day, time(start // 60, start % 60))
+            both = (wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+            moments += [moment for moment in both if moment.astimezone(zone).replace(tzinfo=None) == wall]  # not skipped
+        opening = min((moment for moment in moments if first <= moment <= last and is_open(window, moment)), default=None)
+        if opening:
+            return opening
     return None
+
+
+@lru_cache(maxsize=4096)
+def _clock_changes(zone: str, day: date) -> tuple[datetime, ...]:
+    """Return the moments on ``day``, a day in UTC, at which the clock of ``zone`` changes."""
+    name = ZoneInfo(zone)
+    found = []
+    for hours in range(0, 24, 6):
+        low = datetime.combine(day, time(hours), UTC)
+        high = low + timedelta(hours=6)
+        before = low.astimezone(name).utcoffset()
+        if before == high.astimezone(name).utcoffset():
+            continue
+        while high - low > MINUTE:
+            middle = low + (high - low) // MINUTE // 2 * MINUTE
+            low, high = (middle, high) if middle.astimezone(name).utcoffset() == before else (low, middle)
+        found.append(high)
+    return tuple(found)
 
 
 def _near_zone(word: str) -> str:
