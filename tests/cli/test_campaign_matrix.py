@@ -25,6 +25,14 @@ def sites(number, **more):
     return SitesFile.model_validate({"sites": {f"s{index}": {"inventory": "lab"} for index in range(number)}, **more})
 
 
+def in_pipeline(tmp_path, name="p 7"):
+    """Project of a CI job."""
+    (tmp_path / "job").mkdir()
+    job = Folder(tmp_path / "job")
+    job.environment["DRILLBOOK_PIPELINE"] = name
+    return job
+
+
 @KINDS
 def test_the_jobs_fit_the_schema_of_their_service(tmp_path, kind):
     path = tmp_path / "file.yml"
@@ -36,7 +44,11 @@ def test_the_jobs_fit_the_schema_of_their_service(tmp_path, kind):
 @KINDS
 def test_every_site_has_one_job_and_waits_for_the_wave_before(kind):
     made = yaml.safe_load(campaign_matrix.rendered(kind, "sample", sites(600, waves=["50%"], at_most=7), "all.yml"))
-    jobs = made["jobs"] if kind == "github" else {name: job for name, job in made.items() if name != "stages"}
+    jobs = (
+        made["jobs"]
+        if kind == "github"
+        else {name: job for name, job in made.items() if name not in ("stages", "variables")}
+    )
     found = []
     for name, job in jobs.items():
         if name == "collect":
@@ -53,6 +65,13 @@ def test_every_site_has_one_job_and_waits_for_the_wave_before(kind):
     assert found == [f"s{index}" for index in range(600)]
 
 
+@KINDS
+def test_all_jobs_of_a_pipeline_know_its_name(kind):
+    made = yaml.safe_load(campaign_matrix.rendered(kind, "sample", sites(2), "all.yml"))
+    name = made["env" if kind == "github" else "variables"]["DRILLBOOK_PIPELINE"]
+    assert ("github.run_id" if kind == "github" else "$CI_PIPELINE_ID") in name
+
+
 def test_limits_that_ci_cannot_keep_are_refused():
     with pytest.raises(UsageError, match="of a group: north"):
         campaign_matrix.rendered("github", "sample", sites(2, groups={"north": {"at_most": 1}}), "all.yml")
@@ -61,8 +80,7 @@ def test_limits_that_ci_cannot_keep_are_refused():
 
 
 def test_runs_of_jobs_are_collected_and_a_site_without_an_artefact_is_unknown(tmp_path):
-    (tmp_path / "job").mkdir()
-    job = Folder(tmp_path / "job")
+    job = in_pipeline(tmp_path)
     counting(job)
     with_sites(job, 3, "waves: [50%]\n")
     made = job.run("campaign", "sample", "--sites", "all.yml", "--matrix", "github")
@@ -86,9 +104,32 @@ def test_runs_of_jobs_are_collected_and_a_site_without_an_artefact_is_unknown(tm
     assert json.loads((campaign_of(job) / "result.json").read_text())["sites"]["unknown"] == 1
 
 
+@pytest.mark.parametrize("old", ["p 6", ""])
+def test_a_run_of_an_older_pipeline_is_not_used(tmp_path, old):
+    """A runner kept the artefact of another pipeline with the same plan and version."""
+    job = in_pipeline(tmp_path, old)
+    counting(job)
+    with_sites(job, 1)
+    assert job.run("campaign", "sample", "--sites", "all.yml", "--only", "s0").returncode == 0
+    artefacts = tmp_path / "artefacts"
+    shutil.move(job.root / "reports", artefacts)
+    argv = ("campaign.collect", "sample", "--sites", "all.yml", "--artefacts", str(artefacts))
+    job.environment["DRILLBOOK_PIPELINE"] = ""
+    done = job.run(*argv)
+    assert done.returncode == 2
+    assert "DRILLBOOK_PIPELINE does not name the CI pipeline" in done.stderr
+    job.environment["DRILLBOOK_PIPELINE"] = "p 7"
+    done = job.run(*argv)
+    assert done.returncode == 3, done.stdout + done.stderr
+    made = f"by the pipeline {old}" if old else "outside of a pipeline"
+    assert f"the run of s0 was made {made} on " in done.stdout
+    assert "and this is the pipeline p 7" in done.stdout
+    assert ends(job)["s0"]["state"] == "unknown"
+    assert events(job)[0]["data"]["pipeline"] == "p 7"
+
+
 def test_a_changed_artefact_is_no_pass(tmp_path):
-    (tmp_path / "job").mkdir()
-    job = Folder(tmp_path / "job")
+    job = in_pipeline(tmp_path)
     counting(job)
     with_sites(job, 1)
     assert job.run("campaign", "sample", "--sites", "all.yml", "--only", "s0").returncode == 0
@@ -102,12 +143,8 @@ def test_a_changed_artefact_is_no_pass(tmp_path):
 
 
 def test_a_run_of_another_plan_is_refused_and_both_digests_are_named(tmp_path):
-    """The checkout of one CI job has a different drill.
-
-    Its run passed, but proves nothing about the plan of the campaign.
-    """
-    (tmp_path / "job").mkdir()
-    job = Folder(tmp_path / "job")
+    """The checkout of one CI job has another drill. Its run passed, but shows nothing about the plan of the campaign."""
+    job = in_pipeline(tmp_path)
     with_sites(job, 2)
     artefacts = tmp_path / "artefacts"
     drills = {"s0": "count", "s1": "c0unt"}
@@ -129,12 +166,11 @@ def test_a_run_of_another_plan_is_refused_and_both_digests_are_named(tmp_path):
 
 
 def test_a_run_of_another_version_is_refused(tmp_path):
-    (tmp_path / "job").mkdir()
-    job = Folder(tmp_path / "job")
+    job = in_pipeline(tmp_path)
     counting(job)
     with_sites(job, 1)
     assert job.run("campaign", "sample", "--sites", "all.yml", "--only", "s0").returncode == 0
-    found, problems = artefacts_of.found_in(job.root, "sample")
+    found, problems = artefacts_of.found_in(job.root, "sample", "p 7")
     assert problems == []
     run, plans = found["s0"].ending.run, events(job)[0]["data"]["sites"][0]["plans"]
     for version, state in ((__version__, "passed"), ("0.1", "refused")):

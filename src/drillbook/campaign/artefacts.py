@@ -15,6 +15,9 @@ from drillbook.campaign.transfer import TransferError
 from drillbook.errors import JournalError
 from drillbook.journal.journal import FILE
 
+PIPELINE_VARIABLE = "DRILLBOOK_PIPELINE"
+"""Environment variable with the name of the CI pipeline. All jobs of one pipeline have the same value."""
+
 
 @dataclass(frozen=True, slots=True)
 class Artefact:
@@ -34,9 +37,9 @@ class Artefact:
         return self.campaign.parents[1]
 
 
-def found_in(folder: Path, drill: str) -> tuple[dict[str, Artefact], list[str]]:
-    """Find the artefacts in ``folder``. Returns the newest artefact of each site by the name of the site, and the
-    reasons why other artefacts cannot be used.
+def found_in(folder: Path, drill: str, pipeline: str) -> tuple[dict[str, Artefact], list[str]]:
+    """Find the artefacts of ``pipeline`` in ``folder``. Returns the newest artefact of each site by the name of the site,
+    and the reasons why other artefacts cannot be used.
     """
     found: dict[str, Artefact] = {}
     problems: list[str] = []
@@ -49,6 +52,13 @@ def found_in(folder: Path, drill: str) -> tuple[dict[str, Artefact], list[str]]:
             continue
         if state.start.drill != drill:
             problems.append(f"{path}: this is a campaign of {state.start.drill}, not of {drill}")
+            continue
+        if state.start.pipeline != pipeline:
+            made = f"by the pipeline {state.start.pipeline}" if state.start.pipeline else "outside of a pipeline"
+            sites = ", ".join(sorted(state.ends)) or "no site"
+            problems.append(
+                f"{path}: the run of {sites} was made {made} on {state.began:%Y-%m-%d}, and this is the pipeline {pipeline}"
+            )
             continue
         found |= {site: Artefact(ending, path.parents[1], state.start.tool) for site, ending in state.ends.items()}
     return found, problems
@@ -86,7 +96,7 @@ class Artefacts:
         one = self._found.get(job.site)
         if one is None:
             return attempt.unknown(
-                job, "the CI job of this site left no artefact: the job did not run, or it was interrupted"
+                job, "the CI job of this site left no artefact in this pipeline: the job did not run, or it was interrupted"
             )
         source, target = one.reports / one.ending.run, Path(job.root) / "reports" / job.run
         if not one.ending.head:  # the drill left no run

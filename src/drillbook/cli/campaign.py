@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import sys
@@ -67,13 +68,19 @@ def start(project: Project, wish: Wish, on: str) -> int:
 
 def collect(project: Project, wish: Wish, folder: str) -> int:
     """Make a campaign from the runs that CI jobs stored in ``folder``. Returns the exit status of the campaign. Raises
-    UsageError when ``folder`` is not a folder, or when the sites file is invalid.
+    UsageError when ``folder`` is not a folder, when the pipeline has no name, or when the sites file is invalid.
     """
     if not Path(folder).is_dir():
         raise UsageError(
             f"{folder} is not a folder", hint="--artefacts must name the folder that contains the artefacts of all jobs"
         )
-    found, problems = artefacts.found_in(Path(folder), wish.drill)
+    pipeline = os.environ.get(artefacts.PIPELINE_VARIABLE, "")
+    if not pipeline:
+        raise UsageError(
+            f"{artefacts.PIPELINE_VARIABLE} does not name the CI pipeline, so runs of an older pipeline could be taken for new ones",
+            hint="set it to the same value in all jobs of a pipeline, as the jobs of `campaign --matrix` do; see docs/campaigns.md",
+        )
+    found, problems = artefacts.found_in(Path(folder), wish.drill, pipeline)
     for text in problems:
         console().print(shown(f"not used: {text}"), soft_wrap=True)
     executor, file = Artefacts(found), wish.file(project)
@@ -121,6 +128,7 @@ def _begin(
             confirm=wish.confirm,
             executor=executor.name,
             approval=approved,
+            pipeline=os.environ.get(artefacts.PIPELINE_VARIABLE, ""),
         ),
         sync=True,
     )

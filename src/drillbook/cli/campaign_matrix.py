@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from drillbook.campaign.artefacts import PIPELINE_VARIABLE
 from drillbook.campaign.scheduler import waves
 from drillbook.campaign.sites import SitesFile
 from drillbook.errors import UsageError
@@ -91,12 +92,16 @@ def _github(parts: list[list[str]], at_most: int, command: str, collect: str) ->
         "on": {"workflow_dispatch": {}},
         "permissions": {"contents": "read"},
         "concurrency": "drills",
+        "env": {PIPELINE_VARIABLE: "github ${{ github.repository }} run ${{ github.run_id }}"},
         "jobs": jobs,
     }
 
 
 def _gitlab(parts: list[list[str]], at_most: int, command: str, collect: str) -> dict[str, Any]:
-    made: dict[str, Any] = {"stages": [*(f"wave-{number}" for number in range(1, len(parts) + 1)), "collect"]}
+    made: dict[str, Any] = {
+        "stages": [*(f"wave-{number}" for number in range(1, len(parts) + 1)), "collect"],
+        "variables": {PIPELINE_VARIABLE: "gitlab $CI_PROJECT_PATH pipeline $CI_PIPELINE_ID"},
+    }
     for number, part in enumerate(parts, 1):
         made[f"wave-{number}"] = {
             "stage": f"wave-{number}",

@@ -43,6 +43,9 @@ class CampaignStarted(Begun):
     approval: Annotated[
         str, Field(description="Digest of the approval of all sites (`approval.json`); empty without one.")
     ] = ""
+    pipeline: Annotated[
+        str, Field(description="Name of the CI pipeline whose job runs the campaign; empty outside of a pipeline.")
+    ] = ""
 
 
 class CampaignResumed(Begun):
