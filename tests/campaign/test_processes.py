@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from drillbook.campaign import attempt
+from drillbook.campaign.attempt import Job
 from tests.program import Folder, fault, step
 
 
@@ -188,3 +190,11 @@ def test_ctrl_c_twice_stops_the_running_drills_which_undo_their_changes(folder):
     assert process.wait(60) == 4
     assert not (folder.root / "broken").exists()
     assert [end["state"] for end in ends(folder).values()] == ["unknown"]
+
+
+def test_a_drill_that_was_stopped_before_it_began_never_begins(tmp_path):
+    job = Job("c", "s0", "run-s0", "d", suite=False, inventory="i", root=str(tmp_path))
+    assert not attempt.cancel(job)
+    ending = attempt.carry_out(job)
+    assert (ending.state, ending.message) == ("refused", "not started: the operator stopped the campaign")
+    assert not (job.folder / "sites" / "s0.txt").exists(), "no process was started"
