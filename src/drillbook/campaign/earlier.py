@@ -1,62 +1,98 @@
-"""Compares a campaign with the last campaign of the same drill. It finds sites whose state has changed, new sites, and
-sites that are missing now.
+"""Compares a campaign with the last finished campaign of the same drill. It finds sites whose state or objectives have
+changed, new sites, and sites that are missing now.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from drillbook.campaign.attempt import CAMPAIGNS
-from drillbook.campaign.record import CampaignState
+from drillbook.campaign.record import CampaignState, is_finished
 from drillbook.journal.run_files import RESULT
+from drillbook.report.figures import against
+from drillbook.report.wording import SHORT
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A site whose state has changed since the earlier campaign. A state is empty if the site was not part of the
-    campaign.
-    """
+    """A site that has changed since the earlier campaign. A state is empty if the site was not part of the campaign."""
 
     site: str
     before: str
     now: str
+    objectives: tuple[str, ...] = ()
+    """For each changed objective: its name, the old and the new measurement."""
+
+    def as_data(self) -> dict[str, Any]:
+        """Return the change as JSON data."""
+        data: dict[str, Any] = {"site": self.site, "before": self.before, "now": self.now}
+        return {**data, "objectives": list(self.objectives)} if self.objectives else data
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Changes since an earlier campaign. ``campaign``: name of the earlier campaign."""
+    """Changes since an earlier campaign."""
 
     campaign: str
+    """Name of the earlier campaign."""
     changes: tuple[Change, ...]
+    interrupted: tuple[str, ...] = ()
+    """Names of later campaigns that were interrupted, and are therefore not compared. The newest comes first."""
 
     def as_data(self) -> dict[str, Any]:
         """Return the comparison as JSON data."""
-        changes = [{"site": one.site, "before": one.before, "now": one.now} for one in self.changes]
-        return {"campaign": self.campaign, "changes": changes}
+        changes = [one.as_data() for one in self.changes]
+        return {"campaign": self.campaign, "changes": changes, "interrupted": list(self.interrupted)}
 
 
 def compared(reports: Path, state: CampaignState) -> Comparison | None:
-    """Compare a campaign with the newest earlier campaign of the same drill. Returns None when there is no earlier
-    campaign.
+    """Compare a campaign with the newest earlier campaign of the same drill that came to its end. Returns None when there
+    is no such campaign.
 
     The reports of campaigns are read from the newest to the oldest until a suitable one is found. Reports of runs are
     not read.
     """
-    own = state.start.campaign
+    own, interrupted = state.start.campaign, []
     folders = [path.parent for path in (reports / CAMPAIGNS).glob(f"[!.]*/{RESULT}") if path.parent.name < own]
     for folder in sorted(folders, reverse=True):
         try:
             said = json.loads((folder / RESULT).read_bytes())
             if said["drill"] != state.start.drill or len(said["ends"]) < 2 <= len(state.ends):
                 continue
-            before = {end["site"]: str(end["state"]) for end in said["ends"]}
-        except (OSError, ValueError, KeyError, TypeError):
+            if not is_finished(said):
+                interrupted.append(folder.name)
+                continue
+            changes = tuple(_changes({end["site"]: end for end in said["ends"]}, state))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
-        now = {site: str(end.state) for site, end in state.ends.items()}
-        names = sorted({*before, *now})
-        changes = (Change(name, before.get(name, ""), now.get(name, "")) for name in names)
-        return Comparison(folder.name, tuple(one for one in changes if one.before != one.now))
+        return Comparison(folder.name, changes, tuple(interrupted))
     return None
+
+
+def _changes(before: Mapping[str, Mapping[str, Any]], state: CampaignState) -> Iterator[Change]:
+    """Yield the changed sites. ``before``: end of each site in the earlier campaign, as in its report."""
+    for name in sorted({*before, *state.ends}):
+        then, now = before.get(name), state.ends.get(name)
+        states = (str(then["state"]) if then else "", str(now.state) if now else "")
+        objectives = tuple(_differing(then.get("objectives") or {}, now.objectives)) if then and now else ()
+        if states[0] != states[1] or objectives:
+            yield Change(name, *states, objectives)
+
+
+def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """Describe each objective that was met and is not now or the reverse, or whose measurement has changed by more than
+    the sum of both errors.
+    """
+    for name, new in now.items():
+        old = before.get(name)
+        if old is None or old["measured_s"] is None or new["measured_s"] is None:
+            continue
+        crossed = None not in (old["met"], new["met"]) and old["met"] != new["met"]
+        if crossed or abs(new["measured_s"] - old["measured_s"]) > (old["error_s"] or 0.0) + (new["error_s"] or 0.0):
+            figures = [against(one["measured_s"], one["error_s"], one["target_s"]) for one in (old, new)]
+            end = f", {'met' if new['met'] else 'missed'} now" if crossed else ""
+            yield f"{SHORT.get(name, name)} {figures[0]}, then {figures[1]}{end}"

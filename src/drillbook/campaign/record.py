@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from drillbook.campaign.attempt import CAMPAIGNS, RECORD, Ending
 from drillbook.campaign.scheduler import SiteState
@@ -155,6 +156,11 @@ def _ended(folder: Path) -> bool:
         said = json.loads((folder / RESULT).read_bytes())
     except (OSError, ValueError):
         return False
+    return is_finished(said)
+
+
+def is_finished(said: dict[str, Any]) -> bool:
+    """Return True when the report ``said`` is that of a campaign that came to its end."""
     return bool(said.get("finished", not said.get("without_end")))
 
 
