@@ -1,9 +1,8 @@
-"""Cost of a campaign without its drills: simulated sites, whose drills end at once, with a real journal: `python -m bench.campaign_cost`.
+"""Cost of a campaign without its drills, with a real journal: `python -m bench.campaign_cost`.
 
-With windows, each site has another maintenance window in the next week, and the time of the campaign is simulated. Planning is that of
-a drill with two steps on sites with values of their own.
-
-CPU time is that of all processes (controller, scheduler and workers), by getrusage(2); memory is the peak of the controller.
+The drills of the simulated sites end at once. With windows, each site has another maintenance window in the next week, in
+simulated time. Planning is that of a drill with two steps on sites with values of their own. CPU time is that of all
+processes (controller, scheduler and workers), by getrusage(2); memory is the peak of the controller.
 """
 
 from __future__ import annotations
