@@ -1,4 +1,8 @@
-"""Running ledger, projects with it in their inventory, and an environment with the plugin's distribution."""
+"""Running ledger, projects with it in their inventory, and an environment with the plugin's distribution.
+
+For a project with the plugin in `plugins/`, the program is a fork of a process that has imported Drillbook but no plugin. The
+installed distribution needs the Python of its own environment.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,7 @@ from pathlib import Path
 import pytest
 
 import drillbook
+from drillbook.trust import plugins
 from tests.program import Folder, here
 
 HERE = Path(__file__).parent
@@ -59,7 +64,8 @@ def server(tmp_path):
 class Project(Folder):
     """Project with a ledger in its inventory, and the program in it."""
 
-    program = [sys.executable, "-P", "-c", MAIN]
+    program: list[str] | None = None
+    """Command of the program where it is not the one of this environment."""
     source = PACKAGE
 
     def __init__(self, root: Path, server: Server) -> None:
@@ -77,6 +83,9 @@ class Project(Folder):
         )
 
     def run(self, *argv: str, **options):
+        options = {"timeout": 120, **options}
+        if self.program is None:
+            return super().run(*argv, **options)
         return subprocess.run(
             [*self.program, *argv],
             cwd=self.root,
@@ -85,11 +94,12 @@ class Project(Folder):
             capture_output=True,
             text=True,
             check=False,
-            **{"timeout": 120, **options},
+            **options,
         )
 
     def start(self, *argv: str, **options):
-        return subprocess.Popen([*self.program, *argv], cwd=self.root, env=self.environment, **options)
+        started = self.program or [sys.executable, "-P", "-c", MAIN]
+        return subprocess.Popen([*started, *argv], cwd=self.root, env=self.environment, **options)
 
     def good(self, *argv: str, status: int = 0) -> str:
         """Output of a task that exits with ``status``."""
@@ -119,12 +129,56 @@ class Project(Folder):
         return not self.server.frozen
 
 
+class InFolder(Project):
+    """Project with the plugin in its folder `plugins/`, which is not trusted yet."""
+
+    python = Path(sys.executable)
+    package = "ledger"
+    origin = "plugins/ledger"
+    loading = "from pathlib import Path; from drillbook.trust import plugins; assert not plugins.use(Path()); "
+    """Python that loads the plugin."""
+
+    def __init__(self, root: Path, server: Server) -> None:
+        super().__init__(root, server)
+        shutil.copytree(PACKAGE, root / "plugins" / "ledger", ignore=shutil.ignore_patterns("__pycache__"))
+
+    @property
+    def version(self) -> str:
+        return plugins.read(self.root).digest
+
+    def take_away(self) -> None:
+        """Remove the plugin from the project until ``bring_back``."""
+        (self.root / "plugins").rename(self.root.parent / "taken")
+
+    def bring_back(self) -> None:
+        (self.root.parent / "taken").rename(self.root / "plugins")
+
+
+class Installed(Project):
+    """Project whose program runs in the environment with the distribution."""
+
+    package = "drillbook_ledger"
+    origin = "the distribution drillbook-ledger"
+    version = "version 1.2"
+    loading = ""
+
+    def __init__(self, root: Path, server: Server, python: Path) -> None:
+        super().__init__(root, server)
+        self.python = python
+        self.program = [str(python), "-P", "-c", MAIN]
+
+    def take_away(self) -> None:
+        """Run the program where the distribution is not installed."""
+        self.program = [str(environment(self.root.parent / "bare")), "-P", "-c", MAIN]
+
+    def bring_back(self) -> None:
+        self.program = [str(self.python), "-P", "-c", MAIN]
+
+
 @pytest.fixture
 def project(tmp_path, server):
     """Project with the plugin in its folder `plugins/`, which is not trusted yet."""
-    made = Project(tmp_path / "project", server)
-    shutil.copytree(PACKAGE, made.root / "plugins" / "ledger", ignore=shutil.ignore_patterns("__pycache__"))
-    return made
+    return InFolder(tmp_path / "project", server)
 
 
 def environment(folder: Path) -> Path:

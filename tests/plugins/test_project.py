@@ -213,15 +213,6 @@ def test_its_commands_are_trusted_besides(project):
     assert not mark_.exists()
 
 
-def test_a_killed_run_is_recovered(project):
-    project.good("trust", "--yes")
-    folder = project.killed()
-    assert "recovered: all changes" in project.good("drill.recover")
-    assert not project.server.frozen
-    assert project.server.texts == []
-    assert json.loads((folder / "result.json").read_text())["residue"] == []
-
-
 def test_a_killed_run_is_undone_without_the_plugin_and_proven_with_it(project):
     project.good("trust", "--yes")
     folder = project.killed()

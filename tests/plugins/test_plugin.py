@@ -1,4 +1,7 @@
-"""A system from an installed distribution works like a built-in one, from `invoke actions` to the audit."""
+"""A system from a plugin works like a built-in one, from `invoke actions` to the audit.
+
+Each test runs twice: with the system in an installed distribution, and with the same files in `plugins/` of the project.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,20 @@ import pytest
 from drillbook.journal.journal import read
 from drillbook.lab import control
 from drillbook.language import strict
-from tests.plugins.conftest import DRILL, MAIN, SOURCE, Project, environment
+from tests.plugins.conftest import DRILL, PACKAGE, SOURCE, InFolder, Installed
+
+PERIOD = ("--since", "2000-01-01", "--until", "2099-12-31", "--out", "audit")
+REPORTS = ("report.html", "report.md", "junit.xml")
 
 
-@pytest.fixture
-def user(tmp_path, server, installed):
-    """Project whose program runs in the environment with the distribution."""
-    made = Project(tmp_path / "project", server)
-    made.program = [str(installed), "-P", "-c", MAIN]
+@pytest.fixture(params=["distribution", "folder"])
+def user(request, tmp_path, server):
+    """Project with the plugin in one of the two places."""
+    root = tmp_path / "project"
+    if request.param == "distribution":
+        return Installed(root, server, request.getfixturevalue("installed"))
+    made = InFolder(root, server)
+    made.good("trust", "--yes")
     return made
 
 
@@ -50,7 +59,7 @@ def test_it_runs_on_a_host_of_the_lab_from_the_plan_to_the_audit(user, lab):
     user.server.file.write_text("1 a line of before\n")
 
     plan = user.good("drill.plan", DRILL)
-    assert "needs the plugin of the distribution drillbook-ledger, version 1.2" in plan
+    assert f"needs the plugin of {user.origin}, {user.version}" in " ".join(plan.split())
     assert "ledger.freeze" in plan
     assert "Thaw" not in plan
     user.good("drill.check", DRILL)
@@ -68,15 +77,40 @@ def test_it_runs_on_a_host_of_the_lab_from_the_plan_to_the_audit(user, lab):
     assert not user.server.frozen
 
     written = json.loads((user.latest / "plan.json").read_text())
-    assert written["plugins"] == {"the distribution drillbook-ledger": "version 1.2"}
-    for name in ("report.html", "report.md", "junit.xml"):
+    assert written["plugins"] == {user.origin: user.version}
+    for name in REPORTS:
         assert "ledger.freeze" in (user.latest / name).read_text(), name
     user.good("report")
     user.good("report.verify")
-    user.good("audit", "--since", "2000-01-01", "--until", "2099-12-31", "--out", "audit")
-    audit = "".join(path.read_text() for path in (user.root / "audit").glob("*.md"))
-    assert DRILL in audit
-    assert "ledger" in audit
+    assert DRILL in audit(user)
+
+
+def audit(user):
+    """Markdown pages of an audit of all runs."""
+    user.good("audit", *PERIOD)
+    return "".join(path.read_text() for path in (user.root / "audit").glob("*.md"))
+
+
+def test_its_finding_is_in_the_result_the_reports_and_the_audit(user):
+    user.server.file.write_text("1 a line\n2 another\n2 a third\n")
+    said = user.good("drill", "ledger-counted", status=1)
+    assert "Two lines of the ledger bear one number" in said
+    result = user.result()
+    (found,) = result["findings"]
+    assert (result["verdict"], found["code"], found["severity"]) == ("failed", "ledger-twice", "high")
+    assert (found["wanted"], found["measured"]) == ("each number once", "2 twice")
+    for name in REPORTS:
+        text = (user.latest / name).read_text()
+        for part in (found["title"], found["measured"], found["remedy"]):
+            assert part in text, (name, part)
+    assert "ledger-twice" in audit(user)
+    user.take_away()
+    assert found["title"] in audit(user), "the run outlives its plugin"
+
+    user.bring_back()
+    user.server.file.write_text("1 a line\n2 another\n")
+    user.good("drill", "ledger-counted")
+    assert user.result()["findings"] == []
 
 
 def test_it_appears_in_the_lists_the_schema_and_the_completion(user):
@@ -85,12 +119,14 @@ def test_it_appears_in_the_lists_the_schema_and_the_completion(user):
         assert name in every
     assert "file that holds the lines" not in every
     assert "The ledger in the inventory." in user.good("actions", "ledger.freeze")
-    assert DRILL in user.good("drill.list")
+    shown = user.good("drill.list")
+    assert DRILL in shown
+    assert "ledger-counted" in shown
     assert DRILL in user.run("--complete", "--", "drillbook", "drill", "").stdout.split()
 
     drill = json.loads(user.good("schema", "drill"))
     assert "ledger.freeze" in json.dumps(drill)
-    jsonschema.validate(strict.load(SOURCE / "drillbook_ledger" / "drills" / f"{DRILL}.yml").value, drill)
+    jsonschema.validate(strict.load(PACKAGE / "drills" / f"{DRILL}.yml").value, drill)
     inventory = json.loads(user.good("schema", "inventory"))
     jsonschema.validate(
         {"environment": "lab", "services": {"l": {"kind": "ledger", "host": "h", "url": "u", "file": "/f"}}}, inventory
@@ -100,22 +136,32 @@ def test_it_appears_in_the_lists_the_schema_and_the_completion(user):
             {"environment": "lab", "services": {"l": {"kind": "ledger", "host": "h", "url": "u"}}}, inventory
         )
     tree = json.loads(user.good("schema", "tree"))
-    jsonschema.validate(strict.load(SOURCE / "drillbook_ledger" / "trees" / "ledger.yml").value, tree)
+    jsonschema.validate(strict.load(PACKAGE / "trees" / "ledger.yml").value, tree)
 
 
-def test_it_has_reference_pages(user, installed):
-    code = "from drillbook.reference.pages import pages; print(''.join(pages().values()))"
-    made = subprocess.run([str(installed), "-c", code], capture_output=True, text=True, check=True).stdout
+def test_it_has_reference_pages(user):
+    code = f"{user.loading}from drillbook.reference.pages import pages; print(''.join(pages().values()))"
+    made = started(user, "-P", "-c", code)
     for text in ("ledger.freeze", "ledger.canary", "ledger-twice", "Path on its host of the file that holds the lines"):
         assert text in made, text
 
 
-def test_its_author_runs_the_contract_tests(installed, tmp_path):
-    test = tmp_path / "test_contract.py"
-    test.write_text((SOURCE / "contract.py").read_text())
-    argv = [str(installed), "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(test)]
-    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
+def test_its_author_runs_the_contract_tests(user):
+    test = user.root / "tests" / "test_contract.py"
+    test.parent.mkdir()
+    test.write_text((SOURCE / "contract.py").read_text().replace("drillbook_ledger", user.package))
+    user.environment |= {"PYTHONPATH": "plugins", "PYTEST_ADDOPTS": "", "PYTHONWARNINGS": ""}
+    argv = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(user.root), "tests")
+    assert "1 passed" in started(user, *argv)
+
+
+def started(user, *argv):
+    """Output of the Python that can import the plugin."""
+    done = subprocess.run(
+        [str(user.python), *argv], cwd=user.root, env=user.environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def test_mistakes_in_an_inventory_are_told_as_for_a_built_in_kind(user):
@@ -141,14 +187,14 @@ def test_its_tree_finds_the_cause_and_its_remedy_is_a_run(user):
     assert not user.server.frozen
 
 
-def test_a_run_is_read_where_the_plugin_is_not(user, tmp_path):
+def test_a_run_is_read_where_the_plugin_is_not(user):
     user.good("drill", DRILL)
     before = user.result()
-    user.program = [str(environment(tmp_path / "bare")), "-P", "-c", MAIN]
+    user.take_away()
     user.good("report")
     assert user.result() == before
     user.good("report.verify")
-    user.good("audit", "--since", "2000-01-01", "--until", "2099-12-31", "--out", "audit")
+    user.good("audit", *PERIOD)
     said = user.good("drill.plan", DRILL, status=2)
     assert f"there is no drill or suite '{DRILL}'" in said
 
@@ -161,15 +207,15 @@ def test_a_killed_run_is_recovered(user):
     assert json.loads((folder / "result.json").read_text())["residue"] == []
 
 
-def test_a_killed_run_is_undone_where_the_plugin_is_not_and_proven_where_it_is(user, tmp_path):
-    folder, there = user.killed(), user.program
-    user.program = [str(environment(tmp_path / "bare")), "-P", "-c", MAIN]
+def test_a_killed_run_is_undone_where_the_plugin_is_not_and_proven_where_it_is(user):
+    folder = user.killed()
+    user.take_away()
     said = user.good("drill.recover", status=5)
     assert "ledger.freeze" in said
     assert user.thawed(), "its undo is in the journal"
     assert [event for event in read(folder / "journal.jsonl").events if event.kind == "recovery.finished"]
     assert json.loads((folder / "result.json").read_text())["residue"] != [], "nobody has proven it"
-    user.program = there
+    user.bring_back()
     assert "recovered: all changes" in user.good("drill.recover")
     assert user.server.texts == []
     assert json.loads((folder / "result.json").read_text())["residue"] == []
