@@ -27,6 +27,6 @@ def drill_files(*folders: Path) -> list[Path]:
 
 def inventory_of(name: str) -> str:
     """Inventory text for an example: that of a lab, plus the services that no lab contains."""
-    docker = FILES[name].parts[-3] == "docker"
+    docker = name in FILES and FILES[name].parts[-3] == "docker"
     text = (ROOT / "inventory" / ("docker.yml" if docker else "lab.yml")).read_text()
     return text.replace("\nservices:\n", f"\nservices:{WORKER if docker else TEAM}", 1)

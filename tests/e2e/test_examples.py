@@ -21,7 +21,6 @@ ELSEWHERE = {
     "linux-network-reset": "packet filters need root on the host; tests/systems/linux sets them in a network namespace",
     "mariadb-compare": "the lab's shop runs only during drills that start it; `rehearse-shop-dump` does the same",
     "mariadb-lost": "the lab's shop makes its data again at each start; tests/systems/mariadb drops and restores a team's",
-    "manual-failover": "it asks a person; tests/systems/manual answers",
     "qdrant-undo": "the values are those of a run; a drill with `qdrant.delete_points` carries it out as its undo",
     "redis-marked": "the lab's dump is the file that the server overwrites; test_own_backups_of_servers restores a copy",
     "s3-undo": "the values are those of a run; a drill with `s3.delete_objects` carries it out as its undo",

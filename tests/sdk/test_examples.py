@@ -5,18 +5,27 @@ import yaml
 
 from drillbook.plan import planner, spec
 from drillbook.project.project import Project
-from drillbook.sdk import contract, discovery, examples
+from drillbook.sdk import contract, discovery, examples, host_needs
 from drillbook.sdk.action import Action, find, known_names
+from drillbook.sdk.host_needs import HostNeeds
 from tests.examples import FILES, ROOT, inventory_of
 
+DECLARED = {name: text for name in known_names() if (text := examples.declared(name))}
+"""Examples that the actions themselves declare."""
+HEAD = "drill: example\ntitle: An example\nservice: api\n"
+VERIFY = "\nverify:\n  - command.run: {argv: ['true'], effect: read}\n    hosts: controller\n"
 
-@pytest.mark.parametrize("name", FILES)
+
+@pytest.mark.parametrize("name", [*FILES, *DECLARED])
 def test_an_example_can_be_planned(name, tmp_path, monkeypatch):
     monkeypatch.setenv("DRILLBOOK_LAB", str(tmp_path / "lab"))
     for folder in ("drills", "inventory"):
         (tmp_path / folder).mkdir()
     (tmp_path / "inventory" / "lab.yml").write_text(inventory_of(name))
-    drill = spec.load(FILES[name])
+    file = FILES.get(name, tmp_path / "drills" / "example.yml")
+    if name in DECLARED:
+        file.write_text(HEAD + DECLARED[name] + VERIFY * ("verify:" not in DECLARED[name]))
+    drill = spec.load(file)
     assert isinstance(drill, spec.Drill)
     assert planner.make(drill, Project(tmp_path).inventory("lab")).steps
 
@@ -77,6 +86,48 @@ def test_the_contract_wants_an_example_of_each_action_of_a_plugin(folder, step, 
     monkeypatch.syspath_prepend(tmp_path)
     found = contract.problems(__import__(package.name).SYSTEM)
     assert (wanted in " ".join(found)) if wanted else found == []
+
+
+SERVICE = '''"""Its service."""
+from typing import Literal
+from pydantic import Field
+from drillbook.sdk.service import Service
+
+class Bell(Service):
+    """A bell."""
+
+    kind: Literal["bell"] = "bell"
+    tower: str = Field(description="Its tower.")
+'''
+BESIDE = ACTIONS.replace(
+    "    times:",
+    '    NEEDS = HostNeeds(commands=("ring",))\n    EXAMPLE = """\n        verify:\n          - STEP\n    """\n\n    times:',
+).replace("import Read", "import Read\nfrom drillbook.sdk.host_needs import HostNeeds")
+
+
+@pytest.mark.parametrize(
+    ("step", "wanted"),
+    [
+        ("bell.ring: {times: 3}", ""),
+        ("bell.ring: {times: often}", "EXAMPLE of bell.ring:2:"),
+        ("command.run: {argv: [ring], effect: read}", "its EXAMPLE does not show it"),
+        ("bell.ring: {", "this is not YAML"),
+    ],
+)
+def test_a_system_of_three_files_declares_needs_and_examples_in_its_actions(step, wanted, tmp_path, monkeypatch):
+    package = tmp_path / f"tower{abs(hash(step))}"
+    package.mkdir()
+    declared = SYSTEM.replace("EXAMPLES", ', services={"bell": ".service"}')
+    for name, text in (("__init__", declared), ("service", SERVICE), ("actions", BESIDE.replace("STEP", step))):
+        (package / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    system = __import__(package.name).SYSTEM
+    found = contract.problems(system)
+    assert (wanted in " ".join(found)) if wanted else found == []
+    with discovery.registered(system):
+        assert host_needs.of("bell.ring") == HostNeeds(commands=("ring",))
+        assert examples.of("bell.ring") == examples.Example("", f"verify:\n  - {step}")
+    assert host_needs.of("bell.ring") is None
 
 
 def test_every_example_drill_belongs_to_a_system():

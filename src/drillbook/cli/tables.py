@@ -88,7 +88,8 @@ def _action(found: type[Any], out: Console) -> None:
         table.add_row(Text(info.alias or key), Text(default), Text(info.description or ""))
     out.print(table)
     if shown := _example(found):
-        out.print(Text(f"\nExample, of the drill {shown.drill}:\n\n{shown.text}"), soft_wrap=True)
+        origin = f", of the drill {shown.drill}" if shown.drill else ""
+        out.print(Text(f"\nExample{origin}:\n\n{shown.text}"), soft_wrap=True)
 
 
 def lab(status: Any, out: Console, *, as_json: bool = False) -> int:

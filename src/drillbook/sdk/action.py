@@ -23,6 +23,9 @@ from drillbook.sdk.late_values import NotKnownYet, validator_of
 from drillbook.sdk.service import Service
 from drillbook.sdk.undo import Undo as Undo  # noqa: PLC0414
 
+if TYPE_CHECKING:
+    from drillbook.sdk.host_needs import HostNeeds
+
 
 class Effect(StrEnum):
     """Effect of an action on its target."""
@@ -88,6 +91,12 @@ class Action(BaseModel):
     """
     UNDO: ClassVar[tuple[str, ...]] = ("nothing",)
     """Kinds of undo that ``undo`` may return: ``commands``, ``action``, ``restore``, ``nothing``."""
+    NEEDS: ClassVar[HostNeeds | None] = None
+    """Needs of the action on the hosts where it runs. They take precedence over the ``host_needs`` of the action's system."""
+    EXAMPLE: ClassVar[str] = ""
+    """Example of the action: phases of a drill as YAML text. Empty when a drill of the action's system, or a drill that
+    ships, shows the action.
+    """
 
     _unknown: frozenset[str] = PrivateAttr(default=frozenset())
     """Fields that get their values later, from earlier steps; see ``with_unknown``."""

@@ -130,7 +130,7 @@ def _files(system: System) -> Iterator[str]:
 
 
 def _examples(system: System, drills: Path | None) -> Iterator[str]:
-    """Check that a drill shows each action, and that the examples give each action only parameters that it accepts."""
+    """Check that each action has an example, and that the examples give each action only parameters that it accepts."""
     for path in examples.files(system):
         try:
             _check_steps(strict.load(path))
@@ -138,8 +138,23 @@ def _examples(system: System, drills: Path | None) -> Iterator[str]:
             yield str(error)
     known = [name for name in discovery.known_names(Action) if name.partition(".")[0] in system.actions]
     for name in known:
-        if examples.of(name, drills) is None:
-            yield f"{name}: no drill shows it; add one to the folder `examples` of its system, see docs/plugins.md"
+        if text := examples.declared(name):
+            yield from _declared_example(name, text)
+        elif examples.of(name, drills) is None:
+            yield f"{name}: no drill shows it; set `EXAMPLE`, or add a drill to the folder `examples` of its system"
+
+
+def _declared_example(name: str, text: str) -> Iterator[str]:
+    """Check the example that the action ``name`` declares."""
+    try:
+        document = strict.parse(text, f"EXAMPLE of {name}")
+        _check_steps(document)
+    except DrillbookError as error:
+        yield str(error)
+        return
+    steps = [step for phase in document.value.values() if isinstance(phase, list) for step in phase]
+    if not any(name in step for step in steps):
+        yield f"{name}: its EXAMPLE does not show it"
 
 
 def _check_steps(document: strict.Document) -> None:

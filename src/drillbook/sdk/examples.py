@@ -1,10 +1,11 @@
-"""Examples of actions. An example consists of some steps of a drill. Their text is cut out of the file of the drill.
+"""Examples of actions. An example consists of some steps of a drill. An action declares it, or it is cut out of a drill.
 
 Drills of the action's own system are searched first, and then other drills.
 """
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,7 +14,9 @@ from pathlib import Path
 
 import yaml
 
+from drillbook.errors import UnknownName
 from drillbook.sdk import discovery
+from drillbook.sdk.action import Action
 from drillbook.sdk.discovery import System
 
 NOT_DRILLS = "diagnosis"
@@ -24,7 +27,10 @@ _ALIAS = re.compile(r"\s[&*][a-z]")
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """Example of an action: the part of a drill that shows it, with the earlier steps whose results it uses."""
+    """Example of an action: the part of a drill that shows it, with the earlier steps whose results it uses.
+
+    ``drill``: name of the drill. Empty when the action itself declares the example.
+    """
 
     drill: str
     text: str
@@ -41,10 +47,12 @@ class _Step:
 
 
 def of(action: str, drills: Path | None = None) -> Example | None:
-    """Return the shortest example of ``action``, or None when there is none.
+    """Return the example that ``action`` declares, or the shortest one in a drill. None when there is none.
 
     Drills of the action's system are searched first, and then the drills in the folder ``drills``.
     """
+    if text := declared(action):
+        return Example("", text)
     for steps in (_own(action.partition(".")[0]), _inside(drills) if drills else ()):
         found = [
             Example(drill, _shown(every, step))
@@ -55,6 +63,15 @@ def of(action: str, drills: Path | None = None) -> Example | None:
         if found:
             return min(found, key=lambda one: len(one.text.splitlines()))
     return None
+
+
+def declared(action: str) -> str:
+    """Return the example that the class of ``action`` declares. Empty when it declares none, or when there is no such action."""
+    try:
+        found: type[Action] = discovery.find(action, Action)
+    except UnknownName:
+        return ""
+    return inspect.cleandoc(found.EXAMPLE)
 
 
 def files(system: System) -> list[Path]:

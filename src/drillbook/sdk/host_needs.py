@@ -1,4 +1,4 @@
-"""Needs of actions on the hosts where they run: commands, rights and ports. Each system declares the needs of its actions.
+"""Needs of actions on the hosts where they run: commands, rights and ports. An action declares them, or its system does.
 
 Besides these, every action needs a POSIX shell and the usual small programs (``BASE``).
 """
@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from enum import Flag, auto
 from fnmatch import fnmatchcase
 
+from drillbook.errors import UnknownName
 from drillbook.sdk import discovery
+from drillbook.sdk.action import Action
 
 _BASE = """
 awk cat chmod chown cmp cp cut date dd df dirname du echo env expr false find grep head id kill ln ls mkdir mkfifo mktemp mv nohup
@@ -68,10 +70,13 @@ class HostNeeds:
 
 
 def of(action: str) -> HostNeeds | None:
-    """Return the declared needs of ``action``, or None when its system declares none for it.
+    """Return the declared needs of ``action``, or None when neither the action nor its system declares any.
 
-    A declaration for the name of the action is used before a declaration for a pattern of names.
+    The declaration of the action itself is used first, then the system's declaration for the name of the action, and then one
+    for a pattern of names.
     """
+    if own := _own(action):
+        return own
     for system in discovery.systems():
         if action.partition(".")[0] not in system.actions or not system.host_needs:
             continue
@@ -81,3 +86,12 @@ def of(action: str) -> HostNeeds | None:
         if names:
             return declared[names[0]]
     return None
+
+
+def _own(action: str) -> HostNeeds | None:
+    """Return the needs that the class of ``action`` declares. None for a probe, and for an action that declares none."""
+    try:
+        found: HostNeeds | None = discovery.find(action, Action).NEEDS
+    except UnknownName:
+        return None
+    return found

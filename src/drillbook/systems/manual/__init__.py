@@ -6,9 +6,4 @@ Lives elsewhere: the identity of the person who answers (`signing.account`).
 
 from drillbook.sdk.discovery import System
 
-SYSTEM = System(
-    __name__,
-    actions={"manual": ".actions"},
-    examples="examples",
-    host_needs=".host_needs",
-)
+SYSTEM = System(__name__, actions={"manual": ".actions"})

@@ -17,6 +17,7 @@ from drillbook.events.steps import Waited
 from drillbook.findings import finding
 from drillbook.sdk.action import Context, Facts, Place, Read
 from drillbook.sdk.host import printable
+from drillbook.sdk.host_needs import HostNeeds
 from drillbook.signing import account
 from drillbook.values import Duration
 
@@ -34,6 +35,13 @@ class Confirm(Read):
 
     PLACE = Place.CONTROLLER
     TIMEOUT = 86400.0
+    NEEDS = HostNeeds(rights="a person at the controller's terminal, or the option `--assume`")
+    EXAMPLE = """
+        restore:
+          - manual.confirm:
+              prompt: "Point api.example.org to the other site, as page 12 of the handbook describes. Does it answer?"
+              timeout: 20m
+    """
 
     prompt: Annotated[
         str, Field(min_length=1, max_length=2000, description="Instruction for the person, and the question to answer.")
