@@ -313,3 +313,12 @@ def test_a_question_tells_an_error_of_the_function_from_one_of_the_connection():
         asking.ask(Tells({"a": ConnectionError("refused")}), "a", worker.identify, within_s=1)
     with pytest.raises(asking.Lost, match=r"no answer in 0 s"):
         asking.ask(Tells({"a": None}), "a", worker.identify, within_s=0.01)
+
+
+def test_a_scheduler_without_drillbook_is_refused():
+    def connect():
+        raise ModuleNotFoundError("No module named 'drillbook'")
+
+    with pytest.raises(UsageError, match="the scheduler at tcp://x cannot be examined: No module named") as error:
+        connecting._checked("tcp://x", connect)
+    assert f"install Drillbook {__version__} where the scheduler runs" in error.value.hint
