@@ -84,7 +84,7 @@ def test_a_unit_that_is_started_again_is_waited_for(host):
 
 
 def test_a_unit_that_read_settings_of_the_drill_is_restarted_whoever_started_it(host, tmp_path):
-    """Its manager restarted it after it died; a restore then put the good file back, and nothing restarted the unit
+    """The unit's manager started it again after it died; a restore then put the good file back, and nothing restarted the unit
     since then. A unit that was restarted since then continues to run.
     """
     env, read = tmp_path / "api.env", tmp_path / "read"

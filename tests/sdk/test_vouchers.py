@@ -158,7 +158,7 @@ def test_a_backup_of_before_is_taken_by_its_digest(store):
 
 
 def test_once_something_is_broken_a_restore_goes_on_and_says_so(store, place, tmp_path):
-    """Lost data is restored from an existing backup, without a comparison that could pass."""
+    """Lost data is restored even from an unsigned backup, but a comparison with it does not count as passed."""
     store.backup("only")
     store.s3.delete_object(Bucket=BUCKET, Key="only/manifest.json.sig")
     stage = SimpleNamespace(journal=SimpleNamespace(patient=True))
@@ -174,7 +174,7 @@ def test_once_something_is_broken_a_restore_goes_on_and_says_so(store, place, tm
 
 
 def test_every_field_that_names_a_backup_is_looked_at():
-    """A part with another name would be read although no signature covers its content."""
+    """A field with another name could refer to a backup whose signature is not checked."""
     checks = Uri.__metadata__[0].func
     for name in known_names():
         for field, info in find(name).model_fields.items():

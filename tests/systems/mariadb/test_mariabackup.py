@@ -123,7 +123,7 @@ def test_a_stream_of_another_series_is_told_before(tmp_path, server, taken):
 
 
 def test_the_series_of_a_compressed_stream_is_not_known_before(tmp_path, server, taken):
-    """The step itself compares the checkpoints, before it prepares the files."""
+    """The step itself compares the series of versions, before it prepares the files."""
     place = stream(tmp_path, server, packed((taken / "stream").read_bytes(), "zst"), "mb.zst")
     copy = place.inventory.services["copy"]
     older = tmp_path / "older"

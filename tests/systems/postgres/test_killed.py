@@ -168,7 +168,7 @@ def test_a_new_cluster_knows_until_it_is_on_disk(place, backup, target):
 
 
 def test_a_server_that_was_started_and_ended_is_waited_for_no_longer(place, backup, target):
-    """The controller was killed during its recovery: the server accepts no write, and the step may take an hour."""
+    """The server was killed during its recovery: it accepts no write, and the step may take an hour."""
     tools = Tools.of(place.context(), target.service, place.host)
     shutil.rmtree(target.data, ignore_errors=True)
     cluster.create(tools, SHOP)

@@ -706,7 +706,7 @@ def test_memory_for_the_trial_server_is_needed(cache, tmp_path):
     ],
 )
 def test_ready_says_what_the_server_does_not_let_its_user_do(cache, monkeypatch, rules, said):
-    """The server runs nothing of it, and a user without permission, or an old server, reports nothing."""
+    """The check runs no command of the action. It reports nothing for a user who may not ask, or on an old server."""
     monkeypatch.setenv("CLERK", "word-of-the-clerk")
     cache.client().acl_setuser("clerk", reset=True, enabled=True, passwords=["+word-of-the-clerk"])
     cache.client().execute_command("ACL", "SETUSER", "clerk", "~*", "+@all", *rules)
