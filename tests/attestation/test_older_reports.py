@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from drillbook.attestation import older_reports, verifying
+from drillbook.journal.run_files import RESULT
 from drillbook.project import finished_runs
 from drillbook.report import formats
 from drillbook.values import digest
@@ -28,8 +29,8 @@ def reports_of(folder, root):
 
 @pytest.mark.parametrize("name", RUNS)
 def test_the_journal_of_an_older_version_gives_the_same_result_in_other_words(name):
-    now = json.loads(formats.of_run(finished_runs.judged(GOLDEN / name))[formats.RESULT])
-    stored = json.loads((GOLDEN / name / formats.RESULT).read_text())
+    now = json.loads(formats.of_run(finished_runs.judged(GOLDEN / name))[RESULT])
+    stored = json.loads((GOLDEN / name / RESULT).read_text())
     assert [*older_reports.differences(stored, now)] == []
     assert stored.keys() == now.keys()
     assert stored["reason"] != now["reason"] or stored["unmeasured"] != now["unmeasured"], "otherwise this shows nothing"
@@ -54,11 +55,11 @@ def test_a_changed_report_of_an_older_version_is_not_verified(old, name):
 
 def test_a_figure_that_the_journal_does_not_give_is_not_verified_although_it_is_attested(old):
     run = next(path for path in (old / "reports").iterdir() if (path / "evidence").exists())
-    result = json.loads((run / formats.RESULT).read_text())
+    result = json.loads((run / RESULT).read_text())
     result["exit"], result["reason"] = 9, "in other words"
-    (run / formats.RESULT).write_text(json.dumps(result))
+    (run / RESULT).write_text(json.dumps(result))
     attested = json.loads((run / ATTESTATION).read_text())
-    attested["files"][formats.RESULT]["sha256"] = digest((run / formats.RESULT).read_bytes())
+    attested["files"][RESULT]["sha256"] = digest((run / RESULT).read_bytes())
     (run / ATTESTATION).write_text(json.dumps(attested))
     said = reports_of(run, old)
     assert (said.mark, said.said.rpartition("; ")[2]) == (

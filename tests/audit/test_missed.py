@@ -56,13 +56,13 @@ def test_a_drill_that_never_passed_is_missed_from_its_first_run(tmp_path):
     assert spans(missed(book))[0] == ("never passed", "", "2026-03-02T09:00:00.000000Z", "2026-03-04T09:00:00")
 
 
-def test_a_failure_makes_a_drill_due_at_once(tmp_path):
+def test_an_overdue_drill_is_due_by_its_schedule_whatever_failed(tmp_path):
     book = Book(tmp_path)
     book.run("2026-03-02T09:00:00", text=WEEKLY).good().close()
     book.run("2026-03-04T09:00:00", text=WEEKLY).refused().close()
     book.run("2026-03-05T09:00:00", text=WEEKLY).slow().close()
     book.run("2026-03-06T09:00:00", text=WEEKLY).slow().close()
-    assert spans(missed(book)) == [("overdue", "2026-03-05T09:00:00Z", "2026-03-10T09:00:00Z", "")]
+    assert spans(missed(book)) == [("overdue", "2026-03-09T09:00:00Z", "2026-03-10T09:00:00Z", "")]
 
 
 def test_without_a_schedule_nothing_is_missed(tmp_path):

@@ -3,12 +3,16 @@ notifies contacts.
 """
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from drillbook.cli import scheduled
 from drillbook.project import schedule_record
+from drillbook.project.project import Project
 from tests.notify.listener import listening
 from tests.program import Folder, step
+from tests.waiting import until
 
 GOOD = "restore:\n" + step(["true"])
 BAD = "restore:\n" + step(["false"])
@@ -50,8 +54,25 @@ def test_a_drill_that_failed_is_not_started_again_before_its_grace_is_over(folde
     assert started(folder) == ["sample"]
     assert record(folder) == [("missed", "sample")]
     folder.write("every: 7d\ngrace: 0s\n" + BAD)
+    assert folder.run("schedule.run").returncode == 0
+    assert started(folder) == ["sample"], "not within an hour, even without a grace"
+    folder.write("every: 1s\ngrace: 0s\n" + BAD)
+    until(lambda: "would start sample" in folder.run("schedule.run", "--dry").stdout)
     assert folder.run("schedule.run").returncode == 1
     assert started(folder) == ["sample", "sample"]
+
+
+def test_a_drill_that_failed_before_its_time_is_due_and_not_repeated_by_the_timer(folder):
+    folder.write("every: 30d\ngrace: 0s\n" + GOOD)
+    assert folder.run("schedule.run").returncode == 0
+    folder.write("every: 30d\ngrace: 0s\n" + BAD)
+    assert folder.run("drill", "sample").returncode == 1
+    (row,) = [one for one in json.loads(folder.run("drill.due", "--json").stdout)["rows"] if one["drill"]]
+    assert row["state"] == "due"
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    project = Project(folder.root)
+    assert list(scheduled.pending(project, "lab", tomorrow)) == [], "a person looks at it first"
+    assert list(scheduled.pending(project, "lab", tomorrow + timedelta(days=29))) == ["sample"]
 
 
 def test_a_suite_is_started_instead_of_its_drills(folder):
@@ -109,6 +130,7 @@ def test_the_heartbeat_is_sent_only_when_all_is_well(folder):
         assert folder.run("schedule.run").returncode == 1
         assert server.got == []
         folder.write("every: 7d\ngrace: 0s\n" + GOOD)
+        assert folder.run("drill", "sample").returncode == 0
         assert folder.run("schedule.run").returncode == 0
         assert [one["path"] for one in server.wait(1)] == ["/ping"]
 

@@ -96,6 +96,24 @@ def test_a_drill_that_failed_is_due_at_once_and_no_sooner_overdue(shelf):
     assert read(shelf).rows[0].state is State.DUE, "it left changes"
 
 
+def test_a_run_that_left_changes_is_not_hidden_by_a_refused_one(shelf):
+    shelf.drill("fresh", "every: 30d\n")
+    shelf.result("fresh", ago=9 * DAY)
+    shelf.result("fresh", "aborted", ago=5 * DAY, status=5)
+    assert read(shelf).rows[0].state is State.DUE
+    shelf.result("fresh", "refused", ago=2 * DAY, status=4)
+    (row,) = read(shelf).rows
+    assert (row.state, int(row.until_due_s)) == (State.DUE, -5 * 86400)
+
+
+def test_an_overdue_drill_is_due_by_its_schedule_whatever_failed(shelf):
+    shelf.drill("late", "every: 30d\n")
+    shelf.result("late", ago=50 * DAY)
+    before = read(shelf).rows[0]
+    shelf.result("late", "failed", ago=45 * DAY, status=1)
+    assert read(shelf).rows[0].due == before.due, "otherwise contacts would be told of it again"
+
+
 def test_a_pass_counts_only_in_its_environment(shelf):
     shelf.drill("both", "every: 30d\nguard: {environments: [lab, staging]}\n")
     elsewhere(shelf.result("both", ago=50 * DAY), "staging")

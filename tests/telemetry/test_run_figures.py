@@ -123,3 +123,21 @@ def test_an_alert_can_tell_an_objective_that_is_met_with_a_reservation(tmp_path,
 
 def test_results_that_cannot_be_read_are_left_out(tmp_path):
     assert figures(tmp_path, "{", "[]", json.dumps({"service": "a"})) == []
+
+
+def test_a_proof_stands_after_any_number_of_refused_runs(tmp_path):
+    refused = [
+        result(2 + number % 20, verdict="refused", exit=4, rto={"measured_s": None, "met": None}) for number in range(25)
+    ]
+    (one,) = figures(tmp_path, result(1), *refused)
+    assert one.proven("rto")
+    assert len(one.runs) == run_figures.MOST_RUNS
+
+
+def test_a_figure_above_a_tightened_target_proves_nothing(tmp_path):
+    refused = {"measured_s": None, "met": None}
+    (one,) = figures(tmp_path, result(1), result(2, verdict="refused", exit=4, rto=refused | {"target_s": 50.0}))
+    assert not one.proven("rto")
+    (tmp_path / "other").mkdir()
+    (one,) = figures(tmp_path / "other", result(1), result(2, verdict="refused", exit=4, rto=refused | {"target_s": 101.5}))
+    assert one.proven("rto")

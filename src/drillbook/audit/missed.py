@@ -100,17 +100,7 @@ def _overdue(group: Sequence[Record], now: datetime) -> Iterator[MissedRow]:
         following = passes[number + 1] if number + 1 < len(passes) else None
         end = (moment(following.started or "") if following else None) or now
         if schedule and begun and (since := schedule.overdue(begun)) < min(end, now):
-            failed = next((moment(each.started) for each in _after(group, one) if _failed(each) and each.started), None)
-            yield _row(OVERDUE, one, (_utc(schedule.due(begun, failed)), _utc(since)), following)
-
-
-def _after(group: Sequence[Record], one: Record) -> Sequence[Record]:
-    return group[group.index(one) + 1 :]
-
-
-def _failed(one: Record) -> bool:
-    """Return True when the run failed or left changes, as ``project.standings`` counts it."""
-    return one.verdict == Verdict.FAILED or one.residue
+            yield _row(OVERDUE, one, (_utc(schedule.due(begun)), _utc(since)), following)
 
 
 def _row(kind: str, one: Record, span: tuple[str, str], following: Record | None) -> MissedRow:

@@ -90,24 +90,26 @@ def _order(key: str) -> tuple[int, str]:
     return (list(OBJECTIVES).index(key) if key in OBJECTIVES else len(OBJECTIVES), key)
 
 
-def _answer(one: Record, key: str) -> Answer:
+def _answer(one: Record, key: str, target_s: float) -> Answer:
+    """Return the answer of a run. ``target_s``: target of the objective in the newest run."""
     if key not in targets_of(one):
         return Answer.NONE
     row = row_of(one, key)
     met = MET_OF.get(row.state) if row else None
-    return proofs.answer(one.verdict, met, marked=bool(row and row.state == remarks.RESERVED))
+    held = row is None or proofs.within(row.measured_s, row.error_s, target_s)
+    return proofs.answer(one.verdict, met, marked=bool(row and row.state == remarks.RESERVED), held=held)
 
 
 def _proven(drill: tuple[str, str, str], key: str, runs: Sequence[Record], earlier: Sequence[Record]) -> ProvenRow:
     everything = [*earlier, *runs]
     newest = everything[-1]
-    stands = proofs.standing(_answer(one, key) for one in runs)
+    wanted = next((targets_of(one)[key] for one in reversed(everything) if key in targets_of(one)), 0.0)
+    stands = proofs.standing(_answer(one, key, wanted) for one in runs)
     decides = _deciding(runs, stands)
     row = row_of(decides, key) if decides else None
     figure = row if row and (row.measured_s is not None or row.state == MISSED) else None
-    wanted = next((targets_of(one)[key] for one in reversed(everything) if key in targets_of(one)), 0.0)
-    whole = proofs.standing(_answer(one, key) for one in everything)
-    notes = [*_notes(key, stands, decides, newest, runs), *_target_changed(row, wanted)]
+    whole = proofs.standing(_answer(one, key, wanted) for one in everything)
+    notes = [*_notes(key, stands, decides, newest, runs), *_target_changed(row, runs, key, wanted)]
     if not stands.proven:
         notes += _last_proof(key, everything, whole, len(earlier))
     return ProvenRow(
@@ -155,12 +157,16 @@ def _notes(key: str, stands: Standing, decides: Record | None, newest: Record, r
         yield "the newest run passed, but does not have this objective"
 
 
-def _target_changed(row: ObjectiveRow | None, wanted: float) -> Iterator[str]:
-    if row and wanted != row.target_s and row.measured_s is not None:
-        held = row.measured_s + (row.error_s or 0.0) <= wanted
+def _target_changed(row: ObjectiveRow | None, runs: Sequence[Record], key: str, wanted: float) -> Iterator[str]:
+    """Return a note when the target has changed since the figure of ``row``, or since a run that met the earlier target."""
+    if row and wanted != row.target_s and row.measured_s is not None and proofs.within(row.measured_s, row.error_s, wanted):
+        yield f"the target has changed to {seconds(wanted)} since then: the figure is within it, too"
+    met = [(one, found) for one in runs if (found := row_of(one, key)) and MET_OF.get(found.state)]
+    if met and not proofs.within(met[-1][1].measured_s, met[-1][1].error_s, wanted):
+        one, found = met[-1]
         yield (
-            f"the target has changed to {seconds(wanted)} since then: "
-            f"{'the figure is within it, too' if held else 'the figure is NOT within it'}"
+            f"the target has changed to {seconds(wanted)} since the run of {_day(one)}: its figure, {found.measured}, is NOT "
+            "within it"
         )
 
 

@@ -32,6 +32,8 @@ from drillbook.report.figures import moment
 WORST = (Exit.RESIDUE, Exit.FAILED, Exit.UNVERIFIED, Exit.USAGE, Exit.REFUSED)
 """Exit statuses of the started runs, in order from the worst to the best."""
 URGENT = (State.DUE, State.OVERDUE, State.NEVER)
+LEAST_PAUSE_S = 3600.0
+"""Least pause in seconds between two attempts of the same drill, unless its schedule asks for more frequent runs."""
 LOCK = ".schedule.lock"
 
 
@@ -72,7 +74,9 @@ class Tick:
             if row.state not in URGENT or not row.drill or row.drill in self.tried:
                 continue
             schedule = known[row.drill].schedule
-            if schedule is None or not schedule.open(self.now) or _tried(row, schedule, attempts, self.now):
+            if schedule is None or not schedule.open(self.now) or _only_failed(row, schedule, self.now):
+                continue
+            if _tried(row, schedule, attempts, self.now):
                 continue
             if not self._here(row, known[row.drill].environments):
                 continue
@@ -151,11 +155,20 @@ def _entry(row: DueRow, kind: Literal["missed", "not begun"], message: str, now:
 
 def _tried(row: DueRow, schedule: Schedule, attempts: dict[tuple[str, str], Entry], now: datetime) -> bool:
     """Return True when the drill was tried recently, and must not be tried again yet. An attempt counts as recent when
-    it followed the last passed run and is not longer ago than the grace.
+    it followed the last passed run and is not longer ago than the grace, or than an hour when the grace is shorter.
     """
     before = attempts.get((row.drill, row.environment))
     times = [moment(row.last_started) if row.last_started > row.passed else None, moment(before.at) if before else None]
-    return any(at is not None and now < at + timedelta(seconds=float(schedule.grace)) for at in times)
+    pause = max(float(schedule.grace), min(float(schedule.every), LEAST_PAUSE_S))
+    return any(at is not None and now < at + timedelta(seconds=pause) for at in times)
+
+
+def _only_failed(row: DueRow, schedule: Schedule, now: datetime) -> bool:
+    """Return True when the drill is due early, because a run failed. A person looks at that run before the drill is
+    repeated; the timer repeats it when it is due by its schedule.
+    """
+    passed = moment(row.passed)
+    return row.state is State.DUE and passed is not None and now < schedule.due(passed)
 
 
 def tick(project: Project, inventory_name: str, now: datetime | None = None) -> int:

@@ -28,8 +28,14 @@ TASKS = (
 """Tasks and groups of tasks that exist in both programs."""
 NEUTRAL = "drillbook"
 """Program in the commands of pages about many runs. Such a page is read by people who may have only this program."""
-_COMMAND = re.compile(rf"(?<![\w./-])(?:invoke|drillbook) (?=(?:{'|'.join(TASKS)})\b)(?!lab\b(?!\.))")
-"""A command of either program. A path of a program, and a lab of Drillbook, are none."""
+_COMMAND = re.compile(
+    rf"(?:(?<![\w./-])invoke|(?:^|(?<=`)|(?<=: ))drillbook) (?=(?:{'|'.join(TASKS)})\b)(?!lab\b(?!\.))", re.MULTILINE
+)
+"""A command of either program. A path of a program, and a lab of Drillbook, are none.
+
+`drillbook` is also a name that a user may give to an account or a database: `psql -U drillbook report`. It is a command only
+where one begins.
+"""
 
 
 def program() -> str:

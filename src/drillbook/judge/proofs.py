@@ -11,7 +11,7 @@ from drillbook.judge.result import Verdict
 RULE = (
     "An objective is proven by the newest run that passed and met it without a reservation, unless a later run missed it "
     "or failed without verifying it; runs with a reservation, and inconclusive, refused and aborted runs, neither prove "
-    "an objective nor take a proof back."
+    "an objective nor take a proof back. A figure above the target of the newest run proves nothing."
 )
 
 
@@ -42,13 +42,21 @@ class Standing:
         return self.proof is not None and self.taken_back is None
 
 
-def answer(verdict: str, met: bool | None, *, marked: bool) -> Answer:
+def within(measured_s: float | None, error_s: float | None, target_s: float) -> bool:
+    """Return True when a measured value keeps to a target, with its error. An unknown value contradicts no target."""
+    return measured_s is None or measured_s + (error_s or 0.0) <= target_s
+
+
+def answer(verdict: str, met: bool | None, *, marked: bool, held: bool = True) -> Answer:
     """Return the answer of a run.
 
-    ``met``: None when the run did not verify the objective. ``marked``: True when the figure has a reservation.
+    ``met``: None when the run did not verify the objective. ``marked``: True when the figure has a reservation. ``held``: False
+    when the figure is above the target that the objective has now.
     """
     if met is False:
         return Answer.MISSED
+    if met and not held:
+        return Answer.NONE
     if met and verdict == Verdict.PASSED:
         return Answer.RESERVED if marked else Answer.PROVED
     return Answer.FAILED if met is None and verdict == Verdict.FAILED else Answer.NONE

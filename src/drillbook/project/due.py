@@ -130,9 +130,11 @@ def _row(one: Scheduled, service: str, place: str, standing: Standing, now: date
     assert schedule is not None  # noqa: S101  its caller checked it
     passed = standing.passed.at if standing.passed else None
     failed = moment(standing.failed) if standing.failed else None
-    due, since = (schedule.due(passed, failed), schedule.overdue(passed)) if passed else (None, moment(standing.first))
+    state = schedule.state(passed, now, failed)
+    early = failed if state is not State.OVERDUE else None  # what is overdue is so by its schedule alone
+    due, since = (schedule.due(passed, early), schedule.overdue(passed)) if passed else (None, moment(standing.first))
     return DueRow(
-        schedule.state(passed, now, failed),
+        state,
         service,
         one.name,
         place,

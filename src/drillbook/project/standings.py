@@ -90,9 +90,9 @@ def read(runs: Sequence[Path], project: Project) -> Standings:
         name, begun = folders.drill_of(folder.name), folders.begun(folder.name)
         verdict, environment = _head(folder)
         known = found.get((name, environment))
-        if known and (known.passed or verdict not in ("", Verdict.PASSED)):
-            failed = begun if verdict == Verdict.FAILED and not known.passed else known.failed
-            found[name, environment] = replace(known, first=begun or known.first, failed=failed or known.failed)
+        if known and (known.passed or verdict == Verdict.FAILED):
+            failed = known.failed if known.passed else begun or known.failed
+            found[name, environment] = replace(known, first=begun or known.first, failed=failed)
             continue
         ended = result(folder)
         if ended is None:

@@ -63,7 +63,7 @@ FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     ),
     "recovery_reservation": (
         (
-            "1 when the newest run met the objective with a reservation: its RPO is that of a backup from the time of "
+            "1 when the newest run passed and met the objective with a reservation: its RPO is that of a backup from the time of "
             "the run itself, so it does not prove the objective. Otherwise 0. The metric is absent when "
             "`recovery_met` is absent."
         ),
@@ -71,8 +71,8 @@ FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     ),
     "recovery_proven": (
         (
-            "1 while the objective is proven: the newest run that tried it passed and met it without a reservation. 0 when it "
-            "was missed since, or only met with a reservation, or never proven. The same rule as in the audit."
+            "1 while the objective is proven: a run passed and met it without a reservation, no later run missed it, and its "
+            "figure is within the present target. Otherwise 0. The same rule as in the audit."
         ),
         (*SUBJECT, "objective"),
     ),
@@ -154,7 +154,7 @@ def _objective(one: DrillFigures, key: str) -> Iterator[Sample]:
         "recovery_error_seconds": measured.get("error_s"),
         "recovery_met": MET_OF.get(state := one.newest.state(key)),
         "recovery_proven": float(one.proven(key)),
-        "recovery_reservation": None if state not in MET_OF else state == RESERVED,
+        "recovery_reservation": None if state not in MET_OF else state == RESERVED and one.newest.passed,
         "objective_misses": one.misses(key),
     }
     if trend := one.trend(key):

@@ -5,6 +5,7 @@ objectives, backups, restores, residue and trends.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,13 +66,15 @@ class RunFigures:
         told = remarks.of_run(remarks.steps_of(self.data["steps"]), str(self.data["started"]))
         return wording.state_of(found.get("met"), found.get("measured_s"), told.get(key)) if found else ""
 
-    def answer(self, key: str) -> Answer:
-        """Return the answer of this run to the question if the objective ``key`` is met."""
+    def answer(self, key: str, target_s: float) -> Answer:
+        """Return the answer of this run to the question if the objective ``key`` is met. ``target_s``: its target now."""
         state = self.state(key)
         if not state:
             return Answer.NONE
         verdict = "" if self.data["verdict"] == Verdict.PASSED and not self.passed else str(self.data["verdict"])
-        return proofs.answer(verdict, MET_OF.get(state), marked=state == RESERVED)
+        found = self.objective(key)
+        held = proofs.within(found.get("measured_s"), found.get("error_s"), target_s)
+        return proofs.answer(verdict, MET_OF.get(state), marked=state == RESERVED, held=held)
 
     @property
     def restore(self) -> Mapping[str, float]:
@@ -111,20 +114,25 @@ def _restored(facts: Mapping[str, Any], seconds: Any) -> dict[str, float]:
 
 @dataclass(frozen=True, slots=True)
 class DrillFigures:
-    """Figures of one drill in one environment. ``runs``: its newest runs, from the newest to the oldest. There is at
-    least one run.
+    """Figures of one drill in one environment. ``every``: all its runs, from the newest to the oldest. There is at least one
+    run.
     """
 
-    runs: tuple[RunFigures, ...]
+    every: tuple[RunFigures, ...]
     residue: int
     """Number of changes, over all runs, that were neither undone nor closed by anybody."""
     last_pass: RunFigures | None
     """The newest passed run. None when no run has passed."""
 
     @property
+    def runs(self) -> tuple[RunFigures, ...]:
+        """The newest runs, from which trends and repeated misses are computed."""
+        return self.every[:MOST_RUNS]
+
+    @property
     def newest(self) -> RunFigures:
         """Figures of the newest run."""
-        return self.runs[0]
+        return self.every[0]
 
     def last_measured(self, key: str) -> Mapping[str, Any]:
         """Return the objective ``key`` of the newest run that measured it. If no run measured it, return the objective
@@ -146,8 +154,10 @@ class DrillFigures:
         return count
 
     def proven(self, key: str) -> bool:
-        """Return True while the objective ``key`` is proven by these runs, by the rule ``judge.proofs.RULE``."""
-        return proofs.standing(one.answer(key) for one in reversed(self.runs)).proven
+        """Return True while the objective ``key`` is proven by all runs, by the rule ``judge.proofs.RULE``."""
+        targets = (one.objective(key).get("target_s") for one in self.every)
+        target_s = next((float(found) for found in targets if found is not None), math.inf)
+        return proofs.standing(one.answer(key, target_s) for one in reversed(self.every)).proven
 
     def trend(self, key: str) -> tuple[float, float] | None:
         """Return the growth of a measured value over the passed runs, in seconds per day, and the error of the growth.
@@ -180,7 +190,7 @@ def read(project: Project) -> list[DrillFigures]:
         residue[one.subject] = residue.get(one.subject, 0) + one.open_residue
         if one.passed:
             passed.setdefault(one.subject, one)
-    return [DrillFigures(tuple(runs[key][:MOST_RUNS]), residue[key], passed.get(key)) for key in sorted(runs)]
+    return [DrillFigures(tuple(runs[key]), residue[key], passed.get(key)) for key in sorted(runs)]
 
 
 def _results(folders: Sequence[Path]) -> Iterator[RunFigures]:
