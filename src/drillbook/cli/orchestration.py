@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ from drillbook.events.runs import RunSession
 from drillbook.exits import Exit
 from drillbook.findings import Finding
 from drillbook.inventory.inventory import Inventory
-from drillbook.journal.journal import FILE, Journal, Observer, read
+from drillbook.journal.journal import FILE, History, Journal, Observer, read
 from drillbook.journal.own_writes import Written
 from drillbook.journal.run_files import PAGE
 from drillbook.judge import earlier_runs
@@ -118,7 +118,8 @@ class Orchestrator:
         redactor = redactor_for(one)
         run_id, suite = given_run_id(one.drill), parent.name if parent else ""
         folder = (parent or self.project.ready_reports()) / run_id
-        prev = previous_head(self.project, run_id)
+        readings: dict[Path, History] = {}
+        prev = previous_head(self.project, run_id, readings)
         journal = Journal(
             folder, redactor, origin=time.monotonic(), prev=prev, observer=self.observer, place=_new_folder(folder)
         )
@@ -138,17 +139,22 @@ class Orchestrator:
             with watching(stop, folder, self.project.reports, journal=journal):
                 vouch = self._vouching(one, folder, written, {**run, "previous_head": prev})
                 runner = Runner(stage, hosts.open, stop, refusals, header=self._head(one, run, approved), vouch=vouch)
-                runner.history, runner.before = self._history(one, folder), self._before(one, folder)
+                runner.history, runner.before = self._history(one, folder), self._before(one, folder, readings)
                 residue = runner.run()
-            messenger.ended(lambda: judge(read(journal.path)).result)
-            run_trace.send(journal, run_id, suite)
-            pruning.prune(stage, lambda: [*self.project.runs(), *self.project.lost()])
+            self._after(stage, messenger, suite)
             gone = journal.displaced()
         finally:
             stage.pool.shutdown(wait=False)
             hosts.close()
             journal.close()
         return folder, self._report(folder, written, run["operator"], residue, gone, alone=parent is None)
+
+    def _after(self, stage: Stage, messenger: Messenger, suite: str) -> None:
+        """Tell contacts and the trace collector about the ended run, and prune the stores of its backups."""
+        result = cache(lambda: judge(read(stage.journal.path)).result)
+        messenger.ended(result)
+        run_trace.send(stage.journal, stage.run["id"], suite)
+        pruning.prune(stage, lambda: [*self.project.runs(), *self.project.lost()], result)
 
     def _head(self, one: Plan, run: dict[str, str], approved: dict[str, Any] | None) -> RunSession:
         schedule = self.schedules.get(one.drill)
@@ -198,9 +204,20 @@ class Orchestrator:
             return None
         return lambda: earlier_runs.capacity([other for other in self.project.runs() if other != folder], one)
 
-    def _before(self, one: Plan, folder: Path) -> Callable[[], list[dict[str, Any]]]:
-        """Return a function that reads the newest earlier runs of the same drill. The report compares this run with them."""
-        return lambda: earlier_runs.same_drill([other for other in self.project.runs() if other.name < folder.name], one)
+    def _before(self, one: Plan, folder: Path, readings: dict[Path, History]) -> Callable[[], list[dict[str, Any]]]:
+        """Return a function that reads the newest earlier runs of the same drill. The report compares this run with them.
+
+        ``readings``: content of a journal that was read already. It is given up afterwards, to free its memory.
+        """
+
+        def read_once() -> list[dict[str, Any]]:
+            others = [other for other in self.project.runs() if other.name < folder.name]
+            try:
+                return earlier_runs.same_drill(others, one, readings)
+            finally:
+                readings.clear()
+
+        return read_once
 
     def _earlier(self, one: Plan, folder: Path) -> Callable[[str, str], EarlierStep | None]:
         """Return a function that finds the newest passed step of earlier runs. Its arguments are the action and the

@@ -9,13 +9,14 @@ import platform
 import secrets
 from datetime import UTC, datetime
 from functools import cache
+from pathlib import Path
 
 from drillbook import __version__
 from drillbook.campaign.attempt import PREVIOUS_VARIABLE, RUN_VARIABLE
 from drillbook.errors import JournalError, UsageError
 from drillbook.events.runs import Session
 from drillbook.installation.program_name import program
-from drillbook.journal.journal import read
+from drillbook.journal.journal import FILE, History, read
 from drillbook.project.project import Project
 from drillbook.report.folders import drill_of
 from drillbook.signing import account
@@ -73,18 +74,23 @@ def header(who: str) -> Session:
     }
 
 
-def previous_head(project: Project, run_id: str) -> str | None:
+def previous_head(project: Project, run_id: str, readings: dict[Path, History] | None = None) -> str | None:
     """Return the hash of the last event of the newest run before ``run_id``. Each run records this hash, so that a
     deleted run is noticed.
 
     In a campaign, a run records the hash of the intent of its site instead, because earlier runs of the campaign may be
     on other machines.
+
+    ``readings``: gets the content of the journal that was read, by its folder, so that it is not read again.
     """
     if given := _given_previous():
         return given
     for folder in reversed([folder for folder in project.runs() if folder.name < run_id]):
         try:
-            return read(folder / "journal.jsonl").head
+            found = read(folder / FILE)
         except JournalError:
             continue
+        if readings is not None:
+            readings[folder] = found
+        return found.head
     return None

@@ -19,9 +19,7 @@ from drillbook.engine.stage import Stage
 from drillbook.errors import DrillbookError, JournalError, message_of
 from drillbook.events.content import Json
 from drillbook.events.runs import PruningFinished, PruningStarted
-from drillbook.journal import journal
-from drillbook.judge.judge import judge
-from drillbook.judge.result import Verdict
+from drillbook.judge.result import Result, Verdict
 from drillbook.sdk.action import find
 from drillbook.sdk.backup_history import AHEAD_S
 from drillbook.sdk.deadline import under
@@ -47,14 +45,14 @@ A signal is among them, because the report of the run must still be written afte
 """
 
 
-def prune(stage: Stage, folders: Callable[[], Iterable[Path]]) -> None:
+def prune(stage: Stage, folders: Callable[[], Iterable[Path]], result: Callable[[], Result]) -> None:
     """Prune every store that has a retention rule and received a backup from the run of ``stage``.
 
-    Do nothing unless the run passed. ``folders``: function that returns the folders of all runs of the project. Every
-    outcome is journalled. Errors of a store are not raised.
+    Do nothing unless the run passed. ``folders``: function that returns the folders of all runs of the project.
+    ``result``: function that returns the result of the run. Every outcome is journalled. Errors of a store are not raised.
     """
     rules = [one for one in stage.plan.inventory.services.values() if isinstance(one, S3) and one.keep]
-    if not rules or not _passed(stage.journal):
+    if not rules or not _passed(result):
         return
     for service in rules:
         try:
@@ -64,10 +62,10 @@ def prune(stage: Stage, folders: Callable[[], Iterable[Path]]) -> None:
             stage.journal.append(PruningFinished(store=service.name, message=f"nothing was removed: {_said(error)}"))
 
 
-def _passed(record: journal.Journal) -> bool:
-    """Return True when the run of ``record`` passed. Return False also when its journal can no longer be read."""
+def _passed(result: Callable[[], Result]) -> bool:
+    """Return True when the run passed. Return False also when its journal can no longer be read."""
     try:
-        return judge(journal.read(record.path)).result.verdict is Verdict.PASSED
+        return result().verdict is Verdict.PASSED
     except JournalError:
         return False
 

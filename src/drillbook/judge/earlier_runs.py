@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from drillbook.errors import DrillbookError
 from drillbook.journal.damaged import RUN_ID
-from drillbook.journal.journal import FILE, read
+from drillbook.journal.journal import FILE, History, read
 from drillbook.judge import comparison
 from drillbook.judge.capacity import points
 from drillbook.judge.judge import judge
@@ -40,11 +40,13 @@ def capacity(folders: Iterable[Path], plan: Plan) -> list[dict[str, Any]]:
     return [point.model_dump(mode="json") for point in found]
 
 
-def same_drill(folders: Iterable[Path], plan: Plan) -> list[dict[str, Any]]:
+def same_drill(folders: Iterable[Path], plan: Plan, readings: Mapping[Path, History] | None = None) -> list[dict[str, Any]]:
     """Return the newest finished runs of the drill of ``plan`` in its environment, in the form of the event `earlier.runs`.
 
     The newest run comes first. ``folders``: folders of runs, oldest first. Unreadable journals are skipped. Runs that never
     began their first phase are skipped, too. Reading stops after ``MOST_COMPARED`` runs or ``MOST_BYTES`` of journals.
+
+    ``readings``: content of journals that were read already, by their folders.
     """
     found: list[Result] = []
     left = MOST_BYTES
@@ -52,7 +54,7 @@ def same_drill(folders: Iterable[Path], plan: Plan) -> list[dict[str, Any]]:
         left -= _size(folder)
         if left < 0 or len(found) == MOST_COMPARED:
             break
-        view = _finished(folder, plan)
+        view = _finished(folder, plan, (readings or {}).get(folder))
         if view and view.result.verdict not in (Verdict.REFUSED, Verdict.NOT_RUN):
             found.append(view.result)
     return comparison.as_entries(found)
@@ -85,13 +87,13 @@ def last_step(folders: Sequence[Path], plan: Plan, action: str, service: str) ->
     return None
 
 
-def _finished(folder: Path, plan: Plan) -> RunView | None:
-    """Judge a run.
+def _finished(folder: Path, plan: Plan, history: History | None = None) -> RunView | None:
+    """Judge a run from its ``history``, which is read when it is not given.
 
     Return None when it cannot be read, has not finished, or ran in another environment than that of ``plan``.
     """
     try:
-        view = judge(read(folder / FILE))
+        view = judge(history or read(folder / FILE))
     except (OSError, ValueError, KeyError, DrillbookError):
         return None
     result = view.result
