@@ -11,7 +11,7 @@ import pytest
 from drillbook.errors import Cancelled
 from drillbook.hosts.local import LocalHost
 from drillbook.sdk import backup_beginning
-from drillbook.sdk.backup_beginning import LIMIT, beginning_of
+from drillbook.sdk.backup_beginning import LIMIT, Beginning, beginning_of
 from drillbook.sdk.backup_places import HostFolder, Printed, place_of
 from drillbook.sdk.host import Deadline, Target
 from drillbook.systems.tar.source import TarSource
@@ -116,6 +116,36 @@ def test_a_command_that_is_silent_for_too_long_is_killed(place, monkeypatch):
     assert "exceeded its time limit" in found.why
 
 
+def test_the_bytes_of_a_command_that_does_not_end_in_time_count(place, monkeypatch):
+    monkeypatch.setattr(backup_beginning, "READ_S", 1.0)
+    found = beginning_of(place.ctx(), Printed(place.host, ("sh", "-c", "yes | head -c 900000; sleep 600")), "output")
+    assert (found.data, found.why) == ((b"y\n" * LIMIT)[:LIMIT], "")
+
+
+def test_reading_leaves_time_for_the_rest_of_the_step(place, monkeypatch):
+    ends = []
+    monkeypatch.setattr(backup_beginning, "_read", lambda *given: ends.append(given[-1].at) or Beginning(b"dump"))
+    ctx = replace(place.ctx(), deadline=Deadline.after(10))
+    beginning_of(ctx, Printed(place.host, ("echo", "dump")), "output")
+    assert ends[0] < ctx.deadline.at
+
+
+@pytest.mark.parametrize(("argv", "program"), [(["pzstd", "-qc"], "zstd"), (["lz4", "-qlc"], "lz4")])
+def test_rare_forms_of_compression_are_recognised(place, tmp_path, argv, program):
+    need(argv[0])
+    packed = subprocess.run(argv, input=TEXT, capture_output=True, check=True).stdout
+    (tmp_path / "shop").write_bytes(packed)
+    found = beginning_of(place.ctx(), place_of(place.ctx(), place.host, str(tmp_path)), "shop")
+    assert (found.packed, found.data) == (program, TEXT[:LIMIT])
+
+
+def test_a_failed_download_is_told_in_one_sentence_without_curl(place, tmp_path, monkeypatch):
+    monkeypatch.setattr(backup_beginning, "_FETCH", backup_beginning._FETCH.replace("command -v curl", "false"))
+    with served(tmp_path) as url:
+        found = beginning_of(place.ctx(), place_of(place.ctx(), place.host, f"{url}/none"), "none")
+    assert found.why == "python3: HTTP Error 404: File not found"
+
+
 def test_a_stop_of_the_run_is_no_unread_backup(place):
     deadline = Deadline.after(60)
     deadline.cancel.set()
@@ -149,16 +179,37 @@ def test_a_check_tells_why_it_read_nothing(place, tmp_path, key):
         (told,) = unread(place, tmp_path, name, **fields)
         assert told.startswith(of.format(name))
         assert re.search(why, told), told
+        assert "report unexpected" not in told
 
 
 def test_a_check_does_not_start_the_command_of_a_backup_and_a_run_does(place, tmp_path):
     doubts, script = [], f"touch {tmp_path}/begun; echo dump"
     source = TarSource(name="printed", host="here", at=["sh", "-c", script])
     assert source.beginning(replace(place.ctx(), doubt=doubts.append), ["output"]).data == b""
-    assert doubts == ["the version of the backup that the command of printed prints: a run reads it before any fault"]
+    (told,) = doubts
+    assert told.startswith("the version of the backup that the command of printed prints: a run reads it before any fault")
+    assert "set `only_reads: true` of printed" in told
     assert not (tmp_path / "begun").exists()
     assert source.beginning(place.ctx(), ["output"]).data == b"dump\n"
     assert (tmp_path / "begun").exists()
+
+
+def test_a_command_that_only_reads_is_started_by_the_check_too(place, tmp_path):
+    doubts, script = [], "yes | head -c 900000; sleep 600"
+    source = TarSource(name="printed", host="here", at=["sh", "-c", script], only_reads=True)
+    ctx = replace(place.ctx(), deadline=Deadline.after(6), doubt=doubts.append, verified=frozenset(["printed"]))
+    assert source.beginning(ctx, ["output"]).data == (b"y\n" * LIMIT)[:LIMIT]
+    assert doubts == []
+
+
+def test_the_command_of_a_backup_is_started_once_for_all_steps_and_not_before_a_verification(place, tmp_path):
+    source = TarSource(name="printed", host="here", at=["sh", "-c", f"echo begun >> {tmp_path}/begun; echo dump"])
+    first = place.ctx()
+    assert source.beginning(replace(first, verified=frozenset(["printed"])), ["output"]).data == b""
+    assert not (tmp_path / "begun").exists()
+    for ctx in (first, replace(first, step="restore.2")):
+        assert source.beginning(ctx, ["output"]).data == b"dump\n"
+    assert (tmp_path / "begun").read_text() == "begun\n"
 
 
 def test_backups_that_cannot_be_listed_are_a_doubt_unless_a_step_may_make_them(place, tmp_path):
@@ -170,3 +221,11 @@ def test_backups_that_cannot_be_listed_are_a_doubt_unless_a_step_may_make_them(p
     assert source.candidates(ctx) == []
     (told,) = doubts
     assert told.startswith("the backup of nightly that the drill uses: no backups can be read from")
+
+
+def test_an_empty_place_is_a_doubt_also_when_an_earlier_step_selects_the_backup(place, tmp_path):
+    doubts = []
+    source = TarSource(name="nightly", host="here", at=str(tmp_path), pattern="*.tar").selecting(None)
+    assert source.candidates(replace(place.ctx(), doubt=doubts.append)) == []
+    (told,) = doubts
+    assert "nightly does not have the wanted backup" in told

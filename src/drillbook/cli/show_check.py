@@ -115,6 +115,8 @@ def _told_commands(one: Plan) -> str:
     """
     looked = [*one.phase("ready"), *(condition.step for condition in one.guard.conditions if condition.step)]
     ran = [f"{step.action} ({step.id})" for step in looked if issubclass(find(step.action), Free)]
-    secrets = {**one.inventory.secrets_of(needed.of_plan(one)), **one.inventory.secrets_of_hosts()}
+    used = needed.of_plan(one)
+    ran += [f"backups.{key}.at" for key in sorted(used) if getattr(one.inventory.services.get(key), "only_reads", None)]
+    secrets = {**one.inventory.secrets_of(used), **one.inventory.secrets_of_hosts()}
     ran += [secret.of for secret in secrets.values() if secret.source == "command"]
     return f"Drillbook changed nothing, but ran commands of the project: {', '.join(ran)}" if ran else "nothing was changed"

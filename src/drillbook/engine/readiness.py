@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from drillbook.engine import later_commands, unlisted_commands
 from drillbook.engine.parallel import on_each
@@ -20,8 +21,8 @@ from drillbook.inventory.inventory import CONTROLLER
 from drillbook.language import template
 from drillbook.plan import privilege
 from drillbook.plan.plan import PlannedProbe, PlannedStep
-from drillbook.plan.step_roles import origins
-from drillbook.sdk.action import Action
+from drillbook.plan.step_roles import origins, sources_verified
+from drillbook.sdk.action import Action, Effect
 from drillbook.sdk.become import Become
 from drillbook.sdk.deadline import under
 from drillbook.sdk.host import Deadline, once_more
@@ -110,7 +111,12 @@ class _Check:
     action: Action | Exception
     programs: Programs
     changed: bool
-    """True when an earlier step of the drill changes something."""
+    """True when an earlier step of the drill may write files, such as backups. A fault makes none."""
+
+    verified: frozenset[str]
+    """Names of the backup sources that a step verifies before the first fault."""
+    printed: dict[tuple[str, ...], Any]
+    """See ``Context.printed``."""
 
     def told(self, unverified: Sequence[str]) -> list[str]:
         """Return the texts of ``unverified`` without repetitions, with the step and the host."""
@@ -126,6 +132,8 @@ class _Check:
                 programs=self.programs,
                 origins=origins(stage.plan.steps, self.step),
                 changed=self.changed,
+                verified=self.verified,
+                printed=self.printed,
                 doubt=doubt,
             )
             with under(context.deadline):
@@ -148,7 +156,9 @@ def _checks(stage: Stage) -> list[_Check]:
     The programs to look for on each host are collected, too.
     """
     checks: list[_Check] = []
+    printed: dict[tuple[str, ...], Any] = {}
     programs, names, changed = Programs(), stage.names(), False
+    verified = sources_verified(stage.plan.steps)
     for step in stage.plan.steps:
         try:
             action: Action | Exception = for_ready(step, names)
@@ -158,8 +168,8 @@ def _checks(stage: Stage) -> list[_Check]:
         for host in step.hosts:
             become = stage.become(step.id, host)
             programs.expect(host, become.user if become else "", wanted)
-            checks.append(_Check(step, host, action, programs, changed))
-        changed = changed or step.effect != "read"
+            checks.append(_Check(step, host, action, programs, changed, verified, printed))
+        changed = changed or step.effect is Effect.WRITE
     return checks
 
 

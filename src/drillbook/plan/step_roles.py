@@ -52,6 +52,12 @@ def of_source(step: PlannedStep) -> bool:
     return issubclass(find(step.action), VerifiesSource)
 
 
+def sources_verified(steps: Sequence[PlannedStep]) -> frozenset[str]:
+    """Return the names of the backup sources that steps without a condition verify before the first fault of ``steps``."""
+    fault = next((number for number, step in enumerate(steps) if step.effect is Effect.FAULT), 0)
+    return frozenset(str(step.params.get("service")) for step in steps[:fault] if not step.when and of_source(step))
+
+
 def verified_service(inventory: Inventory, proof: PlannedStep) -> str:
     """Return the name of the service whose backup the step ``proof`` verifies."""
     named = str(proof.params.get("service") or "")

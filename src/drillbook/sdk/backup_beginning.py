@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from drillbook.errors import Cancelled, DrillbookError, message_of
+from drillbook.errors import Cancelled, CommandTimedOut, DrillbookError, message_of
 from drillbook.sdk.action import Context
 from drillbook.sdk.backup_places import HostFolder, Place, Prefix, Printed, Web
 from drillbook.sdk.host import Deadline, printable
@@ -25,9 +25,14 @@ PACKED_LIMITS = (512 << 10, 5 << 20)
 A block of LZ4 (up to 4 MiB) or of bzip2 is only decoded as a whole.
 """
 READ_S = 15.0
-"""Time limit for reading the beginning of a file, in seconds."""
+"""Time limit for reading the beginning of a file, in seconds.
+
+A file gets at most half of the time that its step has left, so that a slow place is a doubt, and the step can still end.
+"""
 # LIMIT COMMAND...: print the name of the program that decompresses the output of COMMAND, and the first LIMIT bytes after the
 # decryption and decompression. Standard input contains secret keys, an empty line, and then the input of COMMAND.
+# A zstd file may begin with a skippable frame (0x184D2A50 to 0x184D2A5F; pzstd writes one). The second magic of lz4 is that of
+# its legacy format.
 _BEGIN = r"""
 limit=$1
 shift
@@ -41,8 +46,8 @@ unpacked() {
   start=$(dd bs=1 count=6 2>/dev/null | od -An -v -to1 | tr -d '\n')
   case $start in
     ' 037 213'*) set -- gzip -dc ;;
-    ' 050 265 057 375'*) set -- zstd -dcq ;;
-    ' 004 042 115 030'*) set -- lz4 -dcq ;;
+    ' 050 265 057 375'* | ' 12'?' 052 115 030'* | ' 13'?' 052 115 030'*) set -- zstd -dcq ;;
+    ' 004 042 115 030'* | ' 002 041 114 030'*) set -- lz4 -dcq ;;
     ' 102 132 150'*) set -- bzip2 -dc ;;
     ' 375 067 172 130 132'*) set -- xz -dc ;;
     *) set -- cat ;;
@@ -63,8 +68,11 @@ else
 import sys, urllib.request
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 request = urllib.request.Request(sys.stdin.read(), headers={"Range": "bytes=0-%d" % (int(sys.argv[1]) - 1)})
-with opener.open(request, timeout=10) as answer:
-    sys.stdout.buffer.write(answer.read(int(sys.argv[1])))
+try:
+    with opener.open(request, timeout=10) as answer:
+        sys.stdout.buffer.write(answer.read(int(sys.argv[1])))
+except Exception as error:
+    sys.exit("python3: %s" % error)
 PROGRAM
 )" "$1"
 fi
@@ -87,7 +95,7 @@ def beginning_of(ctx: Context, place: Place, name: str, keys: Sequence[str] = ()
 
     ``keys``: secret keys that decrypt the file; empty for a file that is not encrypted. Raises Cancelled when the run is stopped.
     """
-    deadline = Deadline.after(min(READ_S, ctx.deadline.remaining()), ctx.deadline.cancel)
+    deadline = Deadline.after(min(READ_S, ctx.deadline.remaining() / 2), ctx.deadline.cancel)
     found = Beginning()
     for stored in PACKED_LIMITS:
         try:
@@ -98,7 +106,7 @@ def beginning_of(ctx: Context, place: Place, name: str, keys: Sequence[str] = ()
             raise
         except (DrillbookError, TimeoutError, OSError) as error:
             return Beginning(why=message_of(error))
-        if found.data or not found.packed or isinstance(place, Printed):
+        if found.data or not found.packed or isinstance(place, Printed) or deadline.remaining() <= 0:
             break
     return found
 
@@ -131,11 +139,19 @@ def _command(ctx: Context, place: Place, name: str, limit: int, deadline: Deadli
 def _read(ctx: Context, command: Sequence[str], stdin: bytes, limit: int, deadline: Deadline) -> Beginning:
     sink = io.BytesIO()
     argv = ("sh", "-c", _BEGIN, "sh", str(limit), *command)
-    output = ctx.host.run(argv, deadline=deadline, stdin=stdin, sink=sink, env={"LC_ALL": "C"})
+    try:
+        said = _said(ctx.host.run(argv, deadline=deadline, stdin=stdin, sink=sink, env={"LC_ALL": "C"}).stderr)
+    except CommandTimedOut as error:  # what arrived before counts: the command may wait after its first output
+        said = error.message
     packed, _, data = sink.getvalue().partition(b"\n")
     program = packed.decode("ascii", "replace") if packed != b"cat" else ""
-    said = "" if data else " ".join(printable(output.stderr, limit=300).split())
-    return Beginning(data[:limit], program, said)
+    return Beginning(data[:limit], program, "" if data else said)
+
+
+def _said(errors: bytes) -> str:
+    """Return error messages as one line, without the invitation of age to report them."""
+    lines = printable(errors, limit=600).splitlines()
+    return " ".join(" ".join(line for line in lines if not line.startswith("age: report unexpected")).split())[:300]
 
 
 def unpacked(head: bytes, limit: int) -> bytes:

@@ -38,7 +38,7 @@ The data is older than this time by the unknown duration of the backup job.
 class FileBackups(BackupSource):
     """Base of backup sources where each backup is one file."""
 
-    ADDED: ClassVar[frozenset[str]] = frozenset({"identity"})
+    ADDED: ClassVar[frozenset[str]] = frozenset({"identity", "only_reads"})
     LIST_PROGRAMS: ClassVar[tuple[str, ...]] = ()
     DECRYPTS: ClassVar[bool] = True
     """True if files of this source may be encrypted. False for kinds whose backups consist of several files each."""
@@ -80,6 +80,14 @@ class FileBackups(BackupSource):
         description=(
             "Secret key of age that decrypts files whose names end with .age. It is the content of a file "
             "made by age-keygen, given by `!file` or `!env`."
+        ),
+    )
+
+    only_reads: Literal[True] | None = Field(
+        default=None,
+        description=(
+            "`true`: the command in `at` changes nothing and may be ended at any time. `drill.check` then starts it too, reads the "
+            "beginning of its output, and ends it. Otherwise it cannot compare the version of the backup, and ends with 3."
         ),
     )
 
@@ -158,26 +166,47 @@ class FileBackups(BackupSource):
         """Read the first bytes of a backup on the step's host, decrypted and decompressed as for a restore.
 
         ``names``: names that its file may have; the first one that can be read counts. When none can be read, the result is
-        empty, and a check before a drill records that the version was not verified. Such a check does not start the command of
-        a source whose backups a command prints; a run starts it before the first fault.
+        empty, and a check before a drill records that the version was not verified. See ``_printed`` for commands.
         """
         place, found = self.place(ctx), []
-        if isinstance(place, Printed) and ctx.doubt:
-            ctx.unsure(f"the version of the backup that the command of {self.name} prints: a run reads it before any fault")
-            return Beginning()
+        if isinstance(place, Printed):
+            return self._printed(ctx, place, limit)
         for name in names:
-            try:
-                keys = secret_keys(self.identity, name) if name.endswith(SUFFIX) else ()
-                found.append(beginning_of(ctx, place, name, keys, limit))
-            except StepFailed as error:
-                found.append(Beginning(why=error.message))
+            found.append(self._read(ctx, place, name, limit))
             if found[-1].data:
                 return found[-1]
-        if found[0].why:
+        return self._told(ctx, names[0], found[0])
+
+    def _printed(self, ctx: Context, place: Printed, limit: int) -> Beginning:
+        """Return the beginning of the output of the command, which is ended after it.
+
+        A check before a drill does not start the command unless ``only_reads`` is set. A run starts it at most once on each host
+        before the first fault, and not at all if a step before the fault verifies the whole output.
+        """
+        if ctx.doubt and not self.only_reads:
             ctx.unsure(
-                f"the version of the backup {names[0]} of {self.name}, whose beginning cannot be read: {found[0].why}"
+                f"the version of the backup that the command of {self.name} prints: a run reads it before any fault. If the command "
+                f"only reads and may be ended at any time, set `only_reads: true` of {self.name}, and the check reads it too"
             )
-        return found[0]
+            return Beginning()
+        if not ctx.doubt and not self.only_reads and self.name in ctx.verified:
+            return Beginning()
+        key = (self.name, ctx.host.name, ctx.host.target.account, str(limit))
+        if key not in ctx.printed:
+            ctx.printed[key] = self._read(ctx, place, "output", limit)
+        return self._told(ctx, "output", ctx.printed[key])
+
+    def _read(self, ctx: Context, place: Place, name: str, limit: int) -> Beginning:
+        try:
+            keys = secret_keys(self.identity, name) if name.endswith(SUFFIX) else ()
+            return beginning_of(ctx, place, name, keys, limit)
+        except StepFailed as error:
+            return Beginning(why=error.message)
+
+    def _told(self, ctx: Context, name: str, found: Beginning) -> Beginning:
+        if found.why:
+            ctx.unsure(f"the version of the backup {name} of {self.name}, whose beginning cannot be read: {found.why}")
+        return found
 
     def opened(self, ctx: Context, path: str, host: Host, folder: str) -> str:
         """Decrypt the file ``path`` on ``host`` if its name ends with .age, and return the path of the plain file.

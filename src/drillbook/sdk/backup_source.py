@@ -172,6 +172,7 @@ class BackupSource(Service):
             found = self.backups(replace(ctx, host=ctx.host_named(self.host)))
             if self._selection is not None:
                 return [self.select(found)[0]]
+            newest(self, found)  # raises an error for an empty list
             return sorted(found, key=lambda backup: (backup.newest_moment, backup.id), reverse=True)
         except (DrillbookError, OSError) as error:
             if not ctx.changed:

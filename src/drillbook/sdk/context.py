@@ -65,7 +65,8 @@ class Context:
     Only the `ready` check has them.
     """
     changed: bool = False
-    """True when an earlier step of the drill changes something, so that a missing file may exist when this step begins.
+    """True when an earlier step of the drill, other than a fault, changes something. A missing file may then exist when this
+    step begins.
 
     Only the `ready` check has it.
     """
@@ -74,6 +75,10 @@ class Context:
 
     Only the `ready` check of `drill.check` has it; in a run it is None. A check with it starts no command of unknown cost or effect.
     """
+    verified: frozenset[str] = frozenset()
+    """Names of the backup sources that a step before the first fault of the drill verifies. Only the `ready` check has them."""
+    printed: dict[tuple[str, ...], Any] = field(default_factory=dict)
+    """Beginnings of backups that commands printed, by source, host and account. The `ready` checks of all steps share them."""
     former: frozenset[str] = frozenset()
     """Names of hosts with a folder of temporary files as older versions used it. Only a run that is being recovered has
     such hosts.

@@ -27,7 +27,8 @@ from drillbook.values import Secret, canonical, digest
 Key = tuple[str, ...]
 TOOL = "tool"
 HEALTH = "health command"
-SILENCING = ("!command", TOOL, HEALTH)
+BACKUP = "backup command"
+SILENCING = ("!command", TOOL, HEALTH, BACKUP)
 """Kinds of items without which a service cannot be examined.
 
 While an item of one of these kinds is untrusted, no host is contacted.
@@ -140,8 +141,8 @@ def of_tree(tree: Tree, file: str, lines: Mapping[str, int]) -> Iterator[Item]:
 
 
 def of_inventory(inventory: Inventory, root: Path, name: str, services: Iterable[str] | None = None) -> Iterator[Item]:
-    """Yield an item for each piece of code of ``services``: for programs that print secrets, for health commands, and
-    for tools in the project.
+    """Yield an item for each piece of code of ``services``: for programs that print secrets, for health commands, for
+    commands that print backups and only read, and for tools in the project.
 
     By default, ``services`` are all services of the inventory.
     """
@@ -157,6 +158,11 @@ def of_inventory(inventory: Inventory, root: Path, name: str, services: Iterable
             shown = f"{shlex.join(argv)}  (for services.{key}.check)"
             entry = ("health", name, f"services.{key}.check")
             yield Item(entry, f"{file}:1", HEALTH, shown, {"argv": list(argv)}, {name: (on,)}, named(argv, root))
+        argv = getattr(inventory.services[key], "at", ())
+        if isinstance(argv, tuple) and getattr(inventory.services[key], "only_reads", None):  # `drill.check` starts it
+            shown = f"{shlex.join(argv)}  (for backups.{key}.at)"
+            entry = ("backup", name, f"backups.{key}.at")
+            yield Item(entry, f"{file}:1", BACKUP, shown, {"argv": list(argv)}, {name: (on,)}, named(argv, root))
         for tool in ("bin", "program"):
             path = getattr(inventory.services[key], tool, "")
             if isinstance(path, str) and path and (files := _tools(path, root)) is not None:

@@ -47,12 +47,13 @@ def test_a_printed_backup_is_told_by_the_check_and_read_first_by_the_run(folder,
     text = " ".join(done.stdout.split())
     assert done.returncode == 3, done.stdout
     assert f"backup.restore on controller: {TOLD}" in text
+    assert "set `only_reads: true` of dumps" in text
     assert "? everything else was checked, and the drill could begin now" in text
     assert not (folder.root / "printed").exists()
     as_json = folder.run("drill.check", "sample", "--json")
     (found,) = json.loads(as_json.stdout)
     assert (as_json.returncode, found["exit"], found["ready"], found["findings"]) == (3, 3, False, [])
-    assert [text.endswith(TOLD) for text in found["unverified"]] == [True]
+    assert [TOLD in text for text in found["unverified"]] == [True]
     run = folder.run("drill", "sample", timeout=120)
     events = (folder.latest / "journal.jsonl").read_text()
     if future:
@@ -63,6 +64,17 @@ def test_a_printed_backup_is_told_by_the_check_and_read_first_by_the_run(folder,
     assert ("broken" in events.partition('"phase.started"')[2]) is not future
 
 
+@pytest.mark.parametrize("future", [True, False])
+def test_a_check_reads_what_a_command_prints_that_only_reads(folder, rdb, future):
+    data = b"REDIS0099" + rdb[9:] if future else rdb
+    stored(folder, data, json.dumps(["cat", f"{folder.root}/dump.rdb"]) + ", only_reads: true")
+    assert folder.run("drill.check", "sample").returncode == 3, "nobody has trusted the command"
+    assert folder.run("trust", "--yes").returncode == 0
+    done = folder.run("drill.check", "sample")
+    assert done.returncode == (4 if future else 0), done.stdout
+    assert future or "ran commands of the project: backups.dumps.at" in " ".join(done.stdout.split())
+
+
 def test_a_stored_backup_is_read_by_the_check(folder, rdb):
     stored(folder, rdb, f"{folder.root}/dump.rdb")
     assert folder.run("drill.check", "sample").returncode == 0
@@ -70,6 +82,23 @@ def test_a_stored_backup_is_read_by_the_check(folder, rdb):
     done = folder.run("drill.check", "sample")
     assert done.returncode == 4
     assert "has the format REDIS0099" in " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize("kind", ["tar", "sqlite"])
+@pytest.mark.parametrize("step", ["restore", "check"])
+def test_an_empty_place_is_no_green_check_after_a_fault(folder, kind, step):
+    (folder.root / "none").mkdir(exist_ok=True)
+    pattern = {"tar": "*.tar", "sqlite": "*.db"}[kind]
+    (folder.root / "inventory" / "lab.yml").write_text(
+        f"environment: lab\nhosts: {{{here(folder.root)}}}\nservices:\n  app: {{kind: process, host: controller}}\n"
+        f"  copy: {{kind: folder, host: controller, sandbox: {{data_may_leave: true, folder: {folder.root}/box}}}}\n"
+        f"backups:\n  dumps: {{kind: {kind}, host: controller, at: {folder.root}/none, pattern: '{pattern}'}}\n"
+    )
+    if step == "check":
+        folder.write("verify:\n  - backup.check: {service: dumps}\n")
+    done = folder.run("drill.check", "sample")
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "dumps does not have the wanted backup" in " ".join(done.stdout.split())
 
 
 def test_a_place_without_backups_is_no_green_check(folder, rdb):

@@ -121,6 +121,7 @@ class Check(_OfSource, VerifiesSource):
         source = self._source(ctx)
         source.need_age(reads=True)
         source.ready(ctx)
+        _look_for_backups(ctx, source)
 
     def _source(self, ctx: Context) -> BackupSource:
         return source_of(ctx, self.service).selecting(self.if_known("at"))
@@ -272,6 +273,7 @@ class Restore(RestoresSource):
             source = self._source(ctx)
             source.ready_to_list(_on(ctx, source))
             need_programs(self._inside(ctx), source.RESTORE_PROGRAMS)
+            _look_for_backups(ctx, source)
             if self._in_place(ctx):
                 self._place(ctx).ready()
                 return
@@ -337,6 +339,12 @@ def _within_budget(box: Sandbox, work: Callable[[], T]) -> T:
 def _on(ctx: Context, source: BackupSource) -> Context:
     """Return the context of the step in which the step's host is replaced by the host of ``source``."""
     return replace(ctx, host=ctx.host_named(source.host))
+
+
+def _look_for_backups(ctx: Context, source: BackupSource) -> None:
+    """Let a check before a drill record when the backup that the step uses cannot be found; see ``candidates``."""
+    if ctx.doubt:
+        source.candidates(ctx)
 
 
 def _fits(source: BackupSource, service: Sandboxed) -> None:
