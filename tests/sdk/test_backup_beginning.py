@@ -74,6 +74,28 @@ def test_it_is_read_from_every_place_in_every_form(place, tmp_path, key, end, se
     assert list((tmp_path / "scratch").rglob("*")) == [], "nothing is written"
 
 
+class Recording(LocalHost):
+    """Host that records its scripts."""
+
+    def run(self, argv, **options):
+        self.scripts = [*getattr(self, "scripts", ()), argv[2]]
+        return super().run(argv, **options)
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+@pytest.mark.parametrize("end", ["zst", "lz4"])
+def test_a_file_is_decrypted_on_the_host_and_decompressed_in_the_container(place, tmp_path, key, end, sealed):
+    (path := tmp_path / f"shop.{end}").write_bytes(stored(end))
+    path = key.sealed(path) if sealed else path
+    secrets = tuple(key.identity.reveal().split()[-1:]) if sealed else ()
+    target = Target(name="here", local=True)
+    host, inside = Recording("here", target=target), Recording("inside", target=target)
+    found = beginning_of(replace(place.ctx(), host=host), HostFolder(host, str(tmp_path)), path.name, secrets, inside=inside)
+    assert (found.packed, found.data) == (PACKED[end], TEXT[:LIMIT])
+    assert set(inside.scripts) == {backup_beginning._BEGIN}
+    assert backup_beginning._BEGIN not in host.scripts
+
+
 def test_it_is_read_from_a_bucket(tmp_path):
     with site(tmp_path / "site") as made:
         made.s3().put_object(Bucket=BUCKET, Key="nightly/shop.zst", Body=stored("zst"))

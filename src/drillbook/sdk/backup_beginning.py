@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from drillbook.errors import Cancelled, CommandTimedOut, DrillbookError, message_of
 from drillbook.sdk.action import Context
 from drillbook.sdk.backup_places import HostFolder, Place, Prefix, Printed, Web
-from drillbook.sdk.host import Deadline, printable
+from drillbook.sdk.host import Deadline, Host, printable
 
 LIMIT = 256 << 10
 """Number of bytes that are read from the beginning of a backup."""
@@ -33,7 +33,7 @@ A file gets at most half of the time that its step has left, so that a slow plac
 # decryption and decompression. Standard input contains secret keys, an empty line, and then the input of COMMAND.
 # A zstd file may begin with a skippable frame (0x184D2A50 to 0x184D2A5F; pzstd writes one). The second magic of lz4 is that of
 # its legacy format.
-_BEGIN = r"""
+_DECRYPTED = r"""
 limit=$1
 shift
 keys=
@@ -42,6 +42,14 @@ while IFS= read -r line && test -n "$line"; do
 "
 done
 decrypted() { if test -n "$keys"; then printf %s "$keys" | age --decrypt --identity - -- /dev/fd/3; else cat <&3; fi; }
+"""
+# The same without the name, and without the decompression.
+_DECRYPT = f"""{_DECRYPTED}
+"$@" | {{ decrypted; }} 3<&0 | head -c "$limit"
+"""
+_BEGIN = (
+    _DECRYPTED
+    + r"""
 unpacked() {
   start=$(dd bs=1 count=6 2>/dev/null | od -An -v -to1 | tr -d '\n')
   case $start in
@@ -57,6 +65,7 @@ unpacked() {
 }
 "$@" | { decrypted; } 3<&0 | unpacked | head -c "$((limit + 6))"
 """
+)
 # LIMIT: read a URL from standard input, and print up to LIMIT bytes from the beginning of its content.
 _FETCH = r"""
 IFS= read -r url
@@ -90,18 +99,25 @@ class Beginning:
     """Reason why nothing could be read. Empty when something was read, or when the file is empty."""
 
 
-def beginning_of(ctx: Context, place: Place, name: str, keys: Sequence[str] = (), limit: int = LIMIT) -> Beginning:
+def beginning_of(
+    ctx: Context, place: Place, name: str, keys: Sequence[str] = (), limit: int = LIMIT, *, inside: Host | None = None
+) -> Beginning:
     """Read up to ``limit`` bytes from the beginning of the file ``name`` on the step's host. Nothing is written there.
 
-    ``keys``: secret keys that decrypt the file; empty for a file that is not encrypted. Raises Cancelled when the run is stopped.
+    ``keys``: secret keys that decrypt the file; empty for a file that is not encrypted. ``inside``: host that decompresses the
+    file; None: the step's host. Raises Cancelled when the run is stopped.
     """
     deadline = Deadline.after(min(READ_S, ctx.deadline.remaining() / 2), ctx.deadline.cancel)
     found = Beginning()
     for stored in PACKED_LIMITS:
         try:
             command, given = _command(ctx, place, name, stored, deadline)
-            stdin = "".join(f"{key}\n" for key in keys).encode() + b"\n" + given
-            found = _read(ctx, command, stdin, limit, deadline)
+            given = "".join(f"{key}\n" for key in keys).encode() + b"\n" + given
+            if inside:
+                data, said = _output(ctx.host, _DECRYPT, (str(stored), *command), given, deadline)
+                found = _read(inside, ("cat",), b"\n" + data, limit, deadline) if data else Beginning(why=said)
+            else:
+                found = _read(ctx.host, command, given, limit, deadline)
         except Cancelled:
             raise
         except (DrillbookError, TimeoutError, OSError) as error:
@@ -136,16 +152,22 @@ def _command(ctx: Context, place: Place, name: str, limit: int, deadline: Deadli
     return ("sh", "-c", _FETCH, "sh", str(limit)), f"{url}\n".encode()
 
 
-def _read(ctx: Context, command: Sequence[str], stdin: bytes, limit: int, deadline: Deadline) -> Beginning:
-    sink = io.BytesIO()
-    argv = ("sh", "-c", _BEGIN, "sh", str(limit), *command)
-    try:
-        said = _said(ctx.host.run(argv, deadline=deadline, stdin=stdin, sink=sink, env={"LC_ALL": "C"}).stderr)
-    except CommandTimedOut as error:  # what arrived before counts: the command may wait after its first output
-        said = error.message
-    packed, _, data = sink.getvalue().partition(b"\n")
+def _read(host: Host, command: Sequence[str], stdin: bytes, limit: int, deadline: Deadline) -> Beginning:
+    data, said = _output(host, _BEGIN, (str(limit), *command), stdin, deadline)
+    packed, _, data = data.partition(b"\n")
     program = packed.decode("ascii", "replace") if packed != b"cat" else ""
     return Beginning(data[:limit], program, "" if data else said)
+
+
+def _output(host: Host, script: str, words: Sequence[str], stdin: bytes, deadline: Deadline) -> tuple[bytes, str]:
+    """Return the output of a script, and its error messages. Output that arrived before the time limit counts."""
+    sink = io.BytesIO()
+    try:
+        output = host.run(("sh", "-c", script, "sh", *words), deadline=deadline, stdin=stdin, sink=sink, env={"LC_ALL": "C"})
+        said = _said(output.stderr)
+    except CommandTimedOut as error:
+        said = error.message
+    return sink.getvalue(), said
 
 
 def _said(errors: bytes) -> str:

@@ -162,22 +162,23 @@ class FileBackups(BackupSource):
             if path.startswith(f"{folder}/"):
                 host.run(("rm", "-f", "--", path), deadline=ctx.deadline)
 
-    def beginning(self, ctx: Context, names: Sequence[str], limit: int = LIMIT) -> Beginning:
+    def beginning(self, ctx: Context, names: Sequence[str], limit: int = LIMIT, *, inside: Host | None = None) -> Beginning:
         """Read the first bytes of a backup on the step's host, decrypted and decompressed as for a restore.
 
+        ``inside``: host that decompresses it, such as a container of a sandbox; None: the step's host.
         ``names``: names that its file may have; the first one that can be read counts. When none can be read, the result is
         empty, and a check before a drill records that the version was not verified. See ``_printed`` for commands.
         """
         place, found = self.place(ctx), []
         if isinstance(place, Printed):
-            return self._printed(ctx, place, limit)
+            return self._printed(ctx, place, limit, inside)
         for name in names:
-            found.append(self._read(ctx, place, name, limit))
+            found.append(self._read(ctx, place, name, limit, inside))
             if found[-1].data:
                 return found[-1]
         return self._told(ctx, names[0], found[0])
 
-    def _printed(self, ctx: Context, place: Printed, limit: int) -> Beginning:
+    def _printed(self, ctx: Context, place: Printed, limit: int, inside: Host | None) -> Beginning:
         """Return the beginning of the output of the command, which is ended after it.
 
         A check before a drill does not start the command unless ``only_reads`` is set. A run starts it at most once on each host
@@ -191,15 +192,15 @@ class FileBackups(BackupSource):
             return Beginning()
         if not ctx.doubt and not self.only_reads and self.name in ctx.verified:
             return Beginning()
-        key = (self.name, ctx.host.name, ctx.host.target.account, str(limit))
+        key = (self.name, ctx.host.name, ctx.host.target.account, inside.name if inside else "", str(limit))
         if key not in ctx.printed:
-            ctx.printed[key] = self._read(ctx, place, "output", limit)
+            ctx.printed[key] = self._read(ctx, place, "output", limit, inside)
         return self._told(ctx, "output", ctx.printed[key])
 
-    def _read(self, ctx: Context, place: Place, name: str, limit: int) -> Beginning:
+    def _read(self, ctx: Context, place: Place, name: str, limit: int, inside: Host | None) -> Beginning:
         try:
             keys = secret_keys(self.identity, name) if name.endswith(SUFFIX) else ()
-            return beginning_of(ctx, place, name, keys, limit)
+            return beginning_of(ctx, place, name, keys, limit, inside=inside)
         except StepFailed as error:
             return Beginning(why=error.message)
 
@@ -207,6 +208,10 @@ class FileBackups(BackupSource):
         if found.why:
             ctx.unsure(f"the version of the backup {name} of {self.name}, whose beginning cannot be read: {found.why}")
         return found
+
+    def unlike(self, ctx: Context, name: str, wanted: str) -> None:
+        """Record in a check before a drill that a backup has another beginning than ``wanted``, so that nothing was compared."""
+        ctx.unsure(f"the version of the backup {name} of {self.name}, which does not begin like {wanted}")
 
     def opened(self, ctx: Context, path: str, host: Host, folder: str) -> str:
         """Decrypt the file ``path`` on ``host`` if its name ends with .age, and return the path of the plain file.

@@ -84,6 +84,13 @@ def test_a_stored_backup_is_read_by_the_check(folder, rdb):
     assert "has the format REDIS0099" in " ".join(done.stdout.split())
 
 
+def test_a_file_that_does_not_begin_like_an_rdb_is_no_green_check(folder, rdb):
+    stored(folder, b"unknown" + rdb, f"{folder.root}/dump.rdb")
+    done = folder.run("drill.check", "sample")
+    assert done.returncode == 3, done.stdout
+    assert "the backup dump.rdb of dumps, which does not begin like an RDB" in " ".join(done.stdout.split())
+
+
 @pytest.mark.parametrize("kind", ["tar", "sqlite"])
 @pytest.mark.parametrize("step", ["restore", "check"])
 def test_an_empty_place_is_no_green_check_after_a_fault(folder, kind, step):

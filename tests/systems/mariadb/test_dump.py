@@ -106,6 +106,35 @@ def test_a_collation_that_the_server_does_not_know_is_told_before(tmp_path, serv
     refused_until(lambda: restore.ready(place.ctx()), said, mend)
 
 
+def test_a_character_set_without_a_collation_that_the_server_does_not_know_is_told_before(tmp_path, server, whole):
+    future = re.sub(rb"(?m)^(\) ENGINE=\S+ DEFAULT CHARSET=)\S+( COLLATE=\w+)?", rb"\1utf8mb5", whole, count=1)
+    assert future != whole
+    place = saved(tmp_path, server, future)
+    restore = place.action("backup.restore", service="copy", **{"from": "nightly"})
+    said = "mariadbd does not know the character set utf8mb5 of the dump shop-2026-11-28"
+    refused_until(
+        lambda: restore.ready(place.ctx()), said, lambda: (tmp_path / "dumps" / "shop-2026-11-28.sql").write_bytes(whole)
+    )
+
+
+@pytest.mark.parametrize(
+    ("pattern", "instead", "told"),
+    [
+        (
+            rb"(?m)^-- Server version\s.*$",
+            b"-- Server version\t8.0.36",
+            "loads the dump shop-2026-11-28.sql of MySQL 8.0.36",
+        ),
+        (rb"(?m)^-- Server version\s+", b"-- Server version\t5.5.5-", ""),
+        (rb"(?m)^-- MariaDB dump .*$", b"-- A dump", "does not begin like a dump of mariadb-dump or mysqldump"),
+    ],
+)
+def test_a_dump_of_another_program_or_server_is_a_doubt_of_a_check(tmp_path, server, whole, pattern, instead, told):
+    place, doubts = saved(tmp_path, server, re.sub(pattern, instead, whole)), []
+    place.action("backup.restore", service="copy", **{"from": "nightly"}).ready(replace(place.ctx(), doubt=doubts.append))
+    assert [told in text for text in dict.fromkeys(doubts)] == ([True] if told else [])
+
+
 def test_the_verification_lists_the_collations_of_the_whole_dump(tmp_path, server, whole):
     """Also those of sessions that create views and programs, which are at its end; none in a comment or a body."""
     last = [*re.finditer(rb"SET collation_connection += (\w+) \*/", whole)][-1]

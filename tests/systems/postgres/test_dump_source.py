@@ -3,12 +3,14 @@
 import os
 import subprocess
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
+from drillbook.sdk import backup_files
 from drillbook.sdk.backup_source import newest
 from drillbook.systems.postgres import dump_reading
 from drillbook.systems.postgres.dump_source import PgDumpSource
@@ -117,6 +119,30 @@ def test_a_tool_that_is_too_old_is_refused_before_and_is_no_damage_of_the_dump(s
     with pytest.raises(CouldNotVerify, match="unsupported version"):
         source.check(ctx, newest(source, source.backups(ctx)))
     source.model_copy(update={"bin": shelf.source.cluster.service.bin}).ready(ctx)
+
+
+def test_the_beginning_of_each_dump_is_read_once_also_of_a_compressed_table_of_contents(shelf, tmp_path, monkeypatch):
+    path = dumps.copied(shelf.take("directory.gzip"), tmp_path)
+    (path / "toc.dat.gz").write_bytes(dumps.packed((path / "toc.dat").read_bytes(), "gzip"))
+    (path / "toc.dat").unlink()
+    (tmp_path / "globals.sql").write_bytes(shelf.take("globals").read_bytes())
+    doubts, names = [], []
+    real = backup_files.beginning_of
+    monkeypatch.setattr(backup_files, "beginning_of", lambda *given, **more: names.append(given[2]) or real(*given, **more))
+    programs = shelf.source.cluster.service.bin
+    source = PgDumpSource(name="nightly", host="db-1", at=str(tmp_path), database="shop", bin=programs, globals="globals*")
+    source.ready(replace(shelf.place.context(), doubt=doubts.append))
+    assert (doubts, names) == ([], [f"{path.name}/toc.dat.gz", "globals.sql"])
+
+
+def test_text_that_is_no_dump_is_a_doubt_of_a_check(shelf, tmp_path):
+    doubts = []
+    (tmp_path / "shop.sql").write_text("unknown")
+    source = PgDumpSource(name="nightly", host="db-1", at=str(tmp_path), database="shop")
+    source.ready(replace(shelf.place.context(), doubt=doubts.append))
+    assert doubts == [
+        "the version of the backup shop.sql of nightly, which does not begin like a dump of pg_dump or pg_dumpall"
+    ]
 
 
 def test_a_function_with_the_text_of_a_dump_misleads_nobody(shelf, tmp_path):

@@ -153,12 +153,14 @@ class MariadbDump(FileBackups):
                 return
             output = ctx.run("sh", "-c", BEGIN, "sh", SECTIONS, stdin=lines + b"\n").check()
             reading = Reading.of(output.text, "")
-            server.need_collations(ctx, service, sorted(reading.collations), backup.id)
+            if not reading.header:
+                self.unlike(ctx, backup.id, "a dump of mariadb-dump or mysqldump")
+            server.need_collations(ctx, service, sorted(reading.collations), sorted(reading.character_sets), backup.id)
             there = server.version(ctx, service)
-            if server.is_newer(reading.server, there):
-                ctx.unsure(
-                    f"that MariaDB {there} on {ctx.host.name} loads the dump {backup.id} of the newer {reading.server}"
-                )
+            of = "" if "MariaDB" in reading.server else f"MySQL {reading.server}".strip()
+            of = f"the newer {reading.server}" if server.is_newer(reading.server, there) else of
+            if reading.header and of:
+                ctx.unsure(f"that MariaDB {there} on {ctx.host.name} loads the dump {backup.id} of {of}")
 
         need_one(ctx, self.candidates(ctx), check)
 
@@ -180,6 +182,7 @@ def _facts(reading: Reading) -> Facts:
         "server_version": reading.server,
         "completed": reading.last,
         "collations": sorted(reading.collations),
+        "character_sets": sorted(reading.character_sets),
     }
 
 

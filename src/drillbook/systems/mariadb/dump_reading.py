@@ -38,6 +38,8 @@ s/^\([^'`]*\)`[^`]*`/\1/
 t begin
 s/.*COLLATE[ =]\([A-Za-z0-9_][A-Za-z0-9_]*\).*/collation \1/p
 s/.* SET collation_connection *= \([A-Za-z0-9_]*\) .*/collation \1/p
+s/.*CHARACTER SET \([A-Za-z0-9_][A-Za-z0-9_]*\).*/charset \1/p
+s/.*CHARSET=\([A-Za-z0-9_][A-Za-z0-9_]*\).*/charset \1/p
 g
 :sections
 /^-- MariaDB dump /p
@@ -108,6 +110,8 @@ class Reading:
     """Names of the other sections that the dump has: ``routines``, ``events``."""
     collations: set[str] = field(default_factory=set)
     """Names of the collations of databases, tables, columns, views and programs."""
+    character_sets: set[str] = field(default_factory=set)
+    """Names of the character sets that databases, tables and columns name without a collation."""
     failures: list[str] = field(default_factory=list)
     """Comments of the dump program about objects that it omitted."""
     zeros: bool = False
@@ -201,7 +205,7 @@ _LINES: tuple[tuple[str, Any], ...] = (
     (r"last (.*)", lambda reading, match, _: setattr(reading, "last", match[1])),
     (r"-- ((?:MariaDB|MySQL) dump .*)", lambda reading, match, _: setattr(reading, "header", match[1])),
     (r"-- Host: .*?Database: (.*)", _database),
-    (r"-- Server version\s+(.*)", lambda reading, match, _: setattr(reading, "server", match[1])),
+    (r"-- Server version\s+(?:5\.5\.5-)?(.*)", lambda reading, match, _: setattr(reading, "server", match[1])),
     (r"-- Current Database: `(.*)`", _database),
     (r"-- (Table structure for table|Sequence structure for|Temporary table structure for view) `(.*)`", _table),
     (r"-- Dumping data for table `(.*)`", lambda reading, match, _: reading.filled.add(match[1])),
@@ -212,5 +216,6 @@ _LINES: tuple[tuple[str, Any], ...] = (
     ),
     (r"(?:INSERT|REPLACE) .*", lambda reading, match, count: reading.rows.update({match[0]: count})),
     (r"collation (.*)", lambda reading, match, _: reading.collations.add(match[1])),
+    (r"charset (.*)", lambda reading, match, _: reading.character_sets.add(match[1])),
     (r"zero bytes", lambda reading, match, _: setattr(reading, "zeros", True)),
 )

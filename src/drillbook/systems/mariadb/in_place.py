@@ -251,11 +251,12 @@ class DumpInPlace(ServerInPlace):
     """Restore of a dump into a copy of the data directory. So accounts and other databases stay."""
 
     def differs(self, client: Client, backup: Backup, checked: Facts) -> str:
-        """Return a text about a collation of the dump that the server does not know, or about tables, routines or events that
-        the server has but the dump lacks. Empty when there is no such difference.
+        """Return a text about a collation or character set of the dump that the server does not know, or about tables, routines or
+        events that the server has but the dump lacks. Empty when there is no such difference.
         """
         try:  # a check before the drill reads only the beginning of the dump
-            server.need_collations(self.ctx, self.mariadb, checked.get("collations", ()), backup.id)
+            named = checked.get("collations", ()), checked.get("character_sets", ())
+            server.need_collations(self.ctx, self.mariadb, *named, backup.id)
         except NotReady as error:
             return error.message
         names, held = lost.databases(client), lost.tables(client)

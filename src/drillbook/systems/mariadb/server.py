@@ -233,14 +233,28 @@ def need(ctx: Context, service: Mariadb, programs: Sequence[str]) -> None:
             raise _no_program(ctx, service, wanted)
 
 
-def need_collations(ctx: Context, service: Mariadb, collations: Sequence[str], dump: str) -> None:
-    """Check that the server on the step's host knows ``collations`` of the dump ``dump``. Raises NotReady when it does not."""
-    for collation in collations:
-        options = (f"--character-set-server={collation.partition('_')[0]}", f"--collation-server={collation}")
+def need_collations(
+    ctx: Context, service: Mariadb, collations: Sequence[str], character_sets: Sequence[str], dump: str
+) -> None:
+    """Check that the server on the step's host knows ``collations`` and ``character_sets`` of the dump ``dump``.
+
+    Raises NotReady when it does not.
+    """
+    tries = [
+        *(
+            (collation.partition("_")[0], f"--collation-server={collation}", f"collation {collation}")
+            for collation in collations
+        ),
+        *((name, "", f"character set {name}") for name in character_sets),
+    ]
+    for charset, option, shown in tries:
+        options = filter(None, (f"--character-set-server={charset}", option))
         output = ctx.run("sh", "-c", _TRY_OPTIONS, "sh", *program(service, "mariadbd"), "--no-defaults", *options)
-        if f"Unknown collation: '{collation}'" in printable(output.stderr):
+        if re.search(
+            r"Unknown collation: '|Character set '[^']*' is not a compiled character set", printable(output.stderr)
+        ):
             raise NotReady(
-                f"{ctx.host.name}: {program_path(service, 'mariadbd')} does not know the collation {collation} of the dump {dump}",
+                f"{ctx.host.name}: {program_path(service, 'mariadbd')} does not know the {shown} of the dump {dump}",
                 hint=f"install a version of MariaDB at least as new as that of the dump, or set `bin` of {service.name} to it",
             )
 

@@ -39,7 +39,7 @@ fi
 start=$(head -c 16 -- "$1" | hex)
 test -r "$1" || exit 1
 case $start in
-  1f8b*) packed=gzip ;; 28b52ffd*) packed=zstd ;; 04224d18*) packed=lz4 ;; 425a68*) packed=bzip2 ;;
+  1f8b*) packed=gzip ;; 28b52ffd* | 5?2a4d18*) packed=zstd ;; 04224d18* | 02214c18*) packed=lz4 ;; 425a68*) packed=bzip2 ;;
   fd377a585a*) packed=xz ;; *) packed=none ;;
 esac
 inner=$start
@@ -209,7 +209,7 @@ def form_of(host: Host, path: str, deadline: Deadline) -> Form:
     if format_ == "missing":
         raise no_unpacker(host, packed, path)
     flagged = packed in ("gzip", "bzip2", "xz") or (
-        packed in ("zstd", "lz4") and len(start) >= 10 and bool(int(start[8:10], 16) & CHECKSUM_FLAG)
+        start.startswith(("28b52ffd", "04224d18")) and len(start) >= 10 and bool(int(start[8:10], 16) & CHECKSUM_FLAG)
     )
     return Form(packed, format_, flagged)
 

@@ -16,7 +16,6 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from drillbook.sdk.action import Context, Facts
-from drillbook.sdk.backup_beginning import Beginning
 from drillbook.sdk.backup_files import UNKNOWN_S, FileBackups
 from drillbook.sdk.backup_places import BEGINNINGS_NEED, HostFolder, Prefix, StoredFile
 from drillbook.sdk.backup_source import Backup, Checked, need_one, need_programs, stamp
@@ -187,23 +186,31 @@ class PgDumpSource(FileBackups):
 
         def check(backup: Backup) -> None:
             for name in filter(None, (backup.id, self._file_of_roles(ctx, backup))):
-                begun = self._begun(ctx, name)
-                packed = begun.packed if begun.data else begun.packed or next(iter(unpacker(name)), "")
+                begun = self.beginning(ctx, (tocs.get(name, name),), inside=inside.host if inside is not ctx else None)
+                packed = "" if name in tocs else begun.packed
+                if not begun.data and name not in tocs:
+                    packed = packed or next(iter(unpacker(name)), "")
                 for tool in filter(None, (packed, "tar" if dump_start.is_tar(begun.data) else "")):
                     if inside.missing(tool):
                         raise dump_reading.no_unpacker(inside.host, tool, name)
                 archive = dump_start.archive(begun.data)
+                if begun.data and not archive and b"-- PostgreSQL database" not in begun.data:
+                    self.unlike(ctx, name, "a dump of pg_dump or pg_dumpall")
                 reader_version.need_format(ctx, inside.host, program, archive, name)
                 if tools and begun.data and not archive:
                     preamble = dump_reading.preamble(ctx.host, begun.data, ctx.deadline)
                     reader_version.need_preamble(tools, preamble, name)
 
-        need_one(ctx, self.candidates(ctx), check)
+        found = self.candidates(ctx)
+        tocs = self._tables_of_contents(ctx) if found else {}
+        need_one(ctx, found, check)
 
-    def _begun(self, ctx: Context, name: str) -> Beginning:
-        """Return the beginning of a dump. In a dump in directory format, it is that of the table of contents."""
-        folders = isinstance(self.place(ctx), HostFolder | Prefix)
-        return self.beginning(ctx, (name, f"{name}/toc.dat") if folders else (name,))
+    def _tables_of_contents(self, ctx: Context) -> dict[str, str]:
+        """Return the paths of the tables of contents of the dumps in directory format, by the name of the dump."""
+        place = self.place(ctx)
+        files = place.files(ctx) if isinstance(place, HostFolder | Prefix) else ()
+        paths = [PurePosixPath(file.name) for file in files]
+        return {str(path.parent): str(path) for path in paths if path.name in ("toc.dat", "toc.dat.gz")}
 
     def _roles_named(self, ctx: Context, path: str) -> tuple[str, ...]:
         """Return the roles that the file of roles at ``path`` creates. When ``path`` is empty, return none."""

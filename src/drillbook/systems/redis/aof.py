@@ -157,6 +157,8 @@ class AofSource(FileBackups):
             for file in self._groups(ctx).get(backup.id, ()):
                 if not file.name.endswith(MANIFEST) and ".incr." not in _plain(file.name):
                     beginning = self.beginning(ctx, [file.name], checker.BEGINNING).data
+                    if beginning and not checker.is_rdb(beginning) and not beginning.startswith((b"*", b"#")):
+                        self.unlike(ctx, file.name, "an RDB or commands of Redis")
                     checker.need_format(lambda argv: ctx.run(*argv), ctx.host, program, file.name, beginning)
 
         need_one(ctx, self.candidates(ctx), check)

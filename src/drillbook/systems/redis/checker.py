@@ -211,6 +211,11 @@ def need_format(run: Run, host: Host, program: str, name: str, beginning: bytes)
         raise NotReady(f"{name} has the format {begins}, which the Redis or Valkey on {host.name} does not know", hint=NEWER)
 
 
+def is_rdb(beginning: bytes) -> bool:
+    """Return True for the first bytes of an RDB."""
+    return _MAGIC.match(beginning) is not None
+
+
 def _is_foreign(text: str, begins: str) -> bool:
     """Return True when the checker says in ``text`` that it does not know the format of a file with the first word ``begins``.
 

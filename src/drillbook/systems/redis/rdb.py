@@ -131,6 +131,8 @@ class RdbSource(FileBackups):
 
         def check(backup: Backup) -> None:
             beginning = self.beginning(ctx, [backup.id], checker.BEGINNING).data
+            if beginning and not checker.is_rdb(beginning):
+                self.unlike(ctx, backup.id, "an RDB")
             checker.need_format(lambda argv: ctx.run(*argv), ctx.host, program, backup.id, beginning)
 
         need_one(ctx, self.candidates(ctx), check)
