@@ -12,7 +12,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from distributed import CancelledError, Client, Future, KilledWorker
 from drillbook.campaign import attempt, place, transfer, worker
 from drillbook.campaign.asking import ASK_S, READ_S, JobFailed, Lanes, Lost, ask, workers_of
 from drillbook.campaign.attempt import Ending, Job
+from drillbook.campaign.pending import Pending
 from drillbook.campaign.processes import Processes, drained
 from drillbook.campaign.roster import Roster, Worker
 from drillbook.campaign.scheduler import SiteState
@@ -38,33 +39,6 @@ worker each time ends in this way.
 """
 PAUSE_S = 0.5
 """Time, in seconds, between the first failed attempt and the next one. It doubles with each further attempt."""
-
-
-@dataclass(slots=True)
-class _Pending:
-    """A job that has not ended yet."""
-
-    job: Job
-    future: Future | None = None
-    address: str = ""
-    lost_at: float = field(default_factory=time.monotonic)
-    """Start of the time without a worker, on the monotonic clock. It is the creation of the job, or the loss of the
-    job's last worker.
-    """
-    losses: int = 0
-    """Number of workers that the job has lost."""
-    failures: int = 0
-    """Number of attempts that failed although neither the worker nor the scheduler was lost."""
-    not_before: float = 0.0
-    """Earliest time of the next attempt, on the monotonic clock."""
-    trouble: str = ""
-    """Reason why the last attempt failed."""
-    preparing: bool = False
-    """True while a thread sends the approval of the campaign to the worker."""
-    stopping: bool = False
-    """True while a thread asks the worker to stop the drill."""
-    stopped: bool = False
-    """True when the process of the drill was asked to stop."""
 
 
 class Fleet:
@@ -98,12 +72,11 @@ class Fleet:
             carry_out: function that workers call with a job. It returns the JSON data of an ending.
         """
         self.name = name
-        self._connect, self._patience_s, self._release = connect, patience_s, release
-        self._carry_out, self._own = carry_out, place.here(root).number
+        self._connect, self._patience_s, self._release, self._carry_out = connect, patience_s, release, carry_out
+        self._own = place.here(root).number
         self._client: Client | None = None
-        self._trouble = ""
-        """Reason why the scheduler cannot be used now."""
-        self._pending: dict[str, _Pending] = {}
+        self._trouble = ""  # the reason why the scheduler cannot be used now
+        self._pending: dict[str, Pending] = {}
         self._reserved: dict[str, str] = {}
         self._told_approval: set[tuple[str, str]] = set()
         """Campaign and worker of each approval that was stored at the place of the worker."""
@@ -136,7 +109,7 @@ class Fleet:
             if job.resumed and place.number_of(job.place) in ("", self._own):
                 self._here.submit(job)
                 return
-            self._pending[job.site] = _Pending(job)
+            self._pending[job.site] = Pending(job)
             self._submit_waiting()
 
     def wait(self, timeout_s: float) -> list[Ending]:
@@ -238,12 +211,12 @@ class Fleet:
             with contextlib.suppress(Exception):
                 client.close(timeout=2)
 
-    def _lose(self, pending: _Pending) -> None:
+    def _lose(self, pending: Pending) -> None:
         if pending.future is not None:
             pending.future, pending.address, pending.lost_at = None, "", time.monotonic()
             pending.losses += 1
 
-    def _fail(self, pending: _Pending, error: Exception) -> None:
+    def _fail(self, pending: Pending, error: Exception) -> None:
         """Count a failure of a job, and let it be submitted again after a pause."""
         with self._changed:
             pending.future, pending.address, pending.lost_at = None, "", time.monotonic()
@@ -273,7 +246,7 @@ class Fleet:
 
         return min(self._roster.at(job), key=load, default=None)
 
-    def _hand_over(self, client: Client, pending: _Pending, address: str) -> None:
+    def _hand_over(self, client: Client, pending: Pending, address: str) -> None:
         """Submit a job to one worker, and mark the job as resumed. A later attempt first examines the run at the place.
         Only then may it start a drill.
         """
@@ -295,7 +268,7 @@ class Fleet:
         pending.job = replace(pending.job, resumed=True)
         future.add_done_callback(lambda done: self._done(pending, done))
 
-    def _send_approval(self, client: Client, pending: _Pending, address: str) -> None:
+    def _send_approval(self, client: Client, pending: Pending, address: str) -> None:
         """Store the approval of the campaign at the place of a worker."""
         stored = False
         try:
@@ -311,7 +284,7 @@ class Fleet:
                 self._told_approval.add((pending.job.campaign, address))
                 self._submit_waiting()
 
-    def _stop(self, client: Client, pending: _Pending, address: str) -> None:
+    def _stop(self, client: Client, pending: Pending, address: str) -> None:
         """Ask a worker to stop the drill of a job."""
         found = False
         with contextlib.suppress(Lost, JobFailed):
@@ -319,11 +292,11 @@ class Fleet:
         with self._changed:
             pending.stopping, pending.stopped = False, found
 
-    def _done(self, pending: _Pending, future: Future) -> None:
+    def _done(self, pending: Pending, future: Future) -> None:
         """Start to receive the run of a job that has ended. A thread of the Dask client calls this method."""
         self._lanes.run(pending.address, self._receive, pending, future, self._client, pending.address)
 
-    def _receive(self, pending: _Pending, future: Future, client: Client | None, address: str) -> None:
+    def _receive(self, pending: Pending, future: Future, client: Client | None, address: str) -> None:
         if client is None or future is not pending.future:
             return
         try:
@@ -368,7 +341,7 @@ class Fleet:
                 if lost or pending.failures >= FAILURES or pending.losses >= LOSSES:
                     self._end(pending, attempt.unknown(pending.job, self._why_lost(pending)))
 
-    def _why_lost(self, pending: _Pending) -> str:
+    def _why_lost(self, pending: Pending) -> str:
         job = pending.job
         why = self._roster.moved(job) or pending.trouble or self._trouble or "no worker answers"
         if pending.losses >= LOSSES:
@@ -378,7 +351,7 @@ class Fleet:
             f"examine the run there with: drill.recover {job.run}"
         )
 
-    def _end(self, pending: _Pending, ending: Ending) -> None:
+    def _end(self, pending: Pending, ending: Ending) -> None:
         """Report the end of a job, unless it was reported before."""
         with self._changed:
             if self._pending.get(pending.job.site) is pending:

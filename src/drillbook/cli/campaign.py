@@ -6,11 +6,12 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from drillbook import __version__
 from drillbook.attestation import sign_runs
@@ -28,6 +29,7 @@ from drillbook.cli import campaign_matrix, campaign_view, dry_run, site_approval
 from drillbook.cli.console import console
 from drillbook.cli.render import shown_path
 from drillbook.cli.run_identity import header, new_run_id, operator
+from drillbook.cli.site_plans import SitePlan
 from drillbook.errors import UsageError
 from drillbook.events.campaigns import CampaignResumed, CampaignStarted
 from drillbook.exits import Exit
@@ -102,7 +104,7 @@ def _begin(
     """Plan the drill on every site, write the first event, and run the campaign. ``executed``: function that makes the
     executor of the campaign.
     """
-    found = project.drill(wish.drill)
+    suite = isinstance(project.drill(wish.drill), Suite)
     campaign = new_run_id(wish.drill)
     folder = record.folder_of(project.ready_reports(), campaign)
     try:
@@ -113,26 +115,26 @@ def _begin(
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    data = file.model_dump(mode="json", by_alias=True)
-    journal.append(
-        CampaignStarted(
-            **header(operator()),
-            campaign=campaign,
-            drill=wish.drill,
-            suite=isinstance(found, Suite),
-            rules={key: data[key] for key in data if key != "sites"},
-            sites=tuple(
-                {"name": name, "path": planned[name].path, "plans": planned[name].digests, **entry}
-                for name, entry in data["sites"].items()
-            ),
-            confirm=wish.confirm,
-            executor=executor.name,
-            approval=approved,
-            pipeline=os.environ.get(artefacts.PIPELINE_VARIABLE, ""),
-        ),
-        sync=True,
+    started = CampaignStarted(
+        **header(operator()),
+        campaign=campaign,
+        drill=wish.drill,
+        suite=suite,
+        confirm=wish.confirm,
+        executor=executor.name,
+        approval=approved,
+        pipeline=os.environ.get(artefacts.PIPELINE_VARIABLE, ""),
+        **_rules_and_sites(file, planned),
     )
+    journal.append(started, sync=True)
     return _run(project, folder, journal, executor, new_run)
+
+
+def _rules_and_sites(file: SitesFile, planned: Mapping[str, SitePlan]) -> dict[str, Any]:
+    data = file.model_dump(mode="json", by_alias=True)
+    sites = data.pop("sites")
+    plans = {name: {"path": planned[name].path, "plans": planned[name].digests} for name in sites}
+    return {"rules": data, "sites": tuple({"name": name, **plans[name], **entry} for name, entry in sites.items())}
 
 
 def resume(project: Project, name: str, on: str) -> int:
