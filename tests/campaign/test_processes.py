@@ -198,3 +198,19 @@ def test_a_drill_that_was_stopped_before_it_began_never_begins(tmp_path):
     ending = attempt.carry_out(job)
     assert (ending.state, ending.message) == ("refused", "not started: the operator stopped the campaign")
     assert not (job.folder / "sites" / "s0.txt").exists(), "no process was started"
+
+
+def test_a_pid_that_an_earlier_holder_left_in_the_lock_is_not_stopped(tmp_path):
+    """After a reboot, the pid in the file may be that of an unrelated process."""
+    job = Job("c", "s0", "run-s0", "d", suite=False, inventory="i", root=str(tmp_path))
+    lock = job.folder / "sites" / "s0.lock"
+    lock.parent.mkdir(parents=True)
+    with subprocess.Popen(["sleep", "600"]) as unrelated:
+        try:
+            lock.write_text(f"{unrelated.pid:<20}")
+            with attempt._locked(job):
+                assert not attempt.cancel(job)
+            assert unrelated.poll() is None
+        finally:
+            unrelated.terminate()
+    assert unrelated.returncode == -signal.SIGTERM

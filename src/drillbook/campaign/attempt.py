@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from drillbook.campaign.expected import SITE_VARIABLE, Expected
 from drillbook.campaign.scheduler import SiteState
@@ -136,15 +136,20 @@ def cancel(job: Job) -> bool:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _stop_path(job).touch(mode=0o600)
         with path.open("rb") as file:
-            pid = int(file.read() or b"0")
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        with contextlib.suppress(ProcessLookupError):
-            if pid:
-                os.kill(pid, signal.SIGINT)
-                return True
+            if not _is_held(file) or not (pid := int(file.read() or b"0")):
+                return False
+        os.kill(pid, signal.SIGINT)
     except (OSError, ValueError):
-        pass
+        return False
+    return True
+
+
+def _is_held(lock: IO[bytes]) -> bool:
+    """Return True when a process holds the lock of a site. The file then names a child process of this holder."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
     return False
 
 
@@ -291,6 +296,7 @@ def _locked(job: Job) -> Iterator[int]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
+        os.ftruncate(descriptor, 0)  # the pid of an earlier holder may now be that of an unrelated process
         yield descriptor
     finally:
         os.close(descriptor)
