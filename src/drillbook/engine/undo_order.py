@@ -28,11 +28,11 @@ class Turn(Generic[T]):
 
 
 def in_turns(turns: Sequence[Turn[T]], patience_s: float) -> list[T]:
-    """Carry out ``turns`` in their order, consecutive turns of one step in parallel. Return their results in the same order.
+    """Carry out ``turns``, and return their results in the same order.
 
-    The turns of one host are carried out one after another. A step waits for the steps before it. Since a host may hang,
-    this wait ends when no turn has ended for ``patience_s`` seconds. Raises the first error of a turn, after all turns have
-    ended.
+    Consecutive turns of one step run in parallel, but a host runs only one turn at a time. The turns of a step begin when all
+    earlier turns have ended. A host may hang, so they also begin when no turn has ended for ``patience_s`` seconds. When all
+    turns have ended, raises the first error that one of them raised.
     """
     lanes: dict[str, _Lane] = {}
     futures: list[Future[T]] = []

@@ -185,10 +185,10 @@ def _not_good_again(settling: SettleEnded, probe: str | None, measured: str) -> 
 
 
 def _settling(events: Sequence[Event]) -> SettleEnded | None:
-    """Return the outcome of the run's last wait until the service is good.
+    """Return the outcome of the last wait in which the run waited for the service to become good.
 
-    If the run ended early, undid all its faults and did not wait, return an interrupted wait. Return ``None`` when the
-    outcome is unknown, for example because an undo failed.
+    A run that ended early and undid all its faults may have no such wait. In this case, the result is the same as for a wait
+    that was interrupted. Return ``None`` when the outcome is unknown, for example because an undo failed.
     """
     early = next((event.seq for event, _ in each(events, RunEndedEarly)), None)
     waits = [what for event, what in each(events, SettleEnded) if event.seq > (early or 0)]

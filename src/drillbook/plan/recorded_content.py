@@ -24,8 +24,8 @@ def compares_recorded(step: PlannedStep, saved: Mapping[str, PlannedStep], is_sa
     """Return True when ``step`` compares the service with recorded content, and an earlier step is certain to record
     this content before the fault.
 
-    ``saved``: steps by the names under which they save their facts. ``is_same``: function that returns True for a name
-    of the service.
+    ``saved``: for each name under which facts are saved, the step that saves them. ``is_same``: function that takes a
+    name, and returns True when this name means the service of the step.
     """
     recorder, said = find(step.action).COMPARES_WITH, str(step.params.get("manifest") or "")
     named = {reference[0] for reference in template.references(said)} if template.is_template(said) else set()

@@ -21,7 +21,7 @@ from drillbook.systems.postgres.service import Postgres
 
 CONNECT_S = 5
 FIRST_AGAIN_S, AGAIN_S = 0.02, 0.2
-"""First and longest time between two tries to log in, in seconds."""
+"""Pause before the second attempt to log in, and the longest pause between two attempts, in seconds."""
 CANCEL_S = 2
 """Time, in seconds after the deadline, in which a server must cancel a query. After this time, the connection is
 closed.

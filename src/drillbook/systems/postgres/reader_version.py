@@ -31,7 +31,8 @@ pg_restore reads the table of contents of a tar or a directory from standard inp
 in pg_backup_archiver.c.
 """
 _NO_COMPRESSION = b"this installation does not support compression"
-"""Warning of a pg_restore that was built without the compression of an archive. It lists the archive, but reads no rows of it."""
+"""Warning that pg_restore prints when it was built without support for the compression of the archive. Such a pg_restore can list
+the archive, but cannot read its rows."""
 
 
 def need_reader(ctx: Context, service: Postgres, programs: Sequence[str], location: str | None) -> None:

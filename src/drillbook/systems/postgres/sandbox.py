@@ -101,7 +101,7 @@ done
 LOOK_S = 0.2
 """Time between two looks at the process of a server that is starting, in seconds."""
 PAUSE_S, LONGEST_PAUSE_S = 0.02, 0.2
-"""First and longest time between two tries to connect to a server that is starting, in seconds."""
+"""Pause before the second attempt to connect to a server that is starting, and the longest pause, in seconds."""
 Version = tuple[int, str]
 """Major version of a program, and the text that it prints about its version."""
 _LACKING = """

@@ -10,7 +10,7 @@ from drillbook.errors import CouldNotVerify
 from drillbook.systems.prometheus.client import Api
 
 MOST_SERIES = 200
-"""Maximum number of series of an answer that are stored. The fact ``count`` counts all series."""
+"""Maximum number of series that are stored from one answer. The fact ``count`` also counts the series that are not stored."""
 MOST_POINTS = 11_000
 """Maximum number of points of one series. Prometheus refuses queries that would return more."""
 

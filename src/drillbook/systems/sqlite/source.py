@@ -49,8 +49,8 @@ class SqliteSource(FileBackups):
         pattern=r"^([^.]+\.[^.]+)?$",
         description=(
             "Column `table.column` that holds the time at which a row was written. Its newest value must not be "
-            "older than `max_age`. A check or restore reads it, a list of backups does not. Choose a table to which the "
-            "application writes all the time."
+            "older than `max_age`. The column is read when a backup is checked or restored, but not when backups are "
+            "listed. Choose a table to which the application writes all the time."
         ),
     )
     log: Literal["auto", "needed"] = Field(
