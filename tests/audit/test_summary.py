@@ -86,6 +86,12 @@ def test_months_that_have_not_begun_are_no_gaps(tmp_path):
     assert never
     assert any(text.endswith("never drilled in the 11 months so far in lab") for text in told)
     assert "api was not drilled in 10 of 11 months so far in lab" in told
+    steps = {one.text: one.step for one in alerts(audit)}
+    assert (
+        steps["api was not drilled in 10 of 11 months so far in lab"]
+        == "schedule a drill, so that the coming months are covered"
+    )
+    assert steps[next(text for text in steps if "never drilled" in text)].startswith("plan a drill, or state")
     assert not [text for text in told if "of 12" in text]
     page = plain(summary.render(audit))
     assert "(as of 2026-11-29)" in page

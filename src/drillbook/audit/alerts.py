@@ -18,7 +18,7 @@ from drillbook.report.figures import count
 from drillbook.report.open_findings import GRAVE
 
 MOST_GAPS, MOST_TITLES = 3, 2
-AT_ONCE, NEXT_RUN = "at once", "before its next run"
+AT_ONCE, NEXT_RUN, NEXT_RUNS = "at once", "before its next run", "before their next run"
 NOBODY = "no owner named"
 VERBS = {True: "was missed", False: "could not be verified in the run that failed"}
 """Words about an objective without a proof that stands, by ``ProvenRow.missed``."""
@@ -118,30 +118,33 @@ def _of_schedules(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[
         drills = [goal.drill for goal in audit.proven if goal.reserved and goal.environment == environment]
         text = f"The RPO of {open_findings.named(drills)} in {environment} is {remarks.RESERVED}"
         who = {_owner(owners, environment, drill) for drill in drills}
+        when = NEXT_RUN if len(set(drills)) == 1 else NEXT_RUNS
         yield Alert(
-            text, "measure or restore a routine backup to prove it", who.pop() if len(who) == 1 else "their owners", NEXT_RUN
+            text, "measure or restore a routine backup to prove it", who.pop() if len(who) == 1 else "their owners", when
         )
 
 
 def _of_services(audit: Audit) -> Iterator[Alert]:
     """Return alerts about services without a drill, and about backups that no run restored."""
     when = f"by {audit.period.until}" if audit.so_far else "in the next period"
-    for (gaps, environment), known in _gaps(audit).items():
+    for (gaps, environment, drilled), known in _gaps(audit).items():
         names = f"{', '.join(known[:-1])} and {known[-1]} were" if len(known) > 1 else f"{known[0]} was"
-        yield Alert(
-            f"{names} {gaps} in {environment}", "plan a drill, or state in the inventory why none is needed", when=when
-        )
+        again = f"schedule a drill, so that the coming {audit.period.unit}s are covered"
+        step = again if drilled else "plan a drill, or state in the inventory why none is needed"
+        yield Alert(f"{names} {gaps} in {environment}", step, when=when)
     if doubtful := [row.service for row in audit.coverage if row.doubtful]:
         text = f"No run that passed restored {open_findings.named(doubtful)}, which the inventory exempts from drills"
         yield Alert(text, "plan a rehearsal that restores each of them", when=when)
 
 
-def _gaps(audit: Audit) -> dict[tuple[str, str], list[str]]:
-    """Return the services with gaps, by words about the time in which no drill ran, and by environment."""
-    found: dict[tuple[str, str], list[str]] = {}
+def _gaps(audit: Audit) -> dict[tuple[str, str, bool], list[str]]:
+    """Return the services with gaps, by words about the time in which no drill ran, by environment, and by the fact that a drill
+    ran at another time of the period.
+    """
+    found: dict[tuple[str, str, bool], list[str]] = {}
     for row in audit.coverage:
         if row.gaps:
-            found.setdefault((_gap(audit, row), row.environment), []).append(row.service)
+            found.setdefault((_gap(audit, row), row.environment, bool(row.runs)), []).append(row.service)
     return found
 
 

@@ -191,10 +191,9 @@ def _in_time(rows: Sequence[ServiceRow]) -> str:
     unmeasured = sum(row.good_without_rpo for row in rows)
     parts = []
     if reserved:
-        marks = " or ".join(mark for mark in remarks.LEGENDS if any(mark in row.marks for row in reserved))
         their = "its" if len(reserved) == 1 else "their"
         parts.append(
-            f"{len(reserved)} more with a reservation: {their} loss of data was measured with a fresh backup ({marks}), "
+            f"{len(reserved)} more with a reservation: {their} loss of data was measured with a fresh backup, "
             "not a routine one"
         )
     if unmeasured:
