@@ -49,11 +49,14 @@ else
   printf '%s' "$url" | python3 -c "$(cat <<'PROGRAM'
 import shutil, sys, urllib.request
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-with opener.open(sys.stdin.read(), timeout=60) as answer, open(sys.argv[1], "wb") as file:
-    shutil.copyfileobj(answer, file, 1 << 20)
-    wanted = answer.headers.get("Content-Length")
-    if wanted is not None and int(wanted) != file.tell():
-        raise SystemExit("the answer ended early")
+try:
+    with opener.open(sys.stdin.read(), timeout=60) as answer, open(sys.argv[1], "wb") as file:
+        shutil.copyfileobj(answer, file, 1 << 20)
+        wanted = answer.headers.get("Content-Length")
+        if wanted is not None and int(wanted) != file.tell():
+            raise SystemExit("the answer ended early")
+except Exception as error:
+    sys.exit("python3: %s" % error)
 PROGRAM
 )" "$1"
 fi
