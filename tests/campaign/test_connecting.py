@@ -285,6 +285,21 @@ def test_a_job_that_always_kills_its_worker_ends_as_unknown(one_place, root, mon
     assert len((root / "tries").read_text().splitlines()) == 3
 
 
+def test_a_connection_that_breaks_often_is_no_lost_worker(one_place, root, monkeypatch):
+    monkeypatch.setattr(fleet, "LOSSES", 2)
+    made, job = one_place(waiting)
+    made.submit(job("s0"))
+    pending = made._pending["s0"]
+    for _ in range(3):
+        before = until(lambda: pending.future)
+        client = made._client
+        client.loop.add_callback(client.scheduler_comm.comm.abort)
+        until(lambda before=before: pending.future not in (None, before))
+    (root / "go").touch()
+    (ending,) = until(lambda: made.wait(1))
+    assert (ending.state, pending.losses) == (SiteState.PASSED, 0), ending
+
+
 def full(job, files):
     raise OSError(28, "No space left on device")
 

@@ -206,15 +206,18 @@ class Fleet:
             client, self._client = self._client, None
             self._roster.clear()
             for pending in self._pending.values():
-                self._lose(pending)
+                self._lose(pending, losses=0)
         if client is not None:
             with contextlib.suppress(Exception):
                 client.close(timeout=2)
 
-    def _lose(self, pending: Pending) -> None:
+    def _lose(self, pending: Pending, losses: int = 1) -> None:
+        """Note that a job has no worker any more. ``losses``: number of workers that were lost, which is 0 when only the
+        connection to the scheduler was lost.
+        """
         if pending.future is not None:
             pending.future, pending.address, pending.lost_at = None, "", time.monotonic()
-            pending.losses += 1
+            pending.losses += losses
 
     def _fail(self, pending: Pending, error: Exception) -> None:
         """Count a failure of a job, and let it be submitted again after a pause."""
@@ -306,7 +309,7 @@ class Fleet:
             with self._changed:
                 pending.trouble = str(error)
                 if future is pending.future:
-                    self._lose(pending)
+                    self._lose(pending, losses=0 if future.cancelled() else 1)  # Dask cancels it when the connection is lost
         except Exception as error:  # noqa: BLE001  a site must never be forgotten: its job is submitted again
             if future is pending.future:
                 self._fail(pending, error)
