@@ -169,7 +169,7 @@ def test_anchors_and_missing_anchors_of_suites_are_counted_apart(book):
     known = Known({one.run: one for one in (suite, run)}, {"the anchor": (8, 1, "2026-01-10")})
     read, _ = records.find(book.reports)
     found = assurance.assure(read, Period.parse("2026-01-01", "2026-12-31"), book.reports, book.root, known)
-    assert found.compared == ("the anchor: 8 runs of drills, 1 of a suite, the newest of 2026-01-10",)
+    assert found.compared == ("the anchor: 8 runs of drills, 1 of a suite; the newest is of 2026-01-10",)
     assert [(one.text[:9], one.lost) for one in found.problems] == [("the suite", False), ("the run 2", True)]
     (group,) = problem_groups.grouped(found.problems)
     assert group.text == "1 run of a drill, 1 of a suite that the anchor in the anchor names are missing"

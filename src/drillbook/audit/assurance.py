@@ -63,7 +63,7 @@ def assure(records: Sequence[Record], period: Period, reports: Path, root: Path,
     unvouched = [f"{folder.name}: {said}" for folder, said in zip(folders, why, strict=True) if said]
     unvouched += [f"{folder.name}: {said}" for folder in folders for said in _doubts(folder.name, known, checker)]
     compared = (
-        f"{source}: {runs_of(drills, suites)}, the newest of {at}"
+        f"{source}: {runs_of(drills, suites)}; the newest is of {at}"
         for source, (drills, suites, at) in sorted(known.counts.items())
     )
     return Assurance((*unvouched, *known.unread), tuple(compared), tuple(_problems(records, known, reports)), known.unread)

@@ -18,8 +18,8 @@ class Pending:
     future: Future | None = None
     address: str = ""
     lost_at: float = field(default_factory=time.monotonic)
-    """Start of the time without a worker, on the monotonic clock. It is the creation of the job, or the loss of the
-    job's last worker.
+    """Time since which the job has had no worker, on the monotonic clock: when the job was created, or when it lost its last
+    worker.
     """
     losses: int = 0
     """Number of workers that the job has lost."""

@@ -32,9 +32,9 @@ It leaves time to remove an unfinished file even after the step's time is over.
 
 
 def of_step(seconds: float) -> Deadline:
-    """Return a deadline in ``seconds``, or at the end of the step's time if that is earlier.
+    """Return a deadline that is ``seconds`` away, or at the end of the step's time when that comes first.
 
-    The deadline is at least ``LEAST_S`` away. Cancelling the step also cancels the deadline.
+    The deadline is never nearer than ``LEAST_S``. Cancelling the step also cancels the deadline.
     """
     step = current()
     return Deadline.after(min(seconds, max(LEAST_S, step.remaining())), step.cancel)

@@ -129,5 +129,5 @@ def _said(error: bytes) -> str:
 def _missing(host: Host) -> NotReady:
     return NotReady(
         f"{host.name} has no program age, which is needed for its encrypted backups",
-        hint="install the package age on that host",
+        hint="install the package `age` on that host",
     )

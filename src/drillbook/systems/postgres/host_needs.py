@@ -5,9 +5,9 @@ from drillbook.sdk.host_needs import BySudo, HostNeeds
 _STORE = "HTTPS from the host to the store"
 _OWNER = "the operating system user of the server (`run_as`), and a superuser of the database"
 _READ = "the database account of the inventory, with the rights to read"
-_TOOLS = f"{_READ}; the programs run as `run_as`"
-_SANDBOX = "write `scratch`; the programs run as `run_as`"
-_TABLE = "the owner of the table; the programs run as `run_as`"
+_TOOLS = f"{_READ}; the programs run as the user `run_as`"
+_SANDBOX = "write to the folder `scratch` as the user `run_as`; the programs run as this user"
+_TABLE = "the database account that owns the table; the programs run as the user `run_as`"
 _PORT = "the server's port, by `reach`"
 _SEND = (("python3", "curl"),)
 _MANAGER = "start and stop the unit (`manager: {sudo: true}`, or root)"
@@ -25,7 +25,7 @@ HOST_NEEDS = {
     "postgres.backup_intact": HostNeeds(("pg_restore",), _SANDBOX, _STORE, _SEND, by_sudo=BySudo.RUN_AS),
     "postgres.base_backup": HostNeeds(
         ("pg_basebackup",),
-        "a database account with REPLICATION; the programs run as `run_as`",
+        "a database account with REPLICATION; the programs run as the user `run_as`",
         f"{_PORT}; {_STORE}",
         _SEND,
         by_sudo=BySudo.RUN_AS,
@@ -40,7 +40,7 @@ HOST_NEEDS = {
     ),
     "postgres.stream_wal": HostNeeds(
         ("pg_receivewal",),
-        "a database account with REPLICATION; the programs run as `run_as`",
+        "a database account with REPLICATION; the programs run as the user `run_as`",
         f"{_PORT}; {_STORE}",
         _SEND,
         by_sudo=BySudo.RUN_AS,

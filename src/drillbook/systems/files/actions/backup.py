@@ -117,7 +117,10 @@ class Archive(Write):
         )
 
     def _remove(self, backup: BackupSet, name: str) -> None:
-        """Remove an archive of files that have changed from the store. Raises StepFailed when the store does not remove it."""
+        """Remove from the store an archive whose files changed while it was made.
+
+        Raises StepFailed when the store does not remove it.
+        """
         try:
             backup.remove(name)
         except DrillbookError as error:
