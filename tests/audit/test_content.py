@@ -53,8 +53,8 @@ def test_what_the_inventory_leaves_out_is_shown_with_its_reason_and_is_no_gap(bo
     row = next(row for row in audit.coverage if row.service == "backups")
     assert (row.gaps, row.left_out, {cell.last for cell in row.cells}) == ((), "kept by <another> team", {LEFT_OUT})
     assert next(row for row in audit.coverage if row.service == "api").left_out == ""
-    assert "left out: <bdi>kept by &lt;another&gt; team</bdi>" in html.render(audit)
-    assert "left out: kept by &lt;another&gt; team" in markdown.render(audit)
+    assert "exempt: <bdi>kept by &lt;another&gt; team</bdi>" in html.render(audit)
+    assert "exempt: kept by &lt;another&gt; team" in markdown.render(audit)
     assert "Of 1 service, 1 was broken and recovered in a run that passed." in audit.sentence
     assert "1 more service is exempt from drills by a statement in the inventory." in audit.sentence
 

@@ -67,14 +67,14 @@ def test_a_backup_counts_as_rehearsed_only_while_the_newest_run_that_restores_it
     row = rows(*runs)["site_archives"]
     assert (row.restored[:10], row.doubtful) == (restored, not restored)
     text = services.evidence_of(row)
-    assert text.startswith(f"confirmed: a run that began on {restored}" if restored else "NOT confirmed")
+    assert text.startswith(f"confirmed (a run that began on {restored}" if restored else "NOT confirmed")
     assert services.evidence_of(rows(*runs)["relay"]) == ""
 
 
 def test_each_page_tells_if_the_statement_is_confirmed(book):
     book.run("2026-01-10T09:00:00").good().close()
     audit = audited(book)
-    for runs, text in (((run("01"),), "confirmed: a run that"), ((failed("01"),), "NOT confirmed: no run")):
+    for runs, text in (((run("01"),), "confirmed (a run that"), ((failed("01"),), "NOT confirmed (no run")):
         shown = replace(audit, coverage=tuple(rows(*runs).values()))
         for page in (html.render(shown), markdown.render(shown)):
             words = plain(page)
@@ -84,3 +84,9 @@ def test_each_page_tells_if_the_statement_is_confirmed(book):
         assert told == ["No run that passed restored site_archives, which the inventory exempts from drills"] * (
             text.startswith("NOT")
         )
+
+
+def test_backups_with_the_same_evidence_share_one_sentence():
+    one = rows(failed("01"))["site_archives"]
+    covered, names = [one, replace(one, service="other")], ["site_archives", "other"]
+    assert services.by_evidence(covered, names) == [(services.evidence_of(one), names)]

@@ -51,9 +51,10 @@ def render(audit: Audit, reports_path: str = "..") -> str:
             more_runs="" if audit.whole else wording.MORE_RUNS,
             hrefs=_hrefs(audit, reports_path),
             covered=[row for row in audit.coverage if row.runs or not row.left_out],
-            exempt=services.exempt(audit.coverage),
+            exempt=[
+                (reason, services.by_evidence(audit.coverage, names)) for reason, names in services.exempt(audit.coverage)
+            ],
             exempt_lead=services.EXEMPT_LEAD,
-            evidence=services.evidence(audit.coverage),
             short=SHORT,
             proven=_by_drill(row for row in audit.proven if row.met),
             unproven=_by_drill(row for row in audit.proven if not row.met),

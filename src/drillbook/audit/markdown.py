@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from drillbook.audit import services, wording
 from drillbook.audit.chain import Problem
 from drillbook.audit.content import Audit
-from drillbook.audit.coverage import NO_RUN, CoverageRow
+from drillbook.audit.coverage import LEFT_OUT, NO_RUN, CoverageRow
 from drillbook.audit.problem_groups import ProblemGroup, grouped
 from drillbook.audit.proven import ProvenRow
 from drillbook.audit.run_rows import RunRow
@@ -92,6 +92,8 @@ def _coverage(audit: Audit) -> list[str]:
                         if cell.runs
                         else f"**{cell.last}**"
                         if cell.last == NO_RUN
+                        else "exempt"
+                        if cell.last == LEFT_OUT
                         else cell.last
                         for cell in row.cells
                     ),
@@ -110,7 +112,7 @@ def _coverage(audit: Audit) -> list[str]:
 
 def _left_out(row: CoverageRow) -> str:
     evidence = services.evidence_of(row)
-    return f"left out: {escape(row.left_out)}{f' ({evidence})' if evidence else ''}"
+    return f"exempt: {escape(row.left_out)}{f'; {evidence}' if evidence else ''}"
 
 
 def _missed(audit: Audit) -> list[str]:

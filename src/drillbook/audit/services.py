@@ -47,12 +47,16 @@ def exempt(covered: Sequence[CoverageRow]) -> list[tuple[str, list[str]]]:
     return sorted(found.items())
 
 
-def evidence(covered: Sequence[CoverageRow]) -> dict[str, str]:
-    """Return texts that tell if the runs confirm the exemption of each backup, by its name as in ``exempt``.
+def by_evidence(covered: Sequence[CoverageRow], names: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """Return ``names``, as in ``exempt``, by the text that tells if the runs confirm the exemption.
 
-    The reasons of other services cannot be checked by runs.
+    The text is empty for services that are no backups, because runs cannot check their reasons.
     """
-    return {named(row, covered): text for row in covered if (text := evidence_of(row))}
+    texts = {named(row, covered): evidence_of(row) for row in covered}
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault(texts.get(name, ""), []).append(name)
+    return sorted(found.items())
 
 
 def evidence_of(row: CoverageRow) -> str:
@@ -60,8 +64,8 @@ def evidence_of(row: CoverageRow) -> str:
     if not row.left_out or not row.backup_of or row.runs:
         return ""
     if row.restored:
-        return f"confirmed: a run that began on {row.restored[:10]} restored it and passed"
-    return "NOT confirmed: no run of the period restored it and passed, or a later one failed"
+        return f"confirmed (a run that began on {row.restored[:10]} restored it and passed)"
+    return "NOT confirmed (no run of the period restored it and passed, or a later one failed)"
 
 
 def sentence(covered: Sequence[CoverageRow]) -> str:

@@ -33,7 +33,7 @@ SECTIONS = (
 TITLES = dict(SECTIONS)
 UNPROVEN_TITLE = "Missed or not proven at the end of the period"
 LIMITS_TITLE = "What the record proves, and what it cannot prove"
-CONTENTS = (SECTIONS[0], ("limits", "Limits of the record"), *SECTIONS[1:])
+CONTENTS = (SECTIONS[0], ("limits", LIMITS_TITLE), *SECTIONS[1:])
 """Sections of the page, for its navigation. In Markdown the limits are part of the first section."""
 SIGNERS = ("Operator", "Reviewer", "Approver")
 

@@ -121,7 +121,7 @@ def _coverage(made: Audit) -> Table:
             Text(f"{one_line(row.service)} ({one_line(row.environment)})"),
             str(row.runs),
             str(row.passed),
-            f"no drill expected: {one_line(row.left_out)}" if row.left_out and not row.runs else str(len(row.gaps)),
+            f"exempt: {one_line(row.left_out)}" if row.left_out and not row.runs else str(len(row.gaps)),
         )
     return table
 
