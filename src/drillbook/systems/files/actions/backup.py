@@ -117,10 +117,7 @@ class Archive(Write):
         )
 
     def _remove(self, backup: BackupSet, name: str) -> None:
-        """Remove from the store an archive whose files changed while it was made.
-
-        Raises StepFailed when the store does not remove it.
-        """
+        """Remove from the store an archive whose files changed meanwhile. Raises StepFailed when the store refuses this."""
         try:
             backup.remove(name)
         except DrillbookError as error:
