@@ -275,6 +275,10 @@ def test_a_loss_of_data_that_no_drill_measures_is_told_in_its_row(tmp_path):
     page = plain(summary.render(audited(book)))
     assert page.count("? not measured") == page.count("no drill sets it") == 1
     assert "Proven to recover: 0 of 2 services in lab; 1 more only in time" in page
+    assert plain(summary.headline(summary.service_rows(audited(book)))) in plain(html.render(audited(book)))
+    (told,) = [one for one in alerts(audited(book)) if "loss of data" in one.text]
+    assert told.text == "No drill of api in lab measures the loss of data"
+    assert told.step == "set `rpo` in a drill, with a canary"
 
 
 def test_each_alert_tells_the_next_step_the_owner_and_the_time(tmp_path):

@@ -104,10 +104,13 @@ def _of_schedules(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[
         if missed.kind not in (NOT_BEGUN, NEVER_RAN) and not missed.until:
             text = f"{missed.drill} in {missed.environment} has been overdue since {missed.since[:10]}"
             yield Alert(text, "run the drill", _owner(owners, missed.environment, missed.drill), AT_ONCE)
-    if never := [missed.drill for missed in audit.missed if missed.kind == NEVER_RAN]:
-        yield Alert(
-            f"{open_findings.named(never)} never ran, although the schedule asks for it", "run the drill", when=AT_ONCE
-        )
+    if never := [missed for missed in audit.missed if missed.kind == NEVER_RAN]:
+        suites = sum(missed.suite for missed in never)
+        kinds = [count(number, kind) for number, kind in ((len(never) - suites, "drill"), (suites, "suite")) if number]
+        names = open_findings.named([missed.drill for missed in never])
+        text = f"{' and '.join(kinds)} never ran, although the schedule asks for it: {names}"
+        it = "it" if len(never) == 1 else "them"
+        yield Alert(text, f"run {it} (`drillbook drill.due` lists {it})", when=AT_ONCE)
     for goal in audit.proven:
         if not goal.met:
             answer = "was not proven in this period" if not goal.run else f"{VERBS[goal.missed]} on {goal.at[:10]}"
@@ -132,9 +135,20 @@ def _of_services(audit: Audit) -> Iterator[Alert]:
         again = f"schedule a drill, so that the coming {audit.period.unit}s are covered"
         step = again if drilled else "plan a drill, or state in the inventory why none is needed"
         yield Alert(f"{names} {gaps} in {environment}", step, when=when)
+    yield from _without_rpo(audit, when)
     if doubtful := [row.service for row in audit.coverage if row.doubtful]:
         text = f"No run that passed restored {open_findings.named(doubtful)}, which the inventory exempts from drills"
         yield Alert(text, "plan a rehearsal that restores each of them", when=when)
+
+
+def _without_rpo(audit: Audit, when: str) -> Iterator[Alert]:
+    """Return one alert for each environment with services that were drilled, and whose loss of data no drill measures."""
+    measured = {(goal.environment, goal.service) for goal in audit.proven if goal.key == "rpo"}
+    lacking = [row for row in audit.coverage if row.runs and (row.environment, row.service) not in measured]
+    for environment in sorted({row.environment for row in lacking}):
+        names = open_findings.named([row.service for row in lacking if row.environment == environment])
+        text = f"No drill of {names} in {environment} measures the loss of data"
+        yield Alert(text, "set `rpo` in a drill, with a canary", when=when)
 
 
 def _gaps(audit: Audit) -> dict[tuple[str, str, bool], list[str]]:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from jinja2 import ChoiceLoader, PackageLoader, PrefixLoader
 
-from drillbook.audit import services, trend, wording
+from drillbook.audit import services, summary, trend, wording
 from drillbook.audit.content import Audit
 from drillbook.audit.findings import SEVERITIES
 from drillbook.audit.problem_groups import grouped
@@ -45,6 +45,7 @@ def render(audit: Audit, reports_path: str = "..") -> str:
             legend_of=remarks.legend,
             title=wording.title(audit),
             state_line=wording.record_state(audit),
+            headline=summary.headline(summary.service_rows(audit)),
             doubts=wording.assurance(audit),
             problems=grouped(audit.problems),
             elsewhere=grouped(audit.elsewhere),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from drillbook.audit import services, wording
+from drillbook.audit import services, summary, wording
 from drillbook.audit.chain import Problem
 from drillbook.audit.content import Audit
 from drillbook.audit.coverage import LEFT_OUT, NO_RUN, CoverageRow
@@ -37,6 +37,7 @@ def render(audit: Audit) -> str:
     parts = [
         f"# {escape(wording.title(audit))}",
         f"**{escape(wording.record_state(audit))}**",
+        escape(summary.headline(summary.service_rows(audit))),
         escape(audit.sentence if audit.whole else f"{audit.sentence} {wording.MORE_RUNS}"),
         table(("What", "Value"), [(name, escape(value)) for name, value in wording.facts(audit)]),
     ]
@@ -130,7 +131,7 @@ def _missed(audit: Audit) -> list[str]:
                     escape(row.drill),
                     escape(row.service),
                     escape(row.environment),
-                    f"**{row.kind}**",
+                    f"**{row.kind}**{' (suite)' if row.suite else ''}",
                     utc(row.due) if row.due else "at once",
                     wording.since(row),
                     wording.ended(row),

@@ -50,6 +50,8 @@ class MissedRow:
     that never ran.
     """
     why: str = ""
+    suite: bool = False
+    """True for a suite that never ran."""
 
 
 def missed(records: Sequence[Record], entries: Sequence[Entry], period: Period, today: date | None) -> list[MissedRow]:
@@ -82,7 +84,7 @@ def never_ran(wanted: Sequence[Scheduled], ran: Container[str], rows: Sequence[M
 def _never_ran(one: Scheduled) -> MissedRow:
     why = f"its file asks for a run every {one.every}, and the record has no run of it"
     places, services = (", ".join(names) for names in (one.environments or ("any",), one.services))
-    return MissedRow(NEVER_RAN, places, services, one.name, "", "", "", "", "drills/", why)
+    return MissedRow(NEVER_RAN, places, services, one.name, "", "", "", "", "drills/", why, one.suite)
 
 
 def _overdue(group: Sequence[Record], now: datetime) -> Iterator[MissedRow]:

@@ -17,6 +17,7 @@ from drillbook.audit.proven import ProvenRow
 from drillbook.judge.result import Verdict
 from drillbook.report import open_findings, pages, remarks
 from drillbook.report.figures import count, one_line
+from drillbook.report.wording import OBJECTIVES
 
 FILE = "summary.html"
 MOST_ALERTS, MOST_LETTERS, MOST_NAME = 6, 165, 26
@@ -124,6 +125,7 @@ def render(audit: Audit) -> str:
             period=wording.period(audit),
             state_line=wording.record_state(audit),
             missing=wording.missing(audit),
+            rpo_name=OBJECTIVES["rpo"],
             headline=headline(rows),
             rows=drilled[:room],
             more_rows=_grouped(drilled[room:]),
@@ -180,8 +182,8 @@ def headline(rows: Sequence[ServiceRow]) -> str:
     where = f" in {one_line(*places)}" if len(places) == 1 else ""
     return (
         f"Proven to recover: {good} of {count(len(rows), 'service')}{where}{_in_time(rows)}. A service counts only "
-        "if the newest run of each of its drills passed, and its recovery time (RTO), its loss of data (RPO) and every other "
-        "objective were measured and met."
+        "if the newest run of each of its drills passed, and its recovery time (RTO), its recovery point (RPO, the loss of data) and "
+        "every other objective were measured and met."
     )
 
 
