@@ -4,11 +4,16 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from drillbook.campaign import place, worker
 from drillbook.campaign.attempt import Job
+from drillbook.campaign.record import Intent
+from drillbook.cli import campaign as cli
+from drillbook.errors import UsageError
+from drillbook.project.project import Project
 
 JOB = Job("c", "s0", "run-s0", "d", suite=False, inventory="i", root="", entry={"inventory": "x"})
 
@@ -70,3 +75,26 @@ def test_processes_that_begin_together_agree_on_the_number(project):
     with ThreadPoolExecutor(16) as pool:
         assert len({one.number for one in pool.map(lambda _: place.here(project), range(64))}) == 1
     assert [path.name for path in (project / "reports").iterdir()] == [".place"]
+
+
+def reached(project, name):
+    """Return True when a campaign whose open site is at the place ``name`` may be resumed without workers."""
+    started = SimpleNamespace(campaign="c")
+    try:
+        cli._reachable(Project(project), SimpleNamespace(start=started, open={"s0": Intent("run-s0", name)}), "")
+    except UsageError as error:
+        return "were started on other machines" not in str(error)
+    return True
+
+
+def test_a_campaign_is_resumed_here_when_its_sites_were_started_here(project):
+    """A number from before its second part existed is known by the random part, the host name and the path."""
+    own = place.here(project).name
+    number, _, where = own.partition("@")
+    random = number.partition("-")[0]
+    assert reached(project, own)
+    assert reached(project, "")
+    assert reached(project, f"{random}@{where}")
+    assert not reached(project, f"{random}@{where}2")
+    assert not reached(project, f"{random}-0123456789abcdef@{where}")
+    assert not reached(project, f"0123@{where}")

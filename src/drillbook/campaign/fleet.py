@@ -73,7 +73,7 @@ class Fleet:
         """
         self.name = name
         self._connect, self._patience_s, self._release, self._carry_out = connect, patience_s, release, carry_out
-        self._own = place.here(root).number
+        self._own = place.here(root).name
         self._client: Client | None = None
         self._trouble = ""  # the reason why the scheduler cannot be used now
         self._pending: dict[str, Pending] = {}
@@ -106,7 +106,7 @@ class Fleet:
         """Submit ``job`` to its place. If the job was started on this machine before, examine it here instead."""
         with self._changed:
             self._reserved.pop(job.site, None)
-            if job.resumed and place.number_of(job.place) in ("", self._own):
+            if job.resumed and place.is_here(job.place, self._own):
                 self._here.submit(job)
                 return
             self._pending[job.site] = Pending(job)
@@ -317,7 +317,7 @@ class Fleet:
     def _brought(self, job: Job, ending: Ending, client: Client, address: str) -> Ending:
         """Copy the run of a job to this machine, and judge it here. The result that a worker reports is not trusted."""
         folder = Path(job.root) / "reports" / job.run
-        if place.number_of(job.place) == self._own or not ending.run:
+        if place.number_of(job.place) == place.number_of(self._own) or not ending.run:
             return ending
 
         def asked(function: Callable[..., Any], *values: Any) -> Any:

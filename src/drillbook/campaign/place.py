@@ -55,6 +55,17 @@ def number_of(name: str) -> str:
     return name.partition("@")[0]
 
 
+def is_here(name: str, own: str) -> bool:
+    """Return True when ``name``, a place in the journal of a campaign on this machine, is this project. ``own``: name of
+    this project. An empty name means this machine.
+
+    Up to version 1.0.0, a number was the random part alone. Such a name is compared with this part, the host name and the
+    path.
+    """
+    number, _, where = own.partition("@")
+    return number_of(name) in ("", number) or name == f"{number.partition('-')[0]}@{where}"
+
+
 def is_copy(name: str, other: str) -> bool:
     """Return True when the folder of one place was copied or moved from the other. ``name`` and ``other``: their names."""
     number, former = number_of(name), number_of(other)

@@ -303,8 +303,8 @@ def _reachable(project: Project, state: CampaignState, on: str) -> None:
     """Raise UsageError when sites with an unknown end were started on another machine. Such sites cannot be examined on
     this machine.
     """
-    own = place.here(project.root).number
-    away = {intent.place for intent in state.open.values() if place.number_of(intent.place) not in ("", own)}
+    own = place.here(project.root).name
+    away = {intent.place for intent in state.open.values() if not place.is_here(intent.place, own)}
     if away and not on:
         raise UsageError(
             f"some sites with an unknown end were started on other machines: {', '.join(sorted(away))}",
