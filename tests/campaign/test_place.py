@@ -52,6 +52,23 @@ def test_a_restored_project_is_another_place(project):
     assert place.here(project).number != first.number
 
 
+def test_a_restored_project_whose_file_has_the_same_inode_number_is_another_place(project):
+    first, file = place.here(project), project / "reports" / ".place"
+    stored, number = file.read_bytes(), file.stat().st_ino
+    file.unlink()
+    for attempt in range(100):
+        file = project / "reports" / f"{attempt}"
+        file.write_bytes(stored)
+        if file.stat().st_ino == number:
+            break
+    else:
+        pytest.skip("the file system does not use the inode number again")
+    if ":" not in place._file(file):
+        pytest.skip("the file system tells no generation of an inode")
+    file.rename(project / "reports" / ".place")
+    assert place.here(project).number != first.number
+
+
 @pytest.mark.parametrize("ids", [("1f\n", "2e\n"), ("1f\n", ""), ("", "2e\n")])
 def test_the_same_folder_on_another_machine_is_another_place(project, monkeypatch, ids):
     machine = project.with_name("machine-id")

@@ -5,10 +5,12 @@ started there.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import platform
 import secrets
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +26,9 @@ FILE = ".place"
 MACHINE_IDS = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
 """Files with the identity of a machine. A machine without one is known by its host name alone."""
 
+FS_IOC_GETVERSION = 2 << 30 | struct.calcsize("l") << 16 | ord("v") << 8 | 1
+"""Request of ioctl(2) that reads the generation of an inode; from `linux/fs.h`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -32,6 +37,8 @@ class Place:
     The number has two parts. The first is random and stored in the folder of the reports, so that the same path on
     another disk is another place. The second is computed from the machine, the path, and the file that stores the first
     part. Therefore a copy of the folder is another place, although it contains the same file.
+
+    A virtual machine that is set back to a snapshot is the same place as before, although its disk lacks later runs.
     """
 
     name: str
@@ -97,8 +104,21 @@ def of_worker() -> Place:
 def _number(folder: Path, root: Path) -> str:
     """Return the number of the place ``root``, whose reports are in ``folder``. All processes get the same number."""
     stored = _stored(folder)
-    facts = "\n".join((_machine(), platform.node(), str(root), str((folder / FILE).stat().st_ino)))
+    facts = "\n".join((_machine(), platform.node(), str(root), _file(folder / FILE)))
     return f"{stored}-{hashlib.sha256(facts.encode()).hexdigest()[:16]}"
+
+
+def _file(path: Path) -> str:
+    """Return the inode number and, where the file system has one, the generation of the inode. A deleted file and a later
+    one may have the same inode number, and then differ in the generation.
+    """
+    with path.open("rb") as file:
+        number = os.fstat(file.fileno()).st_ino
+        try:
+            generation = fcntl.ioctl(file, FS_IOC_GETVERSION, bytes(struct.calcsize("l")))
+        except OSError:
+            return str(number)
+    return f"{number}:{generation.hex()}"
 
 
 def _machine() -> str:
