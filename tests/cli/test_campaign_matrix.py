@@ -128,6 +128,23 @@ def test_a_run_of_an_older_pipeline_is_not_used(tmp_path, old):
     assert events(job)[0]["data"]["pipeline"] == "p 7"
 
 
+def test_a_run_is_not_used_when_a_later_one_of_its_site_did_not_end(tmp_path):
+    """The runner kept the reports of the first attempt, and the second attempt was interrupted."""
+    job = in_pipeline(tmp_path)
+    counting(job)
+    with_sites(job, 1)
+    for _ in range(2):
+        assert job.run("campaign", "sample", "--sites", "all.yml", "--only", "s0").returncode == 0
+    journal = campaign_of(job) / "record" / "journal.jsonl"
+    lines = journal.read_text().splitlines(keepends=True)
+    for count_of_lines in (1, 2):
+        journal.write_text("".join(lines[:count_of_lines]))
+        assert artefacts_of.found_in(job.root, "sample", "p 7") == ({}, [])
+    journal.write_text("".join(lines))
+    found, _ = artefacts_of.found_in(job.root, "sample", "p 7")
+    assert found["s0"].campaign == campaign_of(job)
+
+
 def test_a_changed_artefact_is_no_pass(tmp_path):
     job = in_pipeline(tmp_path)
     counting(job)

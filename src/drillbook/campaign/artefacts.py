@@ -60,6 +60,8 @@ def found_in(folder: Path, drill: str, pipeline: str) -> tuple[dict[str, Artefac
                 f"{path}: the run of {sites} was made {made} on {state.began:%Y-%m-%d}, and this is the pipeline {pipeline}"
             )
             continue
+        for site in state.start.sites:  # an earlier run shows nothing about a later one that did not end
+            found.pop(site["name"], None)
         found |= {site: Artefact(ending, path.parents[1], state.start.tool) for site, ending in state.ends.items()}
     return found, problems
 
