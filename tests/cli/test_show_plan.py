@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pwd
+import re
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,6 +61,7 @@ guard:
     assert "controller: undoes faults by itself 45 s after the last contact with the controller" in text
     assert "also by its lease, after 45 s without renewal" in text
     assert "no run yet" in text
+    assert re.search(r"Next check the preconditions \S.* drill\.check sample run it \S.* drill sample$", text)
     assert not (folder.root / "reports" / "latest").exists()
     made = json.loads(folder.run("drill.plan", "sample", "--json").stdout)
     assert made["digest"] in done.stdout

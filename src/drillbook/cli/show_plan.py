@@ -28,6 +28,9 @@ from drillbook.plan.plan import Plan, PlannedCondition, PlannedStep
 from drillbook.plan.spec import Drill, Suite
 from drillbook.project.project import Project
 from drillbook.report.figures import one_line
+from drillbook.report.next_steps import before_run
+from drillbook.report.terminal.next_steps import shown_steps
+from drillbook.report.wording import SHORT
 from drillbook.sdk.action import Action, Effect, find
 from drillbook.sdk.host import shown
 from drillbook.sdk.service import S3
@@ -91,6 +94,9 @@ def plans(project: Project, name: str, inventory: str, *, as_json: bool = False)
         out = console()
         for view in views:
             view.show(out)
+        confirm = next((one.inventory.environment for one in made if guard.needs_approval(one)), "")
+        refused = any(view.exit for view in views)
+        out.print(shown_steps(before_run(program(), name, inventory, confirm=confirm, refused=refused)))
     return max((view.exit for view in views), default=0)
 
 
@@ -112,20 +118,11 @@ def approve(project: Project, name: str, inventory: str, until: str, key: str) -
         _View(one, earlier(project, one.drill), None, now, asked=False).show(out)
         given, files = approval.approve(one, project.root, now=now, until=span, key=Path(key) if key else None)
         if signed := given.approval:
-            out.print(
-                Text(
-                    f"✓ {signed.principal} approves {one.drill} on {one.inventory.environment} until "
-                    f"{signed.until:%Y-%m-%d %H:%M} UTC",
-                    style="green",
-                )
-            )
+            place, end = one.inventory.environment, f"{signed.until:%Y-%m-%d %H:%M} UTC"
+            out.print(Text(f"✓ {signed.principal} approves {one.drill} on {place} until {end}", style="green"))
             out.print(Text(f"  key {given.fingerprint}"), soft_wrap=True)
-            out.print(
-                Text(
-                    f"  {files.text.relative_to(project.root)} and its .sig: give both files to the operator, or commit them"
-                ),
-                soft_wrap=True,
-            )
+            text = files.text.relative_to(project.root)
+            out.print(Text(f"  {text} and its .sig: give both files to the operator, or commit them"), soft_wrap=True)
     return 0
 
 
@@ -291,7 +288,7 @@ class _View:
 
     def _head(self) -> Iterator[Text]:
         one = self.plan
-        goals = ", ".join(f"{key} {value:g} s" for key, value in one.objectives.items()) or "none"
+        goals = ", ".join(f"{SHORT.get(key, key)} {value:g} s" for key, value in one.objectives.items()) or "none"
         probes = ", ".join(probe.name for probe in one.probes) or "none"
         allowed = one.inventory.environment in one.environments
         protected = " (protected)" if one.inventory.is_protected else ""

@@ -36,6 +36,18 @@ def next_steps(
     return steps
 
 
+def before_run(
+    program: str, name: str, inventory: str, *, confirm: str = "", refused: bool = False
+) -> list[tuple[str, str]]:
+    """Return suggestions for a reader of a plan. ``confirm``: environment that the run must name. ``refused``: True when the
+    drill cannot run now.
+    """
+    on = _on(inventory)
+    steps = [("check the preconditions", f"{program} drill.check {name}{on}")]
+    confirmed = f" --confirm {shlex.quote(confirm)}" if confirm else ""
+    return steps if refused else [*steps, ("run it", f"{program} drill {name}{on}{confirmed}")]
+
+
 def in_report(view: RunView) -> list[tuple[str, str]]:
     """Return suggestions for a reader of the report.
 

@@ -99,17 +99,18 @@ def _tolerated(view: RunView) -> list[RenderableType]:
 
 
 def line(view: RunView) -> RenderableType:
-    """Return a few lines about one drill of a suite: verdict, titles of findings, and changes that could not be undone."""
+    """Return a few lines about one drill of a suite: verdict, findings with their remedies, and changes that could not be undone."""
     result = view.result
     text = _state(str(result.verdict))
     text.append(f" in {took(view.timeline.seconds)}", style="dim")
     text.append(f"  ! {said}" if (said := tolerated.summary(view)) else "", style="yellow")
     parts: list[RenderableType] = [Padding(text, (0, 0, 0, 2), expand=False)]
-    parts += [
-        Padding(Text(f"{one.severity}: {shown(one.title)}", style=COLOURS[one.severity]), (0, 0, 0, 4), expand=False)
-        for one in result.findings
-        if (one.code, one.step, one.host) not in _kept(view)
-    ]
+    for one in result.findings:
+        if (one.code, one.step, one.host) not in _kept(view):
+            head = Text(f"{one.severity}: {shown(one.title)}", style=COLOURS[one.severity])
+            parts.append(Padding(head, (0, 0, 0, 4), expand=False))
+            remedy = Text(f"remedy: {shown(as_called(one.remedy))}", style="dim")
+            parts += [Padding(remedy, (0, 0, 0, 6), expand=False)] if one.remedy else []
     return Group(*parts, *_residue(view))
 
 
