@@ -52,9 +52,7 @@ def render(audit: Audit, reports_path: str = "..") -> str:
             more_runs="" if audit.whole else wording.MORE_RUNS,
             hrefs=_hrefs(audit, reports_path),
             covered=[row for row in audit.coverage if row.runs or not row.left_out],
-            exempt=[
-                (reason, services.by_evidence(audit.coverage, names)) for reason, names in services.exempt(audit.coverage)
-            ],
+            exempt=[(why, services.by_evidence(audit.coverage, names)) for why, names in services.exempt(audit.coverage)],
             exempt_lead=services.EXEMPT_LEAD,
             short=SHORT,
             proven=_by_drill(row for row in audit.proven if row.met),
