@@ -96,8 +96,15 @@ _JOURNAL = (
 )
 CLOCKS = (
     Clock("disruption", "Disruption", "from the start of the run to the start of the injection", _JOURNAL),
-    Clock("detection", "Detection", "from the disruption to the expected alert, or to the first bad probe", _SAMPLED),
-    Clock("outage", "Outage", "from the first bad probe to the first good probe of the sustained recovery", _SAMPLED),
+    Clock(
+        "detection", "Detection", "from the disruption to the expected alert, or to the end of the first bad probe", _SAMPLED
+    ),
+    Clock(
+        "outage",
+        "Outage",
+        "from the start of the first bad probe to the first good probe of the sustained recovery",
+        _SAMPLED,
+    ),
     Clock(
         "rto",
         "Recovery time (RTO)",
@@ -185,7 +192,7 @@ def clocks_of(result: Result) -> tuple[Clock, ...]:
     waited, the first answer of Alertmanager with the alert, or the drill's own probe.
     """
     by = remarks.noticed(result.steps)
-    span, error = "from the disruption to the first bad sample of the drill's probe", _SAMPLED
+    span, error = "from the disruption to the end of the first bad sample of the drill's probe", _SAMPLED
     alert = by.removeprefix("by ")
     if remarks.received(result.steps):
         span, error = f"from the disruption to the first answer of Alertmanager that {alert} is active", _RECEIVED
