@@ -92,6 +92,10 @@ class Change:
             return room in self.rooms
         return any(where == room and (name == one or name.startswith(f"{one}_")) for where, one in self.modules)
 
+    def tests(self, *rooms: str) -> bool:
+        """Return True when a test of one of these packages was changed."""
+        return any(room_of(PurePosixPath(file)) in rooms for file in self.files)
+
     def touches(self, *rooms: str) -> bool:
         """Return True when a module of these packages was changed."""
         return not self.rooms.isdisjoint(rooms)

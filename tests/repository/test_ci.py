@@ -6,7 +6,7 @@ import importlib.util
 import os
 import subprocess
 import sys
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -90,6 +90,24 @@ def test_each_package_has_to_reach_the_floor_by_itself(floor, capsys):
     printed = capsys.readouterr().out
     assert "judge         80.0 %  below 90 %" in printed
     assert "src/drillbook/judge/some.py: 2 lines, [0, 1]" in printed
+
+
+@pytest.mark.parametrize(
+    ("path", "measured"),
+    [("src/drillbook/judge/rto.py", True), ("tests/judge/test_rto.py", True), ("src/drillbook/engine/hold.py", False)],
+)
+def test_ci_measures_what_was_changed_and_leaves_the_rest_to_the_night(floor, monkeypatch, capsys, path, measured):
+    monkeypatch.setattr(floor.changed, "change", lambda: floor.changed.Change([PurePosixPath(path)]))
+    monkeypatch.setattr(floor, "measure", lambda report: 7)
+    monkeypatch.setattr(floor.tiers, "CI", True)
+    monkeypatch.setattr(floor.tiers, "ALL", False)
+    assert floor.main() == (7 if measured else 0)
+    assert ("left to the night" in capsys.readouterr().out) is not measured
+    monkeypatch.setattr(floor.tiers, "ALL", True)
+    assert floor.main() == 7
+    monkeypatch.setattr(floor.tiers, "CI", False)
+    monkeypatch.setattr(floor.tiers, "ALL", False)
+    assert floor.main() == 7, "asked for by hand"
 
 
 def test_a_package_that_was_not_measured_is_no_success(floor):

@@ -11,7 +11,7 @@ import pytest
 from drillbook.errors import NotReady
 from drillbook.inventory import inventory
 from drillbook.judge.result import Verdict
-from drillbook.report.rows import state_of
+from drillbook.report.wording import state_of
 from drillbook.sdk.action import find
 from drillbook.systems.prometheus.actions import alertmanager, prometheus
 from drillbook.systems.prometheus.service import Alertmanager, Prometheus
@@ -88,7 +88,7 @@ def test_an_alert_that_does_not_fire_misses_the_objective(bench):
     assert (detect.met, detect.measured_s) == (False, None)
     assert re.fullmatch("the alert FileThereForLong is (pending|inactive) after 1s, not firing", detect.reason)
     assert not bench.file.exists()
-    assert state_of(detect) == "missed"
+    assert state_of(detect.met, detect.measured_s) == "missed"
     assert detect.reason in (bench.folder / "report.md").read_text()
 
 
