@@ -28,6 +28,20 @@ SIZE_MB, PAIRS, RATIO, PEAK_MB = 2000, 5, 1.05, 150
 """Size of the data, smallest number of pairs, largest ratio of their restores, and largest peak of the controller."""
 TRANSFER_MB, TRANSFER_RATIOS = 1000, {"postgres.dump": 1.1, "files.archive": 1.2}
 """Size of the data, and the largest ratio of each step to the plain pipeline."""
+SPEED_ROUNDS = 5
+SPEED_RATIOS = {
+    "20x20-read": 0.8,
+    "20x100-read": 0.5,
+    "20x20-read-20ms": 0.8,
+    "20x20-write": 1.2,
+    "20x20-fault": 1.2,
+    "500x3-read": 1.0,
+}
+"""Largest ratio of a whole drill to multiplexed ssh."""
+HUGE = ("500x1-fault", "500x1-recovery")
+"""Works that must come to an end. They take minutes, and have fewer rounds."""
+HUNDRED_S, FLEET_MB = 8.0, 300
+"""Most seconds above ssh of a fault on 100 hosts, and largest peak of a drill on 500."""
 DOCS = Path(__file__).parents[2] / "docs"
 DETECTED = json.loads((DOCS / "detection.json").read_text())
 MEASURED = json.loads((DOCS / "measurements" / "overhead.json").read_text())
@@ -100,6 +114,20 @@ def test_the_overhead_is_within_its_limits_or_the_page_says_that_it_is_unknown()
 
 def test_the_page_of_the_speed_is_made_from_its_results():
     assert (DOCS / "speed.md").read_text() == speed.rendered(SPEED)
+
+
+def test_the_speed_is_within_its_limits():
+    works = {work["name"]: work for work in SPEED["work"]}
+    rows = {name: {row["tool"]: row for row in work["rows"]} for name, work in works.items()}
+    assert set(works) >= {*SPEED_RATIOS, *HUGE, "100x1-fault"}
+    assert all(work["rounds"] >= SPEED_ROUNDS for name, work in works.items() if name not in HUGE)
+    for name, limit in SPEED_RATIOS.items():
+        assert rows[name]["drillbook"]["ratio"] <= limit, name
+    assert {"ssh", "drillbook", "fabric", "pyinfra", "ansible"} == set(rows["20x20-read"])
+    hundred = rows["100x1-fault"]
+    assert hundred["drillbook"]["wall_s"] - hundred["ssh"]["wall_s"] <= HUNDRED_S
+    assert rows["500x3-read"]["drillbook"]["peak_mb"] < FLEET_MB
+    assert {work["name"] for work in SPEED["records"]} == {"steps", "runs"}
 
 
 def test_the_page_of_the_transfers_is_made_from_its_results():
