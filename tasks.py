@@ -11,6 +11,11 @@ from invoke.tasks import task
 from drillbook import tasks
 
 
+def _python(context: Context, argv: list[str], options: str = "") -> None:
+    """Run this Python with ``argv``, and with ``options`` as the user typed them."""
+    context.run(f"{shlex.join([sys.executable, *argv])} {options}", pty=sys.stdout.isatty())
+
+
 @task(
     help={
         "seed": "draws other mutants; default: the version",
@@ -22,7 +27,6 @@ from drillbook import tasks
 def mutants(context: Context, seed: str = "", count: int = 0, workers: int = 2, options: str = "") -> None:
     """Draw mutants of the modules that decide and tell which of them no test notices (for people who work on Drillbook)."""
     argv = [
-        sys.executable,
         "-m",
         "bench.mutants",
         "--workers",
@@ -30,13 +34,13 @@ def mutants(context: Context, seed: str = "", count: int = 0, workers: int = 2, 
         *(["--seed", seed] if seed else []),
         *(["--count", str(count)] if count else []),
     ]
-    context.run(f"{shlex.join(argv)} {options}", pty=sys.stdout.isatty())
+    _python(context, argv, options)
 
 
 @task(help={})
 def pictures(context: Context) -> None:
     """Make the pictures of docs/ from real runs on a new lab, with tmux and Chromium (for people who work on Drillbook)."""
-    context.run(shlex.join([sys.executable, "-m", "bench.pictures"]), pty=sys.stdout.isatty())
+    _python(context, ["-m", "bench.pictures"])
 
 
 @task(positional=["version"], help={"version": "MAJOR.MINOR.PATCH, newer than the last one"})
@@ -48,8 +52,8 @@ def release(context: Context, version: str) -> None:
 @task(help={"only": "versions, with commas between them; default: all that pyproject.toml declares"})
 def pythons(context: Context, only: str = "") -> None:
     """Try every supported Python with the oldest and the newest dependencies (for people who work on Drillbook)."""
-    argv = [sys.executable, "-m", "bench.pythons", *(["--only", only] if only else [])]
-    context.run(shlex.join(argv), pty=sys.stdout.isatty())
+    argv = ["-m", "bench.pythons", *(["--only", only] if only else [])]
+    _python(context, argv)
 
 
 @task(
@@ -60,8 +64,8 @@ def pythons(context: Context, only: str = "") -> None:
 )
 def detection(context: Context, drivers: str = "", options: str = "") -> None:
     """Ask Drillbook and other tools about a corpus of broken backups (for people who work on Drillbook)."""
-    argv = [sys.executable, "-m", "bench.detection", *(["--drivers", drivers] if drivers else [])]
-    context.run(f"{shlex.join(argv)} {options}", pty=sys.stdout.isatty())
+    argv = ["-m", "bench.detection", *(["--drivers", drivers] if drivers else [])]
+    _python(context, argv, options)
 
 
 @task(
@@ -74,8 +78,8 @@ def detection(context: Context, drivers: str = "", options: str = "") -> None:
 )
 def overhead(context: Context, folder: str, size: int = 2000, pairs: int = 5, options: str = "") -> None:
     """Measure the time of a restore beside the bare tool's, and the controller's memory (for people who work on Drillbook)."""
-    argv = [sys.executable, "-m", "bench.overhead", "--folder", folder, "--size", str(size), "--pairs", str(pairs)]
-    context.run(f"{shlex.join(argv)} {options}", pty=sys.stdout.isatty())
+    argv = ["-m", "bench.overhead", "--folder", folder, "--size", str(size), "--pairs", str(pairs)]
+    _python(context, argv, options)
 
 
 @task(
@@ -87,8 +91,8 @@ def overhead(context: Context, folder: str, size: int = 2000, pairs: int = 5, op
 )
 def transfers(context: Context, size: int = 1000, pairs: int = 5, options: str = "") -> None:
     """Measure the time of a backup to a store beside bare pipelines with the same checks (for people who work on Drillbook)."""
-    argv = [sys.executable, "-m", "bench.transfers", "--size", str(size), "--pairs", str(pairs)]
-    context.run(f"{shlex.join(argv)} {options}", pty=sys.stdout.isatty())
+    argv = ["-m", "bench.transfers", "--size", str(size), "--pairs", str(pairs)]
+    _python(context, argv, options)
 
 
 @task(
@@ -100,8 +104,8 @@ def transfers(context: Context, size: int = 1000, pairs: int = 5, options: str =
 )
 def drill(context: Context, work: str = "", rounds: int = 5, options: str = "") -> None:
     """Measure whole drills beside ssh, Fabric, pyinfra and Ansible (for people who work on Drillbook)."""
-    argv = [sys.executable, "-m", "bench.drill", "--rounds", str(rounds), *(["--work", work] if work else [])]
-    context.run(f"{shlex.join(argv)} {options}", pty=sys.stdout.isatty())
+    argv = ["-m", "bench.drill", "--rounds", str(rounds), *(["--work", work] if work else [])]
+    _python(context, argv, options)
 
 
 @task(
@@ -112,8 +116,8 @@ def drill(context: Context, work: str = "", rounds: int = 5, options: str = "") 
 )
 def records(context: Context, rounds: int = 5, options: str = "") -> None:
     """Measure reports and audits of large records beside a plain reader (for people who work on Drillbook)."""
-    argv = [sys.executable, "-m", "bench.records", "--rounds", str(rounds)]
-    context.run(f"{shlex.join(argv)} {options}", pty=sys.stdout.isatty())
+    argv = ["-m", "bench.records", "--rounds", str(rounds)]
+    _python(context, argv, options)
 
 
 @task(
@@ -127,7 +131,7 @@ def everything(context: Context, rounds: int = 5, write: bool = False) -> None:
     options = "--write" if write else ""
     drill(context, work="all", rounds=rounds, options=options)
     records(context, rounds=rounds, options=options)
-    context.run(shlex.join([sys.executable, "-m", "bench.campaign_cost"]), pty=sys.stdout.isatty())
+    _python(context, ["-m", "bench.campaign_cost"])
     transfers(context, pairs=rounds, options=options)
     with tempfile.TemporaryDirectory(prefix="drillbook-bench-") as folder:
         overhead(context, folder, pairs=rounds, options=options)

@@ -1,8 +1,10 @@
 """The rule by which an objective is proven."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from drillbook.judge.proofs import Answer, Standing, answer, standing
+from drillbook.judge.proofs import Answer, Standing, answer, standing, up_to_the_decision
 
 P, R, M, F, N = Answer.PROVED, Answer.RESERVED, Answer.MISSED, Answer.FAILED, Answer.NONE
 
@@ -46,3 +48,13 @@ def test_the_answer_of_one_run(verdict, met, marked, wanted):
 def test_the_newest_run_that_tried_decides(answers, wanted, proven):
     assert standing(answers) == wanted
     assert standing(answers).proven is proven
+
+
+@given(st.lists(st.sampled_from(list(Answer))))
+def test_no_answer_before_the_decision_changes_it(answers):
+    decisive = up_to_the_decision(reversed(answers))
+    assert standing(decisive).proven == standing(answers).proven
+    assert decisive == answers[len(answers) - len(decisive) :]
+    asked = []
+    up_to_the_decision(asked.append(one) or one for one in [Answer.NONE, Answer.MISSED, Answer.PROVED])
+    assert asked == [Answer.NONE, Answer.MISSED], "older runs are not read"

@@ -22,7 +22,7 @@ def unlike(folder: Path, wanted: dict[str, str], sealed: Statement) -> list[str]
     """
     known = dict(form.signed_names(sealed))
     there = [name for name in wanted if name in known or (folder / name).exists()]  # the other version may render fewer
-    if unsigned := [name for name in there if not _has_digest(folder / name, known.get(name))]:
+    if unsigned := [name for name in there if not form.same(folder / name, known.get(name, ""))]:
         return [f"not as attested: {', '.join(unsigned)}"]
     if RESULT not in there:
         return []
@@ -32,13 +32,6 @@ def unlike(folder: Path, wanted: dict[str, str], sealed: Statement) -> list[str]
         return [f"{RESULT} cannot be read"]
     differing = [*differences(stored, json.loads(wanted[RESULT]))]
     return [f"{RESULT} differs from the journal in: {', '.join(differing)}"] if differing else []
-
-
-def _has_digest(path: Path, digest: str | None) -> bool:
-    try:
-        return form.file_digest(path) == digest
-    except OSError:
-        return False
 
 
 def differences(stored: Any, now: Any, path: str = "") -> Iterator[str]:

@@ -104,11 +104,11 @@ def _proven(drill: tuple[str, str, str], key: str, runs: Sequence[Record], earli
     everything = [*earlier, *runs]
     newest = everything[-1]
     wanted = next((targets_of(one)[key] for one in reversed(everything) if key in targets_of(one)), 0.0)
-    stands = proofs.standing(_answer(one, key, wanted) for one in runs)
+    answers = [_answer(one, key, wanted) for one in everything]
+    stands, whole = proofs.standing(answers[len(earlier) :]), proofs.standing(answers)
     decides = _deciding(runs, stands)
     row = row_of(decides, key) if decides else None
     figure = row if row and (row.measured_s is not None or row.state == MISSED) else None
-    whole = proofs.standing(_answer(one, key, wanted) for one in everything)
     notes = [*_notes(key, stands, decides, newest, runs), *_target_changed(row, runs, key, wanted)]
     if not stands.proven:
         notes += _last_proof(key, everything, whole, len(earlier))

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from drillbook import __version__
+from drillbook.engine.liveness import boot_id
 from drillbook.errors import UsageError
 from drillbook.sdk.run_folder import sync_path
 
@@ -133,7 +134,7 @@ def _machine() -> str:
 def _disk(folder: Path) -> str:
     boot = ""
     with contextlib.suppress(OSError, ValueError):
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        boot = boot_id()
     return f"{boot}:{folder.stat().st_dev}"
 
 

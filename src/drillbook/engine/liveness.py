@@ -62,10 +62,15 @@ def _process(pid: int) -> _Process | None:
         return None
 
 
+def boot_id() -> str:
+    """Return the id that the kernel draws at each start of the machine; see random(4). Raises OSError when it cannot be read."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
 def _machine() -> str:
     """Return the name, the boot id and the process namespace of this machine, joined to one word."""
     parts = [platform.node()]
     with suppress(OSError):
-        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip())
+        parts.append(boot_id())
         parts.append(str(Path("/proc/self/ns/pid").readlink()))
     return "/".join(parts).replace(" ", "_")

@@ -62,6 +62,16 @@ def answer(verdict: str, met: bool | None, *, marked: bool, held: bool = True) -
     return Answer.FAILED if met is None and verdict == Verdict.FAILED else Answer.NONE
 
 
+def up_to_the_decision(newest_first: Iterable[Answer]) -> list[Answer]:
+    """Return the answers that decide whether an objective is proven, oldest first: no older answer changes it."""
+    found = []
+    for one in newest_first:
+        found.append(one)
+        if one in (Answer.PROVED, Answer.MISSED, Answer.FAILED):
+            break
+    return found[::-1]
+
+
 def standing(answers: Iterable[Answer]) -> Standing:
     """Return the standing of an objective by ``RULE``. ``answers``: those of the drill's runs, oldest first."""
     found = Standing()

@@ -149,8 +149,6 @@ def _more_ranges(measured: str, result: Result) -> str:
 
 def rows_of(result: Result) -> list[ObjectiveRow]:
     """Return the rows of a run's objectives, with the remarks on their figures."""
-    if not result.objectives:
-        return []
     return objective_rows(result.objectives, remarks.of_run(result.steps, result.started))
 
 

@@ -157,7 +157,7 @@ class DrillFigures:
         """Return True while the objective ``key`` is proven by all runs, by the rule ``judge.proofs.RULE``."""
         targets = (one.objective(key).get("target_s") for one in self.every)
         target_s = next((float(found) for found in targets if found is not None), math.inf)
-        return proofs.standing(one.answer(key, target_s) for one in reversed(self.every)).proven
+        return proofs.standing(proofs.up_to_the_decision(one.answer(key, target_s) for one in self.every)).proven
 
     def trend(self, key: str) -> tuple[float, float] | None:
         """Return the growth of a measured value over the passed runs, in seconds per day, and the error of the growth.

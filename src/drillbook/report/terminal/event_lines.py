@@ -255,11 +255,12 @@ class Progress:
             rate = f" in {seconds(span, 1)}, {size(int(moved.what.bytes / span))}/s" if span > 0 else ""
             self._line(f"{size(moved.what.bytes)} {moved.what.what}{rate}", "dim", 6)
         if message:
-            first, *more = map(_cut, lines := message.splitlines()[:MOST_LINES])
+            lines = message.splitlines()
+            first, *more = map(_cut, lines[:MOST_LINES])
             self._line(first, colour, 6)
             for one in more:
                 self._line(one, "dim", 8)
-            if left := len(message.splitlines()) - len(lines):
+            if (left := len(lines) - MOST_LINES) > 0:
                 self._line(f"… and {count(left, 'more line')}, in the report", "dim", 8)
         if held := self._held.pop((event.step, event.host), None):
             self._line(*held, 6)
