@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from drillbook.judge.result import DiagnosisResult, Injection, RunView
-from drillbook.report.figures import one_line
+from drillbook.report.figures import figure, one_line
 
 NOT_DIAGNOSED = "not diagnosed"
 """Heading of the table column for drills that ended before their diagnosis."""
@@ -56,7 +56,7 @@ def sentence(found: DiagnosisResult) -> str:
     """Return a sentence about a diagnosis: the diagnosed cause, the injected cause, and the duration of the diagnosis."""
     if found.found is None or found.seconds is None:
         return f"The run ended before {found.service} was diagnosed; the expected cause was {found.expected}."
-    took = f"in {found.seconds:.3f} s ± {found.error_s or 0:.3f} s"
+    took = f"in {figure(found.seconds, found.error_s or 0.0)}"
     if found.correct:
         return f"The diagnosis of {found.service} named {found.found} {took}. This is the expected cause."
     return f"The diagnosis of {found.service} named {found.found} {took}; the expected cause was {found.expected}."

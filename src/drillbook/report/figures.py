@@ -119,8 +119,13 @@ def against(value: float, error: float | None, target: float) -> str:
 
 
 def bounded(value: float, error: float | None) -> bool:
-    """Return True when the error is as large as the value, so that only the upper end is known."""
-    return error is not None and 0 <= value <= error and error > 0
+    """Return True when the error is as large as the value, so that only the upper end is known. Both are compared as they are
+    shown, so that no text is such as ``0.11 s ± 0.12 s``.
+    """
+    if error is None or value < 0 or not error > 0:
+        return False
+    digits = error_digits(error)
+    return value <= error or round(value, digits) <= rounded_up(error, digits)
 
 
 def milliseconds(value: float) -> str:
