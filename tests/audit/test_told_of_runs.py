@@ -160,7 +160,7 @@ def test_an_open_finding_is_as_severe_as_in_the_newest_run():
             started=f"2026-01-0{day}",
             damage="",
             verdict="passed",
-            result=samples.result(findings=(finding("acknowledged-writes-lost").model_copy(update={"severity": grade}),)),
+            result=samples.result(findings=(finding("probe-failed").model_copy(update={"severity": grade}),)),
         )
         for day, grade in zip("12", grades, strict=True)
     ]

@@ -26,7 +26,7 @@ def test_every_difference_stands_in_the_report_with_its_error() -> None:
 def test_the_terminal_tells_the_differences_in_a_line() -> None:
     found = changes.summary(samples.repeated())
     assert found == (
-        "since 2025-10-02 10:00:00 UTC (failed): RTO 2.3 s ± 0.2 s longer, 1 new finding, 1 finding gone, 1 step slower, "
+        "since 2025-10-02 10:00:00 UTC (failed): RTO 2.3 s ± 0.2 s longer, 1 finding gone, 1 step slower, "
         "1 step added, 1 step removed"
     )
     assert found in plain(renderings.printed(summary.details(samples.repeated(), brief=True), 300))

@@ -13,6 +13,7 @@ from drillbook.audit.coverage import by_drill
 from drillbook.audit.records import Record
 from drillbook.findings import CATALOGUE, Severity
 from drillbook.judge.result import Verdict
+from drillbook.report.open_findings import WITHIN
 from drillbook.report.rows import findings_of
 
 SEVERITIES = tuple(map(str, Severity))
@@ -59,13 +60,14 @@ def _finding(drill: tuple[str, str, str], code: str, where: Sequence[Record], ne
         if item.code == code and (one is newest or not open_now)  # an open finding is as severe as in the newest run
     ]
     worst = min(items, key=lambda item: SEVERITIES.index(item.severity))
+    allowed = worst.severity == Severity.INFORMATION
     if open_now:
-        state = "open"
+        state = WITHIN if allowed else "open"
     elif newest.verdict == Verdict.PASSED:
         state = "not seen again"
     else:
         state = f"unknown: the newest run ended {newest.verdict}"
-    title = CATALOGUE[code].title if code in CATALOGUE else worst.title
+    title = CATALOGUE[code].title if code in CATALOGUE and not allowed else worst.title
     return FindingRow(
         code,
         str(worst.severity),

@@ -9,7 +9,7 @@ from drillbook.audit.records import Record
 from drillbook.installation.program_name import NEUTRAL, as_called
 from drillbook.judge.result import Verdict
 from drillbook.report import open_findings
-from drillbook.report.rows import settled_rows, settled_sentence
+from drillbook.report.rows import findings_of, settled_rows, settled_sentence
 from drillbook.report.wording import NOT_VERIFIED
 
 
@@ -73,7 +73,7 @@ def run_row(one: Record) -> RunRow:
         left,
         as_called(one.reason, NEUTRAL),
         closed=_closed(one),
-        beside=open_findings.beside(one.verdict, one.result.findings) if one.result else "",
+        beside=open_findings.beside(one.verdict, findings_of(one.result)) if one.result else "",
         rpo_mark=row.mark if (row := row_of(one, "rpo")) else "",
         owner=str(one.plan.get("owner") or ""),
         **figures,

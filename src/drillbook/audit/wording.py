@@ -63,8 +63,9 @@ LEADS = {
         "later run names, but whose folder is missing."
     ),
     "findings": (
-        "Open: the newest run of the drill in the period has the finding. Not seen again: the newest run "
-        "passed without the finding. A run with any other verdict does not prove that a finding is gone."
+        "Open: the newest run of the drill in the period has the finding. Within the objective: the newest run lost "
+        "writes, but not more than its RPO allows; this is information. Not seen again: the newest "
+        "run passed without the finding. A run with any other verdict does not prove that a finding is gone."
     ),
     "plans": (
         "A plan is the drill and its inventory, resolved. Each plan has a digest, and each journal states "

@@ -13,6 +13,8 @@ class Severity(StrEnum):
     HIGH = "high"
     MEDIUM = "medium"
     LOW = "low"
+    INFORMATION = "information"
+    """Only reports use it, for a loss of writes that the run's own objective allows."""
 
 
 @dataclass(frozen=True, slots=True)

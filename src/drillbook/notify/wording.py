@@ -8,12 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from drillbook.findings import Severity
 from drillbook.installation.program_name import as_called, program
 from drillbook.judge.result import Objective, Result, Settled
 from drillbook.plan.planner import Plan
 from drillbook.report import remarks
 from drillbook.report.figures import against, seconds
 from drillbook.report.remarks import Remark
+from drillbook.report.rows import findings_of
 from drillbook.report.wording import state_of
 from drillbook.sdk.host import printable
 
@@ -120,6 +122,7 @@ def end(plan: Plan, result: Result, report: str, *, recovered: bool = False) -> 
     """
     how = "recovered; all changes are undone" if recovered else str(result.verdict)
     told = remarks.of_run(result.steps, result.started)
+    found = [one for one in findings_of(result) if one.severity != Severity.INFORMATION]
     weight = {"passed": "success", "failed": "failure"}.get(str(result.verdict), "warning")
     return _message(
         plan,
@@ -129,8 +132,8 @@ def end(plan: Plan, result: Result, report: str, *, recovered: bool = False) -> 
             f"run: {result.run}",
             f"verdict: {result.verdict}: {result.reason}",
             *(objective(key, one, told.get(key)) for key, one in result.objectives.items()),
-            f"findings: {len(result.findings)}",
-            *_few([f"- {one.severity}: {one.title}" for one in result.findings]),
+            f"findings: {len(found)}",
+            *_few([f"- {one.severity}: {one.title}" for one in found]),
             f"report: {report}",
         ],
         weight,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from drillbook.judge.comparison import LEAST_PART, LEAST_S
 from drillbook.judge.result import Comparison, FigureChange, RunView, StepChange
+from drillbook.report import open_findings
 from drillbook.report.figures import count, figure, one_line, seconds, took, utc
 from drillbook.report.markdown_syntax import escape, table
 from drillbook.report.wording import SHORT
@@ -64,7 +65,8 @@ def summary(view: RunView) -> str:
     if known is None:
         return ""
     parts = [f"{NAMES[one.key]} {_change(one)}" for one in known.figures if one.change in ("longer", "shorter")]
-    parts += [count(len(known.new_findings), "new finding")] if known.new_findings else []
+    new = [one for one in known.new_findings if not open_findings.allowed(one.code, view.result.objectives)]
+    parts += [count(len(new), "new finding")] if new else []
     parts += [
         f"{count(number, thing)} {word}"
         for number, thing, word in (
@@ -93,7 +95,9 @@ def _rows(view: RunView, known: Comparison) -> Iterator[ChangeRow]:
     for one in known.figures:
         yield ChangeRow(NAMES[one.key], *_figures(one), _change(one), one.change == "longer")
     for new in known.new_findings:
-        yield ChangeRow(f"Finding {new.code}: {one_line(new.title)}", "absent", "present", "new", loud=True)
+        within = open_findings.allowed(new.code, view.result.objectives)
+        what = f"Finding {new.code}: {one_line(new.title)}{f', {open_findings.WITHIN}' if within else ''}"
+        yield ChangeRow(what, "absent", "present", "new", loud=not within)
     for gone in known.gone_findings:
         yield ChangeRow(f"Finding {gone.code}: {one_line(gone.title)}", "present", "absent", "gone")
     for paced in known.paced:

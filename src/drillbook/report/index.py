@@ -157,8 +157,9 @@ def unfinished(run: str, environment: str, *, alive: bool, children: tuple[Index
 
 def _entry(result: Mapping[str, Any], folder: str, children: tuple[IndexEntry, ...] = ()) -> IndexEntry:
     kind = "suite" if "suite" in result else "drill"
-    found = [*_findings(result), *(one for child in children for one in child.findings)]
     objectives = {key: Objective.model_validate(one) for key, one in result.get("objectives", {}).items()}
+    found = open_findings.as_shown(_findings(result), objectives)
+    found += [one for child in children for one in child.findings]
     return IndexEntry(
         run=str(result["run"]),
         kind=kind,

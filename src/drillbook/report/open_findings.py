@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
-from drillbook.findings import Finding
-from drillbook.judge.result import Verdict
+from drillbook.findings import Finding, Severity
+from drillbook.judge.result import Objective, Verdict
 from drillbook.report.figures import one_line
 
 GRAVE = ("critical", "high", "medium")
 """Severities of findings that need attention even if the run passed, the worst first."""
 MOST_NAMES = 4
+LOST_WRITES = "acknowledged-writes-lost"
+WITHIN = "within the objective"
+"""State of a loss of writes that the RPO allows."""
 
 
 class Grade(Protocol):
@@ -19,11 +22,28 @@ class Grade(Protocol):
 
     @property
     def severity(self) -> str:
-        """Severity: critical, high, medium or low."""
+        """Severity: critical, high, medium, low or information."""
         ...
 
 
 Found = TypeVar("Found", bound=Grade)
+
+
+def allowed(code: str, objectives: Mapping[str, Objective]) -> bool:
+    """Return True for a finding about lost writes, when the RPO of the run was measured and met. Such a loss needs no task."""
+    rpo = objectives.get("rpo")
+    return code == LOST_WRITES and rpo is not None and rpo.met is True and rpo.measured_s is not None
+
+
+def as_shown(findings: Iterable[Finding], objectives: Mapping[str, Objective]) -> list[Finding]:
+    """Return findings as the formats show them: lost writes within the RPO are information, after all other findings."""
+    order = list(Severity)
+    found = [_information(one) if allowed(one.code, objectives) else one for one in findings]
+    return sorted(found, key=lambda one: order.index(one.severity))
+
+
+def _information(one: Finding) -> Finding:
+    return one.model_copy(update={"severity": Severity.INFORMATION, "title": f"{one.title}, {WITHIN}", "remedy": ""})
 
 
 def grave(findings: Iterable[Found]) -> list[Found]:

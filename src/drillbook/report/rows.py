@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from drillbook.findings import Finding
 from drillbook.judge.result import Injection, Objective, PhaseResult, Result, RunView, Settled, StepView, Verdict
-from drillbook.report import rehearsal, remarks
+from drillbook.report import open_findings, rehearsal, remarks
 from drillbook.report.figures import against, bounded, count, one_line, seconds, shown, took, utc
 from drillbook.report.remarks import RESERVED, Remark
 from drillbook.report.wording import (
@@ -29,7 +29,6 @@ from drillbook.report.wording import (
     written,
 )
 
-LOST_WRITES = "acknowledged-writes-lost"
 MOST_RANGES, RANGE = 10, re.compile(r"\d+ to \d+")
 """Ranges of lost writes that the finding names at most, and the form of one."""
 UNPROVEN = ("objective-missed", "objective-not-verified")
@@ -117,13 +116,14 @@ class PhaseRow:
 def findings_of(result: Result) -> list[Finding]:
     """Return the findings of a run as the formats show them.
 
-    Lost writes are also told in seconds, by the RPO. The figure of a missed objective has its error.
+    Lost writes are also told in seconds, by the RPO; within the objective, they are information. The figure of a missed objective
+    has its error.
     """
-    return [_shown(one, result) for one in result.findings]
+    return [_shown(one, result) for one in open_findings.as_shown(result.findings, result.objectives)]
 
 
 def _shown(one: Finding, result: Result) -> Finding:
-    if one.code == LOST_WRITES:
+    if one.code == open_findings.LOST_WRITES:
         figure = written(result, "rpo")
         rpo = f" (the canary numbers its writes); RPO {figure}" if figure else ""
         return one.model_copy(update={"measured": f"{one.measured}{_more_ranges(one.measured, result)}{rpo}"})

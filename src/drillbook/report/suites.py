@@ -55,7 +55,7 @@ def _row(number: int, run: dict[str, Any], view: RunView | None) -> SuiteRow:
         if view
         else (f"The record of this drill is missing. The suite reports {one_line(said)}, and no record here confirms this."),
         tolerated=tolerated.summary(view) if view else "",
-        beside=open_findings.beside(str(view.result.verdict), view.result.findings) if view else "",
+        beside=open_findings.beside(str(view.result.verdict), rows.findings_of(view.result)) if view else "",
     )
 
 
@@ -89,7 +89,7 @@ def suite_sentence(found: Sequence[SuiteRow]) -> str:
 
 def suite_findings(found: Sequence[SuiteRow]) -> list[tuple[SuiteRow, Finding]]:
     """Return the findings of medium severity or higher in all drills of a suite, each with its drill, the worst first."""
-    pairs = [(row, one) for row in found if row.view for one in open_findings.grave(row.view.result.findings)]
+    pairs = [(row, one) for row in found if row.view for one in open_findings.grave(rows.findings_of(row.view.result))]
     return sorted(pairs, key=lambda pair: open_findings.GRAVE.index(pair[1].severity))
 
 

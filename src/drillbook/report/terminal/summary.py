@@ -15,6 +15,7 @@ from rich.text import Text
 
 from drillbook.events.runs import StopRequested
 from drillbook.exits import Exit
+from drillbook.findings import Severity
 from drillbook.installation.program_name import as_called, program
 from drillbook.judge.result import RunView, SuiteResult
 from drillbook.report import changes, remarks, rows, tolerated, wording
@@ -41,6 +42,7 @@ COLOURS = {
     "high": "red",
     "medium": "yellow",
     "low": "cyan",
+    "information": "dim",
 }
 
 MEASURED = 31
@@ -105,8 +107,8 @@ def line(view: RunView) -> RenderableType:
     text.append(f" in {took(view.timeline.seconds)}", style="dim")
     text.append(f"  ! {said}" if (said := tolerated.summary(view)) else "", style="yellow")
     parts: list[RenderableType] = [Padding(text, (0, 0, 0, 2), expand=False)]
-    for one in result.findings:
-        if (one.code, one.step, one.host) not in _kept(view):
+    for one in rows.findings_of(result):
+        if one.severity != Severity.INFORMATION and (one.code, one.step, one.host) not in _kept(view):
             head = Text(f"{one.severity}: {shown(one.title)}", style=COLOURS[one.severity])
             parts.append(Padding(head, (0, 0, 0, 4), expand=False))
             remedy = Text(f"remedy: {shown(as_called(one.remedy))}", style="dim")

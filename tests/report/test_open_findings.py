@@ -1,0 +1,89 @@
+"""Lost writes within the objective: information in every format, never an open finding, and `result.json` stays the same."""
+
+from __future__ import annotations
+
+import io
+import json
+from types import SimpleNamespace
+
+import pytest
+from rich.console import Console
+
+from drillbook.audit.findings import findings
+from drillbook.findings import CATALOGUE
+from drillbook.judge.result import Result
+from drillbook.report import changes, html, index, markdown, rows, suites
+from drillbook.report.open_findings import LOST_WRITES, WITHIN
+from drillbook.report.terminal import summary
+from tests.report import samples
+from tests.report.test_agreement import plain
+
+REMEDY = CATALOGUE[LOST_WRITES].remedy
+
+
+def with_rpo(met: bool | None) -> Result:
+    """Result of the passed run, which lost writes, with another answer to its RPO. Returns one without an RPO for None."""
+    known = samples.passed().result
+    rpo = known.objectives["rpo"].model_copy(update={"met": met})
+    return known.model_copy(update={"objectives": {**known.objectives, "rpo": rpo}})
+
+
+def text(what: object) -> str:
+    console = Console(width=120, file=io.StringIO())
+    with console.capture() as printed:
+        console.print(what)
+    return " ".join(printed.get().split())
+
+
+def test_losses_within_the_objective_are_information_in_every_report_of_the_run() -> None:
+    view = samples.passed()
+    (found,) = rows.findings_of(view.result)
+    assert (found.severity, found.title) == ("information", f"Acknowledged writes were lost, {WITHIN}")
+    for shown in (plain(html.render(view)), markdown.render(view), text(summary.summary(view))):
+        assert found.title in shown
+        assert REMEDY not in shown
+    assert "medium" not in plain(html.render(view)).split("Findings")[2].split("Next")[0]
+    assert "Acknowledged writes" not in text(summary.line(view)), "the RPO of a suite's table tells it"
+    assert [one.severity for one in view.result.findings] == ["medium"], "the contract is unchanged"
+
+
+@pytest.mark.parametrize("met", [False, None])
+def test_losses_beyond_the_objective_or_without_a_verified_one_stay_open(met: bool | None) -> None:
+    (found,) = rows.findings_of(with_rpo(met))
+    assert (found.severity, found.remedy) == ("medium", REMEDY)
+    known = samples.passed().result
+    (found,) = rows.findings_of(known.model_copy(update={"objectives": {}}))
+    assert found.severity == "medium"
+
+
+def test_a_suite_and_the_index_count_no_open_finding() -> None:
+    told, views = samples.suite()
+    sentence = suites.suite_sentence(suites.suite_rows(told, [view for view in views if view.result.verdict == "passed"]))
+    assert "Open findings" not in sentence
+    result = json.loads(samples.passed().result.model_dump_json(by_alias=True))
+    assert index.entry(result).beside == ""
+    result["objectives"]["rpo"]["met"] = None
+    assert index.entry(result).beside == "1 medium finding"
+
+
+def test_the_audit_shows_them_within_the_objective() -> None:
+    run = SimpleNamespace(
+        environment="lab",
+        service="db",
+        drill="lost",
+        name="1",
+        folder="1",
+        started="2026-01-01",
+        damage="",
+        verdict="passed",
+        result=samples.passed().result,
+    )
+    (row,) = findings([run])
+    assert (row.severity, row.state) == ("information", WITHIN)
+
+
+def test_a_loss_that_is_new_and_within_the_objective_is_no_new_finding_to_mend() -> None:
+    view = samples.repeated()
+    assert "new finding" not in changes.summary(view)
+    (row,) = [one for one in changes.change_rows(view) if LOST_WRITES in one.what]
+    assert not row.loud
