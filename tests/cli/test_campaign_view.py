@@ -105,7 +105,7 @@ def test_many_running_sites_fill_the_screen_and_are_counted():
 
 
 def test_a_campaign_in_which_nothing_runs_says_why():
-    assert "no site runs: the next one waits for a window, a worker or its wave" in Campaign(3).text()
+    assert "no site is running: waiting for a window, a worker or the next wave" in Campaign(3).text()
 
 
 @pytest.mark.parametrize("terminal", [True, False])

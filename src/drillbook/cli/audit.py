@@ -35,9 +35,9 @@ def audit(project: Project, since: str, until: str, out: str = "", anchor: str =
     """Write the audit of the days ``since`` to ``until`` (inclusive) into the folder ``out``, and print a summary.
 
     Days after ``today`` count as the future. By default, ``today`` is the present day in UTC by the controller's clock.
-    The journals are compared with the anchors in ``anchor``. By default, the anchors in this user's own places are
-    used. Returns 3 when a journal is missing or changed, when a signature is not trusted, or when there is no anchor;
-    otherwise 0. Raises UsageError for invalid dates, anchors or folders.
+    The journals are compared with the anchors in ``anchor``. By default, the anchors in the places that the user
+    configured are used. Returns 3 when a journal is missing or changed, when a signature is not trusted, or when there
+    is no anchor; otherwise 0. Raises UsageError for invalid dates, anchors or folders.
     """
     period = Period.parse(since, until)
     project.look_into_reports()
@@ -62,8 +62,8 @@ def audit(project: Project, since: str, until: str, out: str = "", anchor: str =
 
 
 def _anchors(project: Project, named: str) -> list[Place]:
-    """Return the places of the anchors with which journals are compared. The places of the project are used when
-    ``named`` is empty. Raises UsageError when a named file does not exist.
+    """Return the places of the anchors with which journals are compared. ``named``: the only place to use. When it is
+    empty, the configured places are used. Raises UsageError when a named file does not exist.
     """
     if not named:
         return anchor_places.places(project.reports)
@@ -77,8 +77,8 @@ def _anchors(project: Project, named: str) -> list[Place]:
 
 
 def _print(made: Audit, folder: Path) -> None:
-    """Print tables first, then problems, and at the end the state of the record. A terminal shows the end of the
-    output.
+    """Print the tables, then the problems, and then the state of the journals. The most important lines come last,
+    where a terminal shows them without scrolling.
     """
     out = console()
     for found in (_coverage(made), _proven(made)):

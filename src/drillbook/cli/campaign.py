@@ -140,7 +140,7 @@ def _rules_and_sites(file: SitesFile, planned: Mapping[str, SitePlan]) -> dict[s
 def resume(project: Project, name: str, on: str) -> int:
     """Continue a campaign whose controller died or was stopped. Returns the exit status of the campaign.
 
-    Raises NotReady when the approval of the remaining sites has expired. Sites whose end is unknown are examined before.
+    Sites whose end is unknown are examined first. Raises NotReady when the approval of the remaining sites has expired.
     """
     folder = record.find(project.reports, name)
     journal = record.resume(folder)
@@ -260,7 +260,9 @@ def _sealed(project: Project, folder: Path, state: CampaignState, journal: Journ
 
 
 def _jobs(project: Project, state: CampaignState) -> Callable[[str, Intent], Job]:
-    """Return a function that makes the job of a site from the name of the site and its intent."""
+    """Return a function that makes the job of a site. Its arguments are the name of the site and the intent, the event
+    that announced the site's run.
+    """
     groups = {site.name: site.groups for site in state.file.scheduled()}
     file, paths, plans, start = state.file, state.inventories, state.plans, state.start
     entries = {name: entry.model_dump(mode="json", include={"inventory", "set"}) for name, entry in file.sites.items()}
@@ -308,8 +310,8 @@ def _reachable(project: Project, state: CampaignState, on: str) -> None:
     if away and not on:
         raise UsageError(
             f"some sites with an unknown end were started on other machines: {', '.join(sorted(away))}",
-            hint=f"resume on the workers that started them, by their scheduler: campaign --resume {state.start.campaign} "
-            "--on tls://SCHEDULER:PORT",
+            hint="resume the campaign through the scheduler of the workers that started these sites: "
+            f"campaign --resume {state.start.campaign} --on tls://SCHEDULER:PORT",
         )
 
 

@@ -18,7 +18,7 @@ from drillbook.errors import UsageError
     help={
         "name": "name of a drill or suite; with --resume, name of a campaign (default: the newest)",
         "sites": "sites file (.yml), or a group of the sites in sites.yml",
-        "at_most": "number of sites that are drilled at once (default: that of the sites file, or 20)",
+        "at_most": "number of sites that are drilled at once (default: `at_most` of the sites file, or 20)",
         "on": (
             "address of the Dask scheduler whose workers run the drills, as tls://SCHEDULER:PORT; `local` starts a scheduler on "
             "this machine (default: drills run as child processes, without Dask)"
@@ -71,7 +71,7 @@ def campaign(
 )
 @told(Dry.TELLS)
 def approve(context: Context, name: str, sites: str = "", until: str = "24h", key: str = "") -> int:
-    """Approve the plans of all sites with your SSH key, in one text, so that somebody else may run the campaign."""
+    """Sign one approval of the plans of all sites with your SSH key, so that somebody else may run the campaign."""
     from drillbook.cli import campaign as campaigns  # noqa: PLC0415  keeps start-up fast
     from drillbook.cli import campaign_approve  # noqa: PLC0415  keeps start-up fast
 

@@ -40,10 +40,10 @@ def line_of(ending: Ending, done: int, total: int) -> Text:
 
 
 class Lines:
-    """Output as lines: one for each site that ended, and from time to time one about the progress."""
+    """Output as lines: one line for each site that ended, and from time to time one line about the progress."""
 
     def __init__(self, out: Console, state: CampaignState, now: Clock) -> None:
-        """Print to ``out`` about the campaign of ``state``."""
+        """Prepare the output to ``out``. ``state``: state of the campaign."""
         self.out, self.state, self.now = out, state, now
         self.progress = Progress(len(state.start.sites), len(state.ends))
         self._told_at = time.monotonic()
@@ -111,8 +111,8 @@ def watching(out: Console, state: CampaignState, now: Clock = lambda: datetime.n
 
 
 def render(state: CampaignState, progress: Progress, parts: list[list[str]], now: datetime, size: tuple[int, int]) -> Group:
-    """Render the present state of the campaign, so that it is smaller than the terminal. ``size``: columns and rows of
-    the terminal. ``parts``: the waves.
+    """Render the present state of the campaign in a size that fits into the terminal. ``size``: columns and rows of the
+    terminal. ``parts``: the waves.
     """
     width, height = size
     ends, intents = dict(state.ends), dict(state.intents)
@@ -137,7 +137,7 @@ def _bar(done: int, total: int, wave: str) -> Text:
 
 
 def _wave(parts: list[list[str]], ends: dict[str, Ending]) -> str:
-    """Number of the wave that has not ended. It is empty for a campaign of one wave."""
+    """Return a text with the number of the present wave. The text is empty for a campaign of one wave."""
     number = next((number for number, part in enumerate(parts, 1) if any(site not in ends for site in part)), len(parts))
     return f", wave {number} of {len(parts)}" if len(parts) > 1 else ""
 
@@ -168,7 +168,12 @@ def _running(running: dict[str, str], now: datetime, room: int) -> list[Text]:
     first.
     """
     if not running:
-        return [Text("  no site runs: the next one waits for a window, a worker or its wave", style="dim")]
+        return [
+            Text(
+                "  no site is running: waiting for a window, a worker or the next wave",
+                style="dim",
+            )
+        ]
     ages = sorted(((_age(run, now), site) for site, run in running.items()), reverse=True)
     shown = ages if len(ages) <= room else ages[: room - 1]
     lines = [Text(f"    {site}  {elapsed(age)}") for age, site in shown]

@@ -163,7 +163,7 @@ class _Checker(Preparation):
 
     def _conditions(self) -> None:
         if wrong := self.watch.first():
-            self._end("refused", "an abort condition does not hold now", wrong)
+            self._end("refused", "an abort condition, which must hold during the whole run, does not hold now", wrong)
 
 
 def _forbidden(found: Sequence[Finding]) -> bool:

@@ -160,8 +160,8 @@ def _closing(project: Project, plan: Plan, run: str, head: str, reason: str) -> 
 
 
 def _approvers(project: Project, environment: str) -> str:
-    """Return the path of the file of approvers for ``environment``, from a present inventory of the project. The result
-    is empty if no inventory contains the path of such a file.
+    """Return the path of the file of approvers for ``environment``. It is taken from an inventory that the project
+    contains now. The result is empty if no inventory of this environment names such a file.
     """
     for path in sorted((project.root / "inventory").glob("*.yml")):
         with suppress(DrillbookError):
@@ -182,7 +182,7 @@ def _show_refusals(found: Sequence[Finding], out: Console) -> None:
 
 
 def _show_proofs(history: History, out: Console) -> None:
-    """Print the state of each remaining change. The last refused attempt to close the run has checked these states."""
+    """Print each remaining change, with the state that the last refused attempt to close the run found."""
     refused = last(history.events, SettlementRefused)
     for one in refused[1].changes if refused else ():
         text = f"{one['what']} on {one['host']} (step {one['step']}): {one['proof']}" + (

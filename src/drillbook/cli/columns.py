@@ -1,6 +1,6 @@
 """Lists with one line for each entry. A list leaves out columns that do not fit, and never breaks or cuts a name.
 
-Where even the other columns do not fit, each entry has a few short lines.
+If even the columns that are always shown do not fit, each entry is printed as a few short lines.
 """
 
 from __future__ import annotations

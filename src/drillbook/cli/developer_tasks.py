@@ -34,8 +34,8 @@ def checkout() -> Path | None:
 
 @task(
     help={
-        "all": "run all tests, including the slow tests that kill the controller after each event of every "
-        "drill and that run every example"
+        "all": "run all tests, including the slow ones: they kill the controller after each event of every drill, "
+        "and run every example"
     }
 )
 def test(context: Context, all: bool = False) -> None:  # noqa: A002, PT028  the flag's name; no test

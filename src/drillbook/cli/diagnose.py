@@ -219,9 +219,9 @@ def looking(book: Book, used: Collection[str] | None = None, *, redacted: bool =
 
 
 def _with_privilege(inventory: Inventory, hosts: Hosts) -> tuple[Callable[[str], Host], Callable[[str, str], Host]]:
-    """Return two functions. The first returns a host by its name; commands on this host run as the user in the
-    ``become`` of the host. The second returns a host by the names of a service and of the host; commands on this
-    host run as the user of the service.
+    """Return two functions that return a host. The first takes the name of the host; commands on this host run as the
+    account that its ``become`` in the inventory names. The second takes the names of a service and of the host;
+    commands on this host run as the account of the service.
     """
 
     def named(name: str) -> Host:

@@ -75,7 +75,7 @@ def _left(state: RunState, *, closes: bool, from_backup: bool) -> Iterable[str]:
                 f"  would check whether the fault {one.step.action} ({one.step.id}) on {one.host} is gone"
                 for one in unsettled
             ),
-            "  would close changes that are gone, or whose closing a second person approved",
+            "  would close each change that is no longer in place, and each change whose closing a second person approved",
         ]
     return [
         f"{folder.name}:",

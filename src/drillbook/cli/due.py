@@ -75,7 +75,9 @@ def _print_rows(rows: Sequence[DueRow], out: Console) -> None:
 
 
 def _columns(rows: Sequence[DueRow], *, minutes: bool = True) -> list[Column]:
-    """Return all columns. When ``minutes`` is False, the last pass is only a date, which leaves room for other columns."""
+    """Return all columns. When ``minutes`` is False, the time of the last passed run is shown as a date only. This
+    leaves space for other columns.
+    """
     places = {row.environment for row in rows if row.environment}
     return [
         Column("drill", 0, [_drill(row) for row in rows]),
@@ -109,8 +111,9 @@ def _verdict(row: DueRow) -> Text:
 
 
 def _more(row: DueRow, shown: Container[str]) -> str:
-    """Return the second line of a row that is not ``ok``: the services of a suite, and everything of the row that is in a
-    column that was left out. Empty when there is nothing to add.
+    """Return the second line of a row that is not ``ok``. It contains the services of a suite, and the cells of columns
+    that the table left out. The result is empty when there is nothing to add. ``shown``: heads of the columns in the
+    table.
     """
     if row.state is State.OK:
         return ""

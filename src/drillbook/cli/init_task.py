@@ -96,11 +96,13 @@ def _split(given: Sequence[str] | None) -> list[str]:
 
 
 def _agree(hosts: Sequence[str], rehearse: str, **given: str) -> None:
-    """Raise UsageError when options cannot be combined. ``given``: values of the options that need ``hosts`` to look at."""
+    """Raise UsageError when options cannot be combined. ``given``: values of the options that are allowed only together
+    with ``hosts``.
+    """
     if hosts and rehearse:
         raise UsageError(
             "--look and --rehearse make different projects",
-            hint="make the project with --rehearse, then add the inventory of a look to it: init FOLDER --look HOST",
+            hint="make the project with --rehearse, then add an inventory of your hosts to it: init FOLDER --look HOST",
         )
     for name, value in given.items():
         if value and not hosts:
@@ -109,7 +111,7 @@ def _agree(hosts: Sequence[str], rehearse: str, **given: str) -> None:
 
 
 def _looked(hosts: Sequence[str], identity: str, known_hosts: str, gateway: str, environment: str) -> Looked | None:
-    """Look at ``hosts``, and return the result. Returns None when there are no hosts. Raises UsageError for an invalid
+    """Examine ``hosts``, and return the result. Returns None when ``hosts`` is empty. Raises UsageError for an invalid
     address, and HostError when a host cannot be examined.
     """
     if not hosts:

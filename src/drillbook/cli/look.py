@@ -78,7 +78,7 @@ class Seen:
     listeners: list[Listener] = field(default_factory=list)
     clusters: list[Cluster] = field(default_factory=list)
     unseen: list[int] = field(default_factory=list)
-    """Ports on which an unknown program listens, because the script could not see the process."""
+    """Ports whose listening process the script could not see."""
 
 
 @dataclass(frozen=True, slots=True)

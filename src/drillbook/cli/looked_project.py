@@ -19,7 +19,7 @@ DRILL, SUITE = "drills/first.yml", "drills/pre-release.yml"
 KINDS = ("http", "redis", "mariadb", "postgres")
 """Kinds of services that the first drill may stop and start. The preferred kinds come first."""
 PROTECTED = "found"
-"""Name of the environment in an inventory for which the user named none."""
+"""Environment that the new inventory gets if the user did not name an environment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +107,8 @@ def of(targets: look.Targets, found: dict[str, look.Seen], environment: str = ""
 
 
 def head(environment: str) -> str:
-    """Return the beginning of an inventory of ``environment``. If the name is empty, the environment is a protected
-    one. Raises UsageError for an invalid name.
+    """Return the beginning of an inventory of ``environment``. If ``environment`` is empty, the inventory gets the
+    protected environment `found`. Raises UsageError for an invalid name.
     """
     if environment and not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", environment):
         raise UsageError(

@@ -205,9 +205,10 @@ class Orchestrator:
         return lambda: earlier_runs.capacity([other for other in self.project.runs() if other != folder], one)
 
     def _before(self, one: Plan, folder: Path, readings: dict[Path, History]) -> Callable[[], list[dict[str, Any]]]:
-        """Return a function that reads the newest earlier runs of the same drill. The report compares this run with them.
+        """Return a function that reads the newest earlier runs of the same drill. The report compares this run with
+        them.
 
-        ``readings``: content of a journal that was read already. It is given up afterwards, to free its memory.
+        ``readings``: contents of journals that were read already. The function empties it afterwards to free memory.
         """
 
         def read_once() -> list[dict[str, Any]]:
@@ -221,7 +222,7 @@ class Orchestrator:
 
     def _earlier(self, one: Plan, folder: Path) -> Callable[[str, str], EarlierStep | None]:
         """Return a function that finds the newest passed step of earlier runs. Its arguments are the action and the
-        service of the step. ``folder``: folder of this run. Its own steps are not searched.
+        service of the step. ``folder``: folder of this run, whose steps are not searched.
         """
 
         def last(action: str, service: str) -> EarlierStep | None:
@@ -322,7 +323,7 @@ def _new_folder(folder: Path) -> RunFolder:
 def look(project: Project, one: Plan, now: datetime) -> Look | None:
     """Check the approval of the plan ``one``, and return the result. Returns ``None`` when the plan needs no approval.
 
-    In a campaign, a line of the site in the approval of the campaign is accepted too.
+    In a campaign, the approval of all its sites is accepted too if it lists this plan.
     """
     if not guard.needs_approval(one):
         return None

@@ -135,14 +135,13 @@ def _listed(wanted: Scheduled, standing: Standing | None, row: DueRow | None) ->
 
 
 def _services(names: Sequence[str]) -> str:
-    """Return the name of a drill's service. A suite with several services has their number."""
+    """Return the name of the service of a drill or suite. If there are several services, return their number."""
     return one_line(names[0]) if len(names) == 1 else count(len(names), "service") if names else "-"
 
 
 def _print_drills(listed: Sequence[Listed], out: Console) -> None:
-    """Print one line for each drill. Its title is cut to the room that the other columns leave.
-
-    A terminal without room for a title shows none. Services are shown only where a title fits beside them.
+    """Print one line for each drill. Titles are cut to the space that the other columns leave. On a terminal that is
+    too narrow for titles, no titles and no services are shown.
     """
     columns = fitting(
         [
@@ -321,7 +320,9 @@ def _took(result: Ended | None) -> str:
 
 
 def _rto(result: Ended | None) -> str:
-    """Return the measured RTO with its error. The result is ``-`` for a suite, and without an objective or a figure."""
+    """Return the measured RTO with its error. The result is ``-`` for a suite, and for a run without an objective or
+    without a measured RTO.
+    """
     if result is None or result.rto is None:
         return "-"
     value, error, target = result.rto

@@ -40,7 +40,7 @@ def drill(project: Project, name: str, inventory_name: str, manner: Manner = Man
 
 @contextmanager
 def _before_the_run() -> Iterator[None]:
-    """Say at the end of the message about a user's mistake that no drill was run."""
+    """Add a last line to the message of each UsageError in the ``with`` block. The line tells that no drill was run."""
     try:
         yield
     except UsageError as error:

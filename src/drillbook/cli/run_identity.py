@@ -45,8 +45,8 @@ def given_run_id(name: str) -> str:
 
 @cache
 def _given_previous() -> str:
-    """Return the hash that a campaign gave to this process, or an empty text. The variable is removed from the
-    environment, so that the commands of a drill do not inherit it.
+    """Return the hash that a campaign gave to this process in an environment variable, or an empty text. The variable
+    is removed, so that the commands of a drill do not inherit it.
     """
     return os.environ.pop(PREVIOUS_VARIABLE, "")
 
@@ -78,10 +78,10 @@ def previous_head(project: Project, run_id: str, readings: dict[Path, History] |
     """Return the hash of the last event of the newest run before ``run_id``. Each run records this hash, so that a
     deleted run is noticed.
 
-    In a campaign, a run records the hash of the intent of its site instead, because earlier runs of the campaign may be
-    on other machines.
+    In a campaign, earlier runs may be on other machines. A run then records another hash: that of the event by which
+    the campaign announced this run.
 
-    ``readings``: gets the content of the journal that was read, by its folder, so that it is not read again.
+    ``readings``: the content of the journal is stored here, by the folder of its run, so that it is not read again.
     """
     if given := _given_previous():
         return given

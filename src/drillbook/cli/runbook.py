@@ -101,7 +101,7 @@ def _wrong(plan: Plan) -> Iterator[str]:
     if any(step.effect is Effect.FAULT for step in plan.steps):
         yield "Undo the steps in reverse order. The undo of each step is described at the step."
     stop, recover = code(f"{program()} drill.stop"), code(f"{program()} drill.recover")
-    yield f"If Drillbook ran it: {stop} stops the run, {recover} undoes what a dead run left."
+    yield f"If Drillbook ran this drill: {stop} stops the run, {recover} undoes the changes of a run that died."
     if plan.owner:
         yield f"Call the owner: {escape(plan.owner)}."
 

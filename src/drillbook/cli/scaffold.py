@@ -55,8 +55,8 @@ def init(
 
     ``answers``: the user's answers about backups. When they are given, the new project rehearses these backups.
     ``names``: entries of the catalogue to copy into the project. ``source``: URL from which CI installs Drillbook.
-    ``looked``: result of an examination of hosts. A new project gets its inventory, and a first drill of a service that
-    was found. An existing project gets only the entries of the catalogue and this inventory.
+    ``looked``: result of an examination of hosts. A new project gets the inventory of these hosts, and a first drill of
+    a service that was found. An existing project gets only the entries of the catalogue and this inventory.
 
     Raises UsageError, before anything is written, when one of the files exists already, or when an answer is invalid.
     """
@@ -104,7 +104,10 @@ def free(
     content = entries.copies(names) | ({look.NAME: looked.inventory} if looked else {})
     if (names or looked) and (folder / "drills").is_dir():
         if answers:
-            raise UsageError(f"{folder.resolve()} is a project already", hint="add drills to it with --with alone")
+            raise UsageError(
+                f"{folder.resolve()} is a project already",
+                hint="to add drills to this project, use --with without --rehearse",
+            )
         content = {name: text for name, text in content.items() if not _holds(folder / name, text)}
     else:
         content = {**_made(answers, looked, source), **content}

@@ -42,7 +42,7 @@ def run_due(context: Context, inventory: str = "lab") -> int:
 @task(help={**INVENTORY, **KINDS})
 @told(Dry.TELLS)
 def install(context: Context, inventory: str = "lab", systemd: bool = False, cron: bool = False) -> int:
-    """Install a timer for this user, with systemd or cron, that starts the drills that are due."""
+    """Install a timer, with systemd or cron, for this user. The timer starts the drills that are due."""
     from drillbook.cli import dry_run, timers  # noqa: PLC0415  keeps start-up fast
 
     root = here(spare=True).root.resolve()

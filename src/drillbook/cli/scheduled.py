@@ -154,8 +154,9 @@ def _entry(row: DueRow, kind: Literal["missed", "not begun"], message: str, now:
 
 
 def _tried(row: DueRow, schedule: Schedule, attempts: dict[tuple[str, str], Entry], now: datetime) -> bool:
-    """Return True when the drill was tried recently, and must not be tried again yet. An attempt counts as recent when
-    it followed the last passed run and is not longer ago than the grace, or than an hour when the grace is shorter.
+    """Return True when the drill was tried recently, and must not be tried again yet. An attempt that began after the
+    last passed run counts as recent for the grace of the schedule, and at least for an hour. For a schedule with a
+    shorter interval than an hour, it counts at least for this interval.
     """
     before = attempts.get((row.drill, row.environment))
     times = [moment(row.last_started) if row.last_started > row.passed else None, moment(before.at) if before else None]
@@ -164,8 +165,8 @@ def _tried(row: DueRow, schedule: Schedule, attempts: dict[tuple[str, str], Entr
 
 
 def _only_failed(row: DueRow, schedule: Schedule, now: datetime) -> bool:
-    """Return True when the drill is due early, because a run failed. A person looks at that run before the drill is
-    repeated; the timer repeats it when it is due by its schedule.
+    """Return True when the drill would not be due yet by its schedule, and is due only because a run failed. The timer
+    does not repeat such a drill early, so that a person can look at the failed run first.
     """
     passed = moment(row.passed)
     return row.state is State.DUE and passed is not None and now < schedule.due(passed)

@@ -99,7 +99,9 @@ def _print(one: Plan, checked: Check, items: Sequence[Item], doubt: str, out: Co
 
 
 def _unready(*, refused: bool, left: bool, alone: bool) -> Text:
-    """Return the last line about a drill that is not ready. ``alone``: no check failed."""
+    """Return the last line about a drill that is not ready. ``left``: True when untrusted commands were left out.
+    ``alone``: True when no check failed.
+    """
     if refused:
         return Text("✗ the drill would be refused", style="bold red")
     if left:

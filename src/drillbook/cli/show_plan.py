@@ -237,8 +237,8 @@ class _View:
 
     @property
     def leased(self) -> list[str]:
-        """Names of the hosts that undo faults by themselves when their lease expires because the controller has died.
-        The hosts are in the order of the inventory.
+        """Names of the hosts that undo faults by themselves. When the controller dies, the lease, a timer on such a
+        host, expires and starts the undo. The hosts are in the order of the inventory.
         """
         named = {host for step in self.plan.steps if undo_of(step).leased for host in step.hosts}
         return [host for host in self.plan.hosts() if host in named]

@@ -28,19 +28,19 @@ from drillbook.signing.texts import Files
 from drillbook.values import digest
 
 RENEWABLE = ("approval-expired", "approval-by-operator", "approval-bad-signature")
-"""Reasons for a refusal that a renewed approval removes. For any other reason, the process of the site itself refuses
-the site.
+"""Codes of findings that a new approval can resolve. A site with any other finding about its approval is refused later,
+by the process that drills the site.
 """
 NAMED = 5
 """Largest number of sites that are listed in one message."""
 
 
 def first(project: Project, drill: str, planned: Mapping[str, SitePlan], folder: Path) -> str:
-    """Copy the approval into the ``folder`` of the campaign, if a plan needs an approval and there is one. Returns its
-    digest.
+    """Copy the approval into the ``folder`` of the campaign. Returns the digest of the approval, or an empty text if no
+    plan needs an approval or if there is no approval.
 
-    The process of each drill verifies the approval. It refuses a site if the approval does not list this site. The other
-    sites are drilled.
+    The approval is verified later, by the process that drills each site. A site that the approval does not list is
+    refused; the other sites are drilled.
     """
     if not _protected(planned):
         return ""
@@ -53,14 +53,14 @@ class Renewal:
     """Approval of the remaining sites of a campaign that is resumed."""
 
     digest: str = ""
-    """Digest of the renewed approval. It is empty when the campaign goes on with the approval that it has."""
+    """Digest of the renewed approval. It is empty when the campaign continues with its present approval."""
     refusal: NotReady | None = None
     """Error to raise before a site starts, when the approval of remaining sites is not valid any more."""
 
 
 def renewed(project: Project, state: CampaignState, folder: Path, now: datetime) -> Renewal:
-    """Verify the approval of the sites that have not started. If it is not valid any more, look for another one in the
-    project, and store that one in the ``folder`` of the campaign.
+    """Verify the approval of the sites that have not started. If this approval is no longer valid, look for a valid
+    approval in the project, and store it in the ``folder`` of the campaign.
     """
     if not state.approval:
         return Renewal()
@@ -145,5 +145,5 @@ def _copied(files: Files, target: Files) -> None:
 
 
 def _digest(files: Files) -> str:
-    """Digest of the signed text. It is empty when there is none."""
+    """Return the digest of the signed text. It is empty when the file does not exist."""
     return digest(files.text.read_bytes()) if files.text.is_file() else ""

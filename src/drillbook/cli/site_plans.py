@@ -50,8 +50,8 @@ def made(project: Project, drill: str, file: SitesFile, folder: Path) -> dict[st
 
 
 def made_again(project: Project, drill: str, paths: Mapping[str, str]) -> dict[str, SitePlan]:
-    """Plan the drill again on sites of a campaign that is resumed. A site that cannot be planned is left out, because the
-    process of its drill refuses it.
+    """Plan the drill again on sites of a campaign that is resumed. A site that cannot be planned is left out here. The
+    process that drills this site refuses it later.
 
     ``paths``: path of the inventory of each site.
     """

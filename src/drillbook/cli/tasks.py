@@ -133,7 +133,7 @@ def plan(_: Context, name: str | None = None, inventory: str = "lab", json: bool
             "path of your private SSH key, or of the public key if an agent holds the private key; "
             "default: the first key in ~/.ssh"
         ),
-        "reason": "approve that the run is closed for this reason: its remaining changes need no undo",
+        "reason": "reason why the remaining changes of a run need no undo; approves closing the run instead of a plan",
     },
 )
 @told(Dry.TELLS)
@@ -197,8 +197,8 @@ def check_drill(context: Context, name: str | None = None, inventory: str = "lab
     help={
         "run": f"{RUN}; default: every unfinished run",
         "from_backup": (
-            "restore lost data from the backup that the run verified, by the restore action of the "
-            "system instead of the drill's own steps"
+            "restore lost data from the backup that the run verified, with the system's restore action "
+            "instead of the drill's own steps"
         ),
         "settled": "undo nothing, and record in the journal that the remaining changes of the run need no undo",
         "reason": "with --settled: reason why the remaining changes need no undo",

@@ -95,7 +95,9 @@ def _show(found: Trust, out: Console) -> None:
         out.print("read-only tasks execute no code of this project: there is nothing to trust")
         return
     out.print(
-        Text(f"a check or diagnosis in {found.project.root} executes {count(len(scan.items), 'text')} of the project:"),
+        Text(
+            f"a check or diagnosis in {found.project.root} executes this code of the project ({count(len(scan.items), 'item')}):"
+        ),
         soft_wrap=True,
     )
     before = _before(found)
