@@ -32,9 +32,9 @@ It leaves time to remove an unfinished file even after the step's time is over.
 
 
 def of_step(seconds: float) -> Deadline:
-    """Return a deadline that is ``seconds`` away, or at the end of the step's time when that comes first.
+    """Return the earlier of two deadlines: ``seconds`` from now, or the end of the step's time.
 
-    The deadline is never nearer than ``LEAST_S``. Cancelling the step also cancels the deadline.
+    The deadline is at least ``LEAST_S`` seconds away. Cancelling the step also cancels the deadline.
     """
     step = current()
     return Deadline.after(min(seconds, max(LEAST_S, step.remaining())), step.cancel)

@@ -70,8 +70,9 @@ class FakeHost:
         """Create the host. When several of the fake ``commands`` match an argument list, the one with the most matching
         words is used.
 
-        ``forwards``: a port on loopback for each address and port. ``latency``: seconds by which every call is delayed.
-        ``unreachable``: while it is true, no connection is possible. It may be changed at any time.
+        ``forwards``: for each remote address and port, the loopback port that stands in for them. ``latency``: seconds
+        by which every call is delayed. ``unreachable``: while it is true, no connection is possible. It may be changed
+        at any time.
         """
         self._target = target or Target(name=name)
         self.files: dict[str, bytes] = dict(files or {})
@@ -180,16 +181,16 @@ class FakeHost:
             raise FileNotFoundError(2, f"{self.name}: no such file", path) from None
 
     def forward(self, address: str, port: int) -> AbstractContextManager[int]:
-        """Open a loopback port that leads to another loopback port. ``forwards`` contains the other port for this
-        address and port. If it has no such entry, the opened port leads to ``port``.
+        """Open a loopback port that leads to another loopback port: to the entry of ``forwards`` for ``address`` and
+        ``port``, or to ``port`` when there is no such entry.
         """
         self._reach()
         there = self.forwards.get((address, port), port)
         return forwarded(lambda: FarSocket(socket.create_connection(("127.0.0.1", there), timeout=10)))
 
     def forward_socket(self, path: str, name: str, user: str = "") -> AbstractContextManager[str]:
-        """Open a private Unix socket that leads to a loopback port. ``forwards`` contains this port under the address
-        ``path`` and port 0.
+        """Open a private Unix socket that leads to a loopback port. The loopback port is the entry of ``forwards`` for
+        the address ``path`` and the port 0.
         """
         self._reach()
         there = self.forwards[path, 0]

@@ -137,7 +137,7 @@ class LocalHost:
     def forward_socket(self, path: str, name: str, user: str = "") -> AbstractContextManager[str]:
         """Open a private Unix socket that leads to the Unix socket ``path``; see ``Host.forward_socket``.
 
-        A process of ``user`` connects to ``path``.
+        The process that connects to ``path`` runs as ``user``.
         """
         self._check_open()
 

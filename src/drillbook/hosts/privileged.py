@@ -21,9 +21,9 @@ from drillbook.sdk.wrapped_host import WrappedHost
 from drillbook.values import Secret
 
 NOT_KILLED = "it could not be killed"
-"""Text in the error of a host that could not kill a command."""
+"""Text in the error message of a host that could not kill a command."""
 MARK = "#drillbook"
-"""Line in the input of the script START. The values of the environment follow after this line."""
+"""Line in the standard input of the script START. The values of the environment variables follow this line."""
 # FOLDER NAME... -- COMMAND...: skip a password that sudo did not ask for, read the values of the variables NAME..., each after
 # a line with its length, and run COMMAND in FOLDER. Nothing of standard input is run as shell text: a rule of sudo for this
 # script allows only COMMAND with these variables. dd and read take one byte at a time, and leave the command's own input unread.
@@ -106,8 +106,8 @@ class PrivilegedHost(WrappedHost):
         return self._answered(replace(raw, argv=checked(argv)))
 
     def _kill(self, error: CommandTimedOut | Cancelled, token: str) -> None:
-        """Kill a command as the account. The SSH user could not kill it, because sudo asks for a password. Correct the
-        message of ``error``.
+        """Kill a command as the account, and correct the message of ``error``. The SSH user could not kill the command,
+        because sudo asks for a password.
         """
         words, head = self.order(("sh", "-c", KILL, "sh", ENDING))
         with suppress(HostError):
@@ -123,11 +123,12 @@ class PrivilegedHost(WrappedHost):
         *,
         name: str = "sh",
     ) -> tuple[tuple[str, ...], bytes]:
-        """Return the command for the SSH user, and the beginning of its standard input.
+        """Return the sudo command that the SSH user runs to start ``argv``, and the beginning of that command's
+        standard input.
 
         ``name``: name of the shell that runs the script START. The password and the environment are passed on standard
-        input, because sudo passes on no variables and other users can see arguments. Raises SecretError when the password
-        cannot be read, and HostError when it has several lines.
+        input, because sudo passes on no variables and other users can see arguments. Raises SecretError when the
+        password cannot be read, and HostError when it has several lines.
         """
         words, password, values = checked(argv), self._password(), revealed(env)
         if not values and cwd is None and password is None:
@@ -140,11 +141,11 @@ class PrivilegedHost(WrappedHost):
         return self._by_sudo(("sh", "-c", START, name, cwd or "", *names, "--", *words)), head + b"all\n"
 
     def may(self, argv: Sequence[str], *, deadline: Deadline) -> str:
-        """Ask sudo whether it would start ``argv``. Return the reason why not, or an empty text if it would. Nothing is
-        started.
+        """Ask sudo whether it would start ``argv``, without starting it. Return the reason for a refusal, or an empty
+        text.
 
-        When a program is missing, and when the answer of sudo is unknown, the result is empty. Raises SecretError when the
-        password cannot be read, and HostError when the host cannot be used.
+        The result is also empty when a program is missing, or when the answer of sudo is not understood. Raises
+        SecretError when the password cannot be read, and HostError when the host cannot be used.
         """
         words, password = checked(argv), self._password()
         asked = words if password is None else ("sh", "-c", START, "sh", "", "--", *words)
@@ -153,7 +154,7 @@ class PrivilegedHost(WrappedHost):
         return refusal(self.inner.run(script, deadline=deadline, stdin=head))
 
     def may_all(self, *, deadline: Deadline) -> bool:
-        """Return True when sudo starts every command as the account.
+        """Return True when the rules of sudo allow every command as the account.
 
         Raises SecretError when the password cannot be read, and HostError when the host cannot be used.
         """
@@ -239,7 +240,7 @@ class PrivilegedHost(WrappedHost):
     def forward_socket(self, path: str, name: str, user: str = "") -> AbstractContextManager[str]:
         """Open a private Unix socket that leads to ``path``; see ``Host.forward_socket``.
 
-        A process of ``user`` connects to ``path``. By default it is a process of the account.
+        The process that connects to ``path`` runs as ``user``, by default as the account of `become`.
         """
         if not isinstance(self.inner, Piped):
             return self.inner.forward_socket(path, name, user or self.become.user)

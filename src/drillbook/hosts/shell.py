@@ -21,7 +21,7 @@ FRONT = 8
 """Number of arguments at the beginning of a command that are searched for `sudo`. A shell or `env` may come before
 `sudo`.
 
-Arguments of fences are not counted.
+A fence, which checks a lock before the command, is not counted.
 """
 FENCE_MARK = "drillbook: fenced off, did not start"
 """Text that a fence prints when it refuses to start a command. A fence is a wrapper that first checks a lock."""
@@ -133,11 +133,15 @@ def exports(env: Mapping[str, str]) -> bytes:
 
 
 KNOWN_SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "busybox"})
-"""Login shells that can run the short command line directly. Others, such as fish and csh, cannot."""
+"""Login shells that can run the text of a command directly. For others, such as fish and csh, the text is passed to
+`sh`.
+"""
 
 
 FENCING_SHELLS = KNOWN_SHELLS - {"zsh", "ksh", "mksh"}
-"""Login shells that run the text of a fence as `sh` does. mksh, for example, compares numbers of 32 bits only."""
+"""Login shells that run the text of a fence exactly as `sh` does. mksh, for example, does not: it compares only 32-bit
+numbers.
+"""
 
 
 def new_token() -> str:
@@ -184,7 +188,9 @@ class Order:
         return text.encode("utf-8", "surrogateescape")
 
     def _without_second_shell(self, shell: str) -> str:
-        """Return shell text that runs the command. A shell that reads the text as `sh` does also runs its first fence."""
+        """Return shell text that runs the command without starting another shell. If ``shell`` runs fences as `sh`
+        does, the text also checks the command's first fence.
+        """
         words = self.words
         if is_fenced(words) and shell in FENCING_SHELLS:
             return f"set +f; {fence_inline(words)}"  # start-up files may turn off patterns
@@ -213,7 +219,9 @@ def is_fenced(words: Sequence[str]) -> bool:
 
 
 def fence_inline(words: Sequence[str]) -> str:
-    """Return shell text that checks the first fence of a command, and then runs the rest, without a second shell."""
+    """Return shell text that checks the lock of the command's first fence and then runs the rest of the command. No
+    second shell is started for the check.
+    """
     return f"set -- {shlex.join(words[4:])}\n{words[2]}"
 
 

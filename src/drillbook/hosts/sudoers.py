@@ -14,12 +14,15 @@ TOKEN = re.compile(r"drillbook-[0-9a-f]{16}-")
 BESIDE = re.compile(r"(?<=\.)[0-9a-f]{12}(?= |$)")
 """Pattern for the end of the name of a temporary file; see ``atomic.beside``."""
 FRESH = re.compile(rf"(?<={re.escape(random_names.MARK)})[0-9a-f]{{4,20}}(?![0-9A-Za-z])")
-"""Pattern for the random part of a name; see ``random_names.fresh``, and ``host_programs.made_in`` for identities of folders."""
+"""Pattern for the random part of a name; see ``random_names.fresh``. Identities of folders also have such a part; see
+``host_programs.made_in``.
+"""
 NAMED = re.compile(r"(?:(?<=\Adrillbook-)|(?<=[ \n]drillbook-))[0-9a-f]{8}(?:[0-9a-f]{4})?(?=(?:-(?:in|out))?(?:[ \n]|\Z))")
-"""Pattern for the digest of a run's id in an argument of its own: the name of the rules of a packet filter, or of sessions.
+"""Pattern for the digest of a run's id in a name that is a whole argument: the name of packet filter rules, or the
+application name of database sessions.
 
-See ``network.fields.number_of`` and ``postgres.actions.sessions``. Other names with such digits, such as a folder or a
-container, are the same in every run.
+See ``network.fields.number_of`` and ``postgres.actions.sessions``. In other names, such as those of a folder or a
+container, such digits are the same in every run, and are not replaced.
 """
 IN_PLACE = re.compile(r"(?<=\.drillbook\.)[0-9a-f]{8}(?=(?:\.kept)?(?:[/ \n]|\Z))")
 """Pattern for the digest of a run's id in a folder beside the data that the run restores in place."""
@@ -61,7 +64,7 @@ def rule(user: str, account: str, program: str, argv: Iterable[str]) -> str:
 def allows_all(rules: str, account: str) -> bool:
     """Return True when ``rules`` allow every command as ``account``.
 
-    They are the output of `sudo -l -l`, or the word `all`.
+    ``rules``: the output of `sudo -l -l`, or the word `all`.
     """
     if rules.strip() == "all":
         return True

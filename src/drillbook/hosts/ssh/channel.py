@@ -68,11 +68,14 @@ class _Wake(Wake):
     """Event that is set when both streams have ended, or when one of them has much data. The streams are standard
     output and standard error.
 
-    Little data is read at the next tick, because each awakening costs as much as the rest of a short command.
+    A small amount of data does not set the event, and is read at the next tick. The reason is cost: waking the thread
+    takes as much time as the rest of a short command.
     """
 
     def __init__(self, channel: Any, much: int = MUCH) -> None:
-        """Wake the thread that waits for the command on ``channel``. ``much``: number of bytes that wake it, or 0."""
+        """Wake the thread that waits for the command on ``channel``. ``much``: number of unread bytes from which the
+        thread is woken. 0 wakes it for any data.
+        """
         super().__init__()
         self._channel = channel
         self._much = much
@@ -103,7 +106,7 @@ class Fed(Protocol):
 def drain(channel: Any, out: Fed, err: Fed) -> bool:
     """Pass the output that has arrived on ``channel`` to ``out`` and ``err``. Returns True when there was output.
 
-    Output that cannot be read now, because another thread is stuck while it sends, is left to the next call.
+    When another thread is stuck in sending, nothing can be read. The output then waits for the next call.
     """
     moved = False
     for ready, receive, stream in (
@@ -174,7 +177,7 @@ class Exec:
         return drain(self._channel, self._out, self._err)
 
     def step(self, seconds: float) -> End | None:
-        """Wait for output for ``seconds`` and one tick at most. When all output is read, return the exit status or the
+        """Wait at most ``seconds`` plus one tick for output. When all output is read, return the exit status or the
         signal.
 
         Returns None while the command runs, or while more output may come. Raises LinkLost when the connection broke,
@@ -204,8 +207,8 @@ class Exec:
         self._out = Capture(0)
 
     def _lingered(self) -> bool:
-        """Return True when the command has terminated, no output has come for 2 s, and a background process has the output
-        open.
+        """Return True when the command has terminated, no output has come for 2 s, and a background process still holds
+        the output open.
         """
         if not self._silent:
             self._silent = time.monotonic()

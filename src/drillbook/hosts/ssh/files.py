@@ -80,7 +80,7 @@ def sftp_of(link: Link, *, host: str) -> paramiko.SFTPClient:
 def put_file(sftp: paramiko.SFTPClient, data: bytes, path: str, mode: int) -> None:
     """Write ``data`` to ``path``, either completely or not at all.
 
-    The file gets the permissions ``mode`` before any data.
+    The permissions ``mode`` are set before any data is written.
     """
     if _is_folder(sftp, path):
         raise IsADirectoryError(errno.EISDIR, "it is a folder", path)

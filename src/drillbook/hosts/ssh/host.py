@@ -34,8 +34,8 @@ from drillbook.values import Secret
 CHANNELS = 8
 """Maximum number of concurrent commands on one connection.
 
-sshd allows 10 channels. One of them is needed for SFTP, and another for a script that kills a command. The shell that stays
-open is given up when the server refuses a channel.
+sshd allows 10 channels. One of them is needed for SFTP, and another for a script that kills a command. A third one is
+used by the shell that stays open for short commands. When the server refuses a channel, this shell is closed.
 """
 
 
@@ -145,9 +145,10 @@ class SshHost:
             raise self._stopped(order.words, deadline, "the command had not started") from None
 
     def _within(self, process: InShell, words: Sequence[str], deadline: Deadline) -> End:
-        """Wait for a command in the shell. If the shell ends before it, kill the command, so that it can run again.
+        """Wait for a command in the shell that stays open. If the shell ends first, kill the command and raise
+        ShellEnded, so that the caller can run the command again.
 
-        Raises LinkLost when such a command may run only once.
+        Raises LinkLost instead when the command may run only once.
         """
         try:
             return self._finish(process, process.link, words, deadline)

@@ -178,7 +178,7 @@ class KnownHosts(paramiko.MissingHostKeyPolicy):
     def __init__(self, host: str, address: str, port: int, files: Sequence[str], alias: str = "") -> None:
         """Verify the host against the known_hosts ``files``, which need not exist.
 
-        Hints suggest to record a new key in the first of these files. ``alias``: value of HostKeyAlias.
+        The hint of an error suggests recording a new key in the first of these files. ``alias``: value of HostKeyAlias.
         """
         self._host, self._address, self._port, self._files = host, address, port, files
         self._alias = alias

@@ -15,14 +15,15 @@ from paramiko.common import cMSG_CHANNEL_OPEN
 from paramiko.message import Message
 
 FEW = 4
-"""Number of open channels from which on no further channel is opened ahead. A server usually allows 10 channels, and some
+"""Number of open channels at which no further channel is opened ahead. A server usually allows 10 channels, and some
 servers allow only 2.
 """
 FRESH_S = 1.0
-"""Number of seconds. After a longer silence of the server, neither a channel that was opened ahead nor an open shell is used.
+"""Maximum age in seconds of the server's last message. After a longer silence, neither a channel that was opened ahead
+nor an open shell is used.
 
-A command is not sent to a server that may hang: it could start later, when nobody waits for it. The request for a new channel
-changes nothing, and its answer shows that the server works.
+The reason is that the server may hang: a command that is sent to it could start later, when nobody waits for it. A
+request for a new channel changes nothing, and the answer shows that the server works.
 """
 
 
@@ -69,7 +70,9 @@ class OpeningTransport(paramiko.Transport):
         return self._opened(opening, timeout)
 
     def send_and_open_ahead(self, messages: Iterable[Message]) -> None:
-        """Send ``messages`` together with the request for the next channel, unless one is ready or many are open."""
+        """Send ``messages`` together with the request for the next channel, unless a channel is ready or many channels
+        are open.
+        """
         opening = None
         with self._ahead_lock:
             if self._ahead is None and self.opens_ahead and len(self._channels) < FEW:  # type: ignore[attr-defined]

@@ -50,7 +50,9 @@ class Packets(Packetizer):
                 super().write_all(b"".join(gathered))
 
     def write_all(self, out: bytes) -> None:  # type: ignore[override]
-        """Write the bytes of a packet, or keep them until the other messages of the tuple are encrypted."""
+        """Write the bytes of a packet. While `send_message` sends a tuple, keep them instead until all messages of the
+        tuple are encrypted.
+        """
         if self._gathered is None:
             super().write_all(out)
         else:

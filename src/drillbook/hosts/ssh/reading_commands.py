@@ -9,9 +9,10 @@ READERS = frozenset(
     {"[", "cat", "cmp", "df", "du", "false", "findmnt", "getent", "grep", "head", "id", "ls", "lsblk", "md5sum", "nproc"}
     | {"readlink", "realpath", "sha256sum", "stat", "tail", "test", "true", "uname", "uptime", "wc"}
 )
-"""Programs that only read, with every option. None of them leaves a process behind that could write to its output later.
+"""Programs that only read, whatever options they get. None of them leaves a process behind that could write to its
+output later.
 
-Programs that list processes, such as ps, are not among them: they would find the shell.
+Programs that list processes, such as ps, are left out: their output would contain Drillbook's own shell.
 """
 
 READING_WORDS = {"systemctl": frozenset({"is-active", "is-enabled", "is-failed", "list-units", "show", "status"})}

@@ -1,7 +1,8 @@
-"""Shell that stays open on a connection. It runs commands that only read, and Drillbook's own functions, one after another.
+"""Shell that stays open on a connection. It runs commands that only read, and Drillbook's own functions, one after
+another.
 
-For each command on a channel of its own, sshd starts a process and a login shell. That costs a host several times as much as
-a short command itself.
+A command on a channel of its own costs a host several times as much, because sshd starts a process and a login shell
+for it.
 """
 
 from __future__ import annotations
@@ -29,15 +30,19 @@ MOST_WORDS = 8 << 10
 """Maximum length in characters of a command for the shell."""
 
 START_S = 3.0
-"""Seconds within which a shell must start. A program that a server runs in its place may wait for more input for ever."""
+"""Seconds within which a shell must start. Some servers run another program instead of a shell, and this program may
+wait for input for ever.
+"""
 
 
 _STREAMS = "<&4 2>&3 3>&- 4<&-"
-"""Streams of a command: empty input, and the output of the shell."""
+"""Redirections of a command: its input is empty, and its output goes to the output of the shell."""
 
 
 class ShellEnded(Exception):
-    """Raised when the command has not run in the shell, or when it only reads. So it can run on a channel of its own."""
+    """Raised when a command did not run in the shell, or when repeating it is safe because it only reads. In both cases
+    the caller can run it on a channel of its own.
+    """
 
 
 def only_reads(order: Order) -> bool:
@@ -70,10 +75,11 @@ def _functions(words: tuple[str, ...]) -> Functions | None:
 
 
 def command_text(words: tuple[str, ...], names: dict[Functions, str]) -> str:
-    """Return the shell text of a command, with the definition of its functions if they are not in ``names`` yet.
+    """Return the shell text of a command. It includes the definition of the command's functions if ``names`` does not
+    contain them yet.
 
-    ``names``: names of the functions that the shell knows, by their text. The braces make sure that nothing of a function is
-    run when the rest of the text does not arrive.
+    ``names``: for each text of functions that the shell knows, the name in the shell. If the connection breaks while
+    the text is sent, the braces make sure that no part of the text is run.
     """
     functions = _functions(words)
     if functions is None:
@@ -125,8 +131,9 @@ class _Stream:
 class _Shell:
     """A running shell with its channel and its two output streams.
 
-    Between two commands it is in the root folder, so that it keeps no other folder in use, and finds a folder that was
-    replaced meanwhile. What the shell itself reports, such as a killed command, is discarded.
+    Between two commands, the shell changes to the root folder. So it keeps no other folder in use, and the next command
+    enters the present home folder even if that folder was replaced. Messages of the shell itself, such as one about a
+    killed command, are discarded.
     """
 
     def __init__(self, link: Link, channel: paramiko.Channel, deadline: Deadline) -> None:
@@ -150,7 +157,7 @@ class _Shell:
 
     @property
     def ended(self) -> bool:
-        """True when the shell has ended, although a command of it may still run, or when the connection is broken."""
+        """True when the shell has ended or the connection is broken. A command that the shell started may still run."""
         channel = self._channel
         known = channel.exit_status >= 0 or channel.get_id() in steady(channel).signals
         return bool(known or channel.closed or channel.eof_received or not self.link.alive)
@@ -158,8 +165,9 @@ class _Shell:
     def run(self, words: tuple[str, ...], token: str, deadline: Deadline) -> None:
         """Send a command, and the lines that write ``token`` at the end of both streams.
 
-        The subshell makes sure that a program is run, and no command of the shell with the same name. The lines are apart,
-        because a shell that cannot start a process skips the rest of a line.
+        The command runs in a subshell by `exec`, so that a program is run and not a builtin command of the same name.
+        The commands that write ``token`` stand on a line of their own, because a shell that cannot start a process
+        skips the rest of the line.
         """
         self.wake.reset()
         self.send(
@@ -183,8 +191,8 @@ class _Shell:
     def read(self) -> bool:
         """Read the output that has arrived. Returns True when the shell has started and reads commands.
 
-        Raises ShellEnded when a text came before that, because it then could not be told from output, and when the shell did
-        not start in time.
+        Raises ShellEnded when the shell did not start in time. Also raises ShellEnded when other text arrived before
+        the start, because such text could not be distinguished from the output of a command.
         """
         drain(self._channel, self.out, self.err)
         if self.pid is None:
@@ -200,9 +208,11 @@ class _Shell:
             self.pid = int(self.err.last)
 
     def wait(self, seconds: float) -> None:
-        """Wait for standard output for ``seconds`` at most, or for standard error once standard output is complete.
+        """Wait at most ``seconds`` for standard output. When standard output is complete, wait for standard error
+        instead.
 
-        The ends of both streams usually arrive together. One event for both would wake the thread twice a command.
+        The ends of both streams usually arrive together. With one event for both, the thread would wake up twice for
+        each command.
         """
         if (late := self.out.last is not None) is not self._late:
             self._late = late
@@ -220,10 +230,10 @@ class InShell:
     """A command that runs in the shell. It has the methods of ``Exec``."""
 
     def __init__(self, shell: _Shell, order: Order, captures: tuple[Capture, Capture], deadline: Deadline) -> None:
-        """Send the command to ``shell``. A command that may run only once is sent when the shell has started.
+        """Send the command to ``shell``. A command that may run only once is sent only after the shell has started.
 
-        Raises ShellEnded when the shell has ended, TimeoutError after the deadline, and instead LinkLost when a command that
-        may run only once was being sent.
+        Raises ShellEnded when the shell has ended, and TimeoutError after the deadline. If a command that may run only
+        once was already being sent, LinkLost is raised in both cases.
         """
         self._shell, self._token, self._captures = shell, order.token, captures
         self.link, self.ended, self._expected = shell.link, False, False
@@ -250,11 +260,12 @@ class InShell:
         return self._shell.pid
 
     def step(self, seconds: float) -> End | None:
-        """Wait for output for ``seconds`` and one tick at most. When all output is read, return the exit status or the
+        """Wait at most ``seconds`` plus one tick for output. When all output is read, return the exit status or the
         signal.
 
-        Returns None while the command runs. Raises LinkLost when the connection broke, and ShellEnded when the shell ended.
-        A script that may have been killed also counts as ended with the shell: a process that it started may still write.
+        Returns None while the command runs. Raises LinkLost when the connection broke, and ShellEnded when the shell
+        ended. ShellEnded is also raised when a script may have been killed, because a process that the script started
+        may still write output.
         """
         shell = self._shell
         shell.wait(min(TICK, seconds))
@@ -280,7 +291,8 @@ class InShell:
 
 
 def _end(status: str) -> End:
-    """Return the end of a command. A shell adds 128 or 256 to the number of a signal; programs that only read end with less.
+    """Return the end of a command: its signal, or its exit status. For a command that a signal ended, a shell reports
+    the number of the signal plus 128 or 256. Programs that only read return smaller exit statuses.
 
     Raises ShellEnded when ``status`` is no number.
     """
@@ -294,7 +306,7 @@ def _end(status: str) -> End:
 
 
 class ReadingShell:
-    """The shell of one host. It is started when it is first needed, and again when it has ended."""
+    """The shell of one host. It is started when it is first needed, and started again when it has ended."""
 
     def __init__(self) -> None:
         """Start nothing yet."""
@@ -314,9 +326,9 @@ class ReadingShell:
     ) -> Iterator[InShell]:
         """Within the ``with`` block, run the command of ``order``, and pass its output to ``captures``.
 
-        ``link``: the present connection. ``opener`` opens a channel for the shell. Raises ShellEnded when the shell runs
-        another command, when it cannot be used on this host, or when the server was silent and may hang. Raises TimeoutError
-        when the command could not be sent before the deadline.
+        ``link``: the present connection. ``opener`` opens a channel for the shell. Raises ShellEnded when the shell is
+        busy with another command, when this host does not support the shell, or when the server was silent and may
+        hang. Raises TimeoutError when the command could not be sent before the deadline.
         """
         if self._avoided or not link.transport.heard_lately or not self._lock.acquire(blocking=False):
             raise ShellEnded
@@ -353,7 +365,7 @@ class ReadingShell:
         return shell
 
     def give_up(self) -> None:
-        """Close the shell, and do without it, because the server allows too few channels."""
+        """Close the shell, and use none on this host from now on. Called when the server allows too few channels."""
         self._avoided = True
         if self._lock.acquire(blocking=False):  # otherwise it is closed at the end of the command that runs in it
             shell, self._shell = self._shell, None

@@ -75,7 +75,7 @@ class Process(Protocol):
         """Process id of the leader of the session of the command. None until it has arrived."""
 
     def step(self, seconds: float) -> End | None:
-        """Wait for output for ``seconds`` at most, and return the end of the command, or None while it runs."""
+        """Wait at most ``seconds`` for output. Return the end of the command, or None while the command runs."""
 
     def mute(self) -> None:
         """Discard further standard output."""

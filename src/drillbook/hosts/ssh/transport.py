@@ -22,7 +22,7 @@ MOST_WAITING = 16 << 20
 STUCK = 1.0
 """Seconds to wait for the lock ``gate``.
 
-A thread that holds the lock for longer counts as stuck, because it is sending to a socket that accepts no more data.
+A thread that holds the lock for longer counts as stuck: it is sending to a socket that accepts no more data.
 """
 
 # Paramiko logs each error that it raises, with a traceback; Drillbook translates these errors itself.
@@ -67,7 +67,9 @@ class SteadyTransport(OpeningTransport):
                 self.gate.release()
 
     def release(self, channel: paramiko.Channel) -> None:
-        """Close ``channel``. On a connection that is lost, or whose ``gate`` a stuck thread holds, nothing is sent."""
+        """Close ``channel``. Nothing is sent to the server if the connection is lost, or if a stuck thread holds
+        ``gate``.
+        """
         with self.sending() as held, suppress(EOFError, OSError):
             if held:
                 channel.close()
@@ -75,7 +77,7 @@ class SteadyTransport(OpeningTransport):
     def signal_of(self, channel: paramiko.Channel) -> str | None:
         """Return the signal that killed the command on ``channel``, such as ``TERM``, and forget it.
 
-        None when no signal did.
+        None when no signal killed it.
         """
         return self.signals.pop(channel.get_id(), None)
 
