@@ -17,7 +17,7 @@ from pydantic_core import to_json
 _MOST_DIGITS = 15
 """Maximum number of digits of an integer that is certainly exact in JSON."""
 _TINY = ("0.0000", "-0.0000")
-"""First characters of numbers that may need an exponent."""
+"""Beginnings of numbers so small that some encoders write them with an exponent."""
 _ASTRAL = re.compile(b"[\xf0-\xf4]")
 """Pattern of the first byte of characters that may change the order of keys.
 

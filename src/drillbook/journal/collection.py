@@ -37,7 +37,8 @@ def paused() -> Iterator[None]:
 def last_work() -> Iterator[None]:
     """Pause the collector for the last work of the process.
 
-    What the work leaves in memory is not searched either, neither at the end of the pause nor at the end of the process.
+    Objects that this work leaves in memory are never searched: not at the end of the pause, and not when the process
+    exits.
     """
     with paused():
         try:

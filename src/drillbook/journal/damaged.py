@@ -48,7 +48,7 @@ def settled(folder: Path) -> bool:
 
 
 def is_suite(folder: Path) -> bool:
-    """Return True when a folder without a journal belongs to a suite. Its other files show this."""
+    """Return True when a folder without a journal belongs to a suite, as its other files show."""
     return any("suite" in _object(folder / name) for name in (ATTESTATION, RESULT))
 
 

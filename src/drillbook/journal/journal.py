@@ -89,7 +89,7 @@ class Journal:
         self._seq, self._prev = 0, prev
         self._lock = threading.Lock()
         self._flushing = threading.Lock()
-        """Lock of the thread that flushes. Most of the waiting threads find that the flush included their lines."""
+        """Lock that the flushing thread holds. Most threads that waited for it find that their lines are already flushed."""
         self._lines = LineFile(self.path, inside)
         sync_path(inside)
 
@@ -182,7 +182,11 @@ class Journal:
             self._lines.flushed(lines)
 
     def _unflushed(self, event: Event, why: str, *, lenient: bool) -> None:
-        """Note that ``event`` is not on the disk: later events do not refer to it. Raises JournalError unless ``lenient``."""
+        """Handle a failed flush of ``event``.
+
+        If ``lenient`` is true, the event stays in memory to be written later. Otherwise it is removed again, so that no
+        later event refers to it, and JournalError is raised.
+        """
         with self._lock:
             self.failure = self.failure or (why if lenient else "")
             if lenient:

@@ -10,9 +10,9 @@ from pathlib import Path
 from drillbook.errors import JournalError
 
 MOST_WAITING = 4 << 20
-"""Limit in bytes for lines in memory.
+"""Maximum number of bytes of lines that are kept in memory.
 
-Above it, waiting lines of bulky kinds are dropped, and written lines are flushed.
+Above this limit, lines that may be lost are dropped if they cannot be written, and written lines are flushed.
 """
 HINT = "free some disk space; a fault is injected only after the journal has recorded it"
 
@@ -20,7 +20,7 @@ HINT = "free some disk space; a fault is injected only after the journal has rec
 class LineFile:
     """Lines of one file, numbered from 0.
 
-    Some are surely on the disk, some are written but not flushed, and some wait in memory. The object is not
+    Some lines are surely on the disk, some are written but not flushed, and some wait in memory. The object is not
     thread-safe, so the caller holds a lock. Only ``sync`` may run at the same time as ``add``.
     """
 
@@ -70,8 +70,9 @@ class LineFile:
     def add(self, line: bytes, *, lenient: bool, bulk: bool, displaced: str) -> tuple[str, bool]:
         """Write the waiting lines and ``line``. If the disk is full, ``line`` waits, too.
 
-        ``displaced``: reason why the file is no longer in its place, or empty. Return the problem, or an empty text, and
-        False when ``line`` was dropped. Raises JournalError when there is a problem and ``lenient`` is false.
+        ``displaced``: reason why the file is no longer in its place, or empty. Return two values: the problem or an
+        empty text, and False if ``line`` was dropped. Raises JournalError when there is a problem and ``lenient`` is
+        false.
         """
         why = displaced
         self._waiting.append(line)
@@ -124,7 +125,7 @@ class LineFile:
     def flushed(self, lines: int) -> None:
         """Note that the first ``lines`` lines are on the disk.
 
-        A flush began after they were written, and it has ended.
+        Called after a flush that began when these lines were already written.
         """
         if lines > self._sure:
             self._loose_bytes -= sum(map(len, self._loose[: lines - self._sure]))
@@ -175,8 +176,8 @@ class LineFile:
 
 
 def set_aside_tail(path: Path) -> None:
-    """Move an incomplete last line to a separate file. Without this, the next line would be appended to it, and could
-    not be read.
+    """Move an incomplete last line to a separate file. Otherwise the next line would be appended to the incomplete one,
+    and neither could be read.
     """
     data = path.read_bytes()
     whole = data.rfind(b"\n") + 1

@@ -116,18 +116,15 @@ def _event(line: bytes) -> Event | None:
 def _digest(line: bytes, event: Event) -> str:
     """Return the digest of the canonical ``line`` of ``event`` without the hash.
 
-    The hash is the last entry of this name, because no entry after it contains another one. A hash that is not written
-    in the usual way is not found in the line. It is not equal to any digest, so the line counts as wrong anyway.
+    The last entry named ``hash`` in the line is the one that is removed: no later entry can contain another ``hash``. A
+    malformed hash is not found in the line. The line counts as wrong anyway, because no digest equals such a hash.
     """
     before, _, after = line.rpartition(b',"hash":"%s"' % event.hash.encode())
     return digest(before + after)
 
 
 def _follows(event: Event | None, events: Sequence[Event]) -> bool:
-    """Return True when ``event`` continues the chain.
-
-    It then has the next number, and the hash of the last of ``events``.
-    """
+    """Return True when ``event`` has the next number, and its ``prev`` is the hash of the last of ``events``."""
     if event is None or event.seq != len(events):
         return False
     return not events or event.prev == events[-1].hash
