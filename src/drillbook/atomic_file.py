@@ -38,5 +38,7 @@ def replace_file(path: Path, data: bytes, *, mode: int | None = OWNER_ONLY, flus
 
 
 def _first(mode: int | None) -> int:
-    """Permissions of the temporary file at its creation. Until it has its own, only the owner can open it."""
+    """Return the permissions with which the temporary file is created. If ``mode`` is given, only the owner may open
+    the file until ``mode`` is applied.
+    """
     return 0o666 if mode is None else OWNER_ONLY

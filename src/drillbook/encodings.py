@@ -17,7 +17,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 SHORTEST = 4
-"""Number of characters that a secret must at least have to be hidden. The same number holds for each line of a secret.
+"""Smallest number of characters with which a secret, or one line of a secret, is hidden.
 
 Shorter texts occur in any output by chance.
 """
@@ -31,9 +31,10 @@ LONGEST_NAME = 8
 
 ESCAPES = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f", "\v": "v", "\0": "0", "\a": "a", "\x1b": "e"}
 QUOTES = "'\"\\"
-r"""Quotes and the backslash. An escaped one stands beside others: ``'"'"'`` in a shell, ``''`` in SQL, ``\"`` in JSON.
+r"""Quotes and the backslash. Each is escaped with the help of others: ``'"'"'`` in a shell, ``''`` in SQL, ``\"`` in
+JSON.
 
-A sequence of them counts as one part of a text.
+So a sequence of such characters counts as one part of a text.
 """
 DOUBLED = "%$"
 AND = "&(?:amp;){0,2}"

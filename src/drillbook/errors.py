@@ -62,7 +62,7 @@ class DrillbookError(Exception):
         self.message = message
         self.hint = hint
         self.closing = ""
-        """Last line below the message and the hints, set where it is known that nothing was run."""
+        """Last line below the message and the hints. It is set when certainly nothing was run."""
 
     def __str__(self) -> str:
         return f"{self.message}\n  hint: {self.hint}" if self.hint else self.message

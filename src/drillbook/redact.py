@@ -18,7 +18,9 @@ MARK = b"***"
 FARTHEST = 8192
 """Number of characters examined on each side of a cut. An encoded piece of a secret is never longer than that."""
 DEPTH = 12
-"""Number of leading parts of a form that are compared at the end of a text. Everything after these parts is hidden."""
+"""Number of parts of a secret's form that are compared when the text ends inside of a secret. After these parts, the
+text is hidden up to its end.
+"""
 _HEAD = re.compile(r"\\?.", re.DOTALL)
 _CUT = r"(?:[^0-9A-Za-z][\s\S]{0,24}|[0-9A-Fa-f])?\Z"
 """Regular expression for the end of a text that was perhaps cut inside of an escape sequence."""
@@ -56,8 +58,8 @@ class _Patterns:
 class Redactor:
     """Hides the known secrets of a run, in all forms of ``encodings``.
 
-    Before redaction, a text may be shortened only by ``beginning`` or ``end``. They also hide a secret that the cut splits.
-    Both hide the secrets of all redactors.
+    Before redaction, a text may be shortened only by ``beginning`` or ``end``. They also hide a secret that the cut
+    splits. Both hide the secrets of all redactors, not only those of this one.
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:

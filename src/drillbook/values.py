@@ -199,7 +199,7 @@ SECRET_MARK = "!secret "  # noqa: S105  the text before a secret's name
 
 
 class SecretName:
-    """Stands for a secret in expressions.
+    """Placeholder for a secret in expressions.
 
     It holds the path of the secret in the inventory, and cannot be converted to text.
     """

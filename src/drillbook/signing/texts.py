@@ -129,7 +129,8 @@ def verified(
 def missing(path: Path, subject: str, remedy: str, outdated: Callable[[Path], Refused]) -> Refused:
     """Return the finding for an approval of ``subject`` that is missing at ``path``, or has no signature.
 
-    ``outdated``: function that returns the finding when there is an approval of another version. It gets the newest one.
+    ``outdated``: function that returns the finding when another version was approved. It is called with the newest
+    approval of another version.
     """
     if path.suffix == ".sig":
         return Refused("approval-bad-signature", f"{path} does not exist", wanted="the approval's signature", remedy=remedy)
@@ -144,9 +145,9 @@ def signed(
 ) -> tuple[Text, str]:
     """Make a text from the content ``fields``, sign it with ``key``, and store text and signature in ``files``. Return
     the text and the key's fingerprint. ``key``: a private key, or the public key of a private key in an agent. By
-    default, it is the first of the usual names in ~/.ssh. ssh-keygen asks for the passphrase of a protected key. The
-    signature is verified at once, and stored only when the key belongs to an approver. Raises UsageError with a hint
-    when the text cannot be signed.
+    default, it is the first key in ~/.ssh with one of the usual names. ssh-keygen asks for the passphrase of a
+    protected key. The signature is verified at once, and stored only when the key belongs to an approver. Raises
+    UsageError with a hint when the text cannot be signed.
     """
     if not timedelta() < until <= LONGEST:
         raise UsageError(
@@ -367,7 +368,7 @@ def _principal(signers: Path, public: str) -> str:
                 return plain[0]
     raise Refused(
         "approval-unknown-signer",
-        "the approvers' file does not list this key with a plain name",
+        "the approvers' file gives no name without wildcards for this key",
         wanted=f"a line in {signers}",
         remedy=f'Add a line to {signers}: NAME namespaces="{NAMESPACE}" {public}',
     )
