@@ -19,7 +19,7 @@ DRAWS_MAC = (1, 48)
 TELLS_MAC = "1.44"
 """API version to request from newer engines.
 
-In this version, engines still report the MAC address set when a container was created.
+In this version, engines still report the MAC address that was set when a container was created.
 """
 
 

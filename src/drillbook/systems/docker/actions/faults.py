@@ -49,7 +49,7 @@ class _OnContainer(Fault):
 
     @abstractmethod
     def _shown(self, container: Any) -> bool:
-        """Return True when ``container`` was in the state that the fault causes, at the last time its attributes were read."""
+        """Return True when the attributes of ``container``, as they were last read, show the state that the fault causes."""
 
     def active(self, ctx: Context) -> bool:
         """Return True while the engine reports the container in the state that the fault causes."""
@@ -201,8 +201,8 @@ class LimitMemory(_OnContainer):
     to: Annotated[Size, Field(description="New memory limit. It must be at least 6MiB, and lower than the present limit.")]
 
     def ready(self, ctx: Context) -> None:
-        """Check that the container runs, that the engine does not remove it when it is killed, and that its limit is above
-        `to`.
+        """Check that the container runs, that the engine does not remove a killed container, and that the present limit is
+        above `to`.
         """
         _, container = lasting(ctx, self.service)
         limit, _ = _limits(container)

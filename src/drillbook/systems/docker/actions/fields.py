@@ -47,7 +47,7 @@ def running(ctx: Context, name: str) -> tuple[Place, Any]:
 
 
 def lasting(ctx: Context, name: str) -> tuple[Place, Any]:
-    """Return the same as ``running``. Raises NotReady also when a start of the container after a stop is impossible."""
+    """Return the same as ``running``. Also raises NotReady when the container could not be started again after a stop."""
     where, container = running(ctx, name)
     if why := passing(container):
         raise NotReady(why, hint="create the container without --rm, or use `docker.pause` to simulate the outage")

@@ -209,6 +209,6 @@ class VolumeRestore(Write):
     def active(self, ctx: Context) -> bool | None:
         """Return True while old content must still be put back.
 
-        Otherwise return None, because a container that the restore stopped may still be stopped.
+        Otherwise return None (unknown), because a container may still be down that the restore has stopped.
         """
         return True if Volume.of(ctx, self.service, self.volume).kept() else None
