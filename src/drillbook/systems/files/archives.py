@@ -117,7 +117,9 @@ def machine(ctx: Context) -> str:
 
 
 def own_mark(ctx: Context) -> str:
-    """Return the text by which the names of this run's temporary files are recognised. They are never archived or compared."""
+    """Return the text by which the names of this run's temporary files are recognised. Temporary files are never archived or
+    compared.
+    """
     return f".drillbook-{ctx.run_id}"
 
 

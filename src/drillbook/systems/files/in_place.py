@@ -91,7 +91,8 @@ class FolderInPlace(InPlace):
     def unlike(self, backup: Backup, checked: Facts) -> str:
         """Return a reason why ``backup`` cannot restore this folder. Empty when it can.
 
-        A backup that lacks older entries of the folder, or all entries of the folder, seems to be of another folder.
+        A backup seems to be of another folder if it lacks an entry that is older than the backup, or if it contains no entry
+        of the folder.
         """
         if why := lies_in(self.ctx, self.source, self.path):
             return why
@@ -101,9 +102,12 @@ class FolderInPlace(InPlace):
         there = self.names(backup, checked)
         older = {name for kind, name in rows if kind == "old"}
         if lacking := sorted(older - there):
-            return f"it lacks {len(lacking)} of the {len(older)} entries of {self.path} that are older: {', '.join(lacking[:5])}"
+            return (
+                f"it lacks {len(lacking)} of the {len(older)} entries of {self.path} that are older than the backup: "
+                f"{', '.join(lacking[:5])}"
+            )
         if rows and not there & {name for _, name in rows}:
-            return f"none of the {len(rows)} entries of {self.path} is in it"
+            return f"it contains none of the {len(rows)} entries of {self.path}"
         return ""
 
     def restore(self, backup: Backup, at: datetime | None) -> Facts:

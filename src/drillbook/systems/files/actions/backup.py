@@ -89,8 +89,9 @@ class Archive(Write):
     ) -> tuple[dict[str, Entry], StoredFile]:
         """Archive the files and send the archive to the store. Return the entries of the files, and that of the archive.
 
-        The files are read again while the archive is sent. If they have changed, remove the archive and repeat everything, at
-        most ``ROUNDS`` times in all. From the second time on, the archive is sent after the files were read again.
+        The files are read again while the archive is sent. If they have changed, remove the archive and repeat everything,
+        at most ``ROUNDS`` times in all. From the second attempt on, the files are read again before the archive is sent, and
+        not at the same time.
         """
         before, name = _there(ctx, path), archives.archive_name(compression)
         if all(one.type == "folder" for one in before.values()):
@@ -133,7 +134,7 @@ class Archive(Write):
     def ready(self, ctx: Context) -> None:
         """Check that the files are readable, that the store answers, and that the host has the programs.
 
-        These are a GNU tar that supports extended attributes, and a program to transfer files.
+        The programs are a GNU tar that supports extended attributes, and a program to transfer files.
         """
         archives.need_tar(ctx)
         if self.known("path"):
@@ -255,7 +256,7 @@ class BackupIntact(Read):
         }
 
     def subject(self, ctx: Context) -> Identity | None:
-        """Identity of the service's files on the step's host. It equals the identity of files at any path of this host."""
+        """Identity that counts as equal to the identity of files at any path of the step's host."""
         return archives.identity(ctx)
 
     def ready(self, ctx: Context) -> None:

@@ -31,7 +31,7 @@ class Lose(Fault):
     """Delete a file or a folder permanently, after a check that an archive made in this run has exactly the same content.
 
     Without `from` it deletes the folder of a service, and `backup.restore` restores the folder from a team's own backup.
-    Changes since that backup are lost, but not more of them than the drill's objective `rpo` permits.
+    Changes since that backup are lost. If this loss is longer than the drill's objective `rpo`, nothing is deleted.
     """
 
     RESTORE_ONLY = True
@@ -86,7 +86,7 @@ class Lose(Fault):
     def _kept(self, ctx: Context, why: str) -> StepFailed:
         """Record as evidence that the deletion was refused. ``why``: the reason. Return the error to raise.
 
-        ``untouched`` reads this record. Differences from the archive are then known not to be damage done by this fault.
+        ``untouched`` reads this record. It shows that this fault did not cause the differences from the archive.
         """
         ctx.evidence(_KEPT, why)
         return StepFailed(f"{ctx.host.name}: {why}")

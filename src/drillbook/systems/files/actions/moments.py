@@ -31,8 +31,8 @@ def _newest(service: Folder) -> tuple[str, ...]:
 class NewestMoment(MeasuresLoss):
     """Find the time of the newest write in a folder, usually a restored copy. Writes after this time would have been lost.
 
-    The time is the newest modification time of a file. Restores keep modification times. A file that is deleted, renamed or
-    moved leaves no such time.
+    The time is the newest modification time of a file. Restores keep modification times. The time of a deletion, a renaming
+    or a move is not found, because these do not change the modification time of a file.
     """
 
     SERVICE = Folder
