@@ -1,4 +1,6 @@
-"""Captures packets on a host with tcpdump. Commands on the host limit its time and its size. So it ends even without Drillbook."""
+"""Captures packets on a host with tcpdump. Commands on the host limit the time and the size of the capture. So the capture
+ends even if the controller dies.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ def present(ctx: Context) -> bool:
 
 
 def must_open(ctx: Context, interface: str) -> None:
-    """Let tcpdump open the interface, without a capture. Raises CouldNotVerify when it cannot, such as for lack of a right."""
+    """Let tcpdump open the interface, without a capture. Raises CouldNotVerify when tcpdump cannot open it, for example
+    because the user lacks the right.
+    """
     script = f'{_PATH}; exec timeout -k 1 10 tcpdump -i "$1" -p -d tcp'
     output = ctx.run(*as_root(ctx), "sh", "-c", script, "sh", interface)
     if not output.ok:
@@ -49,7 +53,7 @@ def _not_captured(ctx: Context, said: str) -> CouldNotVerify:
 
 
 def capture(ctx: Context, into: Capture, *, seconds: float, size: int, interface: str, expression: str) -> Facts:
-    """Run tcpdump for ``seconds`` seconds, or until it has written ``size`` bytes. The capture ``into`` gets its output.
+    """Run tcpdump for ``seconds`` seconds, or until it has written ``size`` bytes. The output is written to ``into``.
 
     Facts: ``ended`` (``time`` or ``size``), ``dropped`` (number of packets that the kernel lost, or None when tcpdump did
     not report it). Raises CouldNotVerify when tcpdump is missing, or may not capture packets.

@@ -24,8 +24,8 @@ rest() { sleep 0.1 2>/dev/null || sleep 1; }
 def state_folder(ctx: Context) -> str:
     """Return the folder of this step's state on its host. It is next to the run's scratch folder.
 
-    Only the undo removes this folder, so that the undo can be tried again. The runner removes the scratch folder at the end
-    of a run, even when an undo failed.
+    The folder stays until the undo has succeeded, so that a failed undo can be repeated. It is not inside the scratch
+    folder, because the runner removes the scratch folder at the end of every run.
     """
     return f"{ctx.scratch}.{ctx.step}"
 

@@ -62,7 +62,7 @@ def _rule(line: str, words: list[str]) -> Rule:
 
 
 def _asked(word: str, rest: Iterator[str]) -> Condition:
-    """Return the condition of the option ``word``. The arguments of the option are taken from ``rest``.
+    """Return the condition that the option ``word`` sets. The arguments of the option are taken from ``rest``.
 
     An unknown option becomes an unknown condition. Its arguments stay in ``rest``, and the caller skips them.
     """
@@ -100,8 +100,8 @@ _OPTIONS: dict[str, Callable[[Iterator[str]], Condition]] = {
 
 
 def of_nft(found: str, listing: str, iptables: str) -> list[Table]:
-    """Parse the tables of ``nft -j list ruleset``. ``listing``: output of ``nft -a list ruleset``, with the texts of the
-    rules.
+    """Parse the tables in ``found``, the output of ``nft -j list ruleset``. ``listing``: output of ``nft -a list ruleset``,
+    with the texts of the rules.
 
     ``iptables``: output of iptables-save. Tables in nft that belong to iptables are left out. Raises ValueError when
     ``found`` is not JSON.

@@ -27,7 +27,9 @@ class _Node:
 
 
 def svg(samples: Mapping[tuple[str, ...], int], title: str, unit: str = "samples") -> str:
-    """Draw ``samples``. Each is a stack, outermost frame first, with its number of samples, or with its weight in ``unit``."""
+    """Draw ``samples``: stacks, outermost frame first. Each stack has a weight in ``unit``, by default a number of
+    samples.
+    """
     root = _Node("all")
     for stack, count in samples.items():
         node = root

@@ -241,7 +241,8 @@ def interface(name: str) -> Condition:
 
 
 def protocol(names: frozenset[str]) -> Condition:
-    """Return a condition that holds when one of ``names`` stands for TCP, because every packet here is a TCP packet.
+    """Return a condition on the protocol. Every packet here is a TCP packet, so the condition holds when one of ``names``
+    means TCP.
 
     The names may also be numbers of protocols.
     """

@@ -17,9 +17,11 @@ from drillbook.sdk.manager import Argv, manager_of
 from drillbook.systems.linux.faultstate import SEEN
 
 PID, START = "@pid", "@start"
-"""Arguments of a command that stand for the pid and the start time of the selected process."""
+"""Words in a command. The first is replaced by the pid of the selected process, and the second by its start time."""
 ANOTHER = 3
-"""Exit status of a command that was not started, because the process exited or the selection means another process."""
+"""Exit status when the command was not started, because the process has exited or the selection now means another
+process.
+"""
 
 # PORT as `:%04X`: set the inodes of the sockets that listen on this port.
 OF_PORT = """
@@ -80,7 +82,8 @@ class Selection:
     """Selection of a process: the main process of a unit (`unit`), the process of a pid file (`file`), or the listener of a
     TCP port (`port`).
 
-    ``name``: command line that prints the pid, path of the file, or port as `:%04X`.
+    ``name``: for a unit, the command line that prints the pid; for a pid file, its path; for a port, its number in the
+    format `:%04X`.
     """
 
     kind: str

@@ -68,4 +68,4 @@ drop
 STILL = _PLACE + 'enter "${1%/*}" || exit 1; test -e "./$kept" || test -L "./$kept"'
 """Script with the arguments PATH and KEPT. It succeeds if the replacement or the kept original still exists."""
 DROP = WALK + 'enter "${1%/*}" && hold "${1##*/}" || exit 0; drop'
-"""Script with the argument KEPT. It removes the original that was kept."""
+"""Script with the argument KEPT. It removes the original file that was kept for the undo."""

@@ -142,7 +142,7 @@ def look(ctx: Context, by: Selection, pid: int, what: str) -> Found:
         4: ("belongs to the kernel, or is the init process", "name another process"),
         5: (
             "carries the connection of this drill",
-            "name another process: without this one the drill would lose its connection",
+            "select another process: the drill's own connection depends on this one",
         ),
         6: ("belongs to another user", "set `manager: {sudo: true}` for the host, or run as that user"),
     }

@@ -9,8 +9,8 @@ from drillbook.sdk.host import Output, printable
 from drillbook.sdk.service import Service
 
 PATIENCE_S = 4.0
-"""Least number of seconds for the outcome silence. It is the outcome when a connection ends without an answer after
-this time. The program that connects waits 5 s for the answer of the server.
+"""Limit, in seconds, between two outcomes. A connection that ends without an answer after this time has the outcome
+`silence`, and before this time the outcome `closed`. The program that connects waits 5 s for the answer of the server.
 """
 
 

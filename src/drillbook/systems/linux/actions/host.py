@@ -20,7 +20,7 @@ MOST_MOUNTS = 50
 MOST_LINES = 20
 _UNREAL = ("tmpfs", "devtmpfs", "proc", "sysfs", "squashfs", "efivarfs", "cgroup", "none", "udev", "shm")
 _MEMORY = ("tmpfs", "ramfs", "devtmpfs")
-"""Types of file systems that are in memory, whatever the name of their device is."""
+"""Types of file systems that are in memory. A file system is recognised by its type, and not by the name of its device."""
 _KILL = re.compile(r"(?:Out of memory|Memory cgroup out of memory|oom-kill:|Killed process) ?(.*)")
 # Print the kernel's log, with the first program that exists and may read it.
 _KERNEL_LOG = """
@@ -158,7 +158,7 @@ class OomKills(Read):
         if counter is None and not log.ok:
             raise CouldNotVerify(
                 f"{ctx.host.name}: neither /proc/vmstat nor the kernel's log can show killed processes",
-                hint="let the user read the kernel's log, or set `manager: {sudo: true}`",
+                hint="allow the login user to read the kernel's log, or set `manager: {sudo: true}`",
             )
         lines = [printable(line, limit=300) for line in log.text.splitlines() if _KILL.search(line)] if log.ok else []
         events = [line for line in lines if self.process in line][-MOST_LINES:]

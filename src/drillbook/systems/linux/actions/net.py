@@ -127,12 +127,12 @@ class _ToPeer(Read):
         return False
 
     def _peer(self, ctx: Context) -> tuple[str, int, bytes]:
-        """Return the peer's address, its port, and bytes that make its server answer. These bytes are empty when none are
-        known.
+        """Return the peer's address, its port, and a request that its server answers. The request is empty when Drillbook
+        knows none for this kind of server.
 
-        A loopback address of a service on another host is replaced by the address of that host. The `port` of a service
-        of kind `http` may differ from the port in its URL. The port in the URL may belong to a proxy, or may be
-        published by a container engine. The peer is then `port` on the service's host.
+        A loopback address of a service on another host is replaced by the address of that host. The `port` of a service of
+        kind `http` may differ from the port in its URL. The port in the URL may belong to a proxy, or may be published by a
+        container engine. The peer is then `port` on the service's host.
         """
         if self.to is None:
             return str(self.address), int(self.port or 0), b""
@@ -169,8 +169,8 @@ class _ToPeer(Read):
 
 
 def _lacks(service: Service, what: str) -> str:
-    """Return the end of a message about a service that has no ``what``. If the service has a Unix socket, the text
-    contains the path of the socket.
+    """Return the end of a message which says that the service has no ``what``. If the service has a Unix socket, the text
+    names the path of the socket.
     """
     if not service.socket:
         return f"has no {what}"
@@ -185,7 +185,7 @@ class Route(_ToPeer):
     """
 
     def ready(self, ctx: Context) -> None:
-        """Check that the host has programs that can resolve a name and connect. A Unix socket needs neither."""
+        """Check that the host has programs that can resolve a name and connect. For a Unix socket nothing is checked."""
         peer = ctx.services.get(self.if_known("to") or "")
         if peer is not None and peer.socket:
             return
@@ -201,8 +201,8 @@ class Route(_ToPeer):
 
         ``behind`` is the service behind a relay. ``addresses`` are the addresses of the peer's name. ``reached`` is true
         when the peer answered. ``how`` is `answered`, `silence`, `refused`, `closed`, `unresolved`, or the system's error
-        message. For a Unix socket ``address`` is its path, and ``port`` is null. The action does not fail when the peer does
-        not answer. Put the condition into the step's `expect`.
+        message. For a Unix socket ``address`` is its path, and ``port`` is null. A peer that does not answer does not fail
+        the step. To require an answer, set the step's `expect`.
         """
         peer = ctx.services.get(self.to or "")
         if peer is not None and peer.socket:
@@ -238,7 +238,9 @@ class Route(_ToPeer):
 
 
 def _with_programs(output: Output) -> Output:
-    """Return ``output``. Raises CouldNotVerify when its host lacked the programs, so that it says nothing about the path."""
+    """Return ``output``, the output of a check of the path. Raises CouldNotVerify when the host lacks the programs for the
+    check.
+    """
     if output.exit == 127:
         raise CouldNotVerify(
             f"{output.host}: no program on this host can resolve a name or connect",

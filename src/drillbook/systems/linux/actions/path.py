@@ -25,8 +25,8 @@ class Cut(Fault):
 
     A relay with a `control` file stops forwarding, as with `relay.drop`. For a relay without such a file, rules in the
     packet filter of its host drop all traffic to and from the service behind it, as with `network.drop`. The rules match
-    every connection from the relay's host to the port of that service. They match only the service's address in the
-    inventory, or any address if the inventory has a name or a loopback address.
+    every connection from the relay's host to the port of that service. If the inventory has an IP address for the service,
+    the rules match only this address. If the inventory has a name or a loopback address, the rules match any address.
     """
 
     UNDO: ClassVar = ("commands",)

@@ -99,7 +99,7 @@ class Occupy(Fault):
         str,
         Field(
             pattern=r"^\d{1,3}(\.\d{1,3}){3}$",
-            description=("IPv4 address to listen on. A service that listens on all addresses then fails, too."),
+            description=("IPv4 address to listen on. A service that tries to listen on all addresses fails, too."),
         ),
     ] = "127.0.0.1"
     service: Annotated[

@@ -47,9 +47,9 @@ rm -f -- "$1"
 
 
 def _greeting(ctx: Context, relay: Relay) -> bytes:
-    """Return bytes that make the service behind the relay answer.
+    """Return a request that the service behind the relay answers.
 
-    Raises PlanError if its kind of service has no such bytes.
+    Raises PlanError if Drillbook knows no request for this kind of service.
     """
     behind = ctx.services.get(relay.to)
     if behind and behind.greeting:
@@ -261,7 +261,9 @@ class Delay(_Broken):
             )
 
     def _shows(self, ctx: Context, relay: Relay) -> tuple[bool, str]:
-        """Return True when three exchanges all take at least as long as the delay. A single one may be slow by chance."""
+        """Return True when three exchanges all take at least as long as the delay. A single exchange may be slow by
+        chance.
+        """
         for _ in range(3):
             how, seconds = exchange(ctx, relay)
             if how != "answers" or seconds < float(self.by):

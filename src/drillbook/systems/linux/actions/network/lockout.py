@@ -69,8 +69,8 @@ def way_of(ctx: Context) -> Way:
 def refuse_lockout(ctx: Context, way: Way, traffic: Traffic) -> None:
     """Raise NotReady when a fault of ``traffic`` could lock out the controller.
 
-    This is so when the traffic includes the controller's address or the host's SSH port, or when nothing limits the
-    traffic.
+    A lockout is possible when the traffic includes the controller's address or the host's SSH port, or when neither a peer
+    nor a port limits the traffic.
     """
     peer: Network | None = traffic.peer
     if peer is not None and way.controller in peer:
@@ -121,7 +121,7 @@ def second_path(ctx: Context, way: Way, *, within: float) -> bool:
 def rehearse(ctx: Context, way: Way, undo: tuple[tuple[str, ...], ...]) -> None:
     """Check before the fault that a second SSH connection works, and that the undo runs without an error.
 
-    Raises StepFailed when one of these is not so.
+    Raises StepFailed when the connection or the undo fails.
     """
     if not second_path(ctx, way, within=0.0):
         raise StepFailed(

@@ -17,15 +17,14 @@ from drillbook.systems.linux.actions.network.filters import HELD, of_run
 from drillbook.systems.linux.actions.network.shaping import UNDO, major_of
 
 STEPS = 100
-"""Number of steps of the phase `inject` whose delays are searched. The ids of these steps are inject.1 and so on."""
+"""Largest number N of steps in the phase `inject`. Delays are searched for the steps inject.1 to inject.N."""
 _QUEUES = "command -v tc >/dev/null || exit 0; exec tc qdisc show"
 
 
 class Open(Write):
     """Remove all rules and delays that `network.*` faults of this run set on the host, and no others.
 
-    A drill that interrupts a service without damaging its data restores the service with this step. It needs no relay and
-    no backup.
+    A drill can use this step to end an outage that has damaged no data. The step needs neither a relay nor a backup.
     """
 
     PLACE = Place.HOSTS

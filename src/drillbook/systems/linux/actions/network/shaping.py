@@ -131,7 +131,7 @@ class Delay(Fault):
             )
         if output.exit == 90:
             ctx.unsure(
-                f"that the kernel of {ctx.host.name} can delay packets: the host forbids `unshare -n`, in which it is tried, and "
+                f"that the kernel of {ctx.host.name} can delay packets: the host forbids `unshare -n`, which the test needs, and "
                 "does not show the modules sch_netem, sch_prio and cls_u32"
             )
         seconds = must_connect(ctx, self._traffic)

@@ -24,12 +24,12 @@ _DEBUGGER = "command -v gdb >/dev/null || command -v lldb >/dev/null"
 class Allocations(_Named, Read):
     """Show in a flame graph where a Python process allocates memory that it still holds after some seconds.
 
-    When `path` is set, the application traces itself with tracemalloc and reports the result at this URL path. Nothing
-    is done to the process from outside. `by: memray` needs no help from the application, but runs code inside the
-    process. A debugger stops the process for some seconds and loads memray, which then stays loaded. Every allocation
-    is slower until the trace ends, and a line on the standard error of the process says so. Therefore memray is used
-    only when the step asks for it. Such a step counts as a write, and no diagnosis uses it. memray must also be
-    installed in the environment of the application.
+    When `path` is set, the application traces itself with tracemalloc and reports the result at this URL path. Then nothing
+    outside the application touches the process. `by: memray` needs no help from the application, but runs code inside the
+    process. A debugger stops the process for some seconds and loads memray, which then stays loaded. Every allocation is
+    slower until the trace ends, and a line on the standard error of the process says so. Therefore memray is used only when
+    the step asks for it. Such a step counts as a write, and no diagnosis uses it. memray must also be installed in the
+    environment of the application.
     """
 
     TIMEOUT = 900.0

@@ -71,7 +71,7 @@ class _OnProcess(_Named, Fault):
     def _claimed(self, ctx: Context, script: str, kept: str, *argv: str) -> Found:
         """Find and record the process, run ``script`` on it, and return it.
 
-        Raises NotReady when the process is not found, and StepFailed when the script refuses it.
+        Raises NotReady when the process is not found, and StepFailed when the script refuses the process.
         """
         found = self._find(ctx)
         words = ("sh", "-c", _CLAIM + script, "sh", made_state_folder(ctx), PID, START, kept, *argv)
@@ -153,7 +153,7 @@ class Pause(_OnProcess):
     def active(self, ctx: Context) -> bool:
         """Return True while the recorded process is stopped according to /proc.
 
-        If none was recorded, look at the selected process.
+        If no process was recorded, the selected process is checked.
         """
         stopped = self._kept(ctx, "case $state in [Tt]) exit 0 ;; esac; exit 1")
         if stopped is None:
@@ -341,7 +341,7 @@ class Limit(_OnProcess):
             if seen[name].isdigit() and int(seen[name]) <= wanted:
                 raise NotReady(
                     f"{ctx.host.name}: the limit {name} of process {found.pid} is already {seen[name]}",
-                    hint="choose a lower limit, or find out what lowered it",
+                    hint="choose a lower limit, or find out what lowered the present limit",
                 )
         return seen
 

@@ -184,7 +184,9 @@ class Usage(_Named, Read):
     )
 
     def ready(self, ctx: Context) -> None:
-        """Check that the host has getconf, which tells the unit of CPU times, if CPU time is measured."""
+        """Check that the host has getconf, but only if CPU time is measured. The program getconf tells the unit of CPU
+        times.
+        """
         super().ready(ctx)
         if self.known("seconds") and self.seconds:
             need(ctx, "getconf")

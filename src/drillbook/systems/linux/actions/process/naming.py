@@ -1,4 +1,4 @@
-"""Selects the process of an action by a unit, a pid file or a port. Each of these means exactly one process.
+"""Selects the process of an action by a unit, a pid file or a port. Each of these identifies exactly one process.
 
 A process cannot be selected by a pattern of its name.
 """
@@ -55,7 +55,7 @@ class _Named(Action):
     def _decided(self) -> bool:
         """Return True when the values that select the process are known.
 
-        A value may come from an earlier step that has not finished.
+        A value is unknown while it comes from an earlier step that has not finished.
         """
         return all(map(self.known, ("service", "pid_file", "port")))
 
