@@ -119,7 +119,7 @@ class Gate:
     def _proven(self, step: PlannedStep, host: str) -> list[tuple[Proven, Identity]]:
         """Return the verified backups of the data that ``step`` destroys, with the identity of the data.
 
-        Only backups that the restore phase uses are returned. Raises Refused when there is none.
+        Only backups that the restore phase uses are returned. Raises Refused when there is no such backup.
         """
         proofs = [one for one in self._proofs() if proves(self.stage.plan.inventory, one.step, step)]
         if not proofs:
@@ -129,7 +129,7 @@ class Gate:
         if own := source(action):
             fitting = [one for one in fitting if points_to(own, one.location)]
             if not fitting:
-                raise Refused(_said(proofs), f"a backup that {step.action} verifies: {own}")
+                raise Refused(_said(proofs), f"{step.action} names another backup: {own}")
         used = self._restored_from(action, fitting, proofs)
         service = service_of(action) or service_of(used[0].action)
         return [(Proven(service, one.location, one.step.action, step.id), thing) for one in used]

@@ -120,9 +120,10 @@ def _taken(stage: Stage, events: Sequence[Event], action: type[Action], service:
 
 
 def _closed(stage: Stage, action: type[Action], params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameter that keeps clients out during the restore, or ``{}`` if the verify phase does not admit clients.
+    """Return the parameter that keeps clients out during the restore, or ``{}`` if no step of the verify phase admits
+    clients again.
 
-    Clients must not be admitted before the content is compared, because they could change it.
+    Clients stay out until the content was compared, because they could change it.
     """
     same = [
         step

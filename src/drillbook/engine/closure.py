@@ -92,10 +92,10 @@ class Settlement:
             return Outcome(kept=self.recovery.close(stage, release(stage)))
 
     def _look(self, changes: Sequence[SettledChange], head: str) -> Look | None:
-        """Look for a second person's approval.
+        """Look for a second person's approval if at least one change is in an unknown state.
 
-        Return None when no approval can help because a change is active, and when no approval is needed because the
-        state of every change is known.
+        Return None if the state of every change is known, since no approval is needed then. Also return None if a
+        change is active, since an approval cannot close such a change.
         """
         proofs = {one.proof for one in changes}
         return self.approved(head) if UNKNOWN in proofs and ACTIVE not in proofs else None
@@ -143,7 +143,9 @@ def _refusals(changes: Sequence[SettledChange], look: Look | None) -> tuple[Find
         return ()
     return (
         *(
-            _finding("residue-unknown", one, "a proof, or the approval of a second person", "unknown state")
+            _finding(
+                "residue-unknown", one, "proof that the change is gone, or the approval of a second person", "unknown state"
+            )
             for one in changes
             if one.proof == UNKNOWN
         ),

@@ -19,7 +19,9 @@ Fence = Callable[[Sequence[str]], Sequence[str]]
 
 
 def fenced(host: Host, fence: Fence | None) -> Host:
-    """Return a host that checks ``fence`` before each change. When ``fence`` is None, return ``host`` itself."""
+    """Return a host that runs each command through ``fence``, and checks ``fence`` before it writes a file. When
+    ``fence`` is None, return ``host`` itself.
+    """
     return FencedHost(host, fence) if fence else host
 
 

@@ -19,7 +19,7 @@ from drillbook.sdk.become import Become
 from drillbook.sdk.host import Deadline, Host, as_user
 
 RENEWALS_PER_S = 50
-"""Number of renewals per second, over all hosts, that leave the controller time for the drill."""
+"""Largest number of renewals per second, over all hosts, at which the controller still has time for the drill."""
 
 
 @dataclass(slots=True)
@@ -109,9 +109,11 @@ def disarm(grips: Sequence[Grip], seconds: float, reach: Deadline | None) -> Non
 
 
 def renewal_pause(lease_s: float, times: int, hosts: int) -> float:
-    """Return the seconds between two renewals on one of ``hosts``: one of ``times`` equal parts of ``lease_s`` seconds, at most 5.
+    """Return the seconds between two renewals on one host: ``lease_s`` divided by ``times``, but at most 5. ``hosts``:
+    number of hosts.
 
-    The pause is longer for several hundred hosts, but never more than a quarter of the lease, so that a renewal may fail.
+    For several hundred hosts the pause is longer, but never more than a quarter of the lease, so that a lease survives
+    a failed renewal.
     """
     return max(0.3, min(5.0, lease_s / times), min(lease_s / 4, hosts / RENEWALS_PER_S))
 

@@ -252,9 +252,9 @@ class Hold:
         disarm(list(self._grips.values()), ANSWER_S, reach)
 
     def fence(self, host: str, *, fault: bool = False) -> Fence | None:
-        """Return a function that wraps a command. ``host`` starts it only while this run holds the locks of the host.
-        When ``fault`` is true, the command is not started either once the target has begun its undo, because nothing would
-        undo that fault.
+        """Return a function that wraps a command. ``host`` starts the command only while this run holds the locks of
+        the host. ``fault``: true for a command that injects a fault. Such a command also does not start after the
+        target has begun its undo. At that time nothing would undo the fault any more.
         """
         if not ((grip := self._grips.get(host)) and grip.tokens):
             return None

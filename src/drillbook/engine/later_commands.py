@@ -28,7 +28,7 @@ Argv = tuple[str, ...]
 def refused(stage: Stage, step: PlannedStep, action: Action, context: Context) -> Finding | None:
     """Ask sudo on the host of ``context`` about the known commands of a step and of its undo.
 
-    Return a finding for each refusal. Raises the errors of the host.
+    Return a finding about the first refused command, or None if sudo refuses no command. Raises the errors of the host.
     """
     name = context.host.name
     become = stage.become(step.id, name)
@@ -46,7 +46,7 @@ def refused(stage: Stage, step: PlannedStep, action: Action, context: Context) -
 def _commands(action: Action, context: Context) -> Iterator[Argv]:
     """Return the commands of the action and of its undo, as far as they are known.
 
-    A command that contains a value of a later step is not known yet.
+    A command is not known yet if it contains a result of a step that has not run.
     """
     with suppress(Exception):  # the `ready` check has told what is wrong
         yield from map(tuple, action.commands(context) or ())
@@ -56,7 +56,9 @@ def _commands(action: Action, context: Context) -> Iterator[Argv]:
 
 
 def recorded(stage: Stage) -> list[Finding]:
-    """Ask sudo about the commands that the newest passed run of the same plan used. Return a finding for each refusal."""
+    """Ask sudo about the commands that the newest passed run of the same plan used. Return at most one finding for each
+    account on a host.
+    """
     accounts = {(host, become.user): become for host, become in privilege.used(stage.plan)}
     known = stage.recorded() if accounts else ()
     found: dict[tuple[str, str], Finding] = {}
@@ -85,7 +87,8 @@ def allows_all(stage: Stage, name: str, account: Become) -> bool:
 
 
 def refusal(stage: Stage, name: str, become: Become | None, argv: Argv) -> str:
-    """Return the reason why sudo would not start ``argv``, with the command. Return an empty text if sudo would start it.
+    """Return a text with the command ``argv`` and the reason why sudo would not start it. The text is empty if sudo
+    would start the command.
 
     Raises HostError when the host fails.
     """
@@ -99,7 +102,7 @@ def refused_command(
     stage: Stage, title: str, host: str, become: Become | None, *, why: str, step: str | None = None
 ) -> Finding:
     """Return the finding about a command that sudo refuses. ``become``: account for the command. It is None when the
-    command comes from the key `sudo` of the service manager.
+    service manager of the host has the key `sudo`, so that its commands call sudo themselves.
     """
     hint = (
         f"`{program()} drill.sudoers {stage.plan.drill}` prints the sudo rights that the drill needs; before "

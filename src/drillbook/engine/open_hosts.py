@@ -11,7 +11,7 @@ from drillbook.errors import AuthenticationFailed, HostError, HostKeyChanged, Ho
 from drillbook.sdk.host import Host
 
 REFUSAL_S = 5.0
-"""Seconds for which a host is not asked again that has another key than the known one, or refused the login.
+"""Seconds to wait before a new attempt on a host that refused the login, or that has another key than the known one.
 
 sshd refuses clients that connect several times without a login; see `PerSourcePenalties` in sshd_config(5).
 """

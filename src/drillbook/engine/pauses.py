@@ -27,7 +27,7 @@ class Pulse:
     """Thread that wakes up every 20 ms and records late wake-ups as stalls. Its times are seconds on the run's clock."""
 
     def __init__(self, journal: Journal) -> None:
-        """``journal`` records the stalls, and supplies the run's clock."""
+        """Prepare the thread. ``journal``: records the stalls, and supplies the run's clock."""
         self.journal = journal
         self._halt = threading.Event()
         self._lock = threading.Lock()

@@ -49,8 +49,8 @@ class Preparation:
     refusals: Sequence[Finding] = ()
     """Findings against the start of the drill. They were made before any host was contacted."""
     doubts: list[str] | None = None
-    """Things that the `ready` checks of the steps could not verify. Only a check before a drill collects them, and starts no
-    command of unknown cost; None in a run.
+    """Things that the `ready` checks of the steps could not verify, collected by `drill.check`. In a run, this is None.
+    With a list, the `ready` checks start no command of unknown cost.
     """
     probes: Probes = field(init=False)
     watch: Watch = field(init=False)

@@ -117,7 +117,7 @@ class _Track:
             return self._last_bad > clock
 
     def answered(self, clock: float) -> bool:
-        """Return True when no sample is still running that began before the time ``clock``.
+        """Return True when every sample that began before the time ``clock`` has ended.
 
         A sample that still hangs may turn out bad.
         """
@@ -287,7 +287,7 @@ class Probes:
     """All probes of a run."""
 
     def __init__(self, journal: Journal) -> None:
-        """``journal`` records the samples of the probes."""
+        """Start with no probes. ``journal``: records the samples of the probes."""
         self.journal = journal
         self.beat = threading.Condition()
         self.pulse = Pulse(journal)
@@ -357,8 +357,8 @@ class Probes:
         )
 
     def _at_once(self, tracks: Sequence[Track], waits: Sequence[Callable[[], bool]]) -> Callable[[], bool]:
-        """Return a function for ``wait``. The function returns True when all probes are good, and no sample from before
-        that moment is still running.
+        """Return a function for ``wait``. It returns True when all probes are good, and every sample that began before
+        they were all good has ended.
         """
         since: float | None = None
 

@@ -41,7 +41,7 @@ class _NotPruned(Exception):
 _ENDS = (DrillbookError, TimeoutError, OSError, _NotPruned, KeyboardInterrupt)
 """Errors that end the pruning of a store.
 
-A signal is among them, because the report of the run must still be written after it.
+An interruption by a signal is among them, so that the report of the run is still written afterwards.
 """
 
 
@@ -144,7 +144,7 @@ class Pruning:
     def doomed(self, there: Iterable[Recorded], keep: Keep) -> list[Recorded]:
         """Return the backups to remove, oldest first.
 
-        The retention rule does not keep them, and no unfinished run may need them.
+        These are the backups that the retention rule does not keep and that no unfinished run needs.
         """
         known = {str(one.location): one for one in there}
         aged = [Aged(key, one.series, one.at, one.location.sha256 in self.records.proven) for key, one in known.items()]

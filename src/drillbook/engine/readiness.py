@@ -76,10 +76,11 @@ def _of_probe(stage: Stage, planned: PlannedProbe) -> Finding | None:
 
 
 def of_steps(stage: Stage, doubts: list[str] | None = None) -> list[Finding]:
-    """Run the `ready` check of every step on each of its hosts. Return a finding for each failure, in the order of the plan.
+    """Run the `ready` check of every step on each of its hosts. Return a finding for each failure, in the order of the
+    plan.
 
-    The hosts are checked in parallel. The steps of one host are checked one after another. ``doubts``: list to which a check
-    before a drill adds what the steps could not verify; None in a run.
+    The hosts are checked in parallel. The steps of one host are checked one after another. ``doubts``: list to which
+    things are added that the steps could not verify. It is given by `drill.check`, and None in a run.
     """
     checks = _checks(stage)
     by_host: dict[str, list[_Check]] = {}
@@ -111,19 +112,21 @@ class _Check:
     action: Action | Exception
     programs: Programs
     changed: bool
-    """True when an earlier step of the drill may write files, such as backups. A fault makes none."""
+    """True when an earlier step of the drill may write files, such as backups. Faults are not counted."""
 
     verified: frozenset[str]
     """Names of the backup sources that a step verifies before the first fault."""
     printed: dict[tuple[str, ...], Any]
-    """See ``Context.printed``."""
+    """Beginnings of backups that commands printed. The checks of all steps share them; see ``Context.printed``."""
 
     def told(self, unverified: Sequence[str]) -> list[str]:
         """Return the texts of ``unverified`` without repetitions, with the step and the host."""
         return [f"{self.step.line}: {self.step.action} on {self.host}: {text}" for text in dict.fromkeys(unverified)]
 
     def run(self, stage: Stage, doubt: Callable[[str], None] | None) -> Finding | None:
-        """Carry out the check. Return a finding when it fails. ``doubt``: see Context.doubt."""
+        """Carry out the check. Return a finding when it fails. ``doubt``: function to call with each thing that could
+        not be verified, or None in a run.
+        """
         try:
             if isinstance(self.action, Exception):
                 raise self.action

@@ -56,7 +56,7 @@ class Records:
     """Facts about backups, collected from all journals of a project."""
 
     backups: dict[str, Recorded] = field(default_factory=dict)
-    """Backups that no run has removed. Each location of a backup is the key of its entry."""
+    """Backups that no run has removed. The key of each entry is the location of the backup."""
     proven: set[str] = field(default_factory=set)
     """Digests of the manifests of all backups that a step verified."""
     begun: set[str] = field(default_factory=set)

@@ -70,9 +70,9 @@ class RecordingHost(WrappedHost):
         return {"become": account} if (account := self.inner.target.account) else {}
 
     def _redacted(self, raw: Output, argv: Sequence[str]) -> Output:
-        """Return ``raw`` without secrets.
+        """Return the output ``raw`` without secrets.
 
-        Its command becomes ``argv`` in place of the wrapped command that was run.
+        ``argv``: command to name in the output, in place of the wrapped command that was run.
         """
         out, err = self._hidden(raw.stdout, raw.stdout_bytes), self._hidden(raw.stderr, raw.stderr_bytes)
         return replace(

@@ -316,9 +316,9 @@ def _may_lease(intent: Intent) -> bool:
 
 
 def _rows(planned: PlannedProbe, why: str) -> Residue:
-    """Describe the rows of a canary that stay in the service, because this machine cannot use the plugin of the canary.
+    """Describe the canary rows that could not be removed from the service. This machine cannot use the canary's plugin.
 
-    ``why``: the reason why the plugin cannot be used.
+    ``why``: reason why the plugin cannot be used.
     """
     return Residue(
         step=planned.id,

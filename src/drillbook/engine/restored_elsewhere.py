@@ -46,9 +46,9 @@ class _Run:
 def restored_since(plan: Plan, events: Sequence[Event], intent: Intent, folders: Iterable[Path]) -> Restored | None:
     """Return the newest run in ``folders`` that restored and compared the data destroyed by the fault ``intent``.
 
-    None if none did. ``plan`` and ``events`` belong to the dead run. The other run must have begun after the dead run's last
-    change, restored with an action meant for this fault, and compared the content with the backup's manifest. The caller
-    must also check that the fault is gone.
+    Returns None if there is no such run. ``plan`` and ``events`` belong to the dead run. The other run must have begun
+    after the dead run's last change, restored with an action meant for this fault, and compared the content with the
+    backup's manifest. The caller must also check that the fault is gone.
     """
     since = max(event.at for event in events if isinstance(event.what, IntentRecorded | StepStarted | UndoStarted))
     own = opening(events).run
@@ -60,12 +60,10 @@ def restored_since(plan: Plan, events: Sequence[Event], intent: Intent, folders:
 
 
 def _whole(folder: Path, since: str) -> _Run | None:
-    """Return the run in ``folder`` if it only restores, if it succeeded and undid all its changes, and if it is new
-    enough.
+    """Return the run in ``folder`` if its drill only restores, and if the run began after the time ``since``, succeeded
+    and undid all its changes.
 
-    ``since``: time after which the run must have begun.
-
-    Otherwise None.
+    Returns None for any other run.
     """
     state = RunState(folder)
     try:

@@ -75,8 +75,8 @@ def _together(step: PlannedStep) -> tuple[str, int | str]:
 def needs_restore(stage: Stage, events: Sequence[Event]) -> bool:
     """Return True when destroyed data must still be repaired by the drill's restore phase.
 
-    A fault whose step failed is journalled as never happened if no restore has begun and its check finds the data untouched.
-    An inactive fault alone proves nothing, because it may have done half of its damage.
+    If the step of a fault failed, no restore has begun, and a check finds the data untouched, the fault is journalled
+    as never happened. It is not enough that the fault is inactive, because it may have done half of its damage.
     """
     steps = {step.id for step in (*stage.plan.phase("restore"), *added(events))}
     happened = {(event.step, event.host) for event, _ in each(events, Done)}
@@ -145,7 +145,8 @@ def restored(events: Sequence[Event], plan: Plan) -> tuple[bool, str]:
 
 
 def uncompared(events: Sequence[Event], plan: Plan) -> str:
-    """Return the name of the custom step of the last restore phase whose restored content was not compared afterwards.
+    """Return a message about a custom step that restored content in the last restore phase, without a comparison of
+    this content afterwards.
 
     Empty when there is no such step.
     """
@@ -227,9 +228,9 @@ def _seen_gone(stage: Stage, intent: Intent, patience: float) -> bool:
 
 
 def _undone(stage: Stage, intent: Intent) -> bool:
-    """Run the undo. Return False if it undid a fault and the fault is still not gone.
+    """Run the undo. For a fault, return False unless a check then shows that the fault is gone.
 
-    Changes other than faults are not checked, and True is returned.
+    Other changes are not checked, and True is returned.
     """
     carry_out_undo(stage, intent)
     return (

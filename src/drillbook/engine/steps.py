@@ -82,7 +82,9 @@ def carry_out(stage: Stage, steps: Sequence[PlannedStep]) -> bool:
 
 
 def _beside(stage: Stage, step: PlannedStep) -> bool:
-    """Run ``step`` beside other steps. It has threads of its own, so that it never waits for theirs."""
+    """Run ``step`` in parallel with other steps. It gets its own threads, so that it does not wait for the threads of
+    other steps.
+    """
     with ThreadPoolExecutor(max_workers=min(AT_ONCE, len(step.hosts)), thread_name_prefix=step.id) as pool:
         return _step(stage, step, pool)
 

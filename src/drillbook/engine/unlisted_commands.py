@@ -99,8 +99,8 @@ def ways_of(stage: Stage, step: Step, host: str) -> Iterator[Way]:
 
 
 def _listed(step: Step, become: Become | None) -> bool:
-    """Return True when all commands of the step can be listed. When sudo asks for a password, a lease runs them inside other
-    commands, which cannot be listed.
+    """Return True when all commands of the step can be listed. When sudo asks for a password, a lease runs these
+    commands inside other commands, which cannot be listed.
     """
     if not isinstance(step, PlannedStep) or not find(step.action).lists_commands(step.params):
         return False
@@ -119,7 +119,7 @@ def _services(stage: Stage, step: Step, host: str) -> list[Service]:
 
 def _programs(stage: Stage, step: Step, host: str, needs: HostNeeds) -> Iterator[Choice]:
     """Yield the programs of the action, each with an argument that stands for any arguments. Sudo does not refuse a
-    program that the host lacks. It is not asked about programs that start only inside of scripts.
+    program that the host lacks. Programs that start only inside scripts are left out.
     """
     yield from BARES
     if needs.scripted:

@@ -86,11 +86,11 @@ class LockState:
 
 
 def fence(argv: Sequence[str], folder: str, token: int | str, lease: str = "") -> tuple[str, ...]:
-    """Wrap ``argv``. The wrapped command starts only while ``token`` holds the lock in ``folder``.
+    """Wrap ``argv`` in a program that starts ``argv`` only while ``token`` holds the lock in ``folder``. Otherwise the
+    program exits with 97; see ``was_fenced``.
 
-    Otherwise it exits with 97. ``lease``: folder of a lease. When it is given, the target must also not have begun its
-    undo. Otherwise the command does not start. To check only a lease, give its folder as ``folder`` and the token
-    ``claim.open``. See ``was_fenced``.
+    ``lease``: folder of a lease. When it is given, ``argv`` is also not started after the target has begun its undo. To
+    check only a lease, give its folder as ``folder`` and ``claim.open`` as ``token``.
     """
     return ("sh", "-c", FENCE, "sh", folder, str(token), lease, *argv)
 

@@ -19,7 +19,9 @@ MISSING, LATE = 90, 93
 """
 
 OFTEN = frozenset({"beat_all", "lease_ready", "lease_arm", "lease_disarm", "lease_end", "lock_release"})
-"""Functions that may be called in a shell that stays open on the host, because runs with many faults call them often."""
+"""Functions that a run with many faults calls often. To save time, they may be called in a shell that stays open on the
+host.
+"""
 
 SHARED = "/var/tmp"
 """The default `scratch` folder.

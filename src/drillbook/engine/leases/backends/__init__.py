@@ -1,7 +1,7 @@
 """Lease backends, one shell file each: watchers of a lease on its target, and boot hooks that undo after a reboot.
 
-To add one, write a file in this folder, list it in WATCHERS or BOOT_HOOKS, and add its name to `Watcher` or `BootHook` in
-`sdk.host`. The file implements these functions; WORD is the name of the backend in the inventory:
+To add a backend, write a file in this folder, list it in WATCHERS or BOOT_HOOKS, and add its name to `Watcher` or
+`BootHook` in `sdk.host`. The file implements these functions; WORD is the name of the backend in the inventory:
 
 - `watch_WORD_usable HOW`, `boot_WORD_usable HOW`: succeed when this user can use the backend on this host; otherwise fail by
   calling `unusable REASON`. HOW is `named` when the inventory names this backend, `auto` when the first usable one is taken.
