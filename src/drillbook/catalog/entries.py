@@ -52,7 +52,9 @@ class Entry:
     subject: str
     """Kind of the drill's main service. It is empty for entries that are not drills."""
     lab: str
-    """Lab on which the entry runs as it is: ``embedded`` or ``docker``. It is empty for entries that cannot be run."""
+    """Lab on which the entry runs without changes: ``embedded`` or ``docker``. It is empty for entries that cannot be
+    run.
+    """
     seconds: float | None
     """Duration, in seconds, of the newest measured run on this lab. The lab was already running. None when the duration
     was not measured.
@@ -102,8 +104,8 @@ def find(name: str) -> Entry:
 
 
 def copies(names: Sequence[str]) -> dict[str, str]:
-    """Return the content of the files of the entries ``names``. The key of each content is the path of the file in a
-    project. Raises UnknownName when there is no such entry.
+    """Return the contents of the files of the entries ``names``. The key of each content is the path of the file in a
+    project. Raises UnknownName when one of the entries does not exist.
     """
     paths = dict.fromkeys(path for name in names for path in find(name).files)
     return {path: _with_schema(path) for path in paths}

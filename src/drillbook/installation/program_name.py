@@ -31,10 +31,10 @@ NEUTRAL = "drillbook"
 _COMMAND = re.compile(
     rf"(?:(?<![\w./-])invoke|(?:^|(?<=`)|(?<=: ))drillbook) (?=(?:{'|'.join(TASKS)})\b)(?!lab\b(?!\.))", re.MULTILINE
 )
-"""A command of either program. A path of a program, and a lab of Drillbook, are none.
+"""Pattern of a command of either program. Paths of programs do not match, and neither does the phrase `drillbook lab`.
 
-`drillbook` is also a name that a user may give to an account or a database: `psql -U drillbook report`. It is a command only
-where one begins.
+An account or a database may also have the name `drillbook`, as in `psql -U drillbook report`. Therefore `drillbook`
+matches only at the beginning of a line, after a backtick, and after a colon.
 """
 
 
@@ -48,6 +48,6 @@ def as_called(text: str, name: str = "") -> str:
     """Replace the program by ``name`` in each command ``invoke TASK`` or ``drillbook TASK`` in ``text``. By default,
     ``name`` is the name of the program that the user called.
 
-    A stored text may name another program, when a person recovered the run with another one.
+    A stored text names the program that was used when the text was written.
     """
     return _COMMAND.sub(f"{name or program()} ", text)

@@ -78,7 +78,9 @@ PROGRAMS = {
         ("mariadbd", "mariadb", "mariadb-install-db", "mariadb-dump", "mariadb-backup", "mbstream"),
     ),
 }
-"""For each name of a value: the programs that must exist, and a text with the names of their packages."""
+"""Groups of programs by name. Each entry holds a text with the Debian packages of the group, and the programs that must
+exist.
+"""
 MONITORING = "the Debian packages prometheus and prometheus-alertmanager"
 """Text with the names of the Debian packages of the monitoring programs. There are no Python wheels of these programs."""
 
@@ -276,7 +278,8 @@ def valkey_server() -> str:
 def default_folder(project: Path) -> Path:
     """Return the folder of a project's lab.
 
-    It is always the same, and has a short path, because paths of Unix sockets are limited.
+    The same project always gets the same folder. The path is short, because the length of paths of Unix sockets is
+    limited.
     """
     if chosen := os.environ.get("DRILLBOOK_LAB"):
         return Path(chosen).resolve()

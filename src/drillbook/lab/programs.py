@@ -20,7 +20,7 @@ from drillbook.lab.layout import ADDRESS, BUCKETS, DATABASE, MARK, REGION, SHOP,
 RELAYED = {"postgres": "postgres.db-1", "redis": "redis"}
 """Servers that the API reaches through a relay, so that drills can cut the path.
 
-Each has the name of a relay and of a port.
+The key of each entry is the name of the relay, and the value is the name of the server's port.
 """
 
 SITE_FILES = 40

@@ -2,13 +2,13 @@
 
 ``python -m drillbook.lab.qdrant_stand_in --port N --folder F``
 
-It is only for labs and tests. Qdrant's server is distributed as an image or a binary, and not as a wheel, but its engine is
-a wheel (``qdrant-edge-py``). So vectors, ids, payloads and their storage are Qdrant's, and only the HTTP layer is not. The
-program needs only that wheel, the standard library and its sibling modules (``qdrant_*.py``). The API key comes from the
-variable QDRANT__SERVICE__API_KEY, as in Qdrant.
+It is only for labs and tests. Qdrant's server is distributed as an image or a binary, and not as a wheel, but its
+engine is a wheel (``qdrant-edge-py``). So Qdrant's own code stores the vectors, ids and payloads, and only the HTTP
+layer is Drillbook's. The program needs only that wheel, the standard library and its sibling modules (``qdrant_*.py``).
+The API key comes from the variable QDRANT__SERVICE__API_KEY, as in Qdrant.
 
-Unsupported requests, such as requests with filters, aliases or clusters, are refused and never ignored. Paths and bodies
-are those of https://api.qdrant.tech.
+Unsupported requests, such as requests with filters, aliases or clusters, are refused and never ignored. Paths and
+bodies are those of https://api.qdrant.tech.
 """
 
 from __future__ import annotations

@@ -95,8 +95,8 @@ class Project:
         return dict(sorted({**discovery.shipped("drills"), **spec.names_in(self.root / "drills")}.items()))
 
     def drill(self, name: str) -> spec.Drill | spec.Suite:
-        """Load the drill or suite ``name``. Raises UnknownName when there is none, and SpecError when its file is
-        invalid.
+        """Load the drill or suite ``name``. Raises UnknownName when no drill or suite has this name, and SpecError when
+        its file is invalid.
         """
         known = self.drill_names()
         if name not in known:

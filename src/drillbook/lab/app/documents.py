@@ -77,7 +77,8 @@ async def find(source: Pool, number: int) -> Row | None:
 
 
 async def duplicates(source: Pool, limit: int) -> list[int]:
-    """Return the ids of documents that have the same content as another document. Only the first ``limit`` are examined.
+    """Return the ids of documents that have the same content as another document. Only the first ``limit`` documents
+    are examined.
 
     The server aborts the query after 3 s.
     """

@@ -12,8 +12,8 @@ from drillbook.lab import layout
 from drillbook.lab.layout import ADDRESS, COLLECTION, DATABASE, REGION, SECRETS, USER, Lab
 
 MACHINES = {"app": "app-1", "db": "db-1", "spare": "db-2", "store": "store-1"}
-"""Machines of the Docker lab. The value of each machine is a host of the embedded lab. The SSH ports of the two have
-the same name.
+"""For each machine of the Docker lab: the host of the embedded lab after which its SSH port is named, as in
+``ssh.app-1``.
 """
 SERVICES = (
     "app",
