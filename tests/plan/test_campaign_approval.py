@@ -220,7 +220,7 @@ def test_the_signature_is_verified_once_for_all_sites_that_have_the_same_approve
 
 def test_sites_without_a_file_of_approvers_cannot_be_approved(desk):
     plan = desk.planned(approvers="")
-    with pytest.raises(UsageError, match="no inventory of the sites names approvers") as told:
+    with pytest.raises(UsageError, match="the inventories of the sites have no key `approvers`") as told:
         approve(desk, "north", plan=plan)
     assert "approvers: FILE" in told.value.hint
     assert not (desk.root / "approvals").exists()

@@ -27,7 +27,7 @@ Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 
 class SiteLine(BaseModel):
-    """Line of one site: its environment, and the digest of the plan of each drill by the name of the drill."""
+    """Line of one site. It contains the environment of the site and, for each drill, the digest of the drill's plan."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -102,8 +102,8 @@ def all_of(root: Path, drill: str) -> list[Files]:
 def look_at_sites(
     files: Files, plans: Mapping[str, Sequence[Plan]], *, now: datetime, operator: str, signing: str = ""
 ) -> dict[str, Finding | None]:
-    """Verify the approval in ``files`` for many sites. Returns the reason why each site is not approved. It is None
-    when it is.
+    """Verify the approval in ``files`` for many sites. Return, for each site, the reason why the site is not approved,
+    or None when the site is approved.
 
     The signature is verified once for each file of approvers. A missing line, or a line with another plan, is reported
     before any other reason. Therefore the reason ``approval-expired`` means that nothing else is wrong.
@@ -179,7 +179,9 @@ def approve(
     files = files_of(root, drill, lines)
     named = list(dict.fromkeys(plan.inventory.approvers for of in plans.values() for plan in of if plan.inventory.approvers))
     if not named:
-        raise UsageError("no inventory of the sites names approvers", hint="write `approvers: FILE` into the inventories")
+        raise UsageError(
+            "the inventories of the sites have no key `approvers`", hint="write `approvers: FILE` into the inventories"
+        )
     approval, fingerprint = texts.signed(
         Approval, files, named[0], now=now, until=until, key=key, drill=drill, title=title, sites=lines
     )

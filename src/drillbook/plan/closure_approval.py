@@ -90,8 +90,8 @@ def _absent(closing: Closing, path: Path) -> Refused:
     """
     remedy = (
         f"Have another person check the hosts and approve the closing with `{closing.command}`. Then copy the "
-        f"two files below to {FOLDER}/ of this project. An approval is valid only for this reason and for the "
-        "present journal."
+        f"two files below to {FOLDER}/ of this project. An approval is valid only for this reason, and only "
+        "until the journal of the run changes."
     )
     return texts.missing(
         path,

@@ -98,9 +98,7 @@ def said(opens: datetime, window: Window, now: datetime) -> str:
 
 
 def lacking(plan: Plan) -> list[Finding]:
-    """Return a finding for each package that the plan needs but that is missing on this machine. Such a package
-    supports a service that the plan uses.
-    """
+    """Return a finding for each package that is missing on this machine, although a service in the plan needs it."""
     found: dict[str, list[str]] = {}
     for name, what in plan.lacking.items():
         found.setdefault(what, []).append(name)

@@ -319,8 +319,8 @@ def _unrooted(value: Any) -> Any:
 
 
 def checked(data: Any) -> Plan:
-    """Validate a plan from a journal. It may need plugins that are not installed. Raises PlanError when the plan is
-    invalid.
+    """Validate a plan from a journal. The plan is also accepted when it needs plugins that are not installed. Raises
+    PlanError when the plan is invalid.
     """
     try:
         return Plan.model_validate(data, context=JOURNAL)

@@ -45,8 +45,8 @@ def by_id(plan: Plan) -> dict[str, PlannedStep | PlannedProbe]:
 
 
 def used(plan: Plan) -> Iterator[tuple[str, Become]]:
-    """Yield pairs of a host of ``plan`` and an account. A step or a probe works on this host as this account. No pair is
-    yielded twice.
+    """Yield each pair of a host and an account for which a step, probe or condition of ``plan`` works on the host as
+    this account. Each pair is yielded once.
     """
     seen: set[tuple[str, str]] = set()
     watched = [one.step or one.probe for one in plan.guard.conditions]

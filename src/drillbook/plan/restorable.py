@@ -107,7 +107,7 @@ class Restorable:
         """Return the steps that are certain to verify a backup of the data that ``fault`` destroys. A step of this
         drill must have made this backup.
 
-        Raises PlanError when there are none.
+        Raises PlanError when there is no such step.
         """
         wrong: list[tuple[PlannedStep, str]] = []
         found: list[PlannedStep] = []
@@ -232,7 +232,7 @@ class Restorable:
         """Return the reason why ``step`` does not restore the same data that ``fault`` destroys. For example, it
         restores another table.
 
-        The result is empty if it is the same data.
+        The result is empty if the step restores the same data.
         """
         kinds = [find(one.action).model_fields for one in (step, fault)]
         fields = [{info.alias or name: info for name, info in kind.items()} for kind in kinds]
@@ -298,8 +298,9 @@ class Restorable:
         return f"write {', or '.join(found)}"
 
     def _same_backup(self, said: Any, proof: PlannedStep) -> bool:
-        """Return True when the step ``proof`` reads the backup that ``said`` names. ``said``: value of the parameter `from`.
-        Values that depend on results of steps name the same backup when they refer to the same step.
+        """Return True when the step ``proof`` reads the backup that ``said`` names. ``said``: value of a parameter of
+        another step, such as `from`. Two values that depend on results of steps name the same backup when they refer to
+        the same step.
         """
         mine = verified_origin(proof)
         if said == mine:

@@ -85,8 +85,8 @@ class Schedule(BaseModel):
         )
 
     def due(self, passed: datetime, failed: datetime | None = None) -> datetime:
-        """Return the moment, in UTC, from which a new run is due. ``passed``: start of the last passed run. ``failed``: start
-        of the first run after it that failed, or None.
+        """Return the moment, in UTC, from which a new run is due. ``passed``: start of the last passed run. ``failed``:
+        start of the first failed run after the last passed run, or None.
         """
         regular = self._regular(passed)
         return min(regular, failed.astimezone(UTC)) if failed else regular
@@ -106,14 +106,14 @@ class Schedule(BaseModel):
         return opened if opened > passed else wanted
 
     def overdue(self, passed: datetime) -> datetime:
-        """Return the moment, in UTC, from which a run is overdue. ``passed``: start of the last passed run. Runs that failed
-        change nothing: the proof is too old when it is as old as the schedule permits.
+        """Return the moment, in UTC, from which a run is overdue. ``passed``: start of the last passed run. Failed runs
+        do not change this moment, because it depends only on the age of the last passed run.
         """
         return self._regular(passed) + timedelta(seconds=float(self.grace))
 
     def state(self, passed: datetime | None, now: datetime, failed: datetime | None = None) -> State:
-        """Return the state at ``now``. ``passed``: start of the newest passed run, or None if no run passed. ``failed``: start
-        of the first run after it that failed, or None.
+        """Return the state at ``now``. ``passed``: start of the last passed run, or None if no run passed. ``failed``:
+        start of the first failed run after the last passed run, or None.
         """
         if passed is None:
             return State.NEVER

@@ -53,7 +53,7 @@ class SourceRules:
     def check(self) -> None:
         """Raise PlanError unless each restore in place is possible.
 
-        If only the restore can repair a fault, it must also use a verified backup.
+        If a fault can only be undone by the restore, the restore must also use a verified backup.
         """
         for step in self.steps:
             if restores_in_place(self.inventory, step):
@@ -86,7 +86,7 @@ class SourceRules:
                 "restore the backup into a service with `sandbox: {}`, or use a source whose kind can be restored in place",
             )
         if not same_service(self.inventory, source.service, named):
-            saved = f"a backup of {source.service!r}" if source.service else "of no service in the inventory"
+            saved = f"a backup of {source.service!r}" if source.service else "a backup of no service in the inventory"
             raise self.fail(
                 (*place, "from"),
                 f"{source.name!r} is {saved}, not a backup of {named!r}",
@@ -146,11 +146,13 @@ class SourceRules:
             )
 
     def _bounded(self, step: PlannedStep, source: BackupSource) -> None:
-        """Check that an objective limits the loss, and that the age of the backups is known. Raises PlanError otherwise."""
+        """Check that an objective limits the loss of data, and that the age of the backups is known. Raises PlanError
+        otherwise.
+        """
         if not source.tells_age:
             raise self.fail(
                 (*self._place(step), "from"),
-                f"the age of the data that the command of {source.name} prints is unknown, so that the loss cannot be limited",
+                f"the command of {source.name} prints data of unknown age, so that the loss of data cannot be limited",
                 "use a backup source whose `at` names the files of the backups, or restore into a service with `sandbox: {}`",
             )
         if not any(key == "rpo" and value is not None for key, value in self.drill.head.objectives):

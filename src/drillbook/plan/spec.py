@@ -27,7 +27,7 @@ from drillbook.sdk.probe import Probe
 from drillbook.values import Duration
 
 NOT_DRILLS = frozenset({FOLDER})
-"""Folders in ``drills/`` in which no drills are searched."""
+"""Folders in ``drills/`` that are not searched for drills."""
 DIAGNOSIS = "diagnosis.finds"
 """Name of the action that applies diagnosis trees."""
 PHASES = ("ready", "backup", "inject", "detect", "diagnose", "restore", "verify", "cleanup")
@@ -44,7 +44,7 @@ class Objectives(_Part):
     rto: Duration | None = Field(
         default=None, description=("Longest permitted time from the disruption to sustained recovery.")
     )
-    rpo: Duration | None = Field(default=None, description=("Longest permitted period whose acknowledged writes are lost."))
+    rpo: Duration | None = Field(default=None, description=("Longest permitted period of lost acknowledged writes."))
     detect: Duration | None = Field(
         default=None, description=("Longest permitted time from the disruption to its detection.")
     )

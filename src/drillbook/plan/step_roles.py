@@ -53,7 +53,9 @@ def of_source(step: PlannedStep) -> bool:
 
 
 def sources_verified(steps: Sequence[PlannedStep]) -> frozenset[str]:
-    """Return the names of the backup sources that steps without a condition verify before the first fault of ``steps``."""
+    """Return the names of the backup sources of which a backup is verified before the first fault in ``steps``. Steps
+    with the key `when` do not count, because they may be skipped.
+    """
     fault = next((number for number, step in enumerate(steps) if step.effect is Effect.FAULT), 0)
     return frozenset(str(step.params.get("service")) for step in steps[:fault] if not step.when and of_source(step))
 
@@ -109,7 +111,7 @@ def restorers(proof: PlannedStep, fault: PlannedStep) -> tuple[str, ...]:
 def lost_service(plan: Plan, fault: PlannedStep) -> str:
     """Return the service whose data ``fault`` destroys. It is given by the parameter ``service`` of the fault.
 
-    If the fault is a custom command, it is the service whose backup is verified.
+    If the fault is a custom command, it is the service whose backup the drill verifies for this fault.
     """
     proof = next((step for step in plan.phase("backup") if is_free(fault) and proves(plan.inventory, step, fault)), None)
     return verified_service(plan.inventory, proof) if proof else str(fault.params.get("service") or "")
@@ -144,8 +146,8 @@ def _names(*values: Any) -> set[str]:
 
 
 def origins(steps: Sequence[PlannedStep], step: PlannedStep) -> dict[str, str]:
-    """Return a service for each parameter of ``step`` that uses the result of another step. It is the service of that
-    other step. The keys are those of the parameters.
+    """Return the parameters of ``step`` that use the result of another step. The keys are the names of these
+    parameters. Each value is the name of the other step's service.
     """
     saved = {one.save: str(one.params["service"]) for one in steps if one.save and one.params.get("service")}
     named = {

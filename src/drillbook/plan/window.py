@@ -22,7 +22,8 @@ DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 HORIZON_DAYS = 15
 """Number of days ahead in which the next opening of a window is searched.
 
-Every window opens at least once a week. When a clock change skips its hour, the next opening may be two weeks away.
+Every window opens at least once a week. When a clock change skips the hour at which the window opens, the next opening
+may be two weeks away.
 """
 MINUTE = timedelta(minutes=1)
 
@@ -104,8 +105,7 @@ def next_opening(windows: Sequence[Window], now: datetime) -> tuple[datetime, Wi
 def _opening(window: Window, first: datetime) -> datetime | None:
     """Return the first minute from ``first`` on in which ``window`` is open.
 
-    A closed window opens at its time of day, on the hour that a clock change repeats or skips, or never. So only these
-    moments are examined.
+    A closed window can open only at its time of day, or at a clock change. So only these moments are examined.
     """
     if is_open(window, first):
         return first
