@@ -255,7 +255,7 @@ def test_a_recovery_point_older_than_the_canary_is_not_a_number(tmp_path):
     story = Story(tmp_path).fault().availability(*SAMPLES).recovery()
     result = story.canary(ACKS, [[300, 400]]).end().judge().result
     assert result.objectives["rpo"].measured_s is None
-    assert "older than the canary" in result.objectives["rpo"].reason
+    assert "older than the first write of the canary" in result.objectives["rpo"].reason
     assert result.verdict is not Verdict.PASSED
 
 

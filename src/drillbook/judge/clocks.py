@@ -68,7 +68,7 @@ def _end(own: Sequence[Event]) -> float:
 def _alerts(result: Figures, own: Sequence[Event], plan: Plan, disruption: float | None) -> None:
     """Measure the detection by the alert that the drill expects, if it expects one.
 
-    This figure replaces the detection by a probe.
+    The measured time replaces the detection time of the probes.
     """
     found = None if disruption is None else detection.by_alert(own, plan, disruption)
     if found is None or disruption is None:
@@ -82,7 +82,8 @@ def _alerts(result: Figures, own: Sequence[Event], plan: Plan, disruption: float
 
 
 def _by_state(result: Figures) -> None:
-    """Replace the figures of a disruption by a reason if no fault was injected.
+    """Replace all figures of the disruption by the reason why they are missing. This is done only if no fault was
+    injected.
 
     If no injection is proven, also remove the finding that no outage was seen.
     """

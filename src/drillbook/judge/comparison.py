@@ -15,10 +15,12 @@ from drillbook.events.runs import EarlierRuns
 from drillbook.judge.result import Comparison, FigureChange, FindingChange, Result, StepChange, StepResult
 
 FIGURES = {"rto": "rto", "rpo": "rpo", "detection": "detect"}
-"""Compared clocks, each with the name of its objective. The figure is taken from the objective if the clock has none."""
+"""Compared clocks, each with the name of its objective. If a clock has no measured value, the value of its objective is
+compared.
+"""
 LEAST_S, LEAST_PART = 0.2, 0.25
-"""Smallest difference that makes a step slower or faster than in all earlier runs. The first value is in seconds, and
-the second is a part of the duration.
+"""Limits for a step that counts as slower or faster than in all earlier runs. Its duration must differ by more than
+``LEAST_S`` seconds, and by more than the part ``LEAST_PART`` of the earlier duration.
 """
 
 
@@ -122,7 +124,8 @@ Key = tuple[str, str, str, int]
 
 
 def _steps(steps: Sequence[ComparedStep | StepResult]) -> dict[Key, ComparedStep | StepResult]:
-    """Return the steps by their keys: phase, action, host and number. The number counts steps that are equal in the rest.
+    """Return the steps by their keys: phase, action, host and number. The number tells apart steps with the same phase,
+    action and host.
 
     Ids are not compared, because the id of a step changes when another step is added before it.
     """

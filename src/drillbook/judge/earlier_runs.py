@@ -31,7 +31,7 @@ def collects(plan: Plan) -> bool:
 def capacity(folders: Iterable[Path], plan: Plan) -> list[dict[str, Any]]:
     """Return the sizes measured by the runs in ``folders`` in the environment of ``plan``, oldest first.
 
-    Each is a ``Point`` as JSON. Unreadable journals and unfinished runs are skipped.
+    Each size is a ``Point`` as JSON. Unreadable journals and unfinished runs are skipped.
     """
     found: list[Point] = []
     for folder in [folder for folder in folders if _contains(folder, ACTION)][-MOST_RUNS:]:
@@ -61,7 +61,9 @@ def same_drill(folders: Iterable[Path], plan: Plan, readings: Mapping[Path, Hist
 
 
 def _drill_of(folder: Path) -> str:
-    """Return the name of the drill in the name of a run's folder. The result is empty when the name has another form."""
+    """Return the name of the drill, which is a part of the name of a run's folder. Return an empty text when the
+    folder's name has another form.
+    """
     named = RUN_ID.fullmatch(folder.name)
     return named[8] if named else ""
 
@@ -88,9 +90,10 @@ def last_step(folders: Sequence[Path], plan: Plan, action: str, service: str) ->
 
 
 def _finished(folder: Path, plan: Plan, history: History | None = None) -> RunView | None:
-    """Judge a run from its ``history``, which is read when it is not given.
+    """Judge a run from its ``history``. If ``history`` is None, read it from ``folder``.
 
-    Return None when it cannot be read, has not finished, or ran in another environment than that of ``plan``.
+    Return None when the history cannot be read, or when the run has not finished or used another environment than
+    ``plan``.
     """
     try:
         view = judge(history or read(folder / FILE))

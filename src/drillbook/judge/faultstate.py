@@ -37,7 +37,8 @@ def faults(
 def _state(step: PlannedStep, host: str, mine: Sequence[Event], all_undone: Mapping[int, Undone], left: str) -> FaultResult:
     """Return the state of one fault.
 
-    ``mine``: events of its step on its host; ``all_undone``: the undos by intent.
+    ``mine``: events of the fault's step on its host. ``all_undone``: all undos of the run. The key of an undo is the
+    number of the event that announced the change.
     """
     announced = next(each(mine, IntentRecorded), None)
     if announced is None:

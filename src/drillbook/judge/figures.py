@@ -17,7 +17,8 @@ from drillbook.judge.result import FaultResult, ProbeTrack, Span
 SLEEP_S = 0.1
 """Shortest suspension that counts, in seconds.
 
-The two clocks are read one after the other. A shorter difference may come from the time between the two readings.
+A suspension is measured with two clocks, one of which stops while the controller is suspended. The clocks are read one
+after the other, so a shorter difference may come from the time between the two readings.
 """
 
 

@@ -99,23 +99,23 @@ def _result(
 
 
 def _undo_as_called(left: Residue, program: str) -> Residue:
-    """Return ``left`` with the program's name in the commands of its instructions."""
+    """Return a copy of ``left``. The commands in its instructions begin with the program name ``program``."""
     return left.model_copy(update={"by_hand": as_called(left.by_hand, program)})
 
 
 def _as_called(found: Finding, program: str) -> Finding:
-    """Return ``found`` with the program's name in the commands of its remedy."""
+    """Return a copy of ``found``. The commands in its remedy begin with the program name ``program``."""
     return found.model_copy(update={"remedy": as_called(found.remedy, program)})
 
 
 def _step_as_called(step: StepView, program: str) -> StepView:
-    """Return ``step`` with the program's name in the commands of its texts."""
+    """Return a copy of ``step``. The commands in its texts begin with the program name ``program``."""
     texts = {key: as_called(text, program) for key in ("message", "undo", "undone") if (text := getattr(step, key))}
     return step.model_copy(update=texts)
 
 
 def _note_as_called(note: Note, program: str) -> Note:
-    """Return ``note`` with the program's name in its commands."""
+    """Return a copy of ``note``. The commands in its text begin with the program name ``program``."""
     return note.model_copy(update={"text": as_called(note.text, program)})
 
 

@@ -49,7 +49,7 @@ NOTED: tuple[type[Content], ...] = (
     PruningFinished,
     TraceMissed,
 )
-"""Kinds of events that may have a note. A long journal has few of them."""
+"""Kinds of events that may have a note. Even a long journal has only a few such events."""
 MOST = 300
 
 
@@ -104,7 +104,8 @@ def loud(event: Event) -> bool:
 def notes(events: Sequence[Event]) -> tuple[Note, ...]:
     """Return notes about ``events``, in order.
 
-    All events must belong to the run itself, or all to one recovery, because their times are on its clock.
+    Either all events must belong to the run itself, or all to one recovery. The run and each recovery have their own
+    clocks, so times of different clocks cannot be compared.
     """
     return tuple(
         Note(at=event.clock, kind=event.kind, host=event.host or "", step=event.step or "", text=text, loud=loud(event))
@@ -163,7 +164,7 @@ def findings(events: Sequence[Event], known: Sequence[Finding]) -> list[Finding]
 def contact(what: OfContact) -> str:
     """Return a sentence about a contact that was notified, or that could not be notified.
 
-    In the second case it has the reason.
+    If the contact could not be notified, the sentence contains the reason.
     """
     who, of = what.contact or "a contact", what.occasion or "run"
     way = f" by service {what.way}" + (f", {what.service}" if what.service else "")

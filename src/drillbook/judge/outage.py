@@ -117,7 +117,7 @@ class Look:
         )
 
     def _after_holes(self, good: Sequence[Sample]) -> Sample:
-        """Return the first good sample after the last gap between samples that was too long.
+        """Return the first good sample after the last gap that was too long. A gap is the time between two samples.
 
         When no gap was too long, return the first of all good samples. During a gap the state is unknown: the service may
         have been bad. A longer gap is accepted once the good samples before it cover enough time to count as a recovery.

@@ -1,4 +1,6 @@
-"""Decides if an objective of a drill is proven, from the answers of its runs. The audit and the metrics use this rule."""
+"""Decides if an objective of a drill is proven. The decision depends on all runs of the drill: each run met the
+objective, missed it, or tells nothing about it. The audit and the metrics use this rule.
+"""
 
 from __future__ import annotations
 
@@ -27,12 +29,14 @@ class Answer(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Standing of an objective after several runs. The runs are named by their numbers, from the oldest, 0."""
+    """Standing of an objective after several runs. Each field is the number of a run. The oldest run is 0."""
 
     proof: int | None = None
     """The newest run that proved the objective, even when a later run took this proof back."""
     reserved: int | None = None
-    """The newest run that met the objective with a reservation, after the newest proof and the newest miss."""
+    """The newest run that met the objective with a reservation: its measurement does not prove the objective. The run
+    is newer than the newest run that proved or missed the objective.
+    """
     taken_back: int | None = None
     """The newest run that missed the objective, or failed without verifying it. None when a later run proved it."""
 
@@ -43,7 +47,9 @@ class Standing:
 
 
 def within(measured_s: float | None, error_s: float | None, target_s: float) -> bool:
-    """Return True when a measured value keeps to a target, with its error. An unknown value contradicts no target."""
+    """Return True when the measured value plus its error does not exceed the target. Also return True when no value was
+    measured.
+    """
     return measured_s is None or measured_s + (error_s or 0.0) <= target_s
 
 
@@ -63,7 +69,9 @@ def answer(verdict: str, met: bool | None, *, marked: bool, held: bool = True) -
 
 
 def up_to_the_decision(newest_first: Iterable[Answer]) -> list[Answer]:
-    """Return the answers that decide whether an objective is proven, oldest first: no older answer changes it."""
+    """Return the answers that decide whether an objective is proven, oldest first. Older answers cannot change the
+    decision, so they are left out.
+    """
     found = []
     for one in newest_first:
         found.append(one)

@@ -198,7 +198,7 @@ class Result(_Value):
 
     @property
     def open_residue(self) -> tuple[Residue, ...]:
-        """Changes that were not undone, and that nobody has closed."""
+        """Changes that were neither undone nor closed with `drill.recover --settled`."""
         return () if self.settled else self.residue
 
 
@@ -283,7 +283,9 @@ class StepView(_Value):
 
     @property
     def retried(self) -> bool:
-        """True when the outcome of the step followed a failed attempt. Waiting for a condition is not a retry."""
+        """True when at least one attempt of the step failed before the last attempt. Waiting for a condition is not a
+        retry.
+        """
         return self.attempts > 1 and self.every_s is None
 
 
@@ -299,7 +301,9 @@ class Note(_Value):
 
 
 class FigureChange(_Value):
-    """A figure of the last run and of this run, with errors. ``same``: they differ by less than both errors."""
+    """A figure of the last run and of this run, with errors. ``same``: the difference is not larger than the sum of the
+    two errors.
+    """
 
     key: str
     before_s: float | None

@@ -1,7 +1,7 @@
 """RPO and lost writes, computed only from the events of a run.
 
-They are measured by the run's canaries, or from a backup by the team's own tools. Every figure has an error: the largest
-possible difference from the true value. docs/clocks.md defines the clocks.
+They are measured by the run's canaries, or from the age of a restored backup that the team's own tools made. Every
+figure has an error: the largest possible difference from the true value. docs/clocks.md defines the clocks.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ def data_loss(result: Figures, events: Sequence[Event], own: Sequence[Event], pl
 def _by_backup(result: Figures, own: Sequence[Event], records: Sequence[CanaryRecord], disruption: float | None) -> bool:
     """Measure the loss as the time from the newest data in a restored backup to the fault.
 
-    This is done for a backup by the team's own tools. Returns False when no such backup was restored, or when a canary
-    still has a write from before the fault. In the second case, the canary measures the loss.
+    This is done for a backup that the team's own tools made. Returns False when no such backup was restored, or when a
+    canary still has a write from before the fault. In the second case, the canary measures the loss.
     """
     if disruption is None or not all(_before_all(record, disruption) for record in records):
         return False
@@ -92,8 +92,8 @@ def _before_all(record: CanaryRecord, disruption: float) -> bool:
 class _Loss:
     """Lost writes of one canary.
 
-    It holds the RPO and two times. The first is the acknowledgement of the last write that survived. The second is the
-    acknowledgement of the last write that counts.
+    It holds the RPO and two times. ``since``: acknowledgement of the newest write before the first lost write.
+    ``until``: acknowledgement of the write at which the lost period ends.
     """
 
     figure: Figure
@@ -132,7 +132,7 @@ def _rpo(result: Figures, record: CanaryRecord, disruption: float) -> _Loss:
         )
     if not kept:
         least = end.acknowledged - record.acknowledged[0].sent
-        older = f"the recovery point is older than the canary: at least {least:.3f} s were lost"
+        older = f"the recovery point is older than the first write of the canary: at least {least:.3f} s were lost"
         return _Loss(Figure(None, None, older), None, end.acknowledged)
     error = max(lost[0].acknowledged - kept[-1].sent, blind)
     return _Loss(Figure(end.acknowledged - kept[-1].acknowledged, error), kept[-1].acknowledged, end.acknowledged)

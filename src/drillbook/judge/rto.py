@@ -293,9 +293,9 @@ def _relapsed(left: Sequence[Sample | None], events: Sequence[Event]) -> list[Fi
 
 
 def _unseen(result: Figures, probes: dict[str, list[Sample]], disruption: float, looks: Mapping[str, Look]) -> None:
-    """Report that a fault caused no bad sample.
+    """Make a finding that the fault caused no bad sample.
 
-    The report names the longest outage that no sample would have noticed.
+    The finding names the length of the longest outage that could have been missed between two samples.
     """
     limit = max(look.limit for look in looks.values())
     grid = max(

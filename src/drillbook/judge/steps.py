@@ -32,7 +32,7 @@ def phases(events: Sequence[Event]) -> tuple[PhaseResult, ...]:
 def steps(own: Sequence[Event], events: Sequence[Event], plan: Plan) -> list[StepView]:
     """Return every step on every host, with its outcome and the outcome of its undo.
 
-    The undo may be one by the run itself or by a later recovery.
+    The undo may have been made by the run itself, or by a later recovery.
     """
     views: list[StepView] = []
     mine, undos = by_step(own), _undos(events)
