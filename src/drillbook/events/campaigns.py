@@ -101,8 +101,8 @@ class SiteEnded(Content):
         Json,
         Field(
             description=(
-                "Objectives of the drill with their measurements, as in `result.json`. `mark` stands at an RPO of a backup from "
-                "the time of the run."
+                "Objectives of the drill with their measurements, as in `result.json`. An RPO has a `mark` when it is that of a "
+                "backup that was made during the run. Such an RPO does not prove the objective."
             )
         ),
     ] = {}

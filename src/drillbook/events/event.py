@@ -52,8 +52,8 @@ def readable(event: Event) -> Content:
 
 
 class Events(tuple[Event, ...]):
-    """Events of one journal in their order. Because a judge searches a long journal for many kinds of events, there is
-    an index by kind. Another index finds events by step and host.
+    """Events of one journal in their order, with an index by kind, and an index by step and host. The indexes keep
+    searches in a long journal fast.
     """
 
     @cached_property

@@ -292,7 +292,9 @@ class PruningFinished(Content):
     ] = None
     left: Annotated[
         tuple[Json, ...],
-        Field(description=("Backups that stay although the rule does not keep them. Each has `location` and `why`.")),
+        Field(
+            description=("Backups that stay although the retention rule does not keep them. Each has `location` and `why`.")
+        ),
     ] = ()
     older_versions: Annotated[
         int | None,

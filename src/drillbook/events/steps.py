@@ -219,7 +219,7 @@ class BackupProven(OnStep):
 
 
 class SourceProven(OnStep):
-    """This run verified a backup by the team's own tools.
+    """This run verified a backup that the team's own tools had made.
 
     The backup can restore the data that a fault will destroy, within the objective `rpo`.
     """
