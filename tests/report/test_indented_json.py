@@ -6,7 +6,7 @@ import random
 from collections import OrderedDict
 
 from drillbook.report.figures import pretty, shown
-from drillbook.report.indented_json import indented
+from drillbook.report.indented_json import indented, of_json
 
 TEXTS = ["", "a", "\n", '\t"\\', "ä\x7f\u2028", "\U0001f600", "x" * 50, "\x00", "\ud800"]
 
@@ -39,6 +39,17 @@ def test_every_value_has_the_text_of_the_standard_library():
     for _ in range(3000):
         made = value(dice)
         assert indented(made) == json.dumps(made, ensure_ascii=False, indent=2)
+
+
+def test_every_value_read_from_json_has_the_text_of_the_standard_library():
+    dice = random.Random(8785)
+    numbers = [repr(dice.uniform(-1, 1) * 10.0 ** dice.randint(-30, 30)) for _ in range(3000)]
+    texts = [json.dumps(value(dice)) for _ in range(3000)]
+    others = ["1e-5", "1e-4", "1e16", "9999999999999998.0", "-1e-05", "1E400", "-0", '["a 0.00001", 1]', '{"": 1e-9}']
+    for text in [*numbers, *texts, *others]:
+        made = json.loads(text)
+        for one in (made, [made], {"a": made}):
+            assert of_json(one) == json.dumps(one, ensure_ascii=False, indent=2)
 
 
 def test_pretty_sorts_keys_and_remembers_nothing_of_another_value():

@@ -15,7 +15,7 @@ from drillbook.journal import canonical_lines
 from drillbook.journal.collection import paused
 from drillbook.values import canonical_again, digest
 
-AT_ONCE = 200
+AT_ONCE = 40
 """Number of lines that are read together. If one of them is wrong, or contains an unusual number, they are read one by
 one.
 """

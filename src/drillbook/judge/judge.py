@@ -111,7 +111,8 @@ def _as_called(found: Finding, program: str) -> Finding:
 def _step_as_called(step: StepView, program: str) -> StepView:
     """Return a copy of ``step``. The commands in its texts begin with the program name ``program``."""
     texts = {key: as_called(text, program) for key in ("message", "undo", "undone") if (text := getattr(step, key))}
-    return step.model_copy(update=texts)
+    changed = {key: text for key, text in texts.items() if text != getattr(step, key)}
+    return step.model_copy(update=changed) if changed else step  # a copy of each of thousands of steps takes time
 
 
 def _note_as_called(note: Note, program: str) -> Note:

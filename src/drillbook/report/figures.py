@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from drillbook.report.indented_json import indented
+from drillbook.report.indented_json import of_json
 
 UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 MOST_DIGITS = 6
@@ -140,10 +140,15 @@ def moment(started: str, offset: float = 0.0) -> datetime | None:
     parsed.
     """
     try:
-        begin = datetime.fromisoformat(started)
-        return (begin if begin.tzinfo else begin.replace(tzinfo=UTC)).astimezone(UTC) + timedelta(seconds=offset)
+        return _begin(started) + timedelta(seconds=offset)
     except (ValueError, OverflowError):
         return None
+
+
+@lru_cache(64)
+def _begin(started: str) -> datetime:
+    begin = datetime.fromisoformat(started)
+    return (begin if begin.tzinfo else begin.replace(tzinfo=UTC)).astimezone(UTC)
 
 
 def utc(started: str | None, offset: float = 0.0) -> str:
@@ -166,7 +171,7 @@ def utc_minute(started: str) -> str:
 def utc_time(started: str, offset: float) -> str:
     """Format a time of day in UTC to the second, such as ``10:00:03 UTC``."""
     at = moment(started, offset)
-    return f"{at:%H:%M:%S} UTC" if at else f"{seconds(offset, 1)} after the start"
+    return f"{at.hour:02}:{at.minute:02}:{at.second:02} UTC" if at else f"{seconds(offset, 1)} after the start"
 
 
 def size(count: int) -> str:
@@ -201,7 +206,7 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True, default=str)
 
 
 def _indented(text: str) -> str:
-    return indented(json.loads(text))
+    return of_json(json.loads(text))
 
 
 _pretty = lru_cache(1024)(_indented)

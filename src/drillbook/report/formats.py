@@ -13,7 +13,7 @@ from drillbook.journal.collection import paused
 from drillbook.journal.run_files import JUNIT, PAGE, RESULT
 from drillbook.judge.result import RunView, SuiteResult
 from drillbook.report import html, junit, markdown
-from drillbook.report.indented_json import indented
+from drillbook.report.indented_json import of_json
 
 
 class Format(NamedTuple):
@@ -26,7 +26,7 @@ class Format(NamedTuple):
 
 def as_json(value: Any) -> str:
     """Format ``value`` as indented JSON. Keys keep their order, because the format documents this order."""
-    return indented(value) + "\n"
+    return of_json(value) + "\n"
 
 
 FORMATS = (

@@ -20,7 +20,7 @@ from drillbook.report.rows import PhaseRow
 
 Where = tuple[str | None, str | None]
 """Id of a step, and host."""
-REMEMBERED = 512
+REMEMBERED = 4096
 """Number of texts and commands whose HTML is remembered. The steps on many hosts have the same texts and commands."""
 LONGEST = 500
 """The HTML of a text is remembered only if the text has at most this many characters."""
@@ -36,7 +36,7 @@ def section(
 ) -> Markup:
     """Return the section as HTML.
 
-    ``started``: start of the run. ``anchors``: ids of the steps in the page. ``findings``: findings of the steps.
+    ``started``: start of the run. ``anchors``: ids of the steps in the page, as safe HTML. ``findings``: findings of the steps.
     """
     parts = [HEAD]
     for phase in phases:
@@ -53,12 +53,24 @@ def section(
     return Markup("".join(parts))  # noqa: S704  every value in the parts was escaped
 
 
+class _Known(dict[str, str]):
+    """HTML of texts. A text that is not known yet is escaped, and then remembered if it is short."""
+
+    def __missing__(self, text: str) -> str:
+        found = pages.escaped(text)
+        if len(text) <= LONGEST:
+            if len(self) >= REMEMBERED:
+                self.clear()
+            self[text] = found
+        return found
+
+
+_known = _Known()
+
+
 def _text(value: object) -> str:
     """Return ``value`` as a template prints it: escaped, with invisible characters made visible."""
-    return _short(value) if type(value) is str and len(value) <= LONGEST else pages.escaped(value)
-
-
-_short = lru_cache(8 * REMEMBERED)(pages.escaped)
+    return _known[value] if type(value) is str else pages.escaped(value)
 
 
 @cache
@@ -86,7 +98,7 @@ def _step(step: StepView, anchor: str, findings: Iterable[Finding], started: str
     """Yield the parts of one step, which is folded if it succeeded."""
     one = step.result
     closed = one.status in ("done", "skipped")
-    yield f'<details class="step" id="{_text(anchor)}"{"" if closed else " open"}>\n'
+    yield f'<details class="step" id="{anchor}"{"" if closed else " open"}>\n'
     yield _summary(step)
     yield f'<div class="more">\n<dl class="pairs">\n<dt>Outcome</dt><dd>{_text(wording.STEP_WORDS[one.status])}</dd>\n'
     yield from _course(step)

@@ -41,12 +41,19 @@ def evidence_rows(view: RunView) -> list[EvidenceRow]:
 def evidence_of(step: StepView) -> list[EvidenceRow]:
     """Return rows of the files in the facts of one step, sorted by file name. Each file is listed once."""
     found: dict[str, EvidenceRow] = {}
+    if _is_plain(step.result.facts):
+        return []
     for fact in _files(step.result.facts):
         name, count = shown(fact["file"]), fact.get("bytes")
         took = size(count) if isinstance(count, int) else "not recorded"
         took += f", cut {shown(fact['cut'])}" if fact.get("cut") else ""
         found.setdefault(name, EvidenceRow(name, shown(fact.get("sha256") or "not recorded"), took, step.result.id))
     return [found[name] for name in sorted(found)]
+
+
+def _is_plain(facts: Mapping[str, Any]) -> bool:
+    """Return True for the facts of most steps: they contain no name of a file, and are not searched."""
+    return "file" not in facts and all(isinstance(value, PLAIN) for value in facts.values())
 
 
 def _files(value: Any) -> Iterator[Mapping[str, Any]]:

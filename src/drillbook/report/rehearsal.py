@@ -21,8 +21,10 @@ def facts(result: Result) -> dict[str, Mapping[str, Any]]:
 
     Empty when no such backup was restored, or when the run injected a fault.
     """
+    if result.faults or all(step.action != RESTORE for step in result.steps):
+        return {}
     done: dict[str, Mapping[str, Any]] = {step.action: step.facts for step in result.steps if step.status == "done"}
-    return done if RESTORE in done and not result.faults else {}
+    return done if RESTORE in done else {}
 
 
 def sentence(result: Result) -> str:
