@@ -83,7 +83,7 @@ def test_a_campaign_does_not_begin_when_a_certificate_of_scheduler_or_client_is_
         folder.environment |= issued(cluster.root, "old", age=3 * DAY)
     done, said = campaign(folder, cluster)
     assert done.returncode == 2, said
-    assert f"the certificates of this machine and of the scheduler at {cluster.address} do not fit" in said
+    assert f"the certificates of this machine and of the scheduler at {cluster.address} do not match" in said
     assert count(folder) == 0
     assert list((folder.root / "reports" / "campaigns").iterdir()) == []
 

@@ -123,7 +123,7 @@ def test_a_run_of_an_older_pipeline_is_not_used(tmp_path, old):
     assert done.returncode == 3, done.stdout + done.stderr
     made = f"by the pipeline {old}" if old else "outside of a pipeline"
     assert f"the run of s0 was made {made} on " in done.stdout
-    assert "and this is the pipeline p 7" in done.stdout
+    assert "but the present pipeline is p 7" in done.stdout
     assert ends(job)["s0"]["state"] == "unknown"
     assert events(job)[0]["data"]["pipeline"] == "p 7"
 

@@ -57,7 +57,7 @@ def found_in(folder: Path, drill: str, pipeline: str) -> tuple[dict[str, Artefac
             made = f"by the pipeline {state.start.pipeline}" if state.start.pipeline else "outside of a pipeline"
             sites = ", ".join(sorted(state.ends)) or "no site"
             problems.append(
-                f"{path}: the run of {sites} was made {made} on {state.began:%Y-%m-%d}, and this is the pipeline {pipeline}"
+                f"{path}: the run of {sites} was made {made} on {state.began:%Y-%m-%d}, but the present pipeline is {pipeline}"
             )
             continue
         for site in state.start.sites:  # an earlier run shows nothing about a later one that did not end
@@ -83,7 +83,7 @@ class Artefacts:
         return self._found[site].ending.run if site in self._found else ""
 
     def who(self, job: Job) -> str:
-        """Return an empty name, which means this machine, because the runs are copied to it."""
+        """Return an empty name, which means this machine. The runs are copied to this machine."""
         del job
         return ""
 
@@ -115,8 +115,8 @@ class Artefacts:
             return attempt.unknown(
                 job,
                 (
-                    "the last event of the run in the artefact is not the one that was recorded in the journal of the "
-                    "campaign"
+                    "the last event of the run in the artefact differs from the last event that the journal of the "
+                    "campaign recorded"
                 ),
             )
         own_tool = f"drillbook {job.version}"
@@ -137,7 +137,7 @@ class Artefacts:
         return True
 
     def told(self) -> list[str]:
-        """Count the artefacts."""
+        """Return one line with the number of artefacts."""
         return [f"artefacts of {len(self._found)} sites"]
 
     def close(self) -> None:

@@ -21,7 +21,7 @@ THREADS = 2
 
 
 class Lost(Exception):
-    """Raised when a worker or the scheduler does not answer. It says nothing about the job."""
+    """Raised when a worker or the scheduler does not answer. The job may still be running."""
 
 
 class JobFailed(Exception):
@@ -59,7 +59,7 @@ def workers_of(client: Client) -> dict[str, Any]:
 
 
 class Lanes:
-    """Threads for questions to workers. Each worker has its own threads, so that none waits for another worker."""
+    """Threads for questions to workers. Each worker has its own threads, so that no question waits for another worker."""
 
     def __init__(self) -> None:
         """Start without threads."""

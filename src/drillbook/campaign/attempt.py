@@ -145,7 +145,9 @@ def cancel(job: Job) -> bool:
 
 
 def _is_held(lock: IO[bytes]) -> bool:
-    """Return True when a process holds the lock of a site. The file then names a child process of this holder."""
+    """Return True when a process holds the lock of a site. In this case, the lock file contains the pid of the child
+    process that drills the site.
+    """
     try:
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -242,7 +244,9 @@ def _objectives(views: list[RunView]) -> dict[str, Any]:
 
 
 def _of_run(result: Result) -> dict[str, Any]:
-    """Return the objectives of a run with their measurements, and with the mark of a figure that has a reservation."""
+    """Return the objectives of a run with their measurements. A measurement with a remark in the report also gets the
+    mark of this remark.
+    """
     told = remarks.of_run(result.steps, result.started)
     marks = {key: one.mark.strip() for key, one in told.items()}
     objectives = result.model_dump(mode="json")["objectives"]

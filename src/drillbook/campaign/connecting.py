@@ -124,8 +124,8 @@ def _checked(on: str, connect: Callable[[], Client]) -> None:
         # A scheduler that refuses the certificate may close the connection before its reason arrives: [SYS] unknown error.
         if any(word in str(error).lower() for word in ("certificate", "sslerror: [sys]")):
             raise UsageError(
-                f"the certificates of this machine and of the scheduler at {on} do not fit: {error}",
-                hint="both must be of the authority in DASK_DISTRIBUTED__COMM__TLS__CA_FILE, and not expired",
+                f"the certificates of this machine and of the scheduler at {on} do not match: {error}",
+                hint="the authority in DASK_DISTRIBUTED__COMM__TLS__CA_FILE must have issued both, and both must not be expired",
             ) from None
         raise UsageError(f"no scheduler answers at {on}: {error}", hint="start one: dask scheduler") from None
     except (ImportError, AttributeError) as error:
@@ -136,7 +136,7 @@ def _checked(on: str, connect: Callable[[], Client]) -> None:
 
 
 def _examine(on: str, client: Client) -> None:
-    """Raise UsageError when programs can reach the scheduler without a certificate from another machine, or when the
+    """Raise UsageError when programs on other machines can reach the scheduler without a certificate, or when the
     scheduler would start a task again after the worker of the task has died.
     """
     allowed, addresses = client.run_on_scheduler(_facts)

@@ -52,7 +52,9 @@ class Coordinator:
     journal: Journalled
     executor: Executor
     job: Callable[[str, Intent], Job]
-    """Function that makes the job of a site from the name of the site and its intent."""
+    """Function that makes the job of a site. Its arguments are the name of the site, and the recorded intent to drill
+    the site.
+    """
     new_run: Callable[[str], str]
     """Function that makes the name of a site's run from the name of the site."""
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -64,7 +66,7 @@ class Coordinator:
     _scheduler: Scheduler = field(init=False)
     _jobs: dict[str, Job] = field(default_factory=dict)
     _asked: set[str] = field(default_factory=set)
-    """Sites whose drill was asked to stop. The others are asked again at each look."""
+    """Sites whose drill was asked to stop. Drills of other running sites are asked again in each round."""
     _chosen: dict[str, Intent] = field(default_factory=dict)
     """Run and place of each site that is about to start."""
 

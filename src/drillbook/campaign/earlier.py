@@ -84,8 +84,8 @@ def _changes(before: Mapping[str, Mapping[str, Any]], state: CampaignState) -> I
 
 
 def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    """Describe each objective that was met and is not now or the reverse, or whose measurement has changed by more than
-    the sum of both errors.
+    """Describe each objective that changed from met to not met or back, and each objective whose measurement changed by
+    more than the sum of both errors.
     """
     for name, new in now.items():
         old = before.get(name)

@@ -68,7 +68,9 @@ class Expected:
         ]
 
     def _asked(self, drill: str) -> str:
-        """Return the beginning of a sentence: the plan that the campaign expects, or that it expects none."""
+        """Return the beginning of a sentence. It names the plan that the campaign expects, or tells that the campaign
+        expects no run of this drill.
+        """
         plan = self.plans.get(drill)
         maker = f"made by Drillbook {self.version or 'of an unknown version'}"
         if plan is None:

@@ -79,7 +79,7 @@ class Fleet:
         self._pending: dict[str, Pending] = {}
         self._reserved: dict[str, str] = {}
         self._told_approval: set[tuple[str, str]] = set()
-        """Campaign and worker of each approval that was stored at the place of the worker."""
+        """Pairs of a campaign and a worker. The approval of the campaign was stored at the place of this worker."""
         self._ended: queue.SimpleQueue[Ending] = queue.SimpleQueue()
         self._here = Processes(self._ended)
         self._lanes = Lanes()
@@ -135,8 +135,8 @@ class Fleet:
         return [*(good or ["no worker can be used yet; the sites wait until there is one"]), *bad]
 
     def cancel(self, job: Job) -> bool:
-        """Ask the place of ``job`` to stop its drill. A thread asks the worker, so the first call returns False. A job that no
-        worker ever had ends at once.
+        """Ask the place of ``job`` to stop its drill. A thread asks the worker, so the first call returns False. A job
+        that was never submitted to a worker ends at once.
         """
         with self._changed:
             pending, client = self._pending.get(job.site), self._client

@@ -25,7 +25,7 @@ worker.
 """
 FILE = ".place"
 MACHINE_IDS = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
-"""Files with the identity of a machine. A machine without one is known by its host name alone."""
+"""Files with the identity of a machine. A machine without such a file is identified by its host name alone."""
 
 FS_IOC_GETVERSION = 2 << 30 | struct.calcsize("l") << 16 | ord("v") << 8 | 1
 """Request of ioctl(2) that reads the generation of an inode; from `linux/fs.h`."""
@@ -123,7 +123,7 @@ def _file(path: Path) -> str:
 
 
 def _machine() -> str:
-    """Return the identity of this machine. The result is empty when the machine has none."""
+    """Return the identity of this machine. The result is empty when the machine has no file with an identity."""
     for path in MACHINE_IDS:
         with contextlib.suppress(OSError, ValueError):
             if found := path.read_text(encoding="ascii").strip():

@@ -144,7 +144,7 @@ def read(folder: Path) -> tuple[Event, ...]:
 
 
 def unfinished(reports: Path) -> list[Path]:
-    """Return the folders of campaigns that are not finished by their report, and that no process is running. The oldest
+    """Return the folders of campaigns that have no report of their end, and that no process is running. The oldest
     campaign comes first.
     """
     known = (path.parents[1] for path in (reports / CAMPAIGNS).glob(f"[!.]*/{RECORD}/{FILE}"))
@@ -160,7 +160,7 @@ def _ended(folder: Path) -> bool:
 
 
 def is_finished(said: dict[str, Any]) -> bool:
-    """Return True when the report ``said`` is that of a campaign that came to its end."""
+    """Return True when the report ``said`` belongs to a campaign that came to its end."""
     return bool(said.get("finished", not said.get("without_end")))
 
 

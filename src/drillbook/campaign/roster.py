@@ -54,7 +54,9 @@ class Roster:
         self._retry_at: dict[str, float] = {}
 
     def update(self, client: Client, there: dict[str, dict[str, Any]]) -> None:
-        """Forget workers that are gone, and ask new ones. ``there``: facts about all workers, by their addresses."""
+        """Forget workers that are gone, and ask new workers for their place. ``there``: facts about all workers, by
+        their addresses.
+        """
         for known in (self.workers, self.refused, self.asking, self._retry_at):
             for address in [address for address in known if address not in there]:
                 del known[address]
@@ -94,7 +96,7 @@ class Roster:
         return f"no worker answers, but the project at {found} was moved or copied from there" if found else ""
 
     def _ask(self, client: Client, address: str, facts: dict[str, Any]) -> None:
-        """Ask a worker for its place and its addresses. A thread of the worker's own calls this method."""
+        """Ask a worker for its place and its addresses. Each worker has its own thread, which calls this method."""
         listens: list[str] = []
         try:
             said = ask(client, address, worker.identify, within_s=ASK_S)
@@ -128,7 +130,9 @@ class Roster:
         return f"the worker listens without TLS on an address that others can reach: {found}" if found else ""
 
     def _twin_of(self, said: dict[str, str]) -> str:
-        """Return the reason to refuse a worker whose place is that of another running system or disk."""
+        """Return the reason to refuse a worker whose place has the same number as the place of another running system
+        or disk. The result is empty when no other place has this number.
+        """
         number = place.number_of(said["name"])
         same = (one for one in self.workers.values() if place.number_of(one.place) == number)
         twin = next((one for one in same if one.disk != said["disk"]), None)

@@ -109,7 +109,7 @@ class Scheduler:
         self._closed: dict[Kind, deque[str]] = {}
         """Waiting sites of each kind whose windows are closed."""
         self._openings: list[tuple[datetime, int, Kind]] = []
-        """Heap of the next opening of each closed kind. The number decides between equal openings."""
+        """Heap of the next opening of the windows of each closed kind. If two openings are equal, the number decides."""
         self._number = count()
         self._running: Counter[str] = Counter()
         self._active = self._begun = self._bad = 0

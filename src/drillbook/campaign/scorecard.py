@@ -91,7 +91,7 @@ def figure(objective: dict[str, Any]) -> str:
 
 
 def mark_of(objective: dict[str, Any]) -> str:
-    """Return the mark of a figure that has a reservation. Journals of earlier versions contain no marks."""
+    """Return the mark of the remark on a measurement, or an empty text. Journals of earlier versions contain no marks."""
     return str(objective.get("mark") or "")
 
 
