@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -201,6 +202,62 @@ def test_a_worker_that_hangs_blocks_neither_the_others_nor_the_campaign(joined, 
     (ending,) = made.wait(0.1)
     assert (ending.site, ending.state) == ("other", SiteState.REFUSED)
     assert "tls://hangs" in made._roster.asking
+
+
+class Ended:
+    """Future of a job that has ended."""
+
+    status = "finished"
+
+    def __init__(self, job):
+        self.job = job
+
+    def result(self, timeout):
+        return Ending(self.job.site, SiteState.PASSED, run=self.job.run).as_data()
+
+    def add_done_callback(self, function):
+        function(self)
+
+
+class Slow(Tells):
+    """Client of a worker whose jobs end at once, and which sends their runs only when ``go`` is set."""
+
+    def __init__(self):
+        super().__init__({"tls://a": OWN})
+        self.go, self.sending, self.submitted = threading.Event(), [], []
+
+    def submit(self, function, job, **_):
+        self.submitted.append(job.site)
+        return Ended(job)
+
+    async def run(self, answer, function, *values, workers, nanny):
+        if function is worker.manifest:
+            self.sending += values
+            while not self.go.is_set():
+                await asyncio.sleep(0.01)
+            return {workers[0]: worker.Answer({})}
+        return await super().run(answer, function, *values, workers=workers, nanny=nanny)
+
+
+def test_slow_transfers_hold_neither_an_approval_nor_a_request_to_stop(joined, root):
+    client = Slow()
+    made = joined(client, patience_s=20)
+    until(lambda: made.who(JOB))
+    jobs = [replace(JOB, site=f"s{number}", run=f"run-{number}", root=str(root), place=OWN["name"]) for number in range(4)]
+    jobs[0].folder.mkdir(parents=True)
+    for name in ("approval.json", "approval.json.sig"):
+        (jobs[0].folder / name).write_text("")
+    try:
+        for job in jobs[:3]:
+            made.submit(job)
+        until(lambda: client.sending)
+        made.submit(replace(jobs[3], approved=True))
+        until(lambda: "s3" in client.submitted, 10)
+        assert ("tls://a", "keep_approval") in client.asked
+        until(lambda: made.cancel(jobs[0]), 10)
+        assert made.wait(0) == []
+    finally:
+        client.go.set()
 
 
 def test_a_worker_that_failed_to_answer_is_asked_again(joined, monkeypatch):

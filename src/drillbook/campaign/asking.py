@@ -17,7 +17,7 @@ ASK_S = 15.0
 READ_S = 300.0
 """Time, in seconds, in which a worker must read files of a run."""
 THREADS = 2
-"""Maximum number of questions to one worker at the same time."""
+"""Maximum number of questions to one worker at the same time. So many of its runs are also received at the same time."""
 
 
 class Lost(Exception):
@@ -59,27 +59,36 @@ def workers_of(client: Client) -> dict[str, Any]:
 
 
 class Lanes:
-    """Threads for questions to workers. Each worker has its own threads, so that no question waits for another worker."""
+    """Threads for questions to workers. Each worker has its own threads, so that no question waits for another worker. A
+    question also never waits for a run that is received from the same worker, which may take minutes.
+    """
 
     def __init__(self) -> None:
         """Start without threads."""
-        self._pools: dict[str, ThreadPoolExecutor] = {}
+        self._pools: dict[tuple[str, str], ThreadPoolExecutor] = {}
         self._lock = threading.Lock()
         self._closed = False
 
-    def run(self, address: str, function: Callable[..., None], *values: Any) -> None:
-        """Call ``function`` in a thread for the worker ``address``. After ``close``, do nothing."""
+    def ask(self, address: str, function: Callable[..., None], *values: Any) -> None:
+        """Call ``function``, which asks the worker ``address``, in a thread. After ``close``, do nothing."""
+        self._run("ask", address, function, values)
+
+    def receive(self, address: str, function: Callable[..., None], *values: Any) -> None:
+        """Call ``function``, which receives a run from the worker ``address``, in a thread. After ``close``, do nothing."""
+        self._run("receive", address, function, values)
+
+    def _run(self, work: str, address: str, function: Callable[..., None], values: tuple[Any, ...]) -> None:
         with self._lock, contextlib.suppress(RuntimeError):  # the interpreter is shutting down
             if not self._closed:
-                if address not in self._pools:
-                    self._pools[address] = ThreadPoolExecutor(THREADS, thread_name_prefix=f"ask {address}")
-                self._pools[address].submit(function, *values)
+                if (address, work) not in self._pools:
+                    self._pools[address, work] = ThreadPoolExecutor(THREADS, thread_name_prefix=f"{work} {address}")
+                self._pools[address, work].submit(function, *values)
 
     def forget(self, address: str) -> None:
         """End the threads of a worker that is gone, after they have ended their work."""
         with self._lock:
-            if pool := self._pools.pop(address, None):
-                pool.shutdown(wait=False)
+            for known in [known for known in self._pools if known[0] == address]:
+                self._pools.pop(known).shutdown(wait=False)
 
     def close(self) -> None:
         """End all threads. Work that has not begun is dropped."""

@@ -147,7 +147,7 @@ class Fleet:
                 return True
             if client and pending.address and not (pending.stopping or pending.stopped):
                 pending.stopping = True
-                self._lanes.run(pending.address, self._stop, client, pending, pending.address)
+                self._lanes.ask(pending.address, self._stop, client, pending, pending.address)
             return pending.stopped
 
     def close(self) -> None:
@@ -255,7 +255,7 @@ class Fleet:
         """
         if pending.job.approved and (pending.job.campaign, address) not in self._told_approval:
             pending.preparing = True
-            self._lanes.run(address, self._send_approval, client, pending, address)
+            self._lanes.ask(address, self._send_approval, client, pending, address)
             return
         future = client.submit(
             self._carry_out,
@@ -297,7 +297,7 @@ class Fleet:
 
     def _done(self, pending: Pending, future: Future) -> None:
         """Start to receive the run of a job that has ended. A thread of the Dask client calls this method."""
-        self._lanes.run(pending.address, self._receive, pending, future, self._client, pending.address)
+        self._lanes.receive(pending.address, self._receive, pending, future, self._client, pending.address)
 
     def _receive(self, pending: Pending, future: Future, client: Client | None, address: str) -> None:
         if client is None or future is not pending.future:

@@ -69,7 +69,7 @@ class Roster:
                 self._refuse(address, why)
                 continue
             self.asking[address] = facts
-            self._lanes.run(address, self._ask, client, address, facts)
+            self._lanes.ask(address, self._ask, client, address, facts)
 
     def clear(self) -> None:
         """Forget all workers."""
