@@ -233,7 +233,7 @@ class Inventory(BaseModel):
 
     def expand(self, patterns: str | tuple[str, ...] | list[str]) -> tuple[str, ...]:
         """Return the names of the hosts that match patterns such as ``db:!db-2``, in the order of the inventory. Raises
-        PlanError.
+        PlanError when a pattern is invalid or matches nothing.
 
         ``controller`` is a host of every inventory, but the pattern ``all`` matches only hosts that the inventory
         describes.

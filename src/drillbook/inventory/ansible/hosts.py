@@ -144,7 +144,7 @@ def _through(
     jumps: Sequence[Jump], known: Mapping[str, Any], ours: Mapping[str, Any], added: dict[str, dict[str, Any]]
 ) -> str:
     """Return the inventory name of the last jump host in ``jumps``. Jump hosts that are not in ``known`` are put into
-    ``added``. Each of them has the jump host before it as its gateway.
+    ``added``. The gateway of such a jump host is the jump host before it in ``jumps``.
     """
     through = ""
     for one in jumps:

@@ -31,7 +31,7 @@ class Jump:
     identity: str = ""
 
     def fields(self) -> dict[str, Any]:
-        """Return the fields of a host in the inventory."""
+        """Return the fields that describe this jump host as a host of an inventory."""
         values = {"address": self.address, "user": self.user, "port": self.port, "identity": self.identity}
         return {key: value for key, value in values.items() if value}
 

@@ -17,7 +17,7 @@ class Secrets(Source):
     """Source of secrets from environment variables, from files, and from the output of commands."""
 
     def tags(self, around: Around) -> Mapping[str, TagReader]:
-        """Return, for each of the tags `!env`, `!file` and `!command`, the function that creates a secret from it."""
+        """Return, for each of the tags `!env`, `!file` and `!command`, the function that creates a secret from the tag."""
 
         def file(value: Any) -> Secret:
             if not isinstance(value, str) or not value or "\0" in value:
