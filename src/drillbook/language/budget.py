@@ -162,8 +162,8 @@ def _whole(name: str, value: Any) -> Any:
 
 
 def _limited(name: str, filter_: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a Jinja filter in budget checks. Jinja calls some filters with a further argument before the value: its
-    context.
+    """Wrap a Jinja filter in budget checks. Jinja passes an argument of its own to some filters before the value, such
+    as the context of the template.
     """
     before = 1 if getattr(filter_, "jinja_pass_arg", None) else 0
 

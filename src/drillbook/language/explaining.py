@@ -22,12 +22,14 @@ class Misplaced(ValueError):
 
 
 FROM_KEY = "from the key"
-"""Marker of a field that receives the key of the entry in its file. Such a field cannot be written in the entry itself."""
+"""Marker of a field whose value is the key of its entry in the file, such as the name of a host. The entry itself must
+not contain the field.
+"""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return ``did you mean 'x'? `` with the word in ``known`` that is most similar. The result is empty when no word
-    is similar.
+    """Return ``did you mean 'x'? ``, where x is the word in ``known`` that is most similar to ``word``. The result is
+    empty when no word is similar.
     """
     words = list(known) if len(word) < 80 else []
     twisted = [other for other in words if len(word) > 1 and sorted(other) == sorted(word)]

@@ -15,11 +15,13 @@ class Mistakes:
     """Mistakes of one file, in the order in which they were found."""
 
     def __init__(self) -> None:
-        """Begin without mistakes."""
+        """Start with an empty list of mistakes."""
         self.found: list[SourceError] = []
 
     def of(self, part: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
-        """Return the result of ``part``. If ``part`` raises a SourceError, store the error and those it contains; return None."""
+        """Return the result of ``part``. If ``part`` raises a SourceError, store this error and the errors that it
+        contains, and return None.
+        """
         try:
             return part(*args, **kwargs)
         except SourceError as error:

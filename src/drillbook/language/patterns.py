@@ -98,10 +98,10 @@ def _subscript(found: list[str], match: re.Match[str], pattern: str) -> list[str
 
 
 def _named(name: str, hosts: Sequence[str], groups: Mapping[str, Sequence[str]]) -> Iterable[str]:
-    """Return the hosts that match ``name``, as in Ansible. The hosts of all matching groups come first.
+    """Return the hosts that match ``name``, as in Ansible: first the hosts of all matching groups, then the hosts whose
+    own name matches.
 
-    Hosts with a matching name of their own come after them. When ``name`` is a plain name and a group matches it, hosts
-    of that name are left out.
+    A name without wildcards that is the name of a group selects only the group, not a host of the same name.
     """
     if name == "all":
         yield from hosts

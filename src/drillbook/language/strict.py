@@ -35,7 +35,7 @@ class Placed(Protocol):
     """Protocol of values that are created from a YAML tag and store their position in the file."""
 
     def stands(self, where: str) -> None:
-        """Store the file and the line of the value. ``where``: this position."""
+        """Store the position of the value in ``where``: the file and the line."""
 
 
 Model = TypeVar("Model", bound=BaseModel)
