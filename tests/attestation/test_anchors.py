@@ -139,7 +139,7 @@ def test_a_bucket_without_a_lock_is_told_after_the_run_and_by_the_audit(bench, a
     key = f"{tmp_path.name}/{content['run']}/{content['events']:09d}-{bucket.hashlib.sha256(line).hexdigest()}.json"
     s3.put_object(Bucket=LOOSE, Key=key, Body=line)
     status, said = audit()
-    assert (status, "locked by no retention in mode COMPLIANCE" in said) == (3, True)
+    assert (status, "has no lock in mode COMPLIANCE" in said) == (3, True)
     assert verified(bench) == 3
 
 

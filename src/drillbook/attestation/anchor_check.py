@@ -22,7 +22,8 @@ WHAT = "anchor"
 
 
 def compared(found: Verified, folder: Path, reports: Path, kept_in: Sequence[Place], *, asked: str) -> Verified:
-    """Compare a run's or suite's folder with the anchors in ``kept_in``. Return ``found`` with these checks added.
+    """Compare a run's or suite's folder with the anchors in ``kept_in``. Return ``found`` with the results of this
+    comparison added.
 
     ``asked``: name of the run as the user typed it. If the user asked for the newest run, a newer run that has an anchor but
     no folder is reported as missing. The journal is compared only if the run has an anchor. Raises UsageError when root

@@ -104,7 +104,8 @@ def default(reports: Path) -> Path | None:
 
 
 def in_state(kind: str, of: Path, project: Path, ending: str) -> Path | None:
-    """Return the path of a file in the user's state folder. Different paths ``of`` have different file names.
+    """Return the path of a file in the user's state folder. The file belongs to the path ``of``: each path has a file
+    of its own.
 
     None if the state folder is unknown.
     """

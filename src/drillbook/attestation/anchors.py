@@ -1,7 +1,7 @@
 """Anchors: each run's number of events and last hash, stored outside of ``reports/``.
 
-Anchors reveal removed or changed journals. An anchor is one line of JSON, written with each attestation to one or several
-places; see ``places``.
+Anchors reveal removed or changed journals. An anchor is one line of JSON, written with each attestation to one or
+several places; see ``anchor_places``.
 """
 
 from __future__ import annotations
@@ -62,7 +62,9 @@ class Known:
     runs: Mapping[str, Anchor] = field(default_factory=dict)
     """Newest anchor of each run and suite. The key of each anchor is the name of the run."""
     counts: Mapping[str, tuple[int, int, str]] = field(default_factory=dict)
-    """For each place: the numbers of runs of drills and of suites with an anchor, and the time of the newest anchor."""
+    """For each place: the number of drill runs with an anchor, the number of suite runs with an anchor, and the time of
+    the newest anchor.
+    """
     unread: tuple[str, ...] = ()
     """Messages about places that could not be read. Each message has the reason."""
     doubts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -141,7 +143,7 @@ def known(kept_in: Iterable[Place]) -> Known:
 def _newest(anchors: Iterable[Anchor]) -> dict[str, Anchor]:
     """Select the anchor with the highest ``rank`` for each run, by the name of the run.
 
-    Of anchors with equal rank, the last one given is selected.
+    When several anchors of a run have this rank, the last of them in ``anchors`` is selected.
     """
     found: dict[str, Anchor] = {}
     for one in anchors:

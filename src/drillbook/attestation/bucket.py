@@ -31,7 +31,7 @@ LONGEST_LINE = 1 << 16
 MOST = 500_000
 """Largest number of object versions that are listed.
 
-A folder with more is refused, because it must contain other data than anchors.
+A folder with more versions is refused, because so many versions show that it also contains data other than anchors.
 """
 WORKERS = 8
 CONNECT_S, READ_S = 5, 10
@@ -95,7 +95,7 @@ class AnchorBucket:
             lock = self._lock(client, key, made.get("VersionId", ""))
         if lock is None or lock < until - timedelta(seconds=1):
             raise AnchorProblem(
-                f"the anchor {self.source} was written, but is locked {_until(lock)}, although a lock until "
+                f"the anchor {self.source} was written, but {_until(lock)}, although a lock until "
                 f"{until:%Y-%m-%d} was requested"
             )
 
@@ -142,14 +142,10 @@ class AnchorBucket:
                 line = body.read(LONGEST_LINE)
             if hashlib.sha256(line).hexdigest() == one.digest:
                 lock = self._lock(client, one.key, one.id)
-                loose = (
-                    ""
-                    if lock and lock > datetime.now(UTC)
-                    else f"the anchor of the run in {self.source} is locked {_until(lock)}"
-                )
+                loose = "" if lock and lock > datetime.now(UTC) else f"the anchor of the run in {self.source} {_until(lock)}"
                 return line, loose
             changed += 1
-        return b"", f"each of the {changed} anchors of the run in {self.source} differs from the written one"
+        return b"", f"each of the {changed} anchors of the run in {self.source} differs from the anchor that was written"
 
     def _lock(self, client: Any, key: str, version: str) -> datetime | None:
         """Return the time until which the object version is locked in COMPLIANCE mode. Returns None when it has no such
@@ -202,4 +198,4 @@ def _pinned(version: str) -> dict[str, str]:
 
 
 def _until(lock: datetime | None) -> str:
-    return f"only until {lock:%Y-%m-%d %H:%M} UTC" if lock else f"by no retention in mode {MODE}"
+    return f"is locked only until {lock:%Y-%m-%d %H:%M} UTC" if lock else f"has no lock in mode {MODE}"

@@ -1,4 +1,5 @@
-"""Reports that another version rendered: its words differ from today's, so its files are compared with the attested digests.
+"""Verification of reports that another version rendered. The words of reports differ between versions, so the files are
+only compared with the attested digests.
 
 Figures must not differ. The stored ``result.json`` is compared with the result that this version determines from the journal.
 """
@@ -16,7 +17,7 @@ from drillbook.journal.run_files import RESULT
 
 
 def unlike(folder: Path, wanted: dict[str, str], sealed: Statement) -> list[str]:
-    """Return texts for what contradicts the attestation or the journal; an empty list when nothing does.
+    """Return a message for each contradiction between the stored reports and the attestation or the journal.
 
     ``wanted``: the reports that this version renders from the journal, by name.
     """
@@ -35,10 +36,11 @@ def unlike(folder: Path, wanted: dict[str, str], sealed: Statement) -> list[str]
 
 
 def differences(stored: Any, now: Any, path: str = "") -> Iterator[str]:
-    """Yield the places of two results that differ in more than words.
+    """Yield the places at which two results differ. Places at which both results have a sentence are left out, because
+    only the words of the sentence differ.
 
-    Words are texts with a space in them: sentences. Names, codes, times, numbers and verdicts have none. A newer version may
-    add keys, and removes none.
+    A sentence is a text that contains a space. Names, codes, times, numbers and verdicts contain no space. A newer
+    version may add keys, but never removes any.
     """
     if isinstance(stored, dict) and isinstance(now, dict):
         for key, value in stored.items():

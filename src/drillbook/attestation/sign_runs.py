@@ -166,7 +166,7 @@ def seal_suite(
 
     ``attested``: folders of drills of the suite for which this process wrote an attestation, each with the digest of
     this attestation. ``before``: the previous attestation of the suite. The digests of all other drills are taken from
-    there.
+    the previous attestation.
     """
     if before.unvouched:
         return before.unvouched
@@ -311,7 +311,7 @@ def _write(folder: Path, content: Statement, root: Path) -> str:
 
 
 def _apart(folder: Path, fingerprint: str) -> None:
-    """Raise KeyProblem when the same key also signed an approval.
+    """Raise KeyProblem when the key ``fingerprint`` also signed an approval.
 
     The approval may be that of the run in ``folder``, or of a drill of the suite in ``folder``.
     """

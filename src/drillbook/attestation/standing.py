@@ -89,7 +89,7 @@ def of_suite(folder: Path, root: Path) -> Standing:
 
 
 def names(found: Sequence[str]) -> str:
-    """Return the first of the names, and the number of the others."""
+    """Return a text with the first names in ``found``, and the number of the others."""
     more = f" and {len(found) - MOST_NAMES} more" if len(found) > MOST_NAMES else ""
     return ", ".join(found[:MOST_NAMES]) + more
 
@@ -122,7 +122,7 @@ def _contradicted(folder: Path, attested: vouching.Attested) -> str:
 
 def _discontinued(folder: Path, sealed: Statement | None, found: Walk) -> str:
     """Return the reason why the journal or an evidence file contradicts an attestation. ``sealed``: content of the
-    attestation. The result is empty when neither does.
+    attestation. The result is empty when there is no contradiction.
     """
     if sealed is None:
         return ""
