@@ -110,7 +110,7 @@ BESIDE = ACTIONS.replace(
     [
         ("bell.ring: {times: 3}", ""),
         ("bell.ring: {times: often}", "EXAMPLE of bell.ring:2:"),
-        ("command.run: {argv: [ring], effect: read}", "its EXAMPLE does not show it"),
+        ("command.run: {argv: [ring], effect: read}", "its EXAMPLE has no step with this action"),
         ("bell.ring: {", "this is not YAML"),
     ],
 )

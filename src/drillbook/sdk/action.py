@@ -36,7 +36,7 @@ class Effect(StrEnum):
 
 
 class Place(StrEnum):
-    """Places where a step can run if it has no ``hosts``."""
+    """Places where a step can run if the step has no key `hosts`."""
 
     SERVICE = "service"  # on the host of the service in its `service` field
     HOSTS = "hosts"  # the step must name hosts
@@ -71,7 +71,7 @@ class Action(BaseModel):
     TAKES: ClassVar[Mapping[str, tuple[str, str]]] = {}
     """For a restore: the parameters that get their values from earlier steps on the same service.
 
-    Each parameter has a pair: the name of the earlier action, and the fact of that action that holds the value.
+    The value for each parameter is a pair: the name of the earlier action, and the name of the fact to use.
     """
     OPENED_BY: ClassVar[str] = ""
     """For a restore with a parameter `closed`, which keeps clients out: name of the action that later admits clients again.
@@ -94,12 +94,12 @@ class Action(BaseModel):
     NEEDS: ClassVar[HostNeeds | None] = None
     """Needs of the action on the hosts where it runs. They take precedence over the ``host_needs`` of the action's system."""
     EXAMPLE: ClassVar[str] = ""
-    """Example of the action: phases of a drill as YAML text. Empty when a drill of the action's system, or a drill that
-    ships, shows the action.
+    """Example of the action: phases of a drill as YAML text. Empty when a drill of the action's system, or another
+    drill that belongs to Drillbook, already uses the action.
     """
 
     _unknown: frozenset[str] = PrivateAttr(default=frozenset())
-    """Fields that get their values later, from earlier steps; see ``with_unknown``."""
+    """Fields without a value so far, because an earlier step will supply it; see ``with_unknown``."""
 
     @classmethod
     def name(cls) -> str:
@@ -129,8 +129,8 @@ class Action(BaseModel):
     def programs(self, ctx: Context) -> Sequence[str]:
         """Return the names of the programs that ``ready`` looks for with ``ctx.missing`` on the step's host.
 
-        Contacts no host. A check of a drill looks for all these programs on a host with one command. Each program that is
-        not in the result needs a command of its own.
+        Contacts no host. A check of a drill looks for all these programs with one command on each host. For each
+        program that is missing from the result, the check needs one more command.
         """
         return ()
 
@@ -220,15 +220,16 @@ class Action(BaseModel):
     def proves_content(cls, facts: Facts) -> bool:
         """Return True when a successful step with these ``facts`` proved the content of restored data.
 
-        It compared the data with a backup, with a record from before the fault, or with production. The audit counts such
-        steps. Override it in an action that compares content and does not set ``COMPARES``.
+        Such a step compared the data with a backup, with a record from before the fault, or with production. The audit
+        counts such steps. Override this method in an action that compares content and does not set ``COMPARES``.
         """
         return cls.COMPARES
 
     def active(self, ctx: Context) -> bool | None:
-        """Return True when the change of this step is in effect, False when it is not, and ``None`` when this is unknown.
+        """Return True when the change of this step is in effect, False when it is not, and ``None`` when this is
+        unknown.
 
-        While the change is in effect, the undo would remove it.
+        As long as the change is in effect, the undo is still needed to remove it.
         """
         return None
 

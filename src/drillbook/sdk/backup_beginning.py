@@ -1,4 +1,5 @@
-"""Reads the beginning of a backup file on the host that will restore it: transferred, decrypted and decompressed as for a restore.
+"""Reads the beginning of a backup file on the host that will restore it. For this, the file is transferred, decrypted
+and decompressed as for a restore.
 
 The commands stop as soon as enough bytes have arrived.
 """
@@ -20,14 +21,16 @@ from drillbook.sdk.host import Deadline, Host, printable
 LIMIT = 256 << 10
 """Number of bytes that are read from the beginning of a backup."""
 PACKED_LIMITS = (512 << 10, 5 << 20)
-"""Numbers of bytes of the stored file that are tried one after the other.
+"""Numbers of bytes to read from the stored file. If the smaller number is not enough to decompress anything, the larger
+one is tried.
 
-A block of LZ4 (up to 4 MiB) or of bzip2 is only decoded as a whole.
+A block of LZ4 (up to 4 MiB) or of bzip2 can only be decompressed as a whole.
 """
 READ_S = 15.0
 """Time limit for reading the beginning of a file, in seconds.
 
-A file gets at most half of the time that its step has left, so that a slow place is a doubt, and the step can still end.
+Reading takes at most half of the time that the step has left. If a place is too slow, its file counts as not verified,
+and the step still ends in time.
 """
 # LIMIT COMMAND...: print the name of the program that decompresses the output of COMMAND, and the first LIMIT bytes after the
 # decryption and decompression. Standard input contains secret keys, an empty line, and then the input of COMMAND.
@@ -148,7 +151,7 @@ def _command(ctx: Context, place: Place, name: str, limit: int, deadline: Deadli
             place.need_way(ctx, ctx.host)
             return place.argv, b""
         case _:
-            raise DrillbookError(f"{type(place).__name__} has no files of which a beginning could be read")
+            raise DrillbookError(f"{type(place).__name__} has no files whose beginning could be read")
     return ("sh", "-c", _FETCH, "sh", str(limit)), f"{url}\n".encode()
 
 
@@ -171,7 +174,7 @@ def _output(host: Host, script: str, words: Sequence[str], stdin: bytes, deadlin
 
 
 def _said(errors: bytes) -> str:
-    """Return error messages as one line, without the invitation of age to report them."""
+    """Return error messages as one line. The line in which the program `age` asks for bug reports is left out."""
     lines = printable(errors, limit=600).splitlines()
     return " ".join(" ".join(line for line in lines if not line.startswith("age: report unexpected")).split())[:300]
 

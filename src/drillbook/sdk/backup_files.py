@@ -28,7 +28,7 @@ def _form(text: str) -> str:
     return text
 
 
-UNKNOWN_S = "the duration of the backup job is unknown, and not part of the error"
+UNKNOWN_S = "the duration of the backup job is unknown, and is not included in the stated error"
 """Part of the text about the time of a backup.
 
 The data is older than this time by the unknown duration of the backup job.
@@ -41,7 +41,9 @@ class FileBackups(BackupSource):
     ADDED: ClassVar[frozenset[str]] = frozenset({"identity", "only_reads"})
     LIST_PROGRAMS: ClassVar[tuple[str, ...]] = ()
     DECRYPTS: ClassVar[bool] = True
-    """True if files of this source may be encrypted. False for kinds whose backups consist of several files each."""
+    """True if encrypted files are allowed, and are decrypted for a restore. False for kinds whose backups consist of
+    several files each.
+    """
     TAKEN: ClassVar[str] = ""
     """Name of the backup job, such as ``the dump``, for backups whose data is older than the time of the file.
 
@@ -87,7 +89,8 @@ class FileBackups(BackupSource):
         default=None,
         description=(
             "`true`: the command in `at` changes nothing and may be ended at any time. `drill.check` then starts it too, reads the "
-            "beginning of its output, and ends it. Otherwise it cannot compare the version of the backup, and ends with 3."
+            "beginning of its output, and ends it. Otherwise `drill.check` cannot compare the version of the backup, and its exit "
+            "status is 3."
         ),
     )
 
@@ -106,15 +109,16 @@ class FileBackups(BackupSource):
 
     @property
     def place_programs(self) -> tuple[str, ...]:
-        """Programs that a list of backups starts on the host of the folder `at`, besides those that list any folder.
+        """Programs that are started on the host of the folder `at` to list the backups, in addition to those that list
+        any folder.
 
-        With `sftp`, this is another host than that of the source, where ``LIST_PROGRAMS`` start.
+        With `sftp`, this host is not the host of the source. ``LIST_PROGRAMS`` are started on the host of the source.
         """
         return ()
 
     @property
     def tells_age(self) -> bool:
-        """False when a command prints the backup."""
+        """False when a command prints the backup, because the age of the printed data is unknown."""
         return not isinstance(self.at, tuple)
 
     @property
@@ -165,9 +169,10 @@ class FileBackups(BackupSource):
     def beginning(self, ctx: Context, names: Sequence[str], limit: int = LIMIT, *, inside: Host | None = None) -> Beginning:
         """Read the first bytes of a backup on the step's host, decrypted and decompressed as for a restore.
 
-        ``inside``: host that decompresses it, such as a container of a sandbox; None: the step's host.
-        ``names``: names that its file may have; the first one that can be read counts. When none can be read, the result is
-        empty, and a check before a drill records that the version was not verified. See ``_printed`` for commands.
+        ``inside``: host that decompresses the file, such as a container of a sandbox; None: the step's host. ``names``:
+        possible names of the file, of which the first readable one is used. When no file can be read, the result is
+        empty, and a check before a drill records that the version was not verified. For backups that a command prints,
+        see ``_printed``.
         """
         place, found = self.place(ctx), []
         if isinstance(place, Printed):
@@ -179,10 +184,10 @@ class FileBackups(BackupSource):
         return self._told(ctx, names[0], found[0])
 
     def _printed(self, ctx: Context, place: Printed, limit: int, inside: Host | None) -> Beginning:
-        """Return the beginning of the output of the command, which is ended after it.
+        """Start the command, return the beginning of its output, and end the command.
 
-        A check before a drill does not start the command unless ``only_reads`` is set. A run starts it at most once on each host
-        before the first fault, and not at all if a step before the fault verifies the whole output.
+        A check before a drill does not start the command unless ``only_reads`` is set. A run starts the command at most
+        once on each host before the first fault, and not at all if a step before the fault verifies the whole output.
         """
         if ctx.doubt and not self.only_reads:
             ctx.unsure(
@@ -210,14 +215,16 @@ class FileBackups(BackupSource):
         return found
 
     def unlike(self, ctx: Context, name: str, wanted: str) -> None:
-        """Record in a check before a drill that a backup has another beginning than ``wanted``, so that nothing was compared."""
+        """In a check before a drill, record that the version of a backup was not compared, because the backup does not
+        begin like ``wanted``.
+        """
         ctx.unsure(f"the version of the backup {name} of {self.name}, which does not begin like {wanted}")
 
     def opened(self, ctx: Context, path: str, host: Host, folder: str) -> str:
         """Decrypt the file ``path`` on ``host`` if its name ends with .age, and return the path of the plain file.
 
-        The plain file is written to ``folder``. An encrypted copy in ``folder`` is removed. Raises StepFailed when the file
-        cannot be decrypted, and NotReady when the host has no program age.
+        The plain file is written to ``folder``. If ``path`` itself is a copy in ``folder``, the encrypted copy is
+        removed. Raises StepFailed when the file cannot be decrypted, and NotReady when the host has no program age.
         """
         if not path.endswith(SUFFIX):
             return path
@@ -249,9 +256,10 @@ class FileBackups(BackupSource):
         self.need_list(ctx)
 
     def ready_to_list(self, ctx: Context) -> None:
-        """Check that the files can be listed: with ``need_list``, or with ``ready`` if the class may need more.
+        """Check that the files can be listed, by ``need_list``. If the class may need more, do all checks of ``ready``.
 
-        A class that overrides ``ready`` or ``backups`` may need more, unless it declares ``LIST_PROGRAMS``, which may be empty.
+        A class that overrides ``ready`` or ``backups`` may need more. If such a class declares ``LIST_PROGRAMS``, even
+        as empty, it needs no more.
         """
         if _depth(type(self), "LIST_PROGRAMS") <= min(_depth(type(self), "ready"), _depth(type(self), "backups")):
             self.need_list(ctx)

@@ -115,10 +115,10 @@ class Place:
         return {}
 
     def need_list(self, ctx: Context, programs: Sequence[str] = ()) -> None:
-        """Check that the programs exist that list the files. Raises NotReady when one is missing.
+        """Check that the programs that list the files exist. Raises NotReady when a program is missing.
 
-        ``programs``: further programs that the list starts on the host of the files, such as ``BEGINNINGS_NEED``. A location
-        that is not a folder on a host starts none of them.
+        ``programs``: further programs that the caller will start on the host of the files, such as ``BEGINNINGS_NEED``.
+        For a location that is not a folder on a host, these programs are not needed.
         """
 
     def need_way(self, ctx: Context, host: Host) -> None:
@@ -340,7 +340,7 @@ def matching(files: Sequence[StoredFile], pattern: str) -> list[StoredFile]:
 def _need(ctx: Context, host: Host, *programs: str) -> None:
     if missing := ctx.programs.missing(host, programs, deadline=ctx.deadline):
         raise NotReady(
-            f"{host.name} has no {', '.join(missing)}, which lists or transfers the backup files",
+            f"{host.name} has no {', '.join(missing)}, needed to list or transfer the backup files",
             hint=f"install {' and '.join(missing)} on that host",
         )
 

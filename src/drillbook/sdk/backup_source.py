@@ -25,11 +25,13 @@ from drillbook.values import Duration
 
 T = TypeVar("T")
 AHEAD_S = 60.0
-"""Seconds by which the time of a backup may lie in the controller's future, since the two clocks may differ."""
+"""Seconds by which the time of a backup may be ahead of the controller's clock, since the two clocks may differ."""
 END = datetime.max.replace(tzinfo=UTC)
-"""Target of a point-in-time recovery that recovers all data up to the end of the archived log."""
+"""Target time of a point-in-time recovery that means the end of the archived log."""
 PRINTED_BASIS = "start of the command, by the controller's clock"
-"""First words of the basis of a backup that a command prints. They tell nothing about the age of the data in the backup."""
+"""Beginning of the text ``Backup.basis`` for a backup that a command prints. The time of such a backup says nothing
+about the age of its data.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +92,11 @@ class BackupSource(Service):
     RESTORES_IN_PLACE: ClassVar[tuple[str, ...]] = ()
     """Kinds of services whose lost data can be restored in place from a backup of this source; see ``in_place``."""
     PROGRAMS: ClassVar[tuple[str, ...]] = ()
-    """Programs that a list and a check of backups start on the host of the source."""
+    """Programs that are started on the host of the source to list and check backups."""
     LIST_PROGRAMS: ClassVar[tuple[str, ...]] = ()
-    """Programs among them that a list of backups starts on that host.
+    """Part of ``PROGRAMS``: the programs that are started to list backups.
 
-    In a class based on ``FileBackups``, this declaration, even if empty, says that a list needs no more; see ``ready_to_list``.
+    If a class based on ``FileBackups`` declares this, even as empty, listing needs nothing else; see ``ready_to_list``.
     """
     RESTORE_PROGRAMS: ClassVar[tuple[str, ...]] = ()
     """Programs that a restore starts on the host of the sandbox or service, except those that ``ready_sandbox`` looks for."""
@@ -106,7 +108,9 @@ class BackupSource(Service):
     )
 
     _selection: tuple[str, str] | None = PrivateAttr(default=("latest", ""))
-    """The fields ``at`` and ``backup`` of the step that uses this source. None while an earlier step must set one of them."""
+    """Values of the fields ``at`` and ``backup`` of the step that uses this source. None when an earlier step sets one
+    of them and has not run yet.
+    """
 
     @property
     def lock_name(self) -> str:
@@ -122,7 +126,9 @@ class BackupSource(Service):
 
     @property
     def tells_age(self) -> bool:
-        """False when the time of each backup is only that of the list, so that the age of the data is unknown."""
+        """False when the time of each backup is only the time at which it was listed, so that the age of the data is
+        unknown.
+        """
         return True
 
     @property
@@ -131,8 +137,8 @@ class BackupSource(Service):
         return False
 
     def need_age(self, *, reads: bool = False) -> None:
-        """Check that the age of the backups is known if ``max_age`` or ``every`` limits it. ``reads``: the step reads the
-        content of the backup. Raises NotReady when the age is unknown.
+        """Check that the age of the backups is known if ``max_age`` or ``every`` limits it. ``reads``: True when the
+        step reads the content of the backup. Raises NotReady when the age is unknown.
         """
         judged = self.max_age is None or (reads and self.content_tells_age)
         limit = "max_age" if not judged else "every" if self.every is not None else ""
@@ -146,7 +152,8 @@ class BackupSource(Service):
     def selecting(self, at: str | None, only: str | None = "") -> Self:
         """Return this source for a step that selects a backup by ``at`` and ``only``; see ``chosen``.
 
-        One of them is None when an earlier step will set it. Without this method, a source selects its newest backup.
+        A value that an earlier step will set is None. When this method was not called, a source selects its newest
+        backup.
         """
         made = self.model_copy()
         made._selection = None if at is None or only is None else (at, only)
@@ -164,9 +171,10 @@ class BackupSource(Service):
     def candidates(self, ctx: Context) -> list[Backup]:
         """Return the backups that the step may use, for checks before a drill.
 
-        This is the one that ``select`` returns when the step runs. If an earlier step sets the selection, it is every
-        backup, newest first; pass them to ``need_one``. The list is empty when no backup matches or the backups cannot be
-        listed, because an earlier step may take the first one. Without such a step, a check records that they were not verified.
+        Usually, the list contains the one backup that ``select`` will return. If an earlier step sets the selection,
+        the list contains every backup, newest first, and the caller passes it to ``need_one``. When no backup matches
+        or the backups cannot be listed, the list is empty. An earlier step of the drill may still make the first
+        backup. If no earlier step changes anything, a check records that the backup was not verified.
         """
         try:
             found = self.backups(replace(ctx, host=ctx.host_named(self.host)))
@@ -224,8 +232,8 @@ class BackupSource(Service):
     def ready_to_list(self, ctx: Context) -> None:
         """Check that the backups can be listed on the host of the source, and transferred from there.
 
-        A restore needs no more of that host; by default, everything that ``ready`` checks. Raises NotReady when something
-        is missing.
+        A restore needs nothing else from that host. By default, this method checks the same as ``ready``. Raises
+        NotReady when something is missing.
         """
         self.ready(ctx)
 
@@ -303,11 +311,13 @@ def no_backup(source: BackupSource, wanted: str, measured: str) -> StepFailed:
 
 
 def need_one(ctx: Context, choices: Iterable[T], check: Callable[[T], object]) -> None:
-    """Check that ``check`` accepts one of ``choices``, such as ``candidates``. It raises NotReady for a choice it refuses.
+    """Find the first of ``choices`` that ``check`` accepts. ``choices`` are for example ``candidates``. ``check``
+    raises NotReady for a choice that it refuses.
 
-    An earlier step of the drill may select any backup of a source, and a host rarely has the programs for all, such as old ones
-    in another compression. A check before a drill records a refusal before the accepted choice as not verified. Raises the NotReady
-    of the first choice when all are refused. Accepts an empty list.
+    An earlier step of the drill may select any backup of a source. A host rarely has the programs for all of them, for
+    example for old backups in another compression. If a choice was refused before one was accepted, a check before a
+    drill records the first refusal as not verified. When all choices are refused, the NotReady of the first one is
+    raised. An empty list is accepted.
     """
     refusal: NotReady | None = None
     for choice in choices:

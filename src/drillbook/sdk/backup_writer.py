@@ -103,7 +103,7 @@ class BackupSet:
         """
         sizes = self.store.sizes(self.folder.key + "/")
         if wrong := [name for name, size in self.sizes.items() if sizes.get(name) != size]:
-            raise StepFailed(f"the store does not list the uploaded files as sent: {', '.join(wrong[:5])}")
+            raise StepFailed(f"the store lists these files not at all or with another size: {', '.join(wrong[:5])}")
         self.manifest = manifest.model_copy(update={"encrypted": self.store.service.encrypt}).encoded()
         self.store.put(self.folder.below(FILE).key, self.manifest, sha256(self.manifest))
 

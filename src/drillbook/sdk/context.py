@@ -59,8 +59,7 @@ class Context:
     runs with this action and this service.
     """
     origins: Mapping[str, str] = field(default_factory=dict)
-    """For each parameter of this step that gets its value from an earlier step, by its key: the service of the earlier
-    step.
+    """Services of the earlier steps from which this step gets values, by the key of the parameter that gets the value.
 
     Only the `ready` check has them.
     """
@@ -73,15 +72,16 @@ class Context:
     doubt: Callable[[str], None] | None = None
     """Function that records something that a check before a drill cannot verify, such as ``the version of the backup``.
 
-    Only the `ready` check of `drill.check` has it; in a run it is None. A check with it starts no command of unknown cost or effect.
+    Only the `ready` check of `drill.check` has this function; in a run it is None. A `ready` check that has it starts
+    no command of unknown cost or effect.
     """
     verified: frozenset[str] = frozenset()
     """Names of the backup sources that a step before the first fault of the drill verifies. Only the `ready` check has them."""
     printed: dict[tuple[str, ...], Any] = field(default_factory=dict)
     """Beginnings of backups that commands printed, by source, host and account. The `ready` checks of all steps share them."""
     former: frozenset[str] = frozenset()
-    """Names of hosts with a folder of temporary files as older versions used it. Only a run that is being recovered has
-    such hosts.
+    """Names of the hosts on which the run's temporary files are in the place that older versions used. Only a run that
+    is being recovered has such hosts.
     """
     written: int = 0
     """The highest row number that a canary is known to have tried to write. It is needed when the rows of the canary
@@ -90,13 +90,13 @@ class Context:
     programs: Programs = field(default_factory=Programs)
     """Known answers of hosts about their programs. The `ready` checks of all steps share these answers.
 
-    Other contexts ask again.
+    Every other context starts without answers, and asks again.
     """
 
     def service(self, name: str, kind: type[ServiceT]) -> ServiceT:
         """Return the service ``name``.
 
-        Raises PlanError when the inventory has no such service, or when it is not of ``kind``.
+        Raises PlanError when the inventory has no such service, or when the service is of another kind than ``kind``.
         """
         service = self.services.get(name)
         if not isinstance(service, kind):

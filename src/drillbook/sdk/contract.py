@@ -154,11 +154,11 @@ def _declared_example(name: str, text: str) -> Iterator[str]:
         return
     steps = [step for phase in document.value.values() if isinstance(phase, list) for step in phase]
     if not any(name in step for step in steps):
-        yield f"{name}: its EXAMPLE does not show it"
+        yield f"{name}: its EXAMPLE has no step with this action"
 
 
 def _check_steps(document: strict.Document) -> None:
-    """Check the parameters of each step. Raises the document's error."""
+    """Check the parameters of each step. Raises the error that ``document`` makes for a mistake in it."""
     for phase, steps in document.value.items():
         for index, step in enumerate(steps if isinstance(steps, list) else ()):
             name = next((key for key in step if "." in key), "")

@@ -136,8 +136,9 @@ _WATCHER = _Watcher()
 def bounded(work: Callable[[], T], deadline: Deadline, *, late: Callable[[T], object], what: str = "") -> T:
     """Wait for the result of ``work`` until ``deadline``. A result that arrives later is passed to ``late``.
 
-    ``work`` may continue in the background after the deadline, for example connecting. ``what``: name of the work in
-    messages. Raises the errors of ``work``, TimeoutError at the deadline, and Cancelled when the run is stopped.
+    ``work`` may continue in the background after the deadline, for example while it connects. ``what``: name of the
+    work in messages. Raises the errors of ``work``, TimeoutError at the deadline, and Cancelled when the run is
+    stopped.
     """
     done, lock = threading.Event(), threading.Lock()
     results: list[T] = []

@@ -199,7 +199,7 @@ def _installed(point: importlib.metadata.EntryPoint) -> System:
 def declared(load: Callable[[], Any], origin: str, version: str) -> System:
     """Load a declaration with ``load``, which returns a System or its package.
 
-    Raises PluginError with the name ``origin`` when the declaration cannot be used.
+    Raises PluginError when the declaration cannot be used. The error names ``origin``.
     """
     found = _loaded(load, origin)
     system = getattr(found, "SYSTEM", found)

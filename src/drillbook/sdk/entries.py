@@ -19,9 +19,10 @@ from drillbook.sdk.free import Free
 
 
 def named(document: Document, item: Any, place: Place, what: str, keywords: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
-    """Return the name and the parameters of the action in ``item``. Every other key of ``item`` must be in ``keywords``.
+    """Return the name and the parameters of the action in ``item``. Every other key of ``item`` must be in
+    ``keywords``.
 
-    Raises the document's error for any other entry.
+    For any other entry, raises the error that ``document`` makes for mistakes in it.
     """
     if not isinstance(item, dict):
         raise document.error(place, f"{what} must be a mapping", hint="write the entry as `- http.responds: {url: ...}`")
@@ -44,7 +45,9 @@ def named(document: Document, item: Any, place: Place, what: str, keywords: tupl
 
 
 def _refuse_odd(document: Document, names: list[str], place: Place, keywords: tuple[str, ...]) -> None:
-    """Raise the document's error for the first of ``names`` that has no dot. Such a name cannot be the name of an action."""
+    """Raise an error of ``document`` for the first of ``names`` that has no dot. Such a name cannot be the name of an
+    action.
+    """
     odd = [key for key in names if "." not in key]
     if "parallel" in odd:
         raise document.error(
@@ -73,7 +76,7 @@ def _refuse_odd(document: Document, names: list[str], place: Place, keywords: tu
 def find_class(document: Document, name: str, place: Place, kind: type[Any]) -> type[Any]:
     """Return the class with the name ``name``. ``kind``: Action or Probe.
 
-    When there is no such class, raise the document's error at ``place``.
+    When there is no such class, raises an error of the document at ``place``.
     """
     try:
         return find(name, kind)
@@ -89,7 +92,8 @@ def find_class(document: Document, name: str, place: Place, kind: type[Any]) -> 
 def check_params(
     document: Document, model: type[BaseModel], params: dict[str, Any], dynamic: frozenset[str], place: Place
 ) -> None:
-    """Validate the ``params`` whose values are known with the ``model``. Raises the document's error for an invalid value.
+    """Validate the ``params`` whose values are known with the ``model``. Raises an error of the document for an invalid
+    value.
 
     A parameter that contains an expression is validated later, once it has a value.
     """

@@ -20,7 +20,7 @@ from drillbook.sdk.action import Action
 from drillbook.sdk.discovery import System
 
 NOT_DRILLS = "diagnosis"
-"""Subfolder among the drills that contains no drills."""
+"""Name of a subfolder of the drills whose files are not drills."""
 _ALIAS = re.compile(r"\s[&*][a-z]")
 """Pattern for an anchor or an alias of YAML. A step that contains one cannot be read without the rest of its file."""
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 
 class Functions(str):
-    """Text for `sh -c` that a host may define once as a function, and then call in subshells of a shell that stays open.
+    """Text for `sh -c` that a host may define once as a function, and then call in subshells of a shell that stays
+    open.
 
-    So the text reads no input, does not need ``$0``, and leaves no process behind that has its output open or that belongs
-    to its session. It is run at most once: when the connection breaks meanwhile, the command ends with CommandLost.
+    For this, the text must read no input and must not use ``$0``. It must leave no process behind that keeps the output
+    open or belongs to the session of the shell. The text is run at most once: if the connection breaks meanwhile, the
+    command ends with CommandLost.
     """
 
     __slots__ = ()

@@ -326,8 +326,8 @@ _NEVER_ASKS, _ASKS = _AS_USER.format("-n"), _AS_USER.format("-S -k -p ''")
 def as_user(user: str, argv: Sequence[str] = (), *, asks: bool = False) -> tuple[str, ...]:
     """Return the command that runs ``argv`` as ``user`` by sudo. On a host without sudo, root can also run this command.
 
-    An empty ``user`` is the SSH user. When ``asks`` is true, sudo reads a password from the first line of standard input.
-    The script in the command has the name sudo. By this name, commands are recognised that must be killed through sudo.
+    An empty ``user`` is the SSH user. When ``asks`` is true, sudo reads a password from the first line of standard
+    input. The script is named sudo, which shows that it must be killed through sudo.
     """
     return (*(("sh", "-c", _ASKS if asks else _NEVER_ASKS, "sudo", user) if user else ()), *argv)
 
@@ -391,9 +391,9 @@ class Host(Protocol):
     def forward_socket(self, path: str, name: str, user: str = "") -> AbstractContextManager[str]:
         """Open a Unix socket on the controller that leads to the Unix socket ``path`` on the host. Yields its folder.
 
-        The socket has the file name ``name``, and exists until the `with` block ends. No other user of the controller can
-        enter its folder. On the host, a process of ``user`` connects to ``path``. An empty ``user`` is the SSH user. A
-        server with peer authentication therefore takes the client for that user.
+        The socket has the file name ``name``, and exists until the `with` block ends. No other user of the controller
+        can enter its folder. The process on the host that connects to ``path`` runs as ``user``. An empty ``user`` is
+        the SSH user. A server with peer authentication therefore takes the client for ``user``.
         """
 
     def close(self) -> None:

@@ -26,8 +26,8 @@ _BARE = "awk cat date df du env head id mkdir realpath rm sed sha256sum stat tai
 BARE = tuple(_BARE.split())
 """Programs that actions also start without a shell."""
 MANAGERS = frozenset({"systemctl", "supervisorctl", "docker"})
-"""Programs of service managers. One of these programs is needed for the unit of a service. Its commands are known
-before the drill begins.
+"""Programs of service managers. An action on the unit of a service needs one of them: the program of the host's service
+manager. The commands that this program gets are known before the drill begins.
 """
 
 

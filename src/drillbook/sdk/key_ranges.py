@@ -26,7 +26,8 @@ STILL = "whole table"
 class Keyed(BaseModel):
     """Comparison of one table.
 
-    When no field is set, the table is compared as a whole, because nothing was written to it since the backup.
+    When no field is set, the table is compared as a whole. This requires that nothing was written to the table since
+    the backup.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -34,7 +35,8 @@ class Keyed(BaseModel):
     key: str = Field(
         default="",
         description=(
-            "Column whose values grow with each new row. Empty: nothing was written to the table since the backup."
+            "Column whose values grow with each new row. Empty: the table is compared as a whole, which requires that nothing was "
+            "written to it since the backup."
         ),
     )
     up_to: Literal["newest"] | int | str = Field(
@@ -186,7 +188,7 @@ def wanted(
 ) -> Wanted:
     """Return the parts of the comparison.
 
-    They contain the last run if ``history`` is given. Raises PlanError when all parts are empty.
+    If ``history`` is given, the parts include the facts of the last run. Raises PlanError when all parts are empty.
     """
     if not tables and tolerance is None and history is None:
         raise PlanError(

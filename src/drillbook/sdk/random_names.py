@@ -9,5 +9,5 @@ MARK = "~"
 
 
 def fresh(digits: int) -> str:
-    """Return MARK and ``digits`` new random hexadecimal digits. Their number is even."""
+    """Return MARK and new random hexadecimal digits. ``digits``: number of digits, which must be even."""
     return f"{MARK}{secrets.token_hex(digits // 2)}"

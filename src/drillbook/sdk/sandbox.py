@@ -177,9 +177,7 @@ class Sandbox:
         return sorted({address for service in self.ctx.services.values() if (address := self._address(service))})
 
     def _must_be_permitted(self) -> None:
-        """Raise NotReady for a sandbox on the controller, unless the inventory permits data to leave its own host for the
-        controller.
-        """
+        """Raise NotReady for a sandbox on the controller, unless the inventory permits copying data to it."""
         if self.host.target.local and not self.config.data_may_leave:
             raise NotReady(
                 f"the sandbox {self.service.name} is on the machine that runs Drillbook, which must not receive production data",
@@ -210,9 +208,11 @@ class Sandbox:
         )
 
     def make(self) -> None:
-        """Remove the remains of an earlier attempt of this run. Create the folder, and start the watcher and the container.
+        """Remove the remains of an earlier attempt of this run. Create the folder, and start the watcher and the
+        container.
 
-        Raises NotReady when it is not permitted, StepFailed when its folder cannot be made, and HostError when the host fails.
+        Raises NotReady when the host does not permit the sandbox, StepFailed when the folder cannot be created, and
+        HostError when the host fails.
         """
         self._must_be_permitted()
         self._must_be_apart()
@@ -262,9 +262,9 @@ class Sandbox:
         self.run("sh", "-c", _DETACH, "sh", f"{self.folder}/{log}", *argv).check()
 
     def fetch(self, *argv: str, **options: Any) -> Output:
-        """Run the tool that fetches a backup into the sandbox. It has the host's network.
+        """Run the tool that fetches a backup into the sandbox. The tool can use the host's network.
 
-        Otherwise it runs like a program of ``run``.
+        In every other way, the tool runs like a program that ``run`` starts.
         """
         return self._on(SandboxHost(self.host, self.isolation.fetch), argv, options)
 

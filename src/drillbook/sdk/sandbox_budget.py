@@ -13,7 +13,7 @@ from drillbook.sdk.isolation import MARK, MARKED, Isolation
 EXCEEDED = "drillbook.exceeded"
 """File in the sandbox's folder that reports an exceeded limit.
 
-It contains a word for the limit, the measured size in KiB, and the limit in KiB.
+It contains the name of the limit, the measured size in KiB, and the limit in KiB.
 """
 # FOLDER MEMORY DISK: both limits in KiB; a MEMORY of 0 is not checked. Memory is measured every 2 seconds, and twice a second
 # while more than half of the limit is used. Disk usage is measured every 3 to 4 seconds.

@@ -28,7 +28,8 @@ class SandboxHost(WrappedHost):
 
     wrapped: Wrapping
     below: str = ""
-    """Only files below this folder are visible, for example the only folder that a container shares.
+    """Folder to which the programs' view of files is limited, such as the only folder that a container shares with the
+    host.
 
     Empty: all files are visible.
     """

@@ -35,7 +35,9 @@ CARRIER = "drillbook.hosts.local:LocalHost"
 SECONDS = 600.0
 """Deadline of each action in seconds."""
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-"""Search path of the commands that remove a sandbox. It is the same as on a host whose controller has died."""
+"""PATH for the commands that remove a sandbox. A host whose controller has died runs these commands with the same
+PATH.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,7 @@ class _Setting:
 
 
 class _Trial:
-    """Checks of one artefact. It uses a source and a sandbox on this machine."""
+    """Runs the checks of one artefact, with a source and a sandbox on this machine."""
 
     def __init__(self, setting: _Setting, artefact: Artefact, root: Path) -> None:
         self.artefact, self.root, self.backups = artefact, root, root / "backups"

@@ -341,7 +341,7 @@ class Store:
         return self._sign("put_object", {"Key": key, "ChecksumSHA256": base64_of(sha256)}, seconds)
 
     def sign_part(self, key: str, upload: str, number: int, sha256: str, seconds: float) -> str:
-        """Return a URL like ``sign_put`` for the part ``number`` of a multipart upload. The first part has the number 1."""
+        """Return a URL for uploading the part ``number`` (from 1) of a multipart upload; see ``sign_put``."""
         part = {"Key": key, "UploadId": upload, "PartNumber": number, "ChecksumSHA256": base64_of(sha256)}
         return self._sign("upload_part", part, seconds)
 

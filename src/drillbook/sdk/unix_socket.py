@@ -145,7 +145,7 @@ def relay(path: str, user: str = "") -> tuple[str, ...]:
 
 
 def beside(socket: str, relayed: Sequence[str], program: Sequence[str]) -> tuple[str, ...]:
-    """Return the command that runs ``program``, and that listens at ``socket`` meanwhile.
+    """Return the command that runs ``program``, and that listens at ``socket`` as long as ``program`` runs.
 
     A new process of ``relayed`` serves each connection to ``socket``. The folder of ``socket`` does not exist yet. The
     command creates it with mode 0700, and removes it at the end.

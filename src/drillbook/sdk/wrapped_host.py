@@ -12,8 +12,8 @@ from drillbook.sdk.host import CAPTURE_LIMIT, Host, Piped, Target
 @dataclass(frozen=True, slots=True)
 class WrappedHost:
     """A host that uses another host, ``inner``. Reading files and forwarding are passed on to ``inner`` without a
-    change. Each subclass changes commands in its method ``run``, and writing in its method ``put``. If it can connect
-    to the streams of a command, it also defines ``pipe``.
+    change. Each subclass changes commands in its method ``run``, and writing in its method ``put``. A subclass that can
+    connect to the streams of a command also defines ``pipe``.
     """
 
     inner: Host

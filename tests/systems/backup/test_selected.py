@@ -237,5 +237,5 @@ def test_a_host_that_cannot_list_a_folder(tmp_path, monkeypatch):
     place = dumps(tmp_path, monkeypatch, at=str(tmp_path / "backups"))
     (tmp_path / "bin" / "stat").unlink()
     listing = place.action("backup.list", service="saved")
-    said = "has no stat, which lists or transfers the backup files"
+    said = "has no stat, needed to list or transfer the backup files"
     refused_until(lambda: listing.ready(place.ctx()), said, lambda: put(tmp_path / "bin", "stat", ""))

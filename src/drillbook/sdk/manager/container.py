@@ -134,9 +134,10 @@ def _age(started: str, now: float) -> float:
 
 
 def _main(stats: list[str], pid: int) -> int | None:
-    """Return the process id of the main process on the host.
+    """Return the id that the container's main process has on the host.
 
-    It is ``pid`` if the host has a process with this id. Otherwise, it is the id of the oldest process of the container.
+    The id is ``pid`` if the host has a process with this id. Otherwise, it is the id of the oldest process of the
+    container.
     """
     found: dict[int, tuple[int, int]] = {}
     for line in stats:

@@ -12,7 +12,9 @@ from drillbook.sdk.host import Deadline, Host, ManagerConfig, once_more, shown
 
 Argv = tuple[str, ...]
 ENDED_S = 2.5
-"""Seconds for which a unit must have been down. After that time, its manager is not expected to restart it any more."""
+"""Seconds after which a unit that is down counts as permanently down: its manager is then not expected to restart
+it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
