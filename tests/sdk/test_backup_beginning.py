@@ -113,7 +113,7 @@ def test_its_script_runs_in_small_shells(tmp_path, key, shell, end):
     need(shell[0])
     (path := tmp_path / f"shop.{end}").write_bytes(stored(end))
     path = key.sealed(path)
-    argv = [*shell, "-c", backup_beginning._BEGIN, "sh", "300", "cat", "--", str(path)]
+    argv = [*shell, "-c", backup_beginning._BEGIN, "sh", "9", "300", "cat", "--", str(path)]
     given = f"{key.identity.reveal().split()[-1]}\n\n".encode()
     done = subprocess.run(argv, input=given, capture_output=True, check=True)
     assert done.stdout.partition(b"\n")[2][:300] == TEXT[:300]
@@ -144,6 +144,23 @@ def test_the_bytes_of_a_command_that_does_not_end_in_time_count(place, monkeypat
     assert (found.data, found.why) == ((b"y\n" * LIMIT)[:LIMIT], "")
 
 
+@pytest.mark.parametrize("end", ["sql", "gz", "zst", "xz", "bz2"])
+def test_few_bytes_of_a_command_that_then_waits_count(place, tmp_path, monkeypatch, end):
+    """The programs print what they hold back when their input ends; less than 4 KiB, they hold back everything."""
+    monkeypatch.setattr(backup_beginning, "READ_S", 2.0)
+    (path := tmp_path / "shop").write_bytes(packed(TEXT[:900], end))
+    found = beginning_of(place.ctx(), Printed(place.host, ("sh", "-c", f"cat {path}; sleep 600")), "output")
+    assert (found.data, found.packed, found.why) == (TEXT[:900], PACKED[end], "")
+
+
+@pytest.mark.parametrize("shell", [["dash"], ["busybox", "sh"], ["bash", "--posix"]], ids=["dash", "busybox", "bash"])
+def test_its_script_ends_the_input_in_small_shells(shell):
+    need(shell[0])
+    argv = [*shell, "-c", backup_beginning._BEGIN, "sh", "1", "300", "sh", "-c", "echo dump; exec sleep 2"]
+    done = subprocess.run(argv, input=b"\n", capture_output=True, check=True)
+    assert done.stdout == b"cat\ndump\n"
+
+
 def test_reading_leaves_time_for_the_rest_of_the_step(place, monkeypatch):
     ends = []
     monkeypatch.setattr(backup_beginning, "_read", lambda *given: ends.append(given[-1].at) or Beginning(b"dump"))
@@ -162,7 +179,7 @@ def test_rare_forms_of_compression_are_recognised(place, tmp_path, argv, program
 
 
 def test_a_failed_download_is_told_in_one_sentence_without_curl(place, tmp_path, monkeypatch):
-    monkeypatch.setattr(backup_beginning, "_FETCH", backup_beginning._FETCH.replace("command -v curl", "false"))
+    monkeypatch.setattr(backup_beginning, "BEGINNING", backup_beginning.BEGINNING.replace("command -v curl", "false"))
     with served(tmp_path) as url:
         found = beginning_of(place.ctx(), place_of(place.ctx(), place.host, f"{url}/none"), "none")
     assert found.why == "python3: HTTP Error 404: File not found"

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from drillbook.errors import Cancelled, CommandTimedOut, DrillbookError, message_of
 from drillbook.sdk.action import Context
 from drillbook.sdk.backup_places import HostFolder, Place, Prefix, Printed, Web
+from drillbook.sdk.download import BEGINNING
 from drillbook.sdk.host import Deadline, Host, printable
 
 LIMIT = 256 << 10
@@ -32,23 +33,30 @@ READ_S = 15.0
 Reading takes at most half of the time that the step has left. If a place is too slow, its file counts as not verified,
 and the step still ends in time.
 """
-# LIMIT COMMAND...: print the name of the program that decompresses the output of COMMAND, and the first LIMIT bytes after the
-# decryption and decompression. Standard input contains secret keys, an empty line, and then the input of COMMAND.
+ENDS_AFTER = 0.8
+"""Part of the time limit after which a command that still waits gets no more time to print.
+
+The rest is for the programs that decrypt and decompress what it printed.
+"""
+# SECONDS LIMIT COMMAND...: print the name of the program that decompresses the output of COMMAND, and the first LIMIT bytes after
+# the decryption and decompression. Standard input contains secret keys, an empty line, and then the input of COMMAND.
+# The input of the programs ends after SECONDS, so that they print what they hold back for a COMMAND that waits.
 # A zstd file may begin with a skippable frame (0x184D2A50 to 0x184D2A5F; pzstd writes one). The second magic of lz4 is that of
 # its legacy format.
 _DECRYPTED = r"""
-limit=$1
-shift
+seconds=$1 limit=$2
+shift 2
 keys=
 while IFS= read -r line && test -n "$line"; do
   keys="$keys$line
 "
 done
+timed() { if command -v timeout >/dev/null; then timeout "$seconds" cat; else cat; fi; }
 decrypted() { if test -n "$keys"; then printf %s "$keys" | age --decrypt --identity - -- /dev/fd/3; else cat <&3; fi; }
 """
 # The same without the name, and without the decompression.
 _DECRYPT = f"""{_DECRYPTED}
-"$@" | {{ decrypted; }} 3<&0 | head -c "$limit"
+"$@" | timed | {{ decrypted; }} 3<&0 | head -c "$limit"
 """
 _BEGIN = (
     _DECRYPTED
@@ -66,29 +74,9 @@ unpacked() {
   echo "$1"
   { printf %b "$(printf %s "$start" | sed 's/ /\\0/g')"; cat; } | "$@"
 }
-"$@" | { decrypted; } 3<&0 | unpacked | head -c "$((limit + 6))"
+"$@" | timed | { decrypted; } 3<&0 | unpacked | head -c "$((limit + 6))"
 """
 )
-# LIMIT: read a URL from standard input, and print up to LIMIT bytes from the beginning of its content.
-_FETCH = r"""
-IFS= read -r url
-if command -v curl >/dev/null; then
-  printf 'url = "%s"\n' "$url" | curl --config - --noproxy '*' --silent --show-error --fail --location --connect-timeout 10 \
-    --range "0-$(($1 - 1))"
-else
-  printf '%s' "$url" | python3 -c "$(cat <<'PROGRAM'
-import sys, urllib.request
-opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-request = urllib.request.Request(sys.stdin.read(), headers={"Range": "bytes=0-%d" % (int(sys.argv[1]) - 1)})
-try:
-    with opener.open(request, timeout=10) as answer:
-        sys.stdout.buffer.write(answer.read(int(sys.argv[1])))
-except Exception as error:
-    sys.exit("python3: %s" % error)
-PROGRAM
-)" "$1"
-fi
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +140,7 @@ def _command(ctx: Context, place: Place, name: str, limit: int, deadline: Deadli
             return place.argv, b""
         case _:
             raise DrillbookError(f"{type(place).__name__} has no files whose beginning could be read")
-    return ("sh", "-c", _FETCH, "sh", str(limit)), f"{url}\n".encode()
+    return ("sh", "-c", BEGINNING, "sh", str(limit)), f"{url}\n".encode()
 
 
 def _read(host: Host, command: Sequence[str], stdin: bytes, limit: int, deadline: Deadline) -> Beginning:
@@ -165,8 +153,10 @@ def _read(host: Host, command: Sequence[str], stdin: bytes, limit: int, deadline
 def _output(host: Host, script: str, words: Sequence[str], stdin: bytes, deadline: Deadline) -> tuple[bytes, str]:
     """Return the output of a script, and its error messages. Output that arrived before the time limit counts."""
     sink = io.BytesIO()
+    seconds = deadline.remaining() * ENDS_AFTER
+    argv = ("sh", "-c", script, "sh", f"{seconds:.0f}" if seconds >= 2 else f"{seconds:.1f}", *words)
     try:
-        output = host.run(("sh", "-c", script, "sh", *words), deadline=deadline, stdin=stdin, sink=sink, env={"LC_ALL": "C"})
+        output = host.run(argv, deadline=deadline, stdin=stdin, sink=sink, env={"LC_ALL": "C"})
         said = _said(output.stderr)
     except CommandTimedOut as error:
         said = error.message

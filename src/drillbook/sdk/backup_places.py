@@ -23,6 +23,7 @@ from drillbook.findings import finding
 from drillbook.sdk.action import Context
 from drillbook.sdk.answers import Answer
 from drillbook.sdk.backup_source import PRINTED_BASIS
+from drillbook.sdk.download import HEADERS, WHOLE
 from drillbook.sdk.host import Host, printable
 from drillbook.sdk.sandbox_host import SandboxHost
 from drillbook.sdk.store import Store
@@ -38,29 +39,6 @@ if test -f "$1"; then cd -- "${1%/*}/" && exec stat -L -c '%s %Y %n' -- "./${1##
 cd -- "$1" 2>/dev/null || exit 44
 find . -type f -exec stat -c '%s %Y %n' -- {} +
 """
-# PATH: read a URL from standard input, and download its content to PATH.
-_FETCH = """
-umask 077
-IFS= read -r url
-if command -v curl >/dev/null; then
-  printf 'url = "%s"\\n' "$url" | curl --config - --noproxy '*' --silent --show-error --fail --location --connect-timeout 10 \\
-    --speed-time 60 --speed-limit 1 --retry 3 --output "$1"
-else
-  printf '%s' "$url" | python3 -c "$(cat <<'PROGRAM'
-import shutil, sys, urllib.request
-opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-try:
-    with opener.open(sys.stdin.read(), timeout=60) as answer, open(sys.argv[1], "wb") as file:
-        shutil.copyfileobj(answer, file, 1 << 20)
-        wanted = answer.headers.get("Content-Length")
-        if wanted is not None and int(wanted) != file.tell():
-            raise SystemExit("the answer ended early")
-except Exception as error:
-    sys.exit("python3: %s" % error)
-PROGRAM
-)" "$1"
-fi
-"""
 # PATH LIMIT: standard input contains file names in the folder PATH (or PATH is a single file). Print the first bytes of each
 # file in hexadecimal, one line each; an empty line when it is unreadable.
 _BEGINNINGS = """
@@ -69,12 +47,6 @@ while IFS= read -r path; do head -c "$2" -- "./$path" 2>/dev/null | od -An -v -t
 """
 BEGINNINGS_NEED = ("head", "od", "tr")
 """Programs that `Place.beginnings` starts on the host of a folder."""
-# Read a URL from standard input, and print the headers of the answer. Only one byte of the content is requested.
-_LOOK = """
-IFS= read -r url
-printf 'url = "%s"\\n' "$url" | curl --config - --noproxy '*' --silent --show-error --fail --location --connect-timeout 10 \\
-  --range 0-0 --dump-header - --output /dev/null
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +213,7 @@ class Web(Place):
 
         Its size and its modification time are read from an answer to a request for its first byte.
         """
-        output = self.host.run(("sh", "-c", _LOOK), deadline=ctx.deadline, stdin=f"{self.url}\n".encode())
+        output = self.host.run(("sh", "-c", HEADERS), deadline=ctx.deadline, stdin=f"{self.url}\n".encode())
         if not output.ok:
             raise _no_place(f"the URL of {self.name}", printable(output.stderr, limit=200).strip())
         head = {
@@ -358,7 +330,7 @@ def _plain(name: str) -> str:
 
 
 def _fetched(ctx: Context, host: Host, url: str, path: str, what: str) -> str:
-    output = host.run(("sh", "-c", _FETCH, "sh", path), deadline=ctx.deadline, stdin=f"{url}\n".encode())
+    output = host.run(("sh", "-c", WHOLE, "sh", path), deadline=ctx.deadline, stdin=f"{url}\n".encode())
     if not output.ok:
         said = printable(output.stderr, limit=200).strip()
         raise StepFailed(

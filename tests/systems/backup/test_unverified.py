@@ -114,3 +114,37 @@ def test_a_place_without_backups_is_no_green_check(folder, rdb):
     done = folder.run("drill.check", "sample")
     assert done.returncode == 3, done.stdout
     assert "the backup of dumps that the drill uses: no backups can be read from" in " ".join(done.stdout.split())
+
+
+STEPS = {
+    "restores": "restore:\n  - backup.restore: {service: copy, from: dumps}\n  - backup.restore: {service: again, from: dumps}\n",
+    "a verification and restores": "backup:\n  - backup.check: {service: dumps}\n"
+    "restore:\n  - backup.restore: {service: copy, from: dumps}\n  - backup.restore: {service: again, from: dumps}\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("steps", "only_reads", "by_check", "by_run"),
+    [("restores", False, 0, 3), ("restores", True, 1, 3), ("a verification and restores", False, 0, 3)],
+)
+def test_a_backup_command_is_not_started_again_and_again(folder, rdb, steps, only_reads, by_check, by_run):
+    """A run starts it once before the fault, in the checks of all steps or in the verification, and once for each restore."""
+    count = folder.root / "starts"
+    script = f"echo started >> {count}; exec cat {folder.root}/dump.rdb"
+    stored(folder, rdb, json.dumps(["sh", "-c", script]) + (", only_reads: true" if only_reads else ""))
+    inventory = folder.root / "inventory" / "lab.yml"
+    box = next(line for line in inventory.read_text().splitlines() if line.startswith("  copy:"))
+    again = box.replace("copy:", "again:").replace("/box}", "/box2}")
+    inventory.write_text(inventory.read_text().replace(box, f"{box}\n{again}"))
+    broken = f"{folder.root}/broken"
+    folder.write(fault(["touch", broken], ["rm", "-f", broken], ["test", "-e", broken]) + STEPS[steps])
+
+    def starts():
+        return len(count.read_text().splitlines()) if count.exists() else 0
+
+    if only_reads:
+        assert folder.run("trust", "--yes").returncode == 0
+    done = folder.run("drill.check", "sample")
+    assert (done.returncode, starts()) == (0 if only_reads else 3, by_check), done.stdout
+    run = folder.run("drill", "sample", timeout=120)
+    assert (run.returncode, starts() - by_check) == (0, by_run), run.stdout
