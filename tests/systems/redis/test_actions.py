@@ -637,7 +637,7 @@ def test_ready_says_what_is_missing(cache, saved, monkeypatch):
     given = cache.service.model_dump(exclude={"password"}) | {"password": cache.service.password}
     for change, said in (
         ({"password": Secret(source="env", name="WRONG")}, "invalid username-password pair"),
-        ({"program": "/nowhere/valkey"}, "this user cannot run the server's program '/nowhere/valkey'"),
+        ({"program": "/nowhere/valkey"}, "the account of the step cannot run the server's program '/nowhere/valkey'"),
         ({"data_directory": "/nowhere"}, "keeps its data in"),
     ):
         ctx.services["cache"] = Redis(**(given | change))

@@ -117,7 +117,7 @@ class Checker:
     """Private folder on the host, in which a link to the program is created."""
 
     def rdb(self, name: str, path: str) -> Verdict:
-        """Check the RDB file at ``path``, which findings call ``name``.
+        """Check the RDB file at ``path``. ``name``: name of the file in findings.
 
         Raises CouldNotVerify when no program on the host can check this file, and HostError when the host cannot be used.
         """
@@ -197,10 +197,10 @@ def need_checker(run: Run, host: Host, program: str) -> None:
 
 
 def need_format(run: Run, host: Host, program: str, name: str, beginning: bytes) -> None:
-    """Check that the checker, which is of the version of the server, knows the format of the RDB ``name``.
+    """Check that the checker knows the format of the RDB ``name``. The checker has the same version as the server.
 
-    ``beginning``: first bytes of the file. Nothing is checked if they are not of an RDB. Raises NotReady when the format is
-    unknown there, and HostError when the host cannot be used.
+    ``beginning``: first bytes of the file. If they are not the beginning of an RDB, nothing is checked. Raises NotReady
+    when the checker does not know the format, and HostError when the host cannot be used.
     """
     magic = _MAGIC.match(beginning)
     if not magic:
@@ -217,10 +217,11 @@ def is_rdb(beginning: bytes) -> bool:
 
 
 def _is_foreign(text: str, begins: str) -> bool:
-    """Return True when the checker says in ``text`` that it does not know the format of a file with the first word ``begins``.
+    """Return True when ``text``, the output of the checker, says that the format of the file is unknown. ``begins``:
+    first word of the file.
 
-    Valkey 9 reads a file of such a version as far as it can. It may even find the file intact, but its server loads the
-    file only with the setting `rdb-version-check relaxed`.
+    The checker of Valkey 9 reads as much as it can of a file with an unknown format, and may even report the file as
+    intact. But the server of Valkey 9 loads such a file only with the setting `rdb-version-check relaxed`.
     """
     foreign = (
         "Wrong signature" in text

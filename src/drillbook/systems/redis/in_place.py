@@ -123,5 +123,5 @@ class RedisInPlace(InPlace):
         return self.replacement.unfinished(self.replacement.present())
 
     def identity(self) -> Identity:
-        """Identity of the keyspace, which the mark in the keyspace shows."""
+        """Identity of the keyspace, read from the mark in the keyspace."""
         return identity.measured(self.ctx, self.redis.name)

@@ -33,8 +33,8 @@ class Manifest(FilesManifest):
     """Manifest of a saved keyspace. ``taken_at`` is the time of the save by the server's clock. The stored JSON calls this
     field ``snapshot_at``.
 
-    ``loaded`` is the number of keys that a server reported after it had loaded the file. The digests are those of these
-    keys.
+    ``loaded`` is the number of keys that a server reported after it had loaded the file. The digests are computed from
+    these keys.
     """
 
     model_config = ConfigDict(populate_by_name=True)

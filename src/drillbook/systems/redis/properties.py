@@ -53,7 +53,8 @@ class Properties(Part):
 
 
 def read(session: Session, salt: str = "") -> Properties:
-    """Read the properties of a server. ``salt`` must be the salt of the properties that they will be compared with.
+    """Read the properties of a server. If they will be compared with stored properties, ``salt`` must be the salt of
+    the stored ones.
 
     Raises redis.RedisError when the connection fails.
     """

@@ -162,7 +162,7 @@ def coverage(verdict: Verdict) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def counted(verdict: Verdict) -> Facts:
-    """Return the numbers of keys that a check counted as facts."""
+    """Return facts: the numbers of keys that a check has counted."""
     return {
         "keys": verdict.keys,
         "expires": verdict.expires,
@@ -183,7 +183,7 @@ def _plain(tool: Checker, name: str, path: str) -> tuple[str, tuple[Finding, ...
         return target, ()
     need_unpacked(tool.host.name, name, output.exit)
     measured = printable(output.stderr, limit=400).strip() or f"{argv[0]} ended with status {output.exit}"
-    wanted = "a file that unpacks to its end"
+    wanted = "a file that can be decompressed to its end"
     return path, (finding("backup-damaged", title=name, wanted=wanted, measured=measured, host=tool.host.name),)
 
 

@@ -237,8 +237,8 @@ class Restoring(Replacement):
         """Return the folder and the names of the server's files. The server itself reports them. If it does not answer,
         they are taken from the backup's manifest.
 
-        Raises CouldNotVerify when neither of them is available, or when the server is not run by the service's unit on this
-        host.
+        Raises CouldNotVerify when neither the server nor the manifest tells the folder, or when the server is not run
+        by the service's unit on this host.
         """
         try:
             with connected(self.ctx, self.service) as session:

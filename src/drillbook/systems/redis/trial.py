@@ -119,7 +119,9 @@ def _session(ctx: Context, server: Future[Output], port: int, password: str) -> 
 
 
 def _ended(ctx: Context, output: Output) -> None:
-    """Raise an error for a trial server that exited although nobody stopped it. The server's output decides which error."""
+    """Raise an error for a trial server that exited although nobody stopped it. The type of the error depends on the
+    server's output.
+    """
     text = printable(output.stdout + output.stderr, limit=20_000)
     if "Address already in use" in text:
         raise _Taken

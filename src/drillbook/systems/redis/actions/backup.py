@@ -104,7 +104,7 @@ def _can_be_saved(ctx: Context, service: Redis) -> int:
         raise NotReady(error.message, hint=error.hint) from error
     if not ctx.run("test", "-x", place.program).ok:
         raise NotReady(
-            f"{ctx.host.name}: this user cannot run the server's program {place.program!r}",
+            f"{ctx.host.name}: the account of the step cannot run the server's program {place.program!r}",
             hint="set `program` of the service to the path of redis-server or valkey-server on the host",
         )
     if not ctx.run(*as_owner(service), "test", "-r", place.directory).ok:
@@ -148,7 +148,7 @@ class Mark(Write):
 
 
 class Unmark(Write):
-    """Remove the mark (a key) that this run left in the keyspace. Does nothing when there is no mark."""
+    """Remove the mark (a key) that this run left in the keyspace. Do nothing when there is no mark."""
 
     SERVICE = Redis
     PLACE = Place.CONTROLLER
@@ -222,8 +222,9 @@ class BackupIntact(Read):
 class Restore(Write):
     """Replace the keyspace of a server by the keyspace in a backup, and restart the server's unit.
 
-    A server with the setting `appendonly yes` silently ignores an RDB file if it has an append-only file. Therefore the RDB
-    file also becomes the base of a new append-only file. The old files are put back unless every key was loaded.
+    A server with the setting `appendonly yes` silently ignores an RDB file if it has an append-only file. Therefore the
+    RDB file also becomes the base of a new append-only file. If the server has not loaded every key, the old files are
+    put back.
     """
 
     SERVICE = Redis
@@ -299,7 +300,8 @@ class Matches(Read):
         dict[str, Reason],
         Field(
             description="Settings, users (`user NAME`) and libraries (`function NAME`) that are not compared: "
-            "patterns of their names, each with the reason, such as `maxmemory: the spare has less`. The pattern `*` excludes all."
+            "patterns of their names, each with the reason, such as `maxmemory: the new server has "
+            "less memory`. The pattern `*` excludes all."
         ),
     ] = Field(default_factory=dict)
 

@@ -26,7 +26,7 @@ _HINT = "set `times` (keys whose value is a time) or `lifetimes` (keys that are 
 class NewestMoment(MeasuresLoss):
     """Find the time of the newest write in a keyspace, usually in a restored copy.
 
-    Writes after this time would have been lost.
+    If the copy replaced the original, all later writes would be lost.
 
     Three kinds of keys show when they were written: a stream, by the id of its newest entry; a key whose value is the time
     of writing; and a key that is always written with the same time to live. The result is the newest of all these times.

@@ -100,8 +100,8 @@ def _unhealthy(facts: Facts) -> list[tuple[str, str]]:
 
 
 OWN_LIMIT = 200_000
-"""Number of keys of a keyspace up to which Drillbook's own keys are counted separately. In a larger keyspace, the
-number of these keys does not matter.
+"""Largest number of keys in a keyspace for which Drillbook's own keys are counted separately. In a larger keyspace, the
+few keys of Drillbook do not matter.
 """
 
 
