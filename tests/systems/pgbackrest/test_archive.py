@@ -51,5 +51,5 @@ def test_a_segment_with_two_contents_is_no_segment():
     assert way.files == ("000000010000000000000002",)
     assert (
         lacking(made, way, "000000010000000000000002")
-        == f"{name} is stored twice with different contents, and pgbackrest returns neither"
+        == f"{name} is stored twice with different contents, and pgbackrest returns neither of the two"
     )

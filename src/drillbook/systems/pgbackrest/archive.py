@@ -23,7 +23,7 @@ _HISTORY = re.compile(r"[0-9A-F]{8}\.history")
 SIZES = (1 << 24, *(1 << power for power in range(20, 31) if power != 24))
 """Possible sizes of a WAL segment in bytes. The usual size is the first. Source: initdb(1), --wal-segsize."""
 NEWEST = 8
-"""Number of the newest segments in which the last commit is searched."""
+"""Number of segments in which the last commit is searched, counted back from the newest."""
 READING = """
 unpacker() {
   case $1 in *.gz) echo gzip ;; *.lz4) echo lz4 ;; *.zst) echo zstd ;; *.bz2) echo bzip2 ;; esac
@@ -138,11 +138,10 @@ class Reader:
     """Major version of the server that wrote the WAL."""
 
     def newest(self, archive: Archive, way: Way) -> Newest:
-        """Return the newest moment in the segments of ``way``, which a recovery reads. It is the time of the last
-        commit.
+        """Return the newest moment in the segments of ``way``, which a recovery reads: the time of the last commit.
 
-        If no commit is found, it is the time at which the newest segment was stored. Raises HostError when the host cannot
-        be used.
+        If the segments contain no commit, return the time at which the newest segment was stored. Raises HostError when
+        the host cannot be used.
         """
         lines = [f"{name} {archive.path(name)}\n" for name in reversed(way.files[-NEWEST:])]
         arguments = (self.temporary, self.programs, self.major)
@@ -222,7 +221,11 @@ def lacking(archive: Archive, way: Way, wal_stop: str) -> str:
     """Describe the WAL that is missing for a recovery to the newest moment. Return an empty text when none is missing."""
     problem = way.missing or lacking_before(way, wal_stop)
     doubled = [name for name in archive.twice if name in problem]
-    return f"{doubled[0]} is stored twice with different contents, and pgbackrest returns neither" if doubled else problem
+    return (
+        f"{doubled[0]} is stored twice with different contents, and pgbackrest returns neither of the two"
+        if doubled
+        else problem
+    )
 
 
 def cut(archive: Archive, way: Way, stop: str) -> tuple[str, ...]:

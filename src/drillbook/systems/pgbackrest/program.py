@@ -46,7 +46,7 @@ class Program:
     """Runner of pgbackrest on one host, for one stanza of one repository."""
 
     name: str
-    """Name of the backup source, which messages contain."""
+    """Name of the backup source, for messages."""
     host: Host
     deadline: Deadline
     options: Mapping[str, str | Secret]
@@ -88,7 +88,7 @@ class Program:
     def failed(self, command: str, said: str | bytes, *, wrong_key: bool = False) -> DrillbookError:
         """Return the error for a command that failed with the message ``said``.
 
-        When ``wrong_key`` is true, the caller knows that the pass phrase of the repository was wrong.
+        ``wrong_key``: true when the caller has found that the pass phrase of the repository is wrong.
         """
         text = said if isinstance(said, str) else said.decode("utf-8", "backslashreplace")
         said = message(text)

@@ -36,8 +36,8 @@ RESET = (
     "--reset-db-include",
     "--reset-db-exclude",
 )
-"""Options that cancel certain settings of the team. With these settings, pgbackrest would write outside the sandbox, or
-restore only a part.
+"""Options that cancel certain settings of the team's pgbackrest.conf. With these settings, pgbackrest would write
+outside the sandbox, or restore only a part of the backup.
 """
 # BOX: give all files to the owner of the sandbox; if pgbackrest runs as root, it restores them with their original owner.
 _OWN = 'test "$(id -u)" != 0 || chown -hR "$(stat -c %u:%g -- "$1")" "$1"'
@@ -85,8 +85,8 @@ _NO_WAL = (
 
 
 def need_major(tools: Tools, wanted: str) -> Version:
-    """Return the version of the PostgreSQL that ``tools`` runs. Raises NotReady when its major version is not ``wanted``, that
-    of the backup.
+    """Return the version of the PostgreSQL that ``tools`` runs. Raises NotReady when its major version is not
+    ``wanted``, the major version of the backup.
     """
     major, text = tools.version("postgres")
     if str(major) != wanted:

@@ -122,9 +122,10 @@ class PgBackRest(BackupSource):
             return repository.backups()
 
     def check(self, ctx: Context, backup: Backup) -> Checked:
-        """Run `pgbackrest verify` on the backup, and make the checks that this command does not make.
+        """Run `pgbackrest verify` on the backup, and check more than this command does.
 
-        These are the copies of lists, the checksums of pages, the WAL, and the cluster to which the backup belongs.
+        The additional checks compare the copies of lists and the cluster to which the backup belongs, and verify the
+        checksums of pages and the WAL.
         """
         with self.opened(ctx) as repository:
             program = repository.program
@@ -140,7 +141,11 @@ class PgBackRest(BackupSource):
             (*findings, *wal, *other),
             (
                 *COVERED,
-                *(() if unread else ("every such segment was read, and compared with the digest in its name",)),
+                *(
+                    ()
+                    if unread
+                    else ("every WAL segment since the backup was read, and compared with the digest in its name",)
+                ),
                 *(() if unasked else (f"it is a backup of the cluster of {self.service}",)),
             ),
             (*NOT_COVERED, *filter(None, (unread, unasked))),
@@ -153,7 +158,7 @@ class PgBackRest(BackupSource):
         """
         host = repository.program.host.name
         if not facts["wal_start"]:
-            return [], "WAL: the backup was taken of a stopped server, and needs none", 0
+            return [], "WAL: the backup was taken from a stopped server, and needs no WAL", 0
         archive = repository.archive(facts)
         way = archive.way(facts["lsn_start"], facts["wal_start"])
         if problem := archives.lacking(archive, way, facts["wal_stop"]):
@@ -221,9 +226,10 @@ class PgBackRest(BackupSource):
 
 
 def _can_be_read(repository: Repository) -> dict[str, Any]:
-    """Check that the repository can be read, and return the description of the stanza, which is empty before it exists.
+    """Check that the repository can be read, and return the description of the stanza.
 
-    Raises StepFailed or CouldNotVerify when pgbackrest fails, and HostError when the host cannot be used.
+    The description is empty as long as the stanza does not exist. Raises StepFailed or CouldNotVerify when pgbackrest
+    fails, and HostError when the host cannot be used.
     """
     try:
         return repository.info()

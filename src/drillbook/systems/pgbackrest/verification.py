@@ -111,7 +111,7 @@ def copies(program: Program, stanza: str, label: str) -> Iterator[Finding]:
         else:
             gone = [file for file, digest in ((name, first), (f"{name}.copy", second)) if not digest]
             code = "backup-missing" if gone else "backup-damaged"
-            measured = f"{gone[0]} is missing" if gone else "they differ: one of them is damaged"
+            measured = f"{gone[0]} is missing" if gone else "the two copies differ: one of them is damaged"
             yield finding(code, title=name, wanted="two equal copies", measured=measured, host=program.host.name)
 
 
