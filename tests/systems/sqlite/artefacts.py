@@ -123,7 +123,7 @@ def without_index_row(path):
 DAMAGE = {
     "cut inside of a page": ("not a multiple of its page size", lambda path: os.truncate(path, path.stat().st_size - 1000)),
     "cut between two pages": ("pages", lambda path: os.truncate(path, path.stat().st_size // PAGE // 2 * PAGE)),
-    "cut inside of the header": ("fewer than a header", lambda path: os.truncate(path, 60)),
+    "cut inside of the header": ("fewer than its header needs", lambda path: os.truncate(path, 60)),
     "one page missing at the end": ("pages", lambda path: os.truncate(path, path.stat().st_size - PAGE)),
     "page of a table flipped": ("", lambda path: flip(path, PAGE * (root_of(path, "purchase") - 1))),
     "page of an index flipped": ("", lambda path: flip(path, PAGE * (root_of(path, "purchase_customer") - 1))),

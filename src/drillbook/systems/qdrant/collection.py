@@ -232,7 +232,7 @@ def pieces(items: Iterable[T], size: int = PAGE) -> Iterator[list[T]]:
 
 @contextmanager
 def connected(ctx: Context, service: Qdrant, *, answer_s: float = ANSWER_S) -> Iterator[Session]:
-    """Yield a session with the collection of ``service``. Raises CouldNotVerify for any error, or after ``answer_s``."""
+    """Yield a session. Raises CouldNotVerify for any error, and when an answer takes longer than ``answer_s`` seconds."""
     try:
         from qdrant_client import QdrantClient  # noqa: PLC0415  an extra, and slow to import
         from qdrant_client.common.client_exceptions import QdrantException  # noqa: PLC0415  an extra, and slow to load

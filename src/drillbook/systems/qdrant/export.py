@@ -40,7 +40,9 @@ class Export:
     files: dict[str, PointsFile] = field(default_factory=dict)
     tally: Tally = field(default_factory=Tally)
     left_out: str = ""
-    """Reason why the backup does not include the server's own snapshot. It is empty when it does."""
+    """Reason why the backup does not include the server's own snapshot. The reason is empty when the backup includes
+    it.
+    """
 
     def take(self, ctx: Context, session: Session, service: Qdrant, *, with_snapshot: bool) -> Manifest:
         """Export the points. When ``with_snapshot`` is true and the server supports snapshots, also export the server's own

@@ -65,8 +65,8 @@ def _installed(origin: str | None) -> bool:
 
 
 def statement(module: Any, text: str, **given: Any) -> tuple[str, Any]:
-    """Convert the SQL statement ``text`` and its values to the parameter style of the driver ``module``. In ``text``,
-    ``:name`` stands for each value.
+    """Convert the SQL statement ``text`` and its values ``given`` to the parameter style of the driver ``module``. In
+    ``text``, each value is written as ``:`` and its name.
 
     Each name occurs once in ``text``, and the names have the same order as in ``given``.
     """

@@ -131,8 +131,8 @@ class Canary(BaseCanary):
         return sorted(self._run(ctx, lambda session: self._found(session, ctx.run_id)) - {0})
 
     def _found(self, session: Any, run_id: str) -> set[int]:
-        """Return the numbers of this run's rows. Return an empty set when the table is missing. The function proves that the
-        table was missing by creating it.
+        """Return the numbers of this run's rows. Return an empty set when the table is missing. To make sure that the
+        table is missing, the function creates it.
         """
         try:
             return self._numbers(session, run_id)

@@ -45,7 +45,7 @@ def header(path: str) -> dict[str, Any]:
         found["foreign"] = data[:16].hex(" ")
         return found
     if len(data) < HEADER:
-        found["cut"] = f"the file has {size} bytes, fewer than a header"
+        found["cut"] = f"the file has {size} bytes, fewer than its header needs"
         return found
     page = struct.unpack(">H", data[16:18])[0]
     page = 65536 if page == 1 else page

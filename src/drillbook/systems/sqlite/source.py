@@ -109,7 +109,7 @@ class SqliteSource(FileBackups):
             measured = "has no value" if seen["newest"] is None else "has a newest value that is no time"
             raise CouldNotVerify(
                 f"`max_age` of {self.name} cannot be judged: {self.clock} of {backup.id} {measured}",
-                hint="let `clock` name a column with times in ISO 8601 or in numbers, of a table that always has rows",
+                hint="set `clock` to a column with times in ISO 8601 or as numbers, in a table that always has rows",
             )
         findings = tuple(
             finding(code, title=backup.id, wanted=wanted, measured=measured, host=host)
@@ -188,7 +188,7 @@ class SqliteSource(FileBackups):
 
     @property
     def content_tells_age(self) -> bool:
-        """True when `clock` names the column whose newest value is the age of the data."""
+        """True when `clock` names the column whose newest value shows the age of the data."""
         return bool(self.clock)
 
     def ready(self, ctx: Context) -> None:

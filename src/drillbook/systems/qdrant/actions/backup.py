@@ -105,7 +105,9 @@ def _collection(ctx: Context, service: str) -> Identity:
 
 
 class BackupIntact(Read):
-    """Read a backup in the store, and compare every file and point and the server's snapshot with its manifest."""
+    """Read a backup in the store. Compare every file, every point and the server's own snapshot with the backup's
+    manifest.
+    """
 
     SERVICE = Qdrant
     PLACE = Place.CONTROLLER

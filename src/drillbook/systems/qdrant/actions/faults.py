@@ -108,7 +108,7 @@ class DeletePoints(Fault):
         return Undo.by_action("qdrant.put_back", service=self.service, record=self._file(ctx), digest=record.digest(chosen))
 
     def active(self, ctx: Context) -> bool | None:
-        """Return True while one of the chosen points is missing. Returns None when no choice is recorded."""
+        """Return True while one of the chosen points is missing, and None when no choice is recorded."""
         chosen = self._recorded(ctx)
         if chosen is None:
             return None

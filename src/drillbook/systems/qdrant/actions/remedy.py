@@ -145,7 +145,7 @@ class Reconcile(Write):
 
     def _sweep(self, ctx: Context, session: Session, strays: set[Id]) -> Facts:
         """Store points without a source row as evidence, and delete them if they still have no source row. ``strays``:
-        these points. Return the facts about this.
+        these points. Return facts about the deletion.
         """
         if not strays:
             return {"deleted": 0}
@@ -156,7 +156,7 @@ class Reconcile(Write):
         if kept["sha256"] != sha256(data):
             raise StepFailed(
                 f"the {len(points)} points without a row were not deleted: a payload contains a secret of the inventory, and "
-                "secrets are never written to a run's folder, so that a deletion could not be undone"
+                "secrets are never written to a run's folder, so the deletion could not be undone"
             )
         gone = {one.id for one in points} - truth.ids(ctx, self.database, self.query)
         session.delete(gone)
