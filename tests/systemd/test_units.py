@@ -182,7 +182,7 @@ def test_an_account_that_may_not_become_the_user_of_a_command_is_told(unit, mach
     [
         (
             "systemd-tmpfiles-setup",
-            r"systemd-tmpfiles-setup has no process \(state: active \(exited\)\), so it is not that of database",
+            r"systemd-tmpfiles-setup has no process \(state: active \(exited\)\), so it is not the unit of database",
         ),
         ("nosuch-database", "does not report the state of 'nosuch-database'"),
     ],

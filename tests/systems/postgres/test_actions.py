@@ -474,9 +474,9 @@ def test_a_comparison_of_no_table_is_none(place, backup, restored):
     """Rows are missing, and no other check would notice."""
     manifest = json.loads(place.s3().get_object(Bucket=BUCKET, Key="rich/manifest.json")["Body"].read())
     names = [table["name"] for table in manifest["tables"]]
-    with pytest.raises(CouldNotVerify, match="the rows of no table would be compared"):
+    with pytest.raises(CouldNotVerify, match="there are no rows to compare"):
         place.run("postgres.matches", service="spare", manifest=backup["manifest"], ignore=dict.fromkeys(names, "busy"))
-    with pytest.raises(ValueError, match="cannot be in `tables` and in `ignore`"):
+    with pytest.raises(ValueError, match="must not be both in `tables` and in `ignore`"):
         place.action(
             "postgres.matches",
             service="spare",

@@ -292,7 +292,7 @@ def test_a_dump_of_17_is_restored_by_17(place, shelf, tmp_path_factory, tmp_path
             action.run(ctx())
         assert "compression" in str(failure.value.findings[0])
         made.undone()
-        said = "pg_restore was built without the compression of the dump"
+        said = "pg_restore was built without support for the compression of the dump"
         refused_until(lambda: action.ready(ctx()), said, lambda: services.pop(0))
     facts = made.restore()
     assert facts["server_version"].startswith("17.")

@@ -466,7 +466,7 @@ def test_a_backup_of_an_older_version_is_compared_by_its_text(place, backup, spa
     client.put_object(Bucket=BUCKET, Key=f"{prefix}/manifest.json", Body=json.dumps(manifest).encode())
     old = {"manifest": f"s3://{BUCKET}/{prefix}/manifest.json"}
     facts = matches(place, old)
-    assert facts["not_compared"]["the structure"] == "the backup has only its text"
+    assert facts["not_compared"]["the structure"] == "the backup contains the structure only as text"
     assert (
         "does not contain the state" in facts["not_compared"]["the cluster"]
         or "not the one that was backed up" in facts["not_compared"]["the cluster"]

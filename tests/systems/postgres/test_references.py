@@ -62,7 +62,7 @@ def test_a_missing_object_and_one_of_another_size_are_told(place, documents):
 
 
 def test_nothing_named_is_nothing_verified(place, documents):
-    with pytest.raises(CouldNotVerify, match="names no object"):
+    with pytest.raises(CouldNotVerify, match="returns no key of an object"):
         references(place, f"{QUERY} WHERE false")
     with pytest.raises(CouldNotVerify, match="no_such_table"):
         references(place, "SELECT key FROM no_such_table")

@@ -1,8 +1,9 @@
 """Refuses clients of a database during its restore, and admits them afterwards.
 
-Until the restore is complete, the database has a provisional name, so that no client finds an incomplete database. After
-that, a connection limit of 0 refuses everybody except superusers. Two settings of the database (ALTER DATABASE ... SET)
-store the original limit, and the run and step that restored the database. Later runs can read these settings.
+Until the restore is complete, the database has a provisional name, so that no client finds an incomplete database.
+After that, a connection limit of 0 refuses everybody except superusers. Two settings of the database (ALTER DATABASE
+... SET) store what later runs must know. One is the original limit. The other names the run and the step that restored
+the database.
 """
 
 from __future__ import annotations
@@ -56,9 +57,9 @@ def restored_by(session: Connection, database: str) -> str:
 def create_closed(session: Connection, database: str, by: str, limit: int, properties: sql.Composable) -> str:
     """Create ``database`` under a provisional name, let it refuse clients, and return the name. Raises psycopg.Error.
 
-    ``by``: the run and the step that create it; ``limit``: the connection limit that ``open_up`` restores later. If a
-    dead controller is still creating ``database`` in a session, the session is terminated. Unfinished databases of this
-    run are dropped.
+    ``by``: the run and the step that create it; ``limit``: the connection limit that ``open_up`` restores later. The
+    server may still create ``database`` in a session of a controller that has died. Such a session is terminated.
+    Unfinished databases of this run are dropped.
     """
     _alone(session, int(sha256(database.encode()).hexdigest()[:7], 16))
     run = by.partition(" ")[0]

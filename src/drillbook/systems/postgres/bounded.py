@@ -1,7 +1,8 @@
 """PostgreSQL connection that limits the size of each answer.
 
-libpq keeps in memory a whole answer, and everything that a server sends before the login. Therefore bytes are counted as they
-arrive, and the connection is closed as soon as an answer exceeds its limit. Each row of a stream counts as one answer.
+libpq keeps each answer in memory as a whole, and also everything that a server sends before the login. Therefore bytes
+are counted as they arrive, and the connection is closed as soon as an answer exceeds its limit. Each row of a stream
+counts as one answer.
 """
 
 from __future__ import annotations

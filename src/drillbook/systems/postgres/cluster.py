@@ -102,9 +102,10 @@ def not_clean(tools: Tools, wanted: str, measured: str) -> StepFailed:
 
 
 def aside(tools: Tools, run_id: str) -> Tools:
-    """Return the tools for a staging cluster: a new cluster next to the data directory, which later takes its place.
+    """Return the tools for a staging cluster: a new cluster in a folder next to the data directory.
 
-    Staging clusters of earlier attempts are removed. They were never in use. Raises HostError when the removal fails.
+    This folder later replaces the data directory. Staging clusters of earlier attempts, which were never in use, are
+    removed. Raises HostError when the removal fails.
     """
     clear_aside(tools)
     # Each name is used only once, since the initdb of a controller that died may still run.
@@ -158,8 +159,8 @@ def put_in_place(made: Tools, tools: Tools) -> None:
 def create(tools: Tools, options: Sequence[str]) -> None:
     """Run initdb with ``options`` to create an empty cluster that has the superuser of the service.
 
-    The function ``sync`` must sync the cluster to disk later. Raises StepFailed when initdb fails, and HostError when the
-    host cannot be used.
+    The cluster is not safe on disk until ``sync`` is called. Raises StepFailed when initdb fails, and HostError when
+    the host cannot be used.
     """
     password = tools.service.admin.password
     arguments = [
@@ -210,10 +211,10 @@ def _file_options(like: LikeCluster) -> tuple[str, ...]:
 
 
 def configure_outside(tools: Tools, paths: Sequence[str]) -> None:
-    """Remove those configuration files written by initdb that the lost cluster had outside its data directory.
+    """Remove initdb's copies of the configuration files that the lost cluster had outside its data directory.
 
-    ``paths``: paths of the files outside. The removed copies would mislead people, because no server reads them. Raises
-    HostError.
+    ``paths``: paths of the files outside the data directory. The server reads these files. It never reads initdb's
+    copies, which would only mislead people. Raises HostError when the removal fails.
     """
     names = {path.rpartition("/")[2] for path in paths} & set(CONFIGURATION)
     if names:
@@ -281,7 +282,9 @@ exec "$1" --pgdata "$2" --silent --log "$2/drillbook.log" --wait start
 
 
 def start_command(tools: Tools) -> tuple[str, ...]:
-    """Return the command that starts the server without a service manager. It succeeds when the server already runs."""
+    """Return the command that starts the server without a service manager. It also succeeds when the server already
+    runs.
+    """
     return tools.as_owner("sh", "-c", _START, "sh", tools.path("pg_ctl"), tools.service.data)
 
 

@@ -116,7 +116,7 @@ class ClusterState(Part):
     unreadable: dict[str, str] = Field(default_factory=dict)
 
     def encoded(self) -> bytes:
-        """Return the state as canonical JSON, which is how the file stores it."""
+        """Return the state as canonical JSON, the format of the file."""
         return canonical(self.model_dump(mode="json"))
 
 

@@ -28,8 +28,8 @@ def _content(table: Table) -> str:
 
 
 def sequences(wanted: Sequence[Sequence_], found: Sequence[Sequence_]) -> Iterator[Finding]:
-    """Yield a finding for each sequence whose value is too low. Such a sequence issues numbers again that it issued
-    before the backup.
+    """Yield a finding for each sequence whose value is too low. Such a sequence would issue numbers that it has issued
+    before.
     """
     there = {one.name: one for one in found}
     for one in wanted:

@@ -39,7 +39,9 @@ class Judgement:
         if self.form.format == "empty":
             problem = self._finding("backup-empty", "a dump", "a file without content")
         else:
-            problem = self._finding("backup-damaged", "a folder with toc.dat", "none: the dump did not end")
+            problem = self._finding(
+                "backup-damaged", "a folder with toc.dat", "no toc.dat: pg_dump was interrupted, or still runs"
+            )
         return Checked((problem,), ("the kind of its content",), (), {"format": self.form.format})
 
     def of(self, reading: Reading, compression: str, roles: tuple[str, ...] | None) -> Checked:
@@ -49,7 +51,7 @@ class Judgement:
         problems = [problem] if problem else [*self.of_another(found), *self._incomplete(found, roles)]
         return Checked(
             tuple(problems),
-            ("every byte was decoded", "every row has the columns of its table", "the end of the dump is there"),
+            ("every byte was decoded", "every row has the columns of its table", "the dump is complete to its end"),
             tuple(self._not_covered(found, compression, roles)),
             {
                 "format": self.form.format,
@@ -101,7 +103,7 @@ class Judgement:
             if reading.tables or not reading.data:
                 return None
             return self._finding(
-                "backup-incomplete", "the definitions of the tables", "rows alone: it was taken with --data-only"
+                "backup-incomplete", "the definitions of the tables", "only rows: the dump was taken with --data-only"
             )
         if not reading.tables:
             measured = "no table"
@@ -116,13 +118,15 @@ class Judgement:
         names = [made.name for made in found.databases]
         if not self.database or not names or self.database in names:
             return []
-        remedy = "Let the job that takes the dumps name this database, or correct `database` of the backup in the inventory."
+        remedy = (
+            "Make the job that takes the dumps dump this database, or correct `database` of the backup in the inventory."
+        )
         return [self._finding("backup-of-another", f"the database {self.database}", ", ".join(names), remedy=remedy)]
 
     def _incomplete(self, found: Outline, roles: tuple[str, ...] | None) -> list[Finding]:
         problems = []
         if found.filtered:
-            measured = "rows were filtered by row security: it was taken with --enable-row-security"
+            measured = "rows were filtered by row security: the dump was taken with --enable-row-security"
             problems.append(self._finding("backup-incomplete", "all rows of each table", measured))
         if roles is not None and (lacking := sorted(set(found.roles) - set(roles))):
             measured = f"not created by the file of roles: {', '.join(lacking[:10])}"
@@ -134,7 +138,9 @@ class Judgement:
         if not self.form.checksum and compression not in CHECKSUMS:
             texts.append(f"changed bytes inside rows: a dump with compression {compression} contains no checksum of them")
         if not found.filtered:
-            texts.append("rows that row security hid from the role that took the dump, if the dump does not say so")
+            texts.append(
+                "rows that row security hid from the role that took the dump, unless the dump itself shows that it was filtered"
+            )
         if not found.databases:
             texts.append("the origin of the dump: it does not name a database")
         if roles is None and not found.of_cluster:

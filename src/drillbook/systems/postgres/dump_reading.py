@@ -231,14 +231,14 @@ def read(host: Host, path: str, form: Form, pg_restore: str, deadline: Deadline,
             return replace(UNREAD, said=printable(walked.stderr, limit=600).strip())
     only = "--schema-only" if schema_only else ""
     argv = ("sh", "-c", _READ, "sh", _AWK, form.mode, path, pg_restore, only, *form.unpacker)
-    sink = Answer(f"{host.name}: what the dump {path} holds")
+    sink = Answer(f"{host.name}: the content of the dump {path}")
     output = host.run(argv, deadline=deadline, env={"LC_ALL": "C", "TZ": "UTC"}, sink=sink)
     said = printable(output.stderr, limit=600).strip()
     return _parsed(sink.text, said)
 
 
 def preamble(host: Host, beginning: bytes, deadline: Deadline) -> tuple[str, ...]:
-    """Return the ``Reading.preamble`` of a plain dump from its first bytes. Other bytes have none.
+    """Return the ``Reading.preamble`` of a plain dump from its first bytes. For any other dump, it is empty.
 
     Raises HostError when the host cannot be used.
     """
@@ -299,8 +299,8 @@ def is_damage(said: str) -> bool:
 def header(host: Host, path: str, form: Form, pg_restore: str, deadline: Deadline) -> tuple[str, datetime | None]:
     """Return the compression and the start time of a dump.
 
-    For an archive, both are read from its header, and the start is taken to be in the time zone of ``host``. For a
-    plain dump, the compression is that of the file, and the start is None.
+    For an archive, both are read from its header. The header has no time zone, so the start is read as a time in the
+    time zone of ``host``. For a plain dump, the compression is that of the whole file, and the start is None.
     """
     if not form.archive:
         return form.packed, None

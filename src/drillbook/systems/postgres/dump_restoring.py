@@ -139,7 +139,7 @@ class Restoring:
                         title=self.name,
                         wanted=f"the database {wanted}",
                         measured=names,
-                        remedy="Name one of the dump's databases as `database` of the sandbox in the inventory.",
+                        remedy="Set `database` of the sandbox in the inventory to one of the dump's databases.",
                     )
                 ],
             )

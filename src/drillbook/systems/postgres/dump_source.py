@@ -67,7 +67,7 @@ class PgDumpSource(FileBackups):
 
     @property
     def place_programs(self) -> tuple[str, ...]:
-        """Programs that read the first bytes of the dumps, which contain their start."""
+        """Programs that read the first bytes of the dumps. These bytes contain the time at which a dump began."""
         return BEGINNINGS_NEED
 
     def expected(self, ctx: Context) -> str:
@@ -94,7 +94,8 @@ class PgDumpSource(FileBackups):
         return bool(self.globals) and fnmatchcase(PurePosixPath(file.name).name, self.globals)
 
     def _with_start(self, backup: Backup, start: datetime | None) -> Backup:
-        """Add the duration of the dump to the error of its time. Do nothing if the dump does not contain its start.
+        """Add the duration of the dump to the error of its time. Do nothing if the dump does not contain the time of
+        its start.
 
         The time of a dump is the time of its end, but its data is the data at its start. The error therefore grows by
         the duration of the dump.
@@ -102,7 +103,9 @@ class PgDumpSource(FileBackups):
         apart = (backup.taken_at - start).total_seconds() if start else None
         if apart is None or (self.newest == "modified" and apart < -backup.error_s):
             return replace(backup, facts={**backup.facts, "started_at": None})
-        ago = f"by the dump itself, in the time zone of {self.host}, it began {apart:.0f} s before, with the state that it holds"
+        ago = (
+            f"the dump, read in the time zone of {self.host}, says that it began {apart:.0f} s before; its data is from then"
+        )
         return replace(
             backup,
             error_s=round(backup.error_s + abs(apart), 3),
@@ -177,11 +180,11 @@ class PgDumpSource(FileBackups):
         return str(PurePosixPath(self.bin) / "pg_restore") if self.bin else "pg_restore"
 
     def _need_reader(self, ctx: Context, inside: Context, program: str, tools: Tools | None = None) -> None:
-        """Check that the dump that the step uses can be decompressed ``inside``, and that ``program`` there knows its format.
+        """Check that the programs in the context ``inside`` can read the dump that the step uses.
 
-        ``inside``: context of the programs of the restore, on the step's host or in the sandbox's container. With ``tools``, also
-        check that their psql and server know a plain dump. Raises NotReady when one is too old for this dump, or a
-        decompression program is missing.
+        The programs for decompression must exist, and pg_restore (``program``) must know the format. ``inside`` is the
+        step's host or the sandbox's container. With ``tools``, also check that their psql and server know the commands
+        of a plain dump. Raises NotReady when a program is missing or too old for this dump.
         """
 
         def check(backup: Backup) -> None:

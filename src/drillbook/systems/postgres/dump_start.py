@@ -1,4 +1,4 @@
-"""Reads the time at which a dump began from the first bytes of the dump.
+"""Finds in the first bytes of a dump the time at which the dump began.
 
 The data in a dump is from the time of its start, but the file has the time of its end. An archive of pg_dump contains the
 start in its header, in the local time of the machine that ran pg_dump. Source: ReadHead in pg_backup_archiver.c. A plain

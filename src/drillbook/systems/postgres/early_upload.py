@@ -69,7 +69,7 @@ class EarlyUpload:
             pause = FIRST_LOOK_S if sent else min(pause * 2, LONGEST_PAUSE_S)
 
     def _send(self, batch: str) -> bool:
-        """Upload the files that are finished now. Returns False when there is none."""
+        """Upload the files that are finished now. Return False when no file is finished."""
         known = f"{self.scratch}/early/known"
         try:
             linked = self.ctx.run("sh", "-c", _LINK_FINISHED, "sh", self.folder, known, batch, self.name, CONTENTS)
@@ -84,10 +84,10 @@ class EarlyUpload:
         return True
 
     def rest(self, found: Sequence[File], send: Callable[[list[File]], dict[str, StoredFile]]) -> dict[str, StoredFile]:
-        """Upload the files in ``found`` that are not in the store yet, by calling ``send``. Returns the entries of all
+        """Upload the files in ``found`` that are not in the store yet, by calling ``send``. Return the entries of all
         files in ``found``.
 
-        A file whose digest differs from the uploaded one is removed from the store before. Raises CouldNotVerify when the
+        A file that has changed since its early upload is first removed from the store. Raises CouldNotVerify when the
         store fails, and the errors of ``send``.
         """
         same = {one.name for one in found if self.sent.get(one.name) == one}

@@ -36,7 +36,9 @@ from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.tools import Tools
 
 KEPT = "configuration.json"
-"""Name of the evidence file that keeps the configuration files in the data directory. It is written right before the fault."""
+"""Name of the evidence file with a copy of the configuration files in the data directory. It is written right before
+the fault.
+"""
 REMOVE_S = 60.0
 # DATA PG_CONTROLDATA: remove the settings of the recovery. A server that archives nothing may have started a new timeline:
 # mark its history and its full segments for the archiver. The segment of the last checkpoint is not full; later ones are not
@@ -137,7 +139,8 @@ class ClusterInPlace(InPlace):
     def _keep(self, session: Connection) -> str:
         """Store the configuration files as evidence, and return an empty text.
 
-        If the files contain a secret, do not store them, and return this as the reason why the fault is not possible.
+        Files that contain a secret are not stored, and then the fault is not possible. In this case, return this
+        reason.
         """
         files = {name: data.decode("utf-8", "surrogateescape") for name, data in properties.configuration(session).items()}
         checksums = session.execute("SELECT pg_catalog.current_setting('data_checksums') = 'on'").fetchone()
@@ -218,7 +221,7 @@ class ClusterInPlace(InPlace):
         box.run(made.path("initdb"), "--sync-only", "--pgdata", data, env=sandbox.C).check()
 
     def _made_here(self) -> bool:
-        """Return True when the present data directory was restored by this run, before its earlier controller died."""
+        """Return True when an earlier controller of this run, which has died, has restored the present data directory."""
         script = 'test ! -f "$1" || cat -- "$1"'
         output = self.tools.owned(("sh", "-c", script, "sh", f"{self.postgres.data}/{MARKER}"))
         return output.check().text.strip().partition(" ")[0] == self.ctx.run_id

@@ -124,7 +124,7 @@ class Rungs:
         if self.structure and measured.objects:
             self._judge_structure(self.structure, measured, text, _Report(accept, result), limited=limited)
         else:
-            result.not_compared[THE_STRUCTURE] = "the backup has only its text"
+            result.not_compared[THE_STRUCTURE] = "the backup contains the structure only as text"
             result.findings += self._text_finding(self._changed_text(text))
         if self.cluster and measured.cluster:
             self._judge_cluster(self.cluster, measured.cluster, _Report(accept, result))

@@ -23,7 +23,9 @@ class Table(Part):
     bytes: int
     note: str = ""
     columns: tuple[str, ...] | None = None
-    """Columns in the order in which the digest reads them. If it is None, it reads all columns in the order of the table."""
+    """Columns in the order in which the digest reads them. None: the digest reads all columns in the order of the
+    table.
+    """
 
     @model_serializer(mode="wrap")
     def _without_no_columns(self, written: SerializerFunctionWrapHandler) -> dict[str, object]:

@@ -92,8 +92,8 @@ def compared(snap: Snapshot, wanted: Mapping[str, View], found: Collection[Relat
     """Compare views of the backup with existing views. ``wanted``: views of the backup. ``found``: existing views.
     Raises psycopg.Error when a query fails.
 
-    ``out``: tables whose rows are not compared. This function reports neither missing views nor views that only one side
-    has populated, because the comparison of the structure reports them.
+    ``out``: tables whose rows are not compared. Missing views, and views that are populated only in the backup or only
+    in the database, are left out: the comparison of the structure reports them.
     """
     result = Compared()
     there = {relation.name for relation in found if relation.kind == "m"}
@@ -116,7 +116,7 @@ def _compare(snap: Snapshot, name: str, before: View, out: Collection[str], resu
     if isinstance(fresh, tuple) and fresh[0] == fresh[1]:
         result.recomputed[name] = "it equals the present result of its definition; the view in the backup is older"
     elif steady or (isinstance(fresh, tuple) and not now.rows and fresh[1].rows):
-        gives = f"{fresh[1].rows} rows of its definition" if isinstance(fresh, tuple) else fresh
+        gives = f"{fresh[1].rows} rows from the query that defines the view" if isinstance(fresh, tuple) else fresh
         wanted = f"{before.rows} rows, digest {before.digest}; or the present result of its definition"
         said = f"{now.rows} rows, digest {now.digest}; not the {gives}"
         result.findings.append(finding("view-stale", title=name, wanted=wanted, measured=said))
@@ -139,5 +139,5 @@ def _evaluated(snap: Snapshot, name: str, owner: str, query: str) -> tuple[View,
         try:
             fresh = _digest(session, sql.SQL(DIGEST.replace("ONLY ", "")).format(table=rows, where=sql.SQL("")))
         except psycopg.Error as error:
-            return f"rows of its definition, which could not be evaluated: {reason(error)}"
+            return f"rows from the query that defines the view, and this query failed: {reason(error)}"
     return kept, fresh

@@ -35,7 +35,8 @@ def grants(acl: str, default: str) -> str:
 
 
 def _member(catalog: str, name: str, *, acl: str, default: str, schema: str) -> str:
-    """Return an SQL query for those objects in ``catalog`` whose grants have changed since the installation.
+    """Return an SQL query for those objects in ``catalog`` whose grants differ from those made when the server or the
+    extension was installed.
 
     The alias of ``catalog`` in the query is o. The other parameters are SQL expressions that use this alias.
     """

@@ -51,7 +51,9 @@ class Planned(Availability):
     index: Annotated[str, Field(min_length=1, description="Index that the plan must use.")]
 
     def check(self, ctx: Context) -> str | None:
-        """Open a connection as the application's role, and get the plan once. Return None if it uses the index."""
+        """Get the plan once, in a session of the application's role. Return None if the plan uses the index, and
+        otherwise a description of the problem.
+        """
         service = ctx.service(self.service, Postgres)
         try:
             with ctx.reach(service) as way, Bounded.connect(**_prompt(service, *way, self.timeout)) as session:

@@ -24,8 +24,8 @@ _WRONG = re.compile(r"\b(error|ERROR|FATAL|PANIC):|warning: errors ignored")
 def must_be_right(ctx: Context, what: str, output: Output, tolerated: Collection[str] = ()) -> None:
     """Raise StepFailed when the tool ``what`` failed or printed an error, even if its exit status is 0.
 
-    ``tolerated``: error messages that the tool may print. If there are any, and the tool prints no other error, the exit
-    statuses 1 and 3 are accepted too.
+    ``tolerated``: error messages that are accepted. If this is not empty, the exit statuses 1 and 3 are accepted too,
+    as long as the tool prints no other error.
     """
     lines = output.stderr.decode("utf-8", "backslashreplace").splitlines()
     errors = [line for line in lines if _WRONG.search(line) and not any(one in line for one in tolerated)]
@@ -50,7 +50,9 @@ def must_be_right(ctx: Context, what: str, output: Output, tolerated: Collection
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """Verifier of one backup in a store. ``origin``: reference to the backup that contains the digest of its manifest."""
+    """Verifier of one backup in a store. ``origin``: reference to the backup. The reference contains the digest of the
+    manifest.
+    """
 
     ctx: Context
     store: Store

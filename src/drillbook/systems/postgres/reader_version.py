@@ -20,15 +20,15 @@ MISSING = 127
 SINCE = {"default_table_access_method": 12, "transaction_timeout": 17}
 """Settings at the top of plain dumps, with the first major version of PostgreSQL that knows them.
 
-All other settings that pg_dump and pg_dumpall 13 to 18 write there are older than version 10.
+pg_dump and pg_dumpall 13 to 18 write no other settings there that are newer than version 9.6.
 """
 TOO_NEW = re.compile(rb"unsupported version \([\d.]+\) in file header")
 """Message of a pg_restore that is too old for an archive."""
 _FORMAT_AT, _CUSTOM = 10, b"\1"
-"""Place of the format in the header of an archive, and the format `custom`.
+"""Position of the byte for the format in the header of an archive, and the value of this byte for the format `custom`.
 
-pg_restore reads the table of contents of a tar or a directory from standard input only under the name of this format. Source: ReadHead
-in pg_backup_archiver.c.
+The byte is replaced by this value, because pg_restore reads a table of contents from standard input only in this
+format, and not as a tar or a directory. Source: ReadHead in pg_backup_archiver.c.
 """
 _NO_COMPRESSION = b"this installation does not support compression"
 """Warning that pg_restore prints when it was built without support for the compression of the archive. Such a pg_restore can list
@@ -54,8 +54,10 @@ def need_reader(ctx: Context, service: Postgres, programs: Sequence[str], locati
 
 
 def _of_backup(ctx: Context, location: str) -> int:
-    """Return the major version of the pg_dump that took a finished backup. Return 0 when the backup cannot be read,
-    because `run` reports this later; a check before the drill records that the version was not verified.
+    """Return the major version of the pg_dump that took a finished backup.
+
+    Return 0 when the backup cannot be read. A check before the drill then records that the version was not verified.
+    The step itself reports the error later.
     """
     try:
         text = Manifest.read(Store(ctx.bucket(location)), stored_backup.split(location)).tools.get("pg_dump", "")
@@ -67,8 +69,9 @@ def _of_backup(ctx: Context, location: str) -> int:
 
 
 def _of_earlier_step(ctx: Context) -> int:
-    """Return the major version of the pg_dump that will take the backup. Return 0 when the version is unknown. If
-    pg_dump is missing, the step that takes the backup reports this.
+    """Return the major version of the pg_dump that will take the backup, or 0 when the version is unknown.
+
+    A missing pg_dump is reported by the step that takes the backup.
     """
     origin = ctx.services.get(ctx.origins.get("from", ""))
     with suppress(DrillbookError):
@@ -77,10 +80,11 @@ def _of_earlier_step(ctx: Context) -> int:
 
 
 def need_format(ctx: Context, host: Host, program: str, beginning: bytes, name: str) -> None:
-    """Check that the pg_restore ``program`` on ``host`` knows the format and the compression of a dump, by its first bytes.
-    Raises NotReady when the program is missing, too old for the dump, or built without this compression.
+    """Check that the pg_restore ``program`` on ``host`` knows the format and the compression of a dump.
 
-    ``beginning`` is empty for a dump that pg_restore does not read, or whose first bytes cannot be read.
+    ``beginning``: first bytes of the dump. They are empty for a dump that pg_restore does not read, and when they
+    cannot be read. Raises NotReady when the program is missing, too old for the dump, or built without this
+    compression.
     """
     if not beginning:
         return
@@ -95,7 +99,7 @@ def need_format(ctx: Context, host: Host, program: str, beginning: bytes, name: 
         )
     if _NO_COMPRESSION in output.stderr:
         raise NotReady(
-            f"{host.name}: {program} was built without the compression of the dump {name}",
+            f"{host.name}: {program} was built without support for the compression of the dump {name}",
             hint="set `bin` to the folder of a pg_restore that supports it, or let pg_dump compress with gzip",
         )
 
@@ -103,8 +107,8 @@ def need_format(ctx: Context, host: Host, program: str, beginning: bytes, name: 
 def need_preamble(tools: Tools, preamble: Collection[str], name: str) -> None:
     """Check that psql and the server of ``tools`` know the commands and settings before the first object of a dump.
 
-    ``preamble``: names of the settings, and ``restrict`` for the command of this name. Raises NotReady when psql or the server
-    is too old. An unknown version is not refused.
+    ``preamble``: names of the settings, and ``restrict`` for the command of this name. Raises NotReady when psql or the
+    server is too old. An unknown version is accepted.
     """
     if "restrict" in preamble:
         _need_restrict(tools, name)
@@ -121,16 +125,19 @@ def need_preamble(tools: Tools, preamble: Collection[str], name: str) -> None:
 
 
 def _major_of_server(tools: Tools) -> float:
-    """Return the major version of the server. It is that of initdb, which a sandbox needs. Return infinity when it is unknown."""
+    """Return the major version of the server, which is also the version of its initdb. Return infinity when it is
+    unknown.
+    """
     with suppress(NotReady):
         return tools.version("initdb")[0]
     return float("inf")
 
 
 def _need_restrict(tools: Tools, name: str) -> None:
-    """Check that psql knows the command ``\\restrict``, by the commands in its help.
+    """Check that psql knows the command ``\\restrict``, by searching the commands in its help.
 
-    pg_dump writes it since August 2025. Source: https://www.postgresql.org/support/security/CVE-2025-8714/.
+    Since August 2025, pg_dump writes this command into plain dumps. Source:
+    https://www.postgresql.org/support/security/CVE-2025-8714/.
     """
     psql = tools.path("psql")
     output = tools.host.run((psql, "--help=commands"), deadline=tools.deadline, env={"LC_ALL": "C"})

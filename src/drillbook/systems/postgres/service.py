@@ -113,7 +113,9 @@ class Postgres(Sandboxed):
 
     @property
     def lock_name(self) -> str:
-        """Name of the lock by which a run reserves the server. It consists of kind and port, or names a sandbox's folder."""
+        """Name of the lock by which a run reserves the server. It consists of kind and port. A sandbox has no port, so
+        its lock is named after its folder.
+        """
         return super().lock_name if self.sandbox else f"{self.kind}-{self.port}"
 
     @property

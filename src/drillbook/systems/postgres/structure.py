@@ -78,7 +78,7 @@ class Structure(Part):
     """Text written by pg_dump for those kinds of objects for which there is no catalog query."""
 
     def encoded(self) -> bytes:
-        """Return the structure as canonical JSON, which is how the file stores it."""
+        """Return the structure as canonical JSON, the format of the file."""
         return canonical(self.model_dump(mode="json"))
 
 
@@ -91,7 +91,7 @@ def recorded(snap: Snapshot, found: list[Relation]) -> Structure:
 def objects(session: Connection, sealing: Sealing) -> Objects:
     """Return all objects of the database with their properties. Raises psycopg.Error.
 
-    ``session`` must have the settings that ``content.snapshot`` makes.
+    ``session`` must have the settings of a session that ``content.snapshot`` opens.
     """
     read: Objects = {kind: _rows(session, query) for kind, query in QUERIES.items() if kind != LARGE_OBJECTS}
     read[LARGE_OBJECTS] = _large_objects(session)

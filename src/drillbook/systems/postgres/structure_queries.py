@@ -1,8 +1,9 @@
 """Catalog queries for the structure of a database, one for each kind of object.
 
-Each query returns the names of objects, quoted for SQL, and their properties as JSON without nulls. The search path is empty,
-so that every name in a definition has a schema. Objects of extensions and of Drillbook's own schema are excluded. If only newer
-server versions have a property, it is read from the row of the catalog after a conversion to JSON.
+Each query returns the names of objects, quoted for SQL, and their properties as JSON without nulls. The search path is
+empty, so that every name in a definition has a schema. Objects of extensions and of Drillbook's own schema are
+excluded. Some properties exist only in newer versions of the server. The query then converts the row of the catalog to
+JSON and reads the property from the JSON, so that older servers accept the query too.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Finds the segments of received WAL that a recovery replays, across timeline switches, and detects missing segments.
 
 Each recovery starts a new timeline. The first WAL segment of the new timeline has the same number as the last segment
-of the old timeline, so a segment with this number exists on both. If one of the two is lost, a list of the numbers does
-not show it. PostgreSQL reports no error either: if the segment of the new timeline is missing, the server reads the
-segment of the old timeline instead, even beyond the switch.
+of the old timeline, so a segment with this number exists on both timelines. If one of the two segments is lost, a list
+of the numbers does not show the loss. PostgreSQL reports no error either: if the segment of the new timeline is
+missing, the server reads the segment of the old timeline instead, even beyond the switch.
 
 Sources: PostgreSQL's manual, sections 25.3.6 "Timelines" and 28.6 (names of files), and the functions ``findNewestTimeLine`` and
 ``XLogFileReadAnyTLI`` in PostgreSQL's source (behaviour of the server).
@@ -101,8 +101,8 @@ class Log:
     def _wanted(self, legs: Sequence[tuple[int, int]]) -> Iterator[tuple[str, bool]]:
         """Yield the names of all WAL segments to replay, each with a flag that is True only for the last segment.
 
-        The segment in which one timeline ends and the next begins exists on both. The segment of the new timeline is
-        replayed.
+        The segment in which one timeline ends and the next begins exists on both timelines. The one of the new timeline
+        is replayed.
         """
         size, (final, begin) = self.segment_bytes, legs[-1]
         # A partial segment smaller than its full size contains no received data.

@@ -118,9 +118,10 @@ class Tools:
     ) -> Output:
         """Run a client program that connects to the service as the superuser. Its messages are not translated.
 
-        Other users cannot read the files that the program writes. While it runs, its password is in such a file, and not in
-        the environment. ``options`` are passed to Host.run. The caller must check the exit status. Raises CouldNotVerify
-        when the result is unknown, HostError when the host cannot be used, and Cancelled when the run is stopped.
+        Other users cannot read the files that the program writes. While the program runs, the password of the superuser
+        is in such a file, and not in the environment. ``options`` are passed to Host.run. The caller must check the
+        exit status. Raises CouldNotVerify when the result is unknown, HostError when the host cannot be used, and
+        Cancelled when the run is stopped.
         """
         if self.through_relay:
             return self._through_relay(program, *arguments, database=database, stdin=stdin, **options)
@@ -156,7 +157,9 @@ class Tools:
         return bool(self.service.admin.socket and self.service.run_as)
 
     def _through_relay(self, program: str, *arguments: str, database: str | None, stdin: bytes, **options: Any) -> Output:
-        """Run a client program as the SSH user, who then owns its files. The user `run_as` makes its connections."""
+        """Run a client program as the SSH user, who then owns its files. A relay connects it to the server as the user
+        `run_as`.
+        """
         folder = self.make_relay_folder()
         argv = self.relayed(folder, self.asking(program, *arguments, database=database, folder=folder))
         try:

@@ -228,12 +228,13 @@ class Blocked(_Looking):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``blocked``: number of sessions that wait for a lock; ``waiting``: list of these sessions.
 
-        ``roots``: list of the sessions that block others and are not blocked themselves; ``idle_in_transaction``: list of
-        the sessions that are idle in a transaction, even if they block nobody. Each session has ``pid``, ``user``,
-        ``application``, ``address``, ``state``, ``transaction_s`` (age of its transaction in seconds), ``idle_s`` (seconds
-        since it became idle), ``query``, ``started`` and ``blocked_by`` (pids of the sessions that block it). Each session
-        in ``roots`` also has ``holds_up``: the number of sessions that wait for it directly or through other sessions.
-        ``state`` is empty for an autovacuum worker, and `unknown` when this role may not see the state.
+        ``roots``: list of the sessions that block others and are not blocked themselves; ``idle_in_transaction``: list
+        of the sessions that are idle in a transaction, even if they block nobody. Each session has ``pid``, ``user``,
+        ``application``, ``address``, ``state``, ``transaction_s`` (age of its transaction in seconds), ``idle_s``
+        (seconds since it became idle), ``query``, ``started`` and ``blocked_by`` (pids of the sessions that block it).
+        Each session in ``roots`` also has ``holds_up``: the number of sessions that wait for it directly or through
+        other sessions. ``state`` is empty for an autovacuum worker, and `unknown` when the role that asks may not see
+        the state of this session.
         """
         with self._session(ctx) as session:
             rows = session.execute(_SESSIONS.replace("%%", "%")).fetchall()
@@ -307,7 +308,7 @@ class Locks(_Looking):
             if session.info.server_version < 140000:
                 raise CouldNotVerify(
                     (
-                        f"{self.service} is older than PostgreSQL 14, which does not record how long sessions have "
+                        f"{self.service} is older than PostgreSQL 14. Such a server does not record how long sessions have "
                         "waited for locks"
                     ),
                     hint="use the action postgres.blocked, which works with older servers",

@@ -64,7 +64,7 @@ class Matches(Read):
     @model_validator(mode="after")
     def _either(self) -> Matches:
         if both := sorted(set(self.tables) & self.ignore.keys()):
-            raise ValueError(f"{both[0]} cannot be in `tables` and in `ignore`")
+            raise ValueError(f"{both[0]} must not be both in `tables` and in `ignore`")
         return self
 
     def run(self, ctx: Context) -> Facts:
@@ -137,7 +137,7 @@ class Matches(Read):
         wanted: list[Table] = self._scope(backup.tables, backup)
         if not any(table.digest is not None and (table.rows or table.name != content.LARGE_OBJECTS) for table in wanted):
             raise CouldNotVerify(
-                "the rows of no table would be compared",
+                "there are no rows to compare",
                 hint="the backup contains no tables with rows, or `tables` and `ignore` exclude all of them",
             )
         return wanted

@@ -21,9 +21,9 @@ from drillbook.systems.postgres.tools import Tools
 _WHOLE = "postgres.base_intact"
 """Name of the action that verifies a backup of the whole cluster. A dump contains only one of its databases."""
 _SOURCE = "backup.check"
-"""Name of the action that verifies a backup made by the team's own tool.
+"""Name of the action that verifies a backup made by the team's own backup tool.
 
-The driver of that tool compares the backup with the server right before the fault.
+Drillbook's module for that tool compares the backup with the server right before the fault.
 """
 _OTHERS = """
 SELECT datname FROM pg_catalog.pg_database WHERE NOT datistemplate AND datname <> 'postgres' AND datname <> %s ORDER BY 1
@@ -168,8 +168,8 @@ class Stop(Fault):
     def ready(self, ctx: Context) -> None:
         """Check that the service manager knows the unit.
 
-        If pg_ctl would stop the server, check instead that data directory, unit and server belong together. In both cases
-        check that this account may start the unit again.
+        When the server is to be stopped by pg_ctl, check instead that data directory, unit and server belong together.
+        In both cases, also check that the account of the step may start the unit again.
         """
         service = ctx.service(self.service, Postgres)
         if self.mode == "immediate" or not service.unit:

@@ -28,13 +28,15 @@ def need_unit(ctx: Context, service: Postgres) -> None:
         raise NotReady(error.message, hint=error.hint) from error
     if seen.exited:
         raise NotReady(
-            f"{ctx.host.name}: the unit {service.unit} has no process (state: {seen.word}), so it is not that of {service.name}",
-            hint="set `unit` of the service to the unit of its server, on Debian such as postgresql@17-main",
+            f"{ctx.host.name}: the unit {service.unit} has no process (state: {seen.word}), so it is not the unit of {service.name}",
+            hint="set `unit` of the service to the unit of its server, for example postgresql@17-main on Debian",
         )
 
 
 def examined(tools: Tools) -> str:
-    """Return the state of the data directory, as ``cluster.state``. Raises NotReady when it cannot be examined."""
+    """Return the state of the data directory, as ``cluster.state`` does. Raises NotReady when the directory cannot be
+    examined.
+    """
     try:
         return cluster.state(tools)
     except CouldNotVerify as error:
@@ -50,7 +52,8 @@ def need_ownership(ctx: Context, service: Postgres) -> None:
 
 
 def need_place(ctx: Context, tools: Tools, *, temporary: bool) -> None:
-    """Raise NotReady unless data directory, unit and server belong together, and this account may start and stop the unit.
+    """Raise NotReady unless data directory, unit and server belong together, and unless the account of the step may
+    start and stop the unit.
 
     When ``temporary`` is true, also raise NotReady if the data directory contains files.
     """

@@ -22,7 +22,7 @@ from drillbook.values import Duration
 
 CANARY = f"{OWN_SCHEMA}.canary"
 BACK = 10_000
-"""Number of the newest transactions whose commit times are examined."""
+"""Number of transactions whose commit times are examined, counted back from the newest."""
 _HINT = "set `tables` to columns with the time of writing, or write heartbeat rows regularly; compare the clocks"
 _TIMES = "SELECT {column} FROM {table} WHERE {column} IS NOT NULL ORDER BY {column} DESC LIMIT {limit}"
 _TYPE = """
@@ -43,7 +43,8 @@ _NEXT = "SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::t
 
 
 class NewestMoment(MeasuresLoss):
-    """Find the time of the newest data in a database, usually in a restored copy. Writes after this time would be lost.
+    """Find the time of the newest data in a database, usually in a restored copy. If the copy replaced the original,
+    all later writes would be lost.
 
     The action uses every available source: the rows of Drillbook's canary, the commit times (if `track_commit_timestamp`
     was on), and the newest values of columns that the application sets at each write.
@@ -73,8 +74,8 @@ class NewestMoment(MeasuresLoss):
         """Facts: ``newest_moment``: time of the newest data, by the clock of the backed-up server.
 
         ``age_s``: age of this moment in seconds, by the controller's clock; ``error_s``: number of seconds by which the
-        last commit may be later. For a column, this is the usual interval between its newest values. ``basis``: source of
-        the newest moment; ``moments``: for each source, its newest moment and the error.
+        last commit may be later than the newest moment. For a column, this is the usual interval between its newest
+        values. ``basis``: source of the newest moment; ``moments``: for each source, its newest moment and the error.
         """
         try:
             with connected(ctx, ctx.service(self.service, Postgres)) as session:

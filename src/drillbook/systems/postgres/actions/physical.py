@@ -43,8 +43,8 @@ class BaseBackup(Write):
         """Facts: ``location``: address of the backup; ``manifest``: address of the backup's manifest.
 
         ``bytes``: size of the backup; ``cluster_bytes``: size of all databases; ``start_lsn``, ``end_lsn`` and
-        ``timeline``: WAL positions and timeline of the backup; ``taken_at``; ``seconds``: duration of each stage;
-        ``evidence``.
+        ``timeline``: WAL positions and timeline of the backup; ``taken_at``: its time; ``seconds``: duration of each
+        stage; ``evidence``: copy of the manifest.
         """
         service = ctx.service(self.service, Postgres)
         folder = Reference.parse(self.to)
@@ -185,8 +185,9 @@ class BaseIntact(Read):
 class StreamWal(Write):
     """Receive the server's WAL (write-ahead log) continuously into a folder outside the server's data directory.
 
-    The WAL receiver exits at the end of the run. It exits after `for` even if the controller has died. In the drill, the
-    folder takes the place of a WAL archive. Run this step before the base backup, so that the WAL has no gap.
+    The WAL receiver exits at the end of the run. If the controller has died, the receiver exits after the duration
+    `for`. In the drill, the folder takes the place of a WAL archive. Run this step before the base backup, so that the
+    WAL has no gap.
     """
 
     SERVICE = Postgres
@@ -324,9 +325,9 @@ FROM pg_catalog.pg_stat_replication WHERE application_name = %s HAVING pg_catalo
 class Recover(Write):
     """Recover a whole cluster from a base backup and the WAL received since, up to the end of that WAL.
 
-    The data directory must be empty. The step fails when a WAL segment is missing on any timeline that leads to the end, or
-    when the recovery stopped before the last WAL record. If the last segments are lost, only `reach` shows it, because
-    there is no other record that these segments existed.
+    The data directory must be empty. The step fails when a WAL segment is missing on any timeline that leads to the
+    end, or when the recovery stopped before the last WAL record. The loss of the last segments is noticed only if the
+    step sets `reach`, because nothing else records that these segments existed.
     """
 
     SERVICE = Postgres
@@ -382,7 +383,9 @@ class Recover(Write):
         return identity.measured(ctx, self.service, whole=True)
 
     def active(self, ctx: Context) -> bool:
-        """Return True while a cluster that this run has not finished exists: the temporary one, or one beside the data directory."""
+        """Return True while the temporary cluster exists, or an unfinished cluster of this run next to the data
+        directory.
+        """
         tools = Tools.of(ctx, ctx.service(self.service, Postgres), ctx.host)
         made = self.temporary and cluster.state(tools) not in ("absent", "empty")
         return made or cluster.left_aside(tools, ctx.run_id)

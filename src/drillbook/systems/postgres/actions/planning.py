@@ -82,14 +82,14 @@ def _definition(text: str) -> str:
 
 
 def _unmakable(made: str) -> str:
-    """Return the reason why ``postgres.create_index`` cannot create an index. ``made``: definition of the index.
+    """Return the reason why ``postgres.create_index`` cannot create an index with the definition ``made``.
 
-    Return an empty text when it can.
+    Return an empty text when the action can create the index.
     """
     try:
         Definition.parse(made)
     except ValueError:
-        return "has a definition that `postgres.create_index` could not create again"
+        return "has a definition from which `postgres.create_index` could not create the index again"
     return ""
 
 

@@ -53,13 +53,15 @@ class References(Read):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``references``: number of objects to which rows refer; ``objects``: number of objects in the bucket.
 
-        ``missing``: number of these objects that the bucket lacks; ``wrong_size``: number of objects whose size differs
-        from the size in their row; ``unreferenced``: number of objects to which no row refers. After a failure,
-        ``evidence`` is a file with the list of the missing and differing objects.
+        ``missing``: number of objects that the bucket lacks although rows refer to them; ``wrong_size``: number of
+        objects whose size differs from the size in their row; ``unreferenced``: number of objects to which no row
+        refers. After a failure, ``evidence`` is a file with the list of the missing and differing objects.
         """
         wanted = self._wanted(ctx)
         if not wanted:
-            raise CouldNotVerify(f"the query names no object of {self.objects}", hint="check the query on the copy")
+            raise CouldNotVerify(
+                f"the query returns no key of an object in {self.objects}", hint="check the query on the copy"
+            )
         prefix = self.objects.removeprefix("s3://").partition("/")[2]
         there = {key: size for key, (size, _) in Store(ctx.bucket(self.objects)).modified(prefix).items()}
         missing = [key for key in wanted if key not in there]

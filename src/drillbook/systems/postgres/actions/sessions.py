@@ -33,7 +33,8 @@ For = Annotated[
 _OPTIONS = "-c client_connection_check_interval=250 -c statement_timeout=0 -c idle_session_timeout=0"
 """Server options for the fault's sessions, so that no setting of the role terminates them. All exist since PostgreSQL 14."""
 _FULL = ("too many clients", "too many connections", "remaining connection slots")
-"""Error texts of a server that refuses a connection because server, role or database has no free one.
+"""Error texts of a server that refuses a connection because the server, the role or the database has no free
+connection.
 
 Source: the files proc.c and postinit.c of PostgreSQL.
 """
@@ -43,13 +44,14 @@ SHOWN = 0.9
 It is less than 1 because a client that is logging in is not visible yet.
 """
 LEAST_MAJOR = 14
-"""First major version of PostgreSQL that notices the loss of a client while its statement runs."""
+"""First major version of PostgreSQL whose server notices, while a statement runs, that the client is gone."""
 _ACCOUNT = "check address, port and accounts of the service in the inventory"
 
 REFUSAL = "error: connection to server .* failed: "
-"""Pattern of the line that psql prints once for a session that every address of the server refused.
+"""Pattern of the line that psql prints when every address of the server has refused the session.
 
-For a session that was terminated later, psql prints "connection to server was lost" instead.
+There is one such line for each refused session. For a session that was terminated later, psql prints "connection to
+server was lost" instead.
 """
 
 _CLIENT = """
@@ -125,7 +127,9 @@ SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_stat_activity a JOIN pg_catalog.pg_lo
 
 
 class _Held(Fault):
-    """Base class of faults that hold sessions open. Their clients run on the service's host, and exit after `for`."""
+    """Base class of faults that hold sessions open. Their clients run on the service's host, and exit after the
+    duration `for`.
+    """
 
     SERVICE = Postgres
     UNDO = ("commands",)

@@ -322,7 +322,7 @@ class RestoreTable(_OfOneTable):
         return Undo.nothing("restored data is kept")
 
     def active(self, ctx: Context) -> bool | None:
-        """Return True while writers of the restored table are refused. Returns None when this is unknown."""
+        """Return True while writers of the restored table are refused, and None when this is unknown."""
         try:
             with connected(ctx, ctx.service(self.service, Postgres)) as session:
                 return tables.closed(session, Name.parse(self.table))
@@ -352,8 +352,8 @@ class RestoreRows(_OfOneTable):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``table``: name of the table; ``restored``: number of restored rows; ``seconds``: duration of each stage.
 
-        ``in_backup``: number of rows in the backup that match the condition ``where``. ``differing``: number of these rows
-        whose content in the table is now another one.
+        ``in_backup``: number of rows in the backup that match the condition ``where``. ``differing``: number of these
+        rows that now have other content in the table.
         """
         service = ctx.service(self.service, Postgres)
         return RowsRestore(

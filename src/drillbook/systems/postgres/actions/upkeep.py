@@ -42,16 +42,15 @@ WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LI
 """
 
 HEAVY = 20
-"""Number of sequential scans of a large table that shows a missing index, if they occur during one observation."""
+"""Number of sequential scans of a large table during one observation. This number or more is a sign of a missing index."""
 
 
 class Indexes(_Looking):
     """Find missing, broken and unused indexes, and tables full of dead rows.
 
-    Two things are signs of a missing index: a foreign key without an index, and sequential scans of a large table during
-    the observation. The size of a table is its row count in the server's statistics. Because a crash erases these
-    statistics, the number of rows that one scan read is used when there is no row count. The number of dead rows is an
-    estimate.
+    Two things are signs of a missing index: a foreign key without an index, and sequential scans of a large table
+    during the observation. The size of a table is its row count in the server's statistics. A crash erases these
+    statistics. The size is then the number of rows that one scan has read. The number of dead rows is an estimate.
     """
 
     rows: Annotated[int, Field(ge=0, description="Examine only tables with at least this many rows.")] = 10_000
