@@ -261,7 +261,7 @@ def test_with_a_clock_that_is_wrong_now_nothing_is_removed(bench, monkeypatch):
     monkeypatch.setattr(journal, "_now", lambda: wrong)
     runs.append(bench.passed())
     assert there(bench) == runs
-    assert "s ahead of that of the store" in bench.events("pruning.finished")[0]["message"]
+    assert "s ahead of the clock of the store" in bench.events("pruning.finished")[0]["message"]
 
 
 def shift(folder, hours):

@@ -26,8 +26,8 @@ RENEWALS_PER_S = 50
 class Grip:
     """Locks and the lease of the run on one host.
 
-    Where sudo asks for a password, the lease belongs to the account of the step. Such a lease has a grip of its own, without
-    locks.
+    Where sudo asks for a password, the lease belongs to the account of the step. Such a lease has a separate object of
+    this class, without locks.
     """
 
     host: str
@@ -47,7 +47,8 @@ class Grip:
     renewed: float = 0.0
     """Monotonic time at which the last successful renewal was sent."""
     missed: set[str] = field(default_factory=set)
-    """Locks that could not be taken because the host did not answer. At the end, those that belong to this run are released.
+    """Locks that could not be taken because the host did not answer. At the end, each of these locks is released if it
+    belongs to this run.
     """
     lost: str = ""
     """Reason why the locks or the lease were lost. It is empty while they are held."""
@@ -56,7 +57,9 @@ class Grip:
 
     @property
     def key(self) -> str:
-        """Name of the grip among the grips of the run: the host, and the account when the lease is not the SSH user's."""
+        """Key that identifies this object in the run: the host, plus the account unless the lease belongs to the SSH
+        user.
+        """
         return f"{self.host}\0{self.become.user}" if self.become else self.host
 
     @property
@@ -121,8 +124,8 @@ def renewal_pause(lease_s: float, times: int, hosts: int) -> float:
 def of_lease(become: Become | None) -> Become | None:
     """Return the account to which the lease of a step with this privilege belongs; None means the SSH user.
 
-    When sudo needs no password, the undo commands contain `sudo -n`. When sudo needs one, the lease's watcher must run as
-    that account, because no password is stored on a target.
+    When sudo needs no password, the undo commands contain `sudo -n`. When sudo needs a password, the lease's watcher
+    must run as that account, because no password is stored on a target.
     """
     return become if become and become.password else None
 

@@ -178,9 +178,9 @@ class Hold:
             self._renew_from_now_on(grip)
 
     def _quiet(self, grip: Grip) -> LeaseState | None:
-        """Wait at most REVERT_S seconds until the target is not running its undo. Return the state of the lease of ``grip``.
-        Two undos of the same change at once could interfere: one may stop a unit that the other has started. Raises
-        HostError when the host fails, and TimeoutError when the undo goes on for longer.
+        """Wait at most REVERT_S seconds until the target is not running its undo. Return the state of the lease of
+        ``grip``. Two undos of the same change at once could interfere: one may stop a unit that the other has started.
+        Raises HostError when the host fails, and TimeoutError when the undo takes longer.
         """
         patience = Deadline.after(REVERT_S)
         while True:
@@ -219,7 +219,9 @@ class Hold:
         return found
 
     def ready(self) -> None:
-        """Raise NotReady when a host that needs a lease lacks the tools for one, and HostError when a host cannot be used."""
+        """Raise NotReady when a host needs a lease but lacks the tools for leases, and HostError when a host cannot be
+        used.
+        """
         found = leases(self.plan)
         made = [self.lease_on(host, become) for host, become in found]
         answers = on_each(lambda lease: lease.ready(deadline=Deadline.after(ANSWER_S)), made, name="lease")
@@ -279,9 +281,9 @@ class Hold:
         )
 
     def check(self, host: str = "") -> None:
-        """Check that all locks and leases are still held. Renew those whose last renewal was more than half a lease ago.
-        If ``host`` has a lock of its own, only that host is asked, so that another host that hangs causes no delay. Raises
-        Fenced when a lock or a lease is lost, and HostError when a host fails.
+        """Check that all locks and leases are still held. Renew each lock and lease whose last renewal was more than
+        half of the lease's duration ago. If ``host`` has a lock of its own, only that host is asked, so that another
+        host that hangs causes no delay. Raises Fenced when a lock or a lease is lost, and HostError when a host fails.
         """
         for grip in list(self._grips.values()):
             if grip.lost:
@@ -358,9 +360,9 @@ class Hold:
     ) -> tuple[dict[str, bytes], dict[str, str]]:
         """Release all locks and leases. Return the logs of the leases, and the failures, both by host.
 
-        ``keep`` holds the intents whose undo failed when the controller tried it. Their leases stay armed, so that the target
-        itself goes on trying the undo. When ``keep`` is None, every lease with an armed undo stays armed. An unreachable host
-        is retried until the deadline ``reach``. A second call does nothing.
+        ``keep`` holds the intents whose undo failed when the controller tried it. Their leases stay armed, so that the
+        target itself tries the undo again. When ``keep`` is None, every lease with an armed undo stays armed. An
+        unreachable host is retried until the deadline ``reach``. A second call does nothing.
         """
         if self._halt.is_set():
             return {}, {}

@@ -37,11 +37,11 @@ class Taker(Protocol):
 
 
 def take_all(locks: Sequence[LockName], taker: Taker) -> None:
-    """Take ``locks``: the first one alone, then the others in parallel.
+    """Take the first of ``locks`` alone, and then all other locks in parallel.
 
-    Because the first lock is taken alone, one of several runs with the same locks gets all of them. When another run has one
-    of the other locks, the locks after it are given back, and are then taken one by one in their order. Raises Locked when
-    another run holds a lock, and HostError when a host fails.
+    When several runs want the same locks, the run that gets the first lock gets all locks. When another run holds one
+    of the later locks, the locks that come after it are given back, and are then taken one by one in their order.
+    Raises Locked when another run holds a lock, and HostError when a host fails.
     """
     first, rest = locks[:1], locks[1:]
     for named in first:
@@ -59,11 +59,11 @@ def take_all(locks: Sequence[LockName], taker: Taker) -> None:
 
 
 def take_over(locks: Sequence[LockName], take_one: Callable[[LockName, float], None], patience: float) -> None:
-    """Take the ``locks`` of a dead run: the first one alone, then the others in parallel.
+    """Take the first of the ``locks`` of a dead run alone, and then all its other locks in parallel.
 
-    ``take_one`` takes a lock, waiting at most a number of seconds. No lock is given back, because the run's changes are not
-    undone yet. Locks that another run holds are waited for one by one in their order, for ``patience`` seconds in all. Raises
-    Locked when another run still holds a lock, and the errors of ``take_one``.
+    ``take_one`` takes a lock, waiting at most a number of seconds. No lock is given back, because the run's changes are
+    not undone yet. If another run holds some of these locks, wait for them one by one in their order, for ``patience``
+    seconds in all. Raises Locked when another run still holds a lock, and the errors of ``take_one``.
     """
     until = time.monotonic() + patience
     for named in locks[:1]:

@@ -59,7 +59,7 @@ class Preparation:
     replays: bool = field(default=False, init=False)
     """True when the run ended after the injection and before the restore. The restore must then still be run."""
     restoring: bool = field(default=False, init=False)
-    """True once the restore has begun. From then on, the run goes on even when its journal cannot be written."""
+    """True once the restore has begun. From then on, the run continues even when its journal cannot be written."""
     early: bool = field(default=False, init=False)
     """True once the run has ended early."""
 

@@ -205,7 +205,9 @@ class AvailabilityTrack(_Track):
 
 @dataclass(slots=True)
 class _Kept:
-    """Buffer of the writes of a canary that are not journalled yet. Its fields are those of the event ``CanaryWrites``."""
+    """Buffer of the writes of a canary that are not journalled yet. It has the same fields as the event
+    ``CanaryWrites``.
+    """
 
     acknowledged: list[tuple[int, float, float]] = field(default_factory=list)
     in_doubt: list[tuple[int, float, str, float]] = field(default_factory=list)
@@ -336,11 +338,12 @@ class Probes:
         return True
 
     def settle(self, tracks: Sequence[Track], cancel: threading.Event, after: str, since: float = -math.inf) -> None:
-        """Wait until each probe in ``tracks`` was good for long enough, and then until all probes are good at the same time.
+        """Wait until each probe in ``tracks`` was good for long enough, and then until all probes are good at the same
+        time.
 
-        The second wait is needed because one probe may fail again while the others are awaited. Samples in progress must end
-        as well, since a sample that hangs may turn out bad. The outcome is journalled. ``after``: the part of the run before
-        the wait, such as `verify`.
+        The second wait is needed because a probe that was good may fail again during the first wait. Samples in
+        progress must end as well, since a sample that hangs may turn out bad. The outcome is journalled. ``after``: the
+        part of the run before the wait, such as `verify`.
         """
         begun = self.journal.append(SettleStarted(after=after)).clock
         waits = [partial(track.good_for, enough_s(track.every), since) for track in tracks]

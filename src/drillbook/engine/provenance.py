@@ -1,7 +1,8 @@
 """Provenance: checks that backup, verification, fault, restore and comparison of one run concern the same data.
 
-There are three checks. The verified backup is of the data that the service has now. A restore uses a backup that was
-accepted before the fault. The content is compared on the data that the run restored, not on other data in the same place.
+There are three checks. First, the verified backup must be a backup of the data that the service has now. Second, a
+restore must use a backup that was accepted before the fault. Third, the compared data must be the data that the run
+restored, and not other data in the same place.
 """
 
 from __future__ import annotations
@@ -141,8 +142,8 @@ class Provenance:
     def examine(self, action: Action, context: Context, facts: Facts) -> Facts:
         """Return ``facts`` of a successful action, with the checked identity of the data that it read or wrote.
 
-        Raises StepFailed when the verified backup is not of the data in the service, or when the compared data is not the
-        data that this run restored.
+        Raises StepFailed when the verified backup is a backup of other data than the service has now, or when the
+        compared data is not the data that this run restored.
         """
         if isinstance(action, VerifiesSource | RestoresSource):
             return facts | _made_in_place(action, context)
@@ -240,7 +241,7 @@ def source(action: Action) -> Reference | None:
 def points_to(origin: Reference, proven: Reference) -> bool:
     """Return True when ``origin`` names the backup ``proven``.
 
-    They are compared by digest if ``origin`` contains one, otherwise by location.
+    The two are compared by digest if ``origin`` contains a digest, and otherwise by location.
     """
     if origin.sha256 is not None:
         return origin.sha256 == proven.sha256

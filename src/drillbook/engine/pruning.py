@@ -1,8 +1,8 @@
 """Pruning: after a passed run, remove older backups of the project from stores with a retention rule (`keep`).
 
 A backup is removed only under three conditions: a journal of the project records it, it lies in a folder named after
-the run that wrote it, and its manifest is the recorded one. Only objects that are listed in the manifest are removed.
-If a run is alive or needs a recovery, the backups that it wrote or mentions are kept. See docs/safety.md.
+the run that wrote it, and its manifest has the recorded digest. Only objects that are listed in the manifest are
+removed. If a run is alive or needs a recovery, the backups that it wrote or mentions are kept. See docs/safety.md.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def _check_clock(store: Store, own: Recorded) -> None:
     if abs(apart) > AHEAD_S:
         way = "ahead of" if apart > 0 else "behind"
         raise _NotPruned(
-            f"the clock of this machine is {abs(apart):.0f} s {way} that of the store, so the ages of the backups are unknown"
+            f"the clock of this machine is {abs(apart):.0f} s {way} the clock of the store, so the ages of the backups are unknown"
         )
 
 

@@ -186,8 +186,8 @@ def _programs(stage: Stage, step: PlannedStep, action: Action | Exception) -> Se
 def of_privileges(stage: Stage) -> list[Finding]:
     """Run a harmless command as every account that the plan uses by `become`. Return a finding for each refusal.
 
-    When no command was refused, a second check follows. It asks sudo about the commands that the newest passed run of the plan used.
-    For actions that cannot list their commands, it asks sudo about their programs.
+    When no command was refused, a second check follows. It asks sudo about the commands that the newest passed run of
+    the plan used. For actions that cannot list their commands, the check asks sudo about their programs.
     """
     found = on_each(lambda place: _refused(stage, *place), [*privilege.used(stage.plan)], name="become")
     return [one for one in found if one] or _later(stage)

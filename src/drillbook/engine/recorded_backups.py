@@ -96,7 +96,7 @@ def read(folders: Iterable[Path]) -> Records:
 
 
 class _Plans:
-    """Plans of journals. Equal plans, such as those of a drill that runs every night, are validated only once."""
+    """Plans of journals. Equal plans, such as the plans of a drill that runs every night, are validated only once."""
 
     def __init__(self) -> None:
         self._known: dict[bytes, Plan] = {}

@@ -89,7 +89,7 @@ def _in_the_way(targets: set[Place], state: RunState, *, mends: bool) -> Finding
     folder, wrong = state.folder, state.damage
     if not state.events:
         return (
-            _refusal(folder, wrong, "so the hosts of that run are unknown, and may be hosts of this drill")
+            _refusal(folder, wrong, "so it is unknown which hosts that run used, and it may have used hosts of this drill")
             if wrong
             else None
         )

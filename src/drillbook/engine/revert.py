@@ -39,7 +39,9 @@ UNDO_S = 60.0
 ACTION_S = 600.0
 """Longest timeout, in seconds, for an undo that is an action. Actions may take longer than commands."""
 TURN_S = 10.0
-"""Seconds without the end of any undo. After that time, undos of older steps no longer wait for those of newer steps."""
+"""Seconds to wait for the end of any undo. If no undo ends in this time, the undos of older steps no longer wait for
+the undos of newer steps.
+"""
 
 
 def put_back(

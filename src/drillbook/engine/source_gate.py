@@ -48,7 +48,7 @@ class VerifiedSource:
     def backup(self) -> dict[str, Any]:
         """The verified backup as a mapping, with its ``id``, ``taken_at``, ``bytes`` and more.
 
-        Empty when the step reported none.
+        Empty when the step reported no backup.
         """
         found = self.facts.get("backup")
         return found if isinstance(found, dict) else {}
@@ -58,7 +58,7 @@ class VerifiedSource:
 class SourceGate:
     """The checks that must succeed before the step ``fault`` may destroy data of ``service`` on ``host``.
 
-    The checks cover the restores of the plan into ``service`` itself, not those into a sandbox.
+    The checks cover the plan's restores into ``service`` itself. Restores into a sandbox are not covered.
     """
 
     stage: Stage
@@ -127,7 +127,7 @@ class SourceGate:
         return self.stage.context(self.fault.id, host, self.stage.deadline(LIST_S))
 
     def _present(self, source: BackupSource, at: str, proof: VerifiedSource) -> tuple[Backup, datetime]:
-        """List the backups again. Return the verified one, and the time of the last writes that it contains.
+        """List the backups again. Return the verified backup, and the time of the last writes that it contains.
 
         Raises Refused when the verified backup is gone or was changed.
         """
@@ -138,7 +138,7 @@ class SourceGate:
             if backup.as_facts()[key] != verified.get(key):
                 raise Refused(
                     f"{backup.id} of {source.name} as {proof.step.id} verified it, with {key} {verified.get(key)}",
-                    f"it was changed since then: {key} is now {backup.as_facts()[key]}",
+                    f"the backup was changed after its verification: {key} is now {backup.as_facts()[key]}",
                 )
         newest = backup.newest_moment if moment in (None, END) and at == "latest" else moment or backup.taken_at
         begun = parsed_moment(str(proof.facts.get("begun_at", "")))  # a dump contains the state at the time when it began

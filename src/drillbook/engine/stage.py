@@ -77,7 +77,7 @@ class Stage:
     provenance: Provenance = field(default_factory=Provenance)
     """Backups that were verified and accepted before the injection, and identities of the data that the run restored."""
     vouchers: Vouchers | None = None
-    """Signs manifests of backups and checks their signatures. ``None`` when the run does neither."""
+    """Signs manifests of backups and checks their signatures. ``None`` when the run does not use signatures."""
     earlier: Callable[[str, str], EarlierStep | None] = field(default=lambda action, service: None)
     """Function that finds the newest passed step with a given action and service.
 
@@ -98,10 +98,7 @@ class Stage:
     The journal recorded the account before the step began. An empty text is the SSH user. Only a recovery fills this mapping.
     """
     unlimited: dict[tuple[str, str], bool] = field(default_factory=dict)
-    """Answers of hosts to the question whether sudo starts every command as an account.
-
-    The keys of an answer are the host and the account. The answer True means yes.
-    """
+    """For each pair of host and account: True when sudo starts every command as this account on the host."""
     used: set[tuple[str, str, str]] = field(default_factory=set)
     """Commands that sudo started in this process. Each entry holds the host, the account and the pattern of the command."""
     pool: ThreadPoolExecutor = field(default_factory=_threads, init=False, repr=False)
@@ -117,7 +114,7 @@ class Stage:
         return self._index
 
     def add(self, steps: Sequence[PlannedStep]) -> None:
-        """Remember those of ``steps`` that are not in the plan."""
+        """Remember each of ``steps`` that is not in the plan."""
         planned = self._indexed().planned
         self.added |= {step.id: step for step in steps if step.id not in planned}
 

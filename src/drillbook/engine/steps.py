@@ -196,9 +196,10 @@ def _carried_out(action: Action, context: Context) -> Facts:
 
 
 def _vouched(stage: Stage, action: Action, context: Context) -> tuple[Action, Facts]:
-    """Check that the signature of the backup is trusted, and return ``action`` with the digest of the backup that it reads.
+    """Check that the signature of the backup is trusted, and return ``action`` with the digest of the backup that it
+    reads.
 
-    Raises CouldNotVerify when the signature is not trusted. But once a fault was announced, a restore goes on with an
+    Raises CouldNotVerify when the signature is not trusted. But once a fault was announced, a restore continues with an
     untrusted backup. The fact ``unvouched`` then contains the reason for the doubt.
     """
     action, doubt = vouchers.pinned(action, context)

@@ -57,7 +57,9 @@ def _until_still(futures: Iterable[Future[T]], patience_s: float) -> None:
 
 
 class _Lane:
-    """Work of one host. At most one thread of ``pool`` at a time carries it out, in its order."""
+    """Queue of the work of one host. Threads of ``pool`` carry out one piece of work at a time, in the order of the
+    queue.
+    """
 
     def __init__(self, pool: ThreadPoolExecutor) -> None:
         self._pool = pool

@@ -15,7 +15,7 @@ class Beat:
     """Answer of a host to a renewal."""
 
     stop: str
-    """Text of a request to stop the run. It is empty when there is none."""
+    """Text of a request to stop the run. It is empty when nobody requested a stop."""
     fenced: tuple[str, ...]
     """Names of locks that another run has taken over."""
     lapsed: bool
