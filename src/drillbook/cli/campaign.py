@@ -79,7 +79,8 @@ def collect(project: Project, wish: Wish, folder: str) -> int:
     pipeline = os.environ.get(artefacts.PIPELINE_VARIABLE, "")
     if not pipeline:
         raise UsageError(
-            f"{artefacts.PIPELINE_VARIABLE} does not name the CI pipeline, so runs of an older pipeline could be taken for new ones",
+            f"{artefacts.PIPELINE_VARIABLE} does not name the CI pipeline, so runs of an older "
+            "pipeline could be taken for runs of this pipeline",
             hint="set it to the same value in all jobs of a pipeline, as the jobs of `campaign --matrix` do; see docs/campaigns.md",
         )
     found, problems = artefacts.found_in(Path(folder), wish.drill, pipeline)

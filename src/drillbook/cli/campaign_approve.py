@@ -1,4 +1,4 @@
-"""``campaign.approve``: show the plans of all sites, and sign one approval of them. No host is contacted."""
+"""``campaign.approve``: show the plans of all sites, and sign one approval of all these plans. No host is contacted."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _show(project: Project, plans: Mapping[str, Sequence[Plan]]) -> None:
     """Print the plans of the first site in full, then the digest of each plan of each site."""
     out, first = console(), next(iter(plans))
     show_plan.show_without_refusals(project, plans[first])
-    out.print(shown(f"The plan above is that of {first}. The digests of all sites:"))
+    out.print(shown(f"The plan above is the plan of {first}. The digests of the plans of all sites:"))
     for site, of in plans.items():
         for plan in of:
             out.print(shown(f"  {site} on {plan.inventory.environment}: {plan.drill} {plan.digest}"), soft_wrap=True)

@@ -62,7 +62,9 @@ def print_lines(columns: Sequence[Column], out: Console, more: Sequence[Text] = 
 
 
 def _print_stacked(columns: Sequence[Column], out: Console, more: Sequence[Text], name: int) -> None:
-    """Print the name of each entry on a line of its own, and its other cells below the name, each with its head."""
+    """Print the name of each entry on a separate line. Below the name, print the other cells of the entry, each with
+    the head of its column.
+    """
     for number in range(len(columns[name].cells)):
         out.print(columns[name].cells[number], soft_wrap=True)
         rest = [

@@ -67,8 +67,8 @@ def diagnose(
 
     Returns 0 when all services are healthy, 1 when a cause was found, and 3 when the result is unknown. All work ends
     after the duration ``within``, even when a host hangs. This includes reading secrets and connecting to hosts. When
-    ``apply`` is true, the remedy of the likeliest cause is executed after a confirmation. The exit status is then that
-    of the run that executes the remedy.
+    ``apply`` is true, the remedy of the likeliest cause is executed after a confirmation. In this case, the exit status
+    of the run that executes the remedy is returned.
     """
     begun, deadline = time.monotonic(), Deadline.after(_seconds(within))
     inventory = project.inventory(inventory_name)
@@ -96,7 +96,7 @@ def diagnose(
 
 def _names(inventory: Inventory, service: str, inventory_name: str) -> tuple[str, ...]:
     """Return the services to examine. These are ``service`` and the services on which it depends. If ``service`` is
-    empty, they are all services that should be running. Raises UsageError if there are none.
+    empty, they are all services that should be running. Raises UsageError if there is no service to examine.
     """
     names = scope.around(inventory.services, service) if service else scope.everything(inventory.services)
     if not names:

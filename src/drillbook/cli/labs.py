@@ -44,8 +44,8 @@ def _embedded() -> ModuleType:
 
 
 def files(project: Project) -> Path:
-    """Return the folder with the files of the Docker lab. This is the project's own folder or, if the project has none,
-    the shipped folder. Raises UsageError when the installation of Drillbook is damaged.
+    """Return the folder with the files of the Docker lab. This is the project's own folder `lab/` if it exists, and
+    otherwise the shipped folder. Raises UsageError when the installation of Drillbook is damaged.
     """
     own = project.root / FILES
     return own if (own / "Dockerfile").is_file() else shipped_files.root() / FILES

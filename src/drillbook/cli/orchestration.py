@@ -267,7 +267,7 @@ class Orchestrator:
         return [*self.differences, *refusals, *in_the_way(one, others)], found.facts() if found else None
 
     def run_suite(self, suite: Suite, plans: Sequence[Plan], between: Callable[[RunView], None]) -> tuple[Path, SuiteResult]:
-        """Run the drills of a suite one after another, and write a report about all of them.
+        """Run the drills of a suite one after another, and write a report about the suite.
 
         The suite continues after a failed drill. It ends after a drill that was aborted, or that left changes in place.
         ``between``: function that is called with the result of each finished run.

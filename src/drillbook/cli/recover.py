@@ -177,7 +177,7 @@ def recovery_of(project: Project, folder: Path, out: Console, *, from_backup: bo
 
 def tell_contacts(project: Project, folder: Path, out: Console) -> None:
     """Send the result of the recovery to the contacts. The message lists the changes that are still in place, or tells
-    that there are none.
+    that no change is left.
 
     If a message cannot be sent, this is printed.
     """

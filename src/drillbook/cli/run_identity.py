@@ -78,8 +78,8 @@ def previous_head(project: Project, run_id: str, readings: dict[Path, History] |
     """Return the hash of the last event of the newest run before ``run_id``. Each run records this hash, so that a
     deleted run is noticed.
 
-    In a campaign, earlier runs may be on other machines. A run then records another hash: that of the event by which
-    the campaign announced this run.
+    In a campaign, earlier runs may be on other machines. A run then records the hash of the event by which the campaign
+    announced the run.
 
     ``readings``: the content of the journal is stored here, by the folder of its run, so that it is not read again.
     """

@@ -382,7 +382,7 @@ def _line(out: Console, text: Text, indent: int) -> None:
 def _about(estimate: dict[str, Any]) -> str:
     runs, seconds = estimate["runs"], estimate["seconds"]
     if not runs:
-        return "an unknown time: no run yet"
+        return "an unknown time, because there was no run yet"
     return f"{seconds:.{2 if seconds < 1 else 1 if seconds < 10 else 0}f} s (median of {runs} run{'s' * (runs != 1)})"
 
 

@@ -26,7 +26,7 @@ from drillbook.errors import UsageError
 from drillbook.installation.program_name import program
 from drillbook.project.project import Project
 
-RUN = "a run, the beginning of its name, or a drill (its newest run)"
+RUN = "name of a run, beginning of this name, or name of a drill (selects its newest run)"
 INVENTORY = {"inventory": "name of a file in inventory/, or a path (default: lab)"}
 
 

@@ -103,7 +103,7 @@ def install_systemd(root: Path, inventory: str) -> list[str]:
 
 
 def remove_systemd(root: Path) -> list[str]:
-    """Stop and remove the systemd timer. Returns lines of text for the user; there are none if there was no timer.
+    """Stop and remove the systemd timer. Returns lines of text for the user. The list is empty if there was no timer.
     Raises TimerError when systemd reports an error.
     """
     present = [path for path in units(root, "") if path.exists()]
@@ -127,7 +127,7 @@ def install_cron(root: Path, inventory: str) -> list[str]:
 
 
 def remove_cron(root: Path) -> list[str]:
-    """Remove the project's line from the user's crontab. Returns lines of text for the user; there are none if the
+    """Remove the project's line from the user's crontab. Returns lines of text for the user. The list is empty if the
     crontab had no such line.
 
     Raises TimerError when cron refuses the change.
