@@ -128,8 +128,9 @@ def carry_out(job: Job) -> Ending:
 
 
 def cancel(job: Job) -> bool:
-    """Ask the child process of a site to stop. It first undoes its changes. If no drill of the site has started, none will
-    start. Returns True when a child process was asked, and False when it must be asked again later.
+    """Ask the child process of a site to stop. The process first undoes its changes. If no drill of the site has
+    started, no drill will start. Returns True when a child process was asked, and False when it must be asked again
+    later.
     """
     path = _lock_path(job)
     try:

@@ -125,7 +125,7 @@ def _checked(on: str, connect: Callable[[], Client]) -> None:
         if any(word in str(error).lower() for word in ("certificate", "sslerror: [sys]")):
             raise UsageError(
                 f"the certificates of this machine and of the scheduler at {on} do not match: {error}",
-                hint="the authority in DASK_DISTRIBUTED__COMM__TLS__CA_FILE must have issued both, and both must not be expired",
+                hint="both certificates must be valid, and issued by the authority in DASK_DISTRIBUTED__COMM__TLS__CA_FILE",
             ) from None
         raise UsageError(f"no scheduler answers at {on}: {error}", hint="start one: dask scheduler") from None
     except (ImportError, AttributeError) as error:

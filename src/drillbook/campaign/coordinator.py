@@ -39,7 +39,7 @@ class Stopping:
     """Requests of the operator to stop the campaign."""
 
     level: int = 0
-    """The last request. 0: there is none. 1: start no further site, and wait for the running sites. 2: also stop the
+    """The last request. 0: no request. 1: start no further site, and wait for the running sites. 2: also stop the
     running sites.
     """
 

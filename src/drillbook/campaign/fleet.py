@@ -1,8 +1,8 @@
 """Executor that uses workers of Dask. Each job is bound to one place. Dask only carries messages.
 
-The disk of each place holds a lock and a run folder for a job. These two show whether the job was started, so a job may
-be submitted any number of times. When a worker or the scheduler dies, the job is submitted again to the same place.
-Therefore no site is drilled twice.
+The disk of each place holds a lock and a run folder for a job. The lock and the folder show whether the job was
+started, so a job may be submitted any number of times. When a worker or the scheduler dies, the job is submitted again
+to the same place. Therefore no site is drilled twice.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ LOOK_S = 0.5
 PATIENCE_S = 180.0
 """Time, in seconds, for which a place may be without a worker. After this time, the sites of the place end as unknown."""
 FAILURES = 5
-"""Maximum number of attempts that fail at the place of a site. After the last of them, the site ends as unknown."""
+"""Maximum number of failed attempts at the place of a site. After the last attempt, the site ends as unknown."""
 LOSSES = 20
-"""Maximum number of workers that a site may lose. After the last loss, the site ends as unknown. A job that kills its
-worker each time ends in this way.
+"""Maximum number of workers that a site may lose. After the last loss, the site ends as unknown. Therefore a job that
+kills its worker each time is not repeated forever.
 """
 PAUSE_S = 0.5
 """Time, in seconds, between the first failed attempt and the next one. It doubles with each further attempt."""
@@ -45,8 +45,8 @@ class Fleet:
     """Executor that carries out jobs on the workers of a Dask scheduler. It survives the death of workers and of the
     scheduler.
 
-    A thread of its own looks for workers, and the questions to each worker have threads of their own. So a worker or a
-    scheduler that hangs never blocks the campaign or the other workers.
+    One thread looks for workers, and separate threads ask each worker. So a worker or a scheduler that hangs never
+    blocks the campaign or the other workers.
     """
 
     def __init__(
@@ -228,7 +228,7 @@ class Fleet:
             pending.trouble = str(error) if isinstance(error, JobFailed) else f"{type(error).__name__}: {error}"
 
     def _submit_waiting(self) -> None:
-        """Submit the jobs that no worker has. A failure of one job does not stop the others."""
+        """Submit the jobs that no worker has. If one job fails, the other jobs are still submitted."""
         now, client = time.monotonic(), self._client
         for pending in self._pending.values() if client else ():
             if pending.future is not None or pending.preparing or pending.not_before > now:

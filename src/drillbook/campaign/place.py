@@ -75,7 +75,9 @@ def is_here(name: str, own: str) -> bool:
 
 
 def is_copy(name: str, other: str) -> bool:
-    """Return True when the folder of one place was copied or moved from the other. ``name`` and ``other``: their names."""
+    """Return True when one of the two places is a copy of the other, or was moved from there. ``name`` and ``other``:
+    names of the places.
+    """
     number, former = number_of(name), number_of(other)
     return number != former and number.partition("-")[0] == former.partition("-")[0]
 
@@ -110,8 +112,8 @@ def _number(folder: Path, root: Path) -> str:
 
 
 def _file(path: Path) -> str:
-    """Return the inode number and, where the file system has one, the generation of the inode. A deleted file and a later
-    one may have the same inode number, and then differ in the generation.
+    """Return the inode number and, where the file system has one, the generation of the inode. A new file may get the
+    inode number of a deleted file, but it gets another generation.
     """
     with path.open("rb") as file:
         number = os.fstat(file.fileno()).st_ino
@@ -139,8 +141,8 @@ def _disk(folder: Path) -> str:
 
 
 def _stored(folder: Path) -> str:
-    """Return the random number in ``folder``. If there is none yet, create it. It is stored on disk before it is
-    returned, and all processes get the same number.
+    """Return the random number in ``folder``. If the folder has no number yet, create a number. The number is stored on
+    disk before it is returned, and all processes get the same number.
     """
     path = folder / FILE
     if not path.exists():

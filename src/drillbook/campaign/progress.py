@@ -43,9 +43,9 @@ class Progress:
     def estimate(self, now: datetime) -> Estimate | None:
         """Estimate the end at the time ``now``. Returns None while too few drills have ended.
 
-        The ends of sites are assumed to be a Poisson process with the rate of the latest ends. The time since the last end
-        counts too, so that the rate of a campaign that stands still falls. The interval covers only random variation. It
-        does not cover closed windows, slower waves or a stop.
+        The ends of sites are assumed to be a Poisson process with the rate of the latest ends. The time since the last
+        end counts too, so that the rate falls when no site ends for a while. The interval covers only random variation.
+        It does not cover closed windows, slower waves or a stop.
         """
         count = len(self._recent) - 1
         span = (max(now, self._recent[-1]) - self._recent[0]).total_seconds() if count > 0 else 0.0

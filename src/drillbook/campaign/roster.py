@@ -1,4 +1,4 @@
-"""Workers of a campaign: those that can be used, and the reasons why others cannot."""
+"""Workers of a campaign: the workers that can be used, and for each other worker the reason why it cannot be used."""
 
 from __future__ import annotations
 

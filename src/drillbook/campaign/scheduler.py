@@ -198,7 +198,7 @@ class Scheduler:
 
     def wake(self) -> datetime:
         """Return the next time at which something changes even if no site ends. This is the opening of a window, or the
-        deadline by which sites must start. The windows are those that the last call of ``due`` found closed.
+        deadline by which sites must start. Only windows that the last call of ``due`` found closed are considered.
         """
         return min([self._deadline, *(opening for opening, _, _ in self._openings[:1])])
 
@@ -251,8 +251,8 @@ def _open(kind: Kind, now: datetime) -> bool:
 
 
 def _opening(kind: Kind, now: datetime) -> datetime:
-    """Return the next moment at which every group contains an open window. The search begins at ``now``. If there is
-    none within HORIZON_DAYS, return the end of this time.
+    """Return the next moment at which every group contains an open window. The search begins at ``now``. If there is no
+    such moment within HORIZON_DAYS, return the end of these days.
     """
     last = now + timedelta(days=HORIZON_DAYS)
     moment = now

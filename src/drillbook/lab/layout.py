@@ -288,10 +288,11 @@ def default_folder(project: Path) -> Path:
 
 
 def lookup(folder: Path, path: str) -> str | int:
-    """Return the lab's value at a dotted path, such as ``ssh.db-1`` or ``api.url``. Raises LabError for an unknown path.
+    """Return the lab's value at a dotted path, such as ``ssh.db-1`` or ``api.url``. Raises LabError for an unknown
+    path.
 
-    ``secrets.NAME`` is the path of a secret's file. While the lab is down, the value is that of a lab on its preferred
-    ports.
+    ``secrets.NAME`` is the path of a secret's file. While the lab is down, the value is computed for a lab on its
+    preferred ports.
     """
     values = (Lab.read(folder) or Lab.preferred(folder)).values()
     if path in values:

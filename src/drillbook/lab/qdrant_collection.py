@@ -128,7 +128,7 @@ class Collection:
         return {"points": [_out(one) for one in records], "next_page_offset": _id(following)}
 
     def retrieve(self, asked: Params) -> list[Params]:
-        """Return those of the requested points that exist."""
+        """Return the requested points that exist."""
         records = self.shard.retrieve(asked["ids"], asked.get("with_payload", True), asked.get("with_vector", False))
         return [_out(one) for one in records]
 

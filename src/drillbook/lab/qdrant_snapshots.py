@@ -1,7 +1,8 @@
 """Snapshots of the lab's stand-in for a Qdrant server. A snapshot is one archive with the files of a collection.
 
-Requests and answers are those of Qdrant (https://qdrant.tech/documentation/snapshots/), with the SHA-256 of the archive.
-The archive has a format of its own, because the engine can read Qdrant's format but not write it. Standard library only.
+Requests and answers have the same form as in Qdrant (https://qdrant.tech/documentation/snapshots/), with the SHA-256 of
+the archive. The archive has a format of its own, because the engine can read Qdrant's format but not write it. Standard
+library only.
 """
 
 from __future__ import annotations

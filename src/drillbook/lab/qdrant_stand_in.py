@@ -45,7 +45,7 @@ class Collections:
     """All collections in a folder. Requests are handled one at a time."""
 
     def __init__(self, folder: Path) -> None:
-        """Load all collections in ``folder``, and remove those that are incomplete."""
+        """Load all collections in ``folder``, and remove incomplete collections."""
         self._folder, self._snapshots = folder / "collections", folder / "snapshots"
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = threading.Lock()

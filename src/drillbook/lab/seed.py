@@ -49,7 +49,7 @@ def main() -> int:
 
 
 def fill_database(lab: Lab) -> None:
-    """Create the application's role and database. Fill the database with documents, and with vectors of some of them."""
+    """Create the application's role and database. Fill the database with documents, and with vectors of some documents."""
     with _connect(lab, "postgres", "pg_admin", "postgres") as connection:
         create_database(connection, DATABASE, lab.secret("pg_app"))
     with _connect(lab, DATABASE, "pg_app", DATABASE) as connection:
@@ -71,7 +71,7 @@ def create_database(connection: psycopg.Connection[Any], name: str, password: st
 
 
 def fill_documents(connection: psycopg.Connection[Any]) -> None:
-    """Create and fill the tables in one transaction, so that the API sees either no table or complete ones."""
+    """Create and fill the tables in one transaction, so that the API sees either no table or complete tables."""
     with connection.transaction():
         connection.execute("SET LOCAL synchronous_commit = off")
         connection.execute("SET LOCAL maintenance_work_mem = '128MB'")
@@ -132,7 +132,7 @@ def _put_original(store: Any, number: int) -> None:
 
 
 def original(number: int) -> bytes:
-    """Return the original file of a document that this program made: a few kilobytes of text."""
+    """Return the original file of a generated document: a few kilobytes of text."""
     lines = [
         f"document {number}, line {line}: {hashlib.sha256(f'{number}/{line}'.encode()).hexdigest()}"
         for line in range(20 + number % 30)

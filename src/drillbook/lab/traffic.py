@@ -1,4 +1,5 @@
-"""Traffic in the background, like that of users. Each second it makes about four reads and nearly one new document.
+"""Traffic in the background, like the traffic of users. Each second it makes about four reads and nearly one new
+document.
 
 ``python -m drillbook.lab.traffic URL``
 """

@@ -43,8 +43,8 @@ class Project:
     def of_runs(cls) -> Project:
         """Return the project for tasks that need only ``reports/``. Raises UsageError when there is no project.
 
-        The folder of this project is the nearest folder that contains ``drills/`` or runs. If there is none, it is the
-        nearest folder that contains ``reports/``.
+        The folder of this project is the nearest folder that contains ``drills/`` or runs. If no such folder exists, it
+        is the nearest folder that contains ``reports/``.
         """
         around = (Path.cwd(), *Path.cwd().parents)
         for folder in around:
@@ -234,7 +234,7 @@ def _journals(reports: Path) -> Iterator[Path]:
 
 
 def _names(reports: Path) -> list[str]:
-    """Names of the folders in ``reports`` that may hold runs; none when ``reports`` is missing."""
+    """Names of the folders in ``reports`` that may hold runs. The result is empty when ``reports`` is missing."""
     try:
         with os.scandir(reports) as found:
             return [one.name for one in found if not one.name.startswith(".") and one.is_dir(follow_symlinks=False)]

@@ -73,7 +73,7 @@ class Standing:
     first: str
     """Start of the oldest run."""
     failed: str = ""
-    """Start of the first run that failed after the newest passed run. It is empty when there is none."""
+    """Start of the first run that failed after the newest passed run. It is empty when no run failed since then."""
 
 
 Standings = dict[tuple[str, str], Standing]

@@ -153,8 +153,8 @@ def base(progress: Progress) -> str:
     """Choose or build the base image, and return its name. Raises LabError when no base image can be built.
 
     Three images are tried in this order: the configured image, a base image that was built before, and Debian's own
-    image. The first of them that exists is used. Debian's image is pulled if it is not present. If none of the three
-    can be used, a base image is built.
+    image. The first image that exists is used. Debian's image is pulled if it is not present. If no image can be used,
+    a base image is built.
     """
     if chosen := os.environ.get(CHOICE):
         return chosen

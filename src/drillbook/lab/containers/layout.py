@@ -97,7 +97,7 @@ def default_folder(project: Path) -> Path:
 def lookup(folder: Path, path: str) -> str | int:
     """Return the lab's value at a dotted path, which has no prefix ``docker.``. Raises LabError for an unknown path.
 
-    While the lab is down, the value is that of a lab on its preferred ports.
+    While the lab is down, the value is computed for a lab on its preferred ports.
     """
     values = (DockerLab.read(folder) or DockerLab.preferred(folder)).values()
     if path in values:
