@@ -2,20 +2,22 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
 
 import pytest
 
-from drillbook.campaign import attempt
+from drillbook.campaign import attempt, place
 from drillbook.campaign.attempt import Job
 from tests.program import Folder, fault, step
 
 
 @pytest.fixture
 def folder(tmp_path):
-    return Folder(tmp_path)
+    (tmp_path / "project").mkdir()
+    return Folder(tmp_path / "project")
 
 
 def with_sites(folder, count, head=""):
@@ -129,6 +131,52 @@ def test_a_killed_controller_leaves_its_drills_running_and_resume_waits_for_them
     assert count(folder) == 4
     assert {end["state"] for end in ends(folder).values()} == {"passed"}
     assert len(runs(folder)) == 4
+
+
+def copied(folder, name):
+    """Copy of the project, as a backup or rsync makes it, with the same environment."""
+    made = object.__new__(Folder)
+    made.root, made.environment = folder.root.with_name(name), folder.environment
+    shutil.copytree(folder.root, made.root, symlinks=True)
+    return made
+
+
+def test_a_copied_project_does_not_continue_a_campaign_whose_drills_still_run(folder):
+    counting(folder, ["sh", "-c", f"while [ ! -e {folder.root}/go ]; do sleep 0.05; done"])
+    with_sites(folder, 2)
+    process = folder.start("campaign", "sample", "--sites", "all.yml")
+    until(lambda: count(folder) == 1)
+    process.kill()
+    process.wait()
+    copy = copied(folder, "copy")
+    done = copy.run("campaign", "--resume")
+    assert done.returncode == 2, done.stdout + done.stderr
+    told = " ".join(done.stderr.split())
+    assert f":{folder.root}, but this project is " in told
+    assert f":{copy.root}" in told
+    assert not any(event["kind"] == "campaign.resumed" for event in events(copy))
+    (folder.root / "go").touch()
+    assert folder.run("campaign", "--resume").returncode == 0
+    assert count(folder) == 2
+    own = place.here(folder.root).name
+    assert events(folder)[0]["data"]["place"] == own
+    assert {event["data"]["place"] for event in events(folder) if event["kind"] == "site.intended"} == {own}
+
+
+def test_a_copied_project_does_not_drill_the_waiting_sites_of_a_stopped_campaign(folder):
+    """All ends are known, but the first project may be continued as well."""
+    counting(folder, ["sh", "-c", f"while [ ! -e {folder.root}/go ]; do sleep 0.05; done"])
+    with_sites(folder, 2)
+    process = folder.start("campaign", "sample", "--sites", "all.yml")
+    until(lambda: count(folder) == 1)
+    process.send_signal(signal.SIGINT)
+    (folder.root / "go").touch()
+    assert process.wait(60) == 4
+    done = copied(folder, "copy").run("campaign", "--resume")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert count(folder) == 1
+    assert folder.run("campaign", "--resume").returncode == 0
+    assert count(folder) == 2
 
 
 def test_a_killed_drill_is_recovered_and_not_repeated(folder):

@@ -18,14 +18,17 @@ class Processes:
 
     name = "processes"
 
-    def __init__(self, ended: queue.SimpleQueue[Ending] | None = None) -> None:
-        """Create the executor. The ends of jobs are put into the queue ``ended``."""
+    def __init__(self, ended: queue.SimpleQueue[Ending] | None = None, *, place: str = "") -> None:
+        """Create the executor. The ends of jobs are put into the queue ``ended``. ``place``: name of this project as a
+        place.
+        """
+        self._place = place
         self._ended: queue.SimpleQueue[Ending] = ended or queue.SimpleQueue()
 
     def who(self, job: Job) -> str:
-        """Return an empty name, which means this machine. It carries out every job."""
+        """Return the name of this project as a place. It carries out every job."""
         del job
-        return ""
+        return self._place
 
     def submit(self, job: Job) -> None:
         """Start ``job`` in a new thread. The thread waits until the child process of the job has ended."""

@@ -32,7 +32,9 @@ from drillbook.report.folders import drill_of
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """Intent to start a site: the name of the run, and the place that carries it out. An empty place means this machine."""
+    """Intent to start a site: the name of the run, and the place that carries it out. An empty place means this machine,
+    such as in older journals.
+    """
 
     run: str
     place: str = ""

@@ -111,6 +111,7 @@ def _begin(
     try:
         planned = site_plans.made(project, wish.drill, file, folder / "sites")
         approved = site_approvals.first(project, wish.drill, planned, folder)
+        own = place.here(project.root).name
         executor = executed()
         journal = record.create(folder)
     except BaseException:
@@ -124,6 +125,7 @@ def _begin(
         confirm=wish.confirm,
         executor=executor.name,
         approval=approved,
+        place=own,
         pipeline=os.environ.get(artefacts.PIPELINE_VARIABLE, ""),
         **_rules_and_sites(file, planned),
     )
@@ -295,7 +297,7 @@ def _jobs(project: Project, state: CampaignState) -> Callable[[str, Intent], Job
 def executor_of(on: str, project: Project, at_most: int) -> Executor:
     """Make the executor that the option ``--on`` names. Raises UsageError when this fails."""
     if not on:
-        return Processes()
+        return Processes(place=place.here(project.root).name)
     extras.require("fleet", "--on")
     from drillbook.campaign import connecting  # noqa: PLC0415  slow to load, and of an extra
 
@@ -303,12 +305,20 @@ def executor_of(on: str, project: Project, at_most: int) -> Executor:
 
 
 def _reachable(project: Project, state: CampaignState, on: str) -> None:
-    """Raise UsageError when sites with an unknown end were started on another machine. Such sites cannot be examined on
-    this machine.
+    """Raise UsageError when this project must not continue the campaign without workers: when another project began it, which
+    may continue it too, or when sites with an unknown end were started on another machine.
     """
-    own = place.here(project.root).name
+    own, begun = place.here(project.root).name, state.start.place
+    if on:
+        return
+    if not place.is_here(begun, own):
+        raise UsageError(
+            f"the campaign was begun at {begun}, but this project is at {own}; both projects could drill the same sites",
+            hint="resume the campaign where it was begun. When the project was moved, its machine has a new host name, or the "
+            "first project is lost: run drill.recover, and begin a new campaign",
+        )
     away = {intent.place for intent in state.open.values() if not place.is_here(intent.place, own)}
-    if away and not on:
+    if away:
         raise UsageError(
             f"some sites with an unknown end were started on other machines: {', '.join(sorted(away))}",
             hint="resume the campaign through the scheduler of the workers that started these sites: "

@@ -43,6 +43,10 @@ class CampaignStarted(Begun):
     approval: Annotated[
         str, Field(description="Digest of the approval of all sites (`approval.json`); empty without one.")
     ] = ""
+    place: Annotated[
+        str,
+        Field(description="Place that began the campaign: its number, machine and project. Empty in older journals."),
+    ] = ""
     pipeline: Annotated[
         str, Field(description="Name of the CI pipeline whose job runs the campaign; empty outside of a pipeline.")
     ] = ""
@@ -74,7 +78,12 @@ class SiteIntended(Content):
     run: Annotated[str, Field(description="Name of the run. It is also the name of the run's folder in `reports/`.")]
     place: Annotated[
         str,
-        Field(description=("Place that carries out the drill: its number, machine and project. Empty for this machine.")),
+        Field(
+            description=(
+                "Place that carries out the drill: its number, machine and project. Empty for a run that was collected, and in "
+                "older journals for this machine."
+            )
+        ),
     ] = ""
 
 
