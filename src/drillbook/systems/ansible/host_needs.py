@@ -1,4 +1,4 @@
-"""For the actions on Ansible: the programs, the permissions and the network access that they need on a host."""
+"""Needs of the action for Ansible on a host: programs, permissions and network access."""
 
 from drillbook.sdk.host_needs import HostNeeds
 

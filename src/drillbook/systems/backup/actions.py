@@ -342,7 +342,7 @@ def _on(ctx: Context, source: BackupSource) -> Context:
 
 
 def _look_for_backups(ctx: Context, source: BackupSource) -> None:
-    """Let a check before a drill record when the backup that the step uses cannot be found; see ``candidates``."""
+    """During a check before a drill, record it if the backup of the step cannot be found; see ``candidates``."""
     if ctx.doubt:
         source.candidates(ctx)
 

@@ -1,4 +1,4 @@
-"""For each action on a team's own backups: the rights and connections that it needs on a host.
+"""Needs of the actions on a team's own backups on a host: rights and connections.
 
 The documentation's page about backup methods lists the tools for each kind of backup.
 """

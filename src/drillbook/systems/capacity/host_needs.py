@@ -1,4 +1,4 @@
-"""For the actions that measure sizes: the permissions and the network access that they need."""
+"""Needs of the actions that measure sizes: permissions and network access."""
 
 from drillbook.sdk.host_needs import BySudo, HostNeeds
 

@@ -50,11 +50,13 @@ class Stages:
 
     @property
     def tail(self) -> str:
-        """End of the output, printable."""
+        """The last part of the output, in printable form."""
         return printable(self._tail).rstrip("\n")
 
     def measured(self) -> list[dict[str, Any]]:
-        """Stages with their durations in seconds. To be called when the script has ended, because the last stage ends now."""
+        """Return the stages with their durations in seconds. Must be called when the script has ended: the last stage ends
+        at the call.
+        """
         if not self._begun:
             return []
         ends = [at for _, at in self._begun[1:]] + [self._clock()]

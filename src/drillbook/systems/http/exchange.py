@@ -1,5 +1,5 @@
-"""One request of `http.flow` or of a canary, as a drill declares it: fill in its placeholders, send it, and compare its
-answer.
+"""One request of `http.flow` or of a canary. This module fills in the placeholders of the request, sends it, and compares
+the answer with the answer that the drill expects.
 """
 
 from __future__ import annotations

@@ -32,9 +32,9 @@ AHEAD_S = 60.0
 The clock is read before the log, so a request may come between.
 """
 OLDER = 200
-"""Number of consecutive requests that must be older than the period before the search backwards through the log ends.
+"""The log is searched backwards. The search ends after this number of consecutive requests that are older than the period.
 
-It is above one, because workers log their requests slightly out of order.
+One older request is not enough, because workers log their requests slightly out of order.
 """
 _FORMATS = "`invoke actions http.slowest` shows the supported formats: each line needs the request's duration"
 

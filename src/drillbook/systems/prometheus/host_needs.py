@@ -1,4 +1,4 @@
-"""For requests to Prometheus and Alertmanager: the network access that they need."""
+"""Network access that requests to Prometheus and Alertmanager need."""
 
 from drillbook.sdk.host_needs import HostNeeds
 

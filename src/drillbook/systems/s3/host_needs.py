@@ -1,4 +1,4 @@
-"""For the actions on objects of a store: the programs, the permissions and the network access that they need."""
+"""Needs of the actions on objects of a store: programs, permissions and network access."""
 
 from drillbook.sdk.host_needs import HostNeeds
 

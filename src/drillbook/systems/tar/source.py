@@ -183,8 +183,8 @@ def unpacker(name: str) -> tuple[str, ...]:
 def need_unpacker(ctx: Context, source: FileBackups, *others: str) -> None:
     """Check that the step's host has the program that decompresses the backups of ``source``, and the programs ``others``.
 
-    If the pattern of the source does not name a suffix, such as `*`, the suffix of the backup that the step uses counts.
-    Raises NotReady when a program is missing.
+    If the pattern of the source names no suffix, as `*` does not, the suffix of the step's backup is used. Raises NotReady
+    when a program is missing.
     """
     names = [source.pattern]
     if set(_ending(source.pattern)) & set("*?["):
@@ -193,9 +193,9 @@ def need_unpacker(ctx: Context, source: FileBackups, *others: str) -> None:
 
 
 def need_unpacked(host: str, name: str, status: int | None) -> None:
-    """Check that a host had the program that decompresses the backup ``name``; ``status`` is the status with which it ended.
+    """Check that a host had the program that decompresses the backup ``name``. ``status``: exit status of the decompression.
 
-    Raises NotReady when the program is missing, as this says nothing about the backup.
+    Raises NotReady when the program is missing. A missing program does not mean that the backup is damaged.
     """
     if status == MISSING and unpacker(name):
         program = unpacker(name)[0]

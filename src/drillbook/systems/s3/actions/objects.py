@@ -163,8 +163,8 @@ class Matches(Read):
         """Facts: ``objects`` (number of objects), ``bytes``, ``seconds``; when `service` is set also ``unexpected`` and
         ``unexpected_keys``.
 
-        ``unexpected`` is the number of objects that are not in the manifest, and ``unexpected_keys`` are the first of their
-        keys.
+        ``unexpected`` is the number of objects that are not in the manifest, and ``unexpected_keys`` lists the keys of the
+        first of these objects.
         """
         begun = ctx.deadline.remaining()
         facts, wrong = self._compared(ctx)

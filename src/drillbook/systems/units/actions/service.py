@@ -20,12 +20,14 @@ from drillbook.sdk.service import Service
 from drillbook.sdk.temporary_unit import TemporaryUnit
 
 NEARLY_S = 2.0
-"""Number of seconds before the deadline. At this moment the state of the unit is reported, even if the unit is still
-starting or stopping.
+"""The wait for a unit ends this number of seconds before the deadline. The state of the unit is then reported, even if the
+unit is still starting.
 """
 CONNECT_S = 5.0
 EARLY_S = 0.3
-"""Seconds to wait after a connection is accepted. A tunnel to a closed port also accepts it, but closes it within this time."""
+"""Seconds to wait after a connection was accepted. A tunnel to a closed port also accepts a connection, but closes the
+connection within this time.
+"""
 ServiceName = Annotated[str, Field(description="Name of a service in the inventory that has a `unit`.")]
 
 
@@ -58,13 +60,13 @@ def _can_change(ctx: Context, name: str) -> None:
 
 
 def _start(ctx: Context, name: str) -> tuple[Argv, ...]:
-    """Return the commands that start the unit. Commands that sudo starts within them are listed as well."""
+    """Return the command that starts the unit, and the commands that it runs by `sudo`."""
     manager, unit = manager_of(ctx.host), _unit(ctx, name)
     return (manager.start(unit), *manager.by_sudo("start", unit))
 
 
 def _stop(ctx: Context, name: str) -> tuple[Argv, ...]:
-    """Return the commands that stop the unit. Commands that sudo starts within them are listed as well."""
+    """Return the command that stops the unit, and the commands that it runs by `sudo`."""
     manager, unit = manager_of(ctx.host), _unit(ctx, name)
     return (manager.stop(unit), *manager.by_sudo("stop", unit))
 
@@ -80,7 +82,7 @@ class Status(Read):
         _can_ask(ctx, self.service)
 
     def commands(self, ctx: Context) -> tuple[Argv, ...]:
-        """Return no command: `ready` has asked for the state already."""
+        """Return no command, because `ready` has already asked for the state."""
         return ()
 
     def run(self, ctx: Context) -> Facts:
@@ -336,9 +338,7 @@ class Kill(_Down):
     """Kill a service's main process with SIGKILL, as the kernel does when memory is short. The unit stays down afterwards."""
 
     def commands(self, ctx: Context) -> tuple[Argv, ...]:
-        """Return the command that kills the process of the unit. Commands that sudo starts within it are listed as
-        well.
-        """
+        """Return the command that kills the process of the unit, and the commands that it runs by `sudo`."""
         manager, seen = manager_of(ctx.host), _state(ctx, self.service)
         return (manager.kill(seen), *manager.by_sudo("kill", seen.unit))
 

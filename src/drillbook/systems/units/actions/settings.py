@@ -202,7 +202,7 @@ class _Settings(Action):
         if missing := sorted(set(self.remove) - names):
             raise NotReady(
                 f"{ctx.host.name}: {path} has no variable {', '.join(missing)} to remove",
-                hint="use an existing variable, or find out what removed it",
+                hint="name an existing variable, or find out what removed this variable",
             )
         if not ctx.run(*as_root(ctx), "sh", "-c", 'test -w "${1%/*}"', "sh", path).ok:
             raise NotReady(
