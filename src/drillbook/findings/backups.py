@@ -124,7 +124,7 @@ FINDINGS: dict[str, Kind] = {
     ),
     "backup-beside-data": Kind(
         HIGH,
-        "The backups are on the disk of the data that they save",
+        "The backups are on the same disk as the data that they save",
         "Copy the backups to another host, or to a store elsewhere. An event that destroys the disk destroys both "
         "the data and its backups.",
     ),

@@ -74,7 +74,7 @@ FINDINGS: dict[str, Kind] = {
     ),
     "view-stale": Kind(
         HIGH,
-        "A materialized view has neither its rows in the backup nor the rows that its query returns now",
+        "The rows of a materialized view differ from the backup, and from what the view's query returns now",
         (
             "Run REFRESH MATERIALIZED VIEW. Find out why the restore did not refresh the view. Until then, its "
             "readers get outdated rows."
@@ -100,8 +100,8 @@ FINDINGS: dict[str, Kind] = {
         HIGH,
         "The rules of pg_hba.conf differ from the backup",
         (
-            "These rules decide who may log in, and with which proof. For example, a rule with `trust` asks for no "
-            "password. Restore the file, and reload the server."
+            "These rules decide who may log in, and how a client must prove its identity. For example, a rule with "
+            "`trust` asks for no password. Restore the file, and reload the server."
         ),
     ),
     "setting-differs": Kind(
@@ -289,7 +289,7 @@ FINDINGS: dict[str, Kind] = {
         HIGH,
         "Rows refer to objects that are missing in their store, or that differ from the description in the rows",
         (
-            "Restore the objects from their versions or from a copy, as they were at the time of the rows. Or back "
+            "Restore the objects from their versions or from a copy, as they were when the rows were saved. Or back "
             "up rows and objects at the same time. Compare them with production."
         ),
     ),
