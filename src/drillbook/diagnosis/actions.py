@@ -28,8 +28,8 @@ class Finds(Read):
     """Diagnose a service and all its dependencies, as `invoke diagnose` does, and compare the cause with the expected one.
 
     The step uses the trees of `drills/diagnosis/`, and they are part of the drill's plan; see diagnosis.md. If the result is
-    `unknown`, for example because a check timed out on a busy machine, the diagnosis is repeated while time remains. A wrong
-    cause is final. The fact `seconds` counts from the first diagnosis.
+    `unknown`, for example because a check timed out on a busy machine, the diagnosis is repeated while time remains. After a
+    wrong cause, the diagnosis is not repeated. The fact `seconds` is measured from the beginning of the first diagnosis.
     """
 
     PLACE = Place.CONTROLLER

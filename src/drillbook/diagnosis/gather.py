@@ -32,7 +32,7 @@ GRACE_S = 1.0
 WEIGHING_S = 1.0
 """Seconds kept free after the checks, to rank causes. They are at most a twentieth of the time limit."""
 LISTEN_S = 0.2
-"""Longest time, in seconds, to wait for an answer before looking again if the diagnosis was cancelled."""
+"""Interval, in seconds, at which a waiting diagnosis checks whether it was cancelled."""
 Status = Literal["made", "left out", "not made"]
 
 

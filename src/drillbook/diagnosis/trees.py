@@ -56,7 +56,7 @@ def load(path: Path) -> Tree:
 
 
 def _tree(document: Document, path: Path, head: Head, checks: tuple[Check, ...]) -> Tree:
-    """Make the tree in ``path`` of its parts, and check the names in it."""
+    """Build the tree of the file ``path`` from the parts that were read, and check the names in its expressions."""
     if head.tree != path.stem:
         raise document.error(
             ("tree",),

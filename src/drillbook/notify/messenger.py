@@ -141,11 +141,11 @@ class Messenger:
         self._over(telling, why)
 
     def _over(self, telling: _Telling, why: str) -> None:
-        """Record that a message was delivered, or the reason why it was not delivered. ``why``: this reason. Does
-        nothing if this was recorded before.
+        """Record the outcome of a delivery. ``why``: reason for a failure, empty after a success. Does nothing if an outcome
+        was recorded before.
 
-        Both the thread that sends the message and the thread that waits for the delivery call this method. Only the
-        first call counts.
+        Both the thread that sends the message and the thread that waits for the delivery call this method. Only the first
+        call counts.
         """
         with self._lock:
             if telling.over:

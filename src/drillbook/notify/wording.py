@@ -141,10 +141,11 @@ def end(plan: Plan, result: Result, report: str, *, recovered: bool = False) -> 
 
 
 def objective(key: str, one: Objective, told: Remark | None = None) -> str:
-    """Return one line about an objective. It contains the measurement with its error, the target, and whether the
-    target was met.
+    """Return one line about an objective. It contains the measurement with its error, the target, and whether the target was
+    met.
 
-    ``told``: remark on the figure. With a mark, the line says why the objective is met with a reservation.
+    ``told``: remark on the measurement. If the remark has a mark, it is the reason for a reservation, and the line contains
+    it.
     """
     state = state_of(one.met, one.measured_s, told)
     remark = f". {told.text}" if told and told.mark and one.measured_s is not None else ""

@@ -29,9 +29,9 @@ SUITES = ("rehearsal-all", "rehearsal-docker")
 PAGE, FILE = "backup-methods.md", "backup-methods-results.json"
 BEGIN, END = "<!-- measured: begin; made by `invoke docs` -->\n", "<!-- measured: end -->\n"
 RUNGS = ("Artefact", "Restore", "Structure", "Volume", "Content", "Cluster", "Integrity", "Semantics", "Service")
-"""Levels of a verification. The names of steps begin with them.
+"""Levels at which a drill can verify a backup. The name of a step begins with its level.
 
-One level checks the stored backup, one restores it, and further levels follow.
+The level `Artefact` checks the stored backup, `Restore` restores it, and the other levels check the restored data.
 """
 NEEDS: Mapping[str, tuple[str, str]] = {
     "pg_dump": ("pg_dump", "`postgresql` (client and server); a user other than root"),
@@ -44,9 +44,9 @@ NEEDS: Mapping[str, tuple[str, str]] = {
     "restic": ("restic", "`restic`; the key of the repository, never a write to it"),
     "tar": ("tar", "`tar`, `gzip`; root, to restore owners"),
 }
-"""Title of each kind of backup.
+"""For each kind of backup: its title, and what its hosts need in addition to `util-linux` (Debian packages and rights).
 
-It comes with the Debian packages and rights that its hosts need in addition to `util-linux`.
+The key is the name of the kind in an inventory.
 """
 COLUMNS = ("method", "hosts need", "restored in", "lost since the newest backup", "carried out", "not seen in the backup")
 
