@@ -85,7 +85,10 @@ FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
         "Error of the growth: half the width of its 95 % interval.",
         (*SUBJECT, "objective"),
     ),
-    "residue_changes": ("Number of changes in all runs that were not undone and that nobody has closed.", SUBJECT),
+    "residue_changes": (
+        "Number of changes, over all runs, that were neither undone nor closed with `drill.recover --settled`.",
+        SUBJECT,
+    ),
     "backup_age_seconds": ("Age of the backup that was restored last, at the time of the restore.", SUBJECT),
     "restore_size_bytes": ("Size of the newest restore that was measured.", SUBJECT),
     "restore_duration_seconds": ("Duration of the newest restore that was measured.", SUBJECT),

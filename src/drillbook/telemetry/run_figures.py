@@ -67,7 +67,7 @@ class RunFigures:
         return wording.state_of(found.get("met"), found.get("measured_s"), told.get(key)) if found else ""
 
     def answer(self, key: str, target_s: float) -> Answer:
-        """Return the answer of this run to the question if the objective ``key`` is met. ``target_s``: its target now."""
+        """Return this run's answer to the question whether the objective ``key`` is met. ``target_s``: present target."""
         state = self.state(key)
         if not state:
             return Answer.NONE
@@ -94,7 +94,7 @@ class RunFigures:
 
     @property
     def open_residue(self) -> int:
-        """Number of changes that were not undone, and that nobody has closed."""
+        """Number of changes that were neither undone nor closed with `drill.recover --settled`."""
         return 0 if self.data.get("settled") else len(self.data["residue"])
 
 
@@ -120,7 +120,7 @@ class DrillFigures:
 
     every: tuple[RunFigures, ...]
     residue: int
-    """Number of changes, over all runs, that were neither undone nor closed by anybody."""
+    """Number of changes, over all runs, that were neither undone nor closed with `drill.recover --settled`."""
     last_pass: RunFigures | None
     """The newest passed run. None when no run has passed."""
 
