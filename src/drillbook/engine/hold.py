@@ -67,7 +67,7 @@ class Hold:
     stop: Stop
     over: str = ""
     also: tuple[LockName, ...] = ()
-    """Additional locks beside those of the plan. Older versions of Drillbook locked the same services under these names."""
+    """Locks beside the plan's own locks. Older versions of Drillbook locked the same services under these names."""
     _grips: dict[str, Grip] = field(default_factory=dict)
     _threads: dict[int, threading.Thread] = field(default_factory=dict)
     _halt: threading.Event = field(default_factory=threading.Event)
@@ -219,9 +219,7 @@ class Hold:
         return found
 
     def ready(self) -> None:
-        """Raise NotReady when a host needs a lease but lacks the tools for leases, and HostError when a host cannot be
-        used.
-        """
+        """Raise NotReady when a host that needs a lease lacks tools for leases, and HostError when a host fails."""
         found = leases(self.plan)
         made = [self.lease_on(host, become) for host, become in found]
         answers = on_each(lambda lease: lease.ready(deadline=Deadline.after(ANSWER_S)), made, name="lease")
@@ -250,7 +248,7 @@ class Hold:
             grip.undone.add(intent)
 
     def disarm(self, reach: Deadline | None = None) -> None:
-        """Remove undos from the leases on all hosts if the controller has already undone their changes; see ``grip.disarm``."""
+        """Remove undos from all leases if the controller has already undone their changes; see ``grip.disarm``."""
         disarm(list(self._grips.values()), ANSWER_S, reach)
 
     def fence(self, host: str, *, fault: bool = False) -> Fence | None:
