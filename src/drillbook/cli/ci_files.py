@@ -17,7 +17,7 @@ FILES = {
     ".gitlab-ci.yml": "gitlab-ci.yml",
     "requirements.in": "requirements.in",
 }
-"""Paths of the CI files in a project. Each value is the name of the template."""
+"""For each CI file of a project, by its path: the name of its template."""
 EXAMPLE = f"https://packages.example.com/drillbook-{__version__}-py3-none-any.whl"
 _SOURCE = re.compile(r"(https://|git\+https://|git\+ssh://|file://)\S+")
 _INSTALL = "python3 -m venv .venv && .venv/bin/pip install -q --require-hashes -r requirements.txt"

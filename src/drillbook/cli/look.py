@@ -197,7 +197,7 @@ def _unit(group: str) -> str:
 
 def _add(seen: Seen, new: Listener) -> None:
     """Add the listener ``new`` to ``seen``. If the same program already listens on this port, the two are merged. The
-    merged listener counts as loopback only if both were.
+    merged listener counts as loopback only if both listeners use a loopback address.
     """
     for index, one in enumerate(seen.listeners):
         if (one.port, one.program, one.unit) == (new.port, new.program, new.unit):

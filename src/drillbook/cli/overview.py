@@ -168,8 +168,8 @@ def _left(ended: Ended) -> str:
 
 
 def until(row: DueRow | None) -> Text:
-    """Return a text with the time until the drill or suite is due, or with the time since which it has been overdue.
-    The text is ``-`` when ``row`` is None.
+    """Return a text that tells in what time the drill or suite is due, or for how long it has been overdue. The text is
+    ``-`` when ``row`` is None, or when the schedule is unknown.
     """
     if row is None or row.state is State.UNKNOWN:
         return Text("-", style="dim")

@@ -49,7 +49,7 @@ def recover(project: Project, run: str, *, from_backup: bool = False) -> int:
     runs are still recovered. Raises UsageError when the selected run cannot be recovered.
 
     When ``from_backup`` is true, lost data is restored from the backup that the run verified, and the restore steps of
-    the drill are not used. This needs a selected run.
+    the drill are not used. ``from_backup`` needs a selected run.
     """
     out = console()
     if from_backup:

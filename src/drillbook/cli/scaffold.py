@@ -28,7 +28,7 @@ FILES = {
     ".gitignore": "gitignore",
     ".drillbook/.gitignore": "keyignore",
 }
-"""Paths of the files of a new project. Each value is the name of the template. The files for CI are not listed here;
+"""For each file of a new project, by its path: the name of its template. The files for CI are not listed here;
 ``cli.ci_files`` makes them.
 """
 LAB_JOB, REHEARSAL_JOB = ci_files.Job("pre-release", "lab", lab=True), ci_files.Job("rehearsal", "rehearsal", lab=False)

@@ -133,7 +133,7 @@ def plan(_: Context, name: str | None = None, inventory: str = "lab", json: bool
             "path of your private SSH key, or of the public key if an agent holds the private key; "
             "default: the first key in ~/.ssh"
         ),
-        "reason": "reason why the remaining changes of a run need no undo; approves closing the run instead of a plan",
+        "reason": "with the name of a run: approve closing it, for this reason why its remaining changes need no undo",
     },
 )
 @told(Dry.TELLS)

@@ -68,7 +68,7 @@ class Grip:
         return bool(self.tokens) or (self.become is not None and bool(self.armed))
 
     def fenced_by_lease(self, argv: Sequence[str]) -> Sequence[str]:
-        """Wrap ``argv``. Once a change is armed, the wrapped command starts only while the lease is open."""
+        """Wrap ``argv``. Once the lease contains an undo, the wrapped command starts only while the lease is open."""
         return fence(argv, self.lease.folder, "claim.open") if self.armed and self.lease else argv
 
     def disarm(self, seconds: float, also: Collection[int] = ()) -> None:

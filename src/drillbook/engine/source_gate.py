@@ -145,8 +145,8 @@ class SourceGate:
         return backup, min(newest, begun) if begun else newest
 
     def _loss(self, source: BackupSource, backup: Backup, moment: datetime) -> tuple[float, float]:
-        """Return the loss of a restore at this moment, and the objective `rpo`, both in seconds. The loss is the time
-        whose writes are not in the backup.
+        """Return the loss of a restore at this moment, and the objective `rpo`, both in seconds. The loss is the length
+        of the period whose writes are not in the backup.
 
         Raises Refused when the loss exceeds `rpo`, or when the backup is dated in the future.
         """

@@ -140,8 +140,8 @@ class Stage:
         """Make the context for an action of ``step`` on ``host``.
 
         When ``changes`` is true, no command of the action starts after the run has lost its lock. When ``fault`` is
-        true, no command of it starts after the target has begun its undo. After an announced fault, a failure to store
-        evidence is an error only if ``breaks`` is true.
+        true, no command of the action starts after the target has begun its undo. After an announced fault, a failure
+        to store evidence is an error only if ``breaks`` is true.
         """
 
         def named(name: str) -> Host:
