@@ -145,6 +145,51 @@ def test_a_run_is_not_used_when_a_later_one_of_its_site_did_not_end(tmp_path):
     assert found["s0"].campaign == campaign_of(job)
 
 
+def test_a_passed_run_of_an_older_attempt_is_named_and_another_one_is_unknown(tmp_path):
+    """GitHub gives the collecting job the artefacts of older attempts, too: of jobs that were not run again because they had
+    passed, and of jobs that were run again and interrupted.
+    """
+    job = in_pipeline(tmp_path)
+    counting(job, ["test", "-e", f"{job.root}/good"])
+    with_sites(job, 3)
+    artefacts = tmp_path / "artefacts"
+
+    def drilled(site, attempt, *, good=True):
+        job.environment["DRILLBOOK_ATTEMPT"] = attempt
+        (job.root / "good").touch() if good else (job.root / "good").unlink()
+        assert job.run("campaign", "sample", "--sites", "all.yml", "--only", site).returncode == (0 if good else 1)
+        shutil.move(job.root / "reports", artefacts / f"site-{site}")
+
+    drilled("s0", "1")
+    drilled("s1", "1", good=False)
+    drilled("s2", "2")
+    argv = ("campaign.collect", "sample", "--sites", "all.yml", "--artefacts", str(artefacts))
+    job.environment["DRILLBOOK_ATTEMPT"] = "2"
+    done = job.run(*argv)
+    assert done.returncode == 3, done.stdout + done.stderr
+    found = ends(job)
+    assert {site: end["state"] for site, end in found.items()} == {"s0": "passed", "s1": "unknown", "s2": "passed"}
+    assert found["s0"]["message"] == "from attempt 1: attempt 2 left no run of this site"
+    assert "the run of s1 from attempt 1 did not pass, and attempt 2 left no run of it" in " ".join(done.stdout.split())
+    assert found["s2"]["message"] == ""
+    assert events(job)[0]["data"]["attempt"] == 2
+    assert "from attempt 1" in (campaign_of(job) / "report.html").read_text()
+    assert "from attempt 1" in (campaign_of(job) / "junit.xml").read_text()
+    shutil.rmtree(job.root / "reports")
+    job.environment["DRILLBOOK_ATTEMPT"] = ""
+    assert job.run(*argv).returncode == 1
+    assert {site: end["state"] for site, end in ends(job).items()} == {"s0": "passed", "s1": "failed", "s2": "passed"}
+    job.environment["DRILLBOOK_ATTEMPT"] = "second"
+    done = job.run(*argv)
+    assert done.returncode == 2
+    assert "DRILLBOOK_ATTEMPT is 'second', which is not the number of an attempt" in " ".join(done.stderr.split())
+
+
+def test_all_jobs_on_github_know_the_attempt():
+    made = yaml.safe_load(campaign_matrix.rendered("github", "sample", sites(2), "all.yml"))
+    assert made["env"]["DRILLBOOK_ATTEMPT"] == "${{ github.run_attempt }}"
+
+
 def test_a_changed_artefact_is_no_pass(tmp_path):
     job = in_pipeline(tmp_path)
     counting(job)

@@ -4,6 +4,7 @@ artefacts of these jobs.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,11 +13,15 @@ from drillbook.campaign import attempt, record, transfer, worker
 from drillbook.campaign.attempt import CAMPAIGNS, RECORD, Ending, Job
 from drillbook.campaign.scheduler import SiteState
 from drillbook.campaign.transfer import TransferError
-from drillbook.errors import JournalError
+from drillbook.errors import JournalError, UsageError
 from drillbook.journal.journal import FILE
 
 PIPELINE_VARIABLE = "DRILLBOOK_PIPELINE"
 """Environment variable with the name of the CI pipeline. All jobs of one pipeline have the same value."""
+ATTEMPT_VARIABLE = "DRILLBOOK_ATTEMPT"
+"""Environment variable with the number of the attempt at the CI pipeline. When jobs of a pipeline are run again, its name
+remains, and this number grows.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,8 @@ class Artefact:
     """Folder of the campaign that the CI job ran for this one site. It is below the folder `reports` of the job."""
     tool: str = ""
     """Name and version of the program that planned the site in the CI job. It is empty in older journals."""
+    older: str = ""
+    """Note that the run is from an older attempt at the pipeline. Empty when it is not."""
 
     @property
     def reports(self) -> Path:
@@ -37,9 +44,25 @@ class Artefact:
         return self.campaign.parents[1]
 
 
-def found_in(folder: Path, drill: str, pipeline: str) -> tuple[dict[str, Artefact], list[str]]:
+def attempt_of_pipeline() -> int:
+    """Return the number of the attempt at the CI pipeline, or 0 when the environment does not name it. Raises UsageError
+    when it is not a number.
+    """
+    text = os.environ.get(ATTEMPT_VARIABLE, "")
+    if text and not (text.isascii() and text.isdigit()):
+        raise UsageError(
+            f"{ATTEMPT_VARIABLE} is {text!r}, which is not the number of an attempt",
+            hint="set it as the jobs of `campaign --matrix github` do, or unset it; see docs/campaigns.md",
+        )
+    return int(text or 0)
+
+
+def found_in(folder: Path, drill: str, pipeline: str, now: int = 0) -> tuple[dict[str, Artefact], list[str]]:
     """Find the artefacts of ``pipeline`` in ``folder``. Returns the newest artefact of each site by the name of the site,
     and the reasons why other artefacts cannot be used.
+
+    ``now``: number of the attempt at the pipeline; 0 when it is unknown. A job that passed in an older attempt is perhaps not
+    run again, so its run is used. A job that did not pass is always run again, so its older run is not used.
     """
     found: dict[str, Artefact] = {}
     problems: list[str] = []
@@ -62,8 +85,21 @@ def found_in(folder: Path, drill: str, pipeline: str) -> tuple[dict[str, Artefac
             continue
         for site in state.start.sites:  # an earlier run shows nothing about a later one that did not end
             found.pop(site["name"], None)
-        found |= {site: Artefact(ending, path.parents[1], state.start.tool) for site, ending in state.ends.items()}
+        for name, ending in state.ends.items():
+            older = _older(state.start.attempt, now)
+            if older and ending.state is not SiteState.PASSED:
+                problems.append(f"{path}: the run of {name} {older[0]} did not pass, and {older[1]} of it")
+                continue
+            note = f"{older[0]}: {older[1]} of this site" if older else ""
+            found[name] = Artefact(ending, path.parents[1], state.start.tool, note)
     return found, problems
+
+
+def _older(attempt: int, now: int) -> tuple[str, str] | None:
+    """Return two parts of a sentence about a run from an older attempt than ``now``. Returns None for other runs."""
+    if attempt >= now:
+        return None
+    return f"from attempt {attempt}" if attempt else "from an unknown attempt", f"attempt {now} left no run"
 
 
 class Artefacts:
@@ -123,7 +159,7 @@ class Artefacts:
         if one.tool and job.version and one.tool != own_tool and own.state is not SiteState.REFUSED:
             differs = f"the CI job planned this site by {one.tool}, but the campaign is planned by {own_tool}"
             return replace(own, state=SiteState.REFUSED, message=differs)
-        return own
+        return replace(own, message=one.older) if own.state is SiteState.PASSED else own
 
     def wait(self, timeout_s: float) -> list[Ending]:
         """Return the jobs that have ended. All submitted jobs have ended."""

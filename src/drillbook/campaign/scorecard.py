@@ -125,6 +125,8 @@ def junit(state: CampaignState) -> str:
         case = Tree.SubElement(suite, "testcase", {"classname": shown(state.start.drill), "name": shown(end.site)})
         if kind := OUTCOMES.get(end.state):
             Tree.SubElement(case, kind, {"message": shown(f"{end.state}: {end.message}")})
+        elif end.message:
+            Tree.SubElement(case, "system-out").text = shown(end.message)
     return Tree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
 
 

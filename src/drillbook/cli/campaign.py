@@ -83,7 +83,7 @@ def collect(project: Project, wish: Wish, folder: str) -> int:
             "pipeline could be taken for runs of this pipeline",
             hint="set it to the same value in all jobs of a pipeline, as the jobs of `campaign --matrix` do; see docs/campaigns.md",
         )
-    found, problems = artefacts.found_in(Path(folder), wish.drill, pipeline)
+    found, problems = artefacts.found_in(Path(folder), wish.drill, pipeline, artefacts.attempt_of_pipeline())
     for text in problems:
         console().print(shown(f"not used: {text}"), soft_wrap=True)
     executor, file = Artefacts(found), wish.file(project)
@@ -111,7 +111,7 @@ def _begin(
     try:
         planned = site_plans.made(project, wish.drill, file, folder / "sites")
         approved = site_approvals.first(project, wish.drill, planned, folder)
-        own = place.here(project.root).name
+        own, counted = place.here(project.root).name, artefacts.attempt_of_pipeline()
         executor = executed()
         journal = record.create(folder)
     except BaseException:
@@ -127,6 +127,7 @@ def _begin(
         approval=approved,
         place=own,
         pipeline=os.environ.get(artefacts.PIPELINE_VARIABLE, ""),
+        attempt=counted,
         **_rules_and_sites(file, planned),
     )
     journal.append(started, sync=True)

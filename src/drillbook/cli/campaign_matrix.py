@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from drillbook.campaign.artefacts import PIPELINE_VARIABLE
+from drillbook.campaign.artefacts import ATTEMPT_VARIABLE, PIPELINE_VARIABLE
 from drillbook.campaign.scheduler import waves
 from drillbook.campaign.sites import SitesFile
 from drillbook.errors import UsageError
@@ -20,6 +20,10 @@ PYTHON = "actions/setup-python@a26af69be951a213d495a4c3e4e4022e16d87065"
 UPLOAD = "actions/upload-artifact@ea165f8d65b6e75b540449e92b4886f43607fa02"
 DOWNLOAD = "actions/download-artifact@d3f86a106a0bac45b974a628896c90dbdf5c8093"
 INSTALL = "python3 -m venv .venv && .venv/bin/pip install -q --require-hashes -r requirements.txt"
+GITHUB_RUN = {
+    PIPELINE_VARIABLE: "github ${{ github.repository }} run ${{ github.run_id }}",
+    ATTEMPT_VARIABLE: "${{ github.run_attempt }}",
+}
 MOST = {"github": 256, "gitlab": 200}
 """For each CI service: the maximum number of jobs in one matrix."""
 
@@ -92,7 +96,7 @@ def _github(parts: list[list[str]], at_most: int, command: str, collect: str) ->
         "on": {"workflow_dispatch": {}},
         "permissions": {"contents": "read"},
         "concurrency": "drills",
-        "env": {PIPELINE_VARIABLE: "github ${{ github.repository }} run ${{ github.run_id }}"},
+        "env": GITHUB_RUN,
         "jobs": jobs,
     }
 

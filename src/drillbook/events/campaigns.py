@@ -50,6 +50,15 @@ class CampaignStarted(Begun):
     pipeline: Annotated[
         str, Field(description="Name of the CI pipeline whose job runs the campaign; empty outside of a pipeline.")
     ] = ""
+    attempt: Annotated[
+        int,
+        Field(
+            description=(
+                "Number of the attempt at the pipeline, from 1 on. 0 in older journals, and where the CI service counts no "
+                "attempts."
+            )
+        ),
+    ] = 0
 
 
 class CampaignResumed(Begun):
