@@ -58,7 +58,7 @@ decrypted() { if test -n "$keys"; then printf %s "$keys" | age --decrypt --ident
 _DECRYPT = f"""{_DECRYPTED}
 "$@" | timed | {{ decrypted; }} 3<&0 | head -c "$limit"
 """
-_BEGIN = (
+_UNPACKED = (
     _DECRYPTED
     + r"""
 unpacked() {
@@ -74,9 +74,18 @@ unpacked() {
   echo "$1"
   { printf %b "$(printf %s "$start" | sed 's/ /\\0/g')"; cat; } | "$@"
 }
-"$@" | timed | { decrypted; } 3<&0 | unpacked | head -c "$((limit + 6))"
 """
 )
+_BEGIN = f"""{_UNPACKED}
+"$@" | timed | {{ decrypted; }} 3<&0 | unpacked | head -c "$((limit + 6))"
+"""
+# SECONDS PROGRAM PATH: print the lines that PROGRAM for `sed -n` prints of the content of the file PATH, decrypted and decompressed;
+# equal lines once, with their number. Print `whole` when the file was read to its end within SECONDS.
+_LINES = f"""exec 4>&1
+{_UNPACKED}
+read_all() {{ if command -v timeout >/dev/null; then timeout "$seconds" cat -- "$1"; else cat -- "$1"; fi && echo whole >&4; }}
+read_all "$1" | {{ decrypted; }} 3<&0 | unpacked | LC_ALL=C sed -n "$limit" | uniq -c
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +125,26 @@ def beginning_of(
         if found.data or not found.packed or isinstance(place, Printed) or deadline.remaining() <= 0:
             break
     return found
+
+
+def lines_of(ctx: Context, place: Place, name: str, keys: Sequence[str], program: str) -> tuple[str, bool]:
+    """Return the lines that ``program`` for `sed -n` prints of a whole file, each with its number as `uniq -c` writes it.
+
+    The second value is False when only a part of the file was read within the time limit, or nothing, because the file is not
+    in a folder on the step's host: to read it would transfer all of it. Raises Cancelled when the run is stopped.
+    """
+    if not isinstance(place, HostFolder) or place.host.name != ctx.host.name:
+        return "", False
+    deadline = Deadline.after(min(READ_S, ctx.deadline.remaining() / 2), ctx.deadline.cancel)
+    given = "".join(f"{key}\n" for key in keys).encode() + b"\n"
+    try:
+        path = place.bring(ctx, name, place.host, "")
+        text = _output(ctx.host, _LINES, (program, path), given, deadline)[0].decode("utf-8", "replace")
+    except Cancelled:
+        raise
+    except (DrillbookError, TimeoutError, OSError):
+        return "", False
+    return text, "whole" in text.splitlines() and deadline.remaining() > 0
 
 
 def _command(ctx: Context, place: Place, name: str, limit: int, deadline: Deadline) -> tuple[tuple[str, ...], bytes]:

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field
 from drillbook.errors import NotReady, StepFailed
 from drillbook.sdk import host_encryption
 from drillbook.sdk.action import Context
-from drillbook.sdk.backup_beginning import LIMIT, Beginning, beginning_of
+from drillbook.sdk.backup_beginning import LIMIT, Beginning, beginning_of, lines_of
 from drillbook.sdk.backup_places import Place, Printed, StoredFile, matching, place_of
 from drillbook.sdk.backup_source import Backup, BackupSource, need_programs
 from drillbook.sdk.encryption import SUFFIX, AgeIdentity, secret_keys
@@ -182,6 +182,14 @@ class FileBackups(BackupSource):
             if found[-1].data:
                 return found[-1]
         return self._told(ctx, names[0], found[0])
+
+    def lines(self, ctx: Context, name: str, program: str) -> tuple[str, bool]:
+        """Return the lines that ``program`` for `sed -n` prints of a whole backup, if its file is in a folder on the step's host.
+
+        The second value is False when it was not read to its end.
+        """
+        keys = secret_keys(self.identity, name) if name.endswith(SUFFIX) else ()
+        return lines_of(ctx, self.place(ctx), name, keys, program)
 
     def _printed(self, ctx: Context, place: Printed, limit: int, inside: Host | None) -> Beginning:
         """Start the command, return the beginning of its output, and end the command.

@@ -106,6 +106,57 @@ def test_a_collation_that_the_server_does_not_know_is_told_before(tmp_path, serv
     refused_until(lambda: restore.ready(place.ctx()), said, mend)
 
 
+def later(dump: bytes, collation: bytes) -> bytes:
+    """Insert rows before the last lines of a dump, more than are read from its beginning, and then a table with the collation."""
+    rows = b"".join(b"INSERT INTO `nothing` VALUES (%d);\n" % n for n in range(9000))
+    table = (
+        b"CREATE TABLE `late` (\n  `a` int(11) DEFAULT NULL\n) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=%s;\n"
+        % collation
+    )
+    at = dump.rindex(b"-- Dump completed")
+    assert len(dump[:at] + rows) > LIMIT
+    return dump[:at] + rows + table + dump[at:]
+
+
+@pytest.mark.parametrize("end", ["sql", "sql.gz", "sql.zst", "sql.zst.age"])
+def test_a_collation_after_the_beginning_is_told_before(tmp_path, server, whole, end):
+    """The rest of a dump in a folder on the restoring host is read, too."""
+    plain, key = end.removesuffix(".age"), None
+    if end != plain:
+        need("age")
+        key = keys.made(tmp_path)
+    identity = {"identity": key.identity} if key else {}
+    future, known = (later(whole, name) for name in (b"utf8mb4_uca9900_ai_ci", b"utf8mb4_unicode_ci"))
+    place = saved(tmp_path, server, packed(future, plain.removeprefix("sql.")), plain, **identity)
+    restore = place.action("backup.restore", service="copy", **{"from": "nightly"})
+    (file,) = (tmp_path / "dumps").iterdir()
+
+    def sealed():
+        if key:
+            key.sealed(file)
+
+    def mend():
+        file.write_bytes(packed(known, plain.removeprefix("sql.")))
+        sealed()
+
+    sealed()
+    said = "mariadbd does not know the collation utf8mb4_uca9900_ai_ci of the dump shop-2026-11-28"
+    refused_until(lambda: restore.ready(place.ctx()), said, mend)
+
+
+def test_collations_that_were_not_read_in_time_are_a_doubt_of_a_newer_dump(tmp_path, server, whole, monkeypatch):
+    data = re.sub(rb"(?m)^-- Server version\s.*$", b"-- Server version\t99.1.2-MariaDB", later(whole, b"utf8mb4_unicode_ci"))
+    place, doubts = saved(tmp_path, server, data), []
+    restore = place.action("backup.restore", service="copy", **{"from": "nightly"})
+    restore.ready(replace(place.ctx(), doubt=doubts.append))
+    monkeypatch.setattr("drillbook.sdk.backup_files.lines_of", lambda *given: ("", False))
+    restore.ready(replace(place.ctx(), doubt=doubts.append))
+    said = "loads the dump shop-2026-11-28.sql of the newer 99.1.2-MariaDB"
+    read, unread = dict.fromkeys(doubts)
+    assert read.endswith(said)
+    assert unread.endswith(f"{said}; collations after the first 256 KiB were not read")
+
+
 def test_a_character_set_without_a_collation_that_the_server_does_not_know_is_told_before(tmp_path, server, whole):
     future = re.sub(rb"(?m)^(\) ENGINE=\S+ DEFAULT CHARSET=)\S+( COLLATE=\w+)?", rb"\1utf8mb5", whole, count=1)
     assert future != whole

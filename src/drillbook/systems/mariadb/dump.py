@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 from drillbook.errors import StepFailed
 from drillbook.findings import finding
 from drillbook.sdk.action import Context, Facts
+from drillbook.sdk.backup_beginning import LIMIT
 from drillbook.sdk.backup_files import FileBackups
 from drillbook.sdk.backup_source import Backup, Checked, need_one
 from drillbook.sdk.in_place import InPlace
@@ -141,28 +142,48 @@ class MariadbDump(FileBackups):
             self._need_collations(ctx, service)
 
     def _need_collations(self, ctx: Context, service: Mariadb) -> None:
-        """Check that the server knows the collations in the first lines of the dump that the step uses.
+        """Check that the server knows the collations in the dump that the step uses.
 
         They decide more than its version: a dump of a newer server loads if the server knows all that it contains. A check
         before a drill records that this was not verified when the dump is of a newer series.
         """
 
         def check(backup: Backup) -> None:
-            lines = self.beginning(ctx, [backup.id]).data.rpartition(b"\n")[0]
+            begun = self.beginning(ctx, [backup.id]).data
+            lines = begun.rpartition(b"\n")[0]
             if not lines:
                 return
             output = ctx.run("sh", "-c", BEGIN, "sh", SECTIONS, stdin=lines + b"\n").check()
             reading = Reading.of(output.text, "")
             if not reading.header:
                 self.unlike(ctx, backup.id, "a dump of mariadb-dump or mysqldump")
-            server.need_collations(ctx, service, sorted(reading.collations), sorted(reading.character_sets), backup.id)
-            there = server.version(ctx, service)
-            of = "" if "MariaDB" in reading.server else f"MySQL {reading.server}".strip()
-            of = f"the newer {reading.server}" if server.is_newer(reading.server, there) else of
-            if reading.header and of:
-                ctx.unsure(f"that MariaDB {there} on {ctx.host.name} loads the dump {backup.id} of {of}")
+            known = sorted(reading.collations), sorted(reading.character_sets)
+            server.need_collations(ctx, service, *known, backup.id)
+            unread = len(begun) >= LIMIT and not self._need_later(ctx, service, reading, backup.id)
+            self._compare(ctx, service, reading, backup.id, unread=unread)
 
         need_one(ctx, self.candidates(ctx), check)
+
+    def _need_later(self, ctx: Context, service: Mariadb, begun: Reading, name: str) -> bool:
+        """Check the collations in the rest of a long dump. Return False when the rest was not read, or not to its end."""
+        text, whole = self.lines(ctx, name, SECTIONS)
+        reading = Reading.of(text, "")
+        later = sorted(reading.collations - begun.collations), sorted(reading.character_sets - begun.character_sets)
+        server.need_collations(ctx, service, *later, name)
+        return whole
+
+    def _compare(self, ctx: Context, service: Mariadb, reading: Reading, name: str, *, unread: bool) -> None:
+        """Record in a check before a drill that the dump is of a newer server, or that a part of it was not read.
+
+        A server of MariaDB knows every collation of the same and of older series, so for them the unread part does not matter.
+        """
+        there = server.version(ctx, service)
+        of = "" if "MariaDB" in reading.server else f"MySQL {reading.server}".strip()
+        of = f"the newer {reading.server}" if server.is_newer(reading.server, there) else of
+        if not reading.header or not of:
+            return
+        rest = f"; collations after the first {LIMIT >> 10} KiB were not read" if unread else ""
+        ctx.unsure(f"that MariaDB {there} on {ctx.host.name} loads the dump {name} of {of}{rest}")
 
 
 def _unpacker(path: str) -> str:
