@@ -249,7 +249,7 @@ def test_a_data_directory_that_cannot_be_exchanged_is_told_before(shop, place):
     link = shop.data / "elsewhere"
     link.symlink_to("/var/tmp")
     action = place.action("backup.restore", service="database", **{"from": "dumps"})
-    said = f"this user cannot replace {shop.data} by a restored directory: it contains links to other places"
+    said = f"the account of the step cannot replace {shop.data} by a restored directory: it contains links to other places"
     refused_until(lambda: action.ready(place.ctx()), said, link.unlink)
 
 

@@ -120,7 +120,7 @@ def listing(service: Mariadb) -> str:
 
 
 def listed_in(result: Result) -> list[dict[str, str]]:
-    """Return the rows of the answer to the statement that ``listing`` returns."""
+    """Parse the answer of the server to the statement from ``listing``, and return its rows."""
     return [{key: value or "" for key, value in row} for row in result.rows]
 
 

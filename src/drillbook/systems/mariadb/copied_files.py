@@ -151,7 +151,9 @@ class CopiedFiles:
         return [finding("backup-empty", title=name, wanted=wanted, measured="none", host=host)]
 
     def unfinished(self, name: str, host: str) -> list[Finding]:
-        """Return a finding if the backup is unfinished, or if its redo log does not reach its end; otherwise an empty list."""
+        """Return a finding if the backup is unfinished, or if its redo log does not reach the end of the backup;
+        otherwise an empty list.
+        """
         missing = [what for what, fields in (("checkpoints", self.checkpoints), ("info", self.info)) if not fields]
         wanted = "the files that mariadb-backup writes last: mariadb_backup_checkpoints and mariadb_backup_info"
         if missing:

@@ -144,8 +144,9 @@ class MariadbDump(FileBackups):
     def _need_collations(self, ctx: Context, service: Mariadb) -> None:
         """Check that the server knows the collations in the dump that the step uses.
 
-        They decide more than its version: a dump of a newer server loads if the server knows all that it contains. A check
-        before a drill records that this was not verified when the dump is of a newer series.
+        The collations matter more than the version: a dump from a newer server can be loaded if this server knows
+        everything in the dump. A check before a drill cannot verify this. For a dump of a newer series or of MySQL, it
+        therefore records that the restore was not verified.
         """
 
         def check(backup: Backup) -> None:

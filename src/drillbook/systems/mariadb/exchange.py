@@ -67,13 +67,13 @@ class Exchange:
     """Path at which the old data directory is kept until the restored server is verified."""
 
     def ready(self) -> None:
-        """Check that this user can exchange the data directory. Raises NotReady when it cannot, and HostError when the host
-        cannot be used.
+        """Check that the account of the step can exchange the data directory. Raises NotReady when it cannot, and
+        HostError when the host cannot be used.
         """
         why = self.ctx.run("sh", "-c", _MAY, "sh", self.service.data).check().text.strip()
         if why:
             raise NotReady(
-                f"{self.ctx.host.name}: this user cannot replace {self.service.data} by a restored directory: "
+                f"{self.ctx.host.name}: the account of the step cannot replace {self.service.data} by a restored directory: "
                 f"{printable(why, limit=300)}",
                 hint="a restore into the service renames its data directory; this needs root, or the owner of the directory",
             )
@@ -83,8 +83,8 @@ class Exchange:
         manager_of(self.ctx.host).ensure(self.ctx.host, self.service.unit, "stopped", self.ctx.deadline)
 
     def start(self) -> None:
-        """Start the unit, and wait until the server accepts the login in the inventory. Raises StepFailed when this does not
-        happen in time, and HostError when the host cannot be used.
+        """Start the unit, and wait until the server accepts the login in the inventory. Raises StepFailed when the
+        server does not accept it in time, and HostError when the host cannot be used.
         """
         ctx, unit, look_at = self.ctx, self.service.unit, 0.0
         ctx.run(*manager_of(ctx.host).start(unit))  # the checks below tell if it started

@@ -92,7 +92,7 @@ class ServerInPlace(InPlace):
 
     @property
     def exchange(self) -> Exchange:
-        """Object that exchanges the data directory by the restored one."""
+        """Object that exchanges the data directory for the restored one."""
         return Exchange(self.ctx, self.mariadb, f"{self.mariadb.data}.drillbook.{self._key}.kept")
 
     @abstractmethod
@@ -103,8 +103,8 @@ class ServerInPlace(InPlace):
 
     @abstractmethod
     def fill(self, box: Sandbox, backup: Backup, at: datetime | None, needed: dict[str, str]) -> Facts:
-        """Restore into the folder of the sandbox, and leave the server of the sandbox running. ``needed`` are settings of
-        the stopped server that the new server needs, too.
+        """Restore into the folder of the sandbox, and leave the server of the sandbox running. ``needed``: settings of
+        the stopped server that the sandbox's server needs, too.
         """
 
     def ready(self) -> None:
@@ -188,8 +188,8 @@ class ServerInPlace(InPlace):
         return {**facts, "tables": len(wanted), "seconds": {**facts.pop("seconds", {}), **seconds}}
 
     def _opened(self, box: Sandbox) -> set[str]:
-        """Return the names of the restored tables. Every table was opened before. Raises CouldNotVerify when the server
-        cannot be read, and HostError when the host cannot be used.
+        """Return the names of the restored tables. ``fill`` has opened each of them. Raises CouldNotVerify when the
+        server cannot be read, and HostError when the host cannot be used.
         """
         _, client = server.place(box)
         with verifying(box.service):  # type: ignore[arg-type]  # the sandbox is of the kind mariadb

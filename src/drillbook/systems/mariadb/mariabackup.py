@@ -96,7 +96,9 @@ class Mariabackup(FileBackups):
 
     @property
     def place_programs(self) -> tuple[str, ...]:
-        """Programs that list backups in folders. To list streams, none is needed: their contents are not read."""
+        """Programs that list backups in folders. Streams are listed without a program, because their contents are not
+        read.
+        """
         return ("cut", "date", "dirname", "du", "head", "sed", "sort") if self.form == "folder" else ()
 
     def backups(self, ctx: Context) -> list[Backup]:
@@ -272,7 +274,9 @@ class Mariabackup(FileBackups):
             self._need_series(ctx, service)
 
     def _need_series(self, ctx: Context, service: Mariadb) -> None:
-        """Check that MariaDB on the step's host is of the same series as the backup, if the list of backups tells this."""
+        """Check that MariaDB on the step's host is of the same series as the backup, if the version of the backup is
+        known before the drill.
+        """
         there = server.version(ctx, service)
 
         def check(backup: Backup) -> None:
@@ -288,7 +292,7 @@ class Mariabackup(FileBackups):
         need_one(ctx, self.candidates(ctx), check)
 
     def _version_at_end(self, ctx: Context, backup: Backup) -> str:
-        """Return the version of the backed-up server, which stands at the end of a stream.
+        """Return the version of the backed-up server. A stream contains it at its end.
 
         The version is empty if only the whole stream can be read, because it is compressed, or not in a folder on a host.
         """
@@ -310,21 +314,21 @@ def _words(path: str) -> str:
 
 
 def _read_list(ctx: Context, host: Host, folder: str, source: str, box: Sandbox | None = None) -> list[CopiedFiles]:
-    """List the backups in a folder. Raises StepFailed when this user cannot read the folder, and HostError when the host
-    cannot be used.
+    """List the backups in a folder. Raises StepFailed when the folder is missing or cannot be read, and HostError when
+    the host cannot be used.
     """
     argv = ("sh", "-c", LIST, "sh", folder)
     output = box.run(*argv) if box else host.run(argv, deadline=ctx.deadline)
     if output.exit == NO_FOLDER:
         what = f"{folder} on {host.name}"
         raise StepFailed(
-            f"{source}: {what} is not a folder that this user can read",
+            f"{source}: {what} is not a folder, or cannot be read",
             findings=[
                 finding(
                     "backup-missing",
                     title=what,
                     wanted="a folder with backups",
-                    measured="no folder that this user can read",
+                    measured="no folder, or no permission to read it",
                 )
             ],
         )
@@ -347,12 +351,12 @@ def _unpacking(output: Output, backup: Backup) -> list[Finding]:
     if output.exit == NO_FILE:
         return [finding("backup-empty", title=backup.id, wanted="files in the stream", measured="none", host=output.host)]
     measured = "; ".join(printable(output.stderr, limit=400).strip().splitlines()[-3:]) or f"status {output.exit}"
-    wanted = "a stream that unpacks to its end"
+    wanted = "a stream that can be extracted to its end"
     return [finding("backup-damaged", title=backup.id, wanted=wanted, measured=measured, host=output.host)]
 
 
 def _must_be_finished(box: Sandbox, name: str, files: CopiedFiles) -> None:
-    """Raise StepFailed when the backup is unfinished, or when its redo log does not reach its end."""
+    """Raise StepFailed when the backup is unfinished, or when its redo log does not reach the end of the backup."""
     if problems := files.unfinished(name, box.host.name):
         raise StepFailed(f"{box.host.name}: {name} is incomplete or damaged", findings=problems)
 

@@ -314,8 +314,9 @@ class Compare(_OfServer):
         return bool(facts.get("tables"))
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``tables`` and ``rows``: numbers of compared tables and rows; ``ranges``: for each table its key ranges,
-        each with its number of rows, and true when copy and production are equal in it; ``algorithm``: algorithm of the digests.
+        """Facts: ``tables`` and ``rows``: numbers of compared tables and rows; ``ranges``: for each table its key
+        ranges, each with its number of rows and a flag that is true when copy and production are equal in this range;
+        ``algorithm``: algorithm of the digests.
 
         ``volume``: number of rows by table, in the copy and in production; ``history``: the earlier run whose row counts were
         compared, and the tables that are new or gone since that run; ``not_compared``: reason for each part that was not
