@@ -75,7 +75,7 @@ class ServerInPlace(InPlace):
             if not getattr(self.service, field):
                 raise NotReady(
                     f"the service {self.service.name!r} has no `{field}` in the inventory",
-                    hint="a restore exchanges the data directory of the server and restarts its unit: set both",
+                    hint="set `unit` and `data_directory` of the service: a restore exchanges the directory and restarts the unit",
                 )
         return self.service
 
@@ -251,8 +251,9 @@ class DumpInPlace(ServerInPlace):
     """Restore of a dump into a copy of the data directory. So accounts and other databases stay."""
 
     def differs(self, client: Client, backup: Backup, checked: Facts) -> str:
-        """Return a text about a collation or character set of the dump that the server does not know, or about tables, routines or
-        events that the server has but the dump lacks. Empty when there is no such difference.
+        """Return the reason why the dump cannot replace the databases: a collation or character set of the dump that
+        the server does not know, or tables, routines or events that the dump lacks. The reason is empty when nothing is
+        wrong.
         """
         try:  # a check before the drill reads only the beginning of the dump
             named = checked.get("collations", ()), checked.get("character_sets", ())

@@ -294,7 +294,8 @@ class Mariabackup(FileBackups):
     def _version_at_end(self, ctx: Context, backup: Backup) -> str:
         """Return the version of the backed-up server. A stream contains it at its end.
 
-        The version is empty if only the whole stream can be read, because it is compressed, or not in a folder on a host.
+        The version is empty if the stream is compressed or is not in a folder on a host: its end could then be read
+        only together with all the rest.
         """
         place = self.place(ctx)
         if self.form == "folder" or unpacker(backup.id) or not isinstance(place, HostFolder):

@@ -124,8 +124,8 @@ class PgBackRest(BackupSource):
     def check(self, ctx: Context, backup: Backup) -> Checked:
         """Run `pgbackrest verify` on the backup, and check more than this command does.
 
-        The additional checks compare the copies of lists and the cluster to which the backup belongs, and verify the
-        checksums of pages and the WAL.
+        The additional checks are: both copies of each list are equal, no page has a wrong checksum, no WAL is missing
+        or damaged, and the backup belongs to the cluster of the service.
         """
         with self.opened(ctx) as repository:
             program = repository.program
@@ -214,8 +214,8 @@ class PgBackRest(BackupSource):
         _can_be_read(Repository(self.program(ctx, ctx.host, run_as=self.run_as), self.stanza))
 
     def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
-        """Check that the sandbox's host has pgbackrest and PostgreSQL of the version of the backup that the step restores, and
-        that it can read the repository.
+        """Check that the sandbox's host has pgbackrest, can read the repository, and has a PostgreSQL of the version of
+        the backup that the step restores.
         """
         sandbox.ready(ctx, service, ("postgres", "pg_ctl", "pg_controldata", "pg_waldump"))
         box = Sandbox.of(ctx, service)

@@ -55,7 +55,9 @@ class DumpInPlace(ClusterInPlace):
         return ""
 
     def settle(self, box: Sandbox) -> None:
-        """Set the password of the superuser to the one in the inventory, unless the restored superuser has one."""
+        """Set the password of the superuser to the one in the inventory, unless the restored superuser has a password
+        already.
+        """
         password = self.postgres.admin.password
         if password is None:
             return

@@ -146,7 +146,9 @@ class PgDumpSource(FileBackups):
             yield path
 
     def _file_of_roles(self, ctx: Context, backup: Backup) -> str:
-        """Return the name of the file of roles that was written nearest to ``backup``. It is empty if there is no such file."""
+        """Return the name of the file of roles whose time is nearest to the time of ``backup``, or an empty text
+        without such a file.
+        """
         files = [file for file in self.place(ctx).files(ctx) if self._is_globals(file)] if self.globals else []
         return min(files, key=lambda file: abs(file.modified - backup.taken_at)).name if files else ""
 

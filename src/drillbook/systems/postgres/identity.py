@@ -20,7 +20,8 @@ _SYSTEM = "SELECT system_identifier::text FROM pg_catalog.pg_control_system()"
 def measured(ctx: Context, name: str, *, whole: bool = False) -> Identity:
     """Query the server of the service ``name`` for the identity of its database.
 
-    When ``whole`` is true, it is the identity of the cluster. Raises CouldNotVerify when the server cannot be queried.
+    When ``whole`` is true, return the identity of the whole cluster instead. Raises CouldNotVerify when the server
+    cannot be queried.
     """
     service = ctx.service(name, Postgres)
     try:

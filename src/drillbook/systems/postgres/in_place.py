@@ -139,8 +139,8 @@ class ClusterInPlace(InPlace):
     def _keep(self, session: Connection) -> str:
         """Store the configuration files as evidence, and return an empty text.
 
-        Files that contain a secret are not stored, and then the fault is not possible. In this case, return this
-        reason.
+        If a file contains a secret, store nothing, and return the reason why the fault is not allowed: the restore
+        would need these files.
         """
         files = {name: data.decode("utf-8", "surrogateescape") for name, data in properties.configuration(session).items()}
         checksums = session.execute("SELECT pg_catalog.current_setting('data_checksums') = 'on'").fetchone()
@@ -153,7 +153,7 @@ class ClusterInPlace(InPlace):
             }
         )
         if self.ctx.redactor.text(text) != text:
-            return "configuration files in the data directory contain a secret of the inventory, and no run stores secrets"
+            return "configuration files in the data directory contain a secret of the inventory, and a run must not store secrets"
         self.ctx.evidence(KEPT, text, sync=True)
         return ""
 

@@ -19,7 +19,9 @@ SECRET = re.compile(r"pass|pwd|secret|token|credential|private|(?:api|access|cli
 PLAIN = re.compile(
     r"password_(?:encryption|required)|passwordcheck\..*|user|username|user_name|use_.*|.*_method", re.IGNORECASE
 )
-"""Names of options whose values are never masked, although they contain `password` or belong to a user mapping."""
+"""Names of options whose values are never masked, although the names contain `password` or the options belong to a user
+mapping.
+"""
 _USER_MAPPING = re.compile(rf"^CREATE USER MAPPING FOR (?:[^']|{LITERAL})*?;$", re.MULTILINE)
 _OPTIONS = re.compile(rf"\bOPTIONS\s*\((?:[^')]|{LITERAL})*\)")
 _OPTION = re.compile(rf"(?P<name>{NAME})(?P<gap>\s+)(?P<value>{LITERAL})")

@@ -1,9 +1,10 @@
 """Compares the materialized views of a database with a backup.
 
-The restore of a dump recomputes these views from the restored tables. If a view differs from the backup but equals the
-present result of its definition, it is correct, and the view in the backup was out of date. Any other view that differs is
-stale. If a definition depends on time, chance or the session, its result is not always the same. The rows of such a view are
-not compared. It is stale only if it has no rows while its definition returns some.
+The restore of a dump recomputes these views from the restored tables. A view that differs from the backup is correct if
+it equals the present result of its query: the view in the backup was out of date. Any other view that differs is stale.
+
+Some queries depend on time, chance or the session, so their result is not always the same. The rows of a view with such
+a query are not compared. The view is stale only if it has no rows although its query returns some.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from drillbook.systems.postgres.connection import Connection, one, reason
 from drillbook.systems.postgres.content import DIGEST, SETTINGS, Relation, Snapshot
 
 KEPT = {"search_path", "row_security", "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"}
-"""Settings of the snapshot's session that are kept while the definition of a view is evaluated.
+"""Settings of the snapshot's session that are kept while the query of a view runs.
 
 All other settings are reset to the server's settings, as in a restore.
 """
@@ -114,20 +115,20 @@ def _compare(snap: Snapshot, name: str, before: View, out: Collection[str], resu
     fresh = _evaluated(snap, name, owner, query)
     steady = not unsteady and not _UNSTEADY.search(definition)
     if isinstance(fresh, tuple) and fresh[0] == fresh[1]:
-        result.recomputed[name] = "it equals the present result of its definition; the view in the backup is older"
+        result.recomputed[name] = "it equals the present result of its query; the view in the backup is older"
     elif steady or (isinstance(fresh, tuple) and not now.rows and fresh[1].rows):
         gives = f"{fresh[1].rows} rows from the query that defines the view" if isinstance(fresh, tuple) else fresh
-        wanted = f"{before.rows} rows, digest {before.digest}; or the present result of its definition"
+        wanted = f"{before.rows} rows, digest {before.digest}; or the present result of its query"
         said = f"{now.rows} rows, digest {now.digest}; not the {gives}"
         result.findings.append(finding("view-stale", title=name, wanted=wanted, measured=said))
     else:
-        result.not_compared[name] = "its definition depends on time, chance or the session"
+        result.not_compared[name] = "its query depends on time, chance or the session"
 
 
 def _evaluated(snap: Snapshot, name: str, owner: str, query: str) -> tuple[View, View] | str:
-    """Return the content of the view, and the present result of its definition.
+    """Return the content of the view, and the present result of its query.
 
-    If the definition cannot be evaluated, return a text with the error.
+    If the query fails, return a text with the error.
     """
     with snap.session() as session:
         for setting in SETTINGS.keys() - KEPT:

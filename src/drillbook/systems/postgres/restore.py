@@ -221,8 +221,8 @@ class Restoring:
             must_be_right(self.ctx, "vacuumdb", output)
 
     def _name(self, archive: str, made: str) -> None:
-        """Rename a new database to its real name, and set its properties. ``made``: provisional name of the database.
-        Both happen in one transaction.
+        """In one transaction, rename a new database to its real name and set its properties. ``made``: provisional name
+        of the database.
         """
         lines = [
             "BEGIN;",

@@ -1,6 +1,7 @@
 """Makes keyed digests of passwords and other secrets. The digests can be compared, but do not reveal the secrets.
 
-The key is a random salt that each backup has of its own. Equal passwords in two backups therefore have different digests.
+The key is a random salt, and each backup has its own salt. Equal passwords in two backups therefore have different
+digests.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ class Log:
     def newest(self, timeline: int) -> int:
         """Return the last timeline that a recovery from ``timeline`` can reach.
 
-        Every later timeline up to it has a history file, and the next one has none.
+        Every timeline after ``timeline``, up to the returned one, has a history file. The next timeline has none.
         """
         while history_file(timeline + 1) in self.sizes:
             timeline += 1
@@ -101,8 +101,8 @@ class Log:
     def _wanted(self, legs: Sequence[tuple[int, int]]) -> Iterator[tuple[str, bool]]:
         """Yield the names of all WAL segments to replay, each with a flag that is True only for the last segment.
 
-        The segment in which one timeline ends and the next begins exists on both timelines. The one of the new timeline
-        is replayed.
+        The segment in which one timeline ends and the next begins exists on both timelines. The segment of the new
+        timeline is replayed.
         """
         size, (final, begin) = self.segment_bytes, legs[-1]
         # A partial segment smaller than its full size contains no received data.

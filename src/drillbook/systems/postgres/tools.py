@@ -88,7 +88,8 @@ class Tools:
     def of(cls, ctx: Context, service: Postgres, host: Host | None = None) -> Tools:
         """Return the runner for ``host``.
 
-        The default is the host of the service. For a service in a sandbox with a container, it is the container.
+        The default is the host of the service. For a service in a sandbox with a container, the default is the
+        container.
         """
         where = host or ctx.host_named(service.host)
         if host is None and service.sandbox is not None and service.sandbox.isolation == "container":

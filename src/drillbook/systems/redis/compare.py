@@ -47,8 +47,8 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Expiry times of hash fields: ``wanted``: times in the backup. ``found``: times on the server. Both are empty if
-    the backup records none.
+    """Expiry times of hash fields. ``wanted``: times in the backup; ``found``: times on the server. Both are empty if
+    the backup records no such times.
     """
 
     wanted: Fields = field(default_factory=dict)

@@ -133,7 +133,8 @@ _ASK: dict[str, tuple[tuple[str, ...], ...]] = {
 
 
 def _digests(session: Session, kinds: dict[bytes, tuple[str, int | None]]) -> dict[bytes, str]:
-    """Return a digest of each key's content. The keys are read one at a time, so that never all values are in memory.
+    """Return a digest of each key's content. The keys are read one at a time, so that the values are never all in
+    memory at once.
 
     When the server refuses the command for a key, the type of this key has changed. Such a key is omitted.
     """

@@ -117,8 +117,8 @@ class Replacement:
         """Restart the server with the RDB file at the path ``rdb`` on the host. ``keys`` is the number of keys in this file,
         including expired keys.
 
-        Return the number of loaded keys, and True when the server has an append-only file. The old files are put back unless
-        every key was loaded.
+        Return the number of loaded keys, and True when the server has an append-only file. If the server has not loaded
+        every key, the old files are put back.
 
         Raises StepFailed when the restart or the loading fails, HostError when the host cannot be used, and Cancelled when
         the run was stopped.

@@ -201,8 +201,9 @@ class Restore(Write):
     def _need_room(self, ctx: Context, service: Postgres, tools: Tools) -> None:
         """Raise NotReady when the disk of the data directory lacks space for the database in the backup.
 
-        The space that the present database uses counts as free, because the drill loses this database before the restore.
-        If there is no finished backup yet, nothing is checked, because the backup will be as large as the present database.
+        The space that the present database uses counts as free, because the drill loses this database before the
+        restore. A backup that the drill has yet to take will be as large as the present database and will therefore
+        fit, so nothing is checked for it.
         """
         free = tools.free_space() if self.known("from_") else None
         if free is None:

@@ -32,8 +32,9 @@ Named = TypeVar("Named", Table, content.Relation)
 class Matches(Read):
     """Compare a database with a backup: every row of every table, the sequences, the structure, and the cluster's state.
 
-    The structure consists of the properties of all objects in the catalogs. The cluster's state consists of roles, memberships,
-    passwords, settings, the list of databases and pg_hba.conf. The state of a copy's cluster may differ.
+    The structure consists of the properties of all objects in the catalogs. The cluster's state consists of roles,
+    memberships, passwords, settings, the list of databases and pg_hba.conf. On a copy, the state of the cluster is
+    compared only if the step sets `cluster: true`.
     """
 
     SERVICE = Postgres
@@ -50,14 +51,15 @@ class Matches(Read):
     cluster: Annotated[
         bool | None,
         Field(
-            description="Compare the state of the cluster as well; by default only on the server that was backed up, not on a copy."
+            description="Compare the state of the cluster as well. By default, it is compared on the server that was backed up, "
+            "but not on a copy."
         ),
     ] = None
     accept: Annotated[
         Reasons,
         Field(
-            description="Expected differences of structure or cluster, each with the reason. Each is a title of a "
-            "finding as `role clerk` or `extension *, version`; `*` stands for any text."
+            description="Expected differences of structure or cluster, each with the reason. A difference is named by the "
+            "title of its finding, such as `role clerk` or `extension *, version`; `*` stands for any text."
         ),
     ] = Field(default_factory=dict)
 

@@ -24,9 +24,9 @@ SELECT pg_catalog.current_setting('data_checksums') = 'on',
 class Intact(Read):
     """Check every B-tree index and every table of a database with amcheck. Also check the versions of its collations.
 
-    The check finds damaged indexes and indexes that lack rows. A comparison of rows cannot find these, because it reads no
-    index. Other databases, the order of index pages between levels, and indexes of other types are not checked. From
-    PostgreSQL 18 on, GIN indexes are checked, too.
+    The check finds damaged indexes and indexes that lack rows. A comparison of rows cannot find these, because it reads
+    no index. Other databases, the order of pages between the levels of an index, and indexes of other types are not
+    checked. From PostgreSQL 18 on, GIN indexes are checked, too.
     """
 
     SERVICE = Postgres

@@ -95,7 +95,7 @@ class Sql(Read):
 
     @property
     def effect(self) -> Effect:
-        """Effect of the statement that the drill declares: read or write."""
+        """Effect of the statement, as declared in the drill: read or write."""
         return Effect(self.if_known("declared", Effect.READ))
 
     def run(self, ctx: Context) -> Facts:

@@ -121,7 +121,7 @@ def _bloated(row: tuple[Any, ...]) -> Facts:
 
 
 def _scanned(before: dict[str, Any], after: dict[str, Any], least: int) -> list[dict[str, Any]]:
-    """Return the tables that were scanned completely between the readings of the counters ``before`` and ``after``.
+    """Return the tables that were scanned completely between two readings of the counters, ``before`` and ``after``.
 
     Tables with fewer than ``least`` rows are left out.
     """

@@ -36,7 +36,8 @@ class Difference:
 
 
 def difference(ctx: Context, session: Session, database: str, query: str) -> Difference:
-    """Compare the ids in the database with those in the collection. Raises CouldNotVerify when one of them cannot be read.
+    """Compare the ids in the database with those in the collection. Raises CouldNotVerify when the database or the
+    collection cannot be read.
 
     The collection is read first, and missing points are looked up a second time. So a row that is written and indexed during
     the comparison does not count as a difference.

@@ -369,7 +369,7 @@ def _times(backup: Manifest, session: Session) -> Times:
 
 
 def _properties(backup: Manifest, service: Redis, session: Session) -> Properties:
-    """Read the properties of the server that are compared with the backup.
+    """Read those properties of the server that are compared with the backup.
 
     In a sandbox these are only the functions, since a sandbox has users and settings of its own.
     """
