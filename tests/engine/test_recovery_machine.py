@@ -26,7 +26,8 @@ from drillbook.journal import journal, lines
 from drillbook.journal.intents import intents
 from drillbook.journal.journal import History, read
 from drillbook.journal.run_state import needs_recovery
-from drillbook.plan.planner import Plan, PlannedStep
+from drillbook.plan.planned_step import PlannedStep
+from drillbook.plan.planner import Plan
 from tests import tiers
 from tests.machine.world import HOSTS, LOST, Controller, Ran, World
 

@@ -10,7 +10,7 @@ from drillbook.engine import unlisted_commands
 from drillbook.engine.steps import for_ready
 from drillbook.hosts.fake import FakeHost, Reply
 from drillbook.plan import planner, privilege, spec
-from drillbook.plan.plan import PlannedStep
+from drillbook.plan.planned_step import PlannedStep
 from drillbook.project.project import Project
 from drillbook.sdk import host_needs
 from drillbook.sdk.action import Context, find, known_names

@@ -30,7 +30,7 @@ from drillbook.findings import Finding, finding
 from drillbook.journal.journal import Journal, Observer, read
 from drillbook.judge.result import EXIT, Verdict
 from drillbook.language import template
-from drillbook.plan.plan import PlannedStep
+from drillbook.plan.planned_step import PlannedStep
 from drillbook.plan.planner import Plan
 from drillbook.redact import Redactor
 from drillbook.trust.items import SILENCING, Item

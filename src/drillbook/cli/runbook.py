@@ -14,7 +14,8 @@ from drillbook.cli.show_plan import undo_of
 from drillbook.errors import UsageError
 from drillbook.installation.program_name import program
 from drillbook.plan import guard, planner
-from drillbook.plan.plan import Plan, PlannedStep
+from drillbook.plan.plan import Plan
+from drillbook.plan.planned_step import PlannedStep
 from drillbook.plan.spec import Drill, Suite
 from drillbook.project.project import Project
 from drillbook.report.figures import seconds

@@ -24,7 +24,8 @@ from drillbook.findings import Finding
 from drillbook.installation.program_name import program
 from drillbook.judge.result import EXIT, Verdict
 from drillbook.plan import approval, guard, planner, privilege
-from drillbook.plan.plan import Plan, PlannedCondition, PlannedStep
+from drillbook.plan.plan import Plan
+from drillbook.plan.planned_step import PlannedStep
 from drillbook.plan.spec import Drill, Suite
 from drillbook.project.project import Project
 from drillbook.report.figures import one_line
@@ -316,17 +317,7 @@ class _View:
                 yield f"{name} keeps {one.keep}; a passed run removes older backups that belong to runs without open changes"
 
     def _guard(self) -> Iterator[str]:
-        rules = self.plan.guard
-        if rules.windows:
-            yield f"may begin {'; or '.join(map(str, rules.windows))}"
-        for limits, unit in ((rules.max_hosts, ""), (rules.max_percent, " %")):
-            for group, most in limits.items():
-                yield f"faults hit at most {most}{unit} of the hosts of {group}"
-        yield from (
-            f"the run ends at once when this condition fails: {_condition(condition)}" for condition in rules.conditions
-        )
-        if rules.hosts:
-            yield f"the run ends at once when one of these hosts is unreachable twice in a row: {', '.join(rules.hosts)}"
+        yield from map(one_line, self.plan.guard.sentences())
         if guard.needs_approval(self.plan):
             signed = self.approval.approval if self.approval and self.approval.refusal is None else None
             said = f"approved by {signed.principal} until {signed.until:%Y-%m-%d %H:%M} UTC" if signed else "an approval"
@@ -384,14 +375,3 @@ def _about(estimate: dict[str, Any]) -> str:
     if not runs:
         return "an unknown time, because there was no run yet"
     return f"{seconds:.{2 if seconds < 1 else 1 if seconds < 10 else 0}f} s (median of {runs} run{'s' * (runs != 1)})"
-
-
-def _condition(condition: PlannedCondition) -> str:
-    where = f" on {', '.join(condition.step.hosts)}" if condition.step else ""
-    wanted = f", {' and '.join(condition.step.expect)}" if condition.step and condition.step.expect else ""
-    lasting = f"for {condition.for_s:g} s" if condition.for_s else "once"
-    name = f"{one_line(condition.name)}: " if condition.name else ""
-    return (
-        f"{name}{condition.what}{where}{wanted} (every {condition.every_s:g} s; bad {lasting}, or {condition.tries} "
-        "checks without an answer)"
-    )

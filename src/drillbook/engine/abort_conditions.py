@@ -22,7 +22,8 @@ from drillbook.events.holds import GuardCondition, GuardTripped, OfCondition
 from drillbook.findings import Finding, finding
 from drillbook.inventory.inventory import CONTROLLER
 from drillbook.language import template
-from drillbook.plan.plan import PlannedCondition, PlannedProbe, PlannedStep
+from drillbook.plan.limits import PlannedCondition
+from drillbook.plan.planned_step import PlannedProbe, PlannedStep
 from drillbook.sdk.action import Action, Context, Facts
 from drillbook.sdk.deadline import under
 from drillbook.sdk.host import Deadline, Host, printable

@@ -17,7 +17,7 @@ from drillbook.events.event import Event, each
 from drillbook.events.steps import BackupProven, Done, SourceProven
 from drillbook.findings import Finding
 from drillbook.language import template
-from drillbook.plan.plan import PlannedStep
+from drillbook.plan.planned_step import PlannedStep
 from drillbook.plan.step_roles import lost_service, of_one_system, of_source, proves, same_service, source_of
 from drillbook.sdk.action import Action, Facts
 from drillbook.sdk.identity import Identity

@@ -18,7 +18,7 @@ from drillbook.installation.program_name import program
 from drillbook.inventory.inventory import CONTROLLER
 from drillbook.journal.intents import Intent, added, intents
 from drillbook.language import template
-from drillbook.plan.plan import PlannedStep
+from drillbook.plan.planned_step import PlannedStep
 from drillbook.plan.step_roles import is_free, lost_service, of_source, proves, restorers, verified_origin
 from drillbook.sdk.action import Action, Effect, Place, find
 from drillbook.values import canonical

@@ -11,7 +11,7 @@ from drillbook.findings import Finding, finding
 from drillbook.hosts.privileged import PrivilegedHost
 from drillbook.installation.program_name import program
 from drillbook.plan import privilege
-from drillbook.plan.plan import PlannedStep
+from drillbook.plan.planned_step import PlannedStep
 from drillbook.sdk.action import Action, Context, Effect
 from drillbook.sdk.become import Become
 from drillbook.sdk.host import once_more, shown

@@ -23,7 +23,8 @@ from drillbook.events.steps import Skipped
 from drillbook.findings import Finding, finding
 from drillbook.inventory.inventory import CONTROLLER
 from drillbook.plan import guard
-from drillbook.plan.planner import Plan, PlannedStep
+from drillbook.plan.planned_step import PlannedStep
+from drillbook.plan.planner import Plan
 from drillbook.sdk.action import Effect
 from drillbook.sdk.host import Deadline
 

@@ -20,7 +20,7 @@ from drillbook.findings import Finding, finding
 from drillbook.inventory.inventory import CONTROLLER
 from drillbook.language import template
 from drillbook.plan import privilege
-from drillbook.plan.plan import PlannedProbe, PlannedStep
+from drillbook.plan.planned_step import PlannedProbe, PlannedStep
 from drillbook.plan.step_roles import origins, sources_verified
 from drillbook.sdk.action import Action, Effect
 from drillbook.sdk.become import Become

@@ -19,7 +19,8 @@ from drillbook.events.runs import PruningFinished, PruningStarted, opening
 from drillbook.events.steps import BackupProven, Done
 from drillbook.inventory.inventory import Inventory
 from drillbook.journal.run_state import RunState
-from drillbook.plan.plan import Plan, PlannedStep
+from drillbook.plan.plan import Plan
+from drillbook.plan.planned_step import PlannedStep
 from drillbook.plan.planner import checked
 from drillbook.sdk.action import Effect
 from drillbook.sdk.identity import Identity

@@ -55,7 +55,8 @@ from drillbook.judge.residue import settled
 from drillbook.judge.result import Residue
 from drillbook.judge.samples import last_written
 from drillbook.language import template
-from drillbook.plan.planner import Plan, PlannedProbe, PlannedStep, checked
+from drillbook.plan.planned_step import PlannedProbe, PlannedStep
+from drillbook.plan.planner import Plan, checked
 from drillbook.redact import Redactor
 from drillbook.sdk.action import find
 from drillbook.sdk.host import Deadline, Host

@@ -16,7 +16,8 @@ from drillbook.events.runs import PhaseEnded, RunFinished, opening
 from drillbook.events.steps import Done, IntentRecorded, StepStarted, UndoStarted
 from drillbook.journal.intents import Intent, intents
 from drillbook.journal.run_state import RunState
-from drillbook.plan.planner import Plan, PlannedStep, checked
+from drillbook.plan.planned_step import PlannedStep
+from drillbook.plan.planner import Plan, checked
 from drillbook.plan.step_roles import compares, is_free, lost_service, proves, restorers, same_service, source_of
 from drillbook.sdk.action import Fault, find
 

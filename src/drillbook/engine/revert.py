@@ -25,7 +25,8 @@ from drillbook.journal.intents import GONE, NEVER_HAPPENED, UNDONE, Intent, adde
 from drillbook.journal.manual_undo import by_hand
 from drillbook.judge.result import Residue
 from drillbook.plan import privilege
-from drillbook.plan.planner import Plan, PlannedStep
+from drillbook.plan.planned_step import PlannedStep
+from drillbook.plan.planner import Plan
 from drillbook.plan.step_roles import same_service, source_of
 from drillbook.sdk import target_folders
 from drillbook.sdk.action import Effect, Fault, Write, find

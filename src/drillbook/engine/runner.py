@@ -32,7 +32,7 @@ from drillbook.events.steps import Failed, IntentRecorded
 from drillbook.findings import finding
 from drillbook.judge.result import Residue
 from drillbook.judge.samples import enough_s
-from drillbook.plan.planner import PlannedStep
+from drillbook.plan.planned_step import PlannedStep
 from drillbook.sdk.action import Effect
 
 DETECT_LIMIT_S = 10.0

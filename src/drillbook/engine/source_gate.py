@@ -17,7 +17,7 @@ from drillbook.engine.steps import build
 from drillbook.errors import Cancelled, DrillbookError
 from drillbook.events.steps import SourceProven
 from drillbook.findings import Finding, finding
-from drillbook.plan.plan import PlannedStep
+from drillbook.plan.planned_step import PlannedStep
 from drillbook.plan.source_rules import moment_of, restores_in_place
 from drillbook.plan.step_roles import same_service, verified_origin
 from drillbook.sdk.action import Action, Context, Facts

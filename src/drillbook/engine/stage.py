@@ -22,8 +22,8 @@ from drillbook.hosts.privileged import privileged
 from drillbook.hosts.sudoers import pattern
 from drillbook.journal.journal import Journal
 from drillbook.plan import privilege
-from drillbook.plan.plan import PlannedProbe
-from drillbook.plan.planner import Plan, PlannedStep
+from drillbook.plan.planned_step import PlannedProbe, PlannedStep
+from drillbook.plan.planner import Plan
 from drillbook.plan.step_roles import verified_service
 from drillbook.redact import Redactor
 from drillbook.sdk.action import Context

@@ -23,7 +23,8 @@ from drillbook.events.steps import Done, Failed, FaultActive, FaultGone, IntentR
 from drillbook.findings import Finding, finding
 from drillbook.installation.program_name import as_called
 from drillbook.language import template
-from drillbook.plan.planner import Plan, PlannedStep
+from drillbook.plan.planned_step import PlannedStep
+from drillbook.plan.planner import Plan
 from drillbook.sdk import vouchers
 from drillbook.sdk.action import Action, Context, Effect, Facts, Fault, find
 from drillbook.sdk.deadline import under

@@ -16,7 +16,7 @@ from drillbook.findings import Finding
 from drillbook.hosts.privileged import PrivilegedHost
 from drillbook.hosts.sudoers import certificate
 from drillbook.plan import privilege
-from drillbook.plan.plan import PlannedProbe, PlannedStep
+from drillbook.plan.planned_step import PlannedProbe, PlannedStep
 from drillbook.sdk import host_needs
 from drillbook.sdk.action import Effect, find
 from drillbook.sdk.become import Become

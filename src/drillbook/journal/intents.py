@@ -9,7 +9,7 @@ from typing import Any
 from drillbook.events.event import Event, contents, each
 from drillbook.events.runs import ResidueSettled, StepAdded
 from drillbook.events.steps import IntentRecorded, Undone
-from drillbook.plan.planner import PlannedStep
+from drillbook.plan.planned_step import PlannedStep
 from drillbook.sdk.action import Action, Effect, Undo, find
 
 NEVER_HAPPENED = "it never happened"

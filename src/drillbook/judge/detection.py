@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from drillbook.events.event import Event, contents
 from drillbook.events.probes import AlertAbsent, AlertFiring, AlertReceived, AlertRemains
-from drillbook.plan.planner import Plan, PlannedStep
+from drillbook.plan.planned_step import PlannedStep
+from drillbook.plan.planner import Plan
 
 FIRES, RECEIVED = "prometheus.alert_fires", "alertmanager.received"
 

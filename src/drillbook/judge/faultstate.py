@@ -10,7 +10,8 @@ from drillbook.events.steps import Done, Failed, FaultActive, IntentRecorded, Of
 from drillbook.journal.intents import GONE, NEVER_HAPPENED, UNDONE
 from drillbook.judge.event_index import by_step
 from drillbook.judge.result import FaultResult, Injection, Residue
-from drillbook.plan.planner import Plan, PlannedStep
+from drillbook.plan.planned_step import PlannedStep
+from drillbook.plan.planner import Plan
 
 _HAPPENED = (Injection.INJECTED, Injection.UNPROVEN)
 

@@ -11,7 +11,8 @@ from drillbook.events.steps import CommandRun, Done, Failed, IntentRecorded, OfU
 from drillbook.judge import faultstate
 from drillbook.judge.event_index import by_step, merged
 from drillbook.judge.result import CommandView, PhaseResult, StepResult, StepView
-from drillbook.plan.planner import Plan, PlannedStep
+from drillbook.plan.planned_step import PlannedStep
+from drillbook.plan.planner import Plan
 
 
 def phases(events: Sequence[Event]) -> tuple[PhaseResult, ...]:

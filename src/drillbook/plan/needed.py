@@ -14,7 +14,9 @@ from drillbook.diagnosis import scope
 from drillbook.diagnosis.tree import Tree
 from drillbook.inventory.inventory import Inventory
 from drillbook.language import template
-from drillbook.plan.plan import Plan, PlannedGuard, PlannedProbe, PlannedStep
+from drillbook.plan.limits import PlannedGuard
+from drillbook.plan.plan import Plan
+from drillbook.plan.planned_step import PlannedProbe, PlannedStep
 from drillbook.sdk import discovery
 from drillbook.sdk.service import S3, kind_of
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
-
 from drillbook.diagnosis.tree import Tree
 from drillbook.errors import PlanError
 from drillbook.inventory.inventory import CONTROLLER, Inventory, service_names
 from drillbook.inventory.kinds import JOURNAL
 from drillbook.language import template
-from drillbook.plan.window import Window
+from drillbook.plan.limits import PlannedGuard
+from drillbook.plan.planned_step import PlannedProbe, PlannedStep, PlanPart
 from drillbook.sdk.action import Effect
 from drillbook.sdk.identity import HOST, LockName
 from drillbook.sdk.probe import Canary, find_probe
@@ -25,109 +24,7 @@ file.
 """
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class PlannedStep(_Value):
-    """One step with its hosts. Its parameters may contain expressions that use facts of earlier steps."""
-
-    id: str
-    phase: str
-    group: int | None
-    action: str
-    name: str
-    params: dict[str, Any]
-    effect: Effect
-    restore_only: bool
-    proves_backup: bool
-    hosts: tuple[str, ...]
-    save: str | None
-    when: str | None
-    expect: tuple[str, ...]
-    timeout_s: float
-    retries: int
-    every_s: float | None
-    allow_failure: str | None
-    line: str
-    become: str | None = None
-    """Account that the step itself names. An empty text means the SSH user. None means that the step sets no account.
-    The service or the host then decides.
-    """
-
-    @model_serializer(mode="wrap")
-    def _without_unused(self, written: SerializerFunctionWrapHandler) -> dict[str, object]:
-        """Leave out `become` if it is not used, so that the digests of older plans do not change."""
-        return {key: value for key, value in written(self).items() if key != "become" or value is not None}
-
-    def works_on(self, places: str) -> str:
-        """Return words for what the step works on: its hosts, or the service that it reaches from the controller.
-
-        ``places``: words for the hosts.
-        """
-        named = ", ".join(dict.fromkeys(self.services())) if self.hosts == (CONTROLLER,) else ""
-        return f"{named} (from the {places})" if named else places
-
-    def services(self) -> tuple[str, ...]:
-        """Services that the step names.
-
-        These are the service on which the step works, and the service in the parameter `restores` of the step.
-        """
-        said = self.params.get("restores")
-        return tuple(
-            str(params["service"]) for params in (self.params, said) if isinstance(params, dict) and params.get("service")
-        )
-
-
-class PlannedProbe(_Value):
-    """One probe that runs during the whole drill."""
-
-    id: str
-    name: str
-    params: dict[str, Any]
-    line: str
-
-
-class PlannedCondition(_Value):
-    """An abort condition: a probe or a read-only step whose result must stay good during the whole run."""
-
-    id: str
-    name: str
-    step: PlannedStep | None = None
-    probe: PlannedProbe | None = None
-    every_s: float
-    for_s: float
-    tries: int
-
-    @property
-    def what(self) -> str:
-        """Name of the action or probe that checks the condition."""
-        return self.step.action if self.step else self.probe.name if self.probe else ""
-
-    @property
-    def title(self) -> str:
-        """Short description of the condition.
-
-        This is the condition's own name. A condition without a name is described by the name of its action or probe.
-        """
-        return self.name or self.what
-
-
-class PlannedGuard(_Value):
-    """Limits of a run: its windows, the number of hosts that faults may affect, its abort conditions, and the duration of
-    its leases.
-    """
-
-    windows: tuple[Window, ...] = ()
-    max_hosts: dict[str, int] = {}
-    max_percent: dict[str, int] = {}
-    conditions: tuple[PlannedCondition, ...] = ()
-    hosts: tuple[str, ...] = ()
-    lease_s: float = 30.0
-    approval: bool = False
-
-
-class Plan(_Value):
+class Plan(PlanPart):
     """The complete plan of a run. The digest of the plan identifies it."""
 
     format: str = FORMAT

@@ -16,7 +16,9 @@ from drillbook.language.mistakes import Mistakes
 from drillbook.language.strict import Place as FilePlace
 from drillbook.language.strict import did_you_mean
 from drillbook.plan import needed, step_rules
-from drillbook.plan.plan import Plan, PlannedCondition, PlannedGuard, PlannedProbe, PlannedStep, checked, faulted
+from drillbook.plan.limits import PlannedCondition, PlannedGuard
+from drillbook.plan.plan import Plan, checked, faulted
+from drillbook.plan.planned_step import PlannedProbe, PlannedStep
 from drillbook.plan.restorable import RUN_NAMES, Restorable
 from drillbook.plan.source_rules import SourceRules
 from drillbook.plan.spec import DIAGNOSIS, Condition, Drill, ProbeUse, Step
@@ -109,18 +111,13 @@ class _Planner:
 
         The guard is planned before all steps. Therefore its conditions cannot use results of steps.
         """
-        guard, of = self.drill.head.guard, self.mistakes.of
-        uses = enumerate(self.drill.conditions, 1)
+        of, uses = self.mistakes.of, enumerate(self.drill.conditions, 1)
         conditions = tuple(one for number, use in uses if (one := of(self._condition, f"guard.{number}", use)))
-        return PlannedGuard(
-            windows=guard.windows,
-            max_hosts=guard.max_hosts,
-            max_percent=guard.max_percent,
-            conditions=conditions,
-            hosts=of(self._expand, guard.hosts, ("guard", "hosts")) or () if guard.hosts else (),
-            lease_s=float(guard.lease),
-            approval=guard.approval,
-        )
+
+        def hosts_of(pattern: str | tuple[str, ...], key: str) -> tuple[str, ...]:
+            return of(self._expand, pattern, ("guard", key)) or ()
+
+        return PlannedGuard.of(self.drill.head.guard, conditions, hosts_of)
 
     def _condition(self, condition_id: str, condition: Condition) -> PlannedCondition:
         words, use = condition.words, condition.use

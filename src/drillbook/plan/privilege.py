@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from drillbook.inventory.inventory import Inventory
-from drillbook.plan.plan import Plan, PlannedProbe, PlannedStep
+from drillbook.plan.plan import Plan
+from drillbook.plan.planned_step import PlannedProbe, PlannedStep
 from drillbook.sdk.become import Become, nearest
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from drillbook.language import template
-from drillbook.plan.plan import PlannedStep
+from drillbook.plan.planned_step import PlannedStep
 from drillbook.sdk.action import find
 
 BEFORE = ("ready", "backup")

@@ -14,7 +14,7 @@ from drillbook.errors import SourceError
 from drillbook.inventory.inventory import CONTROLLER, Inventory
 from drillbook.language import template
 from drillbook.language.strict import Place as FilePlace
-from drillbook.plan.plan import PlannedStep
+from drillbook.plan.planned_step import PlannedStep
 from drillbook.plan.recorded_content import compares_recorded, sure
 from drillbook.plan.spec import Drill
 from drillbook.plan.step_roles import (

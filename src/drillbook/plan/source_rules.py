@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from drillbook.inventory.inventory import Inventory
 from drillbook.language.strict import Place as FilePlace
 from drillbook.language.strict import did_you_mean
-from drillbook.plan.plan import PlannedStep
+from drillbook.plan.planned_step import PlannedStep
 from drillbook.plan.spec import Drill
 from drillbook.plan.step_roles import of_source, same_service, verified_origin
 from drillbook.plan.step_rules import Fail

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
-from pydantic import field_validator as check_field
+from pydantic import BaseModel, ConfigDict, Field
 
 from drillbook.diagnosis.tree import Tree
 from drillbook.diagnosis.trees import FOLDER, beside, load_all
@@ -19,8 +18,8 @@ from drillbook.language.mistakes import Mistakes
 from drillbook.language.strict import Document, Place
 from drillbook.plan.condition_class import condition_class
 from drillbook.plan.keywords import ConditionWords, Keywords
+from drillbook.plan.limits import Guard
 from drillbook.plan.schedule import Every, Grace
-from drillbook.plan.window import Window
 from drillbook.sdk import discovery, entries
 from drillbook.sdk.action import Action
 from drillbook.sdk.probe import Probe
@@ -48,84 +47,6 @@ class Objectives(_Part):
     detect: Duration | None = Field(
         default=None, description=("Longest permitted time from the disruption to its detection.")
     )
-
-
-def _everywhere(value: object) -> object:
-    """Convert a number to ``{"all": number}``, which means a limit for all hosts together. Return a value of another
-    type unchanged.
-    """
-    return {"all": value} if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-_SHARE: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": 100}
-_COUNT: dict[str, Any] = {"type": "integer", "minimum": 1}
-Counts = Annotated[
-    dict[str, Annotated[int, Field(ge=1)]],
-    BeforeValidator(_everywhere),
-    WithJsonSchema({"anyOf": [_COUNT, {"type": "object", "additionalProperties": _COUNT}]}),
-]
-Shares = Annotated[
-    dict[str, Annotated[int, Field(ge=1, le=100)]],
-    BeforeValidator(_everywhere),
-    WithJsonSchema({"anyOf": [_SHARE, {"type": "object", "additionalProperties": _SHARE}]}),
-]
-
-
-class Guard(_Part):
-    """Guard of a drill.
-
-    The guard limits where and when the drill may run, and how many hosts faults may affect. It also contains the abort
-    conditions.
-    """
-
-    environments: tuple[str, ...] = Field(
-        default=("lab",),
-        description="Environments in which the drill may run. In any other environment, the drill is refused.",
-    )
-    windows: tuple[Window, ...] = Field(
-        default=(),
-        description=(
-            "Windows in which the drill may begin. Each has `days`, `from`, `to` and `zone`. By default, the "
-            "drill may begin at any time."
-        ),
-    )
-    max_hosts: Counts = Field(
-        default_factory=dict,
-        description=(
-            "Maximum number of hosts that faults may affect: one number for all hosts, or a number for each group."
-        ),
-    )
-    max_percent: Shares = Field(
-        default_factory=dict, description=("For each group: the maximum percentage of its hosts that faults may affect.")
-    )
-    abort_if: tuple[dict[str, Any], ...] = Field(
-        default=(),
-        description=("Abort conditions: probes and read-only actions. When one of them fails, the run ends at once."),
-    )
-    hosts: str | tuple[str, ...] = Field(
-        default=(), description="Hosts that must stay reachable. When two consecutive checks of a host fail, the run ends."
-    )
-    lease: Duration = Field(
-        default=Duration(30),
-        description=(
-            "Duration of leases, 5s to 1h. When a run has not renewed a lease for this time, the target undoes "
-            "the fault by itself."
-        ),
-    )
-    approval: bool = Field(
-        default=False,
-        description=(
-            "True: the drill needs `--confirm ENVIRONMENT` and a signed approval. In protected environments it "
-            "always needs both."
-        ),
-    )
-
-    @check_field("lease")
-    @classmethod
-    def _lease(cls, value: Duration) -> Duration:
-        if not 5 <= value <= 3600:
-            raise ValueError(f"expected 5s to 1h, not {value}")
-        return value
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from drillbook.inventory.inventory import Inventory
 from drillbook.language import template
-from drillbook.plan.plan import Plan, PlannedStep
+from drillbook.plan.plan import Plan
+from drillbook.plan.planned_step import PlannedStep
 from drillbook.sdk.action import Effect, Fault, find
 from drillbook.sdk.backup_source import BackupSource
 from drillbook.sdk.in_place import VerifiesSource

@@ -18,7 +18,7 @@ from drillbook.events import page
 from drillbook.exits import Exit
 from drillbook.inventory.inventory import Contact, Inventory
 from drillbook.judge import result
-from drillbook.plan import keywords, spec
+from drillbook.plan import keywords, limits, spec
 from drillbook.plan.window import Window
 from drillbook.reference import architecture, needs_page
 from drillbook.sdk import examples
@@ -337,7 +337,7 @@ def _every(kind: type[errors.DrillbookError]) -> Iterable[type[errors.DrillbookE
 
 def _drills() -> str:
     phases = ", ".join(f"`{phase}`" for phase in spec.PHASES)
-    parts = (spec.Head, spec.Objectives, spec.Guard, Window, keywords.ConditionWords, keywords.Keywords, spec.Suite)
+    parts = (spec.Head, spec.Objectives, limits.Guard, Window, keywords.ConditionWords, keywords.Keywords, spec.Suite)
     return DRILLS % (phases, *(_keys(part) for part in parts))
 
 

@@ -18,7 +18,8 @@ from typing import Any
 from drillbook.diagnosis.tree import Tree
 from drillbook.inventory.inventory import Inventory
 from drillbook.language import template
-from drillbook.plan.plan import Plan, PlannedStep
+from drillbook.plan.plan import Plan
+from drillbook.plan.planned_step import PlannedStep
 from drillbook.plan.spec import DIAGNOSIS
 from drillbook.sdk.action import Action, Place, find
 from drillbook.trust.shipped import SHIPPED
