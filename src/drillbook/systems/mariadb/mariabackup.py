@@ -31,7 +31,7 @@ from drillbook.sdk.sandbox import Sandbox, Sandboxed
 from drillbook.sdk.service import Service
 from drillbook.systems.mariadb import server
 from drillbook.systems.mariadb.client import program
-from drillbook.systems.mariadb.copied_files import LIST, READ, CopiedFiles, damage, parsed, settings
+from drillbook.systems.mariadb.copied_files import LIST, READ, CopiedFiles, damage, parsed, settings, unread
 from drillbook.systems.mariadb.in_place import PhysicalInPlace
 from drillbook.systems.mariadb.service import Mariadb
 from drillbook.systems.tar.source import need_unpacked, need_unpacker, unpacker
@@ -44,6 +44,10 @@ NOT_COVERED = (
 UNREAD = (
     "checksums of pages: innochecksum is not on the host, or the backup is an increment; also check the "
     "backups that the increment needs"
+)
+NOT_WRITTEN = (
+    "checksums of pages in {number} new tables, such as {file}: their first page, which tells the format, is "
+    "only in the redo log"
 )
 # FILE FOLDER UNPACKER MBSTREAM: decompress the stream FILE and extract its files into FOLDER.
 UNPACK = """
@@ -84,7 +88,7 @@ class Mariabackup(FileBackups):
     )
     PROGRAMS: ClassVar[tuple[str, ...]] = (
         *("cat", "cut", "date", "dirname", "du", "find", "head", "mkdir", "od", "sed"),
-        *("sort", "stat", "tr"),
+        *("sort", "stat", "tail", "tr"),
     )
     LIST_PROGRAMS: ClassVar[tuple[str, ...]] = ()
     RESTORE_PROGRAMS: ClassVar[tuple[str, ...]] = (
@@ -152,14 +156,7 @@ class Mariabackup(FileBackups):
         if not findings and self.form == "folder":
             findings = self._chain(ctx, backup)[1]
         findings = findings or files.without_tables(backup.id, ctx.host.name)
-        pages = sink.text.startswith("pages") and files.kind != "incremental"
-        covered = ("every byte was read", "the files that mariadb-backup writes last exist")
-        return Checked(
-            tuple(findings),
-            (*covered, "the checksum of every page of InnoDB") if pages else covered,
-            NOT_COVERED if pages else (*NOT_COVERED, UNREAD),
-            files.facts(),
-        )
+        return Checked(tuple(findings), *_coverage(files, sink.text), files.facts())
 
     @contextmanager
     def _unpacked(self, ctx: Context, backup: Backup) -> Iterator[tuple[str, list[Finding]]]:
@@ -302,6 +299,16 @@ class Mariabackup(FileBackups):
             return ""
         path = place.bring(ctx, backup.id, place.host, "")
         return place.host.run(("sh", "-c", VERSION, "sh", path), deadline=ctx.deadline).text.strip()
+
+
+def _coverage(files: CopiedFiles, said: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return what a verification covered, and what it did not. ``said`` is the output of the script ``READ``."""
+    covered = ("every byte was read", "the files that mariadb-backup writes last exist")
+    if not said.startswith("pages") or files.kind == "incremental":
+        return covered, (*NOT_COVERED, UNREAD)
+    if later := unread(said):
+        return covered, (*NOT_COVERED, NOT_WRITTEN.format(number=len(later), file=later[0]))
+    return (*covered, "the checksum of every page of InnoDB"), NOT_COVERED
 
 
 def _path(folder: HostFolder, backup: str) -> str:

@@ -82,7 +82,8 @@ def major_of(ctx: Context) -> str:
 class Delay(Fault):
     """Delay packets to a peer, as a congested or a long path does.
 
-    No queueing discipline may be configured on the interface.
+    No queueing discipline may be configured on the interface. The kernel needs the modules sch_netem, sch_prio and cls_u32:
+    `drill.check` tries them in a temporary network namespace, and refuses the step where one is missing; use `relay.delay` there.
     """
 
     PLACE = Place.HOSTS
