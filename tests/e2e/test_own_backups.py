@@ -145,7 +145,7 @@ def test_a_backup_that_was_changed_after_its_verification_is_refused(site):
                 file.write(b"0")
 
     folder, view = site.run(site.drill(), observer=change)
-    refused(site, folder, view, "backup-unproven", "it was changed since")
+    refused(site, folder, view, "backup-unproven", "was changed after its verification")
 
 
 def test_the_backup_that_was_verified_is_restored_though_a_newer_one_has_come(site, tmp_path):
