@@ -241,7 +241,9 @@ def overrides(service: Postgres) -> bytes:
         "restore_command": "",
     }
     lines = [f"{name} = '{value}'" for name, value in settings.items()]
-    return ("\n# Drillbook: restored to another place than that of the backup\n" + "\n".join(lines) + "\n").encode()
+    return (
+        "\n# Drillbook: this cluster was restored to another place than the original\n" + "\n".join(lines) + "\n"
+    ).encode()
 
 
 def start(ctx: Context, tools: Tools) -> None:

@@ -118,9 +118,7 @@ class Judgement:
         names = [made.name for made in found.databases]
         if not self.database or not names or self.database in names:
             return []
-        remedy = (
-            "Make the job that takes the dumps dump this database, or correct `database` of the backup in the inventory."
-        )
+        remedy = "Change the database in the job that takes the dumps, or correct `database` of the backup in the inventory."
         return [self._finding("backup-of-another", f"the database {self.database}", ", ".join(names), remedy=remedy)]
 
     def _incomplete(self, found: Outline, roles: tuple[str, ...] | None) -> list[Finding]:

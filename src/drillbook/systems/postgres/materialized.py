@@ -117,9 +117,9 @@ def _compare(snap: Snapshot, name: str, before: View, out: Collection[str], resu
     if isinstance(fresh, tuple) and fresh[0] == fresh[1]:
         result.recomputed[name] = "it equals the present result of its query; the view in the backup is older"
     elif steady or (isinstance(fresh, tuple) and not now.rows and fresh[1].rows):
-        gives = f"{fresh[1].rows} rows from the query that defines the view" if isinstance(fresh, tuple) else fresh
+        gives = f"not the {fresh[1].rows} rows from the query that defines the view" if isinstance(fresh, tuple) else fresh
         wanted = f"{before.rows} rows, digest {before.digest}; or the present result of its query"
-        said = f"{now.rows} rows, digest {now.digest}; not the {gives}"
+        said = f"{now.rows} rows, digest {now.digest}; {gives}"
         result.findings.append(finding("view-stale", title=name, wanted=wanted, measured=said))
     else:
         result.not_compared[name] = "its query depends on time, chance or the session"
@@ -140,5 +140,5 @@ def _evaluated(snap: Snapshot, name: str, owner: str, query: str) -> tuple[View,
         try:
             fresh = _digest(session, sql.SQL(DIGEST.replace("ONLY ", "")).format(table=rows, where=sql.SQL("")))
         except psycopg.Error as error:
-            return f"rows from the query that defines the view, and this query failed: {reason(error)}"
+            return f"the query that defines the view failed: {reason(error)}"
     return kept, fresh

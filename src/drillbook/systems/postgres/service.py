@@ -55,7 +55,7 @@ class Postgres(Sandboxed):
     kind: Literal["postgres"] = "postgres"
     address: str = Field(
         default="127.0.0.1",
-        description="Address of the server, as seen from where `reach` connects, or the folder of its Unix socket.",
+        description="Address of the server, as seen from the place that `reach` names, or the folder of its Unix socket.",
     )
     port: Port = Field(default=5432, description="Port of the server.")
     reach: Literal["direct", "ssh"] = Field(

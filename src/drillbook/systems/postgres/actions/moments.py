@@ -57,7 +57,7 @@ class NewestMoment(MeasuresLoss):
     service: ServiceName
     tables: Annotated[
         Mapping[str, str],
-        Field(description="For each table its column with the time of writing: `{orders: created_at}`."),
+        Field(description="For each table, the column with the time at which a row was written: `{orders: created_at}`."),
     ] = {}
     max_age: Annotated[
         Duration | None, Field(gt=0, description="Maximum age of the newest data; older data fails the step.")
@@ -97,7 +97,7 @@ class NewestMoment(MeasuresLoss):
         with suppress(psycopg.errors.InvalidParameterValue):
             query = _COMMITS.replace("n - ", f"{following % 2**32} - ")
             if (at := one(session, query, BACK)[0]) is not None:
-                yield Moment(at, "the newest commit before this server started, by track_commit_timestamp", 0.0)
+                yield Moment(at, "the newest commit before this server started, as recorded by track_commit_timestamp", 0.0)
 
     def _columns(self, session: Connection) -> Iterator[Moment]:
         for table, column in self.tables.items():

@@ -351,7 +351,8 @@ class Recover(Write):
         str,
         Field(
             pattern=r"^([0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8})?$",
-            description=("LSN that the recovery must reach, or it fails: the fact `lsn` of `postgres.wal_received`."),
+            description="LSN that the recovery must reach: the fact `lsn` of `postgres.wal_received`. If the recovery "
+            "ends before this LSN, the step fails.",
         ),
     ] = ""
     temporary: Annotated[

@@ -46,7 +46,8 @@ class References(Read):
         str,
         Field(
             pattern=r"^s3://[^/#]+/[^#]*$",
-            description="Bucket and prefix that the keys are below: s3://bucket/ or s3://bucket/prefix/.",
+            description="Bucket and prefix of the objects: s3://bucket/ or s3://bucket/prefix/. The query returns keys "
+            "without the prefix.",
         ),
     ]
 
