@@ -140,7 +140,7 @@ def test_a_host_that_cannot_transfer_is_not_ready(carrier, monkeypatch, tmp_path
     python = tmp_path / "bin" / "python3"
     refused_until(
         carrier.tool,
-        r"has neither python3 \(3.7 or later\) nor curl and sha256sum",
+        r"has neither python3 \(3.7 or later\) nor both curl and sha256sum",
         lambda: python.symlink_to(sys.executable),
     )
 
@@ -155,6 +155,6 @@ def test_a_host_without_age_is_not_ready(carrier, monkeypatch, tmp_path):
         decrypt(carrier.host, carrier.deadline, ["x"], [])
     refused_until(
         lambda: need_age(carrier.host, carrier.deadline),
-        "has no program age, which is needed for its encrypted backups",
+        "has no program age, which is needed for encrypted backups",
         lambda: (tmp_path / "bin" / "age").symlink_to(age),
     )

@@ -86,7 +86,7 @@ exit 1
 """Script that kills the session that ``$1`` leads, and all descendants of ``$1``. It sends TERM, and after 2 s KILL.
 
 The exit status is 0 when all these processes are gone. A process that was found stays on the list of processes to kill.
-Otherwise, children with sessions of their own could not be found any more after their parent has terminated. When all
+Without this list, children with sessions of their own could not be found after their parent has terminated. When all
 processes seem gone, the script searches again, because a terminating process may have just started another. The search
 has three passes. So it finds children that are listed before their parents, and it ends even if processes fork
 endlessly. ``$2`` is ``sudo -n`` when the command itself ran through sudo. Otherwise, for example for root, it is empty.

@@ -331,8 +331,8 @@ def parse(path: Path, data: bytes) -> tuple[History, str]:
 def legible(path: Path) -> tuple[Event, ...]:
     """Return those events of a damaged journal whose own hash is correct, in their order. Other lines may be damaged.
 
-    This is only for a manual cleanup, and does not replace ``read``. Raises JournalError when the file cannot be read at
-    all.
+    Use the result only for a manual cleanup, and never instead of ``read``. Raises JournalError when the file cannot be read
+    at all.
     """
     found = []
     for number, line in enumerate(content_of(path).split(b"\n"), 1):

@@ -259,7 +259,7 @@ class Write(Action):
     def interrupted(self, ctx: Context) -> None:
         """Remove the remains of an interrupted step that ``undo`` does not remove, such as an unfinished upload.
 
-        This must be safe to run twice, and safe to run when the step never began. Raises the errors of its requests.
+        The method must be safe to run twice, and also when the step never began. Raises the errors of its requests.
         """
 
 
@@ -320,7 +320,7 @@ class Fault(Action):
         return None
 
     def interrupted(self, ctx: Context) -> None:
-        """Start processes, such as a server, that an interrupted injection stopped before it destroyed anything.
+        """Start processes again, such as a server, when an interrupted injection stopped them but destroyed nothing yet.
 
         Called for faults that can be undone only by a restore, right before ``untouched``. The method must not touch damaged
         data. It must be safe to run it twice, and to run it when the injection never began. Raises the errors of its

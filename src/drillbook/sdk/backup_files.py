@@ -73,7 +73,7 @@ class FileBackups(BackupSource):
         default="",
         description=(
             "Format of the UTC time in the file names, as for strptime(3). Empty: the first text in the name "
-            "that looks like a time."
+            "that looks like a time is used."
         ),
     )
 
@@ -245,7 +245,7 @@ class FileBackups(BackupSource):
         """Check that the step's host can decrypt the files if they are encrypted. Raises NotReady when it cannot."""
         if self.identity and not self.DECRYPTS:
             raise NotReady(
-                f"{self.name}: backups of kind {kind_of(self)} are not decrypted",
+                f"{self.name}: Drillbook cannot decrypt backups of kind {kind_of(self)}",
                 hint="remove `identity`; or use the kind `tar`, where each backup is one archive, which can be encrypted",
             )
         if self.identity or self.pattern.endswith(SUFFIX):

@@ -122,7 +122,7 @@ class HostFolder(Place):
         ]
 
     def need_list(self, ctx: Context, programs: Sequence[str] = ()) -> None:
-        """Check that the host of the folder has the programs that list it, and ``programs``."""
+        """Check that the host of the folder has the programs that list the folder, and also has ``programs``."""
         _need(ctx, self.host, "find", "stat", *programs)
 
     def need_way(self, ctx: Context, host: Host) -> None:
@@ -320,7 +320,8 @@ def _need(ctx: Context, host: Host, *programs: str) -> None:
 def _need_download(ctx: Context, host: Host) -> None:
     if len(ctx.programs.missing(host, ("curl", "python3"), deadline=ctx.deadline)) > 1:
         raise NotReady(
-            f"{host.name} has neither curl nor python3, which download the backup files", hint="install curl on that host"
+            f"{host.name} needs curl or python3 to download the backup files, but has neither",
+            hint="install curl on that host",
         )
 
 
@@ -358,5 +359,5 @@ def _relayed(ctx: Context, source: Host, path: str, host: Host, to: str) -> str:
 def _no_place(what: str, why: str) -> StepFailed:
     return StepFailed(
         f"no backups can be read from {what}: {why}",
-        findings=[finding("backup-missing", title=what, wanted="a place of backups that can be read", measured=why)],
+        findings=[finding("backup-missing", title=what, wanted="a readable place of backups", measured=why)],
     )

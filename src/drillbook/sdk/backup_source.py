@@ -1,7 +1,7 @@
 """Base of backup sources. A backup source is a list of backups that a team takes with its own tools.
 
-Inventories list them under `backups`. Each kind of source (pg_dump, restic, ...) has a class that runs its backup tool.
-Through this interface, the actions `backup.*` list, check, measure and restore backups of every kind.
+Inventories list the sources under `backups`. Each kind of source (pg_dump, restic, ...) has a class that runs its
+backup tool. Through this interface, the actions `backup.*` list, check, measure and restore backups of every kind.
 """
 
 from __future__ import annotations

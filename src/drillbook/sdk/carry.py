@@ -1,6 +1,7 @@
 """Program that transfers files between a host and a store. The data does not pass through the controller.
 
-It uses only the standard library of Python 3.7 or later. ``sent_program`` sends this file through standard input.
+The program uses only the standard library of Python 3.7 or later. ``sent_program`` sends this file through standard
+input.
 
 ``survey FOLDER PART_SIZE`` prints sizes and digests of the files below FOLDER, and of the parts of larger files. ``send
 FOLDER PLAN`` uploads files of FOLDER, which the JSON file PLAN lists. ``fetch FOLDER PLAN`` downloads the files listed

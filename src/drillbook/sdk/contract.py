@@ -67,7 +67,7 @@ def _classes(system: System) -> Iterator[str]:
         for family in getattr(system, part):
             found = [name for name in discovery.known_names(kind) if name.startswith(f"{family}.")]
             if not found:
-                yield f"{part}: the module or package of the family {family!r} contains none"
+                yield f"{part}: the module or package of the family {family!r} defines no {part}"
             for name in found:
                 yield from (f"{name}: {wrong}" for wrong in _of_class(discovery.find(name, kind)))
 

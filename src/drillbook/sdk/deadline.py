@@ -1,4 +1,6 @@
-"""Deadlines for libraries that limit only the time of a single read. Their connections are closed at the step's deadline."""
+"""Deadlines for libraries that limit only the time of a single read. The connections of such a library are closed at the
+step's deadline.
+"""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def find_class(document: Document, name: str, place: Place, kind: type[Any]) -> 
 def check_params(
     document: Document, model: type[BaseModel], params: dict[str, Any], dynamic: frozenset[str], place: Place
 ) -> None:
-    """Validate the ``params`` whose values are known with the ``model``. Raises an error of the document for an invalid
+    """With ``model``, validate those ``params`` whose values are known. Raises an error of the document for an invalid
     value.
 
     A parameter that contains an expression is validated later, once it has a value.

@@ -1,4 +1,5 @@
-"""Examples of actions. An example consists of some steps of a drill. An action declares it, or it is cut out of a drill.
+"""Examples of actions. An example consists of some steps of a drill. Either the action declares its example, or the example
+is cut out of a drill.
 
 Drills of the action's own system are searched first, and then other drills.
 """

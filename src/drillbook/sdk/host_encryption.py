@@ -111,7 +111,7 @@ def decrypt(
         raise _missing(host)
     name, said = output.text.strip().rpartition("/")[2], _said(output.stderr)
     if _NO_KEY in said:
-        raise key_lost(name, "an identity that belongs to one of its recipients", said)
+        raise key_lost(name, "an identity that belongs to one of the backup's recipients", said)
     if _DAMAGED.search(said):
         wrong = finding(
             "backup-damaged", title=name, wanted="a complete file encrypted with age", measured=said, host=host.name
@@ -128,6 +128,6 @@ def _said(error: bytes) -> str:
 
 def _missing(host: Host) -> NotReady:
     return NotReady(
-        f"{host.name} has no program age, which is needed for its encrypted backups",
+        f"{host.name} has no program age, which is needed for encrypted backups",
         hint="install the package `age` on that host",
     )

@@ -16,8 +16,8 @@ _PYTHON = "python3 -c 'import sys; sys.exit(sys.version_info < (3, 7))' 2>/dev/n
 
 
 def made_in(ctx: Context, folder: str, name: str) -> str:
-    """Create the private folder ``name`` in ``folder``. Returns the device and the inode of the new folder, which identify
-    it. Both have 20 digits and the mark of a random name, so that a rule of sudo matches them in every run.
+    """Create the private folder ``name`` in ``folder``. Returns the numbers of its device and its inode, which identify the
+    new folder. Each number has 20 digits and the mark of a random name, so that a rule of sudo matches it in every run.
 
     Raises StepFailed when another user could have replaced a part of the path, and HostError when the command fails.
     """

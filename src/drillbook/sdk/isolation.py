@@ -1,7 +1,8 @@
 """Commands that create and remove the folder of a sandbox, and that run programs in the sandbox without a network.
 
-They are shell commands on the sandbox's host. They need nothing from the controller, so the host can run them without
-it. The folder has the same path inside and outside a container, and its Unix sockets can be used from outside.
+They are shell commands on the sandbox's host. They need nothing from the controller, so the host can run them even when
+the controller is gone. The folder has the same path inside and outside a container, and its Unix sockets can be used
+from outside.
 """
 
 from __future__ import annotations
@@ -208,7 +209,7 @@ class Isolation:
     def fetch(self, argv: Sequence[str], env: Mapping[str, str] | None = None) -> tuple[str, ...]:
         """Return the command that runs ``argv`` outside the sandbox, as its user, with the network of the host.
 
-        It is used to fetch data for the sandbox.
+        The command is used to fetch data for the sandbox.
         """
         return self._limited("none", (*_assigned(env), *argv))
 
@@ -216,9 +217,9 @@ class Isolation:
         return self.as_user(("sh", "-c", _ENTER, "sh", self.folder, kind, str(self.memory), *argv))
 
     def trial(self, argv: Sequence[str]) -> tuple[str, ...]:
-        """Return the command that runs ``argv`` in the environment that the sandbox will have, before the sandbox exists.
+        """Return the command that runs ``argv`` before the sandbox exists, in the environment that the sandbox will have.
 
-        It is used to inspect programs.
+        The command is used to inspect programs.
         """
         if self.kind != "container":
             return self.as_user(argv)

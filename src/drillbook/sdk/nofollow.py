@@ -1,9 +1,8 @@
-"""Shell functions for access to folders that other users can write to. They do not follow the symbolic links of these
-users.
+"""Shell functions for access to folders that other users can write to. They do not follow the symbolic links of these users.
 
-They are safe even if a link is put in place at the same moment, because a shell stays in the folder that it entered. Links
-are followed only if root or this user made them, as the kernel does in /tmp (protected_symlinks). The functions are written
-in POSIX sh for Linux, with GNU tools or those of busybox.
+The functions are safe even if a link is put in place at the same moment, because a shell stays in the folder that it
+entered. Links are followed only if root or this user made them, as the kernel does in /tmp (protected_symlinks). The
+functions are written in POSIX sh for Linux, with GNU tools or those of busybox.
 """
 
 from __future__ import annotations

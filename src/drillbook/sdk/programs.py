@@ -37,7 +37,9 @@ class Programs:
         self._lock = threading.Lock()
 
     def expect(self, host: str, account: str, programs: Iterable[str]) -> None:
-        """Add ``programs`` to the next question to ``account`` on ``host``. An empty account is the SSH user."""
+        """With the next question to ``host``, also ask whether ``account`` has these ``programs``. An empty account is
+        the SSH user.
+        """
         with self._lock:
             self._expected.setdefault((host, account), {}).update(dict.fromkeys(programs))
 

@@ -33,7 +33,9 @@ NAMES = ("record", "number", "run")
 """
 OF_ONE = frozenset({"record", "number"})
 UNRECORDED_S = 30.0
-"""Longest time, in seconds, in which a dead controller may have written records that its journal lacks."""
+"""Longest time before the crash of a controller, in seconds, from which its journal may lack records that were
+written.
+"""
 
 
 def mark(run_id: str, number: int | str) -> str:

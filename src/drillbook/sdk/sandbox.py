@@ -1,9 +1,9 @@
 """Sandboxes for restores. A sandbox is a private folder on a host, with processes that have no network. A run removes it.
 
-A sandbox is a service of the inventory with the field `sandbox`. Every action that reads a service can therefore also read
-a sandbox. It exists from a restore to the end of the run. The processes of a sandbox have its folder in their environment,
-or as their working directory. One command (``removal``) kills them and removes the folder without the controller; see
-``isolation``.
+A sandbox is a service of the inventory with the field `sandbox`. Every action that reads a service can therefore also read a
+sandbox. A sandbox exists from a restore to the end of the run. The processes of a sandbox have its folder in their
+environment, or as their working directory. One command (``removal``) kills them and removes the folder without the
+controller; see ``isolation``.
 """
 
 from __future__ import annotations

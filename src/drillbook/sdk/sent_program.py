@@ -23,12 +23,14 @@ _SHELL = (
 
 
 def python(program: bytes) -> tuple[str, ...]:
-    """Return the beginning of the command that runs the Python program ``program`` from standard input. Its arguments follow."""
+    """Return the beginning of the command that runs a Python program from standard input. The caller appends its
+    arguments.
+    """
     return ("python3", "-I", "-c", _PYTHON, *_named(program))
 
 
 def shell(program: bytes) -> tuple[str, ...]:
-    """Return the beginning of the command that runs the shell program ``program`` from standard input. Its arguments follow.
+    """Return the beginning of the command that runs a shell program from standard input. The caller appends its arguments.
 
     The host needs sha256sum. Raises ValueError when ``program`` ends with a newline, because a shell variable loses it.
     """

@@ -218,7 +218,7 @@ class Carrier:
         if found == "curl":
             return "curl"
         raise NotReady(
-            f"{self.host.name} has neither python3 (3.7 or later) nor curl and sha256sum",
+            f"{self.host.name} has neither python3 (3.7 or later) nor both curl and sha256sum",
             hint="install python3, or curl and sha256sum: the host itself uploads and downloads backups",
         )
 

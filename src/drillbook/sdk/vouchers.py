@@ -58,7 +58,7 @@ def doubt(ctx: Context, store: Store, folder: Reference, manifest: bytes) -> str
 
 
 def pinned(action: Acts, ctx: Context) -> tuple[Acts, str]:
-    """Add a digest to each reference to a backup in ``action`` that has none. It is the digest of the manifest that the
+    """Add a digest to each reference to a backup in ``action`` that has no digest yet: the digest of the manifest that the
     store has now.
 
     If the manifest is missing, the digest of empty content is added, so that a manifest that is stored later is refused.

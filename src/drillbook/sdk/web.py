@@ -53,7 +53,7 @@ def ask(
     limit: int = BODY_LIMIT,
     ca: str = "",
 ) -> Answer:
-    """Send one request over a connection of its own. It uses no proxy and no cookies, and follows no redirects.
+    """Send one request over a connection of its own, without a proxy or cookies. No redirects are followed.
 
     ``timeout``: seconds for the whole exchange. ``ca``: file of CA certificates that are used instead of those of the
     system. Raises OSError, such as TimeoutError, when no HTTP answer arrives within ``timeout``.

@@ -144,7 +144,7 @@ def test_an_append_only_file_is_not_decrypted_and_says_so(tmp_path, key):
     check, services, said = (
         place.action("backup.check", service="nightly"),
         place.inventory.services,
-        "backups of kind redis_aof are not decrypted",
+        "Drillbook cannot decrypt backups of kind redis_aof",
     )
     readable = services["nightly"].model_copy(update={"identity": None})
     refused_until(lambda: check.ready(place.ctx()), said, lambda: services.update(nightly=readable))

@@ -229,7 +229,7 @@ def test_a_host_that_can_download_nothing(tmp_path, monkeypatch):
         source, copy = (place.inventory.services[name] for name in ("saved", "copy"))
         for name in ("curl", "python3"):
             (tmp_path / "bin" / name).unlink()
-        said = "has neither curl nor python3, which download the backup files"
+        said = "needs curl or python3 to download the backup files, but has neither"
         refused_until(lambda: source.ready_sandbox(place.ctx(), copy), said, lambda: put(tmp_path / "bin", "curl", ""))
 
 

@@ -24,7 +24,7 @@ output.
 
 READ = 4 << 20
 MUCH = 32 << 10
-"""Number of unread bytes from which output is read at once, instead of at the next tick. Output for a sink is always
+"""Number of unread bytes at which output is read at once, and not only at the next tick. Output for a sink is always
 read at once, because a sink may measure the time at which a byte arrives.
 """
 

@@ -46,14 +46,14 @@ class ShellEnded(Exception):
 
 
 def only_reads(order: Order) -> bool:
-    """Return True when the command is known to only read, and needs neither input, nor an environment, nor a folder."""
+    """Return True when the command is known to only read, and gets no input, no environment variables and no folder."""
     return command_reads(order.words) and _fits(order, order.words)
 
 
 def reads_by_script(order: Order) -> bool:
     """Return True when the command is `sh -c TEXT`, and each command in the text is known to only read.
 
-    Fences may come before it, because they only read as well.
+    Fences, which check a lock before the command, may stand in front of `sh`. They only read as well.
     """
     words = order.words
     while is_fenced(words):
@@ -78,8 +78,8 @@ def command_text(words: tuple[str, ...], names: dict[Functions, str]) -> str:
     """Return the shell text of a command. It includes the definition of the command's functions if ``names`` does not
     contain them yet.
 
-    ``names``: for each text of functions that the shell knows, the name in the shell. If the connection breaks while
-    the text is sent, the braces make sure that no part of the text is run.
+    ``names``: texts of functions that the shell already knows, each with the function's name in the shell. Braces
+    enclose the text, so that the shell runs no part of it if the connection breaks while the text is sent.
     """
     functions = _functions(words)
     if functions is None:

@@ -68,7 +68,9 @@ def open_session(link: Link, deadline: Deadline, *, host: str) -> paramiko.Chann
 
 
 class Process(Protocol):
-    """A command on a host that can be waited for and killed: on a channel of its own, or in a shell that stays open."""
+    """Running command that a caller can wait for and kill. It runs on a channel of its own, or in a shell that stays
+    open.
+    """
 
     @property
     def pid(self) -> int | None:

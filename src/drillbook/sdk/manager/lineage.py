@@ -37,15 +37,15 @@ for pid in $pids; do
 done
 """
 )
-"""Shell script with the argument FOLDER. It reads a line of process ids, and describes the first of these processes
-whose working directory is FOLDER. The process ids are not arguments, because every run would then need another rule of
-sudo.
+"""Shell script with the argument FOLDER. It reads a line of process ids from standard input, and describes the first of
+these processes whose working directory is FOLDER. The process ids are not arguments, because every run would then need
+another rule of sudo.
 
-It prints the process id on the host, the process id that the process itself sees (different in a container), the age of the
-process in seconds, and its parents and control groups.
+The script prints the process id on the host, the process id that the process itself sees (different in a container), the age
+of the process in seconds, and its parents and control groups.
 """
 APART_S = 5.0
-"""Largest accepted difference between two measurements of the age of a process at the same time, in seconds."""
+"""Largest accepted error, in seconds, when the age of a process is measured twice and the two ages are compared."""
 STARTING_S = 30.0
 """Longest time, in seconds, from the start of a process on a busy host until its server begins to count its own age."""
 

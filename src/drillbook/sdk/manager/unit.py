@@ -22,7 +22,7 @@ class UnitState:
     """State of a unit: ``state`` is ``running``, ``stopped`` or ``failed``, or a transition such as ``starting``.
 
     ``word`` is the name that the manager itself gives to the state. ``pid`` is the process id of the main process on the
-    host. It is None when there is no main process, or when the host cannot see it.
+    host. ``pid`` is None when there is no main process, or when the host cannot see the process.
     """
 
     unit: str
