@@ -179,8 +179,22 @@ def test_a_stream_of_another_series_is_told_before(tmp_path, server, taken):
     refused_until(lambda: restore.ready(place.ctx()), said, lambda: (tmp_path / "backups" / "shop.mb").write_bytes(data))
 
 
-def test_the_series_of_a_compressed_stream_is_not_known_before(tmp_path, server, taken):
-    """The step itself compares the series of versions, before it prepares the files."""
+@pytest.mark.parametrize("end", ["gz", "zst"])
+def test_a_compressed_stream_of_another_series_is_told_before(tmp_path, server, taken, end):
+    """It is decompressed up to its end, where the version stands; nothing is written."""
+    data = (taken / "stream").read_bytes()
+    older = re.sub(rb"(\nserver_version = )\d+\.\d+", rb"\g<1>10.3", data)
+    place = stream(tmp_path, server, packed(older, end), f"mb.{end}")
+    restore = place.action("backup.restore", service="copy", **{"from": "nightly"})
+    (file,) = (tmp_path / "backups").iterdir()
+    said = "has MariaDB .*, but the backup is from MariaDB 10.3"
+    refused_until(lambda: restore.ready(place.ctx()), said, lambda: file.write_bytes(packed(data, end)))
+    assert list((tmp_path / "scratch").rglob("*")) == []
+
+
+def test_the_series_of_a_long_compressed_stream_is_not_known_before(tmp_path, server, taken, monkeypatch):
+    """Its end is not reached in time; the step itself compares the series of versions, before it prepares the files."""
+    monkeypatch.setattr(copied_files, "VERSION_S", 0.0)
     place = stream(tmp_path, server, packed((taken / "stream").read_bytes(), "zst"), "mb.zst")
     copy = place.inventory.services["copy"]
     older = tmp_path / "older"

@@ -12,8 +12,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from drillbook.errors import CommandTimedOut
 from drillbook.findings import Finding, finding
 from drillbook.sdk.action import Facts
+from drillbook.sdk.host import Deadline, Host
 from drillbook.systems.mariadb.content import SYSTEM_SCHEMAS
 
 # FOLDER: print name, size, times, and the two metadata files of each backup in FOLDER, or of the backup FOLDER itself.
@@ -109,6 +111,15 @@ find . -type f | while IFS= read -r file; do
   fi
 done
 """
+# FILE UNPACKER: print the version of the backed-up server, which mariadb-backup writes to the end of the stream FILE.
+VERSION = r"""
+if test -z "$2"; then tail -c 65536 -- "$1"; else
+  # shellcheck disable=SC2086 # the words of a command
+  $2 < "$1" | tail -c 65536
+fi | tr -cd '[:print:]\n' | sed -n 's/^server_version = \([0-9.]*\)-MariaDB.*/\1/p' | tail -n 1
+"""
+VERSION_S = 15.0
+"""Time limit for decompressing a stream up to its end, in seconds; at most half of the time that the step has left."""
 MOST_NAMED = 5000
 """Maximum number of tables and views whose names are in the facts."""
 SETTINGS = frozenset(
@@ -253,3 +264,16 @@ def settings(text: str) -> dict[str, str]:
     """
     found = re.findall(r"^([a-z_]+)=(\S+)$", text, re.MULTILINE)
     return {key: value for key, value in found if key in SETTINGS and re.fullmatch(r"[\w.,:/-]+", value)}
+
+
+def version_at_end(host: Host, path: str, unpack: str, limit: Deadline) -> str:
+    """Return the version of the backed-up server, which mariadb-backup writes to the end of the stream ``path``.
+
+    ``unpack``: command that decompresses the stream up to its end, without writing it; empty for a stream that is not compressed.
+    The result is empty if the end was not reached within the time limit. Raises HostError when the host cannot be used.
+    """
+    deadline = Deadline.after(min(VERSION_S, limit.remaining() / 2), limit.cancel)
+    try:
+        return host.run(("sh", "-c", VERSION, "sh", path, unpack), deadline=deadline).text.strip()
+    except CommandTimedOut:
+        return ""

@@ -25,13 +25,14 @@ from drillbook.sdk.answers import Answer
 from drillbook.sdk.backup_files import FileBackups
 from drillbook.sdk.backup_places import HostFolder
 from drillbook.sdk.backup_source import Backup, Checked, need_one, need_programs
+from drillbook.sdk.encryption import SUFFIX
 from drillbook.sdk.host import Host, Output, printable
 from drillbook.sdk.in_place import InPlace
 from drillbook.sdk.sandbox import Sandbox, Sandboxed
 from drillbook.sdk.service import Service
 from drillbook.systems.mariadb import server
 from drillbook.systems.mariadb.client import program
-from drillbook.systems.mariadb.copied_files import LIST, READ, CopiedFiles, damage, parsed, settings, unread
+from drillbook.systems.mariadb.copied_files import LIST, READ, CopiedFiles, damage, parsed, settings, unread, version_at_end
 from drillbook.systems.mariadb.in_place import PhysicalInPlace
 from drillbook.systems.mariadb.service import Mariadb
 from drillbook.systems.tar.source import need_unpacked, need_unpacker, unpacker
@@ -61,10 +62,6 @@ test "$unpacked" != 127 || exit 127
 test "$extracted $unpacked" = "0 0" || exit 1
 test -n "$(find "$2" -type f | head -n 1)" || exit 43
 """
-# FILE: print the version of the backed-up server, which mariadb-backup writes to the end of the stream FILE.
-VERSION = r"""
-tail -c 65536 -- "$1" | tr -cd '[:print:]\n' | sed -n 's/^server_version = \([0-9.]*\)-MariaDB.*/\1/p' | tail -n 1
-"""
 NO_FILE, NO_FOLDER = 43, 44
 """Exit statuses of the scripts. The first means that the stream contains no file, the second that the folder cannot be
 entered.
@@ -82,8 +79,9 @@ class Mariabackup(FileBackups):
         default="folder",
         description=(
             "`folder`: `at` is a folder on the host with one subfolder for each backup; `stream`: each backup is one file. The "
-            "series of the backed-up server stands at the end of a stream. A check before a drill can read it unless the stream is "
-            "compressed or in a store; a restore always compares it with that of the restoring server before it prepares the files."
+            "series of the backed-up server stands only at the end of a stream. A check before a drill reads it from a folder on a "
+            "host, for a compressed stream if this takes at most 15 seconds; a restore always compares it with that of the "
+            "restoring server before it prepares the files."
         ),
     )
     PROGRAMS: ClassVar[tuple[str, ...]] = (
@@ -289,16 +287,16 @@ class Mariabackup(FileBackups):
         need_one(ctx, self.candidates(ctx), check)
 
     def _version_at_end(self, ctx: Context, backup: Backup) -> str:
-        """Return the version of the backed-up server. A stream contains it at its end.
+        """Return the version of the backed-up server, which stands only at the end of a stream.
 
-        The version is empty if the stream is compressed or is not in a folder on a host: its end could then be read
-        only together with all the rest.
+        A compressed stream is decompressed up to its end, without writing it. The version is empty if the stream is not in a
+        folder on a host, is encrypted, or its end was not reached within the time limit.
         """
         place = self.place(ctx)
-        if self.form == "folder" or unpacker(backup.id) or not isinstance(place, HostFolder):
+        if self.form == "folder" or backup.id.endswith(SUFFIX) or not isinstance(place, HostFolder):
             return ""
         path = place.bring(ctx, backup.id, place.host, "")
-        return place.host.run(("sh", "-c", VERSION, "sh", path), deadline=ctx.deadline).text.strip()
+        return version_at_end(place.host, path, " ".join(unpacker(backup.id)), ctx.deadline)
 
 
 def _coverage(files: CopiedFiles, said: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
