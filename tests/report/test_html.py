@@ -145,7 +145,7 @@ def test_a_forecast_is_explained_only_where_there_is_one(growth: float | None) -
     outlook = Outlook.model_validate(OUTLOOK | {"growth_bytes_per_day": growth, "growth_error": growth})
     result = samples.result(capacity=(outlook,))
     page, text = html.render(samples.view(result)), markdown.render(samples.view(result))
-    assert ("straight lines" in page) == ("straight lines" in text) == (growth is not None)
+    assert ("straight line through" in page) == ("straight line through" in text) == (growth is not None)
     assert '<span class="under">10.0 KiB, 4 objects' in page
 
 

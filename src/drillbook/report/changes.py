@@ -17,7 +17,8 @@ FIRST = "This is the first run of this drill in this environment that can be com
 NOTE = (
     "Each figure of a run has a measurement error. A figure counts as changed only if the two runs differ by more than the "
     "sum of their errors. Steps are timed on the controller's monotonic clock, without sampling error. A step counts as "
-    f"slower or faster only if it differs by more than {seconds(LEAST_S)} and {LEAST_PART:.0%} from each of the compared runs."
+    f"slower or faster only if its duration differs from that in each compared run by more than {seconds(LEAST_S)}, and by more "
+    f"than {LEAST_PART:.0%} of the duration in that run."
 )
 WORDS = {"same": "no change beyond the errors", "unknown": "cannot be compared"}
 

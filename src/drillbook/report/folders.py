@@ -27,7 +27,7 @@ They almost always contain the event that ended the run.
 
 
 def drill_of(run: str) -> str:
-    """Return the name of the drill or suite in the name of a run.
+    """Return the name of the drill or suite, taken from the name of a run.
 
     Empty when the name of the run has another form.
     """
@@ -36,7 +36,9 @@ def drill_of(run: str) -> str:
 
 
 def suite_of(folder: str) -> str:
-    """Return the folder of the suite in which a run's ``folder`` lies. The result is empty when it lies in none."""
+    """Return the folder of the suite in which a run's ``folder`` lies. The result is empty when the run belongs to no
+    suite.
+    """
     outer = folder.rpartition("/")[0]
     return outer if RUN_ID.fullmatch(outer.rpartition("/")[2]) else ""
 
@@ -51,8 +53,8 @@ def begun(run: str) -> str:
 
 
 def start_in(name: re.Match[str]) -> str:
-    """Return the start of a run in UTC. ``name``: match of the run's name. Its first seven groups are the year to the
-    millisecond.
+    """Return the start of a run in UTC. ``name``: match of the run's name. The first seven groups of the match are the
+    parts of the time, from year to millisecond.
 
     The start is written with microseconds, as in a journal. So times from names and times from journals can be sorted
     together as texts.

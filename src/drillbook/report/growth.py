@@ -9,9 +9,9 @@ from drillbook.judge.outlook import Outlook, When
 from drillbook.report.figures import count, seconds, size
 
 NOTE = (
-    "The lines are straight lines through the sizes that this run and earlier runs measured, over the time of the "
-    "controller's wall clock. The intervals are 95 % intervals, if the growth continues as before. The duration of "
-    "a restore is assumed to be proportional to the size. The measured points are in this run's journal."
+    "The growth of a service is a straight line through its sizes in this run and earlier runs, over the time of the "
+    "controller's wall clock. The intervals are 95 % intervals. They hold only if the growth continues as before. The "
+    "duration of a restore is assumed to be proportional to the size. The measured sizes are in this run's journal."
 )
 
 
@@ -19,7 +19,7 @@ NOTE = (
 class GrowthRow:
     """Texts about one service: its size, its growth, and two predicted times.
 
-    At one time its disk is full, at the other its restore exceeds the RTO.
+    ``full``: time at which the disk is full. ``outgrows``: time at which the restore takes longer than the RTO.
     """
 
     service: str

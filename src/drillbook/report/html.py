@@ -132,7 +132,7 @@ def _findings(result: Result) -> dict[Where, list[Finding]]:
 
 
 def closed(result: Result) -> tuple[str, list[str]] | None:
-    """Return a sentence and rows about changes that could not be undone and that a person closed.
+    """Return a sentence and rows about changes that could not be undone, and were then closed by a person.
 
     None when there are no such changes.
     """

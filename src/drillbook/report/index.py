@@ -59,12 +59,16 @@ class IndexEntry:
 
     @property
     def beside(self) -> str:
-        """Number of these findings, shown beside the verdict `passed`. It is empty beside other verdicts."""
+        """Number of findings of medium severity or higher, shown beside the verdict `passed`. It is empty beside other
+        verdicts.
+        """
         return open_findings.beside(self.verdict, self.findings)
 
     @property
     def worst(self) -> str:
-        """Title of the worst of these findings, and the number of the others. The run must have such findings."""
+        """Title of the worst finding in ``findings``, and the number of the other findings. ``findings`` must not be
+        empty.
+        """
         return open_findings.first(self.findings)
 
 
@@ -110,7 +114,7 @@ class DrillTrends:
     last: Row
     """The newest run."""
     passed: str
-    """Start of the newest run that passed and undid all its changes. It is empty when none did."""
+    """Start of the newest run that passed and undid all its changes. It is empty when there is no such run."""
     rto: Trend | None
     rpo: Trend | None
 
@@ -182,7 +186,7 @@ def _entry(result: Mapping[str, Any], folder: str, children: tuple[IndexEntry, .
 
 
 def _findings(result: Mapping[str, Any]) -> list[Finding]:
-    """Return the code, severity and title of each finding of medium severity or higher. Other versions may write more."""
+    """Return the code, severity and title of each finding of medium severity or higher. Other fields are ignored."""
     return [
         Finding(code=str(one.get("code", "")), severity=one["severity"], title=str(one.get("title", "")))
         for one in result.get("findings", ())
@@ -229,7 +233,7 @@ def render(entries: Iterable[IndexEntry], known: Iterable[str] = ()) -> str:
 
 
 def _counted(listed: Sequence[Row]) -> str:
-    """Return the number of the runs of drills, and of the suites to which some of them belong."""
+    """Return a text with the number of drill runs. The text also tells how many of them belong to suites."""
     drills = [row for row in listed if row.entry.kind == "drill"]
     inside, suites = sum(row.child for row in drills), sum(row.entry.kind == "suite" for row in listed)
     text = count(len(drills), "run of a drill", "runs of drills")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 ROW = 18.0
 FONT = 12.0
 BOLD = FONT * 1.14
-"""Font size that stands for bold text when its width is estimated."""
+"""Font size from which the width of bold text is estimated."""
 GAP = 4.0
 THIN = "ijl.,·|'! ()"
 
@@ -132,9 +132,10 @@ def _clear(one: Flag, other: Flag, *, crossing: bool) -> bool:
 
 
 def _crosses(line: Flag, flag: Flag) -> bool:
-    """Return True when ``line`` crosses the label of ``flag``, or lies between that label and its own line.
+    """Return True when the vertical line of the flag ``line`` crosses the label of ``flag``, or lies between this label
+    and the vertical line of ``flag``.
 
-    ``line``: the vertical line of another flag, drawn downwards from the row of that flag.
+    The vertical line of a flag is drawn downwards from the row of the flag.
     """
     box = flag.label.box
     return line.row <= flag.row and min(flag.x, box.x) < line.x < max(flag.x, box.right)
@@ -143,7 +144,7 @@ def _crosses(line: Flag, flag: Flag) -> bool:
 def first_free(boxes: Iterable[Box], wanted: Sequence[Label], left: float, right: float) -> Label | None:
     """Return the first label of ``wanted`` that lies between ``left`` and ``right`` and overlaps no box.
 
-    None when there is none.
+    None when no label fits.
     """
     taken = list(boxes)
     return next(

@@ -10,9 +10,9 @@ from drillbook.report.figures import figure, shown
 from drillbook.report.markdown_syntax import escape, table
 
 NOTE = (
-    "A loss lasts from the newest moment of the backup to the moment of the loss. If the step names no moment of the "
-    "loss, it is the time when the step ran. The column of the basis names the clock of the newest moment. The error "
-    "says how far the newest moment may be from the truth."
+    "A loss is the time from the newest data in the backup to the moment at which the data was lost. If a step names no "
+    "such moment, the time of the step is used. The column Basis names the clock from which the time of the newest data "
+    "was taken. The error tells by how much this time may be wrong."
 )
 
 

@@ -64,7 +64,9 @@ def counted(findings: Sequence[Grade]) -> str:
 
 
 def beside(verdict: str, findings: Iterable[Grade]) -> str:
-    """Return the text beside the verdict of a run that passed. The result is empty for other verdicts, and without such findings."""
+    """Return the number of findings of medium severity or higher, as text to be shown beside the verdict ``passed``.
+    The result is empty for other verdicts, and when there are no such findings.
+    """
     return counted(grave(findings)) if verdict == Verdict.PASSED else ""
 
 

@@ -1,6 +1,7 @@
 """Results of a rehearsal.
 
-They are: the restored backup, the duration of the restore, the data that a restore would lose, and the checks not made.
+They are: the restored backup, the duration of the restore, the data that a restore would lose, and the checks that were
+not made.
 """
 
 from __future__ import annotations
@@ -87,7 +88,9 @@ def markdown(result: Result) -> list[str]:
 
 
 def _own(result: Result) -> str:
-    """Return the remark on the loss, in words that tell of no fault. It is empty for a backup from before the run."""
+    """Return the remark on the loss of data. Its words mention no fault, because a rehearsal has none. The result is
+    empty for a backup that is older than the run.
+    """
     told = remarks.of_backup(result.steps, result.started)
     return "" if told is None else remarks.OWN_REHEARSED if told.text == remarks.OWN_BACKUP else told.text
 
@@ -102,4 +105,6 @@ def _restored(restored: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
 
 
 def _tried(addresses: Any) -> str:
-    return f"tried {count(len(addresses), 'address', 'addresses')} of the inventory from inside, and reached none"
+    return (
+        f"tried {count(len(addresses), 'address', 'addresses')} of the inventory from inside the sandbox, and reached none"
+    )

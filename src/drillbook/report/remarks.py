@@ -17,12 +17,14 @@ from drillbook.report.restore_steps import from_source, restores
 from drillbook.sdk.backup_source import PRINTED_BASIS
 
 MARK = "†"
-"""Stands beside an RPO of the drill's own backup where there is no room for the sentence ``OWN_BACKUP``."""
+"""Mark beside the RPO of a backup that the drill itself took. It is used where there is no room for the sentence
+``OWN_BACKUP``.
+"""
 OWN_BACKUP = "The drill itself took the restored backup just before the fault, so this is not the RPO of the nightly backup."
 OWN_REHEARSED = "The drill itself took the restored backup, so this is not the loss of the nightly backup."
 """Sentence for a rehearsal, which injects no fault."""
 RECENT_MARK = "‡"
-"""Stands beside the RPO of a backup that the drill or a routine job took during the run."""
+"""Mark beside the RPO of a backup that the drill or a routine job took during the run."""
 RECENT_BACKUP = "The restored backup was taken during the run; with an older backup, more would be lost."
 LEGENDS = {MARK: f"{MARK} {OWN_BACKUP}", RECENT_MARK: f"{RECENT_MARK} {RECENT_BACKUP}"}
 RESERVED = "met with a reservation"

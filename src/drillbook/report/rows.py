@@ -30,7 +30,7 @@ from drillbook.report.wording import (
 )
 
 MOST_RANGES, RANGE = 10, re.compile(r"\d+ to \d+")
-"""Ranges of lost writes that the finding names at most, and the form of one."""
+"""Largest number of ranges of lost writes that a finding names, and the pattern of one range."""
 UNPROVEN = ("objective-missed", "objective-not-verified")
 
 
@@ -56,7 +56,7 @@ class ObjectiveRow:
     mark: str = ""
     """Short form of the remark beside the figure, for lists."""
     by: str = ""
-    """Observer of the fault, for lists."""
+    """Name of the probe or alert that noticed the fault first, as shown in lists."""
 
     @property
     def met(self) -> bool:

@@ -62,7 +62,7 @@ def _row(number: int, run: dict[str, Any], view: RunView | None) -> SuiteRow:
 def _verdict(said: str, view: RunView | None) -> str:
     """Return the verdict of a drill.
 
-    The verdict is ``not verified`` if the drill passed but its record is missing or contradicts that.
+    The verdict is ``not verified`` if the drill passed, but its record is missing or contradicts this verdict.
     """
     if view is None:
         return wording.NOT_VERIFIED if said == Verdict.PASSED else said

@@ -11,8 +11,8 @@ ALLOWED = "allowed"
 
 
 def summary(view: RunView) -> str:
-    """Return a sentence such as ``2 steps were retried, and 1 failure was allowed``. The result is empty when there was
-    neither.
+    """Return a sentence such as ``2 steps were retried, and 1 failure was allowed``. The result is empty when there
+    were no retries and no allowed failures.
     """
     retried = sum(step.retried for step in view.steps)
     allowed = sum(step.result.status == ALLOWED for step in view.steps)

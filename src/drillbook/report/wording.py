@@ -31,9 +31,13 @@ SHAPES = {
 MET, MISSED, NOT_VERIFIED = "met", "missed", "not verified"
 STATES = {MET: "\N{CHECK MARK}", RESERVED: "~", MISSED: "\N{BALLOT X}", NOT_VERIFIED: "?"}
 MET_OF = {MET: True, RESERVED: True, MISSED: False}
-"""For each state that tells it: True when the objective was met, with or without a reservation."""
+"""True or False for each state of an objective that tells if the objective was met. An objective that was met with a
+reservation counts as met.
+"""
 STATE_CLASSES = {RESERVED: "unverified", NOT_VERIFIED: "unverified"}
-"""Classes of states in HTML pages, where they are not the word itself. A reservation has the colour of a doubt."""
+"""CSS classes of states in HTML pages. Only states whose class differs from the word for the state are listed. An
+objective that was met with a reservation has the colour of a doubtful one.
+"""
 
 STEP_SHAPES = {
     "done": "\N{CHECK MARK}",
@@ -85,7 +89,10 @@ class Clock:
     error: str
 
 
-_SAMPLED = "The distance between the two probe samples around the figure: the probe's interval and its own latency."
+_SAMPLED = (
+    "The time from the last probe sample before a change to the first sample after the change: the probe's interval and "
+    "the latency of the sample."
+)
 _WRITES = (
     "The true recovery point lies between the last write that survived and the first write that was lost. The error is "
     "the time between these two writes."
@@ -122,12 +129,12 @@ CLOCKS = (
     ),
 )
 _ALERTED = (
-    "The duration of the query to Prometheus for the start of the alert, plus the evaluation interval of its rule and "
-    "the longest scrape interval of its targets."
+    "The duration of the query to Prometheus for the start of the alert, plus the evaluation interval of the alert's "
+    "rule and the longest scrape interval of the rule's targets."
 )
 _RECEIVED = (
-    "The distance between two polls of Alertmanager: from the last query without the active alert to the first answer with "
-    "it. If the first poll found the alert, the whole figure."
+    "The time between two polls of Alertmanager: from the last query that found no active alert to the first answer with "
+    "the alert. If already the first poll found the alert, the error is the whole figure."
 )
 MARKS = {
     "recovery_point": "recovery point",
@@ -171,8 +178,8 @@ ERROR_NAMES = {
 def state_of(met: bool | None, measured_s: float | None, told: Remark | None = None) -> str:
     """Return the state of an objective: met, met with a reservation, missed or not verified.
 
-    An objective without a measurement is never met. It is missed if the awaited event never came. ``told``: remark on the
-    figure. With a mark, the objective is met with a reservation only.
+    An objective without a measurement is never met. It is missed if the awaited event never came. ``told``: remark on
+    the figure. If the remark has a mark, an objective is met only with a reservation.
     """
     if met is None or (met and measured_s is None):
         return NOT_VERIFIED

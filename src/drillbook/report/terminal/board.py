@@ -99,7 +99,7 @@ class Board:
     phase: str = ""
     phase_started: float = 0.0
     waits_for: str = ""
-    """Sentence about the thing that the run waits for while no step runs. It is empty before the run."""
+    """Sentence that tells what the run waits for while no step runs. It is empty before the run."""
     targets: dict[str, float] = field(default_factory=dict)
     steps: dict[str, RunningStep] = field(default_factory=dict)
     probes: dict[str, Watched] = field(default_factory=dict)
@@ -189,7 +189,7 @@ class Board:
         here.ended, here.outcome = event.clock, outcome
         if step.over():
             del self.steps[str(event.step)]
-            self.waits_for = f"waiting for what follows {one_line(step.name)}: the next step, or probes"
+            self.waits_for = f"{one_line(step.name)} has ended: waiting for the next step, or for probes"
 
     def _on_progress(self, event: Event, what: TransferProgress) -> None:
         step = self.steps.get(str(event.step))

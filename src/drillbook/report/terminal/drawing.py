@@ -22,7 +22,7 @@ class Drawing:
     """True when the terminal, and not this program, breaks long lines."""
 
     def __init__(self, console: Console, frame_s: float, name: str) -> None:
-        """Prepare a view on ``console``, which must be a terminal, with a picture every ``frame_s`` seconds."""
+        """Prepare a view on ``console``, which must be a terminal. The view is drawn every ``frame_s`` seconds."""
         self.console = console
         self._frame_s = frame_s
         self._lines: deque[RenderableType] = deque()

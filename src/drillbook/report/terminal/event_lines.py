@@ -53,7 +53,7 @@ ASIDE = 42
 
 
 MOST_LINES, MOST_LETTERS = 4, 300
-"""Lines of a step's message that are printed, and letters of a line."""
+"""Largest number of lines that are printed of a step's message, and largest number of letters in such a line."""
 
 
 def _cut(line: str) -> str:

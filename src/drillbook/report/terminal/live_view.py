@@ -34,7 +34,7 @@ class LiveView(Drawing):
     def __init__(self, console: Console, *, brief: bool = False, phases: bool = True) -> None:
         """Prepare a live view on ``console``. The console must be a terminal.
 
-        ``brief`` and ``phases`` have the same sense as in ``Progress``.
+        ``brief`` and ``phases`` have the same meaning as in ``Progress``.
         """
         super().__init__(console, FRAME_S, "live-view")
         self.board = Board()

@@ -46,7 +46,9 @@ COLOURS = {
 }
 
 MEASURED = 31
-"""Least number of columns for the figures of objectives and the remarks below them, when no state needs a reason."""
+"""Least number of columns for the measured figures of objectives and the remarks below the figures. It is used when no
+objective has a reason beside its state.
+"""
 
 
 def summary(view: RunView, report: str = "") -> RenderableType:
