@@ -150,7 +150,7 @@ def test_a_forecast_is_explained_only_where_there_is_one(growth: float | None) -
 
 
 def test_findings_of_drills_that_passed_stand_at_the_top_of_a_suite() -> None:
-    found = finding("acknowledged-writes-lost", measured="7 of 50").model_copy(update={"severity": "medium"})
+    found = finding("hole-in-survivors", measured="7 of 50").model_copy(update={"severity": "medium"})
     view = samples.view(samples.result(findings=(found,)))
     suite, _ = samples.suite()
     only = suite.model_copy(update={"runs": suite.runs[:1], "verdict": Verdict.PASSED})
