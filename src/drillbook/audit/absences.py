@@ -18,7 +18,7 @@ class AbsentRow:
     """A run or suite without a verdict."""
 
     kind: str
-    """``missing``: its folder or the end of its journal is missing. ``no end``: a suite that recorded no end."""
+    """``missing``: its folder or the end of its journal is missing. ``no end``: a suite without a recorded end."""
     run: str
     """Name of the run or suite. It is empty when only its hash is known."""
     drill: str
@@ -32,7 +32,7 @@ class AbsentRow:
 def absences(problems: Sequence[Problem], suites: Sequence[Suite], period: Period) -> list[AbsentRow]:
     """Return the missing runs, and the suites without an end that began in the period, oldest first.
 
-    ``problems``: those of the period.
+    ``problems``: problems of the period.
     """
     names: dict[str, dict[str, Problem]] = {}
     for one in problems:

@@ -21,7 +21,7 @@ MOST_GAPS, MOST_TITLES = 3, 2
 AT_ONCE, NEXT_RUN, NEXT_RUNS = "at once", "before its next run", "before their next run"
 NOBODY = "no owner named"
 VERBS = {True: "was missed", False: "could not be verified in the run that failed"}
-"""Words about an objective without a proof that stands, by ``ProvenRow.missed``."""
+"""Reason why an objective is not proven. The key tells if the objective was missed (``ProvenRow.missed``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,9 @@ def _owner(owners: dict[tuple[str, str], str], environment: str, drill: str) -> 
 
 
 def _of_runs(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert]:
-    """Return alerts about changes that are not undone, newest runs that did not pass, and runs without a verdict."""
+    """Return alerts about changes that are not undone, drills whose newest run did not pass, and runs without a
+    verdict.
+    """
     for run in audit.runs:
         if run.residue and not run.closed:
             text = f"{run.drill} in {run.environment} left changes that are not undone: {'; '.join(run.residue)}"
@@ -142,7 +144,7 @@ def _of_services(audit: Audit) -> Iterator[Alert]:
 
 
 def _without_rpo(audit: Audit, when: str) -> Iterator[Alert]:
-    """Return one alert for each environment with services that were drilled, and whose loss of data no drill measures."""
+    """Return one alert for each environment in which services were drilled, but no drill measures their loss of data."""
     measured = {(goal.environment, goal.service) for goal in audit.proven if goal.key == "rpo"}
     lacking = [row for row in audit.coverage if row.runs and (row.environment, row.service) not in measured]
     for environment in sorted({row.environment for row in lacking}):
@@ -152,8 +154,8 @@ def _without_rpo(audit: Audit, when: str) -> Iterator[Alert]:
 
 
 def _gaps(audit: Audit) -> dict[tuple[str, str, bool], list[str]]:
-    """Return the services with gaps, by words about the time in which no drill ran, by environment, and by the fact that a drill
-    ran at another time of the period.
+    """Return the services that were not drilled in some part of the period. The key of a group of services holds words
+    about this part, the environment, and True if a drill ran in another part of the period.
     """
     found: dict[tuple[str, str, bool], list[str]] = {}
     for row in audit.coverage:

@@ -336,8 +336,8 @@ def relevant(problems: Sequence[Problem], period: Period) -> tuple[list[Problem]
 
 
 def unanchored(records: Sequence[Record], chain: Chain) -> list[str]:
-    """Describe the events at the ends of journals that no later run confirms by their hash. The removal of these events
-    would go unnoticed.
+    """Describe, for each journal, the events after the last event whose hash a later run recorded. The removal of these
+    events would go unnoticed.
     """
     found = []
     for one in records:

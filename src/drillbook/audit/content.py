@@ -101,7 +101,9 @@ class Audit:
     """Reason why the record of missed drills cannot be trusted. Empty when the record is intact, or when there is none."""
     assurance: Assurance = UNCHECKED
     environment_notes: Mapping[str, str] = field(default_factory=dict)
-    """Explanations of environments, by name. An environment whose plans do not prove the explanation has none."""
+    """Explanation of each environment, by its name, for example that the environment is a lab. An environment is left
+    out if its plans do not prove the explanation.
+    """
     absent: tuple[AbsentRow, ...] = ()
     """Missing runs, and suites without an end."""
     so_far: date | None = None
@@ -200,7 +202,9 @@ def _of_journals(
 
 
 def _environment_notes(records: Sequence[Record]) -> dict[str, str]:
-    """Return the explanations of environments, by name. They hold for the plans of all runs that have one."""
+    """Return the explanations of environments, by name. An explanation is returned only if the plans of all runs in the
+    environment prove it.
+    """
     plans: dict[str, list[object]] = {}
     for one in records:
         if one.plan:

@@ -21,7 +21,9 @@ MOST_DRILLS = 8
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Evidence that a run may have: words after "3 runs", and the test if a run has it."""
+    """Kind of evidence in a run. ``words``: text that follows the number of runs, such as "3 runs". ``holds``: function
+    that returns True when a run has the evidence.
+    """
 
     words: str
     holds: Callable[[Record], bool]
@@ -179,7 +181,9 @@ def _bearing(control: Control, runs: Sequence[Record], found: Sequence[Record]) 
 
 
 def _drills(runs: Sequence[Record]) -> str:
-    """Return the drills of ``runs``, each with the number of its runs if there are several."""
+    """Return the names of the drills of ``runs``. If a drill has several runs, their number is added to the name of the
+    drill.
+    """
     numbers = sorted(Counter(one.drill for one in runs).items())
     names = [name if number == 1 else f"{name} ({number} runs)" for name, number in numbers]
     more = len(names) - MOST_DRILLS

@@ -62,13 +62,13 @@ Run = TypeVar("Run", bound=Drilled)
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One service in one span of time: the number of its runs, and the worst verdict of its drills, each by ``deciding``."""
+    """One service in one span of time: the number of its runs, and the worst verdict of its drills."""
 
     span: str
     runs: int
     passed: int
     last: str
-    """Worst verdict of the drills, each by the run that ``deciding`` names.
+    """Worst verdict of the drills. The verdict of a drill is that of the run which ``deciding`` returns for the drill.
 
     When there was no run: ``no run`` (a gap), ``not yet`` (the span is in the future) or ``left out`` (the service is
     exempt).
@@ -84,7 +84,9 @@ class Cell:
 
     @property
     def count(self) -> str:
-        """Number of runs, and before it the number of those that passed if others did not: `3 runs`, `2 of 3 runs passed`."""
+        """Number of runs, such as `3 runs`. If only some of the runs passed, their number is added, as in `2 of 3 runs
+        passed`.
+        """
         return count(self.runs, "run") if self.passed == self.runs else f"{self.passed} of {count(self.runs, 'run')} passed"
 
 
@@ -98,7 +100,7 @@ class CoverageRow:
     runs: int
     passed: int
     gaps: tuple[str, ...]
-    """Spans without any run that no exemption explains."""
+    """Spans without any run, except spans in the future. It is empty for a service that is exempt from drills."""
     unproven: tuple[str, ...]
     """Spans in which runs took place and none of them passed."""
     recovered: int = 0
@@ -106,12 +108,12 @@ class CoverageRow:
     left_out: str = ""
     """Reason in the inventory (`not_drilled`) for exempting the service from drills. It is empty when there is none."""
     lapsed: tuple[str, ...] = ()
-    """Drills whose newest run that passed or failed is one that failed."""
+    """Drills that failed most recently. Runs that neither passed nor failed are ignored."""
     backup_of: str = ""
     """Service whose data a backup holds. It is empty for a service that is no backup."""
     restored: str = ""
-    """Start of the newest run that restored this backup and passed. It is empty when there is none, or when a later run that
-    should restore the backup failed.
+    """Start of the newest run that restored this backup and passed. It is empty when there is no such run, or when a
+    later run that should restore the backup failed.
     """
 
     @property
@@ -176,7 +178,9 @@ def coverage(runs: Sequence[Record], earlier: Sequence[Record], period: Period, 
 
 
 def _written(newest: Record | None, service: str) -> dict[str, Any]:
-    """Return the settings of ``service`` in the newest plan of its environment. The result is empty when it has none."""
+    """Return the settings of ``service`` in the newest plan of its environment. The result is empty when the plan does
+    not contain the service.
+    """
     services = newest.plan["inventory"].get("services") or {} if newest else {}
     written = services.get(service)
     return written if isinstance(written, dict) else {}
@@ -252,8 +256,8 @@ def badness(verdict: str) -> int:
 
 
 def deciding(runs: Iterable[Run]) -> dict[str, Run]:
-    """Return the run that decides about each drill, by the name of the drill: its newest run, or an older run that failed when
-    no later run passed or failed. ``runs``: oldest first.
+    """Return the run whose verdict counts for each drill, by the name of the drill. It is the newest run, but a failed
+    run is replaced only by a later run that passed or failed. ``runs``: oldest first.
     """
     found: dict[str, Run] = {}
     for one in runs:

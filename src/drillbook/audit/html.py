@@ -70,7 +70,7 @@ def render(audit: Audit, reports_path: str = "..") -> str:
 
 
 def _by_drill(found: Iterable[ProvenRow]) -> list[list[ProvenRow]]:
-    """Return objectives, those of a drill of one service together."""
+    """Group the objectives by environment, service and drill."""
     return [list(rows) for _, rows in groupby(found, key=lambda row: (row.environment, row.service, row.drill))]
 
 

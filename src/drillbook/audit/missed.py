@@ -71,7 +71,7 @@ def missed(records: Sequence[Record], entries: Sequence[Entry], period: Period, 
 
 
 def never_ran(wanted: Sequence[Scheduled], ran: Container[str], rows: Sequence[MissedRow]) -> list[MissedRow]:
-    """List the drills and suites whose files have a schedule, and of which the whole record has no run.
+    """List the drills and suites that have a schedule in their file, but no run in the whole record.
 
     ``wanted``: schedules by the files as they are now. ``ran``: names of the drills and suites in the record. ``rows``: missed
     drills that are known by other records.

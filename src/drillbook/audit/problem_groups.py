@@ -42,11 +42,13 @@ class ProblemGroup:
     runs: tuple[str, ...]
     next: str
     reasons: tuple[str, ...] = ()
-    """Defect of each of ``runs``. It is empty when the text tells the defect of all."""
+    """Defect of each run in ``runs``. It is empty when all runs have the defect that ``text`` describes."""
 
 
 def grouped(problems: Iterable[Problem]) -> list[ProblemGroup]:
-    """Return the problems in groups, in the order of their first problem. A problem of its own keeps its own text."""
+    """Return the problems in groups, in the order of their first problem. A problem that is alone in its group keeps
+    its text.
+    """
     found: dict[tuple[str, bool, str], list[Problem]] = {}
     for one in problems:
         key = (one.code, one.breaking, one.source or f"{one.text}\n{one.run}")
@@ -71,7 +73,7 @@ def _wrong(code: str) -> str:
 
 
 def _with_next(groups: Sequence[ProblemGroup]) -> list[ProblemGroup]:
-    """Add the next step to the last group of each code, so that it is told once."""
+    """Add the next step to the last group of each code, so that the step is shown only once."""
     last = {one.code: number for number, one in enumerate(groups) if one.breaking}
     return [
         replace(one, next=NEXT.get(one.code, "") if last.get(one.code) == number else "")

@@ -37,7 +37,7 @@ class ProvenRow:
     error_s: float | None
     target_s: float
     at: str
-    """Start of the run that decides. It is empty when no run of the period does."""
+    """Start of the run that decides. It is empty when no run of the period decides."""
     run: str
     newest_run: str
     newest_at: str
@@ -50,7 +50,9 @@ class ProvenRow:
     reserved: bool = False
     """True when the last figure is an RPO with a mark. The objective is then not proven, but met with a reservation."""
     missed: bool = False
-    """True when a later run than the last proof missed the objective. The figure is then that of this run."""
+    """True when a run missed the objective after the last run that proved it. The figure is then that of the run that
+    missed the objective.
+    """
     last_proof: str = ""
     """Start of the last run of the record that proved the objective, even if a later run took the proof back."""
 
@@ -91,7 +93,9 @@ def _order(key: str) -> tuple[int, str]:
 
 
 def _answer(one: Record, key: str, target_s: float) -> Answer:
-    """Return the answer of a run. ``target_s``: target of the objective in the newest run."""
+    """Return the answer of a run to the question if the objective is met. ``target_s``: target of the objective in the
+    newest run.
+    """
     if key not in targets_of(one):
         return Answer.NONE
     row = row_of(one, key)
@@ -137,13 +141,15 @@ def _proven(drill: tuple[str, str, str], key: str, runs: Sequence[Record], earli
 
 
 def _deciding(runs: Sequence[Record], stands: Standing) -> Record | None:
-    """Return the run that decides: that of the proof that stands, of the reservation after it, or of the miss."""
+    """Return the run that decides about an objective: the run that proved it. If the objective is not proven, return
+    the run that met it with a reservation, or otherwise the run that missed it.
+    """
     number = stands.proof if stands.proven else stands.taken_back if stands.reserved is None else stands.reserved
     return None if number is None else runs[number]
 
 
 def _notes(key: str, stands: Standing, decides: Record | None, newest: Record, runs: Sequence[Record]) -> Iterator[str]:
-    """Return what a reader must know beside the figure: a later run with another answer, or none."""
+    """Yield notes beside the figure about later runs that do not confirm it."""
     if decides is None:
         return
     if not stands.proven and stands.reserved is None and not _missed(decides, key):

@@ -26,7 +26,8 @@ def tested(one: Record) -> bool:
 
 
 def carried_out(one: Record) -> bool:
-    """Return True when a step of the restore phase changed something, and the journal confirms the verdict, which may be any.
+    """Return True when a step of the restore phase changed something, and the journal confirms the verdict. The run may
+    have any verdict.
 
     Steps that only read, such as a check of backups, carry out no part of a recovery.
     """

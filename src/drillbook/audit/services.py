@@ -1,4 +1,4 @@
-"""Services of an audit, counted by the state in which the period left them."""
+"""Services of an audit, counted by their state at the end of the period."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ def exempt(covered: Sequence[CoverageRow]) -> list[tuple[str, list[str]]]:
 
 
 def by_evidence(covered: Sequence[CoverageRow], names: Sequence[str]) -> list[tuple[str, list[str]]]:
-    """Return ``names``, as in ``exempt``, by the text that tells if the runs confirm the exemption.
+    """Group ``names``, the names of exempt services, by the text that tells if the runs confirm the exemption.
 
-    The text is empty for services that are no backups, because runs cannot check their reasons.
+    The text is empty for services that are no backups, because runs cannot confirm the reason of their exemption.
     """
     texts = {named(row, covered): evidence_of(row) for row in covered}
     found: dict[str, list[str]] = {}
@@ -79,7 +79,7 @@ def sentence(covered: Sequence[CoverageRow]) -> str:
 
 
 def service_counts(covered: Sequence[CoverageRow]) -> dict[str, int]:
-    """Return the number of services by the state in which the period left them. Each service is counted once."""
+    """Return the number of services by their state at the end of the period. Each service is counted once."""
     found = dict.fromkeys((RECOVERED, LAPSED, EXAMINED, UNPROVEN, UNDRILLED, EXEMPT), 0)
     for row in covered:
         found[_state(row)] += 1

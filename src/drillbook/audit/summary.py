@@ -22,9 +22,13 @@ from drillbook.report.wording import OBJECTIVES
 FILE = "summary.html"
 MOST_ALERTS, MOST_LETTERS, MOST_NAME = 6, 165, 26
 LINES, ROW_LINES, LINE_LETTERS = 40.0, 3.2, 105
-"""Lines of the printed page for alerts and services, lines of the row of a service, and letters of a line."""
+"""Number of lines on the printed page for alerts and services, number of lines in the row of a service, and number of
+letters in a line.
+"""
 MOST_EXEMPT, MOST_EXEMPT_LETTERS = 4, 75
-"""Reasons of exempt services that the page names, and letters of the names and of the reason."""
+"""Largest number of reasons for exemptions that the page names, and largest number of letters for the names of the
+services and for the reason.
+"""
 NEVER = "never drilled"
 GROUPS = (
     "Did not pass",
@@ -44,7 +48,9 @@ class ServiceRow:
     service: str
     environment: str
     state: str
-    """Worst verdict of the drills, each by the run that decides. It is ``never drilled`` when there is no run."""
+    """Worst verdict of the drills. The verdict of a drill is that of the run which ``coverage.deciding`` returns for
+    the drill. It is ``never drilled`` when there is no run.
+    """
     at: str
     """Day of the run with the worst verdict. It is empty when there is no run."""
     passed: int
@@ -73,8 +79,8 @@ class ServiceRow:
 
     @property
     def rank(self) -> int:
-        """Position in the order from the worst to the best, an index of ``GROUPS``. A service that measures more, and meets it,
-        never stands behind one that measures less.
+        """Position in the order from the worst to the best, an index of ``GROUPS``. Services that met RTO and RPO come
+        after services that met only the RTO.
         """
         if self.state != Verdict.PASSED:
             return 0

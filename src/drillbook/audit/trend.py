@@ -120,7 +120,7 @@ def _plot(environment: str, drill: str, key: str, runs: Sequence[Record], period
 
 
 def _mark(runs: Sequence[Record], key: str) -> str:
-    """Return the marks beside the title of an RPO, those of all runs of the chart."""
+    """Return the marks of all runs in the chart of an RPO. The marks are shown beside the title of the chart."""
     return "".join(sorted({row.mark for one in runs if (row := row_of(one, key))}))
 
 
@@ -155,8 +155,8 @@ def _begun(one: Record, frame: _Frame) -> datetime:
 
 
 def _lines(days: Sequence[date], points: Sequence[Point]) -> tuple[str, ...]:
-    """Return the lines. Several runs of a day would be a vertical stroke, so a line passes the longest figure of each day. A day
-    without a figure that counts ends the line.
+    """Return the lines of a chart. A line goes through the longest figure of each day, because a line through all
+    figures of a day would be a vertical stroke. A day without a figure that counts ends the line.
     """
     by_day: dict[date, list[Point]] = {}
     for day, point in zip(days, points, strict=True):
