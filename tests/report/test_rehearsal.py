@@ -68,7 +68,10 @@ def test_every_report_shows_the_backup_and_no_clock_of_a_fault():
         "Backup": ("www-1.tar.gz, of 2026-01-02 09:59:58 UTC", ()),
         "Restored in": ("0.61 s, 3.0 MiB on disk", ("unpack 0.52 s",)),
         "Would be lost": ("12 s ± 1 s", ("time of the file",)),
-        "Sandbox": ("isolation: namespace", ("tried 2 addresses of the inventory from inside the sandbox, and reached none",)),
+        "Sandbox": (
+            "isolation: namespace",
+            ("tried 2 addresses of the inventory from inside the sandbox, and reached none",),
+        ),
         "Read before": ("every byte was read; the end is there", ()),
         "Not seen there": ("<a file> that is missing", ()),
     }

@@ -55,5 +55,7 @@ def _missing(problems: Sequence[Problem]) -> AbsentRow:
 
 
 def _no_end(suite: Suite) -> AbsentRow:
-    why = "the suite recorded no end: it is still in progress, or its controller died; which of its drills did not run is not known"
+    why = (
+        "the suite has no recorded end: it is still in progress, or its controller died; some of its drills may not have run"
+    )
     return AbsentRow(NO_END, suite.run, suite.name, suite.started, "", why)

@@ -25,7 +25,7 @@ NEXT = {
     "moved": "Give each folder the name of the run in its journal again, and run the audit again.",
     "copy": "Keep the folder whose journal `drillbook report.verify` accepts, and remove the other one.",
     "unjudged": "Read the reason, and ask for the version of Drillbook that made the run.",
-    "campaign-damaged": f"A damaged campaign confirms no run. {RESTORE}",
+    "campaign-damaged": f"The journal of this campaign is damaged, so it does not prove which runs belong to it. {RESTORE}",
     "suite-run": f"A run was removed from the folder of its suite. {RESTORE}",
     "campaign-run": f"A site's run was removed, or was not collected yet. {RESTORE}",
 }

@@ -17,7 +17,8 @@ UNDRILLED = "not drilled in this period"
 EXEMPT = "exempt"
 EXEMPT_LEAD = (
     "For these services the author of the inventory states why no drill is expected, and no run drilled them in the period. "
-    "The statement of a backup is checked: a run that passed must have restored it. Drillbook cannot check the other statements."
+    "The statement about a backup is checked: a run that passed must have restored the backup. Drillbook cannot "
+    "check the other statements."
 )
 
 

@@ -59,7 +59,7 @@ LEADS = {
         "figures of the days with a figure that counts."
     ),
     "not-passed": (
-        "Runs that did not pass or left changes, suites that recorded no end, and runs that an anchor, a campaign, a suite or a "
+        "Runs that did not pass or left changes, suites without a recorded end, and runs that an anchor, a campaign, a suite or a "
         "later run names, but whose folder is missing."
     ),
     "findings": (
