@@ -83,16 +83,45 @@ def test_an_unknown_login_shell_runs_no_fence_itself(tmp_path):
         assert Order("far", fenced(("true",), tmp_path, 1)).line(shell).decode().count("exec sh -c") == 1
 
 
-@pytest.mark.parametrize("shell", SHELLS, ids=lambda words: words[0])
-def test_a_command_is_killed_as_a_group_where_there_is_no_proc(tmp_path, shell):
-    script = ENDING.replace("/proc/self/stat", str(tmp_path / "absent"))
-    command = subprocess.Popen(["sh", "-c", "sleep 600 & echo $!; wait"], stdout=subprocess.PIPE, start_new_session=True)
-    child = int(command.stdout.readline())
+TREE = 'sh -c "setsid sleep 600 & echo \\$!; sleep 600 & echo \\$!; wait" & echo $!; wait'
+"""Command with a child, two grandchildren, and one of them in a separate session."""
+
+
+def killed(shell, script, command, lines):
+    """Run ``script`` in ``shell`` for a ``command`` that prints the ids of ``lines`` processes. Wait until they are gone."""
+    command = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
+    entries = [Path(f"/proc/{int(command.stdout.readline())}") for _ in range(lines)]
     killing = subprocess.Popen([*shell, "-c", script, "sh", str(command.pid), ""])
     command.wait(20)
     assert killing.wait(20) == 0
-    deadline, entry = Deadline.after(20), Path(f"/proc/{child}")
-    while entry.exists() and deadline.remaining():
+    deadline = Deadline.after(20)
+    while any(entry.exists() for entry in entries) and deadline.remaining():
         deadline.wait(0.01)
-    assert not entry.exists()
     command.stdout.close()
+    return not any(entry.exists() for entry in entries)
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=lambda words: words[0])
+def test_descendants_are_found_without_a_search_through_all_processes(tmp_path, shell):
+    script = ENDING.replace("/proc/[0-9]*/stat", str(tmp_path / "absent"))
+    assert script != ENDING
+    assert killed(shell, script, ["sh", "-c", TREE], 3)
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=lambda words: words[0])
+def test_descendants_are_found_where_the_kernel_lists_no_children(shell):
+    script = ENDING.replace("children", "absent")
+    assert script != ENDING
+    assert killed(shell, script, ["sh", "-c", TREE], 3)
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=lambda words: words[0])
+def test_a_process_of_the_session_that_lost_its_parent_is_killed(shell):
+    orphan = "set -m; (sleep 600 & echo $!); exec sleep 600"
+    assert killed(shell, ENDING, ["bash", "-c", orphan], 1)
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=lambda words: words[0])
+def test_a_command_is_killed_as_a_group_where_there_is_no_proc(tmp_path, shell):
+    script = ENDING.replace("/proc/self/stat", str(tmp_path / "absent"))
+    assert killed(shell, script, ["sh", "-c", "sleep 600 & echo $!; wait"], 1)

@@ -31,7 +31,23 @@ FENCE_WORDS = 7
 ENDING = r"""
 p=$1 s=$2 m=" $1 "
 [ "$(id -u)" != 0 ] || s=
-look() {
+tree() {
+  ask=$m depth=0
+  while [ "$ask" ] && [ "$depth" -lt 20 ]; do
+    depth=$((depth + 1)) next=
+    for i in $ask; do
+      for f in /proc/"$i"/task/[0-9]*/children; do
+        l=
+        { read -r l <"$f"; } 2>/dev/null
+        for c in $l; do
+          case $m in *" $c "*) ;; *) m="$m$c " next="$next $c" ;; esac
+        done
+      done
+    done
+    ask=$next
+  done
+}
+scan() {
   for pass in 1 2 3; do
     found=
     for f in /proc/[0-9]*/stat; do
@@ -55,15 +71,15 @@ left() {
 }
 if ! [ -r /proc/self/stat ]; then
   m="-$p"
-  look() { :; }
+  scan() { :; }
   left() { kill -0 "-$p" 2>/dev/null; }
 fi
 gone() {
   left && return 1
-  look
+  scan
   ! left
 }
-look
+if [ -r "/proc/$$/task/$$/children" ]; then tree; else scan; fi
 gone && exit 0
 told=
 for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
@@ -74,9 +90,10 @@ for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
   fi
   sleep 0.1
   gone && exit 0
+  [ "$n" != 5 ] || scan
 done
 for n in 1 2 3 4 5; do
-  look
+  scan
   $s kill -KILL $m 2>/dev/null
   sleep 0.1
   gone && exit 0
@@ -85,11 +102,16 @@ exit 1
 """
 """Script that kills the session that ``$1`` leads, and all descendants of ``$1``. It sends TERM, and after 2 s KILL.
 
-The exit status is 0 when all these processes are gone. A process that was found stays on the list of processes to kill.
-Without this list, children with sessions of their own could not be found after their parent has terminated. When all
-processes seem gone, the script searches again, because a terminating process may have just started another. The search
-has three passes. So it finds children that are listed before their parents, and it ends even if processes fork
-endlessly. ``$2`` is ``sudo -n`` when the command itself ran through sudo. Otherwise, for example for root, it is empty.
+The exit status is 0 when all these processes are gone. The kernel lists the children of each process, so the script finds
+the descendants of ``$1`` without a search through all processes. A process that was found stays on the list of processes to kill.
+Without this list, children with sessions of their own could not be found after their parent has terminated.
+
+The script searches through all processes once these seem gone, when they still run after 0.5 s, and before each KILL: a
+terminating process may have just started another, and a process of the session may have lost its parent. It also does so at
+the start where the kernel has no lists of children. A search has three passes. So it finds children that are listed before their
+parents, and it ends even if processes fork endlessly.
+
+``$2`` is ``sudo -n`` when the command itself ran through sudo. Otherwise, for example for root, it is empty.
 """
 
 
