@@ -267,7 +267,7 @@ def test_a_login_that_may_not_drop_is_told_before(shop, tmp_path):
         shop.sql("GRANT ALL ON *.* TO looker@localhost")
 
     try:
-        refused_until(lambda: fault(place).ready(place.ctx()), "looker of database may not drop a database", grant)
+        refused_until(lambda: fault(place).ready(place.ctx()), "looker of database is not allowed to drop databases", grant)
     finally:
         shop.sql("DROP USER looker@localhost")
 

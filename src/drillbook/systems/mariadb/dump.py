@@ -176,7 +176,8 @@ class MariadbDump(FileBackups):
     def _compare(self, ctx: Context, service: Mariadb, reading: Reading, name: str, *, unread: bool) -> None:
         """Record in a check before a drill that the dump is of a newer server, or that a part of it was not read.
 
-        A server of MariaDB knows every collation of the same and of older series, so for them the unread part does not matter.
+        A MariaDB server knows every collation of its own series and of older ones, so an unread part of such a dump
+        does not matter.
         """
         there = server.version(ctx, service)
         of = "" if "MariaDB" in reading.server else f"MySQL {reading.server}".strip()

@@ -300,7 +300,9 @@ class Mariabackup(FileBackups):
 
 
 def _coverage(files: CopiedFiles, said: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return what a verification covered, and what it did not. ``said`` is the output of the script ``READ``."""
+    """Return two lists of texts: the parts that a verification covered, and the parts that it did not cover. ``said``
+    is the output of the script ``READ``.
+    """
     covered = ("every byte was read", "the files that mariadb-backup writes last exist")
     if not said.startswith("pages") or files.kind == "incremental":
         return covered, (*NOT_COVERED, UNREAD)

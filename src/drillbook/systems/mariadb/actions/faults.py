@@ -71,7 +71,7 @@ class LoseData(Fault):
             grants = "\n".join(str(value) for row in client.rows("SHOW GRANTS") for value in row.values())
         if not _MAY_DROP.search(grants):
             raise NotReady(
-                f"{client.service.user or 'the login'} of {self.service} may not drop a database",
+                f"{client.service.user or 'the login'} of {self.service} is not allowed to drop databases",
                 hint="grant the permission DROP on the database to the account in the inventory",
             )
 
