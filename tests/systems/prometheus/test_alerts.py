@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import threading
 from dataclasses import replace
 
 import pytest
@@ -13,6 +12,7 @@ from drillbook.inventory import inventory
 from drillbook.judge.result import Verdict
 from drillbook.report.wording import state_of
 from drillbook.sdk.action import find
+from drillbook.systems.prometheus import alerts
 from drillbook.systems.prometheus.actions import alertmanager, prometheus
 from drillbook.systems.prometheus.service import Alertmanager, Prometheus
 from tests.engine.test_runner import FAULT, HOSTS, Bench, step
@@ -134,13 +134,25 @@ def test_an_alert_that_is_active_is_told_until_it_is_over(ground, bench, watch, 
     ready(received)
 
 
-def test_an_alert_that_is_about_to_clear_is_waited_for(bench, watch):
-    """As after another drill of the same suite."""
+def test_an_alert_that_is_about_to_clear_is_waited_for(bench, watch, monkeypatch):
+    """As after another drill of the same suite. The file is removed when the check before the drill has seen the alert fire."""
+    asked, states = alerts.state_of, []
+
+    def clearing(*given):
+        found = asked(*given)
+        states.append(found.state)
+        if states == ["firing"]:
+            bench.file.unlink()
+        return found
+
     bench.file.touch()
     watch.until(lambda: watch.query(f'ALERTS{{alertstate="firing",file="{bench.name}"}}'))
-    threading.Timer(1.0, bench.file.unlink).start()
+    monkeypatch.setattr(alerts, "state_of", clearing)
+    monkeypatch.setattr(prometheus, "CALM_S", 60.0)
     view = bench.run(BREAK + FIRES % ("FileThere", "60s") + MEND)
     assert view.result.verdict is Verdict.PASSED, view.result.findings
+    assert states[0] == "firing"
+    assert "inactive" in states
 
 
 @pytest.mark.parametrize(
