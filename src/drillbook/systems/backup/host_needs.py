@@ -1,4 +1,4 @@
-"""Needs of the actions on a team's own backups on a host: rights and connections.
+"""Needs of the actions on a team's own backups: rights and connections on a host.
 
 The documentation's page about backup methods lists the tools for each kind of backup.
 """

@@ -159,7 +159,9 @@ class Run(Free, Fault):
         return bool(self.if_known("undo_") == RESTORE)
 
     def _started(self) -> dict[str, str]:
-        """Return the program of each command of the step, as far as they are known, by the name of its field."""
+        """Return the programs of the step's commands that are known already. The key is the field that contains the
+        command.
+        """
         commands = {"argv": self.if_known("argv"), "undo": self.if_known("undo_"), "proof": self.if_known("proof")}
         folder = self.if_known("cwd")
         known = {field: argv[0] for field, argv in commands.items() if isinstance(argv, tuple)}
@@ -311,7 +313,9 @@ class Script(Free):
         return tuple(self._started().values())
 
     def _started(self) -> dict[str, str]:
-        """Return the interpreter and the program of the undo, as far as they are known, by the names of their fields."""
+        """Return the interpreter and the program of the undo, if they are known already. The key is the field that contains
+        them.
+        """
         commands = {"interpreter": self.if_known("interpreter"), "undo": self.if_known("undo_")}
         return {field: argv[0] for field, argv in commands.items() if argv}
 

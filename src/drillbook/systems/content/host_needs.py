@@ -1,4 +1,4 @@
-"""Needs on a host of the actions that read the content of any system."""
+"""Needs of the actions `content.*` on a host: rights and network access."""
 
 from drillbook.sdk.host_needs import HostNeeds
 

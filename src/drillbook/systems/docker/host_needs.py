@@ -1,4 +1,4 @@
-"""Needs of the actions on containers, on the host of the container engine."""
+"""Needs of the actions on containers. The host is that of the container engine."""
 
 from drillbook.sdk.host_needs import BySudo, HostNeeds
 

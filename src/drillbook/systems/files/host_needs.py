@@ -1,4 +1,4 @@
-"""Needs on a host of the actions on files."""
+"""Needs of the actions `files.*` on a host: programs, permissions and network access."""
 
 from drillbook.sdk.host_needs import BySudo, HostNeeds
 

@@ -44,7 +44,7 @@ def need_deletable(ctx: Context, path: str) -> None:
     if found := _first(ctx, _DELETE, path):
         raise _refused(ctx, f"{found} may not be written")
     if found := _first(ctx, _OWN, path):
-        raise _refused(ctx, f"{found} belongs to another user, and only root could restore that owner")
+        raise _refused(ctx, f"{found} belongs to another user, and only root can set this owner again")
 
 
 def need_readable(ctx: Context, path: str) -> None:
@@ -66,8 +66,8 @@ def need_mode(ctx: Context, path: str) -> None:
     set-group-id when an ordinary user writes. See capabilities(7) and write(2).
     """
     why = {
-        3: f"{path} has file capabilities, which a write would remove for good",
-        4: f"{path} is set-user-id or set-group-id and belongs to another user: a write would remove this mode bit for good",
+        3: f"{path} has file capabilities, which a write would remove permanently",
+        4: f"{path} is set-user-id or set-group-id and belongs to another user: a write would remove this mode bit permanently",
     }
     if said := why.get(ctx.run("sh", "-c", _MODE, "sh", path).exit or 0):
         raise NotReady(f"{ctx.host.name}: {said}", hint="choose another file, or `files.replace`, which keeps the original")

@@ -1,4 +1,4 @@
-"""Needs on a host of the actions that send requests to services, or read their access logs."""
+"""Needs of the actions `http.*` on a host: permissions and network access."""
 
 from drillbook.sdk.host_needs import BySudo, HostNeeds
 

@@ -1,4 +1,4 @@
-"""Needs on a host of the actions on processes, on the network and on resources."""
+"""Needs of the actions on a Linux host: programs, permissions and network access."""
 
 from drillbook.sdk.host_needs import BySudo, HostNeeds
 

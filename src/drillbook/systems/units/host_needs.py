@@ -1,4 +1,4 @@
-"""Needs on a host of the actions on units of a service manager, and of the actions on settings."""
+"""Needs of the actions `service.*`, `settings.*` and `env.*` on a host: permissions and network access."""
 
 from drillbook.sdk.host_needs import BySudo, HostNeeds
 

@@ -89,9 +89,8 @@ class Archive(Write):
     ) -> tuple[dict[str, Entry], StoredFile]:
         """Archive the files and send the archive to the store. Return the entries of the files, and that of the archive.
 
-        The files are read again while the archive is sent. If they have changed, remove the archive and repeat everything,
-        at most ``ROUNDS`` times in all. From the second attempt on, the files are read again before the archive is sent, and
-        not at the same time.
+        The files are read a second time to find changes: at the first attempt while the archive is sent, later before it is
+        sent. After a change the archive is removed, and everything is repeated, at most ``ROUNDS`` times in all.
         """
         before, name = _there(ctx, path), archives.archive_name(compression)
         if all(one.type == "folder" for one in before.values()):

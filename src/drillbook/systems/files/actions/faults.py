@@ -277,7 +277,9 @@ class Corrupt(Fault):
             refuse_dangerous(path)
             self._size(ctx, path)
         except (StepFailed, CouldNotVerify) as error:
-            raise NotReady(error.message, hint="set `path` to a file that is not empty, at a deeper level than /") from None
+            raise NotReady(
+                error.message, hint="set `path` to a file that is not empty, and not directly in the folder /"
+            ) from None
         rights.need_writable(ctx, path)
         rights.need_mode(ctx, path)
         rights.need_place(ctx, _kept(ctx, path))

@@ -92,7 +92,7 @@ class Health(Read):
         """Facts: ``answered``, ``status``, ``seconds``, ``state``, ``failing``, ``reasons``, ``why``, ``median_s``.
 
         ``median_s`` is the median time of all answers. All other facts describe the last answer. ``failing`` lists the
-        failing dependencies, and ``reasons`` has a message for each of their names. ``why`` is the reason when there was no
+        failing dependencies, and ``reasons`` maps the name of each one to a message. ``why`` is the reason when there was no
         answer.
         """
         request, url = self._request(ctx)
