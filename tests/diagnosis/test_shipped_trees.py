@@ -144,12 +144,16 @@ SLOW = {
             5,
             "5 MiB of 9 MiB",
         ),
-        ({"slowest": SLOW, "p95": SILENT, "alerts": fires("firing")}, 5, "the alert A fires since 2026-01-01T00:00:00Z"),
+        (
+            {"slowest": SLOW, "p95": SILENT, "alerts": fires("firing")},
+            5,
+            "the alert A has been firing since 2026-01-01T00:00:00Z",
+        ),
         ({"slowest": SLOW, "p95": SILENT, "alerts": fires("pending")}, 4, "GET /x"),
         (
             {"slowest": SLOW, "p95": {**WELL, "value": 0.81234}, "alerts": fires("firing")},
             5,
-            "); the alert A fires since 2026-01",
+            "); the alert A has been firing since 2026-01",
         ),
         (
             {
@@ -160,9 +164,9 @@ SLOW = {
                 "process": {**WELL, "cpu_percent": 98.0, "cpu_error": 6.0, "processes": 3},
             },
             7,
-            "the alert A fires since 2026-01",
+            "the alert A has been firing since 2026-01",
         ),  # all of it
-        ({"health": {**QUICK, "median_s": 1.5}, "p95": {**WELL, "value": 1.25}}, 1, "1.5 s to say how it is"),
+        ({"health": {**QUICK, "median_s": 1.5}, "p95": {**WELL, "value": 1.25}}, 1, "its health report takes 1.5 s"),
         ({"slowest": SLOW, "health": {**QUICK, "ok": False, "failing": ["postgresql"], "status": 503}}, 1, "GET /x"),
         ({"p95": {**WELL, "value": 3.0}}, 0, ""),  # alone, the fact may be a minute old
         ({"alerts": fires("firing")}, 0, ""),
