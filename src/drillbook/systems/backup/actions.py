@@ -37,7 +37,9 @@ from drillbook.systems.backup.separation import separation
 MOST_LISTED = 1000
 """Maximum number of backups that the facts list. The fact ``count`` counts all backups."""
 
-HOW_TO_MEASURE = "use `loss.measure` on the restored copy, or let `at` name the files of the backups, whose times are known"
+HOW_TO_MEASURE = (
+    "use `loss.measure` on the restored copy, or set `at` to the backup files, because the times of files are known"
+)
 
 T = TypeVar("T")
 

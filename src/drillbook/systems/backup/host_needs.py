@@ -13,6 +13,6 @@ HOST_NEEDS = {
         either=(("unshare", "docker"), ("python3", "curl")),
         by_sudo=BySudo.UNIT | BySudo.RUN_AS,
     ),
-    "loss.*": HostNeeds(ports="the rights of the actions whose results are combined"),
+    "loss.*": HostNeeds(ports="the rights and ports of the action `*.newest_moment` of the service's kind"),
     "backup.*": HostNeeds(rights=_READ, either=(("python3",),), by_sudo=BySudo.RUN_AS),
 }

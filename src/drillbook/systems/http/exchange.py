@@ -104,7 +104,7 @@ def sent(
 def compare(step: FlowRequest, answer: Answer, values: Mapping[str, Any]) -> None:
     """Compare an answer with the expected status and text.
 
-    Raises Unexpected when the answer differs, and CouldNotVerify when it is too long to look for the text.
+    Raises Unexpected when the answer differs, and CouldNotVerify when it is too long to be searched for the text.
     """
     said = excerpt(answer.body, limit=200)
     if answer.status != step.status:

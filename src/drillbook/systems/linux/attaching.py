@@ -149,7 +149,7 @@ _OWN = "install memray in the environment of the application itself, and set `pr
 _WHY = {
     "program": _Why("{program} does not exist", "install memray (`pip install memray`), or set `program` to its path"),
     "debugger": _Why(
-        "neither gdb nor lldb, one of which memray needs, is installed", "install gdb on the host (package `gdb`)"
+        "memray needs gdb or lldb, but neither of them is installed", "install gdb on the host (package `gdb`)"
     ),
     "traced": _Why("process {pid} is already traced by another program", "stop that debugger or tracer, then try again"),
     "watched": _Why(

@@ -1,7 +1,7 @@
 """Faults of a network path that goes through a relay. A control file on the relay's host sets the fault.
 
-They need neither root rights nor a packet filter. The actions are named as in ``network.*``. Toxiproxy has the same faults
-with the names ``timeout``, ``latency`` and ``reset_peer``.
+These faults need neither root rights nor a packet filter. The actions are named as in ``network.*``. Toxiproxy has the same
+faults with the names ``timeout``, ``latency`` and ``reset_peer``.
 """
 
 from __future__ import annotations

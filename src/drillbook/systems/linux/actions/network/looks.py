@@ -33,8 +33,8 @@ class Capture(Read):
         str | None,
         Field(
             description=(
-                "Service whose port is captured on its host. When `port` or the step's `hosts` is given, only "
-                "the other value is taken from the service."
+                "Service whose port is captured on its host. `port` of the step replaces the service's port, and "
+                "`hosts` of the step replaces the service's host."
             )
         ),
     ] = None
