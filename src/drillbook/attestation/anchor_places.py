@@ -121,7 +121,7 @@ def in_state(kind: str, of: Path, project: Path, ending: str) -> Path | None:
 def named(text: str) -> Place:
     """Return the place for anchors that ``text`` describes: a path, or ``s3://bucket/prefix?keep=400d``.
 
-    Raises UsageError when ``text`` is neither.
+    Raises UsageError when ``text`` has another form.
     """
     if text.startswith(BUCKET):
         from drillbook.attestation.bucket import AnchorBucket  # noqa: PLC0415  keeps start-up fast

@@ -148,8 +148,8 @@ class AnchorBucket:
         return b"", f"each of the {changed} anchors of the run in {self.source} differs from the anchor that was written"
 
     def _lock(self, client: Any, key: str, version: str) -> datetime | None:
-        """Return the time until which the object version is locked in COMPLIANCE mode. Returns None when it has no such
-        lock.
+        """Return the time until which the object version is locked in COMPLIANCE mode. Returns None when the version
+        has no such lock.
 
         Nobody can shorten a lock in this mode.
         """

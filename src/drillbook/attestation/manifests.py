@@ -31,7 +31,7 @@ class ManifestKeys:
             return b"", str(problem)
 
     def doubt(self, manifest: bytes, signature: bytes | None) -> str:
-        """Return a reason to distrust ``manifest``. The result is empty if there is none.
+        """Return a reason to distrust ``manifest``. The result is empty if there is no such reason.
 
         The signature may be missing, invalid, or made with an untrusted key.
         """

@@ -313,7 +313,7 @@ def _write(folder: Path, content: Statement, root: Path) -> str:
 def _apart(folder: Path, fingerprint: str) -> None:
     """Raise KeyProblem when the key ``fingerprint`` also signed an approval.
 
-    The approval may be that of the run in ``folder``, or of a drill of the suite in ``folder``.
+    The approval may belong to the run in ``folder``, or to a drill of the suite in ``folder``.
     """
     if fingerprint in map(approved_with, (folder, *(path.parent for path in folder.glob(f"*/{JOURNAL}")))):
         raise KeyProblem(f"the key {fingerprint} also signed the approval of this run; sign runs with another key")

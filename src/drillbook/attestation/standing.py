@@ -1,7 +1,7 @@
 """Part of a run's or suite's folder that a trusted key had signed before this process changes the folder.
 
-Only this signed part may be signed again. Anybody may have written the other content, so it is rendered but not signed. A
-recovery signs the events that it adds. In the attestation, it lists older unsigned content.
+Only this signed part may be signed again. Anybody may have written the other content, so it is rendered but not signed.
+A recovery signs only the events that it adds, and lists older unsigned content in the attestation.
 """
 
 from __future__ import annotations

@@ -98,7 +98,9 @@ class Audit:
     capacity: tuple[CapacityRow, ...] = ()
     missed: tuple[MissedRow, ...] = ()
     schedule_damage: str = ""
-    """Reason why the record of missed drills cannot be trusted. Empty when the record is intact, or when there is none."""
+    """Reason why the record of missed drills cannot be trusted. Empty when the record is intact, or when there is no
+    record.
+    """
     assurance: Assurance = UNCHECKED
     environment_notes: Mapping[str, str] = field(default_factory=dict)
     """Explanation of each environment, by its name, for example that the environment is a lab. An environment is left

@@ -36,7 +36,7 @@ BADNESS = (
 
 
 def shown_verdict(verdict: str, recovered: int) -> str:
-    """Return a verdict as the formats show it. `passed` stands only where the service recovered from a fault.
+    """Return a verdict as the formats show it. The word `passed` is shown only when the service recovered from a fault.
 
     ``recovered``: number of passed runs that proved a fault active and then restored the service.
     """
@@ -79,7 +79,9 @@ class Cell:
 
     @property
     def shown(self) -> str:
-        """Verdict as the formats show it. `passed` stands only in a span in which the service recovered from a fault."""
+        """Verdict as the formats show it. The word `passed` is shown only when the service recovered from a fault in
+        this span.
+        """
         return shown_verdict(self.last, self.recovered)
 
     @property
@@ -106,7 +108,9 @@ class CoverageRow:
     recovered: int = 0
     """Number of passed runs that proved a fault active and then restored the service."""
     left_out: str = ""
-    """Reason in the inventory (`not_drilled`) for exempting the service from drills. It is empty when there is none."""
+    """Reason in the inventory (`not_drilled`) for exempting the service from drills. It is empty when the service is
+    not exempt.
+    """
     lapsed: tuple[str, ...] = ()
     """Drills that failed most recently. Runs that neither passed nor failed are ignored."""
     backup_of: str = ""
@@ -189,7 +193,7 @@ def _written(newest: Record | None, service: str) -> dict[str, Any]:
 def _restored(row: tuple[str, str], runs: Sequence[Record]) -> str:
     """Return the start of the newest run that restored the backup ``row`` and passed.
 
-    The result is empty when there is none, or when a later run that should restore the backup failed.
+    The result is empty when there is no such run, or when a later run that should restore the backup failed.
     """
     environment, name = row
     for one in sorted(runs, key=lambda one: (one.started or "", one.name), reverse=True):

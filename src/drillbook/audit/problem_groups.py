@@ -1,4 +1,6 @@
-"""Problems of the record in groups, for people. Problems with the same cause are told once, with the next step."""
+"""Groups of the problems in the record, as people read them. Problems with the same cause are shown once, with the next
+step.
+"""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class ProvenRow:
     newest_verdict: str
     notes: tuple[str, ...]
     mark: str = ""
-    """Mark beside an RPO that is not that of a routine backup."""
+    """Mark beside an RPO that was not measured with a routine backup."""
     by: str = ""
     """Observer of the fault, for a detection: the alert, or the drill's own probe."""
     reserved: bool = False
@@ -164,7 +164,9 @@ def _notes(key: str, stands: Standing, decides: Record | None, newest: Record, r
 
 
 def _target_changed(row: ObjectiveRow | None, runs: Sequence[Record], key: str, wanted: float) -> Iterator[str]:
-    """Return a note when the target has changed since the figure of ``row``, or since a run that met the earlier target."""
+    """Return a note when the target has changed since the figure of ``row`` was measured, or since a run that met the
+    earlier target.
+    """
     if row and wanted != row.target_s and row.measured_s is not None and proofs.within(row.measured_s, row.error_s, wanted):
         yield f"the target has changed to {seconds(wanted)} since then: the figure is within it, too"
     met = [(one, found) for one in runs if (found := row_of(one, key)) and MET_OF.get(found.state)]

@@ -36,9 +36,11 @@ class RunRow:
     Empty when nobody made a statement.
     """
     beside: str = ""
-    """Number of findings of medium severity or higher, of a run that passed. It is empty when there are none."""
+    """Number of findings of medium severity or higher in a run that passed. It is empty when there are no such
+    findings.
+    """
     rpo_mark: str = ""
-    """Mark beside an RPO that is not that of a routine backup."""
+    """Mark beside an RPO that was not measured with a routine backup."""
     owner: str = ""
     """Contact that the drill names as its owner. It is empty when it names none."""
 

@@ -45,7 +45,7 @@ class Suite:
 
 
 def find(reports: Path, records: Sequence[Record], strays: Sequence[Stray]) -> list[Suite]:
-    """Find all suites, oldest first: folders with runs of drills, and folders whose result is that of a suite."""
+    """Find all suites, oldest first: folders with runs of drills, and folders with the result of a suite."""
     inside = {suite_of(one.folder) for one in records if not one.copy_of} - {""}
     bare = {one.folder for one in strays if one.kind == "no-journal" and "suite" in _result(reports / one.folder)}
     return sorted((_suite(reports, folder) for folder in inside | bare), key=lambda one: (one.run, one.folder))

@@ -74,7 +74,7 @@ class ServiceRow:
 
     @property
     def shown_state(self) -> str:
-        """State as the page shows it. `passed` stands only beside a service that recovered from a fault."""
+        """State as the page shows it. The word `passed` is shown only for a service that recovered from a fault."""
         return shown_verdict(self.state, self.recovered)
 
     @property
@@ -100,7 +100,7 @@ class ServiceRow:
 
     @property
     def good_with_reservation(self) -> bool:
-        """True when the service would be good if its RPO were that of a routine backup."""
+        """True when the service would be good if its RPO had been measured with a routine backup."""
         return self.rank == 4
 
     @property
@@ -174,7 +174,9 @@ def _grouped(rows: Sequence[ServiceRow]) -> list[tuple[str, str]]:
 
 
 def _environment_note(audit: Audit, rows: Sequence[ServiceRow]) -> str:
-    """Return sentences that explain the environments of ``rows``. The result is empty when none has an explanation."""
+    """Return sentences that explain the environments of ``rows``. The result is empty when no environment has an
+    explanation.
+    """
     known = sorted({row.environment for row in rows} & set(audit.environment_notes))
     return " ".join(f"The {name} is {audit.environment_notes[name]}." for name in known)
 

@@ -28,7 +28,7 @@ from drillbook.plan.planner import Plan, checked
 def judge(history: History) -> RunView:
     """Judge a run, and return everything known about it.
 
-    Raises JournalError when the journal is not that of a run.
+    Raises JournalError when the journal does not belong to a run.
     """
     with paused():
         return _view(history)

@@ -81,7 +81,7 @@ def up_to_the_decision(newest_first: Iterable[Answer]) -> list[Answer]:
 
 
 def standing(answers: Iterable[Answer]) -> Standing:
-    """Return the standing of an objective by ``RULE``. ``answers``: those of the drill's runs, oldest first."""
+    """Return the standing of an objective by ``RULE``. ``answers``: answers of the drill's runs, oldest first."""
     found = Standing()
     for number, one in enumerate(answers):
         if one is Answer.PROVED:

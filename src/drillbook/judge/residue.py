@@ -57,7 +57,7 @@ def unsettled(events: Sequence[Event], plan: Plan) -> list[Intent]:
 
 
 def settled(events: Sequence[Event]) -> Settled | None:
-    """Return the person, the time and the reason of the closing of the residue. Returns None when nobody closed it."""
+    """Return the person who closed the residue, the time, and the reason. Returns None when nobody closed the residue."""
     found = last(events, ResidueSettled)
     if found is None:
         return None

@@ -59,7 +59,7 @@ def availability(result: Figures, events: Sequence[Event], disruption: float | N
 def _measured(
     result: Figures, bad: Sequence[Outage], lasting: Sequence[Outage], disruption: float, events: Sequence[Event]
 ) -> None:
-    """Combine all outages into one measurement. ``bad``: those of availability probes; ``lasting``: those of canaries."""
+    """Combine all outages into one measurement. ``bad``: outages of availability probes; ``lasting``: of canaries."""
     both = [*bad, *lasting]
     open_ended = [outage for outage in both if outage.left_bad]
     result.findings += [_not_recovered(outage, events) for outage in bad if outage.left_bad][:1]

@@ -16,9 +16,9 @@ def of_step(
 ) -> Become | None:
     """Return the account, with its password, that ``step`` uses on ``host``. None means the SSH user.
 
-    If the step sets an account, this account applies only to the step's own hosts. If ``step`` is None, the host
-    decides. ``recorded``: account from an intent in the journal. When it is given, it has precedence over all other
-    accounts.
+    If the step sets an account, this account applies only to the step's own hosts. If ``step`` is None, the account is
+    that of the host. ``recorded``: account from an intent in the journal. When it is given, it has precedence over all
+    other accounts.
     """
     own = step.become if isinstance(step, PlannedStep) and host in step.hosts else None
     own = own if recorded is None else recorded

@@ -45,7 +45,7 @@ class IndexEntry:
     href: str
     children: tuple[IndexEntry, ...] = field(default=())
     closed: str = ""
-    """Name of the person who closed the run's remaining changes. It is empty when nobody did."""
+    """Name of the person who closed the run's remaining changes. It is empty when nobody closed them."""
     note: str = ""
     """Note about a run that has not ended. It is shown in place of an exit status."""
     tolerated: str = ""
@@ -55,7 +55,7 @@ class IndexEntry:
     service: str = ""
     """Service that the drill breaks or rehearses. It is empty for a suite, and for a run without a result."""
     findings: tuple[Finding, ...] = field(default=())
-    """Findings of medium severity or higher, the worst first. A suite has those of its drills."""
+    """Findings of medium severity or higher, the worst first. A suite has the findings of its drills."""
 
     @property
     def beside(self) -> str:

@@ -1,4 +1,4 @@
-"""Findings that stand beside a verdict. A run may pass and still have found a problem that needs attention."""
+"""Findings that are shown beside a verdict. A run may pass and still have found a problem that needs attention."""
 
 from __future__ import annotations
 

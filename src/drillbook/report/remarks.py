@@ -1,4 +1,4 @@
-"""Remarks on figures: a recovery point that is not that of a routine backup, and the observer of the fault.
+"""Remarks on figures: an RPO that was not measured with a routine backup, and the observer of the fault.
 
 They are derived from the steps of the run, so they hold for every journal, old or new.
 """
@@ -21,7 +21,7 @@ MARK = "†"
 ``OWN_BACKUP``.
 """
 OWN_BACKUP = "The drill itself took the restored backup just before the fault, so this is not the RPO of the nightly backup."
-OWN_REHEARSED = "The drill itself took the restored backup, so this is not the loss of the nightly backup."
+OWN_REHEARSED = "The drill itself took the restored backup, so a restore of the nightly backup may lose more data."
 """Sentence for a rehearsal, which injects no fault."""
 RECENT_MARK = "‡"
 """Mark beside the RPO of a backup that the drill or a routine job took during the run."""

@@ -116,8 +116,8 @@ class PhaseRow:
 def findings_of(result: Result) -> list[Finding]:
     """Return the findings of a run as the formats show them.
 
-    Lost writes are also told in seconds, by the RPO; within the objective, they are information. The figure of a missed objective
-    has its error.
+    A finding about lost writes also names the RPO. If the RPO is within the objective, the finding is only information.
+    A finding about a missed objective also names the error of the figure.
     """
     return [_shown(one, result) for one in open_findings.as_shown(result.findings, result.objectives)]
 
@@ -136,7 +136,9 @@ def _shown(one: Finding, result: Result) -> Finding:
 
 
 def _more_ranges(measured: str, result: Result) -> str:
-    """Return how many ranges of lost writes the finding leaves out, and where they are. The result is empty when there are none."""
+    """Return a text that tells how many ranges of lost writes the finding leaves out, and where they are listed. The
+    result is empty when no range is left out.
+    """
     objective, told = result.objectives.get("rpo"), len(RANGE.findall(measured))
     known = objective.lost_numbers if objective else None
     left = len(known) - told if known is not None else 0

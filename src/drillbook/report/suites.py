@@ -30,7 +30,9 @@ class SuiteRow:
     tolerated: str = ""
     """Sentence about retries and allowed failures. It is empty when there were none."""
     beside: str = ""
-    """Number of findings of medium severity or higher, of a drill that passed. It is empty when there are none."""
+    """Number of findings of medium severity or higher in a drill that passed. It is empty when there are no such
+    findings.
+    """
 
 
 def suite_rows(suite: SuiteResult, views: Sequence[RunView]) -> list[SuiteRow]:

@@ -31,8 +31,8 @@ SHAPES = {
 MET, MISSED, NOT_VERIFIED = "met", "missed", "not verified"
 STATES = {MET: "\N{CHECK MARK}", RESERVED: "~", MISSED: "\N{BALLOT X}", NOT_VERIFIED: "?"}
 MET_OF = {MET: True, RESERVED: True, MISSED: False}
-"""True or False for each state of an objective that tells if the objective was met. An objective that was met with a
-reservation counts as met.
+"""Meaning of the states of an objective: True for a state in which the objective was met, and False for a state in
+which it was missed.
 """
 STATE_CLASSES = {RESERVED: "unverified", NOT_VERIFIED: "unverified"}
 """CSS classes of states in HTML pages. Only states whose class differs from the word for the state are listed. An
