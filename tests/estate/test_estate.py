@@ -5,11 +5,14 @@ is the same.
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 
 import pytest
 
 from tests import tiers
 from tests.estate.conftest import HERE, PASSWORD, STATE
+from tests.needs import need
 
 DRILLS = [path.stem for path in sorted((HERE / "drills").glob("*.yml")) if path.stem != "estate"]
 
@@ -59,3 +62,35 @@ def test_a_healthy_estate_is_told_healthy_each_time(estate, project):
     for _ in range(20 if tiers.ALL else 3):
         done = project.run("diagnose", "web", "--inventory", "lab", timeout=120)
         assert done.returncode == 0, said(done)
+
+
+SLOW = """
+drill: slow
+title: The path to the store of backups is slow
+service: web
+guard: {{environments: [staging], lease: 10s}}
+inject:
+  - network.delay: {{peer: {gateway}, by: 200ms}}
+    hosts: srv
+verify:
+  - service.status: {{service: web}}
+"""
+
+
+def test_a_drill_with_a_delay_is_never_ready_on_a_kernel_that_cannot_delay(estate, project):
+    """The whole check, with the real kernel of this machine; a container may hide what the kernel lacks."""
+    add = ["tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"]
+    need("tc")
+    if subprocess.run(["unshare", "-n", *add], capture_output=True, check=False).returncode == 0:
+        pytest.skip("this kernel has sch_netem, so nothing can fail for its absence")
+    path = project.root / "drills" / "slow.yml"
+    path.write_text(SLOW.format(gateway=estate.gateway))
+    try:
+        checked = project.run("drill.check", "slow", timeout=120)
+        done = project.run("drill", "slow", timeout=120)
+    finally:
+        path.unlink()
+    text = " ".join(said(checked).split())
+    assert checked.returncode in (3, 4), text
+    assert re.search(r"its kernel cannot delay packets: |that the kernel of srv can delay packets: ", text), text
+    assert done.returncode not in (0, 5), said(done)
