@@ -1,8 +1,8 @@
 """Controls that require tested recovery.
 
-For each control, this module counts the runs of the period with evidence, and names the sections of the audit that show
-it and the limits of that evidence. Only ids and titles are cited, because the texts belong to their publishers. No control
-is claimed to be fulfilled.
+For each control, this module counts the runs of the period with evidence. It names the sections of the audit that
+contain the evidence, and the parts of the control that the evidence does not cover. Only ids and titles are cited,
+because the texts belong to their publishers. No control is claimed to be fulfilled.
 """
 
 from __future__ import annotations

@@ -175,7 +175,7 @@ class StopRequested(Content):
     """A person asked the run to stop."""
 
     KIND: ClassVar[str] = "stop.requested"
-    PLACE: ClassVar[str] = "host on which the request was left beside the lock"
+    PLACE: ClassVar[str] = "the host on which the request was stored next to the lock"
 
     by: Annotated[str, Field(description="Name of the person who asked for the stop, with the reason.")]
     from_: Annotated[

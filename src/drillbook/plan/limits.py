@@ -154,8 +154,8 @@ class PlannedGuard(PlanPart):
     ) -> PlannedGuard:
         """Plan ``guard``, whose ``abort_if`` is already planned as ``conditions``.
 
-        ``hosts_of(pattern, key)`` returns the hosts of the inventory that ``pattern``, the value of the key ``key`` of
-        the guard, selects.
+        ``hosts_of(pattern, key)`` returns the hosts of the inventory that ``pattern`` selects. The pattern is the value
+        of the guard's key ``key``.
         """
         return cls(
             windows=guard.windows,
