@@ -14,7 +14,7 @@ from rich.console import Console
 
 from drillbook.cli import show_plan
 from drillbook.project.project import Project
-from drillbook.sdk.action import Fault, find, known_names
+from drillbook.sdk.action import Effect, Fault, find, known_names
 from tests.needs import need
 from tests.program import Folder, fault, here, step
 
@@ -289,7 +289,20 @@ def test_the_undo_of_a_shipped_step_is_told_as_its_effect():
     assert told["backup.1"] == "nothing: the backup is kept"
     assert not [text for text in told.values() if "return" in text.lower()]
     (plan,) = show_plan._plans(project, "table-dropped", "lab")[1]
-    assert (
-        "let clients write to the restored table again, if the step refuses their writes (`closed: true`); otherwise nothing"
-        in {show_plan.undo_of(step).text for step in plan.steps}
+    (step,) = [step for step in plan.steps if step.action == "postgres.restore_table"]
+    assert show_plan.undo_of(step) == show_plan.Undo(
+        ("action",), False, "let clients write to the restored table again (another action)"
     )
+    opened = step.model_copy(update={"params": {**step.params, "closed": False}})
+    assert show_plan.undo_of(opened).text == "nothing: the step sets no `closed`"
+    later = step.model_copy(update={"params": {**step.params, "closed": "{{ dump.closed }}"}})
+    assert show_plan.undo_of(later).text == "let clients write to the restored table again; otherwise nothing"
+
+
+def test_a_plan_tells_that_a_command_declares_no_undo():
+    project = Project(Path(__file__).parents[2])
+    (plan,) = show_plan._plans(project, "postgres-lost", "lab")[1]
+    step = plan.steps[0].model_copy(
+        update={"action": "command.script", "effect": Effect.WRITE, "params": {"path": "/srv/a", "effect": "write"}}
+    )
+    assert show_plan.undo_of(step).text == "nothing: the step sets no `undo`"

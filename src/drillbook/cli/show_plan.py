@@ -191,11 +191,13 @@ def undo_of(step: PlannedStep) -> Undo:
     if step.restore_only:
         return Undo(("restore",), False, "restore only: the step can be undone only by the drill's restore phase")
     action = find(step.action)
-    kinds = action.undo_kinds()
-    leased = action.may_lease(step.effect)
-    declared = step.params.get("undo")
-    if isinstance(declared, list | tuple):
+    kinds, leased = action.undo_kinds(), action.may_lease(step.effect)
+    if isinstance(declared := step.params.get("undo"), list | tuple):
         return Undo(("commands",), leased, shown(tuple(str(part) for part in declared), limit=300))
+    if action.UNDO_BY and not (decides := step.params.get(action.UNDO_BY)):
+        return Undo(("nothing",), False, f"nothing: the step sets no `{action.UNDO_BY}`")
+    if action.UNDO_BY and "{{" not in str(decides):
+        kinds = tuple(kind for kind in kinds if kind != "nothing")
     said = "" if action.undo.__module__ == Action.__module__ else _described(action.undo.__doc__ or "")
     words = " or ".join(KINDS[kind] for kind in kinds) or "known only when the step begins"
     if not said or kinds == ("nothing",):

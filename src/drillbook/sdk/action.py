@@ -91,6 +91,8 @@ class Action(BaseModel):
     """
     UNDO: ClassVar[tuple[str, ...]] = ("nothing",)
     """Kinds of undo that ``undo`` may return: ``commands``, ``action``, ``restore``, ``nothing``."""
+    UNDO_BY: ClassVar[str] = ""
+    """Name of the parameter that decides if there is an undo. A step without a value for it has none, so a plan can tell that."""
     NEEDS: ClassVar[HostNeeds | None] = None
     """Needs of the action on the hosts where it runs. They take precedence over the ``host_needs`` of the action's system."""
     EXAMPLE: ClassVar[str] = ""

@@ -59,6 +59,7 @@ class Playbook(Free, Write):
     TIMEOUT = 3600.0
     SECRETS = frozenset({"env", "variables"})
     UNDO = ("commands", "nothing")
+    UNDO_BY = "undo"
 
     playbook: Annotated[str, Field(min_length=1, description="Path of the playbook on the host that runs it.")]
     effect_: Literal["write"] = Field(

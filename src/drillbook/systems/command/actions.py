@@ -110,6 +110,7 @@ class Run(Free, Fault):
         "restore",
         "nothing",
     )
+    UNDO_BY = "undo"
 
     argv: Annotated[Argv, Field(description="Program and its arguments.")]
     effect_: Effect = Field(alias="effect", description="Effect of the command: read, write or fault.")
@@ -270,6 +271,7 @@ class Script(Free):
     TIMEOUT = 3600.0
     SECRETS = frozenset({"env"})
     UNDO = ("commands", "nothing")
+    UNDO_BY = "undo"
 
     path: Annotated[str, Field(pattern=r"^/", description="Absolute path of the script on the host.")]
     effect_: Literal["read", "write"] = Field(alias="effect", description="Effect of the script: read or write.")

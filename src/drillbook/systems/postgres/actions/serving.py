@@ -83,6 +83,7 @@ class Sql(Read):
         "action",
         "nothing",
     )
+    UNDO_BY = "undo_query"
 
     service: ServiceName
     query: Annotated[str, Field(min_length=1, description="SQL statement to run.")]

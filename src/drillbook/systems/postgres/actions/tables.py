@@ -293,6 +293,7 @@ class RestoreTable(_OfOneTable):
         "action",
         "nothing",
     )
+    UNDO_BY = "closed"
 
     closed: Annotated[bool, Field(description="Allow readers, but refuse writers until `postgres.admit_table`.")] = False
     replace: Annotated[bool, Field(description="Drop the existing table in the same transaction.")] = False
@@ -316,7 +317,7 @@ class RestoreTable(_OfOneTable):
         ).run()
 
     def undo(self, ctx: Context) -> Undo:
-        """Let clients write to the restored table again, if the step refuses their writes (`closed: true`). Its rows stay."""
+        """Let clients write to the restored table again. Its rows stay."""
         if self.closed:
             return Undo.by_action("postgres.admit_table", service=self.service)
         return Undo.nothing("restored data is kept")
