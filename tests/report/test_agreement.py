@@ -53,7 +53,10 @@ def test_the_sentence_of_a_passed_run() -> None:
 def test_the_sentence_says_what_was_not_measured() -> None:
     found = wording.sentence(samples.inconclusive())
     assert "no recovery was measured (probe.1 took no samples after the disruption)" in found
-    assert "the loss of data was not measured (the canary could not be read back: `read`: GET http://127.0.0.1:" in found
+    assert (
+        "the recovery point (RPO) was not measured (the canary could not be read back: `read`: GET http://127.0.0.1:"
+        in found
+    )
     assert wording.sentence(samples.recorded("not_ready")) == (
         "The drill was refused. The system is not ready; nothing was touched."
     )

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from drillbook.report import index
+from drillbook.report.index import Known
 from tests.report import samples
 from tests.report.test_agreement import plain
 
@@ -68,11 +69,19 @@ def test_drill_by_drill_links_names_and_shows_targets() -> None:
     assert "Dashed" not in one
 
 
-def test_drills_that_never_ran_are_named() -> None:
-    page = index.render(samples.entries(), ["postgres-lost", "redis-lost", "site-lost", "api-lost"])
-    assert "2 more drills never ran." in page
-    assert "<b>Never run:</b> <bdi>api-lost</bdi>, <bdi>site-lost</bdi></p>" in page
-    assert "never ran" not in index.render(samples.entries(), ["postgres-lost"])
+def test_drills_and_suites_that_never_ran_are_counted_apart_and_named() -> None:
+    drill, suite = Known(), Known(suite=True)
+    known = dict.fromkeys(("postgres-lost", "redis-lost", "site-lost", "api-lost"), drill) | {
+        "quarterly": suite,
+        "night": suite,
+    }
+    page = index.render(samples.entries(), known)
+    assert "Never run: 2 drills and 1 suite in drills/." in page
+    assert "<b>Drills never run:</b> <bdi>api-lost</bdi>, <bdi>site-lost</bdi></p>" in page
+    assert "<b>Suites never run:</b> <bdi>night</bdi></p>" in page
+    planned = index.render(samples.entries(), {**known, "night": Known(suite=True, scheduled=True)})
+    assert "Never run: 2 drills and 1 suite in drills/ (with a schedule: 1 suite)." in planned
+    assert "ever run" not in index.render(samples.entries(), {"postgres-lost": drill})
 
 
 def test_runs_of_drills_are_counted_and_not_suites() -> None:

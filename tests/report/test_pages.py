@@ -5,7 +5,7 @@ import hashlib
 import re
 
 from drillbook.report import index
-from drillbook.report.pages import commands, whole_dates
+from drillbook.report.pages import breakable, commands, whole_dates
 from tests.report import samples
 
 
@@ -14,6 +14,15 @@ def test_only_parts_in_backticks_are_commands_and_all_is_escaped() -> None:
     assert commands("one ` only <i>") == "one ` only &lt;i&gt;"
     assert "<script>" not in commands(samples.HOSTILE)
     assert "\x1b" not in commands(f"`{samples.HOSTILE}`")
+
+
+def test_long_names_break_at_separators_alone() -> None:
+    found = breakable("file:/srv/anchors/anchor-20261129T0000.json of 2026-11-29 12:30:05, 4.5 s <x>")
+    assert found == (
+        "file:/srv/<wbr>anchors/<wbr>anchor-<wbr>20261129T0000.<wbr>json of "
+        '<span class="date">2026-11-29</span> 12:30:05, 4.5 s &lt;x&gt;'
+    )
+    assert "<script>" not in breakable(samples.HOSTILE)
 
 
 def test_the_policy_allows_exactly_the_script_of_the_index() -> None:

@@ -22,7 +22,7 @@ from drillbook.installation.program_name import program
 from drillbook.journal.journal import Observer
 from drillbook.judge.result import RunView, SuiteResult
 from drillbook.report.figures import one_line
-from drillbook.report.next_steps import next_steps
+from drillbook.report.next_steps import after_suite, next_steps
 from drillbook.report.terminal import summary
 from drillbook.report.terminal.event_lines import Progress
 from drillbook.report.terminal.live_view import LiveView
@@ -150,16 +150,6 @@ class Teller:
             self.say(summary.short_suite_summary(suite))
             return
         self.say(summary.suite_details(suite, views, report))
-        steps = [
-            ("undo the remaining changes", f"{program()} drill.recover {view.result.run}")
-            for view in views
-            if view.result.open_residue
-        ]
-        steps += [
-            step
-            for step in next_steps(program(), suite.suite, suite.run, suite.verdict, self.inventory, newest=True)
-            if "drill.check" not in step[1]
-        ]
-        self.say(shown_steps(steps))
+        self.say(shown_steps(after_suite(program(), suite, views, self.inventory)))
         self.say(Text())
         self.say(summary.suite_ending(suite, views))

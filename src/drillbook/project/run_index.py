@@ -1,10 +1,11 @@
-"""Writes ``reports/index.html`` of a project. The page also names the drills that never ran."""
+"""Writes ``reports/index.html`` of a project. The page also names the drills and suites that never ran."""
 
 from __future__ import annotations
 
 from drillbook.project import schedules
 from drillbook.project.project import Project
 from drillbook.report import publish
+from drillbook.report.index import Known
 
 
 def write(project: Project, latest: str = "") -> None:
@@ -12,5 +13,5 @@ def write(project: Project, latest: str = "") -> None:
 
     ``latest`` is the name of a run. When it is given, the symbolic link `latest` in the folder of runs is set to this run.
     """
-    known = [one.name for one in schedules.read(project) if not one.suite]
+    known = {one.name: Known(one.suite, one.every is not None) for one in schedules.read(project)}
     publish.write_index(project.reports, latest, known)

@@ -16,6 +16,8 @@ from drillbook.report.indented_json import of_json
 
 UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 MOST_DIGITS = 6
+MOST_ROUNDING = 0.15
+"""Largest part by which the rounding may lift an upper end."""
 REMEMBERED = 2000
 """Largest length of a value's JSON text, in characters. The indented forms of longer values are not remembered."""
 
@@ -103,7 +105,9 @@ def figure(value: float, error: float | None, digits: int | None = None) -> str:
         return f"{seconds(value)} (error not stated)"
     places = error_digits(error) if digits is None else digits
     if bounded(value, error):
-        return f"at most {seconds(rounded_up(value + error, places), places)}"
+        upper = value + error
+        places += math.isfinite(upper) and rounded_up(upper, places) > upper * (1 + MOST_ROUNDING)
+        return f"at most {seconds(rounded_up(upper, places), places)}"
     return f"{seconds(value, places)} ± {seconds(rounded_up(error, places), places)}"
 
 
@@ -211,6 +215,11 @@ def _indented(text: str) -> str:
 
 _pretty = lru_cache(1024)(_indented)
 """Remembers short values, because the steps of a drill have the same parameters on many hosts."""
+
+
+def kinds_of(drills: int, suites: int) -> str:
+    """Return the number of drills and of suites, such as ``3 drills and 1 suite``. The result is empty for none of both."""
+    return " and ".join(count(number, kind) for number, kind in ((drills, "drill"), (suites, "suite")) if number)
 
 
 def runs_of(drills: int, suites: int) -> str:

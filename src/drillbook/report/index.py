@@ -13,7 +13,7 @@ from drillbook.findings import Finding
 from drillbook.installation.program_name import NEUTRAL
 from drillbook.judge.result import Objective, Verdict
 from drillbook.report import open_findings, pages, remarks, rows, tolerated, wording
-from drillbook.report.figures import count, link, moment, one_line
+from drillbook.report.figures import count, kinds_of, link, moment, one_line
 from drillbook.report.folders import begun, drill_of
 from drillbook.report.remarks import Remark
 from drillbook.report.rows import ObjectiveRow
@@ -70,6 +70,14 @@ class IndexEntry:
         empty.
         """
         return open_findings.first(self.findings)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A drill or suite of the project, by its file."""
+
+    suite: bool = False
+    scheduled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,10 +208,10 @@ def _lasted(result: Mapping[str, Any]) -> float | None:
     return (end - begin).total_seconds() if begin and end else None
 
 
-def render(entries: Iterable[IndexEntry], known: Iterable[str] = ()) -> str:
+def render(entries: Iterable[IndexEntry], known: Mapping[str, Known] | None = None) -> str:
     """Render the index of ``entries``. The entries may be in any order.
 
-    ``known``: names of the project's drills. The page also lists the drills among them that never ran.
+    ``known``: names of the project's drills and suites. The page also lists those that never ran.
     """
     newest_first = sorted(entries, key=_age)
     listed = [row for entry in newest_first for row in (_row(entry), *(_row(child, child=True) for child in entry.children))]
@@ -223,13 +231,26 @@ def render(entries: Iterable[IndexEntry], known: Iterable[str] = ()) -> str:
             reserved=any(
                 point.kind == "reserved" for one in trends for it in (one.rto, one.rpo) if it for point in it.points
             ),
-            never=sorted(set(known) - {row.entry.name for row in listed}),
+            never=_never(known or {}, listed),
             program=NEUTRAL,
             verdicts=sorted({row.entry.verdict for row in listed}),
             drills=sorted({row.entry.name for row in listed}),
             environments=sorted({row.entry.environment for row in listed}),
         )
     )
+
+
+def _never(known: Mapping[str, Known], listed: Sequence[Row]) -> tuple[str, dict[str, list[str]]]:
+    """Return a sentence that counts the drills and suites that never ran, and their names. The sentence is empty for none."""
+    missing = sorted(set(known) - {row.entry.name for row in listed})
+    names = {
+        "Drills": [name for name in missing if not known[name].suite],
+        "Suites": [name for name in missing if known[name].suite],
+    }
+    asked = [known[name].suite for name in missing if known[name].scheduled]
+    scheduled = f" (with a schedule: {kinds_of(asked.count(False), asked.count(True))})" if asked else ""
+    text = f"Never run: {kinds_of(*map(len, names.values()))} in drills/{scheduled}." if missing else ""
+    return text, names
 
 
 def _counted(listed: Sequence[Row]) -> str:

@@ -58,6 +58,13 @@ def whole_dates(text: object) -> Markup:
     )
 
 
+def breakable(text: object) -> Markup:
+    """Mark the places at which a line may break inside a long name or path: after separators, and not inside a date or a number."""
+    parts = re.split(r"(\d{4}-\d\d-\d\d)|((?<=\w)(?:[/_@=+-]+|[.:]+(?=[A-Za-z]))(?=\w))", figures.shown(text))
+    forms = (Markup("{}"), Markup('<span class="date">{}</span>'), Markup("{}<wbr>"))
+    return Markup("").join(forms[number % 3].format(part) for number, part in enumerate(parts) if part)
+
+
 FILTERS = (
     figures.seconds,
     figures.took,
@@ -73,6 +80,7 @@ FILTERS = (
     figures.tight,
     commands,
     whole_dates,
+    breakable,
 )
 """Functions that templates may apply to values."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from drillbook.journal.journal import FILE
 from drillbook.journal.run_files import RESULT
 from drillbook.judge.result import RunView, SuiteResult
 from drillbook.report import folders, formats, index
-from drillbook.report.index import IndexEntry
+from drillbook.report.index import IndexEntry, Known
 
 
 def write_run(folder: Path, view: RunView) -> None:
@@ -30,11 +30,11 @@ def write_suite(folder: Path, suite: SuiteResult, views: Sequence[RunView]) -> N
         write(folder / name, text)
 
 
-def write_index(reports: Path, latest: str = "", known: Sequence[str] = ()) -> None:
+def write_index(reports: Path, latest: str = "", known: Mapping[str, Known] | None = None) -> None:
     """Write ``index.html`` of all runs, newest first.
 
     ``latest`` is the name of a run. When it is given, the symbolic link `latest` in the same folder is set to this run.
-    ``known``: names of the project's drills. The page also lists the drills among them that never ran.
+    ``known``: names of the project's drills and suites. The page also lists those that never ran.
     """
     entries = [
         _listed(folder)

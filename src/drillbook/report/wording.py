@@ -324,7 +324,7 @@ def _loss(result: Result) -> str:
     rpo = written(result, "rpo")
     if not rpo:
         why = unmeasured(result, "rpo")
-        return f"the loss of data was not measured{f' ({why})' if why else ''}"
+        return f"the recovery point (RPO) was not measured{f' ({why})' if why else ''}"
     lost = objective.lost_writes if objective else None
     known = objective.acknowledged_writes if objective else None
     if lost is None or known is None:
