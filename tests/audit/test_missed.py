@@ -12,6 +12,7 @@ from drillbook.project.project import Project
 from drillbook.project.schedule_record import NOT_BEGUN, Entry
 from tests.audit.stories import Book
 from tests.judge.test_judge import DRILL
+from tests.plan.test_planner import HOSTS
 
 WEEKLY = DRILL.replace("service: api", "service: api\nevery: 7d\ngrace: 1d", 1)
 
@@ -108,12 +109,33 @@ def test_drills_and_suites_that_never_ran_are_listed_by_their_files(tmp_path):
         ("never ran", "never", "api"),
     ]
     assert "every 7d" in made.missed[1].why
-    for page in (html.render(made), markdown.render(made)):
-        assert page.count("no run in the record") == 2
-        assert len(re.findall(r"never ran(\*\* \(suite\)|</span> <span class=\"soft\">suite</span>)", page)) == 1
+    assert markdown.render(made).count("no run in the record") == 2
+    assert markdown.render(made).count("never ran** (suite)") == 1
+    never = html.render(made).split("<h3>Never ran</h3>")[1].split("</dl>")[0]
+    assert re.findall(r"<dd class=\"soft\">(.*?)</dd>", never) == ["<bdi>all</bdi> (suite)", "<bdi>never</bdi>"]
     assert "1 drill and 1 suite never ran, although the schedule asks for it: all and never" in [
         one.text for one in alerts(made)
     ]
     entry = Entry("2026-03-02T09:00:00Z", NOT_BEGUN, "never", "api", "lab", "", "no inventory")
     made = content.make(found, strays, period, today=date(2026, 3, 5), wanted=wanted, scheduled=([entry], ""))
     assert [(row.kind, row.drill) for row in made.missed] == [("not begun", "never"), ("never ran", "all")]
+
+
+def test_a_drill_that_ran_in_staging_alone_never_ran_in_production(tmp_path):
+    book = Book(tmp_path)
+    guard = "guard: {environments: [staging, lab, production]}\n"
+    weekly, other = WEEKLY + guard, DRILL.replace("drill: sample", "drill: other") + guard
+    book.run(
+        "2026-03-02T09:00:00", text=weekly, hosts=HOSTS.replace("environment: lab", "environment: staging")
+    ).good().close()
+    book.run("2026-03-02T10:00:00", drill="other", text=other, hosts=HOSTS).good().close()
+    (tmp_path / "drills" / "sample.yml").write_text(weekly)
+    found, strays = records.find(book.reports)
+    period, wanted = Period.parse("2026-03-01", "2026-03-05"), schedules.read(Project(tmp_path))
+    made = content.make(found, strays, period, today=date(2026, 3, 5), wanted=wanted)
+    (row,) = made.missed
+    assert (row.kind, row.drill, row.environment, row.elsewhere) == ("never ran", "sample", "lab", "staging")
+    assert "no run of it in lab, only in staging" in row.why
+    assert [one.text for one in alerts(made) if "never ran" in one.text] == [
+        "1 drill never ran in lab, but elsewhere, although the schedule asks for it: sample"
+    ], "no run of anything was in production"

@@ -170,7 +170,7 @@ class Text(HTMLParser):
 def test_html_and_markdown_say_the_same(tmp_path, name):
     audit = audited(BOOKS[name](Book(tmp_path)))
     page, text = Text(), markdown.render(audit)
-    page.feed(html.render(audit))
+    page.feed(re.sub(r'<wbr>|<span class="date">([^<]*)</span>', r"\1", html.render(audit)))
     plain = unescape(re.sub(r"\\([\\`*_{}\[\]()#+~|!$])", r"\1", text))
     for row in audit.runs:
         for word in (row.folder, row.verdict):

@@ -251,7 +251,7 @@ def test_a_protected_environment_is_not_called_a_test_because_of_its_name(tmp_pa
 
 
 def ranked(row, keys, **how):
-    return replace(row, keys=frozenset(keys), objectives=len(keys), **how)
+    return replace(row, keys=frozenset(keys), objectives=len(keys), keeps_data=True, **how)
 
 
 def test_a_service_that_measures_less_never_stands_better(tmp_path):
@@ -266,19 +266,33 @@ def test_a_service_that_measures_less_never_stands_better(tmp_path):
     assert sorted((whole, reserved, in_time, lossy), key=lambda one: one.rank) == [lossy, in_time, reserved, whole]
     told = summary.headline([whole, reserved, in_time, lossy])
     assert told.startswith("Proven to recover: 1 of 4 services in lab; 1 more with a reservation: ")
-    assert "; 1 more only in time: no drill of it measures the loss of data." in told
+    assert "; 1 more only in time: no drill of it measures the recovery point." in told
 
 
-def test_a_loss_of_data_that_no_drill_measures_is_told_in_its_row(tmp_path):
+def test_a_recovery_point_that_no_drill_measures_is_told_in_the_row_of_a_service_that_keeps_data(tmp_path):
     book = Book(tmp_path)
     book.run("2026-01-10T09:00:00", drill="api-down", text=DOWN).good().close()
-    page = plain(summary.render(audited(book)))
+    known = audited(book)
+    audit = replace(known, coverage=tuple(replace(row, keeps_data=True) for row in known.coverage))
+    page = plain(summary.render(audit))
     assert page.count("? not measured") == page.count("no drill sets it") == 1
     assert "Proven to recover: 0 of 2 services in lab; 1 more only in time" in page
-    assert plain(summary.headline(summary.service_rows(audited(book)))) in plain(html.render(audited(book)))
-    (told,) = [one for one in alerts(audited(book)) if "loss of data" in one.text]
-    assert told.text == "No drill of api in lab measures the loss of data"
+    assert plain(summary.headline(summary.service_rows(audit))) in plain(html.render(audit))
+    (told,) = [one for one in alerts(audit) if "recovery point" in one.text]
+    assert told.text == "No drill of api in lab measures the recovery point (RPO)"
     assert told.step == "set `rpo` in a drill, with a canary"
+
+
+def test_a_service_that_keeps_no_data_needs_no_recovery_point(tmp_path):
+    book = Book(tmp_path)
+    book.run("2026-01-10T09:00:00", drill="api-down", text=DOWN).good().close()
+    audit = audited(book)
+    assert {row.service: row.keeps_data for row in audit.coverage} == {"api": False, "backups": True}
+    assert not [one for one in texts(audit) if "recovery point" in one]
+    page = plain(summary.render(audit))
+    assert "Proven to recover: 1 of 2 services in lab." in page
+    assert page.count("keeps no data") == 1
+    assert "? not measured" not in page
 
 
 def test_each_alert_tells_the_next_step_the_owner_and_the_time(tmp_path):

@@ -66,7 +66,7 @@ def test_an_rpo_with_a_mark_is_met_with_a_reservation_and_not_counted_as_proven(
     good = replace(row, state="passed")
     assert (good.good, good.good_with_reservation) == (False, True)
     assert summary.headline([good]).startswith(
-        "Proven to recover: 0 of 1 service in lab; 1 more with a reservation: its loss of data was measured with a fresh backup"
+        "Proven to recover: 0 of 1 service in lab; 1 more with a reservation: its recovery point was measured with a fresh backup"
     )
     assert replace(good, reserved=0, proven=3).good
     counts = "2 of 3 objectives proven, 1 more met with a reservation."

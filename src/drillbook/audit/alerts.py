@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from drillbook.audit import wording
@@ -10,11 +10,11 @@ from drillbook.audit.absences import MISSING
 from drillbook.audit.content import Audit
 from drillbook.audit.coverage import NOT_YET, CoverageRow, deciding
 from drillbook.audit.findings import FindingRow
-from drillbook.audit.missed import NEVER_RAN
+from drillbook.audit.missed import NEVER_RAN, MissedRow
 from drillbook.judge.result import Verdict
 from drillbook.project.schedule_record import NOT_BEGUN
 from drillbook.report import open_findings, remarks
-from drillbook.report.figures import count
+from drillbook.report.figures import count, kinds_of
 from drillbook.report.open_findings import GRAVE
 
 MOST_GAPS, MOST_TITLES = 3, 2
@@ -106,13 +106,7 @@ def _of_schedules(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[
         if missed.kind not in (NOT_BEGUN, NEVER_RAN) and not missed.until:
             text = f"{missed.drill} in {missed.environment} has been overdue since {missed.since[:10]}"
             yield Alert(text, "run the drill", _owner(owners, missed.environment, missed.drill), AT_ONCE)
-    if never := [missed for missed in audit.missed if missed.kind == NEVER_RAN]:
-        suites = sum(missed.suite for missed in never)
-        kinds = [count(number, kind) for number, kind in ((len(never) - suites, "drill"), (suites, "suite")) if number]
-        names = open_findings.named([missed.drill for missed in never])
-        text = f"{' and '.join(kinds)} never ran, although the schedule asks for it: {names}"
-        it = "it" if len(never) == 1 else "them"
-        yield Alert(text, f"run {it} (`drillbook drill.due` lists {it})", when=AT_ONCE)
+    yield from _of_never_ran([missed for missed in audit.missed if missed.kind == NEVER_RAN])
     for goal in audit.proven:
         if not goal.met:
             answer = "was not proven in this period" if not goal.run else f"{VERBS[goal.missed]} on {goal.at[:10]}"
@@ -127,6 +121,19 @@ def _of_schedules(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[
         yield Alert(
             text, "measure or restore a routine backup to prove it", who.pop() if len(who) == 1 else "their owners", when
         )
+
+
+def _of_never_ran(never: Sequence[MissedRow]) -> Iterator[Alert]:
+    """Return one alert for all drills and suites that never ran, and one for each environment in which only others did."""
+    for place in sorted({missed.environment if missed.elsewhere else "" for missed in never}):
+        found = [missed for missed in never if (missed.environment if missed.elsewhere else "") == place]
+        suites = sum(missed.suite for missed in found)
+        names = open_findings.named([missed.drill for missed in found])
+        where = f" in {place}, but elsewhere" if place else ""
+        text = f"{kinds_of(len(found) - suites, suites)} never ran{where}, although the schedule asks for it: {names}"
+        it = "it" if len(found) == 1 else "them"
+        there = f" there, or take {place} out of `guard.environments`" if place else f" (`drillbook drill.due` lists {it})"
+        yield Alert(text, f"run {it}{there}", when=AT_ONCE)
 
 
 def _of_services(audit: Audit) -> Iterator[Alert]:
@@ -144,12 +151,14 @@ def _of_services(audit: Audit) -> Iterator[Alert]:
 
 
 def _without_rpo(audit: Audit, when: str) -> Iterator[Alert]:
-    """Return one alert for each environment in which services were drilled, but no drill measures their loss of data."""
+    """Return one alert for each environment with services that keep data and were drilled, and whose RPO no drill measures."""
     measured = {(goal.environment, goal.service) for goal in audit.proven if goal.key == "rpo"}
-    lacking = [row for row in audit.coverage if row.runs and (row.environment, row.service) not in measured]
+    lacking = [
+        row for row in audit.coverage if row.runs and row.keeps_data and (row.environment, row.service) not in measured
+    ]
     for environment in sorted({row.environment for row in lacking}):
         names = open_findings.named([row.service for row in lacking if row.environment == environment])
-        text = f"No drill of {names} in {environment} measures the loss of data"
+        text = f"No drill of {names} in {environment} measures the recovery point (RPO)"
         yield Alert(text, "set `rpo` in a drill, with a canary", when=when)
 
 

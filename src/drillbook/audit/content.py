@@ -14,7 +14,7 @@ from drillbook.audit.chain import Problem
 from drillbook.audit.controls import CONTROLS, Control, bearing
 from drillbook.audit.coverage import CoverageRow, PlanRow
 from drillbook.audit.findings import FindingRow, findings
-from drillbook.audit.missed import MissedRow, missed, never_ran
+from drillbook.audit.missed import MissedRow, Ran, missed, never_ran
 from drillbook.audit.period import Period
 from drillbook.audit.proven import ProvenRow, proven
 from drillbook.audit.records import Record, Stray
@@ -161,9 +161,18 @@ def make(
     made = _of_journals(records, followed, period, assurance, day)
     rows = missed([one for one in records if not one.copy_of], scheduled[0], period, today)
     so_far = day if day < period.until else None
-    rows += never_ran(wanted, {*(one.drill for one in records), *(one.name for one in suites)}, rows)
+    rows += never_ran(wanted, _ran(records, suites), rows)
     absent = tuple(absences(made.problems, suites, period))
     return replace(made, missed=tuple(rows), schedule_damage=scheduled[1], so_far=so_far, absent=absent)
+
+
+def _ran(records: Sequence[Record], suites: Sequence[Suite]) -> set[Ran]:
+    """Return the drills and suites that ran, each with its environment. A suite ran where its drills ran."""
+    found = {(one.drill, one.environment) for one in records}
+    for suite in suites:
+        places = {one.environment for one in records if suite_of(one.folder) == suite.folder}
+        found |= {(suite.name, place) for place in places or {""}}
+    return found
 
 
 def _of_journals(

@@ -76,6 +76,8 @@ class Cell:
     residue: bool
     recovered: int = 0
     """Number of passed runs that proved a fault active and then restored the service."""
+    still_failed: tuple[str, ...] = ()
+    """Drills that failed before this span and that did not pass or fail again until its end."""
 
     @property
     def shown(self) -> str:
@@ -87,9 +89,10 @@ class Cell:
     @property
     def count(self) -> str:
         """Number of runs, such as `3 runs`. If only some of the runs passed, their number is added, as in `2 of 3 runs
-        passed`.
+        passed`. Drills that failed before are named.
         """
-        return count(self.runs, "run") if self.passed == self.runs else f"{self.passed} of {count(self.runs, 'run')} passed"
+        text = count(self.runs, "run") if self.passed == self.runs else f"{self.passed} of {count(self.runs, 'run')} passed"
+        return text + (f", {', '.join(self.still_failed)} failed before" if self.still_failed else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +122,9 @@ class CoverageRow:
     """Start of the newest run that restored this backup and passed. It is empty when there is no such run, or when a
     later run that should restore the backup failed.
     """
+
+    keeps_data: bool = True
+    """False for a kind of service without data of its own, such as `http`. Such a service needs no RPO."""
 
     @property
     def doubtful(self) -> bool:
@@ -177,7 +183,10 @@ def coverage(runs: Sequence[Record], earlier: Sequence[Record], period: Period, 
         written = _written(newest.get(row[0]), row[1])
         made = _row(row, rows[row], period, today, str(written.get("not_drilled") or ""))
         backup_of = str(written.get("service") or "")
-        found.append(replace(made, backup_of=backup_of, restored=_restored(row, runs) if backup_of else ""))
+        restored = _restored(row, runs) if backup_of else ""
+        found.append(
+            replace(made, backup_of=backup_of, restored=restored, keeps_data=_keeps_data(newest.get(row[0]), row[1]))
+        )
     return found
 
 
@@ -220,16 +229,27 @@ def _of(one: Record, environment: str, service: str, newest: Record | None) -> b
     return mine[:3] == wanted[:3]
 
 
+def _keeps_data(newest: Record | None, service: str) -> bool:
+    """Return False for a service that keeps no data by its kind. A service that the newest plan does not have may keep data."""
+    known = _inventory(newest)
+    return service not in known.services or known.services[service].KEEPS_DATA if known else True
+
+
+def _inventory(one: Record | None) -> Inventory | None:
+    """Return the inventory in the run's plan. Returns None when it cannot be read."""
+    try:
+        return Inventory.model_validate(one.plan.get("inventory")) if one else None
+    except ValueError:
+        return None
+
+
 def _thing(one: Record, service: str) -> Thing | None:
     """Return the identity of ``service`` in the run's plan: host, server and part.
 
     None if the plan is unreadable or lacks the service.
     """
-    try:
-        inventory = Inventory.model_validate(one.plan.get("inventory"))
-    except ValueError:
-        return None
-    return inventory.thing(service) if service in inventory.services else None
+    inventory = _inventory(one)
+    return inventory.thing(service) if inventory and service in inventory.services else None
 
 
 def _row(row: tuple[str, str], runs: Sequence[Record], period: Period, today: date, left_out: str) -> CoverageRow:
@@ -237,6 +257,7 @@ def _row(row: tuple[str, str], runs: Sequence[Record], period: Period, today: da
         _cell(
             span.label,
             [one for one in runs if one.started and span.holds(one.started)],
+            [one for one in runs if one.started and span.begins_after(one.started)],
             NOT_YET if span.first > today else LEFT_OUT if left_out else NO_RUN,
         )
         for span in period.spans()
@@ -275,16 +296,22 @@ def _deciding(runs: Sequence[Record]) -> dict[str, Record]:
     return deciding(sorted(runs, key=lambda one: (one.started or "", one.name)))
 
 
-def _cell(label: str, runs: Sequence[Record], without: str) -> Cell:
+def _cell(label: str, runs: Sequence[Record], before: Sequence[Record], without: str) -> Cell:
     """Make the cell of one span of time.
 
-    ``without``: mark of the cell when the span has no run.
+    ``before``: earlier runs; a drill that failed in them stays failed until a run passes. ``without``: mark of the cell when
+    the span has no run.
     """
     if not runs:
         return Cell(label, 0, 0, without, False)
-    last = max((one.verdict for one in _deciding(runs).values()), key=badness)
+    known = _deciding([*before, *runs])
+    inside = {one.drill for one in runs}
+    failed = tuple(
+        name for name, one in sorted(known.items()) if one.verdict == Verdict.FAILED and not any(one is run for run in runs)
+    )
+    last = max((one.verdict for name, one in known.items() if name in inside or name in failed), key=badness)
     passed, left = sum(one.verdict == Verdict.PASSED for one in runs), any(one.residue for one in runs)
-    return Cell(label, len(runs), passed, last, left, sum(map(recovered, runs)))
+    return Cell(label, len(runs), passed, last, left, sum(map(recovered, runs)), failed)
 
 
 def objectives_of(one: Record) -> dict[str, Objective]:

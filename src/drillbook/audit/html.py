@@ -8,9 +8,10 @@ from urllib.parse import quote
 
 from jinja2 import ChoiceLoader, PackageLoader, PrefixLoader
 
-from drillbook.audit import services, summary, trend, wording
+from drillbook.audit import services, signs, summary, trend, wording
 from drillbook.audit.content import Audit
 from drillbook.audit.findings import SEVERITIES
+from drillbook.audit.missed import NEVER_RAN, MissedRow
 from drillbook.audit.problem_groups import grouped
 from drillbook.audit.proven import ProvenRow
 from drillbook.installation.program_name import NEUTRAL
@@ -26,6 +27,15 @@ _SIZES = {
     "ground": trend.HEIGHT - trend.BOTTOM,
 }
 """Sizes of the charts, in pixels."""
+_FIXED = {
+    "words": wording,
+    "signs": signs,
+    "legend_of": remarks.legend,
+    "exempt_lead": services.EXEMPT_LEAD,
+    "short": SHORT,
+    "program": NEUTRAL,
+}
+"""Texts and functions that are the same in every audit."""
 
 
 def render(audit: Audit, reports_path: str = "..") -> str:
@@ -41,8 +51,8 @@ def render(audit: Audit, reports_path: str = "..") -> str:
         .get_template("audit.html.j2")
         .render(
             audit=audit,
-            words=wording,
-            legend_of=remarks.legend,
+            overdue=[row for row in audit.missed if row.kind != NEVER_RAN],
+            never_ran=_never_ran(audit),
             title=wording.title(audit),
             state_line=wording.record_state(audit),
             headline=summary.headline(summary.service_rows(audit)),
@@ -53,20 +63,27 @@ def render(audit: Audit, reports_path: str = "..") -> str:
             hrefs=_hrefs(audit, reports_path),
             covered=[row for row in audit.coverage if row.runs or not row.left_out],
             exempt=[(why, services.by_evidence(audit.coverage, names)) for why, names in services.exempt(audit.coverage)],
-            exempt_lead=services.EXEMPT_LEAD,
-            short=SHORT,
             proven=_by_drill(row for row in audit.proven if row.met),
             unproven=_by_drill(row for row in audit.proven if not row.met),
             plots=[one for one in audit.plots if len(one.points) > 1],
             single=sum(len(one.points) == 1 for one in audit.plots),
             facts=wording.facts(audit),
             **_SIZES,
+            **_FIXED,
             growth=growth.growth_rows(outlooks := [row.outlook for row in audit.capacity]),
             growth_note=growth.note(outlooks),
             choices=_choices(audit),
-            program=NEUTRAL,
         )
     )
+
+
+def _never_ran(audit: Audit) -> list[tuple[str, list[MissedRow]]]:
+    """Return the drills and suites that never ran, those with the same environments and schedule together."""
+    found: dict[str, list[MissedRow]] = {}
+    for row in audit.missed:
+        if row.kind == NEVER_RAN:
+            found.setdefault(f"in {row.environment}: {row.why}", []).append(row)
+    return sorted(found.items())
 
 
 def _by_drill(found: Iterable[ProvenRow]) -> list[list[ProvenRow]]:

@@ -8,7 +8,7 @@ and stays overdue until the next run that passes. Later changes of the drill's f
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 
@@ -24,6 +24,8 @@ from drillbook.project.schedules import Scheduled
 from drillbook.report.figures import moment
 
 OVERDUE, NEVER, NEVER_RAN = "overdue", "never passed", "never ran"
+Ran = tuple[str, str]
+"""Name and environment of a drill or suite that ran. The environment is empty when it is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ class MissedRow:
     why: str = ""
     suite: bool = False
     """True for a suite that never ran."""
+    elsewhere: str = ""
+    """Other environments in which a drill or suite ran that never ran in ``environment``."""
 
 
 def missed(records: Sequence[Record], entries: Sequence[Entry], period: Period, today: date | None) -> list[MissedRow]:
@@ -70,21 +74,41 @@ def missed(records: Sequence[Record], entries: Sequence[Entry], period: Period, 
     return sorted(rows, key=lambda row: (row.since, row.drill, row.environment))
 
 
-def never_ran(wanted: Sequence[Scheduled], ran: Container[str], rows: Sequence[MissedRow]) -> list[MissedRow]:
+def never_ran(wanted: Sequence[Scheduled], ran: Collection[Ran], rows: Sequence[MissedRow]) -> list[MissedRow]:
     """List the drills and suites that have a schedule in their file, but no run in the whole record.
 
-    ``wanted``: schedules by the files as they are now. ``ran``: names of the drills and suites in the record. ``rows``: missed
-    drills that are known by other records.
+    A run counts for its own environment: a drill that ran in staging alone never ran in production, if other runs were there
+    and its file allows it.
+
+    ``wanted``: schedules by the files as they are now. ``ran``: drills and suites in the record, each with its environment.
+    ``rows``: missed drills that are known by other records.
     """
-    known = {row.drill for row in rows}
-    missing = [one for one in wanted if one.every is not None and one.name not in ran and one.name not in known]
-    return [_never_ran(one) for one in sorted(missing, key=lambda one: one.name)]
+    known = {(row.drill, row.environment) for row in rows}
+    named = {row.drill for row in rows}
+    used = {place for _, place in ran}
+    found = []
+    for one in sorted((one for one in wanted if one.every is not None), key=lambda one: one.name):
+        there = sorted(place for name, place in ran if name == one.name and (not place or _may_run(one, place)))
+        if there and "" not in there:
+            lacking = (used & set(one.environments or ())) - set(there)
+            found += [
+                _never_ran(one, place, ", ".join(there)) for place in sorted(lacking) if (one.name, place) not in known
+            ]
+        elif not there and one.name not in named:
+            found.append(_never_ran(one, ", ".join(one.environments or ("any",))))
+    return found
 
 
-def _never_ran(one: Scheduled) -> MissedRow:
-    why = f"its file asks for a run every {one.every}, and the record has no run of it"
-    places, services = (", ".join(names) for names in (one.environments or ("any",), one.services))
-    return MissedRow(NEVER_RAN, places, services, one.name, "", "", "", "", "drills/", why, one.suite)
+def _may_run(one: Scheduled, place: str) -> bool:
+    return one.environments is None or place in one.environments
+
+
+def _never_ran(one: Scheduled, place: str, elsewhere: str = "") -> MissedRow:
+    where = f" in {place}, only in {elsewhere}" if elsewhere else ""
+    why = f"its file asks for a run every {one.every}, and the record has no run of it{where}"
+    return MissedRow(
+        NEVER_RAN, place, ", ".join(one.services), one.name, "", "", "", "", "drills/", why, one.suite, elsewhere
+    )
 
 
 def _overdue(group: Sequence[Record], now: datetime) -> Iterator[MissedRow]:

@@ -39,6 +39,11 @@ class Span:
         found = moment(at)
         return found is not None and self.first <= found.date() <= self.last
 
+    def begins_after(self, at: str) -> bool:
+        """Return True when the time ``at`` is before this span."""
+        found = moment(at)
+        return found is not None and found.date() < self.first
+
 
 @dataclass(frozen=True, slots=True)
 class Period:

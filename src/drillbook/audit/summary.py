@@ -34,9 +34,9 @@ GROUPS = (
     "Did not pass",
     "Rehearsed only",
     "Not every objective is proven",
-    "Recovered in time, and the loss of data was not measured",
-    "Recovered in time, and the loss of data is met with a reservation",
-    "Recovery time and loss of data proven",
+    "Recovered in time, and the recovery point was not measured",
+    "Recovered in time, and the recovery point is met with a reservation",
+    "Proven to recover",
 )
 """Words about the services of each rank."""
 
@@ -69,6 +69,8 @@ class ServiceRow:
     """Number of open findings of medium severity or higher, of a service whose state is `passed`. Otherwise it is empty."""
     marks: str = ""
     """Marks of the objectives that were met with a reservation."""
+    keeps_data: bool = True
+    """False for a service without data of its own, which needs no RPO."""
     unmet: tuple[ProvenRow, ...] = ()
     """Objectives that a drill missed or did not prove. They may be the same as those that another drill proved."""
 
@@ -88,13 +90,13 @@ class ServiceRow:
             return 1
         if self.proven + self.reserved < self.objectives or "rto" not in self.keys:
             return 2
-        return 3 if "rpo" not in self.keys else 4 if self.reserved else 5
+        return 3 if "rpo" not in self.keys and self.keeps_data else 4 if self.reserved else 5
 
     @property
     def good(self) -> bool:
         """True when the newest run of each drill passed, the service recovered, and all objectives were proven.
 
-        RTO and RPO must be among the objectives.
+        The RTO must be among the objectives, and the RPO of a service that keeps data.
         """
         return self.rank == 5
 
@@ -190,25 +192,25 @@ def headline(rows: Sequence[ServiceRow]) -> str:
     where = f" in {one_line(*places)}" if len(places) == 1 else ""
     return (
         f"Proven to recover: {good} of {count(len(rows), 'service')}{where}{_in_time(rows)}. A service counts only "
-        "if the newest run of each of its drills passed, and its recovery time (RTO), its recovery point (RPO, the loss of data) and "
-        "every other objective were measured and met."
+        "if the newest run of each of its drills passed, and its recovery time (RTO), recovery point (RPO: how much "
+        "data was lost, where it keeps data) and every other objective were measured and met."
     )
 
 
 def _in_time(rows: Sequence[ServiceRow]) -> str:
-    """Return words about the services that recovered in time, but whose loss of data is not proven."""
+    """Return words about the services that recovered in time, but whose recovery point is not proven."""
     reserved = [row for row in rows if row.good_with_reservation]
     unmeasured = sum(row.good_without_rpo for row in rows)
     parts = []
     if reserved:
         their = "its" if len(reserved) == 1 else "their"
         parts.append(
-            f"{len(reserved)} more with a reservation: {their} loss of data was measured with a fresh backup, "
+            f"{len(reserved)} more with a reservation: {their} recovery point was measured with a fresh backup, "
             "not a routine one"
         )
     if unmeasured:
         parts.append(
-            f"{unmeasured} more only in time: no drill of {'it' if unmeasured == 1 else 'them'} measures the loss of data"
+            f"{unmeasured} more only in time: no drill of {'it' if unmeasured == 1 else 'them'} measures the recovery point"
         )
     return "".join(f"; {part}" for part in parts)
 
@@ -249,6 +251,7 @@ def _row(audit: Audit, one: CoverageRow) -> ServiceRow:
         rto=_longest(goals, "rto"),
         rpo=_longest(goals, "rpo"),
         keys=frozenset(row.key for row in goals),
+        keeps_data=one.keeps_data,
         beside=open_findings.beside(state, seen),
         unmet=tuple(row for row in goals if not row.met),
         marks=" or ".join(sorted({row.mark.strip() for row in goals if row.reserved})),

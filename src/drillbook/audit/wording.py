@@ -42,12 +42,12 @@ LEADS = {
         "The table lists every service that was drilled, and every service that the newest plan of its "
         "environment names. Each field is about the runs in that span of time. It shows the worst verdict among the "
         "newest run of each drill, and the number of runs; a drill that failed stays failed "
-        "until a run passes. A span without a run is a gap, unless the span is in the "
+        "in the later spans, too, until a run passes. A span without a run is a gap, unless the span is in the "
         "future, or the inventory gives a reason why no drill of the service is expected."
     ),
     "missed": (
         "Times at which a drill was overdue: the previous run had passed and recorded the schedule, and no "
-        "other run passed until the grace was over. The table also lists scheduled runs that could not "
+        "other run passed until the grace was over. This section also lists scheduled runs that could not "
         "begin, as recorded in schedule.jsonl, and drills and suites that never ran, although their files in drills/, as they "
         "are at the time of this audit, have a schedule."
     ),

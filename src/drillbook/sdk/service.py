@@ -44,6 +44,9 @@ class Service(BaseModel):
     A diagnosis then expects no process.
     """
 
+    KEEPS_DATA: ClassVar[bool] = True
+    """False for kinds whose services keep no data of their own, such as `http`. An audit then expects no RPO."""
+
     ADDED: ClassVar[frozenset[str]] = frozenset()
     """Fields that were added after the first version.
 
@@ -213,6 +216,7 @@ class Http(Service):
 
     ADDED: ClassVar[frozenset[str]] = frozenset({"health"})
 
+    KEEPS_DATA = False
     kind: Literal["http"] = "http"
     url: str = Field(description="Root URL by which the controller reaches the service, without a slash at the end.")
     access_log: str = Field(

@@ -12,6 +12,7 @@ from drillbook.sdk.service import Service
 class Command(Service):
     """A service of any kind, whose health is the exit status of a command on its host."""
 
+    KEEPS_DATA = False
     kind: Literal["command"] = "command"
     check: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
         description=(

@@ -12,6 +12,7 @@ from drillbook.sdk.service import Service, word
 class Container(Service):
     """A container of a Docker engine. Its `unit` applies only to hosts whose service manager is `docker`."""
 
+    KEEPS_DATA = False
     kind: Literal["container"] = "container"
     container: str = Field(min_length=1, description="Name of the container.")
     engine: str = Field(

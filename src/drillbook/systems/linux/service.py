@@ -28,6 +28,7 @@ class Relay(Service):
     If it has a control file, drills can cut the path without root rights.
     """
 
+    KEEPS_DATA = False
     kind: Literal["relay"] = "relay"
     address: TcpAddress = Field(
         default="127.0.0.1",
@@ -71,6 +72,7 @@ class Tcp(Service):
     Drillbook knows only its address and its port, and checks that the port accepts connections.
     """
 
+    KEEPS_DATA = False
     kind: Literal["tcp"] = "tcp"
     address: TcpAddress = Field(
         default="127.0.0.1",

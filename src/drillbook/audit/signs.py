@@ -1,0 +1,50 @@
+"""Signs of the table of coverage. Each has one meaning; the key below the table names those that the table has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from drillbook.audit.coverage import LEFT_OUT, NO_RUN, NOT_YET, REHEARSED, Cell, CoverageRow
+from drillbook.judge.result import Verdict
+from drillbook.report.wording import SHAPES
+
+REHEARSAL, RESIDUE, DOUBT = "\N{ANTICLOCKWISE OPEN CIRCLE ARROW}", "\N{BLACK UP-POINTING TRIANGLE}", "?"
+MEANINGS = {
+    SHAPES[Verdict.PASSED]: "passed: the service recovered from a fault",
+    SHAPES[Verdict.FAILED]: "failed, and not passed since; the failed run may be from an earlier column",
+    DOUBT: "not proven: inconclusive, or the record of the run cannot be trusted",
+    REHEARSAL: "rehearsed only: backups were restored, and no fault was injected and then recovered",
+    SHAPES[Verdict.REFUSED]: "refused: the drill was not allowed to start",
+    SHAPES[Verdict.ABORTED]: "aborted: stopped before its end",
+    SHAPES[Verdict.NOT_RUN]: "not run: the service is not installed",
+    RESIDUE: "a run left changes that were not undone",
+    "1, 2, …": "number of runs of this time; all passed",
+    "2 of 3": "2 of the 3 runs of this time passed",
+    "gap": "no run, although a drill is expected",
+    "exempt": "the inventory states why no drill is expected",
+    NOT_YET: "this time has not come",
+}
+"""Meaning of each sign and word in a cell, in the order of the key."""
+
+
+def of(cell: Cell) -> str:
+    """Return the sign of a cell with runs."""
+    if cell.shown == REHEARSED:
+        return REHEARSAL
+    return {str(verdict): shape for verdict, shape in SHAPES.items()}.get(cell.last, DOUBT)
+
+
+def key(rows: Sequence[CoverageRow]) -> list[tuple[str, str]]:
+    """Return the signs and words in the cells of the table, each with its meaning."""
+    used = {sign for row in rows for cell in row.cells for sign in _signs(cell)}
+    return [(sign, meaning) for sign, meaning in MEANINGS.items() if sign in used]
+
+
+def _signs(cell: Cell) -> Iterator[str]:
+    if not cell.runs:
+        yield {NO_RUN: "gap", LEFT_OUT: "exempt"}.get(cell.last, cell.last)
+        return
+    yield of(cell)
+    yield "1, 2, …" if cell.passed == cell.runs else "2 of 3"
+    if cell.residue:
+        yield RESIDUE
