@@ -49,7 +49,7 @@ class Action(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     PART: ClassVar[str] = "actions"
-    """Name of the field of ``System`` that lists the modules with action classes."""
+    """Name of a field of the class ``System``. The field lists the modules that define action classes."""
     EFFECT: ClassVar[Effect] = Effect.READ
     PLACE: ClassVar[Place] = Place.SERVICE
     SERVICE: ClassVar[type[Service] | None] = None
@@ -60,21 +60,22 @@ class Action(BaseModel):
     A drill needs a step with this proof before a fault that only a restore can undo.
     """
     RESTORES_WITH: ClassVar[tuple[str, ...]] = ()
-    """For an action that verifies backups: names of the actions that restore them. The first of these restores all data."""
+    """For an action that verifies backups: names of the actions that restore them. The first action restores all data."""
     COMPARES: ClassVar[bool] = False
     """True when the success of a step proves that the content of its service equals the content in a backup's manifest."""
     COMPARES_WITH: ClassVar[str] = ""
-    """For a comparison whose `manifest` does not belong to a backup: name of the action that recorded the content.
+    """Name of the action that recorded the content before the fault.
 
-    That action runs before the fault.
+    It is set for an action that compares with this recorded content instead of the content of a backup.
     """
     TAKES: ClassVar[Mapping[str, tuple[str, str]]] = {}
-    """For a restore: the parameters that get their values from earlier steps on the same service.
+    """For a restore: the parameters that get their values from facts of earlier steps on the same service.
 
-    The value for each parameter is a pair: the name of the earlier action, and the name of the fact to use.
+    Each key is the name of a parameter. Its value is a pair: the name of the earlier action, and the name of its fact.
     """
     OPENED_BY: ClassVar[str] = ""
-    """For a restore with a parameter `closed`, which keeps clients out: name of the action that later admits clients again.
+    """Name of the action that admits clients again after a restore. It is set for a restore with a parameter `closed`, which
+    keeps clients out.
     """
     SECRETS: ClassVar[frozenset[str]] = frozenset()
     """Names of the parameters of type ``Handed``. The value of such a parameter may refer to a secret in the inventory."""
@@ -101,7 +102,7 @@ class Action(BaseModel):
     """
 
     _unknown: frozenset[str] = PrivateAttr(default=frozenset())
-    """Fields without a value so far, because an earlier step will supply it; see ``with_unknown``."""
+    """Names of the fields that have no value yet, because an earlier step will supply the value; see ``with_unknown``."""
 
     @classmethod
     def name(cls) -> str:
@@ -131,8 +132,8 @@ class Action(BaseModel):
     def programs(self, ctx: Context) -> Sequence[str]:
         """Return the names of the programs that ``ready`` looks for with ``ctx.missing`` on the step's host.
 
-        Contacts no host. A check of a drill looks for all these programs with one command on each host. For each
-        program that is missing from the result, the check needs one more command.
+        Contacts no host. A check of a drill looks for all these programs with one command on each host. If this method
+        leaves out a program, the check needs one more command for it.
         """
         return ()
 
@@ -140,9 +141,9 @@ class Action(BaseModel):
         """Return all commands that ``run`` and ``active`` will start on the step's host. Commands of ``ready`` are left
         out.
 
-        Before the drill begins, sudo is asked whether the account of the step may start these commands and those of the
-        undo. None means that the commands become known only when they start. Sudo must then allow the action's programs
-        with any arguments.
+        Before the drill begins, sudo is asked whether the account of the step may start these commands and the commands
+        of the undo. The result is None when the commands become known only at their start. Sudo must then allow the
+        programs of the action with any arguments.
         """
         return None
 
@@ -153,10 +154,10 @@ class Action(BaseModel):
 
     @classmethod
     def with_unknown(cls, params: Mapping[str, Any], unknown: Collection[str]) -> Self:
-        """Build the action from ``params``, the parameters by their YAML keys.
+        """Build the action from ``params``. Each key is the YAML name of a parameter.
 
-        ``unknown``: names of the fields that get their values later, from earlier steps. Raises ValidationError when a
-        parameter is invalid.
+        ``unknown``: YAML names of the parameters that get their values later, from earlier steps. Raises ValidationError
+        when a parameter is invalid.
         """
         if not unknown:
             return cls.model_validate(params)
@@ -198,10 +199,10 @@ class Action(BaseModel):
         return Undo.nothing("reads only")
 
     def subject(self, ctx: Context) -> Identity | None:
-        """Measure the identity of the data of this action. Returns ``None`` for an action without such data.
+        """Identify the data that this action destroys, compares or has restored. Returns ``None`` when there is no such data.
 
-        The data of an action is the data that it destroys, compares or has restored. If the action verifies a backup,
-        it is the data in the backup. Raises the errors of the measurement.
+        If the action verifies a backup, this method identifies the data in the backup. Raises the errors of the
+        measurement.
         """
         return None
 
@@ -256,7 +257,7 @@ class Write(Action):
 
     @abstractmethod
     def undo(self, ctx: Context) -> Undo:
-        """Return the undo of this change, or ``Undo.nothing`` with the reason why none is needed."""
+        """Return the undo of this change, or ``Undo.nothing`` with the reason why no undo is needed."""
 
     def interrupted(self, ctx: Context) -> None:
         """Remove the remains of an interrupted step that ``undo`` does not remove, such as an unfinished upload.
@@ -275,11 +276,11 @@ class Fault(Action):
     PROVEN_BY: ClassVar[tuple[str, ...]] = ()
     """For a fault that only a restore undoes: names of the actions that verify a backup of the destroyed data."""
     RESTORED_BY: ClassVar[Mapping[str, str]] = {}
-    """For a fault that only a restore undoes: the actions that restore a backup. The key of each is the action that
-    verifies the backup.
+    """For a fault that only a restore undoes: the actions that restore the data.
 
-    The restoring step gets the ``location`` of the backup as its parameter ``from``. It also gets the parameters that it
-    has in common with the fault, such as ``service`` and ``table``.
+    Each key is the name of an action that verifies a backup, and the value is the name of the action that restores this
+    backup. The restoring step gets the ``location`` of the backup as its parameter ``from``. It also gets the parameters
+    that it has in common with the fault, such as ``service`` and ``table``.
     """
 
     @property

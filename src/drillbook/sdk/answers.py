@@ -11,7 +11,7 @@ from drillbook.errors import CouldNotVerify
 MOST_BYTES = 32 << 20
 """Default limit for the size of an answer in bytes. It is enough for a list of about 130,000 archived files."""
 MOST_THINGS = 3_000_000
-"""Default limit for the number of values in a JSON answer. Values in memory take many times their size in the JSON text."""
+"""Default limit for the number of values in a JSON answer, because a value in memory is much larger than its JSON text."""
 
 
 _HINT = "check the answers of the server; a healthy server stays far below this limit"

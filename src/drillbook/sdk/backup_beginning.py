@@ -22,21 +22,21 @@ from drillbook.sdk.host import Deadline, Host, printable
 LIMIT = 256 << 10
 """Number of bytes that are read from the beginning of a backup."""
 PACKED_LIMITS = (512 << 10, 5 << 20)
-"""Numbers of bytes to read from the stored file. If the smaller number is not enough to decompress anything, the larger
-one is tried.
+"""Two numbers of bytes to read from the stored file. The larger number is used when the smaller number was not enough to
+decompress anything.
 
-A block of LZ4 (up to 4 MiB) or of bzip2 can only be decompressed as a whole.
+Such a case is a block of LZ4 (up to 4 MiB) or of bzip2, which can only be decompressed as a whole.
 """
 READ_S = 15.0
 """Time limit for reading the beginning of a file, in seconds.
 
-Reading takes at most half of the time that the step has left. If a place is too slow, its file counts as not verified,
-and the step still ends in time.
+Reading also takes at most half of the time that the step has left. If the time is not enough, the file counts as not
+verified, and the step still ends in time.
 """
 ENDS_AFTER = 0.8
-"""Part of the time limit after which a command that still waits gets no more time to print.
+"""Part of the time limit during which output of a command is accepted. Later output is ignored.
 
-The rest is for the programs that decrypt and decompress what it printed.
+The rest of the time limit is for the programs that decrypt and decompress the output.
 """
 # SECONDS LIMIT COMMAND...: print the name of the program that decompresses the output of COMMAND, and the first LIMIT bytes after
 # the decryption and decompression. Standard input contains secret keys, an empty line, and then the input of COMMAND.
@@ -105,7 +105,7 @@ def beginning_of(
     """Read up to ``limit`` bytes from the beginning of the file ``name`` on the step's host. Nothing is written there.
 
     ``keys``: secret keys that decrypt the file; empty for a file that is not encrypted. ``inside``: host that decompresses the
-    file; None: the step's host. Raises Cancelled when the run is stopped.
+    file; None means the step's host. Raises Cancelled when the run is stopped.
     """
     deadline = Deadline.after(min(READ_S, ctx.deadline.remaining() / 2), ctx.deadline.cancel)
     found = Beginning()
@@ -128,10 +128,11 @@ def beginning_of(
 
 
 def lines_of(ctx: Context, place: Place, name: str, keys: Sequence[str], program: str) -> tuple[str, bool]:
-    """Return the lines that ``program`` for `sed -n` prints of a whole file, each with its number as `uniq -c` writes it.
+    """Filter a whole file by `sed -n PROGRAM | uniq -c`. Return the output, and True if the file was read to its end.
 
-    The second value is False when only a part of the file was read within the time limit, or nothing, because the file is not
-    in a folder on the step's host: to read it would transfer all of it. Raises Cancelled when the run is stopped.
+    The second value is False when the time limit was too short. It is also False, and nothing is read, when the file is not
+    in a folder on the step's host, because the whole file would have to be transferred. Raises Cancelled when the run is
+    stopped.
     """
     if not isinstance(place, HostFolder) or place.host.name != ctx.host.name:
         return "", False
@@ -180,7 +181,7 @@ def _read(host: Host, command: Sequence[str], stdin: bytes, limit: int, deadline
 
 
 def _output(host: Host, script: str, words: Sequence[str], stdin: bytes, deadline: Deadline) -> tuple[bytes, str]:
-    """Return the output of a script, and its error messages. Output that arrived before the time limit counts."""
+    """Return the output of a script, and its error messages. After the time limit, return the output until then."""
     sink = io.BytesIO()
     seconds = deadline.remaining() * ENDS_AFTER
     argv = ("sh", "-c", script, "sh", f"{seconds:.0f}" if seconds >= 2 else f"{seconds:.1f}", *words)

@@ -29,9 +29,9 @@ def _form(text: str) -> str:
 
 
 UNKNOWN_S = "the duration of the backup job is unknown, and is not included in the stated error"
-"""Part of the text about the time of a backup.
+"""End of the text ``Backup.basis`` when the time of a backup is the end of the backup job.
 
-The data is older than this time by the unknown duration of the backup job.
+The data is older than this time by the duration of the job.
 """
 
 
@@ -41,8 +41,8 @@ class FileBackups(BackupSource):
     ADDED: ClassVar[frozenset[str]] = frozenset({"identity", "only_reads"})
     LIST_PROGRAMS: ClassVar[tuple[str, ...]] = ()
     DECRYPTS: ClassVar[bool] = True
-    """True if encrypted files are allowed, and are decrypted for a restore. False for kinds whose backups consist of
-    several files each.
+    """True if encrypted files are allowed, and are decrypted for a restore. False for kinds where each backup consists of
+    several files.
     """
     TAKEN: ClassVar[str] = ""
     """Name of the backup job, such as ``the dump``, for backups whose data is older than the time of the file.
@@ -61,11 +61,11 @@ class FileBackups(BackupSource):
             "restored into a sandbox, but `backup.measure`, `max_age` and `every` are refused."
         )
     )
-    pattern: str = Field(default="*", description="Shell pattern that the names of the backup files match.")
+    pattern: str = Field(default="*", description="Shell pattern. Only files whose names match it are backup files.")
     newest: Literal["modified", "name"] = Field(
         default="modified",
         description=(
-            "Where the time of each backup is read: `modified` is the modification time of the file, `name` is "
+            "Source of the time of each backup. `modified` means the modification time of the file. `name` means "
             "the time in the file's name (see `time`)."
         ),
     )
@@ -88,15 +88,15 @@ class FileBackups(BackupSource):
     only_reads: Literal[True] | None = Field(
         default=None,
         description=(
-            "`true`: the command in `at` changes nothing and may be ended at any time. `drill.check` then starts it too, reads the "
-            "beginning of its output, and ends it. Otherwise `drill.check` cannot compare the version of the backup, and its exit "
-            "status is 3."
+            "Set `true` if the command in `at` changes nothing and may be ended at any time. `drill.check` then starts the command, "
+            "reads the beginning of its output, and ends the command. Otherwise `drill.check` cannot compare the version of the "
+            "backup, and its exit status is 3."
         ),
     )
 
     @property
     def kept_in(self) -> tuple[KeptIn, ...]:
-        """Path of the backup files, if `at` is a path on the source's host, or on another host by `sftp`.
+        """Host and path of the backup files, if `at` is a path on the source's host or an `sftp` URL.
 
         Empty for any other place.
         """
@@ -109,10 +109,10 @@ class FileBackups(BackupSource):
 
     @property
     def place_programs(self) -> tuple[str, ...]:
-        """Programs that are started on the host of the folder `at` to list the backups, in addition to those that list
-        any folder.
+        """Programs that list the backups on the host of the folder `at`, in addition to the programs that list any folder.
 
-        With `sftp`, this host is not the host of the source. ``LIST_PROGRAMS`` are started on the host of the source.
+        For an `sftp` URL in `at`, this host is not the host of the source. ``LIST_PROGRAMS`` are started on the host of
+        the source.
         """
         return ()
 
@@ -184,9 +184,9 @@ class FileBackups(BackupSource):
         return self._told(ctx, names[0], found[0])
 
     def lines(self, ctx: Context, name: str, program: str) -> tuple[str, bool]:
-        """Return the lines that ``program`` for `sed -n` prints of a whole backup, if its file is in a folder on the step's host.
+        """Filter a whole backup by `sed -n PROGRAM`; see ``lines_of``. Its file must be in a folder on the step's host.
 
-        The second value is False when it was not read to its end.
+        The second value of the result is False when the file was not read to its end.
         """
         keys = secret_keys(self.identity, name) if name.endswith(SUFFIX) else ()
         return lines_of(ctx, self.place(ctx), name, keys, program)
@@ -223,8 +223,9 @@ class FileBackups(BackupSource):
         return found
 
     def unlike(self, ctx: Context, name: str, wanted: str) -> None:
-        """In a check before a drill, record that the version of a backup was not compared, because the backup does not
-        begin like ``wanted``.
+        """Record that the version of a backup was not compared, because the backup does not begin like ``wanted``.
+
+        Only a check before a drill records this.
         """
         ctx.unsure(f"the version of the backup {name} of {self.name}, which does not begin like {wanted}")
 
@@ -264,10 +265,10 @@ class FileBackups(BackupSource):
         self.need_list(ctx)
 
     def ready_to_list(self, ctx: Context) -> None:
-        """Check that the files can be listed, by ``need_list``. If the class may need more, do all checks of ``ready``.
+        """Check that the files can be listed: call ``need_list``, or ``ready`` if the class may have further needs.
 
-        A class that overrides ``ready`` or ``backups`` may need more. If such a class declares ``LIST_PROGRAMS``, even
-        as empty, it needs no more.
+        A class may have further needs if it overrides ``ready`` or ``backups``, and does not declare ``LIST_PROGRAMS``.
+        A class without further needs can declare ``LIST_PROGRAMS`` as empty.
         """
         if _depth(type(self), "LIST_PROGRAMS") <= min(_depth(type(self), "ready"), _depth(type(self), "backups")):
             self.need_list(ctx)

@@ -5,15 +5,15 @@ All backups of a series come from one schedule and have comparable sizes: full b
 | finding | when |
 |---|---|
 | `backup-too-old` | there is no backup, or the newest is older than ``max_age``; the default of ``max_age`` is 1.5 times ``every`` |
-| `backup-gap` | two backups are more than 1.5 times ``every`` apart; or the newest is older than this, but below ``max_age`` |
+| `backup-gap` | two backups are more than 1.5 times ``every`` apart, or the newest is older than that but within ``max_age`` |
 | `backup-shrunken` | the newest is empty, or it is below 70 % of the median of earlier sizes and outside the usual spread |
 | `backup-grown` | the newest is larger than twice the median of earlier sizes, and outside the usual spread |
 | `backup-ahead` | the time of a backup is more than five minutes in the future, so that it could hide a missing backup |
 
 Retention removes some older backups. Therefore only the latest gap, and gaps within the last four intervals, are reported.
-The median is computed from the last 14 backups of known size before the newest one. If there are fewer than three, sizes
-are not compared. The usual spread is three median absolute deviations above and below the median. So a series whose sizes
-always vary gives no finding.
+The median is computed from the last 14 backups of known size before the newest backup. If there are fewer than three such
+backups, sizes are not compared. The usual spread is three median absolute deviations above and below the median, so that a
+series whose sizes always vary gives no finding.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from drillbook.values import Duration
 AHEAD_S = 300.0
 """Tolerated difference between two clocks, in seconds."""
 LATE = 1.5
-"""A backup counts as missed when no new backup appears for longer than this number of schedule intervals."""
+"""Number of schedule intervals. A backup counts as missed when no new backup appears for longer than that."""
 RECENT = 4
 """Number of schedule intervals, counted back from now, within which every gap is reported."""
 LEAST, MOST = 3, 14
@@ -38,7 +38,7 @@ LEAST, MOST = 3, 14
 SHRUNKEN, GROWN = 0.7, 2.0
 """Two ratios of the size of the newest backup to the median size of earlier backups.
 
-Below the first ratio, the backup has shrunk. Above the second, it has grown.
+Below the first ratio, the backup has shrunk. Above the second ratio, it has grown.
 """
 SPREAD = 3.0
 """Number of median absolute deviations within which a size counts as usual."""

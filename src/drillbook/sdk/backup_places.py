@@ -126,7 +126,7 @@ class HostFolder(Place):
         _need(ctx, self.host, "find", "stat", *programs)
 
     def need_way(self, ctx: Context, host: Host) -> None:
-        """Check that a file can be copied to another host. Nothing is copied on the same host."""
+        """Check that a file can be copied to ``host``. If ``host`` is the folder's own host, no check is needed."""
         if host.name != self.host.name:
             _need(ctx, self.host, "dd")
             _need(ctx, host, "cat")
@@ -154,7 +154,7 @@ class HostFolder(Place):
         return not isinstance(host, SandboxHost) or host.sees(self._path(ctx, name), ctx.deadline)
 
     def _path(self, ctx: Context, name: str) -> str:
-        """Return the path of the file ``name``. If the location is a single file, this may be the path of the location."""
+        """Return the path of the file ``name``. If this location is a single file with this name, return its own path."""
         if name == self.path.rpartition("/")[2] and self.host.run(("test", "-f", self.path), deadline=ctx.deadline).ok:
             return self.path
         return f"{self.path.rstrip('/')}/{name}"

@@ -27,7 +27,7 @@ T = TypeVar("T")
 AHEAD_S = 60.0
 """Seconds by which the time of a backup may be ahead of the controller's clock, since the two clocks may differ."""
 END = datetime.max.replace(tzinfo=UTC)
-"""Target time of a point-in-time recovery that means the end of the archived log."""
+"""Value for the target time of a point-in-time recovery. It means: recover up to the end of the archived log."""
 PRINTED_BASIS = "start of the command, by the controller's clock"
 """Beginning of the text ``Backup.basis`` for a backup that a command prints. The time of such a backup says nothing
 about the age of its data.
@@ -96,7 +96,7 @@ class BackupSource(Service):
     LIST_PROGRAMS: ClassVar[tuple[str, ...]] = ()
     """Part of ``PROGRAMS``: the programs that are started to list backups.
 
-    If a class based on ``FileBackups`` declares this, even as empty, listing needs nothing else; see ``ready_to_list``.
+    A class based on ``FileBackups`` declares this (also as empty) when listing needs nothing else; see ``ready_to_list``.
     """
     RESTORE_PROGRAMS: ClassVar[tuple[str, ...]] = ()
     """Programs that a restore starts on the host of the sandbox or service, except those that ``ready_sandbox`` looks for."""
@@ -108,8 +108,8 @@ class BackupSource(Service):
     )
 
     _selection: tuple[str, str] | None = PrivateAttr(default=("latest", ""))
-    """Values of the fields ``at`` and ``backup`` of the step that uses this source. None when an earlier step sets one
-    of them and has not run yet.
+    """Values of the fields ``at`` and ``backup`` of the step that uses this source. None when one of these values comes
+    from an earlier step that has not run yet.
     """
 
     @property
@@ -119,8 +119,8 @@ class BackupSource(Service):
 
     @property
     def searched(self) -> str:
-        """Text that follows the words `found none`. It describes the place that was searched for backups, and the names
-        of backups there. Empty when the backup tool reports this itself.
+        """End of the message that no backup was found. It says in which place and for which names the search was made.
+        Empty when the backup tool reports this itself.
         """
         return ""
 
@@ -152,8 +152,8 @@ class BackupSource(Service):
     def selecting(self, at: str | None, only: str | None = "") -> Self:
         """Return this source for a step that selects a backup by ``at`` and ``only``; see ``chosen``.
 
-        A value that an earlier step will set is None. When this method was not called, a source selects its newest
-        backup.
+        ``at`` or ``only`` is None when an earlier step will set it. A source for which this method was not called selects
+        its newest backup.
         """
         made = self.model_copy()
         made._selection = None if at is None or only is None else (at, only)
@@ -173,8 +173,8 @@ class BackupSource(Service):
 
         Usually, the list contains the one backup that ``select`` will return. If an earlier step sets the selection,
         the list contains every backup, newest first, and the caller passes it to ``need_one``. When no backup matches
-        or the backups cannot be listed, the list is empty. An earlier step of the drill may still make the first
-        backup. If no earlier step changes anything, a check records that the backup was not verified.
+        or the backups cannot be listed, the list is empty. This is no error if an earlier step of the drill changes
+        something, because it may make the backup. Otherwise, a check records that the backup was not verified.
         """
         try:
             found = self.backups(replace(ctx, host=ctx.host_named(self.host)))
@@ -225,7 +225,7 @@ class BackupSource(Service):
     def ready(self, ctx: Context) -> None:
         """Check that the host has the programs that list and check backups, and that the backups can be read.
 
-        If the needs depend on the backup that is checked, see ``candidates``. Raises NotReady when one of these is missing.
+        If the needs depend on the backup that is checked, see ``candidates``. Raises NotReady when something is missing.
         """
         need_programs(ctx, self.PROGRAMS)
 
@@ -311,13 +311,12 @@ def no_backup(source: BackupSource, wanted: str, measured: str) -> StepFailed:
 
 
 def need_one(ctx: Context, choices: Iterable[T], check: Callable[[T], object]) -> None:
-    """Find the first of ``choices`` that ``check`` accepts. ``choices`` are for example ``candidates``. ``check``
-    raises NotReady for a choice that it refuses.
+    """Check that ``check`` accepts at least one of ``choices``, such as the backups of ``candidates``.
 
-    An earlier step of the drill may select any backup of a source. A host rarely has the programs for all of them, for
-    example for old backups in another compression. If a choice was refused before one was accepted, a check before a
-    drill records the first refusal as not verified. When all choices are refused, the NotReady of the first one is
-    raised. An empty list is accepted.
+    ``check`` raises NotReady for a choice that it refuses. When it refuses all choices, the first NotReady is raised. No
+    error is raised for an empty list. One accepted choice is enough, because a host rarely has the programs for all
+    backups of a source, such as old backups in another compression. If another choice was refused before, a check before
+    a drill records the first refusal as not verified.
     """
     refusal: NotReady | None = None
     for choice in choices:

@@ -41,15 +41,15 @@ class BackupSet:
     folder: Reference
     upload: Upload
     sizes: dict[str, int] = field(default_factory=dict)
-    """Sizes in bytes of the files sent so far, by name."""
+    """Sizes of the files sent so far. The key is the name of the file, and the value is its size in bytes."""
     manifest: bytes = b""
 
     def send(self, carrier: Carrier, path: str, found: Sequence[File], part_size: int) -> dict[str, StoredFile]:
-        """Send files from the host of ``carrier`` to the store. ``found``: the files. ``path``: their folder.
+        """Send the files ``found`` in the folder ``path`` from the host of ``carrier`` to the store.
 
-        ``part_size``: size in bytes of the parts of large files. If the store requires encryption, the files on the host
-        are first replaced by encrypted ones. Returns the entries of the manifest by the name of the plain file. Raises
-        StepFailed, NotReady, HostError, CouldNotVerify and Cancelled.
+        Returns a mapping: each key is the name of a plain file, and the value is the file's entry in the manifest. If the
+        store requires encryption, the files on the host are first replaced by encrypted files. ``part_size``: size in
+        bytes of the parts of large files. Raises StepFailed, NotReady, HostError, CouldNotVerify and Cancelled.
         """
         rule = self.store.service.encrypt
         sent = host_encryption.encrypt(carrier, path, found, rule, part_size) if rule else found
@@ -111,8 +111,9 @@ class BackupSet:
         """Return the facts of the backup. If the run has a signing key, sign the manifest. Raises CouldNotVerify when the
         signature cannot be stored.
 
-        Facts: ``location`` (the folder) and ``manifest``, both with the SHA-256 of the manifest, ``evidence`` (a copy of
-        the manifest), ``signed``, and for an unsigned manifest ``unsigned`` (the reason why it is not signed).
+        The facts ``location`` (URI of the folder) and ``manifest`` (URI of the manifest) end with the SHA-256 of the
+        manifest. The other facts are ``evidence`` (a copy of the manifest), ``signed``, and ``unsigned`` (the reason why
+        the manifest is not signed).
         """
         digest = sha256(self.manifest)
         self.upload.small.append(self.folder.below(SIGNATURE).key)

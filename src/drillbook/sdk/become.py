@@ -44,8 +44,8 @@ class Become(BaseModel):
     password: Secret | None = Field(
         default=None,
         description=(
-            "Password that sudo asks for, as a secret. It is usually that of the SSH user. It is passed to "
-            "sudo on standard input. Not set: sudo must not ask for a password (`NOPASSWD`)."
+            "Password that sudo asks for, as a secret. It is usually the password of the SSH user. It is passed to "
+            "sudo on standard input. If it is not set, sudo must not ask for a password (`NOPASSWD`)."
         ),
     )
 
@@ -71,11 +71,11 @@ class Become(BaseModel):
 
 
 def nearest(own: str | None, levels: Iterable[Become | None]) -> Become | None:
-    """Return the account of a step. ``own``: account that the step names. ``levels``: accounts of its service and of its
-    host.
+    """Return the account of a step, or None when the step runs as the SSH user.
 
-    The first of these that is set names the account. The first of these that has a password gives the password. The result
-    ``None`` means that the step runs as the SSH user.
+    ``own``: account that the step itself names. ``levels``: settings `become` of the step's service and host, in this
+    order. The name is ``own`` or, if that is None, the name in the first setting. The password comes from the first
+    setting that has a password.
     """
     known = [level for level in levels if level is not None]
     account = own if own is not None else next((level.user for level in known), "")

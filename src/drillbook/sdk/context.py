@@ -55,19 +55,20 @@ class Context:
     """W3C header `traceparent`, which makes a request part of the run's trace. Empty when the run is not traced."""
     vouchers: Any = None  # Vouchers, or None when the run neither makes nor checks signatures
     earlier: Callable[[str, str], EarlierStep | None] = field(default=lambda action, service: None)
-    """Function that takes the name of an action and the name of a service. It returns the newest passed step of earlier
-    runs with this action and this service.
+    """Function that takes the name of an action and the name of a service. It searches earlier runs for steps with this
+    action and this service, and returns the newest step that passed.
     """
     origins: Mapping[str, str] = field(default_factory=dict)
-    """Services of the earlier steps from which this step gets values, by the key of the parameter that gets the value.
+    """Origins of the parameters whose values come from earlier steps. Each key is the name of such a parameter, and its
+    value is the service of the earlier step.
 
-    Only the `ready` check has them.
+    Only the `ready` check has these origins.
     """
     changed: bool = False
-    """True when an earlier step of the drill, other than a fault, changes something. A missing file may then exist when this
-    step begins.
+    """True when an earlier step of the drill, other than a fault, changes something. Such a step may for example create a
+    file that the `ready` check does not find yet.
 
-    Only the `ready` check has it.
+    Only the `ready` check has this value.
     """
     doubt: Callable[[str], None] | None = None
     """Function that records something that a check before a drill cannot verify, such as ``the version of the backup``.
@@ -76,16 +77,20 @@ class Context:
     no command of unknown cost or effect.
     """
     verified: frozenset[str] = frozenset()
-    """Names of the backup sources that a step before the first fault of the drill verifies. Only the `ready` check has them."""
+    """Names of the backup sources that a step before the drill's first fault verifies. Only the `ready` check has these names.
+    """
     printed: dict[tuple[str, ...], Any] = field(default_factory=dict)
-    """Beginnings of backups that commands printed, by source, host and account. The `ready` checks of all steps share them."""
+    """Beginnings of backups that commands printed. Each key contains the source, the host and the account.
+
+    The `ready` checks of all steps share this mapping.
+    """
     former: frozenset[str] = frozenset()
-    """Names of the hosts on which the run's temporary files are in the place that older versions used. Only a run that
-    is being recovered has such hosts.
+    """Names of the hosts on which the run's temporary files are in the folder that older versions of Drillbook used. This
+    happens only when an older version began the run and this version recovers it.
     """
     written: int = 0
-    """The highest row number that a canary is known to have tried to write. It is needed when the rows of the canary
-    are read back or removed.
+    """Highest row number among the known write attempts of a canary. It is needed when the rows of the canary are read
+    back or removed.
     """
     programs: Programs = field(default_factory=Programs)
     """Known answers of hosts about their programs. The `ready` checks of all steps share these answers.
@@ -195,7 +200,7 @@ class Context:
             facts |= file.facts
 
     def kept_evidence(self, name: str) -> list[Path]:
-        """Return the evidence files that this step stored under ``name`` on this host, in all its attempts."""
+        """Return the evidence files ``name`` that all attempts of this step stored for the step's host."""
         file, folder = self._evidence_file(name), self.folder / "evidence"
         return [path for path in (folder.iterdir() if folder.is_dir() else ()) if path.name.partition("~")[0] == file]
 

@@ -158,7 +158,7 @@ def _declared_example(name: str, text: str) -> Iterator[str]:
 
 
 def _check_steps(document: strict.Document) -> None:
-    """Check the parameters of each step. Raises the error that ``document`` makes for a mistake in it."""
+    """Check the parameters of each step in ``document``. Raises an error with the place of the first mistake."""
     for phase, steps in document.value.items():
         for index, step in enumerate(steps if isinstance(steps, list) else ()):
             name = next((key for key in step if "." in key), "")

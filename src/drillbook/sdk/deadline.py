@@ -41,8 +41,8 @@ def current() -> Deadline:
 class Lines:
     """Connections that are closed when ``deadline`` passes or the run is cancelled, so that blocked reads return.
 
-    The timeout of a library starts again with each read. While a server sends one byte a second, such a timeout never
-    expires.
+    The timeout of a library is not enough, because it starts again with each read. While a server sends one byte a
+    second, such a timeout never expires.
     """
 
     def __init__(self, deadline: Deadline) -> None:
@@ -138,9 +138,8 @@ _WATCHER = _Watcher()
 def bounded(work: Callable[[], T], deadline: Deadline, *, late: Callable[[T], object], what: str = "") -> T:
     """Wait for the result of ``work`` until ``deadline``. A result that arrives later is passed to ``late``.
 
-    ``work`` may continue in the background after the deadline, for example while it connects. ``what``: name of the
-    work in messages. Raises the errors of ``work``, TimeoutError at the deadline, and Cancelled when the run is
-    stopped.
+    ``work`` cannot be stopped: after the deadline it may continue in the background. ``what``: name of the work in
+    messages. Raises the errors of ``work``, TimeoutError at the deadline, and Cancelled when the run is stopped.
     """
     done, lock = threading.Event(), threading.Lock()
     results: list[T] = []

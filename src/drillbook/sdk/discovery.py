@@ -40,21 +40,22 @@ class System:
     package: str
     """Dotted name of the package. Names of modules are relative to this package, such as ``.actions``."""
     actions: Mapping[str, str] = field(default_factory=dict)
-    """For each family of actions: the module or package that defines it.
+    """Modules or packages that define actions. The key is the family of these actions.
 
     The family is the part of an action's name before the dot.
     """
     probes: Mapping[str, str] = field(default_factory=dict)
-    """For each family of probes: the module or package that defines it.
+    """Modules or packages that define probes. The key is the family of these probes.
 
     The family is the part of a probe's name before the dot.
     """
     services: Mapping[str, str] = field(default_factory=dict)
-    """For each kind of service, as named in inventories: the module that defines it."""
+    """Modules that define kinds of services. The key is the name of the kind in inventories."""
     needs: tuple[str, ...] = ()
     """Names of the other systems that this system imports."""
     findings: str = ""
-    """Module whose ``FINDINGS`` holds the system's findings by their codes. Empty for a system without findings."""
+    """Module with the mapping ``FINDINGS``. Its keys are the codes of the system's findings. Empty when there are no findings.
+    """
     trees: str = ""
     """Folder in the package that contains diagnosis trees. Empty for a system without trees."""
     drills: str = ""
@@ -62,7 +63,7 @@ class System:
     examples: str = ""
     """Folder in the package with drills that show how its actions are used. These drills belong to no project."""
     host_needs: str = ""
-    """Module with the attribute ``HOST_NEEDS``. It holds the needs of the system's actions on a host. Empty when they
+    """Module with the attribute ``HOST_NEEDS``, which says what the system's actions need on a host. Empty when they
     need nothing.
     """
     origin: str = ""
@@ -106,9 +107,9 @@ def add(system: System) -> None:
 
 
 def left_out(why: str) -> None:
-    """Store the reason why plugins were not loaded.
+    """Store the reason why plugins were not loaded. An empty text removes the reason.
 
-    Messages about unknown names show it. An empty text removes the reason.
+    An error about an unknown name shows this reason, since a plugin could define the name.
     """
     _left_out[:] = [why] if why else []
 
