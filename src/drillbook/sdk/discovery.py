@@ -86,7 +86,7 @@ class System:
         return Path(str(module.__file__)).parent / declared if declared else None
 
     def modules(self, part: str) -> Mapping[str, str]:
-        """Return the absolute names of modules by family or kind. ``part``: ``actions``, ``probes`` or ``services``."""
+        """Return absolute names of modules. The key is a family or a kind. ``part``: ``actions``, ``probes`` or ``services``."""
         declared: Mapping[str, str] = getattr(self, part)
         return {name: importlib.util.resolve_name(module, self.package) for name, module in declared.items()}
 
@@ -198,9 +198,9 @@ def _installed(point: importlib.metadata.EntryPoint) -> System:
 
 
 def declared(load: Callable[[], Any], origin: str, version: str) -> System:
-    """Load a declaration with ``load``, which returns a System or its package.
+    """Call ``load``, which returns a System or a package with the attribute ``SYSTEM``. Return this System.
 
-    Raises PluginError when the declaration cannot be used. The error names ``origin``.
+    Raises PluginError when the System cannot be used. The error names ``origin``.
     """
     found = _loaded(load, origin)
     system = getattr(found, "SYSTEM", found)
@@ -260,12 +260,12 @@ def _modules(part: str) -> dict[str, str]:
 
 @cache
 def _families() -> dict[str, str]:
-    """Return the family of actions or probes that each module defines, with the name of the module as the key."""
+    """Return all families of actions and probes. The key is the module that defines the family."""
     return {module: name for part in ("actions", "probes") for name, module in _modules(part).items()}
 
 
 def plugins(names: Iterable[str], kinds: Iterable[str]) -> dict[str, str]:
-    """Return the version of each plugin that defines any of the given names, by the plugin's origin.
+    """Return the plugins that define any of the given names. The key is the plugin's origin, and the value is its version.
 
     ``names``: names of actions and probes. ``kinds``: kinds of services.
     """
@@ -311,9 +311,9 @@ def find(name: str, kind: type[Any]) -> type[Any]:
 
 
 def _by_name(module: str, kind: type[Any]) -> dict[str, type[Any]]:
-    """Return the classes of ``kind`` in a module by their YAML names.
+    """Return the classes of ``kind`` in a module. The key is the YAML name of the class.
 
-    When two classes have the same name, the first is used.
+    When two classes have the same name, the first class is used.
     """
     if (module, kind) not in _named:
         _named[module, kind] = {name_of(found): found for found in reversed(_classes(module, kind))}
@@ -358,9 +358,9 @@ def _of_plugin(module: str, load: Callable[[], T]) -> T:
 
 
 def shipped(part: str) -> Mapping[str, Path]:
-    """Return by name the files that systems ship. ``part``: ``trees`` or ``drills``.
+    """Return the paths of the files that systems contain. The key is the file's name. ``part``: ``trees`` or ``drills``.
 
-    Raises PluginError when two plugins ship files of the same name.
+    Raises PluginError when two plugins contain files of the same name.
     """
     return _shipped(part)
 

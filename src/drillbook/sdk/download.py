@@ -12,7 +12,7 @@ _URL = "IFS= read -r url\n"
 
 
 def _script(options: str, python: str) -> str:
-    """Return a script that downloads with the ``options`` of curl; without curl, with the ``python`` code that reads `answer`."""
+    """Return a script that downloads with curl and its ``options``. On a host without curl, it uses the ``python`` code."""
     lines = "\n".join(f"    {line}" for line in python.strip().splitlines())
     return f"""{_URL}if command -v curl >/dev/null; then
   {_CURL} {options}

@@ -1,4 +1,4 @@
-"""Results of earlier runs of the project, for actions that compare this run with the last one."""
+"""Results of earlier runs of the project, for actions that compare this run with an earlier run."""
 
 from __future__ import annotations
 

@@ -19,10 +19,10 @@ from drillbook.sdk.free import Free
 
 
 def named(document: Document, item: Any, place: Place, what: str, keywords: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
-    """Return the name and the parameters of the action in ``item``. Every other key of ``item`` must be in
-    ``keywords``.
+    """Return the name and the parameters of the action in the entry ``item``.
 
-    For any other entry, raises the error that ``document`` makes for mistakes in it.
+    Raises an error with the place in ``document`` when the entry does not name exactly one action, or has another key that
+    is not in ``keywords``.
     """
     if not isinstance(item, dict):
         raise document.error(place, f"{what} must be a mapping", hint="write the entry as `- http.responds: {url: ...}`")
@@ -45,8 +45,8 @@ def named(document: Document, item: Any, place: Place, what: str, keywords: tupl
 
 
 def _refuse_odd(document: Document, names: list[str], place: Place, keywords: tuple[str, ...]) -> None:
-    """Raise an error of ``document`` for the first of ``names`` that has no dot. Such a name cannot be the name of an
-    action.
+    """Raise an error with the place in ``document`` for the first of ``names`` without a dot, because it cannot be the name
+    of an action.
     """
     odd = [key for key in names if "." not in key]
     if "parallel" in odd:
@@ -76,7 +76,7 @@ def _refuse_odd(document: Document, names: list[str], place: Place, keywords: tu
 def find_class(document: Document, name: str, place: Place, kind: type[Any]) -> type[Any]:
     """Return the class with the name ``name``. ``kind``: Action or Probe.
 
-    When there is no such class, raises an error of the document at ``place``.
+    When there is no such class, raises an error with the position of ``place`` in the file.
     """
     try:
         return find(name, kind)
@@ -92,10 +92,9 @@ def find_class(document: Document, name: str, place: Place, kind: type[Any]) -> 
 def check_params(
     document: Document, model: type[BaseModel], params: dict[str, Any], dynamic: frozenset[str], place: Place
 ) -> None:
-    """With ``model``, validate those ``params`` whose values are known. Raises an error of the document for an invalid
-    value.
+    """Validate ``params`` with the class ``model``. Raises an error with the place in ``document`` for an invalid value.
 
-    A parameter that contains an expression is validated later, once it has a value.
+    The parameters in ``dynamic`` contain expressions. They are validated later, once they have values.
     """
     try:
         model.model_validate(params)

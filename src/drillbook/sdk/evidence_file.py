@@ -21,11 +21,10 @@ LOOK = 1 << 20
 
 
 class EvidenceFile:
-    """New evidence file that only its owner can read. Data beyond the size limit is dropped, and ``cut`` then holds the
-    limit.
+    """New evidence file that only its owner can read.
 
-    After a disk error, a file that is ``optional`` is removed, and ``why`` holds the reason. For any other file, a disk
-    error raises OSError.
+    Data beyond the size limit is dropped, and ``cut`` then describes the limit. After a disk error, a file that is
+    ``optional`` is removed, and ``why`` contains the reason. For any other file, a disk error raises OSError.
     """
 
     def __init__(self, path: Path, *, optional: bool, vital: bool = False) -> None:

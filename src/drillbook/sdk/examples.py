@@ -21,14 +21,14 @@ from drillbook.sdk.action import Action
 from drillbook.sdk.discovery import System
 
 NOT_DRILLS = "diagnosis"
-"""Name of a subfolder of the drills whose files are not drills."""
+"""Name of the subfolder in a folder of drills whose files are diagnosis trees, not drills."""
 _ALIAS = re.compile(r"\s[&*][a-z]")
-"""Pattern for an anchor or an alias of YAML. A step that contains one cannot be read without the rest of its file."""
+"""Pattern for an anchor or an alias of YAML. A step that contains either cannot be read without the rest of its file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """Example of an action: the part of a drill that shows it, with the earlier steps whose results it uses.
+    """Example of an action: a step of a drill with this action, and the earlier steps whose results this step uses.
 
     ``drill``: name of the drill. Empty when the action itself declares the example.
     """
@@ -48,9 +48,10 @@ class _Step:
 
 
 def of(action: str, drills: Path | None = None) -> Example | None:
-    """Return the example that ``action`` declares, or the shortest one in a drill. None when there is none.
+    """Return the example that ``action`` declares. If it declares no example, return the shortest example in a drill.
 
-    Drills of the action's system are searched first, and then the drills in the folder ``drills``.
+    Drills of the action's system are searched first, and then the drills in the folder ``drills``. The result is None when
+    no drill contains the action.
     """
     if text := declared(action):
         return Example("", text)
@@ -67,7 +68,7 @@ def of(action: str, drills: Path | None = None) -> Example | None:
 
 
 def declared(action: str) -> str:
-    """Return the example that the class of ``action`` declares. Empty when it declares none, or when there is no such action."""
+    """Return the example that the class of ``action`` declares. Empty when the class or its example does not exist."""
     try:
         found: type[Action] = discovery.find(action, Action)
     except UnknownName:
@@ -82,7 +83,7 @@ def files(system: System) -> list[Path]:
 
 
 def _own(family: str) -> list[tuple[str, tuple[_Step, ...]]]:
-    """Return the steps with actions of ``family`` in the examples and drills of the system, by drill."""
+    """Return the drills and examples of the system with actions of ``family``: the name of each file, and its steps."""
     systems = [system for system in discovery.systems() if family in system.actions]
     folders = [folder for system in systems for part in ("examples", "drills") if (folder := system.folder(part))]
     return [(path.stem, _steps(path)) for folder in folders for path in sorted(folder.glob("*.yml"))]
@@ -90,7 +91,7 @@ def _own(family: str) -> list[tuple[str, tuple[_Step, ...]]]:
 
 @cache
 def _inside(top: Path) -> list[tuple[str, tuple[_Step, ...]]]:
-    """Return the steps of the drills in a folder, by drill."""
+    """Return the drills in a folder: the name of each drill, and its steps."""
     paths = [path for path in sorted(top.rglob("*.yml")) if path.relative_to(top).parts[0] != NOT_DRILLS]
     return [(path.stem, _steps(path)) for path in paths]
 
@@ -121,7 +122,7 @@ def _of_phase(phase: str, nodes: Iterable[yaml.Node], lines: list[str]) -> Itera
 
 
 def _shown(steps: tuple[_Step, ...], step: _Step) -> str:
-    """Return the text of ``step`` below its phase. It includes the earlier steps whose saved results the step uses."""
+    """Return ``step`` and the earlier steps whose saved results it uses, as YAML text with their phases."""
     wanted, found = [step], {step}
     while wanted:
         text = wanted.pop().text

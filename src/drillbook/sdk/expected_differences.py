@@ -14,4 +14,4 @@ def _reasons(value: dict[str, str]) -> dict[str, str]:
 
 
 Reasons = Annotated[dict[str, str], AfterValidator(_reasons)]
-"""Expected differences by name or pattern. Each has a reason, and the report shows this reason."""
+"""Expected differences. The key is a name or a pattern, and the value is the reason, which the report shows."""

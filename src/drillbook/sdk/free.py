@@ -48,7 +48,7 @@ def ended_wrongly(
 
 
 class Restores(BaseModel):
-    """Service that a custom step restores, and the backup that it restores."""
+    """Service that a custom step restores, and the backup from which the step restores it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -65,8 +65,9 @@ class Free(Action):
         Restores | None,
         Field(
             description=(
-                "For a step with `effect: write` that restores something: the restored `service`, and `from`, the "
-                "`location` of the verified backup. The phase `verify` then needs a step that compares the content."
+                "Needed for a step with `effect: write` that restores a service. `service` is the name of this service, and "
+                "`from` is the fact `location` of the verified backup. The phase `verify` then needs a step that compares "
+                "the content."
             )
         ),
     ] = None
@@ -86,7 +87,7 @@ class Free(Action):
     def check_written(cls, params: Mapping[str, Any]) -> None:
         """Validate the declarations in ``params`` as they are written in a file, where a value may be an expression.
 
-        Raises Misplaced when a declaration is missing, or when it does not fit the others.
+        Raises Misplaced when a declaration is missing, or when two declarations contradict each other.
         """
         effect, name = params.get("effect"), cls.name()
         if effect is None:
@@ -115,7 +116,7 @@ class Free(Action):
     def _check_fault(cls, params: Mapping[str, Any]) -> None:
         """Check that a fault declares `undo` and `proof`.
 
-        Raises Misplaced when one of them is missing, or when a parameter does not fit them.
+        Raises Misplaced when one of the two is missing, or when `proven_by` does not fit the value of `undo`.
         """
         undo, proven = params.get("undo"), params.get("proven_by")
         if undo is None:

@@ -31,7 +31,7 @@ from drillbook.sdk.become import ROOT, Become
 from drillbook.values import Secret
 
 CAPTURE_LIMIT = 1 << 20
-"""Largest number of bytes of each stream in an Output. More bytes are counted and dropped, unless a sink receives them."""
+"""Largest number of bytes of a stream that an Output stores. Further bytes are only counted; a sink receives all bytes."""
 
 _ODD_ADDRESS = re.compile(r"""^-|[\s\x00-\x1f\x7f'`"$\\;&<>|(){}]""")
 _ODD_USER = re.compile(r"""^-|\s-|[\x00-\x1f\x7f'`";&<>|(){}]|\\$""")
@@ -143,7 +143,7 @@ class Target(BaseModel):
     def acting_as(self, account: str) -> Self:
         """Return the description of the host for commands that run as ``account``.
 
-        Root needs no sudo for the service manager. Each account has its own folder for leases.
+        It differs in two settings: root uses the service manager without sudo, and each account has its own lease folder.
         """
         manager = self.manager.model_copy(update={"sudo": False}) if account == ROOT else self.manager
         state = f"{self.state.rstrip('/')}-as-{account}" if self.state else ""
@@ -288,7 +288,7 @@ class Deadline:
         return max(0.0, self.at - time.monotonic())
 
     def check(self, what: str = "") -> None:
-        """Raise Cancelled when the flag is set, or TimeoutError when the deadline has passed.
+        """Raise Cancelled when the cancel flag is set, or TimeoutError when the deadline has passed.
 
         ``what``: name of the work in the message.
         """
@@ -300,7 +300,7 @@ class Deadline:
     def wait(self, seconds: float) -> None:
         """Wait for ``seconds``.
 
-        If the deadline passes or the flag is set before that, stop waiting and raise the errors of ``check``.
+        If the deadline passes or the cancel flag is set before that, stop waiting and raise the errors of ``check``.
         """
         self.cancel.wait(min(seconds, self.remaining()))
         self.check()
@@ -324,10 +324,10 @@ _NEVER_ASKS, _ASKS = _AS_USER.format("-n"), _AS_USER.format("-S -k -p ''")
 
 
 def as_user(user: str, argv: Sequence[str] = (), *, asks: bool = False) -> tuple[str, ...]:
-    """Return the command that runs ``argv`` as ``user`` by sudo. On a host without sudo, root can also run this command.
+    """Return the command that runs ``argv`` as ``user`` by sudo. For root on a host without sudo, the command uses setpriv.
 
     An empty ``user`` is the SSH user. When ``asks`` is true, sudo reads a password from the first line of standard
-    input. The script is named sudo, which shows that it must be killed through sudo.
+    input. The ``$0`` of the script is `sudo`. It shows that only sudo can kill the processes of the script.
     """
     return (*(("sh", "-c", _ASKS if asks else _NEVER_ASKS, "sudo", user) if user else ()), *argv)
 
@@ -368,8 +368,8 @@ class Host(Protocol):
         """Run ``argv`` without a shell, and wait until it exits.
 
         ``env`` is added to the environment, and never appears in a list of processes. ``stdin`` is the whole input of the
-        command. When ``sink`` is given, it receives the standard output instead of the result. A missing program results in
-        the exit status 127.
+        command. When ``sink`` is given, the standard output goes to ``sink``, and not to the result. A missing program
+        results in the exit status 127.
 
         Raises CommandTimedOut when the ``deadline`` passes, and Cancelled when the run is stopped. Before both, the process
         group of the command is killed on the host. Raises HostUnreachable when the connection is lost.
@@ -392,8 +392,8 @@ class Host(Protocol):
         """Open a Unix socket on the controller that leads to the Unix socket ``path`` on the host. Yields its folder.
 
         The socket has the file name ``name``, and exists until the `with` block ends. No other user of the controller
-        can enter its folder. The process on the host that connects to ``path`` runs as ``user``. An empty ``user`` is
-        the SSH user. A server with peer authentication therefore takes the client for ``user``.
+        can enter its folder. The process on the host that connects to ``path`` runs as ``user``, so that a server with
+        peer authentication accepts the client as ``user``. An empty ``user`` is the SSH user.
         """
 
     def close(self) -> None:

@@ -95,7 +95,7 @@ def encrypt(carrier: Carrier, folder: str, found: Sequence[File], rule: Encrypti
 def decrypt(
     host: Host, deadline: Deadline, keys: Sequence[str], files: Sequence[tuple[str, str]], *, keep: bool = False
 ) -> None:
-    """Decrypt files on ``host``. ``files``: pairs of paths, each an encrypted file and the plain file to write.
+    """Decrypt files on ``host``. ``files``: pairs of an encrypted file's path and the path of the plain file to write.
 
     When ``keep`` is true, the encrypted files stay. Raises StepFailed with the finding ``backup-key-lost`` or
     ``backup-damaged``, NotReady when the program ``age`` is not installed on the host,

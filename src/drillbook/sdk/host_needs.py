@@ -24,10 +24,11 @@ BASE = tuple(_BASE.split())
 """Programs that every host needs: a POSIX shell, and programs of POSIX and of GNU coreutils."""
 _BARE = "awk cat date df du env head id mkdir realpath rm sed sha256sum stat tail test"
 BARE = tuple(_BARE.split())
-"""Programs that actions also start without a shell."""
+"""Programs in ``BASE`` that actions start not only from shell scripts, but also directly."""
 MANAGERS = frozenset({"systemctl", "supervisorctl", "docker"})
-"""Programs of service managers. An action on the unit of a service needs one of them: the program of the host's service
-manager. The commands that this program gets are known before the drill begins.
+"""Programs of service managers. An action that starts or stops a unit needs the program of the host's service manager.
+
+The exact commands with this program are known before the drill begins.
 """
 
 
@@ -52,8 +53,8 @@ class HostNeeds:
 
     ``commands`` are programs that are not in ``BASE``. ``rights`` and ``ports`` are texts. ``either`` lists groups of
     programs. One program of each group is enough. ``by_sudo``: the commands that the action starts by `sudo`.
-    ``rights`` describes these commands in words. ``scripted``: the action starts these programs only inside of scripts that
-    `sh -c` runs, so that sudo must allow the shell, not the programs.
+    ``rights`` describes these commands in words. ``scripted``: True when only scripts of `sh -c` start the ``commands``, so
+    that sudo must allow the shell and not the programs.
     """
 
     commands: tuple[str, ...] = ()
@@ -70,10 +71,10 @@ class HostNeeds:
 
 
 def of(action: str) -> HostNeeds | None:
-    """Return the declared needs of ``action``, or None when neither the action nor its system declares any.
+    """Return the declared needs of ``action``, or None when neither the action nor its system declares needs.
 
-    The declaration of the action itself is used first, then the system's declaration for the name of the action, and then one
-    for a pattern of names.
+    The first of these declarations is used: of the action itself, of its system for the name of the action, of its system
+    for a pattern that matches the name.
     """
     if own := _own(action):
         return own
@@ -89,7 +90,7 @@ def of(action: str) -> HostNeeds | None:
 
 
 def _own(action: str) -> HostNeeds | None:
-    """Return the needs that the class of ``action`` declares. None for a probe, and for an action that declares none."""
+    """Return the needs that the class of ``action`` declares. None for a probe, and for an action without declared needs."""
     try:
         found: HostNeeds | None = discovery.find(action, Action).NEEDS
     except UnknownName:

@@ -16,10 +16,11 @@ _PYTHON = "python3 -c 'import sys; sys.exit(sys.version_info < (3, 7))' 2>/dev/n
 
 
 def made_in(ctx: Context, folder: str, name: str) -> str:
-    """Create the private folder ``name`` in ``folder``. Returns the numbers of its device and its inode, which identify the
-    new folder. Each number has 20 digits and the mark of a random name, so that a rule of sudo matches it in every run.
+    """Create the private folder ``name`` in ``folder``. Returns its device number and its inode number as text.
 
-    Raises StepFailed when another user could have replaced a part of the path, and HostError when the command fails.
+    The numbers identify the new folder. Each number has 20 digits after the character ``random_names.MARK``, so that one
+    rule of sudo matches the numbers of every run. Raises StepFailed when another user could have replaced a part of the
+    path, and HostError when the command fails.
     """
     output = ctx.run(*inside(folder), "sh", "-c", _MAKE, "sh", f"./{name}")
     refuse(ctx, output)
@@ -31,8 +32,8 @@ def call(ctx: Context, program: str, *arguments: str, prefix: tuple[str, ...] = 
     """Run the function ``main`` of ``program`` on the step's host, and return the JSON value that it prints.
 
     ``program``: dotted name of a module. ``prefix``: words in front of the command line, such as the result of
-    ``nofollow.inside``. ``private``: last argument of ``main``, sent through standard input, since other users can see the
-    command line. Raises HostError when the program fails, and CouldNotVerify when its output is not JSON.
+    ``nofollow.inside``. ``private``: last argument of ``main``. It is sent through standard input, because other users can
+    see the command line. Raises HostError when the program fails, and CouldNotVerify when its output is not JSON.
     """
     package, _, name = program.rpartition(".")
     source = files(package).joinpath(f"{name}.py").read_bytes()

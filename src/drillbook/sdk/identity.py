@@ -18,15 +18,14 @@ from drillbook.sdk.service import LOOPBACK, Service
 HOST = "host"
 """Name of the lock that covers a whole host."""
 ANY = "*"
-"""Value in an identity that is equal to every other value of the same key."""
+"""Placeholder for a value in an identity. It counts as equal to any value of the same key in another identity."""
 
 
 class Identity(BaseModel):
     """Measured identity of data, such as a database. For a backup it also has the digest of the manifest.
 
-    ``of`` holds the measured values by name. The names depend on the kind of system. The value ``at`` is the machine, and the
-    value ``path`` is the path on this machine. A value that could not be measured is missing. A missing value is never equal
-    to another value.
+    ``of`` contains the measured values. Its keys depend on the kind of system: ``at`` is the machine, and ``path`` is the
+    path on this machine. A value that could not be measured is missing. A missing value is never equal to another value.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")

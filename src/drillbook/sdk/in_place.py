@@ -1,4 +1,4 @@
-"""Interface for restores of a backup into the original service after the loss of its data, and base classes of the actions.
+"""Interface for the restore of a backup into the service that lost its data, and base classes of the actions.
 
 ``BackupSource.in_place`` returns an ``InPlace`` when the source supports such restores. A restore overwrites nothing,
 because the service has lost its data, or has only files of an earlier attempt of the same step.
@@ -33,7 +33,7 @@ class VerifiesSource(Read):
 
 
 class RestoresSource(Write):
-    """Base of actions that restore a backup into `service`: into a sandbox, or into a service that has lost its data.
+    """Base of actions that restore a backup into `service`, which is a sandbox or has lost its data.
 
     The field `from` names the backup source. The fields ``at`` and ``backup`` select the backup.
     """
@@ -66,8 +66,8 @@ class InPlace(ABC):
     def restore(self, backup: Backup, at: datetime | None) -> Facts:
         """Restore ``backup`` into the service. Clients are admitted only after the restored data was verified.
 
-        ``at`` has the same meaning as in ``BackupSource.restore``. Returns facts with ``seconds`` by stage. Raises
-        StepFailed with findings when the restore fails, and HostError when the host fails.
+        ``at`` has the same meaning as in ``BackupSource.restore``. The fact ``seconds`` contains the duration of each
+        stage. Raises StepFailed with findings when the restore fails, and HostError when the host fails.
         """
 
     @abstractmethod
@@ -86,8 +86,8 @@ class InPlace(ABC):
 def beside(folder: str) -> SandboxConfig:
     """Return the settings of a folder beside the service's data, in which a restore in place prepares the data.
 
-    The folder has no limits of its own. It contains as much data as the service itself needs, so only the free space of the
-    file system limits it.
+    The settings set no limits for memory and disk, because the folder needs as much space as the data of the service. Only
+    the free space of the file system limits it.
     """
     return SandboxConfig(folder=folder, isolation="none", data_may_leave=True, memory=UNLIMITED, disk=UNLIMITED)
 

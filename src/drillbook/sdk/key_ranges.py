@@ -1,4 +1,4 @@
-"""Compares a restored copy with the running database and with the copy of the last run.
+"""Compares a restored copy with the running database, and with the copy that an earlier run restored.
 
 A table without new writes is compared as a whole. A table that only grows is compared by ranges of a key whose values grow
 with each new row. For all tables, the numbers of rows are compared.
@@ -61,7 +61,7 @@ class Keyed(BaseModel):
 Tables = Annotated[
     dict[str, Keyed],
     Field(
-        description="Tables to compare: the name of each, and its column `key` if it has one whose values grow: "
+        description="Tables to compare. For a table with a column whose values grow, `key` names this column. Example: "
         "`{orders: {key: id}, countries: {}}`."
     ),
 ]
@@ -70,8 +70,8 @@ Tolerance = Annotated[
     Field(
         ge=0,
         description=(
-            "Largest permitted difference between the numbers of rows in a table of the copy and of production, "
-            "as a share such as 0.05. Empty: rows are not counted."
+            "Largest permitted difference, as a share such as 0.05, between the number of rows of a table in the copy and "
+            "the number in production. Empty: rows are not counted."
         ),
     ),
 ]
@@ -82,9 +82,9 @@ History = Annotated[
     Field(
         ge=0,
         description=(
-            "Largest permitted difference between the number of rows in a table now and in an earlier copy, "
-            "as a share such as 0.3. Empty: these numbers are not compared. The earlier copy comes from an earlier run "
-            "in the same environment: the last run that executed this action successfully for this service."
+            "Largest permitted difference, as a share such as 0.3, between the number of rows of a table in this copy and "
+            "the number in an earlier copy. Empty: these numbers are not compared. The earlier copy comes from the last run "
+            "in the same environment in which this action passed for this service."
         ),
     ),
 ]
@@ -102,7 +102,7 @@ class Reader(Protocol):
     """Database that is compared. All reads see the same snapshot."""
 
     def names(self) -> list[str]:
-        """Return the names of all tables that hold rows themselves."""
+        """Return the names of all tables that contain rows. A table that consists only of partitions is left out."""
 
     def has(self, table: str) -> bool:
         """Return True when the database has a table of that name."""

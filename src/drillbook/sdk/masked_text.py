@@ -1,6 +1,6 @@
 """Masks parts of a text that look like a password, before a report shows the text.
 
-Such passwords are not in an inventory, so the redactor does not know and hide them.
+The redactor hides only the secrets in an inventory. It does not know the passwords that are meant here.
 """
 
 from __future__ import annotations

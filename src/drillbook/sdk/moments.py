@@ -38,7 +38,7 @@ class Moment:
 
 
 class MeasuresLoss(Read):
-    """Base of the actions `*.newest_moment`. Each of these actions is for the kind of service that its ``SERVICE`` names."""
+    """Base of the actions `*.newest_moment`. There is one such action for each kind of service; ``SERVICE`` names the kind."""
 
 
 def _apart(values: Sequence[datetime]) -> float:
@@ -51,16 +51,16 @@ def _apart(values: Sequence[datetime]) -> float:
 
 
 def newest(values: Iterable[datetime], basis: str, resolution_s: float = 0.0) -> list[Moment]:
-    """Return a list that contains only the moment of the newest of ``values``. It is empty when there are no values.
+    """Return the newest of ``values`` as a Moment, in a list. The list is empty when there are no values.
 
-    The error is the median interval between the newest values, but at least ``resolution_s`` seconds.
+    The error of the Moment is the median interval between the newest values, but at least ``resolution_s`` seconds.
     """
     order = sorted(values, reverse=True)[:SAMPLE]
     return [Moment(order[0], basis, round(max(resolution_s, _apart(order)), 3))] if order else []
 
 
 def measured(name: str, found: Sequence[Moment], max_age: Duration | None, *, hint: str) -> Facts:
-    """Return facts about the newest moment in the data of the service ``name``. ``found``: moments that the data shows.
+    """Return facts about the newest of the moments ``found`` in the data of the service ``name``.
 
     Raises CouldNotVerify with ``hint`` when ``found`` is empty, or when its newest moment is in the future. Raises
     StepFailed when its newest moment is older than ``max_age``.

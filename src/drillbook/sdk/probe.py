@@ -145,7 +145,8 @@ class ConnectedWriter(CanaryWriter, Generic[SessionT]):
     def connect(self, way: ExitStack) -> SessionT:
         """Open a connection.
 
-        ``way`` gets everything that must be closed together with the connection. Raises the errors of the driver.
+        Push everything that must be closed together with the connection to the stack ``way``, such as a tunnel. Raises the
+        errors of the driver.
         """
         raise NotImplementedError
 

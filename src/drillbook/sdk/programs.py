@@ -63,9 +63,9 @@ class Programs:
 
 
 def _look(host: Host, programs: Sequence[str], deadline: Deadline) -> dict[str, bool]:
-    """Return for each of ``programs`` whether it is on the host's PATH.
+    """Return a mapping. Each key is a program, and its value is True when the program is on the host's PATH.
 
-    The host answers with numbers, since the name of a program may be any text.
+    The answer of the host contains the numbers of missing programs and not their names, because a name may be any text.
     """
     said = once_more(lambda: host.run(("sh", "-c", _LOOK, "sh", *programs), deadline=deadline)).check().text.split()
     return {program: str(number) not in said for number, program in enumerate(programs)}

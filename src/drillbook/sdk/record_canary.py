@@ -33,8 +33,8 @@ NAMES = ("record", "number", "run")
 """
 OF_ONE = frozenset({"record", "number"})
 UNRECORDED_S = 30.0
-"""Longest time before the crash of a controller, in seconds, from which its journal may lack records that were
-written.
+"""Time limit in seconds. Records that a canary wrote in the last seconds before a crash of the controller may be missing in
+the journal. No record older than this limit is missing.
 """
 
 

@@ -44,7 +44,7 @@ class Keep(BaseModel):
 class Aged:
     """A stored backup with the properties that a retention rule uses.
 
-    Newer backups of the same ``series`` replace older ones.
+    Backups with the same ``series`` belong together: newer backups replace older backups.
     """
 
     key: str
@@ -59,7 +59,7 @@ def expired(backups: Iterable[Aged], keep: Keep, now: datetime) -> list[Aged]:
     """Return the backups that have expired at the time ``now`` under the rule ``keep``, oldest first.
 
     The newest backup and the newest verified backup of each series always stay. A backup whose time is in the future
-    stays, too. It does not count as the newest backup, because a clock was wrong when it was taken.
+    stays, too. It does not count as the newest backup, because its time comes from a wrong clock.
     """
     series: dict[Hashable, list[Aged]] = {}
     for one in sorted(backups, key=lambda backup: backup.at, reverse=True):

@@ -48,9 +48,9 @@ class Sandboxed(Service):
 
     @classmethod
     def fields_in_sandbox(cls, folder: str) -> Mapping[str, Any]:
-        """Return the values of the fields, such as the address, that a sandbox itself sets.
+        """Return the fields whose values a sandbox itself sets, such as the address.
 
-        They replace those of the inventory.
+        These values replace the values in the inventory.
         """
         return {}
 

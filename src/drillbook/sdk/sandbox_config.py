@@ -56,7 +56,5 @@ class SandboxConfig(BaseModel):
     @model_validator(mode="after")
     def _image_of_container(self) -> SandboxConfig:
         if bool(self.image) is not (self.isolation == "container"):
-            raise ValueError(
-                "set both `isolation: container` and `image`, or neither: `image` is the image of the container"
-            )
+            raise ValueError("set both `isolation: container` and `image` (the image of the container), or leave out both")
         return self

@@ -28,8 +28,7 @@ class SandboxHost(WrappedHost):
 
     wrapped: Wrapping
     below: str = ""
-    """Folder to which the programs' view of files is limited, such as the only folder that a container shares with the
-    host.
+    """Only folder whose files the programs can see, such as the folder that a container shares with the host.
 
     Empty: all files are visible.
     """

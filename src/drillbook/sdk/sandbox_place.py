@@ -45,7 +45,7 @@ done
 
 
 def looking(isolation: Isolation, paths: tuple[str, ...]) -> tuple[str, ...]:
-    """Return a command that prints those folders in ``paths`` that contain the sandbox's folder."""
+    """Return a command that prints each of ``paths`` if this folder contains the sandbox's folder."""
     return isolation.as_user(("sh", "-c", _WITHIN, "sh", isolation.folder, *paths))
 
 

@@ -32,7 +32,8 @@ def python(program: bytes) -> tuple[str, ...]:
 def shell(program: bytes) -> tuple[str, ...]:
     """Return the beginning of the command that runs a shell program from standard input. The caller appends its arguments.
 
-    The host needs sha256sum. Raises ValueError when ``program`` ends with a newline, because a shell variable loses it.
+    The host needs sha256sum. Raises ValueError when ``program`` ends with a newline, because a shell variable cannot store
+    a newline at the end.
     """
     if program.endswith(b"\n"):
         raise ValueError("the shell program must not end with a newline")

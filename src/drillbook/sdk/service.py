@@ -80,8 +80,8 @@ class Service(BaseModel):
     run_as: str = Field(
         default="",
         description=(
-            "User that runs the service's own tools, by `sudo -n -u`, or by setpriv when root has no sudo. "
-            "Empty: the SSH user."
+            "User that runs the service's own tools. Drillbook starts the tools as this user by `sudo -n -u`, or by setpriv "
+            "as root on a host without sudo. Empty: the SSH user."
         ),
     )
     become: Become | None = Field(
@@ -100,8 +100,9 @@ class Service(BaseModel):
 
     @property
     def lock_name(self) -> str:
-        """Name of the lock with which a run reserves the service. It can be used as the name of a folder. It is made of
-        the unit. If there is no unit, it is made of the URL. If there is neither, it is made of the name.
+        """Name of the lock with which a run reserves the service. It can be used as the name of a folder.
+
+        It contains the unit. It contains the URL if the service has no unit, and the service's name if it also has no URL.
         """
         if self.unit:
             return word("unit", self.unit)
@@ -124,7 +125,8 @@ class Service(BaseModel):
     def kept_in(self) -> tuple[KeptIn, ...]:
         """Folders that contain the service's data or backups.
 
-        No sandbox is created inside them. A fault never destroys a folder if the backups of this folder are inside it.
+        No sandbox is created inside these folders. A fault does not destroy a folder that also contains the backups from
+        which it is to be restored.
         """
         return (KeptIn(self.host, self.data),) if self.RUNS and self.data else ()
 
@@ -195,7 +197,7 @@ class S3(Service):
     identity: AgeIdentity | None = Field(
         default=None,
         description=(
-            "Secret key of age that decrypts these backups. It is the content of a file made by age-keygen, "
+            "Secret key of age that decrypts the encrypted backups. It is the content of a file made by age-keygen, "
             "given by `!file` or `!env`."
         ),
     )
@@ -258,7 +260,7 @@ class Http(Service):
     def lock_name(self) -> str:
         """Name of the lock with which a run reserves the service on its host.
 
-        It is made of the unit. If there is no unit, it is made of the port. If there is neither, it is made of the URL.
+        It contains the unit. It contains the port if the service has no unit, and the URL if it also has no port.
         """
         return f"port-{self.port}" if self.port and not self.unit else super().lock_name
 

@@ -2,7 +2,7 @@
 
 The tests of the source's author create intact and damaged backups with the real backup tool, and pass them to
 ``source_problems``. A damaged backup must lead to exactly the finding that fits its damage. An intact backup must lead to
-none. See docs/plugins.md.
+no finding. See docs/plugins.md.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from drillbook.sdk.sandbox import Sandboxed
 from drillbook.sdk.service import Service
 
 SOURCE, SANDBOX, HOST = "backups", "copy", "here"
-"""Names in the inventory of these checks: of the source, the sandbox and this machine."""
+"""Names of the source, of the sandbox and of this machine in the inventory that the checks use."""
 CARRIER = "drillbook.hosts.local:LocalHost"
 """Class of a host that is this machine. It is loaded by its name, since the SDK must not import packages above it."""
 SECONDS = 600.0
@@ -50,7 +50,7 @@ class Artefact:
     finding: str = ""
     """Code of the finding that the damage must lead to. Empty for an intact backup."""
     seen_by: tuple[str, ...] = ("check", "restore")
-    """Names of the actions that must report the finding. All other actions must report none."""
+    """Names of the actions that must report the finding. All other actions must report no finding."""
     fields: Mapping[str, Any] = field(default_factory=dict)
     """Further fields of the source in the inventory, for this backup."""
 
@@ -71,9 +71,9 @@ def source_problems(
 ) -> list[str]:
     """Check the source ``kind`` with each of ``artefacts``. Returns one line for each problem. The line names the artefact.
 
-    ``folder``: an empty folder for the artefacts and the sandboxes. ``fields``: inventory fields of the source, without the
-    field that ``place`` names. That field is set to the folder of the artefact. ``sandbox``: inventory fields of the
-    sandbox. The kind of its service is the first kind in the source's RESTORES_TO.
+    ``folder``: an empty folder for the artefacts and the sandboxes. ``fields``: inventory fields of the source. ``place``:
+    name of a further field of the source. The checks set this field to the folder of the artefact. ``sandbox``: inventory
+    fields of the sandbox. Its kind of service is the first kind in the source's RESTORES_TO.
     """
     given = list(artefacts)
     with discovery.registered(system):
@@ -106,7 +106,7 @@ def _given(artefacts: list[Artefact]) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Setting:
-    """Inventory fields of the source and of the sandbox. ``source`` and ``box`` add the folders."""
+    """Inventory fields of the source and of the sandbox, without their folders. ``source`` and ``box`` set the folders."""
 
     model: type[BackupSource]
     place: str

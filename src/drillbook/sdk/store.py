@@ -39,7 +39,7 @@ _LISTED = ("Contents", "Versions", "DeleteMarkers")
 class Version:
     """One version of an object.
 
-    When ``marker`` is true, it is a delete marker. ``id`` is empty when the bucket keeps no versions.
+    ``marker`` is true for a delete marker. ``id`` is empty when the bucket keeps no versions.
     """
 
     key: str
@@ -229,9 +229,9 @@ class Store:
             return bool(answer.get("Status") == "Enabled")
 
     def history(self, prefix: str) -> dict[str, list[Version]]:
-        """Return the versions and delete markers below ``prefix`` by key.
+        """Return a mapping from the key of each object below ``prefix`` to the object's versions and delete markers.
 
-        For each key, all versions come before all delete markers. Versions and markers are each sorted newest first.
+        Each list contains first all versions and then all delete markers. In both parts, the newest comes first.
         """
         found: dict[str, list[Version]] = {}
         markers: list[Version] = []
@@ -244,7 +244,7 @@ class Store:
         return found
 
     def live(self, prefix: str) -> dict[str, Version]:
-        """Return the current version of each existing object below ``prefix`` by key.
+        """Return a mapping from the key of each existing object below ``prefix`` to the object's current version.
 
         When the bucket keeps no versions, the ids of the versions are empty.
         """
@@ -306,9 +306,9 @@ class Store:
             )
 
     def delete_versions(self, versions: Sequence[tuple[str, str]]) -> None:
-        """Delete versions permanently. Each is a pair of a key and a version id. Raises CouldNotVerify when the store fails.
+        """Delete ``versions`` permanently. They are pairs of key and version id. Raises CouldNotVerify when the store fails.
 
-        When the id is empty, a bucket that keeps versions keeps all of them, and only gets a delete marker for the key.
+        When the id is empty, the object is deleted. A bucket with versioning then keeps its versions, and adds a delete marker.
         """
         for first in range(0, len(versions), 1000):
             batch: Any = {

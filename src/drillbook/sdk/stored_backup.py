@@ -69,10 +69,7 @@ class StoredFile(Part):
 
 
 def entries(sent: Sequence[File]) -> dict[str, StoredFile]:
-    """Return the entries in a manifest for uploaded files.
-
-    Each entry has as its key the name of the file before the encryption.
-    """
+    """Return the manifest's entries for uploaded files. The key is the name of the file before the encryption."""
     return {one.content.name: StoredFile.of(one) for one in sent}
 
 
@@ -109,14 +106,15 @@ class BackupManifest(Part):
         return origin.sha256 or sha256(self.encoded())
 
     def stored(self) -> Mapping[str, int] | None:
-        """Return the size in bytes of each object in the backup's folder by name, except the manifest and its signature.
+        """Return the objects in the backup's folder. The key is the name of the object, and the value its size in bytes.
 
-        Returns None when the manifest does not list its objects. Such a backup is never pruned.
+        The manifest and its signature are left out. Returns None when the manifest does not list the objects. Such a
+        backup is never pruned.
         """
         return None
 
     def listed(self) -> list[File]:
-        """Return the files that a host downloads. There are none for a kind of backup whose files stay in the store."""
+        """Return the files that a host downloads. The list is empty for a kind of backup whose files stay in the store."""
         return []
 
     @classmethod
@@ -147,7 +145,7 @@ class BackupManifest(Part):
 
 
 class FilesManifest(BackupManifest):
-    """Manifest of a backup that consists of files. ``files``: the entries of the files by their names."""
+    """Manifest of a backup that consists of files. ``files``: each key is the name of a file, and the value is its entry."""
 
     files: Mapping[Annotated[str, Field(pattern=f"^{NAME}$")], StoredFile]
 
@@ -164,7 +162,7 @@ class FilesManifest(BackupManifest):
         return backup
 
     def stored(self) -> Mapping[str, int]:
-        """Return the size in bytes of each stored file by the name of its object."""
+        """Return the stored files. The key is the name of the object, and the value is its size in bytes."""
         return {file.stored_as(name): file.size for name, file in self.files.items()}
 
     def listed(self) -> list[File]:
@@ -178,8 +176,8 @@ class FilesManifest(BackupManifest):
 
 
 def content(store: Store, origin: Reference) -> bytes:
-    """Return the bytes of the manifest in the folder ``origin``. If ``origin`` contains a digest, it must be that of the
-    manifest.
+    """Return the bytes of the manifest in the folder ``origin``. If ``origin`` contains a digest, the manifest must have
+    this digest.
 
     Raises StepFailed with the finding ``backup-missing`` when there is no manifest, StepFailed with the finding
     ``backup-manifest`` when its digest differs, and CouldNotVerify when the store fails.
@@ -217,9 +215,10 @@ def split(text: str) -> Reference:
 
 
 def present(store: Store, folder: Reference, wanted: Mapping[str, int]) -> list[Finding]:
-    """Return a finding for each of the ``wanted`` files that the store does not have, or has with another size.
+    """Compare the files in the store with the ``wanted`` files. Return a finding for each missing file and each wrong size.
 
-    ``wanted``: sizes in bytes by name. Raises CouldNotVerify when the store fails.
+    ``wanted``: the key is the name of a file, and the value is its size in bytes. Raises CouldNotVerify when the store
+    fails.
     """
     sizes = store.sizes(folder.key + "/")
     wrong = []

@@ -49,8 +49,9 @@ REFUSALS = (
 
 
 def refusal(output: Output) -> str:
-    """Return the reason why sudo would not start a command, from the output of ``MAY``. The result is an empty text if
-    it would.
+    """Return the reason why sudo would not start a command. The result is empty if sudo would start the command.
+
+    ``output``: output of the script ``MAY``.
     """
     said = printable(output.stderr).strip()
     if output.exit == 3:

@@ -1,7 +1,7 @@
 """Folders of Drillbook on a target: their paths, and the shell functions that create them as private folders.
 
-All of them are inside one folder `drillbook` in the host's `scratch`. That folder must be new, or private already. It is
-created with the mode 0700. It contains the locks, and the temporary files of each run in its subfolder `runs`.
+All of them are inside the folder `drillbook` in the host's folder `scratch`. The folder `drillbook` is created with the mode
+0700. If it exists already, it must be private. It contains the locks, and the temporary files of runs in its subfolder `runs`.
 """
 
 from __future__ import annotations

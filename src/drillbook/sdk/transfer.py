@@ -59,7 +59,7 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """File that was missing or damaged after a transfer. ``kind`` is the last part of the code of its finding."""
+    """File that was missing or damaged after a transfer. The code of its finding is `backup-` followed by ``kind``."""
 
     name: str
     kind: Literal["missing", "size", "digest", "error"]
@@ -226,7 +226,7 @@ class Carrier:
 def _batches(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
     """Split ``sizes`` into batches of about ``BATCH`` bytes.
 
-    Yields the index of the first item of each batch, and the index after its last.
+    Yields two indexes for each batch: of its first item, and of the first item after the batch.
     """
     start, filled = 0, 0
     for index, size in enumerate(sizes):

@@ -122,11 +122,10 @@ def _body(response: http.client.HTTPResponse, limit: int) -> bytes:
 def _dial(
     lines: Lines, dialled: list[socket.socket], address: tuple[str, int], timeout: float, source: object = None
 ) -> socket.socket:
-    """Try the addresses of a host name until one accepts a connection. Return the socket. ``lines`` closes it at the
-    deadline.
+    """Try the addresses of a host name until one of them accepts a connection. Return the connected socket.
 
-    The TLS handshake takes the descriptor away from the original socket. Therefore ``lines`` gets a duplicate of the socket
-    to close. The duplicate is also added to ``dialled``.
+    At the deadline, ``lines`` ends the connection by a duplicate of the socket, because the TLS handshake takes the
+    descriptor away from the original socket. The duplicate is added to ``dialled``, so that the caller can close it.
     """
     del timeout, source
     failed: OSError | None = None

@@ -11,8 +11,9 @@ from drillbook.sdk.host import CAPTURE_LIMIT, Host, Piped, Target
 
 @dataclass(frozen=True, slots=True)
 class WrappedHost:
-    """A host that uses another host, ``inner``. Reading files and forwarding are passed on to ``inner`` without a
-    change. Each subclass changes commands in its method ``run``, and writing in its method ``put``. A subclass that can
+    """A host that uses another host, ``inner``. It passes ``get`` and the methods for forwarding on without a change.
+
+    Each subclass defines ``run`` and ``put``, which change how commands run and how files are written. A subclass that can
     connect to the streams of a command also defines ``pipe``.
     """
 

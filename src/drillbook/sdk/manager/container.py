@@ -126,7 +126,7 @@ _ENDED = (0, 130, 137, 143)
 
 
 def _age(started: str, now: float) -> float:
-    """Return the seconds since ``started``, by the clock of the machine of the engine."""
+    """Return the seconds from ``started`` to ``now``. Both are times by the clock of the engine's machine."""
     try:
         return now - datetime.fromisoformat(started[:26].rstrip("Z") + "+00:00").timestamp()
     except ValueError:

@@ -167,8 +167,8 @@ class Systemd(Manager):
         return ((*self._tool(), *kill), (*self._tool(), "stop", "--job-mode=ignore-requirements", "--", unit))
 
     def denied(self, host: Host, unit: str, deadline: Deadline) -> str:
-        """Return a reason when systemd would ask the account for the rights of root, and polkit does not allow the
-        operation.
+        """Return a reason if the account may not start and stop ``unit``: systemd lets only root do this, and polkit makes
+        no exception for the account.
         """
         if self.sudo or self.config.user:
             return ""
@@ -182,8 +182,8 @@ class Systemd(Manager):
     def together(self, host: Host, unit: str, deadline: Deadline) -> tuple[str, ...]:
         """Return the running units that stop together with ``unit``.
 
-        These are units that require ``unit``, are bound to it, or are part of it. Units that need one of these units
-        are included.
+        Such units require ``unit``, are bound to it, or are part of it. The result also contains the units that stop
+        together with these units.
         """
         return self._units(host, _TOGETHER, unit, deadline)
 

@@ -85,24 +85,24 @@ class Manager(ABC):
 
     @abstractmethod
     def kill(self, seen: UnitState) -> Argv:
-        """Return the command that sends SIGKILL to the unit's main process. It prints the pid of this process if the
-        manager reports the pid.
+        """Return the command that sends SIGKILL to the unit's main process.
 
-        The command is the same in every run. Raises StepFailed when no main process is known.
+        The command prints the pid of this process if the manager reports the pid. The command is the same in every run.
+        Raises StepFailed when no main process is known.
         """
         if not seen.pid:
             raise StepFailed(f"{seen.unit} is {seen.word}: it has no process to kill")
         return ()
 
     def by_sudo(self, verb: str, unit: str) -> tuple[Argv, ...]:
-        """Return the commands with `sudo` that the command for ``verb`` contains. ``verb``: `start`, `stop` or `kill`.
+        """Return the commands that a script of this manager starts by `sudo`. ``verb``: `start`, `stop` or `kill`.
 
-        The result is empty when that command is not a script with `sudo` inside.
+        The result is empty when the operation ``verb`` needs no script, or when its script does not use `sudo`.
         """
         return ()
 
     def denied(self, host: Host, unit: str, deadline: Deadline) -> str:
-        """Return a reason if the account is not permitted to start and stop ``unit``. Empty if it is, or if this is unknown."""
+        """Return a reason if the account may not start and stop ``unit``. Empty if it may do this, or if this is unknown."""
         return ""
 
     def passing(self, host: Host, unit: str, deadline: Deadline) -> str:
