@@ -1,9 +1,9 @@
 """Refuses clients of a database during its restore, and admits them afterwards.
 
-Until the restore is complete, the database has a provisional name, so that no client finds an incomplete database.
-After that, a connection limit of 0 refuses everybody except superusers. Two settings of the database (ALTER DATABASE
-... SET) store what later runs must know. One is the original limit. The other names the run and the step that restored
-the database.
+Until the restore is complete, the database has a provisional name, so that no client finds an incomplete database. The
+complete database gets its real name, but its connection limit of 0 refuses everybody except superusers until ``open_up``
+is called. Two settings of the database (ALTER DATABASE ... SET) store facts for later runs: the original connection
+limit, and the run and the step that restored the database.
 """
 
 from __future__ import annotations
@@ -57,9 +57,11 @@ def restored_by(session: Connection, database: str) -> str:
 def create_closed(session: Connection, database: str, by: str, limit: int, properties: sql.Composable) -> str:
     """Create ``database`` under a provisional name, let it refuse clients, and return the name. Raises psycopg.Error.
 
-    ``by``: the run and the step that create it; ``limit``: the connection limit that ``open_up`` restores later. The
-    server may still create ``database`` in a session of a controller that has died. Such a session is terminated.
-    Unfinished databases of this run are dropped.
+    ``by``: the run and the step that create the database; ``limit``: the connection limit that ``open_up`` restores
+    later.
+
+    Unfinished databases of this run are dropped first. If a controller died while it created ``database``, its session
+    may still be at work on the server, so this session is terminated.
     """
     _alone(session, int(sha256(database.encode()).hexdigest()[:7], 16))
     run = by.partition(" ")[0]
@@ -82,13 +84,13 @@ def naming(provisional: str, database: str) -> sql.Composable:
 
 
 def _alone(session: Connection, key: int) -> None:
-    """Terminate the sessions that hold the advisory lock for the creation of the database, and take this lock."""
+    """Take the advisory lock for the creation of the database. Terminate all other sessions that hold this lock."""
     session.execute(_END_OTHERS, (_LOCK, key))
     session.execute("SELECT pg_catalog.pg_advisory_lock(%s::int, %s::int)", (_LOCK, key))
 
 
 def provisional_name(database: str, run: str) -> str:
-    """Return a new provisional name for ``database`` during its restore by ``run``. The name is not too long for a server."""
+    """Return a new provisional name for ``database`` during its restore by ``run``, within PostgreSQL's limit for names."""
     return f"{_provisional(database, run)}{fresh(6)}"
 
 

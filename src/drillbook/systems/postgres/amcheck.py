@@ -1,7 +1,7 @@
 """Checks every B-tree and GIN index and every table of a database with PostgreSQL's extension amcheck.
 
-A check of an index reads the whole index. When ``heap`` is true, it also looks up every row of the table in the index. The
-database is not changed: if the extension is missing, it can be created in a transaction that is rolled back.
+A check of an index reads the whole index. When ``heap`` is true, the check also looks up every row of the table in the
+index. The database is not changed: if the extension is missing, it can be created in a transaction that is rolled back.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from drillbook.findings import Finding, finding
 from drillbook.systems.postgres.connection import Connection, one, reason
 
 MOST_MESSAGES = 3
-"""Maximum number of messages about one table that its finding quotes."""
+"""Maximum number of messages about a table that are quoted in the finding for this table."""
 _INSTALLED = """
 SELECT pg_catalog.quote_ident(n.nspname) FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace
 WHERE e.extname = 'amcheck'
@@ -150,8 +150,8 @@ def opened(session: Connection, *, borrow: bool) -> Iterator[Amcheck]:
     """Yield the extension for the ``with`` block.
 
     If the extension is not installed and ``borrow`` is true, create it in a transaction that is rolled back after the
-    block. Raises CouldNotVerify when it is not installed and is not created, and psycopg.Error when the server reports an
-    error.
+    block. Raises CouldNotVerify when the extension is neither installed nor created, and psycopg.Error when the server
+    reports an error.
     """
     session.execute("SET search_path TO ''")
     found = session.execute(_INSTALLED).fetchone()

@@ -61,9 +61,9 @@ class Selection:
 def select(found: Sequence[Entry], table: str, there: Callable[[str], bool]) -> Selection | None:
     """Select the entries of the table and of all objects that DROP TABLE ... CASCADE removes with it.
 
-    Return None if the archive lacks the table. ``there`` returns True for the name of a relation that exists in the database.
-    Such relations, and all objects that belong to them, are not selected. If an object depends on several lost tables, as a
-    view of two tables does, it is selected only when the last of these tables is restored.
+    Return None if the archive lacks the table. ``there`` returns True for the name of a relation that exists in the
+    database. Such relations, and all objects that belong to them, are not selected. An object can depend on several lost
+    tables, for example a view of two tables. Such an object is selected only when the last of these tables is restored.
     """
     by_number = {entry.number: entry for entry in found}
     start = next((entry for entry in found if entry.kind == "TABLE" and entry.name == table), None)

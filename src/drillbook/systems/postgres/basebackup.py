@@ -25,7 +25,7 @@ from drillbook.systems.postgres.tools import Tools
 
 FORMAT: Literal["drillbook/postgres-base/1"] = "drillbook/postgres-base/1"
 FILES = ("base.tar.gz", "pg_wal.tar.gz", "backup_manifest")
-"""Files that pg_basebackup writes in tar format with streamed WAL when the cluster has no tablespaces of its own."""
+"""Files that pg_basebackup writes for a cluster without tablespaces of its own, in tar format and with streamed WAL."""
 _SERVER = """
 SELECT s.system_identifier::text, pg_catalog.current_setting('server_version_num')::int,
        pg_catalog.current_setting('wal_segment_size'),
@@ -75,9 +75,10 @@ class Base:
     stages: Stages = field(default_factory=Stages)
 
     def take(self) -> Facts:
-        """Take the backup. After an error, all its files are removed.
+        """Take the backup. After an error, remove all files of the backup.
 
-        Raises StepFailed when this fails, HostError when the host cannot be used, and Cancelled when the run is stopped.
+        Raises StepFailed when the backup fails, HostError when the host cannot be used, and Cancelled when the run is
+        stopped.
         """
         with (
             failing("the base backup failed"),
@@ -172,7 +173,7 @@ class Extracted:
     def fetch(self, manifest: BaseManifest, scratch: str) -> str:
         """Fetch the files to a folder below ``scratch`` on the host, compare their digests, and return that folder.
 
-        Raises StepFailed when this fails, and HostError when the host cannot be used.
+        Raises StepFailed when a file cannot be fetched or is damaged, and HostError when the host cannot be used.
         """
         return carry(self.ctx, self.store, self.origin, manifest, scratch)
 

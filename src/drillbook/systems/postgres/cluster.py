@@ -114,12 +114,14 @@ def aside(tools: Tools, run_id: str) -> Tools:
 
 
 def clear_aside(tools: Tools) -> None:
-    """Remove all staging clusters and discarded clusters next to the data directory. Raises HostError when this fails."""
+    """Remove all staging clusters and discarded clusters next to the data directory. Raises HostError when a removal
+    fails.
+    """
     tools.owned(("sh", "-c", _REMOVE_ASIDE, "sh", _beside(tools))).check()
 
 
 def _beside(tools: Tools) -> str:
-    """Return the common beginning of the paths of all staging clusters. They lie next to the data directory."""
+    """Return the common beginning of the paths of all staging clusters, which lie next to the data directory."""
     return f"{tools.service.data_directory.rstrip('/')}.drillbook"
 
 
@@ -151,7 +153,7 @@ def made_aside(tools: Tools, run_id: str) -> Iterator[Tools]:
 
 
 def put_in_place(made: Tools, tools: Tools) -> None:
-    """Move a new cluster to the path of the data directory in one step. Raises HostError when this fails."""
+    """Move a new cluster to the path of the data directory in one step. Raises HostError when the move fails."""
     script = 'test ! -d "$2" || rmdir -- "$2" && mv -- "$1" "$2"'
     tools.owned(("sh", "-c", script, "sh", made.service.data_directory, tools.service.data_directory)).check()
 
@@ -189,8 +191,8 @@ def create(tools: Tools, options: Sequence[str]) -> None:
 def initdb_options(tools: Tools, backup: Manifest) -> tuple[str, ...]:
     """Return the options with which the host's initdb makes a cluster like the cluster that was backed up.
 
-    A backup by an older version of Drillbook does not describe its cluster. The cluster then gets the locale of the database.
-    Source: initdb(1).
+    A backup by an older version of Drillbook does not describe the cluster. In this case, the new cluster gets the locale
+    of the database in the backup. Source: initdb(1).
     """
     like, major = backup.cluster or backup.database, tools.version("initdb")[0]
     locale: tuple[str, ...] = ("--encoding", like.encoding, "--lc-collate", like.collate, "--lc-ctype", like.ctype)
@@ -229,7 +231,9 @@ def write(tools: Tools, name: str, data: bytes, *, append: bool = False) -> None
 
 
 def overrides(service: Postgres) -> bytes:
-    """Return settings for a copy of a cluster. They give it its own port, and stop it from writing to the original's archive."""
+    """Return settings that give a copied cluster its own port, and stop it from writing to the original cluster's
+    archive.
+    """
     here = service.address in ("localhost", "::1") or service.address.startswith("127.")
     parent = service.data_directory.rstrip("/").rpartition("/")[0].replace("'", "''")
     settings: Mapping[str, str] = {
@@ -249,7 +253,7 @@ def overrides(service: Postgres) -> bytes:
 def start(ctx: Context, tools: Tools) -> None:
     """Start the service's unit, or the server itself when the inventory has no unit.
 
-    Raises StepFailed when this fails, and HostError when the host cannot be used.
+    Raises StepFailed when the start fails, and HostError when the host cannot be used.
     """
     if tools.service.unit:
         manager = manager_of(tools.host)
@@ -284,8 +288,8 @@ exec "$1" --pgdata "$2" --silent --log "$2/drillbook.log" --wait start
 
 
 def start_command(tools: Tools) -> tuple[str, ...]:
-    """Return the command that starts the server without a service manager. It also succeeds when the server already
-    runs.
+    """Return the command that starts the server without a service manager. The command also succeeds when the server
+    already runs.
     """
     return tools.as_owner("sh", "-c", _START, "sh", tools.path("pg_ctl"), tools.service.data)
 
@@ -374,7 +378,7 @@ def prove_writable(session: psycopg.Connection[tuple[object, ...]]) -> None:
 def sync(tools: Tools) -> None:
     """Sync every file of a cluster made by ``create`` to disk. Do nothing if the cluster is already synced.
 
-    Raises HostError when this fails.
+    Raises HostError when a file cannot be synced.
     """
     data = tools.service.data_directory
     tools.owned(

@@ -107,7 +107,7 @@ SELECT pg_catalog.has_table_privilege('pg_catalog.pg_authid', 'SELECT'),
 class ClusterState(Part):
     """Content of the file ``cluster.json``: the properties of the cluster's objects.
 
-    ``unreadable``: for each kind of objects that the login may not read, the reason.
+    ``unreadable``: kinds of objects that the login has no right to read, each with the reason.
     """
 
     format: Literal["drillbook/postgres-cluster/1"] = "drillbook/postgres-cluster/1"
@@ -123,7 +123,7 @@ class ClusterState(Part):
 def recorded(ctx: Context, service: Postgres, sealing: Sealing | None = None) -> ClusterState:
     """Read the state of the cluster. Raises psycopg.Error when a query fails, and HostError when the host cannot be used.
 
-    ``sealing`` computes the digests of secrets with its salt. When it is None, a new salt is made.
+    ``sealing`` computes the salted digests of secrets. When ``sealing`` is None, a new salt is made.
     """
     sealing = sealing or Sealing.fresh()
     with connected(ctx, service, database="postgres") as session:
@@ -161,7 +161,9 @@ def _roles(session: Connection, sealing: Sealing, *, passwords: bool) -> dict[st
 
 
 def _rules(session: Connection, sealing: Sealing) -> dict[str, dict[str, Any]]:
-    """Return the rules of pg_hba.conf by their text. The properties of a rule are its position in the file and its options."""
+    """Return the rules of pg_hba.conf. The key is the text of a rule. The value holds the rule's position in the file and
+    its options.
+    """
     found: dict[str, dict[str, Any]] = {}
     for _, *parts, options, error in sorted(session.execute(_RULES).fetchall(), key=lambda row: int(row[0])):
         words = [",".join(part) if isinstance(part, list) else str(part) for part in parts if part is not None]

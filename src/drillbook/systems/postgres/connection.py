@@ -39,7 +39,9 @@ _PASSING = {
     "not yet accepting connections": REPLAY_S,
     "in recovery mode": REPLAY_S,
 }
-"""For the text of each temporary error: the seconds for which a login is retried. libpq reports no SQLSTATE for these errors."""
+"""Seconds for which a login is retried after a temporary error. The key is the text of the error, because libpq reports
+no SQLSTATE.
+"""
 _ENCRYPTION_REQUEST = (8).to_bytes(4, "big") + (80877103).to_bytes(4, "big")
 DEADLOCKS = 5
 """Maximum number of times that a transaction is tried if it meets deadlocks with other sessions."""
@@ -78,7 +80,8 @@ def connected(
 def way(ctx: Context, service: Postgres, *, as_user: bool = False) -> Iterator[tuple[str, int]]:
     """Yield the address (or the folder of a Unix socket) and the port at which the superuser can log in.
 
-    When ``as_user`` is true, they are those for the application's role. Raises HostError when the host cannot be used.
+    When ``as_user`` is true, the application's role can log in there instead. Raises HostError when the host cannot be
+    used.
     """
     admin = service.admin
     if as_user or not admin.socket:
@@ -124,7 +127,7 @@ def _connect(options: dict[str, Any], deadline: Deadline, *, again: bool) -> Con
 
 
 def _passes_within(error: psycopg.OperationalError) -> float:
-    """Return the number of seconds for which a login is retried after ``error``. For a permanent error, it is 0."""
+    """Return the number of seconds for which a login is retried after ``error``. The number is 0 for a permanent error."""
     return max((seconds for words, seconds in _PASSING.items() if words in str(error)), default=0.0)
 
 
@@ -202,7 +205,8 @@ def answers(ctx: Context, service: Postgres) -> bool:
     """Return True when a server answers the request for encryption, even if it refuses logins. Raises HostError when the
     host cannot be used.
 
-    libpq's PQping is not used, because it blocks all threads of the process. One of these may have to forward the connection.
+    libpq's PQping is not used, because it blocks all threads of the process, even a thread that must forward the
+    connection.
     """
     with ctx.reach(service) as way:
         try:

@@ -136,9 +136,9 @@ def _pin(connection: Connection) -> None:
 class Relation:
     """A table or a materialized view. ``name`` is quoted for SQL.
 
-    ``columns``: names of the columns in alphabetical order. They are set only for a table that inherits from another. A restore
-    may change the order of columns in such a table, because it puts the inherited columns first. Its digest therefore uses the
-    alphabetical order.
+    ``columns``: names of the columns in alphabetical order, but only for a table that inherits from another table. A
+    restore may change the order of columns in such a table, because it puts the inherited columns first. Therefore the
+    digest of such a table uses the alphabetical order.
     """
 
     name: str
@@ -159,15 +159,18 @@ def relations(snap: Snapshot) -> list[Relation]:
 def as_recorded(found: Sequence[Relation], wanted: Sequence[Table]) -> list[Relation]:
     """Return the relations ``found``, prepared for a comparison with the tables ``wanted`` of a backup.
 
-    If the backup records no order of columns for a table, the returned relation has none either. Its digest then uses the
-    order of columns on the server.
+    If the backup records no order of columns for a table, the returned relation has no ``columns``, and the digest of
+    this relation uses the order of columns on the server.
     """
     ordered = {table.name for table in wanted if table.columns}
     return [relation if relation.name in ordered else replace(relation, columns=()) for relation in found]
 
 
 def row_of(columns: Sequence[str]) -> sql.Composable:
-    """Return SQL for the row to hash. It has the given ``columns``. If none are given, it has all columns of the table in order."""
+    """Return SQL for a row with the given ``columns``, or with all columns of the table in order if ``columns`` is empty.
+
+    The digest of a table is computed from such rows.
+    """
     if not columns:
         return sql.SQL('"_row_".*')
     return sql.SQL("ROW({})").format(sql.SQL(", ").join(sql.Identifier("_row_", column) for column in columns))

@@ -13,8 +13,8 @@ from drillbook.sdk import masked_text
 from drillbook.systems.postgres.sealed import is_sealed
 
 Objects = dict[str, dict[str, dict[str, Any]]]
-"""Properties of objects, by kind and name of the object. One property, with the key ``of``, is the name of the relation to which
-the object belongs.
+"""Properties of objects. The first key is the kind of an object, the second key is its name, and the third key is the
+name of a property. The property ``of`` is the name of the relation to which the object belongs.
 """
 RELATION = "relation"
 PARENT = "of"
@@ -91,8 +91,8 @@ def findings(
 ) -> list[Finding]:
     """Return a finding for each difference. The function ``code`` returns the code of the finding.
 
-    There are at most ``MOST`` such findings. If there are more differences, one more finding tells their number. The files in
-    ``evidence`` list all differences.
+    At most ``MOST`` such findings are returned. If there are more differences, one additional finding tells how many. The
+    files in ``evidence`` list all differences.
     """
     made = [_finding(one, code(one), evidence) for one in all_of_them[:MOST]]
     if len(all_of_them) > MOST:

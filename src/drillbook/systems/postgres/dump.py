@@ -1,6 +1,8 @@
 """Takes a backup of a database: pg_dump writes a dump on the host while the controller computes digests of the tables.
 
-Both read the same snapshot. Finished files are uploaded while pg_dump writes others; the manifest is uploaded last."""
+pg_dump and the controller read the same snapshot. Finished files are uploaded while pg_dump writes other files. The
+manifest is uploaded last.
+"""
 
 from __future__ import annotations
 
@@ -49,9 +51,10 @@ class Backup:
     stages: Stages = field(default_factory=Stages)
 
     def take(self) -> Facts:
-        """Take the backup. After an error, all its files are removed.
+        """Take the backup. After an error, remove all files of the backup.
 
-        Raises StepFailed when this fails, HostError when the host cannot be used, and Cancelled when the run is stopped.
+        Raises StepFailed when the backup fails, HostError when the host cannot be used, and Cancelled when the run is
+        stopped.
         """
         with failing("the backup failed"), taking(self.store, self.folder) as backup, self.ctx.temporary("dump") as scratch:
             self.ctx.run("mkdir", "-m", "700", "--", f"{scratch}/files").check()
@@ -186,7 +189,7 @@ def _checked(tools: Tools, name: str, output: Output) -> list[str]:
 
 @contextmanager
 def failing(what: str) -> Iterator[None]:
-    """Convert errors of the server or the store in the ``with`` block to StepFailed. Its message begins with ``what``."""
+    """Convert errors of the server or the store in the ``with`` block to a StepFailed whose message begins with ``what``."""
     try:
         yield
     except psycopg.Error as error:

@@ -1,4 +1,6 @@
-"""Restores a dump for a service that has lost its data directory. The new cluster gets the configuration of the lost one."""
+"""Restores a dump for a service that has lost its data directory. The new cluster gets the configuration of the lost
+cluster.
+"""
 
 from __future__ import annotations
 
@@ -55,9 +57,7 @@ class DumpInPlace(ClusterInPlace):
         return ""
 
     def settle(self, box: Sandbox) -> None:
-        """Set the password of the superuser to the one in the inventory, unless the restored superuser has a password
-        already.
-        """
+        """Give the superuser the password in the inventory, unless the restored superuser already has a password."""
         password = self.postgres.admin.password
         if password is None:
             return

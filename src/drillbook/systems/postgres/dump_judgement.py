@@ -21,7 +21,7 @@ _TOOL = re.compile(
 """Error messages of a pg_restore that is too old for the dump or that does not support the dump's compression."""
 _ABSENT = re.compile(r"could not open (?:input |TOC |large object TOC )?file|No such file")
 CHECKSUMS = ("gzip",)
-"""Compressions with which pg_dump stores a checksum of the content. With zstd and lz4, it stores none."""
+"""Compressions with which pg_dump stores a checksum of the content. With zstd and lz4, pg_dump stores no checksum."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Judgement:
     host: str
     form: Form
     database: str
-    """Name of the database that the dump must contain. It is empty when it is unknown."""
+    """Name of the database that the dump must contain, or an empty text when the name is unknown."""
 
     def without_content(self) -> Checked:
         """Return the result for an empty file, or for a folder without a table of contents."""
@@ -45,7 +45,10 @@ class Judgement:
         return Checked((problem,), ("the kind of its content",), (), {"format": self.form.format})
 
     def of(self, reading: Reading, compression: str, roles: tuple[str, ...] | None) -> Checked:
-        """Return the result for a dump that was read. ``roles``: roles in the file of roles, or None without such a file."""
+        """Return the result for a dump that was read.
+
+        ``roles``: names in the backup's file of roles, or None when the backup has no such file.
+        """
         found = outline_of(reading.sql)
         problem = self.damage(reading) or self._emptiness(reading)
         problems = [problem] if problem else [*self.of_another(found), *self._incomplete(found, roles)]
@@ -83,7 +86,8 @@ class Judgement:
         if reading.pg_restore and _TOOL.search(reading.said):
             raise CouldNotVerify(
                 f"{self.host}: pg_restore cannot read the dump {self.name}: {said}",
-                hint="set `bin` to the folder of a pg_restore at least as new as the pg_dump, with support for its compression",
+                hint="set `bin` to the folder of a pg_restore that supports the dump's compression and is at least as new as "
+                "the pg_dump that made the dump",
             )
         if reading.pg_restore and _ABSENT.search(reading.said):
             return self._finding("backup-missing", "every file that the table of contents names", said, reading.said)
@@ -124,7 +128,7 @@ class Judgement:
     def _incomplete(self, found: Outline, roles: tuple[str, ...] | None) -> list[Finding]:
         problems = []
         if found.filtered:
-            measured = "rows were filtered by row security: the dump was taken with --enable-row-security"
+            measured = "rows were filtered by row security, because the dump was taken with --enable-row-security"
             problems.append(self._finding("backup-incomplete", "all rows of each table", measured))
         if roles is not None and (lacking := sorted(set(found.roles) - set(roles))):
             measured = f"not created by the file of roles: {', '.join(lacking[:10])}"
@@ -142,5 +146,5 @@ class Judgement:
         if not found.databases:
             texts.append("the origin of the dump: it does not name a database")
         if roles is None and not found.of_cluster:
-            texts.append("roles, their passwords and memberships: a dump of one database contains none")
+            texts.append("roles, their passwords and memberships: a dump of one database does not contain them")
         return texts

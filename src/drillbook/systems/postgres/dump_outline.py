@@ -55,7 +55,7 @@ class Outline:
     """Version of the server that was dumped."""
     of_cluster: bool
     filtered: bool
-    """True when the dump was taken with row security switched on. Rows may then be missing in it."""
+    """True when the dump was taken with row security switched on. Such a dump may lack rows."""
     subscriptions: int
     foreign_servers: int
 

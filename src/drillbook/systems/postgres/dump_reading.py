@@ -163,7 +163,9 @@ class Form:
 
     @property
     def mode(self) -> str:
-        """Way to read the dump as SQL: `plain`, `path` (pg_restore opens the file), or `stdin` (pg_restore reads a pipe)."""
+        """Way to read the dump as SQL: `plain` (it is SQL), `path` (pg_restore opens it), or `stdin` (pg_restore reads a
+        pipe).
+        """
         return "plain" if self.format == "plain" else "path" if self.packed == "none" else "stdin"
 
     @property
@@ -186,13 +188,17 @@ class Reading:
     objects: int
     """Number of entries of large objects."""
     ended: str
-    """Kind of the last end marker in the dump: `database`, `cluster`, or `none` if there is no end marker."""
+    """Kind of the last end marker in the dump: `database` (by pg_dump), `cluster` (by pg_dumpall), or `none` (no end
+    marker).
+    """
     problems: tuple[str, ...]
     unpacker: int
     pg_restore: int
     said: str
     preamble: tuple[str, ...] = ()
-    """Settings before the first object, and ``restrict`` if the command of this name stands there."""
+    """Settings at the beginning of a plain dump. One item is ``restrict`` if the beginning also has psql's command
+    of this name.
+    """
 
 
 UNREAD = Reading((), {}, 0, 0, 0, 0, "none", (), 0, 1, "")
@@ -238,7 +244,9 @@ def read(host: Host, path: str, form: Form, pg_restore: str, deadline: Deadline,
 
 
 def preamble(host: Host, beginning: bytes, deadline: Deadline) -> tuple[str, ...]:
-    """Return the ``Reading.preamble`` of a plain dump from its first bytes. For any other dump, it is empty.
+    """Return the value of ``Reading.preamble`` for a dump with the first bytes ``beginning``.
+
+    The value is empty for a dump in any other format than plain.
 
     Raises HostError when the host cannot be used.
     """

@@ -55,8 +55,8 @@ class Restoring:
     def __init__(self, ctx: Context, box: Sandbox, name: str, expected: str, jobs: int) -> None:
         """Prepare the restore of the dump ``name``.
 
-        ``expected``: name of the database that the dump must contain, or empty if any is accepted; ``jobs``: number of
-        parallel jobs of pg_restore.
+        ``expected``: name of the database that the dump must contain, or an empty text if any database is accepted;
+        ``jobs``: number of parallel jobs of pg_restore.
         """
         self.ctx, self.box, self.name, self.expected, self.jobs = ctx, box, name, expected, jobs
         self.tools = sandbox.tools_of(box)
@@ -181,7 +181,7 @@ class Restoring:
     def _roles(self, found: Outline, path: str) -> Facts:
         """Create the roles and tablespaces in the file of roles at ``path``, if there is one.
 
-        Then create those that the dump needs and that are still missing.
+        Then create the roles and tablespaces that the dump needs and that are still missing.
         """
         if path:
             form = dump_reading.form_of(self.box.programs, path, self.ctx.deadline)
@@ -293,7 +293,9 @@ class Restoring:
         self.not_filled |= foreign_views.not_filled(said)
 
     def _failed(self, program: str, output: Output) -> StepFailed:
-        """Return the error for a program that failed during the restore. It quotes the program's first error message."""
+        """Return the error for a program that failed during the restore. The error quotes the program's first error
+        message.
+        """
         said = printable(output.stderr, limit=4000)
         first = next(
             (line for line in said.splitlines() if re.search(r"error: |ERROR: |FATAL: ", line)), said.strip()[-300:]

@@ -38,7 +38,9 @@ _OF_DIRECTORY = re.compile(r"(toc\.dat|\d+\.dat|blobs?(_\d+)?\.(dat|toc))(\.gz|\
 
 
 class PgDumpSource(FileBackups):
-    """Backup source of dumps made by pg_dump or pg_dumpall. A dump in directory format is a folder, any other is a file."""
+    """Backup source of dumps made by pg_dump or pg_dumpall. A dump in directory format is a folder. A dump in any other
+    format is a file.
+    """
 
     TAKEN: ClassVar[str] = "the dump"
     kind: Literal["pg_dump"] = "pg_dump"
@@ -71,7 +73,7 @@ class PgDumpSource(FileBackups):
         return BEGINNINGS_NEED
 
     def expected(self, ctx: Context) -> str:
-        """Return the name of the database that a dump must contain. It is empty when it is unknown."""
+        """Return the name of the database that a dump must contain, or an empty text when the name is unknown."""
         service = ctx.services.get(self.service)
         return self.database or (service.database if isinstance(service, Postgres) else "")
 
@@ -94,11 +96,11 @@ class PgDumpSource(FileBackups):
         return bool(self.globals) and fnmatchcase(PurePosixPath(file.name).name, self.globals)
 
     def _with_start(self, backup: Backup, start: datetime | None) -> Backup:
-        """Add the duration of the dump to the error of its time. Do nothing if the dump does not contain the time of
-        its start.
+        """Return the backup with a larger ``error_s`` (the possible error of its time), if the dump contains its start
+        time.
 
-        The time of a dump is the time of its end, but its data is the data at its start. The error therefore grows by
-        the duration of the dump.
+        The time of a backup is the time at which the dump ended, but the data is from the time at which the dump began.
+        Therefore the duration of the dump is added to the error.
         """
         apart = (backup.taken_at - start).total_seconds() if start else None
         if apart is None or (self.newest == "modified" and apart < -backup.error_s):
@@ -185,8 +187,8 @@ class PgDumpSource(FileBackups):
         """Check that the programs in the context ``inside`` can read the dump that the step uses.
 
         The programs for decompression must exist, and pg_restore (``program``) must know the format. ``inside`` is the
-        step's host or the sandbox's container. With ``tools``, also check that their psql and server know the commands
-        of a plain dump. Raises NotReady when a program is missing or too old for this dump.
+        step's host or the sandbox's container. If ``tools`` is given, also check that psql and the server among these
+        tools know the commands of a plain dump. Raises NotReady when a program is missing or too old for this dump.
         """
 
         def check(backup: Backup) -> None:
@@ -211,14 +213,14 @@ class PgDumpSource(FileBackups):
         need_one(ctx, found, check)
 
     def _tables_of_contents(self, ctx: Context) -> dict[str, str]:
-        """Return the paths of the tables of contents of the dumps in directory format, by the name of the dump."""
+        """Return the path of the table of contents of each dump in directory format. The key is the name of the dump."""
         place = self.place(ctx)
         files = place.files(ctx) if isinstance(place, HostFolder | Prefix) else ()
         paths = [PurePosixPath(file.name) for file in files]
         return {str(path.parent): str(path) for path in paths if path.name in ("toc.dat", "toc.dat.gz")}
 
     def _roles_named(self, ctx: Context, path: str) -> tuple[str, ...]:
-        """Return the roles that the file of roles at ``path`` creates. When ``path`` is empty, return none."""
+        """Return the roles that the file of roles at ``path`` creates. The result is empty when ``path`` is empty."""
         if not path:
             return ()
         form = dump_reading.form_of(ctx.host, path, ctx.deadline)
@@ -226,7 +228,7 @@ class PgDumpSource(FileBackups):
         return roles_made(lines)
 
     def restore(self, ctx: Context, backup: Backup, box: Sandbox, at: datetime | None) -> Facts:
-        """Restore a dump into a new server in the sandbox: its roles and its database. Then compute planner statistics."""
+        """Restore the roles and the database of a dump into a new server in the sandbox. Then compute planner statistics."""
         restoring = Restoring(ctx, box, backup.id, self.expected(ctx), self.jobs)
         with (
             self.brought(ctx, backup, box.files, box.folder) as path,

@@ -29,7 +29,7 @@ _SECONDS = 'while IFS= read -r text; do date -d "$text" +%s 2>/dev/null || echo;
 
 
 def starts(ctx: Context, place: Place, host: Host, names: Sequence[str], folders: Collection[str]) -> dict[str, datetime]:
-    """Return the start times by the names of the dumps, for those dumps that contain their start.
+    """Return the start time of each dump that contains its start time. The key is the name of the dump.
 
     ``names``: names of all dumps; ``folders``: names of the dumps in directory format. Local times are read in the time zone
     of ``host``. Raises HostError when the host cannot be used, and CouldNotVerify when the beginnings cannot be read.
@@ -44,9 +44,9 @@ def starts(ctx: Context, place: Place, host: Host, names: Sequence[str], folders
 
 
 def moments(host: Host, texts: Sequence[str], deadline: Deadline) -> list[datetime | None]:
-    """Return the moments that ``texts`` name in the time zone of ``host``. Raises HostError when the host cannot be used.
+    """Convert ``texts``, which are local times in the time zone of ``host``, to moments.
 
-    For a text that is not a time, the moment is None.
+    The moment is None for a text that is not a time. Raises HostError when the host cannot be used.
     """
     lines = "".join(f"{text}\n" for text in texts).encode()
     output = host.run(("sh", "-c", _SECONDS), deadline=deadline, stdin=lines).check()
@@ -54,13 +54,17 @@ def moments(host: Host, texts: Sequence[str], deadline: Deadline) -> list[dateti
 
 
 def is_tar(head: bytes) -> bool:
-    """Return True for the first bytes of a dump in tar format, if the standard library supports their compression."""
+    """Return True when ``head``, the first bytes of a dump, is in tar format.
+
+    Compressed bytes are recognised only if Python's standard library can decompress them.
+    """
     return unpacked(head, BEGINNING).startswith(_MEMBER)
 
 
 def archive(head: bytes) -> bytes:
-    """Return the beginning of an archive of pg_dump, also from inside a tar. The result is empty for a dump that is no
-    archive.
+    """Return the beginning of an archive made by pg_dump, even if the archive is inside a tar file.
+
+    The result is empty when the dump is not an archive.
     """
     data = unpacked(head, BEGINNING)
     inside = data[_MEMBER_AT if data.startswith(_MEMBER) else 0 :]
@@ -68,7 +72,9 @@ def archive(head: bytes) -> bytes:
 
 
 def started(head: bytes) -> str:
-    """Return the start of a dump as text, read from its first bytes. The text is empty when they do not contain it."""
+    """Return the start time of a dump as text, read from its first bytes, or an empty text if these do not contain the
+    time.
+    """
     data = unpacked(head, BEGINNING)
     if found := archive(head):
         return _of_header(found[5:])
@@ -77,7 +83,7 @@ def started(head: bytes) -> str:
 
 
 def _of_header(data: bytes) -> str:
-    """Return the time in the header of an archive as text. It is empty when the header is incomplete or invalid."""
+    """Return the time in the header of an archive as text, or an empty text when the header is incomplete or invalid."""
     if len(data) < 6:
         return ""
     version, width, position = (data[0], data[1]), data[3], 6

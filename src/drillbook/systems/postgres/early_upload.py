@@ -1,4 +1,4 @@
-"""Uploads files of a dump that pg_dump has finished, while it still writes others."""
+"""Uploads the finished files of a dump while pg_dump still writes other files."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class EarlyUpload:
     name: str
     part_size: int
     sent: dict[str, File] = field(default_factory=dict)
-    """Files that were uploaded so far, by name."""
+    """Files that were uploaded so far. The key is the name of a file."""
 
     def run(self, dump: Future[Any]) -> None:
         """Upload finished files until ``dump`` has ended. Raises the errors of ``BackupSet.send``.

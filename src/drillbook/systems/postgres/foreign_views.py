@@ -1,4 +1,5 @@
-"""Restores materialized views over foreign tables. They remain empty, because a sandbox cannot reach a foreign server.
+"""Restores materialized views over foreign tables. These views remain empty, because a sandbox cannot reach a foreign
+server.
 
 Any other error of a REFRESH still ends the restore.
 """
@@ -38,7 +39,7 @@ TOLERANT = (
     f"s/^REFRESH MATERIALIZED VIEW (.*);$/{' '.join(_TRY.split())}/;"
     "}"
 )
-"""Script of sed that edits a dump: the failure of a REFRESH of a view over a foreign table becomes a warning."""
+"""Script of sed that edits a dump, so that a failed REFRESH of a view over a foreign table causes only a warning."""
 _WARNING = re.compile(r"WARNING:  drillbook: not filled: (.*?): (.*)")
 
 

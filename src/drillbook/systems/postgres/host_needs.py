@@ -1,4 +1,4 @@
-"""For each action of PostgreSQL: the programs, rights and connections that it needs on the host of the server."""
+"""Programs, rights and connections that each PostgreSQL action needs on the host of the server."""
 
 from drillbook.sdk.host_needs import BySudo, HostNeeds
 
@@ -61,7 +61,7 @@ HOST_NEEDS = {
     "postgres.create_index": HostNeeds((), "the owner of the table", _PORT),
     "postgres.drop_index": HostNeeds((), "the owner of the table", _PORT),
     "postgres.terminate": HostNeeds((), "a database account with pg_signal_backend", _PORT),
-    "postgres.intact": HostNeeds((), "a superuser, or the right to the functions of amcheck", _PORT),
+    "postgres.intact": HostNeeds((), "a superuser, or the right to run the functions of amcheck", _PORT),
     "postgres.newest_backup": HostNeeds(ports="the store, from the controller"),
     "postgres.*": HostNeeds((), _READ, _PORT),
 }

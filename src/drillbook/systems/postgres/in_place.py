@@ -75,7 +75,7 @@ class ClusterInPlace(InPlace):
 
     @property
     def postgres(self) -> Postgres:
-        """The service as a PostgreSQL service. Raises NotReady when it is of another kind."""
+        """The service as a PostgreSQL service. Raises NotReady when the service is of another kind."""
         if not isinstance(self.service, Postgres):
             raise NotReady(f"{self.service.name} is not a service of kind postgres", hint="correct `service` of the step")
         return self.service
@@ -105,7 +105,7 @@ class ClusterInPlace(InPlace):
     def configure(self, made: Tools, kept: Facts) -> None:
         """Write the service's configuration into the restored data directory.
 
-        ``kept``: the configuration files that were stored before the fault. It is empty when none were stored.
+        ``kept``: the configuration files that were stored before the fault. ``kept`` is empty when no files were stored.
         """
 
     def settle(self, box: Sandbox) -> None:
@@ -139,8 +139,8 @@ class ClusterInPlace(InPlace):
     def _keep(self, session: Connection) -> str:
         """Store the configuration files as evidence, and return an empty text.
 
-        If a file contains a secret, store nothing, and return the reason why the fault is not allowed: the restore
-        would need these files.
+        If a file contains a secret, store nothing, and return a reason that stops the fault. A later restore would be
+        impossible, because it needs these files.
         """
         files = {name: data.decode("utf-8", "surrogateescape") for name, data in properties.configuration(session).items()}
         checksums = session.execute("SELECT pg_catalog.current_setting('data_checksums') = 'on'").fetchone()
@@ -158,7 +158,9 @@ class ClusterInPlace(InPlace):
         return ""
 
     def kept(self) -> Facts:
-        """Return the configuration that this run stored before the fault. It is empty when nothing was stored."""
+        """Return the configuration files that this run stored before the fault. The result is empty when no files were
+        stored.
+        """
         for path in reversed(evidence_of_run(self.ctx, KEPT)):
             found: Facts = json.loads(path.read_bytes())
             if found.get("service") == self.postgres.name:
@@ -207,7 +209,9 @@ class ClusterInPlace(InPlace):
         return facts
 
     def _finish(self, box: Sandbox, made: Tools) -> None:
-        """Stop the temporary server, write the service's configuration to its data directory, and sync this to disk."""
+        """Stop the temporary server, write the service's configuration to its data directory, and sync this directory to
+        disk.
+        """
         data = made.service.data_directory
         stopped = box.run(
             made.path("pg_ctl"), "--pgdata", data, "--mode", "fast", "--wait", "--silent", "stop", env=sandbox.C
@@ -247,7 +251,9 @@ class ClusterInPlace(InPlace):
             raise StepFailed(f"{self.postgres.name}: {self.postgres.user} cannot log in", findings=[problem]) from error
 
     def undo(self) -> Undo:
-        """Stop the server of an unfinished restore, and remove its folder. A completely restored cluster is kept."""
+        """Stop the server of an unfinished restore, and remove the folder of this restore. A completely restored cluster
+        is kept.
+        """
         return Undo.by_commands(removal(self.box.service, self.ctx.run_id))
 
     def active(self) -> bool:
@@ -260,9 +266,9 @@ class ClusterInPlace(InPlace):
 
 
 def write_configuration(made: Tools, service: Postgres, kept: Facts) -> None:
-    """Write the stored configuration files into the restored data directory. ``kept``: these files.
+    """Write the stored configuration files ``kept`` into the restored data directory.
 
-    If none were stored, write the most important settings, and a pg_hba.conf that requires passwords. If the lost
+    If no files were stored, write the most important settings, and a pg_hba.conf that requires passwords. If the lost
     cluster had files outside its data directory, these files still exist and are not written.
     """
     outside = kept.get("outside", ())

@@ -68,9 +68,9 @@ class Rungs:
     def of(cls, ctx: Context, service: Postgres, store: Store, folder: Reference, *, cluster: bool | None) -> Self:
         """Read the backup's records of structure and cluster state.
 
-        When ``cluster`` is true, cluster states are compared. When it is None, they are compared only if the server is the
-        one that was backed up. Raises StepFailed when a record is damaged, and CouldNotVerify when ``cluster`` is true but
-        the backup contains no cluster state.
+        When ``cluster`` is true, cluster states are compared. When ``cluster`` is None, they are compared only if the
+        server is the server that was backed up. Raises StepFailed when a record is damaged, and CouldNotVerify when
+        ``cluster`` is true but the backup contains no cluster state.
         """
         backup = Manifest.read(store, folder)
         copy = not (ctx.same_service(backup.service, service.name) and backup.host == service.host)
@@ -142,7 +142,9 @@ class Rungs:
         differ, newer = [], {}
         for one in differences.between(wanted, found):
             if structure.is_newer_default(one, measured.versions):
-                newer[one.object] = f"version {one.measured}, newer than {one.wanted}: a dump does not record versions"
+                newer[one.object] = (
+                    f"version {one.measured}, newer than {one.wanted}, because a dump does not record versions"
+                )
             else:
                 differ.append(one)
         rest = schema.rest(text)
@@ -168,7 +170,9 @@ class Rungs:
         report.result.not_compared[THE_CLUSTER] = cluster_state.NOT_COVERED
 
     def _changed_text(self, dump: str) -> tuple[str, ...]:
-        """Compare the schema as text. Return the evidence files that show the difference, or none if the texts are equal."""
+        """Compare the schema as text. Return the evidence files that show the difference. No file is returned if the
+        texts are equal.
+        """
         found = schema.normalised(dump)
         wanted = self.backup.schema_sha256
         if stored_backup.sha256(found.encode()) == wanted:

@@ -11,7 +11,9 @@ from drillbook.sdk.stored_backup import FilesManifest, Part, Sha256
 FORMAT: Literal["drillbook/postgres-backup/1"] = "drillbook/postgres-backup/1"
 ALGORITHM = "sum of hashtextextended(row::text, 0) mod 2^64, and count"
 OWN_SCHEMA = "drillbook"
-"""Name of the canary's schema. It is backed up, because the canary measures the recovery point, but it is not compared."""
+"""Name of the canary's schema. Backups contain this schema, because the recovery point is measured with it. Comparisons
+ignore it.
+"""
 
 
 class Table(Part):
@@ -23,7 +25,7 @@ class Table(Part):
     bytes: int
     note: str = ""
     columns: tuple[str, ...] | None = None
-    """Columns in the order in which the digest reads them. None: the digest reads all columns in the order of the
+    """Columns in the order in which the digest reads them, or None if the digest reads all columns in the order of the
     table.
     """
 
@@ -67,7 +69,9 @@ class Database(Part):
 
 
 class Cluster(Part):
-    """Properties of a cluster that only initdb sets. They are properties of its database `template0` and of its files."""
+    """Properties of a cluster that only initdb sets. They are read from the cluster's database `template0` and from its
+    files.
+    """
 
     encoding: str
     provider: str

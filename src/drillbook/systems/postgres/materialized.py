@@ -1,10 +1,11 @@
 """Compares the materialized views of a database with a backup.
 
 The restore of a dump recomputes these views from the restored tables. A view that differs from the backup is correct if
-it equals the present result of its query: the view in the backup was out of date. Any other view that differs is stale.
+it equals the present result of its query, because then only the view in the backup was out of date. Any other view that
+differs from the backup is stale.
 
-Some queries depend on time, chance or the session, so their result is not always the same. The rows of a view with such
-a query are not compared. The view is stale only if it has no rows although its query returns some.
+Some queries depend on time, chance or the session, so their result is not always the same. The rows of a view with such a
+query are not compared. Such a view is stale only if it has no rows although its query returns rows.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class View(Part):
 class Compared:
     """Result of a comparison.
 
-    ``not_compared`` and ``recomputed`` give a reason for each view, by its name.
+    The keys of ``not_compared`` and ``recomputed`` are names of views, and each value is the reason.
     """
 
     findings: list[Finding] = field(default_factory=list)
@@ -93,8 +94,8 @@ def compared(snap: Snapshot, wanted: Mapping[str, View], found: Collection[Relat
     """Compare views of the backup with existing views. ``wanted``: views of the backup. ``found``: existing views.
     Raises psycopg.Error when a query fails.
 
-    ``out``: tables whose rows are not compared. Missing views, and views that are populated only in the backup or only
-    in the database, are left out: the comparison of the structure reports them.
+    ``out``: tables whose rows are not compared. Missing views, and views that are populated only in the backup or only in
+    the database, are left out, because the comparison of the structure reports them.
     """
     result = Compared()
     there = {relation.name for relation in found if relation.kind == "m"}

@@ -72,7 +72,7 @@ def _newest(found: Sequence[Found]) -> Found | None:
 def _read(store: Store, key: str, deadline: Deadline) -> Found | str | None:
     """Return the backup whose manifest is the object ``key``.
 
-    Return ``key`` if the manifest is unreadable, and None if the object is missing or is not such a manifest.
+    Return ``key`` if the manifest is unreadable, and None if the object is missing or is not the manifest of a dump.
     """
     deadline.check()
     data = store.get(key)

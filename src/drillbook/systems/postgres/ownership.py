@@ -1,9 +1,10 @@
 """Checks that a data directory, the server that uses it, its unit, and the server at the port belong together.
 
-An inventory may name the wrong host, port, folder or unit. Therefore the server is checked before anything is destroyed, and
-before a restore writes anything. Two things are read both through the server and in the folder on the host, and must be equal:
-the system identifier of the cluster, and the lock file ``postmaster.pid`` with process, folder, start time and port. A copy of a
-cluster may have the same identifier and even the same lock file, but another process.
+An inventory may name the wrong host, port, folder or unit. Therefore the server is checked before anything is destroyed,
+and before a restore writes anything. Two things are read both through the server and in the folder on the host, and must
+be equal: the system identifier of the cluster, and the lock file ``postmaster.pid`` with process, folder, start time and
+port. A copy of a cluster may have the same identifier and even the same lock file, but the server of the copy is another
+process.
 """
 
 from __future__ import annotations
@@ -216,7 +217,7 @@ def asked_on_host(tools: Tools) -> None:
     system, _, lock = output.text.partition("\n")
     if not output.ok or cluster is None or system.strip() != cluster.system or not _same(lock.strip(), cluster.lock):
         said = output.stderr.decode("utf-8", "replace").strip()[-300:] or f"the cluster {system.strip()[:40]}"
-        raise _foreign(tools, f"PostgreSQL's programs on this host reach another server, or none: {said}")
+        raise _foreign(tools, f"PostgreSQL's programs on this host reach another server, or no server: {said}")
 
 
 _ON_HOST = (

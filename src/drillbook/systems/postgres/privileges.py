@@ -35,8 +35,8 @@ def grants(acl: str, default: str) -> str:
 
 
 def _member(catalog: str, name: str, *, acl: str, default: str, schema: str) -> str:
-    """Return an SQL query for those objects in ``catalog`` whose grants differ from those made when the server or the
-    extension was installed.
+    """Return an SQL query for the objects in ``catalog`` whose grants were changed since the server or the extension was
+    installed.
 
     The alias of ``catalog`` in the query is o. The other parameters are SQL expressions that use this alias.
     """
@@ -77,4 +77,6 @@ MEMBERS = " UNION ALL ".join(
         ),
     )
 )
-"""Query for those relations, functions and schemas of the server and of extensions whose grants were changed."""
+"""Query for the relations, functions and schemas that belong to the server or to extensions and whose grants were
+changed.
+"""

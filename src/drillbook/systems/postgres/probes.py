@@ -128,7 +128,7 @@ class Canary(BaseCanary):
         return _Writer(ctx, ctx.service(self.service, Postgres), float(self.timeout))
 
     def survivors(self, ctx: Context) -> Iterable[int]:
-        """Return the numbers of this run's rows that exist now. When the table is missing, there are none.
+        """Return the numbers of this run's rows that exist now. The result is empty when the table is missing.
 
         Raises CouldNotVerify when the rows cannot be read.
         """
@@ -192,7 +192,9 @@ class _Writer(ConnectedWriter[Connection]):
         return None
 
     def connect(self, way: ExitStack) -> Connection:
-        """Connect within the probe's timeout. The driver cannot wait less than two seconds, so this is the minimum."""
+        """Connect within the probe's timeout, but wait at least two seconds, because the driver supports no shorter
+        timeout.
+        """
         address, port = way.enter_context(self._ctx.reach(self._service))
         options = _prompt(self._service, address, port, self._timeout) | {"application_name": "drillbook-canary"}
         session = way.enter_context(Bounded.connect(**options))

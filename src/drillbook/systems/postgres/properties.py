@@ -79,10 +79,11 @@ def configured_outside(session: Connection) -> tuple[str, ...]:
 
 
 def configuration(session: Connection) -> dict[str, bytes]:
-    """Return the content of the configuration files in the data directory, by their paths relative to this directory.
+    """Return the content of each configuration file in the data directory. The key is the file's path relative to this
+    directory.
 
-    Files outside the data directory survive its loss, and are not backed up. ``configured_outside`` returns their paths.
-    Raises CouldNotVerify when the name of a file cannot be stored in a backup.
+    Files outside the data directory survive a loss of this directory, and are not backed up. ``configured_outside``
+    returns their paths. Raises CouldNotVerify when the name of a file cannot be stored in a backup.
     """
     found: dict[str, bytes] = {}
     for path, data in session.execute(_CONFIGURATION).fetchall():

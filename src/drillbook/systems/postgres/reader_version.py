@@ -20,7 +20,8 @@ MISSING = 127
 SINCE = {"default_table_access_method": 12, "transaction_timeout": 17}
 """Settings at the top of plain dumps, with the first major version of PostgreSQL that knows them.
 
-pg_dump and pg_dumpall 13 to 18 write no other settings there that are newer than version 9.6.
+The list is complete for dumps by pg_dump and pg_dumpall 13 to 18. All other settings in such dumps exist since version
+9.6 or longer.
 """
 TOO_NEW = re.compile(rb"unsupported version \([\d.]+\) in file header")
 """Message of a pg_restore that is too old for an archive."""
@@ -38,9 +39,8 @@ the archive, but cannot read its rows."""
 def need_reader(ctx: Context, service: Postgres, programs: Sequence[str], location: str | None) -> None:
     """Check that ``programs`` exist on the step's host, and that pg_restore is at least as new as the pg_dump of the backup.
 
-    ``location``: location of the backup. It is None when an earlier step of the drill takes the backup. In this case,
-    the version of pg_dump is that of the service in the earlier step. Raises NotReady when a program is missing or too
-    old.
+    ``location``: location of the backup, or None when an earlier step of the drill takes the backup. In this case,
+    pg_dump has the version of the service in the earlier step. Raises NotReady when a program is missing or too old.
     """
     tools = Tools.of(ctx, service, ctx.host)
     tools.need(programs, 0)
@@ -82,9 +82,8 @@ def _of_earlier_step(ctx: Context) -> int:
 def need_format(ctx: Context, host: Host, program: str, beginning: bytes, name: str) -> None:
     """Check that the pg_restore ``program`` on ``host`` knows the format and the compression of a dump.
 
-    ``beginning``: first bytes of the dump. They are empty for a dump that pg_restore does not read, and when they
-    cannot be read. Raises NotReady when the program is missing, too old for the dump, or built without this
-    compression.
+    ``beginning``: first bytes of the dump, or empty when these bytes cannot be read or when the dump is not for
+    pg_restore. Raises NotReady when the program is missing, too old for the dump, or built without this compression.
     """
     if not beginning:
         return
@@ -95,12 +94,12 @@ def need_format(ctx: Context, host: Host, program: str, beginning: bytes, name: 
     if TOO_NEW.search(output.stderr):
         raise NotReady(
             f"{host.name}: {program} is too old for the dump {name}: {printable(output.stderr, limit=200).strip()}",
-            hint="set `bin` to the folder of a pg_restore at least as new as the pg_dump",
+            hint="set `bin` to the folder of a pg_restore at least as new as the pg_dump that made the backup",
         )
     if _NO_COMPRESSION in output.stderr:
         raise NotReady(
             f"{host.name}: {program} was built without support for the compression of the dump {name}",
-            hint="set `bin` to the folder of a pg_restore that supports it, or let pg_dump compress with gzip",
+            hint="set `bin` to the folder of a pg_restore that supports this compression, or let pg_dump compress with gzip",
         )
 
 
@@ -120,12 +119,13 @@ def need_preamble(tools: Tools, preamble: Collection[str], name: str) -> None:
         raise NotReady(
             f"{tools.host.name}: {tools.path('postgres')} of version {major} is too old for the dump {name}, which sets "
             f"{', '.join(unknown)}",
-            hint="set `bin` of the sandbox or service to a folder of PostgreSQL's programs at least as new as the pg_dump",
+            hint="set `bin` of the sandbox or service to a folder with PostgreSQL's programs of a version that is at least as "
+            "new as the pg_dump that made the dump",
         )
 
 
 def _major_of_server(tools: Tools) -> float:
-    """Return the major version of the server, which is also the version of its initdb. Return infinity when it is
+    """Return the major version of the server, which is also the version of its initdb, or infinity when the version is
     unknown.
     """
     with suppress(NotReady):

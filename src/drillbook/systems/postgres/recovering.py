@@ -1,6 +1,6 @@
 """Recovers a cluster from a physical backup and the WAL written since.
 
-It makes a data directory from the backup, and lets the server replay the WAL to its end.
+The recovery makes a data directory from the backup, and lets the server replay the WAL to the end.
 
 Source: PostgreSQL's manual, 25.3.5 "Recovering Using a Continuous Archive Backup". All WAL files are copied to ``pg_wal``
 before the server starts. The setting `restore_command` is a command that always fails. Therefore the server reads only
@@ -77,9 +77,9 @@ class Least:
 class Recovery:
     """Recovery of one cluster from the backup ``origin`` and from received WAL.
 
-    ``log``: folder on the host with the received WAL, or empty for a recovery without it; ``reach``: LSN that the recovery
-    must reach, or empty if there is no such minimum. When ``temporary`` is true, a file in the cluster marks this run as
-    its owner.
+    ``log``: folder on the host with the received WAL, or empty for a recovery without received WAL; ``reach``: LSN that
+    the recovery must reach, or empty if there is no such minimum. When ``temporary`` is true, a file in the cluster names
+    this run as the owner of the cluster.
     """
 
     ctx: Context
@@ -155,8 +155,8 @@ class Recovery:
             raise StepFailed(f"{error.message}: {error.hint}") from error
         if free is not None and free < manifest.cluster_bytes:
             raise StepFailed(
-                f"{self.ctx.host.name}: {self.service.data_directory} has {free >> 20} MiB free, "
-                f"{-(-manifest.cluster_bytes >> 20)} MiB are needed: free space in the file system of the data directory"
+                f"{self.ctx.host.name}: the file system of {self.service.data_directory} has {free >> 20} MiB free, but "
+                f"{-(-manifest.cluster_bytes >> 20)} MiB are needed for the cluster"
             )
 
     def _received(self, manifest: BaseManifest) -> Received | None:

@@ -106,7 +106,7 @@ def kill(tools: Tools) -> int | None:
 
 
 def remove(tools: Tools) -> Removed:
-    """Remove the data directory, and the socket of its dead server.
+    """Remove the data directory, and the socket of the server that has used this directory.
 
     If the directory is a mount point or a link, only its content is removed. The directory is moved away in one step, so
     that it is complete or absent even if the controller dies. Raises StepFailed when the directory must not be removed, and

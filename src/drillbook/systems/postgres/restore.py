@@ -60,8 +60,8 @@ class Restoring:
         return Proof(self.ctx, self.store, self.origin)
 
     def run(self) -> Facts:
-        """Restore the backup. Raises StepFailed with findings when it cannot be restored, HostError when the host
-        cannot be used, and Cancelled when the run is stopped.
+        """Restore the backup. Raises StepFailed with findings when the restore fails, HostError when the host cannot be
+        used, and Cancelled when the run is stopped.
         """
         with failing("the restore failed"):
             backup = self.proof.manifest()
@@ -144,7 +144,8 @@ class Restoring:
     def _target(self, backup: Manifest, folder: str) -> bool:
         """Create a cluster if there is none. Return True when a cluster was created.
 
-        Raises StepFailed when the data directory contains other files, or a cluster although a temporary one is wanted.
+        Raises StepFailed when the data directory contains files that are not a cluster. For a temporary cluster, also
+        raises StepFailed when the data directory already contains a cluster.
         """
         found = cluster.state(self.tools)
         if found == "other":
@@ -199,10 +200,10 @@ class Restoring:
         return cluster.not_clean(self.tools, "an empty data directory, or a cluster that lacks the database", measured)
 
     def _globals(self, session: Connection, backup: Manifest, path: str, *, fresh: bool) -> None:
-        """Restore roles and tablespaces. Raises StepFailed when this fails.
+        """Restore roles and tablespaces. Raises StepFailed when the restore fails.
 
-        A tablespace may exist already. In a new cluster, only the superuser may exist already. In any other cluster, every
-        role of the backup may.
+        The error that an object already exists is ignored for tablespaces and for the superuser. If the cluster is not
+        new, it is also ignored for the roles of the backup.
         """
         spaces = [name for (name,) in session.execute("SELECT spcname FROM pg_catalog.pg_tablespace").fetchall()]
         output = self.tools.client("psql", "--no-psqlrc", "--quiet", f"--file={path}", database="postgres")
@@ -221,8 +222,9 @@ class Restoring:
             must_be_right(self.ctx, "vacuumdb", output)
 
     def _name(self, archive: str, made: str) -> None:
-        """In one transaction, rename a new database to its real name and set its properties. ``made``: provisional name
-        of the database.
+        """Rename a new database to its real name, and set its properties in the same transaction.
+
+        ``made``: provisional name of the database.
         """
         lines = [
             "BEGIN;",

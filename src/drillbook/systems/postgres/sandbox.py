@@ -1,7 +1,8 @@
 """Runs disposable PostgreSQL servers in sandboxes. Such a server uses an empty cluster or a restored data directory.
 
-It listens only on a Unix socket in the sandbox's folder, and needs no password. It does not archive WAL, replicate, or run
-subscriptions. It does not sync its files to disk, because they are removed at the end of the run.
+The server listens only on a Unix socket in the sandbox's folder, and needs no password. It does not archive WAL,
+replicate, or run subscriptions. It does not sync its files to disk, because these files are removed at the end of the
+run.
 """
 
 from __future__ import annotations
@@ -66,9 +67,9 @@ EMPTY: Mapping[str, str] = {
 }
 """Additional settings of a server that uses an empty cluster."""
 _RESTRICTS = {12: 20, 13: 16, 14: 13, 15: 8, 16: 4, 17: 0}
-"""For each major version: the first minor version that has the setting ``restrict_nonsystem_relation_kind``.
+"""First minor version that has the setting ``restrict_nonsystem_relation_kind``. The key is the major version.
 
-All later major versions have it.
+All later major versions have this setting.
 """
 _LEAST = {
     "max_connections": "20",
@@ -191,9 +192,9 @@ def start_existing(
 
     The server does not use postgresql.conf and pg_hba.conf of the copy. It uses postgresql.auto.conf of the copy, but
     `SAFE` and ``settings`` override it. For a recovery from an archive, ``settings`` must contain ``restore_command``.
-    ``preload`` holds the libraries that the server loads first. When it is None, the server loads the libraries in the
-    copy's own settings, except those that the host lacks. ``version`` is the version of the program `postgres`, when it
-    is known.
+    ``preload`` holds the libraries that the server loads first. When ``preload`` is None, the server loads the libraries
+    in the copy's own settings, except libraries that the host lacks. ``version`` is the version of the program
+    `postgres`, when this version is known.
 
     Return all settings that were passed to the server. Raises StepFailed when the server does not start, and HostError when
     the host cannot be used.
@@ -207,7 +208,7 @@ def start_existing(
 
 
 def libraries(box: Sandbox, data: str) -> tuple[list[str], list[str]]:
-    """Read the copy's settings for the libraries that they preload.
+    """Find the libraries that a server preloads according to the settings in the copied data directory ``data``.
 
     Return two lists: the libraries that are on the sandbox's host, and the libraries that this host lacks.
     """
@@ -254,9 +255,9 @@ def _of_primary(box: Sandbox, tools: Tools, data: str) -> dict[str, str]:
 
 
 def _without_foreign_tables(version: Version) -> dict[str, str]:
-    """Return the setting that forbids foreign tables, because such a table may reach production.
+    """Return the setting that forbids foreign tables, because a query of such a table may reach a production server.
 
-    Return no setting if the server's version lacks it.
+    The result is empty if the server's version lacks this setting.
     """
     major, text = version
     minor = re.search(rf"\b{major}\.(\d+)", text)
@@ -267,7 +268,8 @@ def _without_foreign_tables(version: Version) -> dict[str, str]:
 def _start(box: Sandbox, tools: Tools, data: str, settings: Mapping[str, str], version: Version | None = None) -> None:
     """Start a server, and wait until it accepts writes.
 
-    Raises StepFailed with the last lines of the server's log when it does not, and HostError when the host cannot be used.
+    Raises StepFailed with the last lines of the server's log when the server does not accept writes, and HostError when
+    the host cannot be used.
     """
     box.run("sh", "-c", _FILES, "sh", box.folder, data).check()
     chosen = {
@@ -319,7 +321,7 @@ def _has_failed(box: Sandbox) -> bool:
 
 
 def not_started(box: Sandbox, tools: Tools, last: str) -> StepFailed:
-    """Return the error for a server that does not accept writes. It quotes the server's log.
+    """Return the error for a server that does not accept writes. The error quotes the server's log.
 
     Raises HostError when the host cannot be used.
     """

@@ -106,7 +106,9 @@ def dumped(tools: Tools, *, snapshot: str = "") -> str:
 
 
 def normalised(dump: str) -> str:
-    """Return the dump without comments, session settings, passwords, and all else that varies for the same schema."""
+    """Return the dump without comments, session settings, passwords, and other lines that can differ between dumps of the
+    same schema.
+    """
     kept = [line for line in masking.masked(dump).splitlines() if line.strip() and not _NOISE.fullmatch(line)]
     return "\n".join(kept) + "\n"
 

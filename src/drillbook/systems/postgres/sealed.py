@@ -44,9 +44,10 @@ class Sealing:
         return self.seal(value) if secretive or name.endswith(("_command", "conninfo")) else value
 
     def settings(self, given: list[str] | None) -> dict[str, Any]:
-        """Parse settings of a database or role in the form ``name=value``, and return their values by name.
+        """Parse settings of a database or role in the form ``name=value``. Return the value of each setting, with its
+        name as the key.
 
-        Secret values are replaced by their digests.
+        A secret value is replaced by its digest.
         """
         pairs = (one.partition("=") for one in given or ())
         return {name: self.setting(name, value) for name, _, value in pairs if not name.startswith("drillbook.")}

@@ -38,7 +38,7 @@ class Admin(BaseModel):
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         if self.socket and self.password is not None:
-            raise ValueError("a superuser with a `socket` logs in by peer authentication: remove its `password`")
+            raise ValueError("a superuser with a `socket` logs in by peer authentication, so remove its `password`")
         return self
 
     @model_serializer(mode="wrap")
@@ -59,7 +59,7 @@ class Postgres(Sandboxed):
     )
     port: Port = Field(default=5432, description="Port of the server.")
     reach: Literal["direct", "ssh"] = Field(
-        default="direct", description="`ssh`: connect through the host's SSH connection."
+        default="direct", description="If `ssh`, connect through the SSH connection to the host."
     )
     database: str = Field(description="Name of the database.")
     user: str = Field(description="Role of the application.")
@@ -74,12 +74,13 @@ class Postgres(Sandboxed):
     managed: bool = Field(
         default=False,
         description=(
-            "True: the database belongs to a provider, who gives no access to a superuser or to the host. `admin` is then the "
+            "If true, the database belongs to a provider, who gives no access to a superuser or to the host. `admin` is then the "
             "master user, `host` is a host with pg_dump, and there is no `data_directory`."
         ),
     )
     bin: str = Field(
-        default="", description="Folder of PostgreSQL's programs such as pg_dump on the host; empty: found on PATH."
+        default="",
+        description="Folder of PostgreSQL's programs such as pg_dump on the host. If empty, they are found on PATH.",
     )
 
     @model_validator(mode="before")
@@ -95,12 +96,14 @@ class Postgres(Sandboxed):
     @model_validator(mode="after")
     def _own_socket(self) -> Self:
         if self.admin.socket and (self.managed or self.sandbox is not None):
-            raise ValueError("`socket` of `admin` is for a server on its own host, not for a `managed` one or a `sandbox`")
+            raise ValueError(
+                "`socket` of `admin` is for a server on its own host, not for a `managed` database or a `sandbox`"
+            )
         return self
 
     @property
     def kept_in(self) -> tuple[KeptIn, ...]:
-        """Place of the data directory. There is none for a managed database."""
+        """Place of the data directory. The result is empty for a managed database."""
         return () if self.managed else super().kept_in
 
     @classmethod
@@ -113,14 +116,14 @@ class Postgres(Sandboxed):
 
     @property
     def lock_name(self) -> str:
-        """Name of the lock by which a run reserves the server. It consists of kind and port. A sandbox has no port, so
-        its lock is named after its folder.
+        """Name of the lock by which a run reserves the server. The name consists of the service kind and the port. A
+        sandbox has no port, so the lock is named after the folder of the sandbox.
         """
         return super().lock_name if self.sandbox else f"{self.kind}-{self.port}"
 
     @property
     def socket(self) -> str:
-        """Path of the server's Unix socket if `address` is a folder. Otherwise it is empty."""
+        """Path of the server's Unix socket if `address` is a folder, otherwise an empty text."""
         return f"{self.address}/.s.PGSQL.{self.port}" if self.address.startswith("/") else ""
 
     @property
@@ -140,5 +143,5 @@ class Postgres(Sandboxed):
 
     @property
     def listens(self) -> tuple[str, int] | None:
-        """Address and port of the server. It is None for a server that is reached by its Unix socket."""
+        """Address and port of the server, or None for a server that is reached by its Unix socket."""
         return None if self.socket else (self.address, self.port)

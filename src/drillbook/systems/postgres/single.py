@@ -114,7 +114,7 @@ class SingleRestore:
         """Return True when an earlier attempt of this step committed its transaction although its controller died.
 
         The ID of that transaction is stored on the host. A second restore would lose rows that clients have written since
-        the first.
+        the first restore.
         """
         try:
             kept = self.ctx.host.get(f"{self.ctx.scratch}/{self._folder}/{TRANSACTION}")
@@ -131,7 +131,8 @@ class SingleRestore:
             return bool(status == "committed")
 
     def _there_already(self, backup: Manifest) -> bool:
-        """Return True when the table exists and equals the backup. This is so when a run was killed after its restore.
+        """Return True when the table exists and equals the backup, for example because a run was killed after its
+        restore.
 
         Raises StepFailed when the table exists and differs from the backup.
         """
@@ -217,7 +218,7 @@ class SingleRestore:
     def _before(self, kept: str) -> str:
         """Return the first statements of the transaction.
 
-        They write the ID of the transaction to a file on the host. ``kept``: path of this file.
+        These statements write the ID of the transaction to a file on the host. ``kept``: path of this file.
         """
         quoted = kept.replace("\\", "\\\\").replace("'", "''")
         lines = [
@@ -234,7 +235,9 @@ class SingleRestore:
         return "\n".join(lines) + "\n"
 
     def _after(self, restored: Sequence[Table], names: Sequence[Name]) -> str:
-        """Return the last statements of the transaction. They fail unless every restored table equals the backup."""
+        """Return the last statements of the transaction. These statements fail unless every restored table equals the
+        backup.
+        """
         parts = [f"SET LOCAL {name} = '{value}';" for name, value in content.SETTINGS.items()]
         for table, name in zip(restored, names, strict=True):
             if table.digest is not None:

@@ -156,7 +156,9 @@ class RowsRestore:
         )
 
     def _after(self, table: Table) -> str:
-        """Return the last statements of the transaction. They fail unless the backup's rows match the backup's digest."""
+        """Return the last statements of the transaction. These statements fail unless the backup's rows match the
+        backup's digest.
+        """
         with connected(self.ctx, self.service) as session:
             found = session.execute(_COLUMNS, (self.table.schema, self.table.table)).fetchall()
         keys = [name for name, is_key in found if is_key]

@@ -1,7 +1,7 @@
 """Structure of a database: all its objects with their properties, read from the catalogs in one snapshot.
 
-A backup stores the structure in a file, and the schema as text in another. Kinds of objects for which there is no catalog
-query are compared as text.
+A backup stores the structure in one file, and the schema as text in another file. Kinds of objects for which there is no
+catalog query are compared as text.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ FILE = "structure.json"
 EXTENSION, ROWS = "extension", "configuration of an extension"
 LARGE_OBJECTS = "large object"
 MOST_LARGE_OBJECTS = 20_000
-"""Maximum number of large objects that are recorded one by one. If there are more, one digest of all is recorded."""
+"""Maximum number of large objects that are recorded one by one. If there are more, only one digest of all large objects
+is recorded.
+"""
 NOT_COVERED = (
     "kinds of objects without a query (such as casts, operators, text search, foreign servers, subscriptions, security labels) "
     "are compared as the text of pg_dump, passwords in it not at all; owners of extensions are not compared, and neither are "
@@ -156,7 +158,9 @@ def expected(recorded: Objects, found: Objects, *, limited: bool) -> Objects:
 
 
 def versions(session: Connection) -> dict[str, str]:
-    """Return, for each installed extension, the version that this server installs by default. Raises psycopg.Error."""
+    """Return the version of each installed extension that this server would install by default. The key is the
+    extension's name. Raises psycopg.Error.
+    """
     return dict(session.execute(_VERSIONS).fetchall())
 
 

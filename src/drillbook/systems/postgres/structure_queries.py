@@ -1,9 +1,9 @@
 """Catalog queries for the structure of a database, one for each kind of object.
 
 Each query returns the names of objects, quoted for SQL, and their properties as JSON without nulls. The search path is
-empty, so that every name in a definition has a schema. Objects of extensions and of Drillbook's own schema are
-excluded. Some properties exist only in newer versions of the server. The query then converts the row of the catalog to
-JSON and reads the property from the JSON, so that older servers accept the query too.
+empty, so that every name in a definition has a schema. Objects of extensions and of Drillbook's own schema are excluded.
+For a property that only newer versions of the server have, the query converts the row of the catalog to JSON and reads
+the property from the JSON, so that older servers accept the query too.
 """
 
 from __future__ import annotations
@@ -368,4 +368,4 @@ QUERIES = {
     "default privileges": DEFAULT_PRIVILEGES,
     "large object": LARGE_OBJECT,
 }
-"""For each kind of object: the query that reads the definitions of all objects of this kind."""
+"""Queries that read the definitions of all objects of one kind. The key is the kind."""

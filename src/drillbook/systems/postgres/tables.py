@@ -1,7 +1,7 @@
 """Operations on one table of a database: parse its name, test if it exists, refuse its writers and admit them again.
 
 A closed table has a trigger that refuses every write. Reads are permitted. The trigger is the only record that a table is
-closed. Its function is in Drillbook's own schema, and this schema is never compared with a backup.
+closed. The function that the trigger calls is in Drillbook's own schema, which is never compared with a backup.
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ class Name:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Parse the name of a table in SQL syntax. The default schema is ``public``. Raises ValueError for other texts."""
+        """Parse the name of a table in SQL syntax. The default schema is ``public``. Raises ValueError when the text is
+        not such a name.
+        """
         match = _NAME.fullmatch(text)
         if match is None:
             raise ValueError(f"{text!r} is not the name of a table; write it in SQL syntax: `orders` or `sales.orders`")

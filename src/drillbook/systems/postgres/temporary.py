@@ -11,7 +11,7 @@ MARKER = "drillbook.temporary"
 
 
 def mark(tools: Tools, run_id: str) -> None:
-    """Mark the cluster as temporary for the run ``run_id``. Raises HostError when this fails."""
+    """Mark the cluster as temporary for the run ``run_id``. Raises HostError when the file cannot be written."""
     cluster.write(tools, MARKER, run_id.encode())
 
 
@@ -25,9 +25,9 @@ def owner(tools: Tools) -> str:
 
 
 def stop(ctx: Context, tools: Tools) -> None:
-    """Stop the server of a cluster that will be removed. If it does not stop, kill it.
+    """Stop the server of a cluster that will be removed. If the server does not stop, kill it.
 
-    Raises StepFailed when this fails, and HostError when the host cannot be used.
+    Raises StepFailed when the data directory contains no cluster, and HostError when the host cannot be used.
     """
     try:
         cluster.stop(ctx, tools, "fast")

@@ -36,7 +36,7 @@ class Switch:
 class Way:
     """WAL files in the order in which a recovery reads them.
 
-    ``missing``: description of a problem with a file, or an empty text if there is none.
+    ``missing``: description of a problem with a file, or an empty text if there is no problem.
     """
 
     timeline: int
@@ -48,7 +48,8 @@ class Way:
 class Log:
     """List of the files in a folder with WAL.
 
-    ``sizes``: sizes of the files in bytes, by name; ``segment_bytes``: size of a complete WAL segment.
+    ``sizes``: size of each file in bytes, with the file's name as the key; ``segment_bytes``: size of a complete WAL
+    segment.
     """
 
     sizes: Mapping[str, int]
@@ -57,7 +58,8 @@ class Log:
     def newest(self, timeline: int) -> int:
         """Return the last timeline that a recovery from ``timeline`` can reach.
 
-        Every timeline after ``timeline``, up to the returned one, has a history file. The next timeline has none.
+        Every timeline after ``timeline``, up to the returned timeline, has a history file. The next timeline has no
+        history file.
         """
         while history_file(timeline + 1) in self.sizes:
             timeline += 1

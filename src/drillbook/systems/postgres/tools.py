@@ -51,14 +51,15 @@ ENVIRONMENT = {
     "PGAPPNAME": "drillbook",
     "PGOPTIONS": "-c synchronous_commit=off -c quote_all_identifiers=off",
 }
-"""Environment variables of client programs. Commits do not wait for the disk, because a restore ends with a checkpoint.
+"""Environment variables of client programs.
 
-`quote_all_identifiers` is set, so that the text of a schema does not depend on the server's setting.
+`synchronous_commit` is off, because a restore ends with a checkpoint, so its commits need not wait for the disk.
+`quote_all_identifiers` is off, so that the text of a schema does not depend on the server's setting.
 """
 
 
 def passfile(service: Postgres, *, as_user: bool = False) -> bytes:
-    """Return the line of a passfile that contains the password of the superuser. It is valid for any server.
+    """Return the line of a passfile that contains the password of the superuser. The line is valid for any server.
 
     When ``as_user`` is true, the line contains the password of the application's role. Raises CouldNotVerify when the
     password contains a line break, because libpq cannot read such a password from a passfile.
@@ -102,7 +103,8 @@ class Tools:
         return str(PurePosixPath(self.service.bin) / program) if self.service.bin else program
 
     def transaction(self, *files: str, flags: tuple[str, ...] = (), sink: Any) -> Output:
-        """Run SQL files with psql as one transaction. If the server rolls it back because of a deadlock, run it again.
+        """Run SQL files with psql as one transaction. If the server rolls the transaction back because of a deadlock, run
+        it again.
 
         ``sink`` receives the standard output of each attempt. The caller must check the exit status. Raises CouldNotVerify
         when the result is unknown, HostError when the host cannot be used, and Cancelled when the run is stopped.
@@ -158,8 +160,8 @@ class Tools:
         return bool(self.service.admin.socket and self.service.run_as)
 
     def _through_relay(self, program: str, *arguments: str, database: str | None, stdin: bytes, **options: Any) -> Output:
-        """Run a client program as the SSH user, who then owns its files. A relay connects it to the server as the user
-        `run_as`.
+        """Run a client program as the SSH user, who then owns the files of the program. A relay connects the program to
+        the server as the user `run_as`.
         """
         folder = self.make_relay_folder()
         argv = self.relayed(folder, self.asking(program, *arguments, database=database, folder=folder))
@@ -204,7 +206,8 @@ class Tools:
         target_folders.make(self.host, self.scratch, deadline=self.deadline)
 
     def asking(self, program: str, *arguments: str, database: str | None = None, folder: str = "") -> tuple[str, ...]:
-        """Return the command line of a client program that connects as the superuser. It does not contain the password.
+        """Return the command line of a client program that connects as the superuser. The command line does not contain
+        the password.
 
         ``folder``: folder with the socket of a relay (see ``relayed``), or empty without a relay.
         """
@@ -239,7 +242,9 @@ class Tools:
         return as_user(self.service.run_as, argv)
 
     def version(self, program: str) -> tuple[int, str]:
-        """Return the major version of a program, and its whole version text. Raises NotReady when the host lacks it."""
+        """Return the major version of a program, and its whole version text. Raises NotReady when the host lacks the
+        program.
+        """
         argv = (self.path(program), "--version")
         output = once_more(lambda: self.host.run(argv, deadline=self.deadline, env={"LC_ALL": "C"}))
         match = re.search(r"\(PostgreSQL\) (\d+)", output.text)

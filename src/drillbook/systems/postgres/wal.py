@@ -1,7 +1,8 @@
 """Starts and stops a WAL receiver: a process on the host that streams the server's WAL (write-ahead log) to a folder.
 
 The process runs ``pg_receivewal`` in the background. It uses no replication slot, so that nothing remains on the server.
-Its folder is in the run's folder, outside the data directory. In the drill, it takes the place of a WAL archive.
+The folder for the received WAL is in the run's folder, outside the data directory. In the drill, this folder takes the
+place of a WAL archive.
 """
 
 from __future__ import annotations
@@ -74,8 +75,8 @@ class Receiver:
     def start(self, seconds: float, name: str) -> int:
         """Start the WAL receiver, wait until it has received data, and return its process ID.
 
-        ``seconds``: time after which the receiver exits in any case; ``name``: its ``application_name`` on the server. Raises
-        StepFailed when it receives nothing, and HostError when the host cannot be used.
+        ``seconds``: time after which the receiver exits in any case; ``name``: ``application_name`` of the receiver on
+        the server. Raises StepFailed when the receiver receives nothing, and HostError when the host cannot be used.
         """
         self.tools.make_scratch()
         tools = self.tools
@@ -95,7 +96,9 @@ class Receiver:
         return int(output.text)
 
     def stop(self) -> None:
-        """Stop the WAL receiver if it runs. The received WAL is kept. Raises HostError when this fails."""
+        """Stop the WAL receiver if it runs. The received WAL is kept. Raises HostError when the receiver cannot be
+        stopped.
+        """
         self.tools.host.run(("sh", "-c", _STOP, "sh", self.folder), deadline=self.tools.deadline).check()
 
     def alive(self) -> bool:
@@ -105,7 +108,7 @@ class Receiver:
 
 
 def name_of(run_id: str) -> str:
-    """Return the ``application_name`` of a run's WAL receiver. The server lists it in ``pg_stat_replication``.
+    """Return the ``application_name`` of a run's WAL receiver. The server lists this name in ``pg_stat_replication``.
 
     The name contains a digest of the run's ID, because the ID may be too long: a server truncates such a name to 63 bytes.
     Source: PostgreSQL's manual, 20.8 "Error Reporting and Logging", application_name.
@@ -114,7 +117,7 @@ def name_of(run_id: str) -> str:
 
 
 def stop_quietly(receiver: Receiver) -> None:
-    """Stop a WAL receiver whose start failed. Errors of its host are ignored."""
+    """Stop a WAL receiver whose start failed. Errors of the host are ignored."""
     try:
         Receiver(Tools(receiver.tools.service, receiver.tools.host, Deadline.after(20), receiver.tools.scratch)).stop()
     except HostError:

@@ -81,7 +81,7 @@ class _Looking(Read):
 
 
 def said(ctx: Context, query: str | None) -> str:
-    """Return the SQL statement ``query`` as one printable line in which literals and secrets are replaced."""
+    """Return the SQL statement ``query`` as one printable line. Literals and secrets are replaced by placeholders."""
     text = " ".join(_LITERAL.sub("?", query or "").split())
     return excerpt(ctx.redactor.text(text), limit=300)
 
@@ -228,13 +228,13 @@ class Blocked(_Looking):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``blocked``: number of sessions that wait for a lock; ``waiting``: list of these sessions.
 
-        ``roots``: list of the sessions that block others and are not blocked themselves; ``idle_in_transaction``: list
-        of the sessions that are idle in a transaction, even if they block nobody. Each session has ``pid``, ``user``,
+        ``roots``: list of the sessions that block others and are not blocked themselves; ``idle_in_transaction``: list of
+        the sessions that are idle in a transaction, even if they block nobody. Each session has ``pid``, ``user``,
         ``application``, ``address``, ``state``, ``transaction_s`` (age of its transaction in seconds), ``idle_s``
         (seconds since it became idle), ``query``, ``started`` and ``blocked_by`` (pids of the sessions that block it).
-        Each session in ``roots`` also has ``holds_up``: the number of sessions that wait for it directly or through
-        other sessions. ``state`` is empty for an autovacuum worker, and `unknown` when the role that asks may not see
-        the state of this session.
+        Each session in ``roots`` also has ``holds_up``: the number of sessions that wait for it directly or through other
+        sessions. ``state`` is empty for an autovacuum worker. It is `unknown` when the role of the action has no right to
+        see the session's state.
         """
         with self._session(ctx) as session:
             rows = session.execute(_SESSIONS.replace("%%", "%")).fetchall()

@@ -69,7 +69,7 @@ class Dump(Write):
             Store(ctx.bucket(self.to)).check()
 
     def subject(self, ctx: Context) -> Identity | None:
-        """Return the measured identity of the database that is dumped."""
+        """Query the server for the identity of the database that is dumped."""
         return identity.measured(ctx, self.service)
 
     def interrupted(self, ctx: Context) -> None:
@@ -77,7 +77,7 @@ class Dump(Write):
         drop_uploads(ctx, self.to)
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that changes nothing: the backup is kept."""
+        """Return an undo that changes nothing, because the backup is kept."""
         return Undo.nothing("a backup is kept")
 
 
@@ -146,11 +146,11 @@ class BackupIntact(Read):
         return found.saved(backup.digest_at(stored_backup.split(self.from_)))
 
     def subject(self, ctx: Context) -> Identity | None:
-        """Return the measured identity of the service's database."""
+        """Query the server for the identity of the service's database."""
         return identity.measured(ctx, self.service)
 
     def ready(self, ctx: Context) -> None:
-        """Check that a pg_restore that can read the backup and a transfer program exist on the host."""
+        """Check that the host has a transfer program, and a version of pg_restore that can read the backup."""
         need_reader(ctx, ctx.service(self.service, Postgres), ("pg_restore",), self.if_known("from_"))
         need_transfer(ctx, self.from_ if self.known("from_") else "")
 
@@ -201,9 +201,9 @@ class Restore(Write):
     def _need_room(self, ctx: Context, service: Postgres, tools: Tools) -> None:
         """Raise NotReady when the disk of the data directory lacks space for the database in the backup.
 
-        The space that the present database uses counts as free, because the drill loses this database before the
-        restore. A backup that the drill has yet to take will be as large as the present database and will therefore
-        fit, so nothing is checked for it.
+        The space of the database that is on the server now counts as free, because the drill loses this database before
+        the restore. When the drill has not taken the backup yet, nothing is checked, because this backup will be as large
+        as the database on the server and will therefore fit.
         """
         free = tools.free_space() if self.known("from_") else None
         if free is None:
@@ -222,7 +222,8 @@ class Restore(Write):
             )
 
     def active(self, ctx: Context) -> bool | None:
-        """Return True while the restore is unfinished, its database refuses clients, or its temporary cluster exists.
+        """Return True while the restore is unfinished, the restored database refuses clients, or the temporary cluster
+        exists.
 
         Return None when the server cannot be queried.
         """
@@ -242,7 +243,7 @@ class Restore(Write):
             return None
 
     def subject(self, ctx: Context) -> Identity | None:
-        """Return the measured identity of the database that was restored."""
+        """Query the server for the identity of the restored database."""
         return identity.measured(ctx, self.service)
 
     def undo(self, ctx: Context) -> Undo:
@@ -254,9 +255,9 @@ class Restore(Write):
 
 
 def _present(ctx: Context, service: Postgres) -> int:
-    """Return the present size of the database in bytes, or 0 when it is unknown.
+    """Return the size of the database on the server in bytes, or 0 when it is unknown.
 
-    This space becomes free when the drill loses the database.
+    The drill removes this database before the restore, so that its space becomes free.
     """
     try:
         with connected(ctx, service) as session:

@@ -73,9 +73,10 @@ class Matches(Read):
         """Facts: ``tables``, ``rows`` and ``sequences``: their numbers; ``seconds``: duration of the comparison.
 
         ``algorithm``: algorithm of the digests; ``not_compared``: parts that were not compared, each with the reason;
-        ``structure`` and ``cluster``: numbers of compared objects of each kind. These two are absent if the backup has no
-        record of such objects or if the cluster is not compared. ``recomputed``: materialized views and extensions that are
-        newer than in the backup, as is normal after a restore; ``accepted``: differences that the step's `accept` allows.
+        ``structure`` and ``cluster``: number of compared objects of each kind in the structure and in the state of the
+        cluster. Each of these two facts is absent if the backup does not contain such objects. ``cluster`` is also absent
+        if the state of the cluster is not compared. ``recomputed``: materialized views and extensions that are newer than
+        in the backup, as is normal after a restore; ``accepted``: differences that the step's `accept` allows.
         """
         service = ctx.service(self.service, Postgres)
         store, folder = Store(ctx.bucket(self.manifest)), stored_backup.split(self.manifest)
@@ -128,7 +129,7 @@ class Matches(Read):
         return facts
 
     def subject(self, ctx: Context) -> Identity | None:
-        """Return the measured identity of the database that is compared."""
+        """Query the server for the identity of the database that is compared."""
         return identity.measured(ctx, self.service)
 
     def _wanted(self, backup: Manifest) -> list[Table]:

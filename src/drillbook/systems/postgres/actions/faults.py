@@ -19,11 +19,11 @@ from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.tools import Tools
 
 _WHOLE = "postgres.base_intact"
-"""Name of the action that verifies a backup of the whole cluster. A dump contains only one of its databases."""
+"""Name of the action that verifies a backup of the whole cluster. A dump contains only one database of the cluster."""
 _SOURCE = "backup.check"
 """Name of the action that verifies a backup made by the team's own backup tool.
 
-Drillbook's module for that tool compares the backup with the server right before the fault.
+Right before the fault, the Drillbook module that supports this tool compares the backup with the server.
 """
 _OTHERS = """
 SELECT datname FROM pg_catalog.pg_database WHERE NOT datistemplate AND datname <> 'postgres' AND datname <> %s ORDER BY 1
@@ -96,18 +96,18 @@ class LoseData(Fault):
         return f"the cluster of {self.service} also contains {named}, which a dump of {service.database} cannot restore"
 
     def subject(self, ctx: Context) -> Identity | None:
-        """Return the measured identity of the database that is lost with its cluster."""
+        """Query the server for the identity of the database, which is lost together with its cluster."""
         return identity.measured(ctx, self.service)
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that changes nothing: only a restore can recover the data."""
+        """Return an undo that changes nothing, because only a restore can recover the data."""
         return Undo.by_restore("the data directory is lost; only a restore can recover it")
 
     def active(self, ctx: Context) -> bool | None:
         """Return True while the cluster is missing or lacks the database. Return False as soon as the database exists.
 
-        Raises CouldNotVerify when the server answers without a cluster in the data directory, or does not answer although
-        the directory contains a cluster or other files.
+        Raises CouldNotVerify in two cases: the server answers although the data directory contains no cluster, or it does
+        not answer although the directory contains a cluster or other files.
         """
         service = ctx.service(self.service, Postgres)
         found, there = cluster.state(Tools.of(ctx, service, ctx.host)), answers(ctx, service)
@@ -121,7 +121,7 @@ class LoseData(Fault):
         )
 
     def untouched(self, ctx: Context) -> bool | None:
-        """Return True when the cluster is complete and not being removed, and its server has the service's database."""
+        """Return True when the cluster is complete, its removal has not begun, and its server has the service's database."""
         service = ctx.service(self.service, Postgres)
         whole = removal.whole(Tools.of(ctx, service, ctx.host))
         return whole and answers(ctx, service) and _holds_its_database(ctx, service)

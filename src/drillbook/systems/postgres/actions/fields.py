@@ -52,10 +52,10 @@ def need_ownership(ctx: Context, service: Postgres) -> None:
 
 
 def need_place(ctx: Context, tools: Tools, *, temporary: bool) -> None:
-    """Raise NotReady unless data directory, unit and server belong together, and unless the account of the step may
-    start and stop the unit.
+    """Check that data directory, unit and server belong together, and that the step's account may start and stop the
+    unit.
 
-    When ``temporary`` is true, also raise NotReady if the data directory contains files.
+    When ``temporary`` is true, also check that the data directory is empty. Raises NotReady when a check fails.
     """
     found = examined(tools)
     if temporary and found not in ("absent", "empty"):

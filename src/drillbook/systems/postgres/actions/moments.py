@@ -43,8 +43,8 @@ _NEXT = "SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::t
 
 
 class NewestMoment(MeasuresLoss):
-    """Find the time of the newest data in a database, usually in a restored copy. If the copy replaced the original,
-    all later writes would be lost.
+    """Find the time of the newest data in a database, usually in a restored copy. If this copy replaced the original
+    database, all writes after that time would be lost.
 
     The action uses every available source: the rows of Drillbook's canary, the commit times (if `track_commit_timestamp`
     was on), and the newest values of columns that the application sets at each write.
@@ -57,7 +57,10 @@ class NewestMoment(MeasuresLoss):
     service: ServiceName
     tables: Annotated[
         Mapping[str, str],
-        Field(description="For each table, the column with the time at which a row was written: `{orders: created_at}`."),
+        Field(
+            description="Columns that contain the time at which a row was written. The key is the name of a table, "
+            "and the value is the name of its column, for example `{orders: created_at}`."
+        ),
     ] = {}
     max_age: Annotated[
         Duration | None, Field(gt=0, description="Maximum age of the newest data; older data fails the step.")
@@ -104,7 +107,8 @@ class NewestMoment(MeasuresLoss):
             yield from self._newest(session, Name.parse(table), column, f"the newest {column} of {table}")
 
     def _newest(self, session: Connection, table: Name, column: str, basis: str) -> Iterator[Moment]:
-        """Yield the newest value of a column with its error: the median interval between the column's newest values.
+        """Yield the newest value of a column, and the error of this value: the median interval between the column's
+        newest values.
 
         Raises CouldNotVerify when the column does not exist or holds no times.
         """

@@ -43,15 +43,18 @@ class BaseBackup(Write):
         """Facts: ``location``: address of the backup; ``manifest``: address of the backup's manifest.
 
         ``bytes``: size of the backup; ``cluster_bytes``: size of all databases; ``start_lsn``, ``end_lsn`` and
-        ``timeline``: WAL positions and timeline of the backup; ``taken_at``: its time; ``seconds``: duration of each
-        stage; ``evidence``: copy of the manifest.
+        ``timeline``: WAL positions and timeline of the backup; ``taken_at``: time of the backup; ``seconds``: duration of
+        each stage; ``evidence``: copy of the manifest.
         """
         service = ctx.service(self.service, Postgres)
         folder = Reference.parse(self.to)
         return basebackup.Base(ctx, service, Store(ctx.bucket(self.to)), folder, int(self.part_size)).take()
 
     def ready(self, ctx: Context) -> None:
-        """Check the right to replicate, the tablespaces, the tools of the server's version, the free space, and the store."""
+        """Check that the superuser has the right to replicate, and that all data is in the data directory.
+
+        Also check the tools of the server's version, the free space, and the store.
+        """
         service = ctx.service(self.service, Postgres)
         version, size = _may_replicate(ctx, service)
         tools = Tools.of(ctx, service, ctx.host)
@@ -62,7 +65,7 @@ class BaseBackup(Write):
             Store(ctx.bucket(self.to)).check()
 
     def subject(self, ctx: Context) -> Identity | None:
-        """Return the measured identity of the cluster that is copied."""
+        """Query the server for the identity of the cluster that is copied."""
         return identity.measured(ctx, self.service, whole=True)
 
     def interrupted(self, ctx: Context) -> None:
@@ -70,14 +73,14 @@ class BaseBackup(Write):
         drop_uploads(ctx, self.to)
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that changes nothing: the backup is kept."""
+        """Return an undo that changes nothing, because the backup is kept."""
         return Undo.nothing("a backup is kept")
 
 
 def _may_replicate(ctx: Context, service: Postgres) -> tuple[int, int]:
     """Return the server's major version and the size of all its databases in bytes.
 
-    Raises NotReady unless the superuser may replicate and all data is in the data directory.
+    Raises NotReady unless the superuser has the right to replicate and all data is in the data directory.
     """
     try:
         with connected(ctx, service) as session:
@@ -141,8 +144,8 @@ class BaseIntact(Read):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``files``: number of files in the backup; ``bytes``: size of the backup.
 
-        ``identity``: identity of the cluster; ``start_lsn`` and ``end_lsn``: WAL positions of the backup; ``taken_at``: its
-        time; ``seconds``: duration of the step; ``said``: output of pg_verifybackup.
+        ``identity``: identity of the cluster; ``start_lsn`` and ``end_lsn``: WAL positions of the backup; ``taken_at``:
+        time of the backup; ``seconds``: duration of the step; ``said``: output of pg_verifybackup.
         """
         tools = Tools.of(ctx, ctx.service(self.service, Postgres), ctx.host)
         begun = ctx.deadline.remaining()
@@ -172,7 +175,7 @@ class BaseIntact(Read):
         return found.saved(manifest.digest_at(stored_backup.split(self.from_)))
 
     def subject(self, ctx: Context) -> Identity | None:
-        """Return the measured identity of the service's cluster."""
+        """Query the server for the identity of the service's cluster."""
         return identity.measured(ctx, self.service, whole=True)
 
     def ready(self, ctx: Context) -> None:
@@ -218,7 +221,9 @@ class StreamWal(Write):
             raise
 
     def ready(self, ctx: Context) -> None:
-        """Check the replication privilege, and that pg_receivewal of the server's version exists on the host."""
+        """Check that the superuser has the right to replicate, and that the host has a pg_receivewal of the right
+        version.
+        """
         need(ctx, "setsid", "timeout")
         service = ctx.service(self.service, Postgres)
         version, _ = _may_replicate(ctx, service)
@@ -249,7 +254,7 @@ class StopWal(Write):
         return {"stopped": alive}
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that changes nothing: the WAL receiver stays stopped, because only this run needed its WAL."""
+        """Return an undo that changes nothing. The WAL receiver stays stopped, because only this run needed the WAL."""
         return Undo.nothing("the WAL was received only for this run")
 
 
@@ -283,7 +288,7 @@ class WalReceived(Write):
             raise NotReady(f"{service.name} is a standby, which accepts no commit", hint="set `service` to the primary")
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that changes nothing: the message that stays in the WAL changes no data."""
+        """Return an undo that changes nothing, because the message that stays in the WAL changes no data."""
         return Undo.nothing("the message in the WAL changes no data")
 
     def run(self, ctx: Context) -> Facts:
@@ -325,9 +330,9 @@ FROM pg_catalog.pg_stat_replication WHERE application_name = %s HAVING pg_catalo
 class Recover(Write):
     """Recover a whole cluster from a base backup and the WAL received since, up to the end of that WAL.
 
-    The data directory must be empty. The step fails when a WAL segment is missing on any timeline that leads to the
-    end, or when the recovery stopped before the last WAL record. The loss of the last segments is noticed only if the
-    step sets `reach`, because nothing else records that these segments existed.
+    The data directory must be empty. The step fails when a WAL segment is missing on one of the timelines between the
+    backup and the end of the WAL, or when the recovery stopped before the last WAL record. A loss of the last segments is
+    found only if the step sets the parameter `reach`, because nothing else records that these segments existed.
     """
 
     SERVICE = Postgres
@@ -343,7 +348,7 @@ class Recover(Write):
             pattern=r"^(/[^\x00\n]+)?$",
             description=(
                 "Folder on the host with the WAL written since the backup: the fact `folder` of "
-                "`postgres.stream_wal`. Empty: recover to the end of the backup."
+                "`postgres.stream_wal`. If empty, recover to the end of the backup."
             ),
         ),
     ] = ""
@@ -380,13 +385,11 @@ class Recover(Write):
             Store(ctx.bucket(self.from_)).check()
 
     def subject(self, ctx: Context) -> Identity | None:
-        """Return the measured identity of the cluster that was recovered."""
+        """Query the server for the identity of the recovered cluster."""
         return identity.measured(ctx, self.service, whole=True)
 
     def active(self, ctx: Context) -> bool:
-        """Return True while the temporary cluster exists, or an unfinished cluster of this run next to the data
-        directory.
-        """
+        """Return True while the temporary cluster or an unfinished cluster of this run exists."""
         tools = Tools.of(ctx, ctx.service(self.service, Postgres), ctx.host)
         made = self.temporary and cluster.state(tools) not in ("absent", "empty")
         return made or cluster.left_aside(tools, ctx.run_id)

@@ -147,7 +147,9 @@ class DropIndex(Fault):
         return str(made)
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``index``: name of the index; ``table``: name of its table; ``bytes``: its size; ``definition``."""
+        """Facts: ``index``: name of the index; ``table``: name of its table; ``bytes``: size of the index;
+        ``definition``.
+        """
         name = Name.parse(self.index)
         try:
             with connected(ctx, ctx.service(self.service, Postgres)) as session:
@@ -218,7 +220,7 @@ class CreateIndex(Write):
             return found is not None and bool(found[0])
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that changes nothing: the new index may stay."""
+        """Return an undo that changes nothing, because the new index is kept."""
         return Undo.nothing("the new index is kept on purpose")
 
 
@@ -261,7 +263,7 @@ class Analyze(Write):
         return {"table": str(name), "rows": rows}
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that changes nothing: the new statistics may stay."""
+        """Return an undo that changes nothing, because the new statistics are kept."""
         return Undo.nothing("newer statistics are kept")
 
 

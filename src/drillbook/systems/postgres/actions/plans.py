@@ -45,9 +45,10 @@ FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamesp
 class Plans(Read):
     """Get the plans of the statements that have been running longest, and list the tables that they scan sequentially.
 
-    The action does not run the statements. It examines only statements of the application's role, in a session of that
-    role, because planning a statement may evaluate the immutable and stable functions in it. The plan is generic: it is
-    made without parameter values, and in a new session of that role. Literals are removed from the output.
+    The action does not run the statements, but the planner may call the immutable and stable functions in a statement.
+    Such a function must not run with more rights than before. Therefore the action examines only statements of the
+    application's role, in a new session of this role. The plan is generic, which means that it is made without parameter
+    values. Literals are removed from the output.
     """
 
     SERVICE = Postgres
@@ -73,8 +74,8 @@ class Plans(Read):
 
         Keys of a plan: ``pid``, ``application``, ``seconds`` (running time of the statement), ``query``, ``cost``
         (estimated cost), ``indexes`` (indexes that the plan uses), ``scanned``, and ``why`` (the reason when there is no
-        plan). ``scanned`` lists the tables that the plan reads by a sequential scan. Each has ``table``, ``rows``,
-        ``filter``, and ``reads`` (number of scans in one execution, as estimated by the planner).
+        plan). ``scanned`` lists the tables that the plan reads by a sequential scan. Each item of this list has
+        ``table``, ``rows``, ``filter``, and ``reads`` (number of scans in one execution, as estimated by the planner).
         """
         try:
             with connected(ctx, ctx.service(self.service, Postgres), as_user=True) as session:

@@ -67,11 +67,11 @@ class Compare(Read):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``tables`` and ``rows``: numbers of tables and rows whose content was compared.
 
-        ``ranges``: for each table, its key ranges, each with its number of rows and a flag that is true when copy and
-        production are equal in this range; ``volume``: for each table, the row counts in both databases; ``history``:
-        the earlier run whose row counts were compared, and the tables that are new or gone since that run;
-        ``not_compared``: tables that were not compared, each with the reason; ``algorithm``: algorithm of the digests;
-        ``seconds``: duration of the comparison.
+        ``ranges``: for each table, the list of its key ranges. An item of this list has the number of rows in the range
+        and a flag that is true when copy and production are equal in this range. ``volume``: for each table, the row
+        counts in both databases; ``history``: the earlier run whose row counts were compared with those of this run, and
+        the tables that were added or removed since that run; ``not_compared``: tables that were not compared, each with
+        the reason; ``algorithm``: algorithm of the digests; ``seconds``: duration of the comparison.
         """
         parts = wanted(ctx, self.name(), self.service, self.tables, tolerance=self.tolerance, history=self.history)
         begun = ctx.deadline.remaining()

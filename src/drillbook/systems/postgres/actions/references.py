@@ -39,7 +39,9 @@ class References(Read):
     query: Annotated[
         str,
         Field(
-            min_length=1, description="SQL statement that returns the key of an object in each row, and its size if known."
+            min_length=1,
+            description="SQL statement whose rows have the key of an object as the first column. A second column, "
+            "with the object's size in bytes, is optional.",
         ),
     ]
     objects: Annotated[
@@ -82,7 +84,9 @@ class References(Read):
         raise StepFailed(said, findings=[self._finding(said, lines, facts)], facts=facts)
 
     def _wanted(self, ctx: Context) -> dict[str, int | None]:
-        """Return the object keys that the query selects, each with the expected size or with None.
+        """Return the keys of the objects that the query selects, each with the object's expected size.
+
+        The size is None if the query returns no size.
 
         Raises CouldNotVerify when the query fails or returns too many rows.
         """

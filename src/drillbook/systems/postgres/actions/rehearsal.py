@@ -47,18 +47,19 @@ class NewestBackup(Read):
         ),
     ] = True
     required: Annotated[
-        bool, Field(description="`false`: the step succeeds even without a backup, with the fact `found: false`.")
+        bool, Field(description="If `false`, the step succeeds even without a backup, and its fact `found` is then false.")
     ] = True
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``found``: true when there is a backup; ``count``: number of backups in the store.
 
-        ``unreadable``: keys of manifests that could not be read. The other facts describe the newest backup. ``location``:
-        its address with the digest of its manifest; ``manifest``: address of its manifest; ``snapshot_at``: time of its
-        snapshot by the server's clock; ``age_s``: seconds from this time until now by the controller's clock; ``tables``,
-        ``rows`` and ``bytes``: their numbers; ``vouched``: true when the manifest has a trusted signature. Such a signature
-        is required unless ``signed`` or ``required`` is false. ``unvouched``: the reason why the signature is not trusted.
-        This fact is absent when ``required`` is false.
+        ``unreadable``: keys of manifests that could not be read. The other facts describe the newest backup.
+        ``location``: address of the backup, with the digest of the manifest; ``manifest``: address of the manifest;
+        ``snapshot_at``: time of the backup's snapshot by the server's clock; ``age_s``: seconds from this time until now
+        by the controller's clock; ``tables``, ``rows`` and ``bytes``: numbers of tables, rows and bytes in the backup;
+        ``vouched``: true when the manifest has a trusted signature; ``unvouched``: the reason why the signature is not
+        trusted. ``unvouched`` is absent when the parameter ``required`` is false. The step fails without a trusted
+        signature, unless it sets ``signed`` or ``required`` to false.
         """
         service = ctx.service(self.service, Postgres)
         store = Store(ctx.service(self.store, S3))
@@ -91,7 +92,9 @@ class NewestBackup(Read):
         return facts
 
     def _newest(self, ctx: Context, store: Store, service: Postgres) -> tuple[Found | None, Search]:
-        """Return the newest backup, and the result of the search. The backup may be None only when `required` is false."""
+        """Return the newest backup, and all that the search found. The backup is None only when the store has no backup
+        and the parameter `required` is false.
+        """
         if self.required:
             return newest.of(store, self.prefix, service, ctx.deadline)
         searched = newest.search(store, self.prefix, service, ctx.deadline)
@@ -115,9 +118,10 @@ class NewestBackup(Read):
         }
 
     def _doubt(self, ctx: Context, store: Store, best: Found) -> str:
-        """Return the reason why the newest backup's signature is not trusted. The reason is empty when it is trusted.
+        """Return the reason why the newest backup's signature is not trusted, or an empty text when the signature is
+        trusted.
 
-        Raises CouldNotVerify when a trusted signature is required and the backup has none.
+        Raises CouldNotVerify when the step requires a trusted signature but the backup has no such signature.
         """
         if ctx.vouchers is None:
             return vouchers.UNKNOWN_RUN
@@ -180,5 +184,5 @@ class RemoveCluster(Write):
         return {"removed": True, "files": removed.files, "bytes": removed.bytes}
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that changes nothing: the cluster existed only for this run."""
+        """Return an undo that changes nothing, because the cluster existed only for this run."""
         return Undo.nothing("the cluster was made only for this run")

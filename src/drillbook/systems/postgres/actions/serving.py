@@ -172,14 +172,15 @@ class Admit(Write):
         return {"database": service.database, "connection_limit": limit}
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that changes nothing: the database stays open to clients."""
+        """Return an undo that changes nothing. The database stays open to clients."""
         return Undo.nothing("the clients may stay admitted")
 
 
 class ClearRestore(Write):
-    """Discard a database or cluster that this run restored incompletely. No client has used it yet.
+    """Discard each database or cluster that this run restored incompletely. No client has used such a database yet.
 
-    If this run restored a database completely but still refuses its clients, admit them. Other databases are not changed.
+    If this run restored a database completely and the database still refuses clients, admit them. No other database is
+    changed.
     """
 
     SERVICE = Postgres
@@ -208,5 +209,5 @@ class ClearRestore(Write):
         return {"discarded": discarded, "opened": opened}
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that changes nothing: the unfinished database was never in use."""
+        """Return an undo that changes nothing, because the unfinished database was never in use."""
         return Undo.nothing("the discarded data was never in use")

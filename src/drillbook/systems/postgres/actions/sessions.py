@@ -31,7 +31,8 @@ For = Annotated[
     ),
 ]
 _OPTIONS = "-c client_connection_check_interval=250 -c statement_timeout=0 -c idle_session_timeout=0"
-"""Server options for the fault's sessions, so that no setting of the role terminates them. All exist since PostgreSQL 14."""
+"""Server options for the fault's sessions, so that no setting of the role ends a session. PostgreSQL 14 has all of them.
+"""
 _FULL = ("too many clients", "too many connections", "remaining connection slots")
 """Error texts of a server that refuses a connection because the server, the role or the database has no free
 connection.
@@ -50,8 +51,8 @@ _ACCOUNT = "check address, port and accounts of the service in the inventory"
 REFUSAL = "error: connection to server .* failed: "
 """Pattern of the line that psql prints when every address of the server has refused the session.
 
-There is one such line for each refused session. For a session that was terminated later, psql prints "connection to
-server was lost" instead.
+There is one such line for each refused session. For a session that the server accepted and terminated later, psql prints
+"connection to server was lost" instead.
 """
 
 _CLIENT = """
@@ -213,7 +214,8 @@ class HoldConnections(_Held):
             )
 
     def _room(self, ctx: Context) -> tuple[int, int, int, bool]:
-        """Return major version, maximum and present number of ordinary connections, and True when `user` is a superuser.
+        """Return four facts: the server's major version, the maximum number of ordinary connections, the number of
+        ordinary connections in use, and True when `user` is a superuser.
 
         Raises NotReady when the server cannot be queried.
         """
@@ -350,7 +352,8 @@ class Terminate(Write):
         return self
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``terminated``: number of terminated sessions; ``pids``: their process IDs; ``applications``: their names.
+        """Facts: ``terminated``: number of terminated sessions; ``pids``: process IDs of these sessions;
+        ``applications``: names of the applications that had opened them.
 
         The step succeeds even when no session matches.
         """
@@ -391,5 +394,5 @@ class Terminate(Write):
         return [(int(pid), str(state), str(name)) for pid, state, name in session.execute(_MATCHING, values).fetchall()]
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that changes nothing: the clients reconnect by themselves."""
+        """Return an undo that changes nothing, because the clients reconnect by themselves."""
         return Undo.nothing("a terminated session cannot be restored; its client must reconnect")

@@ -49,8 +49,8 @@ Condition = Annotated[
     AfterValidator(_condition),
     Field(
         description=(
-            "SQL condition (as after WHERE) of the rows to delete. Choose rows that no client writes, or the fault cannot "
-            "be verified."
+            "SQL condition (as after WHERE) of the rows to delete. Choose rows that no client writes, because otherwise "
+            "the fault cannot be verified."
         )
     ),
 ]
@@ -70,10 +70,10 @@ class DropTable(Fault):
     table: TableName
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``table``: name of the table; ``rows``: number of its rows; ``bytes``: its size.
+        """Facts: ``table``: name of the table; ``rows``: number of its rows; ``bytes``: size of the table.
 
-        ``cascaded``: other objects that the server dropped with it; ``deadlocks``: number of attempts that the server
-        rolled back because of a deadlock. This fact is absent when there was no deadlock.
+        ``cascaded``: other objects that the server dropped together with the table; ``deadlocks``: number of attempts
+        that the server rolled back because of a deadlock. This fact is absent when there was no deadlock.
         """
         try:
             facts, deadlocks = after_deadlocks(lambda: self._drop(ctx, Name.parse(self.table)))
@@ -103,7 +103,7 @@ class DropTable(Fault):
         return identity.measured(ctx, self.service)
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that changes nothing: only a restore can recover the table."""
+        """Return an undo that changes nothing, because only a restore can recover the table."""
         return Undo.by_restore("the table is dropped; only a restore can recover it")
 
     def active(self, ctx: Context) -> bool:
@@ -132,7 +132,10 @@ def _note(ctx: Context, session: Connection, name: str, rows: int) -> None:
 
 
 def _noted(ctx: Context, name: str) -> list[Facts]:
-    """Return the content of all evidence files ``name``. Each attempt of the step writes one right before its commit."""
+    """Return the content of all evidence files with the name ``name``.
+
+    Each attempt of the step writes such a file right before it commits its transaction.
+    """
     return [json.loads(path.read_text(encoding="utf-8")) for path in ctx.kept_evidence(name)]
 
 
@@ -237,7 +240,7 @@ class DeleteRows(Fault):
         return identity.measured(ctx, self.service)
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that changes nothing: only a restore can recover the rows."""
+        """Return an undo that changes nothing, because only a restore can recover the rows."""
         return Undo.by_restore("the rows are deleted; only a restore can recover them")
 
     def active(self, ctx: Context) -> bool:
@@ -301,9 +304,10 @@ class RestoreTable(_OfOneTable):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``table``: name of the table; ``rows``: number of restored rows; ``relations``: restored relations.
 
-        ``digests``: digests of their rows; ``entries``: number of archive entries that were restored; ``kept``: dependent
-        tables that still existed and were not restored; ``compared``: moment of the comparison; ``closed``: true when
-        writers are refused; ``replaced``: true when the existing table was dropped; ``seconds``: duration of each stage.
+        ``digests``: digests of the rows in these relations; ``entries``: number of archive entries that were restored;
+        ``kept``: dependent tables that were not restored because they still existed; ``compared``: time of the
+        comparison; ``closed``: true when writers are refused; ``replaced``: true when the existing table was dropped;
+        ``seconds``: duration of each stage.
         """
         service = ctx.service(self.service, Postgres)
         return SingleRestore(
@@ -362,7 +366,7 @@ class RestoreRows(_OfOneTable):
         ).run()
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that changes nothing: the restored rows stay."""
+        """Return an undo that changes nothing. The restored rows are kept."""
         return Undo.nothing("restored data is kept")
 
 
@@ -387,5 +391,5 @@ class AdmitTable(Write):
             ) from error
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that changes nothing: the tables stay open to writers."""
+        """Return an undo that changes nothing. The tables stay open to writers."""
         return Undo.nothing("writers may stay admitted")

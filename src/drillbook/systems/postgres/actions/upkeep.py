@@ -48,9 +48,9 @@ HEAVY = 20
 class Indexes(_Looking):
     """Find missing, broken and unused indexes, and tables full of dead rows.
 
-    Two things are signs of a missing index: a foreign key without an index, and sequential scans of a large table
-    during the observation. The size of a table is its row count in the server's statistics. A crash erases these
-    statistics. The size is then the number of rows that one scan has read. The number of dead rows is an estimate.
+    Two things are signs of a missing index: a foreign key without an index, and sequential scans of a large table during
+    the observation. The size of a table is its row count in the server's statistics. When a crash has erased the
+    statistics, the size is the number of rows that one scan has read. The number of dead rows is an estimate.
     """
 
     rows: Annotated[int, Field(ge=0, description="Examine only tables with at least this many rows.")] = 10_000
