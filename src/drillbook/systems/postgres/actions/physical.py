@@ -51,10 +51,7 @@ class BaseBackup(Write):
         return basebackup.Base(ctx, service, Store(ctx.bucket(self.to)), folder, int(self.part_size)).take()
 
     def ready(self, ctx: Context) -> None:
-        """Check that the superuser has the right to replicate, and that all data is in the data directory.
-
-        Also check the tools of the server's version, the free space, and the store.
-        """
+        """Check the superuser's right to replicate, the place of the data, the tools, the free space, and the store."""
         service = ctx.service(self.service, Postgres)
         version, size = _may_replicate(ctx, service)
         tools = Tools.of(ctx, service, ctx.host)
@@ -221,9 +218,7 @@ class StreamWal(Write):
             raise
 
     def ready(self, ctx: Context) -> None:
-        """Check that the superuser has the right to replicate, and that the host has a pg_receivewal of the right
-        version.
-        """
+        """Check that the superuser has the right to replicate, and that the host has a fitting pg_receivewal."""
         need(ctx, "setsid", "timeout")
         service = ctx.service(self.service, Postgres)
         version, _ = _may_replicate(ctx, service)
