@@ -94,11 +94,11 @@ def test_processes_that_begin_together_agree_on_the_number(project):
     assert [path.name for path in (project / "reports").iterdir()] == [".place"]
 
 
-def reached(project, name, begun=""):
-    """Return True when a campaign whose open site is at the place ``name`` may be resumed without workers."""
+def reached(project, name, begun="", on=""):
+    """Return True when a campaign whose open site is at the place ``name`` may be resumed by the option ``on``."""
     started = SimpleNamespace(campaign="c", place=begun)
     try:
-        cli._reachable(Project(project), SimpleNamespace(start=started, open={"s0": Intent("run-s0", name)}), "")
+        cli._reachable(Project(project), SimpleNamespace(start=started, open={"s0": Intent("run-s0", name)}), on)
     except UsageError as error:
         return not any(text in str(error) for text in ("were started on other machines", "the campaign was begun at"))
     return True
@@ -116,4 +116,7 @@ def test_a_campaign_is_resumed_here_when_its_sites_were_started_here(project):
     assert not reached(project, f"{random}-0123456789abcdef@{where}")
     assert not reached(project, f"0123@{where}")
     assert reached(project, own, begun=own)
-    assert not reached(project, "", begun=f"{random}-0123456789abcdef@{where}")
+    copied = f"{random}-0123456789abcdef@{where}"
+    assert not reached(project, "", begun=copied)
+    assert not reached(project, "", begun=copied, on="local")
+    assert reached(project, "", begun=copied, on="tls://far:8786")

@@ -306,20 +306,18 @@ def executor_of(on: str, project: Project, at_most: int) -> Executor:
 
 
 def _reachable(project: Project, state: CampaignState, on: str) -> None:
-    """Raise UsageError when this project must not continue the campaign without workers: when another project began it, which
-    may continue it too, or when sites with an unknown end were started on another machine.
+    """Raise UsageError when this project must not continue the campaign on its own machine: when another project began it,
+    which may continue it too, or when sites with an unknown end were started on another machine.
     """
     own, begun = place.here(project.root).name, state.start.place
-    if on:
-        return
-    if not place.is_here(begun, own):
+    if on in ("", "local") and not place.is_here(begun, own):
         raise UsageError(
             f"the campaign was begun at {begun}, but this project is at {own}; both projects could drill the same sites",
             hint="resume the campaign where it was begun. When the project was moved, its machine has a new host name, or the "
             "first project is lost: run drill.recover, and begin a new campaign",
         )
     away = {intent.place for intent in state.open.values() if not place.is_here(intent.place, own)}
-    if away:
+    if away and not on:
         raise UsageError(
             f"some sites with an unknown end were started on other machines: {', '.join(sorted(away))}",
             hint="resume the campaign through the scheduler of the workers that started these sites: "
