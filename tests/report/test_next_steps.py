@@ -47,7 +47,7 @@ def test_a_suite_names_what_its_drills_left_and_how_to_run_it_again() -> None:
     suite, views = samples.suite()
     found = next_steps.in_suite(suite, views)
     assert found[-2:] == [
-        ("then run the suite again", "drillbook drill quarterly"),
+        ("then the whole suite", "drillbook drill quarterly"),
         ("verify this record", "drillbook report.verify 20260106T090000Z-quarterly-9a9a"),
     ]
     failed = list(dict.fromkeys(view.result.drill for view in views if view.result.verdict != Verdict.PASSED))
@@ -65,8 +65,8 @@ def test_a_failed_suite_that_left_nothing_is_run_again_after_the_problem_is_corr
     clean = [view for view in views if not view.result.open_residue]
     steps = next_steps.in_suite(suite.model_copy(update={"verdict": Verdict.FAILED}), clean)
     assert [text for text, _ in steps] == [
-        "correct the cause, then run postgres-lost again",
-        "then run the suite again",
+        "after the correction",
+        "then the whole suite",
         "verify this record",
     ]
 
@@ -74,10 +74,14 @@ def test_a_failed_suite_that_left_nothing_is_run_again_after_the_problem_is_corr
 def test_the_terminal_names_the_drills_of_a_suite_that_did_not_pass() -> None:
     suite, views = samples.suite()
     found = next_steps.after_suite("invoke", suite, views, "staging")
-    assert ("correct the cause, then run sample again", "invoke drill sample --inventory staging") in found
-    assert found[-2:] == [
-        ("read the report", "invoke report.open"),
-        ("then run the suite again", "invoke drill quarterly --inventory staging"),
+    assert ("after the correction", "invoke drill sample --inventory staging") in found
+    assert [text for text, _ in found] == [
+        "undo what sample left",
+        "read the report",
+        "after the correction",
+        "after the correction",
+        "then the whole suite",
     ]
+    assert found[-1][1] == "invoke drill quarterly --inventory staging"
     good = suite.model_copy(update={"verdict": Verdict.PASSED})
     assert next_steps.after_suite("invoke", good, [samples.passed()], "") == [("read the report", "invoke report.open")]

@@ -9,6 +9,7 @@ from drillbook.judge.result import RunView, SuiteResult, Verdict
 from drillbook.report.figures import one_line
 
 DEFAULT_INVENTORY = "lab"
+SUITE_AGAIN = "then the whole suite"
 MOST_DRILLS = 4
 """Largest number of drills of a suite that get a suggestion of their own."""
 
@@ -78,37 +79,33 @@ def in_suite(suite: SuiteResult, views: Sequence[RunView]) -> list[tuple[str, st
     if not views:
         return []
     program, on = views[0].program, _on(views[0].inventory)
-    steps = _of_drills(program, views, on)
-    again = "then run the suite again" if steps or suite.verdict is not Verdict.PASSED else "repeat the suite"
+    steps = [*_left(program, views), *_not_passed(program, views, on)]
+    again = SUITE_AGAIN if steps or suite.verdict is not Verdict.PASSED else "repeat the suite"
     steps.append((again, f"{program} drill {one_line(suite.suite)}{on}"))
     return [*steps, ("verify this record", f"{program} report.verify {one_line(suite.run)}")]
 
 
 def after_suite(program: str, suite: SuiteResult, views: Sequence[RunView], inventory: str) -> list[tuple[str, str]]:
-    """Return suggestions for the terminal after a suite: by drill what it left and how to run it again, then for the suite."""
+    """Return suggestions for the terminal after a suite.
+
+    They are: undo the changes that its drills left, read the report, repeat each drill that did not pass, and then the suite.
+    """
     on = _on(inventory)
-    steps = [*_of_drills(program, views, on), ("read the report", f"{program} report.open")]
-    again = (
-        []
-        if suite.verdict is Verdict.PASSED
-        else [("then run the suite again", f"{program} drill {one_line(suite.suite)}{on}")]
-    )
-    return [*steps, *again]
-
-
-def _of_drills(program: str, views: Sequence[RunView], on: str) -> list[tuple[str, str]]:
-    """Return suggestions about single drills of a suite: undo the changes that they left, and repeat those that did not pass."""
-    left = [view.result for view in views if view.result.open_residue]
-    steps = [
-        (f"undo the remaining changes of {one_line(one.drill)}", f"{program} drill.recover {one_line(one.run)}")
-        for one in left
-    ]
-    names = list(dict.fromkeys(view.result.drill for view in views if view.result.verdict is not Verdict.PASSED))
-    steps += [
-        (f"correct the cause, then run {one_line(name)} again", f"{program} drill {one_line(name)}{on}")
-        for name in names[:MOST_DRILLS]
-    ]
+    steps = [*_left(program, views), ("read the report", f"{program} report.open"), *_not_passed(program, views, on)]
+    if suite.verdict is not Verdict.PASSED:
+        steps.append((SUITE_AGAIN, f"{program} drill {one_line(suite.suite)}{on}"))
     return steps
+
+
+def _left(program: str, views: Sequence[RunView]) -> list[tuple[str, str]]:
+    left = [view.result for view in views if view.result.open_residue]
+    return [(f"undo what {one_line(one.drill)} left", f"{program} drill.recover {one_line(one.run)}") for one in left]
+
+
+def _not_passed(program: str, views: Sequence[RunView], on: str) -> list[tuple[str, str]]:
+    """Return the commands that repeat the drills that did not pass, at most ``MOST_DRILLS`` of them."""
+    names = list(dict.fromkeys(view.result.drill for view in views if view.result.verdict is not Verdict.PASSED))
+    return [("after the correction", f"{program} drill {one_line(name)}{on}") for name in names[:MOST_DRILLS]]
 
 
 def _on(inventory: str) -> str:
