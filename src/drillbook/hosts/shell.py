@@ -31,22 +31,6 @@ FENCE_WORDS = 7
 ENDING = r"""
 p=$1 s=$2 m=" $1 "
 [ "$(id -u)" != 0 ] || s=
-tree() {
-  ask=$m depth=0
-  while [ "$ask" ] && [ "$depth" -lt 20 ]; do
-    depth=$((depth + 1)) next=
-    for i in $ask; do
-      for f in /proc/"$i"/task/[0-9]*/children; do
-        l=
-        { read -r l <"$f"; } 2>/dev/null
-        for c in $l; do
-          case $m in *" $c "*) ;; *) m="$m$c " next="$next $c" ;; esac
-        done
-      done
-    done
-    ask=$next
-  done
-}
 scan() {
   for pass in 1 2 3; do
     found=
@@ -55,7 +39,7 @@ scan() {
       i=${l%% *}
       case $m in *" $i "*) continue ;; esac
       set -- ${l##*) }
-      case $m in *" $2 "*) ;; *) [ "$3" = "$p" ] || [ "$4" = "$p" ] || continue ;; esac
+      case $m in *" $2 "* | *" $3 "* | *" $4 "*) ;; *) continue ;; esac
       m="$m$i " found=1
     done
     [ "$found" ] || return 0
@@ -79,7 +63,7 @@ gone() {
   scan
   ! left
 }
-if [ -r "/proc/$$/task/$$/children" ]; then tree; else scan; fi
+scan
 gone && exit 0
 told=
 for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
@@ -90,7 +74,6 @@ for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
   fi
   sleep 0.1
   gone && exit 0
-  [ "$n" != 5 ] || scan
 done
 for n in 1 2 3 4 5; do
   scan
@@ -102,14 +85,15 @@ exit 1
 """
 """Script that kills the session that ``$1`` leads, and all descendants of ``$1``. It sends TERM, and after 2 s KILL.
 
-The exit status is 0 when all these processes are gone. The kernel lists the children of each process, so the script finds
-the descendants of ``$1`` without a search through all processes. A process that was found stays on the list of processes to kill.
-Without this list, children with sessions of their own could not be found after their parent has terminated.
+The exit status is 0 when all these processes are gone. Before the first signal, the script searches all processes of the
+host for children of the known processes, and for members of their groups and sessions. The lists of children that the
+kernel has do not suffice: a member of a session that lost its parent is in no list, and its children may have sessions of
+their own. A process that was found stays on the list of processes to kill. Without this list, children with sessions of
+their own could not be found after their parent has terminated.
 
-The script searches through all processes once these seem gone, when they still run after 0.5 s, and before each KILL: a
-terminating process may have just started another, and a process of the session may have lost its parent. It also does so at
-the start where the kernel has no lists of children. A search has three passes. So it finds children that are listed before their
-parents, and it ends even if processes fork endlessly.
+The script searches again when all known processes seem gone, because a terminating process may have just started another,
+and before each KILL. A search has three passes. So it finds children that are listed before their parents, and it ends
+even if processes fork endlessly.
 
 ``$2`` is ``sudo -n`` when the command itself ran through sudo. Otherwise, for example for root, it is empty.
 """
