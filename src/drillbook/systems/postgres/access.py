@@ -79,7 +79,7 @@ def create_closed(session: Connection, database: str, by: str, limit: int, prope
 
 
 def naming(provisional: str, database: str) -> sql.Composable:
-    """Return the statement that renames a complete database from its provisional name to its real one."""
+    """Return the statement that renames a complete database from its provisional name to its real name."""
     return sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(provisional), sql.Identifier(database))
 
 
@@ -120,8 +120,8 @@ def _provisional(database: str, run: str) -> str:
 def open_up(session: Connection, database: str, limit: int | None = None) -> int:
     """Admit clients to ``database`` and return its new connection limit. Raises psycopg.Error.
 
-    The new limit is ``limit`` if it is given. Otherwise it is the stored original limit, or -1 (no limit) if none is stored.
-    It does no harm to call this function twice.
+    The new limit is ``limit`` if it is given. Otherwise it is the stored original limit, or -1 (no limit) if nothing is
+    stored. It does no harm to call this function twice.
     """
     current, kept, _ = one(session, _STATE, database)
     name = sql.Identifier(database)

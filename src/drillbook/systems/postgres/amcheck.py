@@ -1,7 +1,7 @@
 """Checks every B-tree and GIN index and every table of a database with PostgreSQL's extension amcheck.
 
 A check of an index reads the whole index. When ``heap`` is true, the check also looks up every row of the table in the
-index. The database is not changed: if the extension is missing, it can be created in a transaction that is rolled back.
+index. The database is not changed, because a missing extension can be created in a transaction that is rolled back.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database() AN
 class Checked:
     """Result of the checks: the numbers of checked indexes and tables, and the findings.
 
-    ``not_covered``: for each reason, the number of relations that were not checked for this reason.
+    ``not_covered``: numbers of indexes and tables that were not checked. The key is the reason.
     """
 
     indexes: int = 0

@@ -58,7 +58,7 @@ class BaseManifest(FilesManifest):
 
 
 def other_tablespaces(session: Connection) -> list[str]:
-    """Return the names of the tablespaces outside the data directory. Physical backups do not contain these."""
+    """Return the names of the tablespaces outside the data directory. Physical backups do not contain such tablespaces."""
     query = "SELECT spcname FROM pg_catalog.pg_tablespace WHERE spcname NOT IN ('pg_default', 'pg_global') ORDER BY 1"
     return [str(name) for (name,) in session.execute(query).fetchall()]
 
@@ -164,7 +164,7 @@ class Base:
 
 @dataclass(frozen=True, slots=True)
 class Extracted:
-    """Physical backup in a store. Its methods fetch it to a host, extract it there, and verify it."""
+    """Physical backup in a store. The methods fetch the backup to a host, extract it there, and verify it."""
 
     ctx: Context
     store: Store

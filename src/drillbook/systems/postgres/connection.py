@@ -27,8 +27,8 @@ CANCEL_S = 2
 closed.
 """
 FULL_S = 5.0
-"""Seconds for which a login is retried while all connections are in use, even those that `superuser_reserved_connections`
-reserves.
+"""Seconds for which a login is retried while all connections are in use, even the connections that
+`superuser_reserved_connections` reserves.
 """
 REPLAY_S = 20.0
 """Seconds for which a login is retried while a started server replays its WAL (SQLSTATE 57P03, `cannot_connect_now`)."""
@@ -132,7 +132,9 @@ def _passes_within(error: psycopg.OperationalError) -> float:
 
 
 def parameters(service: Postgres, address: str, port: int, *, as_user: bool, timeout: float) -> dict[str, Any]:
-    """Return connection parameters for psycopg. They override the ``PG*`` environment variables of the controller."""
+    """Return connection parameters for psycopg. These parameters override the ``PG*`` environment variables of the
+    controller.
+    """
     password = service.password if as_user else service.admin.password
     given = {
         "host": address,

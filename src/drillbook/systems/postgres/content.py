@@ -1,7 +1,7 @@
 """Reads the content of a database in one snapshot: row count and digest of every table, and state of every sequence.
 
-The digest of a table is the sum of the hashes of its rows. It does not depend on the order of the rows. Unlike an XOR, a
-sum changes when a pair of equal rows is added. Rows are hashed as text. The hash of a record would be faster, but it
+The digest of a table is the sum of the hashes of its rows. This sum does not depend on the order of the rows. Unlike an
+XOR, it changes when a pair of equal rows is added. Rows are hashed as text. The hash of a record would be faster, but it
 depends on the OIDs of enum types, and a restore changes these OIDs.
 """
 
@@ -80,7 +80,9 @@ LARGE_OBJECTS = "pg_catalog.pg_largeobject"
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A snapshot of the database that several sessions share. It is valid until the transaction of ``owner`` ends."""
+    """Snapshot of the database that several sessions share. The snapshot is valid until the transaction of ``owner``
+    ends.
+    """
 
     service: Postgres
     address: str

@@ -1,4 +1,4 @@
-"""Compares two sets of objects by kind, name and property. The objects are those of a database or a cluster."""
+"""Compares two sets of objects by kind, name and property. The objects belong to a database or a cluster."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LONG = 300
 class Difference:
     """Difference in one property of one object.
 
-    ``trait``: name of the property. It is empty when the whole object is missing or unexpected.
+    ``trait``: name of the property, or an empty text when the whole object is missing or unexpected.
     """
 
     kind: str

@@ -1,7 +1,7 @@
 """Reads PostgreSQL dumps on a host: detects the format of a dump from its content, and reads every row.
 
-A dump of any format is converted to SQL, and awk reads this SQL in one pass. pg_restore alone is not enough: it accepts a
-dump that ends in the middle of a row, because the directory format does not record the length of its files.
+A dump of any format is converted to SQL, and awk reads this SQL in one pass. pg_restore alone is not enough. It accepts a
+dump in directory format that ends in the middle of a row, because this format does not record the length of its files.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ class Form:
     format: str
     """Format of the dump: custom, tar, directory or plain.
 
-    It is `empty` for an empty file, and `unfinished` for a folder without a table of contents.
+    The format is `empty` for an empty file, and `unfinished` for a folder without a table of contents.
     """
     checksum: bool
 

@@ -146,7 +146,7 @@ class Restoring:
         return found.databases[0]
 
     def _settings(self, found: Outline) -> dict[str, str]:
-        """Return settings for the server: the shared_preload_libraries that the extensions in the dump need."""
+        """Return the server setting shared_preload_libraries with the libraries that the extensions in the dump need."""
         wanted = [name for name in PRELOADED if name in found.extensions]
         if not wanted:
             return {}

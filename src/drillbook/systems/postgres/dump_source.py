@@ -69,7 +69,9 @@ class PgDumpSource(FileBackups):
 
     @property
     def place_programs(self) -> tuple[str, ...]:
-        """Programs that read the first bytes of the dumps. These bytes contain the time at which a dump began."""
+        """Programs that are needed to read the first bytes of the dumps, because these bytes contain the time at which a
+        dump began.
+        """
         return BEGINNINGS_NEED
 
     def expected(self, ctx: Context) -> str:

@@ -1,9 +1,9 @@
 """Restores a backup made by the team's own tool into a PostgreSQL service that has lost its data directory.
 
 The backup source restores the backup into a private folder next to the data directory, as into a sandbox. A temporary
-server runs on the restored files. It listens only on a Unix socket in this folder, and archives nothing. When it has
-accepted a write, it is stopped. The restored directory then becomes the data directory, with the service's own
-configuration.
+server runs on the restored files. This server listens only on a Unix socket in the private folder, and archives no WAL.
+It is stopped as soon as it has accepted a write. The restored directory then becomes the data directory, with the
+service's own configuration.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.tools import Tools
 
 KEPT = "configuration.json"
-"""Name of the evidence file with a copy of the configuration files in the data directory. It is written right before
-the fault.
+"""Name of the evidence file with a copy of the configuration files in the data directory. The file is written right
+before the fault.
 """
 REMOVE_S = 60.0
 # DATA PG_CONTROLDATA: remove the settings of the recovery. A server that archives nothing may have started a new timeline:

@@ -35,7 +35,7 @@ class Measured:
     views: materialized.Compared
     cluster: ClusterState | None
     versions: Mapping[str, str] = field(default_factory=dict)
-    """For each installed extension, the version that this server installs by default."""
+    """Versions that this server installs by default. The key is the name of an installed extension."""
 
 
 @dataclass(slots=True)

@@ -1,4 +1,6 @@
-"""Manifest of a dump. It records the content of the database, and every copy and every restore is compared with it."""
+"""Manifest of a dump. The manifest records the content of the database, and every copy and every restore is compared with
+this record.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,7 @@ class Sequence_(Part):  # noqa: N801  `Sequence` is a type of the standard libra
 
     @property
     def reached(self) -> int:
-        """Next value of the sequence. The value of a descending sequence is negated. So the value always grows when
+        """Next value of the sequence. The value of a descending sequence is negated, so that the value always grows when
         numbers are issued.
         """
         step = int(self.increment)
@@ -105,6 +107,6 @@ class Manifest(FilesManifest):
     sequences: tuple[Sequence_, ...]
     schema_sha256: Sha256
     cluster: Cluster | None = None
-    """Properties of the cluster. They are None in backups made by older versions of Drillbook."""
+    """Properties of the cluster, or None in backups made by older versions of Drillbook."""
     configured_in: tuple[str, ...] = ()
     """Paths of configuration files outside the data directory, such as Debian's below /etc. The backup lacks these files."""

@@ -147,7 +147,7 @@ _HINT = "check `host`, `unit`, `data_directory`, `address` and `port` of the ser
 
 
 def _hint_of_unit(unit: UnitState, lineage: Lineage) -> str:
-    """Return a hint. It names the unit whose control group contains the server, if there is such a unit."""
+    """Return a hint that names the unit whose control group contains the server, if there is such a unit."""
     if not (real := lineage.unit):
         return _HINT
     alone = " (Debian's `postgresql` has no process: it only starts the unit of each cluster)" if unit.exited else ""

@@ -23,8 +23,9 @@ def exploded(acl: str) -> str:
 def grants(acl: str, default: str) -> str:
     """Return an SQL expression that lists the differences between the access control lists ``acl`` and ``default``.
 
-    A grant that only ``acl`` contains has the prefix ``+``. A grant that only ``default`` contains has the prefix ``-``. A
-    list of all grants would depend on the server's version: PostgreSQL 17 added the privilege MAINTAIN for owners.
+    A grant that only ``acl`` contains has the prefix ``+``. A grant that only ``default`` contains has the prefix ``-``.
+    A list of all grants would depend on the server's version, because PostgreSQL 17 added the privilege MAINTAIN for
+    owners.
     """
     given, usual = exploded(f"coalesce({acl}, {default})"), exploded(default)
     return (

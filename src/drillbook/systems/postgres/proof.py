@@ -24,8 +24,8 @@ _WRONG = re.compile(r"\b(error|ERROR|FATAL|PANIC):|warning: errors ignored")
 def must_be_right(ctx: Context, what: str, output: Output, tolerated: Collection[str] = ()) -> None:
     """Raise StepFailed when the tool ``what`` failed or printed an error, even if its exit status is 0.
 
-    ``tolerated``: error messages that are accepted. If this is not empty, the exit statuses 1 and 3 are accepted too,
-    as long as the tool prints no other error.
+    ``tolerated``: error messages that are accepted. If ``tolerated`` is not empty, the exit statuses 1 and 3 are accepted
+    too, as long as the tool prints no other error.
     """
     lines = output.stderr.decode("utf-8", "backslashreplace").splitlines()
     errors = [line for line in lines if _WRONG.search(line) and not any(one in line for one in tolerated)]

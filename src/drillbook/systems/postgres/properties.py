@@ -1,4 +1,6 @@
-"""Reads properties of a database and of its server. A backup records them in addition to the content."""
+"""Reads properties of a database and of its server. A backup records these properties in addition to the content of the
+database.
+"""
 
 from __future__ import annotations
 

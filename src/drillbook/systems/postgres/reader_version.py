@@ -106,8 +106,8 @@ def need_format(ctx: Context, host: Host, program: str, beginning: bytes, name: 
 def need_preamble(tools: Tools, preamble: Collection[str], name: str) -> None:
     """Check that psql and the server of ``tools`` know the commands and settings before the first object of a dump.
 
-    ``preamble``: names of the settings, and ``restrict`` for the command of this name. Raises NotReady when psql or the
-    server is too old. An unknown version is accepted.
+    ``preamble``: names of these settings, and ``restrict`` if the dump contains psql's command of this name. Raises
+    NotReady when psql or the server is too old. An unknown version is accepted.
     """
     if "restrict" in preamble:
         _need_restrict(tools, name)

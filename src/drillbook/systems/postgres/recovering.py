@@ -31,7 +31,7 @@ from drillbook.systems.postgres.stages import Stages
 from drillbook.systems.postgres.tools import Tools
 
 MARKER = "drillbook.recovered"
-"""File in the data directory. It contains the run and the step that made the directory."""
+"""File in the data directory that names the run and the step that made the directory."""
 _SETTINGS = b"""
 # Drillbook: replay all of the log, let nobody look on, then open a new timeline
 restore_command = 'false'

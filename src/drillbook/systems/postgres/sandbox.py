@@ -55,7 +55,9 @@ SAFE: Mapping[str, str] = {
     "unix_socket_permissions": "0700",
     "allow_in_place_tablespaces": "on",
 }
-"""Settings of every server in a sandbox. On the command line, they override the settings in a restored data directory."""
+"""Settings of every server in a sandbox. They are passed on the command line, so that they override the settings in a
+restored data directory.
+"""
 EMPTY: Mapping[str, str] = {
     "max_connections": "20",
     "wal_level": "minimal",

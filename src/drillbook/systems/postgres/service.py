@@ -128,7 +128,7 @@ class Postgres(Sandboxed):
 
     @property
     def part(self) -> str:
-        """Name of the database. It is the part of the server that belongs to the service."""
+        """Name of the database, which is the part of the server that belongs to the service."""
         return self.database
 
     @property

@@ -61,7 +61,7 @@ _COUNTED = re.compile(rb"drillbook restored=(\d+) differing=(\d+)")
 
 @dataclass(frozen=True, slots=True)
 class RowsRestore:
-    """Restore of single rows of one table: those rows in the backup that match ``where`` and whose key is missing now."""
+    """Restore of the rows of one table that match ``where`` in the backup and whose keys are missing in the table now."""
 
     ctx: Context
     service: Postgres

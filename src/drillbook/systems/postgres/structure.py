@@ -68,8 +68,8 @@ _LARGE_OBJECTS = "SELECT pg_catalog.count(*) FROM pg_catalog.pg_largeobject_meta
 class Structure(Part):
     """Content of the file ``structure.json``.
 
-    ``objects``: properties of all objects; ``views``: content of the materialized views; ``rest``: rest of the schema as
-    text.
+    ``objects``: properties of all objects; ``views``: content of the materialized views; ``rest``: all other parts of the
+    schema as text.
     """
 
     format: Literal["drillbook/postgres-structure/1"] = "drillbook/postgres-structure/1"

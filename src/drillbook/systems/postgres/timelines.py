@@ -1,9 +1,9 @@
 """Finds the segments of received WAL that a recovery replays, across timeline switches, and detects missing segments.
 
-Each recovery starts a new timeline. The first WAL segment of the new timeline has the same number as the last segment
-of the old timeline, so a segment with this number exists on both timelines. If one of the two segments is lost, a list
-of the numbers does not show the loss. PostgreSQL reports no error either: if the segment of the new timeline is
-missing, the server reads the segment of the old timeline instead, even beyond the switch.
+Each recovery starts a new timeline. The first WAL segment of the new timeline has the same number as the last segment of
+the old timeline, so a segment with this number exists on both timelines. If one of the two segments is lost, a list of
+the numbers does not show the loss. PostgreSQL reports no error either. If the segment of the new timeline is missing, the
+server reads the segment of the old timeline instead, even beyond the switch.
 
 Sources: PostgreSQL's manual, sections 25.3.6 "Timelines" and 28.6 (names of files), and the functions ``findNewestTimeLine`` and
 ``XLogFileReadAnyTLI`` in PostgreSQL's source (behaviour of the server).
@@ -155,7 +155,9 @@ def history_file(timeline: int) -> str:
 
 
 def segment(timeline: int, number: int, segment_bytes: int) -> str:
-    """Return the file name of a WAL segment. It consists of the timeline and the two parts of the number in hexadecimal."""
+    """Return the file name of a WAL segment. The name consists of the timeline and the two halves of the segment number,
+    all in hexadecimal.
+    """
     part = 0x1_0000_0000 // segment_bytes
     return f"{timeline:08X}{number // part:08X}{number % part:08X}"
 

@@ -256,7 +256,7 @@ class Tools:
         return int(match[1]), output.text
 
     def need(self, programs: Sequence[str], least: int) -> dict[str, str]:
-        """Check that ``programs`` have the major version ``least`` or a newer one, and return their version texts.
+        """Check that ``programs`` have the major version ``least`` or a newer version, and return their version texts.
 
         Raises NotReady when a program is missing or too old, or when the path of the relay's socket would be too long.
         """

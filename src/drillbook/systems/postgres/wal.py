@@ -63,7 +63,7 @@ _ALIVE = _OURS + 'if test -n "$pid"; then echo alive; else echo gone; fi'
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """WAL receiver of one service. It writes received WAL to ``folder`` on the host of ``tools``."""
+    """WAL receiver of one service. The receiver writes received WAL to ``folder`` on the host of ``tools``."""
 
     tools: Tools
 

@@ -66,7 +66,9 @@ class _Looking(Read):
 
     @contextmanager
     def _connected(self, ctx: Context) -> Iterator[Connection]:
-        """Connect to the server. While all its connections are in use, even the reserved ones, wait until one is free."""
+        """Connect to the server. While all its connections are in use, even the reserved connections, wait until a
+        connection is free.
+        """
         service = ctx.service(self.service, Postgres)
         with ExitStack() as stack:
             while True:
@@ -119,9 +121,9 @@ class Connections(_Looking):
         """Facts: the numbers of connections that are in use (``used``), reserved (``reserved``) and free (``free``).
 
         ``max_connections``: the server's setting of that name; ``percent``: percentage of ``max_connections`` in use;
-        ``by_state``: number of connections in each state; ``exhausted``: true when no connection is free; ``holders``: the
-        10 clients with the most connections, each with ``application``, ``user``, ``address``, ``count`` (its number of
-        connections) and ``states`` (their number in each state). The action's own connection is not counted.
+        ``by_state``: number of connections in each state; ``exhausted``: true when no connection is free; ``holders``:
+        the 10 clients with the most connections, each with ``application``, ``user``, ``address``, ``count`` (number of
+        connections) and ``states`` (number of connections in each state). The action's own connection is not counted.
         """
         with self._session(ctx) as session:
             most, reserved, limit, own = one(session, _LIMITS)
@@ -298,7 +300,7 @@ class Locks(_Looking):
     """Count the held locks of a server by mode, and list the exclusive locks and the locks that sessions wait for."""
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``held``: for each lock mode, the number of locks that sessions hold.
+        """Facts: ``held``: number of held locks of each lock mode.
 
         ``exclusive``: list of the held locks of mode AccessExclusiveLock; ``waiting``: list of the locks that sessions wait
         for. Each lock has ``pid``, ``mode``, ``type``, ``relation`` and ``seconds`` (time that the session has waited for

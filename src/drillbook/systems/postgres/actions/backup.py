@@ -45,10 +45,10 @@ class Dump(Write):
         """Facts: ``location``: address of the backup; ``manifest``: address of the backup's manifest.
 
         ``bytes``: size of the backup; ``database_bytes``: size of the database; ``snapshot_at``: time of the snapshot;
-        ``files``, ``tables`` and ``rows``: their numbers; ``server_version``; ``algorithm``: algorithm of the digests;
-        ``tools``: versions of the tools; ``seconds``: duration of each stage. When tools warned: ``warnings`` (number of
-        warnings) and ``warnings_evidence``. For a managed database: ``not_recorded`` (parts that its master user cannot
-        read).
+        ``files``, ``tables`` and ``rows``: numbers of files, tables and rows in the backup; ``server_version``;
+        ``algorithm``: algorithm of the digests; ``tools``: versions of the tools; ``seconds``: duration of each stage.
+        When tools warned: ``warnings`` (number of warnings) and ``warnings_evidence``. For a managed database:
+        ``not_recorded`` (parts that its master user cannot read).
         """
         folder = Reference.parse(self.to)
         service = ctx.service(self.service, Postgres)
@@ -175,9 +175,9 @@ class Restore(Write):
         """Facts: ``database``: name of the database; ``fresh_cluster``: true when a new cluster was made for it.
 
         ``closed``: true when clients are refused; ``bytes``: size of the backup; ``database_bytes``: size of the restored
-        database; ``files``, ``tables`` and ``rows``: their numbers; ``bytes_per_second``: speed of the restore;
-        ``snapshot_at``: time of the backup's snapshot; ``manifest``: address of the backup's manifest; ``tools``: versions
-        of the tools; ``seconds``: duration of each stage.
+        database; ``files``, ``tables`` and ``rows``: numbers of restored files, tables and rows; ``bytes_per_second``:
+        speed of the restore; ``snapshot_at``: time of the backup's snapshot; ``manifest``: address of the backup's
+        manifest; ``tools``: versions of the tools; ``seconds``: duration of each stage.
         """
         service = ctx.service(self.service, Postgres)
         origin = stored_backup.split(self.from_)

@@ -70,13 +70,14 @@ class Matches(Read):
         return self
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``tables``, ``rows`` and ``sequences``: their numbers; ``seconds``: duration of the comparison.
+        """Facts: ``tables``, ``rows`` and ``sequences``: numbers of compared tables, rows and sequences.
 
-        ``algorithm``: algorithm of the digests; ``not_compared``: parts that were not compared, each with the reason;
-        ``structure`` and ``cluster``: number of compared objects of each kind in the structure and in the state of the
-        cluster. Each of these two facts is absent if the backup does not contain such objects. ``cluster`` is also absent
-        if the state of the cluster is not compared. ``recomputed``: materialized views and extensions that are newer than
-        in the backup, as is normal after a restore; ``accepted``: differences that the step's `accept` allows.
+        ``seconds``: duration of the comparison; ``algorithm``: algorithm of the digests; ``not_compared``: parts that
+        were not compared, each with the reason; ``structure`` and ``cluster``: number of compared objects of each kind in
+        the structure and in the state of the cluster. Each of these two facts is absent if the backup does not contain
+        such objects. ``cluster`` is also absent if the state of the cluster is not compared. ``recomputed``: materialized
+        views and extensions that are newer than in the backup, as is normal after a restore; ``accepted``: differences
+        that the step's `accept` allows.
         """
         service = ctx.service(self.service, Postgres)
         store, folder = Store(ctx.bucket(self.manifest)), stored_backup.split(self.manifest)

@@ -48,9 +48,9 @@ class Intact(Read):
         """Facts: ``indexes`` and ``tables``: numbers of checked indexes and tables; ``seconds``: duration of the check.
 
         ``heap``: value of `heap` in the step; ``amcheck``: ``installed``, or ``borrowed`` when the extension was created
-        only for the check; ``not_covered``: for each reason, the number of indexes or tables that were not checked;
-        ``data_checksums``: true when the server uses checksums; ``checksum_failures``: number of wrong checksums that the
-        server counted since its statistics were reset. This fact is absent when the server uses no checksums.
+        only for the check; ``not_covered``: numbers of indexes and tables that were not checked, with the reason as the
+        key; ``data_checksums``: true when the server uses checksums; ``checksum_failures``: number of wrong checksums
+        that the server counted since its statistics were reset. This fact is absent when the server uses no checksums.
         """
         service = ctx.service(self.service, Postgres)
         begun = ctx.deadline.remaining()

@@ -77,8 +77,9 @@ class NewestMoment(MeasuresLoss):
         """Facts: ``newest_moment``: time of the newest data, by the clock of the backed-up server.
 
         ``age_s``: age of this moment in seconds, by the controller's clock; ``error_s``: number of seconds by which the
-        last commit may be later than the newest moment. For a column, this is the usual interval between its newest
-        values. ``basis``: source of the newest moment; ``moments``: for each source, its newest moment and the error.
+        last commit may be later than the newest moment. When the newest moment is from a column, the error is the usual
+        interval between the newest values of this column. ``basis``: source of the newest moment; ``moments``: for each
+        source, its newest moment and the error.
         """
         try:
             with connected(ctx, ctx.service(self.service, Postgres)) as session:

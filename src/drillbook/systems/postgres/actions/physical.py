@@ -1,4 +1,6 @@
-"""Actions for physical backups of a cluster and its WAL (write-ahead log). Unlike dumps, these can restore the last commit."""
+"""Actions for physical backups of a cluster and its WAL (write-ahead log). Unlike dumps, such backups can restore the
+last commit.
+"""
 
 from __future__ import annotations
 

@@ -148,9 +148,9 @@ class Plans(Read):
 def _explained(session: Connection, query: str) -> dict[str, Any]:
     """Return the generic plan of one statement. Such a plan is valid for any parameter values.
 
-    The statement is not run: it is prepared with PREPARE, and planned with EXPLAIN EXECUTE. PREPARE is sent by the
-    extended protocol, because this protocol refuses a text with several statements. Raises psycopg.Error when the
-    server reports an error.
+    The statement is not run, but only prepared with PREPARE and planned with EXPLAIN EXECUTE. PREPARE is sent by the
+    extended protocol, because this protocol refuses a text with several statements. Raises psycopg.Error when the server
+    reports an error.
     """
     session.execute(f"PREPARE drillbook_plan AS {query}".encode(), prepare=True)
     try:

@@ -128,8 +128,8 @@ SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_stat_activity a JOIN pg_catalog.pg_lo
 
 
 class _Held(Fault):
-    """Base class of faults that hold sessions open. Their clients run on the service's host, and exit after the
-    duration `for`.
+    """Base class of faults that hold sessions open. The clients of these sessions run on the service's host, and exit
+    after the duration `for`.
     """
 
     SERVICE = Postgres

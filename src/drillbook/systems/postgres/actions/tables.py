@@ -114,7 +114,7 @@ class DropTable(Fault):
     def untouched(self, ctx: Context) -> bool | None:
         """Return True when no transaction of this step was committed.
 
-        It is not enough that the table exists: a client may have created it again after the drop.
+        It is not enough that the table exists, because a client may have created the table again after the drop.
         """
         with connected(ctx, ctx.service(self.service, Postgres)) as session:
             if found := _noted(ctx, _DROPPED):
@@ -123,7 +123,7 @@ class DropTable(Fault):
 
 
 _DROPPED, _DELETED = "dropped.json", "deleted.json"
-"""Names of the evidence files about the lost rows. They are written before the transaction is committed."""
+"""Names of the evidence files about the lost rows. These files are written before the transaction is committed."""
 
 
 def _note(ctx: Context, session: Connection, name: str, rows: int) -> None:
@@ -187,7 +187,8 @@ class DeleteRows(Fault):
     def inject(self, ctx: Context) -> Facts:
         """Facts: ``table``: name of the table; ``rows``: number of deleted rows; ``left``: number of remaining rows.
 
-        ``deadlocks``: number of attempts that the server rolled back because of a deadlock, absent when there was none.
+        ``deadlocks``: number of attempts that the server rolled back because of a deadlock. This fact is absent when
+        there was no deadlock.
         """
         try:
             facts, deadlocks = after_deadlocks(lambda: self._delete(ctx, Name.parse(self.table)))
@@ -253,7 +254,7 @@ class DeleteRows(Fault):
     def untouched(self, ctx: Context) -> bool | None:
         """Return True when no transaction of this step was committed.
 
-        It is not enough that matching rows exist: clients may have inserted them after the deletion.
+        It is not enough that matching rows exist, because clients may have inserted such rows after the deletion.
         """
         if not (found := _noted(ctx, _DELETED)):
             return True
@@ -321,7 +322,7 @@ class RestoreTable(_OfOneTable):
         ).run()
 
     def undo(self, ctx: Context) -> Undo:
-        """Let clients write to the restored table again. Its rows stay."""
+        """Let clients write to the restored table again. The restored rows are kept."""
         if self.closed:
             return Undo.by_action("postgres.admit_table", service=self.service)
         return Undo.nothing("restored data is kept")

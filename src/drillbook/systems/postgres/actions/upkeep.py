@@ -42,7 +42,7 @@ WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LI
 """
 
 HEAVY = 20
-"""Number of sequential scans of a large table during one observation. This number or more is a sign of a missing index."""
+"""Minimum number of sequential scans of a large table, in one observation, that counts as a sign of a missing index."""
 
 
 class Indexes(_Looking):
