@@ -46,7 +46,7 @@ KINDS = {
     "restore": "the drill's restore phase",
     "nothing": "nothing",
 }
-PREAMBLE = re.compile(r"^Return (an undo that (changes nothing: )?|the undo: it )")
+PREAMBLE = re.compile(r"^Return (an undo that (changes nothing(: |, because ))?|the undo: it )")
 """Pattern of the first words in the docstring of a method ``undo``. These words describe the value that is returned.
 The words after them describe the effect of the undo.
 """
