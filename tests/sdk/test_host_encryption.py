@@ -140,7 +140,7 @@ def test_a_host_that_cannot_transfer_is_not_ready(carrier, monkeypatch, tmp_path
     python = tmp_path / "bin" / "python3"
     refused_until(
         carrier.tool,
-        r"has neither python3 \(3.7 or later\) nor both curl and sha256sum",
+        r"needs python3 \(3.7 or later\), or both curl and sha256sum",
         lambda: python.symlink_to(sys.executable),
     )
 

@@ -86,14 +86,15 @@ class Action(BaseModel):
     TIMEOUT: ClassVar[float] = 60.0
     """Default timeout of a step with this action, in seconds."""
     LEASED: ClassVar[bool] = False
-    """True for a change that has a lease, as faults have.
+    """True for a change that has a lease although it is not a fault.
 
     When the run stops renewing the lease, the target undoes the change by itself.
     """
     UNDO: ClassVar[tuple[str, ...]] = ("nothing",)
     """Kinds of undo that ``undo`` may return: ``commands``, ``action``, ``restore``, ``nothing``."""
     UNDO_BY: ClassVar[str] = ""
-    """Name of the parameter that decides if there is an undo. A step without a value for it has none, so a plan can tell that."""
+    """Name of the parameter that decides if the action has an undo. A plan sees that a step without this parameter has no undo.
+    """
     NEEDS: ClassVar[HostNeeds | None] = None
     """Needs of the action on the hosts where it runs. They take precedence over the ``host_needs`` of the action's system."""
     EXAMPLE: ClassVar[str] = ""

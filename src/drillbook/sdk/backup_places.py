@@ -255,7 +255,7 @@ class Printed(Place):
         return [StoredFile("output", None, datetime.now(UTC), basis)]
 
     def bring(self, ctx: Context, name: str, host: Host, folder: str) -> str:
-        """Run the command, and write its output to a file on ``host``. The command must run on this same host."""
+        """Run the command, and write its output to a file on ``host``, which must be the host of the command."""
         self.need_way(ctx, host)
         path = f"{folder}/{name}"
         if not isinstance(host, SandboxHost):

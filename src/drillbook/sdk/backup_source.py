@@ -208,8 +208,9 @@ class BackupSource(Service):
         """Restore a backup into the sandbox ``box``, whose folder is still empty. Start a server if the sandbox has one.
 
         ``at``: target time of a point-in-time recovery, or END for the newest possible time. When it is None, the target is
-        the time of the backup. ``ctx.host`` is the host of the sandbox. Returns the restored ``bytes``, and ``seconds`` by
-        stage. Raises StepFailed with findings when the backup cannot be restored, and HostError when the host fails.
+        the time of the backup. ``ctx.host`` is the host of the sandbox. The fact ``bytes`` is the number of restored bytes,
+        and the fact ``seconds`` contains the duration of each stage. Raises StepFailed with findings when the backup cannot
+        be restored, and HostError when the host fails.
         """
 
     def in_place(self, ctx: Context, service: Service) -> InPlace:

@@ -103,7 +103,7 @@ class BackupSet:
         """
         sizes = self.store.sizes(self.folder.key + "/")
         if wrong := [name for name, size in self.sizes.items() if sizes.get(name) != size]:
-            raise StepFailed(f"the store lists these files not at all or with another size: {', '.join(wrong[:5])}")
+            raise StepFailed(f"the store does not list these files, or lists them with another size: {', '.join(wrong[:5])}")
         self.manifest = manifest.model_copy(update={"encrypted": self.store.service.encrypt}).encoded()
         self.store.put(self.folder.below(FILE).key, self.manifest, sha256(self.manifest))
 
@@ -145,8 +145,8 @@ def need_clear(service: S3) -> None:
     if service.encrypt:
         raise NotReady(
             (
-                f"backups in {service.name} must be encrypted, but this kind of backup cannot be: a server or the "
-                "store itself copies its data"
+                f"backups in {service.name} must be encrypted, but Drillbook cannot encrypt this kind of backup, because "
+                "a server or the store itself copies its data"
             ),
             hint="name a store without `encrypt` in the inventory",
         )

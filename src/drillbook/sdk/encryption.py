@@ -1,7 +1,7 @@
-"""Encryption of backups with age: the rule of a store, the keys on the controller, and the files that the controller reads.
+"""Encryption of backups with age: the rule of a store, the keys on the controller, and the small files that it reads.
 
-These files are small. Large files are encrypted on hosts; see ``host_encryption``. The package pyrage of the extra `age` is
-imported only where it is used.
+Large files are encrypted on hosts; see ``host_encryption``. The package pyrage of the extra `age` is imported only where it
+is used.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _KEY = re.compile(r"AGE-SECRET-KEY-1[02-9AC-HJ-NP-Z]{58}")
 class Encryption(BaseModel):
     """Encryption rule for the backups of a store.
 
-    Each recipient can decrypt the backups without the other recipients. A manifest also records the rule.
+    Each recipient can decrypt the backups without the other recipients. The manifest of a backup also contains the rule.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -86,7 +86,7 @@ def secret_keys(identity: Secret | None, title: str) -> tuple[str, ...]:
 
 
 def fitting_keys(identity: Secret | None, rule: Encryption, title: str) -> tuple[str, ...]:
-    """Return the secret keys in ``identity`` after a check that one of them belongs to a recipient of ``rule``.
+    """Return the secret keys in ``identity``. Check that one of these keys belongs to a recipient of ``rule``.
 
     ``title``: name of the backup in messages. Raises StepFailed with the finding ``backup-key-lost`` when no key fits, and
     NotReady when pyrage is missing.

@@ -72,9 +72,9 @@ class LeaseConfig(BaseModel):
     boot: Literal["auto", BootHook, "none"] = Field(
         default="auto",
         description=(
-            "Program that undoes faults after a reboot of the host: a unit of systemd, or cron. auto: "
-            "whichever the host has. none: nothing undoes them, so a fault that was active stays active "
-            "until `invoke drill.recover`."
+            "Program that undoes faults after a reboot of the host: a unit of systemd, or cron. auto: the program "
+            "that the host has. none: no program undoes the faults, so that an active fault stays active until "
+            "`invoke drill.recover`."
         ),
     )
 
@@ -371,8 +371,8 @@ class Host(Protocol):
         command. When ``sink`` is given, the standard output goes to ``sink``, and not to the result. A missing program
         results in the exit status 127.
 
-        Raises CommandTimedOut when the ``deadline`` passes, and Cancelled when the run is stopped. Before both, the process
-        group of the command is killed on the host. Raises HostUnreachable when the connection is lost.
+        Raises CommandTimedOut when the ``deadline`` passes, and Cancelled when the run is stopped. In both cases, it first
+        kills the command's process group on the host. Raises HostUnreachable when the connection is lost.
         """
 
     def put(self, data: bytes, path: str, *, mode: int = 0o600) -> None:
@@ -382,7 +382,7 @@ class Host(Protocol):
         """Read the first ``limit`` bytes of a file. Raises FileNotFoundError when it is missing, HostError when it is unreadable."""
 
     def forward(self, address: str, port: int) -> AbstractContextManager[int]:
-        """Open a port on the controller's loopback address that forwards to ``address:port``, as the host reaches it.
+        """Open a port on the controller's loopback address. The host forwards its connections to ``address:port``.
 
         If ``address`` begins with a slash, it is the path of a Unix socket, and ``port`` is ignored. The number of the open
         port is yielded. The port is open until the `with` block ends.

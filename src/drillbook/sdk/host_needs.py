@@ -73,8 +73,8 @@ class HostNeeds:
 def of(action: str) -> HostNeeds | None:
     """Return the declared needs of ``action``, or None when neither the action nor its system declares needs.
 
-    The first of these declarations is used: of the action itself, of its system for the name of the action, of its system
-    for a pattern that matches the name.
+    An action's own declaration comes first. Otherwise, the declaration of its system for this name is used. Otherwise, the
+    declaration of its system for a pattern that matches the name is used.
     """
     if own := _own(action):
         return own

@@ -43,7 +43,7 @@ class Identity(BaseModel):
             return None
 
     def saved(self, manifest: str | None) -> Self:
-        """Return this identity with the digest of a manifest, as the identity of a backup of the data."""
+        """Return the identity of a backup of this data: the same values, and the digest ``manifest`` of its manifest."""
         return self.model_copy(update={"manifest": manifest or ""})
 
     def equals(self, other: Identity) -> bool | None:
@@ -74,7 +74,7 @@ class Thing(NamedTuple):
     """
 
     host: str
-    """Addresses: first of the machine of the service, then of the gateways through which the machine is reached."""
+    """Address of the service's machine, followed by the addresses of the gateways through which it is reached."""
     name: str
     """Name of the service's lock on that machine, such as ``postgres-5432``."""
     part: str = ""

@@ -55,7 +55,7 @@ class InPlace(ABC):
 
     @abstractmethod
     def unlike(self, backup: Backup, checked: Facts) -> str:
-        """Return a reason why ``backup`` cannot restore the service as it is now, such as a missing part. Empty when it can.
+        """Return a reason if ``backup`` cannot restore the service as it is now, such as a missing part. Empty if it can.
 
         This method is called right before a fault that only this restore can undo. ``checked``: facts of the verification of
         the backup. Raises CouldNotVerify or StepFailed when the comparison fails, and HostError when the host cannot be

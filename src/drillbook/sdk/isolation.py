@@ -248,5 +248,5 @@ class Isolation:
 
 
 def _assigned(env: Mapping[str, str] | None) -> tuple[str, ...]:
-    """Return the arguments for a program that set environment variables."""
+    """Return the beginning of a command line that sets environment variables for the rest of the command line."""
     return ("env", *(f"{name}={value}" for name, value in env.items())) if env else ()

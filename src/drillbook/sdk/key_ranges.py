@@ -26,8 +26,8 @@ STILL = "whole table"
 class Keyed(BaseModel):
     """Comparison of one table.
 
-    When no field is set, the table is compared as a whole. This requires that nothing was written to the table since
-    the backup.
+    When no field is set, the table is compared as a whole. This works only if nothing was written to the table since the
+    backup.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -35,8 +35,8 @@ class Keyed(BaseModel):
     key: str = Field(
         default="",
         description=(
-            "Column whose values grow with each new row. Empty: the table is compared as a whole, which requires that nothing was "
-            "written to it since the backup."
+            "Column whose values grow with each new row. Empty: the table is compared as a whole. This works only if nothing was "
+            "written to the table since the backup."
         ),
     )
     up_to: Literal["newest"] | int | str = Field(
@@ -148,9 +148,10 @@ class Comparison:
         }
 
     def answer(self, name: str, facts: dict[str, Any]) -> dict[str, Any]:
-        """Return the facts of a comparison without findings.
+        """Return the facts of the comparison if it has no findings.
 
-        Raises StepFailed with all findings, and CouldNotVerify when the step names a table that could not be compared.
+        Raises StepFailed with the findings if there are any, and CouldNotVerify when the step names a table that could not
+        be compared.
         """
         if self.findings:
             said = f"{name} differs from production in {len(self.findings)} places: {self.findings[0].title}"
@@ -199,7 +200,10 @@ def wanted(
 
 
 def compare(copy: Reader, production: Reader, parts: Wanted) -> Comparison:
-    """Compare the named tables by their keys, and the numbers of rows of all tables. Raises the errors of the readers."""
+    """Compare the tables in ``parts`` by their keys. Compare the numbers of rows of all tables if ``parts`` has tolerances.
+
+    Raises the errors of the readers.
+    """
     result = Comparison()
     names, tables = production.names(), parts.tables
     if parts.counts:
@@ -258,7 +262,7 @@ def _compare_table(copy: Reader, production: Reader, table: str, keyed: Keyed, r
     highs: list[str | None] = [*copy.bounds(table, keyed)] if keyed.key else [None]
     if not production.has(table) or not highs:
         none = (
-            f"all rows of the copy are among its newest {keyed.margin}, which are not compared"
+            f"every row of the copy belongs to its newest {keyed.margin} rows, which are not compared"
             if not highs
             else "production has no such table"
         )

@@ -1,6 +1,6 @@
 """Masks parts of a text that look like a password, before a report shows the text.
 
-The redactor hides only the secrets in an inventory. It does not know the passwords that are meant here.
+The redactor hides only the secrets in an inventory, and such passwords are not in an inventory.
 """
 
 from __future__ import annotations

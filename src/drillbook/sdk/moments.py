@@ -1,4 +1,4 @@
-"""Measures the time of the newest data in a restored copy. Writes after this time would have been lost.
+"""Measures the time of the newest data in a restored copy. Writes after this time are not in the copy, and would be lost.
 
 The facts are the same for all systems.
 """

@@ -33,8 +33,8 @@ NAMES = ("record", "number", "run")
 """
 OF_ONE = frozenset({"record", "number"})
 UNRECORDED_S = 30.0
-"""Time limit in seconds. Records that a canary wrote in the last seconds before a crash of the controller may be missing in
-the journal. No record older than this limit is missing.
+"""Number of seconds before a crash of the controller. Only records that a canary wrote in this time can be missing in the
+journal.
 """
 
 
@@ -161,8 +161,8 @@ class RecordCanary(Canary):
     def clean(self, ctx: Context) -> None:
         """Remove the records of this run, and check that none of them is left. Raises CouldNotVerify when some remain.
 
-        A dead controller may have written more records than its journal shows. If one read looks for one record, this method
-        looks for such records, too.
+        A controller that crashed may have written more records than its journal shows. If one read looks for one record,
+        this method also looks for records that are not in the journal.
         """
         possible = range(ctx.written + math.ceil(UNRECORDED_S / self.every) + 1)
         if found := self._stored(ctx, possible):

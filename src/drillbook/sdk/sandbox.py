@@ -177,7 +177,7 @@ class Sandbox:
         return sorted({address for service in self.ctx.services.values() if (address := self._address(service))})
 
     def _must_be_permitted(self) -> None:
-        """Raise NotReady for a sandbox on the controller, unless the inventory permits copying data to it."""
+        """Raise NotReady for a sandbox on the controller, unless the inventory permits copying data to the controller."""
         if self.host.target.local and not self.config.data_may_leave:
             raise NotReady(
                 f"the sandbox {self.service.name} is on the machine that runs Drillbook, which must not receive production data",

@@ -14,9 +14,9 @@ from drillbook.values import Secret
 _WRITE = 'umask 077; cat > "$1"'
 _READ_FROM = 'file=$1; shift; exec "$@" < "$file"'
 _PASSED = re.compile(r"LC_\w+|LANG|TZ|PG(?!PASS)\w+")
-"""Pattern for environment variables that are passed to a program as arguments. They are not secret.
+"""Pattern for the environment variables that are passed to a program as arguments. They contain no secrets.
 
-Neither sudo nor Docker passes on the variables of the calling process.
+This is needed because neither sudo nor Docker passes on the variables of the calling process.
 """
 Wrapping = Callable[[Sequence[str], Mapping[str, str]], tuple[str, ...]]
 """Function that returns the command line for a program and its environment variables."""

@@ -300,9 +300,9 @@ def word(*parts: str) -> str:
 
 
 def handed(value: str, services: Mapping[str, Service]) -> str | Secret:
-    """Return the value of a parameter that may refer to a secret of ``services``: the text itself, or the secret.
+    """Return the secret of ``services`` to which ``value`` refers. If ``value`` is no such reference, return ``value``.
 
-    Raises PlanError when the secret does not exist.
+    ``value``: value of a parameter of type ``Handed``. Raises PlanError when the secret does not exist.
     """
     if not value.startswith(SECRET_MARK):
         return value

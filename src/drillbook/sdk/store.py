@@ -118,13 +118,13 @@ class Store:
             return None if answer is None else int(answer["ContentLength"])
 
     def sizes(self, prefix: str) -> dict[str, int]:
-        """Return the size in bytes of every object below ``prefix``. The keys of the result are without the prefix."""
+        """Return the size in bytes of every object below ``prefix``. Each key is the object's key without ``prefix``."""
         return {name: size for name, (size, _) in self.modified(prefix).items()}
 
     def modified(self, prefix: str) -> dict[str, tuple[int, datetime]]:
         """Return the size in bytes and the time of the last write of every object below ``prefix``.
 
-        The keys of the result are without the prefix.
+        Each key of the result is the object's key without ``prefix``.
         """
         return {
             one["Key"][len(prefix) :]: (int(one["Size"]), one["LastModified"])
@@ -290,9 +290,9 @@ class Store:
             )
 
     def overwrite(self, over: Version, data: bytes, marks: dict[str, str]) -> bool:
-        """Overwrite the version ``over`` of an object with ``data`` and the metadata ``marks``.
+        """Overwrite an object with ``data`` and the metadata ``marks``, if ``over`` is still its current version.
 
-        Returns False when the object was replaced since that version was read.
+        Returns False when another version has replaced ``over``.
         """
         with self._asking(f"write {over.key}"):
             return (

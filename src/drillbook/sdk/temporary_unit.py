@@ -31,7 +31,7 @@ class TemporaryUnit(Write):
         if seen.state == "running":
             raise NotReady(
                 f"{ctx.host.name}: {unit} already runs, and the undo of this step would stop it",
-                hint="use `service.start` for a service that should keep running, or stop it before the drill",
+                hint="use `service.start` for a service that should keep running, or stop the unit before the drill",
             )
         need_right(ctx, unit)
 

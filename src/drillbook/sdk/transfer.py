@@ -218,8 +218,8 @@ class Carrier:
         if found == "curl":
             return "curl"
         raise NotReady(
-            f"{self.host.name} has neither python3 (3.7 or later) nor both curl and sha256sum",
-            hint="install python3, or curl and sha256sum: the host itself uploads and downloads backups",
+            f"{self.host.name} needs python3 (3.7 or later), or both curl and sha256sum",
+            hint="install python3, or curl and sha256sum, because the host itself uploads and downloads backups",
         )
 
 

@@ -1,8 +1,8 @@
 """Programs on a host that copy data between their standard streams and a Unix socket, or that listen at a Unix socket.
 
 A server with peer authentication identifies a local user by the process at the other end of the socket (unix(7)
-SO_PEERCRED). A program here that runs as this user therefore logs in as this user. The programs exist in perl and in
-python3, because Debian always has perl (package perl-base), and RHEL always has python3.
+SO_PEERCRED). If one of these programs runs as this user, it can therefore log in as this user. The programs exist in perl
+and in python3, because Debian always has perl (package perl-base), and RHEL always has python3.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from drillbook.sdk.host import as_user
 
 LISTEN_S = 10
-"""Seconds that a listener waits until its socket exists."""
+"""Longest time, in seconds, until the socket of a listener exists."""
 # Each direction has a process or thread of its own, because some servers read no more until their answer is read. Once the
 # input has ended, a server has 5 s for the rest of its answer.
 _PERL = r"""
@@ -147,8 +147,8 @@ def relay(path: str, user: str = "") -> tuple[str, ...]:
 def beside(socket: str, relayed: Sequence[str], program: Sequence[str]) -> tuple[str, ...]:
     """Return the command that runs ``program``, and that listens at ``socket`` as long as ``program`` runs.
 
-    For each connection to ``socket``, it starts the command ``relayed``. The folder of ``socket`` must not exist yet. It is
-    created with mode 0700, and removed at the end.
+    For each connection to ``socket``, the command ``relayed`` is started. The folder of ``socket`` must not exist yet. It
+    is created with mode 0700, and removed at the end.
     """
     listener = "exec " + shlex.join(("sh", "-c", _LISTENER, "sh", socket, *relayed))
     return ("sh", "-c", _BESIDE, "sh", socket, listener, *program)

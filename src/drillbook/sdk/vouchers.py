@@ -1,6 +1,6 @@
-"""Signatures of backups. Manifests are signed. A backup that is named without a digest must have a trusted signature.
+"""Signatures of the manifests of backups. A backup that is named without a digest must have a trusted signature.
 
-Actions have no access to keys. The engine provides ``Vouchers`` in their context.
+Actions have no access to keys. The context of an action contains ``Vouchers``, which sign and check for it.
 """
 
 from __future__ import annotations

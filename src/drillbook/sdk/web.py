@@ -86,7 +86,7 @@ def ask(
 
 
 def _connection(url: str, timeout: float, ca: str) -> tuple[http.client.HTTPConnection, str]:
-    """Return a connection object for ``url``, which is not connected yet, and the path to request.
+    """Return an unconnected connection object for ``url``, and the path to request.
 
     Raises OSError when the URL names no host, or when the file ``ca`` cannot be read.
     """

@@ -111,7 +111,7 @@ def test_a_base_backup_is_whole_and_pg_verifybackup_says_so(place, primary, base
 def test_a_backup_set_is_there_whole_or_not_at_all(place):
     store, folder = Store(place.store), Reference(BUCKET, "set")
     with (
-        pytest.raises(StepFailed, match="lists these files not at all or with another size: one"),
+        pytest.raises(StepFailed, match="does not list these files, or lists them with another size: one"),
         taking(store, folder) as backup,
     ):
         backup.put("one", b"1")

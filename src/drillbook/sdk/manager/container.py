@@ -66,7 +66,7 @@ class Docker(Manager):
         return (*self._tool(), "stop", "--", unit)
 
     def passing(self, host: Host, unit: str, deadline: Deadline) -> str:
-        """Return a reason why a start of the container after a stop is impossible. Empty when it is possible.
+        """Return a reason if the container cannot be started again after a stop. Empty if it can.
 
         The only reason is that the container was made with ``--rm``. The engine removes such a container when it exits.
         """

@@ -147,7 +147,7 @@ class Systemd(Manager):
         return ("sh", "-c", _KILL, "sh", seen.unit, *self._tool())
 
     def passing(self, host: Host, unit: str, deadline: Deadline) -> str:
-        """Return a reason why a start of ``unit`` after a stop is impossible. Empty when it is possible.
+        """Return a reason if ``unit`` cannot be started again after a stop. Empty if it can.
 
         A unit that ``systemd-run`` made disappears when it exits, and a masked unit cannot be started.
         """

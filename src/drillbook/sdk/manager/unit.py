@@ -12,8 +12,8 @@ from drillbook.sdk.host import Deadline, Host, ManagerConfig, once_more, shown
 
 Argv = tuple[str, ...]
 ENDED_S = 2.5
-"""Seconds after which a unit that is down counts as permanently down: its manager is then not expected to restart
-it.
+"""Seconds after which a unit that is down counts as permanently down, because its service manager would have restarted it
+within this time.
 """
 
 
@@ -106,7 +106,7 @@ class Manager(ABC):
         return ""
 
     def passing(self, host: Host, unit: str, deadline: Deadline) -> str:
-        """Return a reason why a start of ``unit`` after a stop is impossible. Empty when it is possible."""
+        """Return a reason if ``unit`` cannot be started again after a stop. Empty if it can."""
         return ""
 
     def reviving(self, host: Host, unit: str, deadline: Deadline) -> tuple[str, ...]:
