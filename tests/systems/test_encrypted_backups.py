@@ -188,7 +188,7 @@ def test_a_copy_inside_of_the_store_is_refused(place):
     try:
         refused_until(
             lambda: copy.ready(place.context()),
-            "this kind of backup cannot be",
+            "Drillbook cannot encrypt this kind of backup",
             lambda: setattr(place, "store", encrypting.model_copy(update={"encrypt": ()})),
         )
     finally:
