@@ -141,7 +141,7 @@ def _plain(run: str, *, slashes: bool) -> Iterator[Part]:
 
 @cache
 def _part(char: str, *, bare: bool) -> Part:
-    """Return the part for one character, literal or in any escaped form.
+    """Return the part of a pattern that matches one character, literally or in any escaped form.
 
     When ``bare`` is true, the part also matches an escape without its leading backslash.
     """

@@ -266,10 +266,10 @@ def _service(inventory: Inventory, params: Mapping[str, Any], *, lab: bool) -> s
 
 
 def named(value: Any, root: Path) -> dict[str, str]:
-    """Return the digests of the project's files that ``value`` names, by path. A command that runs a script is trusted
-    only together with the script's content.
+    """Find the project's files that ``value`` mentions. Return the digest of each, with the path of the file as the key.
 
-    Empty files are left out.
+    The digests are needed because a command that runs a script is trusted only together with the script's content. Empty
+    files are left out.
     """
     found: dict[str, str] = {}
     whole = root.resolve()

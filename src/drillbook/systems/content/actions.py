@@ -35,9 +35,9 @@ class Take(Read):
 
     `content.matches` compares the record with the content after the restore.
 
-    Record the content while nothing writes to the system except the drill's own canaries, and leave the records of the
-    canaries out. Secrets of the inventory are hidden in the record. Therefore the comparison does not notice that a secret
-    changed.
+    Use this step while nothing writes to the system except the drill's own canaries. Choose commands and requests whose
+    output does not show what the canaries write. Secrets of the inventory are hidden in the recorded content. Therefore the
+    comparison does not notice that a secret changed.
     """
 
     TIMEOUT = 300.0

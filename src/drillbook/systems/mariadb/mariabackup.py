@@ -254,7 +254,7 @@ class Mariabackup(FileBackups):
         super().need_list(ctx)
 
     def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
-        """Check that the sandbox's host has MariaDB's programs, of the backup's series, and can read the folders."""
+        """Check that the sandbox's host has the programs of the backup's MariaDB series, and any folders of backups."""
         if self.form == "folder" and service.host != (there := self._folder(ctx).host.name):
             raise NotReady(
                 f"the folders of {self.name} are on {there}, but the sandbox {service.name} is on {service.host}",

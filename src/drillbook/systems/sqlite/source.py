@@ -155,7 +155,7 @@ class SqliteSource(FileBackups):
         if absent := [name for name in wanted if name not in tables]:
             yield "backup-of-another", f"the table {absent[0]}", f"tables: {_names(tables)}"
         if not any(tables.values()):
-            yield "backup-empty", "at least one row", f"no row in {len(tables)} tables"
+            yield "backup-empty", "at least one row", f"no row in any of the {len(tables)} tables"
         if empty := [name for name in self.tables if tables[name] == 0]:
             yield "backup-empty", f"rows in {empty[0]}", "no row"
         if seen["broken_references"]:

@@ -225,7 +225,7 @@ class Matches(_OfServer):
     ] = ""
     manifest: Annotated[
         dict[str, Any] | None,
-        Field(description="Fact `manifest` of an earlier step `mariadb.content`. It is set instead of `with`."),
+        Field(description="Fact `manifest` of an earlier step `mariadb.content`. Set either this parameter or `with`."),
     ] = None
     ignore: Annotated[Reasons, Field(description="Tables whose rows are not compared, each with the reason.")] = Field(
         default_factory=dict
