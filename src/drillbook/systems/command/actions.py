@@ -99,8 +99,8 @@ class Run(Free, Fault):
 
     For a fault, the drill also declares an undo and a `proof` command.
 
-    For a shell write `argv: [sh, -c, "..."]`. Pass values of expressions as further arguments, which the shell knows as
-    `$1` and so on.
+    To use a shell, write `argv: [sh, -c, "...", sh]`, followed by the values of expressions as further arguments. The
+    shell knows these values as `$1`, `$2` and so on.
     """
 
     PLACE = Place.HOSTS
@@ -134,7 +134,8 @@ class Run(Free, Fault):
         Field(
             min_length=1,
             description=(
-                "With `undo: restore`, the `save` name or the id of the step in `backup` that verifies the backup."
+                "Step of the phase `backup` that verifies the backup, given by its `save` name or its id. Used "
+                "only with `undo: restore`."
             ),
         ),
     ] = None
@@ -152,7 +153,9 @@ class Run(Free, Fault):
     stdin: Annotated[
         Handed, Field(description="Standard input of the command: a text, or a secret that is written as in `env`.")
     ] = ""
-    keep: Annotated[bool, Field(description="Write the whole standard output, however long, to a file of the run.")] = False
+    keep: Annotated[
+        bool, Field(description=("Store the whole standard output, however long, as an evidence file of the run."))
+    ] = False
 
     @property
     def restore_only(self) -> bool:
@@ -160,8 +163,8 @@ class Run(Free, Fault):
         return bool(self.if_known("undo_") == RESTORE)
 
     def _started(self) -> dict[str, str]:
-        """Return the programs of the step's commands that are known already. The key is the field that contains the
-        command.
+        """Return the program of each command of the step that is known already. The key is the name of the field that
+        contains the command.
         """
         commands = {"argv": self.if_known("argv"), "undo": self.if_known("undo_"), "proof": self.if_known("proof")}
         folder = self.if_known("cwd")
@@ -178,13 +181,14 @@ class Run(Free, Fault):
 
     @classmethod
     def lists_commands(cls, params: Mapping[str, Any]) -> bool:
-        """Return False for a step with a folder or variables. Its command is wrapped in a longer command."""
+        """Return False for a step that sets `cwd` or `env`, because its command is then run by a longer command."""
         return not params.get("cwd") and not params.get("env")
 
     def commands(self, ctx: Context) -> tuple[Argv, ...]:
         """Return the command and its `proof` command.
 
-        A command with a working directory or variables is part of a longer command.
+        Return nothing when the step has a working directory or variables, because the command is then only part of a
+        longer command.
         """
         return () if self.cwd or self.env else tuple(one for one in (self.argv, self.proof) if one)
 
@@ -222,7 +226,7 @@ class Run(Free, Fault):
     def _ended(self, ctx: Context, options: dict[str, Any]) -> tuple[Output, Facts]:
         """Run the command and return its output.
 
-        When `keep` is on, also return the fact with the name of the evidence file.
+        When `keep` is on, also return the fact `evidence`, which is the name of the file with the whole output.
         """
         if not self.keep:
             return ctx.run(*self.argv, **options), {}
@@ -261,9 +265,9 @@ class Run(Free, Fault):
 class Script(Free):
     """Run a script of the team, such as its runbook for a restore, and record the digest of the file that ran.
 
-    When the script prints a line `::stage NAME` on standard output, a stage begins. The facts contain the duration of each
-    stage. The script must exist on the step's host. With `restores`, the script counts as the restore that repairs a
-    fault; this is for faults that have no other undo.
+    When the script prints a line `::stage NAME` on standard output, a stage begins. The facts contain the duration of
+    each stage. The script must exist on the step's host. Set `restores` when the script is the restore that repairs a
+    fault which has no other undo.
     """
 
     PLACE = Place.HOSTS
@@ -315,15 +319,15 @@ class Script(Free):
         return tuple(self._started().values())
 
     def _started(self) -> dict[str, str]:
-        """Return the interpreter and the program of the undo, if they are known already. The key is the field that contains
-        them.
+        """Return the interpreter and the program of the undo, if they are known already. The key is the name of the
+        field, `interpreter` or `undo`.
         """
         commands = {"interpreter": self.if_known("interpreter"), "undo": self.if_known("undo_")}
         return {field: argv[0] for field, argv in commands.items() if argv}
 
     @classmethod
     def lists_commands(cls, params: Mapping[str, Any]) -> bool:
-        """Return False for a step with a folder or variables. Its command is wrapped in a longer command."""
+        """Return False for a step that sets `cwd` or `env`, because its command is then run by a longer command."""
         return not params.get("cwd") and not params.get("env")
 
     def commands(self, ctx: Context) -> tuple[Argv, ...]:

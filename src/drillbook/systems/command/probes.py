@@ -27,8 +27,9 @@ NOT_STARTED = (126, 127)
 class Canary(RecordCanary):
     """Write numbered records by a command on a host. Each acknowledged record must exist after the recovery.
 
-    In the arguments, `${record}` stands for the mark of a record, `${number}` for its number, and `${run}` for the id of
-    the run. For a shell write `[sh, -c, "...", sh, "${record}"]`, so that the mark arrives as `$1`.
+    In the arguments, `${record}` stands for the mark of a record, which is a unique text. `${number}` stands for the
+    number of the record, and `${run}` for the id of the run. To use a shell, write `[sh, -c, "...", sh, "${record}"]`.
+    The shell then knows the mark as `$1`.
     """
 
     SECRETS = frozenset({"env"})
@@ -128,7 +129,9 @@ class Canary(RecordCanary):
         return _Writer(self, ctx)
 
     def look(self, ctx: Context, number: int | None) -> set[int]:
-        """Run `read` and return the numbers of the marks that it prints. Raises CouldNotVerify when the command fails."""
+        """Run the command `read`. Return the numbers of the records whose marks the command prints. Raises
+        CouldNotVerify when the command fails.
+        """
         said = Answer(f"the output of `{shown(self.read, limit=80)}`")
         output = self._checked(ctx, self.read, number, (0, *self.absent), sink=said)
         if output.exit != 0:
@@ -137,7 +140,7 @@ class Canary(RecordCanary):
         return found if number is None else found & {number}
 
     def erase(self, ctx: Context, number: int | None) -> None:
-        """Run `remove`. Raises CouldNotVerify when the command fails."""
+        """Run the command `remove`. Raises CouldNotVerify when the command fails."""
         self._checked(ctx, self.remove, number, (0,))
 
     def _checked(self, ctx: Context, argv: Argv, number: int | None, good: tuple[int, ...], **options: object) -> Output:

@@ -10,13 +10,13 @@ from drillbook.sdk.service import Service
 
 
 class Command(Service):
-    """A service of any kind, whose health is the exit status of a command on its host."""
+    """A service of any kind. A command on its host checks its health, and the exit status of the command is the result."""
 
     KEEPS_DATA = False
     kind: Literal["command"] = "command"
     check: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
         description=(
-            "Program and arguments of a command that runs on the host. It must only read, and ends with "
-            "status 0 while the service works."
+            "Program and arguments of a command that runs on the host. The command must change nothing. It "
+            "must exit with status 0 if the service works, and with another status if not."
         )
     )

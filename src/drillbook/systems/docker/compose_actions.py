@@ -71,7 +71,8 @@ def _measured(state: Facts) -> str:
 class Up(Write):
     """Start every stopped service of a project in the order of their dependencies, and wait until each of them runs.
 
-    A service with a health check must also become healthy. The containers must exist, because none are created.
+    A service with a health check must also become healthy. The containers must exist, because this action creates no
+    containers.
     """
 
     UNDO = ("nothing",)

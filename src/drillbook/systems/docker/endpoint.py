@@ -10,12 +10,15 @@ from ipaddress import IPv4Address
 from typing import Any
 
 CONNECTS_MAC = (1, 54)
-"""First API version of the engines that use the MAC address in a request to connect a container. Older engines ignore it.
+"""First API version in which a request to connect a container can set the MAC address. Older engines ignore this
+address.
 
 Source: github.com/moby/moby/blob/master/api/docs/CHANGELOG.md, v1.54.
 """
 DRAWS_MAC = (1, 48)
-"""First API version of the engines that choose a random MAC address. Older engines derive it from the IPv4 address."""
+"""First API version in which engines choose a random MAC address. Older engines derive the MAC address from the IPv4
+address.
+"""
 TELLS_MAC = "1.44"
 """API version to request from newer engines.
 
@@ -39,7 +42,7 @@ class Endpoint:
     def of(cls, container: Any, network: str, made_with: str = "") -> Endpoint:
         """Return the connection of ``container`` to ``network``.
 
-        ``made_with``: MAC address that was set when it was created.
+        ``made_with``: MAC address that was set when the container was created.
         """
         there = container.attrs["NetworkSettings"]["Networks"][network]
         fixed = there.get("IPAMConfig") or {}
@@ -105,8 +108,8 @@ def version(api: Any) -> tuple[int, int]:
 
 
 def made_with(container: Any) -> str:
-    """Return the MAC address that a user set when the container was created. The engine reports it. Empty when none was
-    set.
+    """Return the MAC address that a user set when the container was created, as the engine reports it. Return an empty
+    text when no address was set.
     """
     api = container.client.api
     if version(api) < tuple(map(int, TELLS_MAC.split("."))):
@@ -129,9 +132,10 @@ def lost(container: Any, network: str, endpoint: Endpoint) -> str:
 def _set_mac(there: dict[str, Any], made_with: str, api: tuple[int, int]) -> str:
     """Return the MAC address of a connection if a user set it, otherwise an empty text.
 
-    The API does not tell who set an address. An address that was set when the container was created is the user's. Any
-    other address is the user's unless the engine may have chosen it. Newer engines choose a random address, in which the
-    second-lowest bit of the first byte is set (locally administered). Older engines derive the address from the IP address.
+    The API does not tell who set an address. An address that was set when the container was created was set by the
+    user. Any other address also counts as set by the user, unless the engine may have chosen it. Newer engines choose a
+    random address, in which the second-lowest bit of the first byte is set (locally administered). Older engines derive
+    the address from the IP address.
     """
     mac = str(there.get("MacAddress") or "")
     if not mac or mac.lower() == made_with.lower():

@@ -1,7 +1,8 @@
 """Access to a Docker engine with the Docker SDK: through a local socket, a URL, or the SSH connection to a host.
 
 The API is that of docs.docker.com/reference/api/engine. For access through SSH, Drillbook runs ``docker system
-dial-stdio`` on the host, like the program ``docker`` itself. It uses its existing connection to the host.
+dial-stdio`` on the host, as the program ``docker`` does. For this command, Drillbook uses the SSH connection to the
+host that it already has.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ PROJECT, OF_PROJECT, NEEDS = "com.docker.compose.project", "com.docker.compose.s
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Address of a service's container: the URL of its engine, and its name. An empty URL means the engine of its host."""
+    """Address of a service's container: the URL of the engine, and the name of the container. An empty URL means the
+    engine on the service's host.
+    """
 
     service: Service
     engine: str
@@ -52,7 +55,7 @@ def place(ctx: Context, name: str) -> Place:
         return Place(service, "", service.unit)
     raise NotReady(
         f"the service {name!r} is not a container according to the inventory",
-        hint="set its `kind` to container, or its `unit`, on a host with `manager: {kind: docker}`",
+        hint="set the `kind` of the service to container, or set its `unit` and a host with `manager: {kind: docker}`",
     )
 
 
@@ -116,7 +119,7 @@ def engine(ctx: Context, where: Place) -> Iterator[Engine]:
 
 
 def _end_with(lines: Lines, api: Any) -> None:
-    """Add each connection (socket or SSH channel) that the SDK's session ``api`` opens to ``lines``.
+    """Add to ``lines`` each connection (socket or SSH channel) that the SDK's session ``api`` opens.
 
     ``lines`` closes these connections at the deadline.
     """
@@ -162,8 +165,8 @@ def _bounded_answers(api: Any, where: str) -> None:
 
 
 def pieces(answer: Any) -> Iterator[bytes]:
-    """Yield the raw body of ``answer`` in pieces, without decompressing it. A small compressed body could become very
-    large.
+    """Yield the raw body of ``answer`` in pieces. The body is not decompressed, because a small compressed body could
+    become very large.
 
     Engines do not compress their answers. Raises RequestException when the connection breaks.
     """

@@ -1,4 +1,4 @@
-"""Needs of the actions on containers. The host is that of the container engine."""
+"""Commands and rights that the container actions need on the host that runs the container engine."""
 
 from drillbook.sdk.host_needs import BySudo, HostNeeds
 

@@ -14,14 +14,14 @@ Argv = tuple[str, ...]
 def tool(ctx: Context) -> Argv:
     """Return the first words of a ``docker`` command for the host.
 
-    If the inventory sets `sudo`, they begin with ``sudo -n``.
+    If the inventory sets `sudo`, the command begins with ``sudo -n``.
     """
     return (*(("sudo", "-n") if ctx.host.target.manager.sudo else ()), "docker")
 
 
 def put_back(ctx: Context, where: Place, script: str, words: Argv, otherwise: Undo) -> Undo:
-    """Return an undo that runs ``script`` on the host. When no ``docker`` on the host controls the container, return
-    ``otherwise``.
+    """Return an undo that runs ``script`` on the host. If the program ``docker`` on the host does not control the
+    container, return ``otherwise``.
 
     In ``script``, TOOL is replaced by the command ``docker``. The arguments of ``script`` are the container's name and
     ``words``. ``otherwise`` is an undo that runs an action, so it needs the controller.

@@ -215,7 +215,7 @@ class Volume:
     def _writer(self) -> str:
         """Name of the helper container that writes to the volume.
 
-        It is always the same, so that only one can exist at a time.
+        The name is always the same for a volume in a run, so that only one such container can exist at a time.
         """
         return f"drillbook-{self.ctx.run_id}-{hashlib.sha256(self.name.encode()).hexdigest()[:12]}"
 

@@ -22,7 +22,9 @@ FORMAT: Literal["drillbook/files-archive/1"] = "drillbook/files-archive/1"
 ARCHIVE, ZSTD_ARCHIVE = "archive.tar.gz", "archive.tar.zst"
 ZSTD: Literal["zstd"] = "zstd"
 PACKERS = {None: "gzip -1", ZSTD: "zstd -q -1 -T0"}
-"""Commands that compress an archive. At this level zstd compresses about as well as gzip, and it uses all cores."""
+"""Commands that compress an archive, both at compression level 1. At this level, zstd compresses about as well as gzip,
+and uses all cores.
+"""
 RESOLVE = 'case $1 in "~/"*) printf %s "$HOME/${1#"~/"}";; *) printf %s "$1";; esac'
 _MACHINE = 'id=$(cat /etc/machine-id 2>/dev/null); if test -n "$id"; then echo "$id"; else uname -n; fi'
 # Check the programs for archives. Exit with 3 if tar is not GNU tar, 4 if tar is missing, 5 if it is too old, 6 without gzip.
@@ -77,7 +79,9 @@ class Manifest(BackupManifest):
         return sum(one.size or 0 for one in self.entries.values())
 
     def stored(self) -> Mapping[str, int]:
-        """Return the size in bytes of the compressed archive, with the name of its object as the key."""
+        """Return a mapping with one item. The key is the name of the archive's object in the store, and the value is
+        its size in bytes.
+        """
         return {self.archive.stored_as(self.name): self.archive.size}
 
     @property
@@ -86,7 +90,7 @@ class Manifest(BackupManifest):
         return archive_name(self.compression)
 
     def listed(self) -> list[File]:
-        """Return the file of the compressed archive, in the form that transfers need."""
+        """Return a list with one item: the compressed archive, as a ``File`` that can be transferred."""
         return [self.archive.file(self.name)]
 
 
@@ -126,13 +130,13 @@ def own_mark(ctx: Context) -> str:
 def lost(ctx: Context, path: str) -> str:
     """Return the path to which `files.lose` moves ``path`` before it deletes the files.
 
-    It exists until the deletion is complete.
+    This path exists until the deletion is complete.
     """
     return f"{path}{own_mark(ctx)}-lost"
 
 
 def identity(ctx: Context, path: str = ANY) -> Identity:
-    """Return the identity of the files at ``path``, which ``resolve`` returned, on the step's host.
+    """Return the identity of the files at ``path`` on the step's host. ``path`` must be a result of ``resolve``.
 
     Raises HostError when the host cannot be used.
     """

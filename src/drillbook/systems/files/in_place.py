@@ -1,4 +1,6 @@
-"""Restores a team's backup of a deleted folder. It extracts the backup next to the folder's path, and then renames it."""
+"""Restores a team's backup of a deleted folder. The backup is extracted to a new folder next to the original path. Then
+the new folder is renamed to this path.
+"""
 
 from __future__ import annotations
 
@@ -75,8 +77,8 @@ class FolderInPlace(InPlace):
     def names(self, backup: Backup, checked: Facts) -> set[str]:
         """Return the names of the entries of ``backup`` that are directly in the folder.
 
-        ``checked``: facts of the verification of the backup. Raises StepFailed when they cannot be listed, and HostError
-        when the host fails.
+        ``checked``: facts of the verification of the backup. Raises StepFailed when the names cannot be listed, and
+        HostError when the host fails.
         """
 
     def ready(self) -> None:
@@ -150,7 +152,9 @@ class FolderInPlace(InPlace):
         return Undo.by_commands(("sh", "-c", nofollow.DELETE, "sh", self._place))
 
     def active(self) -> bool:
-        """Return True while this run has an unfinished restore. Its files are in a hidden folder next to the restored one."""
+        """Return True while this run has an unfinished restore. The files of an unfinished restore are in a hidden
+        folder next to the folder to restore.
+        """
         return self.ctx.run("test", "-e", self._place).ok
 
     def identity(self) -> Identity:

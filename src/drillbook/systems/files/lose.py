@@ -1,5 +1,5 @@
-"""Program that deletes a file or a folder on a host. It first moves the path away, so that the path never exists only in
-part.
+"""Program that deletes a file or a folder on a host. If possible, it first renames the file or folder, so that a partly
+deleted folder never exists at the original path.
 
 It uses only the standard library of Python 3.7 or later. It is run from standard input like ``tree.py``.
 """

@@ -76,7 +76,7 @@ def need_mode(ctx: Context, path: str) -> None:
 def _first(ctx: Context, script: str, path: str) -> str:
     """Return the first path that ``script`` prints.
 
-    Empty if it prints none, or if the host's `find` lacks an option (busybox).
+    Return an empty text if the script prints no path, or if the host's `find` lacks an option (busybox).
     """
     output = ctx.run("sh", "-c", script, "sh", path)
     return output.text.strip().partition("\n")[0] if output.text.startswith("/") else ""

@@ -19,7 +19,9 @@ from typing import Any
 CHUNK = 1 << 20
 WORKERS = 4
 SMALL = 128 << 10
-"""Size in bytes up to which a file is read at once. Larger files are read by other threads, at most ``WORKERS`` at a time."""
+"""Largest size in bytes of a file that the main thread reads. Larger files are read by other threads, at most
+``WORKERS`` at a time.
+"""
 KINDS = {
     stat.S_IFREG: "file",
     stat.S_IFDIR: "folder",
@@ -53,7 +55,7 @@ class Survey:
         self.reading: list[tuple[str, Future[tuple[int, str]]]] = []
 
     def whole(self) -> None:
-        """Examine everything. Returns when all files are read."""
+        """Examine the file or folder and everything below it. Returns when all files are read."""
         with self.pool:
             self.look(self.root, b".")
         for name, reading in self.reading:

@@ -101,7 +101,9 @@ def _time(line: str, zone: datetime.timezone) -> tuple[float, bool] | None:
 
 
 def slowest(requests: Iterable[Request]) -> dict[str, Any]:
-    """Return facts: the slowest single requests, and statistics of all requests and of each endpoint, highest p95 first."""
+    """Return facts: the slowest single requests, statistics of all requests, and statistics of each endpoint, with the
+    highest p95 first.
+    """
     found = list(requests)
     by_endpoint: dict[str, list[Request]] = defaultdict(list)
     for one in found:

@@ -116,7 +116,7 @@ def compare(step: FlowRequest, answer: Answer, values: Mapping[str, Any]) -> Non
 
 
 def saved(step: FlowRequest, answer: Answer) -> dict[str, Any]:
-    """Return the values that ``step`` saves from the answer, by their names.
+    """Return the values that ``step`` saves from the answer. The key is the name under which the value is saved.
 
     Raises Unexpected when the answer is not JSON, or has no single value at one of the paths.
     """

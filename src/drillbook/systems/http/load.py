@@ -31,7 +31,9 @@ KINDS = 5
 class Sample:
     """One request of the load.
 
-    It has the delay of its start and its duration since it was due, both in seconds, and its status or error.
+    ``late`` is the time in seconds from the moment when the request was due until it was sent. ``seconds`` is the time
+    from the moment when it was due until the answer. ``status`` is None when there was no answer, and ``problem`` is
+    then the error.
     """
 
     late: float
@@ -72,10 +74,11 @@ def offer(send: Callable[[], int], *, rate: float, seconds: float, deadline: Dea
 
 
 def summary(samples: Sequence[Sample]) -> dict[str, Any]:
-    """Return facts about ``samples``: numbers of requests, the share of errors, and latencies with their 95 % intervals.
+    """Return facts about ``samples``: numbers of requests, the share of errors, and latencies with their 95 %
+    intervals.
 
-    A request without a good answer counts as never answered. A percentile is the time within which that share of all
-    requests had a good answer. It is None when a smaller share had a good answer.
+    A request without a good answer counts as never answered. Thus the 95th percentile is the time within which 95 % of
+    all requests had a good answer. It is None when fewer than 95 % of the requests had a good answer.
     """
     ordered = sorted(one.seconds if one.good else math.inf for one in samples)
     good = [one.seconds for one in samples if one.good]

@@ -22,10 +22,11 @@ ServiceName = Annotated[
 
 
 def found(ctx: Context, name: str) -> tuple[Place, Any]:
-    """Return the address of a service's container, and the container with its present state. Raises NotReady when the
+    """Return the address of a service's container, and the container as an object of the SDK. Raises NotReady when the
     container cannot be examined.
 
-    The attributes of the container can still be read after the connection to the engine was closed.
+    The object holds the present state of the container, so the state can be read although the connection to the engine
+    is closed.
     """
     try:
         where = place(ctx, name)
@@ -36,7 +37,7 @@ def found(ctx: Context, name: str) -> tuple[Place, Any]:
 
 
 def running(ctx: Context, name: str) -> tuple[Place, Any]:
-    """Return address and container like ``found``. Raises NotReady when the container does not run."""
+    """Return the same as ``found``. Also raises NotReady when the container does not run."""
     where, container = found(ctx, name)
     if (status := status_of(container)) != "running":
         raise NotReady(

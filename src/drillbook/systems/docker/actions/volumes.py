@@ -31,7 +31,9 @@ PUT_BACK_S = 120.0
 
 
 def _identity(ctx: Context, service: str, volume: str) -> Identity:
-    """Return the identity of the volume. It consists of the address of its host and its name in the host's engine."""
+    """Return the identity of the volume: the address of the host, and the name of the volume in the engine of this
+    host.
+    """
     name = Volume.of(ctx, service, volume).name
     return Identity(kind="volume", of={"at": host_place(ctx.host.name, ctx.hosts), "path": name})
 
@@ -39,9 +41,9 @@ def _identity(ctx: Context, service: str, volume: str) -> Identity:
 class VolumeBackup(Write):
     """Copy a volume of a container to the backup store. The copy is an archive, stored with its digest.
 
-    On the service's host, a helper container reads the volume. It is created from the image of the service's container. The
-    step fails when a file changes during the copy. Stop the programs that write to the volume first, or back up a database
-    with its own tools.
+    On the service's host, a helper container reads the volume. The helper container is created from the image of the
+    service's container. The step fails when a file changes during the copy. Stop the programs that write to the volume
+    first, or back up a database with its own tools.
     """
 
     TIMEOUT = 3600.0
@@ -118,7 +120,9 @@ class VolumeBackup(Write):
         return manifest
 
     def subject(self, ctx: Context) -> Identity | None:
-        """Identity of the copied volume. It consists of the address of its host and its name in the engine."""
+        """Identity of the copied volume: the address of the host, and the name of the volume in the engine of this
+        host.
+        """
         return _identity(ctx, self.service, self.volume)
 
     def interrupted(self, ctx: Context) -> None:
@@ -131,10 +135,11 @@ class VolumeBackup(Write):
 
 
 class VolumeRestore(Write):
-    """Replace the content of a volume by the content of a backup, and compare the digests of both.
+    """Replace the content of a volume by the content of a backup. Then compare the digest of the new content with that
+    of the backup.
 
-    Containers that use the volume are stopped during the restore. None of them may be paused, or created with `--rm`. If
-    the new content differs from the backup, the old content is put back.
+    Containers that use the volume are stopped during the restore. None of them may be paused, or created with `--rm`.
+    If the new content differs from the backup, the old content is put back.
     """
 
     TIMEOUT = 3600.0
@@ -199,7 +204,9 @@ class VolumeRestore(Write):
                 later.run(*argv).check()
 
     def subject(self, ctx: Context) -> Identity | None:
-        """Identity of the restored volume. It consists of the address of its host and its name in the engine."""
+        """Identity of the restored volume: the address of the host, and the name of the volume in the engine of this
+        host.
+        """
         return _identity(ctx, self.service, self.volume)
 
     def undo(self, ctx: Context) -> Undo:
@@ -209,6 +216,6 @@ class VolumeRestore(Write):
     def active(self, ctx: Context) -> bool | None:
         """Return True while old content must still be put back.
 
-        Otherwise return None (unknown), because a container may still be down that the restore has stopped.
+        Otherwise return None (unknown), because a container that the restore stopped may still be down.
         """
         return True if Volume.of(ctx, self.service, self.volume).kept() else None

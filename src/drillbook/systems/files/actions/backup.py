@@ -36,7 +36,7 @@ mv -T -- "./$1" "../$2" && { sync -f . 2>/dev/null || :; }
 
 
 class Archive(Write):
-    """Archive a file or a folder, with permissions, owners, links, attributes and holes. The manifest is written last."""
+    """Archive a file or folder with permissions, owners, links, attributes and sparse files. The manifest is written last."""
 
     TIMEOUT = 3600.0
     UNDO = ("nothing",)
@@ -87,10 +87,10 @@ class Archive(Write):
     def _stored(
         self, ctx: Context, path: str, scratch: str, compression: Literal["zstd"] | None, backup: BackupSet
     ) -> tuple[dict[str, Entry], StoredFile]:
-        """Archive the files and send the archive to the store. Return the entries of the files, and that of the archive.
+        """Archive the files and send the archive. Return the manifest's entries of the files, and its entry of the archive.
 
-        The files are read a second time to find changes: at the first attempt while the archive is sent, later before it is
-        sent. After a change the archive is removed, and everything is repeated, at most ``ROUNDS`` times in all.
+        To find changes, the first attempt reads the files again while it sends the archive, and later attempts before they
+        send it. If a file has changed, the archive is removed and everything is repeated, at most ``ROUNDS`` times in all.
         """
         before, name = _there(ctx, path), archives.archive_name(compression)
         if all(one.type == "folder" for one in before.values()):
@@ -117,7 +117,7 @@ class Archive(Write):
         )
 
     def _remove(self, backup: BackupSet, name: str) -> None:
-        """Remove from the store an archive whose files changed meanwhile. Raises StepFailed when the store refuses this."""
+        """Remove an archive whose files changed while it was made or sent. Raises StepFailed when the store refuses this."""
         try:
             backup.remove(name)
         except DrillbookError as error:
@@ -255,7 +255,7 @@ class BackupIntact(Read):
         }
 
     def subject(self, ctx: Context) -> Identity | None:
-        """Identity that counts as equal to the identity of files at any path of the step's host."""
+        """Identity of any files on the step's host. It counts as equal to the identity of files at each path."""
         return archives.identity(ctx)
 
     def ready(self, ctx: Context) -> None:
@@ -265,10 +265,10 @@ class BackupIntact(Read):
 
 
 class Extract(Write):
-    """Extract an archive next to its destination, compare all entries with the manifest, and rename it into place.
+    """Extract an archive next to its destination, compare the entries with the manifest, and rename it to the destination.
 
-    Nothing is overwritten. The destination must be missing or empty, or its content must equal the manifest. It can
-    equal the manifest when `drill.recover` repeats the extraction after a run died. That run died before it deleted the
+    Nothing is overwritten. The destination must be missing or empty, or its content must equal the manifest. The content
+    equals the manifest, for example, when `drill.recover` repeats the extraction for a run that died before it deleted the
     files, or after it restored them.
     """
 
@@ -323,7 +323,7 @@ class Extract(Write):
                 ctx.host.run(("sh", "-c", nofollow.DELETE, "sh", place), deadline=Deadline.after(60))
 
     def ready(self, ctx: Context) -> None:
-        """Check that the host has GNU tar and a transfer program. If the destination is known already, it must be writable."""
+        """Check that the host has GNU tar and a transfer program, and that the destination, if it is known, is writable."""
         archives.need_tar(ctx)
         need_transfer(ctx, self.from_ if self.known("from_") else "")
         if self.known("path") and self.path is not None:

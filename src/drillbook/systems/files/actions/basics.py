@@ -81,7 +81,7 @@ _GONE = _PLACE + 'enter "${1%/*}" || exit 0; there "$kept" || ! there "$it"'
 class Remove(Fault):
     """Make a file or a folder disappear, as a mistaken `rm` does.
 
-    It is renamed in its folder, and the undo renames it back.
+    The step renames the file or folder, which stays in the same parent folder. The undo gives it its old name again.
     """
 
     PLACE = Place.HOSTS

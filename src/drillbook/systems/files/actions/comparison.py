@@ -22,7 +22,7 @@ from drillbook.systems.files.archives import Entry
 from drillbook.systems.files.service import Folder
 
 GRAIN_S = 1.0
-"""Resolution of file times in seconds. The recorded time of a change may be too early by this much."""
+"""Resolution of file times in seconds. The recorded time of a change can be too early by at most this time."""
 Property = Literal["mode", "owner", "time", "xattr"]
 
 
@@ -40,8 +40,9 @@ Below = Annotated[
     Field(
         pattern=r"^([^/\x00\n][^\x00\n]*)?$",
         description=(
-            "Path of the files in that folder. Default: the path of the original if it exists in the folder "
-            "(as with restic), otherwise the whole folder."
+            "Path of the restored files, relative to the folder of `service`. Default: the path of the "
+            "original folder if this path exists in the folder of `service` (restic restores files in this "
+            "way), otherwise the whole folder."
         ),
     ),
 ]

@@ -28,10 +28,12 @@ fi
 
 
 class Lose(Fault):
-    """Delete a file or a folder permanently, after a check that an archive made in this run has exactly the same content.
+    """Delete a file or a folder permanently, after a check that an archive made in this run has exactly the same
+    content.
 
-    Without `from` it deletes the folder of a service, and `backup.restore` restores the folder from a team's own backup.
-    Changes since that backup are lost. If this loss is longer than the drill's objective `rpo`, nothing is deleted.
+    Without `from` it deletes the folder of a service, and `backup.restore` restores the folder from a team's own
+    backup. Changes since that backup are lost. If the backup is older than the drill's objective `rpo` allows, nothing
+    is deleted.
     """
 
     RESTORE_ONLY = True
@@ -86,7 +88,8 @@ class Lose(Fault):
     def _kept(self, ctx: Context, why: str) -> StepFailed:
         """Record as evidence that the deletion was refused. ``why``: the reason. Return the error to raise.
 
-        ``untouched`` reads this record. It shows that this fault did not cause the differences from the archive.
+        ``untouched`` reads this evidence, because it shows that the fault deleted nothing, although the files differ
+        from the archive.
         """
         ctx.evidence(_KEPT, why)
         return StepFailed(f"{ctx.host.name}: {why}")

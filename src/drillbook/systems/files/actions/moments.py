@@ -29,10 +29,11 @@ def _newest(service: Folder) -> tuple[str, ...]:
 
 
 class NewestMoment(MeasuresLoss):
-    """Find the time of the newest write in a folder, usually a restored copy. Writes after this time would have been lost.
+    """Find the time of the newest write in a folder, usually a restored copy. In a disaster, all writes after this time
+    would be lost.
 
-    The time is the newest modification time of a file. Restores keep modification times. The time of a deletion, a renaming
-    or a move is not found, because these do not change the modification time of a file.
+    The time is the newest modification time of a file. Restores keep modification times. The time of a deletion, a
+    renaming or a move is not found, because these do not change the modification time of a file.
     """
 
     SERVICE = Folder
@@ -40,7 +41,8 @@ class NewestMoment(MeasuresLoss):
 
     service: Annotated[str, Field(description="Service of kind `folder`, usually a sandbox.")]
     max_age: Annotated[
-        Duration | None, Field(gt=0, description="Maximum age of the newest write. If it is older, the step fails.")
+        Duration | None,
+        Field(gt=0, description=("Maximum age of the newest write. If the newest write is older, the step fails.")),
     ] = None
 
     def ready(self, ctx: Context) -> None:
@@ -53,9 +55,10 @@ class NewestMoment(MeasuresLoss):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``newest_moment``, ``age_s``, ``error_s``, ``basis``, ``moments`` (moment and error of each basis).
 
-        ``newest_moment`` is by the clock of the host that wrote the file. ``age_s`` is the time from ``newest_moment``
-        until now by the controller's clock. ``error_s`` is the usual interval between the newest writes: the last write may
-        be later than ``newest_moment`` by this many seconds.
+        ``newest_moment`` is the time of the newest write, by the clock of the host that wrote the file. ``age_s`` is
+        the time from ``newest_moment`` until now, by the controller's clock. ``error_s`` is the usual interval between
+        the newest writes, in seconds. The real last write may be later than ``newest_moment`` by about this time.
+        ``basis`` says in words how the time was found.
         """
         service = ctx.service(self.service, Folder)
         output = ctx.run(*as_user(service.run_as, _newest(service)))

@@ -57,8 +57,8 @@ class Replace(Fault):
             'test -O "$1" || test "$(id -u)" = 0 || exit 7'
         )
         why = {
-            3: ("is a symbolic link", "name the target file of the link"),
-            4: ("is not a file", "name an existing file"),
+            3: ("is a symbolic link", "set `path` to the file to which the link points"),
+            4: ("is not a file", "set `path` to an existing file"),
             5: ("cannot be read", "run as the owner of the file"),
             6: ("is in a folder that this user may not write to", "run as the owner of the folder"),
             7: ("belongs to another user", "run as the owner of the file"),
@@ -91,7 +91,7 @@ class Replace(Fault):
         return Undo.by_commands(("sh", "-c", swap.PUT_BACK, "sh", path, self._beside(ctx, path)))
 
     def active(self, ctx: Context) -> bool:
-        """Return True while the replacement exists, or while the original still has its other name."""
+        """Return True while the replacement exists, or while the original file is still stored under another name."""
         path = _resolved(ctx, self.path)
         return ctx.run("sh", "-c", swap.STILL, "sh", path, self._beside(ctx, path)).ok
 

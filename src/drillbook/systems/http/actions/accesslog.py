@@ -46,10 +46,11 @@ class Slowest(_OfLog):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``count``, ``p50_s``, ``p95_s``, ``p95_s_low``, ``p95_s_high``, ``max_s``, ``server_errors``.
 
-        These figures are of all requests. ``endpoints`` has the same figures for each endpoint, slowest first, and
-        ``slowest`` is the first endpoint of these. Also ``slowest_requests``, ``complete`` (false when only the newest part
-        of the period was read), ``last_s`` (length of the period), ``resolution_s`` (resolution of the logged durations),
-        ``other_lines`` (number of lines that contain no request).
+        These figures are for all requests together. ``endpoints`` lists the endpoints with the same figures for each,
+        beginning with the slowest endpoint. ``slowest`` is the name of the slowest endpoint. Also ``slowest_requests``,
+        ``complete`` (false when only the newest part of the period was read), ``last_s`` (length of the period),
+        ``resolution_s`` (resolution of the logged durations), ``other_lines`` (number of lines that contain no
+        request).
         """
         return requestlog.slowest(ctx, ctx.service(self.service, Http), float(self.last))
 

@@ -16,22 +16,21 @@ from drillbook.values import Duration
 
 
 class Load(Read):
-    """Send one request repeatedly at a fixed rate, as independent users would. No request waits for the answer to another.
+    """Send one request repeatedly at a fixed rate, as independent users would. No request waits for the answer to
+    another.
 
-    A latency is measured from the time at which its request was due. A request without an answer, or with a status of 400
-    or above, is an error and counts as never answered. Thus `p95_s` is the time within which 95 % of all requests had a
-    good answer. It is null when fewer than 95 % had one. Put the condition into the step's `expect`, such as `result.p95_s
-    < 0.5`.
+    A latency is measured from the time at which its request was due. A request without an answer, or with a status of
+    400 or above, is an error and counts as never answered. Thus `p95_s` is the time within which 95 % of all requests
+    had a good answer. It is null when fewer than 95 % had one. Too many errors or high latencies do not fail the step
+    by themselves. For this, write a condition in the step's `expect`, such as `result.p95_s < 0.5`.
     """
 
     PLACE = Place.CONTROLLER
     TIMEOUT = 900.0
 
-    service: Annotated[
-        str | None, Field(description="HTTP service in the inventory. It is required unless `url` is given.")
-    ] = None
+    service: Annotated[str | None, Field(description="HTTP service in the inventory. Set either `service` or `url`.")] = None
     url: Annotated[
-        Url | None, Field(description="Root URL, as seen from the controller. It is given instead of `service`.")
+        Url | None, Field(description="Root URL, as seen from the controller. Set either `url` or `service`.")
     ] = None
     path: Annotated[str, Field(pattern=r"^/", description="Path to request, below the URL.")] = "/"
     method: Annotated[

@@ -74,13 +74,16 @@ class Health(Read):
     PLACE = Place.CONTROLLER
     TIMEOUT = 15.0
 
-    service: Annotated[
-        str | None, Field(description="HTTP service in the inventory. It is required unless `url` is given.")
-    ] = None
-    url: Annotated[Url | None, Field(description="URL, as seen from the controller. It is given instead of `service`.")] = (
-        None
-    )
-    times: Annotated[int, Field(ge=1, le=20, description="Number of requests to send. The last answer decides.")] = 1
+    service: Annotated[str | None, Field(description="HTTP service in the inventory. Set either `service` or `url`.")] = None
+    url: Annotated[Url | None, Field(description="URL, as seen from the controller. Set either `url` or `service`.")] = None
+    times: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=20,
+            description=("Number of requests to send. All must be answered, and the last answer must be healthy."),
+        ),
+    ] = 1
 
     @model_validator(mode="after")
     def _named_once(self) -> Self:
@@ -161,7 +164,9 @@ _GOOD = ("up", "ok", "healthy", "pass", "passing", "true", "connected", "alive",
 
 
 def _failing(body: dict[str, Any]) -> dict[str, str]:
-    """Return the failing dependencies in a health report by name, each with its message."""
+    """Return the failing dependencies in a health report. The key is the name of the dependency, and the value is its
+    message.
+    """
     found: dict[str, str] = {}
     for part in ("dependencies", "checks", "components", "services", "details"):
         for name, value in body[part].items() if isinstance(body.get(part), dict) else ():

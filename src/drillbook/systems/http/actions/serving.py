@@ -29,8 +29,8 @@ class Serve(TemporaryUnit):
     status: Annotated[int, Field(ge=100, le=599, description="Status that counts as a good answer.")] = 200
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``unit``, ``pid``, ``url``, ``seconds`` (time from the start of the unit to the first answer that was
-        expected).
+        """Facts: ``unit``, ``pid``, ``url``, ``seconds`` (time from the start of the unit until the service gave the
+        expected answer).
         """
         service, manager, begun = ctx.service(self.service, Http), manager_of(ctx.host), ctx.deadline.remaining()
         seen = manager.ensure(ctx.host, service.unit, "running", ctx.deadline)
