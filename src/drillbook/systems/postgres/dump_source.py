@@ -38,8 +38,9 @@ _OF_DIRECTORY = re.compile(r"(toc\.dat|\d+\.dat|blobs?(_\d+)?\.(dat|toc))(\.gz|\
 
 
 class PgDumpSource(FileBackups):
-    """Backup source of dumps made by pg_dump or pg_dumpall. A dump in directory format is a folder. A dump in any other
-    format is a file.
+    """Backup source of dumps made by pg_dump or pg_dumpall.
+
+    A dump in directory format is a folder. A dump in any other format is a file.
     """
 
     TAKEN: ClassVar[str] = "the dump"

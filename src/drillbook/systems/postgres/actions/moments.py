@@ -43,8 +43,9 @@ _NEXT = "SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::t
 
 
 class NewestMoment(MeasuresLoss):
-    """Find the time of the newest data in a database, usually in a restored copy. If this copy replaced the original
-    database, all writes after that time would be lost.
+    """Find the time of the newest data in a database, usually in a restored copy.
+
+    If this copy replaced the original database, all writes after that time would be lost.
 
     The action uses every available source: the rows of Drillbook's canary, the commit times (if `track_commit_timestamp`
     was on), and the newest values of columns that the application sets at each write.

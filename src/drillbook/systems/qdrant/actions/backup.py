@@ -105,8 +105,9 @@ def _collection(ctx: Context, service: str) -> Identity:
 
 
 class BackupIntact(Read):
-    """Read a backup in the store. Compare every file, every point and the server's own snapshot with the backup's
-    manifest.
+    """Read a backup in the store.
+
+    Compare every file, every point and the server's own snapshot with the backup's manifest.
     """
 
     SERVICE = Qdrant
