@@ -1,6 +1,6 @@
 """Checks the abort conditions during a run, each on its own schedule. The first condition that fails ends the run.
 
-A condition also fails after ``tries`` checks in a row without an answer in time.
+A condition also fails when ``tries`` checks in a row got no answer in time.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from drillbook.sdk.probe import Availability, find_probe
 REACH_EVERY_S = 2.0
 REACH_TIMEOUT_S = 5.0
 REACH_TRIES = 2
-"""Number of failed checks in a row after which an unreachable host in ``guard.hosts`` ends the run."""
+"""Number of failed checks in a row after which a host in ``guard.hosts`` counts as unreachable and ends the run."""
 PROBE_TIMEOUT_S = 1.0
 GRACE_S = 2.0
-"""Seconds that a check may take beyond its timeout before it counts as unanswered."""
+"""Seconds that a check may take longer than its timeout. After that, the check counts as unanswered."""
 STOP_S = 5.0
 TEXT = 400
 
@@ -72,7 +72,9 @@ class Eye:
     state: State | None = field(default=None, init=False)
     misses: int = field(default=0, init=False)
     since: float | None = field(default=None, init=False)
-    """Monotonic time at which the first check after the last good check began. It is None while the condition is good."""
+    """Monotonic time since which the condition is no longer good. It is the begin of the first check after the last good
+    check. None while the condition is good.
+    """
 
     def saw(self, reading: Reading, began: float, ended: float) -> str:
         """Record the result of a check.
@@ -183,7 +185,7 @@ class Watch:
             self._halt.wait(max(0.0, began + eye.every_s - time.monotonic()))
 
     def _saw(self, eye: Eye, reading: Reading, began: float) -> bool:
-        """Record the result of a check. Return True when this condition needs no further checks."""
+        """Record the result of a check. Return True when the condition of ``eye`` needs no further checks."""
         with self._lock:
             if self._halt.is_set() or self._finding is not None:
                 return True

@@ -39,7 +39,7 @@ class _Proof:
 
     @property
     def location(self) -> Reference:
-        """Location of the verified backup with the digest of its manifest, or ``unknown`` when the step contains no
+        """Location of the verified backup, with the digest of its manifest. It is ``unknown`` when the step contains no
         location.
         """
         origin, digest = source(self.action), self.identity.manifest if self.identity else ""
@@ -83,8 +83,8 @@ class Gate:
         return wrong
 
     def _sources(self, step: PlannedStep, host: str) -> list[SourceProven]:
-        """Return the backups from which the restore phase will restore the service of the fault. Only verified backups
-        of backup sources are returned.
+        """Return the backups from which the restore phase will restore the service that the fault destroys. Only backups of
+        backup sources are returned. The run has verified each of them.
 
         The list may be empty. Raises Refused when a check of the backup sources fails.
         """
@@ -137,7 +137,8 @@ class Gate:
     def _proofs(self, *, sourced: bool = False) -> Iterator[_Proof]:
         """Yield the successful verifications of backups in this run.
 
-        When ``sourced`` is true, the backups belong to backup sources. Otherwise the run itself made them.
+        When ``sourced`` is true, only backups of backup sources are considered. Otherwise, only backups that the run itself
+        made are considered.
         """
         steps = [step for step in self.stage.plan.phase("backup") if step.proves_backup and of_source(step) is sourced]
         backup = {step.id: step for step in steps}
@@ -156,7 +157,9 @@ class Gate:
     def _of_thing(
         self, fault: Action, step: PlannedStep, host: str, proofs: Sequence[_Proof]
     ) -> tuple[Identity, list[_Proof]]:
-        """Return the identity of the data that ``fault`` would destroy, and the verifications of the data's backups."""
+        """Return the identity of the data that ``fault`` would destroy, and those of ``proofs`` that verified a backup of
+        this data.
+        """
         # a custom command cannot identify its data: ask the action that verified the backup of the data
         if type(fault).subject is Action.subject:
             asked = [(one, *self._ask(one.action, one.step.id, one.host)) for one in proofs]
@@ -177,8 +180,8 @@ class Gate:
         return measured(action, self.stage.context(step, host, self.stage.deadline(ASK_S)))
 
     def _restored_from(self, fault: Action, fitting: Sequence[_Proof], proofs: Sequence[_Proof]) -> list[_Proof]:
-        """Return those verifications in ``fitting`` whose backup is used by the phase `restore`. Raises Refused when
-        the phase uses none of these backups, or when it also uses an unverified backup.
+        """Return the verifications in ``fitting`` whose backups the phase `restore` uses. Raises Refused when the phase uses
+        none of these backups, or when it also uses an unverified backup.
         """
         service = service_of(fault) or service_of(fitting[0].action)
         used: list[_Proof] = []

@@ -27,8 +27,8 @@ from drillbook.values import canonical
 def steps(stage: Stage, events: Sequence[Event]) -> list[PlannedStep]:
     """Plan the restore of data that faults destroyed and that is still lost.
 
-    Return one step for each fault. The step restores from the backup that the run verified. Contacts no host. Raises
-    UsageError when no data is lost, or when the run verified no backup of the data.
+    Return one step for each of these faults. The step restores the data from the backup that the run verified. Contacts no
+    host. Raises UsageError when no data is lost, or when the run verified no backup of the data.
     """
     todo = [intent for intent in intents(events, stage.plan.steps) if intent.undo.kind == "restore" and not intent.settled]
     run = stage.run["id"]
@@ -108,7 +108,9 @@ def _proven(stage: Stage, events: Sequence[Event], intent: Intent) -> tuple[Plan
 
 
 def _taken(stage: Stage, events: Sequence[Event], action: type[Action], service: Any) -> dict[str, Any]:
-    """Return parameters of a restore step, taken from the results of earlier steps of this run on the same service."""
+    """Return parameters for a restore step. Their values come from the results of earlier steps of this run on the same
+    service.
+    """
     by_id = {step.id: step for step in stage.plan.steps}
     found: dict[str, Any] = {}
     for key, (name, fact) in action.TAKES.items():

@@ -1,4 +1,5 @@
-"""Closing of residue (changes that a run could not undo): a person states why nothing is left to undo.
+"""Closing of residue. Residue is the changes that a run could not undo. To close it, a person states why nothing is left to
+undo.
 
 Each change is checked again first. A fault that is still active is never closed. A fault in an unknown state is closed only
 with the approval of a second person. The run keeps its verdict and its exit status. Its journal records the closing, and
@@ -46,7 +47,7 @@ class Outcome:
 class Settlement:
     """Attempt to close the changes that one run could not undo.
 
-    ``reason``: statement of the person why nothing is left to undo.
+    ``reason``: the reason why nothing is left to undo, as stated by a person.
     """
 
     recovery: Recovery
@@ -106,7 +107,7 @@ def _events(stage: Stage) -> Sequence[Event]:
 
 
 def _asked(stage: Stage, intent: Intent) -> SettledChange:
-    """Check again if the change of ``intent`` is active. Return the change with the result of the check."""
+    """Check again if the change that ``intent`` announced is active. Return the change with the result of the check."""
     found = SettledChange(step=intent.step.id, host=intent.host, what=intent.step.action, proof=UNKNOWN, detail="")
     try:
         gone = fault_gone(stage, intent.step, intent.action(), intent.host, patience=0.0)
@@ -124,14 +125,14 @@ def _asked(stage: Stage, intent: Intent) -> SettledChange:
 
 
 def _not_removed(one: Residue) -> SettledChange:
-    """Describe canary rows or temporary files that could not be removed, as a change in an unknown state."""
+    """Describe canary rows or temporary files that could not be removed. They are treated as a change in an unknown state."""
     return SettledChange(step=one.step, host=one.host, what=one.what, proof=UNKNOWN, detail=one.why)
 
 
 def _refusals(changes: Sequence[SettledChange], look: Look | None) -> tuple[Finding, ...]:
-    """Return the findings against closing: one for each active change.
+    """Return findings that say why the changes cannot be closed. Each active change has one finding.
 
-    If no change is active and there is no approval, return one for each change in an unknown state.
+    If no change is active and there is no approval, each change in an unknown state has one finding instead.
     """
     still = [one for one in changes if one.proof == ACTIVE]
     if still:

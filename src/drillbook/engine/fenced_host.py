@@ -1,4 +1,6 @@
-"""A host that refuses commands and files of the run after the run has lost its lock or its lease there."""
+"""A host with a fence. After the run has lost its lock or its lease on the host, no command of the run starts and no file is
+written.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,8 @@ Fence = Callable[[Sequence[str]], Sequence[str]]
 
 
 def fenced(host: Host, fence: Fence | None) -> Host:
-    """Return a host that runs each command through ``fence``, and checks ``fence`` before it writes a file. When
-    ``fence`` is None, return ``host`` itself.
+    """Return a host that wraps each command with ``fence``. Before it writes a file, it checks the lock in the same way.
+    When ``fence`` is None, return ``host`` itself.
     """
     return FencedHost(host, fence) if fence else host
 

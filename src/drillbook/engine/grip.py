@@ -1,4 +1,4 @@
-"""State of a run's locks and lease on one host, and the hosts of a plan that need a lease."""
+"""State of a run's locks and lease on one host. This module also finds the hosts of a plan that need a lease."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ from drillbook.sdk.become import Become
 from drillbook.sdk.host import Deadline, Host, as_user
 
 RENEWALS_PER_S = 50
-"""Largest number of renewals per second, over all hosts, at which the controller still has time for the drill."""
+"""Largest number of renewals per second on all hosts together. With more renewals, the controller has too little time for
+the drill.
+"""
 
 
 @dataclass(slots=True)
 class Grip:
     """Locks and the lease of the run on one host.
 
-    Where sudo asks for a password, the lease belongs to the account of the step. Such a lease has a separate object of
-    this class, without locks.
+    When sudo asks for a password, the lease belongs to the account of the step. There is a separate object of this class for
+    such a lease, and it holds no locks.
     """
 
     host: str
@@ -57,14 +59,16 @@ class Grip:
 
     @property
     def key(self) -> str:
-        """Key that identifies this object in the run: the host, plus the account unless the lease belongs to the SSH
-        user.
+        """Key that identifies this object in the run. It consists of the host and the account of the lease. The account is
+        empty when the lease belongs to the SSH user.
         """
         return f"{self.host}\0{self.become.user}" if self.become else self.host
 
     @property
     def renewable(self) -> bool:
-        """True when the grip has locks, or when its lease belongs to another account than the SSH user."""
+        """True when there is something to renew. This object then holds locks, or its lease contains undos and belongs to
+        another account than the SSH user.
+        """
         return bool(self.tokens) or (self.become is not None and bool(self.armed))
 
     def fenced_by_lease(self, argv: Sequence[str]) -> Sequence[str]:
@@ -72,8 +76,8 @@ class Grip:
         return fence(argv, self.lease.folder, "claim.open") if self.armed and self.lease else argv
 
     def disarm(self, seconds: float, also: Collection[int] = ()) -> None:
-        """Remove undos from the lease by one command on the host: the undos of changes that are already undone, and the
-        undos in ``also``. Raises HostError when the command fails.
+        """Remove undos from the lease by one command on the host. These are the undos of changes that are already undone,
+        and the undos in ``also``. Raises HostError when the command fails.
         """
         gone = sorted({*self.undone, *also})
         if gone and self.lease is not None:
@@ -97,11 +101,11 @@ class Grip:
 
 
 def disarm(grips: Sequence[Grip], seconds: float, reach: Deadline | None) -> None:
-    """Remove undos from the leases if the controller has already undone their changes.
+    """Remove the undos of changes that the controller has already undone from the leases.
 
     Each host gets one command of at most ``seconds``. An unreachable host is retried until the deadline ``reach``. An undo
-    that cannot be removed stays armed until the lease ends, and a failure to end the lease is reported. The target may then
-    run this undo a second time. A second undo does no harm.
+    that cannot be removed stays armed until the lease ends. The target may then undo the change a second time, which does no
+    harm. Failures are not reported here, because a failure to end the lease is reported later.
     """
 
     def remove(grip: Grip) -> None:
@@ -112,20 +116,20 @@ def disarm(grips: Sequence[Grip], seconds: float, reach: Deadline | None) -> Non
 
 
 def renewal_pause(lease_s: float, times: int, hosts: int) -> float:
-    """Return the seconds between two renewals on one host: ``lease_s`` divided by ``times``, but at most 5. ``hosts``:
-    number of hosts.
+    """Return the seconds between two renewals on one host. These are ``lease_s`` divided by ``times``, but at most 5.
 
-    For several hundred hosts the pause is longer, but never more than a quarter of the lease, so that a lease survives
-    a failed renewal.
+    ``hosts``: number of hosts. For several hundred hosts, the pause is longer. It is never more than a quarter of the lease,
+    so that the lease does not expire when a renewal fails.
     """
     return max(0.3, min(5.0, lease_s / times), min(lease_s / 4, hosts / RENEWALS_PER_S))
 
 
 def of_lease(become: Become | None) -> Become | None:
-    """Return the account to which the lease of a step with this privilege belongs; None means the SSH user.
+    """Return the account to which the lease of a step belongs; None means the SSH user. ``become``: privilege of the step.
 
-    When sudo needs no password, the undo commands contain `sudo -n`. When sudo needs a password, the lease's watcher
-    must run as that account, because no password is stored on a target.
+    When sudo needs no password, the lease belongs to the SSH user, and the undo commands contain `sudo -n`. When sudo needs
+    a password, the lease belongs to the account of the step. Its watcher then runs as this account, because no password is
+    stored on a target.
     """
     return become if become and become.password else None
 

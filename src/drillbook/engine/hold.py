@@ -1,7 +1,7 @@
 """Locks and leases of a run on its targets. Both are renewed while the controller lives.
 
-Locks keep other runs away. When the renewals of a lease stop, its target undoes the faults without the controller. Each host
-has its own thread for renewals, so that a host that hangs does not block the other hosts.
+A lock keeps other runs from using a service. When the renewals of a lease stop, its target undoes the faults without the
+controller. Each host has its own thread for renewals, so that a host that hangs does not block the others.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Hold:
     stop: Stop
     over: str = ""
     also: tuple[LockName, ...] = ()
-    """Locks beside the plan's own locks. Older versions of Drillbook locked the same services under these names."""
+    """Locks to take besides the plan's locks. Older versions of Drillbook locked the same services under these names."""
     _grips: dict[str, Grip] = field(default_factory=dict)
     _threads: dict[int, threading.Thread] = field(default_factory=dict)
     _halt: threading.Event = field(default_factory=threading.Event)
@@ -144,20 +144,20 @@ class Hold:
         self._renew_from_now_on(grip)
 
     def _shared(self, lock: Lock) -> int | None:
-        """Return the token of ``lock`` if this run holds it through another name of the same machine; otherwise None."""
+        """Return the token of ``lock`` if this run took it under another name of the same machine; otherwise None."""
         state = lock.state(deadline=Deadline.after(ANSWER_S))
         mine = {grip.tokens.get(lock.name) for grip in list(self._grips.values())} - {None}
         return state.token if state and state.owner.run == self.owner.run and state.token in mine else None
 
     def _dead(self, lock: Lock) -> bool:
-        """Return True when the lock belongs to a controller process of the run ``over`` that died on this machine."""
+        """Return True when the lock belongs to the run ``over``, whose controller ran on this machine and is dead."""
         state = lock.state(deadline=Deadline.after(ANSWER_S))
         return state is not None and state.owner.run == self.over and ended(state.owner.controller)
 
     def adopt(self, host: str, armed: Sequence[int], become: Become | None = None) -> None:
         """Adopt the lease of a dead controller of this run on ``host``. Renew the lease while this process undoes the
-        changes. ``armed``: numbers of the intents whose undos are armed, as recorded in the journal. If the host does
-        not answer, the lease is assumed to contain exactly these undos. ``become``: privilege of the changes.
+        changes. ``armed``: numbers of the changes whose undos are armed, as the journal records. If the host does not
+        answer, the lease is assumed to contain exactly these undos. ``become``: privilege of the changes.
         """
         grip = self._grip(host, become)
         grip.armed = set(armed)
@@ -190,7 +190,7 @@ class Hold:
             patience.wait(POLL_S)
 
     def _grip(self, host: str, become: Become | None = None) -> Grip:
-        """Return the grip of ``host``, or the grip of an account there if the sudo of this account asks for a password."""
+        """Return the grip (locks and lease) of ``host``, or of an account there whose sudo asks for a password."""
         account = of_lease(become)
         with self._lock:
             made = Grip(host, account, renewed=time.monotonic())
@@ -242,13 +242,13 @@ class Hold:
         self._renew_from_now_on(grip)
 
     def undone(self, intent: int, host: str) -> None:
-        """Note that the controller undid the change of ``intent``. ``disarm`` later removes its undo from the lease."""
+        """Note that the controller undid the change ``intent``. ``disarm`` later removes the undo from the lease."""
         if (grip := self._armed(intent, host)) and grip.lease:
             grip.armed.discard(intent)
             grip.undone.add(intent)
 
     def disarm(self, reach: Deadline | None = None) -> None:
-        """Remove undos from all leases if the controller has already undone their changes; see ``grip.disarm``."""
+        """Remove the undos of changes that the controller has already undone from all leases; see ``grip.disarm``."""
         disarm(list(self._grips.values()), ANSWER_S, reach)
 
     def fence(self, host: str, *, fault: bool = False) -> Fence | None:
@@ -266,11 +266,11 @@ class Hold:
         return fenced
 
     def fence_of_lease(self, host: str, become: Become | None) -> Fence | None:
-        """Return the fence of a fault whose lease belongs to an account with a sudo password; otherwise None."""
+        """Return the fence for a fault if its lease belongs to an account with a sudo password; otherwise None."""
         return self._grip(host, become).fenced_by_lease if of_lease(become) else None
 
     def promise(self, intent: int, host: str) -> str:
-        """Return a sentence which says that the undo of ``intent`` is armed on ``host``; empty when it is not armed."""
+        """Return a sentence which says that the undo of ``intent`` is armed on ``host``, or an empty text when it is not."""
         if self._armed(intent, host) is None:
             return ""
         return (
@@ -356,11 +356,11 @@ class Hold:
     def end(
         self, *, keep: Sequence[int] | None = None, reach: Deadline | None = None
     ) -> tuple[dict[str, bytes], dict[str, str]]:
-        """Release all locks and leases. Return the logs of the leases, and the failures, both by host.
+        """Release all locks and leases. Return the logs of the leases, and the failures, each with its host as the key.
 
-        ``keep`` holds the intents whose undo failed when the controller tried it. Their leases stay armed, so that the
-        target itself tries the undo again. When ``keep`` is None, every lease with an armed undo stays armed. An
-        unreachable host is retried until the deadline ``reach``. A second call does nothing.
+        ``keep`` holds the numbers of the changes that the controller could not undo. Their leases stay armed, so that the
+        target itself tries the undo again. When ``keep`` is None, every lease with an armed undo stays armed. An unreachable
+        host is retried until the deadline ``reach``. A second call does nothing.
         """
         if self._halt.is_set():
             return {}, {}

@@ -44,7 +44,7 @@ def refused(stage: Stage, step: PlannedStep, action: Action, context: Context) -
 
 
 def _commands(action: Action, context: Context) -> Iterator[Argv]:
-    """Return the commands of the action and of its undo, as far as they are known.
+    """Return the known commands of the action and of its undo.
 
     A command is not known yet if it contains a result of a step that has not run.
     """
@@ -75,7 +75,8 @@ def recorded(stage: Stage) -> list[Finding]:
 
 
 def allows_all(stage: Stage, name: str, account: Become) -> bool:
-    """Return True when sudo starts every command as ``account``. Each host is asked only once.
+    """Return True when sudo starts every command as ``account``. The answer is kept, so that sudo on the host is asked only
+    once for each account.
 
     Raises HostError when the host cannot be used.
     """

@@ -15,8 +15,8 @@ from drillbook.errors import Locked
 from drillbook.sdk.identity import LockName
 
 GRACE_S = 3.0
-"""Seconds to wait for another run that began at the same time. Within this time, that run gives back a lock that comes
-later in the order.
+"""Seconds to wait for another run that began at the same time. The other run gives back its locks that come later in the
+order within this time.
 """
 
 
@@ -61,9 +61,9 @@ def take_all(locks: Sequence[LockName], taker: Taker) -> None:
 def take_over(locks: Sequence[LockName], take_one: Callable[[LockName, float], None], patience: float) -> None:
     """Take the first of the ``locks`` of a dead run alone, and then all its other locks in parallel.
 
-    ``take_one`` takes a lock, waiting at most a number of seconds. No lock is given back, because the run's changes are
-    not undone yet. If another run holds some of these locks, wait for them one by one in their order, for ``patience``
-    seconds in all. Raises Locked when another run still holds a lock, and the errors of ``take_one``.
+    ``take_one``: function that takes a lock, and waits at most a given number of seconds. No lock is given back, because the
+    run's changes are not undone yet. If another run holds some of these locks, wait for them one by one in their order, for
+    ``patience`` seconds in all. Raises Locked when another run still holds a lock, and the errors of ``take_one``.
     """
     until = time.monotonic() + patience
     for named in locks[:1]:

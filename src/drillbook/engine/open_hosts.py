@@ -11,7 +11,8 @@ from drillbook.errors import AuthenticationFailed, HostError, HostKeyChanged, Ho
 from drillbook.sdk.host import Host
 
 REFUSAL_S = 5.0
-"""Seconds to wait before a new attempt on a host that refused the login, or that has another key than the known one.
+"""Seconds to wait before a new login to a host. The wait is needed when the host refused the last login, or when its key is
+not the known key.
 
 sshd refuses clients that connect several times without a login; see `PerSourcePenalties` in sshd_config(5).
 """
@@ -21,7 +22,7 @@ class Hosts:
     """Connections to the hosts of one run, one for each host."""
 
     def __init__(self, open_one: Callable[[str], Host]) -> None:
-        """Set up without connecting.
+        """Set up the object without connecting to a host.
 
         ``open_one`` makes a host from its name in the inventory, and connects to it.
         """

@@ -1,7 +1,7 @@
 """Detects stalls of the controller itself, so that a slow controller is not mistaken for a slow service.
 
-A controller that has no CPU time, is frozen, or is blocked by one of its own threads reads no answer, however fast the
-service was. A thread wakes up every 20 ms and measures its delay. Long delays are journalled.
+A controller may have no CPU time, be frozen, or be blocked by one of its own threads. Then it reads no answer, however fast
+the service was. To detect this, a thread wakes up every 20 ms and measures its delay. Long delays are journalled.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ STALL_S = 0.1
 """Delay of a wake-up, in seconds, that counts as a stall. Normal scheduling causes far shorter delays."""
 FLUSH_S = 0.5
 KEPT = 4096
-"""Number of stalls kept in memory for probes, newest first. The journal records every stall."""
+"""Number of stalls that are kept in memory for probes. Only the newest stalls are kept, but the journal records every stall.
+"""
 
 
 class Pulse:

@@ -31,9 +31,9 @@ from drillbook.sdk.host import Deadline
 BASELINE_S = 15.0
 """Seconds within which every probe must become good, before the first fault."""
 FIT_S = 1.0
-"""Seconds without a failure after which a probe is ready. For a fast probe, five of its intervals are enough."""
+"""Seconds without a failure after which a probe counts as good. For a fast probe, the time of five samples is enough."""
 NOT_RUN = "not run here"
-"""Reason why a run ended early: this machine lacks a required service."""
+"""Reason, as written to the journal, of a run that ended early because this machine lacks a required service."""
 
 
 class EndedEarly(Exception):
@@ -42,23 +42,23 @@ class EndedEarly(Exception):
 
 @dataclass(slots=True)
 class Preparation:
-    """The part of a run before faults are injected. Later parts of the run use its methods, too."""
+    """The part of a run before faults are injected. Later parts of the run also use the methods of this class."""
 
     stage: Stage
     open_hosts: Callable[[Sequence[str]], dict[str, HostError]]
     stop: Stop = field(default_factory=Stop)
     refusals: Sequence[Finding] = ()
-    """Findings against the start of the drill. They were made before any host was contacted."""
+    """Findings that forbid the start of the drill. They were made before any host was contacted."""
     doubts: list[str] | None = None
-    """Things that the `ready` checks of the steps could not verify, collected by `drill.check`. In a run, this is None.
-    With a list, the `ready` checks start no command of unknown cost.
+    """List for texts about things that the `ready` checks of the steps could not verify. Only `drill.check` sets a list; it
+    is None in a run. When a list is set, the `ready` checks start no command of unknown cost.
     """
     probes: Probes = field(init=False)
     watch: Watch = field(init=False)
     changed_at: float = field(default=-math.inf, init=False)
     """End of the last step that may have changed something, on the run's clock."""
     replays: bool = field(default=False, init=False)
-    """True when the run ended after the injection and before the restore. The restore must then still be run."""
+    """True when the run ended after the injection and before the restore. The restore must then be run later."""
     restoring: bool = field(default=False, init=False)
     """True once the restore has begun. From then on, the run continues even when its journal cannot be written."""
     early: bool = field(default=False, init=False)

@@ -1,7 +1,8 @@
 """Runs probes during a drill: at a fixed rate, on the run's clock, recorded in the journal.
 
-An availability sample never waits for the previous one. So a service that hangs causes many bad samples, not one long pause.
-A canary gives each write the number of its place in the schedule, so the number also tells when the write was due.
+An availability sample never waits for the previous sample. So a service that hangs causes many bad samples, not one long
+pause. A canary numbers its writes by their places in the schedule, so the number of a write also tells when the write was
+due.
 """
 
 from __future__ import annotations
@@ -112,7 +113,7 @@ class _Track:
             )
 
     def bad_since(self, clock: float) -> bool:
-        """Return True when a bad sample ended after the time ``clock``."""
+        """Return True when at least one bad sample ended after the time ``clock``."""
         with self.beat:
             return self._last_bad > clock
 
@@ -148,9 +149,9 @@ class _Track:
                 self.error = self.error or error.message
 
     def _slots(self) -> Iterable[tuple[int, float]]:
-        """Wait for each time of the schedule, then yield its number and its due time.
+        """Wait for each point in time of the schedule. Then yield its number in the schedule, and the time itself.
 
-        Times that have already passed are skipped.
+        Points in time that have already passed are skipped.
         """
         begin, number = time.monotonic(), 0
         while not self.halt.is_set():
@@ -325,7 +326,7 @@ class Probes:
         return [*self.availability, *self.canaries]
 
     def wait(self, ready: Callable[[], bool], seconds: float, cancel: threading.Event) -> bool:
-        """Wait until ``ready()`` returns True. It is called after each sample.
+        """Call ``ready()`` after each sample until it returns True, and then return True.
 
         Returns False at the time limit, or when ``cancel`` is set.
         """
@@ -360,8 +361,8 @@ class Probes:
         )
 
     def _at_once(self, tracks: Sequence[Track], waits: Sequence[Callable[[], bool]]) -> Callable[[], bool]:
-        """Return a function for ``wait``. It returns True when all probes are good, and every sample that began before
-        they were all good has ended.
+        """Return a function for ``wait``. The function returns True when all probes are good, and when also the samples have
+        ended that were in progress when the last probe became good.
         """
         since: float | None = None
 

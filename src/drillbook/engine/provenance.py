@@ -1,4 +1,5 @@
-"""Provenance: checks that backup, verification, fault, restore and comparison of one run concern the same data.
+"""Provenance: checks that all parts of a run concern the same data. These parts are backup, verification, fault, restore and
+comparison.
 
 There are three checks. First, the verified backup must be a backup of the data that the service has now. Second, a
 restore must use a backup that was accepted before the fault. Third, the compared data must be the data that the run
@@ -39,7 +40,7 @@ class Proven:
 
 @dataclass(frozen=True, slots=True)
 class ProvenSource:
-    """A backup by the team's own tools, which this run verified. It contains the data of ``service`` that a fault
+    """A backup that the team's own tools made, and that this run verified. It contains the data of ``service`` that a fault
     destroys.
 
     ``source``: backup source in the inventory; ``fault``: id of the step that injects the fault.
@@ -175,9 +176,9 @@ class Provenance:
         }
 
     def _made_by_command(self, action: Action, context: Context) -> Facts:
-        """Return the fact ``made``: identity of the data that a custom command restored.
+        """Return the fact ``made``, the identity of the data that a custom command restored.
 
-        The action that verified the backup measures this identity.
+        The identity is measured by the action that verified the backup.
         """
         origin, name = source(action), service_of(action)
         for one in self.proven:
@@ -201,9 +202,9 @@ class Provenance:
 
 
 def _made_in_place(action: Action, context: Context) -> Facts:
-    """Return the fact ``made``: identity of the data that a restore in place created.
+    """Return the fact ``made``, the identity of the data that a restore created in the service itself.
 
-    It is empty for a restore into a sandbox, and for a verification.
+    The result is empty for a restore into a sandbox, and for a verification.
     """
     if not isinstance(action, RestoresSource) or is_sandbox(context.services.get(service_of(action))):
         return {}
@@ -241,7 +242,7 @@ def source(action: Action) -> Reference | None:
 def points_to(origin: Reference, proven: Reference) -> bool:
     """Return True when ``origin`` names the backup ``proven``.
 
-    The two are compared by digest if ``origin`` contains a digest, and otherwise by location.
+    If ``origin`` contains a digest, the digests are compared. Otherwise the locations are compared.
     """
     if origin.sha256 is not None:
         return origin.sha256 == proven.sha256

@@ -100,7 +100,8 @@ def _said(error: BaseException) -> str:
 
 
 def _check_clock(store: Store, own: Recorded) -> None:
-    """Compare the time of this run's backup on the clock of the controller with its time on the clock of the store.
+    """Compare the clocks of the controller and of the store. For this, compare the times that both recorded for the backup
+    of this run.
 
     Raises _NotPruned when the two clocks differ too much.
     """
@@ -117,7 +118,7 @@ def _check_clock(store: Store, own: Recorded) -> None:
 
 
 def _there(store: Store, backups: Iterable[Recorded]) -> list[Recorded]:
-    """Return the backups whose manifest is still in the store. ``backups``: the backups to look for.
+    """Return those of ``backups`` whose manifest is still in the store.
 
     Raises CouldNotVerify when the store gives no answer.
     """
@@ -206,9 +207,9 @@ class Pruning:
         )
 
     def _older_versions(self) -> int | None:
-        """Return the size in bytes of older versions of the removed objects.
+        """Return the total size in bytes of the older versions of the removed objects.
 
-        It is None when the bucket keeps no versions, or when the size is unknown.
+        The result is None when the bucket keeps no older versions, or when the size is unknown.
         """
         try:
             if not self.pruned or not self.store.versioned():
@@ -220,9 +221,9 @@ class Pruning:
 
 
 def _copy(backup: Recorded) -> bytes:
-    """Read the copy of a manifest in the folder of its run.
+    """Read the copy of a backup's manifest in the folder of the run that wrote the backup.
 
-    Raises _NotPruned when the copy cannot be read, or when its digest is not the recorded one.
+    Raises _NotPruned when the copy cannot be read, or when its digest differs from the recorded digest.
     """
     try:
         data = backup.manifest.read_bytes()

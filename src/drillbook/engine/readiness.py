@@ -1,4 +1,4 @@
-"""Checks, without changing anything, that a drill could begin.
+"""Checks that a drill could begin. The checks change nothing.
 
 Each check returns a finding for every probe, step or lease that is not ready.
 """
@@ -79,8 +79,8 @@ def of_steps(stage: Stage, doubts: list[str] | None = None) -> list[Finding]:
     """Run the `ready` check of every step on each of its hosts. Return a finding for each failure, in the order of the
     plan.
 
-    The hosts are checked in parallel. The steps of one host are checked one after another. ``doubts``: list to which
-    things are added that the steps could not verify. It is given by `drill.check`, and None in a run.
+    The hosts are checked in parallel. The steps of one host are checked one after another. ``doubts``: list to which this
+    function adds texts about things that the steps could not verify. Only `drill.check` passes a list; a run passes None.
     """
     checks = _checks(stage)
     by_host: dict[str, list[_Check]] = {}
@@ -112,20 +112,22 @@ class _Check:
     action: Action | Exception
     programs: Programs
     changed: bool
-    """True when an earlier step of the drill may write files, such as backups. Faults are not counted."""
+    """True when an earlier step of the drill, other than a fault, may write files, such as backups."""
 
     verified: frozenset[str]
     """Names of the backup sources that a step verifies before the first fault."""
     printed: dict[tuple[str, ...], Any]
-    """Beginnings of backups that commands printed. The checks of all steps share them; see ``Context.printed``."""
+    """First bytes of backups that commands printed. Each key names the command's source, host and account. The checks of all
+    steps share this mapping; see ``Context.printed``.
+    """
 
     def told(self, unverified: Sequence[str]) -> list[str]:
-        """Return the texts of ``unverified`` without repetitions, with the step and the host."""
+        """Return each different text of ``unverified`` once. The step and the host are put in front of each text."""
         return [f"{self.step.line}: {self.step.action} on {self.host}: {text}" for text in dict.fromkeys(unverified)]
 
     def run(self, stage: Stage, doubt: Callable[[str], None] | None) -> Finding | None:
-        """Carry out the check. Return a finding when it fails. ``doubt``: function to call with each thing that could
-        not be verified, or None in a run.
+        """Carry out the check. Return a finding when it fails. ``doubt``: function that is called with a text about each
+        thing that could not be verified. It is None in a run.
         """
         try:
             if isinstance(self.action, Exception):
@@ -194,9 +196,9 @@ def of_privileges(stage: Stage) -> list[Finding]:
 
 
 def _later(stage: Stage) -> list[Finding]:
-    """Return findings about commands that start later.
+    """Return findings about commands that sudo would refuse later in the run.
 
-    A host that does not answer gets no finding here, because other checks report it.
+    There is no finding for a host that does not answer, because other checks report such a host.
     """
     with suppress(DrillbookError, TimeoutError):
         return later_commands.recorded(stage) or unlisted_commands.refused(stage)

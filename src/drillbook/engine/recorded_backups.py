@@ -40,7 +40,8 @@ class Recorded:
     store: str
     """Name of the bucket's lock. The name identifies the store and the bucket."""
     series: tuple[str, ...]
-    """Key of the series of backups: environment, service, action, and folder without the run's name.
+    """Series to which the backup belongs. It consists of the environment, the service, the action, and the folder without
+    the run's name.
 
     A retention rule counts the backups of each series separately.
     """
@@ -63,7 +64,7 @@ class Records:
     begun: set[str] = field(default_factory=set)
     """Locations of backups that a run began to remove."""
     needed: dict[str, str] = field(default_factory=dict)
-    """Maps the location of a backup to the name of an unfinished run whose journal records this backup.
+    """Names of unfinished runs whose journals mention a backup. The key of each entry is the location of the backup.
 
     A run is unfinished while it is alive, or needs a recovery.
     """
@@ -118,7 +119,9 @@ def _data(state: RunState) -> bytes:
 
 
 def _listed(data: bytes, kind: type[Content], key: str) -> Iterator[str]:
-    """Yield the locations in the field ``key`` of all events of one kind. Other events are not parsed."""
+    """Find all events of the kind ``kind`` in a journal, and yield the locations in their field ``key``. Other events are
+    not parsed.
+    """
     mark = f'"kind":"{kind.KIND}"'.encode()
     for line in data.splitlines() if mark in data else ():
         if mark in line:
@@ -127,17 +130,18 @@ def _listed(data: bytes, kind: type[Content], key: str) -> Iterator[str]:
 
 
 def _wrote(run: str, data: bytes, gone: set[str]) -> bool:
-    """Return True when the journal mentions a backup that still exists, in a folder with the name of the run.
+    """Return True when the journal mentions a backup that lies in a folder with the name of the run, and that may still
+    exist.
 
-    ``gone``: backups that were removed.
+    ``gone``: backups that are known to be removed.
     """
     own = re.compile(rb'"location":"(s3://[^"\\]*/' + re.escape(run.encode()) + rb'/[^"\\]*)"')
     return any(one.decode("utf-8", "replace") not in gone for one in own.findall(data))
 
 
 def _needs(found: Records, state: RunState, data: bytes) -> None:
-    """Mark backups as still needed if the journal of an unfinished run mentions them. A damaged journal of a dead run
-    is recorded, too.
+    """Mark the backups that the journal of an unfinished run mentions as still needed. When the run is dead and its journal
+    is damaged, store a message about it, too.
     """
     if not state.alive and (state.settled or not state.open or lab_gone(state.first)):
         return
@@ -198,6 +202,6 @@ def _made(folder: Path, plan: Plan, step: PlannedStep, event: Event, done: Done)
 
 
 def _bucket(inventory: Inventory, name: str) -> S3 | None:
-    """Return the store with the bucket ``name``. Returns None unless exactly one store has that bucket."""
+    """Return the store that has the bucket ``name``. Returns None when no store or several stores have this bucket."""
     found = {one.lock_name: one for one in inventory.services.values() if isinstance(one, S3) and one.bucket == name}
     return next(iter(found.values())) if len(found) == 1 else None

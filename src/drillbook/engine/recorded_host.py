@@ -66,13 +66,14 @@ class RecordingHost(WrappedHost):
 
     @property
     def _account(self) -> dict[str, str]:
-        """Account of the step's commands, for a field of an event. Empty for the SSH user."""
+        """Field of an event that names the account of the step's commands. Empty when this account is the SSH user."""
         return {"become": account} if (account := self.inner.target.account) else {}
 
     def _redacted(self, raw: Output, argv: Sequence[str]) -> Output:
         """Return the output ``raw`` without secrets.
 
-        ``argv``: command to name in the output, in place of the wrapped command that was run.
+        ``argv``: command that is stored as the command of the output. It replaces the command that was really run, which is
+        wrapped, for example in sudo.
         """
         out, err = self._hidden(raw.stdout, raw.stdout_bytes), self._hidden(raw.stderr, raw.stderr_bytes)
         return replace(
@@ -85,7 +86,8 @@ class RecordingHost(WrappedHost):
         )
 
     def _hidden(self, kept: bytes, total: int) -> bytes:
-        """Hide secrets in the first bytes of a stream. ``kept``: these bytes.
+        """Hide secrets in the stored beginning of a stream. ``kept``: this beginning. ``total``: length of the whole stream
+        in bytes.
 
         A secret that is cut off at the end of ``kept`` is hidden, too.
         """

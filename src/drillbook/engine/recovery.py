@@ -68,7 +68,9 @@ from drillbook.sdk.vouchers import Vouchers
 LATE_S = 10.0
 READ_BACK_S = 30.0
 Place = tuple[str, int | None, str]
-"""Address, port and scratch folder of a host. They are equal for two hosts of the inventory that are the same machine."""
+"""Address, port and folder for temporary files of a host. The inventory may name the same machine as two hosts. These two
+hosts have equal values here.
+"""
 
 
 def in_the_way(plan: Plan, folders: Iterable[Path]) -> list[Finding]:
@@ -143,7 +145,8 @@ class Recovery:
     others: Sequence[Path] = ()
     """Folders of the project's other runs. One of these runs may have restored the data that this run lost."""
     from_backup: bool = False
-    """True to restore by the system's own action from the run's verified backup, instead of the drill's restore phase.
+    """True to use the system's own restore action, with the backup that the run verified, instead of the drill's restore
+    phase.
     """
     vouchers: Vouchers | None = None
     written: Written = field(default_factory=Written)
@@ -169,9 +172,10 @@ class Recovery:
             return residue
 
     def close(self, stage: Stage, residue: Sequence[Residue]) -> tuple[str, ...]:
-        """End the recovery of a run after a person declared its remaining changes settled.
+        """End the recovery of a run after a person declared that the remaining changes are settled. ``residue``: these
+        changes.
 
-        Return a text for each item of ``residue``.
+        Return a text for each of these changes.
         """
         kept = tuple(
             (
@@ -299,7 +303,7 @@ class Recovery:
 
 
 def _adopt(stage: Stage, hold: Hold, of: Sequence[Intent]) -> None:
-    """Take over the lease that contains the undos of some intents. ``of``: these intents."""
+    """Take over one lease. ``of``: intents (announced changes) whose undos the lease contains."""
     host = of[0].host
     open_ones = [intent.seq for intent in of if not intent.settled]
     hold.adopt(host, open_ones, stage.become(of[0].step.id, host))
@@ -317,7 +321,7 @@ def _may_lease(intent: Intent) -> bool:
 
 
 def _rows(planned: PlannedProbe, why: str) -> Residue:
-    """Describe the canary rows that could not be removed from the service. This machine cannot use the canary's plugin.
+    """Describe the canary rows that could not be removed, because this machine cannot use the canary's plugin.
 
     ``why``: reason why the plugin cannot be used.
     """
@@ -357,8 +361,8 @@ def _has_former(stage: Stage, name: str) -> bool:
 def _restore(stage: Stage, steps: Sequence[PlannedStep]) -> None:
     """Run the restore ``steps``. Without ``steps``, run the drill's restore and verify phases again.
 
-    If the run died after a successful restore and before the end of the verify phase, only the verify phase is run at first.
-    The restore follows if the verify phase fails.
+    A run may have died after a successful restore and before the end of the verify phase. In this case, only the verify
+    phase is run at first. When it fails, both phases are run.
     """
     if steps:
         backup_restore.restore(stage, steps)
@@ -378,9 +382,9 @@ def _restore(stage: Stage, steps: Sequence[PlannedStep]) -> None:
 
 
 def _older_locks(plan: Plan, history: History) -> tuple[LockName, ...]:
-    """Return the locks that the run took under the names of an older version of Drillbook.
+    """Return the locks that the run took under names that only an older version of Drillbook uses.
 
-    They are needed because that run may be alive on another machine.
+    The recovery must take these locks, too, because the run may still be alive on another machine.
     """
     names = {(one.name, one.host) for one in plan.locks()}
     taken = {(what.name, str(event.host)) for event, what in each(history.events, LockTaken)}

@@ -1,6 +1,6 @@
-"""Search for another run that repaired the data destroyed by a dead run.
+"""Search for another run that restored the data that a dead run destroyed.
 
-The other run's drill must be one that only restores.
+The drill of the other run must contain no fault, only a restore and its verification.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ class _Run:
 
 
 def restored_since(plan: Plan, events: Sequence[Event], intent: Intent, folders: Iterable[Path]) -> Restored | None:
-    """Return the newest run in ``folders`` that restored and compared the data destroyed by the fault ``intent``.
+    """Return the newest run in ``folders`` that restored the data that the fault ``intent`` destroyed, and compared this
+    data.
 
     Returns None if there is no such run. ``plan`` and ``events`` belong to the dead run. The other run must have begun
     after the dead run's last change, restored with an action meant for this fault, and compared the content with the
@@ -88,9 +89,9 @@ def _whole(folder: Path, since: str) -> _Run | None:
 
 
 def _source(run: _Run, plan: Plan, intent: Intent) -> str:
-    """Return the location of the backup from which ``run`` restored the data destroyed by ``intent``.
+    """Return the location of the backup from which ``run`` restored the data that the fault ``intent`` destroyed.
 
-    Empty when ``run`` did not restore the data, or did not compare its content.
+    The result is empty when ``run`` did not restore this data, or did not compare its content.
     """
     service = lost_service(plan, intent.step)
     if not _same_service(plan, run.plan, service):
@@ -110,7 +111,7 @@ def _source(run: _Run, plan: Plan, intent: Intent) -> str:
 
 
 def _wanted(plan: Plan, intent: Intent) -> set[str]:
-    """Return the names of the actions that can restore the data destroyed by ``intent``."""
+    """Return the names of the actions that can restore the data that the fault ``intent`` destroyed."""
     fault = find(intent.step.action)
     proofs = [step for step in plan.phase("backup") if proves(plan.inventory, step, intent.step)]
     return {name for proof in proofs for name in restorers(proof, intent.step)} | set(
@@ -119,7 +120,7 @@ def _wanted(plan: Plan, intent: Intent) -> set[str]:
 
 
 def _same_service(one: Plan, other: Plan, name: str) -> bool:
-    """Return True when the name ``name`` denotes the same service in the inventories of both plans."""
+    """Return True when the services with the name ``name`` in the inventories of both plans are the same service."""
     inventories = (one.inventory, other.inventory)
     return all(name in inventory.services for inventory in inventories) and inventories[0].thing(name) == inventories[
         1
@@ -127,7 +128,7 @@ def _same_service(one: Plan, other: Plan, name: str) -> bool:
 
 
 def _covers(restored: dict[str, Any], intent: Intent) -> bool:
-    """Return True when the restored table, path or prefix is exactly the destroyed one."""
+    """Return True when the restore wrote exactly the table, path or prefix that the fault destroyed."""
     return is_free(intent.step) or all(
         restored[key] == value for key, value in intent.params.items() if key in restored and key not in ("from", "service")
     )

@@ -40,8 +40,8 @@ UNDO_S = 60.0
 ACTION_S = 600.0
 """Longest timeout, in seconds, for an undo that is an action. Actions may take longer than commands."""
 TURN_S = 10.0
-"""Seconds to wait for the end of any undo. If no undo ends in this time, the undos of older steps no longer wait for
-the undos of newer steps.
+"""Longest time, in seconds, between the ends of two undos. When no undo ends in this time, undos of older steps no longer
+wait for undos of newer steps.
 """
 
 
@@ -50,10 +50,10 @@ def put_back(
 ) -> list[Residue]:
     """Undo every change in ``events`` that is not undone yet, newest first. Return the changes that could not be undone.
 
-    When ``restores`` is false, only faults with an undo of their own are undone, because such a fault may obstruct the
-    restore that follows. A fault that only a restore repairs counts as undone when it is gone and the restore phase
-    succeeded. The hosts of one step are undone in parallel. A step waits for the undos of newer steps, but not for a host
-    that hangs. An unreachable host is retried until the deadline ``reach``.
+    When ``restores`` is false, only faults that have an undo of their own are undone. They are undone first because they may
+    obstruct the restore that follows. A fault that only a restore repairs counts as undone when the restore phase succeeded
+    and a check shows that the fault is gone. The changes of one step are undone on all its hosts in parallel. A step waits
+    for the undos of newer steps, but not for a host that hangs. An unreachable host is retried until the deadline ``reach``.
     """
     done, why = restored(events, stage.plan)
     todo = [
@@ -71,15 +71,16 @@ def put_back(
 
 
 def _together(step: PlannedStep) -> tuple[str, int | str]:
-    """Return a value that is equal for steps that ran at the same time."""
+    """Return a value for a step. Steps that ran at the same time have the same value."""
     return step.phase, step.id if step.group is None else step.group
 
 
 def needs_restore(stage: Stage, events: Sequence[Event]) -> bool:
     """Return True when destroyed data must still be repaired by the drill's restore phase.
 
-    If the step of a fault failed, no restore has begun, and a check finds the data untouched, the fault is journalled
-    as never happened. It is not enough that the fault is inactive, because it may have done half of its damage.
+    The journal records a fault as never happened under three conditions: its step did not succeed, no restore has begun, and
+    a check finds the data untouched. A check that the fault is inactive is not enough, because the fault may have destroyed
+    a part of the data.
     """
     steps = {step.id for step in (*stage.plan.phase("restore"), *added(events))}
     happened = {(event.step, event.host) for event, _ in each(events, Done)}
@@ -120,7 +121,7 @@ def never_happened(stage: Stage, intent: Intent) -> bool:
 
 
 def _told(stage: Stage, intent: Intent, work: Callable[[Stage, Intent], Residue | None]) -> Residue | None:
-    """Undo ``intent`` by calling ``work``. Journal a failure."""
+    """Call ``work``, which undoes the announced change ``intent``. When the undo fails, journal the failure."""
     left = work(stage, intent)
     if left:
         stage.journal.append(
@@ -130,9 +131,9 @@ def _told(stage: Stage, intent: Intent, work: Callable[[Stage, Intent], Residue 
 
 
 def restored(events: Sequence[Event], plan: Plan) -> tuple[bool, str]:
-    """Return True if the last restore phase succeeded; otherwise return False and the reason.
+    """Return True and an empty reason if the last restore phase succeeded. Otherwise return False and the reason.
 
-    After a restore by a custom step, a successful comparison of the content is required, too.
+    A restore by a custom step counts as successful only if the restored content was also compared successfully.
     """
     ended = [what.status for what in contents(events, PhaseEnded) if what.phase == "restore"]
     if ended[-1:] == ["done"]:
@@ -148,10 +149,9 @@ def restored(events: Sequence[Event], plan: Plan) -> tuple[bool, str]:
 
 
 def uncompared(events: Sequence[Event], plan: Plan) -> str:
-    """Return a message about a custom step that restored content in the last restore phase, without a comparison of
-    this content afterwards.
+    """Return a message about a custom step of the last restore phase whose restored content was not compared afterwards.
 
-    Empty when there is no such step.
+    The result is empty when there is no such step.
     """
     begun = max((event.seq for event, what in each(events, PhaseStarted) if what.phase == "restore"), default=0)
     done = {(event.step, event.host) for event, _ in each(events, Done) if event.seq > begun}
@@ -180,8 +180,8 @@ def _one(
 ) -> Residue | None:
     """Undo one announced change. Return the change if it could not be undone, otherwise None.
 
-    ``restored``: true when the restore phase succeeded; ``why``: the reason if it did not. ``ended``: pairs of step and host
-    whose step finished.
+    ``restored``: true when the restore phase succeeded; ``why``: reason if the restore phase failed. ``ended``: a pair of
+    step and host for each step that finished on this host.
     """
     undo = intent.undo
     try:
@@ -219,8 +219,8 @@ def _begun(intent: Intent) -> UndoStarted:
 def _seen_gone(stage: Stage, intent: Intent, patience: float) -> bool:
     """Return True when the check of the fault shows that the fault is gone.
 
-    When the host does not answer and the fault has an undo, returns False. The undo is then tried, since it may reach the
-    host in another way.
+    Returns False when the host does not answer, but the fault has an undo. The caller then tries the undo, because it may
+    reach the host in another way.
     """
     try:
         return fault_gone(stage, intent.step, intent.action(), intent.host, patience=patience) is True
@@ -231,9 +231,9 @@ def _seen_gone(stage: Stage, intent: Intent, patience: float) -> bool:
 
 
 def _undone(stage: Stage, intent: Intent) -> bool:
-    """Run the undo. For a fault, return False unless a check then shows that the fault is gone.
+    """Run the undo of a change. After the undo of a fault, return True only when a check shows that the fault is gone.
 
-    Other changes are not checked, and True is returned.
+    Other changes are not checked, and the result is True.
     """
     carry_out_undo(stage, intent)
     return (
@@ -271,9 +271,9 @@ def carry_out_undo(stage: Stage, intent: Intent) -> None:
 
 
 def settle(stage: Stage, intent: Intent, how: str) -> None:
-    """Journal that ``intent`` is undone, and in which way (``how``).
+    """Journal that the announced change ``intent`` is undone. ``how``: text that says how it was undone.
 
-    The lease is told to remove this undo from the target.
+    The undo is also removed from the lease, so that the target does not run it again.
     """
     if stage.hold:
         stage.hold.undone(intent.seq, intent.host)
@@ -295,7 +295,7 @@ def _left(stage: Stage, intent: Intent, why: str) -> Residue:
 def clean_canary(stage: Stage, probe_id: str, canary: Canary, written: int = 0) -> list[Residue]:
     """Remove the rows that a canary wrote in this run. The removal is repeated when the service answers too slowly.
 
-    ``written``: highest number that the canary is known to have tried to write.
+    ``written``: highest number of a row that the canary tried to write, as far as the journal tells.
     """
     deadline = Deadline.after(UNDO_S)
     while True:
@@ -333,7 +333,8 @@ def awaits_restore(stage: Stage) -> bool:
 
 
 def remove_scratch(stage: Stage, hosts: Sequence[str], reach: Deadline | None = None) -> list[Residue]:
-    """Remove the run's temporary files of all accounts on ``hosts``. Return the files that could not be removed.
+    """Remove the temporary files that any account wrote on ``hosts`` for this run. Return the files that could not be
+    removed.
 
     Unreachable hosts are retried until the deadline ``reach``.
     """

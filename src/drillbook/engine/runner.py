@@ -45,7 +45,7 @@ class Runner(Preparation):
     header: Session | RunSession = field(kw_only=True)
     """Extra fields of the `run.started` event."""
     history: Callable[[], list[dict[str, Any]]] | None = field(default=None, kw_only=True)
-    """Function that returns the sizes of services as earlier runs measured them. It is called at the end of the run."""
+    """Function that returns the sizes of services that earlier runs measured. It is called at the end of the run."""
     before: Callable[[], list[dict[str, Any]]] | None = field(default=None, kw_only=True)
     """Function that returns the newest earlier runs of the same drill. It is called at the end of the run."""
     vouch: Callable[[str], None] = field(default=lambda occasion: None, kw_only=True)  # signs the latest hash of the journal
@@ -120,9 +120,10 @@ class Runner(Preparation):
         self._verify()
 
     def _good_still(self) -> None:
-        """Require that every probe is good right before the injection, so that a later failure can be blamed on the fault.
+        """Require that every probe is good right before the injection. Only then can a later failure be attributed to the
+        fault.
 
-        There is no wait when the probes have been good ever since the last step that changed something.
+        The run does not wait when the probes have been good since the last step that changed something.
         """
         begun = self.stage.journal.clock()
         if track := self._not_good(lambda track: max(self.changed_at, begun - enough_s(track.every))):
@@ -176,7 +177,7 @@ class Runner(Preparation):
         self._stopped()
 
     def _diagnose(self) -> None:
-        """Run the phase `detect`. Its result is judged later. A failure does not prevent the restore."""
+        """Run the phase `detect`. The restore follows even if this phase fails. The result of the phase is judged later."""
         self._phase("diagnose")
         self._stopped()
 
@@ -265,7 +266,9 @@ class Runner(Preparation):
 
 
 def _collected(source: Callable[[], list[dict[str, Any]]]) -> tuple[tuple[dict[str, Any], ...], str]:
-    """Read data of earlier runs. Return the data, and the reason when the data could not be read."""
+    """Read data of earlier runs. Return the data and an empty reason. When the data cannot be read, return no data and the
+    reason.
+    """
     try:
         return tuple(source()), ""
     except Exception as error:  # noqa: BLE001  a failure to read earlier runs must not prevent the final event

@@ -1,7 +1,8 @@
 """Checks before a fault destroys data that only a backup by the team's own tools can restore.
 
-The backup must have been verified in this run, and must still exist unchanged. It must also be new enough: the writes that a
-restore would lose are measured in seconds right before the fault, and must be within the drill's objective `rpo`.
+The backup must have been verified in this run, and must still exist unchanged. It must also be new enough. For this, the
+period whose writes a restore would lose is measured right before the fault. This period must not be longer than the drill's
+objective `rpo`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ from drillbook.sdk.backup_source import AHEAD_S, END, Backup, BackupSource, chos
 from drillbook.sdk.service import Service
 
 LIST_S = 60.0
-"""Time limit in seconds for listing the backups of a source, and for comparing the service with one of them."""
+"""Longest time, in seconds, for a list of the backups of a source. The comparison of the service with a backup has the same
+time limit.
+"""
 
 
 class Refused(Exception):
@@ -58,7 +61,8 @@ class VerifiedSource:
 class SourceGate:
     """The checks that must succeed before the step ``fault`` may destroy data of ``service`` on ``host``.
 
-    The checks cover the plan's restores into ``service`` itself. Restores into a sandbox are not covered.
+    A check is made for each step of the plan that restores a backup into ``service`` itself. Steps that restore into a
+    sandbox are not checked.
     """
 
     stage: Stage
@@ -86,8 +90,8 @@ class SourceGate:
     def _identity(self, action: Action, restore: PlannedStep) -> dict[str, Any]:
         """Return the identity of the data to destroy.
 
-        The action of the fault measures the identity. If that action has no such measurement, the action of the restore
-        measures it. Raises Refused when the identity stays unknown.
+        The identity is measured by the action of the fault. If this action cannot measure it, the action of the restore
+        does. Raises Refused when the identity stays unknown.
         """
         asked = build(restore, self.stage.names()) if type(action).subject is Action.subject else action
         thing, why = measured(asked, self._context(self.host if asked is action else restore.hosts[0]))

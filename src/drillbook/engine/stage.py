@@ -75,7 +75,9 @@ class Stage:
     hold: Hold | None = None
     """Locks and leases of the run, or ``None`` when the run changes nothing."""
     provenance: Provenance = field(default_factory=Provenance)
-    """Backups that were verified and accepted before the injection, and identities of the data that the run restored."""
+    """Backups that were verified and accepted before the injection. It also holds identities of the data that the run
+    restored.
+    """
     vouchers: Vouchers | None = None
     """Signs manifests of backups and checks their signatures. ``None`` when the run does not use signatures."""
     earlier: Callable[[str, str], EarlierStep | None] = field(default=lambda action, service: None)
@@ -93,14 +95,15 @@ class Stage:
     added: dict[str, PlannedStep] = field(default_factory=dict)
     """Steps that a recovery added to the steps of the plan. The key of each entry is the id of the step."""
     accounts: dict[tuple[str, str], str] = field(default_factory=dict)
-    """Maps a step and a host to the account under which the run executed this step there.
+    """Account under which the run executed a step on a host. The key of each entry is the step and the host.
 
-    The journal recorded the account before the step began. An empty text is the SSH user. Only a recovery fills this mapping.
+    The accounts come from the journal, where each was recorded before its step began. An empty text is the SSH user. Only a
+    recovery fills this mapping.
     """
     unlimited: dict[tuple[str, str], bool] = field(default_factory=dict)
     """For each pair of host and account: True when sudo starts every command as this account on the host."""
     used: set[tuple[str, str, str]] = field(default_factory=set)
-    """Commands that sudo started in this process. Each entry holds the host, the account and the pattern of the command."""
+    """Commands that this process started by sudo. Each entry holds the host, the account and the pattern of the command."""
     pool: ThreadPoolExecutor = field(default_factory=_threads, init=False, repr=False)
     """Threads for steps that do not run in parallel with other steps. They are kept from step to step, because starting
     them takes as long as a command.
@@ -108,7 +111,7 @@ class Stage:
     _index: _Index | None = field(default=None, init=False)
 
     def _indexed(self) -> _Index:
-        """Return the index of the plan's steps. The index is made again after the plan was replaced."""
+        """Return the index of the plan's steps. When the plan was replaced, make the index again."""
         if self._index is None or self._index.plan is not self.plan:
             self._index = _Index.of(self.plan)
         return self._index
@@ -139,9 +142,9 @@ class Stage:
     ) -> Context:
         """Make the context for an action of ``step`` on ``host``.
 
-        When ``changes`` is true, no command of the action starts after the run has lost its lock. When ``fault`` is
-        true, no command of the action starts after the target has begun its undo. After an announced fault, a failure
-        to store evidence is an error only if ``breaks`` is true.
+        When ``changes`` is true, no command of the action starts after the run has lost its lock. When ``fault`` is true, no
+        command of the action starts after the target has begun to undo the fault. ``breaks`` concerns evidence that cannot
+        be stored after a fault was announced: this is an error only if ``breaks`` is true.
         """
 
         def named(name: str) -> Host:
@@ -171,8 +174,8 @@ class Stage:
     def _seen(self, step: str, name: str, fence: Fence | None, *, fault: bool) -> Host:
         """Return the host ``name`` for commands of ``step``.
 
-        The commands run as the step's account, and each command is journalled. The check of the lock runs before sudo,
-        not under it.
+        The commands run as the step's account, and each command is journalled. The lock is checked without sudo, before sudo
+        starts the command.
         """
         become = self.become(step, name)
         host = privileged(fenced(self.host(name), fence), become, self.note_used)
@@ -204,9 +207,9 @@ class Stage:
         self.journal.append(what, step=step, host=host)
 
     def _proofs(self, step: str) -> frozenset[str]:
-        """Return the names of the actions that verified a backup for the fault ``step``.
+        """Return the names of the actions that verified the backups for the fault ``step``.
 
-        Before the verification, return the names of the actions that will verify it.
+        Before the verification, return the names of the actions that will verify these backups.
         """
         if found := self.provenance.proofs(step):
             return found

@@ -83,8 +83,8 @@ def carry_out(stage: Stage, steps: Sequence[PlannedStep]) -> bool:
 
 
 def _beside(stage: Stage, step: PlannedStep) -> bool:
-    """Run ``step`` in parallel with other steps. It gets its own threads, so that it does not wait for the threads of
-    other steps.
+    """Run ``step`` in parallel with other steps. The step has its own threads, so it never waits until threads of other
+    steps are free.
     """
     with ThreadPoolExecutor(max_workers=min(AT_ONCE, len(step.hosts)), thread_name_prefix=step.id) as pool:
         return _step(stage, step, pool)
@@ -178,7 +178,9 @@ class _Attempt:
         return facts
 
     def _pinned(self, context: Context, *, changes: bool) -> Action:
-        """Return the action with the digest of the backup that it reads. The first attempt also announces the change."""
+        """Return the action with the digest of the backup that it reads in its parameters. The first attempt also announces
+        the change.
+        """
         first = changes and not self.announced
         if first:
             self.action = self.stage.provenance.pinned(self.action, context)
@@ -197,11 +199,11 @@ def _carried_out(action: Action, context: Context) -> Facts:
 
 
 def _vouched(stage: Stage, action: Action, context: Context) -> tuple[Action, Facts]:
-    """Check that the signature of the backup is trusted, and return ``action`` with the digest of the backup that it
-    reads.
+    """Check that the signature of the backup is trusted. Return ``action`` with the digest of the backup in its parameters,
+    and the facts of this check.
 
-    Raises CouldNotVerify when the signature is not trusted. But once a fault was announced, a restore continues with an
-    untrusted backup. The fact ``unvouched`` then contains the reason for the doubt.
+    Raises CouldNotVerify when the signature is not trusted. After a fault was announced, a restore uses the backup even so.
+    The fact ``unvouched`` then contains the reason why the signature is not trusted.
     """
     action, doubt = vouchers.pinned(action, context)
     if doubt and (action.effect is Effect.READ or not stage.journal.patient):
@@ -213,7 +215,9 @@ def _vouched(stage: Stage, action: Action, context: Context) -> tuple[Action, Fa
 
 
 def _announce(stage: Stage, step: PlannedStep, action: Action, context: Context) -> None:
-    """Prepare a change: check the locks, and journal the undo. If the host has a lease, also arm the undo on the target."""
+    """Announce a change: check the locks, and journal the change with its undo. If the host has a lease, also store the undo
+    on the target, which then runs it when the lease expires.
+    """
     if stage.hold:
         stage.hold.check()
     with under(context.deadline):
@@ -261,10 +265,11 @@ def _expect(stage: Stage, step: PlannedStep, facts: Facts) -> None:
 def _prove(
     stage: Stage, step: PlannedStep, action: Action, context: Context, *, wanted: bool, patience: float = PROOF_S
 ) -> tuple[bool | None, HostError | None]:
-    """Check until the fault is active, or until it is gone, for at most ``patience`` seconds. Journal the answer.
+    """Repeat a check until the fault is active, or until it is gone, for at most ``patience`` seconds. Journal the answer.
 
-    ``wanted``: true to wait until the fault is active, false to wait until it is gone. Return the answer, and the error when
-    the host did not answer. A failed check is repeated, since the undo by a lease may have disturbed it.
+    ``wanted``: true to wait until the fault is active, false to wait until it is gone. Return the answer, which is None when
+    the state is unknown, and the error when the host did not answer. A failed check is also repeated, because an undo by a
+    lease may have disturbed it.
     """
     until = time.monotonic() + patience
     while True:
@@ -287,8 +292,8 @@ def _prove(
 
 
 def fault_gone(stage: Stage, step: PlannedStep, action: Action, host: str, *, patience: float) -> bool | None:
-    """Return True when the fault of ``step`` on ``host`` is gone within ``patience`` seconds. Returns None when this is
-    unknown.
+    """Wait at most ``patience`` seconds until the fault of ``step`` on ``host`` is gone. Return True when it is gone, False
+    when it is still active, and None when this is unknown.
 
     The answer is journalled. Raises HostError when the host did not answer.
     """
@@ -338,9 +343,9 @@ def classify(error: Exception) -> tuple[str, str, str]:
 
 
 def groups(steps: Sequence[PlannedStep]) -> list[list[PlannedStep]]:
-    """Group consecutive ``steps``.
+    """Divide ``steps`` into groups, in their order.
 
-    The steps of one ``parallel`` group form one group. Every other step forms a group that contains only this step.
+    The steps of one ``parallel`` block form one group. Every other step is a group of its own.
     """
     result: list[list[PlannedStep]] = []
     for step in steps:
@@ -352,7 +357,7 @@ def groups(steps: Sequence[PlannedStep]) -> list[list[PlannedStep]]:
 
 
 def saved_facts(plan: Plan, events: Sequence[Event]) -> dict[str, Any]:
-    """Return the facts that steps stored with `save`, rebuilt from the events of a journal."""
+    """Read the events of a journal. Return the facts that steps stored with `save`."""
     by_step = {step.id: step for step in plan.steps if step.save}
     saved: dict[str, Any] = {}
     for event, done in each(events, Done):

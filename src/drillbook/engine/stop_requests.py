@@ -29,14 +29,15 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @dataclass(slots=True)
 class Stop:
-    """State of a request to stop: the stop flag, the reason, and a second flag. The second flag skips measurements."""
+    """State of a request to stop: the stop flag, the reason, and a second flag, which tells the run to skip measurements."""
 
     flag: threading.Event = field(default_factory=threading.Event)
     hurry: threading.Event = field(default_factory=threading.Event)
     """Flag that a second request to stop sets. Changes are still undone, but steps that only measure are skipped."""
     message: str = "the run was stopped"
     why: str = "aborted"
-    """Reason in the journal for ending the run: ``aborted``, or ``inconclusive`` when the journal could not be written.
+    """Reason for the end of the run, as written to the journal: ``inconclusive`` when the journal could not be written, and
+    otherwise ``aborted``.
     """
     findings: tuple[Finding, ...] = ()
     _lock: threading.Lock = field(default_factory=threading.Lock)

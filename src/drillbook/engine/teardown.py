@@ -95,7 +95,7 @@ class Ending:
             )
 
     def _undo(self, *, before_restore: bool = False) -> list[Residue]:
-        """Undo open changes. Return the changes that could not be undone.
+        """Undo the changes that are not undone yet. Return the changes that could not be undone.
 
         The teardown undoes changes twice: before the restore and after it. When ``before_restore`` is true, only faults
         that have an undo of their own are undone, and the result is empty. The second call returns the changes that are
@@ -105,9 +105,9 @@ class Ending:
         return [] if before_restore else left
 
     def _settle(self, begun: float) -> list[Residue]:
-        """Wait until probes are good, if an undo ran since ``begun`` or the run ended early.
+        """Wait until all probes are good. The wait is needed if an undo ran since ``begun``, or if the run ended early.
 
-        Does not wait while changes remain.
+        This function does not wait when changes remain that could not be undone.
         """
         undone = any(event.clock >= begun for event, _ in each(self._events(), UndoStarted))
         if self.settle is not None and not self.residue and (undone or self.early):
@@ -142,7 +142,7 @@ class Ending:
         return []
 
     def _remove_scratch(self) -> list[Residue]:
-        """Remove temporary files, unless a restore that must still run may need them."""
+        """Remove temporary files. They stay when a restore must still run, because the restore may need them."""
         return [] if awaits_restore(self.stage) else remove_scratch(self.stage, self._touched(), self.reach)
 
     def _stop_probes(self) -> list[Residue]:
@@ -160,7 +160,7 @@ class Ending:
 def release(stage: Stage, reach: Deadline | None = None) -> list[Residue]:
     """End the leases, store their logs as evidence, and release the locks. Return the locks and leases that remain.
 
-    The undo of a change that is still open stays armed: the target runs it when the lease expires.
+    When a change is not undone yet, its undo stays armed, so that the target runs the undo when the lease expires.
     """
     if stage.hold is None:
         return []

@@ -1,4 +1,6 @@
-"""Order of undos. Steps are undone newest first, and the hosts of one step in parallel. Each host runs one undo at a time."""
+"""Order of undos. The newest step is undone first. A step is undone on all its hosts in parallel. Each host runs one undo at
+a time.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ AT_ONCE = 128
 class Turn(Generic[T]):
     """One piece of work, with its host.
 
-    ``step``: a value that is equal for turns that may run at the same time.
+    ``step``: value that marks pieces of work that may run at the same time. They have equal values.
     """
 
     host: str
@@ -30,9 +32,9 @@ class Turn(Generic[T]):
 def in_turns(turns: Sequence[Turn[T]], patience_s: float) -> list[T]:
     """Carry out ``turns``, and return their results in the same order.
 
-    Consecutive turns of one step run in parallel, but a host runs only one turn at a time. The turns of a step begin when all
-    earlier turns have ended. A host may hang, so they also begin when no turn has ended for ``patience_s`` seconds. When all
-    turns have ended, raises the first error that one of them raised.
+    Consecutive turns of one step run in parallel, but a host runs only one turn at a time. The turns of a step begin when
+    all earlier turns have ended. They also begin when no turn has ended for ``patience_s`` seconds, because a host may hang.
+    When turns raised errors, raises the first of these errors after all turns have ended.
     """
     lanes: dict[str, _Lane] = {}
     futures: list[Future[T]] = []

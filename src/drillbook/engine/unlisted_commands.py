@@ -32,14 +32,14 @@ SHELL = (("sh", "-c", ANY),)
 BARES = tuple(((name, ANY),) for name in BARE)
 Step = PlannedStep | PlannedProbe
 Choice = tuple[Argv, ...]
-"""Alternative commands. It is enough when sudo allows one of them."""
+"""Alternative commands. It is enough when sudo allows one of these commands."""
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
     """Account that commands of a step use on a host, and the commands that sudo must allow for this account.
 
-    ``become`` is None when the step runs as the SSH user, and its commands contain `sudo` themselves.
+    ``become`` is None when the step runs as the SSH user and its commands contain the word `sudo`.
     """
 
     step: Step
@@ -99,8 +99,8 @@ def ways_of(stage: Stage, step: Step, host: str) -> Iterator[Way]:
 
 
 def _listed(step: Step, become: Become | None) -> bool:
-    """Return True when all commands of the step can be listed. When sudo asks for a password, a lease runs these
-    commands inside other commands, which cannot be listed.
+    """Return True when all commands of the step can be listed. The result is False when sudo asks for a password. In this
+    case, a lease runs the commands inside other commands, which cannot be listed.
     """
     if not isinstance(step, PlannedStep) or not find(step.action).lists_commands(step.params):
         return False
@@ -131,7 +131,7 @@ def _programs(stage: Stage, step: Step, host: str, needs: HostNeeds) -> Iterator
 
 
 def _unit(stage: Stage, step: Step, host: str, needs: HostNeeds) -> tuple[Choice, ...]:
-    """Commands that start and stop the units of the step's services, if the action does that."""
+    """Commands that start and stop the units of the step's services. Empty when the action does not start or stop units."""
     if BySudo.UNIT not in needs.by_sudo or not isinstance(step, PlannedStep) or step.effect is Effect.READ:
         return ()
     become = stage.become(step.id, host)

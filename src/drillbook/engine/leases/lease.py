@@ -1,4 +1,4 @@
-"""A lease on a target. The target runs the undo commands of the lease without the controller when the lease is not renewed."""
+"""A lease on a target. When the controller does not renew the lease, the target itself runs the undo commands of the lease."""
 
 from __future__ import annotations
 
@@ -72,15 +72,16 @@ class Lease:
     def folder(self) -> str:
         """Folder of the lease on the target.
 
-        Some targets choose the folder in their script. For them, the result is a guess until the first ``arm``.
+        On some targets, the lease script chooses the folder. For these targets, the result is only a guess until the first
+        ``arm``.
         """
         return self._armed_in or f"{self._state or self._root}/leases/{self.run_id}"
 
     def ready(self, *, deadline: Deadline) -> tuple[str, str]:
         """Choose the watcher and the boot hook of the lease. Return their names ("none" if there is no boot hook).
 
-        Changes nothing on the host. Raises NotReady when the host cannot keep a lease, or when the inventory requires an
-        undo at boot and the host cannot do that. Raises HostError when the host fails.
+        Changes nothing on the host. Raises NotReady when the host cannot keep a lease. Raises NotReady also when the
+        inventory requires a boot hook, and the host supports none. Raises HostError when the host fails.
         """
         words = (self._config.kind, self._config.boot, self._manager)
         said = once_more(lambda: self._call("ready", *words, deadline=deadline))

@@ -1,6 +1,6 @@
-"""A lock on a target: only one run at a time uses a service.
+"""A lock on a target. It makes sure that only one run at a time uses a service.
 
-Another run may take an expired lock. Tokens tell the holders apart.
+Another run may take a lock that has expired. Each holder has its own token, so the holders can be told apart.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class LockState:
-    """State of a lock on the target. Ages are in seconds, measured by the target's own uptime."""
+    """State of a lock on the target. Ages are in seconds, and are measured with the target's time since boot."""
 
     owner: Owner
     token: int
@@ -86,8 +86,8 @@ class LockState:
 
 
 def fence(argv: Sequence[str], folder: str, token: int | str, lease: str = "") -> tuple[str, ...]:
-    """Wrap ``argv`` in a program that starts ``argv`` only while ``token`` holds the lock in ``folder``. Otherwise the
-    program exits with 97; see ``was_fenced``.
+    """Wrap ``argv`` in a program that starts ``argv`` only while the lock in ``folder`` has the token ``token``. Otherwise
+    the program exits with 97; see ``was_fenced``.
 
     ``lease``: folder of a lease. When it is given, ``argv`` is also not started after the target has begun its undo. To
     check only a lease, give its folder as ``folder`` and ``claim.open`` as ``token``.
@@ -106,7 +106,7 @@ class Lock:
     def __init__(self, host: Host, name: str, lease_s: float, title: str = "") -> None:
         """Set up the lock without contacting the host.
 
-        ``lease_s``: time in seconds after which the lock expires unless renewed; it is rounded up to whole seconds.
+        ``lease_s``: time in seconds after which the lock expires when it is not renewed. It is rounded up to whole seconds.
         ``name``: name of the lock on the target. ``title``: name of the lock in messages, by default ``name``.
         """
         self.host, self.name, self.title = host, name, title or name
@@ -119,7 +119,7 @@ class Lock:
         return f"{self._root}/locks/{self._folder}"
 
     def take(self, owner: Owner, *, deadline: Deadline, over: str = "") -> Held:
-        """Take the lock. Return it with its token.
+        """Take the lock. Return the taken lock with its token.
 
         ``over``: id of a run whose lock may be taken before it expires, because its controller is proven dead or is this
         process. Raises Locked when another run holds the lock, NotReady when the host cannot keep locks, and HostError when
@@ -188,9 +188,9 @@ def _number(host: Host, word: str) -> int:
 def _seed() -> int:
     """Make the first token of a lock, for a target that has no reliable older token.
 
-    The token is unique, and larger than all older tokens. It is the time of the controller's clock in microseconds. Its
-    last three digits are random. It fits into the 53 bits that JSON represents exactly. It only names a holder: the
-    lock's files on the target decide who holds the lock.
+    The token is the time of the controller's clock in microseconds, with three random digits at the end. So it is unique,
+    and larger than all older tokens. It fits into the 53 bits that JSON represents exactly. The token is only the name of a
+    holder. The lock's files on the target decide who holds the lock.
     """
     return time.time_ns() // 1_000_000 * 1000 + secrets.randbelow(1000)
 

@@ -1,4 +1,4 @@
-"""Shell scripts of locks and leases, and running them on a host."""
+"""Shell scripts of locks and leases, and functions that run these scripts on a host."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ MISSING, LATE = 90, 93
 """
 
 OFTEN = frozenset({"beat_all", "lease_ready", "lease_arm", "lease_disarm", "lease_end", "lock_release"})
-"""Functions that a run with many faults calls often. To save time, they may be called in a shell that stays open on the
-host.
+"""Shell functions that a run with many faults calls often. To save time, they can be called in a shell that stays open on
+the host.
 """
 
 SHARED = "/var/tmp"
@@ -62,7 +62,7 @@ def program_of(function: str) -> Functions:
 def state_of(host: Host | Target) -> str:
     """Return the folder for the leases on ``host``.
 
-    Empty when the script chooses the folder on the target, depending on the user.
+    The result is empty when the script on the target chooses the folder. Its choice depends on the user.
     """
     target = host if isinstance(host, Target) else host.target
     if target.state:
@@ -73,7 +73,7 @@ def state_of(host: Host | Target) -> str:
 def lease_folders(target: Target, run_id: str) -> list[str]:
     """Return the possible folders of a run's lease on ``target``, quoted for the shell.
 
-    Folders of older versions are among them.
+    Folders that older versions of Drillbook used are included.
     """
     state, run = state_of(target), shlex.quote(run_id)
     places = [shlex.quote(state)] if state else ["/var/lib/drillbook", "~/.local/state/drillbook"]

@@ -19,9 +19,13 @@ from collections.abc import Mapping
 from drillbook.sdk.host import BootHook, Watcher
 
 WATCHERS: Mapping[Watcher, str] = {"systemd": "systemd_unit.sh", "watcher": "detached_shell.sh"}
-"""Shell files of the watchers, by name. The name `auto` chooses the first usable one."""
+"""Shell files of the watchers. The key of each file is the name of the watcher. The name `auto` chooses the first usable
+watcher.
+"""
 BOOT_HOOKS: Mapping[BootHook, str] = {"systemd": "boot_unit.sh", "cron": "crontab.sh"}
-"""Shell files of the boot hooks, by name. The name `auto` chooses the first usable one."""
+"""Shell files of the boot hooks. The key of each file is the name of the boot hook. The name `auto` chooses the first usable
+boot hook.
+"""
 _SHARED = ("systemd.sh",)
 
 FILES = tuple(f"backends/{name}" for name in (*_SHARED, *WATCHERS.values(), *BOOT_HOOKS.values()))
