@@ -1,4 +1,5 @@
-"""Implementations of the interface `Host`: SSH, this machine, and a fake host for tests. All pass the same contract tests.
+"""Implementations of the interface `Host`: for hosts behind SSH, for this machine, and for a fake host in tests. All
+implementations pass the same tests.
 
 Lives here: opening a host of an inventory, running commands, reading and writing files, forwarding ports.
 Lives elsewhere: the interface itself (`sdk.host`), journalled commands of a step (`engine.recorded_host`).

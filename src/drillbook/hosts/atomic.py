@@ -1,5 +1,5 @@
-"""Functions that read files on a host, and that write files either completely or not at all. All kinds of hosts use
-this module. Some functions work by shell commands, for hosts that can transfer files in no other way.
+"""Functions that read files on a host, and that write files either completely or not at all. All kinds of hosts use this
+module. Some hosts can transfer files only by shell commands, and there are functions for these hosts, too.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def of_step(seconds: float) -> Deadline:
 
 
 def for_bytes(size: int) -> Deadline:
-    """Return the deadline for reading or writing a file of ``size`` bytes; see ``of_step``."""
+    """Return the deadline for a file operation that transfers ``size`` bytes; see ``of_step``."""
     return of_step(SECONDS + size / 1e6)
 
 

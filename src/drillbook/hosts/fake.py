@@ -41,13 +41,15 @@ class Call:
     def sleep(self, seconds: float) -> None:
         """Wait for ``seconds``, as a real command would.
 
-        Raises when the command's deadline passes or the command is cancelled.
+        Raises an error when the command's deadline passes, or when the command is cancelled.
         """
         self.deadline.wait(seconds)
 
 
 Handler = Callable[[Call], Reply | bytes | str]
-"""Function that acts as a command. When it returns bytes or text, this is the standard output, and the exit status is 0."""
+"""Function that acts as a command. When it returns bytes or a text, these are the standard output of the command, and the
+exit status is 0.
+"""
 
 
 class FakeHost:
@@ -70,9 +72,9 @@ class FakeHost:
         """Create the host. When several of the fake ``commands`` match an argument list, the one with the most matching
         words is used.
 
-        ``forwards``: for each remote address and port, the loopback port that stands in for them. ``latency``: seconds
-        by which every call is delayed. ``unreachable``: while it is true, no connection is possible. It may be changed
-        at any time.
+        ``forwards``: loopback ports that are used instead of remote addresses. The key of each entry is a remote address and
+        a port. ``latency``: seconds by which every call is delayed. ``unreachable``: while it is true, no connection is
+        possible. It may be changed at any time.
         """
         self._target = target or Target(name=name)
         self.files: dict[str, bytes] = dict(files or {})
@@ -181,8 +183,8 @@ class FakeHost:
             raise FileNotFoundError(2, f"{self.name}: no such file", path) from None
 
     def forward(self, address: str, port: int) -> AbstractContextManager[int]:
-        """Open a loopback port that leads to another loopback port: to the entry of ``forwards`` for ``address`` and
-        ``port``, or to ``port`` when there is no such entry.
+        """Open a loopback port that leads to another loopback port. The other port is the entry of ``forwards`` for
+        ``address`` and ``port``. Without such an entry, it is ``port``.
         """
         self._reach()
         there = self.forwards.get((address, port), port)

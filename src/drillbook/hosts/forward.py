@@ -13,7 +13,7 @@ BLOCK = 64 * 1024
 
 
 class Far(Protocol):
-    """Far end of a forwarded connection: it receives from the remote address, and sends to the remote address."""
+    """Far end of a forwarded connection. It exchanges data with the remote address."""
 
     def receive(self) -> bytes:
         """Receive the next bytes. The result is empty at the end of the stream."""

@@ -117,7 +117,7 @@ class LocalHost:
     def forward(self, address: str, port: int) -> AbstractContextManager[int]:
         """Open a loopback port until the `with` block ends.
 
-        It leads to ``address:port``, or to the Unix socket ``address``.
+        The port leads to ``address:port``. When ``address`` is a path, the port leads to this Unix socket.
         """
         self._check_open()
 
@@ -276,8 +276,8 @@ def _started(words: Sequence[str], env: Mapping[str, str], cwd: str | None, err:
 def _end(child: subprocess.Popen[bytes], words: Sequence[str]) -> bool:
     """Kill the session that ``child`` leads, and all descendants of ``child``. Returns True when all of them are gone.
 
-    When the shell that kills them needs too long, as on an overloaded machine, only the process group of ``child`` is
-    killed.
+    A shell script kills the processes. When it needs too long, for example on an overloaded machine, only the process group
+    of ``child`` is killed.
     """
     sudo = "sudo -n" if through_sudo(words) else ""
     try:

@@ -21,7 +21,7 @@ from drillbook.sdk.wrapped_host import WrappedHost
 from drillbook.values import Secret
 
 NOT_KILLED = "it could not be killed"
-"""Text in the error message of a host that could not kill a command."""
+"""Text that the error message of a host contains when the host could not kill a command."""
 MARK = "#drillbook"
 """Line in the standard input of the script START. The values of the environment variables follow this line."""
 # FOLDER NAME... -- COMMAND...: skip a password that sudo did not ask for, read the values of the variables NAME..., each after
@@ -106,8 +106,8 @@ class PrivilegedHost(WrappedHost):
         return self._answered(replace(raw, argv=checked(argv)))
 
     def _kill(self, error: CommandTimedOut | Cancelled, token: str) -> None:
-        """Kill a command as the account, and correct the message of ``error``. The SSH user could not kill the command,
-        because sudo asks for a password.
+        """Kill a command as the account, because the SSH user cannot kill it when sudo asks for a password. Then correct the
+        message of ``error``.
         """
         words, head = self.order(("sh", "-c", KILL, "sh", ENDING))
         with suppress(HostError):
@@ -126,9 +126,9 @@ class PrivilegedHost(WrappedHost):
         """Return the sudo command that the SSH user runs to start ``argv``, and the beginning of that command's
         standard input.
 
-        ``name``: name of the shell that runs the script START. The password and the environment are passed on standard
-        input, because sudo passes on no variables and other users can see arguments. Raises SecretError when the
-        password cannot be read, and HostError when it has several lines.
+        ``name``: name of the shell that runs the script START. The password and the environment are passed on standard input
+        for two reasons: sudo passes on no variables, and other users can see the arguments of a command. Raises SecretError
+        when the password cannot be read, and HostError when it has several lines.
         """
         words, password, values = checked(argv), self._password(), revealed(env)
         if not values and cwd is None and password is None:

@@ -18,10 +18,9 @@ The kernel limits one argument to 128 KiB, and sshd passes the whole line as one
 """
 
 FRONT = 8
-"""Number of arguments at the beginning of a command that are searched for `sudo`. A shell or `env` may come before
-`sudo`.
+"""Number of arguments that are searched for `sudo` at the beginning of a command. A shell or `env` may come before `sudo`.
 
-A fence, which checks a lock before the command, is not counted.
+The arguments of a fence are not counted. A fence is a wrapper that first checks a lock.
 """
 FENCE_MARK = "drillbook: fenced off, did not start"
 """Text that a fence prints when it refuses to start a command. A fence is a wrapper that first checks a lock."""
@@ -83,26 +82,27 @@ for n in 1 2 3 4 5; do
 done
 exit 1
 """
-"""Script that kills the session that ``$1`` leads, and all descendants of ``$1``. It sends TERM, and after 2 s KILL.
+"""Script that kills the session that ``$1`` leads, and all descendants of ``$1``. It first sends TERM, and 2 s later KILL.
 
 The exit status is 0 when all these processes are gone. Before the first signal, the script searches all processes of the
-host for children of the known processes, and for members of their groups and sessions. The lists of children that the
-kernel has do not suffice: a member of a session that lost its parent is in no list, and its children may have sessions of
-their own. A process that was found stays on the list of processes to kill. Without this list, children with sessions of
-their own could not be found after their parent has terminated.
+host for children of the known processes, and for members of their groups and sessions. The kernel's lists of children are
+not enough for this: a member of the session that lost its parent is in no list, and its children may have sessions of their
+own. The script keeps a list of all processes that it has found. Without this list, it could not find children with sessions
+of their own after their parent has terminated.
 
-The script searches again when all known processes seem gone, because a terminating process may have just started another,
-and before each KILL. A search has three passes. So it finds children that are listed before their parents, and it ends
-even if processes fork endlessly.
+The script searches again before each KILL, and when all known processes seem to be gone. The reason is that a terminating
+process may have just started another process. A search has three passes, because children may be listed before their
+parents. There are never more passes, so the search ends even if processes fork endlessly.
 
-``$2`` is ``sudo -n`` when the command itself ran through sudo. Otherwise, for example for root, it is empty.
+``$2`` is ``sudo -n`` when the command itself ran through sudo. Otherwise ``$2`` is empty, for example when the SSH user is
+root.
 """
 
 
 def checked(argv: Sequence[str]) -> tuple[str, ...]:
     """Return ``argv`` as a tuple.
 
-    Raises ValueError when it is empty, or contains a NUL byte, which no argument can contain.
+    Raises ValueError when ``argv`` is empty, or when an argument contains a NUL byte.
     """
     if isinstance(argv, str) or not argv:
         raise ValueError("a command must be a list of at least one argument")
@@ -114,7 +114,7 @@ def checked(argv: Sequence[str]) -> tuple[str, ...]:
 def revealed(env: Mapping[str, str | Secret] | None) -> dict[str, str]:
     """Return the environment with its secrets as plain text.
 
-    Raises SecretError, and ValueError for an invalid name or value.
+    Raises SecretError when a secret cannot be read, and ValueError when a name or a value is invalid.
     """
     values = {}
     for name, value in (env or {}).items():
@@ -139,14 +139,13 @@ def exports(env: Mapping[str, str]) -> bytes:
 
 
 KNOWN_SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "busybox"})
-"""Login shells that can run the text of a command directly. For others, such as fish and csh, the text is passed to
-`sh`.
+"""Login shells that can run the text of a command directly. Other login shells, such as fish and csh, pass the text to `sh`.
 """
 
 
 FENCING_SHELLS = KNOWN_SHELLS - {"zsh", "ksh", "mksh"}
-"""Login shells that run the text of a fence exactly as `sh` does. mksh, for example, does not: it compares only 32-bit
-numbers.
+"""Login shells that run the text of a fence exactly as `sh` does. The shell mksh, for example, is not among them, because it
+compares only 32-bit numbers.
 """
 
 

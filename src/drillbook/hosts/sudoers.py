@@ -10,7 +10,7 @@ from drillbook.sdk import random_names
 RUN = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{3}Z-([a-z0-9-]+)-[0-9a-f]{4}")
 """Pattern for the id of a run; see ``run_identity.new_run_id``."""
 TOKEN = re.compile(r"drillbook-[0-9a-f]{16}-")
-"""Pattern for the mark of a command that can be killed; see ``shell.new_token``."""
+"""Pattern for the token with which a command is found when it must be killed; see ``shell.new_token``."""
 BESIDE = re.compile(r"(?<=\.)[0-9a-f]{12}(?= |$)")
 """Pattern for the end of the name of a temporary file; see ``atomic.beside``."""
 FRESH = re.compile(rf"(?<={re.escape(random_names.MARK)})[0-9a-f]{{4,20}}(?![0-9A-Za-z])")
@@ -18,14 +18,16 @@ FRESH = re.compile(rf"(?<={re.escape(random_names.MARK)})[0-9a-f]{{4,20}}(?![0-9
 ``host_programs.made_in``.
 """
 NAMED = re.compile(r"(?:(?<=\Adrillbook-)|(?<=[ \n]drillbook-))[0-9a-f]{8}(?:[0-9a-f]{4})?(?=(?:-(?:in|out))?(?:[ \n]|\Z))")
-"""Pattern for the digest of a run's id in a name that is a whole argument: the name of packet filter rules, or the
-application name of database sessions.
+"""Pattern for the digest of a run's id in a name that is a whole argument. Such names are the names of packet filter rules,
+and the application names of database sessions.
 
-See ``network.fields.number_of`` and ``postgres.actions.sessions``. In other names, such as those of a folder or a
-container, such digits are the same in every run, and are not replaced.
+See ``network.fields.number_of`` and ``postgres.actions.sessions``. Similar digits in other names, such as the name of a
+folder or a container, are the same in every run, and are therefore not replaced.
 """
 IN_PLACE = re.compile(r"(?<=\.drillbook\.)[0-9a-f]{8}(?=(?:\.kept)?(?:[/ \n]|\Z))")
-"""Pattern for the digest of a run's id in a folder beside the data that the run restores in place."""
+"""Pattern for the digest of a run's id in the name of a folder. The folder is next to the data that the run restores in the
+service itself.
+"""
 SNAPSHOT = re.compile(r"(?<=--snapshot=)[0-9A-F]{8}-[0-9A-F]{8}-[0-9](?= |$)")
 """Pattern for the name of an exported snapshot of PostgreSQL; see pg_export_snapshot."""
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -42,8 +44,8 @@ _SPECIAL = {
 
 
 def certificate(digest: str) -> str:
-    """Return an argument for the program `true`. A rule in a sudoers file allows `true` with this argument. This rule
-    shows that the file lists the commands of the plan with ``digest``.
+    """Return an argument for the program `true`. A sudoers file that allows `true` with this argument was made for the plan
+    with ``digest``, and lists the commands of this plan.
     """
     return f"drillbook-plan-{digest.rpartition(':')[2][:32]}"
 
@@ -51,8 +53,8 @@ def certificate(digest: str) -> str:
 def rule(user: str, account: str, program: str, argv: Iterable[str]) -> str:
     """Return the rule that lets ``user`` start ``program`` with exactly the arguments ``argv`` as ``account``.
 
-    ``program`` is a path. Ids of runs and random names of temporary files differ from run to run. The rule contains a
-    class of characters for each digit of such an id or name.
+    ``program`` is a path. Ids of runs and random names of temporary files differ from run to run, so the rule contains a
+    class of characters instead of each digit of such an id or name.
     """
     words = " ".join(argv)
     arguments = pattern(words) if words else NO_ARGUMENTS
@@ -80,10 +82,7 @@ def allows_all(rules: str, account: str) -> bool:
 
 
 def pattern(words: str) -> str:
-    """Return the pattern that matches the arguments ``words`` of a command, joined by spaces.
-
-    Its syntax is that of sudoers(5).
-    """
+    """Return a pattern in the syntax of sudoers(5). It matches the arguments ``words`` of a command, joined by spaces."""
     found, at = [], 0
     for match in sorted(
         [match for one in (RUN, TOKEN, BESIDE, FRESH, NAMED, IN_PLACE, SNAPSHOT) for match in one.finditer(words)],

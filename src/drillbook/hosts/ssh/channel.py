@@ -1,4 +1,4 @@
-"""One command on one channel of a connection. A thread is needed only for writing to standard input."""
+"""Runs one command on one channel of a connection. A separate thread is used only to write to the command's standard input."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ output.
 
 READ = 4 << 20
 MUCH = 32 << 10
-"""Number of unread bytes at which output is read at once, and not only at the next tick. Output for a sink is always
-read at once, because a sink may measure the time at which a byte arrives.
+"""Number of unread bytes from which output is read at once. Fewer bytes are read only at the next tick. Output for a sink is
+always read at once, because a sink may measure the time at which a byte arrives.
 """
 
 
@@ -65,11 +65,11 @@ class Wake(threading.Event):
 
 
 class _Wake(Wake):
-    """Event that is set when both streams have ended, or when one of them has much data. The streams are standard
-    output and standard error.
+    """Event that is set when standard output and standard error have both ended, or when one of these streams has much
+    unread data.
 
-    A small amount of data does not set the event, and is read at the next tick. The reason is cost: waking the thread
-    takes as much time as the rest of a short command.
+    A small amount of data does not set the event, and is read at the next tick. The reason is that waking the thread takes
+    as much time as the rest of a short command.
     """
 
     def __init__(self, channel: Any, much: int = MUCH) -> None:
@@ -106,7 +106,7 @@ class Fed(Protocol):
 def drain(channel: Any, out: Fed, err: Fed) -> bool:
     """Pass the output that has arrived on ``channel`` to ``out`` and ``err``. Returns True when there was output.
 
-    When another thread is stuck in sending, nothing can be read. The output then waits for the next call.
+    While another thread is stuck in sending, nothing can be read. The output is then read by a later call.
     """
     moved = False
     for ready, receive, stream in (
@@ -150,7 +150,9 @@ class Exec:
     """A command that runs on a channel. ``step`` reads its output, and ``close`` releases the channel."""
 
     def __init__(self, channel: paramiko.Channel, command: bytes, stdin: bytes, out: Capture, err: MarkedCapture) -> None:
-        """Start ``command``, and start writing ``stdin``, without waiting for either."""
+        """Start ``command``, and start to write ``stdin``. Do not wait until the command runs, or until ``stdin`` is
+        written.
+        """
         self._transport = steady(channel)
         self._channel: Any = channel
         self._out, self._err = out, err
@@ -166,7 +168,9 @@ class Exec:
 
     @property
     def pid(self) -> int | None:
-        """Process id of the command. The command leads its session. None until the marker line has arrived."""
+        """Process id of the command. This process leads the command's session. The id is None until the marker line has
+        arrived.
+        """
         return self._err.pid
 
     def _write(self, stdin: bytes) -> None:
@@ -177,8 +181,7 @@ class Exec:
         return drain(self._channel, self._out, self._err)
 
     def step(self, seconds: float) -> End | None:
-        """Wait at most ``seconds`` plus one tick for output. When all output is read, return the exit status or the
-        signal.
+        """Wait for output, at most ``seconds`` plus one tick. Return the exit status or the signal when all output was read.
 
         Returns None while the command runs, or while more output may come. Raises LinkLost when the connection broke,
         ExecRefused when the server refuses to start the command, and the errors of a sink.
@@ -207,8 +210,8 @@ class Exec:
         self._out = Capture(0)
 
     def _lingered(self) -> bool:
-        """Return True when the command has terminated, no output has come for 2 s, and a background process still holds
-        the output open.
+        """Return True when the rest of the output is no longer waited for. This is the case when the command has terminated,
+        a background process still holds the output open, and no output has come for 2 s.
         """
         if not self._silent:
             self._silent = time.monotonic()

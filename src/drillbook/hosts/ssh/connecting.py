@@ -1,4 +1,4 @@
-"""Opens connections with Fabric, and translates failures of Fabric into plain errors."""
+"""Opens connections with Fabric, and replaces errors of Fabric by Drillbook's own errors."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ KEEPALIVE_SECONDS = 15
 
 
 class _Connection(fabric.Connection):  # type: ignore[misc]
-    """Connection that stores ``inline_ssh_env`` in itself. Fabric itself writes this setting into the configuration
-    that all threads share. During such a write, the shared configuration is empty for a moment, and another connection
-    finds no settings.
+    """Connection that stores the setting ``inline_ssh_env`` in its own object. Fabric's class writes this setting into the
+    configuration that all threads share. During such a write, the shared configuration is empty for a moment, so that other
+    connections find no settings.
     """
 
     inline_ssh_env = None
@@ -78,8 +78,8 @@ def open_link(target: Target, *, ssh_config: str = "", gateway: Link | None = No
     """Connect to ``target``, and go through ``gateway`` if it is given.
 
     Raises HostUnreachable when no connection is possible, HostKeyUnknown when the key of the host is not known,
-    HostKeyChanged when it differs from the known key, AuthenticationFailed when the login fails, and HostError when the
-    identity cannot be used.
+    HostKeyChanged when the key differs from the known key, AuthenticationFailed when the login fails, and HostError when the
+    private key of the login cannot be used.
     """
     config = shared_config(ssh_config)
     connection = _Connection(
@@ -116,7 +116,7 @@ def open_link(target: Target, *, ssh_config: str = "", gateway: Link | None = No
 
 
 def _open(connection: Any, target: Target, keys: KeysInOrder, known: KnownHosts) -> None:
-    """Open ``connection``. Errors of the libraries become plain errors."""
+    """Open ``connection``. Errors of the libraries are replaced by Drillbook's own errors."""
     name, place = target.name, f"{connection.host}:{connection.port}"
     if connection.gateway:
         place += " through its gateway"
@@ -168,16 +168,18 @@ def _refused(connection: Any, target: Target, keys: KeysInOrder, error: Exceptio
 
 
 def proxy_command(target: Target, ssh_config: str) -> str:
-    """Return the ProxyCommand for ``target`` in ~/.ssh/config. Empty if there is none, or if ProxyJump is set."""
+    """Return the ProxyCommand for ``target`` in ~/.ssh/config. The result is empty if ProxyCommand is not set, or if
+    ProxyJump is set.
+    """
     found = shared_config(ssh_config).base_ssh_config.lookup(target.address or target.name)
     command = found.get("proxycommand") or ""
     return "" if "proxyjump" in found else str(command)
 
 
 def proxy_jumps(target: Target, ssh_config: str) -> list[Target]:
-    """Return the hosts of ProxyJump in ~/.ssh/config, from the first to the last.
+    """Return the hosts of ProxyJump for ``target`` in ~/.ssh/config, from the first to the last.
 
-    Empty when ``target`` itself is among them.
+    The result is empty when ``target`` itself is one of these hosts.
     """
     found = shared_config(ssh_config).base_ssh_config.lookup(target.address or target.name)
     jumps = []

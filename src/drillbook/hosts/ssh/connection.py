@@ -34,7 +34,7 @@ class Keeper:
         self._link: Future[Link] | None = None
 
     def get(self, deadline: Deadline) -> Link:
-        """Return the open connection. If none is open, open one.
+        """Return the open connection. If no connection is open, open one.
 
         Raises the errors of ``open_link``, CommandTimedOut at the deadline, Cancelled when the run is stopped, and
         HostError when the keeper is closed.
@@ -74,7 +74,7 @@ class Keeper:
         link.close()
 
     def close(self) -> None:
-        """Refuse further use. An open connection stays open until ``hang_up``."""
+        """Refuse further calls of ``get``. An open connection stays open until ``hang_up``."""
         with self._lock:
             self._closed = True
 

@@ -1,4 +1,4 @@
-"""Files on a host over SFTP. When the server has no SFTP, shell commands are used."""
+"""Reads and writes files on a host over SFTP. When the server has no SFTP, shell commands are used."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class NoSftp(Exception):
 
 
 def bounded(work: Callable[[], T], link: Link, *, host: str, seconds: float) -> T:
-    """Return the result of ``work``.
+    """Call ``work`` with a time limit, because some calls of paramiko have no timeout. Return the result of ``work``.
 
-    Raises HostUnreachable after ``seconds``. Some calls of paramiko have no timeout themselves.
+    Raises HostUnreachable when ``work`` has not ended after ``seconds``.
     """
     results: list[T] = []
     errors: list[BaseException] = []

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 class Gateway:
     """A shared gateway host, and the hosts behind it.
 
-    When one connection through an sshd is closed while others are in use, the sshd may drop all of them. Therefore the
-    hosts behind a gateway keep their connections until the last of these hosts is closed. Then the connection to the
-    gateway is closed too.
+    When one connection through a gateway is closed while other connections are in use, the sshd of the gateway may drop all
+    of them. Therefore the hosts behind a gateway keep their connections until the last of these hosts is closed. Then the
+    connection to the gateway is closed, too.
     """
 
     def __init__(self, host: SshHost) -> None:

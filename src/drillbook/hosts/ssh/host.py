@@ -34,8 +34,8 @@ from drillbook.values import Secret
 CHANNELS = 8
 """Maximum number of concurrent commands on one connection.
 
-sshd allows 10 channels. One of them is needed for SFTP, and another for a script that kills a command. A third one is
-used by the shell that stays open for short commands. When the server refuses a channel, this shell is closed.
+sshd allows 10 channels. One channel is needed for SFTP, and another channel for a script that kills a command. A third
+channel is used by the shell that stays open for short commands. When the server refuses a channel, this shell is closed.
 """
 
 
@@ -83,7 +83,7 @@ class SshHost:
         """Connect now, instead of at the first use of the host.
 
         Raises HostUnreachable when the host does not answer, HostKeyUnknown or HostKeyChanged when its key is not the known
-        one, AuthenticationFailed when the host refuses every key, and HostError when the settings of the connection are
+        key, AuthenticationFailed when the host refuses every key, and HostError when the settings of the connection are
         unusable.
         """
         link = self.link(Deadline.after(6 * CONNECT_SECONDS))
@@ -145,10 +145,10 @@ class SshHost:
             raise self._stopped(order.words, deadline, "the command had not started") from None
 
     def _within(self, process: InShell, words: Sequence[str], deadline: Deadline) -> End:
-        """Wait for a command in the shell that stays open. If the shell ends first, kill the command and raise
+        """Wait for a command in the shell that stays open. If the shell ends before the command, kill the command and raise
         ShellEnded, so that the caller can run the command again.
 
-        Raises LinkLost instead when the command may run only once.
+        When the command may run only once, LinkLost is raised instead of ShellEnded.
         """
         try:
             return self._finish(process, process.link, words, deadline)
@@ -160,7 +160,9 @@ class SshHost:
             raise
 
     def _started(self, order: Order, out: Capture, err: MarkedCapture, deadline: Deadline) -> tuple[Link, Exec]:
-        """Start a command on a new channel. If this channel closes before the command was sent, try again once on another one."""
+        """Start a command on a new channel. If this channel closes before the command was sent, try once more on another
+        channel.
+        """
         for again in (True, False):
             link, channel = self._session(order.words, deadline)
             try:
@@ -230,8 +232,8 @@ class SshHost:
         return ""
 
     def _suspect(self, link: Link, deadline: Deadline | None = None) -> None:
-        """Close the connection ``link``, because it does not answer. Leave it open if other commands may be using it, or if
-        the run was stopped before the ``deadline``.
+        """Close the connection ``link``, which does not answer. Leave the connection open if other commands may be using it,
+        or if the run was stopped before the ``deadline``.
         """
         if deadline is not None and deadline.cancel.is_set():
             return
@@ -301,8 +303,8 @@ class SshHost:
         return CommandLost(f"{self.name}: the connection was lost before {path} could be {verb}", host=self.name)
 
     def forward(self, address: str, port: int) -> AbstractContextManager[int]:
-        """Open a port on the controller's loopback address until the `with` block ends. It leads to ``address:port`` as the
-        host sees it.
+        """Open a port on the controller's loopback address until the `with` block ends. The port leads to ``address:port``,
+        to which the host connects.
 
         An address that begins with a slash is the path of a Unix socket on the host. In this case ``port`` is ignored.
         """

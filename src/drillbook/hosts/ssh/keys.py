@@ -117,8 +117,8 @@ class KeysInOrder(AuthStrategy):
 
 
 def known_hosts_files(chosen: str, ssh_config: Mapping[str, str]) -> list[str]:
-    """Return the paths of the known_hosts files. ``chosen``: the file that the inventory names. If the inventory names
-    no file, the result is the files that ssh uses.
+    """Return the paths of the known_hosts files. ``chosen``: the file that the inventory names. If the inventory names no
+    file, return the files that ssh uses.
     """
     if chosen:
         return [str(Path(chosen).expanduser())]
@@ -128,7 +128,9 @@ def known_hosts_files(chosen: str, ssh_config: Mapping[str, str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of a known_hosts file that applies to the host: its position, its marker such as ``@revoked``, and the key."""
+    """A line of a known_hosts file that applies to a host. It holds the position in the file, a marker such as ``@revoked``,
+    and the key.
+    """
 
     place: str
     marker: str
@@ -138,7 +140,7 @@ class Line:
 def known_lines(file: str, name: str) -> Iterator[Line]:
     """Return the lines of ``file`` that apply to the host ``name``. Hashed names, patterns and markers are supported.
 
-    Invalid lines are skipped, as ssh does.
+    Invalid lines are skipped, as in ssh.
     """
     for number, text in enumerate(Path(file).read_text(encoding="utf-8", errors="replace").splitlines(), 1):
         words = text.split()
@@ -154,9 +156,10 @@ def known_lines(file: str, name: str) -> Iterator[Line]:
 
 
 def _covers(names: str, name: str) -> bool:
-    """Return True when ``names`` contains ``name``. ``names`` is the first field of a line, and may contain patterns.
+    """Return True when ``names`` contains ``name``. ``names``: the first field of a line in a known_hosts file. It may
+    contain patterns.
 
-    A matching pattern that begins with ``!`` excludes the name.
+    When a pattern after ``!`` matches the name, the name is excluded.
     """
     found = False
     for one in names.split(","):
@@ -173,7 +176,9 @@ def _covers(names: str, name: str) -> bool:
 
 
 class KnownHosts(paramiko.MissingHostKeyPolicy):
-    """Policy that refuses a host whose key is in none of the known_hosts files. Its hint shows how to record the key."""
+    """Policy that refuses a host when no known_hosts file contains its key. The hint of the error shows how to record the
+    key.
+    """
 
     def __init__(self, host: str, address: str, port: int, files: Sequence[str], alias: str = "") -> None:
         """Verify the host against the known_hosts ``files``, which need not exist.
@@ -208,7 +213,7 @@ class KnownHosts(paramiko.MissingHostKeyPolicy):
 
     @property
     def _asked(self) -> str:
-        """Name for which paramiko looks up the host key."""
+        """Name under which paramiko looks up the host key."""
         return self._address if self._port == 22 else f"[{self._address}]:{self._port}"
 
     @property

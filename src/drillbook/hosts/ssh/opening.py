@@ -1,5 +1,5 @@
-"""Session channels. One channel is always opened before it is needed. A command then need not wait for the server,
-because the request to open its channel was sent together with the previous command.
+"""Opens session channels. One channel is always opened before it is needed, because the request for it is sent together with
+the previous command. So a command need not wait until the server has opened its channel.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from paramiko.common import cMSG_CHANNEL_OPEN
 from paramiko.message import Message
 
 FEW = 4
-"""Number of open channels at which no further channel is opened ahead. A server usually allows 10 channels, and some
+"""Number of open channels from which no further channel is opened ahead. A server usually allows 10 channels, and some
 servers allow only 2.
 """
 FRESH_S = 1.0
-"""Maximum age in seconds of the server's last message. After a longer silence, neither a channel that was opened ahead
-nor an open shell is used.
+"""Maximum age in seconds of the server's last message. After a longer silence, a new channel is requested, and no channel
+that was opened ahead and no open shell is used.
 
-The reason is that the server may hang: a command that is sent to it could start later, when nobody waits for it. A
-request for a new channel changes nothing, and the answer shows that the server works.
+The reason is that the server may hang. A command that is sent to such a server could start later, when nobody waits for it.
+The request for a new channel is harmless, and its answer shows that the server works.
 """
 
 
@@ -137,7 +137,7 @@ class OpeningTransport(paramiko.Transport):
         raise self.get_exception() or paramiko.SSHException("the connection was lost")
 
     def _parse_channel_open_failure(self, message: Message) -> None:
-        """Forget a refused channel that nobody waits for; its refusal is no error."""
+        """Forget a refused channel for which no caller waits. The refusal of such a channel is no error."""
         number = message.get_int()
         message.rewind()
         with self._ahead_lock:

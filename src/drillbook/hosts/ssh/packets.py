@@ -1,4 +1,4 @@
-"""Reading and sending of packets, with limits, and with fewer system calls than in paramiko."""
+"""Reads and sends packets. Packets have a size limit. This module uses fewer system calls than paramiko."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ class Packets(Packetizer):
                 super().write_all(b"".join(gathered))
 
     def write_all(self, out: bytes) -> None:  # type: ignore[override]
-        """Write the bytes of a packet. While `send_message` sends a tuple, keep them instead until all messages of the
-        tuple are encrypted.
+        """Write the bytes of a packet. While `send_message` sends a tuple of messages, keep the bytes until all messages of
+        the tuple are encrypted.
         """
         if self._gathered is None:
             super().write_all(out)

@@ -1,4 +1,4 @@
-"""Commands and shell texts that are known to only read."""
+"""Finds out which commands and shell texts certainly only read, and change nothing."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ READERS = frozenset(
     {"[", "cat", "cmp", "df", "du", "false", "findmnt", "getent", "grep", "head", "id", "ls", "lsblk", "md5sum", "nproc"}
     | {"readlink", "realpath", "sha256sum", "stat", "tail", "test", "true", "uname", "uptime", "wc"}
 )
-"""Programs that only read, whatever options they get. None of them leaves a process behind that could write to its
-output later.
+"""Programs that only read, whatever options they get. They leave no process behind that could write to their output later.
 
-Programs that list processes, such as ps, are left out: their output would contain Drillbook's own shell.
+Programs that list processes, such as ps, are left out, because their output would contain Drillbook's own shell.
 """
 
 READING_WORDS = {"systemctl": frozenset({"is-active", "is-enabled", "is-failed", "list-units", "show", "status"})}
-"""Programs that only read if their first argument is one of these words."""
+"""Programs that only read if they have a certain first argument. Each program has a set of such arguments."""
 
 # Possessive quantifiers: with others, the time to refuse a text grows exponentially with its number of variables.
 _VARIABLE = re.compile(r"\$(?:\w++|\{\w++\})")
@@ -28,7 +27,7 @@ _PART = re.compile(
 
 
 _SHELL = re.compile(r"/proc|/dev/(?:fd|std)|PPID|OLDPWD")
-"""Texts by which a script could find the shell that runs it."""
+"""Texts with which a script could find the shell that runs the script."""
 
 
 def script_reads(text: str) -> bool:

@@ -1,8 +1,8 @@
 """Shell that stays open on a connection. It runs commands that only read, and Drillbook's own functions, one after
 another.
 
-A command on a channel of its own costs a host several times as much, because sshd starts a process and a login shell
-for it.
+Without this shell, each command needs a channel of its own. This costs the host several times as much CPU time, because sshd
+starts a process and a login shell for each channel.
 """
 
 from __future__ import annotations
@@ -40,20 +40,22 @@ _STREAMS = "<&4 2>&3 3>&- 4<&-"
 
 
 class ShellEnded(Exception):
-    """Raised when a command did not run in the shell, or when repeating it is safe because it only reads. In both cases
-    the caller can run it on a channel of its own.
+    """Raised when a command failed in the shell and can be repeated safely. Either the command did not run at all, or it
+    only reads. The caller can then run the command on a channel of its own.
     """
 
 
 def only_reads(order: Order) -> bool:
-    """Return True when the command is known to only read, and gets no input, no environment variables and no folder."""
+    """Return True when the command certainly only reads, and has no input, no environment variables and no folder of its
+    own.
+    """
     return command_reads(order.words) and _fits(order, order.words)
 
 
 def reads_by_script(order: Order) -> bool:
-    """Return True when the command is `sh -c TEXT`, and each command in the text is known to only read.
+    """Return True when the command is `sh -c TEXT`, and each command in the text certainly only reads.
 
-    Fences, which check a lock before the command, may stand in front of `sh`. They only read as well.
+    Fences may stand in front of `sh`. A fence checks a lock before the command, and only reads as well.
     """
     words = order.words
     while is_fenced(words):
@@ -75,11 +77,11 @@ def _functions(words: tuple[str, ...]) -> Functions | None:
 
 
 def command_text(words: tuple[str, ...], names: dict[Functions, str]) -> str:
-    """Return the shell text of a command. It includes the definition of the command's functions if ``names`` does not
-    contain them yet.
+    """Return the shell text of a command. If the command calls functions that the shell does not know yet, the text also
+    defines these functions.
 
-    ``names``: texts of functions that the shell already knows, each with the function's name in the shell. Braces
-    enclose the text, so that the shell runs no part of it if the connection breaks while the text is sent.
+    ``names``: the functions that the shell already knows. The key is the text of the functions, the value is their name in
+    the shell. Braces enclose the result. So the shell runs no part of it when the connection breaks while the text is sent.
     """
     functions = _functions(words)
     if functions is None:
@@ -131,13 +133,13 @@ class _Stream:
 class _Shell:
     """A running shell with its channel and its two output streams.
 
-    Between two commands, the shell changes to the root folder. So it keeps no other folder in use, and the next command
-    enters the present home folder even if that folder was replaced. Messages of the shell itself, such as one about a
-    killed command, are discarded.
+    Between two commands, the shell changes to the root folder, so that it keeps no other folder in use. The next command
+    then enters the home folder anew, because the home folder may have been replaced. Messages of the shell itself, such as
+    one about a killed command, are discarded.
     """
 
     def __init__(self, link: Link, channel: paramiko.Channel, deadline: Deadline) -> None:
-        """Start ``sh`` on ``channel``, without waiting for it."""
+        """Start ``sh`` on ``channel``. Do not wait until it has started."""
         self.link, self._channel = link, channel
         self.out, self.err = _Stream(), _Stream()
         self.wake, self._late = Wake(), False
@@ -165,9 +167,9 @@ class _Shell:
     def run(self, words: tuple[str, ...], token: str, deadline: Deadline) -> None:
         """Send a command, and the lines that write ``token`` at the end of both streams.
 
-        The command runs in a subshell by `exec`, so that a program is run and not a builtin command of the same name.
-        The commands that write ``token`` stand on a line of their own, because a shell that cannot start a process
-        skips the rest of the line.
+        The command runs in a subshell with `exec`, so that the shell starts the program and not a builtin command of the
+        same name. The commands that write ``token`` stand on a line of their own, because a shell that cannot start a
+        process skips the rest of the line.
         """
         self.wake.reset()
         self.send(
@@ -211,7 +213,7 @@ class _Shell:
         """Wait at most ``seconds`` for standard output. When standard output is complete, wait for standard error
         instead.
 
-        The ends of both streams usually arrive together. With one event for both, the thread would wake up twice for
+        The ends of both streams usually arrive together. A common event for both streams would wake the thread twice for
         each command.
         """
         if (late := self.out.last is not None) is not self._late:
@@ -232,8 +234,8 @@ class InShell:
     def __init__(self, shell: _Shell, order: Order, captures: tuple[Capture, Capture], deadline: Deadline) -> None:
         """Send the command to ``shell``. A command that may run only once is sent only after the shell has started.
 
-        Raises ShellEnded when the shell has ended, and TimeoutError after the deadline. If a command that may run only
-        once was already being sent, LinkLost is raised in both cases.
+        Raises ShellEnded when the shell has ended, and TimeoutError after the deadline. When the sending of a command that
+        may run only once had already begun, LinkLost is raised instead of both errors.
         """
         self._shell, self._token, self._captures = shell, order.token, captures
         self.link, self.ended, self._expected = shell.link, False, False
@@ -291,8 +293,9 @@ class InShell:
 
 
 def _end(status: str) -> End:
-    """Return the end of a command: its signal, or its exit status. For a command that a signal ended, a shell reports
-    the number of the signal plus 128 or 256. Programs that only read return smaller exit statuses.
+    """Return the end of a command: its signal, or its exit status. When a signal ended a command, the shell reports the
+    number of the signal plus 128 or 256. Programs that only read have smaller exit statuses, so the two cases can be told
+    apart.
 
     Raises ShellEnded when ``status`` is no number.
     """
@@ -365,7 +368,7 @@ class ReadingShell:
         return shell
 
     def give_up(self) -> None:
-        """Close the shell, and use none on this host from now on. Called when the server allows too few channels."""
+        """Close the shell, and start no shell on this host again. Called when the server allows too few channels."""
         self._avoided = True
         if self._lock.acquire(blocking=False):  # otherwise it is closed at the end of the command that runs in it
             shell, self._shell = self._shell, None

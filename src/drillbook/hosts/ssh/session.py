@@ -1,4 +1,4 @@
-"""Running a command over a connection, and killing a running command reliably."""
+"""Runs a command over a connection, and kills a running command reliably."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ from drillbook.hosts.ssh.connection import Keeper, expired
 from drillbook.sdk.host import CAPTURE_LIMIT, Deadline
 
 PATIENCE = 30.0
-"""Seconds for which a refused channel is requested again, since sshd frees a channel shortly after its command has
-terminated.
+"""Seconds for which a refused channel is requested again and again. The repetition is useful because sshd frees a channel
+shortly after its command has terminated.
 """
 
 END_SECONDS = 4.5
-"""Maximum number of seconds for killing a command: for TERM, a wait of 2 s, KILL, and two round trips on the network."""
+"""Maximum number of seconds to kill a command. This is enough for TERM, a wait of 2 s, KILL, and two round trips on the
+network.
+"""
 
 
 class _Until(float):
@@ -74,7 +76,7 @@ class Process(Protocol):
 
     @property
     def pid(self) -> int | None:
-        """Process id of the leader of the session of the command. None until it has arrived."""
+        """Process id of the process that leads the command's session. It is None until the id has arrived."""
 
     def step(self, seconds: float) -> End | None:
         """Wait at most ``seconds`` for output. Return the end of the command, or None while the command runs."""
@@ -87,7 +89,7 @@ class Ending:
     """Kills one command on a host with its descendants within END_SECONDS. If that fails, it tells the reason."""
 
     def __init__(self, keeper: Keeper, process: Process, *, host: str, sudo: bool) -> None:
-        """Prepare to kill ``process``. ``sudo``: True when its processes can only be signalled through sudo."""
+        """Prepare to kill ``process``. ``sudo``: True when only sudo can send signals to its processes."""
         self._keeper, self._process, self._host, self._sudo = keeper, process, host, sudo
         self._at = time.monotonic() + END_SECONDS
         self._trouble = "the host did not answer"
@@ -95,7 +97,7 @@ class Ending:
     def run(self) -> str:
         """Kill the command with all its processes. Return an empty text when all processes are gone.
 
-        Otherwise, return the reason why some of them may still be running.
+        Otherwise, return the reason why processes may still be running.
         """
         if self._over():
             return ""
@@ -108,9 +110,9 @@ class Ending:
         return self._trouble
 
     def _over(self) -> bool:
-        """Wait up to 1 s until the command has reported its process id.
+        """Wait at most 1 s until the process id of the command has arrived.
 
-        Returns True if the command ends in this time without being killed.
+        Returns True if the command ends by itself in this time.
         """
         self._process.mute()
         until, pause = time.monotonic() + 1.0, 0.0  # little output, such as the process id, is not read before a tick

@@ -32,10 +32,10 @@ logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
 class SteadyTransport(OpeningTransport):
     """Transport that records signals, disables Nagle's algorithm, and never sends to a closed channel.
 
-    When the server closes a channel, a thread of paramiko answers. At the same moment, another thread may be about to
-    send to this channel. A server that receives a packet for a forgotten channel drops the whole connection with all
-    its commands. Therefore every thread holds the lock ``gate`` while it sends. The thread that answers the server also
-    holds this lock.
+    When the server closes a channel, a thread of paramiko answers, and the server then forgets the channel. At the same
+    moment, another thread may be about to send to this channel. A server that receives a packet for a forgotten channel
+    drops the whole connection with all its commands. Therefore every thread holds the lock ``gate`` while it sends. The
+    thread that answers the server also holds this lock.
     """
 
     # AES-GCM first, as it checks a packet in the same call that decrypts it. Paramiko checks other packets in Python.
@@ -55,9 +55,9 @@ class SteadyTransport(OpeningTransport):
 
     @contextmanager
     def sending(self) -> Iterator[bool]:
-        """Hold the lock ``gate`` and yield True. If another thread holds the lock for more than ``STUCK`` seconds,
-        yield False without the lock. This limit prevents a deadlock. The other thread may hold the lock until a key
-        exchange ends, and only the waiting thread can perform this exchange.
+        """Hold the lock ``gate`` and yield True. If another thread holds the lock for more than ``STUCK`` seconds, yield
+        False without the lock. This limit prevents a deadlock, because the other thread may hold the lock until a key
+        exchange ends, and the waiting thread may be the thread that performs this exchange.
         """
         held = self.gate.acquire(timeout=STUCK)
         try:
@@ -75,17 +75,17 @@ class SteadyTransport(OpeningTransport):
                 channel.close()
 
     def signal_of(self, channel: paramiko.Channel) -> str | None:
-        """Return the signal that killed the command on ``channel``, such as ``TERM``, and forget it.
+        """Return the signal that killed the command on ``channel``, such as ``TERM``. The signal is not stored any longer.
 
-        None when no signal killed it.
+        The result is None when no signal killed the command.
         """
         return self.signals.pop(channel.get_id(), None)
 
 
 def _handle_close(channel: Any, message: Message) -> None:
-    """Answer the server when it closes a channel. No answer may be sent during a key exchange, so another thread sends
-    the answer after the exchange. The thread that calls this function must not wait, because it performs the exchange
-    itself. Paramiko's own method waits there: the connection then stalls for 30 s and breaks.
+    """Answer the server when it closes a channel. No answer may be sent during a key exchange, so another thread sends the
+    answer after the exchange. The thread that calls this function must not wait for the end of the exchange, because it
+    performs the exchange itself. Paramiko's own method waits there, so that the connection stalls for 30 s and breaks.
     """
     transport = channel.transport
     if transport.clear_to_send.is_set():
@@ -147,8 +147,9 @@ def steady(channel: paramiko.Channel) -> SteadyTransport:
 def send_all(channel: paramiko.Channel, data: bytes, *, wanted: Callable[[], bool] = lambda: True) -> bool:
     """Send all of ``data``. Returns False when the channel closes, or when ``wanted`` returns False.
 
-    The caller makes sure that only one thread sends to a channel. Therefore, a window that was open is still open when
-    this function sends. The lock ``gate`` is never held during a wait for a window.
+    The window of a channel is the number of bytes that the server still accepts. Only one thread sends to a channel, so a
+    window that was found open is still open when this function sends. The lock ``gate`` is never held during a wait for an
+    open window.
     """
     transport = steady(channel)
     view = memoryview(data)

@@ -9,7 +9,7 @@ from drillbook.hosts.ssh.transport import close_channel, send_all, send_eof
 
 
 class FarChannel:
-    """Far end that is a channel of an SSH connection."""
+    """Far end of a forwarded connection. It is a channel of an SSH connection."""
 
     def __init__(self, channel: paramiko.Channel) -> None:
         """Store a channel of the type ``direct-tcpip``."""
