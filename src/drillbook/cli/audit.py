@@ -62,8 +62,11 @@ def audit(project: Project, since: str, until: str, out: str = "", anchor: str =
 
 
 def _anchors(project: Project, named: str) -> list[Place]:
-    """Return the places of the anchors with which journals are compared. ``named``: the only place to use. When it is
-    empty, the configured places are used. Raises UsageError when a named file does not exist.
+    """Return the places where the anchors are stored. An anchor is an external copy of a journal's state, and the journals
+    are compared with it.
+
+    ``named``: the only place to use. When ``named`` is empty, the configured places are used. Raises UsageError when
+    ``named`` is a file that does not exist.
     """
     if not named:
         return anchor_places.places(project.reports)

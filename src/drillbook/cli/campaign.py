@@ -48,7 +48,7 @@ class Wish:
     drill: str
     sites: str
     at_most: int = 0
-    """Maximum number of sites that are drilled at the same time. 0 means the number in the sites file."""
+    """Maximum number of sites that are drilled at the same time. When it is 0, the number in the sites file is used."""
     confirm: str = ""
     only: str = ""
     """Name of the only site to drill. An empty text means all sites of the file."""
@@ -264,8 +264,8 @@ def _sealed(project: Project, folder: Path, state: CampaignState, journal: Journ
 
 
 def _jobs(project: Project, state: CampaignState) -> Callable[[str, Intent], Job]:
-    """Return a function that makes the job of a site. Its arguments are the name of the site and the intent, the event
-    that announced the site's run.
+    """Return a function that makes the job of a site. The function has two arguments: the name of the site, and the
+    intent, which is the event that the campaign wrote before the site's run.
     """
     groups = {site.name: site.groups for site in state.file.scheduled()}
     file, paths, plans, start = state.file, state.inventories, state.plans, state.start
@@ -306,8 +306,10 @@ def executor_of(on: str, project: Project, at_most: int) -> Executor:
 
 
 def _reachable(project: Project, state: CampaignState, on: str) -> None:
-    """Raise UsageError when this project must not continue the campaign on its own machine: when another project began it,
-    which may continue it too, or when sites with an unknown end were started on another machine.
+    """Raise UsageError when this project must not continue the campaign on its own machine. There are two such cases.
+
+    In the first case, another project began the campaign, and that project could continue the campaign at the same time.
+    In the second case, sites were started on another machine, and it is unknown whether their runs have ended.
     """
     own, begun = place.here(project.root).name, state.start.place
     if on in ("", "local") and not place.is_here(begun, own):

@@ -148,7 +148,9 @@ def _counts(found: Counter[SiteState], running: int) -> Text:
 
 
 def _forecast(progress: Progress, now: datetime, *, stopped: str) -> list[Text]:
-    """Return the rate, the expected end, and the assumption behind both. If there is no estimate, return the reason."""
+    """Return lines about the drills per minute and the expected end of the campaign. If the end cannot be estimated,
+    return a line with the reason.
+    """
     if stopped:
         return [Text(f"  no further site starts: {stopped}", style="red")]
     found = progress.estimate(now)
@@ -183,8 +185,8 @@ def _running(running: dict[str, str], now: datetime, room: int) -> list[Text]:
 
 
 def _age(run: str, now: datetime) -> float:
-    """Return the seconds since a run began. The name of the run contains its start. Returns 0 for a name of another
-    form.
+    """Return the seconds since the run named ``run`` began. The time of its start is read from this name. Returns 0 if the
+    name contains no time.
     """
     at = begun(run)
     return max((now - datetime.fromisoformat(at)).total_seconds(), 0.0) if at else 0.0

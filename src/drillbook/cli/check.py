@@ -47,16 +47,16 @@ class Check:
     message: str
     findings: tuple[dict[str, Any], ...]
     exit: int = 0
-    """Exit status that a run would have now. It is at least 3 when the check left out untrusted commands or secrets, or could not
-    verify something.
+    """Exit status that a run would have now. The status is at least 3 when the check left out untrusted commands or
+    secrets, or when it could not verify something.
     """
     beside: tuple[str, ...] = ()
     """Steps of the phase `ready` that were skipped because they use results of skipped steps. Each is written as
     ``line: action``.
     """
     unverified: tuple[str, ...] = ()
-    """Things that the `ready` checks of steps could not verify, such as the version of a backup that a command prints. Each begins
-    with the line of the step, its action and its host.
+    """Messages about conditions that the `ready` checks of steps could not verify. Each message begins with the line of
+    the step, its action and its host.
     """
 
     @property
@@ -74,9 +74,9 @@ class _Checker(Preparation):
     silent: bool = field(default=False, kw_only=True)
     """True when no host may be contacted, because a secret cannot be hidden in the output."""
     wrong: list[tuple[str, str, tuple[Finding, ...]]] = field(default_factory=list, init=False)
-    """For each failed part of the check: its reason, its message and its findings."""
+    """Failed parts of the check. Each entry has the reason, the message and the findings of one part."""
     unreachable: dict[str, str] = field(default_factory=dict, init=False)
-    """For each host that cannot be reached, by its name: a message."""
+    """Messages about the hosts that cannot be reached. The key of each message is the name of the host."""
 
     def check(self) -> None:
         """Check the guard, the hosts, one sample of each probe, and the phase ``ready``. Write the results to the
@@ -188,9 +188,10 @@ def check(
 
     ``refusals``: reasons to refuse the drill that are known before a host is contacted. ``left_out``: untrusted
     commands, secrets and tools. Steps with untrusted commands are skipped. If a secret or a tool is untrusted, no host
-    is contacted. ``recorded``: function that returns the commands that an earlier run executed by sudo, each with its
-    host and account. Raises SecretError when a secret cannot be read, and UsageError when a secret also appears in
-    plain text in the plan.
+    is contacted. ``recorded``: function that returns the commands that an earlier run executed by sudo. Each command has
+    its host and account.
+
+    Raises SecretError when a secret cannot be read, and UsageError when a secret also appears in plain text in the plan.
     """
     silent = any(item.kind in SILENCING for item in left_out)
     redactor = Redactor(()) if silent else access.redactor_for(whole)

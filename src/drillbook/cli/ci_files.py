@@ -17,7 +17,7 @@ FILES = {
     ".gitlab-ci.yml": "gitlab-ci.yml",
     "requirements.in": "requirements.in",
 }
-"""For each CI file of a project, by its path: the name of its template."""
+"""CI files of a project. The key is the path of the file, and the value is the name of its template."""
 EXAMPLE = f"https://packages.example.com/drillbook-{__version__}-py3-none-any.whl"
 _SOURCE = re.compile(r"(https://|git\+https://|git\+ssh://|file://)\S+")
 _INSTALL = "python3 -m venv .venv && .venv/bin/pip install -q --require-hashes -r requirements.txt"
@@ -30,13 +30,13 @@ class Job:
     suite: str
     inventory: str
     lab: bool
-    """True when the job runs the embedded lab on a machine of the CI service. False when the job needs a runner of the
-    team that reaches the hosts.
+    """True when the job runs the embedded lab on a machine of the CI service. False when the job needs the team's own CI
+    runner, because this runner can reach the hosts.
     """
 
 
 def contents(job: Job, source: str = "") -> dict[str, str]:
-    """Return the content of each CI file, by path.
+    """Return the content of each CI file. The key of each content is the path of the file.
 
     ``source``: URL of a wheel or repository from which CI installs Drillbook. By default, it is the URL from which this
     program was installed. Raises UsageError when ``source`` is not a URL.
@@ -65,8 +65,10 @@ def _requirement(job: Job, source: str) -> str:
 
 
 def _places(job: Job) -> dict[str, str]:
-    """Return the lines for the templates that depend on the job: its runner, and its commands at GitLab. With the
-    embedded lab, the commands run as another user than root, because PostgreSQL refuses to run as root.
+    """Return the parts of the CI files that are different for each ``job``. They name the runner, and the commands for
+    GitLab.
+
+    When the job runs the embedded lab, these commands do not run as root, because PostgreSQL refuses to run as root.
     """
     drill = f".venv/bin/drillbook drill {job.suite} --inventory {job.inventory} --assume no"
     if not job.lab:

@@ -160,8 +160,8 @@ def _closing(project: Project, plan: Plan, run: str, head: str, reason: str) -> 
 
 
 def _approvers(project: Project, environment: str) -> str:
-    """Return the path of the file of approvers for ``environment``. It is taken from an inventory that the project
-    contains now. The result is empty if no inventory of this environment names such a file.
+    """Return the path of the file that lists the approvers for ``environment``. The present inventories of the project
+    name such files. The result is empty if no inventory of this environment names a file.
     """
     for path in sorted((project.root / "inventory").glob("*.yml")):
         with suppress(DrillbookError):
@@ -182,7 +182,9 @@ def _show_refusals(found: Sequence[Finding], out: Console) -> None:
 
 
 def _show_proofs(history: History, out: Console) -> None:
-    """Print each remaining change, with the state that the last refused attempt to close the run found."""
+    """Print each remaining change and its state. The state was found when the run could not be closed at the last
+    attempt.
+    """
     refused = last(history.events, SettlementRefused)
     for one in refused[1].changes if refused else ():
         text = f"{one['what']} on {one['host']} (step {one['step']}): {one['proof']}" + (

@@ -46,7 +46,8 @@ def width(columns: Sequence[Column]) -> int:
 
 
 def print_lines(columns: Sequence[Column], out: Console, more: Sequence[Text] = (), *, name: int = 0) -> None:
-    """Print the heads of ``columns``, and one line for each entry. A narrower terminal gets a few short lines for each entry.
+    """Print the heads of ``columns``, and one line for each entry. If the columns do not fit into the terminal, print a few
+    short lines for each entry instead.
 
     ``more``: for each entry, a text that is printed below its line. The text may be empty. ``name``: number of the column
     with the name of the entry.

@@ -84,8 +84,8 @@ def stdout() -> IO[str]:
 
 
 def console(*, aside: bool = False) -> Console:
-    """Return a console on standard output. When ``aside`` is True, it is on standard error. If the stream is not a terminal,
-    the console prints plain lines of at most 100 columns.
+    """Return a console that prints to standard output, or to standard error when ``aside`` is True. If this stream is not
+    a terminal, the console prints plain lines of at most 100 columns.
     """
     stream = sys.stderr if aside else sys.stdout
     terminal = stream.isatty()
@@ -95,8 +95,8 @@ def console(*, aside: bool = False) -> Console:
 
 @functools.cache
 def end_quietly() -> None:
-    """Make the program exit without a traceback when the reader of its output has ended. The exit status then tells that a
-    pipe was broken.
+    """Make the program exit without a traceback when the reader of its output has ended. In this case, the exit status is
+    ``Exit.BROKEN_PIPE``.
 
     Invoke prints lists and help without `Steady`, so broken pipes are handled in ``sys.excepthook``, and in an exit
     handler that flushes the remaining output.

@@ -19,8 +19,8 @@ CHECKS = ("ruff check .", "ruff format --check .", "mypy", "codespell_lib", "ben
 
 
 def checkout() -> Path | None:
-    """Return the root of the Drillbook checkout if it is the nearest project above the current folder. Otherwise return
-    None.
+    """Return the root of the Drillbook checkout if the current folder is in this checkout, and in no other project inside
+    it. Otherwise return None.
     """
     package = Path(__file__).resolve().parents[1]
     root = package.parents[1]

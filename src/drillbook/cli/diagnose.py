@@ -44,11 +44,11 @@ from drillbook.trust.standing import Trust
 from drillbook.values import PATIENCE_S, Duration, Secret
 
 EXIT = {HEALTHY: Exit.OK, UNKNOWN: Exit.UNVERIFIED}
-"""Exit status for each result of a diagnosis. A result that is not listed here is the name of a cause; its status is 1."""
+"""Exit status for each result without a cause. Every other result is the name of a cause, and has the exit status 1."""
 CLOSE_S = 1.0
 KILL_S = 5.0
-"""Extra time, in seconds, after the deadline. If a command that prints a secret hangs, it is killed in this time, so
-that no process remains.
+"""Maximum time, in seconds, to wait after the deadline until commands that print secrets are killed. Without this wait, a
+command that hangs could remain as a process.
 """
 Look = Callable[[Sequence[str], float], Diagnosis]
 
@@ -95,8 +95,8 @@ def diagnose(
 
 
 def _names(inventory: Inventory, service: str, inventory_name: str) -> tuple[str, ...]:
-    """Return the services to examine. These are ``service`` and the services on which it depends. If ``service`` is
-    empty, they are all services that should be running. Raises UsageError if there is no service to examine.
+    """Return the services to examine: ``service`` and the services on which it depends. If ``service`` is empty, return all
+    services that should be running. Raises UsageError if there is no service to examine.
     """
     names = scope.around(inventory.services, service) if service else scope.everything(inventory.services)
     if not names:
@@ -219,9 +219,11 @@ def looking(book: Book, used: Collection[str] | None = None, *, redacted: bool =
 
 
 def _with_privilege(inventory: Inventory, hosts: Hosts) -> tuple[Callable[[str], Host], Callable[[str, str], Host]]:
-    """Return two functions that return a host. The first takes the name of the host; commands on this host run as the
-    account that its ``become`` in the inventory names. The second takes the names of a service and of the host;
-    commands on this host run as the account of the service.
+    """Return two functions, each of which returns a host.
+
+    The argument of the first function is the name of the host. Commands on this host run as the account that the host's
+    ``become`` in the inventory names. The arguments of the second function are the names of a service and of the host.
+    Commands on this host run as the account of the service.
     """
 
     def named(name: str) -> Host:

@@ -97,7 +97,9 @@ def _undo(intent: Intent, from_backup: bool) -> str:
 
 
 def stop(project: Project, run: str, inventory: str) -> int:
-    """Print the runs of this project that would be asked to stop, and the targets that would be searched for other runs."""
+    """Print the effects of ``drill.stop``. They are the runs of this project that would be asked to stop, and the targets
+    on which locks of other runs would be searched.
+    """
     running = [folder.name for folder in project.runs() if run in ("", folder.name) and alive(folder)]
     targets = ", ".join(project.inventory(inventory).hosts) or "none"
     return tell(

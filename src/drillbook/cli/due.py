@@ -1,5 +1,5 @@
 """The work of ``drill.due``. It lists the drills that are due, overdue, or have never passed, as a table or as JSON.
-Monitoring can use its exit status.
+Monitoring can use the exit status of this task.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ STYLES = {
 
 
 def show(project: Project, *, environment: str = "", as_json: bool = False, now: datetime | None = None) -> int:
-    """Print the state of each drill, suite and service by its schedule at the time ``now``. The default is the present
-    time.
+    """Print the state of each drill, suite and service that has a schedule. The state is its state at the time ``now``, by
+    default the present time.
 
     Returns 1 when a drill, suite or service is overdue or has never passed. Otherwise returns 3 when a schedule cannot
     be read, and 0 when all is well.
@@ -66,7 +66,7 @@ def summary(found: Due) -> str:
 
 
 def _print_rows(rows: Sequence[DueRow], out: Console) -> None:
-    """Print one line for each row. For a row that is not ``ok``, a second line names the services of a suite."""
+    """Print one line for each row. Add a second line with more details if the state of the row is not ``ok``."""
     columns = fitting(_columns(rows), out.width)
     if "service" not in {column.head for column in columns}:
         columns = fitting(_columns(rows, minutes=False), out.width)

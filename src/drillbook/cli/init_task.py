@@ -96,8 +96,8 @@ def _split(given: Sequence[str] | None) -> list[str]:
 
 
 def _agree(hosts: Sequence[str], rehearse: str, **given: str) -> None:
-    """Raise UsageError when options cannot be combined. ``given``: values of the options that are allowed only together
-    with ``hosts``.
+    """Raise UsageError when the given options must not be used together. ``given``: options that are allowed only when
+    ``hosts`` is not empty, each with its value.
     """
     if hosts and rehearse:
         raise UsageError(

@@ -1,7 +1,7 @@
 """Examines hosts for ``init`` without changing them, and writes an inventory of the services that run there.
 
 The script ``templates/look/look.sh`` runs once on each host. It lists listening sockets, their processes, and
-PostgreSQL clusters. Properties that it could not see are marked by a comment in the inventory.
+PostgreSQL clusters. In the inventory, comments mark the properties that the script could not see.
 """
 
 from __future__ import annotations
@@ -27,13 +27,15 @@ PATIENCE_S = 60
 KINDS = {"redis-server": "redis", "valkey-server": "redis", "mariadbd": "mariadb"} | dict.fromkeys(
     ("nginx", "apache2", "httpd", "caddy", "haproxy", "gunicorn", "uvicorn", "hypercorn", "node", "puma"), "http"
 )
-"""Kinds of services, by the name of the program. Services of other programs are written to the inventory as comments."""
+"""Kind of service that each known program provides. The key is the name of the program. A service of any other program is
+written to the inventory as a comment.
+"""
 IGNORED = ("sshd", "systemd", "systemd-resolve")
 DATABASES = ("postgres", "postmaster")
 TRY_S = 3.0
 """Time limit, in seconds, of a request to a web server that was found."""
 Targets = dict[str, Target]
-"""Hosts of the inventory, including the jump host, by name."""
+"""Hosts of the inventory, including the jump host. The key of each host is its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +102,12 @@ class Service:
 
 
 def hosts(addresses: Sequence[str], identity: str, known_hosts: str, gateway: str) -> tuple[Targets, dict[str, Seen]]:
-    """Examine the hosts at ``addresses``. Returns the hosts of an inventory, and the observations on each host.
+    """Examine the hosts at ``addresses``. Returns these hosts in the form of an inventory, and the observations on each
+    host.
 
     Each address has the form [USER@]HOST[:PORT]. ``identity`` and ``known_hosts`` are paths on the controller, and
-    ``gateway`` is the address of a jump host. Each of them may be empty. Raises UsageError for an invalid address, and
-    HostError when a host cannot be reached or the script fails.
+    ``gateway`` is the address of a jump host. These three arguments can be empty. Raises UsageError for an invalid
+    address, and HostError when a host cannot be reached or the script fails.
     """
     targets = _targets(addresses, identity, known_hosts, gateway)
     return targets, {name: look(one, targets) for name, one in targets.items() if not (gateway and name == "gateway")}

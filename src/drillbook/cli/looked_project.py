@@ -60,8 +60,8 @@ class Looked:
         return Template(template).substitute(values, probes=probes, verify=verify)
 
     def commands(self, *, new: bool) -> list[tuple[str, str]]:
-        """Return the commands to suggest to the user, each with its effect. ``new``: True for a new project. Only a new
-        project has a first drill.
+        """Return the commands to suggest to the user, each with its effect. ``new``: True for a new project. The first drill
+        is suggested only in a new project, because an existing project does not get this drill.
         """
         if not new or self.subject is None:
             return [

@@ -81,8 +81,8 @@ class Orchestrator:
     differences: list[Finding] = field(default_factory=list)
     """Findings about plans that differ from the plans of the campaign. If there are any, no drill of this process starts."""
     named: str = ""
-    """The inventory in the words of the user. It is recorded in the first event of a run, and used in the commands that
-    the report suggests.
+    """Name or path of the inventory, as the user wrote it. It is recorded in the first event of a run, and used in the
+    commands that the report suggests.
     """
 
     def plans(self, found: Drill | Suite) -> list[Plan]:

@@ -104,7 +104,7 @@ def _with_lost(runs: Sequence[Path], project: Project) -> list[Path]:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One drill or suite in the list. ``more`` is a second line, for a drill that needs attention. It may be empty."""
+    """One drill or suite in the list. ``more``: second line for a drill that needs attention, otherwise an empty text."""
 
     name: str
     service: str
@@ -161,8 +161,8 @@ def _print_drills(listed: Sequence[Listed], out: Console) -> None:
 
 
 def _left(ended: Ended) -> str:
-    """Return the text that is appended to the verdict of a run with changes that were not undone. The result is empty
-    for other runs.
+    """Return a text to append to the verdict if the run left changes that were not undone. Otherwise the result is
+    empty.
     """
     return "" if ended.exit != 5 else " + residue, closed" if ended.settled else " + residue"
 
@@ -247,7 +247,9 @@ def _print_open(unsettled: Sequence[Open], out: Console) -> None:
 
 
 def runs(project: Project, *, everything: bool = False, as_json: bool = False) -> int:
-    """List runs with time, verdict and name. The newest run comes first. The runs of the drills of a suite are listed below it."""
+    """List runs with time, verdict and name. The newest run comes first. Below the run of a suite, list the runs of its
+    drills.
+    """
     out = console()
     found = _with_lost(list(project.runs()), project)
     tops = {folder if folder.parent == project.reports else folder.parent for folder in found}

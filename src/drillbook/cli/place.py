@@ -11,8 +11,8 @@ def here(*, spare: bool = False) -> Project:
     """Return the project of the current folder, as found by ``Project.here``. Raises UsageError when there is no
     project, and PluginError when a plugin cannot be used.
 
-    When ``spare`` is true, plugins that cannot be used are skipped. This is for tasks that stop something or need no
-    plugin.
+    When ``spare`` is true, plugins that cannot be used are skipped. Tasks that stop something or need no plugin set
+    ``spare``, so that a plugin cannot block them.
     """
     if spare:
         discovery.spare()

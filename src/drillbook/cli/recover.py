@@ -76,8 +76,8 @@ def recover(project: Project, run: str, *, from_backup: bool = False) -> int:
 
 
 def _unfinished_campaigns(project: Project, out: Console) -> list[int]:
-    """Print the campaigns that are unfinished and that no controller is running. Returns an exit status for each of
-    them. Their runs on this machine are recovered before this function is called.
+    """Print the unfinished campaigns whose controller has ended. Returns an exit status for each of these campaigns. The
+    runs of these campaigns on this machine are recovered before this function is called.
     """
     found: list[int] = []
     for folder in campaigns.unfinished(project.reports):

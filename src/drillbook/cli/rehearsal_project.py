@@ -143,7 +143,7 @@ def asked(answers: Answers, read: Callable[[str], str] = input) -> Answers:
 
 
 def contents(answers: Answers, program: str, shared: Mapping[str, str]) -> dict[str, str]:
-    """Return the files of a rehearsal project by path. Raises UsageError when an answer has the wrong form.
+    """Return the files of a rehearsal project. Each key is a path. Raises UsageError when an answer has the wrong form.
 
     ``shared``: files of an ordinary new project. Some of these files are used here too.
     """

@@ -71,8 +71,8 @@ def render(
 
 
 def open_report(project: Project, run: str) -> int:
-    """Open the report of the selected run or suite in the browser, or print the path of the report. By default, this is
-    the newest run.
+    """Open the report of the run or suite ``run`` in the browser. Without a browser, print the path of the report. If
+    ``run`` is empty, the newest run is used.
     """
     report = project.run(run, suites=True) / PAGE
     if not report.is_file():

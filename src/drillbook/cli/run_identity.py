@@ -81,7 +81,8 @@ def previous_head(project: Project, run_id: str, readings: dict[Path, History] |
     In a campaign, earlier runs may be on other machines. A run then records the hash of the event by which the campaign
     announced the run.
 
-    ``readings``: the content of the journal is stored here, by the folder of its run, so that it is not read again.
+    ``readings``: the content of the journal that was read is stored here, so that the journal need not be read again. The
+    key is the folder of the run.
     """
     if given := _given_previous():
         return given

@@ -15,7 +15,7 @@ def send(journal: Journal, run: str, suite: str = "") -> None:
     """Send the trace of a finished run to the collector, and record in the journal whether this succeeded. Do nothing
     when no collector is configured.
 
-    ``suite``: name of the suite to which the run belongs. Its trace contains the trace of the run.
+    ``suite``: name of the suite to which the run belongs. The trace of the suite contains the trace of the run.
     """
     where = export.endpoint()
     if not where:

@@ -28,8 +28,8 @@ FILES = {
     ".gitignore": "gitignore",
     ".drillbook/.gitignore": "keyignore",
 }
-"""For each file of a new project, by its path: the name of its template. The files for CI are not listed here;
-``cli.ci_files`` makes them.
+"""Files of a new project. The key is the path of the file, and the value is the name of its template. The files for CI are
+not listed here, because ``cli.ci_files`` makes them.
 """
 LAB_JOB, REHEARSAL_JOB = ci_files.Job("pre-release", "lab", lab=True), ci_files.Job("rehearsal", "rehearsal", lab=False)
 FIRST = (
@@ -95,7 +95,7 @@ def free(
     source: str = "",
     looked: Looked | None = None,
 ) -> dict[str, str]:
-    """Return the contents of the files to write, by path. ``names``: entries of the catalogue to copy.
+    """Return the contents of the files to write, with their paths as keys. ``names``: entries of the catalogue to copy.
 
     If the project exists already, the result holds only the files of these entries and the inventory in ``looked``.
     Files that the project has already are left out. Raises UsageError when one of the files exists in ``folder`` with
@@ -122,8 +122,8 @@ def free(
 
 
 def _made(answers: Answers | None, looked: Looked | None, source: str) -> dict[str, str]:
-    """Return the contents of a new project's files, by path, without entries of the catalogue. If ``looked`` contains a
-    suitable service, the project has a drill of this service, and no lab.
+    """Return the contents of a new project's files, with their paths as keys. Entries of the catalogue are not included. If
+    ``looked`` contains a suitable service, the project gets a drill of this service, and no lab.
     """
     shared = contents()
     if answers:
@@ -155,7 +155,7 @@ def _copied(names: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def contents() -> dict[str, str]:
-    """Return the contents of the files that every new project gets, by path."""
+    """Return the contents of the files that every new project gets. The key of each content is the path of the file."""
     templates = files("drillbook.cli").joinpath("templates")
     found = {name: templates.joinpath(source).read_text(encoding="utf-8") for name, source in FILES.items()}
     found["drills/first.yml"] = as_called(found["drills/first.yml"])

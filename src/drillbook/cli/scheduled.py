@@ -110,8 +110,8 @@ class Tick:
             self._record(_entry(row, NOT_BEGUN, text, self.now))
 
     def _missed(self) -> None:
-        """Record each drill that is overdue or has never passed, and notify the contacts. For each time at which a
-        drill was due, this is done once.
+        """Record each drill that is overdue or has never passed, and notify the contacts. Do this only once
+        for each time at which a drill was due.
         """
         entries = [one for one in schedule_record.read(self.project.reports)[0] if one.kind == MISSED]
         known = {(*one.subject, one.due) for one in entries}
@@ -154,9 +154,11 @@ def _entry(row: DueRow, kind: Literal["missed", "not begun"], message: str, now:
 
 
 def _tried(row: DueRow, schedule: Schedule, attempts: dict[tuple[str, str], Entry], now: datetime) -> bool:
-    """Return True when the drill was tried recently, and must not be tried again yet. An attempt that began after the
-    last passed run counts as recent for the grace of the schedule, and at least for an hour. For a schedule with a
-    shorter interval than an hour, it counts at least for this interval.
+    """Return True when the drill was tried recently, so that it must not be tried again yet. Attempts before the last
+    passed run do not count.
+
+    An attempt is recent during the `grace` of the schedule, but at least for one hour. If the schedule's interval `every`
+    is shorter than one hour, the attempt is recent at least for this interval.
     """
     before = attempts.get((row.drill, row.environment))
     times = [moment(row.last_started) if row.last_started > row.passed else None, moment(before.at) if before else None]

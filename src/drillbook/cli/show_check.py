@@ -33,8 +33,8 @@ NO_LAB = "the Docker lab was not started: its files are not trusted"
 
 
 def show(project: Project, name: str, inventory_name: str, *, as_json: bool = False) -> int:
-    """Check whether a drill, or every drill of a suite, could begin now. Returns 0 when it could begin, 3 when this is
-    unknown or the drill cannot run on this machine, and 4 when it would be refused.
+    """Check whether a drill, or every drill of a suite, could begin now. Returns 0 when it could begin, and 4
+    when it would be refused. Returns 3 when the check cannot decide this, or when the drill cannot run on this machine.
 
     When ``as_json`` is True, the results are printed as JSON, and other messages to standard error.
     """
@@ -99,8 +99,8 @@ def _print(one: Plan, checked: Check, items: Sequence[Item], doubt: str, out: Co
 
 
 def _unready(*, refused: bool, left: bool, alone: bool) -> Text:
-    """Return the last line about a drill that is not ready. ``left``: True when untrusted commands were left out.
-    ``alone``: True when no check failed.
+    """Return the last line about a drill that is not ready. ``left``: True when the check left out untrusted commands.
+    ``alone``: True when no check failed, and some things could not be verified.
     """
     if refused:
         return Text("✗ the drill would be refused", style="bold red")

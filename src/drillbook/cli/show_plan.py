@@ -47,8 +47,8 @@ KINDS = {
     "nothing": "nothing",
 }
 PREAMBLE = re.compile(r"^Return (an undo that (changes nothing(: |, because ))?|the undo: it )")
-"""Pattern of the first words in the docstring of a method ``undo``. These words describe the value that is returned.
-The words after them describe the effect of the undo.
+"""Pattern of the first words in the docstring of an action's method ``undo``. These words are removed, because users are
+shown only the words after them, which describe the effect of the undo.
 """
 
 
@@ -66,7 +66,7 @@ class Undo:
 @dataclass(frozen=True, slots=True)
 class Earlier:
     """Durations, in seconds, from previous runs of a drill. ``runs``: durations of whole runs. ``steps``: durations of
-    each step, by its id and action.
+    each step. The key has the id and the action of the step.
     """
 
     runs: tuple[float, ...] = ()
@@ -171,8 +171,8 @@ def _moment(text: str) -> datetime:
 
 
 def _seconds(steps: Sequence[dict[str, Any]]) -> dict[tuple[str, str], float]:
-    """Return the duration, in seconds, of each successful step on its slowest host. The keys are the id and the action
-    of the step.
+    """Return the duration, in seconds, of each successful step on its slowest host. The key of each duration has the id and
+    the action of the step.
     """
     found: dict[tuple[str, str], float] = {}
     for step in steps:

@@ -27,7 +27,7 @@ class SitePlan:
 
     @property
     def digests(self) -> dict[str, str]:
-        """Digest of each plan, by the name of its drill."""
+        """Digest of each plan. The key of each digest is the name of the drill."""
         return {plan.drill: plan.digest for plan in self.plans}
 
 
@@ -35,8 +35,8 @@ def made(project: Project, drill: str, file: SitesFile, folder: Path) -> dict[st
     """Write the inventories of the sites into ``folder``, and plan the drill on each. Raises UsageError when a site cannot
     be planned.
 
-    So a mistake in an inventory is found before the first site starts. If an inventory belongs to a lab, the lab is
-    started.
+    All sites are planned before the first site starts, so that a mistake in an inventory is found in time. If an
+    inventory belongs to a lab, the lab is started.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     paths = sites.write_inventories(file, folder, sites.inventories(project.root, file))

@@ -93,9 +93,9 @@ def _host(plan: planner.Plan, name: str) -> str:
 
 
 def _recorded(project: Project, drill: str, inventory: Inventory, host: str) -> tuple[list[Command], list[str], list[str]]:
-    """Return the commands that runs of ``drill`` executed by sudo on ``host``, the ids of these runs, and the digests
-    of plans. A digest is included if one of these runs passed with this plan. Only runs in the environment of
-    ``inventory`` count.
+    """Find the runs of ``drill`` that executed commands by sudo on ``host``. Only runs in the environment of ``inventory``
+    count. Return these commands, the ids of these runs, and the digests of the plans with which some of these runs
+    passed.
     """
     found: dict[tuple[str, str], Command] = {}
     runs: list[str] = []
