@@ -1,6 +1,4 @@
-"""Read the requests of the last seconds, minutes or hours. They are at the end of an HTTP service's access log, on the
-host of the service.
-"""
+"""Read the recent requests of an HTTP service from the end of its access log, on the host of the service."""
 
 from __future__ import annotations
 
@@ -29,14 +27,17 @@ FRESH_S = 60.0
 AHEAD_S = 60.0
 """Seconds by which a logged time may be later than the host's clock.
 
-The clock is read before the log, so a request may come between.
+The clock is read before the log, and a request may be logged between these two readings.
 """
 OLDER = 200
 """The log is searched backwards. The search ends after this number of consecutive requests that are older than the period.
 
 One older request is not enough, because workers log their requests slightly out of order.
 """
-_FORMATS = "`invoke actions http.slowest` shows the supported formats: each line needs the request's duration"
+_FORMATS = (
+    "each line of the log must contain the duration of the request; `invoke actions http.slowest` "
+    "shows the supported formats"
+)
 
 # BYTES FILE: print the end of the log, preceded by the end of the rotated log if the log is shorter than BYTES.
 _TAIL = """

@@ -1,7 +1,8 @@
 """Memory allocations of a Python process. The output of memray and of tracemalloc is converted to one form. Pure functions.
 
 Held memory was allocated during the trace, and was not freed by the end of the trace. This includes growing caches and work
-in progress. So only the top of the list matters, and only if it stays the same in a second trace.
+in progress. So held memory alone proves no leak. A place may leak if it is at the top of the list, and is there again in a
+second trace.
 """
 
 from __future__ import annotations

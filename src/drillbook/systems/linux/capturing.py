@@ -31,8 +31,8 @@ def present(ctx: Context) -> bool:
 
 
 def must_open(ctx: Context, interface: str) -> None:
-    """Let tcpdump open the interface, without a capture. Raises CouldNotVerify when tcpdump cannot open it, for example
-    because the user lacks the right.
+    """Check that tcpdump can open the interface. Nothing is captured. Raises CouldNotVerify when tcpdump cannot open it,
+    for example because the user lacks the right.
     """
     script = f'{_PATH}; exec timeout -k 1 10 tcpdump -i "$1" -p -d tcp'
     output = ctx.run(*as_root(ctx), "sh", "-c", script, "sh", interface)
@@ -48,7 +48,7 @@ def _not_captured(ctx: Context, said: str) -> CouldNotVerify:
         )
     return CouldNotVerify(
         f"{ctx.host.name}: tcpdump could not capture: {printable(said, limit=300).strip()}",
-        hint="check `interface`: `tcpdump -D` on the host lists them",
+        hint="check `interface`; the command `tcpdump -D` on the host lists the interfaces",
     )
 
 

@@ -1,4 +1,6 @@
-"""State folder of a fault on its host. It holds the data for the undo. Also shell functions that the fault's scripts share."""
+"""The state folder of a fault on its host, which holds the data for the undo, and shell functions that the scripts of
+faults share.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,8 @@ def state_folder(ctx: Context) -> str:
 
 
 def made_state_folder(ctx: Context) -> str:
-    """Return the state folder, after its parent folder was made accessible to this user only.
+    """Ensure that the parent folder of the state folder exists, and that only this user can access it. Return the path of
+    the state folder.
 
     Raises NotReady when other users could write to this folder, and HostError when the host cannot be used.
     """

@@ -159,7 +159,7 @@ def _nft_rule(parts: list[dict[str, Any]], text: str) -> Rule:
 
 
 def _headers(left: Any) -> list[Condition]:
-    """Return the condition that follows from a match on the field of a header: the packet must have this header."""
+    """Return the conditions that a match on header fields also requires: the packet must have these headers."""
     if not isinstance(left, dict):
         return []
     kind, what = next(iter(left.items()))
@@ -174,7 +174,7 @@ def _headers(left: Any) -> list[Condition]:
 def _match(left: Any, right: Any, op: str) -> Condition:
     """Return the condition of a match in nft's JSON.
 
-    It is unknown for named sets, and for operators other than ==, != and in.
+    The condition is unknown for named sets, and for operators other than ==, != and in.
     """
     if op not in ("==", "!=", "in") or not isinstance(left, dict) or (isinstance(right, str) and right.startswith("@")):
         return pf.unknown
@@ -231,7 +231,9 @@ def _versions(right: Any) -> Condition:
 
 
 _TRANSPORTS = ("tcp", "udp", "udplite", "sctp", "dccp", "icmp", "icmpv6", "igmp", "esp", "ah", "comp", "gre")
-"""Protocols above IP. In a match on a header, `th` means any of these protocols that has ports."""
+"""Protocols above IP. nft also has the name `th` for a header. It means the header of any of these protocols that has
+ports.
+"""
 _FIELDS: dict[str, Callable[[Any], Condition]] = {
     "payload saddr": lambda right: pf.address(_nft_network(right), source=True),
     "payload daddr": lambda right: pf.address(_nft_network(right), source=False),

@@ -164,8 +164,8 @@ class Helper:
         return [int(word) for word in output.text.split()]
 
     def ended_badly(self) -> bool:
-        """Return True when some processes of the helper still run although its folder is gone. The undo removes this
-        folder.
+        """Return True when some processes of the helper still run although the helper's folder is gone. The folder is gone
+        because the undo removes it.
         """
         return bool(self.pids()) and not self.ctx.run("test", "-e", self.folder).ok
 

@@ -1,8 +1,8 @@
 """Runs commands on a selected process without naming its pid in the command.
 
-A pid differs from run to run. So the command contains only the selection of the process. A rule of sudo for this
-command matches in every run, and permits the command for no other process. The pid and the start time are sent through
-standard input. The command is started only if the selection still means this process.
+The command contains only the selection of the process, such as its unit or its port, because the pid differs from run to
+run. So a rule of sudo for this command matches in every run, and permits the command for no other process. The pid and the
+start time are sent through standard input. The command is started only if the selection still means this process.
 """
 
 from __future__ import annotations

@@ -41,7 +41,9 @@ class Relay(Service):
             "`direct`: the controller connects directly. `ssh`: it connects through the SSH connection to the host."
         ),
     )
-    to: str = Field(description="Name of the service behind the relay. It has the kind postgres, redis, http or s3.")
+    to: str = Field(
+        description=("Name of the service behind the relay. This service must have the kind postgres, redis, http or s3.")
+    )
     control: str = Field(
         default="",
         description=(
@@ -90,7 +92,7 @@ class Tcp(Service):
     def lock_name(self) -> str:
         """Name of the lock by which a run reserves the server.
 
-        It is the unit, or without a unit a name made of kind and port.
+        The name is that of the unit. For a server without a unit, it is made of the kind and the port.
         """
         return super().lock_name if self.unit else f"{self.kind}-{self.port}"
 

@@ -75,7 +75,8 @@ done
 
 
 def resident(ctx: Context, found: Found, seen: str, count: int, rest: float) -> list[tuple[float, int]]:
-    """Return ``count`` readings. Each has the host's uptime in seconds, and the resident memory of the process in bytes.
+    """Return ``count`` readings. Each reading has the host's uptime in seconds, and the resident memory of the process in
+    bytes.
 
     ``rest``: seconds between two readings. ``seen``: shell function that recognises a process. Raises CouldNotVerify when
     the process exits meanwhile.

@@ -9,8 +9,8 @@ from drillbook.sdk.host import Output, printable
 from drillbook.sdk.service import Service
 
 PATIENCE_S = 4.0
-"""Limit, in seconds, between two outcomes. A connection that ends without an answer after this time has the outcome
-`silence`, and before this time the outcome `closed`. The program that connects waits 5 s for the answer of the server.
+"""Seconds that decide the outcome of a connection that ends without an answer. If the connection ended earlier, the outcome
+is `closed`. If it ended later, the outcome is `silence`. The program that connects waits 5 s for the answer of the server.
 """
 
 
@@ -18,8 +18,9 @@ def ask(ctx: Context, service: Service) -> tuple[str, float]:
     """Connect to the socket of ``service``, and send a greeting that the server answers. Return the outcome and the
     duration in seconds.
 
-    The outcome is answered, silence, closed, refused, or the system's error. If the SSH user may not open the socket,
-    the user `run_as` of the service connects. Raises CouldNotVerify when the host has no program that can connect.
+    The outcome is one of the words ``answered``, ``silence``, ``closed`` and ``refused``, or the system's error message. If
+    the SSH user may not open the socket, the user `run_as` of the service connects. Raises CouldNotVerify when the host has
+    no program that can connect.
     """
     how, seconds = _once(ctx, service, "")
     if how == "Permission denied" and service.run_as:

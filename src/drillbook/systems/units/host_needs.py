@@ -7,7 +7,9 @@ HOST_NEEDS = {
     "service.status": HostNeeds(
         (), "any user; for supervisor: access to its socket; for Docker: access to the engine's socket", either=_MANAGERS
     ),
-    "service.answers": HostNeeds(ports="access to the service's port or URL, from the place that its field `reach` names"),
+    "service.answers": HostNeeds(
+        ports=("access to the service's port or URL from the controller (with `reach: ssh`, from the service's host)")
+    ),
     "service.log": HostNeeds(
         (),
         "permission to read the unit's log: root, or a member of the group adm or systemd-journal",

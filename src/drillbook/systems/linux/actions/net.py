@@ -110,10 +110,12 @@ class _ToPeer(Read):
 
     service: From = None
     to: Annotated[str | None, Field(description="Service of the inventory at the other end of the path.")] = None
-    address: Annotated[Name | None, Field(description="Name or address of the peer. It is given instead of `to`.")] = None
-    port: Annotated[int | None, Field(ge=1, le=65535, description="TCP port of the peer. It is given instead of `to`.")] = (
-        None
-    )
+    address: Annotated[
+        Name | None, Field(description=("Name or address of the peer. Set either `address` and `port`, or `to`."))
+    ] = None
+    port: Annotated[
+        int | None, Field(ge=1, le=65535, description=("TCP port of the peer. Set either `address` and `port`, or `to`."))
+    ] = None
 
     @model_validator(mode="after")
     def _one_peer(self) -> Self:
@@ -128,11 +130,11 @@ class _ToPeer(Read):
 
     def _peer(self, ctx: Context) -> tuple[str, int, bytes]:
         """Return the peer's address, its port, and a request that its server answers. The request is empty when Drillbook
-        knows none for this kind of server.
+        knows no request for this kind of server.
 
-        A loopback address of a service on another host is replaced by the address of that host. The `port` of a service of
-        kind `http` may differ from the port in its URL. The port in the URL may belong to a proxy, or may be published by a
-        container engine. The peer is then `port` on the service's host.
+        A loopback address of a service on another host is replaced by the address of that host. If a service of kind `http`
+        has a `port` that differs from the port in its URL, this `port` on the service's host is the peer, because the port
+        in the URL may belong to a proxy or to a container engine.
         """
         if self.to is None:
             return str(self.address), int(self.port or 0), b""
@@ -169,8 +171,8 @@ class _ToPeer(Read):
 
 
 def _lacks(service: Service, what: str) -> str:
-    """Return the end of a message which says that the service has no ``what``. If the service has a Unix socket, the text
-    names the path of the socket.
+    """Return the end of a message about a service that has no ``what``, such as an address or a port. If the service has a
+    Unix socket instead, the text names the path of the socket.
     """
     if not service.socket:
         return f"has no {what}"
@@ -180,8 +182,8 @@ def _lacks(service: Service, what: str) -> str:
 class Route(_ToPeer):
     """Check whether a host can reach a peer: resolve its name, find the route, connect, and wait for an answer.
 
-    An answer is expected only if Drillbook knows a request that this kind of server answers. A service with a Unix
-    socket is asked at this socket, on its own host.
+    The action waits for an answer only if Drillbook knows a request that this kind of server answers. If the service
+    listens on a Unix socket, the request is sent to this socket, on the host of the service.
     """
 
     def ready(self, ctx: Context) -> None:
@@ -238,9 +240,7 @@ class Route(_ToPeer):
 
 
 def _with_programs(output: Output) -> Output:
-    """Return ``output``, the output of a check of the path. Raises CouldNotVerify when the host lacks the programs for the
-    check.
-    """
+    """Return ``output`` unchanged. Raises CouldNotVerify when it shows that the host lacks the programs for the check."""
     if output.exit == 127:
         raise CouldNotVerify(
             f"{output.host}: no program on this host can resolve a name or connect",
@@ -297,8 +297,8 @@ class Filters(_ToPeer):
         str | None,
         Field(
             description=(
-                "Service whose host connects to `service`. It is given instead of `to`. The rules on the host of "
-                "`service` are then examined."
+                "Service whose host connects to `service`. Set either `client` or a peer (`to`, or `address` and "
+                "`port`). With `client`, the rules on the host of `service` are examined."
             )
         ),
     ] = None
@@ -310,7 +310,9 @@ class Filters(_ToPeer):
         return self.client is not None
 
     def ready(self, ctx: Context) -> None:
-        """Check that the packet filters have a tool on the host, and that this user may read their rules."""
+        """Check that the host has a program that prints the rules of its packet filters, and that this user may read the
+        rules.
+        """
         try:
             self._tables(ctx, "ip")
         except CouldNotVerify as error:
@@ -324,8 +326,8 @@ class Filters(_ToPeer):
 
         Certain rules come first. Each item of ``rules`` has ``tool``, ``table``, ``chain``, ``hook``, ``rule``,
         ``verdict``, ``certain`` and ``drillbook``. A rule is uncertain when its own condition, or the condition of a rule
-        before it, cannot be evaluated. ``drillbook`` is true when a drill made the rule. Raises CouldNotVerify without the
-        rights of root.
+        before it, cannot be evaluated. ``drillbook`` is true when a drill made the rule. Raises CouldNotVerify when the
+        user has no root rights.
         """
         here, peer, port = self._ends(ctx)
         version = next((one.version for one in (peer, here) if one is not None), 4)

@@ -68,9 +68,9 @@ class Cut(Fault):
         return self._means(ctx)[1].undo(ctx)
 
     def active(self, ctx: Context) -> bool | None:
-        """Return True when the rules or the control file exist, and an exchange through the relay hangs.
+        """Return True when the rules or the control file exist, and a test request through the relay gets no answer.
 
-        Return False when they do not exist, and an exchange is answered.
+        Return False when they do not exist, and a test request is answered.
         """
         relay, means = self._means(ctx)
         if relay.control:
@@ -88,9 +88,9 @@ class Cut(Fault):
 
 
 def _address(text: str) -> str | None:
-    """Return ``text`` as an IP address if it means the same on every host.
+    """Return ``text`` as an IP address.
 
-    Return None for a name and for a loopback address.
+    Return None for a name and for a loopback address, because they can mean different servers on different hosts.
     """
     with suppress(ValueError):
         return None if ipaddress.ip_address(text).is_loopback else text

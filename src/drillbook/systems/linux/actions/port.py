@@ -108,8 +108,8 @@ class Occupy(Fault):
     for_: Lasting = Duration(300)
 
     def ready(self, ctx: Context) -> None:
-        """Check that the port is free or belongs to the service, that the host has a tool, and that the user may listen on
-        the port.
+        """Check that the port is free or belongs to the service, that the host has a program that can listen, and that the
+        user may listen on the port.
         """
         Helper(ctx).ready()
         need(ctx, "timeout")
@@ -258,7 +258,12 @@ class Owner(Read):
         str | None, Field(description="Service whose host is used, and whose port is used unless `port` is given.")
     ] = None
     port: Annotated[
-        int | None, Field(ge=1, le=65535, description="TCP port. Default: the port of the service, or its Unix socket.")
+        int | None,
+        Field(
+            ge=1,
+            le=65535,
+            description=("TCP port. Not given: the port of the service, or the Unix socket of a service that has no port."),
+        ),
     ] = None
 
     @model_validator(mode="after")
@@ -270,8 +275,8 @@ class Owner(Read):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``port``, ``at``, ``listening``, ``owners`` (each as ``pid user command``), ``hidden``.
 
-        ``at`` names the port, or is the path of the Unix socket; ``port`` is then null. ``hidden`` is true when this user may
-        not see which process listens.
+        ``at`` is a text such as ``port 5432``, or the path of a Unix socket. For a Unix socket, ``port`` is null.
+        ``hidden`` is true when this user may not see which process listens.
         """
         path = self._socket(ctx)
         port = None if path else _port(ctx, self.port, self.service)

@@ -1,7 +1,7 @@
 """Faults of a network path that goes through a relay. A control file on the relay's host sets the fault.
 
-These faults need neither root rights nor a packet filter. The actions are named as in ``network.*``. Toxiproxy has the same
-faults with the names ``timeout``, ``latency`` and ``reset_peer``.
+These faults need neither root rights nor a packet filter. The actions have the same names as those in ``network.*``.
+Toxiproxy has the same faults with the names ``timeout``, ``latency`` and ``reset_peer``.
 """
 
 from __future__ import annotations
@@ -92,9 +92,9 @@ def in_force(ctx: Context, relay: Relay) -> list[str]:
 
 
 def healthy(ctx: Context, relay: Relay) -> float:
-    """Return the seconds that an answered exchange through the relay takes. Try again while the path is busy.
+    """Send test requests through the relay until one of them is answered. Return the duration of that request in seconds.
 
-    Raises NotReady when no exchange is answered.
+    Raises NotReady when no request is answered in time.
     """
     until = time.monotonic() + SETTLED_S
     while True:

@@ -42,7 +42,7 @@ class _Using(Fault):
     for_: Lasting = Duration(300)
 
     def ready(self, ctx: Context) -> None:
-        """Check that the host has the tools, and that it has enough of the resource."""
+        """Check that the host has the tools for the fault, and enough of the resource."""
         Helper(ctx).ready()
         self._enough(ctx)
 
@@ -176,7 +176,7 @@ class Memory(_Using):
             )
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``pids`` of the process that holds the memory."""
+        """Facts: ``pids``, a list with the pid of the process that holds the memory."""
         self._still(ctx)
         helper = Helper(ctx)
         helper.start(_HOLD, self.for_, str(int(self.size)), str(MEMORY_LEFT >> 11))
@@ -233,7 +233,7 @@ class FileDescriptors(_Using):
             )
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``pids`` of the process that holds the files."""
+        """Facts: ``pids``, a list with the pid of the process that holds the files."""
         self._still(ctx)
         helper = Helper(ctx)
         helper.start(_DESCRIPTORS, self.for_, str(self.count), _OPENER)

@@ -280,9 +280,9 @@ class _Settings(Action):
 class Change(_Settings, Fault):
     """Change or remove variables in a service's env file and restart its unit, as a wrong deployment does.
 
-    The file keeps its owner and permissions. The original is kept in the same folder, and the undo restores it. If a restore
-    has put a new file there, the undo keeps the new file, and restarts the unit unless it already uses the new file.
-    A service that does not start with the changed settings is part of the fault.
+    The file keeps its owner and permissions. The original is kept in the same folder, and the undo restores it. If a
+    restore has put a new file there, the undo keeps the new file, and restarts the unit unless it already uses the new
+    file. If the service does not start with the changed settings, this is part of the fault.
     """
 
     def inject(self, ctx: Context) -> Facts:
@@ -301,12 +301,12 @@ class Change(_Settings, Fault):
 
 
 class Apply(_Settings, Write):
-    """Change settings of a service until the drill ends, as a remedy (a larger pool, more workers), and restart the service.
+    """Change settings of a service until the drill ends, as a remedy (a larger pool, more workers), and restart it.
 
     The unit must start with these settings. At the end of the drill, or when its controller dies, the original file is
-    restored as with `settings.change`, and the unit is restarted. A new env file from a step of `cleanup` is kept. The
-    restart comes after `verify`, and the drill passes only when its probes are good again after the restart.
-    Use `verify` to check that the new settings really work.
+    restored as with `settings.change`, and the unit is restarted. A new env file from a step of `cleanup` is kept. The unit
+    is restarted after `verify`, and the drill passes only if its probes are good again after that. Use `verify` to check
+    that the new settings really work.
     """
 
     LEASED = True

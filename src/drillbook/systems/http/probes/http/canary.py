@@ -150,7 +150,7 @@ class Canary(RecordCanary):
         """Send the requests of the field ``what`` and return the last answer. Raises CouldNotVerify when an answer is
         unexpected.
 
-        Returns None when an answer has a status in ``absent``, which means that there is no such record.
+        Returns None when an answer has a status in ``absent``, because this status means that the record does not exist.
         """
         try:
             return self.exchanged(ctx, what, number, ANSWER_S)

@@ -68,9 +68,9 @@ class _Filtered(Fault):
         )
 
     def _filter(self, ctx: Context) -> Filter:
-        """Return the rules of this step, for a packet filter tool that the host has.
+        """Return the rules of this step in the form of a packet filter tool that the host has.
 
-        Raises NotReady if it has no such tool.
+        Raises NotReady if the host has no such tool.
         """
         traffic = self._traffic
         wanted = ("iptables", "nft") if self.tool == "auto" else (self.tool,)

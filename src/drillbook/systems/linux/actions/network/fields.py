@@ -66,7 +66,9 @@ class Traffic:
 
 
 def sudo(ctx: Context) -> Argv:
-    """Return the prefix of commands that run as root. It follows the settings of the service manager in the inventory."""
+    """Return the prefix of commands that run as root: `sudo -n` if the inventory sets `sudo` of the service manager,
+    otherwise nothing.
+    """
     return ("sudo", "-n") if ctx.host.target.manager.sudo else ()
 
 

@@ -67,11 +67,11 @@ class Capture(Read):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``packets``, ``bytes``, ``flags`` (numbers: ``syn``, ``syn_ack``, ``fin``, ``rst``), ``connections``.
 
-        ``connections`` is the number of connections that began. ``refused`` and ``unanswered`` are numbers of such
-        connections. ``retransmissions`` is the number of packets that were sent again, and ``other`` the number of packets
-        that are not TCP. ``ended`` names the limit that was reached, ``time`` or ``size``. ``dropped`` is the number of
-        packets that the kernel lost, so that the other numbers may be too small. ``dropped`` is null when this number is
-        unknown. ``port`` is the captured port, and ``capture`` is the evidence file in pcap format.
+        ``connections`` is the number of connections that began. ``refused`` and ``unanswered`` are the numbers of refused
+        and of unanswered connections. ``retransmissions`` is the number of packets that were sent again, and ``other`` the
+        number of packets that are not TCP. ``ended`` names the limit that was reached, ``time`` or ``size``. ``dropped`` is
+        the number of packets that the kernel lost, so that the other numbers may be too small. ``dropped`` is null when
+        this number is unknown. ``port`` is the captured port, and ``capture`` is the evidence file in pcap format.
         """
         if ctx.deadline.remaining() < self.seconds:
             raise PlanError(

@@ -17,7 +17,7 @@ from drillbook.systems.linux.actions.network.filters import HELD, of_run
 from drillbook.systems.linux.actions.network.shaping import UNDO, major_of
 
 STEPS = 100
-"""Largest number N of steps in the phase `inject`. Delays are searched for the steps inject.1 to inject.N."""
+"""Number of steps whose delays are searched: the steps inject.1 to inject.100. A delay of a later step is not found."""
 _QUEUES = "command -v tc >/dev/null || exit 0; exec tc qdisc show"
 
 

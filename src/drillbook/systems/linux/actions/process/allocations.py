@@ -98,7 +98,9 @@ class Allocations(_Named, Read):
                 )
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that changes nothing. A timer in the process ends memray's trace, even if the controller dies."""
+        """Return an undo that changes nothing, because a timer in the process ends memray's trace, even if the controller
+        dies.
+        """
         return Undo.nothing("memray ends its trace by itself" if self.by == "memray" else "reads only")
 
     def run(self, ctx: Context) -> Facts:

@@ -286,9 +286,9 @@ done
 class Limit(_OnProcess):
     """Lower the soft limits of a running process: open files, memory, CPU time.
 
-    Files that are open stay open, but the process cannot open more. A process that cannot handle a limit may exit: because
-    an allocation fails (`memory`), or because it gets the signal SIGXCPU (`cpu_time`). The undo then starts its unit, or
-    runs `start`.
+    Files that are open stay open, but the process cannot open more. A limit can make the process exit: with `memory`, when
+    an allocation fails; with `cpu_time`, when it gets the signal SIGXCPU. If the process has exited, the undo starts its
+    unit, or runs `start`.
     """
 
     open_files: Annotated[_Files | None, Field(description="Maximum number of open files.")] = None
