@@ -22,8 +22,8 @@ WHAT = "anchor"
 
 
 def compared(found: Verified, folder: Path, reports: Path, kept_in: Sequence[Place], *, asked: str) -> Verified:
-    """Compare a run's or suite's folder with the anchors in ``kept_in``. Return ``found`` with the results of this
-    comparison added.
+    """Compare a run's or suite's folder with the anchors in the places ``kept_in``. Return the checks in ``found``,
+    followed by the checks of this comparison.
 
     ``asked``: name of the run as the user typed it. If the user asked for the newest run, a newer run that has an anchor but
     no folder is reported as missing. The journal is compared only if the run has an anchor. Raises UsageError when root
@@ -76,8 +76,8 @@ def _of_journal(folder: Path, anchor: Anchor) -> list[Check]:
 def _newer(folder: Path, reports: Path, known: Known, asked: str) -> list[Check]:
     """Report deleted runs that are newer than the run in ``folder``.
 
-    A run was deleted if it has an anchor, but no folder. Only a user who asks for the newest run needs this report.
-    Returns no checks when the user asked for a certain run.
+    A run was deleted if it has an anchor, but no folder. Returns an empty list when the user asked for a certain run,
+    because newer runs matter only to a user who asks for the newest run.
     """
     drill = drill_of(folder.name)
     if asked not in ("", "latest", drill):

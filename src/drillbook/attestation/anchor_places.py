@@ -97,17 +97,17 @@ class AnchorFile:
 def default(reports: Path) -> Path | None:
     """Return the path of the anchor file for the folder ``reports``, in the user's state folder.
 
-    None if the state folder is unknown.
+    Returns None if the state folder is unknown.
     """
     whole = reports.resolve()
     return in_state("anchors", whole, whole.parent, ".jsonl")
 
 
 def in_state(kind: str, of: Path, project: Path, ending: str) -> Path | None:
-    """Return the path of a file in the user's state folder. The file belongs to the path ``of``: each path has a file
-    of its own.
+    """Return the path of the file in the user's state folder that stores data about the path ``of``. Different paths
+    have different files.
 
-    None if the state folder is unknown.
+    Returns None if the state folder is unknown.
     """
     state = os.environ.get("XDG_STATE_HOME", "")
     try:
@@ -134,9 +134,9 @@ def named(text: str) -> Place:
 
 
 def places(reports: Path) -> list[Place]:
-    """Return the places for the anchors of ``reports``.
+    """Return all places that store anchors of the runs in ``reports``.
 
-    They are a file in the user's state folder, and the places that DRILLBOOK_ANCHOR names.
+    The first place is a file in the user's state folder. The environment variable DRILLBOOK_ANCHOR names the others.
 
     Raises UsageError when a place in DRILLBOOK_ANCHOR is invalid.
     """

@@ -24,9 +24,9 @@ SCHEMA = "drillbook/anchor/1"
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """Number of events and last hash of a journal when its attestation was written.
+    """Number of events and last hash of a run's journal when the attestation of the run was written.
 
-    It is the journal of one run, or of a suite's folder.
+    A suite has no journal. Its anchor has 0 events, and shows only that the suite existed.
     """
 
     run: str
@@ -50,7 +50,7 @@ class Anchor:
     def rank(self) -> tuple[int, bool, str]:
         """Sort key for the anchors of one run.
 
-        It holds the number of events, the presence of a timestamp token, and the anchor's time.
+        The key holds the number of events, True if the anchor has a timestamp token, and the anchor's time.
         """
         return self.events, timestamps.FIELD in self.content, self.at
 
@@ -141,9 +141,9 @@ def known(kept_in: Iterable[Place]) -> Known:
 
 
 def _newest(anchors: Iterable[Anchor]) -> dict[str, Anchor]:
-    """Select the anchor with the highest ``rank`` for each run, by the name of the run.
+    """Select the anchor with the highest ``rank`` for each run. The keys of the result are the names of the runs.
 
-    When several anchors of a run have this rank, the last of them in ``anchors`` is selected.
+    When several anchors of a run have the highest rank, the last of these in ``anchors`` is selected.
     """
     found: dict[str, Anchor] = {}
     for one in anchors:
@@ -184,9 +184,9 @@ def present(anchor: Anchor, reports: Path) -> bool:
 
 
 def differs(anchor: Anchor, hashes: Sequence[str]) -> str:
-    """Return the reason why a journal with these event ``hashes`` contradicts the anchor.
+    """Return the reason why a journal contradicts the anchor. ``hashes``: hashes of the journal's events, in order.
 
-    Empty if the journal contains the hash of the anchor.
+    The result is empty if the journal contains the anchor's hash at the anchor's position.
     """
     if not anchor.events:
         return ""

@@ -24,8 +24,8 @@ from drillbook.values import Duration
 
 MODE = "COMPLIANCE"
 KEEP_S = 400 * 86400.0
-"""Default time, in seconds, for which an anchor is locked. It is one year, plus the time that the audit of this year
-takes.
+"""Default time, in seconds, for which an anchor is locked. It is longer than one year, so that the anchors still exist
+while the year is audited.
 """
 LONGEST_LINE = 1 << 16
 MOST = 500_000
@@ -40,7 +40,7 @@ _NAME = re.compile(r"(.+)/(\d{9})-([0-9a-f]{64})\.json")
 
 
 class _Version(NamedTuple):
-    """One version of an object with an anchor. Versions are sorted by the number of the run's events that the anchor covers."""
+    """One version of an object that holds an anchor. Versions sort by ``events``, the number of events in the anchor."""
 
     events: int
     key: str
@@ -100,7 +100,7 @@ class AnchorBucket:
             )
 
     def read(self) -> Held:
-        """Read the newest anchor of each run. Report each anchor without a lock as a doubt.
+        """Read the newest anchor of each run. For an anchor without a lock, the result has a reason to doubt the anchor.
 
         Raises AnchorProblem when the bucket cannot be read.
         """
@@ -115,9 +115,9 @@ class AnchorBucket:
         return f"{self.prefix}/" if self.prefix else ""
 
     def _versions(self, client: Any) -> dict[str, list[_Version]]:
-        """Return the versions of the objects with anchors. The key of each list is the name of the run.
+        """Return the versions of the objects that hold anchors, as one list for each run. The key is the run's name.
 
-        The anchor that covers the most events comes last.
+        Each list ends with the anchor that has the highest number of events.
         """
         runs: dict[str, list[_Version]] = {}
         seen = 0
@@ -134,7 +134,8 @@ class AnchorBucket:
     def _newest(self, client: Any, versions: Sequence[_Version]) -> tuple[bytes, str]:
         """Read the newest unchanged anchor of a run, as JSON.
 
-        Return the anchor, and a reason to doubt it, such as a missing lock. Each of the two is empty if there is none.
+        Return the anchor, and a reason to doubt it, such as a missing lock. The anchor is empty if all anchors were changed.
+        The reason is empty if there is no doubt.
         """
         changed = 0
         for one in reversed(versions):
@@ -166,9 +167,9 @@ class AnchorBucket:
 
     @contextmanager
     def _asking(self, what: str) -> Iterator[Any]:
-        """Provide an S3 client, and raise its errors as AnchorProblem.
+        """Provide an S3 client. Convert errors of the client to AnchorProblem.
 
-        ``what`` completes the message: ``read`` or ``written``.
+        ``what``: ``read`` or ``written``, for the message that the anchors cannot be read or written.
         """
         import boto3  # noqa: PLC0415  slow to load
         from botocore.config import Config  # noqa: PLC0415  slow to load

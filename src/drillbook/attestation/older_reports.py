@@ -1,7 +1,7 @@
-"""Verification of reports that another version rendered. The words of reports differ between versions, so the files are
-only compared with the attested digests.
+"""Verification of reports that another version of Drillbook rendered.
 
-Figures must not differ. The stored ``result.json`` is compared with the result that this version determines from the journal.
+The words of reports differ between versions, so the files are only compared with the attested digests. Figures must be the
+same in all versions, so the stored ``result.json`` is also compared with the result that this version finds in the journal.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ def unlike(folder: Path, wanted: dict[str, str], sealed: Statement) -> list[str]
 
 
 def differences(stored: Any, now: Any, path: str = "") -> Iterator[str]:
-    """Yield the places at which two results differ. Places at which both results have a sentence are left out, because
-    only the words of the sentence differ.
+    """Yield the keys whose values differ between the two results. Two different sentences are not reported, because
+    versions may word them differently.
 
-    A sentence is a text that contains a space. Names, codes, times, numbers and verdicts contain no space. A newer
-    version may add keys, but never removes any.
+    A sentence is a text that contains a space. Names, codes, times, numbers and verdicts contain no space. A key that
+    only ``now`` has is not reported, because newer versions add keys.
     """
     if isinstance(stored, dict) and isinstance(now, dict):
         for key, value in stored.items():

@@ -1,8 +1,8 @@
 """Writes and signs ``attestation.json``: digests of a run's files, and the last hash of its journal.
 
-A run signs its journal when it begins, right before it injects the fault, and when it has ended. The attestation is renewed
-after a recovery or a new rendering changed the folder. A renewed signature covers only content that a trusted key signed
-before (see ``standing``), or that this process itself wrote.
+A run signs its journal when it begins, right before it injects the fault, and when it has ended. When a recovery or a new
+rendering of the reports changes the folder later, it writes a new attestation. Such an attestation covers only content that
+a trusted key signed before (see ``standing``), or that this process itself wrote.
 """
 
 from __future__ import annotations
@@ -193,8 +193,8 @@ def seal_suite(
 def seal_campaign(folder: Path, content: Statement, unvouched: list[list[int]], sealer: Sealer) -> str:
     """Write and sign the attestation of a campaign. Return the reason if it could not be signed, otherwise an empty text.
 
-    ``content``: description of the campaign. It holds the length and the last hash of the campaign's journal, and for each site
-    the last hash of the site's run. ``unvouched``: ranges of events that other processes wrote.
+    ``content``: description of the campaign, with the length and the last hash of its journal, and the last hash of each
+    site's run. ``unvouched``: ranges of events in the campaign's journal that other processes wrote.
     """
     files = {path.relative_to(folder).as_posix(): path for path in files_in(folder)}
     try:

@@ -1,6 +1,6 @@
-"""Part of a run's or suite's folder that a trusted key had signed before this process changes the folder.
+"""Examination of a run's or suite's folder before this process changes it. It finds the content that a trusted key signed.
 
-Only this signed part may be signed again. Anybody may have written the other content, so it is rendered but not signed.
+Only this signed content may be signed again. Anybody may have written the other content, so it is rendered but not signed.
 A recovery signs only the events that it adds, and lists older unsigned content in the attestation.
 """
 
@@ -37,7 +37,9 @@ class Standing:
     """State of a run's or suite's folder before this process changes it: the content signed by a trusted key, and doubts."""
 
     doubt: str = ""
-    """Contradiction between the folder and the attestation. It forbids rendering and signing. Empty when there is none."""
+    """Contradiction between the folder and the attestation, or empty. A folder with a contradiction is neither rendered nor
+    signed.
+    """
     unvouched: str = ""
     """Reason why the signature does not cover the whole folder. Empty when it covers everything."""
     sealed: Statement | None = None
@@ -136,9 +138,10 @@ def _discontinued(folder: Path, sealed: Statement | None, found: Walk) -> str:
 
 
 def _beyond(found: Walk, events: int) -> str:
-    """Describe the journal lines after the signed ``events``. The result is empty if there are none.
+    """Describe the journal lines after the signed events. ``events``: number of signed events.
 
-    The text tells their number, or that the last line is damaged.
+    The description gives the number of these lines, or says that the last line is damaged. It is empty if the journal
+    ends with the last signed event.
     """
     if len(found.events) > events:
         return f"{count(len(found.events) - events, 'event')} after the signed events, from event {events} on"

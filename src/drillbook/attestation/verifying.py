@@ -76,7 +76,7 @@ def verify(folder: Path, root: Path) -> Verified:
 
 
 def verify_campaign(folder: Path, record: Path, root: Path) -> Verified:
-    """Verify a campaign's ``folder``. The journal is in the folder ``record``. Runs of the campaign are not verified."""
+    """Verify a campaign's attestation in ``folder`` and its journal in the folder ``record``, but not the campaign's runs."""
     try:
         found = walk((record / FILE).read_bytes())
     except OSError as error:
@@ -259,7 +259,7 @@ def _evidence(folder: Path, found: Walk) -> Check:
 
 
 def _kept(value: Any) -> Iterator[tuple[str, str]]:
-    """Yield the name and digest of every evidence file in ``value``, the facts of a step or a part of them."""
+    """Yield the name and digest of every evidence file that ``value`` mentions. ``value``: some or all facts of a step."""
     if isinstance(value, dict):
         name, wanted = value.get("file"), value.get("sha256")
         if isinstance(name, str) and isinstance(wanted, str) and name.startswith("evidence/"):
