@@ -1,4 +1,8 @@
-"""Runs of an audit that left no verdict: runs that other records name, but whose folder is missing, and suites without an end."""
+"""Runs and suites of an audit without a known verdict.
+
+A run is included when its folder is missing, but another record names the run. A suite is included when its end was not
+recorded.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +22,14 @@ class AbsentRow:
     """A run or suite without a verdict."""
 
     kind: str
-    """``missing``: its folder or the end of its journal is missing. ``no end``: a suite without a recorded end."""
+    """``missing``: the folder of a run, or the end of a journal, is missing. ``no end``: the end of a suite was not recorded."""
     run: str
     """Name of the run or suite. It is empty when only its hash is known."""
     drill: str
     at: str
     """Start of the run or suite. It is empty when unknown."""
     named_by: str
-    """Record that names the run: an anchor, a campaign, a suite, or the run after it. Empty for a suite without an end."""
+    """Record that names the missing run: an anchor, a campaign, a suite, or the next run. Empty when ``kind`` is ``no end``."""
     why: str
 
 
@@ -46,7 +50,7 @@ def absences(problems: Sequence[Problem], suites: Sequence[Suite], period: Perio
 
 
 def _missing(problems: Sequence[Problem]) -> AbsentRow:
-    """Return the row of one missing run. ``problems``: one for each record that names the run."""
+    """Return the row of one missing run. ``problems``: a problem for each record that names this run."""
     run = problems[0].run if problems[0].lost else ""
     lost = "its folder is missing" if run else "its folder, or the end of the journal before it, is missing"
     named_by = " and ".join(sorted(one.named_by for one in problems))

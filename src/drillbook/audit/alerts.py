@@ -21,7 +21,7 @@ MOST_GAPS, MOST_TITLES = 3, 2
 AT_ONCE, NEXT_RUN, NEXT_RUNS = "at once", "before its next run", "before their next run"
 NOBODY = "no owner named"
 VERBS = {True: "was missed", False: "could not be verified in the run that failed"}
-"""Reason why an objective is not proven. The key tells if the objective was missed (``ProvenRow.missed``)."""
+"""Reasons why an objective is not proven. The key is the value of ``ProvenRow.missed``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Alert:
     step: str
     """Next step."""
     who: str = ""
-    """Contact who takes the step: the owner of the drill. It is empty for a step of the people who plan drills."""
+    """Contact of the drill's owner, who takes the step. It is empty when the step is to plan or change drills."""
     when: str = ""
     """Time for the step."""
 
@@ -151,7 +151,7 @@ def _of_services(audit: Audit) -> Iterator[Alert]:
 
 
 def _without_rpo(audit: Audit, when: str) -> Iterator[Alert]:
-    """Return one alert for each environment with services that keep data and were drilled, and whose RPO no drill measures."""
+    """Find services that store data and were drilled, but whose RPO no drill measures. Return one alert per environment."""
     measured = {(goal.environment, goal.service) for goal in audit.proven if goal.key == "rpo"}
     lacking = [
         row for row in audit.coverage if row.runs and row.keeps_data and (row.environment, row.service) not in measured
@@ -163,8 +163,8 @@ def _without_rpo(audit: Audit, when: str) -> Iterator[Alert]:
 
 
 def _gaps(audit: Audit) -> dict[tuple[str, str, bool], list[str]]:
-    """Return the services that were not drilled in some part of the period. The key of a group of services holds words
-    about this part, the environment, and True if a drill ran in another part of the period.
+    """Group the services that were not drilled in some part of the period. The key of a group has three items: a text
+    that describes this part, the environment, and True if a drill of the services ran in another part of the period.
     """
     found: dict[tuple[str, str, bool], list[str]] = {}
     for row in audit.coverage:

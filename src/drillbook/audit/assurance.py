@@ -28,11 +28,12 @@ class Assurance:
     """Result of verifying the signatures of all runs, and of comparing the journals with the anchors."""
 
     unvouched: tuple[str, ...] = ()
-    """Problems with signatures and anchors, each with its reason. A problem is a run of the period without a trusted
-    signature of its present content, or anchors that cannot be read.
+    """Problems with signatures and anchors, each with its reason: runs of the period whose present content has no trusted
+    signature, and places whose anchors cannot be read.
     """
     compared: tuple[str, ...] = ()
-    """Places whose anchors were compared with the journals. Each has its number of runs and the time of its newest anchor.
+    """Places whose anchors were compared with the journals. Each text names the place, the number of runs with an anchor
+    there, and the time of the newest anchor.
     """
     problems: tuple[Problem, ...] = ()
     """Contradictions between anchors and journals."""
@@ -47,7 +48,7 @@ UNCHECKED = Assurance(checked=False)
 
 
 def assure(records: Sequence[Record], period: Period, reports: Path, root: Path, known: Known) -> Assurance:
-    """Verify the signatures of all runs of ``period``, and compare all journals with anchors. ``known``: these anchors.
+    """Verify the signatures of all runs of ``period``. Compare all journals with the anchors in ``known``.
 
     The caller must read the anchors before the journals. Otherwise a run that ends between the two readings has an
     anchor but no journal, and is reported as missing.

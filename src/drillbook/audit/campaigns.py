@@ -1,6 +1,7 @@
 """Journals of campaigns in an audit.
 
-The journal of a campaign contains an intent for each site, and the hash of the last event of each site's run.
+A campaign runs one drill or suite at several sites. Its journal contains an intent for each site, written before the site's
+run starts, and the hash of the last event of that run.
 """
 
 from __future__ import annotations
@@ -24,9 +25,11 @@ class Campaign:
 
     name: str
     hashes: frozenset[str] = frozenset()
-    """Hash of each event. The first event of a run contains the hash of the intent for the site of this run."""
+    """Hashes of all events of the campaign's journal. The first event of a site's run repeats one of them: the hash of the
+    intent for this site.
+    """
     heads: Mapping[str, tuple[str, ...]] | None = None
-    """For each run that has ended, by its name: the hashes of the last events of its journals."""
+    """Hashes of the last events of each run that has ended. The key is the name of the run. A suite has several hashes."""
     finished: bool = False
     damage: str = ""
 

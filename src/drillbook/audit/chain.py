@@ -11,9 +11,9 @@ from drillbook.audit.records import Record, Stray
 from drillbook.report.figures import count, moment, utc
 
 SLACK_S = 60.0
-"""Longest time, in seconds, between the previous run's last hash and a new run that records the hash.
+"""Longest time, in seconds, from reading the last hash of the previous run until the new run begins.
 
-Newer events may follow that hash in the journal.
+The previous run may write more events in this time.
 """
 
 
@@ -45,7 +45,7 @@ class Link:
 
     before: str
     anchored_events: int
-    """Number of the run's events that the hash in the later run covers."""
+    """Number of events in this run's journal up to the event whose hash the later run recorded."""
     anchored_by: str
 
 
@@ -112,8 +112,8 @@ def _campaigns(
 ) -> Iterator[Problem]:
     """Return the problems of campaigns. A campaign records the hash of the last event of each of its runs.
 
-    ``vouched``: events that such a hash confirms. For each folder of a run, it holds the number of these events, and
-    the name of the run or campaign that recorded the hash. This function adds the hashes that campaigns recorded.
+    ``vouched``: number of events of each run that a recorded hash confirms, and the name of the run or campaign that
+    recorded the hash. The key is the folder of the run. This function adds the hashes that campaigns recorded.
     """
     for campaign in campaigns:
         at = campaign.started
@@ -153,9 +153,10 @@ def _link_problems(
 ) -> Iterator[Problem]:
     """Return the problems of the link from run ``one`` to its previous run.
 
-    ``earlier``: all older runs, oldest first. ``start``: number of the run that should follow ``place`` in the record, or 0
-    without a ``place``. ``members``: folders of runs of campaigns. These runs may arrive late
-    from other machines. The journal of their campaign shows that they exist.
+    ``earlier``: all older runs, oldest first. ``place``: position of the hash that the run records as its previous run's
+    last hash. ``start``: index in ``earlier`` of the first run after the run in ``place``, or 0 when ``place`` is None.
+    ``members``: folders of the runs of campaigns. These runs are not reported as skipped, because they may arrive late from
+    other machines, and the journal of their campaign shows that they exist.
     """
     before = earlier[-1] if earlier else None
     if one.first and one.first.prev and place is None:
@@ -203,9 +204,9 @@ def _missing(before: Record | None, one: Record) -> Problem:
 
 
 def _plausible(one: Record, place: _Place) -> bool:
-    """Return True when the events after ``place`` can be explained.
+    """Return True when it is normal that the journal has events after ``place``.
 
-    A recovery wrote them, or they are later than the start of run ``one``.
+    This is so when a recovery wrote these events, or when they were written after the run ``one`` began.
     """
     record = place.record
     if any(resumed.seq == place.seq + 1 for resumed in record.recoveries):

@@ -46,7 +46,7 @@ class CapacityRow:
 
 @dataclass(frozen=True, slots=True)
 class OperatorRow:
-    """An operator of runs or recoveries in the period. The journals name this operator."""
+    """An operator whom the journals of the period name, with the number of the operator's runs and recoveries."""
 
     operator: str
     runs: int
@@ -103,8 +103,8 @@ class Audit:
     """
     assurance: Assurance = UNCHECKED
     environment_notes: Mapping[str, str] = field(default_factory=dict)
-    """Explanation of each environment, by its name, for example that the environment is a lab. An environment is left
-    out if its plans do not prove the explanation.
+    """Explanations of environments, for example that an environment is a lab. The key is the name of the environment. An
+    explanation is left out if the plans of the environment's runs do not prove it.
     """
     absent: tuple[AbsentRow, ...] = ()
     """Missing runs, and suites without an end."""
@@ -213,8 +213,8 @@ def _of_journals(
 
 
 def _environment_notes(records: Sequence[Record]) -> dict[str, str]:
-    """Return the explanations of environments, by name. An explanation is returned only if the plans of all runs in the
-    environment prove it.
+    """Return explanations of environments. The key is the name of the environment. An explanation is returned only if the
+    plans of all runs in the environment prove it.
     """
     plans: dict[str, list[object]] = {}
     for one in records:
@@ -232,7 +232,7 @@ def _sorted(problems: Sequence[Problem]) -> tuple[Problem, ...]:
 
 
 def _sentence(rows: Sequence[RunRow], verdicts: dict[str, int], covered: Sequence[CoverageRow]) -> str:
-    """Return the result of the period in sentences. The completeness of the record is told by ``wording.record_state``."""
+    """Describe the result of the period: runs, verdicts, services, and changes that could not be undone."""
     if not rows:
         text = "No run began in this period, so nothing was proven."
     else:

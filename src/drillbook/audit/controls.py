@@ -21,8 +21,8 @@ MOST_DRILLS = 8
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Kind of evidence in a run. ``words``: text that follows the number of runs, such as "3 runs". ``holds``: function
-    that returns True when a run has the evidence.
+    """Kind of evidence in a run. ``words``: end of a sentence that begins with a number of runs, such as "3 of 5 runs".
+    ``holds``: function that returns True when a run has the evidence.
     """
 
     words: str
@@ -161,7 +161,7 @@ CONTROLS = (
 
 
 def bearing(runs: Sequence[Record]) -> tuple[Control, ...]:
-    """Return the controls with their evidence in ``runs``, the runs of the period."""
+    """Return all controls, each with the evidence from ``runs``. ``runs``: runs of the period."""
     found = {key: [one for one in runs if evidence.holds(one)] for key, evidence in EVIDENCE.items()}
     return tuple(_bearing(one, runs, found[one.evidence]) for one in CONTROLS)
 

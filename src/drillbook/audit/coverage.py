@@ -25,7 +25,7 @@ NOT_YET = "not yet"
 LEFT_OUT = "left out"
 """Mark of a span without runs, for a service that the inventory exempts from drills."""
 REHEARSED = "rehearsed only"
-"""Mark instead of `passed`: the runs passed, and none of them proved a fault active and then restored the service."""
+"""Mark that replaces `passed` when none of the passed runs proved a fault active and then restored the service."""
 
 BADNESS = (
     *map(str, (Verdict.PASSED, Verdict.NOT_RUN, Verdict.REFUSED, Verdict.ABORTED, Verdict.INCONCLUSIVE)),
@@ -68,7 +68,7 @@ class Cell:
     runs: int
     passed: int
     last: str
-    """Worst verdict of the drills. The verdict of a drill is that of the run which ``deciding`` returns for the drill.
+    """Worst verdict of the drills. For each drill, the verdict of one run counts; ``deciding`` selects this run.
 
     When there was no run: ``no run`` (a gap), ``not yet`` (the span is in the future) or ``left out`` (the service is
     exempt).
@@ -281,8 +281,9 @@ def badness(verdict: str) -> int:
 
 
 def deciding(runs: Iterable[Run]) -> dict[str, Run]:
-    """Return the run whose verdict counts for each drill, by the name of the drill. It is the newest run, but a failed
-    run is replaced only by a later run that passed or failed. ``runs``: oldest first.
+    """Return the run whose verdict counts for each drill. The key is the name of the drill. ``runs``: oldest first.
+
+    The newest run counts. But a failed run counts until a later run passes or fails; other later runs are ignored.
     """
     found: dict[str, Run] = {}
     for one in runs:

@@ -92,7 +92,7 @@ def _by_drill(found: Iterable[ProvenRow]) -> list[list[ProvenRow]]:
 
 
 def _hrefs(audit: Audit, reports_path: str) -> dict[str, str]:
-    """Return the link to the report of each run that ended, by the name of the run."""
+    """Return a link to the report of each run that ended. The key is the name of the run."""
     base = quote(reports_path)
     return {row.run: f"{base}/{folder}/report.html" for row in audit.runs if row.finished and (folder := link(row.folder))}
 

@@ -169,7 +169,9 @@ def _proven(audit: Audit) -> list[str]:
 
 
 def _unproven(row: ProvenRow) -> tuple[str, ...]:
-    """Return the cells about the run that missed an objective or failed: state with its figure, day, and run."""
+    """Return three cells about an objective that is not proven: its state (with the figure, if the objective was missed),
+    and the day and name of the run that decides about it.
+    """
     figure = f"{escape(row.measured + row.mark)}: " if row.missed else ""
     return f"{figure}**{row.state}**", row.at[:10], code(row.run) if row.run else ""
 
@@ -181,7 +183,7 @@ def _goal(row: ProvenRow) -> tuple[str, ...]:
 
 
 def _legend(marks: Iterable[str]) -> list[str]:
-    """Return the meaning of the mark beside an RPO, below a table that shows it."""
+    """Explain the mark that an RPO in a table has when it was met with a reservation. Returns no lines without a mark."""
     text = remarks.legend(marks)
     return [escape(text)] if text else []
 

@@ -2,8 +2,9 @@
 
 There are two kinds. A drill was overdue by the schedule in its journals, or a scheduled run could not begin.
 
-A run that passed records the schedule in its first event. By this schedule, the drill becomes overdue at a certain moment,
-and stays overdue until the next run that passes. Later changes of the drill's file cannot hide this.
+The first event of a run contains the schedule of the drill. After a run that passed, this recorded schedule tells when the
+drill becomes overdue. The drill stays overdue until the next run that passes. Later changes of the drill's file cannot hide
+this.
 """
 
 from __future__ import annotations
@@ -80,8 +81,8 @@ def never_ran(wanted: Sequence[Scheduled], ran: Collection[Ran], rows: Sequence[
     A run counts for its own environment: a drill that ran in staging alone never ran in production, if other runs were there
     and its file allows it.
 
-    ``wanted``: schedules by the files as they are now. ``ran``: drills and suites in the record, each with its environment.
-    ``rows``: missed drills that are known by other records.
+    ``wanted``: schedules in the present files. ``ran``: drills and suites in the record, each with its environment.
+    ``rows``: missed drills that were found in other ways, so they are not listed again.
     """
     known = {(row.drill, row.environment) for row in rows}
     named = {row.drill for row in rows}

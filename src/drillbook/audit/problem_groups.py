@@ -36,7 +36,7 @@ NEXT = {
 
 @dataclass(frozen=True, slots=True)
 class ProblemGroup:
-    """Problems with one code and one source. ``runs`` is empty when the text alone tells everything."""
+    """Problems with one code and one source. ``runs`` is empty when ``text`` already names the only run."""
 
     code: str
     breaking: bool
@@ -48,8 +48,8 @@ class ProblemGroup:
 
 
 def grouped(problems: Iterable[Problem]) -> list[ProblemGroup]:
-    """Return the problems in groups, in the order of their first problem. A problem that is alone in its group keeps
-    its text.
+    """Group the problems by code and source. Each group stands at the place of its first problem. A group of one problem
+    keeps the problem's text.
     """
     found: dict[tuple[str, bool, str], list[Problem]] = {}
     for one in problems:

@@ -1,4 +1,4 @@
-"""Objectives of an audit: which are proven at the end of the period, by the rule ``judge.proofs.RULE``."""
+"""State of each objective at the end of an audit's period. ``judge.proofs.RULE`` states when an objective is proven."""
 
 from __future__ import annotations
 
@@ -46,15 +46,15 @@ class ProvenRow:
     mark: str = ""
     """Mark beside an RPO that was not measured with a routine backup."""
     by: str = ""
-    """Observer of the fault, for a detection: the alert, or the drill's own probe."""
+    """Observer that detected the fault: the alert, or the drill's own probe. It is set only for an objective on detection."""
     reserved: bool = False
-    """True when the last figure is an RPO with a mark. The objective is then not proven, but met with a reservation."""
+    """True when the objective is met with a reservation, because the last RPO was not measured with a routine backup."""
     missed: bool = False
-    """True when a run missed the objective after the last run that proved it. The figure is then that of the run that
-    missed the objective.
+    """True when a run missed the objective after the last run that proved it. Then ``measured`` is the value of the run
+    that missed it.
     """
     last_proof: str = ""
-    """Start of the last run of the record that proved the objective, even if a later run took the proof back."""
+    """Start of the last run that proved the objective, even if a later run missed it. Runs before the period count, too."""
 
     @property
     def met(self) -> bool:
@@ -73,9 +73,9 @@ class ProvenRow:
 
 
 def proven(runs: Sequence[Record], earlier: Sequence[Record]) -> list[ProvenRow]:
-    """Return, for each drill and objective, its state at the end of the period, by the rule ``judge.proofs.RULE``.
+    """Return the state of each drill's objectives at the end of the period. The state follows ``judge.proofs.RULE``.
 
-    ``earlier``: runs before the period. They decide nothing, but are named in notes.
+    ``earlier``: runs before the period. They do not change the state, but notes may name them.
     """
     inside, before = by_drill(runs), by_drill(earlier)
     found = []
@@ -93,8 +93,8 @@ def _order(key: str) -> tuple[int, str]:
 
 
 def _answer(one: Record, key: str, target_s: float) -> Answer:
-    """Return the answer of a run to the question if the objective is met. ``target_s``: target of the objective in the
-    newest run.
+    """Decide if one run proved the objective ``key``, missed it, or says nothing about it. ``target_s``: target of the
+    objective in the newest run.
     """
     if key not in targets_of(one):
         return Answer.NONE
@@ -141,15 +141,15 @@ def _proven(drill: tuple[str, str, str], key: str, runs: Sequence[Record], earli
 
 
 def _deciding(runs: Sequence[Record], stands: Standing) -> Record | None:
-    """Return the run that decides about an objective: the run that proved it. If the objective is not proven, return
-    the run that met it with a reservation, or otherwise the run that missed it.
+    """Return the run that decides about an objective. This is the run that proved the objective. If the objective is not
+    proven, it is the run that met the objective with a reservation, or else the run that missed it.
     """
     number = stands.proof if stands.proven else stands.taken_back if stands.reserved is None else stands.reserved
     return None if number is None else runs[number]
 
 
 def _notes(key: str, stands: Standing, decides: Record | None, newest: Record, runs: Sequence[Record]) -> Iterator[str]:
-    """Yield notes beside the figure about later runs that do not confirm it."""
+    """Yield notes to show beside an objective: that the run ``decides`` failed, or that later runs do not confirm its result."""
     if decides is None:
         return
     if not stands.proven and stands.reserved is None and not _missed(decides, key):
@@ -164,8 +164,8 @@ def _notes(key: str, stands: Standing, decides: Record | None, newest: Record, r
 
 
 def _target_changed(row: ObjectiveRow | None, runs: Sequence[Record], key: str, wanted: float) -> Iterator[str]:
-    """Return a note when the target has changed since the figure of ``row`` was measured, or since a run that met the
-    earlier target.
+    """Yield notes about a changed target: the figure of ``row`` also meets the new target ``wanted``, or the figure of the
+    newest run that met its own target does not meet the new one.
     """
     if row and wanted != row.target_s and row.measured_s is not None and proofs.within(row.measured_s, row.error_s, wanted):
         yield f"the target has changed to {seconds(wanted)} since then: the figure is within it, too"
@@ -179,7 +179,9 @@ def _target_changed(row: ObjectiveRow | None, runs: Sequence[Record], key: str, 
 
 
 def _last_proof(key: str, runs: Sequence[Record], whole: Standing, inside: int) -> Iterator[str]:
-    """Return a note on the last proof of an objective that is not proven. ``inside``: number of the period's first run."""
+    """Return a note on the last run that proved an objective, for an objective that is no longer proven. ``inside``: index
+    in ``runs`` of the first run of the period.
+    """
     last = whole.reserved if whole.proof is None else whole.proof
     if last is None:
         yield "not proven in any run of the record"

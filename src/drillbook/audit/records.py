@@ -64,7 +64,7 @@ class Record:
     recoveries: tuple[Resumed, ...] = ()
     result: Result | None = None
     doubts: tuple[str, ...] = ()
-    """Reasons to reject the verdict although the journal is intact. One reason is a plan that does not match its digest."""
+    """Reasons to reject the verdict although the journal is intact, for example a plan that does not match its digest."""
     copy_of: str = ""
 
     @property

@@ -54,7 +54,9 @@ def sources_restored(one: Record) -> frozenset[str]:
 
 
 def _sources(one: Record) -> dict[str, str]:
-    """Return the name of the backup from which each step of the plan's restore phase restores, by the id of the step."""
+    """Find the steps of the plan's restore phase that restore a backup. Return the name of each step's backup, with the id
+    of the step as the key.
+    """
     steps = one.plan.get("steps")
     found = {
         str(step.get("id")): (step.get("params") or {}).get("from") for step in (steps if isinstance(steps, list) else [])
@@ -65,7 +67,7 @@ def _sources(one: Record) -> dict[str, str]:
 def compared(one: Record) -> bool:
     """Return True when the run passed, restored a backup, and compared the restored content.
 
-    Where both steps name a service in the plan, the comparison must be of the service that was restored.
+    When the plan names a service for both the restore and the comparison, the services must be the same.
     """
     if not restored(one):
         return False
@@ -106,9 +108,10 @@ def _restores(one: Record) -> list[StepResult]:
 
 
 def _same_service(one: Record, proof: StepResult, restores: Sequence[StepResult]) -> bool:
-    """Return True when ``proof`` compared a service of ``restores``, by name or as another name of the same data.
+    """Return True when the step ``proof`` compared a service that one of the steps ``restores`` restored.
 
-    Return True also when the plan names no service for ``proof``, or none for one of ``restores``.
+    Two names that stand for the same data count as the same service. Return True also when the plan names no service for
+    ``proof``, or for one of ``restores``.
     """
     names = _services(one)
     mine, wanted = names.get(proof.id), {names.get(step.id) for step in restores}
@@ -122,7 +125,7 @@ def _same_service(one: Record, proof: StepResult, restores: Sequence[StepResult]
 
 
 def _services(one: Record) -> dict[str, str]:
-    """Return the name of the service that each step of the plan works on or restores, by the id of the step."""
+    """Return the name of the service that each step of the plan works on or restores. The key is the id of the step."""
     steps = one.plan.get("steps")
     found = {}
     for step in steps if isinstance(steps, list) else []:
@@ -135,9 +138,9 @@ def _services(one: Record) -> dict[str, str]:
 
 
 def _proves_content(step: StepResult) -> bool:
-    """Return True when the action of the step declares that it compared content. Unknown actions do not.
+    """Return True when the action of the step declares that it compared content. Returns False for an unknown action.
 
-    A comparison that left out all tables compared no content.
+    Returns False also for a comparison that left out all tables.
     """
     if not step.facts.get("tables", True):
         return False

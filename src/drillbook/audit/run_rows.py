@@ -42,7 +42,7 @@ class RunRow:
     rpo_mark: str = ""
     """Mark beside an RPO that was not measured with a routine backup."""
     owner: str = ""
-    """Contact that the drill names as its owner. It is empty when it names none."""
+    """Contact of the drill's owner. It is empty when the drill has no owner."""
 
     @property
     def left(self) -> tuple[str, ...]:

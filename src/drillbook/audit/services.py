@@ -40,7 +40,7 @@ def named(row: Place, rows: Sequence[Place]) -> str:
 
 
 def exempt(covered: Sequence[CoverageRow]) -> list[tuple[str, list[str]]]:
-    """Return the services that are exempt from drills and had no run, by the reason in the inventory."""
+    """Group the exempt services without a run by the reason for the exemption. The inventory states this reason."""
     found: dict[str, list[str]] = {}
     for row in covered:
         if row.left_out and not row.runs:
@@ -49,9 +49,10 @@ def exempt(covered: Sequence[CoverageRow]) -> list[tuple[str, list[str]]]:
 
 
 def by_evidence(covered: Sequence[CoverageRow], names: Sequence[str]) -> list[tuple[str, list[str]]]:
-    """Group ``names``, the names of exempt services, by the text that tells if the runs confirm the exemption.
+    """Group exempt services by ``evidence_of``, which is a text about the evidence for the exemption. ``names``: names of
+    the services.
 
-    The text is empty for services that are no backups, because runs cannot confirm the reason of their exemption.
+    The text is empty for a service that is not a backup, because runs cannot confirm the reason of its exemption.
     """
     texts = {named(row, covered): evidence_of(row) for row in covered}
     found: dict[str, list[str]] = {}

@@ -22,12 +22,12 @@ from drillbook.report.wording import OBJECTIVES
 FILE = "summary.html"
 MOST_ALERTS, MOST_LETTERS, MOST_NAME = 6, 165, 26
 LINES, ROW_LINES, LINE_LETTERS = 40.0, 3.2, 105
-"""Number of lines on the printed page for alerts and services, number of lines in the row of a service, and number of
-letters in a line.
+"""Space on the printed page. ``LINES``: number of lines for alerts and services. ``ROW_LINES``: number of lines in the row of
+a service. ``LINE_LETTERS``: number of letters in a line.
 """
 MOST_EXEMPT, MOST_EXEMPT_LETTERS = 4, 75
-"""Largest number of reasons for exemptions that the page names, and largest number of letters for the names of the
-services and for the reason.
+"""Limits for exemptions. ``MOST_EXEMPT``: largest number of reasons that the page shows. ``MOST_EXEMPT_LETTERS``: largest
+length of each reason, and of the list of services that share the reason.
 """
 NEVER = "never drilled"
 GROUPS = (
@@ -48,8 +48,8 @@ class ServiceRow:
     service: str
     environment: str
     state: str
-    """Worst verdict of the drills. The verdict of a drill is that of the run which ``coverage.deciding`` returns for
-    the drill. It is ``never drilled`` when there is no run.
+    """Worst verdict of the drills, or ``never drilled`` when there is no run. For each drill, the verdict of one run counts;
+    ``coverage.deciding`` selects this run.
     """
     at: str
     """Day of the run with the worst verdict. It is empty when there is no run."""
@@ -59,20 +59,20 @@ class ServiceRow:
     """Number of runs that passed and in which the service recovered from a fault."""
     proven: int
     reserved: int
-    """Number of objectives that were met with a reservation. They are not among the proven ones."""
+    """Number of objectives that were met with a reservation. ``proven`` does not count these objectives."""
     objectives: int
     rto: ProvenRow | None
     rpo: ProvenRow | None
     keys: frozenset[str]
     """Objectives that the drills of the service set."""
     beside: str = ""
-    """Number of open findings of medium severity or higher, of a service whose state is `passed`. Otherwise it is empty."""
+    """Text with the number of open findings of medium severity or higher. It is empty when the state is not `passed`."""
     marks: str = ""
     """Marks of the objectives that were met with a reservation."""
     keeps_data: bool = True
     """False for a service without data of its own, which needs no RPO."""
     unmet: tuple[ProvenRow, ...] = ()
-    """Objectives that a drill missed or did not prove. They may be the same as those that another drill proved."""
+    """Objectives that a drill missed or did not prove. Another drill may have proven the same objective."""
 
     @property
     def shown_state(self) -> str:
@@ -81,8 +81,8 @@ class ServiceRow:
 
     @property
     def rank(self) -> int:
-        """Position in the order from the worst to the best, an index of ``GROUPS``. Services that met RTO and RPO come
-        after services that met only the RTO.
+        """Index of the service's group in ``GROUPS``, which begins with the worst group. Services that met RTO and RPO have a
+        higher rank than services that met only the RTO.
         """
         if self.state != Verdict.PASSED:
             return 0
@@ -164,7 +164,9 @@ def _fitting(rows: Sequence[ServiceRow], lines: float) -> int:
 
 
 def _grouped(rows: Sequence[ServiceRow]) -> list[tuple[str, str]]:
-    """Return the number and the common state of services, and their names, from the worst to the best."""
+    """Group the services by rank, from the worst to the best. Each group has a title with the number of its services, and
+    their names.
+    """
     groups = [(rank, list(found)) for rank, found in groupby(rows, key=lambda row: row.rank)]
     return [
         (
@@ -259,7 +261,10 @@ def _row(audit: Audit, one: CoverageRow) -> ServiceRow:
 
 
 def _longest(goals: Sequence[ProvenRow], key: str) -> ProvenRow | None:
-    """Return the objective ``key`` with the largest figure that met its target. Returns None when none was met."""
+    """Select the objectives ``key`` that were met, and return the one with the largest figure.
+
+    Returns None when no objective ``key`` was met.
+    """
     found = [row for row in goals if row.key == key and row.met and row.measured_s is not None]
     return max(found, key=lambda row: row.measured_s or 0.0, default=None)
 

@@ -20,7 +20,7 @@ WIDTH, HEIGHT = 460.0, 190.0
 LEFT, RIGHT, TOP, BOTTOM = 80.0, 12.0, 14.0, 28.0
 STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 TIMES = (20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0, 10800.0, 21600.0, 43200.0, 86400.0)
-"""Steps of an axis that is longer than a minute: whole parts of minutes, hours and days."""
+"""Distances in seconds between the ticks of a long axis. Each is a round part of a minute, an hour or a day."""
 KEYS = ("rto", "rpo")
 
 
@@ -61,7 +61,9 @@ class Plot:
     description: str
     points: tuple[Point, ...]
     lines: tuple[str, ...]
-    """SVG point lists. Each list is a line through the longest figures of consecutive days with figures that count."""
+    """Lines of the chart as SVG point lists. A line joins the longest figures of consecutive days on which runs have figures
+    that are met or missed.
+    """
     target: str
     """Line of the target as an SVG path. The line has a step at each change of the target."""
     x_ticks: tuple[Tick, ...]
@@ -120,7 +122,7 @@ def _plot(environment: str, drill: str, key: str, runs: Sequence[Record], period
 
 
 def _mark(runs: Sequence[Record], key: str) -> str:
-    """Return the marks of all runs in the chart of an RPO. The marks are shown beside the title of the chart."""
+    """Return the marks beside the figures of ``runs``, each mark once. The title of the chart shows them."""
     return "".join(sorted({row.mark for one in runs if (row := row_of(one, key))}))
 
 
@@ -155,8 +157,8 @@ def _begun(one: Record, frame: _Frame) -> datetime:
 
 
 def _lines(days: Sequence[date], points: Sequence[Point]) -> tuple[str, ...]:
-    """Return the lines of a chart. A line goes through the longest figure of each day, because a line through all
-    figures of a day would be a vertical stroke. A day without a figure that counts ends the line.
+    """Return the lines of a chart. A line joins the longest figure of each day. The day's other figures are left out,
+    because they would make the line vertical. The line ends before a day on which no figure is met or missed.
     """
     by_day: dict[date, list[Point]] = {}
     for day, point in zip(days, points, strict=True):

@@ -135,7 +135,7 @@ def _named(rows: Sequence[AbsentRow]) -> Iterator[str]:
 
 
 def proven_counts(found: Sequence[ProvenRow]) -> str:
-    """Return a sentence that counts objectives: proven, met with a reservation, missed, not proven. Each is counted once."""
+    """Return a sentence with the number of objectives in each state: proven, met with a reservation, missed, not proven."""
     states = Counter(row.state for row in found)
     parts = [f"{states[MET]} of {count(len(found), 'objective')} proven"]
     parts += [f"{states[remarks.RESERVED]} more {remarks.RESERVED}"] if states[remarks.RESERVED] else []
@@ -144,7 +144,7 @@ def proven_counts(found: Sequence[ProvenRow]) -> str:
 
 
 def all_passed(audit: Audit) -> str:
-    """Return the sentence in place of the table of runs that did not pass, when there is no such run."""
+    """Return the sentence that replaces the table of runs that did not pass when this table would be empty."""
     if audit.whole:
         return "Every run of the period passed and undid all its changes." if audit.runs else "No run began in this period."
     known = (
