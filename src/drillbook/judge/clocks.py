@@ -66,9 +66,9 @@ def _end(own: Sequence[Event]) -> float:
 
 
 def _alerts(result: Figures, own: Sequence[Event], plan: Plan, disruption: float | None) -> None:
-    """Measure the detection by the alert that the drill expects, if it expects one.
+    """Measure how long the expected alert took to detect the fault.
 
-    The measured time replaces the detection time of the probes.
+    This time replaces the detection time of the probes. Nothing changes if the drill expects no alert.
     """
     found = None if disruption is None else detection.by_alert(own, plan, disruption)
     if found is None or disruption is None:
@@ -82,10 +82,10 @@ def _alerts(result: Figures, own: Sequence[Event], plan: Plan, disruption: float
 
 
 def _by_state(result: Figures) -> None:
-    """Replace all figures of the disruption by the reason why they are missing. This is done only if no fault was
-    injected.
+    """Remove results that have no meaning when no fault was injected.
 
-    If no injection is proven, also remove the finding that no outage was seen.
+    If no injection is proven, the finding that no outage was seen is removed. If it is not even known that a fault was
+    injected, a reason replaces all figures of the disruption.
     """
     if not any(one.injection is Injection.INJECTED for one in result.faults):
         result.findings = [one for one in result.findings if one.code != "no-outage-seen"]

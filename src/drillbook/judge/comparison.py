@@ -15,12 +15,12 @@ from drillbook.events.runs import EarlierRuns
 from drillbook.judge.result import Comparison, FigureChange, FindingChange, Result, StepChange, StepResult
 
 FIGURES = {"rto": "rto", "rpo": "rpo", "detection": "detect"}
-"""Compared clocks, each with the name of its objective. If a clock has no measured value, the value of its objective is
-compared.
+"""Compared clocks. The key is a clock, and the value is its objective. If the clock has no value, the value of the objective
+is compared.
 """
 LEAST_S, LEAST_PART = 0.2, 0.25
-"""Limits for a step that counts as slower or faster than in all earlier runs. Its duration must differ by more than
-``LEAST_S`` seconds, and by more than the part ``LEAST_PART`` of the earlier duration.
+"""Least difference at which a step counts as slower or faster than in the earlier runs. The duration must differ by more
+than ``LEAST_S`` seconds, and by more than the fraction ``LEAST_PART`` of the earlier duration.
 """
 
 

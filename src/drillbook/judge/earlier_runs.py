@@ -104,9 +104,9 @@ def _finished(folder: Path, plan: Plan, history: History | None = None) -> RunVi
 
 
 def _contains(folder: Path, action: str) -> bool:
-    """Return True when the journal contains the name of the action.
+    """Return True when the journal in ``folder`` contains the name of the action.
 
-    Other runs are skipped, because judging a run is slow.
+    Runs without this name are not judged, because judging a run is slow.
     """
     try:
         return f'"{action}"'.encode() in (folder / FILE).read_bytes()

@@ -38,8 +38,8 @@ def faults(
 def _state(step: PlannedStep, host: str, mine: Sequence[Event], all_undone: Mapping[int, Undone], left: str) -> FaultResult:
     """Return the state of one fault.
 
-    ``mine``: events of the fault's step on its host. ``all_undone``: all undos of the run. The key of an undo is the
-    number of the event that announced the change.
+    ``mine``: events of the fault's step on its host. ``all_undone``: successful undos of the run. The key of an undo is the
+    number of the event that announced the undone change.
     """
     announced = next(each(mine, IntentRecorded), None)
     if announced is None:
@@ -82,9 +82,10 @@ def _interrupted(failed: Failed | None) -> str:
 
 
 def ending(intent: IntentRecorded | None, last: OfUndo | None) -> str:
-    """Return the outcome of the change that ``intent`` announces, from the last event about its undo.
+    """Describe if and how the change was undone. ``intent``: event that announced the change. ``last``: last event about
+    the undo of the change.
 
-    Empty when there is no such event.
+    The result is empty when one of these events does not exist.
     """
     if intent is None or last is None:
         return ""

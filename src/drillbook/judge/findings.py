@@ -71,8 +71,8 @@ def _of_objectives(objectives: Mapping[str, Objective]) -> list[Finding]:
 
 
 def _with_cause(one: Finding, events: Sequence[Event]) -> Finding:
-    """Add the last failures of a probe to the finding about this probe. The finding says that the probe was never good,
-    or was bad before the fault.
+    """Add the last failures of the probe to a finding that the probe was never good, or was bad before the fault. All other
+    findings are returned unchanged.
     """
     if one.code not in ("probe-never-good", "probe-bad-before") or one.measured or not one.step:
         return one
@@ -110,8 +110,8 @@ def _of_failure(event: Event, what: Failed) -> list[Finding]:
 
 
 def mended(one: Finding, events: Sequence[Event]) -> Finding:
-    """Replace the remedy of the finding about a service that did not become good again. This is done only if a later
-    recovery undid all changes.
+    """Replace the remedy of a finding that the service did not become good again, if a later recovery undid all changes.
+    All other findings are returned unchanged.
     """
     last = events[-1]
     gone = ("not-recovered", "recovery-not-awaited")

@@ -99,24 +99,24 @@ def _result(
 
 
 def _undo_as_called(left: Residue, program: str) -> Residue:
-    """Return a copy of ``left``. The commands in its instructions begin with the program name ``program``."""
+    """Copy the change ``left``. Write the name ``program`` at the start of each Drillbook command in its instructions."""
     return left.model_copy(update={"by_hand": as_called(left.by_hand, program)})
 
 
 def _as_called(found: Finding, program: str) -> Finding:
-    """Return a copy of ``found``. The commands in its remedy begin with the program name ``program``."""
+    """Copy the finding ``found``. Write the name ``program`` at the start of each Drillbook command in its remedy."""
     return found.model_copy(update={"remedy": as_called(found.remedy, program)})
 
 
 def _step_as_called(step: StepView, program: str) -> StepView:
-    """Return a copy of ``step``. The commands in its texts begin with the program name ``program``."""
+    """Copy ``step``. Write the name ``program`` at the start of each Drillbook command in its texts."""
     texts = {key: as_called(text, program) for key in ("message", "undo", "undone") if (text := getattr(step, key))}
     changed = {key: text for key, text in texts.items() if text != getattr(step, key)}
     return step.model_copy(update=changed) if changed else step  # a copy of each of thousands of steps takes time
 
 
 def _note_as_called(note: Note, program: str) -> Note:
-    """Return a copy of ``note``. The commands in its text begin with the program name ``program``."""
+    """Copy ``note``. Write the name ``program`` at the start of each Drillbook command in its text."""
     return note.model_copy(update={"text": as_called(note.text, program)})
 
 

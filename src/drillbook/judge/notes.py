@@ -49,7 +49,7 @@ NOTED: tuple[type[Content], ...] = (
     PruningFinished,
     TraceMissed,
 )
-"""Kinds of events that may have a note. Even a long journal has only a few such events."""
+"""Kinds of events that can have a note. Only a few events of a journal are of these kinds, even when the journal is long."""
 MOST = 300
 
 

@@ -18,7 +18,7 @@ CLOCK_OF = {
 }
 BY_ALERT = "disruption to the expected alert"
 BAD = ("failed", "unverified", "error", "unknown", "cancelled")
-"""Statuses of a step that did not succeed and was not allowed to fail."""
+"""Statuses of a step that did not succeed, although the drill requires that the step succeeds."""
 
 
 def unverified(steps: Sequence[StepView], events: Sequence[Event]) -> str | None:

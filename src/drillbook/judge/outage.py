@@ -62,7 +62,7 @@ class Look:
 
     @property
     def enough(self) -> float:
-        """Seconds that good samples must cover to count as a recovery. The runner waits one interval longer."""
+        """Time in seconds that good samples must cover to count as a recovery. The runner waits longer, by one interval."""
         return enough_s(self.every) - self.every
 
     def silent(self, samples: Sequence[Sample], disruption: float) -> bool:
@@ -86,9 +86,9 @@ class Look:
     def outage(self, all_of_it: Sequence[Sample], disruption: float) -> Outage | None:
         """Return the outage after ``disruption``. A bad sample that was in progress at that time belongs to the outage.
 
-        The recovery is the first good sample after the last bad one, if it ends before the limit and enough good
-        samples follow. Samples that end after the cleanup or undo began do not count. The only exception is a good
-        sample that had started before. Returns None when there are no bad samples.
+        The recovery is the first good sample after the last bad sample, if it ends before ``limit`` and enough good samples
+        follow. Bad samples that end after the cleanup or undo began do not count, and neither do good samples that start
+        after this moment. Returns None when there are no bad samples.
         """
         samples = [one for one in all_of_it if one.end < self.cleaned or (one.ok and one.start < self.cleaned)]
         bad = [sample for sample in samples if not sample.ok and sample.end >= disruption]
@@ -117,10 +117,11 @@ class Look:
         )
 
     def _after_holes(self, good: Sequence[Sample]) -> Sample:
-        """Return the first good sample after the last gap that was too long. A gap is the time between two samples.
+        """Return the good sample from which the service was good without a long gap between two samples.
 
-        When no gap was too long, return the first of all good samples. During a gap the state is unknown: the service may
-        have been bad. A longer gap is accepted once the good samples before it cover enough time to count as a recovery.
+        The service may have been bad during a long gap, so the result is the first good sample after the last long gap.
+        Without a long gap, it is the first good sample. A gap may be longer when the good samples before it already count
+        as a recovery.
         """
         begin = good[0]
         for one, following in pairwise(good):

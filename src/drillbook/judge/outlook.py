@@ -1,8 +1,8 @@
 """Predictions from the sizes in several runs: growth, full disk, and restore time.
 
-Each has a 95 % interval, or a reason why there is no prediction. Growth is a straight line through the sizes over time. The
-restore time is assumed to be proportional to the size, and the rest of the RTO (detection, decisions) to stay constant. If a
-part of the restore takes constant time, the predicted date is too early, never too late.
+Each prediction has a 95 % interval, or a reason why it cannot be made. Growth is a straight line through the sizes over time.
+The restore time is assumed to be proportional to the size. The other parts of the RTO (detection, decisions) are assumed to
+stay constant. If a part of the restore takes constant time, the predicted date is too early, but never too late.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ RULE = (
 
 
 class Answer(StrEnum):
-    """Answer of one run to the question if an objective is met."""
+    """Result of one run for one objective."""
 
     PROVED = "proved"
     RESERVED = "met with a reservation"
@@ -32,10 +32,10 @@ class Standing:
     """Standing of an objective after several runs. Each field is the number of a run. The oldest run is 0."""
 
     proof: int | None = None
-    """The newest run that proved the objective, even when a later run took this proof back."""
+    """The newest run that proved the objective, even if a later run missed the objective."""
     reserved: int | None = None
-    """The newest run that met the objective with a reservation: its measurement does not prove the objective. The run
-    is newer than the newest run that proved or missed the objective.
+    """The newest run that met the objective with a reservation, so that its measurement does not prove the objective. It is
+    None if a later run proved or missed the objective.
     """
     taken_back: int | None = None
     """The newest run that missed the objective, or failed without verifying it. None when a later run proved it."""
@@ -54,7 +54,7 @@ def within(measured_s: float | None, error_s: float | None, target_s: float) -> 
 
 
 def answer(verdict: str, met: bool | None, *, marked: bool, held: bool = True) -> Answer:
-    """Return the answer of a run.
+    """Return the result of one run for one objective.
 
     ``met``: None when the run did not verify the objective. ``marked``: True when the figure has a reservation. ``held``: False
     when the figure is above the target that the objective has now.

@@ -1,6 +1,6 @@
 """Residue: changes that a run could not undo, read from its journal.
 
-A person may close residue. It then needs no undo any more.
+A person can close residue. This is a declaration that the changes no longer need an undo.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from drillbook.plan.planner import Plan
 
 
 def residue(events: Sequence[Event], plan: Plan) -> list[Residue]:
-    """Return the changes that were not undone. They are listed in the latest event that ended the run or a recovery.
+    """Return the changes that were not undone, including changes that a person closed.
 
-    If the run or the recovery did not end, return all announced changes that were not undone. Changes that a person closed
-    are included, since they were not undone.
+    The latest event that ended the run or a recovery lists these changes. If there is no such event, they are all changes
+    that the journal announces and does not report as undone.
     """
     for event in reversed(events):
         if isinstance(event.what, Ended | ResidueSettled) and not _closes(event):

@@ -86,7 +86,9 @@ class FaultResult(_Value):
     since_s: float | None = None
     """Time at which the fault was announced, on the run's clock; None if it was not announced."""
     ended: str = ""
-    """Outcome of the undo. When the fault was not undone, it is ``open``, ``residue`` or ``closed``."""
+    """Outcome of the undo. If the fault was not undone, this is ``open`` (no event reports an undo), ``residue`` (the fault
+    could not be undone) or ``closed`` (a person declared later that the residue needs no undo).
+    """
 
 
 class PhaseResult(_Value):
@@ -134,7 +136,7 @@ class SettledChange(_Value):
 class Settled(_Value):
     """Record of the closing of residue: a named person declared that the remaining changes no longer need an undo.
 
-    ``approval``: given by a second person. It is required when the state of a change is unknown.
+    ``approval``: signed consent of a second person, which is required when the state of a change is unknown.
     """
 
     at: str
@@ -160,7 +162,7 @@ class DiagnosisResult(_Value):
     error_s: float | None
     ranked: tuple[dict[str, Any], ...] = ()
     why: tuple[str, ...] = ()
-    """Open questions, and reasons why `healthy` was not reported."""
+    """Open questions of the diagnosis, and reasons why it did not report that the service is `healthy`."""
 
 
 class Result(_Value):
@@ -192,7 +194,7 @@ class Result(_Value):
     """None when the drill plans no diagnosis."""
     capacity: tuple[Outlook, ...] = ()
     settled: Settled | None = None
-    """Closing of the remaining changes; None when nobody closed them. It changes neither ``residue`` nor ``exit``."""
+    """Record that a person closed the remaining changes, or None. ``residue`` and ``exit`` are the same with and without it."""
 
     model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", populate_by_name=True)
 
@@ -277,7 +279,7 @@ class StepView(_Value):
     attempts: int = 1
     """Number of attempts after which the step had this outcome."""
     every_s: float | None = None
-    """Seconds between attempts of a step that waits for a condition; None for a step whose further attempts are retries."""
+    """Seconds between attempts of a step that waits for a condition. It is None for a step that only retries after an error."""
     allowed: str = ""
     """Reason, written in the drill, why the failure of this step is allowed; empty when no failure was allowed."""
 

@@ -61,8 +61,9 @@ def data_loss(result: Figures, events: Sequence[Event], own: Sequence[Event], pl
 def _by_backup(result: Figures, own: Sequence[Event], records: Sequence[CanaryRecord], disruption: float | None) -> bool:
     """Measure the loss as the time from the newest data in a restored backup to the fault.
 
-    This is done for a backup that the team's own tools made. Returns False when no such backup was restored, or when a
-    canary still has a write from before the fault. In the second case, the canary measures the loss.
+    Only a backup that the team's own tools made is measured in this way. Returns False when no such backup was restored.
+    Returns False also when the restored data contains a canary's write from before the fault, because the canary then
+    measures the loss.
     """
     if disruption is None or not all(_before_all(record, disruption) for record in records):
         return False
@@ -92,8 +93,8 @@ def _before_all(record: CanaryRecord, disruption: float) -> bool:
 class _Loss:
     """Lost writes of one canary.
 
-    It holds the RPO and two times. ``since``: acknowledgement of the newest write before the first lost write.
-    ``until``: acknowledgement of the write at which the lost period ends.
+    ``figure``: RPO. ``since`` and ``until``: start and end of the period that was lost. It starts when the last write before
+    the first lost write was acknowledged.
     """
 
     figure: Figure

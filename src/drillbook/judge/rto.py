@@ -20,9 +20,9 @@ from drillbook.judge.samples import Sample, Stalls, canaries, samples_of, unhear
 
 
 def availability(result: Figures, events: Sequence[Event], disruption: float | None) -> None:
-    """Measure RTO, outage and detection by the probe that recovered last.
+    """Measure RTO, outage and detection.
 
-    If writes of a canary failed for longer, the canary is used.
+    The availability probe that recovered last decides. If writes of a canary failed for longer, the canary decides.
     """
     probes = samples_of(events)
     why = "no fault was injected" if disruption is None else "the drill has no availability probe" if not probes else None
@@ -59,7 +59,7 @@ def availability(result: Figures, events: Sequence[Event], disruption: float | N
 def _measured(
     result: Figures, bad: Sequence[Outage], lasting: Sequence[Outage], disruption: float, events: Sequence[Event]
 ) -> None:
-    """Combine all outages into one measurement. ``bad``: outages of availability probes; ``lasting``: of canaries."""
+    """Combine the outages of availability probes (``bad``) and of canaries (``lasting``) into one measurement."""
     both = [*bad, *lasting]
     open_ended = [outage for outage in both if outage.left_bad]
     result.findings += [_not_recovered(outage, events) for outage in bad if outage.left_bad][:1]
@@ -101,7 +101,7 @@ def _measured(
 def _refused(result: Figures, events: Sequence[Event], disruption: float, looks: Mapping[str, Look]) -> list[Outage]:
     """Return the outages of canaries that had worked before the fault. Add a finding for each canary that did not recover.
 
-    Empty when no verification ended, because the run then did not wait until the canaries recovered.
+    The result is empty if the run has no finished verification, because such a run did not wait for the canaries to recover.
     """
     if _verification(events) is None:
         return []
@@ -185,10 +185,10 @@ def _not_good_again(settling: SettleEnded, probe: str | None, measured: str) -> 
 
 
 def _settling(events: Sequence[Event]) -> SettleEnded | None:
-    """Return the outcome of the last wait in which the run waited for the service to become good.
+    """Return the outcome of the run's last wait for the service to become good again.
 
-    A run that ended early and undid all its faults may have no such wait. In this case, the result is the same as for a wait
-    that was interrupted. Return ``None`` when the outcome is unknown, for example because an undo failed.
+    A run that ended early and undid all its faults may not have waited. Its outcome is that of an interrupted wait. For any
+    other run without a wait, for example after a failed undo, the result is None.
     """
     early = next((event.seq for event, _ in each(events, RunEndedEarly)), None)
     waits = [what for event, what in each(events, SettleEnded) if event.seq > (early or 0)]

@@ -26,14 +26,13 @@ def hole_s(every_s: float, timeout_s: float) -> float:
     """Return the longest permitted time, in seconds, between the starts of two samples. After a longer time, the state
     between the samples counts as unknown.
 
-    The permitted time is long enough for a probe whose samples all hang until their timeout. The next samples of such a
-    probe begin late.
+    Each sample may take until its timeout, so that the next sample begins late. The permitted time is long enough for this.
     """
     return max(enough_s(every_s), timeout_s + 2 * every_s)
 
 
 def silent_s(every_s: float, timeout_s: float) -> float:
-    """Return the seconds without a sample after which a probe counts as silent, even after many good samples."""
+    """Return the time without a sample, in seconds, after which a probe counts as silent. Good samples before do not matter."""
     return max(enough_s(every_s) + 2.0, timeout_s + 2 * every_s)
 
 
@@ -48,10 +47,10 @@ class Sample:
 
 
 def unheard(sample: Sample, timeout_s: float, stood_s: float) -> bool:
-    """Return True for a bad sample that is not reliable, because a stalled controller listened for less than the timeout.
+    """Return True if the sample failed by its timeout, but only because the controller stalled and could not wait so long.
 
-    ``stood_s``: seconds of the sample in which the controller stalled. A sample that ended before ``timeout_s`` is
-    reliable, because it did not fail by the timeout.
+    ``timeout_s``: timeout of the sample in seconds. ``stood_s``: number of seconds during the sample in which the controller
+    stalled. A bad sample that ended before its timeout failed for another reason, so the result is False.
     """
     lasted = sample.end - sample.start
     return not sample.ok and stood_s > 0 and lasted - stood_s < timeout_s <= lasted
@@ -117,7 +116,7 @@ class CanaryRecord:
     refused: tuple[Sample, ...]
     """Writes that were not acknowledged. Older journals record only the time at which such a write was sent."""
     unheard: tuple[Sample, ...]
-    """Writes from the time in which the controller stalled. It could not receive their acknowledgements."""
+    """Writes whose acknowledgements the controller could not receive, because it stalled."""
     survivors: Numbers | None
     error: str | None
 
@@ -201,7 +200,7 @@ def _canary(probe: str, started: ProbeStarted, events: Sequence[Event]) -> Canar
 
 
 def last_written(events: Iterable[Event], probe: str) -> int:
-    """Return the highest number that a canary tried to write, as far as ``events`` show. Return 0 if it wrote nothing."""
+    """Return the highest number in ``events`` that a canary tried to write. Return 0 if ``events`` contain no such number."""
     found = [what for what in contents(events, CanaryWrites) if what.probe == probe]
     return max((write[0] for what in found for write in (*what.acknowledged, *what.in_doubt, *what.lost)), default=0)
 

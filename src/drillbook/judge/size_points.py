@@ -46,9 +46,9 @@ def of_run(
 ) -> list[Point]:
     """Return the data points of a run.
 
-    For each service, this is the size that its last successful step ``capacity.collect`` measured. ``steps``: triples of
-    action, status and facts, in order. ``service``: service of the drill. ``rto_s`` and ``restore_s``: measured times of
-    that service in seconds, or None when they do not count.
+    Each point holds the size of one service, from the last successful step ``capacity.collect`` that measured the service.
+    ``steps``: triples of action, status and facts, in order. ``service``: service of the drill. ``rto_s`` and ``restore_s``:
+    measured times of this service in seconds, or None when they do not count.
     """
     found: dict[str, Point] = {}
     for action, status, facts in steps:
