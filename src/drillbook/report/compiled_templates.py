@@ -20,8 +20,8 @@ from jinja2.bccache import Bucket
 class CompiledTemplates(FileSystemBytecodeCache):
     """Cache of compiled templates. A template is compiled again when its text or one of the files ``depends`` has changed.
 
-    The compiled form also depends on the options and filters of the Jinja environment. ``depends`` are the modules that
-    define them.
+    ``depends``: modules that define the options and filters of the Jinja environment, because the compiled form of each
+    template depends on these, too.
     """
 
     def __init__(self, depends: Iterable[str]) -> None:
@@ -55,7 +55,7 @@ class CompiledTemplates(FileSystemBytecodeCache):
 def cache(depends: Iterable[str]) -> CompiledTemplates | None:
     """Return the cache of templates that depend on the modules ``depends``.
 
-    The result is None where Python keeps no compiled files, or where the modules are no files, such as in an archive.
+    The result is None if Python does not keep compiled files, or if the modules are not files but parts of an archive.
     """
     try:
         return CompiledTemplates(depends)

@@ -63,7 +63,7 @@ def sentence(found: DiagnosisResult) -> str:
 
 
 def lead(found: DiagnosisResult) -> str:
-    """Return the sentence above the table of causes. It tells when the table does not show all of them."""
+    """Return the sentence above the table of causes. If the table leaves out less likely causes, another sentence says so."""
     left = len(found.ranked) - MOST_SHOWN
     more = f" {left} less likely causes are only in result.json, under diagnosis.ranked." if left > 1 else ""
     more = more or (" One less likely cause is only in result.json, under diagnosis.ranked." if left == 1 else "")
@@ -119,9 +119,10 @@ def _injected(view: RunView) -> bool:
 
 
 def cell_text(cell: Cell) -> str:
-    """Return the text of a cell, such as ``✓ 2`` for two correct diagnoses, or ``✗ 0`` for none.
+    """Return the text of a cell, with the number of diagnoses.
 
-    A cell of a wrong cause shows the number of diagnoses, and is empty when there are none.
+    For the injected cause, the text is such as ``✓ 2``, or ``✗ 0`` when no diagnosis named this cause. For another cause, it
+    is the number alone, or empty when no diagnosis named this cause.
     """
     if cell.right:
         return f"✓ {cell.count}" if cell.count else "✗ 0"

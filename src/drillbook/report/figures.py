@@ -19,7 +19,9 @@ MOST_DIGITS = 6
 MOST_ROUNDING = 0.15
 """Largest part by which the rounding may lift an upper end."""
 REMEMBERED = 2000
-"""Largest length of a value's JSON text, in characters. The indented forms of longer values are not remembered."""
+"""Largest length of a JSON text, in characters, whose indented form is kept for later calls. Longer texts are formatted each
+time.
+"""
 
 _HIDDEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff"
@@ -81,7 +83,8 @@ def took(value: float) -> str:
 def error_digits(error: float) -> int:
     """Return the number of decimals to show for ``error``.
 
-    The error gets one significant digit if that is exact, and otherwise two. For zero or infinity, return 3.
+    The number is such that the error is shown with one significant digit if this is exact, or with two if it is not. The
+    result is 3 when ``error`` is zero or infinite.
     """
     if not error or not math.isfinite(error):
         return 3
@@ -123,8 +126,10 @@ def against(value: float, error: float | None, target: float) -> str:
 
 
 def bounded(value: float, error: float | None) -> bool:
-    """Return True when the error is as large as the value, so that only the upper end is known. Both are compared as they are
-    shown, so that no text is such as ``0.11 s ± 0.12 s``.
+    """Return True when the error is as large as the value, so that only the upper end is known.
+
+    The two are compared after rounding, because a rounded error may be larger than the exact error. A text such as
+    ``0.11 s ± 0.12 s`` would make no sense.
     """
     if error is None or value < 0 or not error > 0:
         return False

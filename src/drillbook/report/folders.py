@@ -53,8 +53,8 @@ def begun(run: str) -> str:
 
 
 def start_in(name: re.Match[str]) -> str:
-    """Return the start of a run in UTC. ``name``: match of the run's name. The first seven groups of the match are the
-    parts of the time, from year to millisecond.
+    """Return the start of a run in UTC. ``name``: match of a regular expression with the run's name. Its first seven groups
+    are the parts of the time, from year to millisecond.
 
     The start is written with microseconds, as in a journal. So times from names and times from journals can be sorted
     together as texts.

@@ -115,9 +115,9 @@ def _of_data(view: RunView) -> dict[str, Any]:
 
 
 def _anchors(phases: Sequence[PhaseRow]) -> dict[Where, str]:
-    """Return the ids of the steps in the page, by step and host.
+    """Return the HTML id of each step on each host. The key is the pair of step and host.
 
-    The ids are numbers, since names may contain any character.
+    Each id contains a number instead of the step's name, because names may contain any character.
     """
     steps = [step.result for phase in phases for step in phase.steps]
     return {(step.id, step.host): f"step-{number}" for number, step in enumerate(steps, 1)}

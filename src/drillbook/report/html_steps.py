@@ -1,7 +1,7 @@
 """Section about phases and steps in the HTML report.
 
-A run may have ten thousand steps, and a template takes too long for each of them. So this section is made by functions. As in
-a template, each value becomes text by ``_text``, or by a function that uses ``_text``.
+A run may have ten thousand steps, and a template would be too slow for so many. So this section is made by functions. Each
+value is escaped as in a template, because it becomes text only by ``_text``, or by a function that uses ``_text``.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def section(
 
 
 class _Known(dict[str, str]):
-    """HTML of texts. A text that is not known yet is escaped, and then remembered if it is short."""
+    """Cache of escaped texts. The key is a text, and the value is its HTML. Only short texts are stored."""
 
     def __missing__(self, text: str) -> str:
         found = pages.escaped(text)
@@ -75,14 +75,14 @@ def _text(value: object) -> str:
 
 @cache
 def _part(macro: str) -> Callable[[str], str]:
-    """Return a macro of the template with the parts of pages."""
+    """Return the macro ``macro`` from ``parts.html.j2``, the template of the parts that several pages share."""
     found: Callable[[str], str] = getattr(pages.environment().get_template("parts.html.j2").module, macro)
     return found
 
 
 @cache
 def _state(word: str) -> str:
-    """Return the mark of a state with its symbol. There are only a few states."""
+    """Return the HTML of a state, with its symbol. The results are cached, because there are only a few states."""
     return str(_part("state")(word))
 
 

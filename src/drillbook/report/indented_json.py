@@ -1,8 +1,8 @@
 """Indented JSON, with exactly the text of ``json.dumps(value, ensure_ascii=False, indent=2)``, in a fraction of its time.
 
-The standard library encodes indented JSON in Python, value by value. Values that were read from JSON are encoded by a compiled
-encoder here. It writes some numbers in another way; a text with such a number is made again. Then texts and numbers are encoded
-by C functions of the standard library, and only the lines are put together in Python.
+The standard library encodes indented JSON slowly, because it does so in Python. This module uses the compiled encoder of pydantic
+for values that were read from JSON. That encoder writes some numbers in another way. A result that may contain such a number is
+not used: the function ``indented`` then encodes the value with C functions for its texts and numbers.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ STEP = "  "
 _EXPONENT = re.compile(rb"e[-+]?[0-9]+,?(?:\n|\Z)")
 """End of a line with a number that has an exponent. Encoders write such a number in different ways."""
 _TINY = b"0.0000"
-"""Beginning of a number that other encoders write with an exponent. A text may contain it, too, which only costs time."""
+"""Beginning of a number that other encoders write with an exponent. If a text contains these characters, the value is encoded
+twice without need, but the result is right.
+"""
 _CONSTANTS = {True: "true", False: "false", None: "null"}
 
 

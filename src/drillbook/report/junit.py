@@ -49,7 +49,7 @@ def render(view: RunView) -> str:
 def render_suite(suite: SuiteResult, views: Sequence[RunView]) -> str:
     """Render ``junit.xml`` of a suite.
 
-    Each drill becomes a test suite, and the verdict of the suite becomes one more.
+    Each drill becomes a test suite in the XML. One more test suite has the verdict of the whole suite of drills.
     """
     drills = suite_rows(suite, views)
     found = [_suite_of(row.view) if row.view else _missing(row) for row in drills]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 ROW = 18.0
 FONT = 12.0
 BOLD = FONT * 1.14
-"""Font size from which the width of bold text is estimated."""
+"""Font size with which the width of bold text is computed. It is larger than ``FONT``, because bold letters are wider."""
 GAP = 4.0
 THIN = "ijl.,·|'! ()"
 
@@ -132,10 +132,10 @@ def _clear(one: Flag, other: Flag, *, crossing: bool) -> bool:
 
 
 def _crosses(line: Flag, flag: Flag) -> bool:
-    """Return True when the vertical line of the flag ``line`` crosses the label of ``flag``, or lies between this label
-    and the vertical line of ``flag``.
+    """Return True when the vertical line of the flag ``line`` crosses the label of ``flag``, or passes between this label and
+    its own vertical line.
 
-    The vertical line of a flag is drawn downwards from the row of the flag.
+    A flag's vertical line goes down from the row of the flag, so it can cross only labels in this row and below.
     """
     box = flag.label.box
     return line.row <= flag.row and min(flag.x, box.x) < line.x < max(flag.x, box.right)

@@ -9,7 +9,7 @@ from drillbook.report.figures import one_line, seconds
 
 
 def later_outages(view: RunView) -> list[str]:
-    """Return a sentence for each probe that was bad after the recovery. The measured outage and RTO do not count it."""
+    """Return a sentence for each probe that was bad after the recovery. The measured outage and RTO do not include this time."""
     recovered = view.timeline.marks.get("recovered")
     if recovered is None:
         return []

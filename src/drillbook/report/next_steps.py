@@ -52,9 +52,9 @@ def before_run(
 
 
 def in_report(view: RunView) -> list[tuple[str, str]]:
-    """Return suggestions for a reader of the report.
+    """Return suggestions for a reader of a run's report.
 
-    A run that passed can be repeated, and every record can be verified.
+    After a run that passed, one suggestion is to repeat the drill. The last suggestion is always to verify the run's record.
     """
     result = view.result
     found = next_steps(

@@ -14,7 +14,7 @@ GRAVE = ("critical", "high", "medium")
 MOST_NAMES = 4
 LOST_WRITES = "acknowledged-writes-lost"
 WITHIN = "within the objective"
-"""State of a loss of writes that the RPO allows."""
+"""Text that is added to a finding about lost writes when the measured RPO meets its objective."""
 
 
 class Grade(Protocol):
@@ -30,13 +30,15 @@ Found = TypeVar("Found", bound=Grade)
 
 
 def allowed(code: str, objectives: Mapping[str, Objective]) -> bool:
-    """Return True for a finding about lost writes, when the RPO of the run was measured and met. Such a loss needs no task."""
+    """Return True for a finding about lost writes when the RPO of the run was measured and met, so nobody has to act on it."""
     rpo = objectives.get("rpo")
     return code == LOST_WRITES and rpo is not None and rpo.met is True and rpo.measured_s is not None
 
 
 def as_shown(findings: Iterable[Finding], objectives: Mapping[str, Objective]) -> list[Finding]:
-    """Return findings as the formats show them: lost writes within the RPO are information, after all other findings."""
+    """Return the findings with the severities that reports show, the worst first. Lost writes that the RPO allows get the
+    severity `information`.
+    """
     order = list(Severity)
     found = [_information(one) if allowed(one.code, objectives) else one for one in findings]
     return sorted(found, key=lambda one: order.index(one.severity))
@@ -77,7 +79,7 @@ def first(findings: Sequence[Finding]) -> str:
 
 
 def named(drills: Sequence[str]) -> str:
-    """Return the names of drills, at most a few of them."""
+    """Return the first names of ``drills`` as text, with the number of the names that are left out."""
     names = [one_line(name) for name in dict.fromkeys(drills)]
     more = len(names) - MOST_NAMES
     if more > 0:

@@ -21,7 +21,7 @@ from drillbook.report import compiled_templates, figures, wording
 def _printed(value: Any) -> Any:
     """Format a value that a template prints by ``{{ }}``.
 
-    Raises TypeError for None, because a template must print a text for a missing value.
+    Raises TypeError for None. A template must itself choose a text to print for a missing value.
     """
     if isinstance(value, Markup):
         return value

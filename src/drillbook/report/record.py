@@ -52,7 +52,9 @@ def evidence_of(step: StepView) -> list[EvidenceRow]:
 
 
 def _is_plain(facts: Mapping[str, Any]) -> bool:
-    """Return True for the facts of most steps: they contain no name of a file, and are not searched."""
+    """Return True when ``facts`` cannot contain the name of a file. The caller then need not search the facts, which is so for
+    most steps.
+    """
     return "file" not in facts and all(isinstance(value, PLAIN) for value in facts.values())
 
 

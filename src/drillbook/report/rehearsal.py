@@ -18,9 +18,9 @@ RESTORE, MEASURE, CHECK = "backup.restore", "backup.measure", "backup.check"
 
 
 def facts(result: Result) -> dict[str, Mapping[str, Any]]:
-    """Return the facts of the steps about a team's own backup, by action.
+    """Return the facts of each successful step of a rehearsal. The key is the action of the step.
 
-    Empty when no such backup was restored, or when the run injected a fault.
+    A rehearsal restores a team's own backup and injects no fault. The result is empty for any other run.
     """
     if result.faults or all(step.action != RESTORE for step in result.steps):
         return {}
@@ -46,8 +46,8 @@ def sentence(result: Result) -> str:
 def loss(measured: Mapping[str, Any]) -> str:
     """Return the text of a measured loss of data with its measurement error (±).
 
-    A loss that was computed from the time of a commit has no such error. Returns an empty text when the loss was not
-    measured, or was counted from the start of the command that prints the backup.
+    A loss that was computed from the time of a commit has no such error. Returns an empty text when the loss was not measured.
+    Returns an empty text also when a command printed the backup, because the age of such a backup is unknown.
     """
     value, error = measured.get("loss_s"), measured.get("error_s")
     if value is None or remarks.printed(measured):
@@ -88,8 +88,8 @@ def markdown(result: Result) -> list[str]:
 
 
 def _own(result: Result) -> str:
-    """Return the remark on the loss of data. Its words mention no fault, because a rehearsal has none. The result is
-    empty for a backup that is older than the run.
+    """Return the remark that the loss of data was measured with a backup from the time of the run. The result is empty for an
+    older backup, and the text never mentions a fault, because a rehearsal has no fault.
     """
     told = remarks.of_backup(result.steps, result.started)
     return "" if told is None else remarks.OWN_REHEARSED if told.text == remarks.OWN_BACKUP else told.text

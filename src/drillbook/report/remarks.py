@@ -22,13 +22,13 @@ MARK = "†"
 """
 OWN_BACKUP = "The drill itself took the restored backup just before the fault, so this is not the RPO of the nightly backup."
 OWN_REHEARSED = "The drill itself took the restored backup, so a restore of the nightly backup may lose more data."
-"""Sentence for a rehearsal, which injects no fault."""
+"""Sentence that replaces ``OWN_BACKUP`` for a rehearsal, because a rehearsal injects no fault."""
 RECENT_MARK = "‡"
 """Mark beside the RPO of a backup that the drill or a routine job took during the run."""
 RECENT_BACKUP = "The restored backup was taken during the run; with an older backup, more would be lost."
 LEGENDS = {MARK: f"{MARK} {OWN_BACKUP}", RECENT_MARK: f"{RECENT_MARK} {RECENT_BACKUP}"}
 RESERVED = "met with a reservation"
-"""State of an objective whose figure has one of these marks. It is counted apart from the proven objectives."""
+"""State of an objective that was met, but whose figure has one of these marks. It does not count as proven."""
 RESERVATION = f"With such a mark, an objective within its target is {RESERVED}, and does not count as proven."
 PROBE = "by the drill's probe"
 
@@ -70,7 +70,7 @@ def steps_of(told: Iterable[Mapping[str, Any]]) -> list[Step]:
 
 
 def of_run(steps: Sequence[Step | StepResult], started: str) -> dict[str, Remark]:
-    """Return the remarks on the figures of a run, by the key of the objective.
+    """Return the remarks on the figures of a run. The key of each remark is the key of its objective.
 
     ``started``: start of the run.
     """
@@ -82,10 +82,11 @@ def of_run(steps: Sequence[Step | StepResult], started: str) -> dict[str, Remark
 
 
 def of_backup(steps: Sequence[Step | StepResult], started: str) -> Remark | None:
-    """Return the remark on an RPO of a run that restored a backup from its own time, or None.
+    """Return the remark on the RPO of a run that restored a backup which was taken during the run. Returns None for any other
+    run.
 
-    The drill itself took the backup when a step of the phase `backup` stored it. A backup of a source that is younger than
-    the run was taken during the run, perhaps by a routine job.
+    If a step of the phase `backup` stored the backup, the remark says that the drill itself took it. Otherwise a routine job
+    may have taken it, and the remark says only that it was taken during the run.
     """
     taken = {
         _manifest(step.facts, "identity")
@@ -142,15 +143,15 @@ def _manifest(facts: Mapping[str, Any], key: str) -> str:
 def printed(facts: Mapping[str, Any]) -> bool:
     """Return True when a command prints the backup with these ``facts``, so that the age of its data is unknown.
 
-    Earlier versions of Drillbook recorded a loss for such a backup. They counted it from the start of the command.
+    Earlier versions of Drillbook recorded a loss of data for such a backup, although they knew only the start of the command.
     """
     return str(facts.get("basis", "")).startswith(PRINTED_BASIS)
 
 
 def _younger(backup: Mapping[str, Any], started: str) -> bool:
-    """Return True when the backup of a source was certainly taken after the start of the run.
+    """Return True when it is certain that the backup was taken after the start of the run.
 
-    The time of a backup that a command prints is only the time at which the backup was listed.
+    Returns False for a backup that a command prints, because only the time at which it was listed is known.
     """
     taken, begun = moment(str(backup.get("taken_at"))), moment(started)
     if taken is None or begun is None or printed(backup):

@@ -47,8 +47,9 @@ def restores(steps: Sequence[AnyStep]) -> list[AnyStep]:
 def restored_backup(step: Told) -> bool:
     """Return True when the step is done and restored a backup.
 
-    The step names the identity of the restored data (``made``), or its action restores backups of a source. A verification
-    of a backup also names the backup, but restores nothing.
+    Such a step either has the fact ``made``, which identifies the restored data, or names a backup in its facts and has an
+    action that restores backups of a source. The action matters because a verification also names a backup, but restores
+    nothing.
     """
     if step.status != "done":
         return False
@@ -62,7 +63,7 @@ def from_source(step: Told) -> bool:
 
 
 def _restores_source(action: str) -> bool:
-    """Return True when the action restores backups of a source. Unknown actions do not."""
+    """Return True when the action restores backups of a source. Returns False for an unknown action."""
     if action == RESTORE:
         return True
     try:

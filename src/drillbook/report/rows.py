@@ -30,7 +30,9 @@ from drillbook.report.wording import (
 )
 
 MOST_RANGES, RANGE = 10, re.compile(r"\d+ to \d+")
-"""Largest number of ranges of lost writes that a finding names, and the pattern of one range."""
+"""Ranges of lost writes in a finding. ``MOST_RANGES``: largest number of ranges that a finding names. ``RANGE``: regular
+expression that matches one range.
+"""
 UNPROVEN = ("objective-missed", "objective-not-verified")
 
 
@@ -105,9 +107,9 @@ class PhaseRow:
 
     @property
     def took(self) -> str:
-        """Duration as text. It is empty when it is not known, and for a phase without steps in which no time passed.
+        """Duration as text. It is empty when the duration is not known.
 
-        A phase without steps may have waited for probes.
+        A phase without steps may take time, because it may wait for probes. If it took no time, the text is empty, too.
         """
         text = "" if self.seconds is None or self.status == "interrupted" else took(self.seconds)
         return "" if not self.steps and text == took(0.0) else text
@@ -343,7 +345,7 @@ def settled_rows(one: Settled) -> list[str]:
 def contact_rows(view: RunView) -> list[tuple[str, dict[str, str], bool]]:
     """Return the name and the details of each contact, and True for the owner of the drill.
 
-    The owner comes first, then the others by name.
+    The owner comes first. The other contacts follow, sorted by name.
     """
     names = sorted(view.contacts, key=lambda name: (name != view.owner, name))
     return [

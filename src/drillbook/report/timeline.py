@@ -47,7 +47,9 @@ STEPS = (
     86400,
 )
 CLOSE_UP = 0.2
-"""Fraction of the run's duration. If all marks lie within a shorter span, the drawing has a close-up of the marks."""
+"""Limit for a close-up, as a fraction of the run's duration. If all marks lie within a shorter span of time, a second drawing
+shows this span larger.
+"""
 WORDS = {
     "good": "good",
     "bad": "bad",

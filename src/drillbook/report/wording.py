@@ -35,8 +35,8 @@ MET_OF = {MET: True, RESERVED: True, MISSED: False}
 which it was missed.
 """
 STATE_CLASSES = {RESERVED: "unverified", NOT_VERIFIED: "unverified"}
-"""CSS classes of states in HTML pages. Only states whose class differs from the word for the state are listed. An
-objective that was met with a reservation has the colour of a doubtful one.
+"""CSS classes of states in HTML pages. A state that is not listed has a class of the same name. An objective that was met with
+a reservation has the same colour as an objective that was not verified.
 """
 
 STEP_SHAPES = {
@@ -172,14 +172,15 @@ ERROR_NAMES = {
     _ALERTED: "the alert",
     _RECEIVED: "two polls",
 }
-"""Short names of the explanations of errors, for the table of clocks."""
+"""Short names of the sources of measurement errors. The table of clocks shows these names instead of the long explanations."""
 
 
 def state_of(met: bool | None, measured_s: float | None, told: Remark | None = None) -> str:
     """Return the state of an objective: met, met with a reservation, missed or not verified.
 
-    An objective without a measurement is never met. It is missed if the awaited event never came. ``told``: remark on
-    the figure. If the remark has a mark, an objective is met only with a reservation.
+    ``met``: None if the objective was not verified. An objective without a measured value is never met. It is missed if
+    ``met`` is False, and otherwise not verified. ``told``: remark on the figure. If this remark has a mark, the objective
+    is met only with a reservation.
     """
     if met is None or (met and measured_s is None):
         return NOT_VERIFIED
@@ -193,10 +194,10 @@ def error_notes(result: Result, shown: Sequence[str]) -> dict[str, str]:
 
 
 def clocks_of(result: Result) -> tuple[Clock, ...]:
-    """Return all clocks.
+    """Return all clocks. The texts of the clock ``detection`` fit this run.
 
-    The clock ``detection`` names its end, and explains the error of this end: the start of the alert for which the run
-    waited, the first answer of Alertmanager with the alert, or the drill's own probe.
+    The detection of a run ends in one of three ways: with the start of the expected alert, with Alertmanager's first answer
+    that contains the alert, or with a bad sample of the drill's own probe.
     """
     by = remarks.noticed(result.steps)
     span, error = "from the disruption to the end of the first bad sample of the drill's probe", _SAMPLED
@@ -216,8 +217,9 @@ def meaning(result: Result, mark: str) -> str:
 def of_environment(inventories: Iterable[object]) -> str:
     """Return the explanation of the environment `lab` for readers who do not know it.
 
-    ``inventories``: inventory of each run's plan. The result is empty for another environment, without an inventory, and when
-    an inventory is protected without being a lab of Drillbook: the name `lab` alone does not prove a test environment.
+    ``inventories``: inventory of each run's plan. The name `lab` alone does not prove that the environment is for tests. So the
+    result is empty if an inventory is protected and does not describe a lab of Drillbook. The result is also empty if an
+    inventory is missing or has another environment.
     """
     known = list(inventories)
     return TEST_ENVIRONMENT if known and all(map(_is_test_lab, known)) else ""
@@ -235,9 +237,10 @@ def _is_test_lab(inventory: object) -> bool:
 
 
 def residue(result: Result) -> str:
-    """Return the text beside a verdict.
+    """Return the text to show beside a verdict.
 
-    It is ``residue`` if changes were not undone, ``residue, closed`` if a person closed them, and otherwise empty.
+    The text is ``residue`` if changes were not undone, and ``residue, closed`` if a person later declared that these changes
+    need no undo. Otherwise it is empty.
     """
     return "residue, closed" if result.settled else "residue" if result.residue else ""
 

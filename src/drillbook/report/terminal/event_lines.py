@@ -37,7 +37,7 @@ from drillbook.report.figures import count, one_line, seconds, shown, size, took
 from drillbook.report.wording import NO_STEPS, PHASES, STEP_SHAPES
 
 _GENERAL = {"", CATALOGUE["not-ready"].remedy}
-"""Remedies that only repeat the line of their finding."""
+"""Remedies that are not printed, because they say no more than the printed line of the finding."""
 COLOURS = {
     "done": "green",
     "failed": "red",
@@ -81,11 +81,12 @@ class _Moved:
 
 @dataclass(slots=True)
 class Progress:
-    """Observer of the journal that prints events as they are written. If ``sink`` is given, it receives the lines instead.
+    """Observer of the journal that prints a line for each important event. If ``sink`` is given, the lines are not printed but
+    passed to ``sink``.
 
     When ``closing`` is True, a summary follows the run, and lines that the summary would repeat are not printed. When
-    ``brief`` is True, steps that went well and notes that need no attention are left out. When ``phases`` is True, each
-    phase still has a line: its duration, or its name above the lines of its steps.
+    ``brief`` is True, steps that went well and notes that need no attention are left out. When ``phases`` is also True, each
+    phase still has one line of its own. This line has the duration of the phase, or it is a heading if steps follow.
     """
 
     console: Console
@@ -99,7 +100,7 @@ class Progress:
     _empty: frozenset[str] = frozenset()
     """Phases for which the plan has no steps."""
     _heading: str = ""
-    """Name of the current phase in brief output, while no line of the phase was printed."""
+    """Name of the current phase in brief output. It is empty after the first line of the phase was printed."""
     _held: dict[tuple[str | None, str | None], tuple[str, str]] = field(default_factory=dict)
     _names: dict[str | None, str] = field(default_factory=dict)
     _moved: dict[tuple[str | None, str | None], _Moved] = field(default_factory=dict)
@@ -191,7 +192,7 @@ class Progress:
         return True
 
     def _on_phase_ended(self, what: PhaseEnded, clock: float) -> None:
-        """In brief output, print the duration of a phase that printed nothing else."""
+        """Print the duration of a phase in brief output, unless the phase has already printed a line."""
         if self._heading:
             self._heading = ""
             state, time = what.status, took(clock - self._phase_begun)

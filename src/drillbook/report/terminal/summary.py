@@ -46,9 +46,7 @@ COLOURS = {
 }
 
 MEASURED = 31
-"""Least number of columns for the measured figures of objectives and the remarks below the figures. It is used when no
-objective has a reason beside its state.
-"""
+"""Least width of the column with the measured figures and their remarks, if no objective has a reason beside its state."""
 
 
 def summary(view: RunView, report: str = "") -> RenderableType:
