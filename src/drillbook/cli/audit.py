@@ -62,8 +62,8 @@ def audit(project: Project, since: str, until: str, out: str = "", anchor: str =
 
 
 def _anchors(project: Project, named: str) -> list[Place]:
-    """Return the places where the anchors are stored. An anchor is an external copy of a journal's state, and the journals
-    are compared with it.
+    """Return the places where the anchors are stored. An anchor is a copy of a journal's hash. The audit compares
+    the journals with these copies.
 
     ``named``: the only place to use. When ``named`` is empty, the configured places are used. Raises UsageError when
     ``named`` is a file that does not exist.

@@ -133,7 +133,7 @@ def plan(_: Context, name: str | None = None, inventory: str = "lab", json: bool
             "path of your private SSH key, or of the public key if an agent holds the private key; "
             "default: the first key in ~/.ssh"
         ),
-        "reason": "with the name of a run: approve closing it, for this reason why its remaining changes need no undo",
+        "reason": "with the name of a run: reason why its remaining changes need no undo, so that the run can be closed",
     },
 )
 @told(Dry.TELLS)

@@ -46,7 +46,7 @@ def unit_folder() -> Path:
 
 
 def units(root: Path, inventory: str) -> dict[Path, str]:
-    """Return the contents of the unit files for the timer and its service, by path."""
+    """Return the contents of the unit files for the timer and its service. Each key is the path of a file."""
     stem = unit_folder() / name(root)
     argv = " ".join(_systemd_quoted(word) for word in command(inventory))
     service = f"""\

@@ -70,8 +70,8 @@ def revoke(project: Project, inventory: str = "") -> int:
 
 
 def left_out(items: Sequence[Item], why: str, out: Console) -> None:
-    """Print the untrusted ``items`` that a check skipped. Each is printed with its position. Also print the reason why
-    they are not trusted, and the command that trusts them. ``why``: this reason.
+    """Print the untrusted ``items`` that a check skipped, each with its position. Also print the command that trusts them.
+    ``why``: reason why the items are not trusted, which is printed too.
     """
     head = f"  ? left out: {count(len(items), 'command')} of the project, since {one_line(why)}"
     out.print(Text(head, style="bold yellow"), soft_wrap=True)

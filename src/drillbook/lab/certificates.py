@@ -1,6 +1,6 @@
-"""Certificates for the lab's object store. With them, its components authenticate one another on internal ports.
+"""Certificates for the lab's object store. The components of the store use them to authenticate one another.
 
-All other processes are refused there.
+Processes without such a certificate cannot use the internal ports of the store.
 """
 
 from __future__ import annotations
@@ -59,9 +59,9 @@ def _name(name: str) -> x509.Name:
 
 
 def settings(folder: Path) -> Mapping[str, str]:
-    """Return environment variables for SeaweedFS. With them, it presents the shared certificate over gRPC and HTTP.
+    """Return environment variables for SeaweedFS. They make SeaweedFS present the shared certificate over gRPC and HTTP.
 
-    It also requires this certificate from its clients.
+    SeaweedFS also requires this certificate from its clients.
     """
     files = {"CERT": str(folder / CERTIFICATE), "KEY": str(folder / KEY)}
     http = files | {"CA": str(folder / AUTHORITY)}

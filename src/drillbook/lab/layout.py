@@ -66,10 +66,9 @@ LONGEST_FOLDER = 70
 SHOP = "shop"
 """Name of the shop's program, of its database, and of its folder on db-1."""
 SANDBOXES = {"cache": "cache", "database": "db", "site": "site", "archive": "tar", "guestbook": "book", "shop": "shop"}
-"""Sandboxes by name.
+"""Sandboxes of the lab. The key is the name of the sandbox, and the value is the last part of the name of its folder.
 
-For each sandbox, the value is the last part of the name of its folder. This part is short, because the paths of Unix sockets
-must be short.
+This part is short, because the paths of Unix sockets must be short.
 """
 PROGRAMS = {
     "pgbackrest": ("the Debian package pgbackrest", ("pgbackrest",)),
@@ -78,8 +77,8 @@ PROGRAMS = {
         ("mariadbd", "mariadb", "mariadb-install-db", "mariadb-dump", "mariadb-backup", "mbstream"),
     ),
 }
-"""Groups of programs by name. Each entry holds a text with the Debian packages of the group, and the programs that must
-exist.
+"""Groups of programs that the lab can use. The key is the name of the group. The value has a text that names the Debian
+packages of the group, and the programs that must be installed.
 """
 MONITORING = "the Debian packages prometheus and prometheus-alertmanager"
 """Text with the names of the Debian packages of the monitoring programs. There are no Python wheels of these programs."""
@@ -100,7 +99,7 @@ class Lab:
 
     @classmethod
     def preferred(cls, folder: Path) -> Self:
-        """Return a lab in ``folder`` on its preferred ports. These are derived from the path of the folder."""
+        """Return a lab in ``folder`` on its preferred ports. These ports are derived from the path of the folder."""
         number = int(hashlib.sha256(str(folder).encode()).hexdigest()[:8], 16)
         return cls(folder, FIRST_PORT + number % BLOCKS * BLOCK)
 
@@ -179,7 +178,7 @@ class Lab:
         return f"http://{ADDRESS}:{self.port('vectors')}"
 
     def values(self) -> dict[str, str | int]:
-        """All values that inventories can refer to, by dotted path."""
+        """All values that inventories can refer to. The key of each value is its dotted path, such as ``ssh.db-1``."""
         secrets = {f"secrets.{name}": str(self.folder / "secrets" / name) for name in SECRETS}
         return self._services() | self._hosts() | self._backups() | secrets
 
@@ -258,9 +257,9 @@ class Lab:
 
 
 def missing_programs() -> dict[str, str]:
-    """For each group of programs, return a key such as ``missing.mariadb`` with the names of the packages to install.
+    """Return a dictionary with one entry for each group of programs. Its key has the form ``missing.mariadb``.
 
-    The value is an empty text when all programs of the group are installed.
+    The value names the packages to install. It is an empty text when all programs of the group are installed.
     """
     return {
         f"missing.{name}": "" if all(shutil.which(program, path=SYSTEM_PATH) for program in programs) else packages
@@ -291,8 +290,8 @@ def lookup(folder: Path, path: str) -> str | int:
     """Return the lab's value at a dotted path, such as ``ssh.db-1`` or ``api.url``. Raises LabError for an unknown
     path.
 
-    ``secrets.NAME`` is the path of a secret's file. While the lab is down, the value is computed for a lab on its
-    preferred ports.
+    ``secrets.NAME`` is the path of a secret's file. While the lab is down, return the value that it has when the lab
+    starts on its preferred ports.
     """
     values = (Lab.read(folder) or Lab.preferred(folder)).values()
     if path in values:
@@ -307,7 +306,7 @@ def put(path: Path, text: str, mode: int = 0o600) -> None:
 
 
 def weed_sockets(ports: Iterable[int]) -> list[Path]:
-    """Return the paths of the Unix sockets that SeaweedFS makes in /tmp for ``ports``. Old sockets prevent its start."""
+    """Return the paths of the Unix sockets that SeaweedFS makes in /tmp for ``ports``. Old sockets prevent a new start."""
     return [path for port in ports for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock")]
 
 

@@ -21,7 +21,7 @@ SHORTER = (("[5m]", "[10s]"), ("for: 1m", "for: 2s"))
 EVERY = "1s"
 KEPT = "2h"
 JOBS = {"api": "api", "postgres": "exporter"}
-"""For each job of Prometheus: the port that Prometheus scrapes, by its name in the lab."""
+"""Jobs of Prometheus. The key is the job, and the value is the lab's name of the port that Prometheus reads."""
 
 
 def servers(path: str) -> tuple[str, str] | None:
@@ -32,7 +32,9 @@ def servers(path: str) -> tuple[str, str] | None:
 
 
 def commands(lab: Lab, path: str) -> dict[str, str]:
-    """Return the commands that start the monitoring programs, by name. Empty when Prometheus or Alertmanager is missing."""
+    """Return the commands that start the monitoring programs. The key of each command is the name of the program. The result
+    is empty when Prometheus or Alertmanager is not installed.
+    """
     found = servers(path)
     if found is None:
         return {}

@@ -1,7 +1,7 @@
 """Finds and kills the processes of a lab.
 
 Pids are reused, so a process is identified by its pid and its start time. The processes of a lab are its daemon, the
-supervisors in its pid files, the descendants of these, and every process whose environment contains the lab's mark.
+supervisors in its pid files, all descendants of both, and every process whose environment contains the lab's mark.
 """
 
 from __future__ import annotations
@@ -85,7 +85,9 @@ def record(folder: Path, name: str, pid: int) -> None:
 
 
 def recorded(folder: Path) -> dict[str, int]:
-    """Return the pids of the running processes in the pid files, by name. A pid that another process has reused is skipped."""
+    """Return the pids of the running processes in the pid files. The key of each pid is the name of its pid file. A pid that
+    another process has reused is skipped.
+    """
     found = {}
     for file in (folder / "run").glob("*.pid"):
         with contextlib.suppress(OSError, ValueError):

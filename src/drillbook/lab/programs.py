@@ -227,7 +227,7 @@ def spare_api_environment(lab: Lab) -> dict[str, str]:
 def copy_api_environment(lab: Lab, folder: str) -> dict[str, str]:
     """Return the settings of an API that serves the copy of the database in the sandbox ``folder``.
 
-    It connects to the copy through its Unix socket.
+    The API connects to the copy through the Unix socket in this folder.
     """
     return spare_api_environment(lab) | {"DATABASE_URL": f"postgresql://{DATABASE}@/{DATABASE}?host={folder}"}
 
@@ -315,7 +315,7 @@ def _s3(lab: Lab) -> Program:
 def _inner_keys(lab: Lab) -> dict[str, str]:
     """Return the signing keys by which the components of SeaweedFS trust one another.
 
-    Its file server refuses clients that do not have them.
+    The file server of SeaweedFS refuses clients that do not have these keys.
     """
     names = (
         "WEED_JWT_FILER_SIGNING_KEY",

@@ -1,8 +1,8 @@
 """A TCP relay whose path can be broken on purpose, without root.
 
-``python -m drillbook.lab.relay FOLDER NAME=PORT:[HOST:]PORT ...`` listens on the first port of each name and relays to
-the second port, on this machine or on HOST. The file FOLDER/NAME sets the mode, in one line ``KIND MILLISECONDS OWNER``;
-without the file the path is open.
+``python -m drillbook.lab.relay FOLDER NAME=PORT:[HOST:]PORT ...`` serves one path for each NAME. It
+listens on the first port, and relays to the second port, which is on this machine or on HOST. The file FOLDER/NAME sets the
+mode of the path in one line, ``KIND MILLISECONDS OWNER``. Without this file, the path is open. KIND is one of these:
 
 drop   data and new connections wait until the mode ends, as with lost packets and their retransmission
 delay  every answer is delayed by MILLISECONDS

@@ -282,7 +282,9 @@ async def _until(descriptor: int, *, write: bool) -> None:
 
 
 def _login_name() -> str:
-    """Return the name of the account of the server's processes. The client may have logged in with any name."""
+    """Return the name of the account under which the server runs. The client's login name is not used, because it can be
+    any name.
+    """
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:

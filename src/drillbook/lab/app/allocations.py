@@ -1,8 +1,8 @@
 """Traces the memory allocations of the API on request, with tracemalloc of Python's standard library.
 
-A request traces for ``seconds``. Its answer lists, by source line, the memory that was allocated in that time and not
-freed. Tracing slows every allocation. It ends after the request, even if the client has disconnected. The answer contains
-only source lines and sizes.
+A request traces for ``seconds``. The answer lists the source lines that allocated memory in that time without freeing it,
+and the size of this memory. The answer contains nothing else. Tracing slows every allocation. It ends after the request,
+even if the client has disconnected.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ PORT_OF = {
     "prometheus": "prometheus",
     "alertmanager": "alertmanager",
 }
-"""For each component that has a port: the name of this port on the controller."""
+"""Components that have a port. The key is the component, and the value is the name of its port on the controller."""
 _HELD = "ls /var/tmp/drillbook/locks /var/tmp/drillbook/leases /var/lib/drillbook/leases 2>/dev/null | grep -v :$"
 
 
@@ -150,7 +150,9 @@ def _have(files: Path) -> None:
 
 
 def _held(lab: DockerLab) -> str:
-    """Return the names of the locks and leases on the lab's machines. They belong to runs, which may be alive or dead."""
+    """Return the names of the locks and leases on the lab's machines, as one text. The runs that created them may still be
+    in progress, or their controllers may have died.
+    """
     said = [docker("exec", lab.container(machine), "sh", "-c", _HELD).stdout.split() for machine in MACHINES]
     return ", ".join(sorted({name for names in said for name in names}))
 

@@ -94,7 +94,7 @@ def composed(
 
 
 def containers(project: str) -> dict[str, dict[str, Any]]:
-    """Return the description of each container of a project, as `docker inspect` prints it, by service.
+    """Return the description of each container of a project, as `docker inspect` prints it. The key is the service.
 
     Raises LabError when Docker is missing or too slow.
     """

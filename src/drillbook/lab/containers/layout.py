@@ -12,8 +12,8 @@ from drillbook.lab import layout
 from drillbook.lab.layout import ADDRESS, COLLECTION, DATABASE, REGION, SECRETS, USER, Lab
 
 MACHINES = {"app": "app-1", "db": "db-1", "spare": "db-2", "store": "store-1"}
-"""For each machine of the Docker lab: the host of the embedded lab after which its SSH port is named, as in
-``ssh.app-1``.
+"""Machines of the Docker lab. The key is the machine, and the value is the corresponding host of the embedded lab. The SSH
+port of the machine has the name of this host, as in ``ssh.app-1``.
 """
 SERVICES = (
     "app",
@@ -32,7 +32,9 @@ SERVICES = (
 )
 """The services in ``lab/compose.yml``."""
 ON = {"api": "app", "relay": "app", "traffic": "app", "cache": "store", "s3": "store", "vectors": "store", "exporter": "db"}
-"""For each container: the machine whose network and process namespace it shares."""
+"""Containers that share the network and the processes of a machine. The key is the container, and the value is the
+machine.
+"""
 SANDBOX = "/var/tmp/sandbox-db"
 """Folder of the database sandbox on the machine `spare`."""
 PREFIX = "docker."
@@ -56,7 +58,7 @@ class DockerLab(Lab):
         return f"{self.project}-{service}-1"
 
     def values(self) -> dict[str, str | int]:
-        """All values that inventories can refer to, by dotted path."""
+        """All values that inventories can refer to. The key of each value is its dotted path, such as ``ssh.db-1``."""
         values: dict[str, str | int] = {
             "folder": str(self.folder),
             "address": ADDRESS,
@@ -95,9 +97,10 @@ def default_folder(project: Path) -> Path:
 
 
 def lookup(folder: Path, path: str) -> str | int:
-    """Return the lab's value at a dotted path, which has no prefix ``docker.``. Raises LabError for an unknown path.
+    """Return the lab's value at the dotted path ``path``, which has no prefix ``docker.``. Raises LabError for an unknown
+    path.
 
-    While the lab is down, the value is computed for a lab on its preferred ports.
+    While the lab is down, return the value that it has when the lab starts on its preferred ports.
     """
     values = (DockerLab.read(folder) or DockerLab.preferred(folder)).values()
     if path in values:
