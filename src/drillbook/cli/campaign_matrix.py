@@ -25,7 +25,7 @@ GITHUB_RUN = {
     ATTEMPT_VARIABLE: "${{ github.run_attempt }}",
 }
 MOST = {"github": 256, "gitlab": 200}
-"""For each CI service: the maximum number of jobs in one matrix."""
+"""Maximum number of jobs in one matrix. The key is the CI service."""
 
 
 def rendered(kind: str, drill: str, file: SitesFile, sites: str, confirm: str = "") -> str:

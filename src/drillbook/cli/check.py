@@ -108,8 +108,8 @@ class _Checker(Preparation):
             self._stopped()
 
     def _end(self, why: str, message: str, found: Sequence[Finding] = ()) -> None:
-        """Record that a part of the check failed. The check continues, except when it was stopped: then EndedEarly is
-        raised.
+        """Record that a part of the check failed. Raises EndedEarly when the check was stopped. Otherwise the check
+        continues.
         """
         known = [one for one in found if one.measured not in self.unreachable.values()]
         if known or not found:

@@ -86,8 +86,8 @@ class Orchestrator:
     """
 
     def plans(self, found: Drill | Suite) -> list[Plan]:
-        """Return the plan of a drill, or the plans of all drills of a suite. Mistakes are thus found before the first
-        drill runs.
+        """Return the plan of a drill, or the plans of all drills of a suite. All plans are made at once, so that
+        mistakes are found before the first drill runs.
         """
         made = [self._planned(found)] if isinstance(found, Drill) else self._of_suite(found)
         if site := expected():
@@ -178,8 +178,8 @@ class Orchestrator:
     ) -> RunView:
         """Judge a finished run, write its reports, and sign its folder. Raises Unreported when this fails.
 
-        ``gone``: reason why the journal is no longer in its folder. It is empty if the journal is there. ``alone``:
-        True for a run that is not part of a suite. After such a run, the index of all reports is written too.
+        ``gone``: reason why the journal is no longer in its folder, or an empty text if the journal is there.
+        ``alone``: True for a run that is not part of a suite. After such a run, the index of all reports is written too.
         """
         if gone:
             raise unrecorded(folder, gone, residue)
@@ -221,8 +221,8 @@ class Orchestrator:
         return read_once
 
     def _earlier(self, one: Plan, folder: Path) -> Callable[[str, str], EarlierStep | None]:
-        """Return a function that finds the newest passed step of earlier runs. Its arguments are the action and the
-        service of the step. ``folder``: folder of this run, whose steps are not searched.
+        """Return a function that finds the newest passed step of earlier runs. The function has two arguments, the action
+        and the service of the step. ``folder``: folder of this run, whose steps are not searched.
         """
 
         def last(action: str, service: str) -> EarlierStep | None:
@@ -235,8 +235,8 @@ class Orchestrator:
         return Sealer(self.project.root, by, occasion, self.missed)
 
     def _vouching(self, one: Plan, folder: Path, written: Written, run: dict[str, Any]) -> Callable[[str], None]:
-        """Return a function that signs the journal while the run is in progress. After one failure, later calls do
-        nothing.
+        """Return a function that signs the journal while the run is in progress. After the
+        signing has failed once, further calls of this function do nothing.
         """
         said = {
             "run": run["id"],
@@ -257,9 +257,7 @@ class Orchestrator:
         return vouch
 
     def allowed(self, one: Plan, folder: Path | None = None) -> tuple[list[Finding], dict[str, Any] | None]:
-        """Return two things that are known before any host is contacted: the reasons to refuse the drill, and the data
-        of its approval.
-        """
+        """Return the reasons to refuse the drill, and the data of its approval. No host is contacted."""
         now = datetime.now(UTC)
         found = look(self.project, one, now)
         refusals = guard.check(one, now=now, confirm=self.confirm, approval=found)
@@ -323,7 +321,7 @@ def _new_folder(folder: Path) -> RunFolder:
 def look(project: Project, one: Plan, now: datetime) -> Look | None:
     """Check the approval of the plan ``one``, and return the result. Returns ``None`` when the plan needs no approval.
 
-    In a campaign, the approval of all its sites is accepted too if it lists this plan.
+    In a campaign, an approval of the plans of all sites is accepted too, if it lists this plan.
     """
     if not guard.needs_approval(one):
         return None

@@ -179,7 +179,7 @@ def tell_contacts(project: Project, folder: Path, out: Console) -> None:
     """Send the result of the recovery to the contacts. The message lists the changes that are still in place, or tells
     that no change is left.
 
-    If a message cannot be sent, this is printed.
+    If the message cannot be sent to a contact, this is printed.
     """
 
     def record(what: OfContact) -> None:
@@ -198,8 +198,8 @@ def tell_contacts(project: Project, folder: Path, out: Console) -> None:
 
 @contextmanager
 def patient() -> Iterator[None]:
-    """On the first Ctrl-C during a recovery, print a warning. A second Ctrl-C stops the recovery, and some changes may
-    then remain.
+    """Print a warning on the first Ctrl-C during a recovery. A second Ctrl-C stops the recovery, and some changes may then
+    remain.
     """
 
     def answer(number: int, frame: FrameType | None) -> None:

@@ -88,7 +88,7 @@ def answered(kind: str, **given: str) -> Answers | None:
     """Return the user's answers. ``given``: answers from options on the command line. The user is asked for missing
     answers. Returns None when there is no ``kind``.
 
-    Raises UsageError for an unknown kind, and for options that need a kind when no kind is given.
+    Raises UsageError for an unknown kind, and when no kind is given but ``given`` has an answer that needs a kind.
     """
     if kind:
         return asked(Answers(kind, **given))

@@ -93,8 +93,8 @@ def open_report(project: Project, run: str) -> int:
 def told_render(
     project: Project, folder: Path, before: Standing, written: Written, out: Console, *, occasion: str = "recovery"
 ) -> None:
-    """Render the reports of a recovered run, print its result, and sign its folder if ``attestation.standing`` allows
-    this.
+    """Render the reports of a recovered run, print its result, and sign its folder. ``before``: state of the folder's
+    signatures before the recovery. If the folder must not be signed in this state, print the reason.
     """
     view, unsigned = render(project, folder, before, occasion, written)
     Teller(Manner.FULL).end(view, shown_path(folder / PAGE))

@@ -52,7 +52,9 @@ def _given_previous() -> str:
 
 
 def of_campaign() -> bool:
-    """Return True when the run belongs to a campaign. The campaign itself writes the index of all runs, once, at its end."""
+    """Return True when the run belongs to a campaign. Such a run does not write the index of all runs, because the campaign
+    writes this index once, at its end.
+    """
     return bool(_given_previous())
 
 

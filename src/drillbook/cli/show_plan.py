@@ -240,8 +240,8 @@ class _View:
 
     @property
     def leased(self) -> list[str]:
-        """Names of the hosts that undo faults by themselves. When the controller dies, the lease, a timer on such a
-        host, expires and starts the undo. The hosts are in the order of the inventory.
+        """Names of the hosts that undo faults by themselves, in the order of the inventory. Such a host has a timer, the
+        lease. When the controller dies, the lease expires and starts the undo.
         """
         named = {host for step in self.plan.steps if undo_of(step).leased for host in step.hosts}
         return [host for host in self.plan.hosts() if host in named]

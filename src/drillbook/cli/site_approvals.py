@@ -86,8 +86,8 @@ def _looked(project: Project, files: Files, plans: Mapping[str, Sequence[Plan]],
 def _lapsed(
     project: Project, plans: Mapping[str, Sequence[Plan]], looked: Mapping[str, Finding | None], now: datetime
 ) -> dict[str, Finding]:
-    """Return the sites whose approval is no longer valid, each with the reason. An approval of a single plan by
-    `drill.approve` is accepted too.
+    """Return the sites whose approval is no longer valid, each with the reason. A site is left out if `drill.approve` has
+    approved each of its plans.
     """
     found = {site: why for site, why in looked.items() if why and why.code in RENEWABLE}
     key = keys.fingerprint_of(project.root)
@@ -117,8 +117,8 @@ def _protected(planned: Mapping[str, SitePlan]) -> dict[str, tuple[Plan, ...]]:
 
 
 def _keep(files: Files) -> None:
-    """Rename the expired approval. The new name contains its digest, because earlier runs of the sites recorded this
-    digest.
+    """Copy the expired approval to a file whose name contains the approval's digest. Earlier runs of the sites recorded
+    this digest, so that the approval must still be found.
     """
     if own := _digest(files):
         name = files.text.with_name(f"approval-{own.removeprefix('sha256:')[:8]}.json")

@@ -68,8 +68,8 @@ def held(
 
 
 def _locks(inventory: Inventory) -> list[tuple[str, str, str]]:
-    """Return the name, host and title of every lock that a run on this inventory could hold. The locks are sorted by
-    host.
+    """Return every lock that a run on this inventory could hold, sorted by host. Each lock has its name, its host, and a
+    title for messages.
     """
     services: dict[tuple[str, str], list[str]] = {
         (service.host, inventory.thing(name).name): [] for name, service in inventory.services.items()

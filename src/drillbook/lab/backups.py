@@ -78,9 +78,9 @@ VALUES (1 + FLOOR(RAND() * 200), 100 + FLOOR(RAND() * 20000), UTC_TIMESTAMP(3));
 
 
 def archiving(lab: Lab, host: str) -> str:
-    """Return the settings of PostgreSQL on db-1 that archive its log.
+    """Return the settings that make PostgreSQL on db-1 archive its log.
 
-    They are empty on other hosts, and when pgBackRest is missing.
+    The result is empty for other hosts, and when pgBackRest is not installed.
     """
     known = lab.values()
     if host != "db-1" or known["missing.pgbackrest"]:

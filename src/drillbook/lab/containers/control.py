@@ -37,8 +37,8 @@ def up(folder: Path, files: Path, *, progress: Progress = lambda line: None, as_
     """Return a healthy lab in ``folder``. If none is running there, start a new lab from ``files``. Raises LabError when the
     lab cannot be started.
 
-    When ``as_it_is`` is true, it is enough that the machines run, even if a service is down, because a drill may be using
-    the lab.
+    When ``as_it_is`` is true, a lab whose machines run counts as healthy even if a service is down, because a drill may
+    have stopped this service.
     """
     folder = checked(folder)
     _have(files)
