@@ -17,7 +17,9 @@ ASK_S = 15.0
 READ_S = 300.0
 """Time, in seconds, in which a worker must read files of a run."""
 THREADS = 2
-"""Maximum number of questions to one worker at the same time. So many of its runs are also received at the same time."""
+"""Maximum number of questions to one worker at the same time. At most the same number of its runs is received at the same
+time.
+"""
 
 
 class Lost(Exception):
@@ -50,7 +52,9 @@ def ask(
 
 
 def workers_of(client: Client) -> dict[str, Any]:
-    """Return the facts about all workers, by their addresses. Raises OSError when the scheduler does not answer."""
+    """Return the facts about all workers. The key of each entry is the address of the worker. Raises OSError when the
+    scheduler does not answer.
+    """
 
     async def asked() -> Any:
         return await client.scheduler.identity(n_workers=-1)
@@ -85,7 +89,7 @@ class Lanes:
                 self._pools[address, work].submit(function, *values)
 
     def forget(self, address: str) -> None:
-        """End the threads of a worker that is gone, after they have ended their work."""
+        """End the threads of a worker that is gone. The threads first end their present work."""
         with self._lock:
             for known in [known for known in self._pools if known[0] == address]:
                 self._pools.pop(known).shutdown(wait=False)

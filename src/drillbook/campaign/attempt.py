@@ -71,11 +71,11 @@ class Job:
     worker makes the inventory of the site from this entry.
     """
     place: str = ""
-    """Place that carries out the job. An empty text means this machine."""
+    """Name of the place that carries out the job. An empty text means this machine."""
     previous: str = ""
     """Hash of the event that records the intent to start the site."""
     plans: dict[str, str] = field(default_factory=dict)
-    """For each drill, by its name: digest of the plan that the campaign made."""
+    """Digests of the plans that the campaign made. The key of each digest is the name of the drill."""
     version: str = ""
     """Version of Drillbook that planned the campaign."""
     approved: bool = False
@@ -176,9 +176,9 @@ def _carry_out(job: Job, lock: int) -> Ending:
 
 
 def judged(job: Job, said: str = "") -> Ending:
-    """Determine the end of a site from the journals of its run. The exit status of the process alone is never enough. A
-    run is refused if it carried out a plan that differs from the plan of the campaign. ``said``: text that is put in
-    front of the reason.
+    """Determine the end of a site from the journals of its run, because the exit status of the process alone is never
+    enough. A run is refused if it carried out a plan that differs from the plan of the campaign. ``said``: text that is put
+    in front of the reason in the result.
     """
     folder = Path(job.root) / "reports" / job.run
     try:
@@ -235,8 +235,8 @@ def _head(folder: Path, view: RunView) -> str:
 
 
 def _objectives(views: list[RunView]) -> dict[str, Any]:
-    """Return the objectives of a site's runs, by name. If the site ran several drills, each name begins with the name
-    of the drill.
+    """Return the objectives of a site's runs. The key of each entry is the name of the objective. If the site ran several
+    drills, the key begins with the name of the drill.
     """
     found = {view.result.drill: _of_run(view.result) for view in views}
     if len(found) == 1:
@@ -245,8 +245,8 @@ def _objectives(views: list[RunView]) -> dict[str, Any]:
 
 
 def _of_run(result: Result) -> dict[str, Any]:
-    """Return the objectives of a run with their measurements. A measurement with a remark in the report also gets the
-    mark of this remark.
+    """Return the objectives of a run with their measurements. When the report shows a remark about a measurement, the sign
+    that refers to the remark is added to the measurement.
     """
     told = remarks.of_run(result.steps, result.started)
     marks = {key: one.mark.strip() for key, one in told.items()}
@@ -321,7 +321,9 @@ def _output(job: Job) -> Path:
 
 
 def _tail(job: Job) -> str:
-    """Return the last line that the child process printed, except hints and the line that no drill was run."""
+    """Return the last line that the child process printed. Hints, and the line which says that no drill was run, are
+    ignored.
+    """
     try:
         lines = _output(job).read_text(encoding="utf-8", errors="replace").strip().splitlines()
     except OSError:

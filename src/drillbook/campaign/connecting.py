@@ -157,8 +157,8 @@ def _examine(on: str, client: Client) -> None:
 
 
 def _facts(dask_scheduler: Any) -> tuple[int, list[str]]:
-    """Return the number of times that the scheduler starts a task again after the death of its worker, and all addresses
-    of the scheduler. The function runs inside the scheduler.
+    """Return two facts about the scheduler: how many times it starts a task again after the death of the task's worker, and
+    all its addresses. The function runs inside the scheduler.
     """
     listeners = list(dask_scheduler.listeners)
     found = [*(one.listen_address for one in listeners), *(one.contact_address for one in listeners), dask_scheduler.address]

@@ -28,7 +28,7 @@ EXITS = {
 
 
 class Journalled(Protocol):
-    """Protocol with the part of a journal that the coordinator needs."""
+    """Protocol for a journal. It contains only the method that the coordinator needs."""
 
     def append(self, what: Content, *, sync: bool = False) -> Event:
         """Write one event. When ``sync`` is true, the event is on disk when this method returns."""
@@ -52,8 +52,8 @@ class Coordinator:
     journal: Journalled
     executor: Executor
     job: Callable[[str, Intent], Job]
-    """Function that makes the job of a site. Its arguments are the name of the site, and the recorded intent to drill
-    the site.
+    """Function that makes the job of a site. Its arguments are the name of the site, and the intent, which is the journal's
+    entry before the start of the site.
     """
     new_run: Callable[[str], str]
     """Function that makes the name of a site's run from the name of the site."""
@@ -66,13 +66,15 @@ class Coordinator:
     _scheduler: Scheduler = field(init=False)
     _jobs: dict[str, Job] = field(default_factory=dict)
     _asked: set[str] = field(default_factory=set)
-    """Sites whose drill was asked to stop. Drills of other running sites are asked again in each round."""
+    """Sites whose drill has been asked to stop. In each round of a stop, the drills of all other running sites are asked
+    again.
+    """
     _chosen: dict[str, Intent] = field(default_factory=dict)
     """Run and place of each site that is about to start."""
 
     def run(self) -> CampaignFinished | None:
         """Drill every site that the rules permit to start. Return the event that ends the campaign. Return None when the
-        operator stopped the campaign. A stopped campaign can be resumed.
+        operator stopped the campaign, because a stopped campaign has not ended and can be resumed.
         """
         self._scheduler = self._restored()
         for site, intent in self.state.open.items():
@@ -151,7 +153,7 @@ class Coordinator:
             self.journal.append(CampaignStopped(why=self.state.stopped), sync=True)
 
     def _finish(self) -> CampaignFinished:
-        """Record all sites that have not started as refused, and record the end of the campaign."""
+        """Record the end of the campaign. Before that, give the state `refused` to all sites that have not started."""
         self._told_stop()
         for site in self._scheduler.waiting():
             self._record(Ending(site, SiteState.REFUSED, message=f"not started: {self.state.stopped}"), sync=False)

@@ -90,7 +90,7 @@ def _words(ordered: list[float], target: float | None, absent: int) -> str:
 
 
 def _interval(one: Estimate) -> str:
-    """Return the 95 % interval of a quantile. With few sites, the interval has a bound on one side only, or no bound."""
+    """Return the 95 % interval of a quantile. With few sites, the interval has a limit on one side only, or no limit."""
     if one.low is None and one.high is None:
         return "too few sites for a 95 % interval"
     if one.low is None:

@@ -19,13 +19,17 @@ from drillbook.report.wording import SHORT
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A site that has changed since the earlier campaign. A state is empty if the site was not part of the campaign."""
+    """A site that has changed since the earlier campaign. ``before``: state of the site in the earlier campaign; ``now``:
+    its state in this campaign. The state is empty if the site was not part of the campaign.
+    """
 
     site: str
     before: str
     now: str
     objectives: tuple[str, ...] = ()
-    """For each changed objective: its name, the old and the new measurement."""
+    """Texts about changed objectives. Each text contains the name of the objective, the old measurement and the new
+    measurement.
+    """
 
     def as_data(self) -> dict[str, Any]:
         """Return the change as JSON data."""
@@ -53,8 +57,8 @@ def compared(reports: Path, state: CampaignState) -> Comparison | None:
     """Compare a campaign with the newest earlier campaign of the same drill that came to its end. Returns None when there
     is no such campaign.
 
-    The reports of campaigns are read from the newest to the oldest until a suitable one is found. Reports of runs are
-    not read.
+    The reports of campaigns are read from the newest to the oldest until a suitable report is found. Reports of runs are not
+    read.
     """
     own, interrupted = state.start.campaign, []
     folders = [path.parent for path in (reports / CAMPAIGNS).glob(f"[!.]*/{RESULT}") if path.parent.name < own]
@@ -74,7 +78,7 @@ def compared(reports: Path, state: CampaignState) -> Comparison | None:
 
 
 def _changes(before: Mapping[str, Mapping[str, Any]], state: CampaignState) -> Iterator[Change]:
-    """Yield the changed sites. ``before``: end of each site in the earlier campaign, as in its report."""
+    """Yield the changed sites. ``before``: end of each site, read from the report of the earlier campaign."""
     for name in sorted({*before, *state.ends}):
         then, now = before.get(name), state.ends.get(name)
         states = (str(then["state"]) if then else "", str(now.state) if now else "")
@@ -84,8 +88,8 @@ def _changes(before: Mapping[str, Mapping[str, Any]], state: CampaignState) -> I
 
 
 def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    """Describe each objective that changed from met to not met or back, and each objective whose measurement changed by
-    more than the sum of both errors.
+    """Describe the changed objectives. An objective has changed when it was met before and is not met now, or the other way
+    round. It has also changed when the old and the new measurement differ by more than the sum of their errors.
     """
     for name, new in now.items():
         old = before.get(name)

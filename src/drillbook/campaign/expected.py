@@ -30,8 +30,8 @@ class Expected:
 
     site: str
     plans: Mapping[str, str] = field(default_factory=dict)
-    """For each drill, by its name: digest of the plan that the campaign made. Empty for campaigns that recorded no
-    digests.
+    """Digests of the plans that the campaign made. The key of each digest is the name of the drill. Empty for campaigns that
+    recorded no digests.
     """
     version: str = ""
     """Version of Drillbook that planned the campaign."""
@@ -68,8 +68,8 @@ class Expected:
         ]
 
     def _asked(self, drill: str) -> str:
-        """Return the beginning of a sentence. It names the plan that the campaign expects, or tells that the campaign
-        expects no run of this drill.
+        """Return the beginning of a sentence about ``drill``. The sentence names the plan that the campaign expects, or says
+        that the campaign has no such drill for this site.
         """
         plan = self.plans.get(drill)
         maker = f"made by Drillbook {self.version or 'of an unknown version'}"

@@ -38,7 +38,7 @@ LOSSES = 20
 kills its worker each time is not repeated forever.
 """
 PAUSE_S = 0.5
-"""Time, in seconds, between the first failed attempt and the next one. It doubles with each further attempt."""
+"""Time, in seconds, between the first failed attempt and the second attempt. The time doubles with each further attempt."""
 
 
 class Fleet:
@@ -79,7 +79,7 @@ class Fleet:
         self._pending: dict[str, Pending] = {}
         self._reserved: dict[str, str] = {}
         self._told_approval: set[tuple[str, str]] = set()
-        """Pairs of a campaign and a worker. The approval of the campaign was stored at the place of this worker."""
+        """Pairs of a campaign and a worker at whose place the approval of the campaign was stored."""
         self._ended: queue.SimpleQueue[Ending] = queue.SimpleQueue()
         self._here = Processes(self._ended)
         self._lanes = Lanes()
@@ -103,7 +103,9 @@ class Fleet:
             return chosen
 
     def submit(self, job: Job) -> None:
-        """Submit ``job`` to its place. If the job was started on this machine before, examine it here instead."""
+        """Submit ``job`` to its place. If the job was started before, and its place is this machine, find out here how it
+        ended instead.
+        """
         with self._changed:
             self._reserved.pop(job.site, None)
             if job.resumed and place.is_here(job.place, self._own):
@@ -135,8 +137,8 @@ class Fleet:
         return [*(good or ["no worker can be used yet; the sites wait until there is one"]), *bad]
 
     def cancel(self, job: Job) -> bool:
-        """Ask the place of ``job`` to stop its drill. A thread asks the worker, so the first call returns False. A job
-        that was never submitted to a worker ends at once.
+        """Ask the place of ``job`` to stop its drill. Another thread asks the worker, so the first call returns False. A
+        call returns True when the drill was asked. A job that was never submitted to a worker ends at once.
         """
         with self._changed:
             pending, client = self._pending.get(job.site), self._client
@@ -212,8 +214,8 @@ class Fleet:
                 client.close(timeout=2)
 
     def _lose(self, pending: Pending, losses: int = 1) -> None:
-        """Note that a job has no worker any more. ``losses``: number of workers that were lost, which is 0 when only the
-        connection to the scheduler was lost.
+        """Note that a job has no worker any more. ``losses``: number of workers that the job has lost by this. It is 0 when
+        only the connection to the scheduler was lost.
         """
         if pending.future is not None:
             pending.future, pending.address, pending.lost_at = None, "", time.monotonic()
@@ -250,8 +252,8 @@ class Fleet:
         return min(self._roster.at(job), key=load, default=None)
 
     def _hand_over(self, client: Client, pending: Pending, address: str) -> None:
-        """Submit a job to one worker, and mark the job as resumed. A later attempt first examines the run at the place.
-        Only then may it start a drill.
+        """Submit a job to one worker, and mark the job as resumed. The mark has the effect that a later attempt first
+        examines the run at the place, and starts a drill only when none was started there.
         """
         if pending.job.approved and (pending.job.campaign, address) not in self._told_approval:
             pending.preparing = True

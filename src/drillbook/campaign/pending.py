@@ -1,4 +1,4 @@
-"""Job of a campaign on workers of Dask that has not ended yet."""
+"""Job of a campaign that uses workers of Dask. The job has not ended yet."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Pending:
     future: Future | None = None
     address: str = ""
     lost_at: float = field(default_factory=time.monotonic)
-    """Time since which the job has had no worker, on the monotonic clock: when the job was created, or when it lost its last
-    worker.
+    """Time on the monotonic clock since which the job has had no worker. This is the time at which the job was created, or
+    at which it lost its last worker.
     """
     losses: int = 0
     """Number of workers that the job has lost."""

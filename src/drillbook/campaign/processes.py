@@ -19,14 +19,14 @@ class Processes:
     name = "processes"
 
     def __init__(self, ended: queue.SimpleQueue[Ending] | None = None, *, place: str = "") -> None:
-        """Create the executor. The ends of jobs are put into the queue ``ended``. ``place``: name of this project as a
-        place.
+        """Create the executor. The ends of jobs are put into the queue ``ended``. ``place``: name of this project folder on
+        this machine.
         """
         self._place = place
         self._ended: queue.SimpleQueue[Ending] = ended or queue.SimpleQueue()
 
     def who(self, job: Job) -> str:
-        """Return the name of this project as a place. It carries out every job."""
+        """Return the name of this project folder on this machine. Every job is carried out here."""
         del job
         return self._place
 
@@ -39,7 +39,7 @@ class Processes:
         return drained(self._ended, timeout_s)
 
     def cancel(self, job: Job) -> bool:
-        """Send SIGINT to the child process of ``job``. Returns False when it has no child process yet."""
+        """Send SIGINT to the child process of ``job``. Returns False when the job has no child process yet."""
         return attempt.cancel(job)
 
     def told(self) -> list[str]:

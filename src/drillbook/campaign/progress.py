@@ -21,7 +21,7 @@ class Estimate:
 
     a_minute: float
     drills: int
-    """Number of drills from which the rate was taken."""
+    """Number of drills from which the rate was computed."""
     first: datetime
     last: datetime
 
@@ -30,12 +30,12 @@ class Progress:
     """Counts the ends of sites, and estimates the end of the campaign."""
 
     def __init__(self, total: int, ended: int) -> None:
-        """Start the count with ``ended`` finished sites out of ``total``."""
+        """Start the count. ``ended``: number of sites that have ended already. ``total``: number of all sites."""
         self.total, self.ended = total, ended
         self._recent: deque[datetime] = deque(maxlen=RECENT)
 
     def saw(self, now: datetime, *, drilled: bool) -> None:
-        """Count the end of one site at the time ``now``. The end counts for the rate only when the site was drilled."""
+        """Count the end of one site at the time ``now``. The rate includes this end only if the site was drilled."""
         self.ended += 1
         if drilled:
             self._recent.append(now)

@@ -1,4 +1,6 @@
-"""Workers of a campaign: the workers that can be used, and for each other worker the reason why it cannot be used."""
+"""Workers of a campaign. This module knows the workers that can be used. For each other worker, it knows the reason why the
+worker cannot be used.
+"""
 
 from __future__ import annotations
 
@@ -47,15 +49,16 @@ class Roster:
         """
         self.workers: dict[str, Worker] = {}
         self.refused: dict[str, str] = {}
-        """For each worker that is not used, by its address: the reason."""
+        """Reasons why workers are not used. The key of each reason is the address of the worker."""
         self.asking: dict[str, dict[str, Any]] = {}
-        """Facts about each worker that was asked and has not answered yet, by its address."""
+        """Facts about workers that were asked and have not answered yet. The key of each entry is the address of the worker.
+        """
         self._trusted, self._lanes, self._changed = trusted, lanes, changed
         self._retry_at: dict[str, float] = {}
 
     def update(self, client: Client, there: dict[str, dict[str, Any]]) -> None:
-        """Forget workers that are gone, and ask new workers for their place. ``there``: facts about all workers, by
-        their addresses.
+        """Forget workers that are gone, and ask new workers for their place. ``there``: facts about all workers. The key of
+        each entry is the address of the worker.
         """
         for known in (self.workers, self.refused, self.asking, self._retry_at):
             for address in [address for address in known if address not in there]:
@@ -79,14 +82,14 @@ class Roster:
             known.clear()
 
     def free(self, job: Job, used: Callable[[str], int]) -> dict[str, int]:
-        """Return the number of further jobs for each place that reaches the targets of ``job``. ``used``: function that
-        returns the number of jobs at a place.
+        """Return the places that reach the targets of ``job``, each with the number of further jobs that it can take.
+        ``used``: function that returns the number of jobs at a place.
         """
         names = {one.place for one in self.workers.values() if one.fits(job)}
         return {name: sum(one.slots for one in self.workers.values() if one.place == name) - used(name) for name in names}
 
     def at(self, job: Job) -> list[Worker]:
-        """Return the workers at the place of ``job`` that reach its targets."""
+        """Return the workers at the place of ``job`` that reach the targets of the job."""
         number = place.number_of(job.place)
         return [one for one in self.workers.values() if place.number_of(one.place) == number and one.fits(job)]
 
@@ -130,8 +133,8 @@ class Roster:
         return f"the worker listens without TLS on an address that others can reach: {found}" if found else ""
 
     def _twin_of(self, said: dict[str, str]) -> str:
-        """Return the reason to refuse a worker whose place has the same number as the place of another running system
-        or disk. The result is empty when no other place has this number.
+        """Return the reason to refuse a worker because another place, on another running system or disk, has the same number
+        as the worker's place. The result is empty when no other place has this number.
         """
         number = place.number_of(said["name"])
         same = (one for one in self.workers.values() if place.number_of(one.place) == number)

@@ -53,14 +53,18 @@ class Rules:
     at_most: int = 20
     """Maximum number of sites that are drilled at the same time."""
     groups: Mapping[str, int] = field(default_factory=dict)
-    """For each limited group: the maximum number of its sites that are drilled at the same time."""
+    """Maximum number of sites of a group that are drilled at the same time. The key of each entry is the name of the group.
+    Only groups with a limit are listed.
+    """
     canary: tuple[str, ...] = ()
     """Sites of the first wave. The campaign stops unless all of them pass."""
     waves: tuple[float, ...] = ()
-    """Ends of the waves, as ascending shares of all sites. A wave begins only after the wave before it has ended."""
+    """Share of all sites after which each wave ends, in ascending order. A wave begins only after the previous wave has
+    ended.
+    """
     failed_share: float = 0.1
-    """Permitted share of bad sites, from 0 to 1. The campaign stops when a larger share of the sites in the waves so
-    far has failed or ended as unknown.
+    """Permitted share of sites that failed or ended as unknown, from 0 to 1. The campaign stops when the share is larger.
+    Only the sites of the waves that have begun are counted.
     """
     stop_on_residue: bool = True
     """True when the campaign stops after a site was left with changes that could not be undone."""
@@ -69,7 +73,9 @@ class Rules:
 
 
 Kind = tuple[tuple[str, ...], tuple[tuple[Window, ...], ...]]
-"""Groups and windows of a site. Sites with the same groups and windows may start at the same moments."""
+"""Groups and windows of a site. Sites with the same groups and windows are of the same kind, so the same rules decide when
+they may start.
+"""
 
 
 def waves(rules: Rules, sites: Sequence[Site]) -> list[list[str]]:
@@ -88,13 +94,13 @@ def waves(rules: Rules, sites: Sequence[Site]) -> list[list[str]]:
 
 
 class Scheduler:
-    """Holds the state of all sites, and decides which sites start. The cost of choosing sites grows only with the
-    number of different kinds of sites, not with the number of sites.
+    """Holds the state of all sites, and decides which sites start. The time to choose sites grows only with the number of
+    different kinds of sites, not with the number of sites. Sites of one kind have the same groups and windows.
     """
 
     def __init__(self, rules: Rules, sites: Sequence[Site], began: datetime) -> None:
-        """Begin with all ``sites`` waiting. ``began``: start of the campaign. The time in which sites must start is
-        counted from this moment.
+        """Begin with the state `waiting` for all ``sites``. ``began``: start of the campaign. The time in which sites must
+        start is counted from this moment.
         """
         self.states = {site.name: SiteState.WAITING for site in sites}
         self.stopped = ""
@@ -109,7 +115,9 @@ class Scheduler:
         self._closed: dict[Kind, deque[str]] = {}
         """Waiting sites of each kind whose windows are closed."""
         self._openings: list[tuple[datetime, int, Kind]] = []
-        """Heap of the next opening of the windows of each closed kind. If two openings are equal, the number decides."""
+        """Heap with one entry for each kind of sites whose windows are closed: the next opening of the windows, a number,
+        and the kind. When two openings are equal, the entry with the smaller number comes first.
+        """
         self._number = count()
         self._running: Counter[str] = Counter()
         self._active = self._begun = self._bad = 0
@@ -120,7 +128,9 @@ class Scheduler:
         return self._active
 
     def restore(self, name: str, state: SiteState, *, residue: bool = False) -> None:
-        """Set the state of a site to the state in the journal. This must be called before the first call of ``due``."""
+        """Set the state of a site to ``state``, which was read from the journal. Call this method only before the first call
+        of ``due``.
+        """
         if state is SiteState.RUNNING:
             self._begin(name)
         elif state is not SiteState.WAITING:
@@ -197,8 +207,9 @@ class Scheduler:
         return [name for name, state in self.states.items() if state is SiteState.WAITING]
 
     def wake(self) -> datetime:
-        """Return the next time at which something changes even if no site ends. This is the opening of a window, or the
-        deadline by which sites must start. Only windows that the last call of ``due`` found closed are considered.
+        """Return the next time at which another site may start, or be refused, even if no site ends before. This is the
+        opening of a window, or the deadline by which sites must start. Only windows that the last call of ``due`` found
+        closed are considered.
         """
         return min([self._deadline, *(opening for opening, _, _ in self._openings[:1])])
 

@@ -59,8 +59,8 @@ def result(state: CampaignState, before: Comparison | None = None) -> dict[str, 
 
 
 def ranked(state: CampaignState) -> list[Ending]:
-    """Return the ends of all sites from the worst to the best. They are sorted by residue, then by state, then by the
-    largest measurement in relation to its objective.
+    """Return the ends of all sites from the worst to the best. Sites with changes that could not be undone come first. Then
+    the order depends on the state, and then on the largest ratio of a measurement to its objective.
     """
     return sorted(state.ends.values(), key=lambda end: (-end.residue, ENDS.index(end.state), -_share(end), end.site))
 
@@ -91,7 +91,9 @@ def figure(objective: dict[str, Any]) -> str:
 
 
 def mark_of(objective: dict[str, Any]) -> str:
-    """Return the mark of the remark on a measurement, or an empty text. Journals of earlier versions contain no marks."""
+    """Return the sign at a measurement that refers to a remark about it. The result is empty when there is no remark, and
+    for journals of earlier versions.
+    """
     return str(objective.get("mark") or "")
 
 

@@ -30,13 +30,13 @@ class SiteEntry(_Part):
     """One site. It has its own inventory, or it uses a shared inventory with values for this site."""
 
     inventory: str = Field(
-        default="", description="Inventory of the site, as a name or a path. By default, it has the name of the site."
+        default="", description="Name or path of the site's inventory. By default, its name is the name of the site."
     )
     set: dict[str, Any] = Field(
         default_factory=dict,
         description=(
-            "Inventory keys with values for this site, such as `hosts: {web: {address: 10.0.0.2}}`. They "
-            "must not contain secrets."
+            "Values that replace values of the inventory for this site, such as "
+            "`hosts: {web: {address: 10.0.0.2}}`. They must not contain secrets."
         ),
     )
     groups: tuple[str, ...] = Field(default=(), description="Groups of the site, such as its region and its cluster.")
@@ -59,7 +59,7 @@ class GroupEntry(_Part):
     workers: str = Field(
         default="",
         description=(
-            "Label of the workers that reach the sites of the group. In Dask, the label is a resource of the worker."
+            "Label that a worker needs to drill sites of this group. In Dask, the label is a resource of the worker."
         ),
     )
 
@@ -70,8 +70,8 @@ class AbortIf(_Part):
     failed: str = Field(
         default="10%",
         description=(
-            "Permitted share of bad sites. The campaign stops when a larger share of the sites in the waves "
-            "so far has failed or is unknown."
+            "Permitted share of sites that failed or are unknown. The campaign stops when the share is larger. "
+            "Only the sites of the waves that have begun are counted."
         ),
     )
     residue: bool = Field(default=True, description="Stop when a site is left with changes that could not be undone.")
@@ -86,7 +86,7 @@ class AbortIf(_Part):
 class SitesFile(_Part):
     """Content of a sites file."""
 
-    at_most: int = Field(default=20, gt=0, description="Number of sites that are drilled at once.")
+    at_most: int = Field(default=20, gt=0, description="Maximum number of sites that are drilled at the same time.")
     canary: tuple[str, ...] = Field(
         default=(),
         description="Sites of the first wave. The campaign stops unless all of them pass. Default: the first site.",
@@ -94,8 +94,8 @@ class SitesFile(_Part):
     waves: tuple[str, ...] = Field(
         default=(),
         description=(
-            "Ends of the waves, as ascending shares of all sites, such as [10%, 50%]. A wave begins only "
-            "after the wave before it has ended."
+            "Share of all sites after which each wave ends, in ascending order, such as [10%, 50%]. A wave "
+            "begins only after the previous wave has ended."
         ),
     )
     abort_if: AbortIf = AbortIf()
@@ -104,8 +104,10 @@ class SitesFile(_Part):
         gt=0,
         description="Time in which sites must start. Sites that have not started by then are refused.",
     )
-    groups: dict[str, GroupEntry] = Field(default_factory=dict, description="Limits of groups, by name.")
-    sites: dict[str, SiteEntry] = Field(min_length=1, description="Sites by name.")
+    groups: dict[str, GroupEntry] = Field(
+        default_factory=dict, description="Limits of groups. The key is the name of the group."
+    )
+    sites: dict[str, SiteEntry] = Field(min_length=1, description="Sites of the campaign. The key is the name of the site.")
 
     @field_validator("waves")
     @classmethod
@@ -170,8 +172,8 @@ class SitesFile(_Part):
         return self.model_copy(update={"sites": {name: self.sites[name]}, "canary": (), "waves": ()})
 
     def unlimited(self, canary: tuple[str, ...]) -> SitesFile:
-        """Return a copy of the file without limits, for sites that were drilled already. ``canary``: sites of the first
-        wave.
+        """Return a copy of the file without limits. The copy is for sites that were drilled already. ``canary``: sites of
+        the first wave.
         """
         groups = {name: group.model_copy(update={"at_most": None, "windows": ()}) for name, group in self.groups.items()}
         return self.model_copy(
@@ -214,11 +216,11 @@ def load(root: Path, name: str) -> SitesFile:
 
 
 def write_inventories(file: SitesFile, folder: Path, inventory_of: dict[str, Path]) -> dict[str, str]:
-    """Write an inventory into ``folder`` for each site that sets values. Returns the path of the inventory of each
-    site.
+    """Write an inventory into ``folder`` for each site that sets values of its own. Returns the path of the inventory of
+    each site. The key is the name of the site.
 
-    ``inventory_of``: path of each named inventory. A written inventory includes the named inventory, and the values of
-    the site have precedence.
+    ``inventory_of``: path of each inventory. The key is the name of the inventory in the sites file. A written inventory
+    includes this inventory, and the values of the site have precedence.
     """
     found: dict[str, str] = {}
     for name, entry in file.sites.items():

@@ -16,7 +16,7 @@ class TransferError(Exception):
 
 
 Pieces = Callable[[list[tuple[str, int]]], list[Piece]]
-"""Function that reads pieces of files. It takes pairs of a file name and a position, and returns one piece for each."""
+"""Function that reads pieces of files. It takes pairs of a file name and a position, and returns one piece for each pair."""
 
 
 def fetch(folder: Path, manifest: Mapping[str, tuple[int, str]], pieces: Pieces) -> None:
@@ -49,8 +49,8 @@ def fetch(folder: Path, manifest: Mapping[str, tuple[int, str]], pieces: Pieces)
 
 
 def _batches(manifest: Mapping[str, tuple[int, str]]) -> Iterator[list[tuple[str, int]]]:
-    """Divide all files into pieces, and group the pieces into batches. A batch has about the size of one full piece, so
-    that small files are received together.
+    """Divide all files into pieces, and the pieces into batches. A batch is about as large as one full piece, so that
+    several small files are received together.
     """
     batch: list[tuple[str, int]] = []
     filled = 0

@@ -37,8 +37,8 @@ class Answer:
 
 
 def answer(function: Callable[..., Any], *values: Any, dask_worker: Any = None) -> Answer:
-    """Call ``function``, and return its result or its error. So an error of the function is never taken for an error of the
-    connection.
+    """Call ``function``, and return its result or its error as an ``Answer``. So an error of the function is never mistaken
+    for an error of the connection.
     """
     more = {"dask_worker": dask_worker} if "dask_worker" in inspect.signature(function).parameters else {}
     try:
@@ -48,7 +48,7 @@ def answer(function: Callable[..., Any], *values: Any, dask_worker: Any = None) 
 
 
 def listens(dask_worker: Any) -> list[str]:
-    """Return the addresses on which a worker or its nanny listens, and the addresses that it tells to others."""
+    """Return the addresses on which a worker or its nanny listens, and the addresses that it gives to other programs."""
     found = (
         dask_worker.address,
         *(address for one in dask_worker.listeners for address in (one.listen_address, one.contact_address)),
@@ -77,8 +77,8 @@ def carry_out(job: Job) -> dict[str, Any]:
 
 
 def approval(job: Job) -> dict[str, bytes]:
-    """Return the content of two files, by their names: the approval of the campaign to which ``job`` belongs, and the
-    signature of the approval.
+    """Return the content of two files: the approval of the campaign to which ``job`` belongs, and the signature of the
+    approval. The key of each content is the name of the file.
 
     Raises OSError when a file cannot be read.
     """
@@ -97,15 +97,15 @@ def keep_approval(job: Job, files: dict[str, bytes]) -> None:
 
 
 def cancel(job: Job) -> bool:
-    """Ask the drill of ``job`` to stop. If it has not started, it will not start. Returns True when the process of the drill
-    was asked.
+    """Ask the drill of ``job`` to stop. If the drill has not started, it will not start. Returns True when the process of
+    the drill was asked.
     """
     return attempt.cancel(replace(job, root=place.of_worker().root))
 
 
 def _own(job: Job) -> Job:
-    """Return a copy of ``job`` with the paths of this place. The inventory of the site is written to a file. Raises
-    DrillbookError when this place is not a project, and OSError when the site was started at another place.
+    """Return a copy of ``job`` in which all paths are paths of this place. The inventory of the site is written to a file.
+    Raises DrillbookError when this place is not a project, and OSError when the site was started at another place.
     """
     own = place.of_worker()
     if own.number != place.number_of(job.place):
@@ -129,21 +129,23 @@ def manifest(run: str) -> dict[str, tuple[int, str]]:
 
 
 def files_of(folder: Path) -> dict[str, tuple[int, str]]:
-    """Return the size and the SHA-256 digest of each file in ``folder``, by its relative path. Links are left out."""
+    """Return the size and the SHA-256 digest of each file in ``folder``. The key of each entry is the path of the file,
+    relative to ``folder``. Links are left out.
+    """
     found = (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink())
     return {str(path.relative_to(folder)): _sum(path) for path in found}
 
 
 def pieces(run: str, wanted: Sequence[tuple[str, int]]) -> list[Piece]:
-    """Read pieces of files of a run. ``wanted``: name of the file and position of each piece. Raises OSError when a
-    file cannot be read.
+    """Read pieces of files of a run. ``wanted``: for each piece, the name of its file and its first byte. Raises OSError
+    when a file cannot be read.
     """
     return pieces_of(_folder(run), wanted)
 
 
 def pieces_of(folder: Path, wanted: Sequence[tuple[str, int]]) -> list[Piece]:
-    """Read pieces of files in ``folder``. ``wanted``: name of the file and position of each piece. Raises OSError when
-    a file cannot be read.
+    """Read pieces of files in ``folder``. ``wanted``: for each piece, the name of its file and its first byte. Raises
+    OSError when a file cannot be read.
     """
     return [_piece(folder, name, start) for name, start in wanted]
 
