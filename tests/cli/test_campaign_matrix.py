@@ -25,6 +25,12 @@ def sites(number, **more):
     return SitesFile.model_validate({"sites": {f"s{index}": {"inventory": "lab"} for index in range(number)}, **more})
 
 
+def events_of(reports):
+    """Return the events of the only campaign below a folder of reports."""
+    (journal,) = reports.glob("campaigns/*/record/journal.jsonl")
+    return [json.loads(line) for line in journal.read_text().splitlines()]
+
+
 def in_pipeline(tmp_path, name="p 7"):
     """Project of a CI job."""
     (tmp_path / "job").mkdir()
@@ -145,44 +151,152 @@ def test_a_run_is_not_used_when_a_later_one_of_its_site_did_not_end(tmp_path):
     assert found["s0"].campaign == campaign_of(job)
 
 
-def test_a_passed_run_of_an_older_attempt_is_named_and_another_one_is_unknown(tmp_path):
-    """GitHub gives the collecting job the artefacts of older attempts, too: of jobs that were not run again because they had
-    passed, and of jobs that were run again and interrupted.
-    """
+def needed(*results):
+    """Context `needs` of GitHub for one job of each result, as `toJSON` writes it."""
+    jobs = {f"wave-{number}": {"result": result, "outputs": {}} for number, result in enumerate(results, 1)}
+    return json.dumps(jobs, indent=2)
+
+
+def drilled(job, artefacts, site, attempt, *, good=True):
+    """Drill a site as the CI job of this attempt does, and leave its artefact."""
+    job.environment["DRILLBOOK_ATTEMPT"] = attempt
+    (job.root / "good").touch() if good else (job.root / "good").unlink(missing_ok=True)
+    assert job.run("campaign", "sample", "--sites", "all.yml", "--only", site).returncode == (0 if good else 1)
+    shutil.move(job.root / "reports", artefacts / f"site-{site}")
+
+
+def with_attempts(tmp_path, number):
+    """Project of a CI job, whose drill passes when the file `good` exists, and the folder of the artefacts."""
     job = in_pipeline(tmp_path)
     counting(job, ["test", "-e", f"{job.root}/good"])
-    with_sites(job, 3)
-    artefacts = tmp_path / "artefacts"
+    with_sites(job, number)
+    return job, tmp_path / "artefacts"
 
-    def drilled(site, attempt, *, good=True):
-        job.environment["DRILLBOOK_ATTEMPT"] = attempt
-        (job.root / "good").touch() if good else (job.root / "good").unlink()
-        assert job.run("campaign", "sample", "--sites", "all.yml", "--only", site).returncode == (0 if good else 1)
-        shutil.move(job.root / "reports", artefacts / f"site-{site}")
 
-    drilled("s0", "1")
-    drilled("s1", "1", good=False)
-    drilled("s2", "2")
-    argv = ("campaign.collect", "sample", "--sites", "all.yml", "--artefacts", str(artefacts))
-    job.environment["DRILLBOOK_ATTEMPT"] = "2"
-    done = job.run(*argv)
-    assert done.returncode == 3, done.stdout + done.stderr
-    found = ends(job)
-    assert {site: end["state"] for site, end in found.items()} == {"s0": "passed", "s1": "unknown", "s2": "passed"}
-    assert found["s0"]["message"] == "from attempt 1: attempt 2 left no run of this site"
-    assert "the run of s1 from attempt 1 did not pass, and attempt 2 left no run of it" in " ".join(done.stdout.split())
-    assert found["s2"]["message"] == ""
+def collected(job, artefacts, needs, attempt="2"):
+    """Collect the artefacts in a new job. Return the exit status, the output, and the end of each site."""
+    shutil.rmtree(job.root / "reports", ignore_errors=True)
+    job.environment |= {"DRILLBOOK_ATTEMPT": attempt, "DRILLBOOK_NEEDS": needs}
+    done = job.run("campaign.collect", "sample", "--sites", "all.yml", "--artefacts", str(artefacts))
+    assert done.returncode in (0, 1, 3), done.stdout + done.stderr
+    return done.returncode, " ".join(done.stdout.split()), ends(job)
+
+
+@pytest.mark.parametrize(
+    "needs",
+    [
+        needed("failure"),  # the runner was lost, or the upload failed
+        needed("cancelled"),
+        needed("success", "failure"),
+        needed("success", "skipped"),
+        "{}",
+        "",  # the jobs were printed by an older version
+    ],
+    ids=["lost", "cancelled", "failure", "skipped", "no-job", "unset"],
+)
+def test_a_drill_that_was_interrupted_when_all_jobs_ran_again_did_not_pass(tmp_path, needs):
+    """The runner of s0 died during the drill of attempt 2. GitHub hands over the artefact of attempt 1, which passed."""
+    job, artefacts = with_attempts(tmp_path, 2)
+    drilled(job, artefacts, "s0", "1")
+    drilled(job, artefacts, "s1", "2")
+    status, told, found = collected(job, artefacts, needs)
+    assert status == 3
+    assert {site: end["state"] for site, end in found.items()} == {"s0": "unknown", "s1": "passed"}
+    assert "left no artefact in this attempt at the pipeline" in found["s0"]["message"]
+    assert "passed, but attempt 2 left no run of it, and DRILLBOOK_NEEDS does not show that all jobs" in told
+
+
+def test_a_pass_of_an_older_attempt_is_used_with_its_date_when_all_jobs_of_this_attempt_succeeded(tmp_path):
+    """*Re-run failed jobs* ran s1 alone."""
+    job, artefacts = with_attempts(tmp_path, 2)
+    drilled(job, artefacts, "s0", "1")
+    drilled(job, artefacts, "s1", "2")
+    day = events_of(artefacts / "site-s0")[0]["at"][:10]
+    status, _, found = collected(job, artefacts, needed("success", "success"))
+    assert status == 0
+    assert {site: end["state"] for site, end in found.items()} == {"s0": "passed", "s1": "passed"}
+    assert found["s0"]["message"] == f"from attempt 1 of {day}: attempt 2 left no run of this site"
+    assert found["s1"]["message"] == ""
     assert events(job)[0]["data"]["attempt"] == 2
-    assert "from attempt 1" in (campaign_of(job) / "report.html").read_text()
+    assert f"from attempt 1 of {day}" in (campaign_of(job) / "report.html").read_text()
     assert "from attempt 1" in (campaign_of(job) / "junit.xml").read_text()
-    shutil.rmtree(job.root / "reports")
-    job.environment["DRILLBOOK_ATTEMPT"] = ""
-    assert job.run(*argv).returncode == 1
-    assert {site: end["state"] for site, end in ends(job).items()} == {"s0": "passed", "s1": "failed", "s2": "passed"}
-    job.environment["DRILLBOOK_ATTEMPT"] = "second"
-    done = job.run(*argv)
+
+
+@pytest.mark.parametrize("needs", [needed("failure"), needed("success"), ""], ids=["failure", "success", "unset"])
+def test_a_failure_of_an_older_attempt_is_kept(tmp_path, needs):
+    """*Re-run this job* ran another job, or the second drill of s0 was interrupted: no later run shows that s0 is better."""
+    job, artefacts = with_attempts(tmp_path, 2)
+    drilled(job, artefacts, "s0", "1", good=False)
+    drilled(job, artefacts, "s1", "2")
+    status, _, found = collected(job, artefacts, needs)
+    assert status == 1
+    assert {site: end["state"] for site, end in found.items()} == {"s0": "failed", "s1": "passed"}
+    assert "from attempt 1 of 20" in found["s0"]["message"]
+    assert not found["s0"]["message"].startswith("from attempt 1")  # first the reason of the failure
+
+
+def test_an_unknown_end_of_an_older_attempt_is_not_used(tmp_path):
+    job, artefacts = with_attempts(tmp_path, 1)
+    drilled(job, artefacts, "s0", "1")
+    (run,) = artefacts.glob("*/2*/journal.jsonl")
+    run.unlink()
+    status, _, found = collected(job, artefacts, "", "1")
+    assert (status, found["s0"]["state"]) == (3, "unknown")
+    shutil.rmtree(artefacts)
+    shutil.move(job.root / "reports", artefacts)
+    status, told, found = collected(job, artefacts, needed("success"))
+    assert (status, found["s0"]["state"]) == (3, "unknown")
+    assert "ended as unknown, and attempt 2 left no run of it" in told
+
+
+def test_the_run_of_the_later_attempt_is_used_when_the_clock_of_its_runner_is_behind(tmp_path):
+    job, artefacts = with_attempts(tmp_path, 1)
+    drilled(job, artefacts / "second", "s0", "2", good=False)  # begins before the run of attempt 1 by its clock
+    drilled(job, artefacts / "first", "s0", "1")
+    status, _, found = collected(job, artefacts, needed("success"))
+    assert (status, found["s0"]["state"]) == (1, "failed")
+    assert "attempt 1" not in found["s0"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("DRILLBOOK_ATTEMPT", "second", "DRILLBOOK_ATTEMPT is 'second', which is not the number of an attempt"),
+        ("DRILLBOOK_NEEDS", "success", "DRILLBOOK_NEEDS does not contain the results of jobs"),
+        ("DRILLBOOK_NEEDS", '["success"]', "DRILLBOOK_NEEDS does not contain the results of jobs"),
+        ("DRILLBOOK_NEEDS", '{"wave-1": {}}', "DRILLBOOK_NEEDS does not contain the results of jobs"),
+    ],
+)
+def test_variables_of_the_pipeline_that_cannot_be_read_are_refused(tmp_path, name, text, told):
+    job, artefacts = with_attempts(tmp_path, 1)
+    artefacts.mkdir()
+    job.environment[name] = text
+    done = job.run("campaign.collect", "sample", "--sites", "all.yml", "--artefacts", str(artefacts))
     assert done.returncode == 2
-    assert "DRILLBOOK_ATTEMPT is 'second', which is not the number of an attempt" in " ".join(done.stderr.split())
+    assert told in " ".join(done.stderr.split())
+
+
+def test_the_collecting_job_on_github_knows_the_results_of_all_other_jobs():
+    jobs = yaml.safe_load(campaign_matrix.rendered("github", "sample", sites(4, waves=["50%"]), "all.yml"))["jobs"]
+    (step,) = (step for step in jobs["collect"]["steps"] if "campaign.collect" in step.get("run", ""))
+    assert step["env"] == {"DRILLBOOK_NEEDS": "${{ toJSON(needs) }}"}
+    waves = [name for name in jobs if name != "collect"]
+    assert jobs["collect"]["needs"] == waves
+    assert len(waves) > 1
+    for name in waves:
+        assert jobs[name]["steps"][-1]["with"]["if-no-files-found"] == "error"
+
+
+def test_a_drill_on_gitlab_that_was_interrupted_in_a_retried_job_is_unknown(tmp_path):
+    """GitLab gives the artefacts of the newest job of each site, and no others. A job that lost its runner has none."""
+    job, artefacts = with_attempts(tmp_path, 2)
+    drilled(job, artefacts, "s0", "")
+    drilled(job, artefacts, "s1", "")
+    shutil.rmtree(artefacts / "site-s0")
+    status, _, found = collected(job, artefacts, "", "")
+    assert (status, found["s0"]["state"], found["s1"]["state"]) == (3, "unknown", "passed")
+    made = yaml.safe_load(campaign_matrix.rendered("gitlab", "sample", sites(1), "all.yml"))
+    assert not {"cache", "needs", "dependencies"} & {*made, *made["wave-1"], *made["collect"]}
 
 
 def test_all_jobs_on_github_know_the_attempt():

@@ -4,6 +4,7 @@ artefacts of these jobs.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from drillbook.campaign import attempt, record, transfer, worker
 from drillbook.campaign.attempt import CAMPAIGNS, RECORD, Ending, Job
+from drillbook.campaign.record import CampaignState
 from drillbook.campaign.scheduler import SiteState
 from drillbook.campaign.transfer import TransferError
 from drillbook.errors import JournalError, UsageError
@@ -21,6 +23,10 @@ PIPELINE_VARIABLE = "DRILLBOOK_PIPELINE"
 ATTEMPT_VARIABLE = "DRILLBOOK_ATTEMPT"
 """Environment variable with the number of the attempt at the CI pipeline. When jobs of a pipeline are run again, its name
 remains, and this number grows.
+"""
+NEEDS_VARIABLE = "DRILLBOOK_NEEDS"
+"""Environment variable of the collecting job: the results of all other jobs of the present attempt, as GitHub's context `needs`
+in JSON.
 """
 
 
@@ -36,7 +42,7 @@ class Artefact:
     tool: str = ""
     """Name and version of the program that planned the site in the CI job. It is empty in older journals."""
     older: str = ""
-    """Note that the run is from an older attempt at the pipeline. Empty when it is not."""
+    """Note that the run is from an older attempt at the pipeline, with the date. Empty when it is not."""
 
     @property
     def reports(self) -> Path:
@@ -57,17 +63,54 @@ def attempt_of_pipeline() -> int:
     return int(text or 0)
 
 
-def found_in(folder: Path, drill: str, pipeline: str, now: int = 0) -> tuple[dict[str, Artefact], list[str]]:
+def all_succeeded() -> bool:
+    """Return True when the environment shows that every job of the present attempt succeeded. Without this information, the
+    result is False. Raises UsageError when the information cannot be read.
+    """
+    text = os.environ.get(NEEDS_VARIABLE, "")
+    if not text:
+        return False
+    try:
+        results = [str(job["result"]) for job in json.loads(text).values()]
+    except (ValueError, AttributeError, TypeError, KeyError):
+        raise UsageError(
+            f"{NEEDS_VARIABLE} does not contain the results of jobs",
+            hint="set it as the jobs of `campaign --matrix github` do, or unset it; see docs/campaigns.md",
+        ) from None
+    return bool(results) and set(results) == {"success"}
+
+
+def found_in(
+    folder: Path, drill: str, pipeline: str, now: int = 0, *, succeeded: bool = False
+) -> tuple[dict[str, Artefact], list[str]]:
     """Find the artefacts of ``pipeline`` in ``folder``. Returns the newest artefact of each site by the name of the site,
     and the reasons why other artefacts cannot be used.
 
-    ``now``: number of the attempt at the pipeline; 0 when it is unknown. A job that passed in an older attempt is perhaps not
-    run again, so its run is used. A job that did not pass is always run again, so its older run is not used.
+    ``now``: number of the attempt at the pipeline; 0 when it is unknown. ``succeeded``: True when every job of this attempt
+    is known to have succeeded. Only then is a site's pass in an older attempt used, because otherwise a drill of this attempt
+    may have been interrupted. An older failure is always used.
     """
     found: dict[str, Artefact] = {}
     problems: list[str] = []
-    paths = folder.glob(f"**/{CAMPAIGNS}/[!.]*/{RECORD}/{FILE}")
-    for path in sorted(paths, key=lambda path: path.parents[1].name):
+    for campaign, state in _campaigns(folder, drill, pipeline, problems):
+        for site in state.start.sites:  # an earlier run shows nothing about a later one that did not end
+            found.pop(site["name"], None)
+        for name, ending in state.ends.items():
+            older = _older(state, now)
+            if older and (why := _unusable(ending, now, succeeded=succeeded)):
+                problems.append(f"{campaign}: the run of {name} {older} {why}")
+                continue
+            note = f"{older}: attempt {now} left no run of this site" if older else ""
+            found[name] = Artefact(ending, campaign, state.start.tool, note)
+    return found, problems
+
+
+def _campaigns(folder: Path, drill: str, pipeline: str, problems: list[str]) -> list[tuple[Path, CampaignState]]:
+    """Return the campaigns of ``pipeline`` in ``folder``, the oldest attempt first. The reasons why others cannot be used are
+    added to ``problems``.
+    """
+    found = []
+    for path in sorted(folder.glob(f"**/{CAMPAIGNS}/[!.]*/{RECORD}/{FILE}")):
         try:
             state = record.fold(record.read(path.parents[1]))
         except JournalError as error:
@@ -75,31 +118,35 @@ def found_in(folder: Path, drill: str, pipeline: str, now: int = 0) -> tuple[dic
             continue
         if state.start.drill != drill:
             problems.append(f"{path}: this is a campaign of {state.start.drill}, not of {drill}")
-            continue
-        if state.start.pipeline != pipeline:
+        elif state.start.pipeline != pipeline:
             made = f"by the pipeline {state.start.pipeline}" if state.start.pipeline else "outside of a pipeline"
             sites = ", ".join(sorted(state.ends)) or "no site"
             problems.append(
                 f"{path}: the run of {sites} was made {made} on {state.began:%Y-%m-%d}, but the present pipeline is {pipeline}"
             )
-            continue
-        for site in state.start.sites:  # an earlier run shows nothing about a later one that did not end
-            found.pop(site["name"], None)
-        for name, ending in state.ends.items():
-            older = _older(state.start.attempt, now)
-            if older and ending.state is not SiteState.PASSED:
-                problems.append(f"{path}: the run of {name} {older[0]} did not pass, and {older[1]} of it")
-                continue
-            note = f"{older[0]}: {older[1]} of this site" if older else ""
-            found[name] = Artefact(ending, path.parents[1], state.start.tool, note)
-    return found, problems
+        else:
+            found.append((path.parents[1], state))
+    return sorted(found, key=lambda one: (one[1].start.attempt, one[0].name))
 
 
-def _older(attempt: int, now: int) -> tuple[str, str] | None:
-    """Return two parts of a sentence about a run from an older attempt than ``now``. Returns None for other runs."""
-    if attempt >= now:
-        return None
-    return f"from attempt {attempt}" if attempt else "from an unknown attempt", f"attempt {now} left no run"
+def _older(state: CampaignState, now: int) -> str:
+    """Return the number and the date of an attempt older than ``now``. Returns an empty text for other attempts."""
+    number = state.start.attempt
+    if number >= now:
+        return ""
+    return f"from {f'attempt {number}' if number else 'an unknown attempt'} of {state.began:%Y-%m-%d}"
+
+
+def _unusable(ending: Ending, now: int, *, succeeded: bool) -> str:
+    """Return the reason why the end of a site in an older attempt is not used, or an empty text."""
+    if ending.state is SiteState.FAILED or (ending.state is SiteState.PASSED and succeeded):
+        return ""
+    if ending.state is SiteState.PASSED:
+        return (
+            f"passed, but attempt {now} left no run of it, and {NEEDS_VARIABLE} does not show that all jobs of this attempt "
+            "succeeded"
+        )
+    return f"ended as {ending.state}, and attempt {now} left no run of it"
 
 
 class Artefacts:
@@ -134,7 +181,11 @@ class Artefacts:
         one = self._found.get(job.site)
         if one is None:
             return attempt.unknown(
-                job, "the CI job of this site left no artefact in this pipeline: the job did not run, or it was interrupted"
+                job,
+                (
+                    "the CI job of this site left no artefact in this attempt at the pipeline: the job did not run, or it was "
+                    "interrupted"
+                ),
             )
         source, target = one.reports / one.ending.run, Path(job.root) / "reports" / job.run
         if not one.ending.head:  # the drill left no run
@@ -159,7 +210,7 @@ class Artefacts:
         if one.tool and job.version and one.tool != own_tool and own.state is not SiteState.REFUSED:
             differs = f"the CI job planned this site by {one.tool}, but the campaign is planned by {own_tool}"
             return replace(own, state=SiteState.REFUSED, message=differs)
-        return replace(own, message=one.older) if own.state is SiteState.PASSED else own
+        return _noted(job, own, one) if one.older else own
 
     def wait(self, timeout_s: float) -> list[Ending]:
         """Return the jobs that have ended. All submitted jobs have ended."""
@@ -178,6 +229,13 @@ class Artefacts:
 
     def close(self) -> None:
         """Do nothing, because there is nothing to release."""
+
+
+def _noted(job: Job, own: Ending, one: Artefact) -> Ending:
+    """Return the end of a site with the note that its run is from an older attempt."""
+    if own.state is SiteState.PASSED and one.ending.state is not SiteState.PASSED:
+        return attempt.unknown(job, f"the CI job recorded no pass of this site, and its run is {one.older}")
+    return replace(own, message="; ".join(filter(None, (own.message, one.older))))
 
 
 def _copy(target: Path, source: Path) -> None:

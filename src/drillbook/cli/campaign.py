@@ -83,7 +83,8 @@ def collect(project: Project, wish: Wish, folder: str) -> int:
             "pipeline could be taken for runs of this pipeline",
             hint="set it to the same value in all jobs of a pipeline, as the jobs of `campaign --matrix` do; see docs/campaigns.md",
         )
-    found, problems = artefacts.found_in(Path(folder), wish.drill, pipeline, artefacts.attempt_of_pipeline())
+    now, succeeded = artefacts.attempt_of_pipeline(), artefacts.all_succeeded()
+    found, problems = artefacts.found_in(Path(folder), wish.drill, pipeline, now, succeeded=succeeded)
     for text in problems:
         console().print(shown(f"not used: {text}"), soft_wrap=True)
     executor, file = Artefacts(found), wish.file(project)

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from drillbook.campaign.artefacts import ATTEMPT_VARIABLE, PIPELINE_VARIABLE
+from drillbook.campaign.artefacts import ATTEMPT_VARIABLE, NEEDS_VARIABLE, PIPELINE_VARIABLE
 from drillbook.campaign.scheduler import waves
 from drillbook.campaign.sites import SitesFile
 from drillbook.errors import UsageError
@@ -24,6 +24,7 @@ GITHUB_RUN = {
     PIPELINE_VARIABLE: "github ${{ github.repository }} run ${{ github.run_id }}",
     ATTEMPT_VARIABLE: "${{ github.run_attempt }}",
 }
+ARTEFACT = {"name": "site-${{ matrix.site }}", "path": "reports/", "if-no-files-found": "error"}
 MOST = {"github": 256, "gitlab": 200}
 """Maximum number of jobs in one matrix. The key is the CI service."""
 
@@ -77,7 +78,7 @@ def _github(parts: list[list[str]], at_most: int, command: str, collect: str) ->
             "steps": [
                 *start,
                 {"run": f'{command} --only "$SITE"'},
-                {"uses": UPLOAD, "if": "always()", "with": {"name": "site-${{ matrix.site }}", "path": "reports/"}},
+                {"uses": UPLOAD, "if": "always()", "with": ARTEFACT},
             ],
         }
     jobs["collect"] = {
@@ -87,7 +88,7 @@ def _github(parts: list[list[str]], at_most: int, command: str, collect: str) ->
         "steps": [
             *start,
             {"uses": DOWNLOAD, "with": {"path": "artefacts", "pattern": "site-*"}},
-            {"run": collect},
+            {"run": collect, "env": {NEEDS_VARIABLE: "${{ toJSON(needs) }}"}},
             {"uses": UPLOAD, "if": "always()", "with": {"name": "campaign", "path": "reports/"}},
         ],
     }
