@@ -10,6 +10,8 @@ import pytest
 
 from drillbook.campaign import place, worker
 from drillbook.campaign.attempt import Job
+from drillbook.campaign.executor import LOCAL_CLUSTER, ON_THIS_MACHINE
+from drillbook.campaign.processes import Processes
 from drillbook.campaign.record import Intent
 from drillbook.cli import campaign as cli
 from drillbook.errors import UsageError
@@ -94,13 +96,14 @@ def test_processes_that_begin_together_agree_on_the_number(project):
     assert [path.name for path in (project / "reports").iterdir()] == [".place"]
 
 
-def reached(project, name, begun="", on=""):
-    """Return True when a campaign whose open site is at the place ``name`` may be resumed by the option ``on``."""
-    started = SimpleNamespace(campaign="c", place=begun)
+def reached(project, name, begun="", *, resumed=(), executor="processes", on=""):
+    """Return True when a campaign whose open site is at the place ``name`` may be resumed in ``project``."""
+    started, controllers = SimpleNamespace(campaign="c"), [(executor, begun), *resumed]
+    state = SimpleNamespace(start=started, controllers=controllers, open={"s0": Intent("run-s0", name)})
     try:
-        cli._reachable(Project(project), SimpleNamespace(start=started, open={"s0": Intent("run-s0", name)}), on)
+        cli._reachable(state, cli._own(Project(project)), on)
     except UsageError as error:
-        return not any(text in str(error) for text in ("were started on other machines", "the campaign was begun at"))
+        return not any(text in str(error) for text in ("were started on other machines", "was begun or resumed at"))
     return True
 
 
@@ -119,4 +122,61 @@ def test_a_campaign_is_resumed_here_when_its_sites_were_started_here(project):
     copied = f"{random}-0123456789abcdef@{where}"
     assert not reached(project, "", begun=copied)
     assert not reached(project, "", begun=copied, on="local")
-    assert reached(project, "", begun=copied, on="tls://far:8786")
+
+
+def test_workers_resume_a_campaign_unless_another_project_drilled_sites_on_its_own_machine(project):
+    own, other, far = place.here(project).name, "0123-0123456789abcdef@north:/project", "tls://far:8786"
+    assert reached(project, other, own, on=far)
+    assert reached(project, other, other, executor="dask", on=far)
+    assert not reached(project, other, other, executor="dask")
+    assert not reached(project, other, other, executor="dask", on="local")
+    for executor in (Processes.name, LOCAL_CLUSTER):
+        assert executor in ON_THIS_MACHINE
+        assert not reached(project, other, other, executor=executor, on=far)
+        assert not reached(project, own, own, resumed=[(executor, other)], on=far)
+    assert reached(project, own, own, resumed=[("dask", other)], on=far)
+    assert not reached(project, own, own, resumed=[("dask", other)])
+    assert not reached(project, own, own, resumed=[("dask", other)], on="local")
+    assert reached(project, own, own, resumed=[("processes", ""), ("processes", own)])
+
+
+class Disk:
+    """Folder on a file system without hard links, such as vfat."""
+
+    def __init__(self, monkeypatch):
+        self.asked = 0
+        monkeypatch.setattr(Path, "hardlink_to", self.refuse)
+
+    def refuse(self, *_):
+        self.asked += 1
+        raise PermissionError(1, "Operation not permitted")
+
+
+def test_a_file_system_without_hard_links_can_hold_a_place(project, monkeypatch):
+    disk = Disk(monkeypatch)
+    with ThreadPoolExecutor(16) as pool:
+        assert len({one.number for one in pool.map(lambda _: place.here(project), range(64))}) == 1
+    assert disk.asked
+    first = place.here(project)
+    assert len(first.number.partition("-")[0]) == 16
+    assert [path.name for path in (project / "reports").iterdir()] == [".place"]
+    monkeypatch.undo()
+    assert place.here(project) == first
+
+
+def test_a_place_whose_file_stays_empty_is_told(project, monkeypatch):
+    """A process died while it wrote the file, on a disk without hard links."""
+    (project / "reports").mkdir()
+    (project / "reports" / ".place").touch()
+    monkeypatch.setattr(place, "PATIENCE_S", 0.1)
+    with pytest.raises(OSError, match="is empty"):
+        place.here(project)
+    with pytest.raises(UsageError, match=r"by which this project is known, cannot be used: .* is empty"):
+        cli._own(Project(project))
+
+
+def test_a_place_that_cannot_be_stored_is_told_as_a_mistake(project):
+    (project / "reports").mkdir()
+    (project / "reports" / ".place").mkdir()
+    with pytest.raises(UsageError, match="cannot be used: Is a directory"):
+        cli._own(Project(project))

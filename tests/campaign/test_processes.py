@@ -11,6 +11,7 @@ import pytest
 
 from drillbook.campaign import attempt, place
 from drillbook.campaign.attempt import Job
+from tests.attestation.forging import chained
 from tests.program import Folder, fault, step
 
 
@@ -141,6 +142,14 @@ def copied(folder, name):
     return made
 
 
+def without_places(path):
+    """Rewrite the journal as a version that recorded no places wrote it."""
+    events = [json.loads(line) for line in path.read_text().splitlines()]
+    for event in events:
+        event["data"].pop("place", None)
+    path.write_bytes(chained(events))
+
+
 def test_a_copied_project_does_not_continue_a_campaign_whose_drills_still_run(folder):
     counting(folder, ["sh", "-c", f"while [ ! -e {folder.root}/go ]; do sleep 0.05; done"])
     with_sites(folder, 2)
@@ -161,6 +170,50 @@ def test_a_copied_project_does_not_continue_a_campaign_whose_drills_still_run(fo
     own = place.here(folder.root).name
     assert events(folder)[0]["data"]["place"] == own
     assert {event["data"]["place"] for event in events(folder) if event["kind"] == "site.intended"} == {own}
+
+
+def test_a_copied_project_does_not_continue_a_local_campaign_through_a_scheduler(folder):
+    """The first project may be resumed, and its drills may still run."""
+    counting(folder, ["sh", "-c", f"while [ ! -e {folder.root}/go ]; do sleep 0.05; done"])
+    with_sites(folder, 2)
+    process = folder.start("campaign", "sample", "--sites", "all.yml")
+    until(lambda: count(folder) == 1)
+    process.kill()
+    process.wait()
+    copy = copied(folder, "copy")
+    for on in ("local", "tcp://127.0.0.1:9"):
+        done = copy.run("campaign", "--resume", "--on", on)
+        assert done.returncode == 2, done.stdout + done.stderr
+        told = " ".join(done.stderr.split())
+        assert f":{folder.root}, but this project is at " in told
+    assert not any(event["kind"] == "campaign.resumed" for event in events(copy))
+    (folder.root / "go").touch()
+    assert folder.run("campaign", "--resume").returncode == 0
+    assert count(folder) == 2
+
+
+def test_a_copy_does_not_continue_an_old_campaign_that_the_first_project_resumed(folder):
+    """The journal began in a version that recorded no place. The first project was stopped again, and sites wait."""
+    counting(folder, ["sh", "-c", f"while [ ! -e {folder.root}/go ]; do sleep 0.05; done"])
+    with_sites(folder, 3)
+    process = folder.start("campaign", "sample", "--sites", "all.yml")
+    until(lambda: count(folder) == 1)
+    process.kill()
+    process.wait()
+    without_places(campaign_of(folder) / "record" / "journal.jsonl")
+    process = folder.start("campaign", "--resume")
+    until(lambda: any(event["kind"] == "campaign.resumed" for event in events(folder)))
+    process.send_signal(signal.SIGINT)
+    (folder.root / "go").touch()
+    assert process.wait(60) == 4
+    assert [event["data"].get("place") for event in events(folder) if event["kind"] == "campaign.started"] == [None]
+    for on in ((), ("--on", "local")):
+        done = copied(folder, f"copy{len(on)}").run("campaign", "--resume", *on)
+        assert done.returncode == 2, done.stdout + done.stderr
+        assert f":{folder.root}, but this project is at " in " ".join(done.stderr.split())
+    assert count(folder) == 1
+    assert folder.run("campaign", "--resume").returncode == 0
+    assert count(folder) == 3
 
 
 def test_a_copied_project_does_not_drill_the_waiting_sites_of_a_stopped_campaign(folder):

@@ -18,6 +18,7 @@ from distributed.security import Security
 from drillbook import __version__
 from drillbook.campaign import place, worker
 from drillbook.campaign.attempt import Job
+from drillbook.campaign.executor import LOCAL_CLUSTER
 from drillbook.campaign.fleet import Fleet
 from drillbook.errors import UsageError
 
@@ -61,8 +62,7 @@ def _local(root: Path, at_most: int, carry_out: Callable[[Job], dict[str, Any]])
     def connect() -> Client:
         return Client(cluster.scheduler_address, security=security, timeout=TIMEOUT_S, set_as_default=False)
 
-    name = "dask on this machine"
-    return Fleet(connect, root, name, trusted=_encrypted, release=cluster.close, carry_out=carry_out)
+    return Fleet(connect, root, LOCAL_CLUSTER, trusted=_encrypted, release=cluster.close, carry_out=carry_out)
 
 
 def _remote(on: str, root: Path) -> Fleet:

@@ -6,6 +6,10 @@ from typing import Protocol
 
 from drillbook.campaign.attempt import Ending, Job
 
+LOCAL_CLUSTER = "dask on this machine"
+ON_THIS_MACHINE = ("processes", LOCAL_CLUSTER)
+"""Names of the executors that drill sites on the machine of the controller."""
+
 
 class Executor(Protocol):
     """Carries out jobs. The end of each job is returned exactly once by ``wait``."""

@@ -11,6 +11,7 @@ import os
 import platform
 import secrets
 import struct
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,8 @@ PROJECT_VARIABLE = "DRILLBOOK_PROJECT"
 worker.
 """
 FILE = ".place"
+PATIENCE_S = 2.0
+"""Time, in seconds, for which another process may need to write the number of a place."""
 MACHINE_IDS = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
 """Files with the identity of a machine. A machine without such a file is identified by its host name alone."""
 
@@ -153,7 +156,30 @@ def _stored(folder: Path) -> str:
             path.hardlink_to(draft)
         except FileExistsError:
             pass  # another process was first
+        except OSError:  # a file system without hard links
+            _create(path, draft.read_bytes())
         finally:
             draft.unlink()
         sync_path(folder)
-    return path.read_text(encoding="ascii").strip()
+    return _content(path)
+
+
+def _create(path: Path, content: bytes) -> None:
+    """Create a file in two steps, so that another process may see it empty for a moment. Keep a file that exists."""
+    try:
+        number = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except FileExistsError:
+        return  # another process was first
+    with os.fdopen(number, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(number)
+
+
+def _content(path: Path) -> str:
+    limit = time.monotonic() + PATIENCE_S
+    while not (found := path.read_text(encoding="ascii").strip()):
+        if time.monotonic() > limit:
+            raise OSError(f"{path} is empty; remove it")
+        time.sleep(0.01)
+    return found

@@ -48,6 +48,8 @@ class CampaignState:
 
     start: CampaignStarted
     began: datetime
+    controllers: list[tuple[str, str]] = field(default_factory=list)
+    """Executor and place of the process that began the campaign, and of each one that continued it."""
     intents: dict[str, Intent] = field(default_factory=dict)
     """Recorded intent of each site, by the name of the site."""
     ends: dict[str, Ending] = field(default_factory=dict)
@@ -90,11 +92,13 @@ def fold(events: Iterable[Event]) -> CampaignState:
     for event in events:
         match event.what:
             case CampaignStarted() as start if state is None:
-                state = CampaignState(start, datetime.fromisoformat(event.at), approval=start.approval)
+                first = [(start.executor, start.place)]
+                state = CampaignState(start, datetime.fromisoformat(event.at), first, approval=start.approval)
             case _ if state is None:
                 raise JournalError(f"the journal begins with the event {event.kind!r}, not with {CampaignStarted.KIND}")
             case CampaignResumed() as resumed:
                 state.approval = resumed.approval or state.approval
+                state.controllers.append((resumed.executor, resumed.place))
             case SiteIntended() as intent:
                 state.intents[intent.site] = Intent(intent.run, intent.place, event.hash)
             case SiteEnded() as end:

@@ -20,7 +20,7 @@ from drillbook.campaign import artefacts, place, record, scorecard, sites
 from drillbook.campaign.artefacts import Artefacts
 from drillbook.campaign.attempt import Job
 from drillbook.campaign.coordinator import Coordinator, Stopping
-from drillbook.campaign.executor import Executor
+from drillbook.campaign.executor import ON_THIS_MACHINE, Executor
 from drillbook.campaign.processes import Processes
 from drillbook.campaign.record import CampaignState, Intent
 from drillbook.campaign.scheduler import SiteState, waves
@@ -112,7 +112,7 @@ def _begin(
     try:
         planned = site_plans.made(project, wish.drill, file, folder / "sites")
         approved = site_approvals.first(project, wish.drill, planned, folder)
-        own, counted = place.here(project.root).name, artefacts.attempt_of_pipeline()
+        own, counted = _own(project), artefacts.attempt_of_pipeline()
         executor = executed()
         journal = record.create(folder)
     except BaseException:
@@ -155,7 +155,8 @@ def resume(project: Project, name: str, on: str) -> int:
         console().print(shown(f"{folder.name} has ended, so there is nothing to resume"))
         return state.finished.exit
     try:
-        _reachable(project, state, on)
+        own = _own(project)
+        _reachable(state, own, on)
         renewal = site_approvals.renewed(project, state, folder, datetime.now(UTC))
         if renewal.refusal and not state.open:
             raise renewal.refusal
@@ -163,7 +164,7 @@ def resume(project: Project, name: str, on: str) -> int:
     except BaseException:
         journal.close()
         raise
-    resumed = CampaignResumed(**header(operator()), executor=executor.name, approval=renewal.digest)
+    resumed = CampaignResumed(**header(operator()), executor=executor.name, approval=renewal.digest, place=own)
     journal.append(resumed, sync=True)
     if renewal.refusal is None:
         return _run(project, folder, journal, executor)
@@ -299,26 +300,39 @@ def _jobs(project: Project, state: CampaignState) -> Callable[[str, Intent], Job
 def executor_of(on: str, project: Project, at_most: int) -> Executor:
     """Make the executor that the option ``--on`` names. Raises UsageError when this fails."""
     if not on:
-        return Processes(place=place.here(project.root).name)
+        return Processes(place=_own(project))
     extras.require("fleet", "--on")
     from drillbook.campaign import connecting  # noqa: PLC0415  slow to load, and of an extra
 
     return connecting.fleet_of(on, project.root, at_most)
 
 
-def _reachable(project: Project, state: CampaignState, on: str) -> None:
-    """Raise UsageError when this project must not continue the campaign on its own machine. There are two such cases.
-
-    In the first case, another project began the campaign, and that project could continue the campaign at the same time.
-    In the second case, sites were started on another machine, and it is unknown whether their runs have ended.
-    """
-    own, begun = place.here(project.root).name, state.start.place
-    if on in ("", "local") and not place.is_here(begun, own):
+def _own(project: Project) -> str:
+    """Return the name of this project as a place. Raises UsageError when its number cannot be read or stored."""
+    try:
+        return place.here(project.root).name
+    except OSError as error:
         raise UsageError(
-            f"the campaign was begun at {begun}, but this project is at {own}; both projects could drill the same sites",
-            hint="resume the campaign where it was begun. When the project was moved, its machine has a new host name, or the "
-            "first project is lost: run drill.recover, and begin a new campaign",
-        )
+            f"the file {place.FILE} in {project.reports}, by which this project is known, cannot be used: {error.strerror or error}",
+            hint="the folder of the reports must be on a disk where this account can write; see docs/campaigns.md",
+        ) from None
+
+
+def _reachable(state: CampaignState, own: str, on: str) -> None:
+    """Raise UsageError when this project must not continue the campaign. ``own``: name of this project. There are three cases.
+
+    In the first case, another project drilled sites on its own machine, and that project could continue the campaign at the
+    same time. In the second case, another project controlled the campaign, and this project would drill sites on its own machine.
+    In the third case, sites were started on another machine, it is unknown whether their runs have ended, and there are no workers.
+    """
+    for executor, begun in state.controllers:
+        if (executor in ON_THIS_MACHINE or on in ("", "local")) and not place.is_here(begun, own):
+            raise UsageError(
+                f"the campaign was begun or resumed at {begun}, but this project is at {own}; both projects could drill the "
+                "same sites",
+                hint="resume the campaign there. When the project was moved, its machine has a new host name, or the "
+                "first project is lost: run drill.recover, and begin a new campaign",
+            )
     away = {intent.place for intent in state.open.values() if not place.is_here(intent.place, own)}
     if away and not on:
         raise UsageError(

@@ -73,6 +73,10 @@ class CampaignResumed(Begun):
         str,
         Field(description="Digest of the renewed approval (`approval.json`); empty when the approval did not change."),
     ] = ""
+    place: Annotated[
+        str,
+        Field(description="Place that continues the campaign: its number, machine and project. Empty in older journals."),
+    ] = ""
 
 
 class SiteIntended(Content):
