@@ -97,10 +97,10 @@ def _text(data: bytes) -> str:
 class Run(Free, Fault):
     """Run a command without a shell. The drill declares its effect.
 
-    For a fault, the drill also declares an undo and a `proof` command.
+    For a fault, the drill also declares an undo, and a command `proof` that shows whether the fault is active.
 
-    To use a shell, write `argv: [sh, -c, "...", sh]`, followed by the values of expressions as further arguments. The
-    shell knows these values as `$1`, `$2` and so on.
+    To use a shell, write `argv: [sh, -c, "...", sh]`, followed by the values of expressions as further arguments. The shell
+    knows these values as `$1`, `$2` and so on.
     """
 
     PLACE = Place.HOSTS

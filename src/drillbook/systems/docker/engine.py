@@ -277,9 +277,9 @@ def status_of(container: Any) -> str:
 
 
 def grace(ctx: Context, seconds: float) -> int:
-    """Return the time that a container has to exit, in whole seconds.
+    """Return the number of whole seconds that a container has to exit.
 
-    It is ``seconds``, or less if the step's deadline is near.
+    The result is ``seconds``, or less if the step's deadline is near.
     """
     return round(max(0.0, min(seconds, ctx.deadline.remaining() - SPARE_S)))
 

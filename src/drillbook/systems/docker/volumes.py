@@ -220,7 +220,9 @@ class Volume:
         return f"drillbook-{self.ctx.run_id}-{hashlib.sha256(self.name.encode()).hexdigest()[:12]}"
 
     def _alone(self) -> tuple[str, ...]:
-        """Return a command that removes the helper container that writes to the volume. It fails if that container stays."""
+        """Return a command that removes the helper container that writes to the volume. The command fails if the container
+        cannot be removed.
+        """
         return ("sh", "-c", _ALONE, "sh", self._writer, *tool(self.ctx))
 
     def digest(self) -> Digest:

@@ -34,7 +34,7 @@ class Folder(Sandboxed):
 
     @property
     def lock_name(self) -> str:
-        """Name of the lock by which a run reserves the folder. It is made of the folder's path."""
+        """Name of the lock by which a run reserves the folder. The name is made of the folder's path."""
         return f"folder-{self.path.strip('/').replace('/', '-')}"
 
     @property

@@ -175,10 +175,10 @@ _WHY = {
 
 
 def _open_folder(ctx: Context) -> str:
-    """Return the prefix for the path of a folder that the traced process may write to. The process may belong to another
+    """Return the beginning of the path of a new folder to which the traced process may write, even if it belongs to another
     user.
 
-    The folder is newly created, directly in `scratch`.
+    The folder is created directly in `scratch`, and its name ends with a number.
     """
     return f"{root_of(ctx.host)}-{ctx.run_id}.{ctx.step}.allocations"
 

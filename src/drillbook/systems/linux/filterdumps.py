@@ -125,7 +125,7 @@ def of_nft(found: str, listing: str, iptables: str) -> list[Table]:
 
 
 def _texts(listing: str) -> dict[tuple[str, str, str, int], str]:
-    """Return the texts of the rules, with table, chain and handle of the rule as the key."""
+    """Return the text of each rule. The key consists of the table, the chain and the handle of the rule."""
     family = table = chain = ""
     found = {}
     for line in listing.splitlines():
@@ -231,9 +231,7 @@ def _versions(right: Any) -> Condition:
 
 
 _TRANSPORTS = ("tcp", "udp", "udplite", "sctp", "dccp", "icmp", "icmpv6", "igmp", "esp", "ah", "comp", "gre")
-"""Protocols above IP. nft also has the name `th` for a header. It means the header of any of these protocols that has
-ports.
-"""
+"""Protocols above IP. The name `th` in a rule of nft means the header of any of these protocols that has ports."""
 _FIELDS: dict[str, Callable[[Any], Condition]] = {
     "payload saddr": lambda right: pf.address(_nft_network(right), source=True),
     "payload daddr": lambda right: pf.address(_nft_network(right), source=False),

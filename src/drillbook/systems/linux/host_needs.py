@@ -15,7 +15,7 @@ HOST_NEEDS = {
     "net.resolve": HostNeeds(either=(("getent", "python3"),), rights="any user", scripted=True),
     "net.route": HostNeeds(
         either=(("getent", "python3"), ("bash", "python3"), ("ip", "python3"), ("perl", "python3", "socat", "nc")),
-        rights="any user; for a Unix socket one that may open it, or `run_as`",
+        rights="any user; for a Unix socket, a user who may open it (set `run_as`)",
         by_sudo=BySudo.RUN_AS,
         scripted=True,
     ),

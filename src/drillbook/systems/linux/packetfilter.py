@@ -86,7 +86,7 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of a packet filter, with its chains by name. One chain may jump to another."""
+    """A table of a packet filter, with its chains. The key is the name of the chain. A rule can jump to another chain."""
 
     tool: str
     family: str
@@ -144,8 +144,8 @@ def there_and_back(here: Address | None, peer: Address | None, peer_port: int, v
 def hits(tables: list[Table], packets: list[Packet]) -> list[Hit]:
     """Return every rule that drops or rejects one of ``packets``, and every rule that may do so.
 
-    It is not known whether the host forwards the connection. A rule that would stop a forwarded packet is therefore
-    uncertain. It is reported only if it matches the packet's addresses or ports.
+    Nobody knows whether the host forwards the connection. Therefore a rule that blocks only forwarded packets counts as
+    uncertain, and is reported only if it matches the packet's addresses or ports.
     """
     found: dict[tuple[str, str, str, str], Hit] = {}
     for packet in packets:

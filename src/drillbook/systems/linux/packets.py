@@ -30,7 +30,7 @@ class Sink(Protocol):
 
 @dataclass(slots=True)
 class _Direction:
-    """State of one direction of a TCP connection. It holds the sequence numbers seen so far."""
+    """State of one direction of a TCP connection, such as the sequence numbers seen so far."""
 
     sent: int | None = None  # sequence number after the newest byte sent
     opened: int | None = None  # sequence number of the SYN

@@ -82,8 +82,8 @@ class Selection:
     """Selection of a process: the main process of a unit (`unit`), the process of a pid file (`file`), or the listener of a
     TCP port (`port`).
 
-    ``name``: for a unit, the command line that prints the pid; for a pid file, its path; for a port, its number in the
-    format `:%04X`.
+    ``name`` depends on the kind. For a unit, it is the command line that prints the pid. For a pid file, it is the path of
+    the file. For a port, it is the port number in the format `:%04X`.
     """
 
     kind: str

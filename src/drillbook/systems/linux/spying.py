@@ -1,6 +1,6 @@
 """Runs a profiler on the host of a process, as the right user, for a limited time, and with limited output.
 
-Its errors are translated into readable messages.
+The profiler's errors are translated into readable messages.
 """
 
 from __future__ import annotations

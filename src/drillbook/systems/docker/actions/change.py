@@ -107,8 +107,8 @@ class Connect(Write):
         str,
         Field(
             description=(
-                "MAC address of the container on the network. Only engines of API 1.54 or newer use it. Empty: "
-                "the engine chooses an address."
+                "MAC address of the container on the network. Engines with an API older than 1.54 ignore it. "
+                "Empty: the engine chooses an address."
             )
         ),
     ] = ""
@@ -139,7 +139,7 @@ class Connect(Write):
 class SetMemory(Write):
     """Set the memory limits of a container, and start the container if it does not run.
 
-    It is the undo of `docker.limit_memory`.
+    The fault `docker.limit_memory` uses this action as its undo.
     """
 
     UNDO = ("nothing",)

@@ -26,7 +26,7 @@ class Digest(Read):
     sha256: Annotated[str | None, Field(pattern=r"^[0-9a-f]{64}$", description="Expected SHA-256 of the file.")] = None
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``files``: number of files; ``evidence``: the list of their digests; ``sha256``: digest of a single file."""
+        """Facts: ``files`` (number of files), ``evidence`` (list of their digests), ``sha256`` (only for a single file)."""
         output = ctx.run("sh", "-c", _DIGEST, "sh", self.path)
         found = dict(_parse(output.text))
         if not output.ok or not found:

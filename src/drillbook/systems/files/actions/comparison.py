@@ -198,7 +198,8 @@ class Recorded(Read):
         Field(
             pattern=r"^[^\x00\n]+$",
             description=(
-                "File with the digests. It is a path in the restored folder, or an absolute path on the host of that folder."
+                "Path of the file with the digests: a path relative to the restored folder, or an absolute path "
+                "on the same host."
             ),
         ),
     ]

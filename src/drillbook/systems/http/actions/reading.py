@@ -67,8 +67,10 @@ class Health(Read):
     """Request the health report of a service, compare it with a healthy report, and find failing dependencies.
 
     Set either `service` or `url`. In the inventory, the field `health` of a service describes the request and the healthy
-    answer. A report may be in one of these forms: a mapping `failing` of names to messages; or a mapping `dependencies`,
-    `checks`, `components`, `services` or `details` of names to states, where a state is a text or a mapping with `status`.
+    answer. Two forms of reports are supported. In the first form, the mapping `failing` has the name of each failing
+    dependency as the key, and a message as the value. In the second form, one of the mappings `dependencies`, `checks`,
+    `components`, `services` and `details` has the name of each dependency as the key, and its state as the value. A state is
+    a text, or a mapping with `status`.
     """
 
     PLACE = Place.CONTROLLER

@@ -27,8 +27,9 @@ class Canary(RecordCanary):
     """Write numbered records through an application's API. Each acknowledged record must exist after the recovery.
 
     This measures the RPO of the application together with all databases behind it. In URLs, headers and bodies, `${record}`
-    stands for the mark of a record, `${number}` for its number, and `${run}` for the id of the run. Several requests are
-    sent one after another. Each can save values for later requests, as in `http.flow`.
+    stands for the mark of a record, which is a unique text. `${number}` stands for the number of the record, and `${run}`
+    for the id of the run. Several requests are sent one after another. Each can save values for later requests, as in
+    `http.flow`.
     """
 
     SECRETS = frozenset({"headers"})

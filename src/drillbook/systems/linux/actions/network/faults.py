@@ -86,7 +86,7 @@ class _Filtered(Fault):
     def ready(self, ctx: Context) -> None:
         """Check the rights, the tool, and the syntax of the rules.
 
-        Also check that the controller stays connected, that no such rules exist yet, and that the network path works.
+        Also check that the controller stays connected, that the rules do not exist yet, and that the network path works.
         """
         if not all(self.known(name) for name in type(self).model_fields):
             return

@@ -72,9 +72,9 @@ ABSENT = 3
 
 
 def major_of(ctx: Context) -> str:
-    """Return the major number of a step's queueing discipline. It is below 8000 (hexadecimal).
+    """Return the major number of a step's queueing discipline.
 
-    The kernel itself assigns the numbers from 8000 on.
+    The number is below 8000 (hexadecimal), because the kernel itself assigns the numbers from 8000 on.
     """
     return f"{0x1000 + int(number_of(ctx), 16) % 0x6000:x}"
 

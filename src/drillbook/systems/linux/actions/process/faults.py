@@ -216,7 +216,10 @@ class Kill(_OnProcess):
     start: Annotated[
         Argv,
         Field(
-            description="Command that starts the process again and returns. It must be given when `pid_file` or `port` is set."
+            description=(
+                "Command that starts the process again in the background, and then exits. It is required when "
+                "`pid_file` or `port` is set."
+            )
         ),
     ] = ()
 
@@ -300,8 +303,8 @@ class Limit(_OnProcess):
         Argv,
         Field(
             description=(
-                "Command that starts the process again and returns. It must be given when `pid_file` or `port` is set. "
-                "It runs if the process has exited."
+                "Command that starts the process again in the background, and then exits. It is required when "
+                "`pid_file` or `port` is set. The undo runs this command only if the process has exited."
             )
         ),
     ] = ()
