@@ -77,7 +77,7 @@ def _check(path: Path, name: str, size: int, digest: str) -> None:
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if path.stat().st_size != size or found != digest:
-        raise TransferError(f"{name} differs from its digest: it has {path.stat().st_size} bytes of {size}")
+        raise TransferError(f"{name} differs from its digest: {path.stat().st_size} of {size} bytes were received")
     sync_path(path)
 
 

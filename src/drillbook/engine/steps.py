@@ -209,7 +209,7 @@ def _vouched(stage: Stage, action: Action, context: Context) -> tuple[Action, Fa
     if doubt and (action.effect is Effect.READ or not stage.journal.patient):
         raise CouldNotVerify(
             f"{action.name()}: {doubt}; the backup was not used",
-            hint="take a new backup. If this one is known to be good, name it with its digest: s3://...#sha256=HEX",
+            hint="take a new backup. If this backup is known to be good, add its digest to its location: s3://...#sha256=HEX",
         )
     return action, {"unvouched": doubt} if doubt else {}
 
