@@ -135,11 +135,11 @@ class VolumeBackup(Write):
 
 
 class VolumeRestore(Write):
-    """Replace the content of a volume by the content of a backup. Then compare the digest of the new content with that
-    of the backup.
+    """Replace the content of a volume by the content of a backup.
 
-    Containers that use the volume are stopped during the restore. None of them may be paused, or created with `--rm`.
-    If the new content differs from the backup, the old content is put back.
+    The digest of the new content is then compared with the digest of the backup. Containers that use the volume are
+    stopped during the restore. None of them may be paused, or created with `--rm`. If the new content differs from the
+    backup, the old content is put back.
     """
 
     TIMEOUT = 3600.0

@@ -28,12 +28,11 @@ fi
 
 
 class Lose(Fault):
-    """Delete a file or a folder permanently, after a check that an archive made in this run has exactly the same
-    content.
+    """Delete a file or a folder permanently.
 
-    Without `from` it deletes the folder of a service, and `backup.restore` restores the folder from a team's own
-    backup. Changes since that backup are lost. If the backup is older than the drill's objective `rpo` allows, nothing
-    is deleted.
+    Before that, check that an archive made in this run has exactly the same content. Without `from`, the action deletes
+    the folder of a service, and `backup.restore` restores the folder from a team's own backup. Changes since that
+    backup are lost. If the backup is older than the drill's objective `rpo` allows, nothing is deleted.
     """
 
     RESTORE_ONLY = True

@@ -16,13 +16,13 @@ from drillbook.values import Duration
 
 
 class Load(Read):
-    """Send one request repeatedly at a fixed rate, as independent users would. No request waits for the answer to
-    another.
+    """Send one request repeatedly at a fixed rate, as independent users would.
 
-    A latency is measured from the time at which its request was due. A request without an answer, or with a status of
-    400 or above, is an error and counts as never answered. Thus `p95_s` is the time within which 95 % of all requests
-    had a good answer. It is null when fewer than 95 % had one. Too many errors or high latencies do not fail the step
-    by themselves. For this, write a condition in the step's `expect`, such as `result.p95_s < 0.5`.
+    No request waits for the answer to another request. A latency is measured from the time at which its request was
+    due. A request without an answer, or with a status of 400 or above, is an error and counts as never answered. Thus
+    `p95_s` is the time within which 95 % of all requests had a good answer. It is null when fewer than 95 % had one.
+    Too many errors or high latencies do not fail the step by themselves. For this, write a condition in the step's
+    `expect`, such as `result.p95_s < 0.5`.
     """
 
     PLACE = Place.CONTROLLER

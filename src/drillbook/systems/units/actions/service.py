@@ -225,8 +225,9 @@ class Serve(TemporaryUnit):
 
 
 class TryStart(Write):
-    """Try to start a service's unit, as its manager or a hasty operator would. If the unit does not start, the step does
-    not fail. The fact `started` is then false.
+    """Try to start a service's unit, as its manager or a hasty operator would.
+
+    If the unit does not start, the step does not fail. The fact `started` is then false.
     """
 
     UNDO = ("nothing",)
