@@ -23,8 +23,8 @@ _OUT, _ERR = 1, 2
 def command(ctx: Context, container: Any, argv: list[str], user: str) -> tuple[int, bytes, bytes]:
     """Run ``argv`` in a container. Return the exit status, and the end of both output streams.
 
-    ``container`` is an object of the SDK. Raises TimeoutError at the step's deadline, and Cancelled when the run is
-    stopped. The command then continues, because the engine cannot kill it.
+    ``container`` is an object of the SDK. Raises TimeoutError at the step's deadline, and Cancelled when the run is stopped.
+    In both cases the command continues to run, because the engine cannot kill it.
     """
     api = container.client.api
     number = api.exec_create(container.id, argv, user=user)["Id"]

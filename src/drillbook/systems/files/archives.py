@@ -39,7 +39,7 @@ _KEPT = ("--xattrs", "--xattrs-include=*", "--acls", "--numeric-owner")
 class Entry(Part):
     """One file, folder, link, pipe or device in an archive.
 
-    If the same file has several hard links, ``same_as`` is the name of the first of them.
+    If a file has several hard links, ``same_as`` of each further link is the name of the first link.
     """
 
     type: Literal["file", "folder", "link", "pipe", "device"]

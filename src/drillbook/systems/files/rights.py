@@ -70,7 +70,9 @@ def need_mode(ctx: Context, path: str) -> None:
         4: f"{path} is set-user-id or set-group-id and belongs to another user: a write would remove this mode bit permanently",
     }
     if said := why.get(ctx.run("sh", "-c", _MODE, "sh", path).exit or 0):
-        raise NotReady(f"{ctx.host.name}: {said}", hint="choose another file, or `files.replace`, which keeps the original")
+        raise NotReady(
+            f"{ctx.host.name}: {said}", hint=("choose another file, or use `files.replace`, which keeps the original file")
+        )
 
 
 def _first(ctx: Context, script: str, path: str) -> str:

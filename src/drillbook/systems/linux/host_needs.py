@@ -23,7 +23,7 @@ HOST_NEEDS = {
     "network.delay": HostNeeds(("tc", "ip"), f"CAP_NET_ADMIN: {_ROOT}", by_sudo=BySudo.ROOT),
     "network.*": HostNeeds(either=(("iptables", "nft"),), rights=f"CAP_NET_ADMIN: {_ROOT}", by_sudo=BySudo.ROOT),
     "path.*": HostNeeds(
-        rights=f"permission to write the folder of the relay's `control` file; without such a file CAP_NET_ADMIN: {_ROOT}",
+        rights=f"permission to write the folder of the relay's `control` file; for a relay without this file, CAP_NET_ADMIN: {_ROOT}",
         by_sudo=BySudo.ROOT,
     ),
     "port.occupy": HostNeeds(

@@ -48,7 +48,7 @@ class Relay(Service):
         default="",
         description=(
             "Path, on the host, of the control file that sets the relay's fault. While the file does not "
-            "exist, the relay forwards. Empty: the relay cannot be controlled."
+            "exist, the relay forwards all traffic. Empty: the relay cannot be controlled."
         ),
     )
 

@@ -180,7 +180,7 @@ class Disconnect(_OnContainer):
         if str(container.attrs["HostConfig"].get("NetworkMode", "")).startswith("container:"):
             raise NotReady(
                 f"{container.name} shares the network of another container; only that container can be disconnected",
-                hint="set `service` to the service of that other container",
+                hint="set `service` to the service whose container owns the shared network",
             )
         raise NotReady(
             f"{container.name} is not on the network {self.network!r}",
@@ -217,7 +217,7 @@ class LimitMemory(_OnContainer):
         if self.known("to") and not 6 << 20 <= int(self.to) < limit:
             raise NotReady(
                 f"{self.to} is not between 6MiB and the {limit} bytes that {container.name} may use now",
-                hint="choose a limit lower than the present one",
+                hint="choose a limit that is lower than the present limit",
             )
 
     def inject(self, ctx: Context) -> Facts:

@@ -257,7 +257,7 @@ class Delay(_Broken):
                     f"the path through {self.service} takes {seconds:.3f} s without the fault, so a delay of {self.by} "
                     "could not be detected"
                 ),
-                hint="choose a delay of several times that duration",
+                hint="choose a delay that is several times as long as a normal answer takes",
             )
 
     def _shows(self, ctx: Context, relay: Relay) -> tuple[bool, str]:

@@ -124,7 +124,9 @@ class Canary(RecordCanary):
         try:
             self.look(ctx, 0 if self.reads_each else None)
         except CouldNotVerify as error:
-            raise NotReady(f"{self.name()} cannot read: {error.message}", hint="check its `read`") from error
+            raise NotReady(
+                f"{self.name()} cannot read: {error.message}", hint="check the field `read` of the canary"
+            ) from error
 
     def writer(self, ctx: Context) -> CanaryWriter:
         """Return a writer that opens new connections for each record."""

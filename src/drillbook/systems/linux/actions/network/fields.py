@@ -101,8 +101,10 @@ def need_right(ctx: Context) -> None:
         said = output.stderr.decode("utf-8", "replace").strip()[:200]
         raise NotReady(
             f"{ctx.host.name}: the capability CAP_NET_ADMIN is missing{f': {said}' if said else ''}",
-            hint="log in as root, or allow sudo without a password and set `manager: {sudo: true}`; "
-            "in a container add the capability NET_ADMIN; without it use `relay.*`",
+            hint=(
+                "log in as root, or allow sudo without a password and set `manager: {sudo: true}`; in a "
+                "container, add the capability NET_ADMIN; if none of these is possible, use `relay.*`"
+            ),
         )
 
 

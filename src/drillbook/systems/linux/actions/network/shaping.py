@@ -143,7 +143,7 @@ class Delay(Fault):
                     f"{ctx.host.name}: a connection takes {seconds:.3f} s without the fault, so a delay of {self.by} "
                     "could not be detected"
                 ),
-                hint="choose a delay of several times that duration",
+                hint="choose a delay that is several times as long as a connection takes",
             )
 
     def _refuse_foreign(self, ctx: Context, device: str) -> None:

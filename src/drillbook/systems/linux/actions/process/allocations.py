@@ -140,7 +140,7 @@ class Allocations(_Named, Read):
         except OSError as error:
             raise CouldNotVerify(
                 f"{url} does not answer: {printable(str(error), limit=300)}",
-                hint="check that the application runs: `http.health`",
+                hint="check with `http.health` that the application runs",
             ) from None
         said = excerpt(answer.body, limit=200)
         if answer.status != 200 or not answer.complete:

@@ -217,8 +217,8 @@ class Kill(_OnProcess):
         Argv,
         Field(
             description=(
-                "Command that starts the process again in the background, and then exits. It is required when "
-                "`pid_file` or `port` is set."
+                "Command that starts the process again in the background, and then exits. Required with "
+                "`pid_file` or `port`."
             )
         ),
     ] = ()
@@ -303,8 +303,8 @@ class Limit(_OnProcess):
         Argv,
         Field(
             description=(
-                "Command that starts the process again in the background, and then exits. It is required when "
-                "`pid_file` or `port` is set. The undo runs this command only if the process has exited."
+                "Command that starts the process again in the background, and then exits. Required with "
+                "`pid_file` or `port`. The undo runs this command only if the process has exited."
             )
         ),
     ] = ()
