@@ -21,12 +21,12 @@ from drillbook.journal.journal import FILE
 PIPELINE_VARIABLE = "DRILLBOOK_PIPELINE"
 """Environment variable with the name of the CI pipeline. All jobs of one pipeline have the same value."""
 ATTEMPT_VARIABLE = "DRILLBOOK_ATTEMPT"
-"""Environment variable with the number of the attempt at the CI pipeline. When jobs of a pipeline are run again, its name
-remains, and this number grows.
+"""Environment variable with the number of the present attempt of the CI pipeline. When jobs of a pipeline are run again, the
+name of the pipeline remains, and this number grows.
 """
 NEEDS_VARIABLE = "DRILLBOOK_NEEDS"
-"""Environment variable of the collecting job: the results of all other jobs of the present attempt, as GitHub's context `needs`
-in JSON.
+"""Environment variable of the CI job that collects the results. It contains the results of all other jobs of the present
+attempt. Its format is GitHub's context `needs` in JSON.
 """
 
 
@@ -42,7 +42,9 @@ class Artefact:
     tool: str = ""
     """Name and version of the program that planned the site in the CI job. It is empty in older journals."""
     older: str = ""
-    """Note that the run is from an older attempt at the pipeline, with the date. Empty when it is not."""
+    """Note which says that the run is from an older attempt of the pipeline, with the date. Empty when the run is from the
+    present attempt.
+    """
 
     @property
     def reports(self) -> Path:
@@ -51,8 +53,8 @@ class Artefact:
 
 
 def attempt_of_pipeline() -> int:
-    """Return the number of the attempt at the CI pipeline, or 0 when the environment does not name it. Raises UsageError
-    when it is not a number.
+    """Return the number of the present attempt of the CI pipeline, or 0 when the environment does not contain the number.
+    Raises UsageError when the environment contains something else.
     """
     text = os.environ.get(ATTEMPT_VARIABLE, "")
     if text and not (text.isascii() and text.isdigit()):
@@ -64,8 +66,8 @@ def attempt_of_pipeline() -> int:
 
 
 def all_succeeded() -> bool:
-    """Return True when the environment shows that every job of the present attempt succeeded. Without this information, the
-    result is False. Raises UsageError when the information cannot be read.
+    """Return True when the environment shows that every job of the present attempt succeeded. When the environment does not
+    contain the results of the jobs, return False. Raises UsageError when the information cannot be read.
     """
     text = os.environ.get(NEEDS_VARIABLE, "")
     if not text:
@@ -83,12 +85,12 @@ def all_succeeded() -> bool:
 def found_in(
     folder: Path, drill: str, pipeline: str, now: int = 0, *, succeeded: bool = False
 ) -> tuple[dict[str, Artefact], list[str]]:
-    """Find the artefacts of ``pipeline`` in ``folder``. Returns the newest artefact of each site by the name of the site,
-    and the reasons why other artefacts cannot be used.
+    """Find the artefacts of ``pipeline`` in ``folder``. Returns the newest artefact of each site, with the name of the site
+    as the key, and the reasons why other artefacts cannot be used.
 
-    ``now``: number of the attempt at the pipeline; 0 when it is unknown. ``succeeded``: True when every job of this attempt
-    is known to have succeeded. Only then is a site's pass in an older attempt used, because otherwise a drill of this attempt
-    may have been interrupted. An older failure is always used.
+    ``now``: number of the present attempt of the pipeline; 0 when it is unknown. ``succeeded``: True when every job of this
+    attempt is known to have succeeded. Only then is a site's pass in an older attempt used, because otherwise a drill of
+    this attempt may have been interrupted. An older failure is always used.
     """
     found: dict[str, Artefact] = {}
     problems: list[str] = []
@@ -106,8 +108,8 @@ def found_in(
 
 
 def _campaigns(folder: Path, drill: str, pipeline: str, problems: list[str]) -> list[tuple[Path, CampaignState]]:
-    """Return the campaigns of ``pipeline`` in ``folder``, the oldest attempt first. The reasons why others cannot be used are
-    added to ``problems``.
+    """Return the campaigns of ``pipeline`` in ``folder``, the oldest attempt first. When another campaign cannot be used,
+    the reason is added to ``problems``.
     """
     found = []
     for path in sorted(folder.glob(f"**/{CAMPAIGNS}/[!.]*/{RECORD}/{FILE}")):
@@ -150,8 +152,8 @@ def _unusable(ending: Ending, now: int, *, succeeded: bool) -> str:
 
 
 class Artefacts:
-    """Executor that drills nothing. Each job ends with the result in its artefact. A job without an artefact ends as
-    unknown.
+    """Executor that drills nothing. It ends each job with the result in the artefact of the site. A job without an artefact
+    ends as unknown.
     """
 
     name = "artefacts of CI"

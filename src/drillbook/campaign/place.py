@@ -21,7 +21,7 @@ from drillbook.errors import UsageError
 from drillbook.sdk.run_folder import sync_path
 
 PROJECT_VARIABLE = "DRILLBOOK_PROJECT"
-"""Environment variable with the path of a worker's project folder. By default, it is the working directory of the
+"""Environment variable with the path of a worker's project folder. By default, this folder is the working directory of the
 worker.
 """
 FILE = ".place"
@@ -38,9 +38,9 @@ FS_IOC_GETVERSION = 2 << 30 | struct.calcsize("l") << 16 | ord("v") << 8 | 1
 class Place:
     """A project folder on a machine. Its name is ``NUMBER@MACHINE:FOLDER``, and the number alone identifies the place.
 
-    The number has two parts. The first is random and stored in the folder of the reports, so that the same path on
-    another disk is another place. The second is computed from the machine, the path, and the file that stores the first
-    part. Therefore a copy of the folder is another place, although it contains the same file.
+    The number has two parts. The first part is random, and is stored in a file in the folder of the reports. So the same
+    path on another disk is another place. The second part is computed from the machine, the path, and the file that stores
+    the first part. So a copy of the folder is another place, although it contains the same random part.
 
     A virtual machine that is set back to a snapshot is the same place as before, although its disk lacks later runs.
     """
@@ -49,13 +49,13 @@ class Place:
     version: str
     root: str
     disk: str = ""
-    """Running system and device of the folder. Two workers at the same place have the same value, unless one of the
-    machines is a clone of the other.
+    """Text that identifies the running system and the disk of the folder. Workers at the same place have the same value.
+    When two workers with the same place have different values, one machine is a clone of the other.
     """
 
     @property
     def number(self) -> str:
-        """Number in the name of the place. It identifies the place."""
+        """Number in the name of the place. The number identifies the place."""
         return number_of(self.name)
 
 
@@ -67,18 +67,18 @@ def number_of(name: str) -> str:
 
 
 def is_here(name: str, own: str) -> bool:
-    """Return True when ``name``, a place in the journal of a campaign on this machine, is this project. ``own``: name of
-    this project. An empty name means this machine.
+    """Return True when the place ``name`` is this project on this machine. ``name``: name from the journal of a campaign; an
+    empty name means this machine. ``own``: name of this project as a place.
 
-    Up to version 1.0.0, a number was the random part alone. Such a name is compared with this part, the host name and the
-    path.
+    Up to version 1.0.0, the number of a place had only the random part. For a name with such a number, the random part, the
+    host name and the path are compared.
     """
     number, _, where = own.partition("@")
     return number_of(name) in ("", number) or name == f"{number.partition('-')[0]}@{where}"
 
 
 def is_copy(name: str, other: str) -> bool:
-    """Return True when one of the two places is a copy of the other, or was moved from there. ``name`` and ``other``:
+    """Return True when one of the two places is a copy of the other place, or was moved from there. ``name`` and ``other``:
     names of the places.
     """
     number, former = number_of(name), number_of(other)
@@ -115,8 +115,8 @@ def _number(folder: Path, root: Path) -> str:
 
 
 def _file(path: Path) -> str:
-    """Return the inode number and, where the file system has one, the generation of the inode. A new file may get the
-    inode number of a deleted file, but it gets another generation.
+    """Return the inode number of the file. If the file system has generations of inodes, the result also contains the
+    generation. A new file may get the inode number of a deleted file, but never with the same generation.
     """
     with path.open("rb") as file:
         number = os.fstat(file.fileno()).st_ino

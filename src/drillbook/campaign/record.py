@@ -32,8 +32,8 @@ from drillbook.report.folders import drill_of
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """Intent to start a site: the name of the run, and the place that carries it out. An empty place means this machine,
-    such as in older journals.
+    """Intent to start a site, which the journal records before the start. It holds the name of the run, and the place that
+    carries out the run. An empty place means this machine, as in older journals.
     """
 
     run: str
@@ -49,9 +49,11 @@ class CampaignState:
     start: CampaignStarted
     began: datetime
     controllers: list[tuple[str, str]] = field(default_factory=list)
-    """Executor and place of the process that began the campaign, and of each one that continued it."""
+    """Executor and place of each process that ran the campaign. The first entry is the process that began the campaign. The
+    other entries are the processes that continued it.
+    """
     intents: dict[str, Intent] = field(default_factory=dict)
-    """Recorded intent of each site, by the name of the site."""
+    """Recorded intents to start sites. The key of each intent is the name of the site."""
     ends: dict[str, Ending] = field(default_factory=dict)
     stopped: str = ""
     finished: CampaignFinished | None = None
@@ -63,7 +65,9 @@ class CampaignState:
 
     @property
     def open(self) -> dict[str, Intent]:
-        """Intents of the sites that may have been started and whose end is not recorded."""
+        """Intents of the sites that have no recorded end. These sites may have been started. The key is the name of the
+        site.
+        """
         return {site: intent for site, intent in self.intents.items() if site not in self.ends}
 
     @property
@@ -75,12 +79,14 @@ class CampaignState:
 
     @property
     def inventories(self) -> dict[str, str]:
-        """Path of the inventory of each site."""
+        """Path of the inventory of each site. The key is the name of the site."""
         return {site["name"]: site["path"] for site in self.start.sites}
 
     @property
     def plans(self) -> dict[str, dict[str, str]]:
-        """For each site and each of its drills: digest of the plan. Empty for a campaign that recorded no digests."""
+        """Digests of the plans of each site. The first key is the name of the site, the second key is the name of the drill.
+        A site has no digests when the campaign recorded no digests.
+        """
         return {site["name"]: dict(site.get("plans", {})) for site in self.start.sites}
 
 
@@ -150,8 +156,8 @@ def read(folder: Path) -> tuple[Event, ...]:
 
 
 def unfinished(reports: Path) -> list[Path]:
-    """Return the folders of campaigns that have no report of their end, and that no process is running. The oldest
-    campaign comes first.
+    """Return the folders of unfinished campaigns. Such a campaign has no report of its end, and no process runs it. The
+    oldest campaign comes first.
     """
     known = (path.parents[1] for path in (reports / CAMPAIGNS).glob(f"[!.]*/{RECORD}/{FILE}"))
     return sorted(folder for folder in known if not _ended(folder) and not journal.alive(folder / RECORD))
@@ -166,7 +172,7 @@ def _ended(folder: Path) -> bool:
 
 
 def is_finished(said: dict[str, Any]) -> bool:
-    """Return True when the report ``said`` belongs to a campaign that came to its end."""
+    """Return True when ``said`` is the report of a campaign that came to its end."""
     return bool(said.get("finished", not said.get("without_end")))
 
 

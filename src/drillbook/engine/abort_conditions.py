@@ -72,7 +72,7 @@ class Eye:
     state: State | None = field(default=None, init=False)
     misses: int = field(default=0, init=False)
     since: float | None = field(default=None, init=False)
-    """Monotonic time since which the condition is no longer good. It is the begin of the first check after the last good
+    """Monotonic time since which the condition is not good. It is the beginning of the first check after the last good
     check. None while the condition is good.
     """
 

@@ -1,5 +1,5 @@
-"""Closing of residue. Residue is the changes that a run could not undo. To close it, a person states why nothing is left to
-undo.
+"""Closing of residue. Residue means the changes that a run could not undo. To close these changes, a person states why
+nothing is left to undo.
 
 Each change is checked again first. A fault that is still active is never closed. A fault in an unknown state is closed only
 with the approval of a second person. The run keeps its verdict and its exit status. Its journal records the closing, and

@@ -101,7 +101,7 @@ class Grip:
 
 
 def disarm(grips: Sequence[Grip], seconds: float, reach: Deadline | None) -> None:
-    """Remove the undos of changes that the controller has already undone from the leases.
+    """Remove undos from the leases. Only undos whose changes the controller has already undone are removed.
 
     Each host gets one command of at most ``seconds``. An unreachable host is retried until the deadline ``reach``. An undo
     that cannot be removed stays armed until the lease ends. The target may then undo the change a second time, which does no

@@ -248,7 +248,7 @@ class Hold:
             grip.undone.add(intent)
 
     def disarm(self, reach: Deadline | None = None) -> None:
-        """Remove the undos of changes that the controller has already undone from all leases; see ``grip.disarm``."""
+        """Remove undos from all leases when their changes are already undone by the controller; see ``grip.disarm``."""
         disarm(list(self._grips.values()), ANSWER_S, reach)
 
     def fence(self, host: str, *, fault: bool = False) -> Fence | None:

@@ -361,8 +361,8 @@ class Probes:
         )
 
     def _at_once(self, tracks: Sequence[Track], waits: Sequence[Callable[[], bool]]) -> Callable[[], bool]:
-        """Return a function for ``wait``. The function returns True when all probes are good, and when also the samples have
-        ended that were in progress when the last probe became good.
+        """Return a function for ``wait``. The function returns True when two conditions hold: all probes are good, and every
+        sample that began before this was the case has ended.
         """
         since: float | None = None
 

@@ -26,8 +26,8 @@ from drillbook.sdk.backup_source import AHEAD_S, END, Backup, BackupSource, chos
 from drillbook.sdk.service import Service
 
 LIST_S = 60.0
-"""Longest time, in seconds, for a list of the backups of a source. The comparison of the service with a backup has the same
-time limit.
+"""Longest time, in seconds, to list the backups of a source. The comparison of the service with a backup has the same time
+limit.
 """
 
 

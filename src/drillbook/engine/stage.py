@@ -75,8 +75,8 @@ class Stage:
     hold: Hold | None = None
     """Locks and leases of the run, or ``None`` when the run changes nothing."""
     provenance: Provenance = field(default_factory=Provenance)
-    """Backups that were verified and accepted before the injection. It also holds identities of the data that the run
-    restored.
+    """Record of the backups that were verified and accepted before the injection. It also holds the identities of the data
+    that the run restored.
     """
     vouchers: Vouchers | None = None
     """Signs manifests of backups and checks their signatures. ``None`` when the run does not use signatures."""
