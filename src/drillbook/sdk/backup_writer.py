@@ -1,7 +1,7 @@
 """Writer of backup sets. It uploads the files of one backup to a folder of a store, and uploads the manifest last.
 
-A set is therefore either complete or absent. The writer never writes to a folder that already has a manifest. After a
-failure, it removes all uploads. Backups of every kind are written with ``BackupSet``.
+A folder without a manifest is not a backup, so that a set is either complete or absent. The writer never writes to a folder
+that already has a manifest. After a failure, it removes all uploads. Backups of every kind are written with ``BackupSet``.
 """
 
 from __future__ import annotations

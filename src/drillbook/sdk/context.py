@@ -89,8 +89,8 @@ class Context:
     happens only when an older version began the run and this version recovers it.
     """
     written: int = 0
-    """Highest row number among the known write attempts of a canary. It is needed when the rows of the canary are read
-    back or removed.
+    """Highest row number that a canary tried to write, as far as this is known. It is needed when the rows of the canary
+    are read back or removed.
     """
     programs: Programs = field(default_factory=Programs)
     """Known answers of hosts about their programs. The `ready` checks of all steps share these answers.

@@ -137,7 +137,7 @@ class Target(BaseModel):
 
     @property
     def becomes_root(self) -> bool:
-        """True when the SSH user can run commands as root on the host by a sudo that does not ask for a password."""
+        """True when the SSH user can run commands as root on the host by sudo without a password."""
         return self.become is not None and self.become.user == ROOT and self.become.password is None and not self._account
 
     def acting_as(self, account: str) -> Self:
@@ -239,7 +239,7 @@ class Output:
 
     @property
     def text(self) -> str:
-        """Standard output as text without line ends at its end. Bytes that are not valid UTF-8 are replaced."""
+        """Standard output as text, without newlines at the end. Bytes that are not valid UTF-8 are replaced."""
         return self.stdout.decode("utf-8", "replace").rstrip("\n")
 
     @property

@@ -125,8 +125,8 @@ class Service(BaseModel):
     def kept_in(self) -> tuple[KeptIn, ...]:
         """Folders that contain the service's data or backups.
 
-        No sandbox is created inside these folders. A fault does not destroy a folder that also contains the backups from
-        which it is to be restored.
+        No sandbox is created inside these folders. A fault does not destroy a folder that also contains the backups
+        needed to restore the folder.
         """
         return (KeptIn(self.host, self.data),) if self.RUNS and self.data else ()
 
