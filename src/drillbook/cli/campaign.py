@@ -330,8 +330,8 @@ def _reachable(state: CampaignState, own: str, on: str) -> None:
             raise UsageError(
                 f"the campaign was begun or resumed at {begun}, but this project is at {own}; both projects could drill the "
                 "same sites",
-                hint="resume the campaign there. When the project was moved, its machine has a new host name, or the "
-                "first project is lost: run drill.recover, and begin a new campaign",
+                hint="resume the campaign there. If this is impossible, because the project was moved or lost or its "
+                "machine has a new host name, run drill.recover, and begin a new campaign",
             )
     away = {intent.place for intent in state.open.values() if not place.is_here(intent.place, own)}
     if away and not on:
@@ -344,8 +344,8 @@ def _reachable(state: CampaignState, own: str, on: str) -> None:
 
 @contextmanager
 def _stoppable(stopping: Stopping) -> Iterator[None]:
-    """Stop the campaign at Ctrl-C. After the first Ctrl-C, no further site is started. After the second, the drills
-    that are running are stopped too.
+    """Stop the campaign at Ctrl-C. After the first Ctrl-C, no further site is started. After the second
+    Ctrl-C, the running drills are stopped too.
     """
 
     def answer(*_: object) -> None:

@@ -18,8 +18,8 @@ GAP = 2
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of the table. ``rank``: the table leaves out the column with the highest rank first when a line is wider
-    than the terminal; a column of rank 0 is always shown.
+    """One column of the table. ``rank``: order in which columns are left out when a line is wider than the terminal. The
+    column with the highest rank is left out first, and a column of rank 0 is always shown.
     """
 
     head: str
@@ -49,8 +49,8 @@ def print_lines(columns: Sequence[Column], out: Console, more: Sequence[Text] = 
     """Print the heads of ``columns``, and one line for each entry. If the columns do not fit into the terminal, print a few
     short lines for each entry instead.
 
-    ``more``: for each entry, a text that is printed below its line. The text may be empty. ``name``: number of the column
-    with the name of the entry.
+    ``more``: one text for each entry, which is printed below the line of the entry and can be empty. ``name``: number of
+    the column with the name of the entry.
     """
     if width(columns) > out.width:
         _print_stacked(columns, out, more, name)

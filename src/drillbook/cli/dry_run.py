@@ -75,7 +75,7 @@ def _left(state: RunState, *, closes: bool, from_backup: bool) -> Iterable[str]:
                 f"  would check whether the fault {one.step.action} ({one.step.id}) on {one.host} is gone"
                 for one in unsettled
             ),
-            "  would close each change that is no longer in place, and each change whose closing a second person approved",
+            "  would close each change that is no longer in place, or that a second person has approved to close",
         ]
     return [
         f"{folder.name}:",
@@ -97,8 +97,8 @@ def _undo(intent: Intent, from_backup: bool) -> str:
 
 
 def stop(project: Project, run: str, inventory: str) -> int:
-    """Print the effects of ``drill.stop``. They are the runs of this project that would be asked to stop, and the targets
-    on which locks of other runs would be searched.
+    """Print the effects of ``drill.stop``. It would ask runs of this project to stop, and would search the targets for
+    the locks of other runs.
     """
     running = [folder.name for folder in project.runs() if run in ("", folder.name) and alive(folder)]
     targets = ", ".join(project.inventory(inventory).hosts) or "none"

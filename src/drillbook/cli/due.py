@@ -31,8 +31,8 @@ STYLES = {
 
 
 def show(project: Project, *, environment: str = "", as_json: bool = False, now: datetime | None = None) -> int:
-    """Print the state of each drill, suite and service that has a schedule. The state is its state at the time ``now``, by
-    default the present time.
+    """Print the state of each drill, suite and service that has a schedule. ``now``: time at which the states are
+    determined; by default, the present time.
 
     Returns 1 when a drill, suite or service is overdue or has never passed. Otherwise returns 3 when a schedule cannot
     be read, and 0 when all is well.

@@ -15,7 +15,7 @@ def unreported(folder: Path, error: OSError, residue: Sequence[Residue]) -> Unre
     """Return the error for a run whose reports cannot be written. ``residue``: changes that were not undone."""
     return Unreported(
         f"the report of {folder.name} cannot be written: {error.strerror or error}; {_state(residue)}",
-        hint=f"make {folder.parent} writable again (a full disk: free some space), then: invoke drill.recover {folder.name}",
+        hint=f"make {folder.parent} writable again (if the disk is full, free some space), then: invoke drill.recover {folder.name}",
     )
 
 

@@ -19,8 +19,8 @@ FILES = ("drillbook.rules.yml", "drillbook.dashboard.json")
 
 
 def target(project: Project, named: str) -> Path:
-    """Return the path of the file for the metrics. This is ``named`` or, if it is empty, the file in ``drillbook.yml``.
-    Raises UsageError when neither names a file.
+    """Return the path of the file for the metrics. This is ``named``. If ``named`` is empty, it is the file that
+    ``drillbook.yml`` names. Raises UsageError when no file is named.
     """
     if named:
         return Path(named)

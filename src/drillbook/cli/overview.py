@@ -168,7 +168,7 @@ def _left(ended: Ended) -> str:
 
 
 def until(row: DueRow | None) -> Text:
-    """Return a text that tells in what time the drill or suite is due, or for how long it has been overdue. The text is
+    """Return a text that tells how soon the drill or suite is due, or for how long it has been overdue. The text is
     ``-`` when ``row`` is None, or when the schedule is unknown.
     """
     if row is None or row.state is State.UNKNOWN:

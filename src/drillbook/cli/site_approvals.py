@@ -117,8 +117,8 @@ def _protected(planned: Mapping[str, SitePlan]) -> dict[str, tuple[Plan, ...]]:
 
 
 def _keep(files: Files) -> None:
-    """Copy the expired approval to a file whose name contains the approval's digest. Earlier runs of the sites recorded
-    this digest, so that the approval must still be found.
+    """Copy the expired approval to a file whose name contains the approval's digest. The copy is
+    kept because earlier runs of the sites recorded this digest.
     """
     if own := _digest(files):
         name = files.text.with_name(f"approval-{own.removeprefix('sha256:')[:8]}.json")

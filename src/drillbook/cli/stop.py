@@ -107,8 +107,8 @@ def stop(project: Project, run: str, inventory_name: str) -> int:
     """Stop ``run``, and wait until it has ended. If ``run`` is empty, stop every run of this project, and every run
     that holds a lock on a target of the inventory.
 
-    Returns 0 when all stopped runs have ended, and 5 when one has not. Returns 4 when no run was found but a target did
-    not answer. Raises UnknownName when ``run`` is neither in the project nor on the targets.
+    Returns 0 when all stopped runs have ended, and 5 when a run has not ended. Returns 4 when no run was found but a
+    target did not answer. Raises UnknownName when ``run`` is neither in the project nor on the targets.
     """
     out = console()
     who = run_identity.operator()

@@ -74,8 +74,8 @@ WantedBy=timers.target
 
 
 def cron_line(root: Path, inventory: str) -> str:
-    """Return the line for the crontab. The line ends with a comment that identifies this project. Source: crontab(5),
-    by which an unescaped `%` is a newline.
+    """Return the line for the crontab. The line ends with a comment that identifies this project. A `%` is
+    escaped, because an unescaped `%` is a newline. Source: crontab(5).
     """
     what = f"cd {shlex.quote(str(root))} && {shlex.join(command(inventory))}".replace("%", r"\%")
     return f"*/{EVERY_MIN} * * * * {what} {_mark(root)}"

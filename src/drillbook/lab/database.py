@@ -57,9 +57,9 @@ def settings(lab: Lab, host: str) -> str:
 
 
 def create(lab: Lab, host: str) -> None:
-    """Create a new cluster, which takes about half a second, because ``initdb`` does not sync to disk.
+    """Create a new cluster. This takes only about half a second, because ``initdb`` does not sync the files to disk.
 
-    The server itself runs with fsync on.
+    The server that uses the cluster does sync to disk.
     """
     data = lab.data_directory(host)
     argv = [

@@ -1,7 +1,7 @@
 """Finds and kills the processes of a lab.
 
-Pids are reused, so a process is identified by its pid and its start time. The processes of a lab are its daemon, the
-supervisors in its pid files, all descendants of both, and every process whose environment contains the lab's mark.
+Pids are reused, so a process is identified by its pid and its start time. The processes of a lab are its daemon and
+the supervisors in its pid files, all their descendants, and every process whose environment contains the lab's mark.
 """
 
 from __future__ import annotations

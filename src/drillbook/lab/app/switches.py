@@ -34,7 +34,9 @@ def resident(pid: int | str = "self") -> int:
 
 
 def serving_processes() -> list[int]:
-    """Return the pids of the serving processes. These are this process, or all workers of its parent."""
+    """Return the pids of the processes that serve requests. With workers, these are all workers of this process's parent.
+    Without workers, it is only this process.
+    """
     if multiprocessing.parent_process() is None:
         return [os.getpid()]
     tasks = Path(f"/proc/{os.getppid()}/task")

@@ -74,7 +74,7 @@ def alone() -> Iterator[None]:
 
 def _build(files: Path, wanted: str, progress: Progress) -> None:
     on = base(progress)
-    progress(f"building images on {on}, which takes some minutes once")
+    progress(f"building the images on {on}; this takes some minutes, but only the first time")
     with tempfile.TemporaryDirectory(prefix="drillbook-lab-") as folder:
         context = Path(folder)
         _fill(context, files)
