@@ -337,7 +337,7 @@ class Fleet:
 
     def _give_up(self) -> None:
         """End sites as unknown when their place has been without a worker for too long, or when too many attempts have
-        failed. Their runs remain at the place.
+        failed. The runs of these sites remain at their place.
         """
         now = time.monotonic()
         with self._changed:

@@ -94,7 +94,9 @@ class Roster:
         return [one for one in self.workers.values() if place.number_of(one.place) == number and one.fits(job)]
 
     def moved(self, job: Job) -> str:
-        """Return a note about a worker whose project was moved or copied from the place of ``job``."""
+        """Return a note about a worker whose project was moved or copied from the place of ``job``. The result is empty when
+        there is no such worker.
+        """
         found = next((one.place for one in self.workers.values() if place.is_copy(one.place, job.place)), "")
         return f"no worker answers, but the project at {found} was moved or copied from there" if found else ""
 

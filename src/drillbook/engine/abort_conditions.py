@@ -98,7 +98,7 @@ class Eye:
 class Watch:
     """The abort conditions of a run.
 
-    Call ``first`` before any fault, then ``start``; call ``stop`` before the undo.
+    Call ``first`` before any fault, and then ``start``. Call ``stop`` before the undo.
     """
 
     def __init__(self, stage: Stage, on_trip: Callable[[Finding], object] | None = None) -> None:
@@ -128,7 +128,8 @@ class Watch:
         return self._finding
 
     def first(self) -> list[Finding]:
-        """Check each condition until an answer arrives, at most ``tries`` times.
+        """Check each condition before the first fault. A check without an answer is repeated, at most ``tries`` checks in
+        all.
 
         Return a finding for each condition that is not good.
         """
@@ -221,7 +222,7 @@ class Watch:
         return True
 
     def _note(self, what: OfCondition, eye: Eye, *, sync: bool = False) -> None:
-        """Journal an event. If the journal cannot be written, this ends the run."""
+        """Journal an event. If the journal cannot be written, end the run."""
         try:
             self.stage.journal.append(what, host=eye.host, sync=sync)
         except DrillbookError:

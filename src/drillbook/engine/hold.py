@@ -201,7 +201,7 @@ class Hold:
         return next((one for one in list(self._grips.values()) if one.host == host and intent in one.armed), None)
 
     def lease_on(self, host: str, become: Become | None = None) -> Lease:
-        """Return the run's lease on ``host`` for changes with this privilege. The first call makes it; ``arm`` arms it."""
+        """Return the run's lease on ``host`` for changes with this privilege. The lease has no undo before ``arm``."""
         return self._lease(self._grip(host, become))
 
     def _lease(self, grip: Grip) -> Lease:

@@ -165,7 +165,7 @@ class Preparation:
             )
 
     def _not_good(self, since: Callable[[Track], float]) -> Track | None:
-        """Return the first probe that does not become good in time. Returns None when all probes do.
+        """Return the first probe that does not become good in time. Returns None when all probes become good.
 
         Samples that began before the time ``since(track)`` do not count.
         """

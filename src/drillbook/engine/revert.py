@@ -245,7 +245,7 @@ def _undone(stage: Stage, intent: Intent) -> bool:
 def _interrupted(stage: Stage, intent: Intent) -> None:
     """Call the method ``interrupted`` of the step's action. The method cleans up after an interrupted step.
 
-    Raises its errors.
+    Raises the errors of this method.
     """
     if stage.hold:
         stage.hold.check(intent.host)

@@ -1,4 +1,5 @@
-"""Runs a plan: phases in order, probes in parallel. It journals every event, and undoes every change at the end.
+"""Runs a plan. The phases run in their order, and the probes run in parallel with them. The runner journals every event, and
+undoes every change at the end.
 
 The runner does not judge the run: ``judge`` derives the result from the journal.
 """

@@ -19,7 +19,8 @@ class LeaseState:
 
     run_id: str
     armed: tuple[int, ...]
-    """Numbers of the changes whose undo is armed. After the target ran its undo: numbers of the changes whose undo failed.
+    """Numbers of the changes whose undo is armed. After the target has run the undos, these are the numbers of the changes
+    whose undo failed.
     """
     whats: dict[int, str]
     undone: tuple[int, ...]
@@ -29,8 +30,8 @@ class LeaseState:
     claim: str
     """State of the lease.
 
-    ``open``: renewed and waiting; ``reverting`` or ``reverted``: the target undoes, or has undone, the changes by itself;
-    ``ended``: the controller ended the lease.
+    ``open``: the lease is renewed, and its undos wait; ``reverting``: the target is undoing the changes by itself;
+    ``reverted``: the target has undone the changes by itself; ``ended``: the controller ended the lease.
     """
     busy: bool
     """True while a process on the target is running the undo."""

@@ -65,7 +65,7 @@ class Link:
 
     @property
     def alive(self) -> bool:
-        """Return True while the connection is open, as far as the controller knows."""
+        """Return True while the connection is open, as far as this machine can tell without asking the server."""
         return bool(self.transport.is_active())
 
     def close(self) -> None:

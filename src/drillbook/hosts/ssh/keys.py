@@ -53,7 +53,7 @@ def load_key(path: str, *, host: str) -> paramiko.PKey:
 
 
 class Offered(InMemoryPrivateKey):
-    """A key that is offered at login. It has a name for messages."""
+    """A key that is offered at login, with a name that messages use for this key."""
 
     def __init__(self, user: str, key: paramiko.PKey, name: str) -> None:
         """Store a ``key`` for the login of ``user``. ``name``: the path or source of the key, for messages."""

@@ -30,7 +30,7 @@ logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
 
 
 class SteadyTransport(OpeningTransport):
-    """Transport that records signals, disables Nagle's algorithm, and never sends to a closed channel.
+    """Transport that stores which signal killed a command, disables Nagle's algorithm, and never sends to a closed channel.
 
     When the server closes a channel, a thread of paramiko answers, and the server then forgets the channel. At the same
     moment, another thread may be about to send to this channel. A server that receives a packet for a forgotten channel
