@@ -308,7 +308,9 @@ def executor_of(on: str, project: Project, at_most: int) -> Executor:
 
 
 def _own(project: Project) -> str:
-    """Return the name of this project as a place. Raises UsageError when its number cannot be read or stored."""
+    """Return the name of this project, which is different for each project folder and machine. Raises UsageError when the
+    random number in this name cannot be read or stored.
+    """
     try:
         return place.here(project.root).name
     except OSError as error:

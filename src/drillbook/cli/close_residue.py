@@ -182,8 +182,8 @@ def _show_refusals(found: Sequence[Finding], out: Console) -> None:
 
 
 def _show_proofs(history: History, out: Console) -> None:
-    """Print each remaining change and its state. The state was found when the run could not be closed at the last
-    attempt.
+    """Print each remaining change and its state. The states were recorded when the last attempt to close the run was
+    refused.
     """
     refused = last(history.events, SettlementRefused)
     for one in refused[1].changes if refused else ():

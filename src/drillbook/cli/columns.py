@@ -87,7 +87,7 @@ def fitting(columns: Sequence[Column], room: int) -> list[Column]:
 
 
 def cut(text: str, room: int) -> str:
-    """Return ``text`` in at most ``room`` columns. When it is longer, it ends with an ellipsis."""
+    """Return ``text`` in at most ``room`` columns. A longer text is cut, and ends with an ellipsis."""
     shown = Text(text)
     shown.truncate(room, overflow="ellipsis")
     return shown.plain

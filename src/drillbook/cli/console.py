@@ -71,7 +71,7 @@ class Steady(io.TextIOBase):
         return True
 
     def give_up(self) -> None:
-        """Redirect the file descriptor of the stream to /dev/null, so that Python can flush the stream at its exit."""
+        """Redirect the file descriptor of the stream to /dev/null, so that Python can flush the stream when it exits."""
         with contextlib.suppress(OSError, ValueError):
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self.inner.fileno())

@@ -108,8 +108,8 @@ def _names(inventory: Inventory, service: str, inventory_name: str) -> tuple[str
 
 
 def _said(left: Sequence[Item], why: str) -> list[str]:
-    """Return a message for each untrusted command or secret that was left out of the diagnosis. ``why``: reason why it
-    is not trusted.
+    """Return a message for each untrusted command or secret that was left out of the diagnosis. ``why``: reason
+    why these items are not trusted.
     """
     return [
         f"{one.where}: {one.kind} {UNSEEN} and was left out, since {why}: {one.text}; see `{program()} trust`"

@@ -119,7 +119,7 @@ def _flags(arguments: Iterable[Argument]) -> set[str]:
 
 
 def names_first(words: Sequence[str], tasks: Collection) -> list[str]:
-    """Return the words of the command line in a new order: after each task comes its positional name, then its options."""
+    """Return the words of the command line in a new order: each task, then its name argument, then its options."""
     known = {name: tasks[path] for path, aliases in tasks.task_names.items() for name in (path, *aliases)}
     result, rest = [], list(words)
     while rest:

@@ -150,7 +150,7 @@ class Orchestrator:
         return folder, self._report(folder, written, run["operator"], residue, gone, alone=parent is None)
 
     def _after(self, stage: Stage, messenger: Messenger, suite: str) -> None:
-        """Tell contacts and the trace collector about the ended run, and prune the stores of its backups."""
+        """Notify contacts, send the trace of the ended run, and remove old backups from stores with a retention rule."""
         result = cache(lambda: judge(read(stage.journal.path)).result)
         messenger.ended(result)
         run_trace.send(stage.journal, stage.run["id"], suite)

@@ -290,7 +290,7 @@ def _verdict(folder: Path) -> str:
 
 
 def _print_runs(runs: Sequence[tuple[Path, bool]], out: Console) -> None:
-    """Print one line for each run. ``runs``: folder of each run, and True when the run belongs to a suite."""
+    """Print one line for each run. ``runs``: pairs of a run's folder, and True when this run belongs to a suite."""
     results = [standings.result(folder) for folder, _ in runs]
     verdicts = [_verdict(folder) for folder, _ in runs]
     begun = [

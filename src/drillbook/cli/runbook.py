@@ -35,7 +35,7 @@ PURPOSES = {
 }
 EFFECTS = {Effect.READ: "reads only", Effect.WRITE: "changes something on purpose", Effect.FAULT: "**breaks something**"}
 COMMANDS = ("argv", "path", "playbook", "query", "statement", "sql")
-"""Names of the parameters whose value is shown as the command of a step."""
+"""Names of parameters that contain what a step executes, such as SQL. Each of them gets a separate line in the runbook."""
 
 
 def export(project: Project, name: str, inventory: str, out: str = "") -> int:

@@ -33,7 +33,9 @@ WORST = (Exit.RESIDUE, Exit.FAILED, Exit.UNVERIFIED, Exit.USAGE, Exit.REFUSED)
 """Exit statuses of the started runs, in order from the worst to the best."""
 URGENT = (State.DUE, State.OVERDUE, State.NEVER)
 LEAST_PAUSE_S = 3600.0
-"""Least pause in seconds between two attempts of the same drill, unless its schedule asks for more frequent runs."""
+"""Shortest pause, in seconds, between two attempts of the same drill. If the interval of its schedule is
+shorter, this interval is used instead.
+"""
 LOCK = ".schedule.lock"
 
 

@@ -22,7 +22,7 @@ P = ParamSpec("P")
 
 
 class Dry(Enum):
-    """Ways in which a task can treat ``--dry``."""
+    """Ways in which a task can react to the option ``--dry``."""
 
     REFUSED = "not supported: the task is refused when --dry is given"
     READS = "the task is read-only, so --dry has no effect"

@@ -39,7 +39,7 @@ def _named(project: Project, name: str | None) -> str:
 
 
 def _assume(answer: str) -> None:
-    """Set the answer that manual steps get without asking a person. Raises UsageError unless it is yes or no."""
+    """Set the answer that manual steps get without asking a person. Raises UsageError unless it is yes, no or empty."""
     if answer not in ("", "yes", "no"):
         raise UsageError(f"--assume must be yes or no, not {answer!r}")
     if answer:

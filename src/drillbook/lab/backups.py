@@ -14,7 +14,7 @@ from pathlib import Path
 from drillbook.lab.layout import DATABASE, SHOP, Lab, put
 
 ENTRIES = 5_000
-"""Number of entries in the guestbook. It is also the number of closed orders in the shop."""
+"""Number of entries in the guestbook. The shop has the same number of closed orders."""
 VISITORS = 200
 """Number of visitors of the guestbook."""
 PGBACKREST = """\

@@ -86,7 +86,7 @@ MONITORING = "the Debian packages prometheus and prometheus-alertmanager"
 
 @dataclass(frozen=True, slots=True)
 class Lab:
-    """One lab. ``base`` is its lowest port. ``pid`` and ``started`` identify its daemon, and are 0 without a daemon."""
+    """One lab. ``base`` is its lowest port. ``pid`` and ``started`` identify its daemon, and are 0 when no daemon runs."""
 
     folder: Path
     base: int

@@ -47,7 +47,7 @@ def alive(pid: int, started: int) -> bool:
 
 
 def everything() -> dict[int, Process]:
-    """Read all processes from /proc, by pid."""
+    """Read all processes from /proc. The key of each process is its pid."""
     found = (find(int(name)) for name in os.listdir("/proc") if name.isdigit())  # noqa: PTH208  only names are needed
     return {process.pid: process for process in found if process is not None}
 

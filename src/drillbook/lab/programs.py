@@ -24,7 +24,7 @@ The key of each entry is the name of the relay, and the value is the name of the
 """
 
 SITE_FILES = 40
-"""Number of pages of the web site on app-1. It is also the number of its images."""
+"""Number of pages of the web site on app-1. The site has the same number of images."""
 MEMORY_LIMIT_MIB = 256
 """Memory limit in MiB. The API enforces this limit itself, because the kernel enforces no limit in the embedded lab."""
 

@@ -71,7 +71,7 @@ def create_database(connection: psycopg.Connection[Any], name: str, password: st
 
 
 def fill_documents(connection: psycopg.Connection[Any]) -> None:
-    """Create and fill the tables in one transaction, so that the API sees either no table or complete tables."""
+    """Create and fill the tables in one transaction, so that the API never sees tables without content."""
     with connection.transaction():
         connection.execute("SET LOCAL synchronous_commit = off")
         connection.execute("SET LOCAL maintenance_work_mem = '128MB'")
