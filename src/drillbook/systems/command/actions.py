@@ -235,7 +235,10 @@ class Run(Free, Fault):
         return output, {"evidence": kept}
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that runs the drill's `undo` command, if there is one, in the folder and environment of the step."""
+        """Return an undo that runs the drill's `undo` command in the folder and environment of the step.
+
+        When the drill declares no such command, the undo changes nothing. For `undo: restore`, return an undo by a restore.
+        """
         if self.undo_ is None:
             return Undo.nothing("the drill declares no undo for this command")
         if isinstance(self.undo_, str):
@@ -250,10 +253,10 @@ class Run(Free, Fault):
         return Undo.by_commands((*there, *(("env", *values) if values else ()), *self.undo_))
 
     def active(self, ctx: Context) -> bool | None:
-        """Run the drill's ``proof`` command. Return True for its exit status 0 (the fault is active), False for 1 (it is
-        gone).
+        """Run the drill's `proof` command. Return True if its exit status is 0, because the fault is then active.
 
-        Return None for any other exit status, and when the drill has no such command.
+        Return False if the exit status is 1, because the fault is then gone. Return None for any other exit status, and when
+        the drill has no `proof` command.
         """
         if self.proof is None:
             return None

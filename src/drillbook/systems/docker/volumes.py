@@ -239,7 +239,7 @@ class Volume:
     def save(self, path: str) -> None:
         """Write an archive of the volume to ``path`` on the host.
 
-        Raises StepFailed when it fails, or when a file changes meanwhile.
+        Raises StepFailed when the archive cannot be written, or when a file changes during the copy.
         """
         self._do(("sh", "-c", _INTO, "sh", path, *self.helper(_SAVE)), "the content could not be copied")
 

@@ -196,7 +196,7 @@ def compression_of(ctx: Context) -> Literal["zstd"] | None:
 def pack(ctx: Context, path: str, archive: str, compression: Literal["zstd"] | None) -> None:
     """Archive ``path`` to the file ``archive`` on the host.
 
-    Raises CommandFailed when tar fails, or when a file changed meanwhile.
+    Raises CommandFailed when tar fails, or when a file changed while tar read it.
     """
     parent, _, name = path.rpartition("/")
     output = ctx.run(

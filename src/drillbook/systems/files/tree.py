@@ -131,7 +131,7 @@ def content(path: bytes) -> tuple[int, str]:
 
 
 def _opened(path: Any, flags: int) -> int:
-    """Open a file, unless another user put a link in its place meanwhile."""
+    """Open a file that was found before. Raises OSError if another user has put a link in its place."""
     return os.open(path, flags | os.O_NOFOLLOW)
 
 

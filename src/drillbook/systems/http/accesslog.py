@@ -64,7 +64,7 @@ class Request:
 def read(line: str, zone: datetime.timezone = datetime.UTC) -> Request | None:
     """Parse a line of the log. The query is removed from the path. Returns None when the line does not describe a request.
 
-    ``zone``: time zone of times that are logged without one.
+    ``zone``: time zone for logged times that have no time zone.
     """
     line = line[:_MOST_LINE].rstrip()
     asked, status, at = _REQUEST.search(line), _STATUS.search(line), _time(line, zone)

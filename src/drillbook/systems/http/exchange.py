@@ -65,7 +65,7 @@ class Unexpected(Exception):
     def __init__(self, wanted: str, measured: str, *, status: int | None = None, refused: bool = False) -> None:
         """Create the error. ``status``: status of the answer, if there was one.
 
-        ``refused``: the request never reached a server.
+        ``refused``: True when the request never reached a server.
         """
         super().__init__(measured)
         self.wanted, self.measured, self.status, self.refused = wanted, measured, status, refused

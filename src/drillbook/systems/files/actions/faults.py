@@ -289,7 +289,7 @@ class Corrupt(Fault):
     def undo(self, ctx: Context) -> Undo:
         """Restore exactly the changed bytes.
 
-        Do nothing if the file was replaced, or if these bytes were changed again meanwhile.
+        Do nothing if the file was replaced, or if these bytes were changed again after the fault.
         """
         path = archives.resolve(ctx, self.path)
         return Undo.by_commands(("sh", "-c", _REPAIR, "sh", path, _kept(ctx, path)))

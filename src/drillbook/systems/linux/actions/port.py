@@ -64,7 +64,9 @@ PortNumber = Annotated[int | None, Field(ge=1, le=65535, description="TCP port. 
 
 
 def _port(ctx: Context, port: int | None, name: str | None) -> int:
-    """Return the TCP port that the step or its service names. Raises NotReady when neither names a port."""
+    """Return the TCP port that the step or its service names. Raises NotReady when neither the step nor the service names a
+    port.
+    """
     if port is not None:
         return port
     service = ctx.service(name, Service) if name else None

@@ -136,7 +136,7 @@ def _not_open(relay: Relay, said: str, facts: Facts | None = None) -> StepFailed
 class _Broken(Fault):
     """Base of faults that a relay's control file sets.
 
-    A step creates the file only if there is none, and only the same step removes it.
+    A step creates the control file only if no such file exists, and only the same step removes the file.
     """
 
     KIND: ClassVar[str]
@@ -302,8 +302,8 @@ class Status(Read):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``control`` (path of the control file), ``mode`` (`open` without a fault), ``by`` (run and step), ``how``.
 
-        ``how`` is the outcome of a test exchange. ``seconds`` is its duration, or null without an exchange. The step fails
-        when a fault is set, or when there is no answer.
+        ``how`` is the outcome of a test request. ``seconds`` is its duration, or null when no request was sent. The step
+        fails when a fault is set, or when there is no answer.
         """
         relay = ctx.service(self.service, Relay)
         left = [printable(word, limit=100) for word in in_force(ctx, relay)]

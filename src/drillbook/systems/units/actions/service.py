@@ -174,7 +174,7 @@ def _url(service: Service) -> str:
 
 
 def _address(service: Service) -> tuple[str, int | None]:
-    """Return the address and the port of ``service``, or its Unix socket and None.
+    """Return the address and the port of ``service``. For a Unix socket, return its path and None.
 
     Raises NotReady when the inventory names neither a port nor a URL.
     """

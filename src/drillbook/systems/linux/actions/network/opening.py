@@ -22,7 +22,7 @@ _QUEUES = "command -v tc >/dev/null || exit 0; exec tc qdisc show"
 
 
 class Open(Write):
-    """Remove all rules and delays that `network.*` faults of this run set on the host, and no others.
+    """Remove all rules and delays that `network.*` faults of this run set on the host, and no other rules or delays.
 
     A drill can use this step to end an outage that has damaged no data. The step needs neither a relay nor a backup.
     """
