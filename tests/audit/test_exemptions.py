@@ -81,7 +81,7 @@ def test_each_page_tells_if_the_statement_is_confirmed(book):
             assert words.count(text) == 1
             assert "Drillbook cannot check the other statements." in words
         told = [one.text for one in alerts(shown) if "which the inventory exempts from drills" in one.text]
-        assert told == ["No run that passed restored site_archives, which the inventory exempts from drills"] * (
+        assert told == ["No passed run restored site_archives, which the inventory exempts from drills"] * (
             text.startswith("NOT")
         )
 

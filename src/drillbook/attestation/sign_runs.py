@@ -164,9 +164,9 @@ def seal_suite(
 ) -> str:
     """Write and sign the attestation of a suite; see ``seal_run``.
 
-    ``attested``: folders of drills of the suite for which this process wrote an attestation, each with the digest of
-    this attestation. ``before``: the previous attestation of the suite. The digests of all other drills are taken from
-    the previous attestation.
+    ``attested``: digest of each attestation that this process wrote for a drill of the suite. The key is the folder of the
+    drill. ``before``: state of the suite's folder before this process changed it. The digests of the other drills are
+    taken from the suite's previous attestation in ``before``.
     """
     if before.unvouched:
         return before.unvouched

@@ -325,7 +325,9 @@ def _compared(folder: Path, wanted: dict[str, str], sealed: Statement | None) ->
     if sealed and other and tool not in (None, sign_runs.TOOL):
         if wrong := older_reports.unlike(folder, wanted, sealed):
             return Check("reports", Mark.UNKNOWN, f"rendered by {tool}, whose words differ; {'; '.join(wrong)}")
-        return Check("reports", Mark.GOOD, f"as {tool} rendered and signed them, with the figures that the journal gives")
+        return Check(
+            "reports", Mark.GOOD, f"unchanged since {tool} rendered and signed them, and their figures match the journal"
+        )
     if other:
         return Check("reports", Mark.WRONG, f"differ from the files rendered from the journal: {names(other)}")
     if missing:

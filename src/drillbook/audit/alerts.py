@@ -146,7 +146,7 @@ def _of_services(audit: Audit) -> Iterator[Alert]:
         yield Alert(f"{names} {gaps} in {environment}", step, when=when)
     yield from _without_rpo(audit, when)
     if doubtful := [row.service for row in audit.coverage if row.doubtful]:
-        text = f"No run that passed restored {open_findings.named(doubtful)}, which the inventory exempts from drills"
+        text = f"No passed run restored {open_findings.named(doubtful)}, which the inventory exempts from drills"
         yield Alert(text, "plan a rehearsal that restores each of them", when=when)
 
 

@@ -289,7 +289,7 @@ def _runs(audit: Audit) -> list[str]:
 
 def _plans(audit: Audit) -> list[str]:
     if not audit.plans:
-        return ["No drill changed its plan between two runs of the record that end in this period."]
+        return ["No run of this period has a plan that differs from the plan of the previous run of its drill."]
     return [
         table(
             ("Drill", "Environment", "When", "First run with this plan", "What differs", "Digest before", "Digest then"),

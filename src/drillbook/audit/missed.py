@@ -78,8 +78,8 @@ def missed(records: Sequence[Record], entries: Sequence[Entry], period: Period, 
 def never_ran(wanted: Sequence[Scheduled], ran: Collection[Ran], rows: Sequence[MissedRow]) -> list[MissedRow]:
     """List the drills and suites that have a schedule in their file, but no run in the whole record.
 
-    A run counts for its own environment: a drill that ran in staging alone never ran in production, if other runs were there
-    and its file allows it.
+    Each environment is checked separately. For example, a drill that ran only in staging is listed for production, if other
+    runs took place in production and the drill's file allows this environment.
 
     ``wanted``: schedules in the present files. ``ran``: drills and suites in the record, each with its environment.
     ``rows``: missed drills that were found in other ways, so they are not listed again.

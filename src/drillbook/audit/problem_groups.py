@@ -14,7 +14,7 @@ RESTORE = "Restore the folders from a backup of `reports/`, and run the audit ag
 NEXT = {
     "anchor-missing": (
         "Their folders were removed from `reports/`, or the runs were made in another copy of this project that writes the "
-        f"same anchor. {RESTORE} In the other case, move the folders here from the other copy."
+        f"same anchor. {RESTORE} If the runs were made in the other copy, move their folders from there to this project."
     ),
     "anchor-differs": f"The journal was changed after its anchor was written, or an older copy replaced it. {RESTORE}",
     "missing-run": f"A run or the end of a journal was removed, or the run is on another machine. {RESTORE}",

@@ -67,7 +67,7 @@ def evidence_of(row: CoverageRow) -> str:
         return ""
     if row.restored:
         return f"confirmed (a run that began on {row.restored[:10]} restored it and passed)"
-    return "NOT confirmed (no run of the period restored it and passed, or a later one failed)"
+    return "NOT confirmed (no run of the period restored it and passed, or a later run failed)"
 
 
 def sentence(covered: Sequence[CoverageRow]) -> str:

@@ -1,4 +1,4 @@
-"""Signs of the table of coverage. Each has one meaning; the key below the table names those that the table has."""
+"""Signs in the table of coverage. Each sign has one meaning. The legend below the table explains the signs that occur in it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MEANINGS = {
     "exempt": "the inventory states why no drill is expected",
     NOT_YET: "this time has not come",
 }
-"""Meaning of each sign and word in a cell, in the order of the key."""
+"""Meaning of each sign and word in a cell, in the order of the legend."""
 
 
 def of(cell: Cell) -> str:

@@ -61,8 +61,8 @@ class Plot:
     description: str
     points: tuple[Point, ...]
     lines: tuple[str, ...]
-    """Lines of the chart as SVG point lists. A line joins the longest figures of consecutive days on which runs have figures
-    that are met or missed.
+    """Lines of the chart as SVG point lists. A line joins the longest figures of consecutive days on which the objective was
+    met or missed.
     """
     target: str
     """Line of the target as an SVG path. The line has a step at each change of the target."""
@@ -158,7 +158,7 @@ def _begun(one: Record, frame: _Frame) -> datetime:
 
 def _lines(days: Sequence[date], points: Sequence[Point]) -> tuple[str, ...]:
     """Return the lines of a chart. A line joins the longest figure of each day. The day's other figures are left out,
-    because they would make the line vertical. The line ends before a day on which no figure is met or missed.
+    because they would make the line vertical. The line ends before a day on which the objective was neither met nor missed.
     """
     by_day: dict[date, list[Point]] = {}
     for day, point in zip(days, points, strict=True):

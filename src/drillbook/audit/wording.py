@@ -48,15 +48,15 @@ LEADS = {
     "missed": (
         "Times at which a drill was overdue: the previous run had passed and recorded the schedule, and no "
         "other run passed until the grace was over. This section also lists scheduled runs that could not "
-        "begin, as recorded in schedule.jsonl, and drills and suites that never ran, although their files in drills/, as they "
-        "are at the time of this audit, have a schedule."
+        "begin, as recorded in schedule.jsonl, and drills and suites that never ran, although their present files in drills/ "
+        "have a schedule."
     ),
     "proven": RULE,
     "trend": (
         "Each mark is a run. The vertical line through a mark is the error of its figure, and the dashed line "
         "is the target. Filled mark: a run that passed met the objective. Square: the objective was missed. "
         "Hollow mark: the objective was not verified. Hollow mark on the base line: there is no figure. A line joins the longest "
-        "figures of the days with a figure that counts."
+        "figures of consecutive days on which the objective was met or missed."
     ),
     "not-passed": (
         "Runs that did not pass or left changes, suites without a recorded end, and runs that an anchor, a campaign, a suite or a "
