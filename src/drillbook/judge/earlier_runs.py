@@ -46,7 +46,7 @@ def same_drill(folders: Iterable[Path], plan: Plan, readings: Mapping[Path, Hist
     The newest run comes first. ``folders``: folders of runs, oldest first. Unreadable journals are skipped. Runs that never
     began their first phase are skipped, too. Reading stops after ``MOST_COMPARED`` runs or ``MOST_BYTES`` of journals.
 
-    ``readings``: content of journals that were read already, by their folders.
+    ``readings``: content of journals that were read already. The key is the folder of the run.
     """
     found: list[Result] = []
     left = MOST_BYTES

@@ -1,5 +1,5 @@
 """Decides if an objective of a drill is proven. The decision depends on all runs of the drill: each run met the
-objective, missed it, or tells nothing about it. The audit and the metrics use this rule.
+objective, missed it, or tells nothing about it. The audit and the metrics both use this decision.
 """
 
 from __future__ import annotations

@@ -242,7 +242,7 @@ class Timeline(_Value):
     phases: tuple[Span, ...]
     probes: tuple[ProbeTrack, ...]
     marks: dict[str, float]
-    """Times of measured moments, by name.
+    """Times of measured moments. The key of a time is the name of the moment.
 
     Names: ``disruption``, ``first_bad``, ``recovered``, ``verified``, ``alerted``, ``recovery_point`` (acknowledgement of
     the newest surviving write, perhaps before the disruption), ``last_acknowledged``, and the names in ``notes.MARK_OF``.

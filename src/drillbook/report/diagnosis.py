@@ -121,8 +121,8 @@ def _injected(view: RunView) -> bool:
 def cell_text(cell: Cell) -> str:
     """Return the text of a cell, with the number of diagnoses.
 
-    For the injected cause, the text is such as ``✓ 2``, or ``✗ 0`` when no diagnosis named this cause. For another cause, it
-    is the number alone, or empty when no diagnosis named this cause.
+    For the injected cause, a check mark stands before the number, as in ``✓ 2``. If no diagnosis named the injected cause, the
+    text is ``✗ 0``. For any other cause, the text is only the number, or empty if the number is 0.
     """
     if cell.right:
         return f"✓ {cell.count}" if cell.count else "✗ 0"

@@ -83,8 +83,8 @@ def took(value: float) -> str:
 def error_digits(error: float) -> int:
     """Return the number of decimals to show for ``error``.
 
-    The number is such that the error is shown with one significant digit if this is exact, or with two if it is not. The
-    result is 3 when ``error`` is zero or infinite.
+    With this number of decimals, the error has one significant digit if this shows it exactly, and two otherwise. The result
+    is 3 when ``error`` is zero or infinite.
     """
     if not error or not math.isfinite(error):
         return 3
@@ -102,7 +102,8 @@ def rounded_up(error: float, digits: int) -> float:
 def figure(value: float, error: float | None, digits: int | None = None) -> str:
     """Format a measurement with its error, such as ``7.4 s ± 0.1 s``.
 
-    When the error is as large as the value, only the upper end is known. Then the text is such as ``at most 0.05 s``.
+    When the error is as large as the value, only the upper end is known. The text then gives this end, as in
+    ``at most 0.05 s``.
     """
     if error is None:
         return f"{seconds(value)} (error not stated)"

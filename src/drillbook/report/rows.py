@@ -159,7 +159,7 @@ def rows_of(result: Result) -> list[ObjectiveRow]:
 def objective_rows(objectives: Mapping[str, Objective], told: Mapping[str, Remark] | None = None) -> list[ObjectiveRow]:
     """Return the rows of the objectives: RTO, RPO and detection first, then any other objective by name.
 
-    ``told``: remarks on the figures, by the key of the objective.
+    ``told``: remarks on the figures. The key of a remark is the key of its objective.
     """
     known = [key for key in OBJECTIVES if key in objectives]
     ordered = [*known, *sorted(set(objectives) - set(known))]
@@ -203,9 +203,10 @@ def _measured(objective: Objective) -> str:
 
 
 def clock_rows(result: Result) -> list[ClockRow]:
-    """Return one row for each clock, even for a clock without a figure. Return no row when the run ended before any fault.
+    """Return one row for each clock, even for a clock without a figure.
 
-    A rehearsal injects no fault, so most clocks do not apply to it. For a rehearsal, only the clocks with a figure get a row.
+    For a rehearsal, clocks without a figure are left out, because most clocks do not apply when no fault is injected. The
+    result is empty for a drill that ended before its fault was injected.
     """
     found = [] if untouched(result) else [_clock(result, clock) for clock in clocks_of(result)]
     return [row for row in found if row.figure] if rehearsal.facts(result) else found
