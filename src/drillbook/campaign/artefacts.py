@@ -54,7 +54,7 @@ class Artefact:
 
 def attempt_of_pipeline() -> int:
     """Return the number of the present attempt of the CI pipeline, or 0 when the environment does not contain the number.
-    Raises UsageError when the environment contains something else.
+    Raises UsageError when the environment contains another text.
     """
     text = os.environ.get(ATTEMPT_VARIABLE, "")
     if text and not (text.isascii() and text.isdigit()):

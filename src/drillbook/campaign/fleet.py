@@ -161,7 +161,7 @@ class Fleet:
         self._release()
 
     def _used(self, name: str) -> int:
-        """Return the number of jobs that are at a place or will be submitted to it."""
+        """Return the number of jobs that are at a place or will be submitted to this place."""
         used = sum(pending.job.place == name for pending in self._pending.values())
         return used + sum(reserved == name for reserved in self._reserved.values())
 
@@ -214,8 +214,8 @@ class Fleet:
                 client.close(timeout=2)
 
     def _lose(self, pending: Pending, losses: int = 1) -> None:
-        """Note that a job has no worker any more. ``losses``: number of workers that the job has lost by this. It is 0 when
-        only the connection to the scheduler was lost.
+        """Note that a job has no worker any more. ``losses``: number of workers that the job has lost now. It is 0 when only
+        the connection to the scheduler was lost.
         """
         if pending.future is not None:
             pending.future, pending.address, pending.lost_at = None, "", time.monotonic()

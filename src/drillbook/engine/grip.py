@@ -96,7 +96,7 @@ class Grip:
         return argv
 
     def reached(self, open_host: Callable[[str], Host]) -> Host:
-        """Return the host for commands by the account to which the lease belongs."""
+        """Return the host of the lease. Its commands run as the account to which the lease belongs."""
         return privileged(open_host(self.host), self.become)
 
 

@@ -178,8 +178,8 @@ class Hold:
             self._renew_from_now_on(grip)
 
     def _quiet(self, grip: Grip) -> LeaseState | None:
-        """Wait at most REVERT_S seconds until the target is not running its undo. Return the state of the lease of
-        ``grip``. Two undos of the same change at once could interfere: one may stop a unit that the other has started.
+        """Wait at most REVERT_S seconds while the target runs its undo. Return the state of the lease of ``grip``. The wait
+        is needed because two undos of one change could interfere: one undo may stop a unit that the other undo started.
         Raises HostError when the host fails, and TimeoutError when the undo takes longer.
         """
         patience = Deadline.after(REVERT_S)
@@ -252,9 +252,9 @@ class Hold:
         disarm(list(self._grips.values()), ANSWER_S, reach)
 
     def fence(self, host: str, *, fault: bool = False) -> Fence | None:
-        """Return a function that wraps a command. ``host`` starts the command only while this run holds the locks of
-        the host. ``fault``: true for a command that injects a fault. Such a command also does not start after the
-        target has begun its undo. At that time nothing would undo the fault any more.
+        """Return a function that wraps a command. ``host`` starts the command only while this run holds the locks of the
+        host. ``fault``: true for a command that injects a fault. Such a command also does not start after the target has
+        begun its undo, because nothing would undo the fault then.
         """
         if not ((grip := self._grips.get(host)) and grip.tokens):
             return None

@@ -1,4 +1,5 @@
-"""Runs probes during a drill: at a fixed rate, on the run's clock, recorded in the journal.
+"""Runs probes during a drill. They take samples at a fixed rate. The samples are journalled with their times on the run's
+clock.
 
 An availability sample never waits for the previous sample. So a service that hangs causes many bad samples, not one long
 pause. A canary numbers its writes by their places in the schedule, so the number of a write also tells when the write was
@@ -40,7 +41,9 @@ SETTLE_LIMIT_S = 60.0
 
 
 class _Track:
-    """Base class of running probes: a thread for the schedule, a buffer of samples, and a thread that journals the buffer."""
+    """Base class of running probes. It has a thread for the schedule, a buffer of samples, and a thread that journals the
+    buffer.
+    """
 
     def __init__(self, probe_id: str, every: float, timeout: float, probes: Probes) -> None:
         self.id, self.every, self.timeout, self.journal, self.beat = probe_id, every, timeout, probes.journal, probes.beat
@@ -59,7 +62,7 @@ class _Track:
         ]
 
     def start(self) -> None:
-        """Start the probe on its schedule: an availability probe takes samples, a canary writes numbered records."""
+        """Start the probe on its schedule. An availability probe then takes samples, and a canary writes numbered rows."""
         for thread in self._threads:
             thread.start()
 

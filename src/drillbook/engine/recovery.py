@@ -76,9 +76,9 @@ hosts have equal values here.
 def in_the_way(plan: Plan, folders: Iterable[Path]) -> list[Finding]:
     """Return a finding for each run that left changes on hosts of ``plan``. Such a run must be recovered first.
 
-    A drill that only restores may run nevertheless, because its restore may be the repair. It may not run when a journal is
-    damaged. A run with a damaged journal may have left changes on every host of its plan. If even the first line of the
-    journal is unreadable, the plan is unknown and the changes may be on any host.
+    A drill that only restores can run nevertheless, because its restore may repair the data. It must not run when a journal
+    is damaged, because a run with a damaged journal may have left changes on every host of its plan. If even the first line
+    of the journal is unreadable, the plan is unknown, and the changes may be on any host.
     """
     targets = {_place(plan, name) for name in plan.hosts()}
     mends = plan.only_restores()

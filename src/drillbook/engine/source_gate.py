@@ -91,7 +91,7 @@ class SourceGate:
         """Return the identity of the data to destroy.
 
         The identity is measured by the action of the fault. If this action cannot measure it, the action of the restore
-        does. Raises Refused when the identity stays unknown.
+        measures it. Raises Refused when the identity stays unknown.
         """
         asked = build(restore, self.stage.names()) if type(action).subject is Action.subject else action
         thing, why = measured(asked, self._context(self.host if asked is action else restore.hosts[0]))

@@ -42,12 +42,12 @@ def _threads() -> ThreadPoolExecutor:
 class _Index:
     """Index of the steps of ``plan``.
 
-    Each command asks for its step, and a search through a long plan takes too long.
+    The index saves time, because each command asks for its step, and a search through a long plan takes too long.
     """
 
     plan: Plan
     planned: dict[str, PlannedStep | PlannedProbe]
-    """Steps and probes of the plan by their ids."""
+    """Steps and probes of the plan. The key of each entry is the id of the step or probe."""
     verifying: tuple[PlannedStep, ...]
     """Steps of the phase `backup` that verify a backup and are certain to run."""
 
