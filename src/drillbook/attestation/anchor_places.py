@@ -30,7 +30,7 @@ class Held:
 
     lines: tuple[bytes, ...] = ()
     doubts: Mapping[str, str] = field(default_factory=dict)
-    """For each run: reasons why its anchor is weak evidence, such as a missing lock."""
+    """Reasons why an anchor is weak evidence, such as a missing lock. The key is the name of the anchor's run."""
 
 
 class Place(Protocol):

@@ -62,13 +62,13 @@ class Known:
     runs: Mapping[str, Anchor] = field(default_factory=dict)
     """Newest anchor of each run and suite. The key of each anchor is the name of the run."""
     counts: Mapping[str, tuple[int, int, str]] = field(default_factory=dict)
-    """For each place: the number of drill runs with an anchor, the number of suite runs with an anchor, and the time of
-    the newest anchor.
+    """Number of drill runs with an anchor, number of suite runs with an anchor, and time of the newest anchor. The key is
+    the name of the place that stores the anchors.
     """
     unread: tuple[str, ...] = ()
     """Messages about places that could not be read. Each message has the reason."""
     doubts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """For each run: reasons why its anchor is weak evidence, such as a missing lock."""
+    """Reasons why an anchor is weak evidence, such as a missing lock. The key is the name of the anchor's run."""
 
 
 def note(folder: Path, reports: Path, content: Mapping[str, Any]) -> list[str]:

@@ -19,7 +19,7 @@ from drillbook.journal.run_files import RESULT
 def unlike(folder: Path, wanted: dict[str, str], sealed: Statement) -> list[str]:
     """Return a message for each contradiction between the stored reports and the attestation or the journal.
 
-    ``wanted``: the reports that this version renders from the journal, by name.
+    ``wanted``: texts of the reports that this version renders from the journal. The key is the name of the file.
     """
     known = dict(form.signed_names(sealed))
     there = [name for name in wanted if name in known or (folder / name).exists()]  # the other version may render fewer

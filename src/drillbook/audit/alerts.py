@@ -124,7 +124,7 @@ def _of_schedules(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[
 
 
 def _of_never_ran(never: Sequence[MissedRow]) -> Iterator[Alert]:
-    """Return one alert for all drills and suites that never ran, and one for each environment in which only others did."""
+    """Return an alert about the drills and suites that never ran, and one about each environment in which only others ran."""
     for place in sorted({missed.environment if missed.elsewhere else "" for missed in never}):
         found = [missed for missed in never if (missed.environment if missed.elsewhere else "") == place]
         suites = sum(missed.suite for missed in found)

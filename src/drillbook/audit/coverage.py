@@ -70,8 +70,8 @@ class Cell:
     last: str
     """Worst verdict of the drills. For each drill, the verdict of one run counts; ``deciding`` selects this run.
 
-    When there was no run: ``no run`` (a gap), ``not yet`` (the span is in the future) or ``left out`` (the service is
-    exempt).
+    A span without a run has one of three words instead: ``not yet`` (the span is in the future), ``left out`` (the service
+    is exempt) or ``no run`` (a gap).
     """
     residue: bool
     recovered: int = 0
@@ -163,8 +163,7 @@ def by_drill(records: Iterable[Record]) -> dict[tuple[str, str, str], list[Recor
 def coverage(runs: Sequence[Record], earlier: Sequence[Record], period: Period, today: date) -> list[CoverageRow]:
     """Return the coverage of every service that was drilled, or that is in the newest plan of its environment.
 
-    A span that begins after ``today`` (UTC) is not a gap. A span of a service that the newest plan exempts from drills is no
-    gap either.
+    A span that begins after ``today`` (UTC) is not a gap. A service that the newest plan exempts from drills has no gaps.
     """
     wanted = {(one.environment, one.service) for one in [*earlier, *runs] if one.plan}
     newest = {one.environment: one for one in sorted([*earlier, *runs], key=lambda one: one.started or "") if one.plan}
@@ -230,7 +229,9 @@ def _of(one: Record, environment: str, service: str, newest: Record | None) -> b
 
 
 def _keeps_data(newest: Record | None, service: str) -> bool:
-    """Return False for a service that keeps no data by its kind. A service that the newest plan does not have may keep data."""
+    """Return False if services of this kind store no data. Return True if the kind is unknown, because there
+    is no readable plan, or because the newest plan does not contain the service.
+    """
     known = _inventory(newest)
     return service not in known.services or known.services[service].KEEPS_DATA if known else True
 

@@ -37,8 +37,8 @@ class FindingRow:
 
 
 def findings(runs: Sequence[Record]) -> list[FindingRow]:
-    """Return the findings of the period by code and drill. The most severe findings come first. The field ``state`` of
-    a row tells if the newest run still has the finding.
+    """Return one row for each finding code in each drill, the most severe first. The field ``state`` of a row tells if the
+    newest run still has the finding.
     """
     found = []
     for drill, mine in by_drill(runs).items():

@@ -78,7 +78,7 @@ def render(audit: Audit, reports_path: str = "..") -> str:
 
 
 def _never_ran(audit: Audit) -> list[tuple[str, list[MissedRow]]]:
-    """Return the drills and suites that never ran, those with the same environments and schedule together."""
+    """Group the drills and suites that never ran. The key is a text with their environments and their schedule."""
     found: dict[str, list[MissedRow]] = {}
     for row in audit.missed:
         if row.kind == NEVER_RAN:

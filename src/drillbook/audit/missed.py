@@ -1,6 +1,6 @@
 """Missed drills.
 
-There are two kinds. A drill was overdue by the schedule in its journals, or a scheduled run could not begin.
+These are drills that were overdue, scheduled runs that could not begin, and drills and suites that never ran.
 
 The first event of a run contains the schedule of the drill. After a run that passed, this recorded schedule tells when the
 drill becomes overdue. The drill stays overdue until the next run that passes. Later changes of the drill's file cannot hide
