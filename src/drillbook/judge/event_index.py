@@ -1,6 +1,6 @@
-"""Index of a journal's events by step and host.
+"""Index that finds the events of a step on a host in a journal.
 
-It is made only once, because a search through all events for each step takes too long.
+The index is made only once, because a search through all events for each step takes too long.
 """
 
 from __future__ import annotations

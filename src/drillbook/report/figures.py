@@ -224,7 +224,7 @@ _pretty = lru_cache(1024)(_indented)
 
 
 def kinds_of(drills: int, suites: int) -> str:
-    """Return the number of drills and of suites, such as ``3 drills and 1 suite``. The result is empty for none of both."""
+    """Return the number of drills and of suites, such as ``3 drills and 1 suite``. The result is empty when both numbers are 0."""
     return " and ".join(count(number, kind) for number, kind in ((drills, "drill"), (suites, "suite")) if number)
 
 

@@ -45,11 +45,11 @@ FILES = tuple(one.file for one in FORMATS)
 
 
 def of_run(view: RunView) -> dict[str, str]:
-    """Render each report file of a run. Return the texts by file name."""
+    """Render each report file of a run. Return the text of each file, with the name of the file as the key."""
     with paused():
         return {one.file: one.run(view) for one in FORMATS}
 
 
 def of_suite(suite: SuiteResult, views: Sequence[RunView]) -> dict[str, str]:
-    """Render each report file of a suite. Return the texts by file name."""
+    """Render each report file of a suite. Return the text of each file, with the name of the file as the key."""
     return {one.file: one.suite(suite, views) for one in FORMATS if one.suite is not None}

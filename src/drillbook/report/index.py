@@ -22,7 +22,7 @@ WIDTH, HEIGHT, EDGE = 200.0, 44.0, 6.0
 MOST_POINTS = 24
 UNFINISHED, RUNNING = "unfinished", "running"
 KINDS = {wording.MET: "dot", remarks.RESERVED: "reserved", wording.MISSED: "over", wording.NOT_VERIFIED: "gap"}
-"""Kinds of points in a trend, by the state of the objective."""
+"""Kinds of points in a trend. The key is the state of the objective, and the value is the kind of the point."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class IndexEntry:
     tolerated: str = ""
     """Text about allowed failures, shown beside the verdict. It is empty when no failure was allowed."""
     remarks: Mapping[str, Remark] = field(default_factory=dict)
-    """Remarks on the figures, by the key of the objective."""
+    """Remarks on the figures. The key of a remark is the key of its objective."""
     service: str = ""
     """Service that the drill breaks or rehearses. It is empty for a suite, and for a run without a result."""
     findings: tuple[Finding, ...] = field(default=())

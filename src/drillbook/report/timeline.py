@@ -317,10 +317,7 @@ def _piece(span: Span, end: float, kind: str, title: str, scale: Scale) -> Piece
 
 
 def _merged(pieces: Sequence[Piece]) -> list[Piece]:
-    """Sort pieces so that the most important ones are drawn last, on top of the others.
-
-    Adjacent pieces of the same kind are merged.
-    """
+    """Merge adjacent pieces of the same kind, and sort the pieces so that the most important pieces are drawn last, on top."""
     order = ["good", "kept", "unproven", "unheard", "other", "refused", "bad", "lost"]
     found: list[Piece] = []
     for piece in sorted(pieces, key=lambda one: (order.index(one.kind), one.x)):
