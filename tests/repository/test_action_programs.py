@@ -26,8 +26,16 @@ OTHERWISE = {
         "unshare": "tried by the check itself, which is not green without it",
     },
     "systems/redis/restore.py": {"sudo": "the rights tell it"},
-    "sdk/backup_beginning.py": {"age": "`need_decryption` asks for it"},
-    "sdk/backup_places.py": {"curl": "`need_way` asks for it, or for python3"},
+    "sdk/backup_beginning.py": {
+        "age": "`need_decryption` asks for it",
+        "timeout": "without it, a command that prints little and then waits is not verified",
+    },
+    "sdk/download.py": {
+        "curl": "`need_way` asks for it, or for python3",
+        "raise": "a word of the Python program for a host without curl",
+        "wanted": "a name in the same program",
+        "with": "a word of the same program",
+    },
     "sdk/host.py": {"setpriv": "of the user `become`, which the check tries", "sudo": "the rights tell it"},
     "sdk/host_encryption.py": {"age": "`need_age` asks for it"},
     "sdk/sudo_question.py": {"sudo": "the rights tell it"},
