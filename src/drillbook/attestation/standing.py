@@ -43,7 +43,7 @@ class Standing:
     unvouched: str = ""
     """Reason why the signature does not cover the whole folder. Empty when it covers everything."""
     sealed: Statement | None = None
-    """Attestation that a trusted key signed. It is None when there is none."""
+    """Attestation that a trusted key signed. It is None when there is no such attestation."""
     events: int = 0
     """Number of events that the attestation covers."""
     lines: int = 0
@@ -77,7 +77,7 @@ def of_run(folder: Path, root: Path) -> Standing:
 
 
 def of_suite(folder: Path, root: Path) -> Standing:
-    """Examine the folder of a suite. It counts as signed only if the result and every drill match the attestation."""
+    """Examine the folder of a suite. The folder counts as signed only if the result and every drill match the attestation."""
     attested = vouching.look(folder, root)
     files = names_in(folder)
     sealed = attested.vouched

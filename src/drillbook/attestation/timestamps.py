@@ -36,7 +36,7 @@ class NoTimestamp(Exception):
 
 
 def authority() -> str:
-    """Return the URL of the time-stamp authority. The result is empty when none is configured."""
+    """Return the URL of the time-stamp authority. The result is empty when no authority is configured."""
     return os.environ.get(CHOICE, "").strip()
 
 

@@ -1,6 +1,6 @@
 """Figures of a run: each clock with its error, or with the reason why it has no value.
 
-The times of the phases are here, too.
+This module also reads the times of the phases.
 """
 
 from __future__ import annotations

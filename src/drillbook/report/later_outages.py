@@ -34,8 +34,8 @@ def _later(track: ProbeTrack, spans: Sequence[Span], view: RunView) -> str:
     again = " again" if any(span.label == "bad" and span.start < spans[0].start for span in track.stretches) else ""
     until = "the end of the run" if any(span.end is None for span in spans) else f"{seconds(max(ends), 1)} after the start"
     return (
-        f"After the recovery, {one_line(track.name)} was bad{again}{times} from {seconds(spans[0].start, 1)} to {until}, by "
-        f"its samples{when}. The outage and the RTO do not count this."
+        f"After the recovery, {one_line(track.name)} was bad{again}{times} from {seconds(spans[0].start, 1)} to {until}{when}. "
+        "These are the times of its samples. The outage and the RTO do not include them."
     )
 
 

@@ -1,4 +1,4 @@
-"""Steps that restored a backup. They are found from the results of the steps, so they are found in every journal."""
+"""Steps that restored a backup. The results of the steps show them, so they are found in old journals, too."""
 
 from __future__ import annotations
 

@@ -188,7 +188,9 @@ def state_of(met: bool | None, measured_s: float | None, told: Remark | None = N
 
 
 def error_notes(result: Result, shown: Sequence[str]) -> dict[str, str]:
-    """Return the explanations of errors, each once, with its short name. ``shown``: keys of the clocks in the table."""
+    """Return the explanations of the measurement errors of some clocks. The key is an explanation, and the value is its short
+    name. ``shown``: keys of the clocks.
+    """
     texts = [clock.error for clock in clocks_of(result) if clock.key in shown]
     return {text: ERROR_NAMES[text] for text in dict.fromkeys(texts)}
 
