@@ -24,7 +24,7 @@ SOURCES = {
     PgDumpSource: "postgres: dump_source dump_reading dump_restoring dump_start sandbox",
     PgBackRest: "pgbackrest: source archive program recovery repository verification; postgres: sandbox",
     MariadbDump: "mariadb: dump dump_reading server",
-    Mariabackup: "mariadb: mariabackup copied_files server",
+    Mariabackup: "mariadb: mariabackup copied_files stored_pages server",
     RdbSource: "redis: rdb checker disposable",
     AofSource: "redis: aof checker disposable",
     ResticSource: "restic: source repository",

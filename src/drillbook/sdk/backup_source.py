@@ -81,6 +81,8 @@ class Checked:
     not_covered: tuple[str, ...]
     """Problems that these checks cannot detect, as text, such as ``rows that are missing in the dump``."""
     facts: Mapping[str, Any] = field(default_factory=dict)
+    not_verified: str = ""
+    """Reason why the backup counts as not verified even without findings; empty when it counts as verified."""
 
 
 class BackupSource(Service):

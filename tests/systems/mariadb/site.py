@@ -109,7 +109,7 @@ def install(server: Server) -> None:
     )
 
 
-def command(server: Server) -> list[str]:
+def command(server: Server, *more: str) -> list[str]:
     """Command that starts the server on the data directory."""
     options = [
         "--skip-networking",
@@ -117,16 +117,16 @@ def command(server: Server) -> list[str]:
         f"--pid-file={server.folder}/pid",
         "--innodb-log-file-size=8M",
     ]
-    return [tool("mariadbd"), *_alone(server), *options, *AS_ROOT]
+    return [tool("mariadbd"), *_alone(server), *options, *more, *AS_ROOT]
 
 
 @contextlib.contextmanager
-def running(folder: Path, content: str = RICH) -> Iterator[Server]:
+def running(folder: Path, content: str = RICH, *options: str) -> Iterator[Server]:
     server = Server(folder)
     (folder / "tmp").mkdir()
     install(server)
     with (folder / "log").open("wb") as log:
-        child = subprocess.Popen(command(server), stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        child = subprocess.Popen(command(server, *options), stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         try:
             until = time.monotonic() + 60
             while subprocess.run([*server.login("mariadb"), "-e", "DO 1"], capture_output=True, check=False).returncode:

@@ -67,62 +67,6 @@ def test_a_full_backup_and_its_increment_restore_from_a_copy(tmp_path, server, t
     assert digests(tmp_path / "backups") == before
 
 
-def new(folder, table, first=16384):
-    """A table that was created just before the backup, as mariadb-backup copies it: the server has not yet written its first page."""
-    (file,) = [path for path in folder.glob(f"{table}.*") if path.suffix in (".ibd", ".new")]
-    file = file.rename(file.with_suffix(".new"))
-    file.write_bytes(bytes(first) + file.read_bytes()[first:])
-    return file
-
-
-@pytest.mark.parametrize("table", ["shop/customers", "other/punched"])
-def test_a_table_whose_first_page_is_only_in_the_redo_log_is_verified(tmp_path, server, taken, table):
-    """innochecksum itself calls such a file corrupt, because it does not know the format of its pages."""
-    need("innochecksum")
-    place = folders(tmp_path, server, taken, "full")
-    file = new(tmp_path / "backups" / "full", table)
-    alone = subprocess.run(["innochecksum", file], capture_output=True, check=False, text=True)
-    assert (alone.returncode, "page::1 invalid" in alone.stderr) == (1, True)
-    assert "the checksum of every page of InnoDB" in place.run("backup.check", service="nightly")["covered"]
-    data = file.read_bytes()
-    file.write_bytes(data[: 4 * 16384 + 200] + bytes([data[4 * 16384 + 200] ^ 1]) + data[4 * 16384 + 201 :])
-    assert place.found_by_check() == ["backup-damaged"]
-
-
-def test_a_compressed_table_whose_first_page_is_only_in_the_redo_log_is_told_as_not_verified(tmp_path, server, taken):
-    place = folders(tmp_path, server, taken, "full")
-    new(tmp_path / "backups" / "full", "other/zipped", 4096)
-    checked = place.run("backup.check", service="nightly")
-    assert "the checksum of every page of InnoDB" not in checked["covered"]
-    assert "checksums of pages in 1 new tables, such as other/zipped.new" in "\n".join(checked["not_covered"])
-
-
-def test_an_older_table_without_its_first_page_is_damaged(tmp_path, server, taken):
-    place = folders(tmp_path, server, taken, "full")
-    file = new(tmp_path / "backups" / "full", "shop/customers")
-    file.rename(file.with_suffix(".ibd"))
-    assert place.found_by_check() == ["backup-damaged"]
-
-
-def crc32c(data):
-    value = 0xFFFFFFFF
-    for byte in data:
-        value ^= byte
-        for _ in range(8):
-            value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
-    return value ^ 0xFFFFFFFF
-
-
-@pytest.mark.parametrize("size", [4096, 8192, 16384, 32768, 65536])
-def test_the_first_page_of_a_new_table_is_made_with_the_right_checksum(size):
-    """The format is 0x30 (full_crc32, pages may be compressed) and the binary logarithm of the page size minus 9."""
-    page = bytearray(size)
-    page[57] = 0x30 + size.bit_length() - 10
-    end = crc32c(page[:-4]).to_bytes(4, "big")
-    octal = "".join(f"\\{byte:03o}" for byte in end)
-    assert f"{size}) format='\\{page[57]:03o}' end='{octal}'" in copied_files.READ
-
-
 @pytest.mark.parametrize("end", ["mb", "mb.zst"])
 def test_a_stream_restores(tmp_path, server, taken, end):
     place = stream(tmp_path, server, packed((taken / "stream").read_bytes(), end.rpartition(".")[2]), end)

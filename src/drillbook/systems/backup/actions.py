@@ -154,6 +154,8 @@ class Check(_OfSource, VerifiesSource):
             problems.append(finding("backup-beside-data", title=source.name, wanted=wanted, measured=place.why))
         if problems:
             raise StepFailed(f"{source.name}: {problems[0].title}", findings=problems, facts=facts)
+        if checked.not_verified:
+            raise CouldNotVerify(f"{source.name}: {backup.id} was not verified: {checked.not_verified}")
         return facts
 
     def subject(self, ctx: Context) -> Identity | None:
@@ -390,10 +392,9 @@ def _problems(source: BackupSource, found: list[Backup]) -> list[Finding]:
 
 
 def _listed(source: BackupSource, found: list[Backup], best: Backup) -> Facts:
-    order = sorted(found, key=lambda backup: backup.taken_at, reverse=True)
     return {
         "count": len(found),
         "newest": best.as_facts(),
         "age_s": round((datetime.now(UTC) - best.newest_moment).total_seconds(), 3) if source.tells_age else None,
-        "backups": [backup.as_facts() for backup in order[:MOST_LISTED]],
+        "backups": [one.as_facts() for one in sorted(found, key=lambda one: one.taken_at, reverse=True)[:MOST_LISTED]],
     }

@@ -1,9 +1,7 @@
-"""Files of a physical backup that mariadb-backup made. This module reads the metadata files of the backup, and verifies page
-checksums.
+"""Files of a physical backup that mariadb-backup made. This module reads the metadata files of the backup.
 
 mariadb-backup cannot verify a backup, and its stream has no end marker. A backup is complete when it contains the files that
-mariadb-backup writes last. The program innochecksum verifies the pages in the stored files. `mariadb-backup --prepare`
-changes files, so it never runs on the stored backup.
+mariadb-backup writes last. `mariadb-backup --prepare` changes files, so it never runs on the stored backup.
 """
 
 from __future__ import annotations
@@ -33,82 +31,6 @@ find . -maxdepth 2 \( -name mariadb_backup_info -o -name xtrabackup_info \
   end=$(sed -n 's/^end_time = //p' -- "$folder/mariadb_backup_info" "$folder/xtrabackup_info" 2>/dev/null | head -n 1)
   test -z "$end" || date -d "$end" '+ended %s'
   find "$folder" -mindepth 2 -maxdepth 2 -name '*.frm' -printf 'table %P\n'
-done
-"""
-# FOLDER: read every byte: pages with innochecksum, other files with cat. The second and third extent of the system
-# tablespace are the doublewrite buffer with old copies of pages of other files; they are read but not verified.
-# A table that was created since the last checkpoint (*.new) may have pages but no first page yet, which the redo log creates.
-# innochecksum reads the format of all pages from the first page, so it gets one made here, of the format `full_crc32`. Tables of
-# another format (ROW_FORMAT=COMPRESSED, encrypted, of servers before 10.5) are not verified then; their names are printed.
-READ = r"""
-PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
-cd -- "$1" || exit 44
-command -v innochecksum >/dev/null && echo pages || echo "no innochecksum"
-size=$(sed -n 's/^innodb_page_size=//p' backup-my.cnf 2>/dev/null)
-extent=64
-test "${size:-16384}" -ge 16384 || extent=$((1048576 / size))
-checked() {
-  said=$(innochecksum "$@" 2>&1) || printf 'damaged %s: %s\n' "$file" "$(printf %s "$said" | head -n 2 | tr '\n' ' ')"
-}
-# Size of the file according to its first page: number of pages, and page size from the tablespace flags.
-whole() {
-  # shellcheck disable=SC2046 # three numbers
-  set -- $(od -An -v -tu4 --endian=big -j46 -N12 -- "$1" 2>/dev/null)
-  test $# = 3 || { echo 0; return; }
-  if test "$(($3 & 16))" != 0; then echo "$(($1 * (512 << ($3 & 15))))"
-  elif test "$((($3 >> 1) & 15))" != 0; then echo "$(($1 * (512 << (($3 >> 1) & 15))))"
-  else echo "$(($1 * ${size:-16384}))"; fi
-}
-empty() { test -z "$(head -c "$1" -- "$file" | tr -d '\000')"; }
-# The pages of older formats begin with their checksum, those of full_crc32 with the version of a key, which is 0 without one.
-older_format() {
-  for number in 1 2 3; do
-    test -z "$(tail -c "+$((number * page + 1))" -- "$file" | head -c 4 | tr -d '\000')" || return 0
-  done
-  return 1
-}
-without_first() {
-  page=${size:-16384}
-  case $page in
-    4096) format='\063' end='\223\372\300\071' ;;
-    8192) format='\064' end='\346\217\165\000' ;;
-    16384) format='\065' end='\235\252\157\023' ;;
-    32768) format='\066' end='\155\204\274\055' ;;
-    65536) format='\067' end='\021\271\336\134' ;;
-    *) page=0 ;;
-  esac
-  if test "$page" = 0 || ! empty "$page" || older_format; then
-    printf 'unread %s\n' "$file"
-    return
-  fi
-  # shellcheck disable=SC2059 # bytes in octal
-  {
-    head -c 57 /dev/zero; printf "$format"; head -c "$((page - 62))" /dev/zero; printf "$end"
-    tail -c "+$((page + 1))" -- "$file"
-  } | checked -
-}
-find . -type f | while IFS= read -r file; do
-  cat -- "$file" >/dev/null || printf 'damaged %s: it cannot be read\n' "$file"
-  command -v innochecksum >/dev/null || continue
-  case $file in
-    *.delta | *.meta) continue ;;
-    *.ibd | *.new | */ibdata[0-9]* | */undo[0-9]*) ;;
-    *) continue ;;
-  esac
-  if test ! -s "$file"; then
-    printf 'damaged %s: it is empty\n' "$file"
-  elif test "$(($(stat -c %s -- "$file") % 1024))" != 0; then
-    printf 'damaged %s: its last page is cut off\n' "$file"
-  elif test "$file" = ./ibdata1; then
-    checked -e "$((extent - 1))" "$file"
-    checked -s "$((3 * extent))" "$file"
-  elif test "${file%.new}" != "$file" && empty 64; then
-    without_first
-  elif test "$(stat -c %s -- "$file")" -lt "$(whole "$file")"; then
-    printf 'damaged %s: %s bytes of %s\n' "$file" "$(stat -c %s -- "$file")" "$(whole "$file")"
-  else
-    checked "$file"
-  fi
 done
 """
 # FILE UNPACKER: print the version of the backed-up server, which mariadb-backup writes to the end of the stream FILE.
@@ -158,6 +80,11 @@ class CopiedFiles:
         backup.
         """
         return self.checkpoints.get("backup_type", "")
+
+    @property
+    def prepared(self) -> bool:
+        """True when the redo log was applied to the backup after it was taken."""
+        return self.kind in ("full-prepared", "log-applied")
 
     @property
     def base_lsn(self) -> int:
@@ -232,30 +159,6 @@ def parsed(text: str) -> list[CopiedFiles]:
         elif found and (match := re.fullmatch(r"(info|checkpoints) ([a-z_]+) =\s*(.*)", line)):
             getattr(found[-1], match[1])[match[2]] = match[3].strip()
     return found
-
-
-def damage(text: str, name: str, host: str) -> list[Finding]:
-    """Return a finding if the output of the script ``READ`` reports damaged files. Return an empty list when all files are
-    intact.
-    """
-    wrong = re.findall(r"^damaged \./(.*)$", text, re.MULTILINE)
-    if not wrong:
-        return []
-    more = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-    return [
-        finding(
-            "backup-damaged",
-            title=name,
-            wanted="correct checksums of all pages",
-            measured="; ".join(wrong[:3])[:600] + more,
-            host=host,
-        )
-    ]
-
-
-def unread(text: str) -> list[str]:
-    """Return the files whose page checksums the script ``READ`` could not verify, because their first page is not yet written."""
-    return re.findall(r"^unread \./(.*)$", text, re.MULTILINE)
 
 
 def settings(text: str) -> dict[str, str]:

@@ -32,24 +32,12 @@ from drillbook.sdk.sandbox import Sandbox, Sandboxed
 from drillbook.sdk.service import Service
 from drillbook.systems.mariadb import server
 from drillbook.systems.mariadb.client import program
-from drillbook.systems.mariadb.copied_files import LIST, READ, CopiedFiles, damage, parsed, settings, unread, version_at_end
+from drillbook.systems.mariadb.copied_files import LIST, CopiedFiles, parsed, settings, version_at_end
 from drillbook.systems.mariadb.in_place import PhysicalInPlace
 from drillbook.systems.mariadb.service import Mariadb
+from drillbook.systems.mariadb.stored_pages import READ, coverage, damage, not_verified
 from drillbook.systems.tar.source import need_unpacked, need_unpacker, unpacker
 
-NOT_COVERED = (
-    "if the redo log can be applied: only `backup.restore` applies it, to a copy",
-    "Aria and MyISAM tables, whose stored pages have no checksum to verify",
-    "a table whose files are missing: `backup.restore` opens every table",
-)
-UNREAD = (
-    "checksums of pages: innochecksum is not on the host, or the backup is an increment; also check the "
-    "backups that the increment needs"
-)
-NOT_WRITTEN = (
-    "checksums of pages in {number} new tables, such as {file}: their first page, which tells the format, is "
-    "only in the redo log"
-)
 # FILE FOLDER UNPACKER MBSTREAM: decompress the stream FILE and extract its files into FOLDER.
 UNPACK = """
 umask 077
@@ -150,11 +138,12 @@ class Mariabackup(FileBackups):
             files = _files_in(ctx, ctx.host, folder, self.name)
             sink = Answer(f"{ctx.host.name}: the files of {backup.id}")
             ctx.run("sh", "-c", READ, "sh", folder, sink=sink).check()
-        findings = broken or files.unfinished(backup.id, ctx.host.name) or damage(sink.text, backup.id, ctx.host.name)
+        there = ctx.host.name
+        findings = broken or files.unfinished(backup.id, there) or damage(sink.text, files, backup.id, there)
         if not findings and self.form == "folder":
             findings = self._chain(ctx, backup)[1]
-        findings = findings or files.without_tables(backup.id, ctx.host.name)
-        return Checked(tuple(findings), *_coverage(files, sink.text), files.facts())
+        findings = findings or files.without_tables(backup.id, there)
+        return Checked(tuple(findings), *coverage(files, sink.text), files.facts(), not_verified(sink.text))
 
     @contextmanager
     def _unpacked(self, ctx: Context, backup: Backup) -> Iterator[tuple[str, list[Finding]]]:
@@ -297,18 +286,6 @@ class Mariabackup(FileBackups):
             return ""
         path = place.bring(ctx, backup.id, place.host, "")
         return version_at_end(place.host, path, " ".join(unpacker(backup.id)), ctx.deadline)
-
-
-def _coverage(files: CopiedFiles, said: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return two lists of texts: the parts that a verification covered, and the parts that it did not cover. ``said``
-    is the output of the script ``READ``.
-    """
-    covered = ("every byte was read", "the files that mariadb-backup writes last exist")
-    if not said.startswith("pages") or files.kind == "incremental":
-        return covered, (*NOT_COVERED, UNREAD)
-    if later := unread(said):
-        return covered, (*NOT_COVERED, NOT_WRITTEN.format(number=len(later), file=later[0]))
-    return (*covered, "the checksum of every page of InnoDB"), NOT_COVERED
 
 
 def _path(folder: HostFolder, backup: str) -> str:
