@@ -3,7 +3,7 @@
 from drillbook.journal.intents import GONE
 from drillbook.judge.faultstate import begun, ending
 from drillbook.judge.result import FaultResult, Injection
-from drillbook.report import markdown, rows, wording
+from drillbook.report import headlines, markdown, rows
 from tests.judge.test_judge import ACKS, SAMPLES, Story, grid
 
 COMMANDS = {"kind": "commands", "commands": [["start"]], "action": "", "params": {}, "why": ""}
@@ -51,7 +51,7 @@ def test_a_stopped_injection_has_no_figure_of_a_disruption(tmp_path):
     (one,) = [found for found in view.result.findings if found.code == "fault-unproven"]
     assert one.measured == "it is unknown if the fault was injected: the injection was stopped"
     assert "inject.1 on app-1: it is unknown if the fault was injected: the injection was stopped; put back: undone." in (
-        wording.sentence(view)
+        headlines.sentence(view)
     )
     assert "the fault was not injected" not in text
     assert rows.nothing_measured(view) == "", "what the probes saw of it is shown"
@@ -104,7 +104,7 @@ def test_a_fault_whose_proof_came_before_the_stop_was_injected(tmp_path):
     view = undone(measured(story)).end().judge()
     assert state(view) == (Injection.INJECTED, "put back: undone")
     assert view.result.clocks["disruption_s"] == 10.0
-    assert "was disrupted" in wording.sentence(view)
+    assert "was disrupted" in headlines.sentence(view)
 
 
 def test_no_outage_was_seen_of_a_fault_that_is_not_proven(tmp_path):

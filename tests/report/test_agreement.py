@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from drillbook.judge.result import Objective, PhaseResult, Residue, RunView, Verdict
-from drillbook.report import figures, html, junit, markdown, rows, wording
+from drillbook.report import figures, headlines, html, junit, markdown, rows, wording
 from drillbook.report.terminal import summary
 from tests.report import renderings, samples
 
@@ -27,7 +27,7 @@ def test_every_figure_stands_in_every_format(name: str) -> None:
     view = samples.ALL[name]()
     for ending, text in {**renderings.rendered(name), "txt": renderings.printed(summary.summary(view), 300)}.items():
         words = plain(text)
-        assert wording.sentence(view) in words, ending
+        assert headlines.sentence(view) in words, ending
         for row in rows.rows_of(view.result):
             assert row.measured in words, (ending, row)
             assert row.state in words
@@ -46,18 +46,18 @@ def test_the_sentence_of_a_passed_run() -> None:
         rf"{re.escape(figures.figure(rto.measured_s, rto.error_s))} later; "
         rf"{rpo.lost_writes} of {rpo.acknowledged_writes} acknowledged writes were lost, "
         rf"{re.escape(figures.figure(rpo.measured_s, rpo.error_s))} of data\.",
-        wording.sentence(view),
+        headlines.sentence(view),
     )
 
 
 def test_the_sentence_says_what_was_not_measured() -> None:
-    found = wording.sentence(samples.inconclusive())
+    found = headlines.sentence(samples.inconclusive())
     assert "no recovery was measured (probe.1 took no samples after the disruption)" in found
     assert (
         "the recovery point (RPO) was not measured (the canary could not be read back: `read`: GET http://127.0.0.1:"
         in found
     )
-    assert wording.sentence(samples.recorded("not_ready")) == (
+    assert headlines.sentence(samples.recorded("not_ready")) == (
         "The drill was refused. The system is not ready; nothing was touched."
     )
 

@@ -3,7 +3,7 @@
 import pytest
 
 from drillbook.judge.result import FaultResult, Injection, Timeline
-from drillbook.report import html, losses, markdown, rehearsal, rows, wording
+from drillbook.report import headlines, html, losses, markdown, rehearsal, rows, wording
 from drillbook.sdk.backup_source import PRINTED_BASIS
 from tests.report import samples
 
@@ -38,8 +38,8 @@ def view(*, loss_s=12.34, error_s=1.0, basis="time of the file", status="done", 
 
 
 def test_the_first_sentence_names_the_restore_and_the_loss():
-    assert wording.sentence(view()).startswith("The backup was restored in 0.61 s; 12 s ± 1 s of data would be lost.")
-    assert "12.3 s of data would be lost" in wording.sentence(view(error_s=0)), "the basis is the moment of a commit"
+    assert headlines.sentence(view()).startswith("The backup was restored in 0.61 s; 12 s ± 1 s of data would be lost.")
+    assert "12.3 s of data would be lost" in headlines.sentence(view(error_s=0)), "the basis is the moment of a commit"
 
 
 def test_a_backup_that_a_command_printed_is_of_unknown_age():
@@ -58,7 +58,7 @@ def test_a_loss_that_was_counted_from_the_start_of_a_command_is_not_told(printed
     told = view(loss_s=0.25, error_s=0, basis=basis)
     shown = dict(row[:2] for row in rehearsal.rows(told.result))
     assert shown["Would be lost"] == ("not measured" if printed else "0.25 s")
-    assert ("it was not measured how much data would be lost" in wording.sentence(told)) is printed
+    assert ("it was not measured how much data would be lost" in headlines.sentence(told)) is printed
     assert (losses.section(told) == []) is printed
 
 
@@ -86,7 +86,7 @@ def test_every_report_shows_the_backup_and_no_clock_of_a_fault():
 def test_a_backup_that_was_not_restored_is_no_rehearsal(told):
     assert rehearsal.rows(told.result) == []
     assert rehearsal.markdown(told.result) == []
-    assert "No disruption was measured" in wording.sentence(told)
+    assert "No disruption was measured" in headlines.sentence(told)
     assert NO_FAULT in markdown.render(told)
 
 

@@ -47,6 +47,19 @@ def test_waiting_for_a_condition_is_no_retry() -> None:
     assert "12, one every 0.5 s until the condition was met" in plain(html.render(samples.repeated()))
 
 
+def test_a_condition_that_was_never_met_is_not_called_met() -> None:
+    view = samples.repeated()
+    steps = tuple(
+        one.model_copy(update={"result": one.result.model_copy(update={"status": "failed", "seconds": 45.2})})
+        if one.result.id == "ready.1"
+        else one
+        for one in view.steps
+    )
+    text = plain(html.render(view.model_copy(update={"steps": steps})))
+    assert "12 in 45.2 s, one every 0.5 s; the condition was never met" in text
+    assert "until the condition was met" not in text
+
+
 def test_a_run_without_them_says_nothing() -> None:
     assert tolerated.summary(samples.passed()) == ""
     assert tolerated.of_statuses(["done", "failed"]) == ""

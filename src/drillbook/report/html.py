@@ -12,6 +12,7 @@ from drillbook.report import (
     changes,
     diagnosis,
     growth,
+    headlines,
     html_steps,
     later_outages,
     losses,
@@ -59,7 +60,7 @@ def render(view: RunView) -> str:
         .render(
             view=view,
             result=view.result,
-            sentence=wording.sentence(view),
+            sentence=headlines.sentence(view),
             residue=wording.residue(view.result),
             findings=rows.findings_of(view.result),
             closed=closed(view.result),

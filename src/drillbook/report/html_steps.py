@@ -136,12 +136,21 @@ def _summary(step: StepView) -> str:
 def _course(step: StepView) -> Iterator[str]:
     """Yield the attempts, the reason why a failure was allowed, and the message, as far as the step has them."""
     if step.attempts > 1:
-        pace = "" if step.every_s is None else f", one every {_text(seconds(step.every_s))} until the condition was met"
-        yield f"<dt>Attempts</dt><dd>{step.attempts:d}{pace}</dd>"
+        yield f"<dt>Attempts</dt><dd>{step.attempts:d}{_pace(step)}</dd>"
     if step.allowed:
         yield f'<dt>Allowed, because</dt><dd class="text"><bdi>{_text(step.allowed)}</bdi></dd>'
     if step.message:
         yield f'<dt>Message</dt><dd class="text"><bdi>{_text(step.message)}</bdi></dd>'
+
+
+def _pace(step: StepView) -> str:
+    """Return the time, the interval and the end of the attempts of a step that waits for a condition. Empty for a retry."""
+    if step.every_s is None:
+        return ""
+    met = step.result.status == "done"
+    lasted = "" if step.result.seconds is None or met else f" in {_text(took(step.result.seconds))}"
+    end = " until the condition was met" if met else "; the condition was never met"
+    return f"{lasted}, one every {_text(seconds(step.every_s))}{end}"
 
 
 def _begun(step: StepView, started: str) -> str:

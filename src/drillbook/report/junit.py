@@ -10,7 +10,7 @@ from xml.etree import ElementTree as Tree
 
 from drillbook.exits import Exit
 from drillbook.judge.result import Result, RunView, StepView, SuiteResult, Verdict
-from drillbook.report import rows, wording
+from drillbook.report import headlines, rows, wording
 from drillbook.report.figures import shown
 from drillbook.report.remarks import RESERVED
 from drillbook.report.suites import SuiteRow, suite_contradictions, suite_rows, suite_sentence
@@ -171,7 +171,7 @@ def _counted(suite: Tree.Element) -> Tree.Element:
 
 
 def _findings(view: RunView) -> str:
-    lines = [wording.sentence(view)]
+    lines = [headlines.sentence(view)]
     for one in rows.findings_of(view.result):
         lines += [
             f"{one.severity} {one.code}: {one.title}",

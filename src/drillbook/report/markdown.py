@@ -11,6 +11,7 @@ from drillbook.report import (
     changes,
     diagnosis,
     growth,
+    headlines,
     later_outages,
     losses,
     markdown_steps,
@@ -33,7 +34,7 @@ def render(view: RunView) -> str:
     parts = [
         f"# {escape(result.title)}",
         _verdict(str(result.verdict), wording.residue(result), result.exit),
-        escape(wording.sentence(view)),
+        escape(headlines.sentence(view)),
         escape(wording.explained(result)),
         *_tolerated(view),
         *_contradictions(rows.contradictions(view)),

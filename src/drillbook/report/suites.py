@@ -8,7 +8,7 @@ from typing import Any
 
 from drillbook.findings import Finding
 from drillbook.judge.result import RunView, SuiteResult, Verdict
-from drillbook.report import open_findings, rows, tolerated, wording
+from drillbook.report import headlines, open_findings, rows, tolerated, wording
 from drillbook.report.figures import count, link, one_line
 from drillbook.report.remarks import RESERVED
 from drillbook.report.rows import ObjectiveRow
@@ -53,7 +53,7 @@ def _row(number: int, run: dict[str, Any], view: RunView | None) -> SuiteRow:
         href=f"{folder}/report.html" if folder else None,
         view=view,
         objectives=rows.rows_of(view.result) if view else [],
-        sentence=wording.sentence(view)
+        sentence=headlines.sentence(view)
         if view
         else (f"The record of this drill is missing. The suite reports {one_line(said)}, and no record here confirms this."),
         tolerated=tolerated.summary(view) if view else "",

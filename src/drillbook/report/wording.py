@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from drillbook.inventory.protection import is_protected
-from drillbook.judge.result import FaultResult, Injection, Objective, Result, RunView, Verdict
-from drillbook.report import rehearsal, remarks
-from drillbook.report.figures import against, count, figure, one_line, seconds, utc_time
+from drillbook.judge.result import Objective, Result, Verdict
+from drillbook.report import remarks
+from drillbook.report.figures import against, figure, one_line
 from drillbook.report.remarks import RESERVED, Remark
 
 VERDICTS = {
@@ -272,72 +272,6 @@ def _reserved(result: Result) -> str:
         if state_of(one.met, one.measured_s, told.get(key)) == RESERVED
     ]
     return " and the ".join(found)
-
-
-def sentence(view: RunView) -> str:
-    """Return the result of the run in sentences, from measured figures only."""
-    result, marks = view.result, view.timeline.marks
-    service = one_line(result.service)
-    tail = "" if result.verdict is Verdict.PASSED else _reason(result)
-    if "disruption" not in marks:
-        return " ".join(filter(None, (_not_disrupted(result), tail, *map(_fault, result.faults))))
-    at = utc_time(result.started, marks["disruption"])
-    parts = [_recovery(result, f"The service {service} was disrupted at {at}", marks), _loss(result)]
-    return " ".join([_join(parts), tail]).strip()
-
-
-def _fault(one: FaultResult) -> str:
-    """Return a sentence about a fault whose injection was not proven. The result is empty for other faults."""
-    if one.injection in (Injection.NOT, Injection.INJECTED):
-        return ""
-    place = f"{one_line(one.step)} on {one_line(one.host)}"
-    ended = "" if one.injection is Injection.NEVER or not one.ended else f"; {ENDED.get(one.ended, one_line(one.ended))}"
-    return f"{place}: {one_line(one.why).rstrip('.')}{ended}."
-
-
-def _join(parts: list[str]) -> str:
-    return "; ".join(part for part in parts if part) + "."
-
-
-def _reason(result: Result) -> str:
-    text = one_line(result.reason).strip()
-    word = text.split(" ")[0]
-    first = word if "." in word else word.capitalize() if word.islower() else word
-    return f"{first}{text[len(word) :].rstrip('.')}." if text else ""
-
-
-def _not_disrupted(result: Result) -> str:
-    return {
-        Verdict.REFUSED: "The drill was refused.",
-        Verdict.ABORTED: "The run was stopped before its end.",
-        Verdict.NOT_RUN: "The drill was not run here.",
-    }.get(result.verdict, rehearsal.sentence(result) or "No disruption was measured.")
-
-
-def _recovery(result: Result, begin: str, marks: dict[str, float]) -> str:
-    rto, error = measured(result, "rto")
-    if rto == 0 and error is not None and "first_bad" not in marks:
-        return f"{begin}, and no probe saw an outage longer than {seconds(error, 3)}"
-    if rto is not None:
-        return f"{begin} and served again {written(result, 'rto')} later"
-    why = unmeasured(result, "rto")
-    return f"{begin}, and no recovery was measured{f' ({why})' if why else ''}"
-
-
-def _loss(result: Result) -> str:
-    objective = result.objectives.get("rpo")
-    rpo = written(result, "rpo")
-    if not rpo:
-        why = unmeasured(result, "rpo")
-        return f"the recovery point (RPO) was not measured{f' ({why})' if why else ''}"
-    lost = objective.lost_writes if objective else None
-    known = objective.acknowledged_writes if objective else None
-    if lost is None or known is None:
-        return f"{rpo} of data were lost"
-    if lost == 0:
-        return f"none of the {count(known, 'write')} acknowledged before the disruption was lost"
-    verb = "was" if lost == 1 else "were"
-    return f"{lost} of {count(known, 'acknowledged write')} {verb} lost, {rpo} of data"
 
 
 def measured(result: Result, clock: str) -> tuple[float | None, float | None]:

@@ -1,0 +1,114 @@
+"""The result of a run in sentences, for the head of its report."""
+
+from __future__ import annotations
+
+from drillbook.judge.result import FaultResult, Injection, Result, RunView, StepView, Verdict
+from drillbook.report import rehearsal
+from drillbook.report.figures import count, one_line, seconds, utc_time
+from drillbook.report.wording import ENDED, measured, unmeasured, written
+
+NOT_PASSED = {"failed": "failed", "error": "could not be carried out", "unverified": "could not be carried out"}
+"""Words for a verification that did not pass, by the status of its step."""
+
+
+def sentence(view: RunView) -> str:
+    """Return the result of the run in sentences, from measured figures only."""
+    result, marks = view.result, view.timeline.marks
+    service = one_line(result.service)
+    tail = "" if result.verdict is Verdict.PASSED else _reason(result)
+    if "disruption" not in marks:
+        return " ".join(filter(None, (_not_disrupted(result), tail, *map(_fault, result.faults))))
+    at = utc_time(result.started, marks["disruption"])
+    if step := _not_passed(view):
+        parts = _unproven(result, f"Recovery of {service} is not proven: it was disrupted at {at}", marks)
+        head = _verification(step)
+        told = one_line(result.reason).startswith(f"{one_line(step.result.id)} ")
+        return " ".join(filter(None, (head, _join(parts), "" if told else tail)))
+    parts = [_recovery(result, f"The service {service} was disrupted at {at}", marks), _loss(result)]
+    return " ".join([_join(parts), tail]).strip()
+
+
+def _not_passed(view: RunView) -> StepView | None:
+    """Return the verification that did not pass, after which no figure of a recovery counts.
+
+    When several did not pass, return the step that the reason of the verdict names, or else the first. The result is None when
+    all passed, or when the run was stopped.
+    """
+    if view.result.verdict not in (Verdict.FAILED, Verdict.INCONCLUSIVE):
+        return None
+    found = [step for step in view.steps if step.phase == "verify" and step.result.status in NOT_PASSED]
+    named = [step for step in found if view.result.reason.startswith(f"{step.result.id} ")]
+    return next(iter(named or found), None)
+
+
+def _verification(step: StepView) -> str:
+    """Return a sentence about a verification that did not pass, with the message of its step."""
+    what = f"{one_line(step.result.id)} {one_line(step.name or step.result.action)}"
+    message = step.message.strip().splitlines()
+    told = f": {one_line(message[0]).rstrip('.')}" if message else ""
+    return f"Verification {NOT_PASSED[step.result.status]}: {what}{told}."
+
+
+def _unproven(result: Result, begin: str, marks: dict[str, float]) -> list[str]:
+    """Return parts of a sentence about figures of a run whose verification did not pass, with the note that they do not count."""
+    known = measured(result, "rto")[0] is not None
+    seen = (
+        f"{begin}, and a probe was good again {written(result, 'rto')} later" if known else _recovery(result, begin, marks)
+    )
+    figures = [one for one in ("rto", "rpo") if measured(result, one)[0] is not None]
+    doubt = {0: "", 1: "this figure is not verified", 2: "these figures are not verified"}[len(figures)]
+    return [seen, _loss(result), doubt]
+
+
+def _fault(one: FaultResult) -> str:
+    """Return a sentence about a fault whose injection was not proven. The result is empty for other faults."""
+    if one.injection in (Injection.NOT, Injection.INJECTED):
+        return ""
+    place = f"{one_line(one.step)} on {one_line(one.host)}"
+    ended = "" if one.injection is Injection.NEVER or not one.ended else f"; {ENDED.get(one.ended, one_line(one.ended))}"
+    return f"{place}: {one_line(one.why).rstrip('.')}{ended}."
+
+
+def _join(parts: list[str]) -> str:
+    return "; ".join(part for part in parts if part) + "."
+
+
+def _reason(result: Result) -> str:
+    text = one_line(result.reason).strip()
+    word = text.split(" ")[0]
+    first = word if "." in word else word.capitalize() if word.islower() else word
+    return f"{first}{text[len(word) :].rstrip('.')}." if text else ""
+
+
+def _not_disrupted(result: Result) -> str:
+    return {
+        Verdict.REFUSED: "The drill was refused.",
+        Verdict.ABORTED: "The run was stopped before its end.",
+        Verdict.NOT_RUN: "The drill was not run here.",
+    }.get(result.verdict, rehearsal.sentence(result) or "No disruption was measured.")
+
+
+def _recovery(result: Result, begin: str, marks: dict[str, float]) -> str:
+    rto, error = measured(result, "rto")
+    if rto == 0 and error is not None and "first_bad" not in marks:
+        return f"{begin}, and no probe saw an outage longer than {seconds(error, 3)}"
+    if rto is not None:
+        return f"{begin} and served again {written(result, 'rto')} later"
+    why = unmeasured(result, "rto")
+    return f"{begin}, and no recovery was measured{f' ({why})' if why else ''}"
+
+
+def _loss(result: Result) -> str:
+    objective = result.objectives.get("rpo")
+    rpo = written(result, "rpo")
+    if not rpo:
+        why = unmeasured(result, "rpo")
+        return f"the recovery point (RPO) was not measured{f' ({why})' if why else ''}"
+    lost = objective.lost_writes if objective else None
+    known = objective.acknowledged_writes if objective else None
+    if lost is None or known is None:
+        return f"{rpo} of data were lost"
+    if lost == 0:
+        return f"none of the {count(known, 'write')} acknowledged before the disruption was lost"
+    verb = "was" if lost == 1 else "were"
+    return f"{lost} of {count(known, 'acknowledged write')} {verb} lost, {rpo} of data"

@@ -1,0 +1,52 @@
+"""The headline of a run tells first what failed, and claims no recovery that a verification did not confirm."""
+
+from __future__ import annotations
+
+import pytest
+
+from drillbook.judge.result import Verdict
+from drillbook.report import headlines, html, junit, markdown
+from tests.report import renderings, samples
+from tests.report.test_agreement import plain
+
+
+def test_a_failed_verification_comes_before_the_figures() -> None:
+    text = headlines.sentence(samples.failed())
+    assert text == (
+        "Verification failed: verify.1 Every table equals the backup: database differs from the backup: A table's content differs from the "
+        "backup: public.chunks. Recovery of database is not proven: it was disrupted at 19:04:07 UTC, and a probe was good again "
+        "35.78 s ± 0.16 s later; 107 of 149 acknowledged writes were lost, 10.70 s ± 0.11 s of data; these figures are not "
+        "verified."
+    )
+    assert "served again" not in text
+
+
+def test_all_formats_begin_with_it() -> None:
+    view = samples.failed()
+    head = "Verification failed: verify.1 Every table equals the backup"
+    for text in (html.render(view), markdown.render(view), junit.render(view)):
+        assert head in plain(text)
+    assert head in plain(renderings.printed(headlines.sentence(view), 400))
+
+
+@pytest.mark.parametrize(
+    ("status", "head"),
+    [("error", "Verification could not be carried out: verify.1"), ("unverified", "Verification could not be carried out")],
+)
+def test_a_verification_without_an_answer_proves_nothing_either(status: str, head: str) -> None:
+    view = samples.failed()
+    steps = tuple(
+        one.model_copy(update={"result": one.result.model_copy(update={"status": status})})
+        if one.result.id == "verify.1"
+        else one
+        for one in view.steps
+    )
+    doubtful = view.result.model_copy(update={"verdict": Verdict.INCONCLUSIVE, "reason": "no answer"})
+    text = headlines.sentence(view.model_copy(update={"steps": steps, "result": doubtful}))
+    assert text.startswith(head)
+    assert text.endswith("these figures are not verified. No answer.")
+
+
+def test_a_run_whose_verification_passed_begins_with_its_recovery() -> None:
+    assert headlines.sentence(samples.passed()).startswith("The service database was disrupted at ")
+    assert headlines.sentence(samples.recorded("too_slow")).endswith("Objective missed: RTO.")
