@@ -10,6 +10,7 @@ import pytest
 from drillbook.audit import html, markdown, summary
 from drillbook.audit.alerts import alerts
 from drillbook.audit.findings import FindingRow
+from drillbook.report.wording import CLOCKS
 from tests.audit import stories
 from tests.audit.stories import DOWN, HOSTS, Book
 from tests.audit.test_chain import audited
@@ -248,6 +249,23 @@ def test_a_protected_environment_is_not_called_a_test_because_of_its_name(tmp_pa
     audit = audited(book)
     for text in (summary.render(audit), html.render(audit), markdown.render(audit)):
         assert ("a test environment, not production" in plain(text)) == ("embedded" in changed)
+
+
+def test_the_page_and_the_reports_define_rto_and_rpo_with_the_same_words_above_the_table(tmp_path):
+    page = plain(summary.render(audited(stories.quiet(Book(tmp_path)))))
+    spans = {clock.key: clock.span for clock in CLOCKS}
+    services = page.index("Services")
+    for key in ("rto", "rpo"):
+        assert services < page.index(f"{key.upper()}: {spans[key]}") < page.index("Runs passed", services)
+    assert "whose data was lost" not in page
+
+
+def test_the_digest_of_the_evidence_has_one_name(tmp_path):
+    audit = audited(stories.quiet(Book(tmp_path)))
+    for text, times in ((html.render(audit), 3), (markdown.render(audit), 3), (summary.render(audit), 1)):
+        page = plain(text).replace("`", "")
+        assert page.count(audit.evidence_digest) == times
+        assert len(re.findall(rf"Digest of the evidence\W*\s*{audit.evidence_digest}", page)) == times
 
 
 def ranked(row, keys, **how):

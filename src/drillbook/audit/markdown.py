@@ -324,7 +324,7 @@ def _operators(audit: Audit) -> list[str]:
 
 
 def _evidence(audit: Audit) -> list[str]:
-    lead = f"Digest of the content of this report: {code(audit.evidence_digest)}"
+    lead = f"{wording.EVIDENCE_DIGEST}: {code(audit.evidence_digest)}"
     if not audit.evidence:
         return [lead, "No journal of the period was found."]
     return [
@@ -370,6 +370,6 @@ def _controls(audit: Audit) -> list[str]:
 def _sign_off(audit: Audit) -> list[str]:
     blank = "\\_" * 16
     return [
-        code(audit.evidence_digest),
+        f"{wording.EVIDENCE_DIGEST}: {code(audit.evidence_digest)}",
         table(("Role", "Name", "Date", "Signature"), [(role, blank, blank, blank) for role in wording.SIGNERS]),
     ]

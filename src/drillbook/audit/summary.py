@@ -17,7 +17,7 @@ from drillbook.audit.proven import ProvenRow
 from drillbook.judge.result import Verdict
 from drillbook.report import open_findings, pages, remarks
 from drillbook.report.figures import count, one_line
-from drillbook.report.wording import OBJECTIVES
+from drillbook.report.wording import CLOCKS, OBJECTIVES
 
 FILE = "summary.html"
 MOST_ALERTS, MOST_LETTERS, MOST_NAME = 6, 165, 26
@@ -134,6 +134,8 @@ def render(audit: Audit) -> str:
             state_line=wording.record_state(audit),
             missing=wording.missing(audit),
             rpo_name=OBJECTIVES["rpo"],
+            spans={clock.key: clock.span for clock in CLOCKS},
+            digest_name=wording.EVIDENCE_DIGEST,
             headline=headline(rows),
             rows=drilled[:room],
             more_rows=_grouped(drilled[room:]),

@@ -35,6 +35,8 @@ UNPROVEN_TITLE = "Missed or not proven at the end of the period"
 LIMITS_TITLE = "What the record proves, and what it cannot prove"
 CONTENTS = (SECTIONS[0], ("limits", LIMITS_TITLE), *SECTIONS[1:])
 """Sections of the page, for its navigation. In Markdown the limits are part of the first section."""
+EVIDENCE_DIGEST = "Digest of the evidence"
+"""Name of the digest of all journals of the period, the same in every place."""
 SIGNERS = ("Operator", "Reviewer", "Approver")
 
 LEADS = {
@@ -79,7 +81,7 @@ LEADS = {
         "For each control: the number of runs with evidence, the sections that show it, and the parts of the control that "
         "this report does not cover. This table does not state that a control is fulfilled. Only ids and titles are cited."
     ),
-    "sign-off": "A signature confirms that the signer has read this report, and that the digest below is the digest of the evidence.",
+    "sign-off": "A signature confirms that the signer has read this report, which has the digest of the evidence below.",
 }
 CHAIN = (
     "Every journal is a chain of hashes, and its first event names the last hash of the run before it. So if a "
@@ -242,5 +244,5 @@ def facts(audit: Audit) -> list[tuple[str, str]]:
         ("Newest run in the record", audit.newest[:10] or "none"),
         ("Anchors", "; ".join(audit.assurance.compared) or "none"),
         ("Runs outside of the period, read to check the chain", str(audit.outside)),
-        ("Digest of the evidence", audit.evidence_digest),
+        (EVIDENCE_DIGEST, audit.evidence_digest),
     ]
