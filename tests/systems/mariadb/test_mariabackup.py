@@ -136,6 +136,18 @@ def test_a_compressed_stream_of_another_series_is_told_before(tmp_path, server, 
     assert list((tmp_path / "scratch").rglob("*")) == []
 
 
+@pytest.mark.parametrize("end", ["gz", "zst"])
+def test_a_stream_that_does_not_decompress_to_its_end_is_a_doubt(tmp_path, server, taken, end):
+    """Its last bytes are the checksum; all data with the version come before it."""
+    data = packed((taken / "stream").read_bytes(), end)
+    place = stream(
+        tmp_path, server, data[:-6] + bytes([data[-6] ^ 1]) + data[-5:] if end == "gz" else data[:-2], f"mb.{end}"
+    )
+    doubts = []
+    place.action("backup.restore", service="copy", **{"from": "nightly"}).ready(replace(place.ctx(), doubt=doubts.append))
+    assert doubts == [f"the backup shop.mb.{end} of nightly, which does not decompress to its end"]
+
+
 def test_the_series_of_a_long_compressed_stream_is_not_known_before(tmp_path, server, taken, monkeypatch):
     """Its end is not reached in time; the step itself compares the series of versions, before it prepares the files."""
     monkeypatch.setattr(copied_files, "VERSION_S", 0.0)

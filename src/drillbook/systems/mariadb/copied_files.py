@@ -33,13 +33,17 @@ find . -maxdepth 2 \( -name mariadb_backup_info -o -name xtrabackup_info \
   find "$folder" -mindepth 2 -maxdepth 2 -name '*.frm' -printf 'table %P\n'
 done
 """
-# FILE UNPACKER: print the version of the backed-up server, which mariadb-backup writes to the end of the stream FILE.
+# FILE UNPACKER: print the version of the backed-up server, which mariadb-backup writes to the end of the stream FILE. Print `broken`
+# if UNPACKER fails, because then the true end was not reached.
 VERSION = r"""
+exec 3>&1
 if test -z "$2"; then tail -c 65536 -- "$1"; else
   # shellcheck disable=SC2086 # the words of a command
-  $2 < "$1" | tail -c 65536
+  { $2 < "$1" || echo broken >&3; } | tail -c 65536
 fi | tr -cd '[:print:]\n' | sed -n 's/^server_version = \([0-9.]*\)-MariaDB.*/\1/p' | tail -n 1
 """
+BROKEN = "broken"
+"""Word that the script ``VERSION`` prints for a stream that does not decompress to its end."""
 VERSION_S = 15.0
 """Time limit for decompressing a stream up to its end, in seconds; at most half of the time that the step has left."""
 MOST_NAMED = 5000
@@ -173,10 +177,12 @@ def version_at_end(host: Host, path: str, unpack: str, limit: Deadline) -> str:
     """Return the version of the backed-up server, which mariadb-backup writes to the end of the stream ``path``.
 
     ``unpack``: command that decompresses the stream up to its end, without writing it; empty for a stream that is not compressed.
-    The result is empty if the end was not reached within the time limit. Raises HostError when the host cannot be used.
+    The result is empty if the end was not reached within the time limit, and ``BROKEN`` if decompressing fails.
+    Raises HostError when the host cannot be used.
     """
     deadline = Deadline.after(min(VERSION_S, limit.remaining() / 2), limit.cancel)
     try:
-        return host.run(("sh", "-c", VERSION, "sh", path, unpack), deadline=deadline).text.strip()
+        words = host.run(("sh", "-c", VERSION, "sh", path, unpack), deadline=deadline).text.split()
+        return BROKEN if BROKEN in words else "".join(words)
     except CommandTimedOut:
         return ""

@@ -32,7 +32,7 @@ from drillbook.sdk.sandbox import Sandbox, Sandboxed
 from drillbook.sdk.service import Service
 from drillbook.systems.mariadb import server
 from drillbook.systems.mariadb.client import program
-from drillbook.systems.mariadb.copied_files import LIST, CopiedFiles, parsed, settings, version_at_end
+from drillbook.systems.mariadb.copied_files import BROKEN, LIST, CopiedFiles, parsed, settings, version_at_end
 from drillbook.systems.mariadb.in_place import PhysicalInPlace
 from drillbook.systems.mariadb.service import Mariadb
 from drillbook.systems.mariadb.stored_pages import READ, coverage, damage, not_verified
@@ -265,6 +265,9 @@ class Mariabackup(FileBackups):
 
         def check(backup: Backup) -> None:
             copied = backup.facts.get("server_version", "") or self._version_at_end(ctx, backup)
+            if copied == BROKEN:
+                ctx.unsure(f"the backup {backup.id} of {self.name}, which does not decompress to its end")
+                return
             if not copied:
                 ctx.unsure(f"the version of the backup {backup.id} of {self.name}, which stands at the end of its stream")
             if copied and server.series(copied) != server.series(there):
@@ -279,7 +282,7 @@ class Mariabackup(FileBackups):
         """Return the version of the backed-up server, which stands only at the end of a stream.
 
         A compressed stream is decompressed up to its end, without writing it. The version is empty if the stream is not in a
-        folder on a host, is encrypted, or its end was not reached within the time limit.
+        folder on a host, is encrypted, or its end was not reached within the time limit. It is ``BROKEN`` if decompressing fails.
         """
         place = self.place(ctx)
         if self.form == "folder" or backup.id.endswith(SUFFIX) or not isinstance(place, HostFolder):
