@@ -100,7 +100,7 @@ class AnchorBucket:
             )
 
     def read(self) -> Held:
-        """Read the newest anchor of each run. For an anchor without a lock, the result has a reason to doubt the anchor.
+        """Read the newest anchor of each run. If the bucket does not lock an anchor, also return the reason for doubt.
 
         Raises AnchorProblem when the bucket cannot be read.
         """

@@ -21,7 +21,7 @@ MOST_DRILLS = 8
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Kind of evidence in a run. ``words``: end of a sentence that begins with a number of runs, such as "3 of 5 runs".
+    """Kind of evidence in a run. ``words``: rest of a sentence that begins with a number of runs, such as "3 of 5 runs".
     ``holds``: function that returns True when a run has the evidence.
     """
 

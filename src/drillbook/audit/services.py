@@ -49,10 +49,10 @@ def exempt(covered: Sequence[CoverageRow]) -> list[tuple[str, list[str]]]:
 
 
 def by_evidence(covered: Sequence[CoverageRow], names: Sequence[str]) -> list[tuple[str, list[str]]]:
-    """Group exempt services by ``evidence_of``, which is a text about the evidence for the exemption. ``names``: names of
-    the services.
+    """Group the services ``names``, which are exempt from drills, by the text that ``evidence_of`` returns for each.
 
-    The text is empty for a service that is not a backup, because runs cannot confirm the reason of its exemption.
+    The text tells if runs confirm the exemption. It is empty except for services that hold backups, because runs can
+    confirm only their exemption.
     """
     texts = {named(row, covered): evidence_of(row) for row in covered}
     found: dict[str, list[str]] = {}

@@ -64,7 +64,7 @@ def workers_of(client: Client) -> dict[str, Any]:
 
 class Lanes:
     """Threads for questions to workers. Each worker has its own threads, so that no question waits for another worker. A
-    question also never waits for a run that is received from the same worker, which may take minutes.
+    question also never waits for the transfer of a run from the same worker. Such a transfer may take minutes.
     """
 
     def __init__(self) -> None:
@@ -89,7 +89,7 @@ class Lanes:
                 self._pools[address, work].submit(function, *values)
 
     def forget(self, address: str) -> None:
-        """End the threads of a worker that is gone. The threads first end their present work."""
+        """Tell the threads of a worker that is gone to end. Each thread finishes its present work first."""
         with self._lock:
             for known in [known for known in self._pools if known[0] == address]:
                 self._pools.pop(known).shutdown(wait=False)

@@ -27,7 +27,7 @@ class Estimate:
 
 
 class Progress:
-    """Counts the ends of sites, and estimates the end of the campaign."""
+    """Counts the sites that have finished, and estimates when the campaign will finish."""
 
     def __init__(self, total: int, ended: int) -> None:
         """Start the count. ``ended``: number of sites that have ended already. ``total``: number of all sites."""

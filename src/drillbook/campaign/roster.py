@@ -57,8 +57,9 @@ class Roster:
         self._retry_at: dict[str, float] = {}
 
     def update(self, client: Client, there: dict[str, dict[str, Any]]) -> None:
-        """Forget workers that are gone, and ask new workers for their place. ``there``: facts about all workers. The key of
-        each entry is the address of the worker.
+        """Forget the workers that are gone, and ask each new worker on which machine and in which project it runs.
+
+        ``there``: facts about the workers that exist now. The key of each entry is the address of the worker.
         """
         for known in (self.workers, self.refused, self.asking, self._retry_at):
             for address in [address for address in known if address not in there]:

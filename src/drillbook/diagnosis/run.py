@@ -42,9 +42,8 @@ class Book:
     barred: Mapping[tuple[str, ...], str] = field(default_factory=dict)
     """Reasons why checks must not run. The keys of a reason are the tree and the name of the check."""
     as_service: Callable[[str, str], Host] | None = None
-    """Function that returns the host for commands about a service. These commands run as the account of the service.
-
-    Its arguments are the service and the host. When it is None, the commands run as the account of the step.
+    """Function that takes the names of a service and of a host. It returns a host object whose commands run as the account
+    of the service. When no function is given, commands run as the account of the step.
     """
 
 

@@ -14,7 +14,7 @@ class Severity(StrEnum):
     MEDIUM = "medium"
     LOW = "low"
     INFORMATION = "information"
-    """Only reports use it, for a loss of writes that the run's own objective allows."""
+    """Severity of a loss of writes that the run's own objective allows. Only reports use this severity."""
 
 
 @dataclass(frozen=True, slots=True)

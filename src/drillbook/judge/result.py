@@ -194,7 +194,10 @@ class Result(_Value):
     """None when the drill plans no diagnosis."""
     capacity: tuple[Outlook, ...] = ()
     settled: Settled | None = None
-    """Record that a person closed the remaining changes, or None. ``residue`` and ``exit`` are the same with and without it."""
+    """Statement of a person that the remaining changes are dealt with (`drill.recover --settled`). None when there is none.
+
+    The statement changes neither ``residue`` nor ``exit``.
+    """
 
     model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", populate_by_name=True)
 

@@ -63,7 +63,7 @@ def start_in(name: re.Match[str]) -> str:
 
 
 def verdict(folder: Path) -> str:
-    """Return the verdict in the result of a run or suite. The result is empty without a readable result."""
+    """Return the verdict of the run or suite in ``folder``. Return an empty text if its result file cannot be read."""
     try:
         return str(json_object((folder / RESULT).read_bytes()).get("verdict") or "")
     except OSError:

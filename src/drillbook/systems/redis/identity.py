@@ -1,5 +1,6 @@
-"""Identity of a keyspace: the host and the port of its server, and the text of the mark that the save of the run wrote into
-the keyspace.
+"""Identity of a keyspace: the host and the port of its server, and the text of a mark, which is a key in the keyspace.
+
+The step that saves the keyspace writes the mark.
 
 A server's own ids cannot identify a keyspace, because they change at a restart, and a restore includes a restart. The mark
 is part of the data. A flush removes the mark, and a restore of the backup brings it back.

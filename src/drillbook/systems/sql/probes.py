@@ -125,8 +125,9 @@ class Canary(BaseCanary):
         return _Writer(self, ctx)
 
     def survivors(self, ctx: Context) -> Iterable[int]:
-        """Return the numbers of those rows of this run that exist now; none when the table is missing. Raises CouldNotVerify
-        when the database cannot be read.
+        """Return the row numbers of those rows of this run that exist now. The result is empty when the table is missing.
+
+        Raises CouldNotVerify when the database cannot be read.
         """
         return sorted(self._run(ctx, lambda session: self._found(session, ctx.run_id)) - {0})
 

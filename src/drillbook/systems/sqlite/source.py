@@ -106,7 +106,7 @@ class SqliteSource(FileBackups):
             )
         problem = next(self._problems(seen, backup), None)
         if not problem and self.clock and self.max_age is not None and moment_of(seen["newest"]) is None:
-            measured = "has no value" if seen["newest"] is None else "has a newest value that is no time"
+            measured = "has no value" if seen["newest"] is None else "is not a time in its newest row"
             raise CouldNotVerify(
                 f"`max_age` of {self.name} cannot be judged: {self.clock} of {backup.id} {measured}",
                 hint="set `clock` to a column with times in ISO 8601 or as numbers, in a table that always has rows",

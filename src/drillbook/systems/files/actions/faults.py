@@ -46,7 +46,7 @@ class Lose(Fault):
         Uri | None,
         Field(
             alias="from",
-            description="The fact `location` of a step `files.archive`. Not set when the team's own backup is used.",
+            description="The fact `location` of a step `files.archive`. Omit it when the drill restores the team's own backup.",
         ),
     ] = None
 

@@ -46,7 +46,7 @@ class _Filtered(Fault):
     SHOWN: ClassVar[str]
     UNDO = ("commands",)
 
-    peer: Peer | None = Field(default=None, description="Address or network of the other side. Not given: any address.")
+    peer: Peer | None = Field(default=None, description="Address or network of the other side. Default: any address.")
     peer_port: PeerPort = None
     own_port: OwnPort = None
     direction: Direction = "both"
