@@ -194,10 +194,7 @@ class Result(_Value):
     """None when the drill plans no diagnosis."""
     capacity: tuple[Outlook, ...] = ()
     settled: Settled | None = None
-    """Statement of a person that the remaining changes are dealt with (`drill.recover --settled`). None when there is none.
-
-    The statement changes neither ``residue`` nor ``exit``.
-    """
+    """Statement of a person that the remaining changes are dealt with; or None. It changes neither ``residue`` nor ``exit``."""
 
     model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", populate_by_name=True)
 
