@@ -29,7 +29,7 @@ from drillbook.engine.open_hosts import Hosts
 from drillbook.engine.recovery import in_the_way
 from drillbook.engine.runner import Runner
 from drillbook.engine.stage import Stage
-from drillbook.engine.stop_requests import Stop, watching
+from drillbook.engine.stop_requests import Held, Stop, watching
 from drillbook.errors import JournalError, PlanError
 from drillbook.events.runs import RunSession
 from drillbook.exits import Exit
@@ -84,6 +84,8 @@ class Orchestrator:
     """Name or path of the inventory, as the user wrote it. It is recorded in the first event of a run, and used in the
     commands that the report suggests.
     """
+    held: Held = field(default_factory=Held)
+    """Signals that are held back until the reports are written."""
 
     def plans(self, found: Drill | Suite) -> list[Plan]:
         """Return the plan of a drill, or the plans of all drills of a suite. All plans are made at once, so that
@@ -135,19 +137,20 @@ class Orchestrator:
         stage = Stage(one, journal, hosts.get, folder, run, redactor, traced=traced, hold=hold, vouchers=self._vouchers)
         stage.earlier = self._earlier(one, folder)
         stage.recorded = partial(sudoers.of_last_run, self.project, one)
-        try:
-            with watching(stop, folder, self.project.reports, journal=journal):
-                vouch = self._vouching(one, folder, written, {**run, "previous_head": prev})
-                runner = Runner(stage, hosts.open, stop, refusals, header=self._head(one, run, approved), vouch=vouch)
-                runner.history, runner.before = self._history(one, folder), self._before(one, folder, readings)
-                residue = runner.run()
-            self._after(stage, messenger, suite)
-            gone = journal.displaced()
-        finally:
-            stage.pool.shutdown(wait=False)
-            hosts.close()
-            journal.close()
-        return folder, self._report(folder, written, run["operator"], residue, gone, alone=parent is None)
+        with self.held.back(stop):
+            try:
+                with watching(stop, folder, self.project.reports, journal=journal):
+                    vouch = self._vouching(one, folder, written, {**run, "previous_head": prev})
+                    runner = Runner(stage, hosts.open, stop, refusals, header=self._head(one, run, approved), vouch=vouch)
+                    runner.history, runner.before = self._history(one, folder), self._before(one, folder, readings)
+                    residue = runner.run()
+                self._after(stage, messenger, suite)
+                gone = journal.displaced()
+            finally:
+                stage.pool.shutdown(wait=False)
+                hosts.close()
+                journal.close()
+            return folder, self._report(folder, written, run["operator"], residue, gone, alone=parent is None)
 
     def _after(self, stage: Stage, messenger: Messenger, suite: str) -> None:
         """Notify contacts, send the trace of the ended run, and remove old backups from stores with a retention rule."""
@@ -270,18 +273,38 @@ class Orchestrator:
         The suite continues after a failed drill. It ends after a drill that was aborted, or that left changes in place.
         ``between``: function that is called with the result of each finished run.
         """
-        run_id = given_run_id(suite.suite)
-        folder = self.project.ready_reports() / run_id
+        folder = self.project.ready_reports() / given_run_id(suite.suite)
         started, began_ns, began = datetime.now(UTC), time.time_ns() // 1_000_000 * 1_000_000, time.monotonic()
+        with self.held.back(Stop()):
+            views, unseen = self._runs_of(plans, folder, between)
+            result = self._report_suite(suite, folder, views, (started, began_ns, began))
+        if unseen:
+            raise unseen
+        return folder, result
+
+    def _runs_of(
+        self, plans: Sequence[Plan], folder: Path, between: Callable[[RunView], None]
+    ) -> tuple[list[RunView], OSError | None]:
+        """Run the plans of a suite. Returns the runs, and the error of ``between``, for example on a closed terminal."""
         views: list[RunView] = []
         for one in plans:
             _, view = self.run(one, parent=folder)
             views.append(view)
-            between(view)
-            if view.result.residue or view.result.verdict is Verdict.ABORTED:
+            try:
+                between(view)
+            except OSError as error:
+                return views, error
+            if view.result.residue or view.result.verdict is Verdict.ABORTED or self.held.number:
                 break
+        return views, None
+
+    def _report_suite(
+        self, suite: Suite, folder: Path, views: Sequence[RunView], begun: tuple[datetime, int, float]
+    ) -> SuiteResult:
+        """Judge a finished suite, write its reports, and sign its folder. ``begun``: start by three clocks."""
+        started, began_ns, began = begun
         start = SuiteResult(
-            run=run_id,
+            run=folder.name,
             suite=suite.suite,
             title=suite.title,
             environment=self.inventory.environment,
@@ -294,14 +317,14 @@ class Orchestrator:
         )
         result = rejudged(start, views)
         if export.endpoint():
-            whole = spans.of_suite(run_id, suite.suite, began_ns, time.monotonic() - began, str(result.verdict))
+            whole = spans.of_suite(folder.name, suite.suite, began_ns, time.monotonic() - began, str(result.verdict))
             with suppress(export.NotExported):  # the run of each drill has already reported a collector that is down
-                export.export(run_id, whole)
+                export.export(folder.name, whole)
         publish.write_suite(folder, result, views)
         sign_runs.seal_suite(folder, result, self._sealer(operator()), self.attested)
         if not of_campaign():
             run_index.write(self.project, latest=folder.name)
-        return folder, result
+        return result
 
 
 def _owner(one: Plan, run: dict[str, str]) -> Owner:

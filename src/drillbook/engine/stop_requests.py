@@ -86,6 +86,50 @@ def by_signals(stop: Stop, journal: Journal) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@dataclass(slots=True)
+class Held:
+    """Signals TERM and HUP that are held back until the files of a run or of a suite are written.
+
+    A closed terminal sends HUP. Without this class, it would end the program between two files of the record.
+    """
+
+    number: int = 0
+    """Number of the signal that was held back, or 0."""
+    _stop: Stop | None = None
+
+    @contextmanager
+    def back(self, stop: Stop) -> Iterator[None]:
+        """Hold the signals back within the ``with`` block, and deliver the last one at the end of the outermost block.
+
+        ``stop``: request to stop of the run in the block. A signal before the run's first step stops the run.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        outer, self._stop = self._stop, stop
+        if self.number:
+            self._ask(stop)
+        before = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGHUP)}
+        try:
+            yield
+        finally:
+            self._stop = outer
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            if outer is None and self.number:
+                signal.raise_signal(self.number)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        self.number = number
+        if self._stop is not None:
+            # In a new thread, since the interrupted code may hold the lock of the flag.
+            threading.Thread(target=self._ask, args=(self._stop,), daemon=True).start()
+
+    def _ask(self, stop: Stop) -> None:
+        stop.ask(f"the run was stopped by {signal.Signals(self.number).name}")
+
+
 @contextmanager
 def watching(stop: Stop, *folders: Path, journal: Journal) -> Iterator[None]:
     """Within the ``with`` block, stop the run when a stop file appears in ``folders``, or when ``journal`` is removed."""

@@ -1,0 +1,74 @@
+"""A terminal that is closed at the end of a run: the record is written to its end."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+
+import pytest
+
+from tests import waiting
+from tests.program import PROGRAM, Folder
+
+
+def in_terminal(folder, *argv):
+    """Start the program as the leader of a session with its own terminal. Return its process ID and our end."""
+    pid, ours = pty.fork()
+    if pid == 0:
+        os.chdir(folder.root)
+        os.execve(PROGRAM[0], [*PROGRAM, *argv], folder.environment)
+    return pid, ours
+
+
+def closed_when(pid, ours, happens):
+    """Read what the program prints until ``happens``; then close the terminal. Return the status of the program."""
+    os.set_blocking(ours, False)
+
+    def seen():
+        try:
+            os.read(ours, 65536)
+        except BlockingIOError:
+            pass
+        return happens()
+
+    waiting.until(seen, "the moment to close the terminal")
+    os.close(ours)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def found(folder, pattern):
+    return lambda: list((folder.root / "reports").glob(pattern))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = Folder(tmp_path)
+    folder.write("")
+    folder.write("", name="other")
+    (tmp_path / "drills" / "both.yml").write_text("suite: both\ntitle: Both\ndrills: [sample, other]\n")
+    return folder
+
+
+@pytest.mark.parametrize("file", ["plan.json", "report.html"])
+def test_a_terminal_closed_while_the_report_is_written_leaves_a_whole_record(folder, file):
+    pid, ours = in_terminal(folder, "drill", "sample")
+    status = closed_when(pid, ours, found(folder, f"*-sample*/{file}"))
+    assert status == -signal.SIGHUP
+    run = folder.latest
+    assert "sample" in run.name
+    assert (run / "attestation.json").is_file()
+    assert run.name in (folder.root / "reports" / "index.html").read_text()
+
+
+@pytest.mark.parametrize("event", ["run.started", "run.finished"])
+def test_a_terminal_closed_during_a_suite_leaves_a_report_of_the_suite(folder, event):
+    def happens():
+        return any(f'"kind":"{event}"' in path.read_text() for path in found(folder, "*/*-sample*/journal.jsonl")())
+
+    pid, ours = in_terminal(folder, "drill", "both")
+    closed_when(pid, ours, happens)
+    assert "both" in folder.latest.name
+    assert (folder.latest / "report.html").is_file()
+    assert [run["drill"] for run in folder.result()["runs"]] == ["sample"]
+    assert folder.latest.name in (folder.root / "reports" / "index.html").read_text()
