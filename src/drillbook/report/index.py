@@ -288,7 +288,7 @@ def _age(entry: IndexEntry) -> tuple[float, str]:
 
 
 def _row(entry: IndexEntry, *, child: bool = False) -> Row:
-    found = {row.key: row for row in rows.objective_rows(entry.objectives, entry.remarks)}
+    found = {row.key: row for row in rows.objective_rows(entry.objectives, entry.remarks, entry.verdict)}
     return Row(entry, child, link(entry.href), found.get("rto"), found.get("rpo"))
 
 
@@ -320,7 +320,7 @@ def _trend(runs: Sequence[IndexEntry], key: str, name: str) -> Trend | None:
     kept = [entry.objectives[key] for entry in setting]
     if not kept:
         return None
-    latest = rows.objective_rows({key: kept[-1]}, setting[-1].remarks)[0]
+    latest = rows.objective_rows({key: kept[-1]}, setting[-1].remarks, setting[-1].verdict)[0]
     target = kept[-1].target_s
     values = [one.measured_s for one in kept]
     top = max(
@@ -330,9 +330,7 @@ def _trend(runs: Sequence[IndexEntry], key: str, name: str) -> Trend | None:
             1e-9,
         ]
     )
-    points = tuple(
-        _point(number, entry.objectives[key], entry.remarks.get(key), len(kept), top) for number, entry in enumerate(setting)
-    )
+    points = tuple(_point(number, entry, key, len(kept), top) for number, entry in enumerate(setting))
     known = [value for value in values if value is not None]
     spread = f"{len(known)} of {len(kept)} runs with a figure, latest {latest.measured}, target at most {latest.target}"
     return Trend(
@@ -345,11 +343,13 @@ def _trend(runs: Sequence[IndexEntry], key: str, name: str) -> Trend | None:
     )
 
 
-def _point(number: int, one: Objective, told: Remark | None, total: int, top: float) -> Point:
+def _point(number: int, entry: IndexEntry, key: str, total: int, top: float) -> Point:
+    one = entry.objectives[key]
     x = EDGE + (WIDTH - 2 * EDGE) * (number / (total - 1) if total > 1 else 1.0)
     if one.measured_s is None:
         return Point(x, HEIGHT - EDGE, "gap")
-    return Point(x, _y(one.measured_s, top), KINDS[wording.state_of(one.met, one.measured_s, told)])
+    (row,) = rows.objective_rows({key: one}, entry.remarks, entry.verdict)
+    return Point(x, _y(one.measured_s, top), "gap" if row.doubt else KINDS[row.state])
 
 
 def _y(value: float, top: float) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from drillbook.findings import Finding
 from drillbook.judge.result import Injection, Objective, PhaseResult, Result, RunView, Settled, StepView, Verdict
@@ -33,6 +33,13 @@ MOST_RANGES, RANGE = 10, re.compile(r"\d+ to \d+")
 """Ranges of lost writes in a finding. ``MOST_RANGES``: largest number of ranges that a finding names. ``RANGE``: regular
 expression that matches one range.
 """
+ENDINGS: dict[str, str] = {
+    Verdict.FAILED: "failed",
+    Verdict.INCONCLUSIVE: "was inconclusive",
+    Verdict.REFUSED: "was refused",
+    Verdict.ABORTED: "was aborted",
+}
+"""Words for the end of a run, after "the run"."""
 UNPROVEN = ("objective-missed", "objective-not-verified")
 
 
@@ -59,11 +66,18 @@ class ObjectiveRow:
     """Short form of the remark beside the figure, for lists."""
     by: str = ""
     """Name of the probe or alert that noticed the fault first, as shown in lists."""
+    doubt: str = ""
+    """Reason why a met objective does not count: the run did not pass. It is empty for other objectives."""
 
     @property
     def met(self) -> bool:
         """True when the objective was measured and met, with or without a reservation."""
         return self.state in (MET, RESERVED)
+
+    @property
+    def said(self) -> str:
+        """State in words. For a met objective of a run that did not pass, the words say that it does not count."""
+        return f"{self.state}, but {self.doubt}" if self.doubt else self.state
 
     @property
     def named(self) -> str:
@@ -153,17 +167,24 @@ def _more_ranges(measured: str, result: Result) -> str:
 
 def rows_of(result: Result) -> list[ObjectiveRow]:
     """Return the rows of a run's objectives, with the remarks on their figures."""
-    return objective_rows(result.objectives, remarks.of_run(result.steps, result.started))
+    return objective_rows(result.objectives, remarks.of_run(result.steps, result.started), result.verdict)
 
 
-def objective_rows(objectives: Mapping[str, Objective], told: Mapping[str, Remark] | None = None) -> list[ObjectiveRow]:
+def objective_rows(
+    objectives: Mapping[str, Objective], told: Mapping[str, Remark] | None = None, verdict: str = Verdict.PASSED
+) -> list[ObjectiveRow]:
     """Return the rows of the objectives: RTO, RPO and detection first, then any other objective by name.
 
-    ``told``: remarks on the figures. The key of a remark is the key of its objective.
+    ``told``: remarks on the figures. The key of a remark is the key of its objective. ``verdict``: verdict of the run. No met
+    objective counts when it is not `passed`.
     """
     known = [key for key in OBJECTIVES if key in objectives]
     ordered = [*known, *sorted(set(objectives) - set(known))]
-    return [_objective(key, objectives[key], (told or {}).get(key)) for key in ordered]
+    found = [_objective(key, objectives[key], (told or {}).get(key)) for key in ordered]
+    doubt = (
+        "" if verdict == Verdict.PASSED else f"does not count: the run {ENDINGS.get(verdict, f'ended {one_line(verdict)}')}"
+    )
+    return [replace(row, doubt=doubt) if row.met else row for row in found] if doubt else found
 
 
 def _objective(key: str, objective: Objective, told: Remark | None) -> ObjectiveRow:

@@ -84,7 +84,7 @@ def suite_sentence(found: Sequence[SuiteRow]) -> str:
         where = open_findings.named([row.drill for row, _ in found_in])
         text += f" Open findings: {', '.join(open_findings.counts([one for _, one in found_in]))}, in {where}."
     for key, name in wording.SHORT.items():
-        drills = [row.drill for row in found if any((one.key, one.state) == (key, RESERVED) for one in row.objectives)]
+        drills = [row.drill for row in found if any((one.key, one.said) == (key, RESERVED) for one in row.objectives)]
         text += f" {name} {RESERVED}: {open_findings.named(drills)}." if drills else ""
     return text
 

@@ -45,6 +45,8 @@ COLOURS = {
     "information": "dim",
 }
 
+DOUBTED = wording.STATES[remarks.RESERVED]
+"""Symbol of a met objective that does not count, because the run did not pass."""
 MEASURED = 31
 """Least width of the column with the measured figures and their remarks, if no objective has a reason beside its state."""
 
@@ -140,7 +142,7 @@ def suite_details(suite: SuiteResult, views: Sequence[RunView], report: str = ""
     table = _table("Drills", "drill", "verdict", "objectives")
     found = suite_rows(suite, views)
     for row in found:
-        figures = [f"{one.named} {one.marked}: {one.state}" for one in row.objectives]
+        figures = [f"{one.named} {one.marked}: {one.said}" for one in row.objectives]
         if row.view is None:
             figures = [row.sentence]
         verdict = _state(row.verdict)
@@ -204,11 +206,16 @@ def _objectives(found: Sequence[ObjectiveRow]) -> RenderableType:
     if not any(row.reason for row in found):
         table.columns[2].min_width = MEASURED
     for row in found:
-        state = _state(row.state)
+        state = _objective_state(row)
         state.append(f"\n{row.reason}" if row.reason else "", style="default")
         figure = "\n".join(filter(None, (row.measured, row.writes, row.remark)))
         table.add_row(Text(row.name), Text(row.target), Text(figure), state)
     return _spaced(table)
+
+
+def _objective_state(row: ObjectiveRow) -> Text:
+    """Return the state of an objective. A met objective that does not count is not green."""
+    return Text(f"{DOUBTED} {row.said}", style="yellow") if row.doubt else _state(row.state)
 
 
 def _clocks(view: RunView) -> RenderableType:

@@ -1,0 +1,57 @@
+"""Rows of a report say the same in all formats, and never more than the run proved."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from drillbook.judge.result import Objective, Verdict
+from drillbook.report import html, index, markdown, rows
+from drillbook.report.terminal import summary
+from tests.report import renderings, samples
+from tests.report.test_agreement import plain
+
+DOUBT = "met, but does not count: the run failed"
+MET = {"rto": Objective(target_s=30, measured_s=9.6, error_s=0.2, met=True)}
+
+
+def test_a_met_objective_of_a_failed_run_does_not_count() -> None:
+    (row,) = [row for row in rows.rows_of(samples.failed().result) if row.key == "detect"]
+    assert (row.state, row.said) == ("met", DOUBT)
+    page = html.render(samples.failed())
+    assert '<span class="state met">' not in page
+    for text in (page, markdown.render(samples.failed()), renderings.printed(summary.details(samples.failed()), 200)):
+        assert "met, but does not count" in plain(text.replace("**", ""))
+    suite = samples.suite()
+    for text in (html.render_suite(*suite), renderings.printed(summary.suite_summary(*suite), 200)):
+        assert DOUBT in plain(text)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "told"),
+    [
+        (Verdict.INCONCLUSIVE, "does not count: the run was inconclusive"),
+        (Verdict.ABORTED, "does not count: the run was aborted"),
+        ("odd", "does not count: the run ended odd"),
+        (Verdict.PASSED, ""),
+    ],
+)
+def test_it_counts_only_when_the_run_passed(verdict: str, told: str) -> None:
+    (row,) = rows.objective_rows(MET, verdict=verdict)
+    assert row.doubt == told
+    assert row.met
+
+
+def test_an_objective_that_was_not_met_needs_no_such_reason() -> None:
+    missed = Objective(target_s=30, measured_s=40, error_s=0.2, met=False)
+    (row,) = rows.objective_rows({"rto": missed}, verdict=Verdict.FAILED)
+    assert (row.doubt, row.said) == ("", "missed")
+
+
+def test_the_index_draws_and_says_it() -> None:
+    (entry,) = [one for one in samples.entries() if one.verdict == "failed"]
+    page = index.render([replace(entry, objectives=MET), replace(entry, run="b", objectives=MET)])
+    assert page.count(DOUBT) >= 2
+    assert 'class="dot"' not in page
+    assert page.count('<circle class="gap"') == 2
