@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import os
 import re
 import subprocess
 from dataclasses import replace
@@ -151,6 +152,30 @@ def test_few_bytes_of_a_command_that_then_waits_count(place, tmp_path, monkeypat
     (path := tmp_path / "shop").write_bytes(packed(TEXT[:900], end))
     found = beginning_of(place.ctx(), Printed(place.host, ("sh", "-c", f"cat {path}; sleep 600")), "output")
     assert (found.data, found.packed, found.why) == (TEXT[:900], PACKED[end], "")
+
+
+def test_the_bytes_of_a_command_that_waits_are_decompressed_in_a_container(place, tmp_path, monkeypatch):
+    monkeypatch.setattr(backup_beginning, "READ_S", 10.0)
+    (path := tmp_path / "shop").write_bytes(packed(TEXT[:900], "gz"))
+    inside = LocalHost("inside", target=Target(name="inside", local=True))
+    found = beginning_of(place.ctx(), Printed(place.host, ("sh", "-c", f"cat {path}; sleep 600")), "output", inside=inside)
+    assert (found.data, found.packed, found.why) == (TEXT[:900], "gzip", "")
+
+
+@pytest.mark.parametrize("accepts", ["-t", ""])
+def test_another_program_timeout_does_not_keep_a_file_from_being_read(tmp_path, monkeypatch, accepts):
+    """That of busybox before 1.30 takes `-t SECONDS`, and starts the program `1` otherwise."""
+    (program := tmp_path / "timeout").write_text(
+        f"""#!/bin/sh
+        test "$1" = "{accepts or "nothing"}" || exit 127
+        shift
+        exec {need("timeout")} "$@"
+        """
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    argv = ["sh", "-c", backup_beginning._BEGIN, "sh", "1", "300", "echo", "dump"]
+    assert subprocess.run(argv, input=b"\n", capture_output=True, check=True).stdout == b"cat\ndump\n"
 
 
 @pytest.mark.parametrize("shell", [["dash"], ["busybox", "sh"], ["bash", "--posix"]], ids=["dash", "busybox", "bash"])

@@ -40,7 +40,8 @@ The rest of the time limit is for the programs that decrypt and decompress the o
 """
 # SECONDS LIMIT COMMAND...: print the name of the program that decompresses the output of COMMAND, and the first LIMIT bytes after
 # the decryption and decompression. Standard input contains secret keys, an empty line, and then the input of COMMAND.
-# The input of the programs ends after SECONDS, so that they print what they hold back for a COMMAND that waits.
+# The input of the programs ends after SECONDS, so that they print what they hold back for a COMMAND that waits. The program timeout of
+# busybox before 1.30 has an option for SECONDS, and some builds accept no fraction; without a usable one, COMMAND is awaited.
 # A zstd file may begin with a skippable frame (0x184D2A50 to 0x184D2A5F; pzstd writes one). The second magic of lz4 is that of
 # its legacy format.
 _DECRYPTED = r"""
@@ -51,12 +52,16 @@ while IFS= read -r line && test -n "$line"; do
   keys="$keys$line
 "
 done
-timed() { if command -v timeout >/dev/null; then timeout "$seconds" cat; else cat; fi; }
+timed() {
+  if timeout "$seconds" true 2>/dev/null; then timeout "$seconds" "$@"
+  elif timeout -t "$seconds" true 2>/dev/null; then timeout -t "$seconds" "$@"
+  else "$@"; fi
+}
 decrypted() { if test -n "$keys"; then printf %s "$keys" | age --decrypt --identity - -- /dev/fd/3; else cat <&3; fi; }
 """
 # The same without the name, and without the decompression.
 _DECRYPT = f"""{_DECRYPTED}
-"$@" | timed | {{ decrypted; }} 3<&0 | head -c "$limit"
+"$@" | timed cat | {{ decrypted; }} 3<&0 | head -c "$limit"
 """
 _UNPACKED = (
     _DECRYPTED
@@ -77,13 +82,13 @@ unpacked() {
 """
 )
 _BEGIN = f"""{_UNPACKED}
-"$@" | timed | {{ decrypted; }} 3<&0 | unpacked | head -c "$((limit + 6))"
+"$@" | timed cat | {{ decrypted; }} 3<&0 | unpacked | head -c "$((limit + 6))"
 """
 # SECONDS PROGRAM PATH: print the lines that PROGRAM for `sed -n` prints of the content of the file PATH, decrypted and decompressed;
 # equal lines once, with their number. Print `whole` when the file was read to its end within SECONDS.
 _LINES = f"""exec 4>&1
 {_UNPACKED}
-read_all() {{ if command -v timeout >/dev/null; then timeout "$seconds" cat -- "$1"; else cat -- "$1"; fi && echo whole >&4; }}
+read_all() {{ timed cat -- "$1" && echo whole >&4; }}
 read_all "$1" | {{ decrypted; }} 3<&0 | unpacked | LC_ALL=C sed -n "$limit" | uniq -c
 """
 
@@ -114,7 +119,8 @@ def beginning_of(
             command, given = _command(ctx, place, name, stored, deadline)
             given = "".join(f"{key}\n" for key in keys).encode() + b"\n" + given
             if inside:
-                data, said = _output(ctx.host, _DECRYPT, (str(stored), *command), given, deadline)
+                first = Deadline.after(deadline.remaining() * ENDS_AFTER, deadline.cancel)
+                data, said = _output(ctx.host, _DECRYPT, (str(stored), *command), given, first)
                 found = _read(inside, ("cat",), b"\n" + data, limit, deadline) if data else Beginning(why=said)
             else:
                 found = _read(ctx.host, command, given, limit, deadline)
