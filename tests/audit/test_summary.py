@@ -149,7 +149,7 @@ def test_an_open_finding_of_a_run_that_passed_needs_attention(tmp_path, severity
 def test_what_needs_attention_is_told_the_most_urgent_first(tmp_path):
     audit = audited(stories.year(Book(tmp_path)))
     found = texts(audit)
-    words = ("left changes that are not undone", "findings, open since", "not drilled in")
+    words = ("left changes that are not undone", "ended failed on", "not drilled in")
     places = [next(at for at, text in enumerate(found) if word in text) for word in words]
     assert places == sorted(places)
     (left,) = [text for text in found if words[0] in text]
@@ -181,7 +181,11 @@ def many(audit):
         replace(left, service=f"copy-{number:02} {'y' * 30}", left_out=f"reason {number % 6} {'z' * 200}")
         for number in range(30)
     ]
-    findings = [replace(one, severity="high", state="open", detail="y" * 400) for one in audit.findings] * 30
+    findings = [
+        replace(one, severity="high", state="open", detail="y" * 400, drill=f"{one.drill}-{number}")
+        for one in audit.findings
+        for number in range(30)
+    ]
     goal = next(row for row in audit.proven if row.key == "rpo")
     goals = [
         replace(goal, service=row.service, drill="a-drill-with-a-long-name", mark=" †‡", proven=False, reserved=True)
@@ -266,6 +270,28 @@ def test_the_digest_of_the_evidence_has_one_name(tmp_path):
         page = plain(text).replace("`", "")
         assert page.count(audit.evidence_digest) == times
         assert len(re.findall(rf"Digest of the evidence\W*\s*{audit.evidence_digest}", page)) == times
+
+
+SCHEDULED = DOWN.replace("drill: api-down", "drill: api-down\nevery: 90d")
+
+
+def test_a_drill_that_failed_needs_attention_once_with_the_command_the_address_and_the_report(tmp_path):
+    book = Book(tmp_path)
+    text = SCHEDULED.replace("drill: api-down", "drill: api-down\nowner: dba")
+    run = book.run("2026-11-10T09:00:00", drill="api-down", text=text).slow().close()
+    audit = audited(book)
+    assert {row.kind for row in audit.missed} == {"never passed"}
+    (one,) = [one for one in alerts(audit) if "api-down" in one.text]
+    assert one.text.startswith("api-down in lab ended failed on 2026-11-10 (1 high finding; never passed): ")
+    assert one.action == ("Next: mend the cause, then `drillbook drill api-down`. Who: dba, dba@example.com. When: at once")
+    assert f'<a href="../{run.id}/report.html">Report</a>' in summary.render(audit)
+    for page in (html.render(audit), markdown.render(audit)):
+        assert "Never passed: api-down. See" in plain(page)
+        assert "no other drill was overdue" in plain(page)
+    book.run("2026-11-12T09:00:00", drill="api-down", text=SCHEDULED).good().close()
+    passed = audited(book)
+    assert passed.missed_beside_failures == passed.missed != ()
+    assert "Never passed: " not in plain(html.render(passed))
 
 
 def ranked(row, keys, **how):

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from drillbook.audit import wording
 from drillbook.audit.absences import MISSING
 from drillbook.audit.content import Audit
-from drillbook.audit.coverage import NOT_YET, CoverageRow, deciding
+from drillbook.audit.coverage import NOT_YET, CoverageRow
 from drillbook.audit.findings import FindingRow
-from drillbook.audit.missed import NEVER_RAN, MissedRow
-from drillbook.judge.result import Verdict
+from drillbook.audit.missed import NEVER, NEVER_RAN, MissedRow
+from drillbook.audit.run_rows import RunRow
+from drillbook.installation.program_name import NEUTRAL
 from drillbook.project.schedule_record import NOT_BEGUN
-from drillbook.report import open_findings, remarks
+from drillbook.report import next_steps, open_findings, remarks
 from drillbook.report.figures import count, kinds_of
 from drillbook.report.open_findings import GRAVE
 
@@ -35,6 +36,8 @@ class Alert:
     """Contact of the drill's owner, who takes the step. It is empty when the step is to plan or change drills."""
     when: str = ""
     """Time for the step."""
+    run: str = ""
+    """Run whose report tells more. It is empty when there is no such run."""
 
     def __str__(self) -> str:
         return f"{self.text} {self.action}"
@@ -47,7 +50,7 @@ class Alert:
 
 def alerts(audit: Audit) -> Iterator[Alert]:
     """Return everything that needs attention, the most urgent first."""
-    owners = {(run.environment, run.drill): run.owner or NOBODY for run in audit.runs}
+    owners = {(run.environment, run.drill): _who(run) for run in audit.runs}
     if not audit.whole:
         text = f"{wording.record_state(audit)}. {wording.MORE_RUNS}"
         yield Alert(text, "restore the missing folders, and repeat the audit", when="before the sign-off")
@@ -55,6 +58,11 @@ def alerts(audit: Audit) -> Iterator[Alert]:
     yield from _of_findings(audit, owners)
     yield from _of_schedules(audit, owners)
     yield from _of_services(audit)
+
+
+def _who(run: RunRow) -> str:
+    """Return the contact of the drill's owner, with the address."""
+    return ", ".join(filter(None, (run.owner, run.owner_address))) if run.owner else NOBODY
 
 
 def _owner(owners: dict[tuple[str, str], str], environment: str, drill: str) -> str:
@@ -68,13 +76,13 @@ def _of_runs(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert
     for run in audit.runs:
         if run.residue and not run.closed:
             text = f"{run.drill} in {run.environment} left changes that are not undone: {'; '.join(run.residue)}"
-            yield Alert(text, "undo them with `drillbook drill.recover`", run.owner or NOBODY, AT_ONCE)
-    places = dict.fromkeys(run.environment for run in audit.runs)
-    for run in [one for place in places for one in deciding(run for run in audit.runs if run.environment == place).values()]:
-        if run.verdict != Verdict.PASSED:
-            text = f"{run.drill} in {run.environment} ended {run.verdict} on {run.started[:10]}: {run.reason}"
-            step = "mend the cause, and run the drill again"
-            yield Alert(text, step, _owner(owners, run.environment, run.drill), AT_ONCE)
+            yield Alert(text, "undo them with `drillbook drill.recover`", _who(run), AT_ONCE, run.run)
+    for key, run in audit.failing.items():
+        known = "; ".join(_known(audit, key, run))
+        text = f"{run.drill} in {run.environment} ended {run.verdict} on {run.started[:10]}"
+        text += f" ({known}): {run.reason}" if known else f": {run.reason}"
+        step = f"mend the cause, then `{next_steps.run_again(NEUTRAL, run.drill, run.inventory)}`"
+        yield Alert(text, step, owners[key], AT_ONCE, run.run)
     for row in audit.absent:
         if row.kind == MISSING:
             yield Alert(f"{row.run or 'A run'} is missing: {row.why}", "restore its folder", when="before the sign-off")
@@ -83,11 +91,29 @@ def _of_runs(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert
             yield Alert(text, "run the suite again", when=AT_ONCE)
 
 
+def _known(audit: Audit, key: tuple[str, str], run: RunRow) -> Iterator[str]:
+    """Return what else is known of a drill whose newest run did not pass: its open findings, and since when it is overdue."""
+    if rows := [row for row in audit.findings if (row.environment, row.drill) == key and _open(row)]:
+        since = min(row.first_seen for row in rows)[:10]
+        yield open_findings.counted(rows) + (f" open since {since}" if since != run.started[:10] else "")
+    for row in audit.missed:
+        if (row.environment, row.drill) == key and _overdue(row):
+            yield "never passed" if row.kind == NEVER else f"overdue since {row.since[:10]}"
+
+
+def _open(row: FindingRow) -> bool:
+    return row.state == "open" and row.severity in GRAVE
+
+
+def _overdue(row: MissedRow) -> bool:
+    return row.kind not in (NOT_BEGUN, NEVER_RAN) and not row.until
+
+
 def _of_findings(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert]:
-    """Return one alert for each drill with open findings, the most severe first."""
+    """Return one alert for each drill that passed and has open findings, the most severe first."""
     found: dict[tuple[str, str], list[FindingRow]] = {}
     for row in audit.findings:
-        if row.state == "open" and row.severity in GRAVE:
+        if _open(row) and (row.environment, row.drill) not in audit.failing:
             found.setdefault((row.environment, row.drill), []).append(row)
     for (environment, drill), rows in found.items():
         titles = list(dict.fromkeys(row.title for row in rows))
@@ -103,12 +129,14 @@ def _of_findings(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[A
 def _of_schedules(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert]:
     """Return alerts about overdue drills, drills that never ran, and objectives that are not proven."""
     for missed in audit.missed:
-        if missed.kind not in (NOT_BEGUN, NEVER_RAN) and not missed.until:
-            text = f"{missed.drill} in {missed.environment} has been overdue since {missed.since[:10]}"
+        if _overdue(missed) and (missed.environment, missed.drill) not in audit.failing:
+            since = "never passed" if missed.kind == NEVER else f"been overdue since {missed.since[:10]}"
+            text = f"{missed.drill} in {missed.environment} has {since}"
             yield Alert(text, "run the drill", _owner(owners, missed.environment, missed.drill), AT_ONCE)
     yield from _of_never_ran([missed for missed in audit.missed if missed.kind == NEVER_RAN])
     for goal in audit.proven:
-        if not goal.met:
+        run = audit.failing.get((goal.environment, goal.drill))
+        if not goal.met and not (run and goal.run in ("", run.run)):
             answer = "was not proven in this period" if not goal.run else f"{VERBS[goal.missed]} on {goal.at[:10]}"
             since = f", and was last proven on {goal.last_proof[:10]}" if goal.last_proof else ""
             text = f"{goal.objective} of {goal.drill} in {goal.environment} {answer}{since}"

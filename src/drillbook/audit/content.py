@@ -14,7 +14,7 @@ from drillbook.audit.chain import Problem
 from drillbook.audit.controls import CONTROLS, Control, bearing
 from drillbook.audit.coverage import CoverageRow, PlanRow
 from drillbook.audit.findings import FindingRow, findings
-from drillbook.audit.missed import MissedRow, Ran, missed, never_ran
+from drillbook.audit.missed import NEVER, MissedRow, Ran, missed, never_ran
 from drillbook.audit.period import Period
 from drillbook.audit.proven import ProvenRow, proven
 from drillbook.audit.records import Record, Stray
@@ -121,6 +121,24 @@ class Audit:
         """True when no journal is missing or changed, trusted keys signed every run, and the journals match an anchor."""
         known = self.assurance
         return self.whole and known.checked and bool(known.compared) and not known.unvouched
+
+    @property
+    def failing(self) -> dict[tuple[str, str], RunRow]:
+        """Newest runs of the drills whose newest run did not pass. The key has the environment and the drill."""
+        places = dict.fromkeys(run.environment for run in self.runs)
+        newest = [coverage.deciding(run for run in self.runs if run.environment == place) for place in places]
+        return {
+            (run.environment, run.drill): run for runs in newest for run in runs.values() if run.verdict != Verdict.PASSED
+        }
+
+    @property
+    def missed_beside_failures(self) -> tuple[MissedRow, ...]:
+        """Missed drills, without those whose first run is in the period and failed: they are listed with the failed runs."""
+        return tuple(
+            row
+            for row in self.missed
+            if row.kind != NEVER or row.until or row.source != "journal" or (row.environment, row.drill) not in self.failing
+        )
 
     @property
     def not_passed(self) -> tuple[RunRow, ...]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import groupby
-from urllib.parse import quote
 
 from jinja2 import ChoiceLoader, PackageLoader, PrefixLoader
 
-from drillbook.audit import services, signs, summary, trend, wording
+from drillbook.audit import run_rows, services, signs, summary, trend, wording
 from drillbook.audit.content import Audit
 from drillbook.audit.findings import SEVERITIES
 from drillbook.audit.missed import NEVER_RAN, MissedRow
@@ -16,7 +15,6 @@ from drillbook.audit.problem_groups import grouped
 from drillbook.audit.proven import ProvenRow
 from drillbook.installation.program_name import NEUTRAL
 from drillbook.report import growth, pages, remarks
-from drillbook.report.figures import link
 from drillbook.report.wording import SHORT
 
 _SIZES = {
@@ -51,7 +49,7 @@ def render(audit: Audit, reports_path: str = "..") -> str:
         .get_template("audit.html.j2")
         .render(
             audit=audit,
-            overdue=[row for row in audit.missed if row.kind != NEVER_RAN],
+            overdue=[row for row in audit.missed_beside_failures if row.kind != NEVER_RAN],
             never_ran=_never_ran(audit),
             title=wording.title(audit),
             state_line=wording.record_state(audit),
@@ -60,7 +58,7 @@ def render(audit: Audit, reports_path: str = "..") -> str:
             problems=grouped(audit.problems),
             elsewhere=grouped(audit.elsewhere),
             more_runs="" if audit.whole else wording.MORE_RUNS,
-            hrefs=_hrefs(audit, reports_path),
+            hrefs=run_rows.hrefs(audit.runs, reports_path),
             covered=[row for row in audit.coverage if row.runs or not row.left_out],
             exempt=[(why, services.by_evidence(audit.coverage, names)) for why, names in services.exempt(audit.coverage)],
             proven=_by_drill(row for row in audit.proven if row.met),
@@ -89,12 +87,6 @@ def _never_ran(audit: Audit) -> list[tuple[str, list[MissedRow]]]:
 def _by_drill(found: Iterable[ProvenRow]) -> list[list[ProvenRow]]:
     """Group the objectives by environment, service and drill."""
     return [list(rows) for _, rows in groupby(found, key=lambda row: (row.environment, row.service, row.drill))]
-
-
-def _hrefs(audit: Audit, reports_path: str) -> dict[str, str]:
-    """Return a link to the report of each run that ended. The key is the name of the run."""
-    base = quote(reports_path)
-    return {row.run: f"{base}/{folder}/report.html" for row in audit.runs if row.finished and (folder := link(row.folder))}
 
 
 def _choices(audit: Audit) -> dict[str, list[str]]:

@@ -120,10 +120,11 @@ def _missed(audit: Audit) -> list[str]:
     damage = (
         [f"**The record of missed drills is damaged**: {escape(audit.schedule_damage)}"] if audit.schedule_damage else []
     )
-    if not audit.missed:
-        return [*damage, "By the recorded schedules, no drill was overdue in this period."]
+    lead = [*damage, escape(wording.never_passed(audit))]
+    if not audit.missed_beside_failures:
+        return [*lead, wording.none_overdue(audit)]
     return [
-        *damage,
+        *lead,
         table(
             ("Drill", "Service", "Environment", "Kind", "Due", "Since", "Until", "Details"),
             [
@@ -137,7 +138,7 @@ def _missed(audit: Audit) -> list[str]:
                     wording.ended(row),
                     escape(row.why or (f"last passed: {row.run}" if row.run else "")),
                 )
-                for row in audit.missed
+                for row in audit.missed_beside_failures
             ],
         ),
     ]

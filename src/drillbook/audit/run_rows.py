@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from drillbook.audit.coverage import row_of
 from drillbook.audit.records import Record
 from drillbook.installation.program_name import NEUTRAL, as_called
 from drillbook.judge.result import Verdict
 from drillbook.report import open_findings
+from drillbook.report.figures import link
 from drillbook.report.rows import findings_of, settled_rows, settled_sentence
 from drillbook.report.wording import NOT_VERIFIED
 
@@ -43,6 +46,10 @@ class RunRow:
     """Mark beside an RPO that was not measured with a routine backup."""
     owner: str = ""
     """Contact of the drill's owner. It is empty when the drill has no owner."""
+    owner_address: str = ""
+    """Email address, or otherwise phone number, of the owner. It is empty when the plan has neither."""
+    inventory: str = ""
+    """Name of the inventory, as the journal records it. It is empty in older journals."""
 
     @property
     def left(self) -> tuple[str, ...]:
@@ -78,8 +85,24 @@ def run_row(one: Record) -> RunRow:
         beside=open_findings.beside(one.verdict, findings_of(one.result)) if one.result else "",
         rpo_mark=row.mark if (row := row_of(one, "rpo")) else "",
         owner=str(one.plan.get("owner") or ""),
+        owner_address=_owner_address(one),
+        inventory=str((one.opening and one.opening.inventory) or ""),
         **figures,
     )
+
+
+def _owner_address(one: Record) -> str:
+    """Return the address of the owner's contact in the plan of the run."""
+    inventory = one.plan.get("inventory")
+    contacts = inventory.get("contacts") if isinstance(inventory, dict) else None
+    contact = contacts.get(one.plan.get("owner")) if isinstance(contacts, dict) else None
+    return str(contact.get("email") or contact.get("phone") or "") if isinstance(contact, dict) else ""
+
+
+def hrefs(rows: Iterable[RunRow], reports_path: str) -> dict[str, str]:
+    """Return a link to the report of each run that ended. The key is the name of the run."""
+    base = quote(reports_path)
+    return {row.run: f"{base}/{folder}/report.html" for row in rows if row.finished and (folder := link(row.folder))}
 
 
 def _closed(one: Record) -> str:

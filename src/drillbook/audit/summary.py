@@ -9,7 +9,7 @@ from itertools import groupby
 
 from jinja2 import ChoiceLoader, PackageLoader, PrefixLoader
 
-from drillbook.audit import services, wording
+from drillbook.audit import run_rows, services, wording
 from drillbook.audit.alerts import alerts
 from drillbook.audit.content import Audit
 from drillbook.audit.coverage import CoverageRow, badness, deciding, shown_verdict
@@ -111,8 +111,8 @@ class ServiceRow:
         return self.rank == 3
 
 
-def render(audit: Audit) -> str:
-    """Render the summary as the page ``summary.html``."""
+def render(audit: Audit, reports_path: str = "..") -> str:
+    """Render the summary as the page ``summary.html``. ``reports_path``: path from its folder to the folder of runs."""
     rows, found = service_rows(audit), list(alerts(audit))
     drilled, never = [row for row in rows if row.state != NEVER], never_drilled(rows)
     exempt = services.exempt(audit.coverage)
@@ -145,6 +145,7 @@ def render(audit: Audit) -> str:
             exempt=[_exempt_texts(names, reason) for reason, names in exempt[:MOST_EXEMPT]],
             more_exempt=sum(len(names) for _, names in exempt[MOST_EXEMPT:]),
             alerts=shown,
+            hrefs=run_rows.hrefs(audit.runs, reports_path),
             more_alerts=len(found) - len(found[:MOST_ALERTS]),
         )
     )

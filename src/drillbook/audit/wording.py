@@ -11,7 +11,7 @@ from drillbook.audit.missed import NEVER_RAN, MissedRow
 from drillbook.audit.proven import NOT_PROVEN, ProvenRow
 from drillbook.judge.proofs import RULE
 from drillbook.project.schedule_record import NOT_BEGUN
-from drillbook.report import remarks
+from drillbook.report import open_findings, remarks
 from drillbook.report.figures import count, runs_of, utc
 from drillbook.report.wording import MET, MISSED
 
@@ -209,6 +209,19 @@ def ended(row: MissedRow) -> str:
 def since(row: MissedRow) -> str:
     """Return the text for the start of a span in which a drill was missed."""
     return utc(row.since) if row.since else "no run in the record"
+
+
+def never_passed(audit: Audit) -> str:
+    """Return a sentence about the drills that have never passed and whose failed runs are listed in another section."""
+    shown = audit.missed_beside_failures
+    names = [row.drill for row in audit.missed if row not in shown]
+    return f"Never passed: {open_findings.named(names)}. See {TITLES['not-passed']!r}." if names else ""
+
+
+def none_overdue(audit: Audit) -> str:
+    """Return the sentence that replaces the table of missed drills."""
+    other = "other " if never_passed(audit) else ""
+    return f"By the recorded schedules, no {other}drill was overdue in this period."
 
 
 def short_title(audit: Audit) -> str:

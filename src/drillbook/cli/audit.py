@@ -51,8 +51,9 @@ def audit(project: Project, since: str, until: str, out: str = "", anchor: str =
     folder = Path(out) if out else project.reports / f"audit-{period.since}-{period.until}"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        publish.write(folder / "audit.html", html.render(made, os.path.relpath(project.reports, folder)))
-        publish.write(folder / summary.FILE, summary.render(made))
+        path = os.path.relpath(project.reports, folder)
+        publish.write(folder / "audit.html", html.render(made, path))
+        publish.write(folder / summary.FILE, summary.render(made, path))
         publish.write(folder / "audit.md", markdown.render(made))
         publish.write(folder / "audit.json", formats.as_json(content.as_data(made)))
     except OSError as error:

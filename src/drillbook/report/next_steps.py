@@ -108,6 +108,11 @@ def _not_passed(program: str, views: Sequence[RunView], on: str) -> list[tuple[s
     return [("after the correction", f"{program} drill {one_line(name)}{on}") for name in names[:MOST_DRILLS]]
 
 
+def run_again(program: str, drill: str, inventory: str) -> str:
+    """Return the command that runs a drill again. ``inventory``: name of the inventory that the journal records."""
+    return f"{program} drill {one_line(drill)}{_on(one_line(inventory))}"
+
+
 def _on(inventory: str) -> str:
     """Return the command line option for the inventory. Empty for the default inventory."""
     return "" if inventory in ("", DEFAULT_INVENTORY) else f" --inventory {shlex.quote(inventory)}"
