@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from datetime import date
 
 import pytest
 
@@ -276,6 +277,19 @@ def test_dates_that_cannot_be(since, until, message):
         Period.parse(since, until)
     assert message in caught.value.message
     assert caught.value.exit_status == 2
+
+
+@pytest.mark.parametrize(
+    ("day", "since", "until"),
+    [
+        ("2026-01-01", "2026-01-01", "2026-03-31"),
+        ("2026-06-30", "2026-04-01", "2026-06-30"),
+        ("2026-08-15", "2026-07-01", "2026-09-30"),
+        ("2026-12-31", "2026-10-01", "2026-12-31"),
+    ],
+)
+def test_the_quarter_of_a_day(day, since, until):
+    assert Period.quarter(date.fromisoformat(day)) == Period.parse(since, until)
 
 
 def test_controls_point_to_sections_and_say_what_is_not_shown():

@@ -126,7 +126,7 @@ def test_the_answer_to_manual_steps(folder):
         (["drill", "sample", "--inventory"], "inventory"),
         (["schema"], "the name of the schema is missing"),
         (["drill", "sample", "--inventory", "lba"], "did you mean"),
-        (["audit", "--since", "2026-01-01"], "--until"),
+        (["audit", "--since", "2026-01-01"], "hint: `drillbook audit --since 2026-01-01 --until 2026-12-31`"),
         (["drill", "sample", "--quiet", "--json"], "exclude"),
         (["report", "no-such-run"], "no-such-run"),
         (["--help", "nonsense"], "nonsense"),
@@ -155,6 +155,27 @@ def test_mistakes_end_with_2_and_a_message(folder, argv, said, monkeypatch, caps
     assert said in told.err
     assert "Traceback" not in told.err
     assert not list(folder.root.glob("reports/*"))
+
+
+def test_many_drills_are_not_all_named_in_a_hint(folder):
+    for number in range(9):
+        folder.write("", f"one-{number}")
+    for argv in (["drill.plan", "nosuch"], ["drill.plan"], ["runbook"]):
+        done = folder.run(*argv)
+        assert "hint: `drillbook drill.list` lists the 9 drills and suites" in done.stderr
+        assert "one-3" not in done.stderr
+    assert "did you mean 'one-3'?" in folder.run("drill", "onee-3").stderr
+
+
+def test_an_audit_without_dates_is_of_the_current_quarter(folder):
+    folder.write("")
+    folder.run("drill", "sample")
+    done = folder.run("audit", "--out", "audit")
+    made = json.loads((folder.root / "audit" / "audit.json").read_text())
+    first, last = made["since"], made["until"]
+    assert f"from {first} to {last}" in done.stdout
+    assert (first[8:], int(last[5:7]) - int(first[5:7])) == ("01", 2)
+    assert "app (lab)" in done.stdout
 
 
 @pytest.fixture

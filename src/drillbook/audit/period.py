@@ -66,6 +66,13 @@ class Period:
             )
         return cls(first, last)
 
+    @classmethod
+    def quarter(cls, day: date) -> Period:
+        """Make the period of the quarter of the year that contains ``day``."""
+        first = date(day.year, (day.month - 1) // 3 * 3 + 1, 1)
+        after = date(first.year + first.month // 10, (first.month + 2) % 12 + 1, 1)
+        return cls(first, after - timedelta(days=1))
+
     def __str__(self) -> str:
         return f"{self.since} to {self.until}"
 

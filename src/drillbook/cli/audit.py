@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from rich.padding import Padding
@@ -32,14 +32,15 @@ MOST_LINES, MOST_NAMES = 10, 2
 
 
 def audit(project: Project, since: str, until: str, out: str = "", anchor: str = "", *, today: date | None = None) -> int:
-    """Write the audit of the days ``since`` to ``until`` (inclusive) into the folder ``out``, and print a summary.
+    """Write the audit of the days ``since`` to ``until`` (inclusive) into the folder ``out``, and print a summary. By
+    default, these are the days of the current quarter.
 
     Days after ``today`` count as the future. By default, ``today`` is the present day in UTC by the controller's clock.
     The journals are compared with the anchors in ``anchor``. By default, the anchors in the places that the user
     configured are used. Returns 3 when a journal is missing or changed, when a signature is not trusted, or when there
     is no anchor; otherwise 0. Raises UsageError for invalid dates, anchors or folders.
     """
-    period = Period.parse(since, until)
+    period = Period.parse(since, until) if since or until else Period.quarter(today or datetime.now(UTC).date())
     project.look_into_reports()
     anchored = anchors.known(_anchors(project, anchor))
     found, strays = records.find(project.reports)

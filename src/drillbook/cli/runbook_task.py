@@ -9,6 +9,7 @@ from drillbook.cli.place import here
 from drillbook.cli.task_class import task
 from drillbook.cli.task_exit import Dry, is_dry, told
 from drillbook.errors import UsageError
+from drillbook.project.project import names_hint
 
 
 @task(
@@ -28,9 +29,7 @@ def runbook(context: Context, name: str | None = None, inventory: str = "lab", o
 
     project = here()
     if not name:
-        raise UsageError(
-            "the name of a drill or suite is missing", hint=f"drills and suites: {', '.join(project.drill_names())}"
-        )
+        raise UsageError("the name of a drill or suite is missing", hint=names_hint(project.drill_names()))
     if is_dry(context):
         return dry_run.tell(f"would write the runbook of {name} to {out or 'standard output'}")
     return view.export(project, name, inventory, out)

@@ -30,7 +30,10 @@ task = functools.partial(invoke_task, klass=ShortFlags)
 """Decorator that makes a task, like Invoke's ``task``."""
 EXAMPLES = {
     "actions": ("actions postgres.dump", "actions --json"),
-    "audit": ("audit --since 2026-01-01 --until 2026-12-31",),
+    "audit": (
+        "audit",
+        "audit --since 2026-01-01 --until 2026-12-31",
+    ),
     "campaign": (
         "campaign quarterly --sites sites.yml",
         "campaign quarterly --resume",

@@ -24,7 +24,7 @@ from drillbook.cli.task_exit import Dry, is_dry, told
 from drillbook.cli.trust_task import trust
 from drillbook.errors import UsageError
 from drillbook.installation.program_name import program
-from drillbook.project.project import Project
+from drillbook.project.project import Project, names_hint
 
 RUN = "name of a run, beginning of this name, or name of a drill (selects its newest run)"
 INVENTORY = {"inventory": "name of a file in inventory/, or a path (default: lab)"}
@@ -33,8 +33,7 @@ INVENTORY = {"inventory": "name of a file in inventory/, or a path (default: lab
 def _named(project: Project, name: str | None) -> str:
     """Return ``name``. Raises UsageError when it is missing."""
     if not name:
-        known = ", ".join(project.drill_names()) or "none"
-        raise UsageError("the name of a drill or suite is missing", hint=f"drills and suites: {known}")
+        raise UsageError("the name of a drill or suite is missing", hint=names_hint(project.drill_names()))
     return name
 
 
@@ -283,8 +282,8 @@ def open_(context: Context, run: str | None = None) -> int:
 
 @task(
     help={
-        "since": "first day, such as 2026-01-01",
-        "until": "last day",
+        "since": "first day, such as 2026-01-01; default: the current quarter",
+        "until": "last day; needed with --since",
         "out": "folder for the report",
         "anchor": "compare journals with the anchors in this file or in s3://bucket/prefix; default: the file in "
         "your state folder, and the places in DRILLBOOK_ANCHOR",
@@ -295,8 +294,9 @@ def audit(_: Context, since: str = "", until: str = "", out: str = "", anchor: s
     """Write the audit report of a period: every run in it, coverage, objectives, findings."""
     from drillbook.cli import audit  # noqa: PLC0415  keeps start-up fast
 
-    if not since or not until:
-        raise UsageError("an audit needs --since and --until", hint="audit --since 2026-01-01 --until 2026-12-31")
+    if bool(since) != bool(until):
+        hint = "`invoke audit --since 2026-01-01 --until 2026-12-31`; `invoke audit` alone means the current quarter"
+        raise UsageError("an audit needs both --since and --until, or neither of them", hint=hint)
     return audit.audit(of_runs(), since, until, out, anchor)
 
 

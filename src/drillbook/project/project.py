@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,8 @@ from drillbook.sdk import discovery
 
 OUTSIDE = "change to your project's folder, or make a new project here: invoke init"
 """Hint shown when a task is called outside a project."""
+FEW = 8
+"""Largest number of names of drills that a hint lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ class Project:
         if name not in known:
             raise UnknownName(
                 f"there is no drill or suite {name!r} in {self.root / 'drills'}",
-                hint=discovery.hint(f"{did_you_mean(name, known)}drills and suites: {', '.join(known) or 'none'}"),
+                hint=discovery.hint(f"{did_you_mean(name, known)}{names_hint(known)}"),
             )
         return spec.load(known[name], known=known)
 
@@ -261,3 +263,10 @@ def _lost_in(folder: Path) -> list[Path]:
 def _run_folders(folder: Path) -> Iterator[Path]:
     """Return the subfolders of ``folder`` whose names have the form of a run's name."""
     return (folder / name for name in _names(folder) if RUN_ID.fullmatch(name))
+
+
+def names_hint(names: Collection[str]) -> str:
+    """Return a hint with the names of all drills and suites. If there are many, the hint is the command that lists them."""
+    if len(names) > FEW:
+        return f"`invoke drill.list` lists the {len(names)} drills and suites"
+    return f"drills and suites: {', '.join(names) or 'none'}"
