@@ -10,6 +10,7 @@ from rich.console import Console
 from drillbook.cli import due
 from drillbook.plan.schedule import State
 from drillbook.project.due import Due, DueRow
+from drillbook.project.project import Project
 from tests.program import Folder, step
 
 GOOD = "restore:\n" + step(["true"])
@@ -27,12 +28,25 @@ def test_the_table_and_the_exit_status(folder):
     assert done.returncode == 1
     assert "1 schedule: 1 never passed" in done.stdout
     assert "without a schedule (`every`): unscheduled" in done.stdout
+    assert "now, every 7 d" in done.stdout
+    assert "Next\n    run the most urgent one  drillbook drill sample\n\n1 schedule" in done.stdout
     folder.run("drill", "sample", "--quiet")
     done = folder.run("drill.due")
     assert done.returncode == 0, done.stdout
     assert "1 schedule: 1 ok" in done.stdout
+    assert "Next" not in done.stdout
     assert "in 6 d" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 100
+
+
+def test_the_next_command_names_the_inventory_of_the_environment(folder):
+    folder.write("every: 7d\nguard: {environments: [staging]}\n" + GOOD)
+    text = (folder.root / "inventory" / "lab.yml").read_text()
+    (folder.root / "inventory" / "staging.yml").write_text(text.replace("environment: lab", "environment: staging"))
+    rows = (DueRow(State.NEVER, "app", "", "staging"), DueRow(State.OVERDUE, "app", "sample", "staging"))
+    assert due._next(rows, Project(folder.root)) == [
+        ("run the most urgent one", "drillbook drill sample --inventory staging")
+    ]
 
 
 def test_json(folder):
@@ -77,7 +91,8 @@ def test_a_name_is_never_broken_or_cut(width):
     for name in (LONG, "quarterly (suite)", "rehearsal (suite)"):
         assert sum(line == name or line.startswith(f"{name} ") for line in lines) == 1
     assert max(len(line) for line in lines if line != LONG) <= width
-    assert " ".join(lines).endswith("4 schedules: 1 overdue, 2 never passed, 1 ok")
+    assert sum(line.startswith("backups: no drill") for line in lines) == 1
+    assert " ".join(lines).endswith("3 schedules: 1 overdue, 1 never passed, 1 ok; 1 service without a drill")
 
 
 def test_eighty_columns_show_the_services_of_a_suite_below_it_unless_all_is_well():

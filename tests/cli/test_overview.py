@@ -129,8 +129,8 @@ DUE = {
     "passed-long-ago": ("every: 30d\n", [("passed", 40 * DAY, 0)], "overdue 7 d"),
     "passed-lately": ("every: 30d  # a month\n", [("passed", 9.5 * DAY, 0)], "in 20 d"),
     "failed-since": ("every: '30d'\n", [("passed", 40 * DAY, 0), ("failed", DAY, 1)], "overdue 7 d"),
-    "left-something": ("every: 30d\n", [("passed", DAY, 5)], "now: every 30 d"),
-    "never-ran": ("every: 30d\n", [], "now: every 30 d"),
+    "left-something": ("every: 30d\n", [("passed", DAY, 5)], "now, every 30 d"),
+    "never-ran": ("every: 30d\n", [], "now, every 30 d"),
     "whenever": ("", [("passed", 900 * DAY, 0)], "-"),
 }
 
@@ -144,6 +144,7 @@ def test_what_is_due(shelf, capsys):
     for name, (_, _, said) in DUE.items():
         assert row(text, name).rstrip().endswith(said), text
     assert "A never-ran" in text
+    assert "last run passed: 4 of 7 drills and suites; 4 due now: drillbook drill.due; 2 without a schedule (-)" in text
     assert "last passed" in text
     assert max(map(len, text.splitlines())) <= 100
 
@@ -157,7 +158,8 @@ def test_each_drill_has_one_line_and_its_whole_name(shelf, capsys, monkeypatch, 
     path = shelf.root / "drills" / "sample.yml"
     path.write_text(path.read_text().replace("title: A sample", f"title: A sample {'with a long title ' * 9}"))
     lines = listed(shelf, capsys).splitlines()
-    assert [line.split()[0] for line in lines] == ["drill", *names]
+    assert [line.split()[0] for line in lines[:-1]] == ["drill", *names]
+    assert lines[-1] == "last run passed: 0 of 3 drills and suites; 3 due now: drillbook drill.due"
     assert max(map(len, lines)) <= width
     assert "… " in lines[2]
     assert ("last run (UTC)" in lines[0]) == (width > 80)
@@ -178,7 +180,7 @@ def test_a_narrow_terminal_breaks_nothing(shelf, capsys, monkeypatch, width):
         "sample",
     ]
     text = " ".join(" ".join(lines).split())
-    assert "due now: every 30 d" in text if width < 60 else "now: every 30 d" in text
+    assert "due now, every 30 d" in text if width < 60 else "now, every 30 d" in text
 
 
 def test_a_narrow_terminal_shows_the_whole_name_of_a_run_and_its_verdict_below(shelf, capsys, monkeypatch):

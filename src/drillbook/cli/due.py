@@ -5,6 +5,7 @@ Monitoring can use the exit status of this task.
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Container, Sequence
 from datetime import datetime
 
@@ -15,11 +16,14 @@ from rich.text import Text
 from drillbook.cli.columns import Column, fitting, print_lines
 from drillbook.cli.console import console, stdout
 from drillbook.cli.overview import WORDS, day, until
+from drillbook.installation.program_name import program
 from drillbook.plan.schedule import State
 from drillbook.project import due
 from drillbook.project.due import Due, DueRow
 from drillbook.project.project import Project
 from drillbook.report.figures import count, one_line
+from drillbook.report.next_steps import DEFAULT_INVENTORY
+from drillbook.report.terminal.next_steps import shown_steps
 
 STYLES = {
     State.OVERDUE: "bold red",
@@ -41,12 +45,14 @@ def show(project: Project, *, environment: str = "", as_json: bool = False, now:
     if as_json:
         stdout().write(json.dumps(found.as_data(), ensure_ascii=False, indent=2) + "\n")
     else:
-        _print(found, console())
+        _print(found, console(), project)
     return found.status
 
 
-def _print(found: Due, out: Console) -> None:
-    """Print the table first, and then the summary, so that a small terminal still shows the summary at the end."""
+def _print(found: Due, out: Console, project: Project | None = None) -> None:
+    """Print the table first, and then the summary, so that a small terminal still shows the summary at the end. If
+    ``project`` is given, and something is overdue or has never passed, print the next commands before the summary.
+    """
     if found.rows:
         _print_rows(found.rows, out)
     for row in found.rows:
@@ -55,14 +61,31 @@ def _print(found: Due, out: Console) -> None:
     if found.unscheduled:
         names = ", ".join(found.unscheduled)
         out.print(Text(f"without a schedule (`every`): {names}", style="dim"))
+    if project is not None and (steps := _next(found.rows, project)):
+        out.print(shown_steps(steps))
+        out.print()
     out.print(Text(summary(found), style="bold red" if found.status else "bold"))
 
 
+def _next(rows: Sequence[DueRow], project: Project) -> list[tuple[str, str]]:
+    """Return the command that runs the most urgent drill. Return nothing if no drill is overdue or has never passed."""
+    for row in rows:
+        if row.drill and row.state in (State.OVERDUE, State.NEVER):
+            known = row.environment and (project.root / "inventory" / f"{row.environment}.yml").is_file()
+            inventory = row.environment if known else DEFAULT_INVENTORY
+            on = "" if inventory == DEFAULT_INVENTORY else f" --inventory {shlex.quote(inventory)}"
+            return [("run the most urgent one", f"{program()} drill {row.drill}{on}")]
+    return []
+
+
 def summary(found: Due) -> str:
-    """Return one line with the number of drills, suites and services in each state."""
-    numbers = {state: sum(row.state is state for row in found.rows) for state in due.URGENCY}
+    """Return one line with the number of drills and suites in each state, and of the services for which no drill exists."""
+    drills = [row for row in found.rows if row.drill]
+    bare = len(found.rows) - len(drills)
+    numbers = {state: sum(row.state is state for row in drills) for state in due.URGENCY}
     said = ", ".join(f"{number} {state}" for state, number in numbers.items() if number)
-    return f"{count(len(found.rows), 'schedule')}: {said}" if said else "no drill or suite has a schedule (`every`)"
+    first = f"{count(len(drills), 'schedule')}: {said}" if said else "no drill or suite has a schedule (`every`)"
+    return f"{first}; {count(bare, 'service')} without a drill" if bare else first
 
 
 def _print_rows(rows: Sequence[DueRow], out: Console) -> None:
@@ -96,7 +119,7 @@ def _columns(rows: Sequence[DueRow], *, minutes: bool = True) -> list[Column]:
 
 def _drill(row: DueRow) -> Text:
     if not row.drill:
-        return Text("no drill", style="dim")
+        return Text(f"{one_line(row.service)}: no drill")
     return Text(one_line(row.drill) + (" (suite)" if row.suite else ""))
 
 
@@ -117,7 +140,7 @@ def _more(row: DueRow, shown: Container[str]) -> str:
     """
     if row.state is State.OK:
         return ""
-    services = one_line(row.service)
+    services = one_line(row.service) if row.drill else ""
     parts = [
         services if ", " in services or "service" not in shown else "",
         f"in {one_line(row.environment)}" if row.environment and "environment" not in shown else "",

@@ -7,7 +7,7 @@ start of the result, and the end of the journal.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -78,9 +78,22 @@ def drills(project: Project, *, as_json: bool = False) -> int:
         listed = [_drill(one, newest.get(one.name), due_rows.get(one.name)) for one in wanted]
         print_json({"drills": listed, "open": [asdict(one) for one in unsettled]})
         return 0
-    _print_drills([_listed(one, newest.get(one.name), due_rows.get(one.name)) for one in wanted], out)
+    if wanted:
+        _print_drills([_listed(one, newest.get(one.name), due_rows.get(one.name)) for one in wanted], out)
+        out.print(Text(_summary(wanted, newest, due_rows), style="bold"))
     _print_open(unsettled, out)
     return 0
+
+
+def _summary(wanted: Sequence[Scheduled], newest: Mapping[str, Standing], due_rows: Mapping[str, DueRow]) -> str:
+    """Return a line with the number of drills and suites whose newest run passed, and of those that are due now."""
+    passed = sum(one.name in newest and newest[one.name].last.verdict == "passed" for one in wanted)
+    now = sum(one.name in due_rows and due_rows[one.name].is_due for one in wanted)
+    bare = sum(one.every is None and not one.broken for one in wanted)
+    parts = [f"last run passed: {passed} of {count(len(wanted), 'drill or suite', 'drills and suites')}"]
+    parts += [f"{now} due now: {program()} drill.due"] if now else []
+    parts += [f"{bare} without a schedule (-)"] if bare else []
+    return "; ".join(parts)
 
 
 def _drill(wanted: Scheduled, standing: Standing | None, row: DueRow | None) -> dict[str, Any]:
@@ -174,7 +187,7 @@ def until(row: DueRow | None) -> Text:
     if row is None or row.state is State.UNKNOWN:
         return Text("-", style="dim")
     if row.state is State.NEVER:
-        return Text(f"now: every {span(float(Duration.parse(row.every)))}" if row.every else "now", style="bold red")
+        return Text(f"now, every {span(float(Duration.parse(row.every)))}" if row.every else "now", style="bold red")
     if row.state is State.OVERDUE:
         return Text(f"overdue {span(row.overdue_s)}", style="bold red")
     seconds = row.until_due_s

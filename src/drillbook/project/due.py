@@ -59,6 +59,11 @@ class DueRow:
     why: str = ""
     """Reason why the schedule is unknown. The text is empty when the schedule is known."""
 
+    @property
+    def is_due(self) -> bool:
+        """True when the drill should run now: it is due or overdue, or has never passed."""
+        return self.state in (State.DUE, State.OVERDUE, State.NEVER)
+
 
 @dataclass(frozen=True, slots=True)
 class Due:
