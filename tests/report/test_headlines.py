@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from drillbook.judge.result import Verdict
-from drillbook.report import headlines, html, junit, markdown
+from drillbook.report import headlines, html, junit, markdown, wording
 from tests.report import renderings, samples
 from tests.report.test_agreement import plain
 
@@ -50,3 +50,14 @@ def test_a_verification_without_an_answer_proves_nothing_either(status: str, hea
 def test_a_run_whose_verification_passed_begins_with_its_recovery() -> None:
     assert headlines.sentence(samples.passed()).startswith("The service database was disrupted at ")
     assert headlines.sentence(samples.recorded("too_slow")).endswith("Objective missed: RTO.")
+
+
+def test_the_meaning_of_a_failed_run_names_what_failed() -> None:
+    assert wording.explained(samples.failed().result) == "A verification failed."
+    slow = samples.recorded("too_slow").result
+    assert wording.explained(slow) == "The RTO objective was missed."
+    steps = (*samples.failed().result.steps, *slow.steps)
+    both = slow.model_copy(update={"steps": steps})
+    assert wording.explained(both) == "A verification failed and the RTO objective was missed."
+    assert "or data" in wording.explained(slow.model_copy(update={"objectives": {}})), "no step and no objective says why"
+    assert "A verification failed. Exit status 1." in plain(html.render(samples.failed()))

@@ -13,12 +13,22 @@ from drillbook.report.remarks import RESERVED, Remark
 
 VERDICTS = {
     Verdict.PASSED: "Every step succeeded, every objective was measured and met, and every verification passed.",
-    Verdict.FAILED: "A backup, a restore or a verification failed, or an objective was missed.",
+    Verdict.FAILED: "The service did not recover, or data is not as it should be.",
     Verdict.INCONCLUSIVE: "The drill could not determine if the service recovers as it should. This is not a pass.",
     Verdict.REFUSED: "The drill was not allowed to start, or the system was not ready for it.",
     Verdict.ABORTED: "The run was stopped before its end.",
     Verdict.NOT_RUN: "The drill needs a service that is not installed, so the drill was not run. This is not a pass.",
 }
+FALLIBLE = {
+    "ready": "a precondition",
+    "backup": "a backup",
+    "detect": "the detection",
+    "diagnose": "the diagnosis",
+    "restore": "a restore",
+    "verify": "a verification",
+    "cleanup": "the cleanup",
+}
+"""Names of what fails, by the phase of the failed step. The run fails with it."""
 SHAPES = {
     Verdict.PASSED: "\N{CHECK MARK}",
     Verdict.FAILED: "\N{BALLOT X}",
@@ -254,6 +264,8 @@ def explained(result: Result) -> str:
     and no success of a step whose failure was allowed.
     """
     text = VERDICTS[result.verdict]
+    if result.verdict is Verdict.FAILED:
+        return _why_failed(result)
     if result.verdict is Verdict.PASSED and (reserved := _reserved(result)):
         text = text.replace("measured and met", f"measured and met, the {reserved} with a reservation")
     if result.verdict is Verdict.PASSED and not result.objectives:
@@ -261,6 +273,18 @@ def explained(result: Result) -> str:
     if result.verdict is Verdict.PASSED and any(step.status == "allowed" for step in result.steps):
         return text.replace("Every step succeeded", "Every step succeeded or was allowed to fail")
     return text
+
+
+def _why_failed(result: Result) -> str:
+    """Return a sentence that names what failed: a backup, a restore, a verification, or an objective that was missed."""
+    bad = {(step.id.partition(".")[0], step.status) for step in result.steps}
+    broken = {phase for phase, status in bad if status == "failed" or (status == "error" and phase in ("backup", "restore"))}
+    found = [f"{name} failed" for phase, name in FALLIBLE.items() if phase in broken]
+    missed = [SHORT.get(key, one_line(key)) for key, one in result.objectives.items() if one.met is False]
+    many = "s were" if len(missed) > 1 else " was"
+    found += [f"the {' and '.join(missed)} objective{many} missed"] if missed else []
+    text = " and ".join(filter(None, (", ".join(found[:-1]), *found[-1:]))) or VERDICTS[result.verdict].rstrip(".")
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _reserved(result: Result) -> str:

@@ -81,6 +81,20 @@ def test_responds(server, tmp_path):
     assert (view.result.verdict, view.result.findings[0].code) == (Verdict.FAILED, "http-unexpected")
 
 
+@pytest.mark.parametrize(
+    ("path", "more", "said", "measured"),
+    [
+        ("503", "", "answered 503, expected 200", "status 503"),
+        ("200", ", contains: bye", "answers without 'bye'", "status 200, a body without 'bye'"),
+    ],
+)
+def test_the_body_of_an_unexpected_answer_is_a_fact_and_no_headline(server, tmp_path, path, more, said, measured):
+    result = Bench(tmp_path).run(verify(f"{server}/x/{path}", more)).result
+    assert result.reason.endswith(said)
+    assert result.findings[0].measured == measured
+    assert "hello" in result.steps[0].facts["body"]
+
+
 def test_available(server, drip):
     """Also for a server whose answer never ends."""
     assert Available(url=f"{server}/x/200").check(None) is None

@@ -43,14 +43,13 @@ class Responds(Read):
         except OSError as error:
             raise _unexpected(self.url, f"does not answer: {error}", f"status {self.status}", str(error), {}) from None
         facts = facts_of(answer)
-        said = facts["body"][:200]
         if answer.status != self.status:
-            what, measured = f"answered {answer.status}, not {self.status}: {said}", f"status {answer.status}: {said}"
+            what, measured = f"answered {answer.status}, expected {self.status}", f"status {answer.status}"
             raise _unexpected(self.url, what, f"status {self.status}", measured, facts)
         if self.contains is not None and self.contains.encode() not in answer.body:
             if not answer.complete:
                 raise CouldNotVerify(f"the answer of {self.url} is longer than {BODY_LIMIT} bytes; the rest was not read")
-            raise _unexpected(self.url, f"answers without {self.contains!r}", f"contains {self.contains!r}", said, facts)
+            raise _without(self.url, self.contains, f"contains {self.contains!r}", facts)
         return facts
 
 
@@ -61,6 +60,11 @@ def _unexpected(url: str, what: str, wanted: str, measured: str, facts: Facts) -
         facts=facts,
         findings=[finding("http-unexpected", title=url, wanted=wanted, measured=measured)],
     )
+
+
+def _without(url: str, text: str, wanted: str, facts: Facts) -> StepFailed:
+    """Return the error for an answer whose body does not contain ``text``. The body itself is in ``facts``."""
+    return _unexpected(url, f"answers without {text!r}", wanted, f"status {facts['status']}, a body without {text!r}", facts)
 
 
 class Health(Read):
@@ -125,8 +129,7 @@ class Health(Read):
             said = f"status {answer.status} {state}; failing: {', '.join(sorted(reasons)) or 'none was named'}"
             raise _unexpected(url, f"reports that it is not healthy: {said}", _healthy(request), said, facts)
         if request.contains.encode() not in answer.body:
-            said = facts_of(answer)["body"][:200]
-            raise _unexpected(url, f"answers without {request.contains!r}", _healthy(request), said, facts)
+            raise _without(url, request.contains, _healthy(request), {**facts, "body": facts_of(answer)["body"]})
         return facts
 
     def _request(self, ctx: Context) -> tuple[HealthRequest, str]:
