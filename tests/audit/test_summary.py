@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import date
 
 import pytest
 
@@ -197,11 +198,44 @@ def many(audit):
     )
 
 
-@pytest.mark.parametrize("full", [False, True], ids=["a year", "forty services"])
+def lab(audit):
+    """Audit with a few services, of which one has objectives without a proof, many exempt services and long alerts."""
+    drilled = next(row for row in audit.coverage if row.runs)
+    rows = [replace(drilled, service=name) for name in ("originals", "cache", "database")]
+    rows += [replace(drilled, service=f"never-{number}", runs=0, passed=0, recovered=0, gaps=()) for number in range(6)]
+    left = replace(drilled, runs=0, passed=0, recovered=0, gaps=())
+    rows += [
+        replace(left, service=f"database_copy_{number}", left_out=f"a backup; it is rehearsed with its service {number % 7}")
+        for number in range(26)
+    ]
+    goals = [
+        replace(goal, drill=f"{goal.drill}-{number}", proven=False, missed=not number, mark=" †", run="x")
+        for goal in audit.proven
+        for number in range(4)
+    ]
+    met = [
+        replace(goal, service=row.service, proven=goal.key != "rpo", reserved=goal.key == "rpo", missed=False, mark=" †")
+        for row in rows[:3]
+        for goal in audit.proven
+    ]
+    alike = [
+        replace(one, severity="high", state="open", drill=f"a-drill-with-a-quite-long-name-that-fills-lines-{n}")
+        for n, one in zip(range(9), audit.findings * 9, strict=False)
+    ]
+    return replace(
+        audit,
+        coverage=(*audit.coverage, *rows),
+        findings=tuple(alike),
+        proven=(*audit.proven, *goals, *met),
+        so_far=date(2026, 11, 29),
+    )
+
+
+@pytest.mark.parametrize("full", [None, lab, many], ids=["a year", "a lab", "forty services"])
 def test_it_is_printed_on_one_page(chrome, tmp_path, full):
     audit = audited(stories.year(Book(tmp_path)))
-    text = summary.render(many(audit) if full else audit)
-    if full:
+    text = summary.render(full(audit) if full else audit)
+    if full is many:
         assert re.search(r"and \d+ more, in the", plain(text))
         for number in range(40):
             assert f"service-{number:02}" in plain(text), "no service is left out"
@@ -309,8 +343,12 @@ def test_a_service_that_measures_less_never_stands_better(tmp_path):
     assert [one.good for one in (whole, reserved, in_time, lossy)] == [True, False, False, False]
     assert sorted((whole, reserved, in_time, lossy), key=lambda one: one.rank) == [lossy, in_time, reserved, whole]
     told = summary.headline([whole, reserved, in_time, lossy])
-    assert told.startswith("Proven to recover: 1 of 4 services in lab; 1 more with a reservation: ")
-    assert "; 1 more only in time: no drill of it measures the recovery point." in told
+    assert told == "Proven to recover: 1 of 4 services in lab."
+    assert summary.standing([in_time, lossy, reserved, whole]) == (
+        "Fully proven 1 (api) · with a reservation 1 (fresh) · in time only 1 (timed) · not every objective 1 (untimed)"
+    )
+    assert "With a reservation: the recovery point" in summary.rules([reserved])
+    assert "With a reservation" not in summary.rules([whole])
 
 
 def test_a_recovery_point_that_no_drill_measures_is_told_in_the_row_of_a_service_that_keeps_data(tmp_path):
@@ -320,8 +358,10 @@ def test_a_recovery_point_that_no_drill_measures_is_told_in_the_row_of_a_service
     audit = replace(known, coverage=tuple(replace(row, keeps_data=True) for row in known.coverage))
     page = plain(summary.render(audit))
     assert page.count("? not measured") == page.count("no drill sets it") == 1
-    assert "Proven to recover: 0 of 2 services in lab; 1 more only in time" in page
-    assert plain(summary.headline(summary.service_rows(audit))) in plain(html.render(audit))
+    told = "Fully proven 0 · in time only 1 (api) · never drilled 1 (backups)"
+    for text in (page, plain(html.render(audit)), plain(markdown.render(audit)).replace("\\", "")):
+        assert "Proven to recover: 0 of 2 services in lab." in text
+        assert told in text
     (told,) = [one for one in alerts(audit) if "recovery point" in one.text]
     assert told.text == "No drill of api in lab measures the recovery point (RPO)"
     assert told.step == "set `rpo` in a drill, with a canary"

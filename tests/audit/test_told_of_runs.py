@@ -65,9 +65,8 @@ def test_an_rpo_with_a_mark_is_met_with_a_reservation_and_not_counted_as_proven(
     assert not row.good
     good = replace(row, state="passed")
     assert (good.good, good.good_with_reservation) == (False, True)
-    assert summary.headline([good]).startswith(
-        "Proven to recover: 0 of 1 service in lab; 1 more with a reservation: its recovery point was measured with a fresh backup"
-    )
+    assert summary.headline([good]) == "Proven to recover: 0 of 1 service in lab."
+    assert summary.standing([good]) == f"Fully proven 0 · with a reservation 1 ({good.service})"
     assert replace(good, reserved=0, proven=3).good
     counts = "2 of 3 objectives proven, 1 more met with a reservation."
     for text in (html.render(passed), markdown.render(passed)):
@@ -105,7 +104,7 @@ def test_the_summary_explains_each_mark_that_it_shows_or_counts_and_no_other(pas
     (row,) = [replace(row, state="passed") for row in summary.service_rows(passed) if row.objectives]
     other = replace(row, service="other", marks=RECENT_MARK)
     for rows in ([row], [other], [row, other]):
-        assert "with a fresh backup, not a routine one" in summary.headline(rows)
+        assert "with a fresh backup, not a routine one" in summary.rules(rows)
 
 
 def test_a_figure_from_before_the_period_has_its_mark_and_its_observer(passed, book):

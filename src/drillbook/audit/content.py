@@ -254,15 +254,20 @@ def _sentence(rows: Sequence[RunRow], verdicts: dict[str, int], covered: Sequenc
     if not rows:
         text = "No run began in this period, so nothing was proven."
     else:
-        drills = len({(row.environment, row.drill) for row in rows})
-        text = (
-            f"{count(len(rows), 'run')} of {count(drills, 'drill')}: "
-            f"{', '.join(f'{number} {verdict}' for verdict, number in verdicts.items())}. {services.sentence(covered)}"
-        )
+        text = f"{runs_sentence(rows, verdicts)} {services.sentence(covered)}"
     left, closed = sum(bool(row.residue) for row in rows), sum(bool(row.closed) for row in rows)
     text += f" {count(left, 'run')} left changes that could not be undone" if left else ""
     text += f"; {closed} of them {'was' if closed == 1 else 'were'} closed by a named person" if closed else ""
     return text + ("." if left else "")
+
+
+def runs_sentence(rows: Sequence[RunRow], verdicts: Mapping[str, int]) -> str:
+    """Return a sentence with the number of runs, drills and verdicts."""
+    if not rows:
+        return "No run began in this period."
+    drills = len({(row.environment, row.drill) for row in rows})
+    numbers = ", ".join(f"{number} {verdict}" for verdict, number in verdicts.items())
+    return f"{count(len(rows), 'run')} of {count(drills, 'drill')}: {numbers}."
 
 
 def _capacity(runs: Sequence[Record]) -> tuple[CapacityRow, ...]:

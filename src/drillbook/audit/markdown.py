@@ -34,10 +34,13 @@ def render(audit: Audit) -> str:
         "controls": _controls,
         "sign-off": _sign_off,
     }
+    rows = summary.service_rows(audit)
     parts = [
         f"# {escape(wording.title(audit))}",
         f"**{escape(wording.record_state(audit))}**",
-        escape(summary.headline(summary.service_rows(audit))),
+        escape(summary.headline(rows)),
+        escape(summary.standing(rows)),
+        escape(summary.rules(rows)),
         escape(audit.sentence if audit.whole else f"{audit.sentence} {wording.MORE_RUNS}"),
         table(("What", "Value"), [(name, escape(value)) for name, value in wording.facts(audit)]),
     ]

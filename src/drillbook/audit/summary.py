@@ -9,8 +9,8 @@ from itertools import groupby
 
 from jinja2 import ChoiceLoader, PackageLoader, PrefixLoader
 
-from drillbook.audit import run_rows, services, wording
-from drillbook.audit.alerts import alerts
+from drillbook.audit import content, run_rows, services, wording
+from drillbook.audit.alerts import Alert, alerts
 from drillbook.audit.content import Audit
 from drillbook.audit.coverage import CoverageRow, badness, deciding, shown_verdict
 from drillbook.audit.proven import ProvenRow
@@ -20,8 +20,8 @@ from drillbook.report.figures import count, one_line
 from drillbook.report.wording import CLOCKS, OBJECTIVES
 
 FILE = "summary.html"
-MOST_ALERTS, MOST_LETTERS, MOST_NAME = 6, 165, 26
-LINES, ROW_LINES, LINE_LETTERS = 40.0, 3.2, 105
+MOST_ALERTS, LEAST_ALERTS, MOST_LETTERS, MOST_NAME = 6, 3, 165, 26
+LINES, ROW_LINES, LINE_LETTERS = 40.5, 3.2, 105
 """Space on the printed page. ``LINES``: number of lines for alerts and services. ``ROW_LINES``: number of lines in the row of
 a service. ``LINE_LETTERS``: number of letters in a line.
 """
@@ -39,6 +39,17 @@ GROUPS = (
     "Proven to recover",
 )
 """Words about the services of each rank."""
+STANDINGS = ("did not pass", "rehearsed only", "not every objective", "in time only", "with a reservation", "Fully proven")
+"""Short words about the services of each rank."""
+RULES = {
+    "Fully proven": (
+        "Fully proven: the newest run of each drill of the service passed, and recovery time (RTO), recovery point (RPO: how "
+        "much data was lost, where it keeps data) and every other objective were measured and met."
+    ),
+    "with a reservation": "With a reservation: the recovery point was measured with a fresh backup, not a routine one.",
+    "in time only": "In time only: no drill measures the recovery point.",
+}
+"""Explanations of some groups of services."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +127,15 @@ def render(audit: Audit, reports_path: str = "..") -> str:
     rows, found = service_rows(audit), list(alerts(audit))
     drilled, never = [row for row in rows if row.state != NEVER], never_drilled(rows)
     exempt = services.exempt(audit.coverage)
+    period_text = f"{wording.period(audit)} {_environment_note(audit, rows)}"
     beside = (
         bool(never[0]) * (2 * _lines(never[1]) + 1) + 1.3 * len(exempt[:MOST_EXEMPT]) + 3 * any(row.reserved for row in rows)
     )
+    beside += max(0, _lines(standing(rows)) - 1) + max(0, _lines(period_text) - 3)
     shown = [replace(one, text=_short(one.text)) for one in found[:MOST_ALERTS]]
-    room = _fitting(drilled, LINES - sum(_lines(str(one)) + 0.4 for one in shown) - beside)
+    while len(shown) > LEAST_ALERTS and _fitting(drilled, _room(shown, beside)) < len(drilled):
+        shown.pop()
+    room = _fitting(drilled, _room(shown, beside))
     reports = PackageLoader("drillbook.report")
     loader = ChoiceLoader([PackageLoader("drillbook.audit"), reports, PrefixLoader({"report": reports})])
     return (
@@ -137,6 +152,9 @@ def render(audit: Audit, reports_path: str = "..") -> str:
             spans={clock.key: clock.span for clock in CLOCKS},
             digest_name=wording.EVIDENCE_DIGEST,
             headline=headline(rows),
+            standing=standing(rows),
+            rules=rules(rows),
+            runs_sentence=content.runs_sentence(audit.runs, audit.verdicts),
             rows=drilled[:room],
             more_rows=_grouped(drilled[room:]),
             legend=remarks.legend(row.marks for row in drilled),
@@ -146,9 +164,20 @@ def render(audit: Audit, reports_path: str = "..") -> str:
             more_exempt=sum(len(names) for _, names in exempt[MOST_EXEMPT:]),
             alerts=shown,
             hrefs=run_rows.hrefs(audit.runs, reports_path),
-            more_alerts=len(found) - len(found[:MOST_ALERTS]),
+            more_alerts=len(found) - len(shown),
         )
     )
+
+
+def _room(shown: Sequence[Alert], beside: float) -> float:
+    """Return the number of lines for services. ``beside``: number of lines for everything but services and alerts."""
+    return LINES - sum(_lines(str(one)) + 0.4 for one in shown) - beside
+
+
+def _row_lines(row: ServiceRow) -> float:
+    """Return the number of lines in the row of a service. Each objective without a proof has a line of its own."""
+    keys = [one.key for one in row.unmet]
+    return ROW_LINES + max(keys.count("rto"), keys.count("rpo"))
 
 
 def _lines(text: str) -> int:
@@ -161,7 +190,7 @@ def _fitting(rows: Sequence[ServiceRow], lines: float) -> int:
     """
     for number in range(len(rows), 0, -1):
         below = sum(_lines(f"{title}: {names}") + 0.5 for title, names in _grouped(rows[number:]))
-        if number * ROW_LINES + below <= lines:
+        if sum(map(_row_lines, rows[:number])) + below <= lines:
             return number
     return 0
 
@@ -195,29 +224,30 @@ def headline(rows: Sequence[ServiceRow]) -> str:
         return "No service is known, so nothing is proven."
     places = {row.environment for row in rows}
     where = f" in {one_line(*places)}" if len(places) == 1 else ""
-    return (
-        f"Proven to recover: {good} of {count(len(rows), 'service')}{where}{_in_time(rows)}. A service counts only "
-        "if the newest run of each of its drills passed, and its recovery time (RTO), recovery point (RPO: how much "
-        "data was lost, where it keeps data) and every other objective were measured and met."
+    return f"Proven to recover: {good} of {count(len(rows), 'service')}{where}."
+
+
+def standing(rows: Sequence[ServiceRow]) -> str:
+    """Return the number of services in each group, from the best to the worst, with their names. Each service is in one
+    group.
+    """
+    found: dict[str, list[str]] = {STANDINGS[-1]: []}
+    for row in sorted(rows, key=lambda row: (-row.rank, row.state == NEVER)):
+        found.setdefault(_standing(row), []).append(services.named(row, rows))
+    parts = (
+        f"{title} {len(names)}" + (f" ({open_findings.named(names)})" if names else "") for title, names in found.items()
     )
+    return " \N{MIDDLE DOT} ".join(parts) if rows else ""
 
 
-def _in_time(rows: Sequence[ServiceRow]) -> str:
-    """Return words about the services that recovered in time, but whose recovery point is not proven."""
-    reserved = [row for row in rows if row.good_with_reservation]
-    unmeasured = sum(row.good_without_rpo for row in rows)
-    parts = []
-    if reserved:
-        their = "its" if len(reserved) == 1 else "their"
-        parts.append(
-            f"{len(reserved)} more with a reservation: {their} recovery point was measured with a fresh backup, "
-            "not a routine one"
-        )
-    if unmeasured:
-        parts.append(
-            f"{unmeasured} more only in time: no drill of {'it' if unmeasured == 1 else 'them'} measures the recovery point"
-        )
-    return "".join(f"; {part}" for part in parts)
+def _standing(row: ServiceRow) -> str:
+    return NEVER if row.state == NEVER else STANDINGS[row.rank]
+
+
+def rules(rows: Sequence[ServiceRow]) -> str:
+    """Return sentences that explain the groups of ``standing`` that occur."""
+    used = {_standing(row) for row in rows}
+    return " ".join(text for title, text in RULES.items() if rows and (title in used or title == STANDINGS[-1]))
 
 
 def service_rows(audit: Audit) -> list[ServiceRow]:
