@@ -16,6 +16,9 @@ checks:
   disk: {host.disk: {service: "{{ service.name }}", path: /}}
 healthy: [info.ok]
 """
+LATER = """\
+  later: {host.disk: {service: "{{ service.name }}", path: /}, when: "1 == 2"}
+"""
 HANGS = {
     "a secret": ("controller", "!command [sh, -c, 'echo $$ > DIR/pid; exec sleep 300']"),
     "a host": ("far", "!env DRILLBOOK_TEST"),
@@ -71,3 +74,18 @@ def test_an_inventory_without_a_service_is_not_healthy(tmp_path):
     done = folder.run("diagnose")
     assert (done.returncode, done.stdout) == (2, "")
     assert "the inventory lab has no service that can be examined" in done.stderr
+
+
+def test_the_first_line_tells_why_checks_did_not_run(tmp_path):
+    folder = Folder(tmp_path)
+    (tmp_path / "drills" / "diagnosis").mkdir()
+    tree = TREE.replace("healthy:", LATER + "healthy:")
+    (tmp_path / "drills" / "diagnosis" / "cache.yml").write_text(tree)
+    (tmp_path / "inventory" / "lab.yml").write_text(
+        f"environment: lab\nhosts:\n  {here(tmp_path)}\nservices:\n"
+        "  cache: {kind: redis, host: controller, address: 127.0.0.1, port: 1}\n"
+    )
+    done = folder.run("diagnose", "cache")
+    first = " ".join(done.stdout.split()).partition(" s, ")
+    assert first[0].startswith("examined: cache; 1 of 3 checks ran in "), done.stdout + done.stderr
+    assert first[2].startswith("1 not needed here, 1 could not be made ")

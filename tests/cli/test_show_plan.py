@@ -110,11 +110,17 @@ def test_how_long_it_took_before(folder):
         (folder.root / "reports" / name).mkdir()
         (folder.root / "reports" / name / "result.json").write_text(text)
     done = folder.run("drill.plan", "sample")
-    assert "took 5.5 s (median of 3 runs)" in told(done)
-    assert "took 5.0 s (median of 3 runs)" in told(done)
+    assert "earlier runs took 5.5 s (median of 3 runs)" in told(done)
+    assert "; earlier runs took 5.0 s (median of 3 runs)" in told(done)
     made = json.loads(folder.run("drill.plan", "sample", "--json").stdout)
     assert made["estimate"] == {"seconds": 5.5, "runs": 3}
     assert [one["estimate"]["runs"] for one in made["steps"]] == [3, 0], "a step that failed tells nothing"
+    for number in range(2):
+        (folder.root / "reports" / f"20260101T00000{number}.000Z-sample-0000" / "result.json").unlink()
+    once = told(folder.run("drill.plan", "sample"))
+    assert "; last time 30 s" in once
+    assert "time unknown: no run yet" in once
+    assert "took" not in once
 
 
 @pytest.mark.parametrize(
@@ -279,7 +285,9 @@ def test_every_shipped_drill_can_be_shown():
     for name in project.drill_names():
         for one in show_plan._plans(project, name, "lab")[1]:
             assert one.digest
-            assert all(show_plan.undo_of(each).text for each in one.steps)
+            undos = [show_plan.undo_of(each).text for each in one.steps]
+            assert all(undos)
+            assert not [text for text in undos if "changes nothing" in text]
 
 
 def test_the_undo_of_a_shipped_step_is_told_as_its_effect():

@@ -53,6 +53,13 @@ def test_one_run_shows_what_spoke_for_and_against():
     assert 'href="#diagnosis"' in page
 
 
+def test_a_cause_in_another_service_is_told_with_this_service():
+    elsewhere = diagnosed("cache-lost", "cache-lost", ranked=({**CAUSE, "cause": "cache-lost", "service": "cache"},))
+    assert "The diagnosis of api named cache-lost of cache in " in diagnosis.sentence(elsewhere.result.diagnosis)
+    here = diagnosed("cache-lost", "cache-lost", ranked=({**CAUSE, "cause": "cache-lost", "service": "api"},))
+    assert "The diagnosis of api named cache-lost in " in diagnosis.sentence(here.result.diagnosis)
+
+
 def test_a_run_without_a_diagnosis_says_nothing_of_it():
     assert "Diagnosis" not in html.render(samples.passed())
     assert "Diagnosis" not in markdown.render(samples.passed())
@@ -80,7 +87,7 @@ def test_the_table_of_a_suite_marks_its_diagonal():
         "port-taken": ["", "✗ 0", "", "1", ""],
         "env-missing": ["", "", "✗ 0", "", "1"],
     }
-    assert found.sentence == "2 of 4 diagnoses named the cause that was injected."
+    assert found.sentence == "2 of 4 diagnoses named the cause that was injected. 1 of 5 drills have no diagnosis."
     suite, _ = samples.suite()
     for shown_text in (html.render_suite(suite, views), markdown.render_suite(suite, views)):
         assert "Injected and diagnosed" in shown_text

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -302,13 +303,11 @@ def _written(name: str, suspect: Suspect, step: dict[str, Any], inventory: Inven
 
 def show(found: Diagnosis, inventory: Inventory, out: Console) -> None:
     """Print the result of a diagnosis: the causes with their evidence, the open questions, and the contacts to call."""
-    made = sum(check.status == "made" for check in found.checks)
-    out.print(
-        Text(
-            f"examined: {', '.join(found.examined)}; {made} of {len(found.checks)} checks ran in {found.seconds:.1f} s",
-            style="dim",
-        )
-    )
+    numbers = Counter(check.status for check in found.checks)
+    ran = f"{numbers['made']} of {len(found.checks)} checks ran in {found.seconds:.1f} s"
+    words = {"left out": "not needed here", "not made": "could not be made"}
+    rest = "".join(f", {numbers[status]} {said}" for status, said in words.items() if numbers[status])
+    out.print(Text(f"examined: {', '.join(found.examined)}; {ran}{rest}", style="dim"))
     if found.found == HEALTHY:
         _healthy(found, out)
         return

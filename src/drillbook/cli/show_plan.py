@@ -189,7 +189,7 @@ def undo_of(step: PlannedStep) -> Undo:
     if step.effect is Effect.READ:
         return Undo(("nothing",), False, "nothing: the step is read-only")
     if step.restore_only:
-        return Undo(("restore",), False, "restore only: the step can be undone only by the drill's restore phase")
+        return Undo(("restore",), False, "restore only, by the drill's restore phase")
     action = find(step.action)
     kinds, leased = action.undo_kinds(), action.may_lease(step.effect)
     if isinstance(declared := step.params.get("undo"), list | tuple):
@@ -302,7 +302,7 @@ class _View:
         yield Text(f"plan {one.digest}")
         yield Text(f"objectives: {goals}; probes: {probes}")
         yield from (Text(f"needs the plugin of {name}, {version}") for name, version in one.plugins.items())
-        yield Text(f"took {_about(_median(self.earlier.runs))}")
+        yield Text(_about(_median(self.earlier.runs)))
         yield from (Text(line) for line in self._guard())
         held = ", ".join(f"{lock.title} on {lock.host}" for lock in one.locks())
         yield Text(f"locks {held}")
@@ -356,7 +356,7 @@ class _View:
             Text.assemble(
                 (step.effect.value, colour),
                 f" on {one_line(step.works_on(', '.join(self._place(step, host) for host in step.hosts)))}; {times}{side}"
-                + (f"; took {_about(self.earlier.about(step))}" if self.earlier.runs else ""),
+                + (f"; {_about(self.earlier.about(step))}" if self.earlier.runs else ""),
             ),
             8,
         )
@@ -375,5 +375,6 @@ def _line(out: Console, text: Text, indent: int) -> None:
 def _about(estimate: dict[str, Any]) -> str:
     runs, seconds = estimate["runs"], estimate["seconds"]
     if not runs:
-        return "an unknown time, because there was no run yet"
-    return f"{seconds:.{2 if seconds < 1 else 1 if seconds < 10 else 0}f} s (median of {runs} run{'s' * (runs != 1)})"
+        return "time unknown: no run yet"
+    shown_s = f"{seconds:.{2 if seconds < 1 else 1 if seconds < 10 else 0}f} s"
+    return f"last time {shown_s}" if runs == 1 else f"earlier runs took {shown_s} (median of {runs} runs)"

@@ -57,9 +57,14 @@ def sentence(found: DiagnosisResult) -> str:
     if found.found is None or found.seconds is None:
         return f"The run ended before {found.service} was diagnosed; the expected cause was {found.expected}."
     took = f"in {figure(found.seconds, found.error_s or 0.0)}"
-    if found.correct:
-        return f"The diagnosis of {found.service} named {found.found} {took}. This is the expected cause."
-    return f"The diagnosis of {found.service} named {found.found} {took}; the expected cause was {found.expected}."
+    named = f"The diagnosis of {found.service} named {found.found}{_elsewhere(found)} {took}"
+    return f"{named}. This is the expected cause." if found.correct else f"{named}; the expected cause was {found.expected}."
+
+
+def _elsewhere(found: DiagnosisResult) -> str:
+    """Return words with the service of the likeliest cause, if this is another one than the diagnosed service."""
+    service = str(found.ranked[0].get("service", "")) if found.ranked else ""
+    return f" of {service}" if service not in ("", found.service) else ""
 
 
 def lead(found: DiagnosisResult) -> str:
@@ -107,7 +112,9 @@ def confusion(views: Sequence[RunView]) -> Confusion | None:
     columns = [*injected, *dict.fromkeys(others), *([NOT_DIAGNOSED] if any(n == NOT_DIAGNOSED for _, n in pairs) else [])]
     rows = [(row, [Cell(column, pairs.count((row, column)), row == column) for column in columns]) for row in injected]
     right = sum(one.correct for one in found)
-    return Confusion(columns, rows, f"{right} of {len(found)} diagnoses named the cause that was injected.")
+    bare = sum(view.result.diagnosis is None for view in views)
+    rest = f" {bare} of {len(views)} drills have no diagnosis." if bare else ""
+    return Confusion(columns, rows, f"{right} of {len(found)} diagnoses named the cause that was injected.{rest}")
 
 
 def _injected(view: RunView) -> bool:

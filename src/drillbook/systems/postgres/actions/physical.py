@@ -251,7 +251,7 @@ class StopWal(Write):
         return {"stopped": alive}
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that changes nothing. The WAL receiver stays stopped, because only this run needed the WAL."""
+        """Return an undo that changes nothing: the WAL receiver stays stopped, because only this run needed the WAL."""
         return Undo.nothing("the WAL was received only for this run")
 
 

@@ -172,7 +172,7 @@ class Admit(Write):
         return {"database": service.database, "connection_limit": limit}
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that changes nothing. The database stays open to clients."""
+        """Return an undo that changes nothing: the database stays open to clients."""
         return Undo.nothing("the clients may stay admitted")
 
 

@@ -367,7 +367,7 @@ class RestoreRows(_OfOneTable):
         ).run()
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that changes nothing. The restored rows are kept."""
+        """Return an undo that changes nothing: the restored rows are kept."""
         return Undo.nothing("restored data is kept")
 
 
@@ -392,5 +392,5 @@ class AdmitTable(Write):
             ) from error
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that changes nothing. The tables stay open to writers."""
+        """Return an undo that changes nothing: the tables stay open to writers."""
         return Undo.nothing("writers may stay admitted")

@@ -170,5 +170,5 @@ class Reconcile(Write):
             store_of(ctx, self.from_).check()
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that changes nothing, since the repair stays. Copies of the deleted points are in the run's folder."""
+        """Return an undo that changes nothing, because the repair stays. Copies of the deleted points are in the run's folder."""
         return Undo.nothing("the indexed points stay; copies of the deleted points are in the run's folder")
