@@ -11,6 +11,7 @@ from drillbook.judge.result import Result, RunView, SuiteResult
 from drillbook.report import (
     changes,
     diagnosis,
+    end_state,
     growth,
     headlines,
     html_steps,
@@ -85,6 +86,8 @@ def render(view: RunView) -> str:
             anchors=anchors,
             steps=html_steps.section(view.result.started, phases, anchors, _findings(view.result)),
             **_first(view),
+            end_state=end_state.sentence(view),
+            failed_step=end_state.failed_step(view),
             **_of_data(view),
         )
     )

@@ -10,6 +10,7 @@ from drillbook.judge.result import RunView, SuiteResult
 from drillbook.report import (
     changes,
     diagnosis,
+    end_state,
     growth,
     headlines,
     later_outages,
@@ -36,6 +37,7 @@ def render(view: RunView) -> str:
         _verdict(str(result.verdict), wording.residue(result), result.exit),
         escape(headlines.sentence(view)),
         escape(wording.explained(result)),
+        escape(end_state.sentence(view)),
         *_tolerated(view),
         *_contradictions(rows.contradictions(view)),
         *_residue(view),

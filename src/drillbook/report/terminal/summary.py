@@ -18,7 +18,7 @@ from drillbook.exits import Exit
 from drillbook.findings import Severity
 from drillbook.installation.program_name import as_called, program
 from drillbook.judge.result import RunView, SuiteResult
-from drillbook.report import changes, headlines, remarks, rows, tolerated, wording
+from drillbook.report import changes, end_state, headlines, remarks, rows, tolerated, wording
 from drillbook.report.figures import one_line, shown, took
 from drillbook.report.rows import ObjectiveRow
 from drillbook.report.suites import suite_contradictions, suite_rows, suite_sentence
@@ -83,7 +83,7 @@ def ending(view: RunView) -> RenderableType:
     return Group(
         *_contradictions(rows.contradictions(view)),
         *_tolerated(view),
-        Padding(Text(headlines.sentence(view)), (0, 0, 0, 2)),
+        Padding(Text("\n".join(filter(None, (headlines.sentence(view), end_state.sentence(view))))), (0, 0, 0, 2)),
         _verdict(result.verdict, result.title, wording.residue(result), result.exit),
     )
 
