@@ -127,15 +127,7 @@ def render(audit: Audit, reports_path: str = "..") -> str:
     rows, found = service_rows(audit), list(alerts(audit))
     drilled, never = [row for row in rows if row.state != NEVER], never_drilled(rows)
     exempt = services.exempt(audit.coverage)
-    period_text = f"{wording.period(audit)} {_environment_note(audit, rows)}"
-    beside = (
-        bool(never[0]) * (2 * _lines(never[1]) + 1) + 1.3 * len(exempt[:MOST_EXEMPT]) + 3 * any(row.reserved for row in rows)
-    )
-    beside += max(0, _lines(standing(rows)) - 1) + max(0, _lines(period_text) - 3)
-    shown = [replace(one, text=_short(one.text)) for one in found[:MOST_ALERTS]]
-    while len(shown) > LEAST_ALERTS and _fitting(drilled, _room(shown, beside)) < len(drilled):
-        shown.pop()
-    room = _fitting(drilled, _room(shown, beside))
+    shown, room = _fit(audit, rows, found)
     reports = PackageLoader("drillbook.report")
     loader = ChoiceLoader([PackageLoader("drillbook.audit"), reports, PrefixLoader({"report": reports})])
     return (
@@ -167,6 +159,19 @@ def render(audit: Audit, reports_path: str = "..") -> str:
             more_alerts=len(found) - len(shown),
         )
     )
+
+
+def _fit(audit: Audit, rows: Sequence[ServiceRow], found: Sequence[Alert]) -> tuple[list[Alert], int]:
+    """Return the alerts that fit on the printed page, and the number of services that get a row of their own."""
+    drilled, never = [row for row in rows if row.state != NEVER], never_drilled(rows)
+    exempt = services.exempt(audit.coverage)[:MOST_EXEMPT]
+    beside = bool(never[0]) * (2 * _lines(never[1]) + 1) + 1.3 * len(exempt) + 3 * any(row.reserved for row in rows)
+    beside += max(0, _lines(standing(rows)) - 1)
+    beside += max(0, _lines(f"{wording.period(audit)} {_environment_note(audit, rows)}") - 3)
+    shown = [replace(one, text=_short(one.text)) for one in found[:MOST_ALERTS]]
+    while len(shown) > LEAST_ALERTS and _fitting(drilled, _room(shown, beside)) < len(drilled):
+        shown.pop()
+    return shown, _fitting(drilled, _room(shown, beside))
 
 
 def _room(shown: Sequence[Alert], beside: float) -> float:
