@@ -5,6 +5,7 @@ the backup.
 import json
 
 from drillbook.judge.result import Verdict
+from drillbook.report import headlines
 
 
 class Witness:
@@ -21,6 +22,11 @@ class Witness:
     def __call__(self, event):
         if event.kind == "intent" and event.step.startswith("inject"):
             self.look(self.before)
+            with self.bench.admin() as session:
+                session.execute(
+                    "INSERT INTO chunks (document_id, ordinal, content, token_count) "
+                    "SELECT document_id, ordinal + 1000, content, token_count FROM chunks WHERE document_id = 1"
+                )
         elif event.kind == "phase.ended" and event.data["phase"] == "verify":
             self.look(self.after)
 
@@ -37,7 +43,11 @@ def test_a_dropped_table_comes_back_alone(bench):
     dropped, brought = facts_of(view, "inject.1"), facts_of(view, "restore.1")
     assert dropped["cascaded"] == ["view document_sizes"]
     assert {"public chunks", "public document_sizes", "public chunks_id_seq"} <= set(brought["relations"])
-    assert brought["rows"] <= dropped["rows"]
+    missing = dropped["rows"] - brought["rows"]
+    assert missing > 0, "at least the chunks that the witness wrote after the backup"
+    (found,) = [one for one in result.findings if one.code == "removed-data-missing"]
+    assert f"at least {missing} of the {dropped['rows']} rows of public.chunks in database that" in found.measured
+    assert found.measured.partition(": ")[2] in headlines.sentence(view)
     assert facts_of(view, "verify.2") == {"tables": ["public.chunks"]}
     assert witness.before.items() <= witness.after.items(), "every document is as it was, also those since the backup"
     assert max(witness.before) > 24_000

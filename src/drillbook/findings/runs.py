@@ -72,6 +72,14 @@ FINDINGS: dict[str, Kind] = {
         "Acknowledged writes were lost",
         "To lose fewer writes, take backups more often, archive the WAL, or use a synchronous standby.",
     ),
+    "removed-data-missing": Kind(
+        MEDIUM,
+        "Less data came back than the fault removed",
+        (
+            "The missing data is newer than the restored backup. Enter it again, and look for records that refer to it. To "
+            "lose less, take backups more often, or archive the WAL."
+        ),
+    ),
     "hole-in-survivors": Kind(
         CRITICAL,
         "Writes from before the recovery point are missing",

@@ -11,7 +11,7 @@ from drillbook.events.event import Event, contents, of_kinds
 from drillbook.events.runs import PhaseStarted, RecoveryFinished, RunEndedEarly
 from drillbook.events.steps import Done, Failed, Skipped
 from drillbook.findings import Finding, finding
-from drillbook.judge import notes, residue
+from drillbook.judge import notes, residue, shortfall
 from drillbook.judge.figures import Figures
 from drillbook.judge.result import FaultResult, Injection, Objective, Residue
 from drillbook.judge.samples import last_reasons
@@ -39,6 +39,7 @@ def findings(
                 place = {"step": event.step, "host": event.host}
                 found += [Finding.model_validate(one).model_copy(update=place) for one in told]
     found += figures.findings
+    found += shortfall.findings(events)
     found += notes.findings(events, found)
     found = [_with_cause(one, events) for one in found]
     # A run that ended before the disruption has one finding with the reason, not a finding for every objective.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from drillbook.judge.result import FaultResult, Injection, Result, RunView, StepView, Verdict
-from drillbook.report import rehearsal
+from drillbook.report import rehearsal, remarks
 from drillbook.report.figures import count, one_line, seconds, utc_time
 from drillbook.report.wording import ENDED, measured, unmeasured, written
 
@@ -99,6 +99,12 @@ def _recovery(result: Result, begin: str, marks: dict[str, float]) -> str:
 
 
 def _loss(result: Result) -> str:
+    """Return clauses about the loss of data: first the data that did not come back, then the loss that a canary measured."""
+    missing = remarks.shortfalls(result.steps)
+    return "; ".join([*missing, _measured_loss(result, "of the canary's" if missing else "of the")])
+
+
+def _measured_loss(result: Result, whose: str) -> str:
     objective = result.objectives.get("rpo")
     rpo = written(result, "rpo")
     if not rpo:
@@ -109,6 +115,6 @@ def _loss(result: Result) -> str:
     if lost is None or known is None:
         return f"{rpo} of data were lost"
     if lost == 0:
-        return f"none of the {count(known, 'write')} acknowledged before the disruption was lost"
+        return f"none {whose} {count(known, 'write')} acknowledged before the disruption was lost"
     verb = "was" if lost == 1 else "were"
     return f"{lost} of {count(known, 'acknowledged write')} {verb} lost, {rpo} of data"

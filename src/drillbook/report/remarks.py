@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from drillbook.judge import detection
+from drillbook.judge import detection, shortfall
 from drillbook.judge.result import StepResult
 from drillbook.report.figures import moment, one_line
 from drillbook.report.restore_steps import from_source, restores
@@ -26,7 +26,15 @@ OWN_REHEARSED = "The drill itself took the restored backup, so a restore of the 
 RECENT_MARK = "‡"
 """Mark beside the RPO of a backup that the drill or a routine job took during the run."""
 RECENT_BACKUP = "The restored backup was taken during the run; with an older backup, more would be lost."
-LEGENDS = {MARK: f"{MARK} {OWN_BACKUP}", RECENT_MARK: f"{RECENT_MARK} {RECENT_BACKUP}"}
+SHORT_MARK = "§"
+"""Mark beside the RPO of a run in which less data came back than the fault removed."""
+MAY_NOT_COUNT = "this figure may not count that loss"
+SHORT = f"Less data came back than the fault removed, and {MAY_NOT_COUNT}."
+LEGENDS = {
+    SHORT_MARK: f"{SHORT_MARK} {SHORT}",
+    MARK: f"{MARK} {OWN_BACKUP}",
+    RECENT_MARK: f"{RECENT_MARK} {RECENT_BACKUP}",
+}
 RESERVED = "met with a reservation"
 """State of an objective that was met, but whose figure has one of these marks. It does not count as proven."""
 RESERVATION = f"With such a mark, an objective within its target is {RESERVED}, and does not count as proven."
@@ -77,8 +85,23 @@ def of_run(steps: Sequence[Step | StepResult], started: str) -> dict[str, Remark
     by = noticed(steps)
     short = "probe" if by == PROBE else by.removeprefix("by the ").removeprefix("last of the ")
     found = {"detect": Remark(f"noticed {by}", by=short)}
-    told = of_backup(steps, started)
+    told = _of_shortfall(steps, of_backup(steps, started))
     return found | ({"rpo": told} if told else {})
+
+
+def shortfalls(steps: Iterable[Step | StepResult]) -> list[str]:
+    """Return clauses about the data that the fault removed and that did not come back."""
+    return [one_line(one.text) for one in shortfall.shortfalls((one.id, one.facts) for one in steps if one.status == "done")]
+
+
+def _of_shortfall(steps: Sequence[Step | StepResult], told: Remark | None) -> Remark | None:
+    """Return the remark ``told`` with a remark on data that did not come back, if there is such data."""
+    found = shortfalls(steps)
+    if not found:
+        return told
+    text = "; ".join(found)
+    text = f"{text[:1].upper()}{text[1:]}; {MAY_NOT_COUNT}."
+    return Remark(f"{text} {told.text}", f" {SHORT_MARK}{told.mark.strip()}") if told else Remark(text, f" {SHORT_MARK}")
 
 
 def of_backup(steps: Sequence[Step | StepResult], started: str) -> Remark | None:

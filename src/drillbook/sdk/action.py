@@ -26,6 +26,11 @@ from drillbook.sdk.undo import Undo as Undo  # noqa: PLC0414
 if TYPE_CHECKING:
     from drillbook.sdk.host_needs import HostNeeds
 
+REMOVED, RESTORED = "removed_data", "restored_data"
+"""Facts that count the data that a fault removed, and the data that a restore brought back. Each is a mapping from the kind of
+the data, such as ``rows of public.orders in database``, to the number. Fewer restored than removed is a finding.
+"""
+
 
 class Effect(StrEnum):
     """Effect of an action on its target."""

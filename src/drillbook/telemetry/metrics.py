@@ -64,8 +64,8 @@ FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "recovery_reservation": (
         (
             "1 when the newest run passed and met the objective with a reservation: its RPO is that of a backup from the time of "
-            "the run itself, so it does not prove the objective. Otherwise 0. The metric is absent when "
-            "`recovery_met` is absent."
+            "the run itself, or less data came back than the fault removed, so it does not prove the objective. Otherwise 0. "
+            "The metric is absent when `recovery_met` is absent."
         ),
         (*SUBJECT, "objective"),
     ),

@@ -67,13 +67,14 @@ def test_a_dropped_table_comes_back_with_all_that_went_along(place, primary, bac
     drop.ready(ctx)
     assert drop.active(ctx) is False
     assert drop.undo(ctx).kind == "restore"
-    drop.run(ctx)
+    removed = drop.run(ctx)["removed_data"]
     assert drop.active(ctx) is True
     with pytest.raises(StepFailed) as failure:
         place.run("postgres.matches", service="primary", manifest=backup["manifest"], tables=[table])
     assert {"table-missing", "schema-differs"} <= set(codes(failure))
     facts = restore(place, backup, table)
     assert drop.active(ctx) is False
+    assert facts["restored_data"] == removed, "of a partitioned table, the rows of its partitions"
     assert digests(place) == before
     assert facts["compared"] == "in the transaction that restored it"
     place.run("postgres.matches", service="primary", manifest=backup["manifest"], ignore={"log": "written since"})
@@ -86,6 +87,7 @@ def test_what_a_drop_says(place, primary, backup):
     assert sorted(facts["cascaded"]) == ["constraint lines_order_id_fkey on table lines", "view totals"]
     brought = restore(place, backup, "public.orders")
     assert brought["rows"] == 500
+    assert facts["removed_data"] == brought["restored_data"] == {"rows of public.orders in primary": 500}
     assert {"public orders", "public totals", "public orders_id_seq"} <= set(brought["relations"])
     assert primary.sql("INSERT INTO orders (item) VALUES ('new') RETURNING id") == [(501,)], "the sequence is where it was"
     primary.sql("DELETE FROM orders WHERE id = 501")
@@ -197,7 +199,8 @@ def test_deleted_rows(place, primary, backup):
     delete = place.action("postgres.delete_rows", service="primary", table="lines", where="order_id <= 100 -- the first")
     delete.ready(ctx)
     assert delete.active(ctx) is False
-    assert delete.run(ctx) == {"table": "public.lines", "rows": 100, "left": 200}
+    counted = {"rows of public.lines in primary": 100}
+    assert delete.run(ctx) == {"table": "public.lines", "removed_data": counted, "rows": 100, "left": 200}
     assert delete.active(ctx) is True
     assert delete.undo(ctx).kind == "restore"
     restore(place, backup, "lines", replace=True)
@@ -440,6 +443,7 @@ def test_deleted_rows_come_back_beside_what_was_written_since(place, primary, ba
     )
     facts = back(place, backup, "orders", "id BETWEEN 11 AND 30")
     assert (facts["restored"], facts["differing"], facts["in_backup"]) == (20, 1, 500)
+    assert facts["restored_data"] == {"rows of public.orders in primary": 20}
     assert primary.sql("SELECT item FROM orders WHERE id IN (40, 50, 9001) ORDER BY id") == [("changed",), ("since",)]
     assert back(place, backup, "orders", "true")["restored"] == 1
     primary.sql("DELETE FROM orders WHERE id IN (9001, 40)")

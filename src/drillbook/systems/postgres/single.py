@@ -10,7 +10,7 @@ from psycopg import sql
 
 from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.findings import finding
-from drillbook.sdk.action import Context, Facts
+from drillbook.sdk.action import RESTORED, Context, Facts
 from drillbook.sdk.answers import Answer, Ignored
 from drillbook.sdk.object_reference import Reference
 from drillbook.sdk.store import Store
@@ -278,8 +278,8 @@ class SingleRestore:
         with connected(self.ctx, self.service) as session:
             is_closed = tables.closed(session, self.table)
             rows = int(one(session, sql.SQL("SELECT pg_catalog.count(*) FROM ONLY {}").format(self.table.sql))[0])
-        return {
-            "table": str(self.table),
+        back = sum(one.rows for one in restored)
+        return tables.counted(RESTORED, self.service.name, self.table, back) | {
             "rows": rows,
             "digests": {one.name: one.digest for one in restored},
             "compared": compared,

@@ -9,7 +9,7 @@ from psycopg import sql
 
 from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.findings import finding
-from drillbook.sdk.action import Context, Facts
+from drillbook.sdk.action import RESTORED, Context, Facts
 from drillbook.sdk.answers import Answer
 from drillbook.sdk.object_reference import Reference
 from drillbook.sdk.store import Store
@@ -21,7 +21,7 @@ from drillbook.systems.postgres.proof import Proof, must_be_right
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.single import COMPARE, DIFFERS, LOCK_TIMEOUT
 from drillbook.systems.postgres.stages import Stages
-from drillbook.systems.postgres.tables import Name, chosen
+from drillbook.systems.postgres.tables import Name, chosen, counted
 from drillbook.systems.postgres.tools import Tools
 
 TEMPORARY = "drillbook_rows"
@@ -121,17 +121,17 @@ class RowsRestore:
             output = self.tools.transaction(*parts, flags=("--tuples-only", "--no-align"), sink=out)
             self._look_for_difference(output.stderr, table)
             must_be_right(self.ctx, "psql", output)
-        counted = list(_COUNTED.finditer(out.getvalue()))[
+        found = list(_COUNTED.finditer(out.getvalue()))[
             -1:
         ]  # an attempt that was rolled back may also have printed such a line
-        if not counted:
+        if not found:
             raise CouldNotVerify(
                 f"{self.service.name}: the output of psql lacks the number of restored rows of {self.table}"
             )
-        return {
-            "table": str(self.table),
-            "restored": int(counted[0][1]),
-            "differing": int(counted[0][2]),
+        back = int(found[0][1])
+        return counted(RESTORED, self.service.name, self.table, back) | {
+            "restored": back,
+            "differing": int(found[0][2]),
             "in_backup": table.rows,
             "seconds": self.stages.seconds,
         }

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import psycopg
 from psycopg import sql
@@ -138,3 +138,8 @@ def open_up(session: Connection) -> list[Name]:
     with suppress(psycopg.errors.DependentObjectsStillExist, psycopg.errors.InvalidSchemaName):
         session.execute(sql.SQL("DROP SCHEMA {}").format(sql.Identifier(OWN_SCHEMA)))
     return names
+
+
+def counted(fact: str, service: str, name: Name, rows: int) -> dict[str, Any]:
+    """Return the name of a table and the number of its removed or restored rows, as facts. ``fact``: name of that number."""
+    return {"table": str(name), fact: {f"rows of {name} in {service}": rows}}

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field
 
 from drillbook.errors import HostError, NotReady, StepFailed
 from drillbook.sdk import stored_backup
-from drillbook.sdk.action import Context, Facts, Fault, Place, Undo, Write
+from drillbook.sdk.action import REMOVED, Context, Facts, Fault, Place, Undo, Write
 from drillbook.sdk.host_encryption import need_transfer
 from drillbook.sdk.identity import Identity
 from drillbook.sdk.store import Store
@@ -70,7 +70,7 @@ class DropTable(Fault):
     table: TableName
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``table``: name of the table; ``rows``: number of its rows; ``bytes``: size of the table.
+        """Facts: ``table``: its name; ``rows`` and ``removed_data``: number of its rows; ``bytes``: size of the table.
 
         ``cascaded``: other objects that the server dropped together with the table; ``deadlocks``: number of attempts
         that the server rolled back because of a deadlock. This fact is absent when there was no deadlock.
@@ -92,7 +92,7 @@ class DropTable(Fault):
             session.execute(sql.SQL("DROP TABLE {} CASCADE").format(name.sql))
             _note(ctx, session, _DROPPED, rows)
             session.execute("COMMIT")
-        return {"table": str(name), "rows": rows, "bytes": size, "cascaded": cascaded}
+        return tables.counted(REMOVED, self.service, name, rows) | {"rows": rows, "bytes": size, "cascaded": cascaded}
 
     def ready(self, ctx: Context) -> None:
         """Check that the table exists."""
@@ -185,7 +185,7 @@ class DeleteRows(Fault):
     where: Condition
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``table``: name of the table; ``rows``: number of deleted rows; ``left``: number of remaining rows.
+        """Facts: ``table``: its name; ``rows`` and ``removed_data``: number of deleted rows; ``left``: number of other rows.
 
         ``deadlocks``: number of attempts that the server rolled back because of a deadlock. This fact is absent when
         there was no deadlock.
@@ -207,7 +207,7 @@ class DeleteRows(Fault):
             left = one(session, sql.SQL("SELECT pg_catalog.count(*) FROM {}").format(name.sql))[0]
             _note(ctx, session, _DELETED, rows)
             session.execute("COMMIT")
-        return {"table": str(name), "rows": rows, "left": left}
+        return tables.counted(REMOVED, self.service, name, rows) | {"rows": rows, "left": left}
 
     def _statement(self, text: str) -> sql.Composed:
         return sql.SQL(text).format(table=Name.parse(self.table).sql, where=sql.SQL(self.where))
@@ -305,10 +305,10 @@ class RestoreTable(_OfOneTable):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``table``: name of the table; ``rows``: number of restored rows; ``relations``: restored relations.
 
-        ``digests``: digests of the rows in these relations; ``entries``: number of archive entries that were restored;
-        ``kept``: dependent tables that were not restored because they still existed; ``compared``: time of the
-        comparison; ``closed``: true when writers are refused; ``replaced``: true when the existing table was dropped;
-        ``seconds``: duration of each stage.
+        ``digests`` and ``restored_data``: digests and number of the rows in these relations; ``entries``: number of
+        archive entries that were restored; ``kept``: dependent tables that were not restored because they still existed;
+        ``compared``: time of the comparison; ``closed``: true when writers are refused; ``replaced``: true when the
+        existing table was dropped; ``seconds``: duration of each stage.
         """
         service = ctx.service(self.service, Postgres)
         return SingleRestore(
@@ -356,7 +356,7 @@ class RestoreRows(_OfOneTable):
     ]
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``table``: name of the table; ``restored``: number of restored rows; ``seconds``: duration of each stage.
+        """Facts: ``table``: name of the table; ``restored`` and ``restored_data``: number of restored rows; ``seconds``: stages.
 
         ``in_backup``: number of rows in the backup that match the condition ``where``. ``differing``: number of these
         rows that now have other content in the table.
