@@ -1,5 +1,8 @@
 """Backup sources in an inventory: steps refer to them like services, and mistakes are reported with their line."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from drillbook.errors import InventoryError
@@ -46,3 +49,12 @@ def test_mistakes(tmp_path, text, said, line):
         load(tmp_path, text)
     assert said in str(failure.value)
     assert f":{line}:" in str(failure.value.where or failure.value)
+
+
+@pytest.mark.parametrize("name", ["lab", "docker"])
+def test_the_contacts_of_the_shipped_labs_can_be_read_in_english(name):
+    text = (Path(__file__).parents[2] / "inventory" / f"{name}.yml").read_text()
+    contacts = re.findall(r"^  \w+: \{role: (.*), duty: (.*), email: ", text, re.MULTILINE)
+    assert len(contacts) == 4
+    for words in contacts:
+        assert all(re.search("[A-Za-z]{3}", one) for one in words), words
