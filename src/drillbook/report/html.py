@@ -86,16 +86,18 @@ def render(view: RunView) -> str:
             anchors=anchors,
             steps=html_steps.section(view.result.started, phases, anchors, _findings(view.result)),
             **_first(view),
-            end_state=end_state.sentence(view),
-            failed_step=end_state.failed_step(view),
             **_of_data(view),
         )
     )
 
 
 def _first(view: RunView) -> dict[str, Any]:
-    """Return the content before the figures: retries and allowed failures, owner, next commands, changes since the last run."""
+    """Return the content before the figures: state at the end of the run, retries and allowed failures, owner, next commands and
+    changes since the last run.
+    """
     return {
+        "end_state": end_state.sentence(view),
+        "failed_step": end_state.failed_step(view),
         "environment_note": wording.of_environment([view.plan.get("inventory")]),
         "tolerated": tolerated.summary(view),
         "tolerated_steps": tolerated.details(view),
