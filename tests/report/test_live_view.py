@@ -84,6 +84,23 @@ def picture(view, width=80):
     return "\n".join(lines)
 
 
+def test_a_canary_shows_only_what_is_known_before_its_rows_are_read_back():
+    view = LiveView(Console(file=io.StringIO(), width=80))
+    tape = Tape(view)
+    tape.start()
+    tape("probe.started", {"probe": "p", "name": "postgres.canary", "kind": "canary", "every_s": 0.1, "timeout_s": 1.0})
+    refused, doubted = [[3, 0.3, "refused", 0.31]], [[4, 0.4, "timeout", 1.4]]
+    tape(
+        "canary.writes",
+        {"probe": "p", "acknowledged": [[1, 0.1, 0.11], [2, 0.2, 0.21]], "lost": refused, "in_doubt": doubted},
+    )
+    assert "● REFUSED 2 acknowledged, 1 refused, 1 in doubt" in picture(view)
+    assert "survive" not in picture(view)
+    assert " lost" not in picture(view)
+    tape("canary.survivors", {"probe": "p", "ranges": [[1, 1], [4, 4]], "count": 2})
+    assert "● REFUSED 2 acknowledged, 2 found again" in picture(view)
+
+
 @pytest.fixture
 def view():
     return LiveView(Console(file=io.StringIO(), width=80, force_terminal=True))

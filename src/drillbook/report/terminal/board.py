@@ -13,7 +13,15 @@ from typing import Any
 
 from drillbook.events.content import Content
 from drillbook.events.event import Event
-from drillbook.events.probes import CanaryWrites, ProbeSamples, ProbeStarted, Sample, SettleEnded, SettleStarted
+from drillbook.events.probes import (
+    CanarySurvivors,
+    CanaryWrites,
+    ProbeSamples,
+    ProbeStarted,
+    Sample,
+    SettleEnded,
+    SettleStarted,
+)
 from drillbook.events.runs import Begun, PhaseStarted, RecoveryStarted, RunStarted
 from drillbook.events.steps import Done, Failed, IntentRecorded, StepStarted, TransferProgress
 from drillbook.report.figures import one_line
@@ -66,8 +74,11 @@ class Watched:
 
     None if there is no such sample.
     """
-    kept: int = 0
-    lost: int = 0
+    acknowledged: int = 0
+    refused: int = 0
+    in_doubt: int = 0
+    found: int | None = None
+    """Number of writes of a canary that were read back. None before the read-back, when nobody knows which writes survived."""
 
     def sampled(self, samples: Sequence[Sample]) -> None:
         """Update from samples of an availability probe."""
@@ -78,10 +89,18 @@ class Watched:
             elif self.again is None and start > self.last_bad:
                 self.again = end
 
+    def writes(self) -> str:
+        """Counts of a canary's writes, as text. A refused write is no loss."""
+        if self.found is not None:
+            return f"{self.acknowledged} acknowledged, {self.found} found again"
+        doubt = f", {self.in_doubt} in doubt" if self.in_doubt else ""
+        return f"{self.acknowledged} acknowledged, {self.refused} refused{doubt}"
+
     def wrote(self, what: CanaryWrites) -> None:
-        """Update the counts of surviving and lost writes after a canary's rows were read back."""
-        self.kept += len(what.acknowledged)
-        self.lost += len(what.lost) + len(what.in_doubt)
+        """Update the counts of a canary's writes by their answers."""
+        self.acknowledged += len(what.acknowledged)
+        self.refused += len(what.lost)
+        self.in_doubt += len(what.in_doubt)
         newest = [
             (rows[-1][0], good)
             for rows, good in ((what.acknowledged, True), (what.in_doubt, False), (what.lost, False))
@@ -147,6 +166,8 @@ class Board:
                 self.probes[probe].sampled(samples)
             case CanaryWrites(probe=probe) if probe in self.probes:
                 self.probes[probe].wrote(what)
+            case CanarySurvivors(probe=probe) if probe in self.probes and what.ranges is not None:
+                self.probes[probe].found = sum(last - first + 1 for first, last in what.ranges)
 
     def now(self) -> float:
         """Present time on the run's clock, in seconds."""

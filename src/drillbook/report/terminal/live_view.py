@@ -179,7 +179,7 @@ def _probes(board: Board, width: int) -> list[Text]:
             part = Text.assemble(
                 f"{probe.name} ",
                 ("● writes" if probe.good else "● REFUSED", words[probe.good][1]),
-                (f" {probe.kept} survived, {probe.lost} lost", "dim"),
+                (f" {probe.writes()}", "dim"),
             )
         if lines and lines[-1].cell_len + part.cell_len + 4 < width:
             lines[-1].append("   ").append_text(part)
