@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -19,6 +20,7 @@ from drillbook.report import figures
 from tests.attestation.forging import attest, chained, journal, throw_away_key
 from tests.attestation.test_sign_runs import SAMPLE
 from tests.audit import stories
+from tests.report.test_agreement import plain
 
 EMPTY = content.make([], [], Period.parse("2026-01-01", "2026-12-31"))
 
@@ -46,7 +48,11 @@ def test_a_run_that_ends_while_the_audit_reads_the_journals_is_not_missing(bench
 
 def test_a_signed_record_that_an_anchor_knows_is_vouched_for(bench, audit):
     status, said = audit()
-    assert (status, last(said)) == (0, "The record is complete and has trusted signatures")
+    own = ", all by this machine's own key: nobody else vouches for it"
+    assert (status, last(said)) == (0, f"The record is complete and has trusted signatures{own}")
+    for name in ("audit.html", "audit.md"):
+        page = re.sub(r"[\s\\|]", "", plain((bench.root / "audit" / name).read_text()))
+        assert re.search(r"Signedbythismachine.sownkey\(SHA256:[^)]+\):3runsandsuites", page), name
     data = json.loads((bench.root / "audit" / "audit.json").read_text())
     assert (data["whole"], data["vouched"], data["unvouched"]) == (True, True, [])
     assert "3 runs" in data["anchors"][0]
@@ -133,7 +139,7 @@ def test_without_an_anchor_an_audit_says_so(bench, audit):
     status, said = audit()
     assert (status, last(said)) == (
         3,
-        "The record is complete and has trusted signatures, compared with no anchor",
+        "The record is complete and has trusted signatures, compared with no anchor" + wording.OWN_ONLY,
     )
     assert "There is no anchor to compare with" in said
     assert audit(anchor=str(elsewhere))[0] == 0

@@ -50,6 +50,8 @@ class Standing:
     """Number of intact lines of the journal."""
     files: frozenset[str] = field(default_factory=frozenset)
     """Names of the files that exist in the folder."""
+    said: str = ""
+    """Sentence about the trusted key that signed. It is empty when none did."""
 
     @property
     def gaps(self) -> list[list[int]]:
@@ -73,7 +75,8 @@ def of_run(folder: Path, root: Path) -> Standing:
     if sealed is None:
         return Standing(unvouched=attested.said, lines=lines, files=files)
     events = int(sealed["events"])
-    return Standing(unvouched=_beyond(found, events), sealed=sealed, events=events, lines=lines, files=files)
+    why = _beyond(found, events)
+    return Standing(unvouched=why, sealed=sealed, events=events, lines=lines, files=files, said=attested.said)
 
 
 def of_suite(folder: Path, root: Path) -> Standing:
@@ -87,7 +90,7 @@ def of_suite(folder: Path, root: Path) -> Standing:
     known += [(f"{run.get('folder')}/{FILE}", str(run.get("attestation"))) for run in members(sealed)]
     other = [name for name, wanted in known if not same(folder / name, wanted)]
     why = f"{names(other)}: differs from the attestation" if other else ""
-    return Standing(unvouched=why, sealed=sealed, files=files)
+    return Standing(unvouched=why, sealed=sealed, files=files, said=attested.said)
 
 
 def names(found: Sequence[str]) -> str:
@@ -155,12 +158,17 @@ def vouched(folder: Path, root: Path) -> str:
 
     Empty if all content is signed.
     """
+    return vouched_by(folder, root)[0]
+
+
+def vouched_by(folder: Path, root: Path) -> tuple[str, str]:
+    """Return the reason why some content of a folder is not signed by a trusted key, and a sentence about the key."""
     standing = of_run(folder, root) if (folder / JOURNAL).exists() else of_suite(folder, root)
     if why := standing.doubt or standing.unvouched:
-        return why
+        return why, ""
     if standing.gaps:
-        return "the controller of the run died, so some of the run's events have no trusted signature"
+        return "the controller of the run died, so some of the run's events have no trusted signature", ""
     sealed = standing.sealed or {}
     other = [name for name, wanted in _reports(sealed) if not same(folder / name, wanted)]
     other += sorted(standing.files - {name for name, _ in signed_names(sealed)})
-    return f"{names(other)}: differs from the attestation" if other else ""
+    return (f"{names(other)}: differs from the attestation", "") if other else ("", standing.said)

@@ -5,6 +5,7 @@ An anchor is a copy of a journal's hashes outside of ``reports/``.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,10 +18,11 @@ from drillbook.audit.period import Period
 from drillbook.audit.records import Record
 from drillbook.journal.damaged import RUN_ID
 from drillbook.journal.run_files import RESULT
-from drillbook.report.figures import runs_of
+from drillbook.report.figures import count, runs_of
 from drillbook.report.folders import begun
 
 WORKERS = 4
+OWN = "this machine's own key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,10 @@ class Assurance:
     """Contradictions between anchors and journals."""
     unread: tuple[str, ...] = ()
     """Places whose anchors could not be read, each with the reason. They are also in ``unvouched``."""
+    signers: tuple[str, ...] = ()
+    """Trusted keys that signed runs and suites of the period, each with the number of these."""
+    own_only: bool = False
+    """True when this machine's own key alone signed."""
     checked: bool = True
     """True when signatures and anchors were verified."""
 
@@ -60,14 +66,29 @@ def assure(records: Sequence[Record], period: Period, reports: Path, root: Path,
     suites = {folder.parent for folder in inside if folder.parent != reports and (folder.parent / RESULT).exists()}
     folders = sorted({*inside, *suites})
     with ThreadPoolExecutor(WORKERS) as pool:
-        why = list(pool.map(lambda folder: standing.vouched(folder, root), folders))
-    unvouched = [f"{folder.name}: {said}" for folder, said in zip(folders, why, strict=True) if said]
+        known_by = list(pool.map(lambda folder: standing.vouched_by(folder, root), folders))
+    unvouched = [f"{folder.name}: {said}" for folder, (said, _) in zip(folders, known_by, strict=True) if said]
     unvouched += [f"{folder.name}: {said}" for folder in folders for said in _doubts(folder.name, known, checker)]
     compared = (
         f"{source}: {runs_of(drills, suites)}; the newest is of {at}"
         for source, (drills, suites, at) in sorted(known.counts.items())
     )
-    return Assurance((*unvouched, *known.unread), tuple(compared), tuple(_problems(records, known, reports)), known.unread)
+    keys = Counter(_key(said) for _, said in known_by if said)
+    return Assurance(
+        (*unvouched, *known.unread),
+        tuple(compared),
+        tuple(_problems(records, known, reports)),
+        known.unread,
+        tuple(f"{key}: {count(number, 'run or suite', 'runs and suites')}" for key, number in sorted(keys.items())),
+        bool(keys) and all(key.startswith(OWN) for key in keys),
+    )
+
+
+def _key(said: str) -> str:
+    """Return the name of a key and its fingerprint from the sentence about it, without the path of the key."""
+    if not said.startswith(f"signed with {OWN} "):
+        return said.removeprefix("signed by ")
+    return f"{OWN} ({said.rpartition('(')[2]}"
 
 
 def _doubts(run: str, known: Known, checker: timestamps.Checker | None) -> Iterator[str]:

@@ -109,6 +109,7 @@ MOST_MISSING = 2
 """Largest number of missing runs that a sentence names."""
 MORE_RUNS = "There may have been more runs than the record shows."
 """Consequence of a record that is not complete."""
+OWN_ONLY = ", all by this machine's own key: nobody else vouches for it"
 NO_ANCHOR = (
     "There is no anchor to compare with. So the newest runs may have been removed, or an older copy may have "
     "replaced a newer one, without a trace."
@@ -167,7 +168,8 @@ def record_state(audit: Audit) -> str:
         return "The record is complete, but has no trusted signature"
     if audit.assurance.unread:
         return "The record is complete and has trusted signatures, but not every anchor could be read"
-    return "The record is complete and has trusted signatures" + ("" if audit.vouched else ", compared with no anchor")
+    anchor = "" if audit.vouched else ", compared with no anchor"
+    return f"The record is complete and has trusted signatures{anchor}{OWN_ONLY if audit.assurance.own_only else ''}"
 
 
 def assurance(audit: Audit, most: int | None = None) -> list[str]:
@@ -255,6 +257,7 @@ def facts(audit: Audit) -> list[tuple[str, str]]:
         ("Environments", _environments(audit)),
         ("Record", record_state(audit)),
         ("Newest run in the record", audit.newest[:10] or "none"),
+        ("Signed by", "; ".join(audit.assurance.signers) or "nobody"),
         ("Anchors", "; ".join(audit.assurance.compared) or "none"),
         ("Runs outside of the period, read to check the chain", str(audit.outside)),
         (EVIDENCE_DIGEST, audit.evidence_digest),
