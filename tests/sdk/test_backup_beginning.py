@@ -164,7 +164,7 @@ def test_the_bytes_of_a_command_that_waits_are_decompressed_in_a_container(place
 
 @pytest.mark.parametrize("accepts", ["-t", ""])
 def test_another_program_timeout_does_not_keep_a_file_from_being_read(tmp_path, monkeypatch, accepts):
-    """That of busybox before 1.30 takes `-t SECONDS`, and starts the program `1` otherwise."""
+    """busybox before 1.30 takes `-t SECONDS`, and starts the program `1` otherwise."""
     (program := tmp_path / "timeout").write_text(
         f"""#!/bin/sh
         test "$1" = "{accepts or "nothing"}" || exit 127
