@@ -55,3 +55,20 @@ def test_the_index_draws_and_says_it() -> None:
     assert page.count(DOUBT) >= 2
     assert 'class="dot"' not in page
     assert page.count('<circle class="gap"') == 2
+
+
+def remedy(name: str, code: str) -> str:
+    return next(one.remedy for one in rows.findings_of(samples.recorded(name).result) if one.code == code)
+
+
+def test_the_remedy_of_a_missed_objective_names_the_slowest_phase() -> None:
+    assert remedy("too_slow", "objective-missed").startswith(
+        "The slowest phase was restore, 0.30 s of 0.40 s. Shorten it, or"
+    )
+    assert remedy("failed", "objective-not-verified").startswith("Correct the reason above, and run the drill again.")
+
+
+def test_the_target_in_a_finding_has_the_units_of_the_table() -> None:
+    found = rows.findings_of(samples.failed().result)
+    assert "at most 2 min" in {one.wanted for one in found}
+    assert not any("120 s" in one.wanted for one in found)

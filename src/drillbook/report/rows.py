@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from drillbook.findings import Finding
 from drillbook.judge.result import Injection, Objective, PhaseResult, Result, RunView, Settled, StepView, Verdict
-from drillbook.report import open_findings, rehearsal, remarks
+from drillbook.report import objective_findings, open_findings, rehearsal, remarks
 from drillbook.report.figures import against, bounded, count, one_line, seconds, shown, took, utc
 from drillbook.report.remarks import RESERVED, Remark
 from drillbook.report.wording import (
@@ -142,12 +142,17 @@ def _shown(one: Finding, result: Result) -> Finding:
     if one.code == open_findings.LOST_WRITES:
         figure = written(result, "rpo")
         rpo = f" (the canary numbers its writes); RPO {figure}" if figure else ""
-        return one.model_copy(update={"measured": f"{one.measured}{_more_ranges(one.measured, result)}{rpo}"})
+        told = f"{one.measured}{_more_ranges(one.measured, result)}{rpo}"
+        return one.model_copy(
+            update={"measured": told, "wanted": objective_findings.wanted(one.wanted, result.objectives.get("rpo"))}
+        )
     if one.code in UNPROVEN:
         for key, objective in result.objectives.items():
             if objective.measured_s is not None and one.title.endswith(f": {key.upper()}"):
                 plain = f"{objective.measured_s:.3f} s"
-                return one.model_copy(update={"measured": one.measured.replace(plain, _measured(objective), 1)})
+                told = one.measured.replace(plain, _measured(objective), 1)
+                one = one.model_copy(update={"measured": told, "wanted": objective_findings.wanted(one.wanted, objective)})
+        return one.model_copy(update={"remedy": objective_findings.remedy(one, result)})
     return one
 
 
