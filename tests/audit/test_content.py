@@ -175,7 +175,7 @@ def test_only_a_run_that_passed_proves_an_objective(book):
     assert row.notes == ("before the period: 2.41 s ± 0.11 s on 2026-01-10",)
     assert all(not row.proven for row in late.proven)
     assert {run.rto for run in late.runs} == {
-        "2.41 s ± 0.11 s: not proven, because the run did not pass",
+        "2.41 s ± 0.11 s: met, but does not count: the run was inconclusive",
         "6.41 s ± 0.11 s: missed",
     }
 
@@ -413,7 +413,7 @@ def test_objectives_that_were_not_proven_have_a_table_of_their_own(book):
         proven, rest = whole.split("Missed or not proven at the end of the period")
         assert "3 of 5 objectives proven, 1 missed, 1 not proven." in proven
         assert "not proven" not in proven.rpartition("Last proven")[2]
-        assert "met" not in rest.split("<tbody>")[-1]
+        assert "met" not in rest.split("<tbody>")[-1].replace("met, but does not count", "")
         assert "api-down" in rest
     page = html.render(audited(book, since="2026-02-01"))
     assert "before the period" in page.split("Missed or not proven at the end of the period")[1]
@@ -425,3 +425,15 @@ def test_the_last_proven_figures_of_a_drill_share_a_row(book):
     assert rows.count("<tr>") == 1
     assert rows.count('class="goal-line"') == 3
     assert rows.count("mono long") == 1
+
+
+def test_an_objective_that_only_a_failed_run_met_is_told_in_the_words_of_the_report(tmp_path):
+    book = stories.Book(tmp_path)
+    book.run("2026-01-10T09:00:00").slow().close()
+    audit = audited(book)
+    (row,) = [row for row in audit.proven if row.key == "rpo"]
+    assert row.state == "not proven"
+    (note,) = [note for note in row.notes if note.startswith("in the run of 2026-01-10: ")]
+    assert note.endswith(", met, but does not count: the run failed")
+    (run,) = audit.runs
+    assert run.rpo.endswith(": met, but does not count: the run failed")

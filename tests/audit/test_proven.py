@@ -48,7 +48,7 @@ def test_a_miss_takes_an_older_proof_back_and_its_date_stands_beside(book):
         assert "6.41 s ± 0.11 s" in words
         assert "last proven: 2.41 s ± 0.11 s on 2026-01-10" in words
         assert "1 missed" in plain(text)
-    assert "was missed on 2026-02-10" in " ".join(one.text for one in alerts(audit))
+    assert "RTO last proven on 2026-01-10" in " ".join(one.text for one in alerts(audit))
     (service,) = [row for row in summary.service_rows(audit) if row.service == "api"]
     assert (service.rto, service.proven, [row.key for row in service.unmet]) == (None, 2, ["rto"])
     assert "✗ missed: sample" in plain(summary.render(audit))

@@ -17,6 +17,7 @@ from drillbook.project.schedule_record import NOT_BEGUN
 from drillbook.report import next_steps, open_findings, remarks
 from drillbook.report.figures import count, kinds_of
 from drillbook.report.open_findings import GRAVE
+from drillbook.report.wording import SHORT
 
 MOST_GAPS, MOST_TITLES = 3, 2
 AT_ONCE, NEXT_RUN, NEXT_RUNS = "at once", "before its next run", "before their next run"
@@ -92,13 +93,16 @@ def _of_runs(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert
 
 
 def _known(audit: Audit, key: tuple[str, str], run: RunRow) -> Iterator[str]:
-    """Return what else is known of a drill whose newest run did not pass: its open findings, and since when it is overdue."""
+    """Return what else is known of a drill whose newest run did not pass: open findings, delay, and last proofs."""
     if rows := [row for row in audit.findings if (row.environment, row.drill) == key and _open(row)]:
         since = min(row.first_seen for row in rows)[:10]
         yield open_findings.counted(rows) + (f" open since {since}" if since != run.started[:10] else "")
     for row in audit.missed:
         if (row.environment, row.drill) == key and _overdue(row):
             yield "never passed" if row.kind == NEVER else f"overdue since {row.since[:10]}"
+    for goal in audit.proven:
+        if (goal.environment, goal.drill) == key and not goal.met and goal.last_proof:
+            yield f"{SHORT.get(goal.key, goal.objective)} last proven on {goal.last_proof[:10]}"
 
 
 def _open(row: FindingRow) -> bool:

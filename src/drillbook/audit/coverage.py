@@ -333,7 +333,7 @@ def row_of(one: Record, key: str) -> ObjectiveRow | None:
     """Return the report row of one objective of a run. Returns None when there is no trustworthy measurement."""
     found = objectives_of(one)
     told = remarks.of_run(one.result.steps, one.result.started) if one.result else {}
-    return objective_rows({key: found[key]}, told)[0] if key in found else None
+    return objective_rows({key: found[key]}, told, one.verdict)[0] if key in found else None
 
 
 def plan_changes(runs: Sequence[Record], earlier: Sequence[Record]) -> list[PlanRow]:

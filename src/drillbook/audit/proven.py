@@ -151,6 +151,9 @@ def _deciding(runs: Sequence[Record], stands: Standing) -> Record | None:
 def _notes(key: str, stands: Standing, decides: Record | None, newest: Record, runs: Sequence[Record]) -> Iterator[str]:
     """Yield notes to show beside an objective: that the run ``decides`` failed, or that later runs do not confirm its result."""
     if decides is None:
+        row = row_of(newest, key) if newest in runs else None
+        if row and row.doubt:
+            yield f"in the run of {_day(newest)}: {row.measured}, {row.said}"
         return
     if not stands.proven and stands.reserved is None and not _missed(decides, key):
         yield f"the run of {_day(decides)} failed, and did not verify this objective"

@@ -9,7 +9,6 @@ from urllib.parse import quote
 from drillbook.audit.coverage import row_of
 from drillbook.audit.records import Record
 from drillbook.installation.program_name import NEUTRAL, as_called
-from drillbook.judge.result import Verdict
 from drillbook.report import open_findings
 from drillbook.report.figures import link
 from drillbook.report.rows import findings_of, settled_rows, settled_sentence
@@ -120,5 +119,4 @@ def _figure(one: Record, key: str) -> str:
         return "not verified" if one.verdict == NOT_VERIFIED else "no objective"
     if row.measured_s is None:
         return "not measured"
-    counts = not row.met or one.verdict == Verdict.PASSED
-    return f"{row.measured}: {row.state if counts else 'not proven, because the run did not pass'}"
+    return f"{row.measured}: {row.said}"

@@ -138,7 +138,10 @@ def _proven(made: Audit) -> Table:
             Text(one_line(item.drill)),
             item.key.upper() if item.key in ("rto", "rpo") else item.objective,
             item.target,
-            Text(item.measured + item.mark + (", missed" if item.missed else ""), style=COLOURS[_colour(item)]),
+            Text(
+                item.measured + item.mark + (f", {item.state}" if item.at and not item.met else ""),
+                style=COLOURS[_colour(item)],
+            ),
             item.at[:10] or "-",
         )
     return proven
