@@ -41,6 +41,15 @@ def test_colour_only_repeats_words() -> None:
     assert "✗ missed" in renderings.printed(summary.summary(samples.recorded("too_slow")))
 
 
+def test_the_exit_status_is_not_torn_off_by_a_long_title() -> None:
+    suite, views = samples.suite()
+    long = suite.model_copy(
+        update={"title": "The quarterly drill of all services of the documents, with their stores and caches"}
+    )
+    lines = renderings.printed(summary.suite_ending(long, views)).splitlines()
+    assert any(line.startswith("■ ABORTED WITH RESIDUE  exit 5  The quarterly drill") for line in lines)
+
+
 def test_says_where_the_report_is() -> None:
     assert "report reports/x/report.html" in renderings.printed(summary.summary(samples.passed(), "reports/x/report.html"))
     assert "NOT UNDONE: pretend.break on a" in renderings.printed(summary.suite_summary(*samples.suite()))
@@ -51,7 +60,7 @@ def test_the_verdict_is_the_last_line(name: str) -> None:
     view = samples.ALL[name]()
     last = renderings.printed(summary.summary(view), 300).splitlines()[-1]
     assert last.split()[1] == str(view.result.verdict).upper().split()[0]
-    assert last.endswith(f"exit {view.result.exit}")
+    assert f"  exit {view.result.exit}  " in last
 
 
 def test_the_verdict_of_a_suite_is_the_last_line_and_a_drill_has_few() -> None:

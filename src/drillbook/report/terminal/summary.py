@@ -173,7 +173,7 @@ def _verdict(verdict: str, title: str, residue: str, status: int) -> Text:
     shape = {str(key): value for key, value in wording.SHAPES.items()}.get(verdict, "?")
     word = verdict.upper() + (f" WITH {residue.upper()}" if residue else "")
     style = f"bold {COLOURS.get(verdict, 'yellow')}"
-    return Text.assemble((f"{shape} {word}", style), f"  {one_line(title)}", (f"  exit {status}", "dim"))
+    return Text.assemble((f"{shape} {word}", style), (f"  exit {status}", "dim"), f"  {one_line(title)}")
 
 
 def _state(word: str) -> Text:
