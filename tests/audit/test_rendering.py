@@ -237,7 +237,8 @@ def test_a_folder_that_cannot_be_written(tmp_path):
 def test_the_summary_fits_and_names_what_is_wrong(tmp_path, capsys):
     run(tmp_path, "broken")
     out = capsys.readouterr().out
-    assert out.splitlines()[-1].startswith("The record is not complete: 2 problems  Recovery drills from 2026-01-01")
+    assert out.splitlines()[-1] == "The record is not complete: 2 problems"
+    assert out.splitlines()[-2].startswith("Recovery drills from 2026-01-01")
     assert "missing-run" in out
     assert "damaged" in out
     assert "audit.html" in out

@@ -109,7 +109,10 @@ def _print(made: Audit, folder: Path) -> None:
     if len(doubts) > MOST_LINES:
         out.print(f"  and {len(doubts) - MOST_LINES} more in the report")
     out.print(Padding(Text(made.sentence), (0, 0, 0, 2), expand=False))
-    out.print(Text.assemble((wording.record_state(made), f"bold {colour}"), f"  {wording.short_title(made)}"))
+    rows = summary.service_rows(made)
+    out.print(Padding(Text(f"{summary.headline(rows)} {summary.standing(rows)}".rstrip()), (0, 0, 0, 2), expand=False))
+    out.print(Text(wording.short_title(made)))
+    out.print(Text(wording.record_state(made), style=f"bold {colour}"))
 
 
 def _table(*columns: str) -> Table:
@@ -121,12 +124,12 @@ def _table(*columns: str) -> Table:
 
 def _coverage(made: Audit) -> Table:
     table = _table("service", "runs", "passed", f"{made.period.unit}s without a run")
-    for row in made.coverage:
+    for row in (one for one in made.coverage if one.runs or not one.left_out):
         table.add_row(
             Text(f"{one_line(row.service)} ({one_line(row.environment)})"),
             str(row.runs),
             str(row.passed),
-            f"exempt: {one_line(row.left_out)}" if row.left_out and not row.runs else str(len(row.gaps)),
+            str(len(row.gaps)),
         )
     return table
 
