@@ -254,3 +254,9 @@ def test_the_summary_of_hostile_runs_is_harmless(tmp_path, capsys):
 def test_good_in_every_way_of_looking(chrome, tmp_path, name):
     for file in ("audit.html", "summary.html"):
         check(chrome, shutil.copyfile(golden(name, file), tmp_path / file))
+
+
+def test_the_time_of_a_run_that_did_not_pass_stays_on_one_line(tmp_path):
+    audit = audited(stories.year(Book(tmp_path)))
+    rows = html.render(audit).split('id="not-passed"')[1].split("</section>")[0]
+    assert rows.count('<span class="date">2026-') == len(audit.not_passed)
