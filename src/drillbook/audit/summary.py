@@ -111,16 +111,6 @@ class ServiceRow:
         """
         return self.rank == 5
 
-    @property
-    def good_with_reservation(self) -> bool:
-        """True when the service would be good if its RPO had been measured with a routine backup."""
-        return self.rank == 4
-
-    @property
-    def good_without_rpo(self) -> bool:
-        """True when the service would be good if its drills had an RPO and met it."""
-        return self.rank == 3
-
 
 def render(audit: Audit, reports_path: str = "..") -> str:
     """Render the summary as the page ``summary.html``. ``reports_path``: path from its folder to the folder of runs."""
