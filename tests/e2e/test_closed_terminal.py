@@ -1,4 +1,4 @@
-"""A terminal that is closed at the end of a run: the record is written to its end."""
+"""A terminal that is closed, or a TERM, at the end of a run: the record is written to its end, and nothing new begins."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import signal
 
 import pytest
 
+from drillbook.engine.stop_requests import Held, Stop
 from tests import waiting
-from tests.program import PROGRAM, Folder
+from tests.program import PROGRAM, Folder, step
 
 
 def in_terminal(folder, *argv):
@@ -72,3 +73,43 @@ def test_a_terminal_closed_during_a_suite_leaves_a_report_of_the_suite(folder, e
     assert (folder.latest / "report.html").is_file()
     assert [run["drill"] for run in folder.result()["runs"]] == ["sample"]
     assert folder.latest.name in (folder.root / "reports" / "index.html").read_text()
+
+
+def test_a_suite_that_is_told_to_end_during_a_cleanup_starts_no_further_drill(folder):
+    waits = "touch DIR/cleaning; until test -e DIR/go; do sleep 0.05; done"
+    folder.write("cleanup:\n" + step(["sh", "-c", waits]))
+    with (folder.root / "output").open("wb") as output:
+        suite = folder.start("drill", "both", stdout=output, stderr=output)
+        waiting.until((folder.root / "cleaning").exists, "the cleanup of the first drill")
+        suite.terminate()
+        journals = found(folder, "*/*-sample*/journal.jsonl")
+        waiting.until(lambda: '"kind":"signal"' in journals()[0].read_text(), "the signal in the journal")
+        (folder.root / "go").touch()
+        assert suite.wait(60) == folder.result()["exit"] != 0
+    assert "both" in folder.latest.name
+    assert [run["drill"] for run in folder.result()["runs"]] == ["sample"]
+
+
+def test_a_signal_that_the_program_ignores_stays_ignored():
+    """nohup(1) starts a program with HUP ignored."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Held().back(Stop()):
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+            assert signal.getsignal(signal.SIGTERM) not in (signal.SIG_IGN, signal.SIG_DFL)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_signal_is_delivered_once():
+    heard = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+    try:
+        held = Held()
+        for number in (signal.SIGTERM, 0):
+            with held.back(Stop()):
+                if number:
+                    signal.raise_signal(number)
+        assert heard == [signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGTERM, before)

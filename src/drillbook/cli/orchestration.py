@@ -153,11 +153,15 @@ class Orchestrator:
             return folder, self._report(folder, written, run["operator"], residue, gone, alone=parent is None)
 
     def _after(self, stage: Stage, messenger: Messenger, suite: str) -> None:
-        """Notify contacts, send the trace of the ended run, and remove old backups from stores with a retention rule."""
+        """Notify contacts, send the trace of the ended run, and remove old backups from stores with a retention rule.
+
+        A run that was asked to stop removes no backups, so that its report is written at once.
+        """
         result = cache(lambda: judge(read(stage.journal.path)).result)
         messenger.ended(result)
         run_trace.send(stage.journal, stage.run["id"], suite)
-        pruning.prune(stage, lambda: [*self.project.runs(), *self.project.lost()], result)
+        if not self.held.stopped:
+            pruning.prune(stage, lambda: [*self.project.runs(), *self.project.lost()], result)
 
     def _head(self, one: Plan, run: dict[str, str], approved: dict[str, Any] | None) -> RunSession:
         schedule = self.schedules.get(one.drill)
@@ -270,7 +274,7 @@ class Orchestrator:
     def run_suite(self, suite: Suite, plans: Sequence[Plan], between: Callable[[RunView], None]) -> tuple[Path, SuiteResult]:
         """Run the drills of a suite one after another, and write a report about the suite.
 
-        The suite continues after a failed drill. It ends after a drill that was aborted, or that left changes in place.
+        The suite continues after a failed drill. It ends after a drill that was asked to stop, or that left changes in place.
         ``between``: function that is called with the result of each finished run.
         """
         folder = self.project.ready_reports() / given_run_id(suite.suite)
@@ -294,7 +298,7 @@ class Orchestrator:
                 between(view)
             except OSError as error:
                 return views, error
-            if view.result.residue or view.result.verdict is Verdict.ABORTED or self.held.number:
+            if view.result.residue or view.result.verdict is Verdict.ABORTED or self.held.stopped:
                 break
         return views, None
 

@@ -96,20 +96,29 @@ class Held:
     number: int = 0
     """Number of the signal that was held back, or 0."""
     _stop: Stop | None = None
+    _stops: list[Stop] = field(default_factory=list)
+
+    @property
+    def stopped(self) -> bool:
+        """True when a run of the outermost block was asked to stop, also while it undid its changes."""
+        return self.number != 0 or any(one.flag.is_set() and one.why == "aborted" for one in self._stops)
 
     @contextmanager
     def back(self, stop: Stop) -> Iterator[None]:
         """Hold the signals back within the ``with`` block, and deliver the last one at the end of the outermost block.
 
-        ``stop``: request to stop of the run in the block. A signal before the run's first step stops the run.
+        ``stop``: request to stop of the run in the block. A signal before the run's first step stops the run. A signal that
+        the program ignores, as HUP under nohup(1), stays ignored.
         """
+        self._stops = [*(self._stops if self._stop else ()), stop]
         if threading.current_thread() is not threading.main_thread():
             yield
             return
         outer, self._stop = self._stop, stop
         if self.number:
             self._ask(stop)
-        before = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGHUP)}
+        heard = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) is not signal.SIG_IGN]
+        before = {number: signal.signal(number, self._on_signal) for number in heard}
         try:
             yield
         finally:
@@ -117,7 +126,8 @@ class Held:
             for number, handler in before.items():
                 signal.signal(number, handler)
             if outer is None and self.number:
-                signal.raise_signal(self.number)
+                last, self.number = self.number, 0
+                signal.raise_signal(last)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         del frame
