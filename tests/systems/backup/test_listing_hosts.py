@@ -73,7 +73,7 @@ def test_a_host_of_files_that_cannot_read_their_beginnings(tmp_path, source, pro
     (folder / program).unlink()
     for action in ("backup.list", "backup.check"):
         step = place.action(action, service="saved")
-        said = f"nas has no {program}, which lists"
+        said = f"nas has no {program}, needed to list or transfer the backup files"
         refused_until(lambda step=step: step.ready(asked_again(ctx)), said, lambda: put(folder, program, ""))
         (folder / program).unlink()
 
@@ -103,7 +103,7 @@ def test_a_check_of_objects_needs_a_program_that_downloads_them(tmp_path, source
     for program in ("curl", "python3"):
         (folder / program).unlink(missing_ok=True)
     place.action("backup.list", service="saved").ready(with_store(ctx))
-    check, said = place.action("backup.check", service="saved"), "here has neither curl nor python3"
+    check, said = place.action("backup.check", service="saved"), "here needs curl or python3 to download the backup files"
     refused_until(lambda: check.ready(with_store(asked_again(ctx))), said, lambda: put(folder, "python3", ""))
 
 
@@ -130,7 +130,11 @@ def test_a_list_of_streams_needs_less_than_a_list_of_folders(tmp_path, form):
     (tmp_path / f"bin-{HERE}" / "du").unlink()
     (folder / "du").unlink()
     if form == "folder":
-        refused_until(lambda: listing.ready(asked_again(ctx)), "nas has no du, which lists", lambda: put(folder, "du", ""))
+        refused_until(
+            lambda: listing.ready(asked_again(ctx)),
+            "nas has no du, needed to list or transfer the backup files",
+            lambda: put(folder, "du", ""),
+        )
     listing.ready(ctx)
 
 

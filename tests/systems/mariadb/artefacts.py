@@ -172,7 +172,7 @@ def take(server: Server, root: Path) -> Taken:
     """Take a full backup, an incremental backup on it, and a stream."""
     server.sql("SET GLOBAL innodb_log_checkpoint_now = 1; CREATE DATABASE IF NOT EXISTS void")
     server.backup(f"--target-dir={root}/full")
-    server.sql("INSERT INTO t SELECT seq FROM seq_2_to_500", "other")
+    server.sql("REPLACE INTO t SELECT seq FROM seq_2_to_500", "other")
     server.backup(f"--target-dir={root}/step", f"--incremental-basedir={root}/full")
     (root / "stream").write_bytes(server.backup("--stream=mbstream"))
     return Taken(server, root)
