@@ -13,7 +13,7 @@ from drillbook.audit.alerts import alerts
 from drillbook.audit.findings import findings
 from drillbook.audit.missed import MissedRow
 from drillbook.findings import finding
-from drillbook.report.remarks import LEGENDS, MARK, RECENT_MARK
+from drillbook.report.remarks import LEGENDS, MARK, RECENT_MARK, SHORT_MARK
 from tests.audit import stories
 from tests.audit.test_chain import audited
 from tests.report import samples
@@ -104,7 +104,26 @@ def test_the_summary_explains_each_mark_that_it_shows_or_counts_and_no_other(pas
     (row,) = [replace(row, state="passed") for row in summary.service_rows(passed) if row.objectives]
     other = replace(row, service="other", marks=RECENT_MARK)
     for rows in ([row], [other], [row, other]):
-        assert "with a fresh backup, not a routine one" in summary.rules(rows)
+        assert "with a fresh backup, not a routine one." in summary.rules(rows)
+    lossy = replace(row, service="lossy", marks=SHORT_MARK)
+    assert "With a reservation: less data came back than the fault removed." in summary.rules([lossy])
+    assert "fresh backup" not in summary.rules([lossy])
+    both = "not a routine one, or less data came back than the fault removed."
+    for rows in ([row, lossy], [replace(row, marks=f"{SHORT_MARK}{MARK}")]):
+        assert both in summary.rules(rows)
+
+
+@pytest.mark.parametrize(
+    ("mark", "steps"),
+    [(MARK, ["measure"]), (SHORT_MARK, ["back up more often"]), (f"{SHORT_MARK}{MARK}", ["measure", "back up more often"])],
+)
+def test_the_next_step_of_a_reservation_is_that_of_its_mark(passed, mark, steps):
+    goals = tuple(replace(row, mark=f" {mark}") if row.reserved else row for row in passed.proven)
+    told = [one for one in alerts(replace(passed, proven=goals)) if "met with a reservation" in one.text]
+    assert len(told) == len(steps)
+    for one, step in zip(told, steps, strict=True):
+        assert one.step.startswith(step)
+        assert (": less data came back" in one.text) == (step != "measure")
 
 
 def test_a_figure_from_before_the_period_has_its_mark_and_its_observer(passed, book):

@@ -24,6 +24,14 @@ AT_ONCE, NEXT_RUN, NEXT_RUNS = "at once", "before its next run", "before their n
 NOBODY = "no owner named"
 VERBS = {True: "was missed", False: "could not be verified in the run that failed"}
 """Reasons why an objective is not proven. The key is the value of ``ProvenRow.missed``."""
+RESERVATIONS = {
+    False: ("", "measure or restore a routine backup to prove it"),
+    True: (
+        ": less data came back than the fault removed",
+        "back up more often or archive the WAL, so that a run brings all removed data back",
+    ),
+}
+"""Reason and next step for a reservation. The key is True for the mark ``remarks.SHORT_MARK``, and False for the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,14 +153,24 @@ def _of_schedules(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[
             since = f", and was last proven on {goal.last_proof[:10]}" if goal.last_proof else ""
             text = f"{goal.objective} of {goal.drill} in {goal.environment} {answer}{since}"
             yield Alert(text, "run the drill until it passes", _owner(owners, goal.environment, goal.drill), AT_ONCE)
+    yield from _of_reserved(audit, owners)
+
+
+def _of_reserved(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert]:
+    """Return alerts about objectives that are met with a reservation: one per environment and kind of reservation."""
     for environment in sorted({goal.environment for goal in audit.proven if goal.reserved}):
-        drills = [goal.drill for goal in audit.proven if goal.reserved and goal.environment == environment]
-        text = f"The RPO of {open_findings.named(drills)} in {environment} is {remarks.RESERVED}"
-        who = {_owner(owners, environment, drill) for drill in drills}
-        when = NEXT_RUN if len(set(drills)) == 1 else NEXT_RUNS
-        yield Alert(
-            text, "measure or restore a routine backup to prove it", who.pop() if len(who) == 1 else "their owners", when
-        )
+        found = [goal for goal in audit.proven if goal.reserved and goal.environment == environment]
+        for short, (why, step) in RESERVATIONS.items():
+            drills = [
+                goal.drill
+                for goal in found
+                if (remarks.SHORT_MARK in goal.mark if short else goal.mark.strip() != remarks.SHORT_MARK)
+            ]
+            if drills:
+                text = f"The RPO of {open_findings.named(drills)} in {environment} is {remarks.RESERVED}{why}"
+                who = {_owner(owners, environment, drill) for drill in drills}
+                when = NEXT_RUN if len(set(drills)) == 1 else NEXT_RUNS
+                yield Alert(text, step, who.pop() if len(who) == 1 else "their owners", when)
 
 
 def _of_never_ran(never: Sequence[MissedRow]) -> Iterator[Alert]:

@@ -44,11 +44,11 @@ class ProvenRow:
     newest_verdict: str
     notes: tuple[str, ...]
     mark: str = ""
-    """Mark beside an RPO that was not measured with a routine backup."""
+    """Mark beside an RPO with a reservation. The marks and their meanings are in ``report.remarks``."""
     by: str = ""
     """Observer that detected the fault: the alert, or the drill's own probe. It is set only for an objective on detection."""
     reserved: bool = False
-    """True when the objective is met with a reservation, because the last RPO was not measured with a routine backup."""
+    """True when the objective is met with a reservation, because the last RPO has a mark."""
     missed: bool = False
     """True when a run missed the objective after the last run that proved it. Then ``measured`` is the value of the run
     that missed it.

@@ -42,7 +42,7 @@ class RunRow:
     findings.
     """
     rpo_mark: str = ""
-    """Mark beside an RPO that was not measured with a routine backup."""
+    """Mark beside an RPO with a reservation. The marks and their meanings are in ``report.remarks``."""
     owner: str = ""
     """Contact of the drill's owner. It is empty when the drill has no owner."""
     owner_address: str = ""

@@ -46,10 +46,15 @@ RULES = {
         "Fully proven: the newest run of each drill of the service passed, and recovery time (RTO), recovery point (RPO: how "
         "much data was lost, where it keeps data) and every other objective were measured and met."
     ),
-    "with a reservation": "With a reservation: the recovery point was measured with a fresh backup, not a routine one.",
+    "with a reservation": "With a reservation: {reasons}.",
     "in time only": "In time only: no drill measures the recovery point.",
 }
-"""Explanations of some groups of services."""
+"""Explanations of some groups of services. ``reasons``: those of ``REASONS`` that occur."""
+REASONS = {
+    False: "the recovery point was measured with a fresh backup, not a routine one",
+    True: "less data came back than the fault removed",
+}
+"""Reasons for a reservation. The key is True for the mark ``remarks.SHORT_MARK``, and False for the other marks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +161,7 @@ def _fit(audit: Audit, rows: Sequence[ServiceRow], found: Sequence[Alert]) -> tu
     drilled, never = [row for row in rows if row.state != NEVER], never_drilled(rows)
     exempt = services.exempt(audit.coverage)[:MOST_EXEMPT]
     beside = bool(never[0]) * (2 * _lines(never[1]) + 1) + 1.3 * len(exempt) + 3 * any(row.reserved for row in rows)
-    beside += max(0, _lines(standing(rows)) - 1)
+    beside += max(0, _lines(standing(rows)) - 1) + 2 * any(remarks.SHORT_MARK in row.marks for row in rows)
     beside += max(0, _lines(f"{wording.period(audit)} {_environment_note(audit, rows)}") - 3)
     shown = [replace(one, text=_short(one.text)) for one in found[:MOST_ALERTS]]
     while len(shown) > LEAST_ALERTS and _fitting(drilled, _room(shown, beside)) < len(drilled):
@@ -242,7 +247,11 @@ def _standing(row: ServiceRow) -> str:
 def rules(rows: Sequence[ServiceRow]) -> str:
     """Return sentences that explain the groups of ``standing`` that occur."""
     used = {_standing(row) for row in rows}
-    return " ".join(text for title, text in RULES.items() if rows and (title in used or title == STANDINGS[-1]))
+    marks = "".join(row.marks for row in rows if _standing(row) == "with a reservation")
+    known = {mark == remarks.SHORT_MARK for mark in marks if mark in remarks.LEGENDS}
+    reasons = [text for key, text in REASONS.items() if key in known]
+    texts = {title: text.replace("{reasons}", ", or ".join(reasons)) for title, text in RULES.items()}
+    return " ".join(text for title, text in texts.items() if rows and (title in used or title == STANDINGS[-1]))
 
 
 def service_rows(audit: Audit) -> list[ServiceRow]:
