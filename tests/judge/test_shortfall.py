@@ -4,14 +4,15 @@ import json
 
 import pytest
 
-from drillbook.judge.result import Verdict
-from drillbook.judge.shortfall import shortfalls
+from drillbook.judge.result import StepResult, Verdict
+from drillbook.judge.shortfall import findings, shortfalls
 from drillbook.report import headlines, html, index, open_findings, remarks, rows
 from tests.judge.test_judge import Story
 from tests.report.test_agreement import plain
 
 CHUNKS = "rows of public.chunks in database"
-LOSS = f"at least 3 of the 118795 {CHUNKS} that the fault removed did not come back"
+PART = f"{CHUNKS} where id < 9"
+LOSS = f"at least 3 of the 118795 {CHUNKS} that the fault removed did not come back in restore.1"
 
 
 def removed(number, what=CHUNKS):
@@ -27,9 +28,14 @@ def restored(number, what=CHUNKS, step="restore.1"):
     [
         ([removed(5), restored(2)], [(CHUNKS, 5, 2, "restore.1")]),
         ([removed(5), restored(0)], [(CHUNKS, 5, 0, "restore.1")]),
-        ([removed(5), restored(2), restored(2, step="restore.2")], [(CHUNKS, 5, 4, "restore.2")]),
-        ([removed(5), removed(5), restored(5)], [(CHUNKS, 10, 5, "restore.1")]),
-        ([removed(5), restored(2), restored(3, step="restore.2")], []),
+        ([removed(5), restored(2), restored(2, step="restore.2")], []),
+        ([removed(5), removed(5), restored(5)], []),
+        ([restored(2), removed(5)], []),
+        ([removed(5), restored(2), restored(1, PART, "restore.2")], []),
+        ([removed(5), removed(3, PART), restored(4)], []),
+        ([removed(5, PART), restored(4)], []),
+        ([removed(5, PART), restored(4, f"{CHUNKS} where id < 5")], []),
+        ([removed(5, PART), restored(4, PART)], [(PART, 5, 4, "restore.1")]),
         ([removed(5), restored(6)], []),
         ([removed(5)], []),
         ([removed(5), restored(4, "rows of public.chunks in another")], []),
@@ -38,14 +44,28 @@ def restored(number, what=CHUNKS, step="restore.1"):
         ([("inject.1", {"rows": 118795}), ("restore.1", {"rows": 118792})], []),
     ],
 )
-def test_only_kinds_of_data_that_both_steps_counted_are_compared(done, missing):
-    assert [(one.what, one.removed, one.restored, one.step) for one in shortfalls(done)] == missing
+def test_only_one_removal_and_one_later_restore_of_the_same_data_are_compared(done, missing):
+    for found in (StepResult, remarks.Step):
+        steps = [finished(step, facts, found) for step, facts in done]
+        assert [(one.what, one.removed, one.restored, one.step) for one in shortfalls(steps)] == missing
+        told = [one.measured for one in findings(steps)]
+        assert [one.partition(": ")[2] for one in told] == remarks.shortfalls(steps), "finding and remark agree"
 
 
-def told(tmp_path, back):
+def test_a_step_that_did_not_succeed_restored_nothing_that_counts():
+    steps = [finished(*removed(5)), finished(*restored(2), status="failed")]
+    assert shortfalls(steps) == []
+
+
+def finished(step, facts, kind=StepResult, status="done"):
+    fields = {"id": step, "action": "postgres.any", "status": status, "facts": facts}
+    return kind(**fields, **({"host": "db", "seconds": 1.0} if kind is StepResult else {}))
+
+
+def told(tmp_path, *back):
     story = Story(tmp_path).good()
     for index_, event in enumerate(story.events):
-        for step, facts in (removed(118795), restored(back)):
+        for step, facts in (removed(118795), *map(restored, back)):
             if (event.kind, event.step) == ("done", step):
                 story.change(index_, facts=facts)
     return story.judge()
@@ -73,6 +93,7 @@ def test_a_complete_restore_has_neither(tmp_path):
     view = told(tmp_path, 118795)
     assert "removed-data-missing" not in {one.code for one in view.result.findings}
     assert "did not come back" not in headlines.sentence(view)
+    assert "none of the canary's " in headlines.sentence(view), "it saw no other rows"
     (row,) = [one for one in rows.rows_of(view.result) if one.key == "rpo"]
     assert (row.state, row.mark) == ("met", "")
 
@@ -88,3 +109,28 @@ def test_the_remark_on_lost_rows_comes_before_the_one_on_the_backup():
     assert told.text == f"A{LOSS[1:]}; {remarks.MAY_NOT_COUNT}. {remarks.OWN_BACKUP}"
     assert remarks.legend([told.mark]).count(remarks.SHORT_MARK) == 1
     assert remarks.OWN_BACKUP in remarks.legend([told.mark])
+
+
+def test_a_removal_whose_restore_counts_nothing_is_no_claim_about_the_removed_rows(tmp_path):
+    view = told(tmp_path)
+    assert "removed-data-missing" not in {one.code for one in view.result.findings}
+    assert "did not come back" not in headlines.sentence(view)
+    assert "none of the canary's " in headlines.sentence(view)
+    (row,) = [one for one in rows.rows_of(view.result) if one.key == "rpo"]
+    assert (row.state, row.mark) == ("met", "")
+
+
+@pytest.mark.parametrize(("first", "last", "missing"), [(20, 118795, False), (118795, 20, True)])
+def test_a_restore_that_ran_again_counts_by_its_last_outcome_everywhere(tmp_path, first, last, missing):
+    story = Story(tmp_path).good()
+    number = next(number for number, one in enumerate(story.events) if (one.kind, one.step) == ("done", "restore.1"))
+    story.events.insert(number, story.events[number])
+    for at, facts in ((number, restored(first)[1]), (number + 1, restored(last)[1])):
+        story.change(at, facts=facts)
+    gone = next(number for number, one in enumerate(story.events) if (one.kind, one.step) == ("done", "inject.1"))
+    story.change(gone, facts=removed(118795)[1])
+    view = story.judge()
+    (row,) = [one for one in rows.rows_of(view.result) if one.key == "rpo"]
+    assert ("removed-data-missing" in {one.code for one in view.result.findings}) is missing
+    assert ("did not come back" in headlines.sentence(view)) is missing
+    assert bool(row.mark) is missing

@@ -13,17 +13,23 @@ from drillbook.events.steps import Done, Failed, Skipped
 from drillbook.findings import Finding, finding
 from drillbook.judge import notes, residue, shortfall
 from drillbook.judge.figures import Figures
-from drillbook.judge.result import FaultResult, Injection, Objective, Residue
+from drillbook.judge.result import FaultResult, Injection, Objective, Residue, StepView
 from drillbook.judge.samples import last_reasons
 from drillbook.plan.planner import Plan
 
 
 def findings(
-    events: Sequence[Event], plan: Plan, figures: Figures, objectives: Mapping[str, Objective], left: Sequence[Residue]
+    events: Sequence[Event],
+    plan: Plan,
+    figures: Figures,
+    objectives: Mapping[str, Objective],
+    left: Sequence[Residue],
+    *,
+    views: Sequence[StepView],
 ) -> list[Finding]:
     """Return all findings of the run, the most severe first.
 
-    ``left``: the changes that could not be undone.
+    ``left``: the changes that could not be undone; ``views``: all steps of the run.
     """
     found = _unproven(events, figures.faults)
     left_out = {step.id for step in plan.phase("verify")}
@@ -39,20 +45,24 @@ def findings(
                 place = {"step": event.step, "host": event.host}
                 found += [Finding.model_validate(one).model_copy(update=place) for one in told]
     found += figures.findings
-    found += shortfall.findings(events)
+    found += shortfall.findings([one.result for one in views])
     found += notes.findings(events, found)
     found = [_with_cause(one, events) for one in found]
     # A run that ended before the disruption has one finding with the reason, not a finding for every objective.
     told = "disruption" not in figures.marks and bool(contents(events, RunEndedEarly))
     found += [] if told else _of_objectives(objectives)
-    found += [
+    found += _of_residue(left)
+    order = ["critical", "high", "medium", "low"]
+    return sorted(found, key=lambda one: order.index(one.severity))
+
+
+def _of_residue(left: Sequence[Residue]) -> list[Finding]:
+    return [
         finding(
             "residue", title=f"{one.what} on {one.host}", measured=one.why, remedy=one.by_hand, step=one.step, host=one.host
         )
         for one in left
     ]
-    order = ["critical", "high", "medium", "low"]
-    return sorted(found, key=lambda one: order.index(one.severity))
 
 
 def _of_objectives(objectives: Mapping[str, Objective]) -> list[Finding]:

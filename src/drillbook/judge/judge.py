@@ -68,7 +68,9 @@ def _result(
     first = opening(events)
     left = [_undo_as_called(one, first.program) for one in residue.residue(events, plan)]
     goals = objectives(plan, figures, unverified(views, own))
-    found = [_as_called(mended(one, events), first.program) for one in findings(own, plan, figures, goals, left)]
+    found = [
+        _as_called(mended(one, events), first.program) for one in findings(own, plan, figures, goals, left, views=views)
+    ]
     ending, reason = verdict(own, views, goals, found)
     result = Result(
         run=first.run,

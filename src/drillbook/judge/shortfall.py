@@ -1,24 +1,37 @@
-"""Data that a fault removed and that no restore brought back, by the counts of the steps themselves.
+"""Data that a fault removed and that a restore did not bring back, by the counts of the steps themselves.
 
 A canary sees only a loss of its own writes. So this loss may be in no RPO.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from drillbook.events.event import Event, each
-from drillbook.events.steps import Done
 from drillbook.findings import Finding, finding
-from drillbook.sdk.action import REMOVED, RESTORED
+from drillbook.sdk.action import NARROWED, REMOVED, RESTORED
+
+
+class Outcome(Protocol):
+    """Last outcome of a step, as in a ``result.json``. So the finding, the headline and the mark of the RPO agree."""
+
+    @property
+    def id(self) -> str:
+        """ID of the step."""
+
+    @property
+    def status(self) -> str:
+        """Status of the step. Only the facts of a step that is done count."""
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """Facts of the step."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shortfall:
-    """Kind of data of which less came back than was removed, with both counts, and the last step that restored it."""
+    """Kind of data of which less came back than was removed, with both counts, and the step that restored it."""
 
     what: str
     removed: int
@@ -28,28 +41,42 @@ class Shortfall:
     @property
     def text(self) -> str:
         """Clause about the loss, with the numbers. More may be lost, because the counts may include restored older data."""
-        return f"at least {self.removed - self.restored} of the {self.removed} {self.what} that the fault removed did not come back"
+        return (
+            f"at least {self.removed - self.restored} of the {self.removed} {self.what} that the fault removed did not come "
+            f"back in {self.step}"
+        )
 
 
-def shortfalls(done: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Shortfall]:
-    """Return the kinds of data of which less came back than was removed.
+@dataclass(frozen=True, slots=True)
+class _Count:
+    number: int
+    step: str
+    what: str
+    rows: int
 
-    ``done``: ids and facts of the finished steps, in order. Kinds that no step restored or counted are left out.
+
+def shortfalls(steps: Iterable[Outcome]) -> list[Shortfall]:
+    """Return the kinds of data of which less came back than was removed. ``steps``: all steps of the run, in order.
+
+    Only one removal and one later restore of the same kind are compared. When several steps removed or restored data of a
+    table, or parts of it, nobody knows which rows they have in common, and nothing is returned about that table.
     """
-    removed: Counter[str] = Counter()
-    restored: Counter[str] = Counter()
-    last: dict[str, str] = {}
-    for step, facts in done:
-        removed.update(_counts(facts.get(REMOVED)))
-        back = _counts(facts.get(RESTORED))
-        restored.update(back)
-        last |= dict.fromkeys(back, step)
-    return [
-        Shortfall(what, removed[what], restored[what], step) for what, step in last.items() if restored[what] < removed[what]
-    ]
+    done = [(number, one) for number, one in enumerate(steps) if one.status == "done"]
+    removed, restored = _by_data(done, REMOVED), _by_data(done, RESTORED)
+    found = []
+    for data, back in restored.items():
+        gone = removed.get(data, [])
+        if len(gone) == len(back) == 1 and gone[0].what == back[0].what and gone[0].number < back[0].number:
+            found.append(Shortfall(back[0].what, gone[0].rows, back[0].rows, back[0].step))
+    return [one for one in found if one.restored < one.removed]
 
 
-def findings(events: Sequence[Event]) -> list[Finding]:
+def counted(steps: Iterable[Outcome]) -> bool:
+    """Return True when a step removed or restored data that a canary does not count. Its loss may be unknown."""
+    return any(one.status == "done" and (one.facts.get(REMOVED) or one.facts.get(RESTORED)) for one in steps)
+
+
+def findings(steps: Iterable[Outcome]) -> list[Finding]:
     """Make a finding for each kind of data of which less came back than was removed."""
     return [
         finding(
@@ -58,10 +85,19 @@ def findings(events: Sequence[Event]) -> list[Finding]:
             measured=f"{one.restored} came back: {one.text}",
             step=one.step,
         )
-        for one in shortfalls((event.step or "", what.facts) for event, what in each(events, Done))
+        for one in shortfalls(steps)
     ]
 
 
-def _counts(fact: object) -> dict[str, int]:
+def _by_data(done: Iterable[tuple[int, Outcome]], fact: str) -> dict[str, list[_Count]]:
+    """Group the counts in ``fact`` by the data as a whole, without the condition of a part."""
+    found: dict[str, list[_Count]] = {}
+    for number, one in done:
+        for what, rows in _counts(one.facts.get(fact)):
+            found.setdefault(what.partition(NARROWED)[0], []).append(_Count(number, one.id, what, rows))
+    return found
+
+
+def _counts(fact: object) -> Iterator[tuple[str, int]]:
     told = fact.items() if isinstance(fact, Mapping) else ()
-    return {str(what): count for what, count in told if isinstance(count, int)}
+    yield from ((str(what), count) for what, count in told if isinstance(count, int))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from drillbook.judge import shortfall
 from drillbook.judge.result import FaultResult, Injection, Result, RunView, StepView, Verdict
 from drillbook.report import rehearsal, remarks
 from drillbook.report.figures import count, one_line, seconds, utc_time
@@ -101,7 +102,8 @@ def _recovery(result: Result, begin: str, marks: dict[str, float]) -> str:
 def _loss(result: Result) -> str:
     """Return clauses about the loss of data: first the data that did not come back, then the loss that a canary measured."""
     missing = remarks.shortfalls(result.steps)
-    return "; ".join([*missing, _measured_loss(result, "of the canary's" if missing else "of the")])
+    whose = "of the canary's" if shortfall.counted(result.steps) else "of the"
+    return "; ".join([*missing, _measured_loss(result, whose)])
 
 
 def _measured_loss(result: Result, whose: str) -> str:

@@ -1,4 +1,4 @@
-"""Remarks on figures: an RPO that was not measured with a routine backup, and the observer of the fault.
+"""Remarks on figures: an RPO with a reservation, and the observer of the fault.
 
 They are derived from the steps of the run, so they hold for every journal, old or new.
 """
@@ -27,7 +27,7 @@ RECENT_MARK = "‡"
 """Mark beside the RPO of a backup that the drill or a routine job took during the run."""
 RECENT_BACKUP = "The restored backup was taken during the run; with an older backup, more would be lost."
 SHORT_MARK = "§"
-"""Mark beside the RPO of a run in which less data came back than the fault removed."""
+"""Mark beside the RPO of a run in which less data came back than the fault removed. It may stand before another mark."""
 MAY_NOT_COUNT = "this figure may not count that loss"
 SHORT = f"Less data came back than the fault removed, and {MAY_NOT_COUNT}."
 LEGENDS = {
@@ -91,7 +91,7 @@ def of_run(steps: Sequence[Step | StepResult], started: str) -> dict[str, Remark
 
 def shortfalls(steps: Iterable[Step | StepResult]) -> list[str]:
     """Return clauses about the data that the fault removed and that did not come back."""
-    return [one_line(one.text) for one in shortfall.shortfalls((one.id, one.facts) for one in steps if one.status == "done")]
+    return [one_line(one.text) for one in shortfall.shortfalls(steps)]
 
 
 def _of_shortfall(steps: Sequence[Step | StepResult], told: Remark | None) -> Remark | None:

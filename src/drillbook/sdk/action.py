@@ -28,8 +28,12 @@ if TYPE_CHECKING:
 
 REMOVED, RESTORED = "removed_data", "restored_data"
 """Facts that count the data that a fault removed, and the data that a restore brought back. Each is a mapping from the kind of
-the data, such as ``rows of public.orders in database``, to the number. Fewer restored than removed is a finding.
+the data, such as ``rows of public.orders in database``, to the number. Fewer restored than removed is a finding. The number
+of restored data counts all removed data that is there after the step, whoever wrote it, and may be too high but not too low.
+A step that cannot count so leaves the fact out.
 """
+NARROWED = " where "
+"""Separator in a kind of data, between the data and a condition that selects a part of it."""
 
 
 class Effect(StrEnum):

@@ -193,12 +193,32 @@ def test_a_table_restored_by_a_killed_controller_keeps_what_was_written_since(pl
     ctx = place.context(step="restore.1")
     facts = place.run("postgres.restore_table", ctx=replace(ctx, host=Dying(target=place.host.target)), **fields)
     assert facts["compared"] == "in the transaction that restored it"
+    counted = facts["restored_data"]
+    assert counted == {"rows of public.orders in primary": 500}
     primary.sql("DELETE FROM orders WHERE id = 1")
     facts = place.run("postgres.restore_table", ctx=ctx, **fields)
     assert (facts["compared"], facts["rows"]) == ("in the transaction of an earlier attempt of this step", 499)
+    assert facts["restored_data"] == counted, "as the attempt counted them"
     place.host.run(("rm", "-rf", ctx.scratch), deadline=ctx.deadline).check()
     facts = place.run("postgres.restore_table", ctx=place.context(step="restore.1"), **fields)
     assert (facts["compared"], facts["rows"]) == ("in the transaction that restored it", 500)
+
+
+def test_a_repeated_restore_counts_the_rows_of_a_table_and_of_its_children_as_the_first(place, primary, backup):
+    """The answer to the commit is lost, and the step runs again."""
+    removed = place.run("postgres.drop_table", service="primary", table="parent")["removed_data"]
+    assert removed == {"rows of public.parent in primary": 2}, "one of them is in the child"
+    fields = {"service": "primary", "from": backup["location"], "table": "parent"}
+    ctx = place.context(step="restore.1")
+    facts = place.run("postgres.restore_table", ctx=replace(ctx, host=Dying(target=place.host.target)), **fields)
+    assert facts["restored_data"] == removed
+    facts = place.run("postgres.restore_table", ctx=ctx, **fields)
+    assert facts["compared"] == "in the transaction of an earlier attempt of this step"
+    assert facts["restored_data"] == removed
+    place.host.run(("rm", "-rf", ctx.scratch), deadline=ctx.deadline).check()
+    facts = place.run("postgres.restore_table", ctx=place.context(step="restore.1"), **fields)
+    assert facts["compared"] == "the table existed and equals the backup"
+    assert "restored_data" not in facts, "the table alone is not all that was removed"
 
 
 @pytest.mark.parametrize("temporary", [True, False])

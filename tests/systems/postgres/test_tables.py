@@ -12,6 +12,8 @@ import pytest
 
 from drillbook.attestation.manifests import ManifestKeys
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
+from drillbook.judge import shortfall
+from drillbook.report import remarks
 from drillbook.systems.postgres import content
 from drillbook.systems.postgres.tables import Name
 from tests.systems.postgres import fixtures
@@ -35,6 +37,8 @@ EXTRA = (
     "ALTER TABLE orders ADD CONSTRAINT named CHECK (item <> '')",
     "CREATE TABLE log (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, note text)",
     "GRANT SELECT, INSERT ON log, lines TO clerk",
+    "CREATE TABLE kin (id int PRIMARY KEY); CREATE TABLE heir () INHERITS (kin)",
+    "INSERT INTO kin VALUES (1), (2); INSERT INTO heir VALUES (3)",
 )
 
 
@@ -74,7 +78,7 @@ def test_a_dropped_table_comes_back_with_all_that_went_along(place, primary, bac
     assert {"table-missing", "schema-differs"} <= set(codes(failure))
     facts = restore(place, backup, table)
     assert drop.active(ctx) is False
-    assert facts["restored_data"] == removed, "of a partitioned table, the rows of its partitions"
+    assert facts["restored_data"] == removed, "with the rows of the tables that inherit from it"
     assert digests(place) == before
     assert facts["compared"] == "in the transaction that restored it"
     place.run("postgres.matches", service="primary", manifest=backup["manifest"], ignore={"log": "written since"})
@@ -199,7 +203,7 @@ def test_deleted_rows(place, primary, backup):
     delete = place.action("postgres.delete_rows", service="primary", table="lines", where="order_id <= 100 -- the first")
     delete.ready(ctx)
     assert delete.active(ctx) is False
-    counted = {"rows of public.lines in primary": 100}
+    counted = {"rows of public.lines in primary where order_id <= 100 -- the first": 100}
     assert delete.run(ctx) == {"table": "public.lines", "removed_data": counted, "rows": 100, "left": 200}
     assert delete.active(ctx) is True
     assert delete.undo(ctx).kind == "restore"
@@ -443,13 +447,70 @@ def test_deleted_rows_come_back_beside_what_was_written_since(place, primary, ba
     )
     facts = back(place, backup, "orders", "id BETWEEN 11 AND 30")
     assert (facts["restored"], facts["differing"], facts["in_backup"]) == (20, 1, 500)
-    assert facts["restored_data"] == {"rows of public.orders in primary": 20}
+    assert facts["restored_data"] == {"rows of public.orders in primary where id BETWEEN 11 AND 30": 20}
     assert primary.sql("SELECT item FROM orders WHERE id IN (40, 50, 9001) ORDER BY id") == [("changed",), ("since",)]
     assert back(place, backup, "orders", "true")["restored"] == 1
     primary.sql("DELETE FROM orders WHERE id IN (9001, 40)")
     assert back(place, backup, "orders", "id = 40")["restored"] == 1
     assert digests(place)["public.orders"] == before
     assert primary.sql("SELECT count(*) FROM pg_class WHERE relname LIKE 'drillbook%'") == [(0,)]
+
+
+def short(*facts):
+    """Numbers of removed and of restored rows, when the report of these steps would tell of missing ones."""
+    steps = [remarks.Step(f"step.{number}", "any", "done", one) for number, one in enumerate(facts, 1)]
+    return [(one.removed, one.restored) for one in shortfall.shortfalls(steps)]
+
+
+def test_rows_that_a_client_or_an_earlier_attempt_brought_back_are_not_missing(place, primary, backup):
+    before = digests(place)["public.orders"]
+    where = "id BETWEEN 101 AND 200 OR id = 9100"
+    primary.sql("CREATE TABLE saved AS SELECT * FROM orders WHERE id <= 103")
+    removed = place.run("postgres.delete_rows", service="primary", table="orders", where=where)
+    primary.sql("INSERT INTO orders SELECT * FROM saved WHERE id > 100", "DROP TABLE saved")
+    facts = back(place, backup, "orders", where)
+    assert (facts["restored"], short(removed, facts)) == (97, []), "a client had written three of them again"
+    again = back(place, backup, "orders", where)
+    assert (again["restored"], short(removed, again)) == (0, []), "the answer to the first commit was lost"
+    assert digests(place)["public.orders"] == before
+    restore(place, backup, "lines", replace=True)
+
+
+def test_rows_newer_than_the_backup_are_missing_until_somebody_enters_them(place, primary, backup):
+    where = "id BETWEEN 101 AND 200 OR id IN (9100, 9101)"
+    primary.sql("INSERT INTO orders (id, item) VALUES (9100, 'newer'), (9101, 'newer')")
+    removed = place.run("postgres.delete_rows", service="primary", table="orders", where=where)
+    assert short(removed, back(place, backup, "orders", where)) == [(102, 100)]
+    assert short(removed, back(place, backup, "orders", where)) == [(102, 100)], "also of a second attempt"
+    assert short(removed, back(place, backup, "orders", "id < 150")) == [], "another condition: nobody knows"
+    primary.sql("INSERT INTO orders (id, item) VALUES (9100, 'newer'), (9101, 'newer')")
+    assert short(removed, back(place, backup, "orders", where)) == []
+    primary.sql("DELETE FROM orders WHERE id > 9000")
+    restore(place, backup, "lines", replace=True)
+
+
+def test_rows_of_a_table_that_others_inherit_from_are_not_counted_as_restored(place, primary, backup):
+    """The rows of the tables that inherit come back in steps of their own."""
+    removed = place.run("postgres.delete_rows", service="primary", table="kin", where="true")
+    assert removed["rows"] == 3
+    facts = back(place, backup, "kin", "true")
+    assert (facts["restored"], "restored_data" in facts, short(removed, facts)) == (2, False, [])
+    primary.sql("INSERT INTO heir VALUES (3)")
+
+
+def test_what_a_replaced_table_is_compared_with(place, primary, backup):
+    primary.sql("INSERT INTO lines VALUES (1, 901), (1, 902), (1, 903)")
+    deleted = place.run("postgres.delete_rows", service="primary", table="lines", where="n <= 100")
+    facts = restore(place, backup, "lines", replace=True)
+    assert facts["rows"] == 300
+    assert short(deleted, facts) == [], "whether the deleted rows are among these is not known"
+    primary.sql("INSERT INTO lines VALUES (1, 901), (1, 902), (1, 903)")
+    dropped = place.run("postgres.drop_table", service="primary", table="lines")
+    primary.sql("CREATE TABLE lines (order_id int, n int); INSERT INTO lines VALUES (1, 1)")
+    facts = restore(place, backup, "lines", replace=True)
+    assert short(dropped, facts) == [(303, 300)]
+    assert short(deleted, dropped, facts) == [], "removed twice: nobody knows which rows both removed"
+    assert short(dropped, facts, facts) == [], "restored twice"
 
 
 def test_rows_that_a_trigger_would_change_are_not_brought_back(place, primary, backup):

@@ -49,13 +49,15 @@ class Selection:
     """Archive entries that restore one table, and the names of the restored objects.
 
     ``lines``: lines of the entries in the list of the archive; ``tables``: names of the restored tables; ``relations``:
-    names of all restored relations; ``kept``: dependent relations that still exist and are not restored.
+    names of all restored relations; ``kept``: dependent relations that still exist and are not restored; ``whole``: False
+    when a dependent table is not restored.
     """
 
     lines: tuple[str, ...]
     tables: tuple[str, ...]
     relations: tuple[str, ...]
     kept: tuple[str, ...]
+    whole: bool
 
 
 def select(found: Sequence[Entry], table: str, there: Callable[[str], bool]) -> Selection | None:
@@ -86,6 +88,7 @@ def select(found: Sequence[Entry], table: str, there: Callable[[str], bool]) -> 
         tuple(entry.name for entry in chosen if entry.kind == "TABLE"),
         tuple(entry.name for entry in chosen if entry.kind),
         tuple(sorted(kept)),
+        not kept and not any(by_number[number].kind == "TABLE" for number in later),
     )
 
 

@@ -27,9 +27,9 @@ from drillbook.systems.postgres.tools import Tools
 
 LOCK_TIMEOUT = "30s"
 TRANSACTION = "transaction"
-_NUMBER = """SELECT 'transaction=' || pg_catalog.pg_current_xact_id() || ' system=' || system_identifier
+_NUMBER = """SELECT 'transaction=' || pg_catalog.pg_current_xact_id() || ' system=' || system_identifier || '{rows}'
 FROM pg_catalog.pg_control_system();"""
-_NUMBERED = re.compile(rb"transaction=(\d+) system=(\d+)")
+_NUMBERED = re.compile(rb"transaction=(\d+) system=(\d+)(?: rows=(\d+))?")
 _STATUS = "SELECT pg_catalog.pg_xact_status(%s::pg_catalog.xid8)"
 DIFFERS = re.compile(r"drillbook: (\d+) rows, digest ([0-9a-f]{16}) in (.*)")
 
@@ -83,10 +83,11 @@ class SingleRestore:
             backup = proof.manifest()
             self._known(backup)
             restored = [table for table in backup.tables if Name.parse(table.name) == self.table]
-            if self._committed():
-                return self._facts(restored, None, "in the transaction of an earlier attempt of this step")
+            if earlier := self._committed():
+                back = None if earlier[3] is None else int(earlier[3])
+                return self._facts(restored, None, "in the transaction of an earlier attempt of this step", back)
             if not self.replace and self._there_already(backup):
-                return self._facts(restored, None, "the table existed and equals the backup")
+                return self._facts(restored, None, "the table existed and equals the backup", None)
             with self.ctx.temporary("table") as scratch:
                 with self.stages.time("fetch"):
                     proof.fetch(backup, self.tools, scratch)
@@ -110,25 +111,25 @@ class SingleRestore:
     def _folder(self) -> str:
         return f"table-{self.ctx.step}"
 
-    def _committed(self) -> bool:
-        """Return True when an earlier attempt of this step committed its transaction although its controller died.
+    def _committed(self) -> re.Match[bytes] | None:
+        """Return the note of an earlier attempt of this step that committed its transaction although its controller died.
 
-        The ID of that transaction is stored on the host. A second restore would lose rows that clients have written since
-        the first restore.
+        The note is stored on the host: the ID of that transaction, and the number of restored rows. A second restore would
+        lose rows that clients have written since the first restore. Returns None when there was no such attempt.
         """
         try:
             kept = self.ctx.host.get(f"{self.ctx.scratch}/{self._folder}/{TRANSACTION}")
         except FileNotFoundError:
-            return False
+            return None
         found = _NUMBERED.search(kept)
         if found is None:
-            return False
+            return None
         with connected(self.ctx, self.service) as session:
             if found[2].decode() != str(one(session, "SELECT system_identifier FROM pg_catalog.pg_control_system()")[0]):
-                return False
+                return None
             while (status := one(session, _STATUS, found[1].decode())[0]) == "in progress":
                 self.ctx.deadline.wait(0.1)
-            return bool(status == "committed")
+            return found if status == "committed" else None
 
     def _there_already(self, backup: Manifest) -> bool:
         """Return True when the table exists and equals the backup, for example because a run was killed after its
@@ -168,10 +169,11 @@ class SingleRestore:
         chosen = self._selection(backup, f"{scratch}/files/{ARCHIVE}")
         restored = [table for table in backup.tables if Name.parse(table.name).listed in chosen.tables]
         names = [Name.parse(table.name) for table in restored]
+        back = sum(one.rows for one in restored) if chosen.whole else None
         host = self.ctx.host
         lines = "".join(f"{line}\n" for line in chosen.lines)
         host.put(lines.encode("utf-8", "surrogateescape"), f"{scratch}/list")
-        host.put(self._before(f"{scratch}/{TRANSACTION}").encode(), f"{scratch}/before.sql")
+        host.put(self._before(f"{scratch}/{TRANSACTION}", back).encode(), f"{scratch}/before.sql")
         host.put(self._after(restored, names).encode(), f"{scratch}/after.sql")
         with self.stages.time("script"):
             output = self.ctx.run(
@@ -186,7 +188,7 @@ class SingleRestore:
             output = self.tools.transaction(*parts, sink=Ignored())
             self._look_for_difference(output.stderr, restored)
             must_be_right(self.ctx, "psql", output)
-        return self._facts(restored, chosen, "in the transaction that restored it")
+        return self._facts(restored, chosen, "in the transaction that restored it", back)
 
     def _selection(self, backup: Manifest, archive: str) -> Selection:
         """Return the entries of the archive that restore the table."""
@@ -215,15 +217,16 @@ class SingleRestore:
                 session.execute(sql.SQL("DROP TABLE IF EXISTS {} CASCADE").format(self.table.sql))
             return {name for (name,) in session.execute(_RELATIONS.encode()).fetchall()}
 
-    def _before(self, kept: str) -> str:
+    def _before(self, kept: str, back: int | None) -> str:
         """Return the first statements of the transaction.
 
-        These statements write the ID of the transaction to a file on the host. ``kept``: path of this file.
+        These statements write the ID of the transaction to a file on the host. ``kept``: path of this file; ``back``: number
+        of rows to restore, or None when it may be too low for a comparison with the number of removed rows.
         """
         quoted = kept.replace("\\", "\\\\").replace("'", "''")
         lines = [
             f"\\o '{quoted}'",
-            _NUMBER,
+            _NUMBER.format(rows="" if back is None else f" rows={back}"),
             "\\o",
             "SET LOCAL lc_messages = 'C';",
             "SET LOCAL client_min_messages = warning;",
@@ -274,11 +277,10 @@ class SingleRestore:
             ],
         )
 
-    def _facts(self, restored: Sequence[Table], chosen: Selection | None, compared: str) -> Facts:
+    def _facts(self, restored: Sequence[Table], chosen: Selection | None, compared: str, back: int | None) -> Facts:
         with connected(self.ctx, self.service) as session:
             is_closed = tables.closed(session, self.table)
             rows = int(one(session, sql.SQL("SELECT pg_catalog.count(*) FROM ONLY {}").format(self.table.sql))[0])
-        back = sum(one.rows for one in restored)
         return tables.counted(RESTORED, self.service.name, self.table, back) | {
             "rows": rows,
             "digests": {one.name: one.digest for one in restored},

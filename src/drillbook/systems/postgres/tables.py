@@ -15,6 +15,7 @@ from typing import Any, Self
 import psycopg
 from psycopg import sql
 
+from drillbook.sdk.action import NARROWED
 from drillbook.systems.postgres.connection import Connection, one
 from drillbook.systems.postgres.manifest import OWN_SCHEMA, Table
 
@@ -140,6 +141,11 @@ def open_up(session: Connection) -> list[Name]:
     return names
 
 
-def counted(fact: str, service: str, name: Name, rows: int) -> dict[str, Any]:
-    """Return the name of a table and the number of its removed or restored rows, as facts. ``fact``: name of that number."""
-    return {"table": str(name), fact: {f"rows of {name} in {service}": rows}}
+def counted(fact: str, service: str, name: Name, rows: int | None, where: str = "") -> dict[str, Any]:
+    """Return the name of a table and the number of its removed or restored rows, as facts.
+
+    ``fact``: name of that number; ``rows``: None when the number is not known; ``where``: condition of the rows. Rows of
+    different conditions are different kinds of data.
+    """
+    kind = f"rows of {name} in {service}" + (f"{NARROWED}{' '.join(where.split())}" if where else "")
+    return {"table": str(name)} | ({} if rows is None else {fact: {kind: rows}})

@@ -207,7 +207,7 @@ class DeleteRows(Fault):
             left = one(session, sql.SQL("SELECT pg_catalog.count(*) FROM {}").format(name.sql))[0]
             _note(ctx, session, _DELETED, rows)
             session.execute("COMMIT")
-        return tables.counted(REMOVED, self.service, name, rows) | {"rows": rows, "left": left}
+        return tables.counted(REMOVED, self.service, name, rows, self.where) | {"rows": rows, "left": left}
 
     def _statement(self, text: str) -> sql.Composed:
         return sql.SQL(text).format(table=Name.parse(self.table).sql, where=sql.SQL(self.where))
@@ -305,10 +305,10 @@ class RestoreTable(_OfOneTable):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``table``: name of the table; ``rows``: number of restored rows; ``relations``: restored relations.
 
-        ``digests`` and ``restored_data``: digests and number of the rows in these relations; ``entries``: number of
-        archive entries that were restored; ``kept``: dependent tables that were not restored because they still existed;
-        ``compared``: time of the comparison; ``closed``: true when writers are refused; ``replaced``: true when the
-        existing table was dropped; ``seconds``: duration of each stage.
+        ``digests`` and ``restored_data``: digests and number of the rows in these relations, the number only after the
+        restore of all of them; ``entries``: number of archive entries that were restored; ``kept``: dependent tables that
+        were not restored because they still existed; ``compared``: time of the comparison; ``closed``: true when writers
+        are refused; ``replaced``: true when the existing table was dropped; ``seconds``: duration of each stage.
         """
         service = ctx.service(self.service, Postgres)
         return SingleRestore(
@@ -356,10 +356,11 @@ class RestoreRows(_OfOneTable):
     ]
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``table``: name of the table; ``restored`` and ``restored_data``: number of restored rows; ``seconds``: stages.
+        """Facts: ``table``: name of the table; ``restored``: number of restored rows; ``seconds``: stages.
 
-        ``in_backup``: number of rows in the backup that match the condition ``where``. ``differing``: number of these
-        rows that now have other content in the table.
+        ``restored_data``: number of rows afterwards that match ``where``, or did so in the backup, whoever wrote them. It
+        is absent when other tables inherit from this one. ``in_backup``: number of rows in the backup. ``differing``:
+        number of these rows that now have other content in the table.
         """
         service = ctx.service(self.service, Postgres)
         return RowsRestore(
