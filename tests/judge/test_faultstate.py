@@ -96,7 +96,7 @@ def test_a_controller_that_died_in_the_injection(tmp_path):
     view = measured(story).judge()
     assert state(view) == (Injection.UNKNOWN, "residue")
     text = without_figures(view)
-    assert "the controller died during the injection; the change could not be undone" in text
+    assert "the controller died during the injection; no undo of the change was recorded" in text
 
 
 def test_a_fault_whose_proof_came_before_the_stop_was_injected(tmp_path):

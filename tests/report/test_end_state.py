@@ -2,34 +2,129 @@
 
 from __future__ import annotations
 
+import shutil
+import time
+from pathlib import Path
+
 import pytest
 
-from drillbook.report import end_state, html, markdown
+from drillbook.engine import lab_gone
+from drillbook.events.content import Content
+from drillbook.events.holds import LeaseLapsed
+from drillbook.events.runs import RecoveryFinished, RecoveryStarted, RunEndedEarly, RunFinished
+from drillbook.events.steps import UndoFailed, Undone
+from drillbook.journal.intents import GONE, NEVER_HAPPENED, UNDONE
+from drillbook.journal.journal import FILE, Journal, read
+from drillbook.judge.judge import judge
+from drillbook.judge.result import RunView
+from drillbook.redact import Redactor
+from drillbook.report import end_state, headlines, html, markdown
 from tests.report import renderings, samples
 from tests.report.test_agreement import plain
+
+END, DIED = "State at the end of the run: ", "State when the controller died: "
+UNRECORDED = f"{DIED}no undo of inject.1 on a was recorded"
+STUCK = f"{END}inject.1 on a could not be undone; the last sample of http.available was bad."
+RECOVERY = RecoveryStarted(tool="test", operator="nobody", controller="here")
+INTENT = 9
+"""Number of the event that announced the fault, in the journals of these tests."""
+
+
+def copied(name: str, folder: Path) -> Path:
+    shutil.copy(samples.JOURNALS / f"{name}.jsonl", folder / FILE)
+    return folder
+
+
+def continued(name: str, folder: Path, *events: Content) -> RunView:
+    """Judge a recorded run whose journal goes on with ``events``."""
+    journal = Journal.resume(copied(name, folder), Redactor([]), origin=time.monotonic())
+    for what in events:
+        undo = isinstance(what, Undone | UndoFailed)
+        journal.append(what, step="inject.1" if undo else None, host="a" if undo else None)
+    journal.close()
+    return judge(read(folder / FILE))
 
 
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("failed", "1 fault was undone; the last sample of http.available was good."),
-        ("stuck", "inject.1 on a could not be undone; the last sample of http.available was bad."),
-        ("killed", "inject.1 on a could not be undone."),
-        ("closed", "inject.1 on a could not be undone, and a person closed it."),
-        ("inconclusive", "1 fault was undone."),
+        ("failed", f"{END}1 fault was undone by a restore; the last sample of http.available was good."),
+        ("stuck", STUCK),
+        ("killed", f"{UNRECORDED}."),
+        ("died", f"{UNRECORDED}."),
+        ("still_broken", f"{UNRECORDED}; the last recorded sample of http.available was bad."),
+        ("closed", f"{UNRECORDED}. Later, a person closed 2 changes."),
+        ("recovered", f"{UNRECORDED}. Later, drill.recover recorded: 1 fault was undone."),
+        ("inconclusive", f"{END}1 fault was undone."),
     ],
 )
-def test_the_state_at_the_end_of_a_run_that_did_not_pass(name: str, said: str) -> None:
+def test_the_state_in_which_a_run_that_did_not_pass_left_its_faults(name: str, said: str) -> None:
     view = samples.recorded(name)
-    assert end_state.sentence(view) == f"State at the end of the run: {said}"
+    assert end_state.sentence(view) == said
     for text in (html.render(view), markdown.render(view), renderings.formats(view)["txt"]):
-        assert "State at the end of the run: " in plain(text)
+        assert said.split(": ")[0] + ": " in plain(text)
 
 
 @pytest.mark.parametrize("name", ["passed", "put_back", "not_ready"])
 def test_a_run_that_passed_or_touched_nothing_says_nothing(name: str) -> None:
     assert end_state.sentence(samples.recorded(name)) == ""
     assert "State at the end" not in html.render(samples.recorded(name))
+
+
+def test_a_recovery_does_not_change_the_state_at_the_end_of_a_finished_run(tmp_path: Path) -> None:
+    view = continued("stuck", tmp_path, RECOVERY, Undone(intent=INTENT, message=UNDONE), RecoveryFinished(residue=()))
+    assert end_state.sentence(view) == f"{STUCK} Later, drill.recover recorded: 1 fault was undone."
+
+
+def test_a_recovery_that_failed_adds_nothing(tmp_path: Path) -> None:
+    view = continued("killed", tmp_path, RECOVERY, UndoFailed(intent=INTENT, message="no route to host"))
+    assert end_state.sentence(view) == f"{UNRECORDED}."
+
+
+def test_a_controller_that_died_after_its_undo(tmp_path: Path) -> None:
+    view = continued("killed", tmp_path, Undone(intent=INTENT, message=UNDONE))
+    assert end_state.sentence(view) == f"{DIED}1 fault was undone."
+
+
+def test_an_aborted_run_that_undid_its_fault(tmp_path: Path) -> None:
+    early = RunEndedEarly(why="aborted", message="the run was stopped by SIGINT", findings=())
+    view = continued("killed", tmp_path, early, Undone(intent=INTENT, message=UNDONE), RunFinished(residue=()))
+    assert view.result.verdict == "aborted"
+    assert end_state.sentence(view) == f"{END}1 fault was undone."
+
+
+@pytest.mark.parametrize("ending", [(), (RECOVERY, Undone(intent=INTENT, message=GONE))])
+def test_an_undo_by_the_lease_is_not_said_to_have_failed(tmp_path: Path, ending: tuple[Content, ...]) -> None:
+    view = continued("killed", tmp_path, LeaseLapsed(message="reverted"), *ending)
+    later = " Later, drill.recover recorded: 1 fault was gone before an undo began." if ending else ""
+    assert end_state.sentence(view) == f"{UNRECORDED}.{later}"
+
+
+def test_a_run_that_found_the_fault_gone_was_not_its_undo(tmp_path: Path) -> None:
+    events = (LeaseLapsed(message="reverted"), Undone(intent=INTENT, message=GONE), RunFinished(residue=()))
+    view = continued("killed", tmp_path, *events)
+    assert end_state.sentence(view).startswith(f"{END}1 fault was gone before an undo began")
+
+
+def test_a_lab_that_is_gone_undid_nothing(tmp_path: Path) -> None:
+    why = "the lab of the run in /gone no longer exists"
+    header = {"tool": "test", "operator": "nobody", "controller": "here"}
+    lab_gone.settle(copied("killed", tmp_path), why, header, lambda _: None, lambda _: None)
+    said = end_state.sentence(judge(read(tmp_path / FILE)))
+    assert said == f"{UNRECORDED}. Later, drill.recover recorded: 1 fault: {why}: nothing is left to undo."
+
+
+@pytest.mark.parametrize("before", [(), (RECOVERY,)])
+def test_a_fault_that_never_happened_was_not_undone(tmp_path: Path, before: tuple[Content, ...]) -> None:
+    view = continued("died", tmp_path, *before, Undone(intent=INTENT, message=NEVER_HAPPENED))
+    assert end_state.sentence(view) == ""
+    assert "it never happened" in headlines.sentence(view)
+
+
+def test_the_headline_claims_no_failed_undo_of_a_controller_that_died() -> None:
+    text = headlines.sentence(samples.recorded("died"))
+    assert "could not be undone" not in text
+    assert text.endswith("the controller died during the injection; no undo of the change was recorded.")
 
 
 def test_the_head_of_the_page_links_the_failed_step() -> None:
@@ -39,3 +134,16 @@ def test_the_head_of_the_page_links_the_failed_step() -> None:
     anchor = head.split('Failed step: <a href="#')[1].split('"')[0]
     assert f'id="{anchor}"' in page
     assert "Failed step" not in html.render(samples.passed())
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("killed", "Step inject.1: unknown: the step began, but its outcome was not recorded."),
+        ("hostile", "Step verify.1: error: the step itself failed."),
+    ],
+)
+def test_a_step_that_found_no_problem_is_not_called_failed(name: str, said: str) -> None:
+    head = plain(html.render(samples.recorded(name)).split("</header>")[0])
+    assert "Failed step" not in head
+    assert said in head

@@ -47,6 +47,17 @@ def test_a_verification_without_an_answer_proves_nothing_either(status: str, hea
     assert text.endswith("these figures are not verified. No answer.")
 
 
+def test_a_probe_that_never_was_bad_was_not_good_again() -> None:
+    view = samples.failed()
+    marks = {name: at for name, at in view.timeline.marks.items() if name not in ("first_bad", "recovered")}
+    clocks = {**view.result.clocks, "rto_s": 0.0, "rto_error_s": 0.2}
+    result = view.result.model_copy(update={"clocks": clocks, "objectives": {}})
+    timeline = view.timeline.model_copy(update={"marks": marks})
+    text = headlines.sentence(view.model_copy(update={"result": result, "timeline": timeline}))
+    assert "and no probe saw an outage longer than 0.200 s" in text
+    assert "good again" not in text
+
+
 def test_a_run_whose_verification_passed_begins_with_its_recovery() -> None:
     assert headlines.sentence(samples.passed()).startswith("The service database was disrupted at ")
     assert headlines.sentence(samples.recorded("too_slow")).endswith("Objective missed: RTO.")

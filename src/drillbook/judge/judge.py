@@ -6,9 +6,10 @@ Clocks, losses and verdict are each computed in one place of this package. Repor
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from drillbook.events.event import Event, Events, contents
-from drillbook.events.runs import EarlierRuns, Ended, opening
+from drillbook.events.runs import EarlierRuns, Ended, RunFinished, opening
 from drillbook.exits import Exit
 from drillbook.findings import Finding
 from drillbook.installation.program_name import as_called
@@ -59,7 +60,19 @@ def _view(history: History) -> RunView:
         notes=tuple(_note_as_called(one, first.program) for one in notes.notes(own)),
         comparison=comparison.comparison(result, events),
         first_run=any(not what.runs and not what.message for what in contents(events, EarlierRuns)),
+        **_at_end(own, plan),
     )
+
+
+def _at_end(own: Sequence[Event], plan: Plan) -> dict[str, Any]:
+    """Return the state in which the run itself left its changes. A later recovery does not change it.
+
+    ``own``: the events before the first recovery.
+    """
+    left = residue.residue(own, plan)
+    faults = faultstate.faults(own, own, plan, left)
+    others = [one for one in left if one.step not in {fault.step for fault in faults}]
+    return {"finished": bool(contents(own, RunFinished)), "faults_at_end": faults, "others_at_end": len(others)}
 
 
 def _result(

@@ -45,10 +45,7 @@ class _Value(BaseModel):
 
 
 class Objective(_Value):
-    """One objective with its measurement.
-
-    When the objective could not be verified, ``met`` is None, and ``reason`` says why.
-    """
+    """One objective with its measurement. If it could not be verified, ``met`` is None, and ``reason`` says why."""
 
     target_s: float
     measured_s: float | None
@@ -285,9 +282,7 @@ class StepView(_Value):
 
     @property
     def retried(self) -> bool:
-        """True when at least one attempt of the step failed before the last attempt. Waiting for a condition is not a
-        retry.
-        """
+        """True when an attempt of the step failed before the last one. Waiting for a condition is not a retry."""
         return self.attempts > 1 and self.every_s is None
 
 
@@ -303,9 +298,7 @@ class Note(_Value):
 
 
 class FigureChange(_Value):
-    """A figure of the last run and of this run, with errors. ``same``: the difference is not larger than the sum of the
-    two errors.
-    """
+    """A figure of the last run and of this run, with errors. ``same``: they differ by at most the sum of the errors."""
 
     key: str
     before_s: float | None
@@ -375,6 +368,12 @@ class RunView(_Value):
     """Differences since the last run; None when the journal records no earlier run."""
     first_run: bool = False
     """True when the journal records that no earlier run existed for a comparison."""
+    finished: bool = True
+    """True when the journal contains the end of the run itself. It does not if the controller died."""
+    faults_at_end: tuple[FaultResult, ...] = ()
+    """State of each fault at the end of the run itself, before any recovery."""
+    others_at_end: int = 0
+    """Number of other changes that were not undone then."""
 
 
 class SuiteResult(_Value):

@@ -1,46 +1,88 @@
-"""The state in which a run that did not pass left its faults and its service, in one sentence."""
+"""The state in which a run that did not pass left its faults and its service, in a few sentences."""
 
 from __future__ import annotations
 
-from drillbook.judge.result import ProbeTrack, RunView, StepView, Verdict
-from drillbook.report.figures import count, one_line
+from collections import Counter
+from collections.abc import Iterable
 
-LEFT = {
-    "open": "is not reported as undone",
-    "residue": "could not be undone",
-    "closed": "could not be undone, and a person closed it",
-}
+from drillbook.judge.result import FaultResult, Injection, ProbeTrack, RunView, StepView, Verdict
+from drillbook.report.figures import count, one_line
+from drillbook.report.wording import STEP_WORDS
+
+LEFT = {"open": "is not reported as undone", "residue": "could not be undone", "closed": "could not be undone"}
 """Words for a fault that was not undone, by its outcome."""
+UNDONE = {
+    "put back: undone": "undone",
+    "put back: gone already": "gone before an undo began",
+    "put back: restored": "undone by a restore",
+}
+"""Words for a fault that was undone, by its outcome. Other outcomes are shown as recorded."""
+KEPT = "kept as it is: "
 BAD_STATUSES = ("failed", "error", "unverified", "unknown")
 
 
 def sentence(view: RunView) -> str:
-    """Return a sentence about the faults and the probes at the end of a run that did not pass.
+    """Return sentences about the faults and the probes at the end of a run that did not pass, and about a later undo.
 
-    It says no more than the journal proves. It is empty for a run that passed, and for a run without a fault.
+    They say no more than the journal proves. They are empty for a run that passed, and for a run without a fault. A fault that
+    is proven to have changed nothing does not count.
     """
-    faults = [one for one in view.result.faults if one.ended]
+    never = {(one.step, one.host) for one in view.result.faults if one.injection is Injection.NEVER}
+    faults = [one for one in view.faults_at_end if one.ended and (one.step, one.host) not in never]
     if view.result.verdict is Verdict.PASSED or not faults:
         return ""
-    left = [f"{one_line(one.step)} on {one_line(one.host)} {LEFT[one.ended]}" for one in faults if one.ended in LEFT]
-    undone = len(faults) - len(left)
-    parts = [f"{count(undone, 'fault')} {'was' if undone == 1 else 'were'} undone" if undone else "", *left]
-    other = [one for one in view.result.open_residue if one.step not in {fault.step for fault in faults}]
-    parts += [f"{count(len(other), 'other change')} could not be undone"] if other else []
-    parts += [text for track in view.timeline.probes if (text := _probe(track))]
-    return f"State at the end of the run: {'; '.join(filter(None, parts))}."
+    left = [(f"{one_line(one.step)} on {one_line(one.host)}", LEFT[one.ended]) for one in faults if one.ended in LEFT]
+    left += [(count(view.others_at_end, "other change"), LEFT["residue"])] if view.others_at_end else []
+    parts = _undone(faults)
+    parts += [f"{what} {how}" if view.finished else f"no undo of {what} was recorded" for what, how in left]
+    parts += [text for track in view.timeline.probes if (text := _probe(track, view.finished))]
+    begin = "State at the end of the run" if view.finished else "State when the controller died"
+    return " ".join(filter(None, (f"{begin}: {'; '.join(parts)}.", _later(view, faults))))
 
 
 def failed_step(view: RunView) -> StepView | None:
-    """Return the step that the reason of the verdict names, or else the first that failed. None when no step failed."""
+    """Return the step that the reason of the verdict names, or else the first that did not succeed. None if all succeeded."""
     found = [step for step in view.steps if step.result.status in BAD_STATUSES]
     named = [step for step in found if view.result.reason.startswith(f"{step.result.id} ")]
     return None if view.result.verdict is Verdict.PASSED else next(iter(named or found), None)
 
 
-def _probe(track: ProbeTrack) -> str:
-    """Return the last observation of a probe of the service. Empty for a canary, and for a probe that did not work."""
+def words(step: StepView) -> str:
+    """Return the status of a step in words. Empty for a step that found a problem: only such a step is called failed."""
+    return "" if step.result.status == "failed" else STEP_WORDS[step.result.status]
+
+
+def _undone(faults: Iterable[FaultResult]) -> list[str]:
+    """Return the outcomes of the faults that were undone. Each outcome has its number of faults."""
+    found = Counter(one.ended.removeprefix(KEPT) for one in faults if one.ended not in LEFT)
+    return [
+        f"{count(number, 'fault')} {'was' if number == 1 else 'were'} {UNDONE[how]}"
+        if how in UNDONE
+        else f"{count(number, 'fault')}: {one_line(how).rstrip('.')}"
+        for how, number in found.items()
+    ]
+
+
+def _later(view: RunView, before: Iterable[FaultResult]) -> str:
+    """Return a sentence about faults that a later recovery undid, or changes that a person closed.
+
+    Empty when nothing was undone or closed later. ``before``: states of the faults at the end of the run.
+    """
+    open_ = {(one.step, one.host) for one in before if one.ended in LEFT}
+    later = [one for one in view.result.faults if (one.step, one.host) in open_]
+    found = _undone(later)
+    closed = view.result.settled.changes if view.result.settled else ()
+    parts = [f"drill.recover recorded: {'; '.join(found)}"] if found else []
+    parts += [f"a person closed {count(len(closed), 'change')}"] if closed else []
+    return f"Later, {', and '.join(parts)}." if parts else ""
+
+
+def _probe(track: ProbeTrack, finished: bool) -> str:
+    """Return the last observation of a probe of the service. Empty for a canary, and for a probe that did not work.
+
+    A controller that died may have lost the newest samples. So ``finished`` is false for it.
+    """
     if track.kind != "availability" or track.error or not track.stretches:
         return ""
-    last = track.stretches[-1].label
-    return f"the last sample of {one_line(track.name)} was {last}" if last in ("good", "bad") else ""
+    last, which = track.stretches[-1].label, "last" if finished else "last recorded"
+    return f"the {which} sample of {one_line(track.name)} was {last}" if last in ("good", "bad") else ""

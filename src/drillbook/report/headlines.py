@@ -6,7 +6,7 @@ from drillbook.judge import shortfall
 from drillbook.judge.result import FaultResult, Injection, Result, RunView, StepView, Verdict
 from drillbook.report import rehearsal, remarks
 from drillbook.report.figures import count, one_line, seconds, utc_time
-from drillbook.report.wording import ENDED, measured, unmeasured, written
+from drillbook.report.wording import ENDED, UNRECORDED, measured, unmeasured, written
 
 NOT_PASSED = {"failed": "failed", "error": "could not be carried out", "unverified": "could not be carried out"}
 """Words for a verification that did not pass, by the status of its step."""
@@ -18,7 +18,7 @@ def sentence(view: RunView) -> str:
     service = one_line(result.service)
     tail = "" if result.verdict is Verdict.PASSED else _reason(result)
     if "disruption" not in marks:
-        return " ".join(filter(None, (_not_disrupted(result), tail, *map(_fault, result.faults))))
+        return " ".join(filter(None, (_not_disrupted(result), tail, *(_fault(one, view.finished) for one in result.faults))))
     at = utc_time(result.started, marks["disruption"])
     if step := _not_passed(view):
         parts = _unproven(result, f"Recovery of {service} is not proven: it was disrupted at {at}", marks)
@@ -52,7 +52,7 @@ def _verification(step: StepView) -> str:
 
 def _unproven(result: Result, begin: str, marks: dict[str, float]) -> list[str]:
     """Return parts of a sentence about figures of a run whose verification did not pass, with the note that they do not count."""
-    known = measured(result, "rto")[0] is not None
+    known = measured(result, "rto")[0] is not None and "first_bad" in marks
     seen = (
         f"{begin}, and a probe was good again {written(result, 'rto')} later" if known else _recovery(result, begin, marks)
     )
@@ -61,12 +61,16 @@ def _unproven(result: Result, begin: str, marks: dict[str, float]) -> list[str]:
     return [seen, _loss(result), doubt]
 
 
-def _fault(one: FaultResult) -> str:
-    """Return a sentence about a fault whose injection was not proven. The result is empty for other faults."""
+def _fault(one: FaultResult, finished: bool) -> str:
+    """Return a sentence about a fault whose injection was not proven. The result is empty for other faults.
+
+    ``finished``: true when the journal contains the end of the run. If it does not, an undo may have remained unrecorded.
+    """
     if one.injection in (Injection.NOT, Injection.INJECTED):
         return ""
     place = f"{one_line(one.step)} on {one_line(one.host)}"
-    ended = "" if one.injection is Injection.NEVER or not one.ended else f"; {ENDED.get(one.ended, one_line(one.ended))}"
+    words = ENDED if finished else UNRECORDED
+    ended = "" if one.injection is Injection.NEVER or not one.ended else f"; {words.get(one.ended, one_line(one.ended))}"
     return f"{place}: {one_line(one.why).rstrip('.')}{ended}."
 
 

@@ -97,7 +97,8 @@ def _first(view: RunView) -> dict[str, Any]:
     """
     return {
         "end_state": end_state.sentence(view),
-        "failed_step": end_state.failed_step(view),
+        "failed_step": (step := end_state.failed_step(view)),
+        "failed_words": end_state.words(step) if step else "",
         "environment_note": wording.of_environment([view.plan.get("inventory")]),
         "tolerated": tolerated.summary(view),
         "tolerated_steps": tolerated.details(view),

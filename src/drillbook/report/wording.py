@@ -83,6 +83,9 @@ ENDED = {
     "residue": "the change could not be undone",
     "closed": "the change could not be undone, and a person closed it later",
 }
+_UNRECORDED = "no undo of the change was recorded"
+UNRECORDED = {"open": _UNRECORDED, "residue": _UNRECORDED, "closed": f"{_UNRECORDED}, and a person closed the change later"}
+"""The same words for a run whose journal has no end. It is then unknown if the undo failed, or if a lease undid the change."""
 LAB = "lab"
 """Name that inventories usually give a test environment."""
 TEST_ENVIRONMENT = "a test environment, not production"
