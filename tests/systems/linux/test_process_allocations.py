@@ -198,7 +198,7 @@ def test_what_stands_in_the_way_is_told(ground, profiling, monkeypatch):
     tools = Path(path_without(ground.root / "bin"))
     (tools / "memray").symlink_to("/bin/true")
     monkeypatch.setenv("PATH", str(tools))
-    with pytest.raises(CouldNotVerify, match="gdb or lldb, which memray needs, is not installed") as told:
+    with pytest.raises(CouldNotVerify, match="needs gdb or lldb, but neither of them is installed") as told:
         action.run(ctx)
     assert "package `gdb`" in told.value.hint
     refused_until(
