@@ -52,7 +52,7 @@ def test_a_signed_record_that_an_anchor_knows_is_vouched_for(bench, audit):
         said.index(text) for text in ("Proven to recover: ", "Fully proven ", "Recovery drills from 2000", "The record is ")
     ]
     assert places == sorted(places), "the result comes before the state of the record"
-    own = ", all by this machine's own key: nobody else vouches for it"
+    own = ", all by this machine's own key: no other key signed it"
     assert (status, last(said)) == (0, f"The record is complete and has trusted signatures{own}")
     for name in ("audit.html", "audit.md"):
         page = re.sub(r"[\s\\|]", "", plain((bench.root / "audit" / name).read_text()))
@@ -140,16 +140,84 @@ def test_an_older_copy_in_place_of_a_newer_one_shows(bench, audit, tmp_path):
 def test_without_an_anchor_an_audit_says_so(bench, audit):
     anchor = anchor_places.default(bench.root / "reports")
     elsewhere = anchor.rename(bench.root / "elsewhere")
+    own = ", all by this machine's own key: nobody else vouches for it"
     status, said = audit()
     assert (status, last(said)) == (
         3,
-        "The record is complete and has trusted signatures, compared with no anchor" + wording.OWN_ONLY,
+        "The record is complete and has trusted signatures, compared with no anchor" + own,
     )
     assert "There is no anchor to compare with" in said
     assert audit(anchor=str(elsewhere))[0] == 0
     with pytest.raises(UsageError, match="does not exist"):
         audit(anchor=str(bench.root / "missing"))
     assert verified(bench) == 0, "a run of before anchors is verified as before"
+
+
+def pages_of(bench):
+    """Both pages of an audit as text without marks."""
+    texts = [plain((bench.root / "audit" / name).read_text()).replace("\\", "") for name in ("audit.html", "audit.md")]
+    return [" ".join(text.split()) for text in texts]
+
+
+def test_what_the_record_cannot_prove_is_written_for_a_record_with_an_anchor(bench, audit):
+    audit()
+    for page in pages_of(bench):
+        assert "The journals were compared with an anchor." in page
+        assert "Without an anchor" not in page
+        assert "compare the digests below" not in page
+        assert "confirms the existence of" not in page, "the anchor names every event"
+    assert json.loads((bench.root / "audit" / "audit.json").read_text())["unanchored"] == []
+    anchor_places.default(bench.root / "reports").unlink()
+    audit()
+    for page in pages_of(bench):
+        assert "The journals were compared with an anchor." not in page
+        assert "Without an anchor, the removal of the newest journal" in page
+        assert "So compare the digests below" in page
+        assert "No later run confirms the existence of" in page
+        assert f"{bench.folders[-1].name}: all " in page
+
+
+def test_events_after_the_newest_anchor_are_named(bench, audit):
+    """The first anchor of a run is written before its last events."""
+    anchor = anchor_places.default(bench.root / "reports")
+    lines = anchor.read_text().splitlines(keepends=True)
+    begun = next(line for line in lines if bench.folders[-1].name in line)
+    kept = [line for line in lines if bench.folders[-1].name not in line]
+    anchor.write_text("".join([*kept, begun]))
+    rest = len(journal(bench.folders[-1])) - json.loads(begun)["events"]
+    assert rest > 0
+    audit()
+    for page in pages_of(bench):
+        assert "Neither a later run nor an anchor confirms the existence of" in page
+        assert f"{bench.folders[-1].name}: its last {rest} events, written after the anchor in " in page
+    anchor.write_text("".join(kept))
+    audit()
+    for page in pages_of(bench):
+        assert (
+            f"{bench.folders[-1].name}: all {len(journal(bench.folders[-1]))} events, because neither a later run nor an anchor"
+            in page
+        )
+
+
+def test_an_anchor_that_a_journal_contradicts_confirms_no_event(bench, audit):
+    last = bench.folders[-1]
+    events = journal(last)
+    (last / "journal.jsonl").write_bytes(chained([event for event in events if event["kind"] != "phase.started"]))
+    audit()
+    (one,) = json.loads((bench.root / "audit" / "audit.json").read_text())["unanchored"]
+    assert one.startswith(f"{last.name}: all ")
+
+
+def test_signatures_and_anchors_that_were_not_examined_are_not_called_missing(book):
+    stories.quiet(book)
+    period = Period.parse("2026-01-01", "2026-12-31")
+    read, strays = records.find(book.reports)
+    unchecked = content.make(read, strays, period)
+    told = dict(wording.facts(unchecked))
+    assert (told["Signed by"], told["Anchors"]) == ("not examined", "not examined")
+    checked = replace(unchecked, assurance=assurance.assure(read, period, book.reports, book.root, Known()))
+    told = dict(wording.facts(checked))
+    assert (told["Signed by"], told["Anchors"]) == ("nobody", "none")
 
 
 def test_a_second_anchor_is_written_where_its_place_is_named(bench, audit, monkeypatch):

@@ -6,9 +6,9 @@ An anchor is a copy of a journal's hashes outside of ``reports/``.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from drillbook.attestation import anchors, standing, timestamps
@@ -45,6 +45,10 @@ class Assurance:
     """Trusted keys that signed runs and suites of the period, each with the number of these."""
     own_only: bool = False
     """True when this machine's own key alone signed."""
+    anchored: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    """Number of events that the newest anchor of a run confirms, and words that name this anchor. The key is the run. Runs
+    that contradict their anchor are left out.
+    """
     checked: bool = True
     """True when signatures and anchors were verified."""
 
@@ -81,6 +85,7 @@ def assure(records: Sequence[Record], period: Period, reports: Path, root: Path,
         known.unread,
         tuple(f"{key}: {count(number, 'run or suite', 'runs and suites')}" for key, number in sorted(keys.items())),
         bool(keys) and all(key.startswith(OWN) for key in keys),
+        _anchored(records, known),
     )
 
 
@@ -99,6 +104,15 @@ def _doubts(run: str, known: Known, checker: timestamps.Checker | None) -> Itera
         yield from filter(
             None, [checker.doubt(anchor.content) if anchor else "the run has no anchor, so it has no timestamp"]
         )
+
+
+def _anchored(records: Sequence[Record], known: Known) -> dict[str, tuple[int, str]]:
+    found = {}
+    for one in records:
+        anchor = known.runs.get(one.run)
+        if anchor and not one.copy_of and not one.damage and not anchors.differs(anchor, one.hashes):
+            found[one.run] = (anchor.events, f"the anchor in {anchor.source} of {anchor.at}")
+    return found
 
 
 def _problems(records: Sequence[Record], known: Known, reports: Path) -> Iterator[Problem]:

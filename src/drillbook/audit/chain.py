@@ -336,18 +336,22 @@ def relevant(problems: Sequence[Problem], period: Period) -> tuple[list[Problem]
     return inside, outside
 
 
-def unanchored(records: Sequence[Record], chain: Chain) -> list[str]:
-    """Describe, for each journal, the events after the last event whose hash a later run recorded. The removal of these
-    events would go unnoticed.
+def unanchored(records: Sequence[Record], chain: Chain, anchored: Mapping[str, tuple[int, str]]) -> list[str]:
+    """Describe, for each journal, the events after the last event whose hash a later run or an anchor recorded. The removal
+    of these events would go unnoticed.
+
+    ``anchored``: for each run with an anchor, the number of events that the anchor confirms, and words that name the anchor.
     """
     found = []
     for one in records:
         if one.damage or one.copy_of:
             continue
         link = chain.links[one.folder]
-        rest = len(one.hashes) - link.anchored_events
-        if rest and link.anchored_events:
-            found.append(f"{one.run}: its last {count(rest, 'event')}, written after the run {link.anchored_by} began")
+        events, since = max((link.anchored_events, f"the run {link.anchored_by} began"), anchored.get(one.run, (0, "")))
+        rest = len(one.hashes) - events
+        if rest and events:
+            found.append(f"{one.run}: its last {count(rest, 'event')}, written after {since}")
         elif rest:
-            found.append(f"{one.run}: all {count(rest, 'event')}, because no later run names this journal")
+            why = "neither a later run nor an anchor confirms" if anchored else "no later run names"
+            found.append(f"{one.run}: all {count(rest, 'event')}, because {why} this journal")
     return found

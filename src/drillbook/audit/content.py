@@ -211,7 +211,7 @@ def _of_journals(
         verdicts=verdicts,
         problems=_sorted(problems),
         elsewhere=tuple(elsewhere),
-        unanchored=tuple(chain.unanchored(runs, followed)),
+        unanchored=tuple(chain.unanchored(runs, followed, assurance.anchored)),
         newest=max((one.started or "" for one in kept), default=""),
         outside=len(kept) - len(runs),
         runs=rows,

@@ -58,10 +58,10 @@ def _record(audit: Audit) -> list[str]:
         if audit.problems
         else "No journal of the period is damaged, every run that is named by a later run is present, and the chain does not fork.",
         escape(wording.CHAIN),
-        "\n".join(f"- {escape(one)}" for one in wording.LIMITS),
+        "\n".join(f"- {escape(one)}" for one in wording.limits(audit)),
     ]
     if audit.unanchored:
-        found += ["No later run confirms the existence of:", "\n".join(f"- {escape(one)}" for one in audit.unanchored)]
+        found += [f"{wording.unconfirmed(audit)}:", "\n".join(f"- {escape(one)}" for one in audit.unanchored)]
     return [*found, "Outside the period:", _problems(audit.elsewhere)] if audit.elsewhere else found
 
 

@@ -89,7 +89,7 @@ CHAIN = (
     "may name an event before the end of the previous journal: the previous run was then still in progress, or was "
     "recovered later. The table of digests shows which of the two happened."
 )
-LIMITS = (
+WITHOUT_ANCHOR = (
     (
         "Without an anchor, the removal of the newest journal, or of its last lines, can go unnoticed until a later "
         "run names the journal."
@@ -100,6 +100,22 @@ LIMITS = (
         "A person who also has the key could sign them. Digests and anchors that were published before would then no "
         "longer match."
     ),
+)
+"""First limits of a record that was compared with no anchor."""
+WITH_ANCHOR = (
+    (
+        "The journals were compared with an anchor. So if a run that the anchor names is missing, or lacks events that the "
+        "anchor counts, the audit lists this."
+    ),
+    "The removal of a run, or of events, that neither an anchor nor a later run names can go unnoticed.",
+    "A person with access to all journals could rewrite them, but could not sign them with a trusted key.",
+    (
+        "A person who also has the key could sign them. The anchors would then no longer match, unless that person "
+        "could also change the anchors."
+    ),
+)
+"""First limits of a record that was compared with an anchor."""
+LIMITS = (
     ("Times are those of the controller's own clock. Only the timestamp of an anchor confirms a time by another clock."),
     "A run belongs to the period in which the run began, in UTC.",
 )
@@ -109,7 +125,10 @@ MOST_MISSING = 2
 """Largest number of missing runs that a sentence names."""
 MORE_RUNS = "There may have been more runs than the record shows."
 """Consequence of a record that is not complete."""
-OWN_ONLY = ", all by this machine's own key: nobody else vouches for it"
+OWN_ONLY = ", all by this machine's own key: "
+NO_OTHER_KEY, NOBODY_ELSE = "no other key signed it", "nobody else vouches for it"
+"""Consequences of ``OWN_ONLY`` for a record that matches an anchor, and for a record that was compared with no anchor."""
+NOT_EXAMINED = "not examined"
 NO_ANCHOR = (
     "There is no anchor to compare with. So the newest runs may have been removed, or an older copy may have "
     "replaced a newer one, without a trace."
@@ -169,7 +188,19 @@ def record_state(audit: Audit) -> str:
     if audit.assurance.unread:
         return "The record is complete and has trusted signatures, but not every anchor could be read"
     anchor = "" if audit.vouched else ", compared with no anchor"
-    return f"The record is complete and has trusted signatures{anchor}{OWN_ONLY if audit.assurance.own_only else ''}"
+    own = f"{OWN_ONLY}{NO_OTHER_KEY if audit.vouched else NOBODY_ELSE}" if audit.assurance.own_only else ""
+    return f"The record is complete and has trusted signatures{anchor}{own}"
+
+
+def limits(audit: Audit) -> tuple[str, ...]:
+    """Return sentences about what the record cannot prove. They are different when it was compared with an anchor."""
+    return (*(WITH_ANCHOR if audit.assurance.compared else WITHOUT_ANCHOR), *LIMITS)
+
+
+def unconfirmed(audit: Audit) -> str:
+    """Return the title of the list of journals whose removal would go unnoticed."""
+    by = "Neither a later run nor an anchor" if audit.assurance.compared else "No later run"
+    return f"{by} confirms the existence of"
 
 
 def assurance(audit: Audit, most: int | None = None) -> list[str]:
@@ -251,14 +282,15 @@ def _environments(audit: Audit) -> str:
 
 def facts(audit: Audit) -> list[tuple[str, str]]:
     """Return the rows of the table at the head of the audit. Each row has a name and a value."""
+    checked = audit.assurance.checked
     return [
         ("Period", f"{audit.period.since} to {audit.period.until}, UTC"),
         ("Runs", runs_of(len(audit.runs), len(audit.suites))),
         ("Environments", _environments(audit)),
         ("Record", record_state(audit)),
         ("Newest run in the record", audit.newest[:10] or "none"),
-        ("Signed by", "; ".join(audit.assurance.signers) or "nobody"),
-        ("Anchors", "; ".join(audit.assurance.compared) or "none"),
+        ("Signed by", "; ".join(audit.assurance.signers) or ("nobody" if checked else NOT_EXAMINED)),
+        ("Anchors", "; ".join(audit.assurance.compared) or ("none" if checked else NOT_EXAMINED)),
         ("Runs outside of the period, read to check the chain", str(audit.outside)),
         (EVIDENCE_DIGEST, audit.evidence_digest),
     ]
