@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from datetime import date
 
 import pytest
 
-from drillbook.audit import content, html, markdown, records, services, summary
+from drillbook.audit import content, coverage, html, markdown, records, services, summary
 from drillbook.audit.alerts import alerts
 from drillbook.audit.controls import CONTROLS, EVIDENCE
 from drillbook.audit.coverage import LEFT_OUT, NO_RUN, NOT_YET
@@ -29,6 +30,20 @@ def test_a_month_without_any_run_is_a_gap(book):
     assert [cell.last for cell in row.cells if cell.span in row.gaps] == [NO_RUN] * 4
     assert row.unproven == ("2026-04", "2026-05", "2026-08", "2026-09")
     assert [(cell.runs, cell.last, cell.residue) for cell in row.cells if cell.span == "2026-09"] == [(1, "failed", True)]
+
+
+def test_the_newest_failed_runs_are_determined_once_for_all_rows(book, monkeypatch):
+    audit = audited(stories.year(book))
+    asked, deciding = [], coverage.deciding
+    monkeypatch.setattr(coverage, "deciding", lambda runs: asked.append(1) or deciding(runs))
+    numbers = []
+    for times in (1, 20):
+        many = {name: getattr(audit, name) * times for name in ("findings", "missed", "proven")}
+        asked.clear()
+        list(alerts(grown := replace(audit, **many)))
+        assert len(grown.missed_beside_failures) == len(audit.missed_beside_failures) * times
+        numbers.append(len(asked))
+    assert numbers[0] == numbers[1] > 0
 
 
 def test_a_month_that_has_not_come_is_no_gap(book):

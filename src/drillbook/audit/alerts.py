@@ -124,8 +124,9 @@ def _overdue(row: MissedRow) -> bool:
 def _of_findings(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert]:
     """Return one alert for each drill that passed and has open findings, the most severe first."""
     found: dict[tuple[str, str], list[FindingRow]] = {}
+    failing = audit.failing
     for row in audit.findings:
-        if _open(row) and (row.environment, row.drill) not in audit.failing:
+        if _open(row) and (row.environment, row.drill) not in failing:
             found.setdefault((row.environment, row.drill), []).append(row)
     for (environment, drill), rows in found.items():
         titles = list(dict.fromkeys(row.title for row in rows))
@@ -140,14 +141,15 @@ def _of_findings(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[A
 
 def _of_schedules(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert]:
     """Return alerts about overdue drills, drills that never ran, and objectives that are not proven."""
+    failing = audit.failing
     for missed in audit.missed:
-        if _overdue(missed) and (missed.environment, missed.drill) not in audit.failing:
+        if _overdue(missed) and (missed.environment, missed.drill) not in failing:
             since = "never passed" if missed.kind == NEVER else f"been overdue since {missed.since[:10]}"
             text = f"{missed.drill} in {missed.environment} has {since}"
             yield Alert(text, "run the drill", _owner(owners, missed.environment, missed.drill), AT_ONCE)
     yield from _of_never_ran([missed for missed in audit.missed if missed.kind == NEVER_RAN])
     for goal in audit.proven:
-        run = audit.failing.get((goal.environment, goal.drill))
+        run = failing.get((goal.environment, goal.drill))
         if not goal.met and not (run and goal.run in ("", run.run)):
             answer = "was not proven in this period" if not goal.run else f"{VERBS[goal.missed]} on {goal.at[:10]}"
             since = f", and was last proven on {goal.last_proof[:10]}" if goal.last_proof else ""

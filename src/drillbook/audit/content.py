@@ -134,10 +134,11 @@ class Audit:
     @property
     def missed_beside_failures(self) -> tuple[MissedRow, ...]:
         """Missed drills, without those whose first run is in the period and failed: they are listed with the failed runs."""
+        failing = self.failing
         return tuple(
             row
             for row in self.missed
-            if row.kind != NEVER or row.until or row.source != "journal" or (row.environment, row.drill) not in self.failing
+            if row.kind != NEVER or row.until or row.source != "journal" or (row.environment, row.drill) not in failing
         )
 
     @property
