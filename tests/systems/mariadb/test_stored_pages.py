@@ -185,6 +185,19 @@ def test_a_format_that_only_the_first_page_tells_is_not_verified(tmp_path, serve
         place.run("backup.check", service="nightly")
 
 
+@pytest.mark.parametrize("table", ["sealed", "punched"])
+def test_a_prepared_backup_is_damaged_by_an_empty_first_page_of_every_format(tmp_path, server, older, table):
+    """The redo log was applied already, so nothing creates this page any more."""
+    place = folders(tmp_path, server, older, "full")
+    folder = tmp_path / "backups" / "full"
+    new(folder, f"shop/{table}")
+    (checkpoints,) = folder.glob("*_checkpoints")
+    text = checkpoints.read_text()
+    checkpoints.write_text(text.replace("full-backuped", "log-applied"))
+    assert checkpoints.read_text() != text
+    assert place.found_by_check() == ["backup-damaged"]
+
+
 def test_encrypted_pages_of_full_crc32_are_verified(tmp_path, server, sealed):
     place = folders(tmp_path, server, sealed, "full")
     file = new(tmp_path / "backups" / "full", "shop/sealed")

@@ -143,11 +143,13 @@ def damage(text: str, files: CopiedFiles, name: str, host: str) -> list[Finding]
     """Return a finding if the output of the script ``READ`` reports damaged files. Return an empty list when no file is
     damaged.
 
-    In a prepared backup the redo log was already applied, so a first page that is not written is damage there.
+    In a prepared backup the redo log was already applied, so a first page that is not written is damage there, whether or not
+    the other pages could be verified without it.
     """
     wrong = re.findall(r"^damaged \./(.*)$", text, re.MULTILINE)
     if files.prepared:
-        wrong += [f"{file}: its first page is empty, but the backup is prepared" for file in _told("unwritten", text)]
+        empty = _told("unwritten", text) + _told("unread", text)
+        wrong += [f"{file}: its first page is empty, but the backup is prepared" for file in empty]
     if not wrong:
         return []
     more = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
