@@ -175,6 +175,15 @@ def test_a_place_whose_file_stays_empty_is_told(project, monkeypatch):
         cli._own(Project(project))
 
 
+def test_a_place_whose_file_is_damaged_is_told_as_a_mistake(project):
+    (project / "reports").mkdir()
+    (project / "reports" / ".place").write_bytes(b"3f\xff0a")
+    with pytest.raises(OSError, match="is damaged"):
+        place.here(project)
+    with pytest.raises(UsageError, match=r"cannot be used: .*\.place is damaged: .* not ASCII"):
+        cli._own(Project(project))
+
+
 def test_a_place_that_cannot_be_stored_is_told_as_a_mistake(project):
     (project / "reports").mkdir()
     (project / "reports" / ".place").mkdir()

@@ -178,8 +178,11 @@ def _create(path: Path, content: bytes) -> None:
 
 def _content(path: Path) -> str:
     limit = time.monotonic() + PATIENCE_S
-    while not (found := path.read_text(encoding="ascii").strip()):
-        if time.monotonic() > limit:
-            raise OSError(f"{path} is empty; remove it")
-        time.sleep(0.01)
+    try:
+        while not (found := path.read_text(encoding="ascii").strip()):
+            if time.monotonic() > limit:
+                raise OSError(f"{path} is empty; remove it")
+            time.sleep(0.01)
+    except UnicodeDecodeError:
+        raise OSError(f"{path} is damaged: it contains bytes that are not ASCII; remove it") from None
     return found
