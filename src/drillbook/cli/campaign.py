@@ -208,15 +208,14 @@ def _run(
 ) -> int:
     state = record.fold(record.read(folder))
     stopping, out = stopping or Stopping(), console()
-    total = len(state.start.sites)
-    out.print(shown(f"{folder.name}: {count(total, 'site')}, by {executor.name}"), style="bold")
-    for line in executor.told():
-        out.print(shown(line), soft_wrap=True)
-
     names, jobs = new_run or (lambda _: new_run_id(state.start.drill)), _jobs(project, state)
     try:
-        with campaign_view.watching(out, state) as view, _stoppable(stopping):
-            Coordinator(state, journal, executor, jobs, names, stopping=stopping, saw=view.saw).run()
+        with _stoppable(stopping):
+            out.print(shown(f"{folder.name}: {count(len(state.start.sites), 'site')}, by {executor.name}"), style="bold")
+            for line in executor.told():
+                out.print(shown(line), soft_wrap=True)
+            with campaign_view.watching(out, state) as view:
+                Coordinator(state, journal, executor, jobs, names, stopping=stopping, saw=view.saw).run()
     finally:
         executor.close()
         journal.close()
