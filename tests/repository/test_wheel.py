@@ -217,7 +217,7 @@ def test_a_newcomer_rehearses_own_dumps_by_the_page_with_three_stops_at_most(pro
             assert len(stops) <= 3, stops
         said, status = call(drill, project)
         assert status == 0, said
-        assert "✓ PASSED The newest backup of shop restores" in said
+        assert "✓ PASSED exit 0 The newest backup of shop restores" in said
         assert (project / "reports" / "latest" / "report.html").is_file()
         assert stops[:1] == ["the host's key is not known"]
     finally:
