@@ -1,4 +1,5 @@
-"""Replaces a file of this machine atomically: readers and crashes find the whole old content or the whole new content."""
+"""Replaces a file on this machine atomically. At every moment, and also after a crash, the file contains the whole old
+content or the whole new content."""
 
 from __future__ import annotations
 

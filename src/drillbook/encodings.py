@@ -22,19 +22,19 @@ SHORTEST = 4
 Shorter texts occur in any output by chance.
 """
 PIECE, STEP = 64, 48
-"""Length of a piece, and distance between the starts of two pieces, in characters.
+"""Length of a piece of a long secret, and distance between the starts of two pieces, in characters.
 
-A secret that is longer than one piece is matched in overlapping pieces.
+A secret that is longer than one piece is split into overlapping pieces, and each piece is matched.
 """
 LONGEST_NAME = 8
 """Length of the longest name of an HTML entity that programs write, including the semicolon."""
 
 ESCAPES = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f", "\v": "v", "\0": "0", "\a": "a", "\x1b": "e"}
 QUOTES = "'\"\\"
-r"""Quotes and the backslash. Each is escaped with the help of others: ``'"'"'`` in a shell, ``''`` in SQL, ``\"`` in
-JSON.
+r"""Quotes and the backslash. The escaped form of each contains other quotes or backslashes: ``'"'"'`` in a shell,
+``''`` in SQL, ``\"`` in JSON.
 
-So a sequence of such characters counts as one part of a text.
+Therefore, a sequence of these characters is matched as one part.
 """
 DOUBLED = "%$"
 AND = "&(?:amp;){0,2}"
@@ -66,7 +66,7 @@ ARMOR = re.compile(r"-{3,}[^-]*-{3,}")
 class Part(NamedTuple):
     """Part of an encoded secret.
 
-    It has patterns, each beginning with a fixed character, and its maximum length in bytes.
+    ``ways``: patterns for the part, each of which begins with a fixed character. ``most``: maximum length in bytes.
     """
 
     ways: tuple[str, ...]
@@ -178,7 +178,7 @@ def _percent(char: str) -> str:
 
 
 def _names_of(char: str) -> list[str]:
-    """Return the HTML and XML entities for ``char`` without the leading ``&``. They are names and numbers."""
+    """Return patterns for the HTML and XML entities of ``char``, both numeric and named, without the leading ``&``."""
     number = ord(char)
     return [f"#0{{0,6}}{number};", f"#[xX]0{{0,6}}{_digits(f'{number:x}')};", *map(re.escape, _named().get(char, ()))]
 
@@ -238,7 +238,8 @@ def _rest(way: str, most: int, count: int) -> Iterator[Part]:
 
 
 def _base64(secret: str) -> Iterator[Form]:
-    """Return forms that match ``secret`` in base64, one for each alphabet and each alignment of the secret."""
+    """Return forms that match ``secret`` in base64: one for each alphabet, and for each position at which the secret
+    can begin in a group of 3 bytes."""
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         for inner in _aligned(_raw(secret), encode, 3, 6):
             known = inner[: 2 * ANCHOR]
@@ -250,7 +251,8 @@ def _base64(secret: str) -> Iterator[Form]:
 
 
 def _base32(secret: str) -> Iterator[Form]:
-    """Return forms that match ``secret`` in base32, one for each alignment of the secret."""
+    """Return forms that match ``secret`` in base32: one for each position at which the secret can begin in a group of
+    5 bytes."""
     for inner in _aligned(_raw(secret), base64.b32encode, 5, 5):
         yield (
             Part((inner[0],), 1),
@@ -260,7 +262,7 @@ def _base32(secret: str) -> Iterator[Form]:
 
 
 def _aligned(raw: bytes, encode: Callable[[bytes], bytes], group: int, bits: int) -> Iterator[str]:
-    """Yield ``raw`` encoded at each offset in a ``group`` of bytes.
+    """Yield ``raw`` encoded, once for each position at which it can begin in a group of ``group`` bytes.
 
     The first and last characters are left out, because they depend on the bytes beside ``raw``.
     """

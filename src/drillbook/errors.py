@@ -62,7 +62,7 @@ class DrillbookError(Exception):
         self.message = message
         self.hint = hint
         self.closing = ""
-        """Last line below the message and the hints. It is set when certainly nothing was run."""
+        """Last line of the output, below the message and the hint. It is empty unless it is certain that no drill was run."""
 
     def __str__(self) -> str:
         return f"{self.message}\n  hint: {self.hint}" if self.hint else self.message
@@ -124,7 +124,8 @@ class SourceError(UsageError):
     code = "source"
 
     def __init__(self, message: str, *, where: Where | None = None, excerpt: str = "", hint: str = "") -> None:
-        """Make the error. ``where``: position of the mistake. ``excerpt``: this line, printed with a caret below the column."""
+        """Make the error. ``where``: position of the mistake. ``excerpt``: the line with the
+        mistake. It is printed with a caret below the column of the mistake."""
         super().__init__(visible(message), hint=visible(hint))
         self.where = where
         self.excerpt = excerpt
@@ -279,7 +280,7 @@ class StepFailed(DrillbookError):
     exit_status = Exit.FAILED
 
     def __init__(self, message: str, *, findings: Sequence[Finding] = (), facts: dict[str, object] | None = None) -> None:
-        """Make the error. ``facts`` are values that the step could still measure. They are recorded with the findings."""
+        """Make the error. ``facts``: values that the step measured before it failed. They are recorded with the findings."""
         super().__init__(message)
         self.findings = tuple(findings)
         self.facts = facts or {}

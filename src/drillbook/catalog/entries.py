@@ -104,8 +104,8 @@ def find(name: str) -> Entry:
 
 
 def copies(names: Sequence[str]) -> dict[str, str]:
-    """Return the contents of the files of the entries ``names``. The key of each content is the path of the file in a
-    project. Raises UnknownName when one of the entries does not exist.
+    """Return the contents of all files that the entries ``names`` need. Each key is the path of a file in a project.
+    Raises UnknownName when one of the entries does not exist.
     """
     paths = dict.fromkeys(path for name in names for path in find(name).files)
     return {path: _with_schema(path) for path in paths}

@@ -48,9 +48,9 @@ class Finds(Read):
         """Return the facts of the diagnosis.
 
         ``expected`` and ``found``: the two causes; ``correct``: true when they are equal. ``seconds``: duration of the
-        diagnosis; ``error_s``: its measurement error in seconds. ``ranked``: the 10 likeliest causes. ``why``: reasons not
-        to report `healthy`. ``evidence``: the file with the whole diagnosis. The step fails when the cause found is not the
-        expected one.
+        diagnosis; ``error_s``: its measurement error in seconds. ``ranked``: the 10 likeliest causes. ``why``: reasons why
+        the result is not `healthy`. ``evidence``: the file with the whole diagnosis. The step fails when the two causes
+        differ.
         """
         if not isinstance(ctx.book, Book):
             raise PlanError(f"{ctx.step}: no diagnosis trees are available")

@@ -30,7 +30,7 @@ from drillbook.values import canonical
 GRACE_S = 1.0
 """Extra seconds that a check gets after its timeout, so that the check itself can report the timeout."""
 WEIGHING_S = 1.0
-"""Seconds kept free after the checks, to rank causes. They are at most a twentieth of the time limit."""
+"""Seconds of the time limit that are kept free after the checks, to rank causes. They are at most a twentieth of the limit."""
 LISTEN_S = 0.2
 """Interval, in seconds, at which a waiting diagnosis checks whether it was cancelled."""
 Status = Literal["made", "left out", "not made"]
@@ -83,8 +83,8 @@ class Gathering:
         """Prepare to run the checks of ``cases`` with the context ``ctx``.
 
         All checks end within ``within_s`` seconds from this call, even when an action hangs. ``barred``: checks that
-        must not run, each with the reason. The keys are the tree and the name of the check. ``as_service``: function
-        that returns a host whose commands run as the account of a service.
+        must not run. Each key is a pair, the tree and the name of the check, and each value is the reason.
+        ``as_service``: function that returns a host whose commands run as the account of a service.
         """
         self.ctx, self.inventory, self.barred, self.as_service = ctx, inventory, barred or {}, as_service
         end = min(time.monotonic() + within_s, ctx.deadline.at) - min(WEIGHING_S, within_s / 20)
@@ -110,7 +110,7 @@ class Gathering:
     def names(self, case: Case) -> dict[str, Any]:
         """Return the names that expressions of ``case`` can use at this moment.
 
-        They are the fixed names, and the facts of the finished checks.
+        They are the names that are known before any check, such as ``service``, and the names of the finished checks.
         """
         facts = {
             check.id: {"ok": made.ok, "message": made.message, **made.facts}
@@ -125,7 +125,7 @@ class Gathering:
     def _begin(self) -> None:
         """Start or skip every check whose inputs are known.
 
-        This is repeated, because other checks may depend on a skipped check.
+        A skipped check can be an input of other checks. Therefore, look for such checks again after each skipped check.
         """
         before = -1
         while before != len(self._waiting):

@@ -1,4 +1,4 @@
-"""Needs of diagnoses on hosts: commands, rights and ports."""
+"""Commands, rights and ports that a diagnosis needs on the hosts."""
 
 from drillbook.sdk.host_needs import HostNeeds
 

@@ -25,12 +25,12 @@ from drillbook.sdk.host import Host
 from drillbook.sdk.service import kind_of
 
 CLOCK_ERROR_S = 0.001
-"""Error of a measured duration, in seconds.
+"""Measurement error, in seconds, of the duration of a diagnosis.
 
-One monotonic clock is read twice, and the result is rounded to 1 ms.
+The duration is the difference of two times of one monotonic clock. The error arises because it is rounded to 1 ms.
 """
 UNSEEN = "could not be examined"
-"""Phrase in every message about a thing that was not examined. These messages are shown even when a cause was found."""
+"""Phrase in every message about something that was not examined. Such a message is shown even when a cause was found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Book:
     trees: tuple[Tree, ...]
     inventory: Inventory
     barred: Mapping[tuple[str, ...], str] = field(default_factory=dict)
-    """Reasons why checks must not run. The keys of a reason are the tree and the name of the check."""
+    """Checks that must not run. Each key is a pair, the tree and the name of the check, and each value is the reason."""
     as_service: Callable[[str, str], Host] | None = None
     """Function that takes the names of a service and of a host. It returns a host object whose commands run as the account
     of the service. When no function is given, commands run as the account of the step.
@@ -79,8 +79,8 @@ class Diagnosis(BaseModel):
 def examine(ctx: Context, book: Book, services: Sequence[str], within_s: float) -> Diagnosis:
     """Diagnose ``services`` of the inventory within ``within_s`` seconds. Nothing is changed.
 
-    In the result, ``found`` is the likeliest cause. When no cause was found, it is ``healthy``, or ``unknown`` if ``why``
-    lists doubts. Raises Cancelled when the run is stopped, and PlanError for an unknown service.
+    In the result, ``found`` is the likeliest cause. If there is no cause, ``found`` is ``unknown`` when ``why`` lists doubts,
+    and otherwise ``healthy``. Raises Cancelled when the run is stopped, and PlanError for an unknown service.
     """
     begun = time.monotonic()
     cases = scope.cases(book.trees, book.inventory.services, services)
@@ -126,7 +126,9 @@ def _reachable(suspect: Suspect, inventory: Inventory) -> Suspect:
 
 
 def _doubts(gathering: Gathering, cases: Sequence[Case], book: Book, services: Sequence[str]) -> tuple[str, ...]:
-    """Return the reasons not to report `healthy`: checks that did not run, and health conditions that are false or unknown."""
+    """Return the reasons why the result is not `healthy`: checks that did not run, and health conditions that are false
+    or unknown.
+    """
     doubts: list[str] = [] if services else ["the inventory has no service that can be examined"]
     shown: set[str] = set()
     for case in cases:

@@ -73,9 +73,9 @@ def everything(services: Mapping[str, Service]) -> tuple[str, ...]:
 
 
 def cases(trees: Sequence[Tree], services: Mapping[str, Service], names: Iterable[str]) -> list[Case]:
-    """Return the cases to examine: one for each service in ``names`` and each tree for its kind.
+    """Return the cases to examine. Each service in ``names`` has one case for each tree that examines its kind.
 
-    A tree with peers has one case for each service that the examined service needs.
+    If a tree examines pairs of services, there is one case for each service that the examined service needs.
     """
     found: list[Case] = []
     for name in names:
@@ -102,7 +102,8 @@ def names(inventory: Inventory, case: Case) -> dict[str, Any]:
     """Return the names that expressions of ``case`` can use before any check has run.
 
     They are ``service``, ``peer``, ``host``, and ``the``. ``the`` maps each kind of service to the name of the inventory's
-    first service of that kind. ``socket`` of a service is the path of its Unix socket; it is empty for a service with a port.
+    first service of that kind. ``service.socket`` is the path of the service's Unix socket; it is empty when the service has
+    a port.
     """
     known = service_names(inventory.services)
     first: dict[str, str] = {}
@@ -124,7 +125,7 @@ def names(inventory: Inventory, case: Case) -> dict[str, Any]:
 def _path(services: Mapping[str, Service], case: Case) -> str:
     """Return the service through which the examined service reaches ``peer``.
 
-    It is a relay on the same host, or otherwise the peer itself.
+    If a relay on the same host leads to ``peer``, return the relay; otherwise return ``peer``.
     """
     own = services[case.service].host
     return next(

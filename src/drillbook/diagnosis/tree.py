@@ -1,6 +1,6 @@
 """A diagnosis tree in memory: read-only checks, and causes with the observations for and against them.
 
-A plan contains its trees as data.
+The plan of a drill contains the trees that the drill uses, as data.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ class Words(Part):
     )
     timeout: Duration = Field(default=Duration(CHECK_S), gt=0, description="Time limit of the check.")
     optional: bool = Field(
-        default=False, description="If true, the service may be `healthy` even when this check could not run."
+        default=False,
+        description="If true, the result of the diagnosis can be `healthy` even when this check could not run.",
     )
 
 

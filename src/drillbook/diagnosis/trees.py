@@ -27,9 +27,9 @@ If the tree examines peers, ``peer`` can be used, too.
 
 
 def beside(path: Path) -> Path | None:
-    """Return the nearest folder ``diagnosis`` for the drill file ``path``; otherwise None.
+    """Return the folder ``diagnosis`` that is nearest to the drill file ``path``, or None when there is no such folder.
 
-    The folder is beside the file, or in one of the next three folders above it.
+    The folder of the file and the next three folders above it are searched.
     """
     return next((found for parent in path.absolute().parents[:4] if (found := parent / FOLDER).is_dir()), None)
 
@@ -56,7 +56,7 @@ def load(path: Path) -> Tree:
 
 
 def _tree(document: Document, path: Path, head: Head, checks: tuple[Check, ...]) -> Tree:
-    """Build the tree of the file ``path`` from the parts that were read, and check the names in its expressions."""
+    """Build the tree of the file ``path`` from its parsed parts, and check the names in its expressions."""
     if head.tree != path.stem:
         raise document.error(
             ("tree",),
@@ -119,7 +119,7 @@ def _check(document: Document, name: str, item: Any) -> Check:
 
 
 def _changes(kind: type[Action], params: Mapping[str, Any]) -> bool:
-    """Return False only when the known parameters already prove that the action is read-only."""
+    """Return True unless the known parameters prove that the action is read-only."""
     dynamic = _dynamic(params)
     known = {key: value for key, value in params.items() if key not in dynamic}
     return "effect" in params or "by" in dynamic or kind.with_unknown(known, dynamic).effect is not Effect.READ

@@ -1,5 +1,5 @@
-"""Events in the journal of a campaign: the start with all sites, an intent before each site starts, and the end of each
-site.
+"""Events in the journal of a campaign: the start of the campaign with all its sites, the announcement of each site before
+the site starts, and the end of each site.
 """
 
 from __future__ import annotations
@@ -45,7 +45,12 @@ class CampaignStarted(Begun):
     ] = ""
     place: Annotated[
         str,
-        Field(description="Place that began the campaign: its number, machine and project. Empty in older journals."),
+        Field(
+            description=(
+                "Project folder on a machine (place) that began the campaign, as `NUMBER@MACHINE:FOLDER`. Empty in older "
+                "journals."
+            )
+        ),
     ] = ""
     pipeline: Annotated[
         str, Field(description="Name of the CI pipeline whose job runs the campaign; empty outside of a pipeline.")
@@ -75,7 +80,12 @@ class CampaignResumed(Begun):
     ] = ""
     place: Annotated[
         str,
-        Field(description="Place that continues the campaign: its number, machine and project. Empty in older journals."),
+        Field(
+            description=(
+                "Project folder on a machine (place) that continues the campaign, as `NUMBER@MACHINE:FOLDER`. Empty in older "
+                "journals."
+            )
+        ),
     ] = ""
 
 
@@ -93,8 +103,8 @@ class SiteIntended(Content):
         str,
         Field(
             description=(
-                "Place that carries out the drill: its number, machine and project. Empty for a run that was collected, and in "
-                "older journals for this machine."
+                "Project folder on a machine (place) that carries out the drill, as `NUMBER@MACHINE:FOLDER`. Empty for a run "
+                "that `campaign.collect` took from the artefacts of a pipeline. In older journals, also empty for this machine."
             )
         ),
     ] = ""
@@ -123,8 +133,8 @@ class SiteEnded(Content):
         Json,
         Field(
             description=(
-                "Objectives of the drill with their measurements, as in `result.json`. An RPO has a `mark` when it is that of a "
-                "backup that was made during the run. Such an RPO does not prove the objective."
+                "Objectives of the drill with their measurements, as in `result.json`. An RPO has a `mark` when it was measured "
+                "with a backup that the run itself made. Such an RPO does not prove the objective."
             )
         ),
     ] = {}

@@ -24,14 +24,13 @@ class Content(BaseModel):
     KIND: ClassVar[str] = ""
     """Name of this kind of event in the journal."""
     PLACE: ClassVar[str] = ""
-    """Fields outside of the content that tell the place of the event, as text, such as `step and host`.
-
-    `docs/journal.md` shows this text.
+    """Text that `docs/journal.md` shows: it names the fields, outside of the content, that say where the event happened,
+    such as `step and host`.
     """
     DECISIVE: ClassVar[bool] = False
     """True when an undo needs events of this kind.
 
-    These events are also held in memory, because the disk may be full or fail.
+    Such events are also kept in memory, because the disk may be full or fail.
     """
     STAMPED: ClassVar[bool] = False
     """True when the journal adds a field to the content. This field is the number of seconds for which the controller

@@ -106,7 +106,7 @@ class LeaseArmed(OnHost):
 
     KIND: ClassVar[str] = "lease.armed"
 
-    intent: Annotated[int, Field(description="`seq` of the intent of the change.")]
+    intent: Annotated[int, Field(description="`seq` of the event `intent` that announced the change.")]
     what: Annotated[str, Field(description="Name of the action that makes the change.")] = ""
     lease_s: Annotated[
         float | None,
@@ -119,7 +119,7 @@ class LeaseAdopted(OnHost):
 
     KIND: ClassVar[str] = "lease.adopted"
 
-    armed: Annotated[tuple[int, ...], Field(description="`seq` of the intents whose undo is armed.")]
+    armed: Annotated[tuple[int, ...], Field(description="`seq` of each event `intent` whose undo is armed on the target.")]
     reverted: Annotated[bool, Field(description="True when the target has already undone the changes.")]
 
 
@@ -199,7 +199,7 @@ class OfContact(Content):
     way: Annotated[
         int, Field(description=("Number of the URL among the service URLs of the contact. The first URL has the number 1."))
     ]
-    service: Annotated[str, Field(description="Scheme of that URL. The address itself is never recorded.")] = ""
+    service: Annotated[str, Field(description="Scheme of the service URL. The rest of the URL is never recorded.")] = ""
 
 
 class ContactTold(OfContact):

@@ -178,7 +178,7 @@ class AlertAbsent(OfAlert):
 
     KIND: ClassVar[str] = "alert.absent"
 
-    message: Annotated[str, Field(description="State of the alert that was found instead.")]
+    message: Annotated[str, Field(description="State of the alert at the end of the time limit.")]
 
 
 class AlertRemains(OfAlert):
@@ -186,7 +186,7 @@ class AlertRemains(OfAlert):
 
     KIND: ClassVar[str] = "alert.remains"
 
-    message: Annotated[str, Field(description="State of the alert that was found instead.")]
+    message: Annotated[str, Field(description="State of the alert at the end of the time limit.")]
 
 
 class AlertCleared(OfAlert):

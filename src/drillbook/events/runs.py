@@ -15,8 +15,8 @@ Slept = Annotated[
     float | None,
     Field(
         description=(
-            "Seconds for which the controller was suspended since the journal was opened. The clocks of the "
-            "controller measure this time. Absent if its system has no such clocks."
+            "Seconds for which the controller was suspended since the journal was opened. Absent if the clocks of "
+            "the controller cannot measure this time."
         )
     ),
 ]
@@ -150,7 +150,7 @@ class PhaseEnded(Stamped):
 
     phase: Annotated[str, Field(description="Name of the phase.")]
     status: Annotated[
-        str, Field(description=("`done`, `failed` or `skipped`. It is `interrupted` for a verification that was stopped."))
+        str, Field(description=("Outcome: `done`, `failed`, `skipped`, or `interrupted` if a verification was stopped."))
     ]
 
 
@@ -175,7 +175,7 @@ class StopRequested(Content):
     """A person asked the run to stop."""
 
     KIND: ClassVar[str] = "stop.requested"
-    PLACE: ClassVar[str] = "the host on which the request was stored next to the lock"
+    PLACE: ClassVar[str] = "the host that stored the request to stop, next to the run's lock"
 
     by: Annotated[str, Field(description="Name of the person who asked for the stop, with the reason.")]
     from_: Annotated[
@@ -183,7 +183,7 @@ class StopRequested(Content):
         Field(
             validation_alias="from",
             serialization_alias="from",
-            description="Way in which the stop was requested: `lock`, or the path of a file.",
+            description="`lock` for a request next to a lock on a host; otherwise the file that asks for the stop.",
         ),
     ]
 
@@ -207,7 +207,7 @@ class ControllerStalled(Content):
 
     spans: Annotated[
         tuple[tuple[float, float], ...],
-        Field(description=("Time spans, each as `[from, to]` in seconds on the run's clock.")),
+        Field(description=("Times when the controller stalled, each as `[from, to]` in seconds on the run's clock.")),
     ]
 
 
@@ -220,7 +220,7 @@ class ObserverFailed(Content):
 
 
 class CapacityHistory(Content):
-    """Previous runs measured sizes and restore times. The run records these values because its plan measures them, too."""
+    """Sizes and restore times that earlier runs measured. They are recorded because this run measures such values, too."""
 
     KIND: ClassVar[str] = "capacity.history"
 
@@ -286,7 +286,7 @@ class PruningFinished(Content):
 
     store: Annotated[str, Field(description="Name of the store in the inventory.")]
     pruned: Annotated[tuple[str, ...], Field(description="Locations of the removed backups.")] = ()
-    bytes: Annotated[int, Field(description="Total size in bytes of the removed objects, as the store listed them.")] = 0
+    bytes: Annotated[int, Field(description="Size, in bytes, of the removed objects in the store's listing.")] = 0
     kept: Annotated[
         int | None, Field(description=("Number of backups of the project that remain. Absent when it is unknown."))
     ] = None
@@ -300,18 +300,14 @@ class PruningFinished(Content):
         int | None,
         Field(
             description=(
-                "Number of bytes of the removed backups that remain as older versions of objects. Null when the "
-                "bucket keeps no versions."
+                "Bytes that the removed backups still use, because the bucket keeps older versions of objects. "
+                "Null when the bucket keeps no versions."
             )
         ),
     ] = None
     message: Annotated[
         str,
-        Field(
-            description=(
-                "Reason why nothing was removed, or why not everything was removed. Empty when everything was removed."
-            )
-        ),
+        Field(description=("Reason why nothing was removed, or why objects remain. Empty when everything was removed.")),
     ] = ""
 
 
@@ -329,7 +325,7 @@ class RecoveryFinished(Ended):
     gone: Annotated[str, Field(description="Reason why nothing is left to undo: the lab of the run is gone.")] = ""
     kept: Annotated[
         tuple[str, ...] | None,
-        Field(description=("Locks and files that remain on hosts that do not answer. Only a closed run has this field.")),
+        Field(description=("Locks and files that remain on unreachable hosts. Absent unless the run was closed.")),
     ] = None
 
 
@@ -356,7 +352,8 @@ class ResidueSettled(Content):
         tuple[Json, ...],
         Field(
             description=(
-                "Changes that were closed. Each has `step`, `host`, `what`, `proof` (`gone` or `unknown`) and `detail`."
+                "Changes that were closed. Each has `step`, `host`, `what`, `proof` (state that a check found: `gone` or "
+                "`unknown`) and `detail`."
             )
         ),
     ]
@@ -365,7 +362,7 @@ class ResidueSettled(Content):
         Field(description=("Approval by a second person, with the key of the approval; null when there is no approval.")),
     ]
     residue: Annotated[tuple[Json, ...], Field(description="The remaining changes.")]
-    intents: Annotated[tuple[int, ...], Field(description="`seq` of each intent that counts as undone from now on.")]
+    intents: Annotated[tuple[int, ...], Field(description="`seq` of each `intent` whose change counts as undone now.")]
 
 
 class SettlementRefused(Content):
@@ -379,7 +376,8 @@ class SettlementRefused(Content):
         tuple[Json, ...],
         Field(
             description=(
-                "Remaining changes. Each has `step`, `host`, `what`, `proof` (`gone`, `active` or `unknown`) and `detail`."
+                "Remaining changes. Each has `step`, `host`, `what`, `proof` (state that a check found: `gone`, `active` "
+                "or `unknown`) and `detail`."
             )
         ),
     ]

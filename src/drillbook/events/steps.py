@@ -13,7 +13,7 @@ Attempts = Annotated[int, Field(description="Number of attempts.")]
 Facts = Annotated[
     Json, Field(description=("Facts that the action found. Its entry on the page [actions](actions.md) describes them."))
 ]
-OfIntent = Annotated[int, Field(description="`seq` of the intent.")]
+OfIntent = Annotated[int, Field(description="`seq` of the event `intent` that announced the change.")]
 
 
 class OnStep(Content):
@@ -57,7 +57,7 @@ class IntentRecorded(OnStep):
     ]
     become: Annotated[
         str,
-        Field(description=("Account, of the setting `become`, that makes and undoes the change. Absent for the SSH user.")),
+        Field(description=("Account that makes and undoes the change, as set by `become`. Absent when it is the SSH user.")),
     ] = ""
 
 
@@ -79,7 +79,7 @@ class CommandRun(OnStep):
         None
     )
     become: Annotated[
-        str, Field(description=("Account, of the setting `become`, that ran the command. Absent for the SSH user."))
+        str, Field(description=("Account that ran the command, as set by `become`. Absent when it was the SSH user."))
     ] = ""
 
 
@@ -129,7 +129,9 @@ class Skipped(Content):
     KIND: ClassVar[str] = "skipped"
     PLACE: ClassVar[str] = "step"
 
-    why: Annotated[str, Field(description="Condition of the step that is false, or the earlier step that failed.")]
+    why: Annotated[
+        str, Field(description="Reason for the skip: a false condition of the step, or an earlier step that failed.")
+    ]
 
 
 class OfFault(OnStep):
@@ -199,7 +201,7 @@ class UndoFailed(OfUndo):
 
 
 class BackupProven(OnStep):
-    """This run verified a backup of the data that a fault will destroy. The verification was before the fault."""
+    """Before a fault that destroys data, this run verified a backup of that data."""
 
     KIND: ClassVar[str] = "backup.proven"
     PLACE: ClassVar[str] = "step and host of the fault"
@@ -232,7 +234,7 @@ class SourceProven(OnStep):
     backup: Annotated[str, Field(description="Id of the verified backup.")]
     proof: Annotated[str, Field(description="Name of the action that verified the backup.")]
     moment: Annotated[str, Field(description="Time, in UTC, of the newest data that a restore brings back.")]
-    basis: Annotated[str, Field(description="Source of `moment`: the field, and the clock that set the field.")]
+    basis: Annotated[str, Field(description="Source of `moment`: where this time was found, and the clock that wrote it.")]
     loss_s: Annotated[float, Field(description=("Seconds from `moment` to this event, measured by the controller's clock."))]
     error_s: Annotated[float, Field(description="Maximum error of `moment` in seconds.")]
     rpo_s: Annotated[float, Field(description="Objective `rpo` of the drill in seconds.")]
@@ -273,7 +275,7 @@ class Diagnosed(OnStep):
 
     expected: Annotated[str, Field(description="Cause that the drill expects.")]
     found: Annotated[str, Field(description="Cause that the diagnosis found.")]
-    correct: Annotated[bool, Field(description="True when both causes are the same.")]
+    correct: Annotated[bool, Field(description="True when the cause found is the expected cause.")]
     seconds: Annotated[float | None, Field(description="Duration in seconds, on the controller's monotonic clock.")]
     error_s: Annotated[float | None, Field(description="Maximum error of the duration in seconds.")]
     ranked: Annotated[

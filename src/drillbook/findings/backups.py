@@ -42,8 +42,8 @@ FINDINGS: dict[str, Kind] = {
         "A step destroys or restores data, but no backup of this data was verified",
         (
             "The steps for backup, verification, fault and restore must name the same service and use the same "
-            "backup. This is the backup whose `location` the backup step of this drill saves. A backup by an older "
-            "version of Drillbook does not contain the identity of its data. In this case, take a new backup."
+            "backup: the one whose `location` the drill's backup step saves. A backup that an older version of Drillbook "
+            "made does not contain the identity of its data. In this case, take a new backup."
         ),
     ),
     "thing-replaced": Kind(

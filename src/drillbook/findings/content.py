@@ -290,7 +290,7 @@ FINDINGS: dict[str, Kind] = {
         "Rows refer to objects that are missing in their store, or that differ from the description in the rows",
         (
             "Restore the objects from their versions or from a copy, as they were when the rows were saved. Or back "
-            "up rows and objects at the same time. Compare them with production."
+            "up rows and objects at the same time. Check whether production has the same references."
         ),
     ),
     "reference-broken": Kind(

@@ -26,7 +26,7 @@ FINDINGS: dict[str, Kind] = {
         HIGH,
         "A probe was already bad before the fault",
         (
-            "The figures of the probe show not only the effect of the fault. Find out what made the probe bad before the fault. "
+            "The probe measured not only the effect of the fault. Find out what made the probe bad before the fault. "
             "For example, the backup may have interrupted the service."
         ),
     ),

@@ -27,7 +27,7 @@ TASKS = (
 )
 """Tasks and groups of tasks that exist in both programs."""
 NEUTRAL = "drillbook"
-"""Program in the commands of pages about many runs. Such a page is read by people who may have only this program."""
+"""Program name in the commands on pages about many runs, because readers of such pages may have only this program."""
 _COMMAND = re.compile(
     rf"(?:(?<![\w./-])invoke|(?:^|(?<=`)|(?<=: ))drillbook) (?=(?:{'|'.join(TASKS)})\b)(?!lab\b(?!\.))", re.MULTILINE
 )

@@ -37,8 +37,8 @@ class Contact(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    role: str = Field(description="Role of the contact, such as 值班工程师 or DBA.")
-    duty: str = Field(default="", description="Responsibility of the contact, such as first line.")
+    role: str = Field(description="Role of the contact, such as on-call engineer or DBA.")
+    duty: str = Field(default="", description="Responsibility of the contact, such as first-line support.")
     email: str = Field(default="", description="Mail address.")
     phone: str = Field(default="", description="Telephone number.")
     notify: tuple[Secret, ...] = Field(
@@ -258,9 +258,9 @@ class Inventory(BaseModel):
     def revealed(self, services: Collection[str], hide: Callable[[str], None]) -> list[str]:
         """Read all secrets of ``services``, and return the values to hide in the output of a run.
 
-        The output may also contain secrets of other services, passwords of hosts, and addresses of contacts. If such a
-        value can be read without running a command and without reading a pipe, it is returned too. If it is read only
-        later, ``hide`` is called with it. Raises SecretError when a secret of ``services`` cannot be read. The error
+        The output may also contain secrets of other services, passwords of hosts, and addresses of contacts. Such a value
+        is returned, too, if it can be read without a command and without a pipe. ``hide`` is called with each value that
+        is read later. Raises SecretError when a secret of ``services`` cannot be read. The error
         names the secret by its path in the inventory.
         """
         found = [read_secret(place, secret) for place, secret in self.secrets_of(services).items()]

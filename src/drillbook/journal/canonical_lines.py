@@ -1,7 +1,7 @@
 """Parses many lines of canonical JSON (RFC 8785) at once, and proves that they are canonical.
 
-The proof has two parts. First, the parser refuses every value that a fast encoder may write in another way than RFC
-8785. These are some numbers, and keys that are not sorted. Then the fast encoder writes the parsed values again. If the
+The proof has two parts. First, the parser refuses everything that a fast encoder may write in another way than RFC
+8785: some numbers, and objects with unsorted keys. Then the fast encoder writes the parsed values again. If the
 result is equal to the lines, the lines are canonical.
 """
 
@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from pydantic_core import to_json
 
 _MOST_DIGITS = 15
-"""Maximum number of digits of an integer that is certainly exact in JSON."""
+"""Maximum number of digits of an integer. JSON readers keep every integer with so few digits exactly."""
 _TINY = ("0.0000", "-0.0000")
 """Beginnings of numbers so small that some encoders write them with an exponent."""
 _ASTRAL = re.compile(b"[\xf0-\xf4]")

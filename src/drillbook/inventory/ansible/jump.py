@@ -36,7 +36,7 @@ class Jump:
         return {key: value for key, value in values.items() if value}
 
     def is_host(self, name: str, fields: Mapping[str, Any]) -> bool:
-        """Return True when the host of an inventory with this ``name`` and these ``fields`` is this jump host."""
+        """Return True when this jump host is the inventory's host with the name ``name`` and the fields ``fields``."""
         if self.address not in (name, fields.get("address")):
             return False
         given = {key: value for key, value in self.fields().items() if key != "address"}
