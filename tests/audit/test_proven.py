@@ -103,7 +103,7 @@ def test_a_miss_before_the_period_is_told_with_the_proof_before_it(book):
     book.run("2026-03-10T09:00:00").refused().close()
     row = goal(audited(book, since="2026-03-01"))
     assert (row.state, row.measured) == ("not proven", "not proven in the period")
-    assert row.notes == ("before the period: 2.41 s ± 0.11 s on 2026-01-10, until the run of 2026-02-10",)
+    assert row.notes == ("before the period: 2.41 s ± 0.11 s on 2026-01-10; no longer proven since the run of 2026-02-10",)
 
 
 def test_another_drill_of_the_service_has_its_own_answer(book):

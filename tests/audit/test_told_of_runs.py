@@ -155,7 +155,7 @@ def test_the_worst_of_the_record_comes_first(book):
     assert not audit.whole
     for text in (html.render(audit), markdown.render(audit)):
         words = plain(text.split("Completeness of the record")[-1])
-        assert 0 <= words.index("Breaks the record") < words.index("Signatures and anchors were not examined.")
+        assert 0 <= words.index("Defect of the record") < words.index("Signatures and anchors were not examined.")
 
 
 def test_a_missed_drill_is_marked_as_such_and_not_as_unknown(book):

@@ -71,7 +71,7 @@ def _problems(problems: Sequence[Problem]) -> str:
 
 def _problem(one: ProblemGroup) -> str:
     """Return a group of problems as an item of a list, with its runs and its next step."""
-    lines = [f"- **{'Breaks the record' if one.breaking else 'Note'}** ({code(one.code)}): {escape(one.text)}"]
+    lines = [f"- **{'Defect of the record' if one.breaking else 'Note'}** ({code(one.code)}): {escape(one.text)}"]
     lines += [f"  {one.next}"] if one.next else []
     said = [f": {escape(reason)}" for reason in one.reasons] or [""] * len(one.runs)
     return "\n".join([*lines, *(f"  - {code(run)}{text}" for run, text in zip(one.runs, said, strict=True))])

@@ -193,7 +193,11 @@ def _last_proof(key: str, runs: Sequence[Record], whole: Standing, inside: int) 
             f"{'last proven' if last >= inside else 'before the period'}: {_marked(runs[last], key)} on {_day(runs[last])}"
         )
         missed = whole.taken_back
-        yield f"{text}, until the run of {_day(runs[missed])}" if missed is not None and missed < inside else text
+        yield (
+            f"{text}; no longer proven since the run of {_day(runs[missed])}"
+            if missed is not None and missed < inside
+            else text
+        )
 
 
 def _missed(one: Record, key: str) -> bool:

@@ -337,7 +337,7 @@ def _reachable(state: CampaignState, own: str, on: str) -> None:
     away = {intent.place for intent in state.open.values() if not place.is_here(intent.place, own)}
     if away and not on:
         raise UsageError(
-            f"some sites with an unknown end were started on other machines: {', '.join(sorted(away))}",
+            f"other machines started drills at some sites, and how these drills ended is unknown: {', '.join(sorted(away))}",
             hint="resume the campaign through the scheduler of the workers that started these sites: "
             f"campaign --resume {state.start.campaign} --on tls://SCHEDULER:PORT",
         )

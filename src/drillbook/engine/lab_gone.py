@@ -74,7 +74,10 @@ def _folder(inventory: Mapping[str, Any]) -> Path | None:
 
 
 def settle(folder: Path, why: str, header: Session, observer: Observer, written: Observer) -> None:
-    """Journal that nothing of the run is left to undo. ``why``: the reason. Raises JournalError while the run is alive."""
+    """Write to the journal that nothing of the run is left to undo. ``why``: the reason.
+
+    Raises JournalError while the run is alive.
+    """
     journal = Journal.resume(folder, Redactor([]), origin=time.monotonic(), observer=observer)
     journal.also(written)
     try:

@@ -223,7 +223,7 @@ class Recovery:
             journal.close()
 
     def begin(self, stage: Stage, history: History, header: Session) -> None:
-        """Journal that the recovery begins, and take over locks and leases.
+        """Write the beginning of the recovery to the journal, and take over locks and leases.
 
         Raises Locked while the run is alive.
         """

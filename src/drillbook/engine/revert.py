@@ -271,7 +271,7 @@ def carry_out_undo(stage: Stage, intent: Intent) -> None:
 
 
 def settle(stage: Stage, intent: Intent, how: str) -> None:
-    """Journal that the announced change ``intent`` is undone. ``how``: text that says how it was undone.
+    """Write to the journal that the announced change ``intent`` is undone. ``how``: text that says how it was undone.
 
     The undo is also removed from the lease, so that the target does not run it again.
     """

@@ -36,8 +36,8 @@ class Stop:
     """Flag that a second request to stop sets. Changes are still undone, but steps that only measure are skipped."""
     message: str = "the run was stopped"
     why: str = "aborted"
-    """Reason for the end of the run, as written to the journal: ``inconclusive`` when the journal could not be written, and
-    otherwise ``aborted``.
+    """Reason for the end of the run, ``inconclusive`` when an entry of the journal could not be written to disk, and otherwise
+    ``aborted``.
     """
     findings: tuple[Finding, ...] = ()
     _lock: threading.Lock = field(default_factory=threading.Lock)

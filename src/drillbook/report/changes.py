@@ -20,7 +20,7 @@ NOTE = (
     f"slower or faster only if its duration differs from that in each compared run by more than {seconds(LEAST_S)}, and by more "
     f"than {LEAST_PART:.0%} of the duration in that run."
 )
-WORDS = {"same": "no change beyond the errors", "unknown": "cannot be compared"}
+WORDS = {"same": "no change greater than the measurement errors", "unknown": "cannot be compared"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,8 @@ def summary(view: RunView) -> str:
         )
         if number
     ]
-    return f"since {utc(known.started)} ({one_line(known.verdict)}): {', '.join(parts) or 'no change beyond the errors'}"
+    said = ", ".join(parts) or WORDS["same"]
+    return f"since {utc(known.started)} ({one_line(known.verdict)}): {said}"
 
 
 def markdown(view: RunView) -> list[str]:

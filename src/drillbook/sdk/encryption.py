@@ -95,13 +95,13 @@ def fitting_keys(identity: Secret | None, rule: Encryption, title: str) -> tuple
     need_library(None)
     from pyrage import IdentityError, x25519  # noqa: PLC0415  an optional dependency
 
-    wanted = f"the identity of {' or '.join(rule.age)}"
+    wanted = f"the private key of {' or '.join(rule.age)}"
     try:
         public = [str(x25519.Identity.from_str(key).to_public()) for key in keys]
     except IdentityError as error:
         raise key_lost(title, wanted, f"the identity is not a valid key: {error}") from error
     if not set(public) & set(rule.age):
-        raise key_lost(title, wanted, f"the identity of {', '.join(public)}")
+        raise key_lost(title, wanted, f"the private key of {', '.join(public)}")
     return keys
 
 
