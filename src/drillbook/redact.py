@@ -16,7 +16,8 @@ from drillbook.encodings import SHORTEST, Form
 
 MARK = b"***"
 FARTHEST = 8192
-"""Number of characters examined on each side of a cut. An encoded piece of a secret is never longer than that."""
+"""Number of characters that are examined on each side of the position where a text is cut. An encoded piece of a secret is
+never longer."""
 DEPTH = 12
 """Number of parts of a secret's form that are compared when the text ends inside of a secret. After these parts, the
 text is hidden up to its end.

@@ -256,8 +256,8 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True,
 def fast_canonical(value: object) -> bytes | None:
     """Return the canonical JSON made by the standard library, or None when its bytes may differ from those of RFC 8785.
 
-    A text that only looks like one of the critical numbers costs time, but never leads to a wrong byte. All keys must be
-    text.
+    The result may be None although the bytes would be the same, for example when a text in ``value`` looks like a number.
+    All keys must be text.
     """
     try:
         text = _ENCODER.encode(value)

@@ -32,7 +32,7 @@ class Intent:
     undo: Undo
     settled: bool
     become: str = ""
-    """Account that made the change by `become`, and that undoes it. Empty for the SSH user."""
+    """Account that made the change, and that undoes it, as set by `become`. Empty when it is the SSH user."""
 
     def action(self) -> Action:
         """Build the action with its recorded parameters."""

@@ -77,7 +77,7 @@ class Journal:
         self.patient = False
         """True once a fault may be active. From then on, lines that cannot be written wait in memory; ``failure`` says why."""
         self.failure = ""
-        """First reason why lines could not be written in time, or would be lost. Empty while there is none."""
+        """First reason why lines could not be written in time, or would be lost. Empty while there is no such reason."""
         self.alarm: Callable[[str], None] | None = None
         """Function that is called once when ``failure`` is set. Its argument is the text of ``failure``."""
         self.redactor = redactor
@@ -145,7 +145,7 @@ class Journal:
     def _next(
         self, kind: str, clean: dict[str, Any], data: bytes, step: str | None, host: str | None
     ) -> tuple[Event, bytes]:
-        """Make the next event with the content ``clean``, and its line. ``data``: canonical JSON of ``clean``."""
+        """Return the next event, with the content ``clean``, and its line. ``data``: canonical JSON of ``clean``."""
         first: dict[str, Any] = {"at": _now(), "clock": round(time.monotonic() - self.origin, 6)}
         rest: dict[str, Any] = {"kind": kind, "prev": self._prev, "seq": self._seq}
         rest |= {key: value for key, value in (("step", step), ("host", host)) if value is not None}
@@ -197,7 +197,7 @@ class Journal:
         raise JournalError(why, hint=HINT)
 
     def _redacted(self, what: Content) -> dict[str, Any]:
-        """Return the data of an event with secrets hidden. Names of fields stay, because readers need them."""
+        """Return the data of an event with secrets hidden. Names of fields are never hidden, because readers need them."""
         names = _names_of(type(what))
         data: dict[str, Any] = jsonable({**what.data(), **self._slept(what)})
         if not self.redactor.knows_any:
@@ -306,7 +306,7 @@ def salvage(path: Path) -> tuple[History, str]:
 
 
 def parse(path: Path, data: bytes) -> tuple[History, str]:
-    """Return the intact events in ``data``, and the problem of the line after them (empty: none). ``path`` is for messages."""
+    """Return the same as ``salvage``, for a journal with the content ``data``. ``path``: path of the journal, for messages."""
     found = walk(data)
     with paused():
         valid = not found.line and all(map(_valid, found.events))

@@ -11,7 +11,7 @@ SAFE_INTEGER = 2**53 - 1
 
 
 def json_object(data: bytes) -> dict[str, Any]:
-    """Parse a JSON object. Return an empty one for anything else."""
+    """Parse a JSON object. For any other data, return an empty mapping."""
     try:
         found = json.loads(data)
     except (ValueError, RecursionError):

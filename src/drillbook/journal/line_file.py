@@ -10,9 +10,9 @@ from pathlib import Path
 from drillbook.errors import JournalError
 
 MOST_WAITING = 4 << 20
-"""Maximum number of bytes of lines that are kept in memory.
+"""Maximum size, in bytes, of the lines in memory: of those that wait, and of those that are written but not flushed.
 
-Above this limit, lines that may be lost are dropped if they cannot be written, and written lines are flushed.
+If more would wait, a line of bulk data is dropped. If more would be unflushed, the file is flushed.
 """
 HINT = "free some disk space; a fault is injected only after the journal has recorded it"
 
@@ -25,7 +25,7 @@ class LineFile:
     """
 
     def __init__(self, path: Path, inside: Path) -> None:
-        """Open the file of ``path`` in the folder ``inside``, new or existing, and lock it.
+        """Open the file in the folder ``inside``, or create it, and lock it. ``path``: its path as shown in messages.
 
         Raises JournalError when the file cannot be opened, or when another process has locked it.
         """

@@ -114,10 +114,10 @@ def _event(line: bytes) -> Event | None:
 
 
 def _digest(line: bytes, event: Event) -> str:
-    """Return the digest of the canonical ``line`` of ``event`` without the hash.
+    """Return the digest of the canonical ``line`` of ``event`` without its entry ``hash``.
 
-    The last entry named ``hash`` in the line is the one that is removed: no later entry can contain another ``hash``. A
-    malformed hash is not found in the line. The line counts as wrong anyway, because no digest equals such a hash.
+    The content of the event may also contain such an entry. Therefore the last one in the line is removed, because the
+    content comes before it. A malformed hash is not removed, but then the line counts as wrong anyway.
     """
     before, _, after = line.rpartition(b',"hash":"%s"' % event.hash.encode())
     return digest(before + after)

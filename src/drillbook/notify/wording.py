@@ -144,8 +144,8 @@ def objective(key: str, one: Objective, told: Remark | None = None) -> str:
     """Return one line about an objective. It contains the measurement with its error, the target, and whether the target was
     met.
 
-    ``told``: remark on the measurement. If the remark has a mark, it is the reason for a reservation, and the line contains
-    it.
+    ``told``: remark on the measurement. The line contains the text of the remark only if the remark has a mark. With a mark,
+    the objective is met only with a reservation.
     """
     state = state_of(one.met, one.measured_s, told)
     remark = f". {told.text}" if told and told.mark and one.measured_s is not None else ""

@@ -45,17 +45,17 @@ class Closing:
     approvers: str
 
     def files(self, root: Path) -> Files:
-        """Return the paths of the two files of an approval of this closing, in the project folder ``root``."""
+        """Return the paths of the two files of an approval of this request, in the project folder ``root``."""
         return Files.named(root, f"{self.run}.{self.head.removeprefix('sha256:')[:8]}.json")
 
     @property
     def command(self) -> str:
-        """Command line with which another person approves this closing."""
+        """Command line with which another person approves this request."""
         return f"invoke drill.approve {self.run} --reason {shlex.quote(self.reason)}"
 
 
 def look(closing: Closing, root: Path, *, now: datetime, operators: tuple[str, ...], signing: str = "") -> Look:
-    """Find and verify the approval to close exactly this run for exactly this reason. Contacts no host.
+    """Find and verify the approval of exactly the request ``closing``. Contacts no host.
 
     The approver must not be one of ``operators``. The key that signed the approval must differ from ``signing``, which
     is the key that will sign the run again.

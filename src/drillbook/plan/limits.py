@@ -152,7 +152,7 @@ class PlannedGuard(PlanPart):
         conditions: tuple[PlannedCondition, ...],
         hosts_of: Callable[[str | tuple[str, ...], str], tuple[str, ...]],
     ) -> PlannedGuard:
-        """Plan ``guard``, whose ``abort_if`` is already planned as ``conditions``.
+        """Return the planned form of ``guard``. ``conditions``: its abort conditions in planned form.
 
         ``hosts_of(pattern, key)`` returns the hosts of the inventory that ``pattern`` selects. The pattern is the value
         of the guard's key ``key``.

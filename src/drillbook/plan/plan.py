@@ -45,8 +45,8 @@ class Plan(PlanPart):
     The plan holds copies of the trees, so that later changes of their files do not affect the run.
     """
     plugins: dict[str, str] = {}
-    """Plugins that the plan needs. The key names the origin of a plugin; the value is its version or the digest of its
-    files.
+    """Plugins that the plan needs. Each key is the origin of a plugin. Each value is the plugin's version, or the digest of
+    its files.
     """
 
     @property
@@ -108,8 +108,8 @@ class Plan(PlanPart):
 
     @property
     def lacking(self) -> dict[str, str]:
-        """Return the services of the plan that are not installed on this machine. The key of each entry is the name of
-        the service. Each value names the package to install.
+        """Return the services of the plan that are not installed on this machine. Each key is the name of a service, and
+        each value is the name of the package to install.
         """
         used = [*self.steps, *self.probes, *(one.step or one.probe for one in self.guard.conditions)]
         named = {self.service} | {name for one in used if one for name in _services(one.params)}

@@ -48,9 +48,9 @@ class PlannedStep(PlanPart):
         return {key: value for key, value in written(self).items() if key != "become" or value is not None}
 
     def works_on(self, places: str) -> str:
-        """Return words for what the step works on: its hosts, or the service that it reaches from the controller.
+        """Return a phrase about the target of the step: its hosts, or the service that it reaches from the controller.
 
-        ``places``: words for the hosts.
+        ``places``: names of the step's hosts, as a phrase.
         """
         named = ", ".join(dict.fromkeys(self.services())) if self.hosts == (CONTROLLER,) else ""
         return f"{named} (from the {places})" if named else places

@@ -35,7 +35,9 @@ SHORTEST_LOOK_S = 0.1
 
 
 def make(drill: Drill, inventory: Inventory) -> Plan:
-    """Return the plan of ``drill`` on ``inventory``. Raises PlanError with the position in the drill's file."""
+    """Return the plan of ``drill`` on ``inventory``. Raises PlanError when this is impossible. The error contains the
+    position in the drill's file.
+    """
     return _Planner(drill, inventory).plan()
 
 

@@ -46,8 +46,8 @@ def by_id(plan: Plan) -> dict[str, PlannedStep | PlannedProbe]:
 
 
 def used(plan: Plan) -> Iterator[tuple[str, Become]]:
-    """Yield each pair of a host and an account for which a step, probe or condition of ``plan`` works on the host as
-    this account. Each pair is yielded once.
+    """Yield the pairs of a host and an account that ``plan`` uses. A pair is used when a step, a probe or a condition works
+    on the host as this account. Each pair is yielded once.
     """
     seen: set[tuple[str, str]] = set()
     watched = [one.step or one.probe for one in plan.guard.conditions]

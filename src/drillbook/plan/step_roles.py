@@ -54,8 +54,8 @@ def of_source(step: PlannedStep) -> bool:
 
 
 def sources_verified(steps: Sequence[PlannedStep]) -> frozenset[str]:
-    """Return the names of the backup sources of which a backup is verified before the first fault in ``steps``. Steps
-    with the key `when` do not count, because they may be skipped.
+    """Return the names of backup sources. For each of them, a step verifies a backup before the first fault in ``steps``.
+    Steps with the key `when` do not count, because they may be skipped.
     """
     fault = next((number for number, step in enumerate(steps) if step.effect is Effect.FAULT), 0)
     return frozenset(str(step.params.get("service")) for step in steps[:fault] if not step.when and of_source(step))
@@ -99,8 +99,8 @@ def is_free(fault: PlannedStep) -> bool:
 
 
 def restorers(proof: PlannedStep, fault: PlannedStep) -> tuple[str, ...]:
-    """Return the names of the actions that can restore the data which ``fault`` destroys. They restore it from a
-    backup, and ``proof`` is the step that verifies this backup.
+    """Return the names of the actions that can restore the data which ``fault`` destroys. ``proof``: step that
+    verifies the backup for this restore.
     """
     kind = find(fault.action)
     if is_free(fault):

@@ -105,8 +105,8 @@ def read(project: Project, now: datetime | None = None, environment: str = "") -
 
 
 def of(wanted: Sequence[Scheduled], known: Standings, now: datetime, environment: str = "") -> Due:
-    """Return the state of each drill and suite in ``wanted``, at the time ``now``. ``known``: standings of their
-    earlier runs.
+    """Return the state of each drill and suite in ``wanted``, at the time ``now``. ``known``: newest run
+    and newest passed run of each drill and suite.
     """
     rows = [row for one in wanted for row in _rows(one, known, now, environment)]
     rows += _services(known, rows, environment)

@@ -44,8 +44,8 @@ def suite_of(folder: Path) -> SuiteResult | None:
 
 
 def rejudged(suite: SuiteResult, views: Sequence[RunView]) -> SuiteResult:
-    """Return ``suite`` with the verdict that follows from the views of its drills. This is the worst verdict of the
-    drills. If a drill did not run, the verdict is at best ``inconclusive``.
+    """Return ``suite`` with a new verdict: the worst verdict of its drills. If a drill did not run, the verdict is at best
+    ``inconclusive``. ``views``: the drills' runs, judged again.
     """
     verdicts = {view.result.verdict for view in views}
     if len(views) < len(suite.drills) or Verdict.NOT_RUN in verdicts:

@@ -17,12 +17,12 @@ from drillbook.journal.run_files import RESULT
 
 FILE = ".settled.json"
 Mark = list[int]
-"""Inode, size and time of change of a result file."""
+"""Inode, size and time of change of a result file. If they stay the same, the file did not change."""
 
 
 def read(reports: Path) -> dict[str, Mark]:
-    """Read the index in the folder of all runs. It contains the mark of each settled run or suite, by the name of the
-    folder.
+    """Read the index in the folder of all runs. Each key is the name of a run's or suite's folder, and each value is the
+    mark of the result file in it.
     """
     try:
         found = json.loads((reports / FILE).read_bytes())
@@ -32,13 +32,16 @@ def read(reports: Path) -> dict[str, Mark]:
 
 
 def write(reports: Path, marks: dict[str, Mark]) -> None:
-    """Replace the index, if the folder can be written."""
+    """Replace the index. Do nothing when the folder cannot be written."""
     with contextlib.suppress(OSError):
         replace_file(reports / FILE, json.dumps(marks).encode("ascii"), mode=None)
 
 
 def mark_of(reports: Path, name: str) -> Mark | None:
-    """Return the mark of the result file of a run or suite. Returns None when there is no result file."""
+    """Return the mark (inode, size and time of change) of the result file in the folder ``name``.
+
+    Returns None when there is no result file.
+    """
     try:
         found = os.stat(f"{reports}/{name}/{RESULT}", follow_symlinks=False)  # noqa: PTH116  a Path for each run costs more
     except OSError:

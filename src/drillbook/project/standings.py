@@ -1,7 +1,8 @@
 """Reads the standings of drills and suites from the results of runs. A standing names the newest run and the newest
 passed run in one environment.
 
-Reading is fast even for hundreds of runs, because for most runs only the name and the start of the result are read.
+Reading is fast even for hundreds of runs, because for most runs only the name and the start of the result file are
+read.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ class Standing:
 
 
 Standings = dict[tuple[str, str], Standing]
-"""Standings, by the name of the drill or suite and the environment."""
+"""Standings. Each key is a pair: the name of the drill or suite, and the environment."""
 
 
 def read(runs: Sequence[Path], project: Project) -> Standings:

@@ -198,9 +198,9 @@ def _cells(name: str, one: Rehearsed | None) -> tuple[str, ...]:
 
 
 def _lost(one: Rehearsed) -> str:
-    """Return the text of the loss with its error and its source.
+    """Return a text about the loss of data: its duration, the error, and the source of the measurement.
 
-    If the source is the time of a commit, no error is shown.
+    The error is left out when the source is the time of a commit.
     """
     if one.loss_s is None:
         return "not measured"

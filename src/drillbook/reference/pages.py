@@ -290,7 +290,7 @@ def _traits(found: type[Action]) -> str:
     traits = [f"Effect: {effect}", f"runs {where}", f"timeout {found.TIMEOUT:g} s"]
     if issubclass(found, Fault) and found.RESTORE_ONLY:
         traits.append(
-            "only a restore can undo it, so the drill needs a backup, its verification, a restore and a comparison"
+            "only a restore can undo this fault, so the drill needs a backup, its verification, a restore and a comparison"
         )
         traits.append("restored by " + " or ".join(f"`{name}`" for name in dict.fromkeys(found.RESTORED_BY.values())))
     if found.PROVES_BACKUP:

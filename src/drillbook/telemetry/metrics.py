@@ -42,7 +42,7 @@ FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
         ),
         SUBJECT,
     ),
-    "never_passed": ("1 when no run of a scheduled drill, or of an expected service, has passed.", SUBJECT),
+    "never_passed": ("1 when a scheduled drill, or a service that a drill should restore, has no passed run.", SUBJECT),
     "schedule_unknown": ("1 when the file of the drill or suite cannot be read.", SUBJECT),
     "verdict": ("1 for the verdict of the newest run, and 0 for all other verdicts.", (*SUBJECT, "verdict")),
     "recovery_measured_seconds": (
@@ -63,16 +63,16 @@ FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     ),
     "recovery_reservation": (
         (
-            "1 when the newest run passed and met the objective with a reservation: its RPO is that of a backup from the time of "
-            "the run itself, or less data came back than the fault removed, so it does not prove the objective. Otherwise 0. "
-            "The metric is absent when `recovery_met` is absent."
+            "1 when the newest run passed and met the objective with a reservation, so that it does not prove the objective. "
+            "Reasons for a reservation: the run measured the RPO with a backup that it made itself, or less data came back than "
+            "the fault removed. Otherwise 0. The metric is absent when `recovery_met` is absent."
         ),
         (*SUBJECT, "objective"),
     ),
     "recovery_proven": (
         (
             "1 while the objective is proven: a run passed and met it without a reservation, no later run missed it, and its "
-            "figure is within the present target. Otherwise 0. The same rule as in the audit."
+            "measurement is within the present target. Otherwise 0. The audit uses the same rule."
         ),
         (*SUBJECT, "objective"),
     ),
@@ -92,7 +92,10 @@ FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "backup_age_seconds": ("Age of the backup that was restored last, at the time of the restore.", SUBJECT),
     "restore_size_bytes": ("Size of the newest restore that was measured.", SUBJECT),
     "restore_duration_seconds": ("Duration of the newest restore that was measured.", SUBJECT),
-    "restore_rate_bytes_per_second": ("Size divided by duration of the newest restore that was measured.", SUBJECT),
+    "restore_rate_bytes_per_second": (
+        "Speed of the newest restore that was measured: its size divided by its duration.",
+        SUBJECT,
+    ),
 }
 """For each metric: its name without the prefix, its help text, and the names of its labels. All metrics are gauges."""
 MODE = 0o644
@@ -103,7 +106,7 @@ services and drills, but no secrets.
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One value of a metric, with the values of its labels. They are in the order of the metric's label names."""
+    """One value of a metric, with the values of its labels. The label values are in the order of the metric's label names."""
 
     name: str
     labels: tuple[str, ...]

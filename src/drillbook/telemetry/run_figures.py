@@ -67,7 +67,7 @@ class RunFigures:
         return wording.state_of(found.get("met"), found.get("measured_s"), told.get(key)) if found else ""
 
     def answer(self, key: str, target_s: float) -> Answer:
-        """Return this run's answer to the question whether the objective ``key`` is met. ``target_s``: present target."""
+        """Return whether this run met the objective ``key``. ``target_s``: present target of the objective."""
         state = self.state(key)
         if not state:
             return Answer.NONE

@@ -56,11 +56,11 @@ class Item:
     kind: str
     text: str
     content: dict[str, Any]
-    """Content of the item that its digest covers, in addition to the places of execution."""
+    """Content of the item. The digest of the item covers this content, and the places where the item is executed."""
     on: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """For each inventory: the hosts or services on which the item is executed."""
     files: dict[str, str] = field(default_factory=dict)
-    """Digests of the project files named in the item, by path."""
+    """Project files that the item names. Each key is the path of a file, and each value is the digest of the file."""
 
     @property
     def digest(self) -> str:
@@ -179,7 +179,7 @@ def of_inventory(inventory: Inventory, root: Path, name: str, services: Iterable
 
 
 def _tools(path: str, root: Path) -> dict[str, str] | None:
-    """Return the digests of a tool's files in the project, by path.
+    """Find a tool's files in the project. Return the digest of each file, with its path as the key.
 
     Returns None for a tool outside the project, and for a tool in Drillbook's own environment.
     """

@@ -47,7 +47,7 @@ class Plugins:
 
     root: Path
     files: Mapping[str, bytes]
-    """Content of each file by its path relative to the project."""
+    """Content of each file. The key is the path of the file relative to the project."""
     links: Sequence[str] = ()
     """Paths of links among the files. Drillbook does not follow these links."""
 

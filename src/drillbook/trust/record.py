@@ -39,8 +39,8 @@ class Unusable(DrillbookError):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record of trust: the trusted digest, the time, and the user. It also holds the text and the digest of each
-    trusted item, by the key of the item.
+    """A record of trust: the trusted digest, the time, and the user. It also lists the
+    trusted items. For each key of an item, it holds the text and the digest of the item.
     """
 
     digest: str

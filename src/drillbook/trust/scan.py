@@ -84,8 +84,8 @@ def _every(project: Project, inventories: dict[str, Inventory], unread: list[str
 
 
 def tree_files(root: Path) -> dict[str, Path]:
-    """Return the paths of the project's diagnosis trees, by name. Trees are in the folder `drills/` of the project, and
-    in its plugins.
+    """Find the project's diagnosis trees, in its folder `drills/` and in its plugins. Return the path of each tree, with
+    the name of the tree as the key.
     """
     shipped = {name: path for name, path in discovery.shipped("trees").items() if brought(root, path)}
     return {**shipped, **{path.stem: path for path in (root / "drills" / trees.FOLDER).glob("*.yml")}}

@@ -113,9 +113,9 @@ def renewed(project: Project, names: Iterable[str]) -> Record:
 
 
 def ended_runs(project: Project, names: Collection[str]) -> dict[tuple[str, str], list[Path]]:
-    """Return the folders of runs that have ended, oldest first.
+    """Find the runs that have ended. Return their folders in lists, oldest first.
 
-    The keys of a list of folders are the name of the drill and the name of the inventory.
+    There is one list for each drill on each inventory. Its key is a pair: the name of the drill and of the inventory.
     """
     found: dict[tuple[str, str], list[Path]] = {}
     for folder in project.runs():
@@ -126,8 +126,8 @@ def ended_runs(project: Project, names: Collection[str]) -> dict[tuple[str, str]
 
 
 def write(project: Project, names: Iterable[str]) -> list[str]:
-    """Update the file that records the newest results of ``names``. Return a list with its name. It is empty if nothing
-    changed.
+    """Update the file that records the newest results of ``names``. Return a list with the name of the
+    file. The list is empty if nothing changed.
 
     Raises JournalError when a journal is damaged, and UsageError when the record is unreadable.
     """

@@ -1,4 +1,4 @@
-"""Needs of the action for Ansible on a host: programs, permissions and network access."""
+"""Programs, permissions and network access that the action `ansible.playbook` needs on a host."""
 
 from drillbook.sdk.host_needs import HostNeeds
 

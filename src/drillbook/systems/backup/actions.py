@@ -201,8 +201,8 @@ class Restore(RestoresSource):
     """Restore a backup of a source into a sandbox, or into the service itself after a fault has destroyed its data.
 
     A sandbox is an empty, disposable folder without a route to production. It is removed at the end of the run. If the
-    controller dies, the host of the sandbox removes it. Nothing is overwritten, so a service must have lost its data
-    before.
+    controller dies, the host of the sandbox removes it. The step never overwrites data. Therefore it restores a service
+    only after the service has lost its data.
     """
 
     SERVICE = Sandboxed
@@ -346,7 +346,7 @@ def _on(ctx: Context, source: BackupSource) -> Context:
 
 
 def _look_for_backups(ctx: Context, source: BackupSource) -> None:
-    """During a check before a drill, record it if the backup of the step cannot be found; see ``candidates``."""
+    """Look for the step's backup if this is a check before a drill. The check records a missing backup; see ``candidates``."""
     if ctx.doubt:
         source.candidates(ctx)
 

@@ -1,11 +1,11 @@
-"""Needs of the actions on a team's own backups: rights and connections on a host.
+"""Rights and connections that the actions on a team's own backups need on a host.
 
-The documentation's page about backup methods lists the tools for each kind of backup.
+The page docs/backup-methods.md lists the tools that each kind of backup needs.
 """
 
 from drillbook.sdk.host_needs import BySudo, HostNeeds
 
-_READ = "read the backups (`run_as` of the source), with the tools of their kind"
+_READ = "permission of the account `run_as` of the backup source to read the backups, and the tools for this kind of backup"
 HOST_NEEDS = {
     "backup.restore": HostNeeds(
         rights=f"{_READ}; for a sandbox, its host needs unprivileged user namespaces, root, or access to a Docker engine; for a "
@@ -13,6 +13,6 @@ HOST_NEEDS = {
         either=(("unshare", "docker"), ("python3", "curl")),
         by_sudo=BySudo.UNIT | BySudo.RUN_AS,
     ),
-    "loss.*": HostNeeds(ports="the rights and ports of the action `*.newest_moment` of the service's kind"),
+    "loss.*": HostNeeds(ports="the rights and ports that the action `*.newest_moment` for this kind of service needs"),
     "backup.*": HostNeeds(rights=_READ, either=(("python3",),), by_sudo=BySudo.RUN_AS),
 }

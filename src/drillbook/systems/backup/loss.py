@@ -47,8 +47,8 @@ class Measure(Read):
         """Facts: ``loss_s``: seconds from ``newest_moment`` to ``until``; ``newest_moment``: time of the newest data.
 
         ``until``: time of the loss; ``ahead_s``: seconds by which the newest data is later than ``until``; ``error_s``:
-        number of seconds by which the last write may be later than ``newest_moment``, so that ``loss_s`` is too large by as
-        much; ``basis``: source of ``newest_moment``; ``moments``: for each source, its newest moment and the error.
+        maximum number of seconds from ``newest_moment`` to the last write, by which ``loss_s`` may be too large; ``basis``:
+        source of ``newest_moment``; ``moments``: for each source, its newest moment and the error.
         """
         until = parsed_moment(self.until) if self.until else datetime.now(UTC)
         found = self._action(ctx.services.get(self.service)).run(ctx)

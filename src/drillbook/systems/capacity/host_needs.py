@@ -1,4 +1,4 @@
-"""Needs of the actions that measure sizes: permissions and network access."""
+"""Permissions and network access that the action `capacity.collect` needs on a host."""
 
 from drillbook.sdk.host_needs import BySudo, HostNeeds
 

@@ -26,7 +26,7 @@ SHOWN_CHARACTERS = 200
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 ServiceName = Annotated[
     str,
-    Field(description="Name in the inventory of the service that holds this content. The service may be of any kind."),
+    Field(description="Service that holds this content, as named in the inventory. It can be of any kind."),
 ]
 
 

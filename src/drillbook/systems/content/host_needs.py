@@ -1,4 +1,4 @@
-"""Needs of the actions `content.*` on a host: rights and network access."""
+"""Rights and network access that the actions `content.*` need on a host."""
 
 from drillbook.sdk.host_needs import HostNeeds
 

@@ -19,7 +19,7 @@ from drillbook.values import Duration
 POLL_S = 0.25
 MOST = 50
 CALM_S = 20.0
-"""Time limit, in seconds, of the wait before a drill until an alert that is still active is resolved."""
+"""Seconds to wait, before a drill, for the end of an alert that is still active."""
 
 
 class Received(Read):

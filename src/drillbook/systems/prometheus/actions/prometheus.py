@@ -24,7 +24,7 @@ LEAST_S = 1.0
 """Shortest time limit for an answer of Prometheus, in seconds. It is used even when `within` ends earlier."""
 AWHILE_S = 86400.0
 CALM_S = 20.0
-"""Time limit, in seconds, of the wait before a drill until an alert that is still active becomes inactive."""
+"""Seconds to wait, before a drill, for the end of an alert that is still active."""
 MOST_ALERTS = 200
 
 ServiceName = Annotated[str, Field(description="Prometheus service in the inventory.")]
