@@ -167,8 +167,9 @@ def _notes(key: str, stands: Standing, decides: Record | None, newest: Record, r
 
 
 def _target_changed(row: ObjectiveRow | None, runs: Sequence[Record], key: str, wanted: float) -> Iterator[str]:
-    """Yield notes about a changed target: the figure of ``row`` also meets the new target ``wanted``, or the figure of the
-    newest run that met its own target does not meet the new one.
+    """Yield notes about a target that has changed since a run. ``wanted``: the new target. ``row``: the objective in the run that
+    proved it. One note says that the figure of ``row`` meets the new target, too. The other note says that the newest run
+    with a met objective does not meet the new target.
     """
     if row and wanted != row.target_s and row.measured_s is not None and proofs.within(row.measured_s, row.error_s, wanted):
         yield f"the target has changed to {seconds(wanted)} since then: the figure is within it, too"

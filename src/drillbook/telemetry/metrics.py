@@ -30,7 +30,10 @@ FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "metrics_written_timestamp_seconds": ("Time at which these metrics were written.", ()),
     "last_run_timestamp_seconds": ("Start of the newest run that has ended.", SUBJECT),
     "last_proof_timestamp_seconds": ("Start of the newest passed run, which is the last proven restore.", SUBJECT),
-    "due_timestamp_seconds": ("Time from which a new run is due: by the schedule, or since a run failed.", SUBJECT),
+    "due_timestamp_seconds": (
+        "Time at which a new run became or becomes due. The schedule sets it, or the failure of a run.",
+        SUBJECT,
+    ),
     "overdue_timestamp_seconds": (
         "Time from which the drill is overdue. If no run has passed, it is the start of its first run.",
         SUBJECT,

@@ -124,7 +124,9 @@ def _same(before: Any, after: Any, tolerance: float) -> bool:
 
 
 def _equal(before: Any, after: Any, tolerance: float) -> bool:
-    """Compare two values that are not both mappings and not both lists. The JSON values true and 1 are different."""
+    """Return True if two simple values are equal, such as numbers or texts. The JSON values true and 1 are different. A
+    mapping or a list is not equal to a value of another type.
+    """
     if _is_number(before) and _is_number(after):
         return bool(before == after or abs(before - after) <= tolerance)
     return type(before) is type(after) and bool(before == after)
