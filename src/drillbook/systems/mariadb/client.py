@@ -158,16 +158,14 @@ def options_file(service: Mariadb) -> bytes:
 
 
 def program(service: Mariadb, name: str) -> tuple[str, ...]:
-    """Return the first words of a command that runs a MariaDB program. The program is in the folder `bin` of the inventory,
-    or else on PATH.
+    """Return the first words of a command that runs a MariaDB program. The program is in the folder that the field `bin` of
+    the service names. If the field is empty, the program is searched on PATH.
     """
     return ("sh", "-c", ON_PATH, "sh", f"{service.bin.rstrip('/')}/{name}" if service.bin else name)
 
 
 def said(stderr: bytes) -> str:
-    """Return the error lines of the client's output. The client repeats the failed statement there; this statement is left
-    out.
-    """
+    """Return the error lines of the client's output, without the failed statement, which the client also prints."""
     lines = printable(stderr).splitlines()
     errors = [line for line in lines if line.startswith(("ERROR", "mariadb:", "sudo:", "sh:"))] or lines[-3:]
     return "; ".join(errors) or "the client ended with an error and printed nothing"

@@ -9,7 +9,7 @@ from drillbook.findings import Finding, finding
 from drillbook.systems.mariadb.content import Content, Table
 
 SHOWN = 300
-"""Maximum number of characters of a definition's line that a finding shows."""
+"""A finding shows at most this number of characters of a line of a definition."""
 NEVER = {
     "accounts": "users, roles and rights are not compared",
     "float": "digits of FLOAT columns beyond those that the server prints are not compared",
@@ -35,8 +35,8 @@ def tables(wanted: Content, found: Content, skipped: Collection[str]) -> Iterato
 
 
 def definitions(wanted: Content, found: Content, texts: Mapping[str, str], copies: Mapping[str, str]) -> Iterator[Finding]:
-    """Yield the differences between definitions. ``texts`` and ``copies`` are the complete definitions; the findings show
-    their first different line.
+    """Yield a finding for each definition that differs. ``texts`` and ``copies`` are the complete definitions of the two
+    servers. A finding shows the first line in which the two texts of a definition differ.
 
     Missing and additional tables, views and sequences are not included, since the function ``tables`` reports them.
     """
@@ -57,7 +57,7 @@ def definitions(wanted: Content, found: Content, texts: Mapping[str, str], copie
 
 def not_compared(wanted: Content, found: Content, ignore: Mapping[str, str]) -> dict[str, str]:
     """Return the parts that were not compared, each with the reason."""
-    history = "old versions of its rows: a dump contains them only if it was taken with --dump-history"
+    history = "old versions of the rows: a dump contains these versions only if it was taken with --dump-history"
     return {
         **NEVER,
         **{name: history for name, table in wanted.tables.items() if table.kind == "SYSTEM VERSIONED"},

@@ -69,7 +69,7 @@ class Table(BaseModel):
 
 
 class Content(BaseModel):
-    """Content of a server or of one database. The manifest for later comparisons has this format, too."""
+    """Content of a server or of one database. It is also the format of the manifest that a later comparison reads."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -79,8 +79,8 @@ class Content(BaseModel):
     algorithm: str = ALGORITHM
     tables: dict[str, Table]
     definitions: dict[str, str]
-    """SHA-256 of the CREATE statement of each object, by kind and name of the object. A value is empty if the service's
-    account may not read the statement.
+    """Digests of the objects' definitions. Each key is the kind and the name of an object. The value is the SHA-256 of the
+    CREATE statement; it is empty if the service's account is not allowed to read the statement.
     """
 
 

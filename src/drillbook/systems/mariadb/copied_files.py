@@ -87,7 +87,7 @@ class CopiedFiles:
 
     @property
     def prepared(self) -> bool:
-        """True when the redo log was applied to the backup after it was taken."""
+        """True when the redo log has been applied to the backup."""
         return self.kind in ("full-prepared", "log-applied")
 
     @property

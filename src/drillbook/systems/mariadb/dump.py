@@ -32,7 +32,7 @@ SELECT DISTINCT d FROM (
 ) AS all_definers WHERE d NOT IN (SELECT CONCAT(User, '@', Host) FROM mysql.user) AND d LIKE '%@%' AND d <> '@'
 """
 NOT_COVERED = (
-    "changed characters inside values: a dump contains no checksum of its own",
+    "changed characters inside values, because a dump contains no checksum of its own",
     "rows, triggers, views, users and other databases that the options of the dump program left out",
     "the exact time of the data: the file's time is the end of the dump, but the data is from the dump's beginning",
     "consistency across tables: the dump does not show if it was taken with --single-transaction",
@@ -142,11 +142,11 @@ class MariadbDump(FileBackups):
             self._need_collations(ctx, service)
 
     def _need_collations(self, ctx: Context, service: Mariadb) -> None:
-        """Check that the server knows the collations in the dump that the step uses.
+        """Find the dump that the step will use, and check that the server knows all collations in this dump.
 
-        The collations matter more than the version: a dump from a newer server can be loaded if this server knows
-        everything in the dump. A check before a drill cannot verify this. For a dump of a newer series or of MySQL, it
-        therefore records that the restore was not verified.
+        A dump from a newer series of MariaDB, or from MySQL, can be loaded if this server knows everything in the dump. Only
+        the collations can be checked before a drill. So for such a dump, the check also records that the restore was not
+        verified.
         """
 
         def check(backup: Backup) -> None:
@@ -166,7 +166,9 @@ class MariadbDump(FileBackups):
         need_one(ctx, self.candidates(ctx), check)
 
     def _need_later(self, ctx: Context, service: Mariadb, begun: Reading, name: str) -> bool:
-        """Check the collations in the rest of a long dump. Return False when the rest was not read, or not to its end."""
+        """Check the collations in a long dump after its beginning ``begun``, which was checked before. Return True when the
+        dump was read to its end.
+        """
         text, whole = self.lines(ctx, name, SECTIONS)
         reading = Reading.of(text, "")
         later = sorted(reading.collations - begun.collations), sorted(reading.character_sets - begun.character_sets)
@@ -174,10 +176,11 @@ class MariadbDump(FileBackups):
         return whole
 
     def _compare(self, ctx: Context, service: Mariadb, reading: Reading, name: str, *, unread: bool) -> None:
-        """Record in a check before a drill that the dump is of a newer server, or that a part of it was not read.
+        """Record in a check before a drill that the dump is from a newer series of MariaDB or from MySQL, and whether a part
+        of this dump was not read.
 
-        A MariaDB server knows every collation of its own series and of older ones, so an unread part of such a dump
-        does not matter.
+        For other dumps nothing is recorded, because a MariaDB server knows every collation of its own series and of older
+        series.
         """
         there = server.version(ctx, service)
         of = "" if "MariaDB" in reading.server else f"MySQL {reading.server}".strip()
@@ -225,8 +228,8 @@ def _refused(box: Sandbox, backup: Backup, reading: Reading) -> StepFailed:
 
 
 def _definers(box: Sandbox) -> list[str]:
-    """Create missing accounts. A view or a routine runs as a certain account (DEFINER), and this account must exist.
-    The new accounts are locked. Return their names.
+    """Create the accounts that views and programs of the database run as (DEFINER), if they are missing, because MariaDB
+    needs these accounts. The new accounts are locked. Return the names of the new accounts.
     """
     service, client = server.place(box)
     with verifying(service):

@@ -109,9 +109,9 @@ class Reading:
     sections: set[str] = field(default_factory=set)
     """Names of the other sections that the dump has: ``routines``, ``events``."""
     collations: set[str] = field(default_factory=set)
-    """Names of the collations of databases, tables, columns, views and programs."""
+    """Names of the collations that databases, tables, columns, views, routines, triggers and events use."""
     character_sets: set[str] = field(default_factory=set)
-    """Names of the character sets that databases, tables and columns name without a collation."""
+    """Names of the character sets of those databases, tables and columns for which the dump gives no collation."""
     failures: list[str] = field(default_factory=list)
     """Comments of the dump program about objects that it omitted."""
     zeros: bool = False

@@ -99,7 +99,7 @@ class Exchange:
             ctx.deadline.wait(0.05)
 
     def _not_serving(self, measured: str) -> StepFailed:
-        wanted = f"a server that admits {self.service.user or 'clients'}"
+        wanted = f"a server that accepts {self.service.user or 'clients'}"
         found = finding("restore-errors", title=self.service.name, wanted=wanted, measured=measured, host=self.ctx.host.name)
         return StepFailed(f"{self.service.name} does not serve the restored data: {measured}", findings=[found])
 
@@ -112,8 +112,8 @@ class Exchange:
         self.ctx.run("sh", "-c", _FORGET, "sh", self.kept).check()
 
     def undo(self, removal: tuple[str, ...]) -> Undo:
-        """Return an undo that puts the old directory back if this directory still exists, removes the folder of the restore,
-        and starts the unit.
+        """Return an undo that removes the folder of the restore and starts the unit. If the old data directory still exists,
+        the undo puts it back first.
         """
         manager, unit = manager_of(self.ctx.host), self.service.unit
         back = ("sh", "-c", _PUT_BACK, "sh", self.kept, self.service.data, *manager.stop(unit))

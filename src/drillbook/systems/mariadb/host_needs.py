@@ -1,6 +1,4 @@
-"""For the actions on MariaDB and MySQL: the permissions, the network access and the programs that they need on the server's
-host.
-"""
+"""Permissions, network access and programs that the actions on MariaDB and MySQL need on the server's host."""
 
 from drillbook.sdk.host_needs import BySudo, HostNeeds
 

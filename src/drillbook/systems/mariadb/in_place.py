@@ -1,9 +1,9 @@
 """Restores a team's own backup into a MariaDB service whose databases were dropped.
 
-The restore stops the unit. A private server then serves the restored data in a new folder beside the data directory, and can
-be reached only through a socket in this folder, as in a sandbox. When every table opens there, the restored directory takes
-the place of the old data directory, and the unit starts again. A dump is loaded into a copy of the old directory, so that
-accounts and settings stay.
+The restore stops the server's unit. It then creates a new folder beside the data directory, and starts a private server on
+the restored data in this folder. Only a socket in the folder leads to the private server, as in a sandbox. When every table
+can be opened, the restored directory takes the place of the old data directory, and the unit starts again. A dump is loaded
+into a copy of the old directory, so that accounts and settings stay.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ NEEDED = (
     "innodb_undo_tablespaces",
     "lower_case_table_names",
 )
-"""Settings that a server must share with another server to open its files."""
+"""Settings that must have the same values in two servers if one server opens the files of the other server."""
 OUTSIDE = ("innodb_data_home_dir", "innodb_log_group_home_dir", "innodb_undo_directory", "aria_log_dir_path")
 """Settings that can place files of the server outside its data directory."""
 _SETTINGS = "SELECT VARIABLE_NAME AS name, VARIABLE_VALUE AS value FROM information_schema.GLOBAL_VARIABLES"
@@ -188,8 +188,8 @@ class ServerInPlace(InPlace):
         return {**facts, "tables": len(wanted), "seconds": {**facts.pop("seconds", {}), **seconds}}
 
     def _opened(self, box: Sandbox) -> set[str]:
-        """Return the names of the restored tables. ``fill`` has opened each of them. Raises CouldNotVerify when the
-        server cannot be read, and HostError when the host cannot be used.
+        """Return the names of the restored tables, each of which the method ``fill`` has opened. Raises CouldNotVerify when
+        the server cannot be read, and HostError when the host cannot be used.
         """
         _, client = server.place(box)
         with verifying(box.service):  # type: ignore[arg-type]  # the sandbox is of the kind mariadb
@@ -240,9 +240,7 @@ class ServerInPlace(InPlace):
         return self.box.exists() or self.exchange.unfinished()
 
     def identity(self) -> Identity:
-        """Identity of the databases, read from the running server. The fault `mariadb.lose_data` reads the identity in the
-        same way.
-        """
+        """Identity of the databases, read from the running server in the same way as in the fault `mariadb.lose_data`."""
         return identity.measured(self.ctx, self.mariadb.name)
 
 
@@ -299,11 +297,14 @@ class PhysicalInPlace(ServerInPlace):
         if more := lost.others(client):
             return (
                 f"the server also contains {', '.join(more[:5])}, and a physical backup would also restore "
-                f"these databases to an older state: remove `database` of the service, so that the drill is about the whole server"
+                "these databases to an older state; remove the field `database` from the service to drill the whole server"
             )
         (version,) = (str(row["v"]) for row in client.rows("SELECT VERSION() AS v"))
         if (copied := str(checked.get("server_version", ""))) and server.series(copied) != server.series(version):
-            return f"it is from MariaDB {copied}, and only a server of the same series can open it, but this server is {version}"
+            return (
+                f"it is from MariaDB {copied}, and only a server of the same series can open it, but this server has the "
+                f"version {version}"
+            )
         quoted = ", ".join(text(each) for each in lost.databases(client))
         held = {str(row["file"]): str(row["t"]) for row in client.rows(_FILES.format(names=quoted))}
         there = set(checked.get("names", ()))

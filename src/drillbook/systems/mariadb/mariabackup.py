@@ -51,9 +51,7 @@ test "$extracted $unpacked" = "0 0" || exit 1
 test -n "$(find "$2" -type f | head -n 1)" || exit 43
 """
 NO_FILE, NO_FOLDER = 43, 44
-"""Exit statuses of the scripts. The first means that the stream contains no file, the second that the folder cannot be
-entered.
-"""
+"""Exit statuses of the scripts. ``NO_FILE``: the stream contains no file. ``NO_FOLDER``: the script cannot enter the folder."""
 
 
 class Mariabackup(FileBackups):
@@ -133,7 +131,7 @@ class Mariabackup(FileBackups):
         return _read_list(ctx, folder.host, folder.path, self.name)
 
     def check(self, ctx: Context, backup: Backup) -> Checked:
-        """Read every byte, verify the page checksums, and check that the files exist that mariadb-backup writes last."""
+        """Read every byte, verify the page checksums, and check that the files that mariadb-backup writes last exist."""
         with self._unpacked(ctx, backup) as (folder, broken):
             files = _files_in(ctx, ctx.host, folder, self.name)
             sink = Answer(f"{ctx.host.name}: the files of {backup.id}")
@@ -237,13 +235,15 @@ class Mariabackup(FileBackups):
             )
 
     def need_list(self, ctx: Context) -> None:
-        """Check that the backups can be listed, and that `at` is a folder on a host if they are folders."""
+        """Check that the backups can be listed. With `form: folder`, also check that `at` is a folder on a host."""
         if self.form == "folder":
             self._folder(ctx)
         super().need_list(ctx)
 
     def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
-        """Check that the sandbox's host has the programs of the backup's MariaDB series, and any folders of backups."""
+        """Check that the sandbox's host has MariaDB's programs, of the series of the backup. With `form: folder`, also check
+        that the folders of the backups are on this host.
+        """
         if self.form == "folder" and service.host != (there := self._folder(ctx).host.name):
             raise NotReady(
                 f"the folders of {self.name} are on {there}, but the sandbox {service.name} is on {service.host}",
@@ -273,7 +273,8 @@ class Mariabackup(FileBackups):
             if copied and server.series(copied) != server.series(there):
                 raise NotReady(
                     f"{ctx.host.name} has MariaDB {there}, but the backup is from MariaDB {copied}",
-                    hint=f"install MariaDB {server.series(copied)} on that host, or set `bin` of {service.name} to its programs",
+                    hint=f"install MariaDB {server.series(copied)} on that host, or set `bin` of {service.name} to the folder of "
+                    "its programs",
                 )
 
         need_one(ctx, self.candidates(ctx), check)
@@ -292,7 +293,9 @@ class Mariabackup(FileBackups):
 
 
 def _path(folder: HostFolder, backup: str) -> str:
-    """Return the path of a backup: the folder itself, or a subfolder of it."""
+    """Return the path of the backup ``backup``. A backup with the name of ``folder`` is this folder itself; every other
+    backup is a subfolder.
+    """
     place = PurePosixPath(folder.path)
     return str(place if backup == place.name else place / backup)
 
@@ -359,8 +362,8 @@ def _same_series(box: Sandbox, there: str, copied: str) -> None:
 
 
 def _prepare(box: Sandbox, service: Mariadb, name: str, increment: str) -> None:
-    """Run `mariadb-backup --prepare` on a copy, with an increment if one is given. Raises StepFailed when the command fails,
-    and HostError when the host cannot be used.
+    """Run `mariadb-backup --prepare` on the copy of a backup. ``increment``: folder of an increment to apply to the copy;
+    empty: no increment. Raises StepFailed when the command fails, and HostError when the host cannot be used.
     """
     words = (*program(service, "mariadb-backup"), "--no-defaults", "--prepare", f"--target-dir={service.data}")
     output = box.run(

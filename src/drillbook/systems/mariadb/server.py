@@ -67,7 +67,7 @@ def install(box: Sandbox) -> None:
     """Create an empty data directory in the sandbox. Raises StepFailed when this fails, and HostError when the host cannot
     be used.
 
-    The option `--rpm` of mariadb-install-db prevents that the program changes the owner of the host's PAM plugin files.
+    With the option `--rpm`, mariadb-install-db does not change the owner of the host's PAM plugin files.
     """
     service, _ = place(box)
     make_temporary(box)
@@ -105,12 +105,12 @@ def start(box: Sandbox, more: Mapping[str, str] | None = None) -> list[dict[str,
     asked = client.argv("--xml", f"--execute={listing(_every_database(service))}")
     output = box.run("sh", "-c", _WAIT, "sh", *asked, sink=sink)
     if not output.ok:
-        raise _not_restored(box, "a server that admits clients", output.stderr)
+        raise _not_restored(box, "a server that accepts clients", output.stderr)
     return [row for result in parsed(sink.text)[-1:] for row in listed_in(result)]
 
 
 def options(box: Sandbox, service: Mariadb, more: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the server's options. Those that isolate the server come last, so that they override all others."""
+    """Return the server's options. The options that isolate the server come last, so that they override all other options."""
     return (
         "--max-allowed-packet=1G",
         *settings(more),
@@ -134,8 +134,8 @@ def options(box: Sandbox, service: Mariadb, more: Mapping[str, str]) -> tuple[st
 
 
 def must_open(box: Sandbox, known: Sequence[dict[str, str]] | None = None) -> None:
-    """Read one row of every table. This finds missing files: `mariadb-backup --prepare` succeeds even when the file of a
-    table is missing. ``known`` holds the tables and views of the server. When it is None, they are listed first.
+    """Read one row of every table, to find missing files, because `mariadb-backup --prepare` succeeds even when the file of
+    a table is missing. ``known``: the tables and views of the server; None: list the tables first.
 
     Raises StepFailed when a table cannot be opened, CouldNotVerify when the server cannot be read, and HostError when the
     host cannot be used.
@@ -221,7 +221,9 @@ def series(number: str) -> str:
 
 
 def is_newer(dumped: str, there: str) -> bool:
-    """Return True when ``dumped``, the version of the server of a dump, is of a newer series of MariaDB than ``there``."""
+    """Return True when the version ``dumped`` is of a newer series of MariaDB than the version ``there``. ``dumped`` is the
+    version of the server from which the dump was taken.
+    """
     found = re.match(r"(\d+)\.(\d+)\.\d+-MariaDB", dumped)
     return found is not None and (int(found[1]), int(found[2])) > tuple(map(int, there.split(".")[:2]))
 
@@ -238,7 +240,7 @@ def need_collations(
 ) -> None:
     """Check that the server on the step's host knows ``collations`` and ``character_sets`` of the dump ``dump``.
 
-    Raises NotReady when it does not.
+    Raises NotReady when the server does not know one of them.
     """
     tries = [
         *(
@@ -255,7 +257,8 @@ def need_collations(
         ):
             raise NotReady(
                 f"{ctx.host.name}: {program_path(service, 'mariadbd')} does not know the {shown} of the dump {dump}",
-                hint=f"install a version of MariaDB at least as new as that of the dump, or set `bin` of {service.name} to it",
+                hint="install a version of MariaDB at least as new as that of the dump, or set `bin` of "
+                f"{service.name} to the folder of its programs",
             )
 
 
@@ -274,7 +277,8 @@ def need_safe_client(ctx: Context, service: Mariadb) -> None:
 def _no_program(ctx: Context, service: Mariadb, name: str) -> NotReady:
     return NotReady(
         f"{ctx.host.name} has no {program_path(service, name)}",
-        hint="install Debian's mariadb-server (and mariadb-backup for physical backups) on that host, or set `bin` of the service",
+        hint="install Debian's mariadb-server (and mariadb-backup for physical backups) on that host, or set `bin` of the "
+        "service to the folder of MariaDB's programs",
     )
 
 

@@ -10,7 +10,7 @@ from drillbook.systems.mariadb.copied_files import CopiedFiles
 NOT_COVERED = (
     "if the redo log can be applied: only `backup.restore` applies it, to a copy",
     "Aria and MyISAM tables, whose stored pages have no checksum to verify",
-    "a table whose files are missing: `backup.restore` opens every table",
+    "missing files of a table: only `backup.restore` finds them, because it opens every table",
 )
 NO_PAGES = (
     "checksums of pages: innochecksum is not on the host, or the backup is an increment; also check the "
@@ -143,8 +143,8 @@ def damage(text: str, files: CopiedFiles, name: str, host: str) -> list[Finding]
     """Return a finding if the output of the script ``READ`` reports damaged files. Return an empty list when no file is
     damaged.
 
-    In a prepared backup the redo log was already applied, so a first page that is not written is damage there, whether or not
-    the other pages could be verified without it.
+    In a backup that is not prepared, the first page of a new table may exist only in the redo log. In a prepared backup, the
+    redo log was applied to the files. So a file of a prepared backup without its first page is damaged.
     """
     wrong = re.findall(r"^damaged \./(.*)$", text, re.MULTILINE)
     if files.prepared:
@@ -165,14 +165,14 @@ def damage(text: str, files: CopiedFiles, name: str, host: str) -> list[Finding]
 
 
 def not_verified(text: str) -> str:
-    """Return the reason why the output of the script ``READ`` shows neither that the pages are intact nor that they are
-    damaged. The reason is empty when it shows one of the two.
+    """Return the reason why the script ``READ`` could not verify the checksums of all pages. ``text`` is the output of the
+    script. The reason is empty when the script could verify them.
     """
     if not (files := _told("unread", text)):
         return ""
     return (
-        f"checksums of pages in {len(files)} new tables, such as {files[0]}: innochecksum knows the format of encrypted or "
-        f"compressed pages only from the first page, which is only in the redo log"
+        f"checksums of pages in {len(files)} new tables, such as {files[0]}: innochecksum needs the first page of a file with "
+        f"encrypted or compressed pages, and this page is only in the redo log"
     )
 
 
@@ -192,5 +192,5 @@ def coverage(files: CopiedFiles, text: str) -> tuple[tuple[str, ...], tuple[str,
 
 
 def _told(word: str, text: str) -> list[str]:
-    """Return the files to which the output of the script ``READ`` gives a word."""
+    """Return the files on the lines that begin with ``word`` in the output of the script ``READ``."""
     return re.findall(rf"^{word} \./(.*)$", text, re.MULTILINE)

@@ -25,7 +25,8 @@ from drillbook.systems.mariadb.service import Mariadb
 
 ROWS_LIMIT = 1000
 READING = re.compile(r"(select|with|show|explain|describe|desc|values|checksum|\()\b|\(", re.IGNORECASE)
-"""First words of the statements that `mariadb.sql` permits. The read-only transaction refuses any write by such a statement.
+"""First words of the statements that `mariadb.sql` permits. A permitted statement may still try to write, for example in a
+function. Such a write fails, because the statement runs in a read-only transaction.
 """
 WRITING = re.compile(r"\binto\b|/\*M?!", re.IGNORECASE)
 """Parts that `mariadb.sql` refuses in a statement: INTO, which writes a file or a variable, and comments that some servers
@@ -145,8 +146,8 @@ class Intact(_OfServer):
     ] = True
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``tables`` (number of checked tables), ``not_checked`` (reason by table), ``extended`` (value of this field
-        in the step).
+        """Facts: ``tables`` (number of checked tables), ``not_checked`` (each table that was not checked, with the reason),
+        ``extended`` (value of the parameter `extended`).
         """
         service = self._service(ctx)
         with verifying(service), connected(ctx, service) as client:
@@ -180,7 +181,9 @@ class Intact(_OfServer):
         return found
 
     def _silent(self, names: Collection[str], said: Collection[str], errors: str) -> list[Finding]:
-        """Return a finding about the table during whose check the connection broke. This table may have crashed the server."""
+        """Return a finding about a table if the connection broke while the server checked this table, because the table may
+        have crashed the server.
+        """
         silent = [key for key in names if key not in said]
         if silent and not SqlError(errors).lost:
             raise CouldNotVerify(f"{self.service}: {silent[0]} could not be checked: {errors}")
@@ -243,8 +246,8 @@ class Matches(_OfServer):
         return self
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: the numbers ``tables``, ``rows`` and ``definitions``, ``algorithm``, ``seconds``, ``not_compared`` (reason
-        for each part that was not compared).
+        """Facts: ``tables``, ``rows`` and ``definitions`` (how many of each were compared), ``algorithm`` (algorithm of the
+        digests), ``seconds`` (duration), ``not_compared`` (each part that was not compared, with the reason).
         """
         begun = ctx.deadline.remaining()
         wanted, texts = self._wanted(ctx)
@@ -293,7 +296,8 @@ class Matches(_OfServer):
 class Compare(_OfServer):
     """Compare a restored copy with the server in production.
 
-    Chosen tables are compared by ranges of a key, and all tables by their number of rows.
+    The numbers of rows are compared for all tables. The rows are compared only for the tables in the parameter `tables`, in
+    ranges of a key.
 
     Production has changed since the backup. So a table that only grows is compared up to the newest row of the copy, and a
     table that never changes is compared as a whole. Rows that production changed after the backup are reported as different.
@@ -314,13 +318,13 @@ class Compare(_OfServer):
         return bool(facts.get("tables"))
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``tables`` and ``rows``: numbers of compared tables and rows; ``ranges``: for each table its key
-        ranges, each with its number of rows and a flag that is true when copy and production are equal in this range;
-        ``algorithm``: algorithm of the digests.
+        """Facts: ``tables`` and ``rows`` (numbers of compared tables and rows), ``algorithm`` (algorithm of the digests),
+        ``ranges`` (the key ranges of each table; each range has its number of rows, and a flag that is true when the copy and
+        production are equal in this range).
 
-        ``volume``: number of rows by table, in the copy and in production; ``history``: the earlier run whose row counts were
-        compared, and the tables that are new or gone since that run; ``not_compared``: reason for each part that was not
-        compared; ``seconds``: duration of the comparison.
+        More facts: ``volume`` (number of rows of each table, in the copy and in production), ``history`` (the earlier run
+        whose row counts were compared, and the tables that are new or gone since that run), ``not_compared`` (each part that
+        was not compared, with the reason), ``seconds`` (duration of the comparison).
         """
         parts = key_ranges.wanted(
             ctx, self.name(), self.service, self.tables, tolerance=self.tolerance, history=self.history
