@@ -23,7 +23,7 @@ _HISTORY = re.compile(r"[0-9A-F]{8}\.history")
 SIZES = (1 << 24, *(1 << power for power in range(20, 31) if power != 24))
 """Possible sizes of a WAL segment in bytes. The usual size is the first. Source: initdb(1), --wal-segsize."""
 NEWEST = 8
-"""Number of segments in which the last commit is searched, counted back from the newest."""
+"""Number of segments, the newest ones of the archive, in which the last commit is searched."""
 READING = """
 unpacker() {
   case $1 in *.gz) echo gzip ;; *.lz4) echo lz4 ;; *.zst) echo zstd ;; *.bz2) echo bzip2 ;; esac
@@ -90,7 +90,11 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Newest:
-    """Newest moment in a WAL archive: its time, the source of this time as text, and its error in seconds."""
+    """Newest moment in a WAL archive.
+
+    ``at``: time of the moment; ``basis``: text that says how this time was found; ``error_s``: possible error of the time in
+    seconds.
+    """
 
     at: datetime
     basis: str
@@ -138,10 +142,11 @@ class Reader:
     """Major version of the server that wrote the WAL."""
 
     def newest(self, archive: Archive, way: Way) -> Newest:
-        """Return the newest moment in the segments of ``way``, which a recovery reads: the time of the last commit.
+        """Return the newest moment to which a recovery can replay the segments of ``way``. This is the time of the last
+        commit in these segments.
 
-        If the segments contain no commit, return the time at which the newest segment was stored. Raises HostError when
-        the host cannot be used.
+        If they contain no commit, return the time at which the newest segment was stored. Raises HostError when the host
+        cannot be used.
         """
         lines = [f"{name} {archive.path(name)}\n" for name in reversed(way.files[-NEWEST:])]
         arguments = (self.temporary, self.programs, self.major)
@@ -193,8 +198,8 @@ def _switches(program: Program, path: str) -> tuple[Switch, ...]:
 def segment_size(lsn: str, name: str) -> int:
     """Return the size of a WAL segment in bytes.
 
-    ``lsn``: LSN at which a backup starts. ``name``: name of the segment that contains this LSN. The size follows from
-    these two.
+    ``lsn``: LSN at which a backup starts. ``name``: name of the segment that contains this LSN. Only one segment size gives
+    this name for this LSN.
     """
     for size in SIZES if name else ():
         if segment(int(name[:8], 16), position(lsn) // size, size) == name:
@@ -203,7 +208,7 @@ def segment_size(lsn: str, name: str) -> int:
 
 
 def gap(
-    title: str, measured: str, *, wanted: str = "every segment from the backup to the newest", host: str = ""
+    title: str, measured: str, *, wanted: str = "every segment from the backup to the newest segment", host: str = ""
 ) -> Finding:
     """Return a finding that says which WAL is missing or damaged."""
     return finding("wal-gap", title=title, wanted=wanted, measured=measured, host=host)
@@ -229,7 +234,9 @@ def lacking(archive: Archive, way: Way, wal_stop: str) -> str:
 
 
 def cut(archive: Archive, way: Way, stop: str) -> tuple[str, ...]:
-    """Return the segments of ``way`` up to the segment ``stop``. Raises StepFailed when one of them is missing."""
+    """Return the segments of ``way`` up to the segment ``stop``. ``way`` has the segments that a recovery replays. Raises
+    StepFailed when a segment up to ``stop`` is missing.
+    """
     if lacking_before(way, stop):
         problem = lacking(archive, way, stop)
         raise StepFailed(f"the archived WAL is incomplete: {problem}", findings=[gap(archive.folder, problem)])

@@ -53,9 +53,8 @@ class Program:
     options: Mapping[str, str | Secret]
     run_as: str = ""
     sandbox: str = ""
-    """Folder of the sandbox to which the processes belong, or empty without a sandbox.
-
-    The processes are killed when the sandbox is removed.
+    """Folder of the sandbox for which the programs run. The processes of these programs are killed when the sandbox is
+    removed. The value is empty when the programs run without a sandbox.
     """
 
     def run(

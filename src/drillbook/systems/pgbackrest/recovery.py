@@ -85,14 +85,14 @@ _NO_WAL = (
 
 
 def need_major(tools: Tools, wanted: str) -> Version:
-    """Return the version of the PostgreSQL that ``tools`` runs. Raises NotReady when its major version is not
-    ``wanted``, the major version of the backup.
+    """Return the version of PostgreSQL whose programs ``tools`` runs. ``wanted`` is the major version of the backup. Raises
+    NotReady when the major versions differ.
     """
     major, text = tools.version("postgres")
     if str(major) != wanted:
         raise NotReady(
             f"{tools.host.name}: the backup is of PostgreSQL {wanted}, but the sandbox has {major}",
-            hint="set `bin` of the sandbox to the folder of that version's programs",
+            hint=f"set `bin` of the sandbox to the folder with the programs of PostgreSQL {wanted}",
         )
     return major, text
 
@@ -149,7 +149,7 @@ class Recovery:
         }
 
     def _way(self) -> Way:
-        """Return the WAL to replay. For a recovery to the end of the backup, it is only WAL of the backup's timeline."""
+        """Return the WAL to replay. For a recovery to the end of the backup, return only WAL of the backup's timeline."""
         facts = self.backup.facts
         if not facts["wal_start"]:  # the server was stopped during the backup
             return Way(0, ())
@@ -212,7 +212,9 @@ class Recovery:
         if said == "fetched":
             return int(name.split()[0])
         if said == "missing":
-            raise CouldNotVerify(f"{self.box.host.name} has no {name}", hint="set `bin` of the sandbox to its folder")
+            raise CouldNotVerify(
+                f"{self.box.host.name} has no {name}", hint=f"set `bin` of the sandbox to the folder of {name}"
+            )
         why = (
             f": {printable(output.stderr, limit=300).strip()}"
             if said == "unread"
@@ -225,7 +227,8 @@ class Recovery:
         )
 
     def _start(self, version: Version) -> list[str]:
-        """Start the server, and wait until it has recovered. Return the libraries of its settings that the host lacks.
+        """Start the server, and wait until it has recovered. The server's settings name libraries to load. Return the names
+        of those libraries that the host lacks.
 
         Raises StepFailed when the server does not recover, HostError when the host cannot be used, and Cancelled when the
         run is stopped.
@@ -279,8 +282,8 @@ class Recovery:
         return StepFailed(f"{self.box.host.name}: {problem.title}: {measured}", findings=[problem])
 
     def _replayed(self, way: Way) -> Facts:
-        """Return facts about the replay. Raises StepFailed if the replay ended too early, or if the server in the
-        sandbox is not prevented from archiving WAL.
+        """Return facts about the replay. Raises StepFailed if the replay ended too early, or if the server in the sandbox
+        could archive WAL.
         """
         with connected(self.box.ctx, tools_of(self.box).service, database=TEMPLATE) as session:
             reached, last, archives, system = one(session, _REPLAYED)
@@ -300,9 +303,9 @@ class Recovery:
         }
 
     def _must_be_whole(self, way: Way, reached: str) -> None:
-        """Raise StepFailed when a recovery to the end of the archived WAL did not replay all of it.
+        """Raise StepFailed when a recovery to the end of the archived WAL has not replayed the whole archive.
 
-        The server does not report this, because it takes a damaged record for the end of the WAL.
+        PostgreSQL reports no error in this case, because it takes a damaged record for the end of the WAL.
         """
         size = self.archive.segment_bytes
         if self.at is END and position(reached) <= number(way.files[-1], size) * size:

@@ -19,13 +19,15 @@ from drillbook.systems.pgbackrest import archive as archives
 from drillbook.systems.pgbackrest.archive import Archive, Newest, Reader
 from drillbook.systems.pgbackrest.program import Program
 
-BASIS = "stop of the backup, by the clock of the host that ran it"
+BASIS = "end of the backup, by the clock of the host on which pgbackrest ran"
 _ABSENT = {1: "the stanza is not in the repository", 3: "backup.info and its copy are missing"}
-"""Status codes of `info` for a stanza that is missing, with their meaning. Code 2 (no backup yet) is not among them."""
+"""Status codes of `pgbackrest info` that say that the stanza is missing, each with its meaning. Code 2 is not included,
+because it means that the stanza exists but has no backup yet.
+"""
 _OTHER_KEY = "key/value found outside of section at line 1"
-"""Error message for a list that was decrypted with a wrong key.
+"""Usual error message of pgbackrest for a file that was decrypted with a wrong key.
 
-If the padding is wrong too, pgbackrest reports a CryptoError instead.
+If the padding of the decrypted data is also invalid, pgbackrest reports a CryptoError instead.
 """
 ENCRYPTED = "Salted__"
 """First bytes of an encrypted file. Source: openssl-enc(1)."""

@@ -33,7 +33,7 @@ COVERED = (
     "every file of the backup was read, also those in earlier backups, and compared with the manifest",
     "both copies of backup.info, archive.info and the manifest are equal",
     "no page had a wrong checksum when the backup was taken",
-    "no WAL segment is missing between the backup and the newest",
+    "no WAL segment is missing between the backup and the newest segment",
 )
 NOT_COVERED = (
     "if a server starts from the backup and reaches a consistent state",
@@ -144,9 +144,9 @@ class PgBackRest(BackupSource):
                 *(
                     ()
                     if unread
-                    else ("every WAL segment since the backup was read, and compared with the digest in its name",)
+                    else ("every WAL segment from the backup on was read, and compared with the digest in its name",)
                 ),
-                *(() if unasked else (f"it is a backup of the cluster of {self.service}",)),
+                *(() if unasked else (f"the backup is of the cluster of {self.service}",)),
             ),
             (*NOT_COVERED, *filter(None, (unread, unasked))),
             {"wal_segments": segments},

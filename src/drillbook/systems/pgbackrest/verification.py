@@ -94,8 +94,8 @@ def problems(seen: Verified, label: str, host: str) -> list[Finding]:
 def copies(program: Program, stanza: str, label: str) -> Iterator[Finding]:
     """Compare the two copies of backup.info, of archive.info and of the manifest, and yield a finding for each difference.
 
-    If one copy is damaged, pgbackrest uses the other and does not report it. A backup that ends during this check
-    rewrites both copies, so a difference is reported only when a second reading confirms it.
+    If one copy is damaged, pgbackrest uses the other copy and does not report the damage. A backup that ends during this
+    check rewrites both copies. So a difference is reported only when a second reading confirms it.
     """
     for name in (
         f"backup/{stanza}/backup.info",
