@@ -87,8 +87,8 @@ class Session:
         return int(self._ask(self.client.count, exact=True).count)
 
     def config(self) -> dict[str, Any]:
-        """Return the settings that a copy of the collection needs: those of its vectors, shards and indexes, and its indexed
-        fields.
+        """Return the settings that a copy of the collection needs: the settings of the vectors, the shards and the indexes,
+        and the list of indexed fields.
         """
         info = self._ask(self.client.get_collection)
         whole = info.config.model_dump(mode="json", exclude_none=True)
@@ -125,7 +125,7 @@ class Session:
         return found
 
     def digests(self) -> dict[Id, bytes]:
-        """Return the digests of all points, by id."""
+        """Return the digest of each point, with the id of the point as the key."""
         found: dict[Id, bytes] = {}
         budget = self._budget()
         for points in self.points():
@@ -153,7 +153,7 @@ class Session:
                 return
 
     def fetch(self, ids: Sequence[Id]) -> dict[Id, Point]:
-        """Return the points with the ids ``ids``, by their id. Ids without a point are omitted."""
+        """Return the points with the ids ``ids``. The key of each point is its id. Ids without a point are omitted."""
         found: dict[Id, Point] = {}
         for some in pieces(ids):
             for record in self._retrieve(some):
@@ -273,7 +273,7 @@ def connected(ctx: Context, service: Qdrant, *, answer_s: float = ANSWER_S) -> I
 
 
 def _watch(lines: Lines, request: Any) -> None:
-    """Add the socket of the httpx request ``request`` to ``lines``. ``lines`` closes this socket at the deadline.
+    """Add the socket of the httpx request ``request`` to ``lines``, so that the socket is closed at the deadline.
 
     The trace extension of httpx gives access to the socket.
     """
@@ -286,8 +286,8 @@ def _watch(lines: Lines, request: Any) -> None:
 
 
 def _over_budget(error: BaseException) -> CouldNotVerify | None:
-    """Return the error about an answer above the size limit, if qdrant-client has wrapped such an error in ``error``;
-    otherwise None.
+    """Return the CouldNotVerify error that qdrant-client has wrapped in ``error``, or None when there is no such error. The
+    error says that an answer exceeded the size limit.
     """
     source = getattr(error, "source", None)
     return source if isinstance(source, CouldNotVerify) else None

@@ -1,4 +1,4 @@
-"""Differences between the expected and the existing points. Up to a limit, each different point has a finding."""
+"""Differences between the expected and the existing points of a collection, as findings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from drillbook.sdk.host import excerpt
 from drillbook.systems.qdrant.points import Id, ordered
 
 SHOWN = 20
-"""Maximum number of findings with the same code that each name one point. One further finding counts the remaining points.
+"""For each kind of difference, at most this number of points have a finding of their own. One further finding says how many
+points remain.
 """
 
 

@@ -1,4 +1,4 @@
-"""For the actions on Qdrant: the permissions and the network access that they need."""
+"""Permissions and network access that the actions on Qdrant need."""
 
 from drillbook.sdk.host_needs import HostNeeds
 

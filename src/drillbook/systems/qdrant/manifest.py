@@ -57,6 +57,6 @@ class Manifest(FilesManifest):
         return super().bytes + (self.snapshot.size if self.snapshot else 0)
 
     def stored(self) -> Mapping[str, int]:
-        """Return the size in bytes of each file and of the server's own snapshot, by name."""
+        """Return the sizes in bytes of all files and of the server's own snapshot. The keys are the names of the files."""
         snapshot = {SNAPSHOT: self.snapshot.size} if self.snapshot else {}
         return {**{name: file.size for name, file in self.files.items()}, **snapshot}

@@ -1,9 +1,9 @@
 """Points of a collection, each with an id, a vector and a payload. This module also computes digests of a point and of a
 whole collection.
 
-The same point has the same digest on every server. Qdrant changes a vector only when it is written for the first time: it
-rounds the numbers to 32-bit floats, and normalises the vector when the collection uses the cosine distance. A vector that is
-read and written again stays as it is.
+The same point has the same digest on every server. When a vector is written for the first time, Qdrant rounds its numbers to
+32-bit floats, and normalises it if the collection uses the cosine distance. A vector that is read from Qdrant and written
+again does not change.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ _SPARSE = {"indices", "values"}
 
 
 def id_of(value: Any) -> Id:
-    """Parse the id of a point: a number, a UUID, or a text with one of them. Raises ValueError for every other value."""
+    """Parse the id of a point. The value is a number, a UUID, or a text of a number or of a UUID. Raises ValueError for every
+    other value.
+    """
     if isinstance(value, bool):
         raise ValueError(f"{value!r} is not the id of a point, which is a number or a UUID")
     if isinstance(value, str) and value.isascii() and value.isdecimal():
@@ -108,9 +110,7 @@ def _json(value: Any) -> str:
 
 
 def _packed(value: Any) -> bytes:
-    """Encode a vector as bytes. They depend only on the values of the vector, not on the form of these values in JSON, such
-    as `1` or `1.0`.
-    """
+    """Encode a vector as bytes. The same number gives the same bytes, whether JSON has it as `1` or as `1.0`."""
     if value is None:
         return b"-"
     if isinstance(value, dict) and value.keys() == _SPARSE:
@@ -138,7 +138,7 @@ class Tally:
     total: int = 0
 
     def add(self, digest: bytes) -> None:
-        """Add the digest of one point to the running count and digest."""
+        """Count one more point, and include its digest in the digest of all points."""
         self.points += 1
         self.total = (self.total + int.from_bytes(digest, "big")) % (1 << 256)
 

@@ -29,7 +29,7 @@ class Snapshot(Write):
 
     The points are read page by page, and clients may write at the same time. So the backup is not a consistent snapshot, and
     may lack writes that happened during the export. The server's own snapshot is also stored, if the points that are read
-    before this snapshot and after it are the same.
+    before and after this snapshot are the same.
     """
 
     SERVICE = Qdrant
@@ -50,10 +50,12 @@ class Snapshot(Write):
     ] = True
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``location``, ``manifest``, the numbers ``points``, ``files`` and ``bytes``, ``digest``, ``algorithm``.
+        """Facts: ``location`` (folder of the backup), ``manifest``, ``evidence`` (a copy of the manifest), ``points`` and
+        ``files`` (how many were stored), ``bytes``, ``digest``, ``algorithm`` (how the digest is computed), ``taken_at``,
+        ``server`` (version of the server), ``seconds`` (duration).
 
-        Also ``taken_at``, ``server`` (version of the server), ``seconds``, ``evidence`` (a copy of the manifest), and either
-        ``snapshot_bytes`` or ``snapshot_left_out``. The latter is the reason why the backup has no snapshot of the server.
+        The last fact is ``snapshot_bytes`` (size of the server's own snapshot), or ``snapshot_left_out`` (reason why the
+        backup has no such snapshot).
         """
         service, begun, folder = ctx.service(self.service, Qdrant), time.monotonic(), Reference.parse(self.to)
         try:
@@ -120,8 +122,8 @@ class BackupIntact(Read):
     from_: Location
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: the numbers ``points``, ``files`` and ``bytes``, ``taken_at``, ``identity`` (of the collection),
-        ``seconds``.
+        """Facts: ``points`` and ``files`` (how many the backup has), ``bytes``, ``taken_at``, ``identity`` (address of the
+        server and name of the collection), ``seconds`` (duration).
         """
         begun, store, folder = time.monotonic(), store_of(ctx, self.from_), stored_backup.split(self.from_)
         try:
@@ -184,10 +186,11 @@ class Restore(Write):
     ] = "auto"
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: the numbers of points ``points``, ``written``, ``deleted`` and ``unchanged``, and ``seconds``.
+        """Facts: ``points`` (number of points in the backup), ``written``, ``deleted`` and ``unchanged`` (numbers of points
+        in the collection), ``created`` (true when the collection was missing), ``by`` (method of the restore: points or
+        snapshot), ``seconds`` (duration).
 
-        Also ``created`` (true when the collection was missing) and ``by`` (method of the restore: points or snapshot). When
-        the server refused its snapshot, ``snapshot_refused`` is the reason.
+        When the server refused its snapshot, the fact ``snapshot_refused`` is the reason.
         """
         service, begun = ctx.service(self.service, Qdrant), time.monotonic()
         store, folder = store_of(ctx, self.from_), stored_backup.split(self.from_)

@@ -118,7 +118,10 @@ class DeletePoints(Fault):
 
 
 class PutBack(Write):
-    """Write those points again that a drill deleted and that are still missing. This is the undo of `qdrant.delete_points`."""
+    """Write deleted points again: those that a drill deleted, and that are still missing.
+
+    This is the undo of `qdrant.delete_points`.
+    """
 
     SERVICE = Qdrant
     PLACE = Place.CONTROLLER
@@ -133,7 +136,7 @@ class PutBack(Write):
             description="Name of the run's evidence file that contains the deleted points.",
         ),
     ]
-    digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="Digest of the points in that file.")]
+    digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="Digest of the points in the evidence file.")]
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``written`` (number of points), ``there`` (number of points that existed already and were not written)."""

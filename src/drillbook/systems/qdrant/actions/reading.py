@@ -57,10 +57,9 @@ class Ids(Read):
     equal: Annotated[bool, Field(description="`true`: the step fails when the ids differ.")] = False
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: the numbers ``rows``, ``points``, ``missing`` and ``strays``, the first of the ``missing_ids`` and
-        ``stray_ids``, and ``seconds``.
-
-        ``missing`` counts the source rows without a point, and ``strays`` counts the points without a source row.
+        """Facts: ``rows`` and ``points`` (how many were compared), ``missing`` (number of source rows without a point),
+        ``strays`` (number of points without a source row), ``missing_ids`` and ``stray_ids`` (the first ids of each kind),
+        ``seconds`` (duration).
         """
         service, begun = ctx.service(self.service, Qdrant), time.monotonic()
         with connected(ctx, service) as session:
@@ -101,9 +100,10 @@ class Matches(Read):
     manifest: Annotated[Uri, Field(description="Fact `manifest` of the step `qdrant.snapshot`.")]
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``points`` (number of points), ``digest``, ``algorithm``, ``seconds``.
+        """Facts: ``points`` (number of points), ``digest`` (of the collection), ``algorithm`` (how the digest is computed),
+        ``seconds`` (duration).
 
-        The action reads the points in the backup only when the digests differ.
+        The action reads the points in the backup only when the collection and the backup have different digests.
         """
         service, begun = ctx.service(self.service, Qdrant), time.monotonic()
         wanted = Manifest.read(store_of(ctx, self.manifest), stored_backup.split(self.manifest))

@@ -44,7 +44,8 @@ class Reconcile(Write):
         Field(
             alias="from",
             description=(
-                "Fact `location` of the step `qdrant.snapshot`. Rows that changed since the backup need `source` instead."
+                "Fact `location` of the step `qdrant.snapshot`. If rows may have changed after this backup, set `source` instead, "
+                "because the vectors in the backup are then out of date."
             ),
         ),
     ] = None
@@ -64,19 +65,19 @@ class Reconcile(Write):
         Field(
             ge=0,
             description=(
-                "Maximum number of points without a row that are deleted. If there are more such points, "
-                "nothing is changed, since the query is probably wrong, or rows were lost."
+                "The action deletes at most this number of points without a row. If there are more such points, "
+                "nothing is changed, because the query is probably wrong, or rows were lost."
             ),
         ),
     ] = 1000
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: the numbers of points ``missing`` and ``strays`` (before the repair), ``from_backup``, ``from_source`` and
-        ``deleted``.
+        """Facts before the repair: ``missing`` (number of source rows without a point), ``strays`` (number of points without
+        a source row).
 
-        ``from_backup`` counts the points indexed from the backup, and ``from_source`` those indexed from `source`. Also the
-        numbers ``left`` (differences after the repair) and ``points`` (points after the repair), ``seconds``, and
-        ``evidence``.
+        Facts about the repair: ``from_backup`` (number of points indexed from the backup), ``from_source`` (number of points
+        indexed from `source`), ``deleted`` (number of deleted points), ``evidence`` (copy of the deleted points), ``left``
+        (number of remaining differences), ``points`` (number of points after the repair), ``seconds`` (duration).
         """
         service, begun = ctx.service(self.service, Qdrant), time.monotonic()
         try:
@@ -144,8 +145,8 @@ class Reconcile(Write):
         return written
 
     def _sweep(self, ctx: Context, session: Session, strays: set[Id]) -> Facts:
-        """Store points without a source row as evidence, and delete them if they still have no source row. ``strays``:
-        these points. Return facts about the deletion.
+        """Store the points with the ids ``strays`` as evidence, and then delete those that still have no source row. Return
+        facts about the deletion.
         """
         if not strays:
             return {"deleted": 0}
