@@ -23,10 +23,10 @@ COVERED = (
     "every byte was read",
     "every command was parsed",
     "every part that the manifest names exists",
-    "the checksum of the base, if the base is an RDB",
+    "the checksum of the base file, if this file is an RDB",
 )
 NOT_COVERED = (
-    "changed bytes inside values: an append-only file has no checksum",
+    "changed bytes inside values, because an append-only file has no checksum",
     "missing commands at the end, if the file was cut off between two commands",
     "ACLs and settings of the server, which an append-only file does not contain",
 )
@@ -52,8 +52,10 @@ class AofSource(FileBackups):
         return [self._of(name, group) for name, group in self._groups(ctx).items()]
 
     def _groups(self, ctx: Context) -> dict[str, list[StoredFile]]:
-        """Return the files of each backup by the id of the backup. The id is the path of the manifest, even if the manifest
-        is missing. The id of a backup without a folder is the path of its single file.
+        """Find the backups, and return the files of each backup, with the id of the backup as the key.
+
+        The id is the path of the backup's manifest; if this file is missing, the id is the path that it should have. A backup
+        that is a single file has no manifest, and its id is the path of the file.
         """
         found: dict[str, list[StoredFile]] = {}
         for file in sorted(
@@ -149,8 +151,8 @@ class AofSource(FileBackups):
         self._need_format(ctx, str(getattr(service, "program", "")))
 
     def _need_format(self, ctx: Context, program: str) -> None:
-        """Check that the server ``program`` on the step's host knows the format of the base files of the backup that the step
-        uses. Raises NotReady when it is too old.
+        """Find the backup that the step will use, and check that the server ``program`` on the step's host knows the format
+        of its base file. Raises NotReady when the server is too old for this format.
         """
 
         def check(backup: Backup) -> None:

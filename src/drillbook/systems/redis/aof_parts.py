@@ -62,13 +62,13 @@ def judged(tool: Checker, copy: Copy) -> Verdict:
     """Compare the manifest with the files, and check each part separately. Raises CouldNotVerify when no program on the host
     can check a part, and HostError when the host cannot be used.
 
-    The verdict counts only the keys of the base file.
+    The result contains the number of keys in the base file only.
     """
     if copy.manifest and copy.manifest not in copy.sizes:
         return Verdict((_missing(copy, copy.manifest, "a manifest in the folder of the parts"),))
     parts = copy.parts
     if not parts:
-        measured = f"{copy.sizes.get(copy.manifest, 0)} bytes that are no manifest"
+        measured = f"{copy.sizes.get(copy.manifest, 0)} bytes that are not a valid manifest"
         return Verdict((_damaged(copy, "a manifest that names the parts", measured),))
     if wrong := list(_unlike(copy, parts)):
         return Verdict(tuple(wrong))

@@ -1,8 +1,8 @@
 """Checks RDB and append-only files with redis-check-rdb and redis-check-aof, and finds damage that these programs miss.
 
 A server program that is started under the name of a checker acts as that checker, in Redis and in Valkey. So a host needs
-only the server program. A checker stops reading where a server stops. Bytes after the end of an RDB are therefore detected
-by the size of the file.
+only the server program. A checker, like a server, stops reading at the end of an RDB. So this module detects more bytes after
+this end by the size of the file.
 """
 
 from __future__ import annotations
@@ -197,7 +197,8 @@ def need_checker(run: Run, host: Host, program: str) -> None:
 
 
 def need_format(run: Run, host: Host, program: str, name: str, beginning: bytes) -> None:
-    """Check that the checker knows the format of the RDB ``name``. The checker has the same version as the server.
+    """Check that the checker on the host knows the format of the RDB ``name``. The server on the host then knows the format
+    too, because both have the same version.
 
     ``beginning``: first bytes of the file. If they are not the beginning of an RDB, nothing is checked. Raises NotReady
     when the checker does not know the format, and HostError when the host cannot be used.

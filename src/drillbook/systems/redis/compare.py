@@ -24,8 +24,11 @@ TTL in seconds.
 
 @dataclass(slots=True)
 class Comparison:
-    """Result of a comparison: the number of compared keys, the numbers of skipped keys by reason, and the numbers of
-    different keys by finding code.
+    """Result of a comparison.
+
+    ``compared``: number of compared keys; ``expired``: number of keys that were skipped because they have expired;
+    ``ignored``: for each pattern of ignored keys, the number of skipped keys; ``differing``: for each code of a finding, the
+    number of different keys.
     """
 
     compared: int = 0
@@ -55,7 +58,7 @@ class Times:
     found: Fields = field(default_factory=dict)
 
     def of(self, database: str, name: str) -> tuple[FieldTimes | None, FieldTimes | None]:
-        """Return two records of the field expiry times of the hash ``name``: the first from the backup, the second from the
+        """Return the expiry times of the fields of the hash ``name``: first the times in the backup, then the times on the
         server.
         """
         return self.wanted.get(database, {}).get(name), self.found.get(database, {}).get(name)

@@ -121,15 +121,15 @@ class _Counted:
 
 @cache
 def _line_class() -> Any:
-    """Return the class ``Line`` of connections. The class is defined at its first use, since the redis library is slow to
-    load.
+    """Return ``Line``, a subclass of the redis library's connection. It is defined at its first use, because the library is
+    slow to load.
     """
     from redis.connection import Connection  # noqa: PLC0415  slow to load
     from redis.exceptions import InvalidResponse  # noqa: PLC0415  slow to load
 
     class Line(Connection):
-        """A connection that limits the size of answers. ``lines`` closes the connection at the deadline, even during the
-        login.
+        """A connection that limits the size of answers. ``lines``: object that closes the connection at the deadline, even
+        during the login.
         """
 
         lines: Lines | None = None
@@ -161,7 +161,7 @@ def opened(
     timeout: float = ANSWER_S,
     lines: Lines | None = None,
 ) -> Any:
-    """Open a connection and log in. ``lines`` closes the connection at the deadline.
+    """Open a connection and log in. ``lines``: object that closes the connection at the deadline.
 
     Raises redis.RedisError or OSError when the connection or the login fails, and CouldNotVerify when an answer is larger
     than the limit. Later reads of the connection raise the same errors.

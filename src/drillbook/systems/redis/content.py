@@ -42,7 +42,9 @@ class Entry(Part):
 
 
 Keys = dict[str, dict[str, Entry]]
-"""Entries of a keyspace. The outer mapping is by database number, the inner one by key name; both are texts."""
+"""Entries of a keyspace. The outer mapping has a database number as its key, and the inner mapping has the name of a Redis
+key as its key. Both are texts.
+"""
 
 
 def text_of(key: bytes) -> str:

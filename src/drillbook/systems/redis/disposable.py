@@ -114,8 +114,8 @@ def serving(ctx: Context, box: Sandbox, load: Load) -> Facts:
 
 
 def need_server(ctx: Context, service: Sandboxed) -> None:
-    """Check that the sandbox's host has a server and a checker program. Raises NotReady when it lacks one, and HostError
-    when the host cannot be used.
+    """Check that the sandbox's host has a server and a checker program. Raises NotReady when one of the two is missing, and
+    HostError when the host cannot be used.
     """
     host, named = ctx.host_named(service.host), str(getattr(service, "program", ""))
     if not host.run(("sh", "-c", _SERVER, "sh", named), deadline=ctx.deadline).ok:

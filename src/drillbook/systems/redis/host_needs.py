@@ -1,4 +1,4 @@
-"""For the actions on Redis and Valkey: the permissions, the network access and the programs that they need."""
+"""Permissions, network access and programs that the actions on Redis and Valkey need."""
 
 from drillbook.sdk.host_needs import BySudo, HostNeeds
 

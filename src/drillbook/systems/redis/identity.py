@@ -39,8 +39,8 @@ def measured(ctx: Context, name: str) -> Identity:
 
 
 def marked(ctx: Context, name: str) -> bool:
-    """Return True while the keyspace of the service ``name`` contains the mark of this run's save. Raises CouldNotVerify
-    when the server does not answer.
+    """Return True while the keyspace of the service ``name`` contains the mark that this run wrote when it saved the
+    keyspace. Raises CouldNotVerify when the server does not answer.
     """
     with connected(ctx, ctx.service(name, Redis)) as session:
         return bool(session.ask("EXISTS", content.mark_of(ctx.run_id)))

@@ -71,9 +71,10 @@ class RedisInPlace(InPlace):
             return ""
 
     def unlike(self, backup: Backup, checked: Facts) -> str:
-        """Return the reason why this backup must not be restored. The result is empty when there is none. The reasons
-        are: the backups are in the server's data folder, the RDB has fewer databases than the server, or the server does not
-        know its format.
+        """Return the reason why this backup must not be restored, or an empty text when it can be restored.
+
+        Possible reasons: the server does not know the format of the RDB; the backups are in the server's data folder; or the
+        RDB has fewer databases than the server.
         """
         begins = str(checked.get("format", "")).encode()
         try:  # a check before the drill does not read the beginning of every file, for example of an encrypted one
@@ -83,7 +84,7 @@ class RedisInPlace(InPlace):
         with connected(self.ctx, self.redis) as session:
             directory, sizes = server.place(session, self.redis).directory, session.sizes()
         if why := lies_in(self.ctx, self.source, directory):
-            return f"{why}: after a flush the server overwrites its RDB file there with one that contains no key"
+            return f"{why}: after a flush the server overwrites its RDB file in this folder, and the new file has no keys"
         if beyond := sorted(number for number in map(int, sizes) if number >= int(checked.get("databases", 0))):
             return f"the backup has no database {beyond[0]}, but the server has keys in this database"
         return ""

@@ -21,8 +21,8 @@ _OF_THE_PLACE = re.compile(
     r"port|tls-port|cluster-port|bind|bind-source-addr|unixsocket|dir|logfile|pidfile|aclfile|replicaof|"
     r"(cluster|replica)-announce-.*|.*slave.*"
 )
-"""Settings that are not compared: those that may differ between two servers with the same content, and old aliases of other
-settings.
+"""Settings that are not compared, because two servers with the same content can have different values, or because the
+setting is an old alias of another setting.
 """
 _SECRET = re.compile(r"requirepass|masterauth|primaryauth|.*-pass")
 _HIDDEN = "another value, not shown because it is a secret"
@@ -45,7 +45,7 @@ class Properties(Part):
     settings: dict[str, str] | None = None
     users: dict[str, User] | None = None
     functions: dict[str, Sha256] | None = None
-    """SHA-256 of the code of each function library, by the name of the library."""
+    """Digests of the function libraries. Each key is the name of a library, and the value is the SHA-256 of its code."""
 
     def missing(self) -> list[str]:
         """Names of the properties that the server did not report."""
@@ -53,8 +53,8 @@ class Properties(Part):
 
 
 def read(session: Session, salt: str = "") -> Properties:
-    """Read the properties of a server. If they will be compared with stored properties, ``salt`` must be the salt of
-    the stored ones.
+    """Read the properties of a server. ``salt``: salt for the digests of secrets; empty: create a new salt. To compare the
+    result with stored properties, pass the salt of the stored properties.
 
     Raises redis.RedisError when the connection fails.
     """
@@ -101,8 +101,8 @@ def _digest(text: str, salt: str) -> str:
 
 
 def differences(wanted: Properties, found: Properties, ignore: Mapping[str, str]) -> list[Finding]:
-    """Return a finding for each setting, user and library that differs. ``ignore`` has the form of the field `ignore` of
-    `redis.matches`: reasons by pattern of names.
+    """Return a finding for each setting, user and library that differs. ``ignore`` is the parameter `ignore_server` of
+    `redis.matches`: each key is a pattern of names that are not compared, and the value is the reason.
     """
     wrong: list[Finding] = []
     for code, word, before, now in (

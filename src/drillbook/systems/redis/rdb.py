@@ -48,7 +48,9 @@ class RdbSource(FileBackups):
 
     @property
     def place_programs(self) -> tuple[str, ...]:
-        """Programs that read the headers of the files, unless the time of a backup is in the name of its file."""
+        """Programs that read the headers of the files. Empty when the time of a backup comes from the name of its file,
+        because then no header is read.
+        """
         return () if self.newest == "name" else BEGINNINGS_NEED
 
     def backups(self, ctx: Context) -> list[Backup]:
@@ -97,7 +99,9 @@ class RdbSource(FileBackups):
         )
 
     def restore(self, ctx: Context, backup: Backup, box: Sandbox, at: datetime | None) -> Facts:
-        """Check the file, and start a server in the sandbox that loads it, without an append-only file."""
+        """Check the file of the backup, and start a server in the sandbox that loads this file. The server has no append-only
+        file.
+        """
         data, begun = disposable.prepared(box), time.monotonic()
         tool = Checker(lambda argv: box.run(*argv), box.host, disposable.program(box), box.folder)
         with self.brought(ctx, backup, box.files, box.folder) as brought:
@@ -158,11 +162,11 @@ def coverage(verdict: Verdict) -> tuple[tuple[str, ...], tuple[str, ...]]:
     )
     if verdict.checksum:
         return (*covered, "the checksum of the whole file"), missing
-    return covered, (*missing, "changed bytes: the RDB was saved without a checksum (rdbchecksum no)")
+    return covered, (*missing, "changed bytes, because the RDB was saved without a checksum (rdbchecksum no)")
 
 
 def counted(verdict: Verdict) -> Facts:
-    """Return facts: the numbers of keys that a check has counted."""
+    """Return the numbers of keys and databases that a check has counted, as facts."""
     return {
         "keys": verdict.keys,
         "expires": verdict.expires,

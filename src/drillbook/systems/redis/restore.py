@@ -103,7 +103,7 @@ class Replacement:
         self.seconds[name] = round(time.monotonic() - since, 3)
 
     def present(self) -> Place:
-        """Ask the server for the folder and the names of its files, and return them.
+        """Ask the server for the folder and the names of its files. Return the answer.
 
         Raises CouldNotVerify when the server does not answer, or is not run by the service's unit on this host.
         """

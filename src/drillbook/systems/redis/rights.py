@@ -15,7 +15,7 @@ FLUSH: tuple[Command, ...] = (("FLUSHALL",),)
 
 
 def saving(run_id: str) -> tuple[Command, ...]:
-    """Return the Redis commands that a save uses, including those that write its mark."""
+    """Return the Redis commands that a save uses, including the commands that write and remove the mark of the run."""
     key = mark_of(run_id)
     return (
         ("BGSAVE", "SCHEDULE"),

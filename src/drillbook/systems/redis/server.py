@@ -1,4 +1,6 @@
-"""State of a running server: its version, the location of its files, and the end of loading or saving."""
+"""Reads the version of a running server and the location of its files, and waits until the server has saved or loaded a
+file.
+"""
 
 from __future__ import annotations
 

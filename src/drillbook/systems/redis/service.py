@@ -27,7 +27,7 @@ class Redis(Sandboxed):
     user: str = Field(
         default="", description="Name of the user who logs in (command AUTH). Empty: the server's default user."
     )
-    password: Password = Field(default=None, description="Password of that user.")
+    password: Password = Field(default=None, description="Password of the user who logs in.")
     data_directory: str = Field(
         default="",
         description="Data folder on the host (the server's setting `dir`). Empty: the folder that the server reports.",
@@ -35,8 +35,8 @@ class Redis(Sandboxed):
     program: str = Field(
         default="",
         description=(
-            "Path of the server's program on the host. If empty, the path that the server reports is used. A sandbox then uses "
-            "the program valkey-server or redis-server on PATH."
+            "Path of the server's program on the host. Empty: the path that the server reports; for a sandbox, the program "
+            "valkey-server or redis-server on PATH."
         ),
     )
 

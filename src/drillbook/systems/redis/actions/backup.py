@@ -49,11 +49,11 @@ class Save(Write):
     part_size: PartSize = PART_SIZE
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``location``, ``manifest``, ``bytes``, ``keys`` (number of keys), ``types`` (number of keys by type),
-        ``snapshot_at``.
+        """Facts: ``location`` (folder of the backup), ``manifest``, ``evidence`` (a copy of the manifest), ``bytes``, ``keys``
+        (number of keys), ``types`` (number of keys of each type), ``snapshot_at`` (time of the saved keyspace).
 
-        Also ``server``, ``append_only``, ``algorithm`` (how the digests are computed), ``seconds`` (duration of each stage),
-        and ``evidence`` (a copy of the manifest).
+        More facts: ``files`` (number of files), ``server`` (name and version of the server), ``append_only`` (true when the
+        server has an append-only file), ``algorithm`` (how the digests are computed), ``seconds`` (duration of each stage).
         """
         service = ctx.service(self.service, Redis)
         return Backup(ctx, service, Store(ctx.bucket(self.to)), Reference.parse(self.to), int(self.part_size)).take()
@@ -178,8 +178,8 @@ class BackupIntact(Read):
     from_: Location
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``files`` (number of files), ``keys`` (number of keys), ``bytes``, ``types``, ``snapshot_at``,
-        ``identity``, ``seconds``.
+        """Facts: ``files`` (number of files), ``bytes``, ``keys`` (number of keys), ``types`` (number of keys of each type),
+        ``snapshot_at`` (time of the saved keyspace), ``identity`` (of the saved keyspace), ``seconds`` (duration).
         """
         service, begun = ctx.service(self.service, Redis), time.monotonic()
         store, origin = Store(ctx.bucket(self.from_)), stored_backup.split(self.from_)
@@ -239,8 +239,9 @@ class Restore(Write):
         return Restoring(ctx, service, Store(ctx.bucket(self.from_)), stored_backup.split(self.from_))
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``keys`` (number of loaded keys), ``bytes``, ``append_only``, ``seconds`` (duration of each stage),
-        ``snapshot_at``, ``manifest``.
+        """Facts: ``keys`` (number of loaded keys), ``bytes`` (size of the backup), ``append_only`` (true when the server has
+        an append-only file), ``seconds`` (duration of each stage), ``snapshot_at`` (time of the saved keyspace), ``manifest``
+        (of the backup).
         """
         return self._restoring(ctx).run()
 
@@ -306,11 +307,10 @@ class Matches(Read):
     ] = Field(default_factory=dict)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``keys`` (number of compared keys), ``expired`` (number of expired keys), ``types`` (number of keys by
-        type), ``seconds``.
-
-        Also ``ignored`` (for each pattern the number of ignored keys and the reason), ``algorithm``, ``not_covered``
-        (properties that were not compared).
+        """Facts: ``keys`` (number of compared keys), ``expired`` (number of expired keys), ``types`` (number of keys of each
+        type), ``ignored`` (for each pattern in the parameter `ignore`, the number of ignored keys and the reason),
+        ``algorithm`` (how the digests are computed), ``not_covered`` (properties that were not compared), ``seconds``
+        (duration).
         """
         service, begun = ctx.service(self.service, Redis), time.monotonic()
         backup = Manifest.read(Store(ctx.bucket(self.manifest)), stored_backup.split(self.manifest))
@@ -362,8 +362,8 @@ class Matches(Read):
 
 
 def _times(backup: Manifest, session: Session) -> Times:
-    """Return the expiry times of hash fields in the backup and on the server. Both are empty when the backup records no such
-    times.
+    """Return two results: the expiry times of hash fields in the backup, and on the server. Both results are empty when the
+    backup contains no such times.
     """
     return Times() if backup.fields is None else Times(backup.fields, fields.read(session))
 

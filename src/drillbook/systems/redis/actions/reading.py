@@ -23,11 +23,10 @@ class Healthy(Read):
     service: ServiceName
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``server`` (name of the program), ``version``, ``role``, ``loading``, ``keys`` (number of keys),
-        ``databases`` (number of databases), ``uptime_s``.
-
-        Also ``memory_bytes``, ``maxmemory_bytes``, ``policy`` (the eviction policy), ``persistence`` (status of the writes
-        to disk).
+        """Facts: ``server`` (name of the program), ``version``, ``role``, ``loading`` (true while the server loads its data),
+        ``keys`` (number of keys), ``databases`` (number of databases), ``uptime_s``, ``memory_bytes`` (used memory),
+        ``maxmemory_bytes`` (the server's limit), ``policy`` (the eviction policy), ``persistence`` (status of the writes to
+        disk).
         """
         service = ctx.service(self.service, Redis)
         try:
@@ -118,10 +117,12 @@ class Usage(Read):
     service: ServiceName
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: the numbers ``keys``, ``lasting_keys``, ``hits``, ``misses``, ``evicted``, ``expired``, ``clients``.
+        """Facts about keys: ``keys`` (number of keys), ``lasting_keys`` (number of keys that never expire, without Drillbook's
+        own keys), ``evicted`` and ``expired`` (numbers of keys that the server removed), ``flushes`` (number of FLUSHALL and
+        FLUSHDB commands since the server's start).
 
-        Also ``flushes`` (number of FLUSHALL and FLUSHDB commands since the server's start), ``hit_rate``, ``memory_bytes``,
-        ``maxmemory_bytes``, ``uptime_s``. ``lasting_keys`` counts keys that never expire, without Drillbook's own keys.
+        Facts about the use: ``hits``, ``misses``, ``hit_rate``, ``clients`` (number of connections), ``memory_bytes`` (used
+        memory), ``maxmemory_bytes`` (the server's limit), ``uptime_s``.
         """
         with connected(ctx, ctx.service(self.service, Redis)) as session:
             stats, memory, calls = session.info("stats"), session.info("memory"), session.info("commandstats")
