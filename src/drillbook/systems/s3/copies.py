@@ -61,7 +61,7 @@ class Manifest(BackupManifest):
         return sum(one.size for one in self.objects.values())
 
     def stored(self) -> Mapping[str, int] | None:
-        """Return the size in bytes of each copy, by its name below the backup's folder."""
+        """Return the sizes in bytes of all copies. The keys are the names of the copies below the backup's folder."""
         return {f"{BODIES}/{key}": one.size for key, one in self.objects.items()}
 
 
@@ -99,7 +99,9 @@ def is_copy(data: bytes) -> bool:
 
 
 def below(manifest: Manifest, prefix: str) -> dict[str, Entry]:
-    """Return the objects whose keys begin with ``prefix``, by key. Raises StepFailed when no key begins with it."""
+    """Return the manifest entries of the objects whose keys begin with ``prefix``, with these keys. Raises StepFailed when
+    there is no such object.
+    """
     found = {key: one for key, one in sorted(manifest.objects.items()) if key.startswith(prefix)}
     if not found:
         raise StepFailed(
@@ -203,8 +205,8 @@ def forgotten(manifest: Manifest, history: Mapping[str, Sequence[Version]], pref
 
 
 def damages(manifest: Manifest, sizes: Mapping[str, int], found: Mapping[str, Content | None]) -> list[Finding]:
-    """Return a finding for each damaged or missing object of the copy. ``sizes`` holds the sizes of all objects, and
-    ``found`` the content of those that were read. Of the other objects, only the size is checked.
+    """Return a finding for each damaged or missing object of the copy. ``sizes``: size of each object in the store. ``found``:
+    size and digest of each object that was read. If an object was not read, only its size is checked.
     """
     wrong = []
     for key, entry in sorted(manifest.objects.items()):

@@ -1,4 +1,4 @@
-"""Needs of the actions on objects of a store: programs, permissions and network access."""
+"""Programs, permissions and network access that the actions on S3 objects need."""
 
 from drillbook.sdk.host_needs import HostNeeds
 

@@ -1,8 +1,8 @@
 """Program that reads objects on a host. It returns their sizes and digests, and not their data.
 
-It needs only the standard library of Python 3.7 or later. ``host_programs`` sends this file through standard input,
-with a line that calls ``main``, and after it the URLs. The URLs are secrets. So they are never command line arguments, which
-other users could see.
+It needs only the standard library of Python 3.7 or later. ``host_programs`` sends three things to the host's Python through
+standard input: this file, a line that calls ``main``, and the URLs of the objects. The URLs are secrets. So they are never
+command line arguments, which other users could see.
 """
 
 from __future__ import annotations

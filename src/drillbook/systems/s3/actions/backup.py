@@ -41,10 +41,10 @@ class Copy(Write):
     to: Annotated[Uri, Field(description="Folder in the same store, `s3://bucket/prefix`. The folder must be empty.")]
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``location`` and ``manifest`` of the backup, ``objects`` (number of objects), ``bytes`` (total size),
-        ``seconds``.
+        """Facts: ``location`` (folder of the backup), ``manifest`` (of the backup), ``objects`` (number of objects),
+        ``bytes`` (total size), ``seconds`` (duration).
 
-        For a bucket that keeps versions also ``versions`` (number of versions and delete markers).
+        If the bucket keeps versions, there is also the fact ``versions`` (number of versions and delete markers).
         """
         service, folder = ctx.service(self.service, S3), Reference.parse(self.to)
         source, target = Store(service), Store(ctx.bucket(self.to))
@@ -132,7 +132,7 @@ class Copy(Write):
     def _look(self, target: Store, folder: Reference, manifest: Manifest) -> None:
         wrong = copies.damages(manifest, target.sizes(f"{folder.key}/{BODIES}/"), {})
         if wrong:
-            raise StepFailed(f"the store's list of the copies differs from what was written: {stored_backup.summary(wrong)}")
+            raise StepFailed(f"the store does not list all copies as they were written: {stored_backup.summary(wrong)}")
 
     def ready(self, ctx: Context) -> None:
         """Check that both buckets answer and belong to the same store."""
@@ -227,8 +227,9 @@ class Restore(Write):
     replace: Annotated[bool, Field(description="`true`: also overwrite existing objects that have other content.")] = False
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: the numbers of objects ``restored``, ``unchanged`` and ``left`` (different, but not overwritten),
-        ``bytes``, ``seconds``.
+        """Facts: ``restored`` (number of restored objects), ``unchanged`` (number of objects that were correct already),
+        ``left`` (number of objects that have other content and were not overwritten), ``bytes`` (size of the restored
+        objects), ``seconds`` (duration).
         """
         begun = ctx.deadline.remaining()
         source, target = Store(ctx.bucket(self.from_)), Store(ctx.service(self.service, S3))

@@ -1,4 +1,6 @@
-"""Faults of objects: hiding them by delete markers, deleting them permanently, or overwriting one with other bytes."""
+"""Faults of objects: hiding objects by delete markers, deleting objects permanently, or overwriting an object with other
+bytes.
+"""
 
 from __future__ import annotations
 
@@ -33,8 +35,8 @@ Count = Annotated[
     ),
 ]
 Chosen = dict[str, list[str]]
-"""Objects to delete. For each key, the list holds the id of the current version, followed by the ids of the delete markers
-that the key already has.
+"""Objects to delete. Each key is the key of an object. Its value is a list of ids: first the id of the current version, then
+the ids of the delete markers that the object already has.
 """
 
 
@@ -68,8 +70,8 @@ class DeleteObjects(Fault):
         return {"deleted": len(unchanged), "skipped": len(chosen) - len(unchanged), "keys": unchanged[:10]}
 
     def _choose(self, ctx: Context, store: Store) -> Chosen:
-        """Choose the objects to delete, and store their list in the run's folder. ``active`` and a recovery read the list
-        there.
+        """Choose the objects to delete, and store the list of these objects in the run's folder, so that the method ``active``
+        and a recovery can read it.
         """
         history = store.history(self.prefix)
         live = {key: one for key, versions in history.items() for one in versions if one.latest and not one.marker}
@@ -118,8 +120,8 @@ def _latest(store: Store, prefix: str) -> dict[str, Version]:
 
 
 def _hidden(store: Store, chosen: Chosen) -> dict[str, list[str]]:
-    """Return, by key, the delete markers that were added after the objects were chosen. Keys that no such marker hides are
-    left out.
+    """Return the chosen objects that a new delete marker hides, each with the ids of its new delete markers. A marker is new
+    when it was added after the objects were chosen.
     """
     hidden = {}
     history = store.history(os.path.commonprefix(list(chosen)))  # noqa: RUF071  keys are not paths

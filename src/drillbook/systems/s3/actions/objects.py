@@ -107,10 +107,11 @@ class Get(Read):
 
 
 class Matches(Read):
-    """Compare the content of objects with digests. The digests are in the step or in the manifest of a backup.
+    """Compare the content of objects with their expected digests.
 
-    When `service` is set, the objects in the bucket of this service are compared with the manifest of `s3.copy`. Otherwise
-    the objects in the backup or in `store` are compared.
+    With the parameter `objects`, the objects in `store` are compared with the digests in this parameter. With the parameter
+    `manifest`, the files of a backup are compared with the digests in the backup's manifest. With `manifest` and `service`,
+    the objects in the bucket of the service are compared with the manifest of `s3.copy`.
     """
 
     PLACE = Place.CONTROLLER
@@ -120,7 +121,8 @@ class Matches(Read):
 
     store: Annotated[str | None, Field(description="S3 service that contains `objects`.")] = None
     objects: Annotated[
-        dict[str, Digest] | None, Field(min_length=1, description="Expected SHA-256 of each object, by key.")
+        dict[str, Digest] | None,
+        Field(min_length=1, description="Objects to compare: for each key, the expected SHA-256 of the object."),
     ] = None
     manifest: Annotated[
         Uri | None,
@@ -147,7 +149,7 @@ class Matches(Read):
         Field(
             description="When `service` is set: the versions that must still exist. `true`: the copied version "
             "of every object. `null`: also every older version and delete marker in the manifest. `false`: "
-            "none, for example because a lifecycle rule removes old versions."
+            "no version, for example because a lifecycle rule removes old versions."
         ),
     ] = None
 
@@ -160,11 +162,10 @@ class Matches(Read):
         return self
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``objects`` (number of objects), ``bytes``, ``seconds``; when `service` is set also ``unexpected`` and
-        ``unexpected_keys``.
+        """Facts: ``objects`` (number of compared objects), ``bytes`` (their total size), ``seconds`` (duration).
 
-        ``unexpected`` is the number of objects that are not in the manifest, and ``unexpected_keys`` lists the keys of the
-        first of these objects.
+        When `service` is set, there are two more facts: ``unexpected`` (number of objects in the bucket that are not in the
+        manifest) and ``unexpected_keys`` (the first keys of such objects).
         """
         begun = ctx.deadline.remaining()
         facts, wrong = self._compared(ctx)

@@ -70,8 +70,8 @@ class VersionsRestore(Write):
         return self
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: the numbers of objects ``restored`` and ``unchanged``, ``bytes``, ``keys`` (the first 10 restored),
-        ``seconds``.
+        """Facts: ``restored`` (number of restored objects), ``unchanged`` (number of objects that were correct already),
+        ``bytes`` (size of the restored objects), ``keys`` (keys of the first 10 restored objects), ``seconds`` (duration).
         """
         begun = ctx.deadline.remaining()
         store = Store(ctx.service(self.service, S3))
@@ -118,7 +118,9 @@ class VersionsRestore(Write):
     def _matching(
         self, ctx: Context, store: Store, wanted: Mapping[str, Entry], candidates: Mapping[str, list[Version]]
     ) -> dict[str, Version]:
-        """Return for each key the first candidate that has the wanted content. The SHA-256 of the whole content is compared."""
+        """Return for each key the first version among ``candidates`` that has the content ``wanted``. Keys without such a
+        version are left out. The SHA-256 of the whole content is compared.
+        """
         found: dict[str, Version] = {}
         for place in range(max(map(len, candidates.values()), default=0)):
             asked = [versions[place] for key, versions in candidates.items() if key not in found and place < len(versions)]
