@@ -127,7 +127,9 @@ class Worker:
         return outcome.result(seconds)
 
     def end(self, last: Callable[[], None] | None = None) -> None:
-        """Let the thread finish all functions that it was given, call ``last``, and then end. Return at once."""
+        """Tell the thread to end after it has finished all functions that it was given, and then ``last``. Return without
+        waiting for this.
+        """
         if last is not None:
             self._jobs.put((last, Future()))
         self._jobs.put(None)

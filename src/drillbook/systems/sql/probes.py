@@ -24,7 +24,7 @@ T = TypeVar("T")
 READ_S = 30.0
 """Time limit, in seconds, of every operation that is not a write of the canary."""
 MOST_HANGING = 20
-"""Number of connections that may hang at the same time. While this number of connections hangs, the canary tries no further writes."""
+"""Limit of connections that hang at the same time. While this number of connections hangs, the canary tries no more writes."""
 
 
 class Canary(BaseCanary):
@@ -132,8 +132,10 @@ class Canary(BaseCanary):
         return sorted(self._run(ctx, lambda session: self._found(session, ctx.run_id)) - {0})
 
     def _found(self, session: Any, run_id: str) -> set[int]:
-        """Return the numbers of this run's rows. Return an empty set when the table is missing. To make sure that the
-        table is missing, the function creates it.
+        """Return the numbers of this run's rows. Return an empty set when the table is missing.
+
+        Not every driver tells a missing table from other errors. So after an error, the function tries to create the table.
+        When this succeeds, the table was missing; otherwise the first error is raised.
         """
         try:
             return self._numbers(session, run_id)
@@ -268,7 +270,9 @@ class _Session(ConnectedWriter[Any]):
 
 
 class _Writer(CanaryWriter):
-    """Writer of rows in a thread of its own. The thread is given up when a write does not end in time."""
+    """Writer of rows in a thread of its own. When a write does not end in time, the writer abandons this thread and its
+    connection.
+    """
 
     def __init__(self, canary: Canary, ctx: Context) -> None:
         self._canary, self._ctx = canary, ctx
