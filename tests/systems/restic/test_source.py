@@ -176,7 +176,7 @@ def test_a_running_backup_is_no_finding_and_an_abandoned_lock_is_told(job):
     locks = content(job.repository / "locks")
     assert len(locks) == 1  # of a process that was killed a moment ago
     write_lock(job, age=timedelta(minutes=40))
-    fails(place, "backup.check", "backup-locked", "lock of process 4711 of backup on web-9")
+    fails(place, "backup.check", "backup-locked", "lock held by process 4711 on web-9 (user backup)")
     place.restore("files", "copy")
     place.remove("files", "copy")
     assert len(content(job.repository / "locks")) == 2
@@ -192,7 +192,7 @@ def test_an_abandoned_exclusive_lock_is_told(job):
 def test_a_repository_that_is_being_pruned_is_not_judged(job):
     write_lock(job, age=timedelta(minutes=2), exclusive=True)
     with pytest.raises(
-        CouldNotVerify, match="another restic process is changing the repository: exclusive lock of process 4711"
+        CouldNotVerify, match="another restic process is changing the repository: exclusive lock held by process 4711"
     ):
         estate(job).run("backup.check", service="files")
 

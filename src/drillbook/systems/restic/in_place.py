@@ -18,7 +18,7 @@ from drillbook.systems.restic.repository import Repository
 
 
 class Opener(Protocol):
-    """Methods of the restic source. The restore calls them."""
+    """Methods of the restic source that the restore calls."""
 
     def opened(self, ctx: Context) -> AbstractContextManager[Repository]:
         """Yield the repository as seen from the step's host."""
@@ -49,8 +49,8 @@ class ResticInPlace(FolderInPlace):
             top = self.source.saved_as(repository, backup, self.path)
             if not top:
                 raise StepFailed(
-                    f"the snapshot {backup.id} contains no entry for the folder {self.path} itself, so its "
-                    f"owner and permissions would be lost: back up the folder by its path, not as `.`"
+                    f"the snapshot {backup.id} contains no entry for the folder {self.path} itself, so a restore "
+                    "would lose the folder's owner and permissions; back up the folder by its path, not as `.`"
                 )
             sink = Answer(f"{self.ctx.host.name}: the files of {backup.id}")
             repository.call("ls", "--json", backup.facts["snapshot"], top, sink=sink)

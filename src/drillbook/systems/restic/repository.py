@@ -1,7 +1,7 @@
 """Access to a restic repository. This module runs restic on a host, and converts its output and exit status to results and
 errors.
 
-All commands only read the repository, and none takes a lock. The cache is in a private folder, which the caller removes.
+All commands only read the repository, and they take no lock. The cache is in a private folder, which the caller removes.
 """
 
 from __future__ import annotations
@@ -91,7 +91,10 @@ class Lock(BaseModel):
 
     def __str__(self) -> str:
         kind = "exclusive lock" if self.exclusive else "lock"
-        return f"{kind} of process {self.pid} of {self.username} on {self.hostname}, renewed last at {self.time:%Y-%m-%d %H:%M}Z"
+        return (
+            f"{kind} held by process {self.pid} on {self.hostname} (user {self.username}), "
+            f"last renewed at {self.time:%Y-%m-%d %H:%M}Z"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +117,8 @@ class Repository:
         Raises StepFailed when the command fails because of the backup, CouldNotVerify when it fails for another reason, and
         HostError when restic cannot be run.
 
-        ``output`` is `shown` to return the output, `dropped` to discard it, or `counted` to return only the number of files
-        and symbolic links in it.
+        ``output``: `shown` returns the whole output, `dropped` discards the output, and `counted` returns only the number of
+        files and symbolic links in the output.
         """
         cache = ("--cache-dir", self.cache) if self.cache else ("--no-cache",)
         text = "".join(f"{name}={value}\n" for name, value in self.variables.items())

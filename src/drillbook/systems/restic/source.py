@@ -182,7 +182,9 @@ class ResticSource(BackupSource):
         return next((end for end in _ends(path) if repository.count(backup.facts["snapshot"], end)), "")
 
     def ready(self, ctx: Context) -> None:
-        """Check that the host of the source has restic 0.17 or later, and that restic can be given its settings."""
+        """Check that the host of the source has restic 0.17 or later, and that each setting can be passed to restic as an
+        environment variable.
+        """
         _need_restic(ctx)
         super().ready(ctx)
         self._variables()
@@ -220,7 +222,7 @@ class ResticSource(BackupSource):
         for name, value in variables.items():
             if "\n" in value or "\0" in value:
                 raise NotReady(
-                    f"{self.name}: the value of {name} has more than one line", hint="set the value to a single line"
+                    f"{self.name}: the value of {name} has more than one line", hint="use a value without line breaks"
                 )
         return variables
 
@@ -242,8 +244,8 @@ def _backup(snapshot: Snapshot) -> Backup:
 
 
 def _recorded(paths: tuple[str, ...], path: str) -> str | None:
-    """Return the recorded path that contains ``path``. Return None when no recorded path contains it. ``paths``:
-    recorded paths of the snapshot.
+    """Return the element of ``paths`` that contains ``path``, or None when there is no such element. ``paths``: the paths that
+    the snapshot lists as backed up.
     """
     above = {str(folder) for folder in (PurePosixPath(path), *PurePosixPath(path).parents)}
     return next((recorded for recorded in paths if str(PurePosixPath(recorded)) in above), None)
@@ -252,8 +254,8 @@ def _recorded(paths: tuple[str, ...], path: str) -> str | None:
 def _count(repository: Repository, backup: Backup, path: str) -> int:
     """Count the files at or below ``path`` in the snapshot.
 
-    Restic stores a relative path under the last parts of its absolute path, and the content of the current folder (``.``) at
-    the top of the snapshot. So each of these places is tried.
+    When a job backs up a relative path, restic stores it under the last parts of the absolute path. When a job backs up the
+    current folder (``.``), restic stores its content at the top of the snapshot. So each of these places is tried.
     """
     ends = _ends(path)
     if len(backup.facts["paths"]) == 1:
