@@ -16,11 +16,13 @@ from typing import Any, BinaryIO
 
 MAGIC = b"SQLite format 3\x00"
 HEADER, WAL_HEADER, FRAME_HEADER = 100, 32, 24
-"""Sizes, in bytes, of the headers of a database file, of a write-ahead log, and of a frame in the log. Source:
+"""Sizes in bytes of three headers: the header of a database file, of a write-ahead log, and of each frame in the log. Source:
 https://www.sqlite.org/fileformat2.html.
 """
 WAL_MAGIC = {0x377F0682: "<", 0x377F0683: ">"}
-"""Byte order of the checksums, by the magic number at the beginning of a write-ahead log."""
+"""Byte order of the checksums in a write-ahead log. It depends on the magic number at the beginning of the log, which is the
+key in this mapping.
+"""
 TABLES = """
 SELECT name, sql LIKE 'CREATE VIRTUAL%' FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite~_%' ESCAPE '~'
 """
@@ -75,10 +77,11 @@ class Log:
         self.salt, self.start = head[16:24], struct.unpack(">II", head[24:])
 
     def torn(self, committed: int) -> str:
-        """Describe the damage in the frames after the frame number ``committed``, the last committed one. Return an empty
-        text when these frames are intact or old.
+        """Describe the damage in the frames after the last committed frame, whose number is ``committed``. Return an empty
+        text when there is no damage.
 
-        Old frames were written before the last checkpoint of the log. They have another salt.
+        Frames that were written before the last checkpoint of the log are not checked. Such frames have another salt than the
+        header of the log.
         """
         if self.problem:
             return self.problem
@@ -116,8 +119,8 @@ def quoted(name: str) -> str:
 
 
 def rows(session: sqlite3.Connection) -> tuple[dict[str, int], list[str]]:
-    """Count the rows of each table. Also return the virtual tables that cannot be read, because this SQLite library lacks
-    their module.
+    """Count the rows of each table. Also return the names of the virtual tables that were not counted, because the SQLite
+    library on this host lacks the module of the table.
     """
     counts, unread = {}, []
     for name, virtual in session.execute(TABLES).fetchall():
@@ -155,7 +158,9 @@ def content(session: sqlite3.Connection, clock: str) -> dict[str, Any]:
 
 
 def references(session: sqlite3.Connection) -> list[Any]:
-    """Return the rows whose foreign key refers to a missing row. The result is empty when a foreign key is declared wrongly."""
+    """Return the rows whose foreign key refers to a missing row. When a foreign key is declared wrongly, SQLite cannot check
+    the references, and the result is empty.
+    """
     try:
         return session.execute("PRAGMA foreign_key_check").fetchall()
     except sqlite3.OperationalError as error:

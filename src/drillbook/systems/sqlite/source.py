@@ -106,7 +106,7 @@ class SqliteSource(FileBackups):
             )
         problem = next(self._problems(seen, backup), None)
         if not problem and self.clock and self.max_age is not None and moment_of(seen["newest"]) is None:
-            measured = "has no value" if seen["newest"] is None else "is not a time in its newest row"
+            measured = "has no value" if seen["newest"] is None else "is not a time in the newest row"
             raise CouldNotVerify(
                 f"`max_age` of {self.name} cannot be judged: {self.clock} of {backup.id} {measured}",
                 hint="set `clock` to a column with times in ISO 8601 or as numbers, in a table that always has rows",
@@ -116,10 +116,10 @@ class SqliteSource(FileBackups):
             for code, wanted, measured in ([problem] if problem else [])
         )
         covered = ("the header, every page, every index and every reference were verified", "every row was counted")
-        unseen = ["changed bytes inside values: SQLite stores no checksum of them"]
+        unseen = ["changed bytes inside values, because SQLite stores no checksum of values"]
         if seen["wal"] and seen["log"] is None:
             unseen.append("transactions in a log that was not copied: the database is in WAL mode, but the copy has no log")
-        unseen += [f"the virtual table {name}, whose module {host} lacks" for name in seen.get("unread", ())]
+        unseen += [f"the virtual table {name}, because {host} lacks its module" for name in seen.get("unread", ())]
         return Checked(findings, covered if "tables" in seen else ("the header was read",), tuple(unseen), self._facts(seen))
 
     def _facts(self, seen: Mapping[str, Any]) -> Facts:
@@ -130,7 +130,9 @@ class SqliteSource(FileBackups):
         return facts
 
     def _problems(self, seen: Mapping[str, Any], backup: Backup) -> Iterator[Problem]:
-        """Yield the problems of a copy, beginning with the most fundamental one. The caller reports only the first."""
+        """Yield the problems of a copy, beginning with the most fundamental problem. The caller reports only the first
+        problem.
+        """
         if seen["empty"]:
             yield "backup-empty", "an SQLite database", "0 bytes"
         if seen["foreign"]:
