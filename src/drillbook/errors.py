@@ -62,7 +62,9 @@ class DrillbookError(Exception):
         self.message = message
         self.hint = hint
         self.closing = ""
-        """Last line of the output, below the message and the hint. It is empty unless it is certain that no drill was run."""
+        """Last line of the output, below the message and the hint. If it is certain that no drill was run, this line says so;
+        otherwise it is empty.
+        """
 
     def __str__(self) -> str:
         return f"{self.message}\n  hint: {self.hint}" if self.hint else self.message

@@ -9,9 +9,9 @@ class Exit(IntEnum):
     """Exit status of a task."""
 
     OK = 0
-    """Success: the drill passed, the diagnosis is healthy, the record is complete."""
+    """Success: for example, the drill passed, the diagnosis is healthy, or the audited records are complete."""
     FAILED = 1
-    """A failure is proven: the recovery failed, a cause was found, a record was changed, or a drill is overdue."""
+    """A failure is proven: the recovery failed, a cause was found, an audited record was changed, or a drill is overdue."""
     USAGE = 2
     """The input is wrong. Nothing was touched."""
     UNVERIFIED = 3

@@ -17,7 +17,7 @@ from drillbook.encodings import SHORTEST, Form
 MARK = b"***"
 FARTHEST = 8192
 """Number of characters that are examined on each side of the position where a text is cut. An encoded piece of a secret is
-never longer."""
+never longer than this number."""
 DEPTH = 12
 """Number of parts of a secret's form that are compared when the text ends inside of a secret. After these parts, the
 text is hidden up to its end.

@@ -196,7 +196,7 @@ def _others() -> Iterator[Entry]:
 
 @functools.cache
 def _services(inventory: str) -> dict[str, str]:
-    """Return the kind of each service and backup source in a shipped inventory, by name."""
+    """Return the kind of each service and backup source in a shipped inventory. Each key is its name."""
     known = _load(f"inventory/{inventory}.yml")
     found = {**(known.get("services") or {}), **(known.get("backups") or {})}
     return {name: str(fields["kind"]) for name, fields in found.items()}

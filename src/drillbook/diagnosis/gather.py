@@ -125,7 +125,8 @@ class Gathering:
     def _begin(self) -> None:
         """Start or skip every check whose inputs are known.
 
-        A skipped check can be an input of other checks. Therefore, look for such checks again after each skipped check.
+        A skipped check may be the last missing input of another check. Therefore, the search is repeated until it finds no
+        further checks.
         """
         before = -1
         while before != len(self._waiting):

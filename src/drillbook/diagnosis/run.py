@@ -27,7 +27,7 @@ from drillbook.sdk.service import kind_of
 CLOCK_ERROR_S = 0.001
 """Measurement error, in seconds, of the duration of a diagnosis.
 
-The duration is the difference of two times of one monotonic clock. The error arises because it is rounded to 1 ms.
+The duration is the difference of two times of one monotonic clock. Only its rounding to 1 ms causes an error.
 """
 UNSEEN = "could not be examined"
 """Phrase in every message about something that was not examined. Such a message is shown even when a cause was found."""

@@ -38,7 +38,7 @@ class CampaignStarted(Begun):
         str, Field(description=("Environment that the operator confirmed; empty when the operator confirmed none."))
     ] = ""
     executor: Annotated[
-        str, Field(description=("Name of the part of Drillbook that carries out the drills, such as `processes`."))
+        str, Field(description=("Name of the executor, which carries out the drills. For example, `processes`."))
     ] = ""
     approval: Annotated[
         str, Field(description="Digest of the approval of all sites (`approval.json`); empty without one.")
@@ -72,7 +72,7 @@ class CampaignResumed(Begun):
     KIND: ClassVar[str] = "campaign.resumed"
 
     executor: Annotated[
-        str, Field(description=("Name of the part of Drillbook that carries out the drills, such as `processes`."))
+        str, Field(description=("Name of the executor, which carries out the drills. For example, `processes`."))
     ] = ""
     approval: Annotated[
         str,

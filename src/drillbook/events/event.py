@@ -65,7 +65,7 @@ class Events(tuple[Event, ...]):
 
     @cached_property
     def by_step(self) -> dict[str, dict[str | None, list[Event]]]:
-        """For each step on each host: its events in their order. The keys are the id of the step and the name of the
+        """Events of each step on each host, in their order. Each key is a pair: the id of the step and the name of the
         host.
         """
         found: dict[str, dict[str | None, list[Event]]] = {}

@@ -178,7 +178,7 @@ class GuardCondition(OfCondition):
 
 
 class GuardTripped(OfCondition):
-    """An abort condition was not good for too long, so the run ends."""
+    """An abort condition failed for too long, so the run ends."""
 
     KIND: ClassVar[str] = "guard.tripped"
 

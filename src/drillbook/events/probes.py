@@ -47,7 +47,7 @@ class ProbeStarted(OfProbe):
 
 
 class ProbeSamples(OfProbe, Stamped):
-    """An availability probe took these samples after its previous event `probe.samples`."""
+    """Samples that an availability probe took since its previous event `probe.samples`."""
 
     KIND: ClassVar[str] = "probe.samples"
     BULK: ClassVar[bool] = True
@@ -60,7 +60,7 @@ class ProbeSamples(OfProbe, Stamped):
 
 
 class CanaryWrites(OfProbe, Stamped):
-    """A canary wrote rows with these numbers after its previous event `canary.writes`."""
+    """Rows that a canary wrote, or tried to write, since its previous event `canary.writes`."""
 
     KIND: ClassVar[str] = "canary.writes"
     BULK: ClassVar[bool] = True

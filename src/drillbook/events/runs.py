@@ -286,7 +286,7 @@ class PruningFinished(Content):
 
     store: Annotated[str, Field(description="Name of the store in the inventory.")]
     pruned: Annotated[tuple[str, ...], Field(description="Locations of the removed backups.")] = ()
-    bytes: Annotated[int, Field(description="Size, in bytes, of the removed objects in the store's listing.")] = 0
+    bytes: Annotated[int, Field(description="Total size, in bytes, of the removed objects, as listed by the store.")] = 0
     kept: Annotated[
         int | None, Field(description=("Number of backups of the project that remain. Absent when it is unknown."))
     ] = None

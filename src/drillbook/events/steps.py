@@ -223,7 +223,7 @@ class BackupProven(OnStep):
 class SourceProven(OnStep):
     """This run verified a backup that the team's own tools had made.
 
-    The backup can restore the data that a fault will destroy, within the objective `rpo`.
+    A restore of this backup would bring back the data that a fault will destroy, with a loss that the objective `rpo` allows.
     """
 
     KIND: ClassVar[str] = "source.proven"

@@ -24,7 +24,7 @@ FINDINGS: dict[str, Kind] = {
         "The content of a table differs from the backup",
         (
             "Compare the table row by row with a second restore. If a client wrote in the meantime, restore with "
-            "`closed: true`."
+            "`closed: true`, so that clients are refused."
         ),
     ),
     "content-differs": Kind(
@@ -76,8 +76,8 @@ FINDINGS: dict[str, Kind] = {
         HIGH,
         "The rows of a materialized view differ from the backup, and from what the view's query returns now",
         (
-            "Run REFRESH MATERIALIZED VIEW. Find out why the restore did not refresh the view. Until then, its "
-            "readers get outdated rows."
+            "Run REFRESH MATERIALIZED VIEW. Until then, readers of the view get outdated rows. Find out why the "
+            "restore did not refresh the view."
         ),
     ),
     "database-missing": Kind(
@@ -92,8 +92,8 @@ FINDINGS: dict[str, Kind] = {
         HIGH,
         "The cluster differs from the backup",
         (
-            "Roles, memberships, passwords and settings of roles come from `globals.sql`. Apply the missing ones, "
-            "revert the unintended ones, or name the difference under `accept`."
+            "Roles, memberships, passwords and settings of roles come from `globals.sql`. Add what is missing, "
+            "revert changes that nobody intended, or name the difference under `accept`."
         ),
     ),
     "access-differs": Kind(
@@ -210,7 +210,7 @@ FINDINGS: dict[str, Kind] = {
         CRITICAL,
         "The vector settings of the collection differ from the backup",
         (
-            "The size and the distance of vectors come from the model. Restore the vectors into a collection with "
+            "The embedding model decides the size and the distance of vectors. Restore the vectors into a collection with "
             "the settings of the backup, or index the vectors again."
         ),
     ),

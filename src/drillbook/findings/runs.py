@@ -26,7 +26,7 @@ FINDINGS: dict[str, Kind] = {
         HIGH,
         "A probe was already bad before the fault",
         (
-            "The probe measured not only the effect of the fault. Find out what made the probe bad before the fault. "
+            "The probe also measured a problem that the fault did not cause. Find out what made the probe bad before the fault. "
             "For example, the backup may have interrupted the service."
         ),
     ),
@@ -145,7 +145,7 @@ FINDINGS: dict[str, Kind] = {
         "The expected alert did not come in time",
         (
             "Check in Prometheus that the expression of the rule has a value, that the `for:` of the rule is short "
-            "enough, and that the target of the rule answers."
+            "enough, and that the targets that the rule watches answer."
         ),
     ),
     "alert-remains": Kind(

@@ -92,8 +92,8 @@ FINDINGS: dict[str, Kind] = {
         MEDIUM,
         "Nobody has approved this plan",
         (
-            "Have another person approve the plan with `invoke drill.approve NAME`. Then copy the two files "
-            "below `approvals/` to this project."
+            "Have another person approve the plan with `invoke drill.approve NAME`. Then copy the two files of the "
+            "approval to `approvals/` of this project."
         ),
     ),
     "approval-changed": Kind(

@@ -92,8 +92,8 @@ class Inventory(BaseModel):
         default_factory=dict,
         exclude=True,
         description=(
-            "Backups that a team takes with its own tools, by name. A step names such a backup in the "
-            "same way as a service. See backups.md."
+            "Sources of backups that a team takes with its own tools, by name. A step names such a source in the same way as "
+            "a service. See backups.md."
         ),
     )
     contacts: dict[str, Contact] = Field(default_factory=dict, description="Contacts by name.")

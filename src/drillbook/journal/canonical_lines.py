@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from pydantic_core import to_json
 
 _MOST_DIGITS = 15
-"""Maximum number of digits of an integer. JSON readers keep every integer with so few digits exactly."""
+"""Maximum number of digits of an integer. An integer with more digits is not always exact in JSON."""
 _TINY = ("0.0000", "-0.0000")
 """Beginnings of numbers so small that some encoders write them with an exponent."""
 _ASTRAL = re.compile(b"[\xf0-\xf4]")

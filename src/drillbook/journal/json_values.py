@@ -1,4 +1,4 @@
-"""Converts any values to JSON that is read back exactly, and reads JSON objects from files that may be damaged."""
+"""Converts values of any type to values that JSON represents exactly, and reads JSON objects from files that may be damaged."""
 
 from __future__ import annotations
 

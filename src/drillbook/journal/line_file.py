@@ -10,9 +10,9 @@ from pathlib import Path
 from drillbook.errors import JournalError
 
 MOST_WAITING = 4 << 20
-"""Maximum size, in bytes, of the lines in memory: of those that wait, and of those that are written but not flushed.
+"""Maximum size, in bytes, of the waiting lines, and of the lines that are written but not flushed. Both are in memory.
 
-If more would wait, a line of bulk data is dropped. If more would be unflushed, the file is flushed.
+When the limit is exceeded, a waiting line of bulk data is dropped, or the written lines are flushed.
 """
 HINT = "free some disk space; a fault is injected only after the journal has recorded it"
 

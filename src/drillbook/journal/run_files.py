@@ -1,4 +1,4 @@
-"""Names of files in the folder of a run that several packages read or write."""
+"""Names of the files in a run's folder that several packages read or write."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class RunState:
 
     @cached_property
     def lost(self) -> str:
-        """Description of how the journal was lost (emptied or removed). Empty when the journal has a complete line."""
+        """Description of how the journal was lost (emptied or removed). Empty when the journal has a complete first line."""
         return damaged.lost(self.folder)
 
     @cached_property

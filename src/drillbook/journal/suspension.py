@@ -11,7 +11,7 @@ READS = 5
 def suspended() -> float | None:
     """Return the seconds for which this machine was suspended since it booted.
 
-    None when the system has no clock for that. On Linux, CLOCK_BOOTTIME runs while the machine is suspended, and
+    Return None when the system has no clock that measures this time. On Linux, CLOCK_BOOTTIME runs while the machine is suspended, and
     CLOCK_MONOTONIC does not; see clock_gettime(2).
     """
     clock = getattr(time, "CLOCK_BOOTTIME", None)

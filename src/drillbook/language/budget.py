@@ -162,8 +162,8 @@ def _whole(name: str, value: Any) -> Any:
 
 
 def _limited(name: str, filter_: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a Jinja filter in budget checks. Jinja passes an argument of its own to some filters before the value, such
-    as the context of the template.
+    """Wrap a Jinja filter in budget checks. For some filters, the first argument is not the value, but an object of Jinja,
+    such as the context of the template.
     """
     before = 1 if getattr(filter_, "jinja_pass_arg", None) else 0
 

@@ -36,7 +36,7 @@ class SiteLine(BaseModel):
 
     @classmethod
     def of(cls, plans: Sequence[Plan]) -> SiteLine:
-        """Return the line of a site with these plans."""
+        """Return the line of a site. ``plans``: plans of the drills on this site."""
         return cls(environment=plans[0].inventory.environment, plans={plan.drill: plan.digest for plan in plans})
 
 
@@ -138,7 +138,7 @@ def _fit_now(approval: Approval, fingerprint: str, now: datetime, operator: str,
 
 
 def look(plan: Plan, site: str, files: Files, *, now: datetime, operator: str, signing: str = "") -> Look:
-    """Verify the approval in ``files``, and that it approves exactly ``plan`` for ``site``; see ``approval.look``."""
+    """Verify the approval in ``files``, and check that it approves exactly ``plan`` for ``site``; see ``approval.look``."""
     try:
         approval, fingerprint = texts.verified(
             files, Approval, plan.inventory.approvers, _absent, partial(_of_site, plan, site, files.text.name)

@@ -19,8 +19,8 @@ from drillbook.signing.texts import FOLDER, Files, Look, Refused, Signed
 
 
 class Approval(Signed):
-    """Text of an approval to close a run. A closed run records that its remaining changes need no undo. The approver
-    signs this text.
+    """Text of an approval to close a run. To close a run means to record that its remaining changes need no undo. The
+    approver signs this text.
     """
 
     format: Literal["drillbook/closing/1"] = "drillbook/closing/1"

@@ -44,7 +44,7 @@ class State(StrEnum):
 
     OK = "ok"
     DUE = "due"
-    """The next run should have begun, but the grace is not yet over; or a run has failed since the last one that passed."""
+    """The next run should have begun, but the grace is not yet over. Or a run has failed since the last passed run."""
     OVERDUE = "overdue"
     NEVER = "never passed"
     UNKNOWN = "unknown"
@@ -122,7 +122,7 @@ class Schedule(BaseModel):
         return State.DUE if now >= self.due(passed, failed) else State.OK
 
     def open(self, now: datetime) -> bool:
-        """Return True when a run is permitted to begin at the time ``now``: every group contains a window that is open then."""
+        """Return True when a run is permitted to begin at ``now``: every group contains a window that is open at this time."""
         return all(_any_open(group, now) for group in self.windows)
 
     def _opened(self, inside: datetime) -> datetime:

@@ -129,7 +129,7 @@ def tree() -> Schema:
         "type": ["object", "null"],
         "additionalProperties": {"$ref": "#/$defs/check"},
         "propertyNames": {"pattern": r"^[^\W\d]\w*$", "not": {"enum": [*NAMES, "peer"]}},
-        "description": "Checks by name. Each is a read-only action, and can use the facts of the checks above it.",
+        "description": "Read-only actions. Each key is the name of a check. A check can use the facts of the checks above it.",
     }
     head["properties"]["causes"]["additionalProperties"] = False
     step = parts["Remedy"]["properties"]["step"]

@@ -43,7 +43,7 @@ class Objectives(_Part):
     rto: Duration | None = Field(
         default=None, description=("Longest permitted time from the disruption to sustained recovery.")
     )
-    rpo: Duration | None = Field(default=None, description=("Longest permitted period of lost acknowledged writes."))
+    rpo: Duration | None = Field(default=None, description=("Longest period whose acknowledged writes may be lost."))
     detect: Duration | None = Field(
         default=None, description=("Longest permitted time from the disruption to its detection.")
     )
@@ -303,7 +303,8 @@ def _condition(document: Document, item: dict[str, Any], place: Place) -> Condit
 
 
 def names_in(folder: Path) -> dict[str, Path]:
-    """Return the paths of the drills and suites below ``folder``, by name. The files are not opened.
+    """Find the drills and suites below ``folder``. Return the path of each, with its name as the key. The files are not
+    opened.
 
     Raises SpecError when two files have the same name.
     """

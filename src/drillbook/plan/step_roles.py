@@ -147,8 +147,8 @@ def _names(*values: Any) -> set[str]:
 
 
 def origins(steps: Sequence[PlannedStep], step: PlannedStep) -> dict[str, str]:
-    """Return the parameters of ``step`` that use the result of another step. The keys are the names of these
-    parameters. Each value is the name of the other step's service.
+    """Return the parameters of ``step`` that use the result of another step. Each key is the name of such a parameter,
+    and each value is the name of the other step's service.
     """
     saved = {one.save: str(one.params["service"]) for one in steps if one.save and one.params.get("service")}
     named = {

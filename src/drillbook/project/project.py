@@ -91,8 +91,8 @@ class Project:
         return layout.default_folder(self.root)
 
     def drill_names(self) -> dict[str, Path]:
-        """Return the paths of all drills and suites by name, including the drills and suites of plugins. If the project
-        and a plugin use the same name, the result contains the project's own file.
+        """Find all drills and suites, including those of plugins. Return the path of each, with its name as the key. If the
+        project and a plugin use the same name, the result contains the project's own file.
         """
         return dict(sorted({**discovery.shipped("drills"), **spec.names_in(self.root / "drills")}.items()))
 

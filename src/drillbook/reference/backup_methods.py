@@ -112,8 +112,8 @@ def recorded(project: Project) -> Record:
 def renewed(project: Project) -> Record:
     """Return the record, updated with the newest runs in reports/. A result without a newer run stays.
 
-    A run that was refused or not run here is skipped, because it measured nothing. Raises JournalError when a journal is
-    damaged.
+    Runs that were refused, or that lacked an installed service, are skipped, because they measured nothing. Raises
+    JournalError when a journal is damaged.
     """
     known = recorded(project).results
     found = {(name, one.inventory): one for name in names(project) for one in known.get(name, ())}
@@ -136,7 +136,7 @@ def _newest(inventory: str, folders: Sequence[Path]) -> Rehearsed | None:
 
 
 def _rehearsed(inventory: str, view: RunView) -> Rehearsed:
-    """Take the results for the table of backup methods from a run."""
+    """Return the results of a run that the table of backup methods shows."""
     steps = {step["id"]: step for step in view.plan["steps"]}
     done = [step for step in view.result.steps if step.status == "done"]
     facts: dict[str, Mapping[str, Any]] = {step.action: step.facts for step in done}

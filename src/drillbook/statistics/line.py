@@ -63,7 +63,7 @@ class Line:
     def reaches(self, y: float) -> tuple[float, float, float]:
         """Return the x at which the line reaches ``y``, with the bounds of its 95 % interval.
 
-        The line must be one that ``rises``. The bounds are Fieller's interval: all x at which the line's own 95 % interval
+        ``rises`` must be true for the line. The bounds are Fieller's interval: all x at which the line's own 95 % interval
         contains ``y``.
         """
         above = y - self.mean_y

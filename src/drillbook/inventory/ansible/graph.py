@@ -133,7 +133,7 @@ class Graph:
 
     def members(self, name: str) -> tuple[str, ...]:
         """Return the hosts of a group and of its descendants. As in Ansible, the hosts of the group come first, then
-        the hosts of its child groups, and then those of the next level.
+        the hosts of its child groups, and then the hosts of the next level.
         """
         order, todo = dict.fromkeys([name]), [name]
         while todo:

@@ -379,7 +379,7 @@ def _problems(source: BackupSource, found: list[Backup]) -> list[Finding]:
     """Return findings about the age of the newest moment that can be restored, and about schedule and sizes of the backups.
 
     If a log (WAL or binary log) is archived, all backups can be restored up to the same moment. Therefore the schedule is
-    judged by the times at which the backups were taken. Without known times, nothing is judged; see ``need_age``.
+    judged by the times at which the backups were taken. If the times are unknown, age and schedule are not judged; see ``need_age``.
     """
     if not source.tells_age:
         return []

@@ -50,8 +50,8 @@ class Take(Read):
         Field(
             min_length=1,
             description=(
-                "Readings by name. Each has either `command` or `url`, and may have `format` (`lines` or "
-                "`json`), `ordered`, `ignore`, `tolerance` and `headers`."
+                "What is read. Each key is the name of a reading. A reading has either `command` or `url`, and may have "
+                "`format` (`lines` or `json`), `ordered`, `ignore`, `tolerance` and `headers`."
             ),
         ),
     ]
@@ -69,8 +69,8 @@ class Take(Read):
             )
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``manifest`` (needed by `content.matches`), ``readings`` (number of lines or values in each),
-        ``evidence``.
+        """Facts: ``manifest`` (needed by `content.matches`), ``readings`` (number of lines or values of each
+        reading), ``evidence``.
         """
         content = {name: {"reading": one.model_dump(mode="json"), "content": one.read(ctx)} for name, one in self.of.items()}
         record = json.dumps({"format": FORMAT, "service": self.service, "of": content}, ensure_ascii=True, sort_keys=True)
@@ -100,7 +100,8 @@ class Matches(Read):
     manifest: Annotated[str, Field(min_length=1, description="Fact `manifest` of the step `content.take`.")]
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``readings`` (number of lines or values of each), ``differences`` (number in each)."""
+        """Facts: ``readings`` (number of lines or values of each reading), ``differences`` (number of differences in each
+        reading)."""
         found: list[Finding] = []
         facts: Facts = {"readings": {}, "differences": {}}
         for name, (reading, before) in self._recorded(ctx).items():

@@ -4,7 +4,7 @@ from drillbook.sdk.host_needs import HostNeeds
 
 HOST_NEEDS = {
     "content.*": HostNeeds(
-        rights="the rights that the drill's own commands need, given by `become`",
+        rights="the rights that the drill's own commands need; `become` can give them",
         ports="access from the controller to the URLs that the drill names",
     ),
 }
