@@ -2,15 +2,24 @@
 
 import http.server
 import socket
+import subprocess
 import threading
+from dataclasses import replace
 
 import pytest
 
+from drillbook.errors import StepFailed
 from drillbook.judge.result import Verdict
+from drillbook.sdk.action import find
+from drillbook.sdk.host import Deadline
+from drillbook.sdk.service import Http
 from drillbook.sdk.web import ask
 from drillbook.systems.http.probes.http.available import Available
 from drillbook.values import Duration
 from tests.engine.test_runner import Bench
+from tests.systems.linux.test_process import managed
+
+__all__ = ["managed"]
 
 
 class Answers(http.server.BaseHTTPRequestHandler):
@@ -93,6 +102,18 @@ def test_the_body_of_an_unexpected_answer_is_a_fact_and_no_headline(server, tmp_
     assert result.reason.endswith(said)
     assert result.findings[0].measured == measured
     assert "hello" in result.steps[0].facts["body"]
+
+
+def test_the_answer_of_a_unit_that_serves_wrongly_is_a_fact(server, managed):
+    subprocess.run(
+        ["supervisorctl", "-c", managed.host.target.manager.config, "stop", "app"], check=True, capture_output=True
+    )
+    managed.services["it"] = Http(name="it", host="here", url=server, unit="app")
+    serve = find("http.serve").model_validate({"service": "it", "path": "/x/503"})
+    with pytest.raises(StepFailed) as caught:
+        serve.run(replace(managed.ctx(), deadline=Deadline.after(5.0)))
+    assert caught.value.message.endswith("/x/503 does not give the expected answer: answered 503, expected 200")
+    assert "hello" in str(caught.value.facts["body"])
 
 
 def test_available(server, drip):

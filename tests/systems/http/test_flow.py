@@ -110,7 +110,9 @@ def test_a_failure_names_the_request_and_hides_what_was_saved(bench, server):
     [found] = view.result.findings
     assert (found.code, found.wanted) == ("http-unexpected", "status 200")
     assert "Look" in found.title
-    assert "request 2 of 3, Look: status 404" in view.steps[0].message
+    assert "request 2 of 3, Look: answered 404, expected 200" in view.steps[0].message
+    assert found.measured == "status 404"
+    assert view.result.steps[0].facts["body"] == '{"error": "no /nothing, ***"}', "the body is a fact, and no headline"
     assert len(Shop.seen) == 2, "the flow ends at its first wrong answer"
     assert len(view.result.steps[0].facts["requests"]) == 2
     assert TOKEN not in (bench.folder / "journal.jsonl").read_text()
@@ -136,9 +138,10 @@ def test_a_value_that_is_not_there(bench, server, path, said):
 
 def test_an_answer_that_is_no_json_or_does_not_contain(bench, server):
     view = run(bench, {"url": f"{server}/text", "save": {"a": "b"}})
-    assert "not JSON" in view.result.findings[0].measured
+    assert view.result.findings[0].measured == "the answer is not JSON"
     view = run(bench, {"url": f"{server}/text", "contains": "yes"})
-    assert "does not contain 'yes'" in view.result.findings[0].measured
+    assert view.result.findings[0].measured == "it does not contain 'yes'"
+    assert view.result.steps[0].facts["body"] == "no json"
     view = run(bench, {"url": "http://127.0.0.1:1/"})
     assert view.result.verdict is Verdict.FAILED
     assert "no answer" in view.result.findings[0].measured

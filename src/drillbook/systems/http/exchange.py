@@ -18,6 +18,8 @@ from drillbook.sdk.web import BODY_LIMIT, Answer
 from drillbook.systems.http.actions.fields import Contains, Headers, Method, Status, Url, requested
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+SHOWN = 200
+"""Largest number of characters of an answer that are kept when the answer is not the expected one."""
 
 
 def _path(text: str) -> str:
@@ -62,13 +64,21 @@ class FlowRequest(BaseModel):
 class Unexpected(Exception):
     """Error raised when an answer differs from the expected one."""
 
-    def __init__(self, wanted: str, measured: str, *, status: int | None = None, refused: bool = False) -> None:
-        """Create the error. ``status``: status of the answer, if there was one.
+    def __init__(
+        self, wanted: str, measured: str, *, status: int | None = None, refused: bool = False, body: str = ""
+    ) -> None:
+        """Create the error. ``status``: status of the answer, if this status is not the expected one.
 
-        ``refused``: True when the request never reached a server.
+        ``refused``: True when the request never reached a server. ``body``: beginning of the answer. It is not part of the
+        message, so that no report quotes it in a sentence.
         """
         super().__init__(measured)
-        self.wanted, self.measured, self.status, self.refused = wanted, measured, status, refused
+        self.wanted, self.measured, self.status, self.refused, self.body = wanted, measured, status, refused, body
+
+    @property
+    def with_body(self) -> str:
+        """The measurement with the beginning of the answer."""
+        return f"{self.measured}: {self.body}" if self.body else self.measured
 
 
 def sent(
@@ -106,13 +116,13 @@ def compare(step: FlowRequest, answer: Answer, values: Mapping[str, Any]) -> Non
 
     Raises Unexpected when the answer differs, and CouldNotVerify when it is too long to be searched for the text.
     """
-    said = excerpt(answer.body, limit=200)
+    said = excerpt(answer.body, limit=SHOWN)
     if answer.status != step.status:
-        raise Unexpected(f"status {step.status}", f"status {answer.status}: {said}", status=answer.status)
+        raise Unexpected(f"status {step.status}", f"status {answer.status}", status=answer.status, body=said)
     if step.contains is not None and placeholders.text(step.contains, values).encode() not in answer.body:
         if not answer.complete:
             raise CouldNotVerify(f"the answer of {step.called} is longer than {BODY_LIMIT} bytes; the rest was not read")
-        raise Unexpected(f"contains {step.contains!r}", f"it does not contain {step.contains!r}: {said}")
+        raise Unexpected(f"contains {step.contains!r}", f"it does not contain {step.contains!r}", body=said)
 
 
 def saved(step: FlowRequest, answer: Answer) -> dict[str, Any]:
@@ -125,7 +135,8 @@ def saved(step: FlowRequest, answer: Answer) -> dict[str, Any]:
     try:
         data = json.loads(answer.body)
     except (ValueError, RecursionError):
-        raise Unexpected("an answer in JSON", f"the answer is not JSON: {excerpt(answer.body, limit=200)}") from None
+        said = excerpt(answer.body, limit=SHOWN)
+        raise Unexpected("an answer in JSON", "the answer is not JSON", body=said) from None
     found = {}
     for name, path in step.save.items():
         try:

@@ -39,23 +39,29 @@ class Flow(Read):
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``requests`` (name, status, seconds and bytes of each), ``saved`` (the values named in `show`),
-        ``seconds``.
+        ``seconds``. When an answer is not the expected one, ``body`` is the beginning of this answer.
         """
         values: dict[str, Any] = {}
         done: list[Facts] = []
         for number, step in enumerate(self.steps, 1):
-            before = self._facts(done, values)
             try:
                 values |= self._taken(ctx, step, values, done)
             except Unexpected as error:
-                hidden = [str(value) for name, value in values.items() if name not in self.show]
-                measured = placeholders.hide(error.measured, hidden)
-                raise StepFailed(
-                    f"request {number} of {len(self.steps)}, {step.called}: {measured}",
-                    facts=before,
-                    findings=[finding("http-unexpected", title=step.called, wanted=error.wanted, measured=measured)],
-                ) from None
+                raise self._failed(number, step, error, done, values) from None
         return self._facts(done, values)
+
+    def _failed(
+        self, number: int, step: FlowRequest, error: Unexpected, done: list[Facts], values: dict[str, Any]
+    ) -> StepFailed:
+        """Return the error for an answer that is not the expected one. The body of the answer is only in its facts."""
+        hidden = [str(value) for name, value in values.items() if name not in self.show]
+        measured, body = placeholders.hide(error.measured, hidden), placeholders.hide(error.body, hidden)
+        what = measured if error.status is None else f"answered {error.status}, expected {step.status}"
+        return StepFailed(
+            f"request {number} of {len(self.steps)}, {step.called}: {what}",
+            facts=self._facts(done, values) | ({"body": body} if body else {}),
+            findings=[finding("http-unexpected", title=step.called, wanted=error.wanted, measured=measured)],
+        )
 
     def _facts(self, done: list[Facts], values: dict[str, Any]) -> Facts:
         return {

@@ -14,6 +14,7 @@ from drillbook.sdk.manager import manager_of
 from drillbook.sdk.service import Http
 from drillbook.sdk.temporary_unit import TemporaryUnit
 from drillbook.systems.http.actions.fields import requested
+from drillbook.systems.http.exchange import SHOWN
 
 
 class Serve(TemporaryUnit):
@@ -30,11 +31,11 @@ class Serve(TemporaryUnit):
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``unit``, ``pid``, ``url``, ``seconds`` (time from the start of the unit until the service gave the
-        expected answer).
+        expected answer). When it did not answer as expected, ``body`` is the beginning of its last answer.
         """
         service, manager, begun = ctx.service(self.service, Http), manager_of(ctx.host), ctx.deadline.remaining()
         seen = manager.ensure(ctx.host, service.unit, "running", ctx.deadline)
-        url, last = f"{service.url}{self.path}", "no request was sent"
+        url, last, body = f"{service.url}{self.path}", "no request was sent", ""
         while ctx.deadline.remaining() > 0.2:
             try:
                 answer = requested(ctx, url, limit=2.0)
@@ -45,11 +46,12 @@ class Serve(TemporaryUnit):
                         "url": url,
                         "seconds": round(begun - ctx.deadline.remaining(), 3),
                     }
-                last = f"status {answer.status}: {excerpt(answer.body, limit=200)}"
+                last, body = f"answered {answer.status}, expected {self.status}", excerpt(answer.body, limit=SHOWN)
             except OSError as error:
-                last = str(error)
+                last, body = str(error), ""
             ctx.deadline.wait(0.1)
         raise StepFailed(
             f"{url} does not give the expected answer: {last}",
+            facts={"unit": service.unit, "url": url, "body": body},
             findings=[finding("http-unexpected", title=url, wanted=f"status {self.status}", measured=last)],
         )

@@ -178,7 +178,7 @@ class Canary(RecordCanary):
                 values |= saved(one, answer)
             except Unexpected as error:
                 hidden = [str(value) for name, value in values.items() if name not in own]
-                said = f"{one.called}: {placeholders.hide(error.measured, hidden)}"
+                said = f"{one.called}: {placeholders.hide(error.with_body, hidden)}"
                 raise Unexpected(error.wanted, said, status=error.status, refused=error.refused) from None
         return answer
 
