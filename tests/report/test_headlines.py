@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from drillbook.findings import finding
 from drillbook.judge.result import Verdict
-from drillbook.report import headlines, html, junit, markdown, wording
+from drillbook.report import headlines, html, junit, markdown, rows, wording
 from tests.report import renderings, samples
 from tests.report.test_agreement import plain
 
@@ -72,3 +73,27 @@ def test_the_meaning_of_a_failed_run_names_what_failed() -> None:
     assert wording.explained(both) == "A verification failed and the RTO objective was missed."
     assert "or data" in wording.explained(slow.model_copy(update={"objectives": {}})), "no step and no objective says why"
     assert "A verification failed. Exit status 1." in plain(html.render(samples.failed()))
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ('http://a/x answered 200, not 201: {"documents":[{"id":1,"title":"a: b', "http://a/x answered 200, not 201"),
+        ("request 1 of 2, Look: status 503: <html><h1>", "request 1 of 2, Look: status 503"),
+        ("status 200: all is well", "status 200: all is well"),
+        ("the status is not one of: [1, 2]", "the status is not one of: [1, 2]"),
+    ],
+)
+def test_the_body_of_an_answer_in_an_older_journal_is_no_headline(message: str, said: str) -> None:
+    assert wording.without_body(message) == said
+    view = samples.failed()
+    steps = tuple(one.model_copy(update={"message": message}) if one.result.id == "verify.1" else one for one in view.steps)
+    text = headlines.sentence(view.model_copy(update={"steps": steps}))
+    assert f"{said}. Recovery of database is not proven" in text
+    result = samples.passed().result.model_copy(update={"verdict": Verdict.FAILED, "reason": f"x failed: {message}"})
+    assert headlines.sentence(samples.view(result)).endswith(f"failed: {said}.")
+
+
+def test_a_finding_about_an_answer_of_an_older_journal_quotes_no_body() -> None:
+    old = finding("http-unexpected", wanted="status 201", measured='status 200: {"documents":[')
+    assert rows.findings_of(samples.result(findings=(old,)))[0].measured == "status 200"

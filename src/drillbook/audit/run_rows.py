@@ -12,7 +12,7 @@ from drillbook.installation.program_name import NEUTRAL, as_called
 from drillbook.report import open_findings
 from drillbook.report.figures import link
 from drillbook.report.rows import findings_of, settled_rows, settled_sentence
-from drillbook.report.wording import NOT_VERIFIED
+from drillbook.report.wording import NOT_VERIFIED, without_body
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def run_row(one: Record) -> RunRow:
         one.operator,
         one.verdict,
         left,
-        as_called(one.reason, NEUTRAL),
+        without_body(as_called(one.reason, NEUTRAL)),
         closed=_closed(one),
         beside=open_findings.beside(one.verdict, findings_of(one.result)) if one.result else "",
         rpo_mark=row.mark if (row := row_of(one, "rpo")) else "",

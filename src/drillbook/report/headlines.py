@@ -6,7 +6,7 @@ from drillbook.judge import shortfall
 from drillbook.judge.result import FaultResult, Injection, Result, RunView, StepView, Verdict
 from drillbook.report import rehearsal, remarks
 from drillbook.report.figures import count, one_line, seconds, utc_time
-from drillbook.report.wording import ENDED, UNRECORDED, measured, unmeasured, written
+from drillbook.report.wording import ENDED, UNRECORDED, measured, unmeasured, without_body, written
 
 NOT_PASSED = {"failed": "failed", "error": "could not be carried out", "unverified": "could not be carried out"}
 """Words for a verification that did not pass, by the status of its step."""
@@ -46,7 +46,7 @@ def _verification(step: StepView) -> str:
     """Return a sentence about a verification that did not pass, with the message of its step."""
     what = f"{one_line(step.result.id)} {one_line(step.name or step.result.action)}"
     message = step.message.strip().splitlines()
-    told = f": {one_line(message[0]).rstrip('.')}" if message else ""
+    told = f": {without_body(one_line(message[0])).rstrip('.')}" if message else ""
     return f"Verification {NOT_PASSED[step.result.status]}: {what}{told}."
 
 
@@ -79,7 +79,7 @@ def _join(parts: list[str]) -> str:
 
 
 def _reason(result: Result) -> str:
-    text = one_line(result.reason).strip()
+    text = without_body(one_line(result.reason)).strip()
     word = text.split(" ")[0]
     first = word if "." in word else word.capitalize() if word.islower() else word
     return f"{first}{text[len(word) :].rstrip('.')}." if text else ""

@@ -22,10 +22,12 @@ from drillbook.report.wording import (
     SHORT,
     Clock,
     clocks_of,
+    ended,
     meaning,
     measured,
     state_of,
     unmeasured,
+    without_body,
     written,
 )
 
@@ -33,14 +35,8 @@ MOST_RANGES, RANGE = 10, re.compile(r"\d+ to \d+")
 """Ranges of lost writes in a finding. ``MOST_RANGES``: largest number of ranges that a finding names. ``RANGE``: regular
 expression that matches one range.
 """
-ENDINGS: dict[str, str] = {
-    Verdict.FAILED: "failed",
-    Verdict.INCONCLUSIVE: "was inconclusive",
-    Verdict.REFUSED: "was refused",
-    Verdict.ABORTED: "was aborted",
-}
-"""Words for the end of a run, after "the run"."""
 UNPROVEN = ("objective-missed", "objective-not-verified")
+UNEXPECTED = "http-unexpected"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +149,8 @@ def _shown(one: Finding, result: Result) -> Finding:
                 told = one.measured.replace(plain, _measured(objective), 1)
                 one = one.model_copy(update={"measured": told, "wanted": objective_findings.wanted(one.wanted, objective)})
         return one.model_copy(update={"remedy": objective_findings.remedy(one, result)})
+    if one.code == UNEXPECTED:
+        return one.model_copy(update={"measured": without_body(one.measured)})
     return one
 
 
@@ -186,9 +184,7 @@ def objective_rows(
     known = [key for key in OBJECTIVES if key in objectives]
     ordered = [*known, *sorted(set(objectives) - set(known))]
     found = [_objective(key, objectives[key], (told or {}).get(key)) for key in ordered]
-    doubt = (
-        "" if verdict == Verdict.PASSED else f"does not count: the run {ENDINGS.get(verdict, f'ended {one_line(verdict)}')}"
-    )
+    doubt = "" if verdict == Verdict.PASSED else f"does not count: {ended(verdict)}"
     return [replace(row, doubt=doubt) if row.met else row for row in found] if doubt else found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -29,6 +30,15 @@ FALLIBLE = {
     "cleanup": "the cleanup",
 }
 """Names of what fails, by the phase of the failed step. The run fails with it."""
+ENDINGS: dict[str, str] = {
+    Verdict.FAILED: "failed",
+    Verdict.INCONCLUSIVE: "was inconclusive",
+    Verdict.REFUSED: "was refused",
+    Verdict.ABORTED: "was aborted",
+}
+"""Words for the end of a run, after "the run"."""
+ANSWERED = re.compile(r"(?s)((?:answered|status) \d{3}\b[^{}\[\]<>]*): *[\[{<].*")
+"""Regular expression that matches the status of an HTTP answer, and the beginning of its body (JSON, HTML) after a colon."""
 SHAPES = {
     Verdict.PASSED: "\N{CHECK MARK}",
     Verdict.FAILED: "\N{BALLOT X}",
@@ -258,6 +268,19 @@ def residue(result: Result) -> str:
     need no undo. Otherwise it is empty.
     """
     return "residue, closed" if result.settled else "residue" if result.residue else ""
+
+
+def ended(verdict: str) -> str:
+    """Return words for the end of a run, such as ``the run failed``."""
+    return f"the run {ENDINGS.get(verdict, f'ended {one_line(verdict)}')}"
+
+
+def without_body(text: str) -> str:
+    """Return ``text`` without the body of an HTTP answer.
+
+    Journals of earlier versions quote it after the status. The facts of the step contain it.
+    """
+    return ANSWERED.sub(r"\1", text)
 
 
 def explained(result: Result) -> str:
