@@ -10,7 +10,7 @@ import pytest
 
 from drillbook.engine import lab_gone
 from drillbook.events.content import Content
-from drillbook.events.holds import LeaseLapsed
+from drillbook.events.holds import LeaseLapsed, LockLost, LockReleased, LockTaken, OnHost
 from drillbook.events.runs import RecoveryFinished, RecoveryStarted, RunEndedEarly, RunFinished
 from drillbook.events.steps import UndoFailed, Undone
 from drillbook.journal.intents import GONE, NEVER_HAPPENED, UNDONE
@@ -26,6 +26,8 @@ END, DIED = "State at the end of the run: ", "State when the controller died: "
 UNRECORDED = f"{DIED}no undo of inject.1 on a was recorded"
 STUCK = f"{END}inject.1 on a could not be undone; the last sample of http.available was bad."
 RECOVERY = RecoveryStarted(tool="test", operator="nobody", controller="here")
+TAKEN, RELEASED = LockTaken(name="x", token=1, services=("database",)), LockReleased(name="x", token=1)
+OTHER = LockTaken(name="y", token=1, services=("cache", "queue"))
 INTENT = 9
 """Number of the event that announced the fault, in the journals of these tests."""
 
@@ -40,7 +42,7 @@ def continued(name: str, folder: Path, *events: Content) -> RunView:
     journal = Journal.resume(copied(name, folder), Redactor([]), origin=time.monotonic())
     for what in events:
         undo = isinstance(what, Undone | UndoFailed)
-        journal.append(what, step="inject.1" if undo else None, host="a" if undo else None)
+        journal.append(what, step="inject.1" if undo else None, host="a" if undo or isinstance(what, OnHost) else None)
     journal.close()
     return judge(read(folder / FILE))
 
@@ -48,7 +50,10 @@ def continued(name: str, folder: Path, *events: Content) -> RunView:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("failed", f"{END}1 fault was undone by a restore; the last sample of http.available was good."),
+        (
+            "failed",
+            f"{END}1 fault was undone by a restore; the last sample of http.available was good; the run's lock on database on db-1 was released.",
+        ),
         ("stuck", STUCK),
         ("killed", f"{UNRECORDED}."),
         ("died", f"{UNRECORDED}."),
@@ -91,6 +96,44 @@ def test_an_aborted_run_that_undid_its_fault(tmp_path: Path) -> None:
     view = continued("killed", tmp_path, early, Undone(intent=INTENT, message=UNDONE), RunFinished(residue=()))
     assert view.result.verdict == "aborted"
     assert end_state.sentence(view) == f"{END}1 fault was undone."
+
+
+@pytest.mark.parametrize(
+    ("events", "said"),
+    [
+        ((TAKEN, RELEASED), "the run's lock on database on a was released."),
+        (
+            (TAKEN, OTHER, RELEASED, LockReleased(name="y", token=1)),
+            "the run's 2 locks (database on a and cache, queue on a) were released.",
+        ),
+        ((TAKEN,), "no release of the run's lock on database on a was recorded, and without renewals it expires."),
+        (
+            (TAKEN, RELEASED, TAKEN),
+            "no release of the run's lock on database on a was recorded, and without renewals it expires.",
+        ),
+        (
+            (TAKEN, OTHER, LockLost(message="lost", names=("x",)), RELEASED),
+            (
+                "another run took over the run's lock on database on a; no release of the run's lock on cache, queue on a was "
+                "recorded, and without renewals it expires."
+            ),
+        ),
+        ((TAKEN, LockLost(message="lost")), "another run took over the run's lock on database on a."),
+        (
+            (TAKEN, RECOVERY, LockTaken(name="x", token=2, services=("database",)), LockReleased(name="x", token=2)),
+            (
+                "no release of the run's lock on database on a was recorded, and without renewals it expires. Later, the run's lock "
+                "on database on a was released."
+            ),
+        ),
+        (
+            (TAKEN, RECOVERY, RELEASED, Undone(intent=INTENT, message=UNDONE)),
+            "Later, drill.recover recorded: 1 fault was undone, and the run's lock on database on a was released.",
+        ),
+    ],
+)
+def test_the_locks_of_the_run(tmp_path: Path, events: tuple[Content, ...], said: str) -> None:
+    assert end_state.sentence(continued("killed", tmp_path, *events)).endswith(said)
 
 
 @pytest.mark.parametrize("ending", [(), (RECOVERY, Undone(intent=INTENT, message=GONE))])

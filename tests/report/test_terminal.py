@@ -52,7 +52,7 @@ def test_the_exit_status_is_not_torn_off_by_a_long_title() -> None:
 
 def test_says_where_the_report_is() -> None:
     assert "report reports/x/report.html" in renderings.printed(summary.summary(samples.passed(), "reports/x/report.html"))
-    assert "NOT UNDONE: pretend.break on a" in renderings.printed(summary.suite_summary(*samples.suite()))
+    assert "NO UNDO RECORDED: pretend.break on a" in renderings.printed(summary.suite_summary(*samples.suite()))
 
 
 @pytest.mark.parametrize("name", samples.ALL)

@@ -15,7 +15,7 @@ FINDINGS: dict[str, Kind] = {
     "fault-remains": Kind(
         CRITICAL,
         "The fault is still active after its undo",
-        "Undo the fault by hand. The report describes how, under `Changes that could not be undone`. Then run `invoke drill.recover`.",
+        "Undo the fault by hand, as the report describes. Then run `invoke drill.recover`.",
     ),
     "probe-never-good": Kind(
         HIGH,

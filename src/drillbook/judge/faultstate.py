@@ -13,6 +13,8 @@ from drillbook.judge.result import FaultResult, Injection, Residue
 from drillbook.plan.planned_step import PlannedStep
 from drillbook.plan.planner import Plan
 
+NOT_UNDONE = "not undone: "
+"""Beginning of the outcome of an undo that failed."""
 _HAPPENED = (Injection.INJECTED, Injection.UNPROVEN)
 
 
@@ -91,7 +93,7 @@ def ending(intent: IntentRecorded | None, last: OfUndo | None) -> str:
         return ""
     message, undo = last.message, intent.undo
     if isinstance(last, UndoFailed):
-        return f"not undone: {message}"
+        return f"{NOT_UNDONE}{message}"
     if undo["kind"] == "nothing" and message != GONE:
         return f"kept as it is: {message}"
     if undo["kind"] == "restore" and message == GONE:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from drillbook.events.event import Event, contents, of_kinds
-from drillbook.events.runs import PhaseStarted, RecoveryFinished, RunEndedEarly
+from drillbook.events.runs import PhaseStarted, RecoveryFinished, RunEndedEarly, RunFinished
 from drillbook.events.steps import Done, Failed, Skipped
 from drillbook.findings import Finding, finding
 from drillbook.judge import notes, residue, shortfall
@@ -16,6 +16,9 @@ from drillbook.judge.figures import Figures
 from drillbook.judge.result import FaultResult, Injection, Objective, Residue, StepView
 from drillbook.judge.samples import last_reasons
 from drillbook.plan.planner import Plan
+
+UNRECORDED = "No undo of a change was recorded"
+"""Title of the finding about a change, if the controller died before it recorded an undo of this change."""
 
 
 def findings(
@@ -51,18 +54,20 @@ def findings(
     # A run that ended before the disruption has one finding with the reason, not a finding for every objective.
     told = "disruption" not in figures.marks and bool(contents(events, RunEndedEarly))
     found += [] if told else _of_objectives(objectives)
-    found += _of_residue(left)
+    found += _of_residue(left, views, finished=bool(contents(events, RunFinished)))
     order = ["critical", "high", "medium", "low"]
     return sorted(found, key=lambda one: order.index(one.severity))
 
 
-def _of_residue(left: Sequence[Residue]) -> list[Finding]:
-    return [
-        finding(
-            "residue", title=f"{one.what} on {one.host}", measured=one.why, remedy=one.by_hand, step=one.step, host=one.host
-        )
-        for one in left
-    ]
+def _of_residue(left: Sequence[Residue], views: Sequence[StepView], *, finished: bool) -> list[Finding]:
+    """Make a finding for each change that was not undone. Its title says if an undo failed, or if none was recorded."""
+    found = []
+    for one in left:
+        what = f"{one.what} on {one.host}"
+        told = finding("residue", title=what, measured=one.why, remedy=one.by_hand, step=one.step, host=one.host)
+        known = residue.tried(one, views, finished=finished)
+        found.append(told if known else told.model_copy(update={"title": f"{UNRECORDED}: {what}"}))
+    return found
 
 
 def _of_objectives(objectives: Mapping[str, Objective]) -> list[Finding]:

@@ -16,7 +16,7 @@ from drillbook.installation.program_name import as_called
 from drillbook.inventory.inventory import Inventory
 from drillbook.journal.collection import paused
 from drillbook.journal.journal import History
-from drillbook.judge import capacity, clocks, comparison, diagnosis, faultstate, notes, residue
+from drillbook.judge import capacity, clocks, comparison, diagnosis, faultstate, locks, notes, residue
 from drillbook.judge.figures import Figures, phase_spans, session
 from drillbook.judge.findings import findings, mended
 from drillbook.judge.objectives import objectives, unverified
@@ -60,19 +60,24 @@ def _view(history: History) -> RunView:
         notes=tuple(_note_as_called(one, first.program) for one in notes.notes(own)),
         comparison=comparison.comparison(result, events),
         first_run=any(not what.runs and not what.message for what in contents(events, EarlierRuns)),
-        **_at_end(own, plan),
+        **_at_end(own, events, plan),
     )
 
 
-def _at_end(own: Sequence[Event], plan: Plan) -> dict[str, Any]:
-    """Return the state in which the run itself left its changes. A later recovery does not change it.
+def _at_end(own: Sequence[Event], events: Sequence[Event], plan: Plan) -> dict[str, Any]:
+    """Return the state in which the run itself left its changes and its locks. A later recovery does not change it.
 
     ``own``: the events before the first recovery.
     """
     left = residue.residue(own, plan)
     faults = faultstate.faults(own, own, plan, left)
     others = [one for one in left if one.step not in {fault.step for fault in faults}]
-    return {"finished": bool(contents(own, RunFinished)), "faults_at_end": faults, "others_at_end": len(others)}
+    return {
+        "finished": bool(contents(own, RunFinished)),
+        "faults_at_end": faults,
+        "others_at_end": len(others),
+        "locks_at_end": locks.locks(own, events),
+    }
 
 
 def _result(

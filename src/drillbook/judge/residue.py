@@ -11,7 +11,8 @@ from drillbook.events.event import Event, each, last
 from drillbook.events.runs import Ended, RecoveryFinished, ResidueSettled
 from drillbook.journal.intents import Intent, intents
 from drillbook.journal.manual_undo import by_hand
-from drillbook.judge.result import Residue, Settled, SettledChange
+from drillbook.judge.faultstate import NOT_UNDONE
+from drillbook.judge.result import Residue, Settled, SettledChange, StepView
 from drillbook.plan.planner import Plan
 
 
@@ -29,11 +30,21 @@ def residue(events: Sequence[Event], plan: Plan) -> list[Residue]:
             step=intent.step.id,
             host=intent.host,
             what=intent.step.action,
-            why="the run ended without undoing the change",
+            why="the journal records no undo of the change",
             by_hand=by_hand(intent),
         )
         for intent in unsettled(events, plan)
     ]
+
+
+def tried(left: Residue, views: Sequence[StepView], *, finished: bool) -> bool:
+    """Return True when the journal proves that the run, or a recovery, could not undo the change ``left``.
+
+    It does not if the controller died before an undo. The target may then have undone the change by itself, after its lease
+    expired. ``views``: all steps of the run. ``finished``: True when the journal contains the end of the run.
+    """
+    own = [view.undone for view in views if (view.result.id, view.result.host) == (left.step, left.host)]
+    return finished or not own or any(text.startswith(NOT_UNDONE) for text in own)
 
 
 def _closes(event: Event) -> bool:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from drillbook.exits import Exit
 from drillbook.findings import Finding
+from drillbook.judge.locks import LockState
 from drillbook.judge.outlook import Outlook
 
 SCHEMA = "drillbook/result/1"
@@ -374,6 +375,8 @@ class RunView(_Value):
     """State of each fault at the end of the run itself, before any recovery."""
     others_at_end: int = 0
     """Number of other changes that were not undone then."""
+    locks_at_end: tuple[LockState, ...] = ()
+    """State of each lock of the run then."""
 
 
 class SuiteResult(_Value):
@@ -393,7 +396,4 @@ class SuiteResult(_Value):
     drills: tuple[str, ...] = ()
     """Names of all drills of the suite in order, including those that did not run."""
     runs: tuple[dict[str, Any], ...]
-    """One entry for each drill, in order.
-
-    Keys: ``run``, ``drill``, ``folder`` (relative), ``verdict``, ``exit``, ``objectives``.
-    """
+    """One entry for each drill, in order: ``run``, ``drill``, ``folder`` (relative), ``verdict``, ``exit``, ``objectives``."""

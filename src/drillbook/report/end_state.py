@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from drillbook.judge.locks import LockState
 from drillbook.judge.result import FaultResult, Injection, ProbeTrack, RunView, StepView, Verdict
+from drillbook.report import open_findings
 from drillbook.report.figures import count, one_line
 from drillbook.report.wording import STEP_WORDS
 
@@ -22,7 +24,7 @@ BAD_STATUSES = ("failed", "error", "unverified", "unknown")
 
 
 def sentence(view: RunView) -> str:
-    """Return sentences about the faults and the probes at the end of a run that did not pass, and about a later undo.
+    """Return sentences about faults, probes and locks at the end of a run that did not pass, and about a later undo.
 
     They say no more than the journal proves. They are empty for a run that passed, and for a run without a fault. A fault that
     is proven to have changed nothing does not count.
@@ -36,6 +38,7 @@ def sentence(view: RunView) -> str:
     parts = _undone(faults)
     parts += [f"{what} {how}" if view.finished else f"no undo of {what} was recorded" for what, how in left]
     parts += [text for track in view.timeline.probes if (text := _probe(track, view.finished))]
+    parts += _locks(view.locks_at_end)
     begin = "State at the end of the run" if view.finished else "State when the controller died"
     return " ".join(filter(None, (f"{begin}: {'; '.join(parts)}.", _later(view, faults))))
 
@@ -63,10 +66,40 @@ def _undone(faults: Iterable[FaultResult]) -> list[str]:
     ]
 
 
-def _later(view: RunView, before: Iterable[FaultResult]) -> str:
-    """Return a sentence about faults that a later recovery undid, or changes that a person closed.
+def _locks(found: Iterable[LockState]) -> list[str]:
+    """Return clauses about the locks of the run: released, taken over by another run, or without a recorded release."""
+    by: dict[str, list[LockState]] = {}
+    for one in found:
+        by.setdefault(one.status, []).append(one)
+    parts = []
+    if given := by.get("released"):
+        parts.append(_released(given))
+    if lost := by.get("lost"):
+        parts.append(f"another run took over {_named(lost)}")
+    if kept := by.get("unreleased"):
+        expires = "it expires" if len(kept) == 1 else "they expire"
+        parts.append(f"no release of {_named(kept)} was recorded, and without renewals {expires}")
+    return parts
 
-    Empty when nothing was undone or closed later. ``before``: states of the faults at the end of the run.
+
+def _released(found: Sequence[LockState]) -> str:
+    return f"{_named(found)} {'was' if len(found) == 1 else 'were'} released"
+
+
+def _named(found: Sequence[LockState]) -> str:
+    """Return the locks in words. One lock has its name; several have their number and the first names."""
+    names = [f"{one_line(one.title)} on {one_line(one.host)}" for one in found]
+    return (
+        f"the run's lock on {names[0]}"
+        if len(names) == 1
+        else f"the run's {len(names)} locks ({open_findings.named(names)})"
+    )
+
+
+def _later(view: RunView, before: Iterable[FaultResult]) -> str:
+    """Return a sentence about faults that a later recovery undid, locks that it released, or changes that a person closed.
+
+    Empty when nothing of this happened. ``before``: states of the faults at the end of the run.
     """
     open_ = {(one.step, one.host) for one in before if one.ended in LEFT}
     later = [one for one in view.result.faults if (one.step, one.host) in open_]
@@ -74,6 +107,8 @@ def _later(view: RunView, before: Iterable[FaultResult]) -> str:
     closed = view.result.settled.changes if view.result.settled else ()
     parts = [f"drill.recover recorded: {'; '.join(found)}"] if found else []
     parts += [f"a person closed {count(len(closed), 'change')}"] if closed else []
+    given = [one for one in view.locks_at_end if one.later]
+    parts += [_released(given)] if given else []
     return f"Later, {', and '.join(parts)}." if parts else ""
 
 

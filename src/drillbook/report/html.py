@@ -22,6 +22,7 @@ from drillbook.report import (
     record,
     rehearsal,
     remarks,
+    residue_state,
     rows,
     suites,
     timeline,
@@ -96,6 +97,8 @@ def _first(view: RunView) -> dict[str, Any]:
     changes since the last run.
     """
     return {
+        "residue_heading": residue_state.heading(view),
+        "residue_meaning": residue_state.meaning(view),
         "end_state": end_state.sentence(view),
         "failed_step": (step := end_state.failed_step(view)),
         "failed_words": end_state.words(step) if step else "",
@@ -173,6 +176,7 @@ def render_suite(suite: SuiteResult, views: Sequence[RunView]) -> str:
             next_steps=next_steps.in_suite(suite, views),
             bar=bar,
             closed=closed,
+            residue_state=residue_state,
             contradictions=suites.suite_contradictions(suite, found),
             confusion=diagnosis.confusion(views),
         )

@@ -10,7 +10,7 @@ from xml.etree import ElementTree as Tree
 
 from drillbook.exits import Exit
 from drillbook.judge.result import Result, RunView, StepView, SuiteResult, Verdict
-from drillbook.report import headlines, rows, wording
+from drillbook.report import headlines, residue_state, rows, wording
 from drillbook.report.figures import shown
 from drillbook.report.remarks import RESERVED
 from drillbook.report.suites import SuiteRow, suite_contradictions, suite_rows, suite_sentence
@@ -106,7 +106,7 @@ def _suite_of(view: RunView) -> Tree.Element:
             f"{result.drill}.residue",
             f"{one.step} {one.what} [{one.host}]",
             "error",
-            f"could not be undone: {one.why}\nby hand: {one.by_hand}{closed}",
+            f"{residue_state.state(view, one)}: {one.why}\nby hand: {one.by_hand}{closed}",
         )
     reason = "; ".join([*rows.contradictions(view), result.reason])
     trusted = "contradictory" if rows.contradictions(view) else result.verdict

@@ -19,6 +19,7 @@ from drillbook.report import (
     next_steps,
     record,
     rehearsal,
+    residue_state,
     rows,
     tolerated,
     wording,
@@ -212,7 +213,7 @@ def _contradictions(found: Sequence[str]) -> list[str]:
 
 def _residue(view: RunView) -> list[str]:
     closed = view.result.settled
-    found = [f"## Changes that could not be undone ({len(view.result.residue)})"] if view.result.residue or closed else []
+    found = [f"## {residue_state.heading(view)}"] if view.result.residue or closed else []
     if closed:
         found += [
             f"**{escape(rows.settled_sentence(closed))}**",
@@ -221,8 +222,8 @@ def _residue(view: RunView) -> list[str]:
         ]
     elif found:
         found.append(
-            f"First try {code(f'{view.program} drill.recover {view.result.run}')}. If that does not help, "
-            "undo the changes by hand:"
+            f"{residue_state.meaning(view)} First try {code(f'{view.program} drill.recover {view.result.run}')}. "
+            "If that does not help, undo the changes by hand:"
         )
     for one in view.result.residue:
         found += [

@@ -18,7 +18,7 @@ from drillbook.exits import Exit
 from drillbook.findings import Severity
 from drillbook.installation.program_name import as_called, program
 from drillbook.judge.result import RunView, SuiteResult
-from drillbook.report import changes, end_state, headlines, remarks, rows, tolerated, wording
+from drillbook.report import changes, end_state, headlines, remarks, residue_state, rows, tolerated, wording
 from drillbook.report.figures import one_line, shown, took
 from drillbook.report.rows import ObjectiveRow
 from drillbook.report.suites import suite_contradictions, suite_rows, suite_sentence
@@ -279,7 +279,8 @@ def _residue(view: RunView) -> list[RenderableType]:
         lines = [rows.settled_sentence(closed), *(f"- {text}" for text in rows.settled_rows(closed))]
         parts.append(Padding(Text("\n".join(one_line(line) for line in lines)), (0, 0, 1, 2)))
     for one in view.result.residue:
-        head = f"! residue, NOT UNDONE: {one_line(one.what)} on {one_line(one.host)} (step {one_line(one.step)})"
+        said = "NOT UNDONE" if residue_state.failed(view, one) else residue_state.UNRECORDED.upper()
+        head = f"! residue, {said}: {one_line(one.what)} on {one_line(one.host)} (step {one_line(one.step)})"
         parts += [
             Padding(Text(head, style="" if closed else "bold red"), (0, 0, 0, 2)),
             Padding(Text(f"why: {shown(as_called(one.why))}"), (0, 0, int(bool(closed)), 4)),

@@ -1,0 +1,49 @@
+"""State of the locks that a run took, as far as its journal proves it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from drillbook.events.event import Event, of_kinds
+from drillbook.events.holds import LockLost, LockReleased, LockTaken
+
+Place = tuple[str, str]
+"""Host and name of a lock."""
+
+
+class LockState(BaseModel):
+    """State of one lock at the end of the run itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: str
+    title: str
+    """Services that the lock protects."""
+    status: Literal["released", "lost", "unreleased"]
+    """``lost``: another run took the lock over. ``unreleased``: the journal of the run records no release."""
+    later: bool = False
+    """True when a later recovery released the lock."""
+
+
+def locks(own: Sequence[Event], events: Sequence[Event]) -> tuple[LockState, ...]:
+    """Return the state of each lock that the run took. ``own``: the events before its first recovery."""
+    titles: dict[Place, str] = {}
+    status: dict[Place, Literal["released", "lost", "unreleased"]] = {}
+    for event in of_kinds(own, LockTaken, LockLost, LockReleased):
+        host = event.host or ""
+        match event.what:
+            case LockTaken(name=name, services=services):
+                titles[host, name], status[host, name] = ", ".join(services) or name, "unreleased"
+            case LockReleased(name=name) if status.get((host, name)) == "unreleased":
+                status[host, name] = "released"
+            case LockLost(names=names):
+                status |= {place: "lost" for place in status if place[0] == host and (place[1] in names or not names)}
+    after = [event for event in of_kinds(events, LockReleased) if event.seq > own[-1].seq]
+    later = {(event.host or "", event.what.name) for event in after if isinstance(event.what, LockReleased)}
+    return tuple(
+        LockState(host=place[0], title=titles[place], status=how, later=place in later and how == "unreleased")
+        for place, how in status.items()
+    )

@@ -1,0 +1,62 @@
+"""The heading above changes that are not recorded as undone claims no failed undo that the journal does not prove."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from drillbook.events.runs import RecoveryFinished
+from drillbook.events.steps import UndoFailed
+from drillbook.judge.result import Residue, RunView
+from drillbook.report import html, junit, markdown, residue_state
+from tests.report import renderings, samples
+from tests.report.test_agreement import plain
+from tests.report.test_end_state import INTENT, RECOVERY, continued
+
+UNRECORDED, FAILED = "No undo of 1 change was recorded", "1 change could not be undone"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("killed", UNRECORDED), ("died", UNRECORDED), ("closed", f"{UNRECORDED}; closed later by a person"), ("stuck", FAILED)],
+)
+def test_the_heading_says_what_is_known(name: str, said: str) -> None:
+    view = samples.recorded(name)
+    assert residue_state.heading(view) == said
+    for text in (html.render(view), markdown.render(view)):
+        assert said in plain(text)
+
+
+def test_no_format_tells_of_a_failed_undo_when_the_controller_died() -> None:
+    view = samples.recorded("killed")
+    for text in (html.render(view), markdown.render(view), junit.render(view), renderings.formats(view)["txt"]):
+        assert "could not be undone" not in plain(text)
+        assert "NOT UNDONE" not in text
+    assert "it is not known if the system is as the drill found it" in plain(html.render(view))
+    (finding,) = [one for one in view.result.findings if one.code == "residue"]
+    assert finding.title == "No undo of a change was recorded: pretend.break on a"
+
+
+def failed_later(folder: Path) -> RunView:
+    """Run whose controller died, and whose recovery could not undo the change."""
+    left = {"step": "inject.1", "host": "a", "what": "pretend.break", "why": "no route to host", "by_hand": "mend door"}
+    failed = UndoFailed(intent=INTENT, message="no route to host")
+    return continued("killed", folder, RECOVERY, failed, RecoveryFinished(residue=(left,)))
+
+
+def test_a_recovery_that_failed_proves_that_the_change_could_not_be_undone(tmp_path: Path) -> None:
+    view = failed_later(tmp_path)
+    assert residue_state.heading(view) == FAILED
+    assert "The system is not as the drill found it." in plain(html.render(view))
+    assert any(one.title.startswith("A change could not be undone") for one in view.result.findings)
+
+
+def test_both_kinds_of_changes_in_one_heading(tmp_path: Path) -> None:
+    view = failed_later(tmp_path)
+    steps = (*view.steps, samples.step("inject.2", "pretend.break", "b"))
+    other = Residue(step="inject.2", host="b", what="pretend.break", why="unknown", by_hand="mend door")
+    result = view.result.model_copy(update={"residue": (*view.result.residue, other)})
+    both = view.model_copy(update={"steps": steps, "result": result})
+    assert residue_state.heading(both) == "1 change could not be undone, and no undo of 1 change was recorded"
+    assert [residue_state.state(both, one) for one in result.residue] == ["could not be undone", "no undo recorded"]
