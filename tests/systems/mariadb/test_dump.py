@@ -151,7 +151,7 @@ def test_collations_that_were_not_read_in_time_are_a_doubt_of_a_newer_dump(tmp_p
     restore.ready(replace(place.ctx(), doubt=doubts.append))
     monkeypatch.setattr("drillbook.sdk.backup_files.lines_of", lambda *given: ("", False))
     restore.ready(replace(place.ctx(), doubt=doubts.append))
-    said = "loads the dump shop-2026-11-28.sql of the newer 99.1.2-MariaDB"
+    said = "loads the dump shop-2026-11-28.sql of the newer server 99.1.2-MariaDB"
     read, unread = dict.fromkeys(doubts)
     assert read.endswith(said)
     assert unread.endswith(f"{said}; collations after the first 256 KiB were not read")
@@ -203,7 +203,7 @@ def test_a_dump_of_a_newer_server_is_a_doubt_of_a_check(tmp_path, server, whole)
     restore.ready(replace(place.ctx(), doubt=doubts.append))
     (told,) = dict.fromkeys(doubts)
     assert re.fullmatch(
-        r"that MariaDB [\d.]+ on here loads the dump shop-2026-11-28.sql of the newer 99\..*-MariaDB.*", told
+        r"that MariaDB [\d.]+ on here loads the dump shop-2026-11-28.sql of the newer server 99\..*-MariaDB.*", told
     )
     (tmp_path / "dumps" / "shop-2026-11-28.sql").write_bytes(whole)
     doubts.clear()

@@ -21,7 +21,7 @@ from drillbook.sdk.host import as_user, printable
 from drillbook.systems.mariadb.service import Mariadb
 
 Row = dict[str, str | None]
-"""One row: text values by column name, None for NULL."""
+"""One row. The keys are the names of the columns, and the values are texts, or None for NULL."""
 Fields = list[tuple[str, str | None]]
 """One row: pairs of a column name and a text value, in the order of the columns. Names may repeat."""
 ON_PATH = 'PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; export PATH; exec "$@"'

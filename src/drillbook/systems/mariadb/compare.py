@@ -12,7 +12,7 @@ SHOWN = 300
 """A finding shows at most this number of characters of a line of a definition."""
 NEVER = {
     "accounts": "users, roles and rights are not compared",
-    "float": "digits of FLOAT columns beyond those that the server prints are not compared",
+    "float": "values of FLOAT columns are compared only as the server prints them, which omits some digits",
     "next numbers": "AUTO_INCREMENT of a table is not compared",
 }
 """Parts of a server that are never compared, each with the reason."""

@@ -74,8 +74,8 @@ class CopiedFiles:
     info: dict[str, str] = field(default_factory=dict)
     checkpoints: dict[str, str] = field(default_factory=dict)
     tables: list[str] = field(default_factory=list)
-    """Tables and views of all databases, except the server's system databases. Each is the path of its definition file
-    without the suffix.
+    """Tables and views of all databases, except the server's system databases. Each element is the path of the definition file
+    of one table or view, without the suffix.
     """
 
     @property
@@ -176,8 +176,9 @@ def settings(text: str) -> dict[str, str]:
 def version_at_end(host: Host, path: str, unpack: str, limit: Deadline) -> str:
     """Return the version of the backed-up server, which mariadb-backup writes to the end of the stream ``path``.
 
-    ``unpack``: command that decompresses the stream up to its end, without writing it; empty for a stream that is not compressed.
-    The result is empty if the end was not reached within the time limit, and ``BROKEN`` if decompressing fails.
+    ``unpack``: command that decompresses the stream; empty for a stream that is not compressed. The output is read up to its
+    end, but not stored. The result is empty if the end was not reached within the time limit, and ``BROKEN`` if decompressing
+    fails.
     Raises HostError when the host cannot be used.
     """
     deadline = Deadline.after(min(VERSION_S, limit.remaining() / 2), limit.cancel)

@@ -184,7 +184,7 @@ class MariadbDump(FileBackups):
         """
         there = server.version(ctx, service)
         of = "" if "MariaDB" in reading.server else f"MySQL {reading.server}".strip()
-        of = f"the newer {reading.server}" if server.is_newer(reading.server, there) else of
+        of = f"the newer server {reading.server}" if server.is_newer(reading.server, there) else of
         if not reading.header or not of:
             return
         rest = f"; collations after the first {LIMIT >> 10} KiB were not read" if unread else ""

@@ -105,7 +105,7 @@ class Reading:
     filled: set[str] = field(default_factory=set)
     """Tables for which the dump has a section of rows, possibly without any row."""
     rows: Counter[str] = field(default_factory=Counter)
-    """Number of INSERT statements by table."""
+    """Number of INSERT statements for each table."""
     sections: set[str] = field(default_factory=set)
     """Names of the other sections that the dump has: ``routines``, ``events``."""
     collations: set[str] = field(default_factory=set)
@@ -175,7 +175,7 @@ class Reading:
                 if self.filled
                 else "none of them with a section for rows"
             )
-            return "backup-empty", "rows", f"{len(self.tables)} tables, {sections}, but no row"
+            return "backup-empty", "rows", f"no row; the dump has {len(self.tables)} tables, {sections}"
         return "", "", ""
 
     def _origin(self, wanted: str) -> tuple[str, str, str]:

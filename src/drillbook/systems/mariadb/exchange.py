@@ -95,7 +95,7 @@ class Exchange:
                 if state.state not in ("running", "starting", "activating"):
                     raise self._not_serving(f"{unit} is {state.word}")
             if ctx.deadline.remaining() < LOOK_S:
-                raise self._not_serving("the server did not accept the login in the inventory in time")
+                raise self._not_serving("the time limit passed before the server accepted the login in the inventory")
             ctx.deadline.wait(0.05)
 
     def _not_serving(self, measured: str) -> StepFailed:

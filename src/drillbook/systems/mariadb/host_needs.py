@@ -13,7 +13,7 @@ HOST_NEEDS = {
     ),
     "mariadb.*": HostNeeds(
         ("mariadb",),
-        "permission to read for the database account in the inventory; for `mariadb.sql` the permissions that the statement "
+        "read permission of the database account in the inventory; for `mariadb.sql`, the permissions that the statement "
         "needs; the client runs as the user `run_as`",
         _PORT,
         by_sudo=BySudo.RUN_AS,

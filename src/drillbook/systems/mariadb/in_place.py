@@ -196,8 +196,9 @@ class ServerInPlace(InPlace):
             return lost.tables(client)
 
     def _end(self, box: Sandbox) -> None:
-        """Remove the account of this run, shut the server down, and write the id of the run into the directory. Raises
-        StepFailed when the account stays or the shutdown fails, and HostError when the host cannot be used.
+        """Remove the account of this run, shut the server down, and write the id of the run into the restored data directory.
+
+        Raises StepFailed when the account cannot be removed or the shutdown fails, and HostError when the host cannot be used.
         """
         service, client = server.place(box)
         asked = f"SELECT COUNT(*) AS n FROM mysql.global_priv WHERE User = {text(service.user)}"  # noqa: S608  quoted
@@ -292,7 +293,7 @@ class PhysicalInPlace(ServerInPlace):
 
     def differs(self, client: Client, backup: Backup, checked: Facts) -> str:
         """Return the reason why the backup must not be restored: it would change other databases, or lacks tables of the
-        server. Return an empty text when neither is true.
+        server. Return an empty text when the backup can be restored.
         """
         if more := lost.others(client):
             return (

@@ -20,7 +20,7 @@ KINDS = ("BASE TABLE", "SYSTEM VERSIONED")
 
 
 class KeyReader:
-    """Reads one of the two compared servers. Each statement uses its own snapshot."""
+    """Reads rows of one of the two compared servers. Each statement reads the data as of the time of this statement."""
 
     def __init__(self, client: Client) -> None:
         """List the tables. Raises the errors of ``Client.results``."""
@@ -40,7 +40,7 @@ class KeyReader:
         return int(self._one(_COUNT.format(table=self._name(table)), "n"))
 
     def bounds(self, table: str, keyed: Keyed) -> list[str]:
-        """Return the largest key of each range, in the order of the ranges, as text."""
+        """Divide the keys of a table into ranges. Return the largest key of each range as text, in ascending order."""
         names = {"key": name(keyed.key), "table": self._name(table)}
         newest = str(keyed.up_to)
         if keyed.up_to == "newest":

@@ -64,10 +64,10 @@ class Mariabackup(FileBackups):
     form: Literal["folder", "stream"] = Field(
         default="folder",
         description=(
-            "`folder`: `at` is a folder on the host with one subfolder for each backup; `stream`: each backup is one file. The "
-            "series of the backed-up server stands only at the end of a stream. A check before a drill reads it from a folder on a "
-            "host, for a compressed stream if this takes at most 15 seconds; a restore always compares it with that of the "
-            "restoring server before it prepares the files."
+            "`folder`: `at` is a folder on the host with one subfolder for each backup; `stream`: each backup is one file. A "
+            "backup can only be restored with a MariaDB of the same series, and a stream contains its series only at its end. A "
+            "check before a drill reads this end if the streams are in a folder on a host; it skips a compressed stream that takes "
+            "more than 15 seconds. A restore always compares the series, before it prepares the files."
         ),
     )
     PROGRAMS: ClassVar[tuple[str, ...]] = (
@@ -196,8 +196,8 @@ class Mariabackup(FileBackups):
         return PhysicalInPlace(ctx, service, self)
 
     def _copy(self, ctx: Context, backup: Backup, box: Sandbox, data: str) -> tuple[list[str], CopiedFiles]:
-        """Copy the files into the sandbox. The full backup becomes the data directory, and each increment gets a folder next
-        to it. Return the names of the copied backups, and the full backup.
+        """Copy the files into the sandbox. The full backup becomes the data directory. Each increment gets a folder next to
+        the data directory. Return the names of the copied backups, and the full backup.
 
         Raises StepFailed when the full backup is incomplete, or when an increment needs a backup that is missing.
         """
@@ -282,8 +282,9 @@ class Mariabackup(FileBackups):
     def _version_at_end(self, ctx: Context, backup: Backup) -> str:
         """Return the version of the backed-up server, which stands only at the end of a stream.
 
-        A compressed stream is decompressed up to its end, without writing it. The version is empty if the stream is not in a
-        folder on a host, is encrypted, or its end was not reached within the time limit. It is ``BROKEN`` if decompressing fails.
+        A compressed stream is decompressed up to its end, but the output is not stored. The version is empty in three cases:
+        the stream is not in a folder on a host, it is encrypted, or its end was not reached within the time limit. The version
+        is ``BROKEN`` if decompressing fails.
         """
         place = self.place(ctx)
         if self.form == "folder" or backup.id.endswith(SUFFIX) or not isinstance(place, HostFolder):

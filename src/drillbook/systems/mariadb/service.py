@@ -79,7 +79,7 @@ class Mariadb(Sandboxed):
 
     @property
     def part(self) -> str:
-        """Name of the database. The database is the part of the server that belongs to the service."""
+        """Name of the database that belongs to the service. Empty: all databases of the server belong to the service."""
         return self.database
 
     @property

@@ -105,8 +105,8 @@ class Sql(_OfServer):
         return value
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``columns`` (names), ``rows`` (the first 1000 rows, as lists), ``rowcount``, ``truncated``, ``value``
-        (first field of the first row).
+        """Facts: ``columns`` (names), ``rows`` (the first 1000 rows, as lists), ``rowcount`` (number of all rows),
+        ``truncated`` (true when there are more rows), ``value`` (first field of the first row).
 
         Integers become JSON numbers, NULL becomes null, and all other values become strings. A result without rows has no
         ``columns``.
@@ -133,7 +133,7 @@ class Sql(_OfServer):
 class Intact(_OfServer):
     """Check every table, view and index with CHECK TABLE.
 
-    The step fails when one of them is damaged; the program `mariadb-check` would not fail.
+    The step fails when a table, view or index is damaged. The program `mariadb-check` does not fail in this case.
     """
 
     TIMEOUT = 3600.0
