@@ -23,7 +23,7 @@ _HISTORY = re.compile(r"[0-9A-F]{8}\.history")
 SIZES = (1 << 24, *(1 << power for power in range(20, 31) if power != 24))
 """Possible sizes of a WAL segment in bytes. The usual size is the first. Source: initdb(1), --wal-segsize."""
 NEWEST = 8
-"""Number of segments, the newest ones of the archive, in which the last commit is searched."""
+"""The last commit is searched in at most this number of segments, from the newest segment backwards."""
 READING = """
 unpacker() {
   case $1 in *.gz) echo gzip ;; *.lz4) echo lz4 ;; *.zst) echo zstd ;; *.bz2) echo bzip2 ;; esac
@@ -215,7 +215,8 @@ def gap(
 
 
 def lacking_before(way: Way, wal_stop: str) -> str:
-    """Describe the WAL that is missing up to the segment ``wal_stop``, in which a backup becomes consistent.
+    """Describe the WAL that is missing up to the segment ``wal_stop``. A backup is consistent only after the replay of this
+    segment.
 
     Return an empty text when no WAL is missing.
     """

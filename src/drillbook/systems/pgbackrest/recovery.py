@@ -246,7 +246,10 @@ class Recovery:
         """Return the error for a recovery that ended too early. It contains the reason from the server's log."""
         text = "\n".join([error.message, *(line for found in error.findings for line in found.evidence)])
         target = stamp(self.at) if self.at and self.at is not END else ""
-        for sign, measured in ((_UNREACHED, "the archived WAL ends before"), (_TOO_EARLY, "the backup ends after it")):
+        for sign, measured in (
+            (_UNREACHED, "the archived WAL ends before this time"),
+            (_TOO_EARLY, "the backup ends after this time"),
+        ):
             if sign in text:
                 found = finding(
                     "backup-missing", title=self.program.name, wanted=f"a recovery to {target}", measured=measured
@@ -272,7 +275,7 @@ class Recovery:
         if lacking:
             extension, name = min(lacking.items())
             wanted = f"the extension {extension} of the database {name}"
-            raise self._unusable("sandbox-lacks", wanted, f"{self.box.host.name} has no files of it")
+            raise self._unusable("sandbox-lacks", wanted, f"{self.box.host.name} has no files of this extension")
         if not filled:
             measured = f"none in {len(names)} databases: {', '.join(names[:5])}"
             raise self._unusable("backup-empty", "at least one row", measured)

@@ -54,7 +54,9 @@ Options = Annotated[dict[str, Secret | str], AfterValidator(_plain)]
 
 
 class PgBackRest(BackupSource):
-    """Backup source for one stanza of one pgBackRest repository. pgbackrest on the source's host must be able to read it."""
+    """Backup source for one stanza of one pgBackRest repository. pgbackrest on the source's host must be able to read this
+    repository.
+    """
 
     kind: Literal["pgbackrest"] = "pgbackrest"
     RESTORES_TO: ClassVar[tuple[str, ...]] = ("postgres",)
@@ -209,13 +211,15 @@ class PgBackRest(BackupSource):
         return replace(program, options={**program.options, **recovery.SAFE, **folders}, sandbox=box.folder)
 
     def ready(self, ctx: Context) -> None:
-        """Check that pgbackrest exists and can read the repository. The stanza need not exist yet: a step may create it."""
+        """Check that pgbackrest exists and can read the repository. The stanza need not exist yet, because a step of the drill
+        may create it.
+        """
         super().ready(ctx)
         _can_be_read(Repository(self.program(ctx, ctx.host, run_as=self.run_as), self.stanza))
 
     def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
-        """Check that the sandbox's host has pgbackrest, can read the repository, and has a PostgreSQL of the version of
-        the backup that the step restores.
+        """Check that the sandbox's host has pgbackrest, and can read the repository. Also check that this host has PostgreSQL
+        in the version of the backup that the step will restore.
         """
         sandbox.ready(ctx, service, ("postgres", "pg_ctl", "pg_controldata", "pg_waldump"))
         box = Sandbox.of(ctx, service)

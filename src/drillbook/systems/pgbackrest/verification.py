@@ -111,12 +111,14 @@ def copies(program: Program, stanza: str, label: str) -> Iterator[Finding]:
         else:
             gone = [file for file, digest in ((name, first), (f"{name}.copy", second)) if not digest]
             code = "backup-missing" if gone else "backup-damaged"
-            measured = f"{gone[0]} is missing" if gone else "the two copies differ: one of them is damaged"
+            measured = f"{gone[0]} is missing" if gone else "the two copies differ, so at least one of them is damaged"
             yield finding(code, title=name, wanted="two equal copies", measured=measured, host=program.host.name)
 
 
 def _digest(program: Program, name: str) -> str:
-    """Return the digest of a file in the repository. It is empty when the file is missing or cannot be decrypted."""
+    """Return the digest of the content of a file in the repository. The digest is empty when the file is missing or cannot be
+    decrypted.
+    """
     sink = Answer(f"{program.host.name}: {name}")
     output = program.run("pgbackrest", "repo-get", "--ignore-missing", name, sink=sink)
     return hashlib.sha256(sink.getvalue()).hexdigest() if output.ok and sink.getvalue() else ""
