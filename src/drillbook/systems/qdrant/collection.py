@@ -224,7 +224,7 @@ class Session:
 
 
 def pieces(items: Iterable[T], size: int = PAGE) -> Iterator[list[T]]:
-    """Split ``items`` into lists of at most ``size``."""
+    """Split ``items`` into lists of at most ``size`` items."""
     rest = iter(items)
     while piece := list(itertools.islice(rest, size)):
         yield piece

@@ -28,8 +28,8 @@ class Snapshot(Write):
     A point is saved with its vector and payload.
 
     The points are read page by page, and clients may write at the same time. So the backup is not a consistent snapshot, and
-    may lack writes that happened during the export. The server's own snapshot is also stored, if the points that are read
-    before and after this snapshot are the same.
+    may lack writes that happened during the export. The server's own snapshot is also stored, if no point changed while the
+    server took it. To find this out, the points are read again after the snapshot.
     """
 
     SERVICE = Qdrant

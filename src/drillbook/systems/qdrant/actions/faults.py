@@ -44,7 +44,7 @@ class DeletePoints(Fault):
 
     def inject(self, ctx: Context) -> Facts:
         """Facts: ``deleted`` (number of points), ``skipped`` (number of points that changed after they were chosen), ``ids``
-        (the first deleted points).
+        (ids of the first deleted points).
         """
         with connected(ctx, ctx.service(self.service, Qdrant)) as session:
             chosen = self._recorded(ctx) or self._choose(ctx, session)

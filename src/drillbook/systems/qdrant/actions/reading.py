@@ -44,7 +44,10 @@ class Count(Read):
 
 
 class Ids(Read):
-    """Compare the ids of a collection with those of its source rows, in both directions."""
+    """Compare the ids in a collection with the ids of its source rows.
+
+    Differences are source rows without a point, and points without a source row.
+    """
 
     SERVICE = Qdrant
     PLACE = Place.CONTROLLER

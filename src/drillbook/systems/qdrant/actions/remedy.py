@@ -115,8 +115,9 @@ class Reconcile(Write):
         """
         if len(found.strays) > self.max_strays or (found.strays and found.strays == found.present):
             raise StepFailed(
-                f"{len(found.strays)} of {len(found.present)} points have no row; permitted are `max_strays: "
-                f"{self.max_strays}`, and never all points; nothing was changed. First check that `query` returns all rows",
+                f"{len(found.strays)} of {len(found.present)} points have no row, but the step deletes at most "
+                f"{self.max_strays} points (`max_strays`), and never all points; nothing was changed. First check that `query` "
+                "returns all rows",
                 findings=compare.sets((), found.strays, place),
             )
 
