@@ -40,7 +40,7 @@ class Copy:
     host: Host
     folder: str
     sizes: dict[str, int]
-    """Size of each file in bytes, by its name."""
+    """Sizes of the files in bytes. The keys are the names of the files."""
     manifest: str = ""
     """Name of the manifest. It is empty for a single append-only file."""
     text: str = ""

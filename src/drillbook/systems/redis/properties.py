@@ -69,7 +69,7 @@ def read(session: Session, salt: str = "") -> Properties:
 
 
 def functions(session: Session) -> dict[str, str] | None:
-    """Return the SHA-256 of each function library. Return None when the server refuses FUNCTION LIST.
+    """Return the name and the SHA-256 of each function library. Return None when the server refuses FUNCTION LIST.
 
     Raises redis.RedisError when the connection fails.
     """

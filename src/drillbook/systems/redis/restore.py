@@ -234,11 +234,10 @@ class Restoring(Replacement):
             raise StepFailed(f"the restore failed: {error.message}") from error
 
     def place(self, backup: Manifest | None = None) -> Place:
-        """Return the folder and the names of the server's files. The server itself reports them. If it does not answer,
-        they are taken from the backup's manifest.
+        """Return the folder and the names of the server's files. They come from the server. If the server does not answer,
+        they come from the backup's manifest.
 
-        Raises CouldNotVerify when neither the server nor the manifest tells the folder, or when the server is not run
-        by the service's unit on this host.
+        Raises CouldNotVerify when the folder is unknown, or when the service's unit on this host does not run the server.
         """
         try:
             with connected(self.ctx, self.service) as session:

@@ -28,7 +28,7 @@ MOST_HANGING = 20
 
 
 class Canary(BaseCanary):
-    """Write numbered rows through any DB-API driver into a table of its own.
+    """Write numbered rows through any DB-API driver into the canary's own table.
 
     Each acknowledged row must exist after the recovery.
 

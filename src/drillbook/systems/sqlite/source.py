@@ -142,7 +142,7 @@ class SqliteSource(FileBackups):
             yield "backup-damaged", "a whole database", seen["cut"]
         if seen["wal"] and seen["log"] is None and backup.facts["log_needed"]:
             measured = "the database is in WAL mode, but its log was not copied"
-            yield "backup-damaged", f"{backup.id}{LOG} beside it", measured
+            yield "backup-damaged", f"the log {backup.id}{LOG} next to the copy", measured
         if seen.get("torn"):
             measured = f"{seen['torn']}; the {seen['frames']} frames before the damage are whole"
             yield "backup-damaged", "a log that is whole", measured

@@ -59,8 +59,8 @@ class Save(Write):
         return Backup(ctx, service, Store(ctx.bucket(self.to)), Reference.parse(self.to), int(self.part_size)).take()
 
     def ready(self, ctx: Context) -> None:
-        """Check the server's role and version, the permissions of its user, the free memory for a trial server, the transfer
-        program, and the store.
+        """Check the server's role and version, the permissions of the service's user, the free memory for a trial server, the
+        transfer program, and the store.
         """
         service = ctx.service(self.service, Redis)
         used = _can_be_saved(ctx, service)
@@ -369,9 +369,9 @@ def _times(backup: Manifest, session: Session) -> Times:
 
 
 def _properties(backup: Manifest, service: Redis, session: Session) -> Properties:
-    """Read those properties of the server that are compared with the backup.
+    """Read the properties of the server that are compared with the backup.
 
-    In a sandbox these are only the functions, since a sandbox has users and settings of its own.
+    In a sandbox only the functions are compared, because a sandbox has users and settings of its own.
     """
     if backup.properties is None:
         return Properties(salt="")

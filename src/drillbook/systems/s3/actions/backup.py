@@ -187,7 +187,9 @@ class BackupIntact(Read):
     from_: Location
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``objects`` (number of objects), ``bytes``, ``identity`` (of the copied bucket), ``seconds``."""
+        """Facts: ``objects`` (number of objects), ``bytes`` (total size), ``identity`` (of the copied bucket), ``seconds``
+        (duration).
+        """
         begun = ctx.deadline.remaining()
         store = Store(ctx.bucket(self.from_))
         folder = stored_backup.split(self.from_)

@@ -58,7 +58,7 @@ class DeleteObjects(Fault):
 
     def inject(self, ctx: Context) -> Facts:
         """Facts: ``deleted`` (number of objects), ``skipped`` (number of objects that changed after they were chosen),
-        ``keys`` (the first 10 deleted).
+        ``keys`` (keys of the first 10 deleted objects).
         """
         store = need_versions(ctx, self.service, "use `s3.lose_objects` for a bucket without versioning")
         chosen = self._recorded(ctx) or self._choose(ctx, store)
@@ -187,8 +187,8 @@ class LoseObjects(Fault):
     count: Count = 50
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``deleted`` (number of objects), ``skipped`` (number of objects that differ from the copy), ``keys`` (the
-        first 10 deleted).
+        """Facts: ``deleted`` (number of objects), ``skipped`` (number of objects that differ from the copy), ``keys`` (keys of
+        the first 10 deleted objects).
         """
         store = self._unversioned(ctx)
         chosen = self._chosen(ctx)
@@ -208,7 +208,7 @@ class LoseObjects(Fault):
         if kept:
             raise NotReady(
                 f"the bucket {store.service.bucket} keeps versions; a copy contains only the current versions, "
-                f"so the older ones could not be restored",
+                f"so the older versions could not be restored",
                 hint="use `s3.delete_objects`, whose delete markers can be removed",
             )
         return store
