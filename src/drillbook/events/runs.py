@@ -325,7 +325,7 @@ class RecoveryFinished(Ended):
     gone: Annotated[str, Field(description="Reason why nothing is left to undo: the lab of the run is gone.")] = ""
     kept: Annotated[
         tuple[str, ...] | None,
-        Field(description=("Locks and files that remain on unreachable hosts. Absent unless the run was closed.")),
+        Field(description=("Locks and files that remain on unreachable hosts. Only present when the run was closed.")),
     ] = None
 
 

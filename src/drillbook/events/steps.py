@@ -269,7 +269,7 @@ class Waited(Content):
 
 
 class Diagnosed(OnStep):
-    """A step of diagnosis ended. It found a cause, or it found none."""
+    """A diagnosis step ended. The event tells which cause was found, if any."""
 
     KIND: ClassVar[str] = "diagnosed"
 

@@ -109,7 +109,7 @@ FINDINGS: dict[str, Kind] = {
         HIGH,
         "The backup repository has an abandoned lock",
         (
-            "Find out which job died, and make sure that none is running. Then remove the lock with the backup "
+            "Find out which job died, and make sure that no backup job is running. Then remove the lock with the backup "
             "tool (`restic unlock`). Drillbook never removes such a lock. While the lock exists, no backups are "
             "pruned, and an exclusive lock also prevents new backups."
         ),

@@ -59,7 +59,7 @@ class LineFile:
 
     @property
     def lines(self) -> int:
-        """Number of lines, including those that wait."""
+        """Number of lines, including the waiting lines."""
         return self._sure + len(self._loose) + len(self._waiting)
 
     def resumed(self, lines: int) -> None:
@@ -177,7 +177,7 @@ class LineFile:
 
 def set_aside_tail(path: Path) -> None:
     """Move an incomplete last line to a separate file. Otherwise the next line would be appended to the incomplete one,
-    and neither could be read.
+    and both lines would be unreadable.
     """
     data = path.read_bytes()
     whole = data.rfind(b"\n") + 1

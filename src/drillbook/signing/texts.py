@@ -358,7 +358,7 @@ def _public(key: Path) -> str:
 def _principal(signers: Path, public: str) -> str:
     """Return the first name without wildcards that the approvers' file lists for the key ``public``.
 
-    Raises Refused if there is none.
+    Raises Refused when there is no such name.
     """
     for line in signers.read_text(encoding="utf-8", errors="replace").splitlines():
         words = line.split()

@@ -59,7 +59,7 @@ class Plugins:
 
     @cached_property
     def digests(self) -> dict[str, str]:
-        """Digest of each file, by path."""
+        """Digest of each file. The key is the path of the file relative to the project."""
         return {path: digest(content) for path, content in self.files.items()}
 
     @cached_property

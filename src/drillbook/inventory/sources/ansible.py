@@ -33,7 +33,7 @@ class Ansible(Source):
     key = "ansible"
 
     def hosts(self, document: Document) -> Hosts | None:
-        """Read the Ansible inventories that ``document`` names. Returns None when ``document`` names none. Raises
+        """Read the Ansible inventories that ``document`` names. Returns None when it names no Ansible inventory. Raises
         InventoryError when an inventory cannot be read.
         """
         value = document.value.get(self.key)

@@ -103,7 +103,7 @@ def _sizes(size: int, items: int, unit: str) -> Facts:
 
 def _room(ctx: Context, folder: str) -> Facts:
     """Return the free and the total bytes of the file system of ``folder``, as POSIX `df` reports them. Return None for both
-    when `df` reports neither.
+    when `df` does not report them.
     """
     output = ctx.run(*as_root(ctx), "df", "-Pk", "--", folder)
     words = output.text.splitlines()[-1].split() if output.ok and output.text else []

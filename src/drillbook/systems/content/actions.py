@@ -97,7 +97,10 @@ class Matches(Read):
     COMPARES_WITH = "content.take"
 
     service: ServiceName
-    manifest: Annotated[str, Field(min_length=1, description="Fact `manifest` of the step `content.take`.")]
+    manifest: Annotated[
+        str,
+        Field(min_length=1, description="Record to compare with: the fact `manifest` of an earlier step `content.take`."),
+    ]
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``readings`` (number of lines or values of each reading), ``differences`` (number of differences in each

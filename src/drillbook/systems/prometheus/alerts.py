@@ -31,7 +31,7 @@ class Alert:
 
     name: str
     state: State
-    """Most severe state among those active alerts of the rule that have the wanted labels."""
+    """Most severe state among the active alerts of the rule. Only alerts with the wanted labels count."""
     active: tuple[dict[str, Any], ...]
     evaluation_s: float
     """Time between two evaluations of the rule, in seconds."""
