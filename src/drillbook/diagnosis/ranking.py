@@ -109,7 +109,7 @@ def _seen(observations: Sequence[Observation], names: Mapping[str, Any]) -> tupl
 def _step(cause: Cause, names: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the remedy of a cause as a step of a drill.
 
-    None if the remedy has no step, or if a value of the step is not known.
+    Return None if the remedy has no step, or if a value of the step is not known.
     """
     if cause.remedy.step is None:
         return None

@@ -98,5 +98,5 @@ def contents(events: Iterable[Event], kind: type[Kind]) -> list[Kind]:
 
 
 def last(events: Iterable[Event], kind: type[Kind]) -> tuple[Event, Kind] | None:
-    """Return the newest event of one kind with its content. None when no event has that kind."""
+    """Return the newest event of one kind with its content. Return None when no event has that kind."""
     return next(iter(reversed(list(each(events, kind)))), None)

@@ -92,8 +92,8 @@ def _direct_url() -> dict[str, Any]:
 
 
 def _source(found: dict[str, Any]) -> tuple[str, bool]:
-    """Return two values: the source from which pip can install the program again, and True for an editable
-    installation. Both are read from the content of ``direct_url.json``.
+    """Return the source from which pip can install the program again, and True when the installation is editable. Both
+    values are read from the content of ``direct_url.json``.
     """
     url = str(found.get("url", ""))
     if found.get("dir_info", {}).get("editable"):

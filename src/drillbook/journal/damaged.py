@@ -16,7 +16,9 @@ MOST_NAMES = 3
 
 
 def lost(folder: Path) -> str:
-    """Describe how a journal was lost (emptied or removed). Empty when the journal has a complete first line.
+    """Return a text that tells how a journal was lost (emptied or removed).
+
+    The text is empty when the journal has a complete first line.
 
     A run's folder appears only once the first event is in its journal. So a folder without an event has lost its journal.
     """

@@ -43,7 +43,7 @@ class RunState:
 
     @cached_property
     def lost(self) -> str:
-        """Description of how the journal was lost (emptied or removed). Empty when the journal has a complete first line."""
+        """Text that tells how the journal was lost (emptied or removed). If it has a complete first line, the text is empty."""
         return damaged.lost(self.folder)
 
     @cached_property
@@ -64,7 +64,7 @@ class RunState:
 
     @property
     def damage(self) -> str:
-        """Damage of the journal: a broken line, or an empty or missing journal. Empty when every line is intact."""
+        """Text that describes a broken line, or an empty or missing journal. When every line is intact, the text is empty."""
         return self._read[1]
 
     @property

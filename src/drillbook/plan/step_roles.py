@@ -110,9 +110,9 @@ def restorers(proof: PlannedStep, fault: PlannedStep) -> tuple[str, ...]:
 
 
 def lost_service(plan: Plan, fault: PlannedStep) -> str:
-    """Return the service whose data ``fault`` destroys. It is given by the parameter ``service`` of the fault.
+    """Return the service whose data ``fault`` destroys. The parameter ``service`` of the fault names this service.
 
-    If the fault is a custom command, it is the service whose backup the drill verifies for this fault.
+    If the fault is a custom command, return the service whose backup the drill verifies for this fault.
     """
     proof = next((step for step in plan.phase("backup") if is_free(fault) and proves(plan.inventory, step, fault)), None)
     return verified_service(plan.inventory, proof) if proof else str(fault.params.get("service") or "")

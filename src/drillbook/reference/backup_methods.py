@@ -136,7 +136,7 @@ def _newest(inventory: str, folders: Sequence[Path]) -> Rehearsed | None:
 
 
 def _rehearsed(inventory: str, view: RunView) -> Rehearsed:
-    """Return the results of a run that the table of backup methods shows."""
+    """Return the results that the table of backup methods shows for a run."""
     steps = {step["id"]: step for step in view.plan["steps"]}
     done = [step for step in view.result.steps if step.status == "done"]
     facts: dict[str, Mapping[str, Any]] = {step.action: step.facts for step in done}

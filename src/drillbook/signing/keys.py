@@ -139,7 +139,7 @@ def signer(data: bytes, signature: Path) -> str:
 def principal(data: bytes, signature: Path, allowed: Path, at: str) -> str:
     """Return the name of the person who signed ``data``, from the allowed-signers file ``allowed``.
 
-    The key must be valid at the time ``at``. Empty when the file allows no such signer. Raises KeyProblem when the check
+    The key must be valid at the time ``at``. The result is empty when the file allows no such signer. Raises KeyProblem when the check
     could not run.
     """
     when = f"-Overify-time={re.sub(r'[^0-9]', '', at)[:14]}Z"
