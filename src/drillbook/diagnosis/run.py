@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -24,6 +24,8 @@ from drillbook.sdk.action import Context
 from drillbook.sdk.host import Host
 from drillbook.sdk.service import kind_of
 
+RECENT_S = 3600.0
+"""Age up to which a log line counts as evidence when no disruption is known, in seconds."""
 CLOCK_ERROR_S = 0.001
 """Measurement error, in seconds, of the duration of a diagnosis.
 
@@ -45,6 +47,8 @@ class Book:
     """Function that takes the names of a service and of a host. It returns a host object whose commands run as the account
     of the service. When no function is given, commands run as the account of the step.
     """
+    disrupted_at: float | None = None
+    """Time of the drill's disruption on the controller's monotonic clock. None outside a drill, and before its first fault."""
 
 
 class CheckResult(BaseModel):
@@ -84,6 +88,8 @@ def examine(ctx: Context, book: Book, services: Sequence[str], within_s: float) 
     """
     begun = time.monotonic()
     cases = scope.cases(book.trees, book.inventory.services, services)
+    since = book.disrupted_at if book.disrupted_at is not None else begun - RECENT_S
+    ctx = replace(ctx, evidence_since=since)
     gathering = Gathering(ctx, book.inventory, cases, within_s, book.barred, as_service=book.as_service)
     made = gathering.run()
     if ctx.deadline.cancel.is_set():
@@ -93,19 +99,6 @@ def examine(ctx: Context, book: Book, services: Sequence[str], within_s: float) 
         for one in ranking.order([one for case in cases for one in ranking.suspects(case, gathering.names(case))])
     )
     why = _doubts(gathering, cases, book, services)
-    checks = tuple(
-        CheckResult(
-            subject=one.case.subject,
-            check=one.check.id,
-            action=one.check.action,
-            status=one.status,
-            ok=one.ok,
-            message=one.message,
-            seconds=round(one.seconds, 3),
-            facts=one.facts,
-        )
-        for one in made.values()
-    )
     return Diagnosis(
         examined=tuple(services),
         found=ranked[0].cause if ranked else UNKNOWN if why else HEALTHY,
@@ -113,7 +106,20 @@ def examine(ctx: Context, book: Book, services: Sequence[str], within_s: float) 
         why=why,
         seconds=round(time.monotonic() - begun, 3),
         error_s=CLOCK_ERROR_S,
-        checks=checks,
+        checks=tuple(_result(one) for one in made.values()),
+    )
+
+
+def _result(made: Made) -> CheckResult:
+    return CheckResult(
+        subject=made.case.subject,
+        check=made.check.id,
+        action=made.check.action,
+        status=made.status,
+        ok=made.ok,
+        message=made.message,
+        seconds=round(made.seconds, 3),
+        facts=made.facts,
     )
 
 

@@ -109,6 +109,8 @@ class Stage:
     """Threads for steps that do not run in parallel with other steps. They are kept from step to step, because starting
     them takes as long as a command.
     """
+    disrupted_at: float | None = None
+    """Time on the controller's monotonic clock at which this process announced the first fault. None before any fault."""
     _index: _Index | None = field(default=None, init=False)
 
     def _indexed(self) -> _Index:
@@ -162,7 +164,7 @@ class Stage:
             folder=self.folder,
             note=partial(self._note, step, host),
             redactor=self.redactor,
-            book=Book(self.plan.diagnosis, self.plan.inventory, as_service=partial(self._as_service, step)),
+            book=self._book(step),
             proofs=self._proofs(step),
             spares=self.journal.patient and not breaks,
             traceparent=self._traceparent(step, host),
@@ -171,6 +173,11 @@ class Stage:
             earlier=self.earlier,
             former=self.former,
         )
+
+    def _book(self, step: str) -> Book:
+        """Return the inputs of a diagnosis in ``step``."""
+        as_service = partial(self._as_service, step)
+        return Book(self.plan.diagnosis, self.plan.inventory, as_service=as_service, disrupted_at=self.disrupted_at)
 
     def _seen(self, step: str, name: str, fence: Fence | None, *, fault: bool) -> Host:
         """Return the host ``name`` for commands of ``step``.

@@ -237,6 +237,8 @@ def _announce(stage: Stage, step: PlannedStep, action: Action, context: Context)
             hint="let the action read the secret from the inventory",
         )
     fault = action.effect is Effect.FAULT
+    if fault and stage.disrupted_at is None:
+        stage.disrupted_at = time.monotonic()
     event = stage.journal.append(what, step=step.id, host=host, sync=True, required=fault)
     stage.journal.patient = stage.journal.patient or fault  # from here on, a fault may be active
     if stage.hold and action.may_lease(action.effect) and undo.kind == "commands":

@@ -92,6 +92,11 @@ class Context:
     """Highest row number that a canary tried to write, as far as this is known. It is needed when the rows of the canary
     are read back or removed.
     """
+    evidence_since: float | None = None
+    """Time on the controller's monotonic clock from which on a log line counts as evidence.
+
+    Only checks of a diagnosis have this time; otherwise it is None. In a drill it is the time of the disruption.
+    """
     programs: Programs = field(default_factory=Programs)
     """Known answers of hosts about their programs. The `ready` checks of all steps share these answers.
 

@@ -6,6 +6,7 @@ These actions only read.
 from __future__ import annotations
 
 import re
+import time
 from typing import Annotated
 
 from pydantic import Field
@@ -30,6 +31,8 @@ exit 3
 """
 _SINCE_BOOT = re.compile(r"^\[ *(\d+\.\d+)\]")
 RECENT_S = 3600.0
+DRIFT = 1e-4
+"""Largest relative difference between the clock of the kernel's log and the uptime."""
 _CGROUP = "cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory.current 2>/dev/null || true"
 
 
@@ -148,7 +151,7 @@ class OomKills(Read):
 
         ``log_read`` is true when the kernel's log could be read. ``events`` are the lines of the log about kills,
         newest last. ``recent`` contains the ``events`` of the last hour, judged by the time (seconds since boot) in the
-        line.
+        line. In a diagnosis in a drill, it contains only those since the disruption.
         """
         counter = re.search(r"^oom_kill (\d+)$", ctx.run("cat", "/proc/vmstat").text, re.MULTILINE)
         try:
@@ -166,14 +169,18 @@ class OomKills(Read):
             "kills": int(counter[1]) if counter else None,
             "log_read": log.ok,
             "events": events,
-            "recent": _recent(events, ctx.run("cat", "/proc/uptime").text),
+            "recent": _recent(events, ctx.run("cat", "/proc/uptime").text, ctx.evidence_since),
         }
 
 
-def _recent(events: list[str], uptime: str) -> list[str]:
+def _recent(events: list[str], uptime: str, since: float | None) -> list[str]:
     """Return the lines in ``events`` that are from the last hour, according to their time since boot.
 
-    Skips lines without a time.
+    ``since``: time on the controller's monotonic clock; older lines are skipped. Skips lines without a time.
     """
     now = re.match(r"\d+\.\d+", uptime)
-    return [line for line in events if now and (at := _SINCE_BOOT.match(line)) and float(now[0]) - float(at[1]) <= RECENT_S]
+    if not now:
+        return []
+    up = float(now[0])
+    most = RECENT_S if since is None else min(RECENT_S, time.monotonic() - since + up * DRIFT)
+    return [line for line in events if (at := _SINCE_BOOT.match(line)) and up - float(at[1]) <= most]

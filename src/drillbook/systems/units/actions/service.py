@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import socket
 import time
 from typing import Annotated, Literal
@@ -14,10 +13,12 @@ from drillbook.errors import CouldNotVerify, HostError, NotReady, StepFailed
 from drillbook.findings import finding
 from drillbook.sdk.action import Context, Facts, Fault, Place, Read, Undo, Write
 from drillbook.sdk.host import printable
+from drillbook.sdk.log_times import host_clock
 from drillbook.sdk.manager import Argv, UnitState, manager_of
 from drillbook.sdk.manager.right import need_right
 from drillbook.sdk.service import Service
 from drillbook.sdk.temporary_unit import TemporaryUnit
+from drillbook.systems.units import unit_log
 
 NEARLY_S = 2.0
 """The wait for a unit ends this number of seconds before the deadline. The state of the unit is then reported, even if the
@@ -352,15 +353,6 @@ class Kill(_Down):
         return {"unit": seen.unit, "pid": int(told) if told.isdecimal() else seen.pid}
 
 
-MOST_ERRORS = 20
-_ERROR = re.compile(
-    r"(?<![.\w])(?:error|critical|fatal|panic|exception|traceback|refused|denied|missing|killed|"
-    r"out of memory|no space left|already in use|too many|timed? ?out)\b|"
-    r"^[\w.]+(?:Error|Exception)(?::|$)",
-    re.IGNORECASE,
-)
-
-
 class Log(Read):
     """Read the last lines of a service's log from its service manager, and find the lines that report errors."""
 
@@ -373,7 +365,12 @@ class Log(Read):
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``lines`` (each cut to 300 characters), ``errors`` (the last 20 different lines with errors),
-        ``last_error``.
+        ``last_error``, ``last_error_age_s`` (null when its time is unknown), ``older_errors``.
+
+        In a diagnosis, errors from before the drill's disruption are in ``older_errors`` and not in ``errors``, because they
+        do not explain the fault. Outside a drill, these are the errors older than an hour. Ages are measured by the host's
+        clock. A time without a zone is read in the host's zone and in UTC; a line without a time stays in ``errors``, unless
+        a later line is older.
         """
         unit, manager = _unit(ctx, self.service), manager_of(ctx.host)
         outputs = [ctx.run(*argv) for argv in manager.tail(unit, self.lines)]
@@ -383,7 +380,5 @@ class Log(Read):
                 f"{ctx.host.name}: the log of {unit!r} cannot be read: {said}",
                 hint="check that `unit` in the inventory is correct, and that the user may read the log of this unit",
             )
-        text = "\n".join(output.text for output in outputs if output.ok)
-        lines = [printable(line, limit=300) for line in text.splitlines() if line.strip()][-self.lines :]
-        errors = list(dict.fromkeys(line for line in reversed(lines) if _ERROR.search(line)))[:MOST_ERRORS][::-1]
-        return {"unit": unit, "lines": lines, "errors": errors, "last_error": errors[-1] if errors else ""}
+        texts = [output.text for output in outputs if output.ok]
+        return {"unit": unit} | unit_log.facts(texts, self.lines, host_clock(ctx), ctx.evidence_since)
