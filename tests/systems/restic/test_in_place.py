@@ -68,7 +68,7 @@ def test_a_snapshot_that_lacks_what_is_older_is_told(job):
 
 def test_a_snapshot_without_the_folder_itself_is_told(job):
     job.backup(".", cwd=job.www)
-    with pytest.raises(StepFailed, match="its owner and permissions would be lost"):
+    with pytest.raises(StepFailed, match="a restore would lose the folder's owner and permissions"):
         unlike(estate(job))
 
 
