@@ -16,7 +16,6 @@ FILES = sorted(path for path in SOURCE.rglob("*.py") if path.parent.name != "eve
 KEPT_FOR_PEOPLE = {
     "check.started",
     "observer.failed",
-    "lock.released",
     "lock.failed",
     "lease.ready",
     "lease.adopted",
