@@ -137,7 +137,7 @@ def findings_of(result: Result) -> list[Finding]:
 def _shown(one: Finding, result: Result) -> Finding:
     if one.code == open_findings.LOST_WRITES:
         figure = written(result, "rpo")
-        rpo = f" (the canary numbers its writes); RPO {figure}" if figure else ""
+        rpo = f" (the canary numbers its writes, also those that were not acknowledged); RPO {figure}" if figure else ""
         told = f"{one.measured}{_more_ranges(one.measured, result)}{rpo}"
         return one.model_copy(
             update={"measured": told, "wanted": objective_findings.wanted(one.wanted, result.objectives.get("rpo"))}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from drillbook.judge.result import ProbeTrack, RunView, Span
+from drillbook.report import canary_writes
 from drillbook.report.figures import count, milliseconds, one_line, seconds
 from drillbook.report.labels import BOLD, FONT, ROW, Box, Flag, Label, first_free, fit, flags, label
 from drillbook.report.rows import phase_rows
@@ -221,7 +222,7 @@ def _lanes(view: RunView, scale: Scale, y: float) -> tuple[tuple[Lane, ...], flo
         lane, y = _phase_lane(view, scale, y)
         lanes.append(lane)
     for track in view.timeline.probes:
-        lane, y = _probe_lane(track, view.timeline.seconds, scale, y)
+        lane, y = _probe_lane(view, track, scale, y)
         lanes.append(lane)
     return tuple(lanes), y
 
@@ -256,8 +257,8 @@ def _phase_lane(view: RunView, scale: Scale, y: float) -> tuple[Lane, float]:
     return lane, top + PHASE_HEIGHT + rows * ROW + 10
 
 
-def _probe_lane(track: ProbeTrack, end: float, scale: Scale, y: float) -> tuple[Lane, float]:
-    top = y + ROW
+def _probe_lane(view: RunView, track: ProbeTrack, scale: Scale, y: float) -> tuple[Lane, float]:
+    top, end = y + ROW, view.timeline.seconds
     pieces = []
     for span in _inside(track.stretches, end, scale):
         kind = "unproven" if track.error and span.label == "kept" else span.label
@@ -270,8 +271,8 @@ def _probe_lane(track: ProbeTrack, end: float, scale: Scale, y: float) -> tuple[
     counts = _counts(track, end, scale, top + LANE_HEIGHT)
     name = label(fit(_lane_name(track), scale.width - 2 * EDGE, BOLD), EDGE, y, font=BOLD)
     room = scale.width - EDGE - name.box.right - 16
-    note = _note(track)
-    fitted = label(note, scale.width - EDGE, y, anchor="end") if label(note, 0, 0).box.width <= room else None
+    notes = [label(text, scale.width - EDGE, y, anchor="end") for text in (_note(view, track), _short_note(track))]
+    fitted = next((one for one in notes if one.box.width <= room), None)
     return (
         Lane(name, fitted, top, LANE_HEIGHT, tuple(_merged(pieces)), counts),
         top + LANE_HEIGHT + (ROW if counts else 0) + 10,
@@ -282,7 +283,11 @@ def _lane_name(track: ProbeTrack) -> str:
     return f"{one_line(track.name)} · every {milliseconds(track.every_s)}"
 
 
-def _note(track: ProbeTrack) -> str:
+def _note(view: RunView, track: ProbeTrack) -> str:
+    return canary_writes.parts(view, track) if track.kind == "canary" and not track.error else _short_note(track)
+
+
+def _short_note(track: ProbeTrack) -> str:
     if track.error:
         return "probe failed: not verified"
     if track.kind == "canary":
@@ -387,5 +392,5 @@ def _description(view: RunView) -> str:
     line = view.timeline
     parts = [f"{seconds(line.seconds, 1)} from start to end"]
     parts += [f"{MARKS[key]} at {seconds(line.marks[key], 2)}" for key in MARKS if key in line.marks]
-    parts += [f"{_lane_name(track)}: {_note(track)}" for track in line.probes]
+    parts += [f"{_lane_name(track)}: {_note(view, track)}" for track in line.probes]
     return "; ".join(parts) + "."

@@ -1,0 +1,41 @@
+"""Numbers of a canary's writes in words that add up, and that agree with the numbers of the RPO."""
+
+from __future__ import annotations
+
+from drillbook.judge.result import ProbeTrack, RunView, Span
+from drillbook.report.figures import count, seconds
+
+
+def parts(view: RunView, track: ProbeTrack) -> str:
+    """Return the number of writes of the canary ``track``, and the numbers of its parts.
+
+    The acknowledged writes are divided as for the RPO, into those that count for it and later ones. They are not divided when
+    the RPO has no numbers of writes, or is that of several canaries.
+    """
+    unheard = sum(one.count or 0 for one in track.stretches if one.label == "unheard")
+    missed = f", {unheard} not measured" if unheard else ""
+    rest = f"{track.bad} not acknowledged{missed}"
+    objective = view.result.objectives.get("rpo")
+    counted = objective.acknowledged_writes if objective else None
+    later = track.samples - track.bad - unheard - (counted or 0)
+    alone = sum(one.kind == "canary" for one in view.timeline.probes) == 1
+    if counted is None or not alone or later < 0:
+        return f"{count(track.samples, 'write')}, {rest}"
+    return f"{count(track.samples, 'write')}: {counted} acknowledged {_until(view, track)}, {later} later, {rest}"
+
+
+def _until(view: RunView, track: ProbeTrack) -> str:
+    """Return words for the time until which acknowledged writes count for the RPO.
+
+    Writes after the disruption count only if they were lost. Usually all of them were lost until the last lost one.
+    """
+    disruption, last = view.timeline.marks.get("disruption"), view.timeline.marks.get("last_acknowledged")
+    if disruption is None or last is None or last <= disruption:
+        return "before the disruption"
+    if any(one.label == "kept" and _overlaps(one, disruption, last) for one in track.stretches):
+        return "before the disruption (or later and lost)"
+    return f"up to {seconds(last, 2)}"
+
+
+def _overlaps(span: Span, start: float, end: float) -> bool:
+    return span.start < end and (span.end is None or span.end > start)

@@ -1,0 +1,64 @@
+"""The numbers of a canary's writes in a report add up, in journals of real runs."""
+
+import re
+
+import pytest
+
+from drillbook.judge.result import Objective
+from drillbook.report import canary_writes, html, rows, timeline
+from tests.report import samples
+
+PARTS = re.compile(r"(\d+) writes: (\d+) acknowledged (.+?), (\d+) later, (\d+) not acknowledged$")
+
+
+def told(view):
+    (track,) = [one for one in view.timeline.probes if one.kind == "canary"]
+    return canary_writes.parts(view, track), track
+
+
+@pytest.mark.parametrize("name", ["passed", "failed", "repeated", "long_run"])
+def test_all_writes_are_the_counted_the_later_and_the_refused(name):
+    view = samples.ALL[name]()
+    text, track = told(view)
+    writes, counted, until, later, refused = PARTS.match(text).groups()
+    assert int(writes) == int(counted) + int(later) + int(refused) == track.samples
+    rpo = view.result.objectives["rpo"]
+    assert int(counted) == rpo.acknowledged_writes
+    (row,) = [one for one in rows.rows_of(view.result) if one.key == "rpo"]
+    assert f" of {counted} acknowledged writes lost" in row.writes
+    assert f"{text}." in html.render(view)
+    assert until == {"long_run": "before the disruption (or later and lost)"}.get(
+        name, f"up to {view.timeline.marks['last_acknowledged']:.2f} s"
+    )
+
+
+def test_until_the_end_of_the_counted_writes_there_are_so_many():
+    view = samples.ALL["passed"]()
+    _, track = told(view)
+    last = view.timeline.marks["last_acknowledged"]
+    known = sum(one.count for one in track.stretches if one.label in ("kept", "lost") and one.start <= last)
+    assert known == view.result.objectives["rpo"].acknowledged_writes
+
+
+def test_nothing_lost_counts_up_to_the_disruption():
+    view = samples.ALL["passed"]()
+    marks = {"disruption": 21.71, "last_acknowledged": 21.70}
+    view = view.model_copy(update={"timeline": view.timeline.model_copy(update={"marks": marks})})
+    assert " acknowledged before the disruption, " in told(view)[0]
+
+
+@pytest.mark.parametrize("objective", [None, Objective(target_s=1.0, measured_s=None, error_s=None, met=None)])
+def test_without_counts_of_the_rpo_nothing_is_divided(objective):
+    view = samples.ALL["passed"]()
+    known = {key: one for key, one in view.result.objectives.items() if key != "rpo"} | (
+        {"rpo": objective} if objective else {}
+    )
+    view = view.model_copy(update={"result": view.result.model_copy(update={"objectives": known})})
+    assert told(view)[0] == "532 writes, 312 not acknowledged"
+
+
+def test_a_narrow_drawing_has_the_short_form():
+    view = samples.ALL["passed"]()
+    notes = [[lane.note.text for lane in timeline.draw(view, width).lanes if lane.note] for width in (1000.0, 600.0)]
+    assert PARTS.match(notes[0][-1])
+    assert notes[1][-1] == "532 writes, 312 not acknowledged"
