@@ -85,3 +85,30 @@ def test_the_terminal_names_the_drills_of_a_suite_that_did_not_pass() -> None:
     assert found[-1][1] == "invoke drill quarterly --inventory staging"
     good = suite.model_copy(update={"verdict": Verdict.PASSED})
     assert next_steps.after_suite("invoke", good, [samples.passed()], "") == [("read the report", "invoke report.open")]
+
+
+@pytest.mark.parametrize(
+    ("routine", "step"),
+    [
+        (("restore-newest", "rehearse-database"), ("prove a routine backup of database", "drillbook drill restore-newest")),
+        ((), ("find a drill that restores a routine backup of database", "drillbook catalog --for postgres")),
+        (None, None),
+    ],
+)
+def test_a_reservation_names_the_drill_that_proves_a_routine_backup(routine, step) -> None:
+    view = samples.passed().model_copy(update={"routine": routine})
+    assert next_steps.proof_of_routine(view) == step
+    assert (step in next_steps.in_report(view)) is (step is not None)
+    if step:
+        assert step[1] in plain(html.render(view))
+        assert step[1] in markdown.render(view)
+        suite, _ = samples.suite()
+        assert next_steps.in_suite(suite, [view, view]).count(step) == 1
+        assert next_steps.after_suite("invoke", suite, [view, view], "").count(step) == 1
+
+
+def test_without_a_reservation_no_drill_is_suggested() -> None:
+    view = samples.recorded("failed").model_copy(update={"routine": ("restore-newest",)})
+    assert next_steps.proof_of_routine(view) is None
+    view = samples.recorded("unprobed").model_copy(update={"routine": ("restore-newest",)})
+    assert next_steps.proof_of_routine(view) is None

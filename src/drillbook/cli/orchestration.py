@@ -31,7 +31,7 @@ from drillbook.engine.runner import Runner
 from drillbook.engine.stage import Stage
 from drillbook.engine.stop_requests import Held, Stop, watching
 from drillbook.errors import JournalError, PlanError
-from drillbook.events.runs import RunSession
+from drillbook.events.session import RunSession
 from drillbook.exits import Exit
 from drillbook.findings import Finding
 from drillbook.inventory.inventory import Inventory
@@ -46,7 +46,7 @@ from drillbook.plan import approval, campaign_approval, guard, planner
 from drillbook.plan.planner import Plan
 from drillbook.plan.schedule import Schedule
 from drillbook.plan.spec import Drill, Suite
-from drillbook.project import run_index
+from drillbook.project import routine_restores, run_index
 from drillbook.project.finished_runs import rejudged
 from drillbook.project.project import Project
 from drillbook.report import publish
@@ -170,6 +170,7 @@ class Orchestrator:
             "approval": approved,
             "schedule": schedule.as_data() if schedule else None,
             "inventory": self.named,
+            "routine": routine_restores.of(self.project, one),
         }
 
     @property

@@ -14,7 +14,7 @@ from pathlib import Path
 from drillbook import __version__
 from drillbook.campaign.attempt import PREVIOUS_VARIABLE, RUN_VARIABLE
 from drillbook.errors import JournalError, UsageError
-from drillbook.events.runs import Session
+from drillbook.events.session import Session
 from drillbook.installation.program_name import program
 from drillbook.journal.journal import FILE, History, read
 from drillbook.project.project import Project

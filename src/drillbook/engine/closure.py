@@ -18,7 +18,8 @@ from drillbook.engine.stage import Stage
 from drillbook.engine.steps import fault_gone
 from drillbook.engine.teardown import release
 from drillbook.events.event import Event, each
-from drillbook.events.runs import ResidueSettled, Session, SettlementRefused
+from drillbook.events.runs import ResidueSettled, SettlementRefused
+from drillbook.events.session import Session
 from drillbook.events.steps import FaultGone
 from drillbook.findings import Finding, finding
 from drillbook.journal.intents import NEVER_HAPPENED, Intent, intents

@@ -42,7 +42,8 @@ from drillbook.errors import DrillbookError, JournalError, PlanError, PluginErro
 from drillbook.events.event import Event, contents, each
 from drillbook.events.holds import LockTaken
 from drillbook.events.probes import CanarySurvivors, ProbePrepared
-from drillbook.events.runs import PhaseEnded, RecoveryFinished, RecoveryStarted, Session, opening
+from drillbook.events.runs import PhaseEnded, RecoveryFinished, RecoveryStarted, opening
+from drillbook.events.session import Session
 from drillbook.events.steps import StepStarted
 from drillbook.findings import Finding, finding
 from drillbook.inventory.inventory import CONTROLLER

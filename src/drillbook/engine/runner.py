@@ -25,10 +25,9 @@ from drillbook.events.runs import (
     PhaseEnded,
     PhaseStarted,
     RunFinished,
-    RunSession,
     RunStarted,
-    Session,
 )
+from drillbook.events.session import RunSession, Session
 from drillbook.events.steps import Failed, IntentRecorded
 from drillbook.findings import finding
 from drillbook.judge.result import Residue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, ClassVar, NotRequired, TypedDict
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -38,24 +38,6 @@ Unwritten = Annotated[
         )
     ),
 ]
-
-
-class Session(TypedDict):
-    """Controller and operator of a run or of its recovery. The first event of the session contains this data."""
-
-    tool: str
-    operator: str
-    controller: str
-    account: NotRequired[str]
-    program: NotRequired[str]
-
-
-class RunSession(Session):
-    """Controller and operator of a run, and the approval of the run."""
-
-    approval: NotRequired[Json | None]
-    schedule: NotRequired[Json | None]
-    inventory: NotRequired[str]
 
 
 class Stamped(Content):
@@ -123,6 +105,16 @@ class RunStarted(Begun):
             )
         ),
     ] = ""
+    routine: Annotated[
+        tuple[str, ...] | None,
+        Field(
+            description=(
+                "Other drills of the project that restore a routine backup of the same service, the most suitable first. "
+                "Reports suggest them after a run that restored its own backup. Null when the drill takes no backup itself. "
+                "Absent in older journals."
+            )
+        ),
+    ] = None
 
 
 class CheckStarted(Content):

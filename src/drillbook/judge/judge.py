@@ -57,6 +57,7 @@ def _view(history: History) -> RunView:
         controller=first.controller,
         program=first.program,
         inventory=first.inventory,
+        routine=first.routine,
         notes=tuple(_note_as_called(one, first.program) for one in notes.notes(own)),
         comparison=comparison.comparison(result, events),
         first_run=any(not what.runs and not what.message for what in contents(events, EarlierRuns)),

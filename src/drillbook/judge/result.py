@@ -364,6 +364,7 @@ class RunView(_Value):
     """Name of the program that the user called. Commands in reports use it."""
     inventory: str = ""
     """Inventory as the user named it, for commands in reports; empty when the journal does not record it."""
+    routine: tuple[str, ...] | None = None
     notes: tuple[Note, ...] = ()
     comparison: Comparison | None = None
     """Differences since the last run; None when the journal records no earlier run."""

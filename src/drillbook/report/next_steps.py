@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from drillbook.judge.result import RunView, SuiteResult, Verdict
 from drillbook.report.figures import one_line
+from drillbook.report.remarks import MARK, RECENT_MARK, RESERVED
+from drillbook.report.rows import rows_of
 
 DEFAULT_INVENTORY = "lab"
 SUITE_AGAIN = "then the whole suite"
@@ -39,6 +41,25 @@ def next_steps(
     return steps
 
 
+def proof_of_routine(view: RunView) -> tuple[str, str] | None:
+    """Return the suggestion that replaces the reservation of an RPO, whose backup the drill itself took, by a proof.
+
+    It names a drill that restores a routine backup of the service, or where to find one. Returns None without such a
+    reservation, and for journals that do not record these drills.
+    """
+    row = next((row for row in rows_of(view.result) if row.key == "rpo"), None)
+    fresh = row is not None and row.state == RESERVED and (MARK in row.mark or RECENT_MARK in row.mark)
+    if not fresh or view.routine is None or view.result.verdict is not Verdict.PASSED:
+        return None
+    service = one_line(view.result.service)
+    if view.routine:
+        drill = one_line(view.routine[0])
+        return f"prove a routine backup of {service}", f"{view.program} drill {drill}{_on(one_line(view.inventory))}"
+    kind = one_line(str(view.plan["inventory"]["services"].get(view.result.service, {}).get("kind", "")))
+    of_kind = f" --for {shlex.quote(kind)}" if kind else ""
+    return f"find a drill that restores a routine backup of {service}", f"{view.program} catalog{of_kind}"
+
+
 def before_run(
     program: str, name: str, inventory: str, *, confirm: str = "", refused: bool = False
 ) -> list[tuple[str, str]]:
@@ -66,6 +87,8 @@ def in_report(view: RunView) -> list[tuple[str, str]]:
         residue=bool(result.open_residue),
     )
     steps = [step for step in found if "report.open" not in step[1]]
+    if proof := proof_of_routine(view):
+        steps.append(proof)
     if result.verdict is Verdict.PASSED and not result.open_residue:
         steps.append(("repeat the drill", f"{view.program} drill {one_line(result.drill)}{_on(one_line(view.inventory))}"))
     return [*steps, ("verify this record", f"{view.program} report.verify {one_line(result.run)}")]
@@ -80,9 +103,10 @@ def in_suite(suite: SuiteResult, views: Sequence[RunView]) -> list[tuple[str, st
         return []
     program, on = views[0].program, _on(views[0].inventory)
     steps = [*_left(program, views), *_not_passed(program, views, on)]
+    proofs = _proofs(views)
     again = SUITE_AGAIN if steps or suite.verdict is not Verdict.PASSED else "repeat the suite"
     steps.append((again, f"{program} drill {one_line(suite.suite)}{on}"))
-    return [*steps, ("verify this record", f"{program} report.verify {one_line(suite.run)}")]
+    return [*steps, *proofs, ("verify this record", f"{program} report.verify {one_line(suite.run)}")]
 
 
 def after_suite(program: str, suite: SuiteResult, views: Sequence[RunView], inventory: str) -> list[tuple[str, str]]:
@@ -94,7 +118,12 @@ def after_suite(program: str, suite: SuiteResult, views: Sequence[RunView], inve
     steps = [*_left(program, views), ("read the report", f"{program} report.open"), *_not_passed(program, views, on)]
     if suite.verdict is not Verdict.PASSED:
         steps.append((SUITE_AGAIN, f"{program} drill {one_line(suite.suite)}{on}"))
-    return steps
+    return [*steps, *_proofs(views)]
+
+
+def _proofs(views: Sequence[RunView]) -> list[tuple[str, str]]:
+    """Return the suggestions of all drills that would prove a routine backup, each once, at most ``MOST_DRILLS`` of them."""
+    return list(dict.fromkeys(filter(None, map(proof_of_routine, views))))[:MOST_DRILLS]
 
 
 def _left(program: str, views: Sequence[RunView]) -> list[tuple[str, str]]:

@@ -59,10 +59,10 @@ def restored_backup(step: Told) -> bool:
 
 def from_source(step: Told) -> bool:
     """Return True when the step names a backup, and its action restores backups of a source."""
-    return isinstance(step.facts.get("backup"), Mapping) and _restores_source(step.action)
+    return isinstance(step.facts.get("backup"), Mapping) and restores_source(step.action)
 
 
-def _restores_source(action: str) -> bool:
+def restores_source(action: str) -> bool:
     """Return True when the action restores backups of a source. Returns False for an unknown action."""
     if action == RESTORE:
         return True

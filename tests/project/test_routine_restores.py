@@ -1,0 +1,73 @@
+"""Drills that restore a routine backup of a service are found by what they do, not by their names."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from drillbook.plan.planner import make
+from drillbook.project import routine_restores
+from drillbook.project.project import Project
+
+ROOT = Path(__file__).parents[2]
+OWN = """
+drill: {name}
+title: A drill
+service: database
+guard: {{environments: [lab]}}
+backup:
+  - {backup}
+    save: found
+restore:
+  - {restore}
+"""
+TAKES = "postgres.dump: {service: database, to: 's3://x/y'}"
+READS = "postgres.newest_backup: {service: database, store: backups}"
+FROM_FOUND = "postgres.restore: {service: spare, from: '{{ found.location }}'}"
+FROM_SOURCE = "backup.restore: {service: database_copy, from: database_dumps}"
+
+
+@pytest.fixture
+def project(tmp_path):
+    for folder in ("drills", "inventory"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    return Project(tmp_path)
+
+
+def found(project, name):
+    return routine_restores.of(project, make(project.drill(name), project.inventory("lab")))
+
+
+def test_the_shipped_drills(project):
+    database = found(project, "postgres-lost")
+    assert database == found(project, "table-dropped")
+    assert database[0] == "restore-newest", "it changes the least before the restore"
+    assert {"rehearse-database", "rehearse-wal"} <= set(database)
+    assert not {"postgres-lost", "table-dropped", "database-lost", "data-orphans"} & set(database), (
+        "they take their own backup"
+    )
+    assert "rehearse-cache" in found(project, "cache-lost")
+    assert found(project, "restore-newest") is not None
+    assert found(project, "api-down") is None, "it takes no backup"
+
+
+@pytest.mark.parametrize(
+    ("backup", "restore", "environment", "named"),
+    [
+        (READS, FROM_FOUND, "lab", True),
+        (TAKES, FROM_FOUND, "lab", False),
+        (TAKES, FROM_SOURCE, "lab", True),
+        (READS, FROM_FOUND, "staging", False),
+        (READS, "nonsense", "lab", False),
+        (READS, "postgres.restore: {service: spare, from: '{{ found.'}", "lab", False),
+    ],
+)
+def test_only_what_restores_a_backup_that_it_did_not_take(project, backup, restore, environment, named):
+    shutil.rmtree(project.root / "drills")
+    (project.root / "drills").mkdir()
+    shutil.copy(ROOT / "drills" / "postgres-lost.yml", project.root / "drills")
+    text = OWN.format(name="mine", backup=backup, restore=restore).replace("[lab]", f"[{environment}]")
+    (project.root / "drills" / "mine.yml").write_text(text)
+    (project.root / "drills" / "broken.yml").write_text("service: database\n  - no YAML\n")
+    plan = make(project.drill("postgres-lost"), project.inventory("lab"))
+    assert routine_restores.of(project, plan) == (("mine",) if named else ())
