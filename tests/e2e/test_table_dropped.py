@@ -3,7 +3,10 @@ the backup.
 """
 
 import json
+from contextlib import contextmanager
 
+from drillbook.cli import diagnose as incident
+from drillbook.diagnosis.run import Book
 from drillbook.judge.result import Verdict
 from drillbook.report import headlines
 
@@ -76,3 +79,49 @@ def test_without_its_restore_the_table_is_residue_and_recover_brings_it_back(ben
     with bench.admin() as session:
         assert session.execute("SELECT count(*) FROM chunks").fetchone()[0] > 100_000
         assert session.execute("SELECT count(*) FROM pg_trigger WHERE tgname = 'drillbook_closed'").fetchone() == (0,)
+
+
+NEW = """
+WITH made AS (INSERT INTO documents (title, status, mime, size) VALUES ('new', 'completed', 'text/plain', 1) RETURNING id)
+INSERT INTO chunks (document_id, ordinal, content) SELECT id, 1, 'x' FROM made RETURNING document_id
+"""
+
+
+@contextmanager
+def _empty_already(bench):
+    """A completed document without chunks, from before the drill."""
+    with bench.admin() as session:
+        (number,) = session.execute(
+            "INSERT INTO documents (title, status, mime, size) VALUES ('old', 'completed', 'text/plain', 1) RETURNING id"
+        ).fetchone()
+    try:
+        yield number
+    finally:
+        with bench.admin() as session:
+            session.execute("DELETE FROM documents WHERE id = %s", [number])
+
+
+def test_documents_that_lose_their_chunks_do_not_stay_complete_and_the_lab_is_healthy_afterwards(bench):
+    written = []
+
+    def write(event):
+        if event.kind == "intent" and event.step.startswith("inject"):
+            with bench.admin() as session:
+                written.append(session.execute(NEW).fetchone()[0])
+
+    with _empty_already(bench) as empty:
+        _, view = bench.run(bench.plan("table-dropped"), write)
+        assert view.result.verdict is Verdict.PASSED, view.result.reason
+        marked = [number for (number,) in facts_of(view, "verify.3")["rows"]]
+        assert set(written) <= set(marked)
+        assert empty not in marked, "it was so before the drill, and a diagnosis must still find it"
+        with bench.admin() as session:
+            status = dict(
+                session.execute("SELECT id, status FROM documents WHERE id = ANY (%s)", [[empty, *marked]]).fetchall()
+            )
+        assert status == dict.fromkeys(marked, "failed") | {empty: "completed"}
+    (found,) = [one for one in view.result.findings if one.code == "removed-data-missing"]
+    assert "look for records that refer to it" in found.remedy
+    with incident.looking(Book(incident.trees(bench.project), bench.inventory)) as look:
+        diagnosis = look(["database"], 60)
+    assert diagnosis.found == "healthy", (diagnosis.ranked, diagnosis.why)

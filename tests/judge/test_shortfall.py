@@ -75,6 +75,8 @@ def test_lost_rows_are_an_open_finding_in_the_headline_and_a_reservation_of_the_
     view = told(tmp_path, 118792)
     (found,) = [one for one in view.result.findings if one.code == "removed-data-missing"]
     assert (found.severity, found.step, found.measured) == ("medium", "restore.1", f"118792 came back: {LOSS}")
+    for words in ("newer than the backup", "the backup is incomplete", "a trigger suppressed", "postgres.matches"):
+        assert words in found.remedy, "both reasons, and how to tell them apart"
     assert view.result.verdict is Verdict.PASSED
     assert open_findings.beside("passed", open_findings.as_shown(view.result.findings, view.result.objectives))
     assert LOSS in headlines.sentence(view)

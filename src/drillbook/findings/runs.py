@@ -76,8 +76,11 @@ FINDINGS: dict[str, Kind] = {
         MEDIUM,
         "Less data came back than the fault removed",
         (
-            "The missing data is newer than the restored backup. Enter it again, and look for records that refer to it. To "
-            "lose less, take backups more often, or archive the WAL."
+            "Compare the restored data with the manifest of the backup (for example by `postgres.matches`). If they differ, "
+            "the restore lost data, for example because a trigger suppressed rows: correct the restore. If they are equal, "
+            "the backup lacks the missing data: it is newer than the backup, or the backup is incomplete. Data that was "
+            "written before the backup began shows that the backup is incomplete. Enter the missing data again, and look "
+            "for records that refer to it. To lose less, take backups more often, or archive the WAL."
         ),
     ),
     "hole-in-survivors": Kind(
