@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from drillbook.findings import Finding, finding
-from drillbook.sdk.action import NARROWED, REMOVED, RESTORED
+from drillbook.sdk.action import NARROWED, REMOVED, REPLACED, RESTORED
+
+REPLACING = "the restore replaced a table that had more rows"
+"""Detail in the title of the finding when the restore itself removed the data."""
 
 
 class Outcome(Protocol):
@@ -37,10 +40,17 @@ class Shortfall:
     removed: int
     restored: int
     step: str
+    replaced: bool = False
+    """True when the restoring step itself removed the data, to replace it by the data of the backup."""
 
     @property
     def text(self) -> str:
         """Clause about the loss, with the numbers. More may be lost, because the counts may include restored older data."""
+        if self.replaced:
+            return (
+                f"at least {self.removed - self.restored} of the {self.removed} {self.what} that {self.step} replaced did not "
+                "come back"
+            )
         return (
             f"at least {self.removed - self.restored} of the {self.removed} {self.what} that the fault removed did not come "
             f"back in {self.step}"
@@ -68,6 +78,7 @@ def shortfalls(steps: Iterable[Outcome]) -> list[Shortfall]:
         gone = removed.get(data, [])
         if len(gone) == len(back) == 1 and gone[0].what == back[0].what and gone[0].number < back[0].number:
             found.append(Shortfall(back[0].what, gone[0].rows, back[0].rows, back[0].step))
+    found += [one for _, step in done for one in _replaced(step)]
     return [one for one in found if one.restored < one.removed]
 
 
@@ -83,10 +94,19 @@ def findings(steps: Iterable[Outcome]) -> list[Finding]:
             "removed-data-missing",
             wanted=f"all {one.removed} {one.what}",
             measured=f"{one.restored} came back: {one.text}",
+            title=REPLACING if one.replaced else "",
             step=one.step,
         )
         for one in shortfalls(steps)
     ]
+
+
+def _replaced(step: Outcome) -> Iterator[Shortfall]:
+    """Compare the data that a restore replaced with the data that it restored."""
+    restored = dict(_counts(step.facts.get(RESTORED)))
+    for what, rows in _counts(step.facts.get(REPLACED)):
+        if what in restored:
+            yield Shortfall(what, rows, restored[what], step.id, replaced=True)
 
 
 def _by_data(done: Iterable[tuple[int, Outcome]], fact: str) -> dict[str, list[_Count]]:

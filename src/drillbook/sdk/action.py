@@ -32,6 +32,10 @@ the data, such as ``rows of public.orders in database``, to the number. Fewer re
 of restored data counts all removed data that is there after the step, whoever wrote it, and may be too high but not too low.
 A step that cannot count so leaves the fact out.
 """
+REPLACED = "replaced_data"
+"""Fact of a restore that removed existing data and put the data of the backup in its place. It counts the existing data, as
+``restored_data`` counts the data that is there after the step. Fewer restored than replaced is a finding, too.
+"""
 NARROWED = " where "
 """Separator in a kind of data, between the data and a condition that selects a part of it."""
 

@@ -194,11 +194,11 @@ def test_a_table_restored_by_a_killed_controller_keeps_what_was_written_since(pl
     facts = place.run("postgres.restore_table", ctx=replace(ctx, host=Dying(target=place.host.target)), **fields)
     assert facts["compared"] == "in the transaction that restored it"
     counted = facts["restored_data"]
-    assert counted == {"rows of public.orders in primary": 500}
+    assert counted == facts["replaced_data"] == {"rows of public.orders in primary": 500}
     primary.sql("DELETE FROM orders WHERE id = 1")
     facts = place.run("postgres.restore_table", ctx=ctx, **fields)
     assert (facts["compared"], facts["rows"]) == ("in the transaction of an earlier attempt of this step", 499)
-    assert facts["restored_data"] == counted, "as the attempt counted them"
+    assert facts["restored_data"] == facts["replaced_data"] == counted, "as the attempt counted them"
     place.host.run(("rm", "-rf", ctx.scratch), deadline=ctx.deadline).check()
     facts = place.run("postgres.restore_table", ctx=place.context(step="restore.1"), **fields)
     assert (facts["compared"], facts["rows"]) == ("in the transaction that restored it", 500)

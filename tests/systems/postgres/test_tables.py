@@ -13,6 +13,7 @@ import pytest
 from drillbook.attestation.manifests import ManifestKeys
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.judge import shortfall
+from drillbook.judge.result import StepResult
 from drillbook.report import remarks
 from drillbook.systems.postgres import content
 from drillbook.systems.postgres.tables import Name
@@ -46,6 +47,9 @@ EXTRA = (
 def backup(place, primary):
     primary.sql(*EXTRA)
     return place.run("postgres.dump", service="primary", to=f"s3://{BUCKET}/tables")
+
+
+STEP = {"id": "restore.1", "action": "postgres.restore_table", "host": "db", "status": "done", "seconds": 1.0}
 
 
 def digests(place):
@@ -613,3 +617,36 @@ def test_rows_whose_restore_loses_a_deadlock_are_brought_back(place, primary, ba
     with rival(primary, row.format(310), row.format(301), WAITS):
         facts = back(place, backup, "orders", "id BETWEEN 301 AND 310")
     assert facts["restored"] == 10
+
+
+def test_rows_that_a_restore_replaces_are_counted_and_their_loss_is_a_finding(place, primary, backup):
+    facts = restore(place, backup, "log", replace=True)
+    kind = "rows of public.log in primary"
+    known = facts["restored_data"][kind]
+    primary.sql("INSERT INTO log (note) SELECT 'since' FROM generate_series(1, 3)")
+    facts = restore(place, backup, "log", replace=True)
+    assert (facts["restored_data"], facts["replaced_data"]) == ({kind: known}, {kind: known + 3})
+    step = StepResult(**STEP, facts=facts)
+    (found,) = shortfall.findings([step])
+    assert (found.code, found.wanted) == ("removed-data-missing", f"all {known + 3} {kind}")
+    assert f"at least 3 of the {known + 3} {kind} that restore.1 replaced did not come back" in found.measured
+    equal = restore(place, backup, "log", replace=True)
+    assert equal["replaced_data"] == equal["restored_data"]
+    assert shortfall.findings([step.model_copy(update={"facts": equal})]) == []
+
+
+def test_what_cannot_be_counted_is_replaced_without_a_count(place, primary, backup):
+    primary.sql("DROP TABLE log CASCADE")
+    facts = restore(place, backup, "log", replace=True)
+    assert (facts["replaced"], "replaced_data" in facts) == (True, False), "there was no table"
+    primary.sql("INSERT INTO log (note) VALUES ('lost')", "CHECKPOINT")
+    ((path,),) = primary.sql("SELECT pg_relation_filepath('log')")
+    primary.kill()
+    damaged = primary.data / path
+    damaged.write_bytes(b"\xff" * damaged.stat().st_size)
+    primary.start()
+    with pytest.raises(psycopg.Error, match="invalid page"):
+        primary.sql("SELECT count(*) FROM log")
+    facts = restore(place, backup, "log", replace=True)
+    assert ("replaced_data" in facts, facts["compared"]) == (False, "in the transaction that restored it")
+    assert shortfall.findings([StepResult(**STEP, facts=facts)]) == []

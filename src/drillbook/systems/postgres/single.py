@@ -10,7 +10,7 @@ from psycopg import sql
 
 from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.findings import finding
-from drillbook.sdk.action import RESTORED, Context, Facts
+from drillbook.sdk.action import REPLACED, RESTORED, Context, Facts
 from drillbook.sdk.answers import Answer, Ignored
 from drillbook.sdk.object_reference import Reference
 from drillbook.sdk.store import Store
@@ -28,14 +28,33 @@ from drillbook.systems.postgres.tools import Tools
 LOCK_TIMEOUT = "30s"
 TRANSACTION = "transaction"
 _NUMBER = """SELECT 'transaction=' || pg_catalog.pg_current_xact_id() || ' system=' || system_identifier || '{rows}'
+|| coalesce(' replaced=' || nullif(pg_catalog.current_setting('drillbook.replaced', true), ''), '')
 FROM pg_catalog.pg_control_system();"""
-_NUMBERED = re.compile(rb"transaction=(\d+) system=(\d+)(?: rows=(\d+))?")
+_NUMBERED = re.compile(rb"transaction=(\d+) system=(\d+)(?: rows=(\d+))?(?: replaced=(\d+))?")
 _STATUS = "SELECT pg_catalog.pg_xact_status(%s::pg_catalog.xid8)"
 DIFFERS = re.compile(r"drillbook: (\d+) rows, digest ([0-9a-f]{16}) in (.*)")
 
 _RELATIONS = """
 SELECT n.nspname || ' ' || c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
+"""
+
+# Counts the rows of a table that the restore replaces. A damaged table may be unreadable; it is replaced without a count.
+REPLACES = """
+DECLARE found bigint;
+BEGIN
+  PERFORM pg_catalog.set_config('drillbook.replaced', '', true);
+  IF pg_catalog.to_regclass({name}) IS NULL THEN
+    RETURN;
+  END IF;
+  LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE;
+  BEGIN
+    SELECT pg_catalog.count(*) INTO found FROM {table};
+    PERFORM pg_catalog.set_config('drillbook.replaced', found::text, true);
+  EXCEPTION WHEN OTHERS THEN
+    NULL;
+  END;
+END
 """
 
 # The digest as in content.py, computed in the transaction that copied the rows.
@@ -84,8 +103,7 @@ class SingleRestore:
             self._known(backup)
             restored = [table for table in backup.tables if Name.parse(table.name) == self.table]
             if earlier := self._committed():
-                back = None if earlier[3] is None else int(earlier[3])
-                return self._facts(restored, None, "in the transaction of an earlier attempt of this step", back)
+                return self._facts(restored, None, "in the transaction of an earlier attempt of this step", earlier)
             if not self.replace and self._there_already(backup):
                 return self._facts(restored, None, "the table existed and equals the backup", None)
             with self.ctx.temporary("table") as scratch:
@@ -188,7 +206,8 @@ class SingleRestore:
             output = self.tools.transaction(*parts, sink=Ignored())
             self._look_for_difference(output.stderr, restored)
             must_be_right(self.ctx, "psql", output)
-        return self._facts(restored, chosen, "in the transaction that restored it", back)
+        note = _NUMBERED.search(host.get(f"{scratch}/{TRANSACTION}"))
+        return self._facts(restored, chosen, "in the transaction that restored it", note)
 
     def _selection(self, backup: Manifest, archive: str) -> Selection:
         """Return the entries of the archive that restore the table."""
@@ -220,19 +239,21 @@ class SingleRestore:
     def _before(self, kept: str, back: int | None) -> str:
         """Return the first statements of the transaction.
 
-        These statements write the ID of the transaction to a file on the host. ``kept``: path of this file; ``back``: number
-        of rows to restore, or None when it may be too low for a comparison with the number of removed rows.
+        These statements write the ID of the transaction and the number of replaced rows to a file on the host. ``kept``:
+        path of this file; ``back``: number of rows to restore, or None when it may be too low for a comparison with the
+        number of removed rows.
         """
         quoted = kept.replace("\\", "\\\\").replace("'", "''")
         lines = [
-            f"\\o '{quoted}'",
-            _NUMBER.format(rows="" if back is None else f" rows={back}"),
-            "\\o",
             "SET LOCAL lc_messages = 'C';",
             "SET LOCAL client_min_messages = warning;",
             "SET LOCAL synchronous_commit = on;",
             f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}';",
         ]
+        if self.replace:
+            body = sql.SQL(REPLACES).format(table=self.table.sql, name=sql.Literal(self.table.quoted)).as_string(None)
+            lines.append(f"DO {sql.Literal(body).as_string(None)};")
+        lines += [f"\\o '{quoted}'", _NUMBER.format(rows="" if back is None else f" rows={back}"), "\\o"]
         if self.replace:
             lines.append(f"DROP TABLE IF EXISTS {self.table.quoted} CASCADE;")
         return "\n".join(lines) + "\n"
@@ -277,11 +298,20 @@ class SingleRestore:
             ],
         )
 
-    def _facts(self, restored: Sequence[Table], chosen: Selection | None, compared: str, back: int | None) -> Facts:
+    def _facts(
+        self, restored: Sequence[Table], chosen: Selection | None, compared: str, note: re.Match[bytes] | None
+    ) -> Facts:
+        """Return the facts of the step. ``note``: numbers that the transaction wrote, or None when there was none."""
+        back, replaced = (None if note is None or note[key] is None else int(note[key]) for key in (3, 4))
         with connected(self.ctx, self.service) as session:
             is_closed = tables.closed(session, self.table)
             rows = int(one(session, sql.SQL("SELECT pg_catalog.count(*) FROM ONLY {}").format(self.table.sql))[0])
-        return tables.counted(RESTORED, self.service.name, self.table, back) | {
+        counts = [(RESTORED, back), (REPLACED, replaced)]
+        return {
+            key: value
+            for fact, number in counts
+            for key, value in tables.counted(fact, self.service.name, self.table, number).items()
+        } | {
             "rows": rows,
             "digests": {one.name: one.digest for one in restored},
             "compared": compared,

@@ -308,7 +308,8 @@ class RestoreTable(_OfOneTable):
         ``digests`` and ``restored_data``: digests and number of the rows in these relations, the number only after the
         restore of all of them; ``entries``: number of archive entries that were restored; ``kept``: dependent tables that
         were not restored because they still existed; ``compared``: time of the comparison; ``closed``: true when writers
-        are refused; ``replaced``: true when the existing table was dropped; ``seconds``: duration of each stage.
+        are refused; ``replaced``: true when the existing table was dropped; ``replaced_data``: number of rows in that table, absent
+        when there was none or when it could not be read; ``seconds``: duration of each stage.
         """
         service = ctx.service(self.service, Postgres)
         return SingleRestore(
