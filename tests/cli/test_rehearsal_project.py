@@ -43,6 +43,21 @@ def test_the_files_of_each_kind_are_right(tmp_path, kind, monkeypatch):
     assert len(planner.make(project.drill("rehearse"), project.inventory("rehearsal")).steps) >= len(plan.steps)
 
 
+HOSTS = ("", "controller", "db1", "me@db1", "you@db1", "db1:22", "DB1", "localhost", "127.0.0.1", "[::1]", "root@db1")
+
+
+@pytest.mark.parametrize("sandbox", HOSTS)
+@pytest.mark.parametrize("host", HOSTS)
+def test_the_inventory_of_every_two_hosts_can_be_loaded(tmp_path, host, sandbox):
+    scaffold.init(tmp_path, Answers("postgres", host=host, at="/b", sandbox=sandbox, database="shop"))
+    inventory = Project(tmp_path).inventory("rehearsal")
+    backups, copy = (inventory.hosts[inventory.services[name].host] for name in ("nightly", "copy"))
+    assert (backups.local, copy.local) == (host == "controller", sandbox == "controller")
+    same = host == sandbox != "" or {host, sandbox} == {"db1", "DB1"}
+    assert len(inventory.hosts) == (1 if same else 2)
+    assert inventory.services["copy"].sandbox.data_may_leave == (sandbox == "controller")
+
+
 def whole(project):
     """Commented-out lines that are fields or steps are valid, too, when the comment marks are removed."""
     for path in (project.root / "inventory" / "rehearsal.yml", project.root / "drills" / "rehearse.yml"):

@@ -178,21 +178,10 @@ def _values(answers: Answers, kind: _Kind) -> dict[str, str]:
     places = {"at": answers.at or _blank("at"), "database": answers.database or _blank("database")}
     quoted = {name: json.dumps(value, ensure_ascii=False) for name, value in places.items()}
     quoted["unless_root"] = "" if _is_root(answers.sandbox) else "#"
-    source_host, sandbox_host = _host_name(answers.host, "backups-1"), _host_name(answers.sandbox, "spare-1")
-    lines = [
-        _host_line(name, answer or _blank(key), remark)
-        for name, key, answer, remark in (
-            (source_host, "host", answers.host, "the backups are on this host; it is only read"),
-            (
-                sandbox_host,
-                "sandbox",
-                answers.sandbox,
-                "the backups are restored on this host; it has the database programs, and no data of its own",
-            ),
-        )
-    ]
+    hosts = _hosts(answers)
+    source_host, sandbox_host = next(iter(hosts)), list(hosts)[-1]
     return {
-        "hosts": "".join(f"\n  {line}" for line in dict.fromkeys(lines)),
+        "hosts": "".join(f"\n  {line}" for line in hosts.values()),
         "source": kind.source,
         "service": kind.service,
         "source_host": source_host,
@@ -203,6 +192,30 @@ def _values(answers: Answers, kind: _Kind) -> dict[str, str]:
         "verify": _indented(kind.verify, 2),
         "title": f" of {answers.database}" if answers.database and answers.database.isidentifier() else "",
     }
+
+
+def _hosts(answers: Answers) -> dict[str, str]:
+    """Return the lines of the inventory for the host of the backups and the sandbox host, in this order, with the names
+    of the hosts as keys. There is a single line when both answers mean the same host.
+    """
+    source, sandbox = answers.host or _blank("host"), answers.sandbox or _blank("sandbox")
+    if _same_host(source, sandbox):
+        name = _host_name(source, "backups-1")
+        return {name: _host_line(name, source, "the backups are on this host, and are restored into a sandbox on it")}
+    source_name, sandbox_name = _host_name(source, "backups-1"), _host_name(sandbox, "spare-1")
+    remark = "the backups are restored on this host; it has the database programs, and no data of its own"
+    return {
+        source_name: _host_line(source_name, source, "the backups are on this host; it is only read"),
+        sandbox_name: _host_line(sandbox_name, sandbox, remark),
+    }
+
+
+def _same_host(source: str, sandbox: str) -> bool:
+    """Return True when both answers mean the same user on the same host. Raises UsageError for an invalid address."""
+    if CONTROLLER in (source, sandbox):
+        return source == sandbox
+    first, second = address_parts(source), address_parts(sandbox)
+    return first | {"address": first["address"].lower()} == second | {"address": second["address"].lower()}
 
 
 def _is_root(answer: str) -> bool:
