@@ -65,6 +65,20 @@ def count(folder):
     return len(path.read_text()) if path.exists() else 0
 
 
+def begin(folder, sites, head="", running=1):
+    """Start a campaign whose drills wait for the file `go`. Return its controller once ``running`` drills run."""
+    counting(folder, ["sh", "-c", f"while [ ! -e {folder.root}/go ]; do sleep 0.05; done"])
+    with_sites(folder, sites, head)
+    process = folder.start("campaign", "sample", "--sites", "all.yml")
+    until(lambda: count(folder) == running)
+    return process
+
+
+def kill(process):
+    process.kill()
+    process.wait()
+
+
 def test_every_site_is_drilled_and_its_run_is_a_run_like_any_other(folder):
     counting(folder)
     with_sites(folder, 3)
@@ -114,12 +128,7 @@ def test_a_mistake_in_the_inventory_of_one_site_is_found_before_the_first_one_st
 
 
 def test_a_killed_controller_leaves_its_drills_running_and_resume_waits_for_them(folder):
-    counting(folder, ["sh", "-c", f"while [ ! -e {folder.root}/go ]; do sleep 0.05; done"])
-    with_sites(folder, 4, "canary: [s0, s1]\nat_most: 2\n")
-    process = folder.start("campaign", "sample", "--sites", "all.yml")
-    until(lambda: count(folder) == 2)
-    process.kill()
-    process.wait()
+    kill(begin(folder, 4, "canary: [s0, s1]\nat_most: 2\n", running=2))
     told = folder.run("drill.recover")
     assert "the ends of 2 sites are unknown; to continue: campaign --resume" in " ".join(told.stdout.split())
     second = folder.start("campaign", "--resume")
@@ -151,12 +160,7 @@ def without_places(path):
 
 
 def test_a_copied_project_does_not_continue_a_campaign_whose_drills_still_run(folder):
-    counting(folder, ["sh", "-c", f"while [ ! -e {folder.root}/go ]; do sleep 0.05; done"])
-    with_sites(folder, 2)
-    process = folder.start("campaign", "sample", "--sites", "all.yml")
-    until(lambda: count(folder) == 1)
-    process.kill()
-    process.wait()
+    kill(begin(folder, 2))
     copy = copied(folder, "copy")
     done = copy.run("campaign", "--resume")
     assert done.returncode == 2, done.stdout + done.stderr
@@ -174,12 +178,7 @@ def test_a_copied_project_does_not_continue_a_campaign_whose_drills_still_run(fo
 
 def test_a_copied_project_does_not_continue_a_local_campaign_through_a_scheduler(folder):
     """The first project may be resumed, and its drills may still run."""
-    counting(folder, ["sh", "-c", f"while [ ! -e {folder.root}/go ]; do sleep 0.05; done"])
-    with_sites(folder, 2)
-    process = folder.start("campaign", "sample", "--sites", "all.yml")
-    until(lambda: count(folder) == 1)
-    process.kill()
-    process.wait()
+    kill(begin(folder, 2))
     copy = copied(folder, "copy")
     for on in ("local", "tcp://127.0.0.1:9"):
         done = copy.run("campaign", "--resume", "--on", on)
@@ -194,12 +193,7 @@ def test_a_copied_project_does_not_continue_a_local_campaign_through_a_scheduler
 
 def test_a_copy_does_not_continue_an_old_campaign_that_the_first_project_resumed(folder):
     """The journal began in a version that recorded no place. The first project was stopped again, and sites wait."""
-    counting(folder, ["sh", "-c", f"while [ ! -e {folder.root}/go ]; do sleep 0.05; done"])
-    with_sites(folder, 3)
-    process = folder.start("campaign", "sample", "--sites", "all.yml")
-    until(lambda: count(folder) == 1)
-    process.kill()
-    process.wait()
+    kill(begin(folder, 3))
     without_places(campaign_of(folder) / "record" / "journal.jsonl")
     with (folder.root / "output").open("wb") as output:
         process = folder.start("campaign", "--resume", stdout=output)
@@ -219,10 +213,7 @@ def test_a_copy_does_not_continue_an_old_campaign_that_the_first_project_resumed
 
 def test_a_copied_project_does_not_drill_the_waiting_sites_of_a_stopped_campaign(folder):
     """All ends are known, but the first project may be continued as well."""
-    counting(folder, ["sh", "-c", f"while [ ! -e {folder.root}/go ]; do sleep 0.05; done"])
-    with_sites(folder, 2)
-    process = folder.start("campaign", "sample", "--sites", "all.yml")
-    until(lambda: count(folder) == 1)
+    process = begin(folder, 2)
     process.send_signal(signal.SIGINT)
     (folder.root / "go").touch()
     assert process.wait(60) == 4
@@ -263,10 +254,7 @@ def test_a_killed_drill_is_recovered_and_not_repeated(folder):
 
 
 def test_a_second_controller_of_the_same_campaign_is_refused(folder):
-    counting(folder, ["sh", "-c", f"while [ ! -e {folder.root}/go ]; do sleep 0.05; done"])
-    with_sites(folder, 1)
-    process = folder.start("campaign", "sample", "--sites", "all.yml")
-    until(lambda: count(folder) == 1)
+    process = begin(folder, 1)
     done = folder.run("campaign", "--resume")
     assert done.returncode == 3
     assert "is being written by another process" in done.stderr

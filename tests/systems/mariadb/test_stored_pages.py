@@ -26,39 +26,35 @@ def taken(server, tmp_path_factory):
     return artefacts.take(server, tmp_path_factory.mktemp("taken")).folder
 
 
+def encrypted(root, tables, *options):
+    """Full backup of a server with ``tables``, which may be encrypted. All their pages are written before the backup."""
+    need("innochecksum")
+    (keys := root / "keys").write_text(KEY)
+    names = ", ".join(re.findall(r"CREATE TABLE (\w+)", tables))
+    content = f"""CREATE DATABASE shop; USE shop; {tables}
+    FLUSH TABLES {names} FOR EXPORT; UNLOCK TABLES; SET GLOBAL innodb_log_checkpoint_now = 1;"""
+    options = (*options, "--plugin-load-add=file_key_management", f"--file-key-management-filename={keys}")
+    (root / "server").mkdir()
+    with site.running(root / "server", content, *options) as server:
+        server.backup(f"--target-dir={root}/full")
+        yield root
+
+
 @pytest.fixture(scope="module")
 def older(tmp_path_factory):
     """Full backup of a server that writes pages of the older format, with encrypted and compressed tables."""
-    need("innochecksum")
-    root = tmp_path_factory.mktemp("older")
-    (keys := root / "keys").write_text(KEY)
-    content = """CREATE DATABASE shop; USE shop;
-    CREATE TABLE plain(a INT PRIMARY KEY, b CHAR(90)); INSERT INTO plain SELECT seq, md5(seq) FROM seq_1_to_2000;
+    tables = """CREATE TABLE plain(a INT PRIMARY KEY, b CHAR(90)); INSERT INTO plain SELECT seq, md5(seq) FROM seq_1_to_2000;
     CREATE TABLE sealed(a INT PRIMARY KEY, b CHAR(90)) ENCRYPTED=YES; INSERT INTO sealed SELECT * FROM plain;
-    CREATE TABLE punched(a INT PRIMARY KEY, b CHAR(90)) PAGE_COMPRESSED=1; INSERT INTO punched SELECT * FROM plain;
-    FLUSH TABLES plain, sealed, punched FOR EXPORT; UNLOCK TABLES; SET GLOBAL innodb_log_checkpoint_now = 1;"""
-    options = ("--innodb-checksum-algorithm=crc32", "--plugin-load-add=file_key_management")
-    (root / "server").mkdir()
-    with site.running(root / "server", content, *options, f"--file-key-management-filename={keys}") as server:
-        server.backup(f"--target-dir={root}/full")
-        yield root
+    CREATE TABLE punched(a INT PRIMARY KEY, b CHAR(90)) PAGE_COMPRESSED=1; INSERT INTO punched SELECT * FROM plain;"""
+    yield from encrypted(tmp_path_factory.mktemp("older"), tables, "--innodb-checksum-algorithm=crc32")
 
 
 @pytest.fixture(scope="module")
 def sealed(tmp_path_factory):
     """Full backup of a server with an encrypted table of the format full_crc32."""
-    need("innochecksum")
-    root = tmp_path_factory.mktemp("sealed")
-    (keys := root / "keys").write_text(KEY)
-    content = """CREATE DATABASE shop; USE shop;
-    CREATE TABLE sealed(a INT PRIMARY KEY, b CHAR(90)) ENCRYPTED=YES;
-    INSERT INTO sealed SELECT seq, md5(seq) FROM seq_1_to_2000;
-    FLUSH TABLES sealed FOR EXPORT; UNLOCK TABLES; SET GLOBAL innodb_log_checkpoint_now = 1;"""
-    options = ("--plugin-load-add=file_key_management", f"--file-key-management-filename={keys}")
-    (root / "server").mkdir()
-    with site.running(root / "server", content, *options) as server:
-        server.backup(f"--target-dir={root}/full")
-        yield root
+    tables = """CREATE TABLE sealed(a INT PRIMARY KEY, b CHAR(90)) ENCRYPTED=YES;
+    INSERT INTO sealed SELECT seq, md5(seq) FROM seq_1_to_2000;"""
+    yield from encrypted(tmp_path_factory.mktemp("sealed"), tables)
 
 
 def new(folder, table, first=PAGE):
