@@ -204,6 +204,20 @@ def test_a_drill_that_was_interrupted_when_all_jobs_ran_again_did_not_pass(tmp_p
     assert {site: end["state"] for site, end in found.items()} == {"s0": "unknown", "s1": "passed"}
     assert "left no artefact in this attempt at the pipeline" in found["s0"]["message"]
     assert "passed, but attempt 2 left no run of it, and DRILLBOOK_NEEDS does not show that all jobs" in told
+    assert "run the failed jobs again until all succeed" in told
+
+
+def test_a_pass_of_an_older_attempt_is_used_again_once_a_later_attempt_succeeds(tmp_path):
+    """s1 failed in attempt 2, and passed in attempt 3. Both attempts ran s1 alone."""
+    job, artefacts = with_attempts(tmp_path, 2)
+    drilled(job, artefacts, "s0", "1")
+    drilled(job, artefacts, "s1", "2", good=False)
+    assert collected(job, artefacts, needed("failure"))[2]["s0"]["state"] == "unknown"
+    for old in (artefacts / "site-s1", job.root / "reports"):
+        shutil.rmtree(old)
+    drilled(job, artefacts, "s1", "3")
+    status, _, found = collected(job, artefacts, needed("success"), "3")
+    assert (status, [found[site]["state"] for site in ("s0", "s1")]) == (0, ["passed", "passed"])
 
 
 def test_a_pass_of_an_older_attempt_is_used_with_its_date_when_all_jobs_of_this_attempt_succeeded(tmp_path):

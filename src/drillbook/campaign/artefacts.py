@@ -146,7 +146,7 @@ def _unusable(ending: Ending, now: int, *, succeeded: bool) -> str:
     if ending.state is SiteState.PASSED:
         return (
             f"passed, but attempt {now} left no run of it, and {NEEDS_VARIABLE} does not show that all jobs of this attempt "
-            "succeeded"
+            "succeeded; run the failed jobs again until all succeed, or run all jobs again"
         )
     return f"ended as {ending.state}, and attempt {now} left no run of it"
 
