@@ -11,6 +11,7 @@ import pytest
 from drillbook.engine.stop_requests import Held, Stop
 from tests import waiting
 from tests.program import PROGRAM, Folder, step
+from tests.signers import waits_at_the_end
 
 
 def in_terminal(folder, *argv):
@@ -88,6 +89,23 @@ def test_a_suite_that_is_told_to_end_during_a_cleanup_starts_no_further_drill(fo
         assert suite.wait(60) == folder.result()["exit"] != 0
     assert "both" in folder.latest.name
     assert [run["drill"] for run in folder.result()["runs"]] == ["sample"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_the_report_is_written_is_told_and_comes_after_the_verdict(folder, number):
+    waits_at_the_end(folder, "sample")
+    with (folder.root / "output").open("wb") as output:
+        controller = folder.start("drill", "sample", stdout=output, stderr=output)
+        waiting.until((folder.root / "signing").exists, "the signature of the run")
+        controller.send_signal(number)
+        told = f"{number.name}: the program ends when the record of the run is complete"
+        waiting.until(lambda: told in (folder.root / "output").read_text(), "the message about the signal")
+        (folder.root / "go").touch()
+        status = controller.wait(60)
+    assert status == (-signal.SIGTERM if number == signal.SIGTERM else 4)
+    assert "PASSED" in (folder.root / "output").read_text().partition(told)[2]
+    assert (folder.latest / "attestation.json.sig").is_file()
+    assert folder.latest.name in (folder.root / "reports" / "index.html").read_text()
 
 
 def test_a_signal_that_the_program_ignores_stays_ignored():

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -22,7 +23,8 @@ from drillbook.judge.result import Verdict
 from drillbook.plan import planner, spec
 from drillbook.project.project import Project
 from drillbook.values import canonical, digest
-from tests.systems.postgres.site import BUCKET, site
+from tests.processes import entries
+from tests.systems.postgres.site import BUCKET, readable, site
 
 HOSTS = """\
 environment: lab
@@ -64,6 +66,20 @@ def dying(self, keys):
 
 Store.delete = dying
 Bench(Path(sys.argv[1]), "{last: 1}").run()
+"""
+
+
+STOP = """
+import os, signal, sys
+from pathlib import Path
+from tests.engine.test_pruning import Bench
+
+def stopping(event):
+    if event.kind == "pruning.started":
+        os.kill(int(sys.argv[2]), signal.SIGSTOP)
+        os.kill(os.getpid(), signal.Signals[sys.argv[3]])
+
+Bench(Path(sys.argv[1]), "{last: 1}").run(observer=stopping)
 """
 
 
@@ -243,6 +259,33 @@ def test_a_controller_that_is_killed_leaves_no_half_that_looks_whole_and_the_nex
     assert sorted(pruned) == [run for run in runs[:-1] if run in pruned]
     assert set(half) <= set(pruned)
     assert bench.events("pruning.finished")[0]["kept"] == 1
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_a_signal_ends_a_pruning_whose_store_hangs_and_is_recorded(bench, name):
+    runs = [bench.passed() for _ in range(2)]
+    bench.keep = "{last: 1}"
+    store = server(bench)
+    try:
+        command = [sys.executable, "-c", STOP, str(bench.root), str(store), name]
+        done = subprocess.run(command, cwd=Path.cwd(), check=False, timeout=100)
+    finally:
+        os.kill(store, signal.SIGCONT)
+    assert done.returncode == 0, "the run itself passed"
+    folder = bench.project.reports / unknown(bench, runs)
+    assert [event["name"] for event in bench.events("signal", folder)] == [name]
+    (ended,) = bench.events("pruning.finished", folder)
+    assert ended["message"] == "the removal ended early, and the next run will continue it: a signal stopped the pruning"
+    assert "a signal stopped the pruning" in (folder / "report.md").read_text()
+    run = bench.passed()
+    assert there(bench) == [run]
+
+
+def server(bench):
+    """Process ID of the store."""
+    port = (bench.root / "endpoint").read_text().rpartition(":")[2]
+    (found,) = [int(one.parent.name) for one in entries("cmdline") if f"-s3.port={port}\0" in readable(one)]
+    return found
 
 
 @pytest.mark.parametrize(("hours", "gone"), [(0, 1), (24 * 400, 0)], ids=["right", "ahead"])

@@ -29,7 +29,7 @@ from drillbook.engine.open_hosts import Hosts
 from drillbook.engine.recovery import in_the_way
 from drillbook.engine.runner import Runner
 from drillbook.engine.stage import Stage
-from drillbook.engine.stop_requests import Held, Stop, watching
+from drillbook.engine.stop_requests import Held, Stop, by_signals, watching
 from drillbook.errors import JournalError, PlanError
 from drillbook.events.session import RunSession
 from drillbook.exits import Exit
@@ -144,7 +144,7 @@ class Orchestrator:
                     runner = Runner(stage, hosts.open, stop, refusals, header=self._head(one, run, approved), vouch=vouch)
                     runner.history, runner.before = self._history(one, folder), self._before(one, folder, readings)
                     residue = runner.run()
-                self._after(stage, messenger, suite)
+                self._after(stage, messenger, suite, stop)
                 gone = journal.displaced()
             finally:
                 stage.pool.shutdown(wait=False)
@@ -152,16 +152,18 @@ class Orchestrator:
                 journal.close()
             return folder, self._report(folder, written, run["operator"], residue, gone, alone=parent is None)
 
-    def _after(self, stage: Stage, messenger: Messenger, suite: str) -> None:
+    def _after(self, stage: Stage, messenger: Messenger, suite: str, stop: Stop) -> None:
         """Notify contacts, send the trace of the ended run, and remove old backups from stores with a retention rule.
 
-        A run that was asked to stop removes no backups, so that its report is written at once.
+        A run that was asked to stop removes no backups, so that its report is written at once. ``stop``: request to stop,
+        which also ends a removal in progress.
         """
         result = cache(lambda: judge(read(stage.journal.path)).result)
-        messenger.ended(result)
-        run_trace.send(stage.journal, stage.run["id"], suite)
-        if not self.held.stopped:
-            pruning.prune(stage, lambda: [*self.project.runs(), *self.project.lost()], result)
+        with by_signals(stop, stage.journal):
+            messenger.ended(result)
+            run_trace.send(stage.journal, stage.run["id"], suite)
+            if not self.held.stopped:
+                pruning.prune(stage, lambda: [*self.project.runs(), *self.project.lost()], result, stop.flag)
 
     def _head(self, one: Plan, run: dict[str, str], approved: dict[str, Any] | None) -> RunSession:
         schedule = self.schedules.get(one.drill)

@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from drillbook.cli import labs, metrics
 from drillbook.cli.orchestration import Orchestrator
 from drillbook.cli.render import shown_path
-from drillbook.cli.views import Manner, Teller, tell_missed
+from drillbook.cli.views import Manner, Teller, tell_held, tell_missed
+from drillbook.engine.stop_requests import Held, Stop
 from drillbook.errors import NOTHING_RUN, UsageError
 from drillbook.inventory.inventory import Inventory
 from drillbook.journal.run_files import PAGE
 from drillbook.judge.result import RunView
 from drillbook.plan.planner import Plan
-from drillbook.plan.spec import Drill, Suite
+from drillbook.plan.spec import Suite
 from drillbook.project.project import Project
 
 
@@ -24,17 +25,18 @@ def drill(project: Project, name: str, inventory_name: str, manner: Manner = Man
     with _before_the_run():
         found = project.drill(name)
         inventory = inventory_of(project, inventory_name, teller.note)
-    with teller.watching(suite=isinstance(found, Suite)) as observer:
-        orchestrator = Orchestrator(project, inventory, observer, confirm, named=inventory_name)
-        with _before_the_run():
-            plans = orchestrator.plans(found)
-        if isinstance(found, Drill):
+    held = Held(tell_held)
+    with held.back(Stop()):
+        with teller.watching(suite=isinstance(found, Suite)) as observer:
+            orchestrator = Orchestrator(project, inventory, observer, confirm, named=inventory_name, held=held)
+            with _before_the_run():
+                plans = orchestrator.plans(found)
+            if isinstance(found, Suite):
+                return _suite(orchestrator, found, plans, teller)
             folder, view = orchestrator.run(plans[0])
-        else:
-            return _suite(orchestrator, found, plans, teller)
-    teller.end(view, shown_path(folder / PAGE), newest=True)
-    tell_missed(orchestrator.missed)
-    metrics.refresh(project)
+        teller.end(view, shown_path(folder / PAGE), newest=True)
+        tell_missed(orchestrator.missed)
+        metrics.refresh(project)
     return view.result.exit
 
 

@@ -49,6 +49,11 @@ def tell_missed(missed: Sequence[str]) -> None:
         sys.stderr.write(f"! {one_line(text)}\n")
 
 
+def tell_held(text: str) -> None:
+    """Print, on standard error, a message about a signal that takes effect later."""
+    sys.stderr.write(f"{text}\n")
+
+
 @dataclass(slots=True)
 class JsonLines:
     """Observer that writes every event as one line of JSON."""

@@ -8,6 +8,7 @@ removed. If a run is alive or needs a recovery, the backups that it wrote or men
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from drillbook.engine.recorded_backups import Recorded, Records, read
 from drillbook.engine.stage import Stage
-from drillbook.errors import DrillbookError, JournalError, message_of
+from drillbook.errors import Cancelled, DrillbookError, JournalError, message_of
 from drillbook.events.content import Json
 from drillbook.events.runs import PruningFinished, PruningStarted
 from drillbook.judge.result import Result, Verdict
@@ -38,25 +39,29 @@ class _NotPruned(Exception):
     """Raised when one backup, or every backup of a store, must stay. The message is the reason."""
 
 
-_ENDS = (DrillbookError, TimeoutError, OSError, _NotPruned, KeyboardInterrupt)
-"""Errors that end the pruning of a store.
-
-An interruption by a signal is among them, so that the report of the run is still written afterwards.
-"""
+_ENDS = (DrillbookError, TimeoutError, OSError, _NotPruned)
+"""Errors that end the pruning of a store. They are recorded, and the report of the run is still written afterwards."""
 
 
-def prune(stage: Stage, folders: Callable[[], Iterable[Path]], result: Callable[[], Result]) -> None:
+def prune(
+    stage: Stage, folders: Callable[[], Iterable[Path]], result: Callable[[], Result], stop: threading.Event | None = None
+) -> None:
     """Prune every store that has a retention rule and received a backup from the run of ``stage``.
 
-    Do nothing unless the run passed. ``folders``: function that returns the folders of all runs of the project.
-    ``result``: function that returns the result of the run. Every outcome is journalled. Errors of a store are not raised.
+    Do nothing unless the run passed. Every outcome is journalled. Errors of a store are not raised.
+
+    Parameters:
+        stage: the run.
+        folders: function that returns the folders of all runs of the project.
+        result: function that returns the result of the run.
+        stop: flag that ends the pruning early. The next run continues it.
     """
     rules = [one for one in stage.plan.inventory.services.values() if isinstance(one, S3) and one.keep]
     if not rules or not _passed(result):
         return
     for service in rules:
         try:
-            with under(Deadline.after(LIMIT_S)):
+            with under(Deadline.after(LIMIT_S, stop)):
                 _prune(stage, service, folders)
         except _ENDS as error:
             stage.journal.append(PruningFinished(store=service.name, message=f"nothing was removed: {_said(error)}"))
@@ -93,10 +98,8 @@ def _prune(stage: Stage, service: S3, folders: Callable[[], Iterable[Path]]) -> 
         stage.journal.append(pruning.finished(service.name, len(there), message), sync=True)
 
 
-def _said(error: BaseException) -> str:
-    if isinstance(error, KeyboardInterrupt):
-        return "a signal stopped the pruning"
-    return message_of(error)
+def _said(error: Exception) -> str:
+    return "a signal stopped the pruning" if isinstance(error, Cancelled) else message_of(error)
 
 
 def _check_clock(store: Store, own: Recorded) -> None:
@@ -167,10 +170,10 @@ class Pruning:
         for one in backups:
             try:
                 self._remove(one)
+            except (Cancelled, TimeoutError, OSError) as error:
+                return f"the removal ended early, and the next run will continue it: {_said(error)}"
             except (DrillbookError, _NotPruned) as error:
                 self._leave(one, _said(error))
-            except _ENDS as error:
-                return f"the removal ended early, and the next run will continue it: {_said(error)}"
         return ""
 
     def _remove(self, backup: Recorded) -> None:

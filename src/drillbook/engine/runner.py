@@ -90,11 +90,11 @@ class Runner(Preparation):
                     self._settle_anew,
                     early=self._broken_off(),
                 ).run()
-        self._remember()
-        stage.journal.append(
-            RunFinished(residue=tuple(one.model_dump(mode="json") for one in residue), unwritten=stage.journal.failure),
-            sync=True,
-        )
+            self._remember()
+            stage.journal.append(
+                RunFinished(residue=tuple(one.model_dump(mode="json") for one in residue), unwritten=stage.journal.failure),
+                sync=True,
+            )
         return residue
 
     def _remember(self) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,12 +66,11 @@ def by_signals(stop: Stop, journal: Journal) -> Iterator[None]:
         return
 
     def told(number: int) -> None:
-        name = signal.Signals(number).name
-        first = stop.ask(f"the run was stopped by {name}")
+        first = _ask(stop, number)
         if not first:
             stop.hurry.set()
         with suppress(JournalError):
-            journal.append(SignalReceived(name=name, again=not first))
+            journal.append(SignalReceived(name=signal.Signals(number).name, again=not first))
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         del frame
@@ -86,13 +85,19 @@ def by_signals(stop: Stop, journal: Journal) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def _ignore(text: str) -> None:
+    del text
+
+
 @dataclass(slots=True)
 class Held:
-    """Signals TERM and HUP that are held back until the files of a run or of a suite are written.
+    """Signals that are held back until the files of a run or of a suite are written.
 
     A closed terminal sends HUP. Without this class, it would end the program between two files of the record.
     """
 
+    tell: Callable[[str], object] = _ignore
+    """Function that is called once with a message about the signal that is held back."""
     number: int = 0
     """Number of the signal that was held back, or 0."""
     _stop: Stop | None = None
@@ -116,8 +121,8 @@ class Held:
             return
         outer, self._stop = self._stop, stop
         if self.number:
-            self._ask(stop)
-        heard = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) is not signal.SIG_IGN]
+            _ask(stop, self.number)
+        heard = [one for one in SIGNALS if signal.getsignal(one) is not signal.SIG_IGN]
         before = {number: signal.signal(number, self._on_signal) for number in heard}
         try:
             yield
@@ -131,13 +136,20 @@ class Held:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         del frame
-        self.number = number
-        if self._stop is not None:
-            # In a new thread, since the interrupted code may hold the lock of the flag.
-            threading.Thread(target=self._ask, args=(self._stop,), daemon=True).start()
+        first, self.number = not self.number, number
+        # In a new thread, since the interrupted code may hold the lock of the flag or of the terminal.
+        threading.Thread(target=self._heard, args=(number, self._stop, first), daemon=True).start()
 
-    def _ask(self, stop: Stop) -> None:
-        stop.ask(f"the run was stopped by {signal.Signals(self.number).name}")
+    def _heard(self, number: int, stop: Stop | None, first: bool) -> None:
+        if stop is not None:
+            _ask(stop, number)
+        if first:
+            with suppress(OSError):  # the terminal may be closed
+                self.tell(f"{signal.Signals(number).name}: the program ends when the record of the run is complete")
+
+
+def _ask(stop: Stop, number: int) -> bool:
+    return stop.ask(f"the run was stopped by {signal.Signals(number).name}")
 
 
 @contextmanager

@@ -17,7 +17,15 @@ from rich.text import Text
 
 from drillbook.events.event import Event
 from drillbook.events.probes import SettleStarted
-from drillbook.events.runs import PhaseEnded, PhaseStarted, RecoveryStarted, RunEndedEarly, RunStarted, SignalReceived
+from drillbook.events.runs import (
+    PhaseEnded,
+    PhaseStarted,
+    RecoveryStarted,
+    RunEndedEarly,
+    RunFinished,
+    RunStarted,
+    SignalReceived,
+)
 from drillbook.events.steps import (
     Done,
     Failed,
@@ -67,6 +75,7 @@ def fitted(text: str, width: int) -> str:
 
 STOPPING = "stopping; all changes are undone first"
 AGAIN = "measurements are skipped; the changes are being undone"
+ENDED = "the run has ended; the program ends when its record is complete"
 LOOKING = "checking if the service is good again; a second Ctrl-C skips this"
 
 
@@ -95,6 +104,7 @@ class Progress:
     brief: bool = False
     phases: bool = True
     _begun: bool = False
+    _ended: bool = False
     _phase: str = ""
     _phase_begun: float = 0.0
     _empty: frozenset[str] = frozenset()
@@ -153,7 +163,9 @@ class Progress:
             case RunEndedEarly() as what:
                 self._on_ended_early(what)
             case SignalReceived(name=name, again=again):
-                self._line(f"{name}: {AGAIN if again else STOPPING}", "yellow")
+                self._line(f"{name}: {ENDED if self._ended else AGAIN if again else STOPPING}", "yellow")
+            case RunFinished():
+                self._ended = True
             case SettleStarted(after="early end"):
                 self._line(LOOKING)
             case RecoveryStarted():
@@ -216,7 +228,7 @@ class Progress:
         plan = what.plan
         if self._begun and (self.phases or not self.brief):
             self._say(Text())
-        self._begun, self._phase = True, ""
+        self._begun, self._ended, self._phase = True, False, ""
         steps = plan.get("steps") or ()
         self._empty = frozenset(PHASES) - {str(step["id"]).partition(".")[0] for step in steps} if steps else frozenset()
         if self.brief:
