@@ -1,18 +1,106 @@
-"""Index of a project: it includes drills and suites that never ran."""
+"""Index of a project: it includes drills and suites that never ran, and runs whose controller was killed."""
 
+import os
+import time
+
+import pytest
+
+from drillbook.journal.journal import Journal
 from drillbook.project import run_index
 from drillbook.project.project import Project
+from drillbook.redact import Redactor
+from tests import waiting
 from tests.program import Folder, step
+from tests.signers import waits_at_the_end
 
 
-def test_drills_that_never_ran_are_named(tmp_path):
+@pytest.fixture
+def folder(tmp_path):
     folder = Folder(tmp_path)
     for name in ("sample", "idle"):
         folder.write("restore:\n" + step(["true"]), name)
-    (tmp_path / "drills" / "all.yml").write_text("suite: all\ntitle: All\ndrills: [sample, idle]\n")
     assert folder.run("drill", "sample", "--quiet").returncode == 0
-    page = (tmp_path / "reports" / "index.html").read_text()
-    assert "<b>Drills never run:</b> <bdi>idle</bdi></p>" in page
-    assert "<b>Suites never run:</b> <bdi>all</bdi></p>" in page
-    run_index.write(Project(tmp_path))
-    assert (tmp_path / "reports" / "index.html").read_text() == page
+    return folder
+
+
+def page(folder):
+    return folder.root / "reports" / "index.html"
+
+
+def killed(folder):
+    """A run whose controller was killed after it wrote the reports, and before it wrote the index. Return its name."""
+    waits_at_the_end(folder, "idle")
+    controller = folder.start("drill", "idle", "--quiet")
+    waiting.until((folder.root / "signing").exists, "the signature of the run")
+    controller.kill()
+    controller.wait()
+    (folder.root / "go").touch()
+    (run,) = (path.parent.name for path in folder.root.glob("reports/*-idle-*/result.json"))
+    assert run not in page(folder).read_text()
+    return run
+
+
+def test_drills_that_never_ran_are_named(folder):
+    (folder.root / "drills" / "all.yml").write_text("suite: all\ntitle: All\ndrills: [sample, idle]\n")
+    run_index.write(Project(folder.root))
+    text = page(folder).read_text()
+    assert "<b>Drills never run:</b> <bdi>idle</bdi></p>" in text
+    assert "<b>Suites never run:</b> <bdi>all</bdi></p>" in text
+    assert folder.run("drill", "sample", "--quiet").returncode == 0
+    assert "<b>Suites never run:</b> <bdi>all</bdi></p>" in page(folder).read_text()
+
+
+@pytest.mark.parametrize("task", ["report.list", "audit", "drill.recover"])
+def test_a_run_whose_controller_was_killed_before_the_index_is_in_the_index_again(folder, task):
+    older = folder.latest.name
+    run = killed(folder)
+    assert folder.latest.name == older
+    folder.run(task)
+    assert run in page(folder).read_text()
+    assert folder.latest.name == run
+
+
+def test_an_index_that_shows_all_runs_is_not_written_again(folder):
+    before = page(folder).stat()
+    for task in ("report.list", "audit", "drill.recover"):
+        folder.run(task)
+    assert page(folder).stat().st_ino == before.st_ino
+
+
+def test_a_run_that_has_no_result_is_in_the_index_once_its_controller_is_dead(folder):
+    latest = folder.latest
+    begun = folder.root / "reports" / latest.name.replace("-sample-", "-idle-")
+    begun.mkdir()
+    (begun / "journal.jsonl").write_bytes((latest / "journal.jsonl").read_bytes().splitlines(keepends=True)[0])
+    controller = Journal.resume(begun, Redactor([]), origin=time.monotonic())
+    try:
+        run_index.refresh(Project(folder.root))
+        assert begun.name not in page(folder).read_text()
+    finally:
+        controller.close()
+    run_index.refresh(Project(folder.root))
+    assert f"drill.recover {begun.name}" in page(folder).read_text()
+    assert folder.latest == latest
+
+
+def test_the_link_is_not_set_back_to_an_older_run(folder):
+    older = folder.latest
+    assert folder.run("drill", "idle", "--quiet").returncode == 0
+    newer = folder.latest
+    os.utime(older / "result.json")
+    before = page(folder).stat()
+    run_index.refresh(Project(folder.root))
+    assert page(folder).stat().st_ino != before.st_ino
+    assert folder.latest == newer
+
+
+def test_a_copy_of_reports_and_a_damaged_result_are_left_as_they_are(folder):
+    run = killed(folder)
+    result = folder.root / "reports" / run / "result.json"
+    for damaged in ("{}", "[]", '{"suite": 1, "runs": 7}'):
+        result.write_text(damaged)
+        assert folder.run("report.list").returncode == 0
+    (folder.root / "drills").rename(folder.root / "moved")
+    page(folder).unlink()
+    assert folder.run("report.list").returncode == 0
+    assert not page(folder).exists()

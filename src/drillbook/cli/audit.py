@@ -20,7 +20,7 @@ from drillbook.audit.problem_groups import grouped
 from drillbook.audit.proven import ProvenRow
 from drillbook.cli.console import console
 from drillbook.errors import UsageError
-from drillbook.project import schedule_record, schedules
+from drillbook.project import run_index, schedule_record, schedules
 from drillbook.project.project import Project
 from drillbook.report import formats, publish, remarks
 from drillbook.report.figures import one_line
@@ -42,6 +42,7 @@ def audit(project: Project, since: str, until: str, out: str = "", anchor: str =
     """
     period = Period.parse(since, until) if since or until else Period.quarter(today or datetime.now(UTC).date())
     project.look_into_reports()
+    run_index.refresh(project)
     anchored = anchors.known(_anchors(project, anchor))
     found, strays = records.find(project.reports)
     known = assure(found, period, project.reports, project.root, anchored)

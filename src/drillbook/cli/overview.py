@@ -25,7 +25,7 @@ from drillbook.journal import damaged
 from drillbook.journal.journal import FILE
 from drillbook.journal.run_state import RunState
 from drillbook.plan.schedule import State
-from drillbook.project import due, schedules, standings
+from drillbook.project import due, run_index, schedules, standings
 from drillbook.project.due import DueRow
 from drillbook.project.project import Project
 from drillbook.project.schedules import Scheduled
@@ -261,9 +261,10 @@ def _print_open(unsettled: Sequence[Open], out: Console) -> None:
 
 def runs(project: Project, *, everything: bool = False, as_json: bool = False) -> int:
     """List runs with time, verdict and name. The newest run comes first. Below the run of a suite, list the runs of its
-    drills.
+    drills. If a run is missing in ``index.html``, this page is written again.
     """
     out = console()
+    run_index.refresh(project)
     found = _with_lost(list(project.runs()), project)
     tops = {folder if folder.parent == project.reports else folder.parent for folder in found}
     listed = sorted(tops, key=lambda folder: folder.name, reverse=True)

@@ -38,7 +38,7 @@ from drillbook.judge import notes
 from drillbook.judge.result import Result
 from drillbook.notify.messenger import Messenger
 from drillbook.plan.planner import checked
-from drillbook.project import finished_runs
+from drillbook.project import finished_runs, run_index
 from drillbook.project.project import Project
 from drillbook.report.figures import count, one_line, shown
 from drillbook.report.terminal.event_lines import Progress
@@ -65,6 +65,7 @@ def recover(project: Project, run: str, *, from_backup: bool = False) -> int:
             out.print(Text(f"{folder.name}: {shown(error)}", style="bold red"))
             statuses.append(Exit.RESIDUE)
     statuses += _unfinished_campaigns(project, out)
+    run_index.refresh(project)
     if not statuses:
         recorded = next(iter(project.runs()), None) is not None
         out.print(

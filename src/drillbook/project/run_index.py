@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from drillbook.project import schedules
 from drillbook.project.project import Project
-from drillbook.report import publish
-from drillbook.report.index import Known
+from drillbook.report import index_age
 
 
 def write(project: Project, latest: str = "") -> None:
-    """Write the index of all runs of ``project``.
+    """Write the index of all runs of ``project``, and set the symbolic link `latest` in the folder of runs.
 
-    ``latest`` is the name of a run. When it is given, the symbolic link `latest` in the folder of runs is set to this run.
+    ``latest``: name of the run to which the link is set. By default, it is the newest finished run.
     """
-    known = {one.name: Known(one.suite, one.every is not None) for one in schedules.read(project)}
+    from drillbook.report import index, publish  # noqa: PLC0415  slow to load; lists of runs only test the age of the index
+
+    known = {one.name: index.Known(one.suite, one.every is not None) for one in schedules.read(project)}
     publish.write_index(project.reports, latest, known)
+
+
+def refresh(project: Project) -> None:
+    """Write the index again if a run ended after it was written, because the controller of this run was killed.
+
+    Nothing is written in a folder without ``drills/``, such as a copy of reports, or in a folder that is read-only.
+    """
+    with suppress(OSError):
+        if (project.root / "drills").is_dir() and index_age.outdated(project.reports):
+            write(project)

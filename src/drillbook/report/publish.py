@@ -14,7 +14,7 @@ from drillbook.atomic_file import replace_file
 from drillbook.journal.journal import FILE
 from drillbook.journal.run_files import RESULT
 from drillbook.judge.result import RunView, SuiteResult
-from drillbook.report import folders, formats, index
+from drillbook.report import folders, formats, index, index_age
 from drillbook.report.index import IndexEntry, Known
 
 
@@ -31,44 +31,62 @@ def write_suite(folder: Path, suite: SuiteResult, views: Sequence[RunView]) -> N
 
 
 def write_index(reports: Path, latest: str = "", known: Mapping[str, Known] | None = None) -> None:
-    """Write ``index.html`` of all runs, newest first.
+    """Write ``index.html`` of all runs, newest first, and set the symbolic link `latest` in the same folder.
 
-    ``latest`` is the name of a run. When it is given, the symbolic link `latest` in the same folder is set to this run.
-    ``known``: names of the project's drills and suites. The page also lists those that never ran.
+    ``latest``: name of the run to which the link is set. By default, it is the newest finished run, unless the link
+    already names a newer one. ``known``: names of the project's drills and suites. The page also lists those that never
+    ran.
     """
-    entries = [
-        _listed(folder)
-        for folder in sorted(reports.iterdir())
-        if folder.is_dir() and not folder.is_symlink() and not folder.name.startswith(".")
-    ]
-    write(reports / "index.html", index.render([entry for entry in entries if entry], known))
-    if latest:
-        link = reports / f".latest-{os.getpid()}"
+    names = index_age.names(reports)
+    newest = max((index_age.changed(reports, name) for name in names), default=0)
+    entries = {name: entry for name in names if (entry := _listed(reports / name))}
+    page = reports / index_age.PAGE
+    write(page, index.render(entries.values(), known))
+    if newest:  # not the time of writing, so that a run that ends in this moment counts as newer than the page
+        os.utime(page, ns=(newest, newest))
+    _set_latest(reports, latest, max((name for name, entry in entries.items() if entry.href), default=""))
+
+
+def _set_latest(reports: Path, latest: str, finished: str) -> None:
+    """Set the link to ``latest``. If ``latest`` is empty, set it to ``finished``, unless it names a newer run."""
+    link = reports / "latest"
+    if latest or finished > (link.resolve().name if link.exists() else ""):
+        draft = reports / f".latest-{os.getpid()}"
         with contextlib.suppress(FileNotFoundError):
-            link.unlink()
-        link.symlink_to(latest)
-        link.replace(reports / "latest")
+            draft.unlink()
+        draft.symlink_to(latest or finished)
+        draft.replace(link)
 
 
 def _listed(folder: Path) -> IndexEntry | None:
     """Return the index entry for the folder of a run or a suite. Returns None for any other folder."""
-    result = _result(folder)
-    if result is not None:
-        inner = [_result(folder / str(run["folder"])) for run in result.get("runs", [])]
-        return index.entry(result, [one for one in inner if one is not None])
+    if entry := _finished(folder):
+        return entry
     if (folder / FILE).exists():
         return _unfinished(folder)
     runs = [path.parent for path in sorted(folder.glob(f"[!.]*/{FILE}"))]
     if not runs:
         return None
-    results = {run: _result(run) for run in runs}
+    results = {run: _finished(run) for run in runs}
     children = tuple(
-        _unfinished(run) if found is None else replace(index.entry(found), href=f"{folder.name}/{run.name}/report.html")
+        _unfinished(run) if found is None else replace(found, href=f"{folder.name}/{run.name}/report.html")
         for run, found in results.items()
     )
     return index.unfinished(
         folder.name, children[0].environment, alive=any(folders.alive(run) for run in runs), children=children
     )
+
+
+def _finished(folder: Path) -> IndexEntry | None:
+    """Return the index entry of a run or a suite with a result. Returns None when there is no result, or it is damaged."""
+    result = _result(folder)
+    if result is None:
+        return None
+    try:
+        inner = [_result(folder / str(run["folder"])) for run in result.get("runs", [])]
+        return index.entry(result, [one for one in inner if one is not None])
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
 
 
 def _unfinished(folder: Path) -> IndexEntry:
