@@ -204,6 +204,9 @@ def test_a_list_of_runs_shows_how_long_they_took_and_the_measured_rto(shelf, cap
     assert head.split() == ["begun", "(UTC)", "verdict", "took", "RTO", "run"]
     assert "passed   12.4 s  7.44 s ± 0.13 s  " in first
     assert second.split()[2:5] == ["passed", "-", "-"]
+    data["objectives"]["rto"]["met"] = None  # the verification failed
+    file.write_text(as_json(data))
+    assert "passed   12.4 s  not verified  " in listed(shelf, capsys, overview.runs)
 
 
 @pytest.mark.parametrize(

@@ -336,11 +336,13 @@ def _took(result: Ended | None) -> str:
 
 
 def _rto(result: Ended | None) -> str:
-    """Return the measured RTO with its error. The result is ``-`` for a suite, and for a run without an objective or
-    without a measured RTO.
+    """Return the measured RTO with its error, or ``not verified``. The result is ``-`` for a suite, and for a run without
+    an objective or without a measured RTO.
     """
     if result is None or result.rto is None:
         return "-"
+    if not result.rto_verified:
+        return "not verified"
     value, error, target = result.rto
     return against(value, error, target)
 

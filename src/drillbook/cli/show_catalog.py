@@ -35,10 +35,7 @@ def catalog(kind: str, *, as_json: bool) -> int:
         table.add_row(name, Text(_needs(entry)), Text(_takes(entry)))
     out.print(table)
     out.print(Text(f"\nNext: {program()} init --with {found[0].name}   copies it into a project"), soft_wrap=True)
-    out.print(
-        Text("The times were measured on a running lab. A restore of your own data may take longer or shorter."),
-        soft_wrap=True,
-    )
+    out.print(Text("The times were measured on a running lab. A restore of your own data may take longer or shorter."))
     return 0
 
 

@@ -46,6 +46,8 @@ class Ended:
     """End of the run. It is empty when the result contains no end."""
     rto: tuple[float, float | None, float] | None = None
     """Measured RTO, its error and its target in seconds. None when the drill has no such objective, or it was not measured."""
+    rto_verified: bool = True
+    """False when the objective could not be verified, as after a failed verification."""
 
     @property
     def passed(self) -> bool:
@@ -162,6 +164,7 @@ def result(folder: Path) -> Ended | None:
             str(data.get("service", "")),
             str(data.get("finished") or ""),
             _rto(data),
+            (data.get("objectives", {}).get("rto") or {}).get("met") is not None,
         )
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
         return None
