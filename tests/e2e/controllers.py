@@ -37,7 +37,7 @@ def wait_for(bench, process, kind, step=None, *, root=None, seconds=120):
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         assert process.poll() is None, process.stdout.read()
-        for path in ((root or bench.project.root) / "reports").glob("*/journal.jsonl"):
+        for path in ((root or bench.project.root) / "reports").glob("[!.]*/journal.jsonl"):
             if any(event["kind"] == kind and step in (None, event.get("step")) for event in journal_of(path.parent)):
                 return path.parent
         time.sleep(0.02)

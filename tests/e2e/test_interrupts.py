@@ -34,7 +34,7 @@ def wait_for(bench, process, kind, step=None, seconds=60):
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         assert process.poll() is None, process.stdout.read()
-        for path in bench.project.reports.glob("*/journal.jsonl"):
+        for path in bench.project.reports.glob("[!.]*/journal.jsonl"):
             for line in path.read_text().splitlines():
                 if f'"kind":"{kind}"' in line and (step is None or f'"step":"{step}"' in line):
                     return path.parent
