@@ -131,7 +131,7 @@ def test_a_figure_from_before_the_period_has_its_mark_and_its_observer(passed, b
     for text in (html.render(later), markdown.render(later)):
         words = plain(text)
         assert f"before the period: 12.90 s ± 0.11 s {MARK} on 2026-11-28" in words
-        assert "before the period: 1.80 s ± 0.21 s (probe) on 2026-11-28" in words
+        assert "before the period: 1.80 s ± 0.21 s (the drill's probe) on 2026-11-28" in words
         assert words.count(LEGENDS[MARK]) == 1
 
 
@@ -144,7 +144,8 @@ def test_runs_that_restored_no_backup_have_no_mark(book):
 def test_the_proven_detection_names_its_observer_and_lost_writes_their_seconds(recorded):
     for text in (html.render(recorded), markdown.render(recorded)):
         words = plain(text)
-        assert "Detection (probe)" in words
+        assert "Noticed by the drill's probe" in words
+        assert "Detection" not in words.split("Clocks")[0]
         assert "; RPO 10.70 s ± 0.11 s" in words
 
 

@@ -13,7 +13,7 @@ from drillbook.notify import messenger
 from drillbook.notify.wording import end, objective
 from drillbook.plan.plan import Plan
 from drillbook.project.project import Project
-from drillbook.report.remarks import MARK, OWN_BACKUP, Remark
+from drillbook.report.remarks import MARK, NO_ALERT, OWN_BACKUP, Remark
 from tests.engine.test_runner import FAULT, HOSTS, Bench, step
 from tests.needs import need
 from tests.notify.listener import closed_port, hanging, listening
@@ -81,7 +81,9 @@ def test_an_rpo_with_a_reservation_is_told_with_the_reason():
     assert rto.endswith(": met")
     missed = Objective(target_s=1.0, measured_s=7.41, error_s=0.1, met=False)
     assert objective("rpo", missed, Remark(OWN_BACKUP, f" {MARK}")).endswith(f": missed. {OWN_BACKUP}")
-    assert objective("detect", missed, Remark("noticed by the drill's probe", by="probe")).endswith(": missed")
+    detected = objective("detect", missed, Remark(NO_ALERT, by="probe"))
+    assert detected.startswith("DETECT (by the drill's probe): 7.4 s")
+    assert detected.endswith(": missed")
 
 
 def test_residue_is_told_with_what_to_do(tmp_path, monkeypatch):

@@ -56,5 +56,5 @@ def test_the_terminal_shows_beside_passed_what_it_hides() -> None:
     views = [samples.view(one.result.model_copy(update={"findings": grave})) for one in views]
     found = suites.suite_rows(suite, views)
     assert any(row.beside for row in found)
-    text = plain(renderings.printed(summary.suite_details(suite, views)))
-    assert all(f"! {row.beside}" in text for row in found if row.beside)
+    text = plain(renderings.printed(summary.suite_ending(suite, views)))
+    assert all(f"! {row.drill}: {row.beside}" in text for row in found if row.beside)

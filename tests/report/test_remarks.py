@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from drillbook.judge.result import Result, StepResult
-from drillbook.report import html, index, junit, markdown, rehearsal, remarks, rows, wording
+from drillbook.report import changes, html, index, junit, markdown, rehearsal, remarks, rows, wording
 from drillbook.report.remarks import MARK, OWN_BACKUP, OWN_REHEARSED, RECENT_BACKUP, RECENT_MARK, RESERVATION, RESERVED
 from drillbook.report.terminal import summary
 from tests.report import renderings, samples
@@ -99,9 +99,9 @@ def test_lists_show_a_mark_and_its_legend_once() -> None:
     page = html.render_suite(suite, views).split('id="drill-1"')[0]
     assert plain(page).count(remarks.LEGENDS[MARK]) == 1
     assert f"RPO 12.90 s ± 0.11 s {MARK} ~ met with a reservation" in plain(page)
-    assert "Detection (probe) 1.80 s ± 0.21 s ✓ met" in plain(page)
-    lines = renderings.printed(summary.suite_details(suite, views)).splitlines()
-    assert any("Detection (probe) 1.80 s ± 0.21 s: met" in line for line in lines)
+    assert "Noticed by the drill's probe 1.80 s ± 0.21 s ✓ met" in plain(page)
+    lines = renderings.printed(summary.suite_ending(suite, views)).splitlines()
+    assert any(f"~ 12.90 s {MARK}   ✓ 1.80 s" in line for line in lines)
     entry = index.entry(samples.passed().result.model_dump(mode="json", by_alias=True))
     listed = plain(index.render([entry]))
     assert listed.count(remarks.LEGENDS[MARK]) == 1
@@ -130,7 +130,7 @@ def test_an_objective_has_the_same_state_in_every_format_and_on_every_page() -> 
             part.split("</td>")[0] for part in re.split(r"<td|<div>", page) if f"12.90 s ± 0.11 s {MARK}" in plain(part)
         ]
         assert not any("✓ met" in plain(cell) for cell in cells), name
-    assert f"RPO 12.90 s ± 0.11 s {MARK}: {RESERVED}" in plain(renderings.printed(summary.suite_details(suite, views), 200))
+    assert f"~ 12.90 s {MARK}" in plain(renderings.printed(summary.suite_ending(suite, views), 200))
     assert f" RPO {RESERVED}: postgres-lost" in plain(pages["suite"].split("</header>")[0])
     assert "measured and met, the RPO with a reservation, and every" in plain(pages["run"])
     properties = {one.get("name"): one.get("value") for one in ElementTree.fromstring(junit.render(view)).iter("property")}
@@ -185,12 +185,26 @@ RECEIVED = step("detect.3", "alertmanager.received", alerts=[{"labels": {"alertn
 def test_detection_names_the_alert_or_the_probe(steps: tuple[StepResult, ...], by: str) -> None:
     view = samples.view(alerted(*steps))
     for text in renderings.formats(view).values():
-        assert f"noticed {by}" in plain(text)
+        assert f"noticed {by}" in plain(text).replace("Noticed", "noticed")
+        assert (remarks.NO_ALERT in plain(text)) == (by == remarks.PROBE)
     (row,) = [row for row in rows.rows_of(view.result) if row.key == "detect"]
     assert row.by == by.removeprefix("by the ").removeprefix("drill's ").removeprefix("last of the ")
     span = next(clock.span for clock in wording.clocks_of(view.result) if clock.key == "detection")
     assert span in plain(markdown.render(view))
     assert by.removeprefix("by ").removeprefix("the ") in span
+
+
+def test_a_probe_of_the_drill_is_never_called_detection() -> None:
+    """As if the alerts of the team had noticed the fault."""
+    for steps, name in (((), wording.NOTICED), ((FIRED,), "Detection")):
+        view = samples.view(alerted(*steps))
+        (row,) = [row for row in rows.rows_of(view.result) if row.key == "detect"]
+        assert (row.name, row.state, row.met) == (name, "met", True), "the words differ, and the result is the same"
+        assert [clock.name for clock in wording.clocks_of(view.result) if clock.key == "detection"] == [name]
+        for text in (html.render(view), markdown.render(view), renderings.formats(view)["txt"]):
+            assert ("Detection" in plain(text)) == (name == "Detection")
+    later = changes.change_rows(samples.ALL["repeated"]())
+    assert "Detection" not in [row.what for row in later]
 
 
 def test_detection_by_alertmanager_ends_with_its_answer_and_not_with_the_start_of_the_alert() -> None:

@@ -7,6 +7,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from drillbook.judge.result import RunView, SuiteResult, Verdict
 from drillbook.report.terminal import summary
 from tests.report import renderings, samples
 
@@ -48,6 +49,57 @@ def test_the_exit_status_is_not_torn_off_by_a_long_title() -> None:
     )
     lines = renderings.printed(summary.suite_ending(long, views)).splitlines()
     assert any(line.startswith("■ ABORTED WITH RESIDUE  exit 5  The quarterly drill") for line in lines)
+
+
+NAMES = [
+    "postgres-lost",
+    "cache-lost",
+    "objects-deleted",
+    "table-dropped",
+    "api-unresponsive",
+    "queue-full",
+    "vectors-corrupt",
+]
+
+
+def quarterly() -> tuple[SuiteResult, list[RunView]]:
+    """Suite of seven drills, each with three objectives."""
+    suite, _ = samples.suite()
+    views = [
+        samples.view(
+            samples.result(run=name, drill=name) if number else samples.failed().result.model_copy(update={"run": name})
+        )
+        for number, name in enumerate(NAMES)
+    ]
+    runs = [
+        {"run": name, "drill": name, "folder": name, "verdict": str(one.result.verdict)}
+        for name, one in zip(NAMES, views, strict=True)
+    ]
+    return suite.model_copy(update={"runs": tuple(runs), "verdict": Verdict.FAILED, "exit": 1}), views
+
+
+def test_the_end_of_a_suite_fits_on_a_screen_of_80x24() -> None:
+    suite, views = quarterly()
+    lines = renderings.printed(summary.suite_ending(suite, views)).splitlines()
+    assert "Drills" in lines[0]
+    assert len(lines) <= 22, "a prompt and a blank line come before and after it"
+    for name in NAMES:
+        (line,) = [line for line in lines if line.startswith(f"  {name} ")]
+        assert re.search(r"passed|failed", line)
+        assert len(re.findall(r"[✓~?] \d+\.\d+ s", line)) == 3, "the whole drill on one line"
+    whole = " ".join(" ".join(lines).split())
+    assert "~ met with a reservation or met in a run that did not pass" in whole
+    assert "The report has the error of each figure." in whole
+
+
+def test_what_is_special_about_a_drill_stands_below_the_table_of_a_suite() -> None:
+    suite, views = samples.suite()
+    table, _, below = renderings.printed(summary.suite_ending(suite, views)).partition("\n\n  ! ")
+    assert "redis-lost      ? inconclusive" in table
+    assert below.startswith("redis-lost: The record of this drill is missing.")
+    fired = samples.step("detect.1", "prometheus.alert_fires", facts={"alerts": [{"alert": "ApiDown"}]}).result
+    alerted = samples.view(samples.result(steps=(*samples.passed().result.steps, fired)))
+    assert "✓ 1.80 s alert" in renderings.printed(summary.suite_ending(suite, [alerted, *views[1:]]))
 
 
 def test_says_where_the_report_is() -> None:

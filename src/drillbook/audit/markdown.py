@@ -182,7 +182,7 @@ def _unproven(row: ProvenRow) -> tuple[str, ...]:
 
 def _goal(row: ProvenRow) -> tuple[str, ...]:
     """Return the cells that name an objective: drill, service, environment, objective and target."""
-    names = (row.drill, row.service, row.environment, f"{row.objective} ({row.by})" if row.by else row.objective)
+    names = (row.drill, row.service, row.environment, row.named)
     return (*map(escape, names), f"at most {row.target}")
 
 

@@ -13,7 +13,7 @@ from drillbook.judge.result import Verdict
 from drillbook.report import remarks
 from drillbook.report.figures import moment, seconds
 from drillbook.report.rows import ObjectiveRow
-from drillbook.report.wording import MET, MET_OF, MISSED, OBJECTIVES
+from drillbook.report.wording import MET, MET_OF, MISSED, OBJECTIVES, objective_name
 
 NOT_PROVEN = "not proven"
 
@@ -65,6 +65,11 @@ class ProvenRow:
     def state(self) -> str:
         """State of the objective as the formats show it."""
         return MET if self.proven else remarks.RESERVED if self.reserved else MISSED if self.missed else NOT_PROVEN
+
+    @property
+    def named(self) -> str:
+        """Name of the objective, with the observer of the fault."""
+        return objective_name(self.key, self.by, OBJECTIVES)
 
     @property
     def marks(self) -> str:
@@ -208,7 +213,8 @@ def _missed(one: Record, key: str) -> bool:
 
 def _marked(one: Record, key: str) -> str:
     row = row_of(one, key)
-    return f"{row.marked} ({row.by})" if row and row.by else row.marked if row else "not measured"
+    by = "the drill's probe" if row and row.by == remarks.BY_PROBE else row.by if row else ""
+    return f"{row.marked} ({by})" if row and by else row.marked if row else "not measured"
 
 
 def _day(one: Record) -> str:

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 from drillbook.judge.comparison import LEAST_PART, LEAST_S
 from drillbook.judge.result import Comparison, FigureChange, RunView, StepChange
-from drillbook.report import open_findings
+from drillbook.report import open_findings, remarks
 from drillbook.report.figures import count, figure, one_line, seconds, took, utc
 from drillbook.report.markdown_syntax import escape, table
-from drillbook.report.wording import SHORT
+from drillbook.report.wording import NOTICED, SHORT
 
-NAMES = {**SHORT, "detection": SHORT["detect"]}
 FIRST = "This is the first run of this drill in this environment that can be compared."
 NOTE = (
     "Each figure of a run has a measurement error. A figure counts as changed only if the two runs differ by more than the "
@@ -65,7 +64,8 @@ def summary(view: RunView) -> str:
     known = view.comparison
     if known is None:
         return ""
-    parts = [f"{NAMES[one.key]} {_change(one)}" for one in known.figures if one.change in ("longer", "shorter")]
+    names = _names(view)
+    parts = [f"{names[one.key]} {_change(one)}" for one in known.figures if one.change in ("longer", "shorter")]
     new = [one for one in known.new_findings if not open_findings.allowed(one.code, view.result.objectives)]
     parts += [count(len(new), "new finding")] if new else []
     parts += [
@@ -91,11 +91,11 @@ def markdown(view: RunView) -> list[str]:
 
 
 def _rows(view: RunView, known: Comparison) -> Iterator[ChangeRow]:
-    verdict = str(view.result.verdict)
+    verdict, names = str(view.result.verdict), _names(view)
     same = verdict == known.verdict
     yield ChangeRow("Verdict", one_line(known.verdict), verdict, "same" if same else "changed", not same)
     for one in known.figures:
-        yield ChangeRow(NAMES[one.key], *_figures(one), _change(one), one.change == "longer")
+        yield ChangeRow(names[one.key], *_figures(one), _change(one), one.change == "longer")
     for new in known.new_findings:
         within = open_findings.allowed(new.code, view.result.objectives)
         what = f"Finding {new.code}: {one_line(new.title)}{f', {open_findings.WITHIN}' if within else ''}"
@@ -112,6 +112,12 @@ def _rows(view: RunView, known: Comparison) -> Iterator[ChangeRow]:
         yield ChangeRow("Plan", "another digest", "see Plan", "changed")
     if known.tool != view.result.tool:
         yield ChangeRow("Program", one_line(known.tool), one_line(view.result.tool), "changed")
+
+
+def _names(view: RunView) -> dict[str, str]:
+    """Return the names of the compared figures. That of the detection tells if only the drill's probe noticed the fault."""
+    by_probe = remarks.noticed(view.result.steps) == remarks.PROBE
+    return {**SHORT, "detection": NOTICED if by_probe else SHORT["detect"]}
 
 
 def _figures(one: FigureChange) -> tuple[str, str]:

@@ -39,6 +39,9 @@ RESERVED = "met with a reservation"
 """State of an objective that was met, but whose figure has one of these marks. It does not count as proven."""
 RESERVATION = f"With such a mark, an objective within its target is {RESERVED}, and does not count as proven."
 PROBE = "by the drill's probe"
+BY_PROBE = "probe"
+"""Short form of ``PROBE``, in the field ``by`` of a remark."""
+NO_ALERT = "The drill awaited no alert, so this figure proves no alerting."
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +86,8 @@ def of_run(steps: Sequence[Step | StepResult], started: str) -> dict[str, Remark
     ``started``: start of the run.
     """
     by = noticed(steps)
-    short = "probe" if by == PROBE else by.removeprefix("by the ").removeprefix("last of the ")
-    found = {"detect": Remark(f"noticed {by}", by=short)}
+    short = by.removeprefix("by the ").removeprefix("last of the ")
+    found = {"detect": Remark(NO_ALERT, by=BY_PROBE) if by == PROBE else Remark(f"noticed {by}", by=short)}
     told = _of_shortfall(steps, of_backup(steps, started))
     return found | ({"rpo": told} if told else {})
 

@@ -10,13 +10,14 @@ from drillbook.findings import Finding
 from drillbook.judge.result import Injection, Objective, PhaseResult, Result, RunView, Settled, StepView, Verdict
 from drillbook.report import objective_findings, open_findings, rehearsal, remarks
 from drillbook.report.figures import against, bounded, count, one_line, seconds, shown, took, utc
-from drillbook.report.remarks import RESERVED, Remark
+from drillbook.report.remarks import BY_PROBE, RESERVED, Remark
 from drillbook.report.wording import (
     CLOCKS,
     MARKS,
     MET,
     NO_STEPS,
     NOT_VERIFIED,
+    NOTICED,
     OBJECTIVES,
     PHASES,
     SHORT,
@@ -25,6 +26,7 @@ from drillbook.report.wording import (
     ended,
     meaning,
     measured,
+    objective_name,
     state_of,
     unmeasured,
     without_body,
@@ -78,12 +80,18 @@ class ObjectiveRow:
     @property
     def named(self) -> str:
         """Short name, with the observer of the fault."""
-        return f"{self.short} ({self.by})" if self.by else self.short
+        return objective_name(self.key, self.by)
 
     @property
     def marked(self) -> str:
         """Figure with the short form of its remark."""
         return self.measured + self.mark
+
+    @property
+    def brief(self) -> str:
+        """Figure without its error, for short lists. It is empty when there is no figure."""
+        text = "" if self.measured_s is None else self.measured.partition(" ± ")[0].removesuffix(" (error not stated)")
+        return text.replace("at most ", "\N{LESS-THAN OR EQUAL TO} ")
 
     @property
     def bounded(self) -> bool:
@@ -201,7 +209,7 @@ def _objective(key: str, objective: Objective, told: Remark | None) -> Objective
             writes = f"none of the {objective.acknowledged_writes} writes acknowledged before the disruption was lost"
     return ObjectiveRow(
         key=key,
-        name=OBJECTIVES.get(key, one_line(key)),
+        name=NOTICED if told and told.by == BY_PROBE else OBJECTIVES.get(key, one_line(key)),
         short=SHORT.get(key, one_line(key)),
         target=seconds(objective.target_s),
         measured=_measured(objective),

@@ -87,6 +87,8 @@ STEP_WORDS = {
 
 OBJECTIVES = {"rto": "Recovery time (RTO)", "rpo": "Recovery point (RPO)", "detect": "Detection"}
 SHORT = {"rto": "RTO", "rpo": "RPO", "detect": "Detection"}
+NOTICED = "Noticed by the drill's probe"
+"""Name of the detection when the drill awaits no alert. It is no detection by the alerts of the service's owner."""
 OBJECTIVE_CLOCKS = {"rto": "rto", "rpo": "rpo", "detect": "detection"}
 ENDED = {
     "open": "no event reports the undo of the change",
@@ -210,6 +212,14 @@ def state_of(met: bool | None, measured_s: float | None, told: Remark | None = N
     return MISSED if not met else RESERVED if told and told.mark else MET
 
 
+def objective_name(key: str, by: str = "", names: Mapping[str, str] = SHORT) -> str:
+    """Return the name of an objective. That of a detection tells its observer ``by``: the alert, or the drill's own probe."""
+    if key == "detect" and by == remarks.BY_PROBE:
+        return NOTICED
+    name = names.get(key, one_line(key))
+    return f"{name} ({by})" if by else name
+
+
 def error_notes(result: Result, shown: Sequence[str]) -> dict[str, str]:
     """Return the explanations of the measurement errors of some clocks. The key is an explanation, and the value is its short
     name. ``shown``: keys of the clocks.
@@ -219,19 +229,23 @@ def error_notes(result: Result, shown: Sequence[str]) -> dict[str, str]:
 
 
 def clocks_of(result: Result) -> tuple[Clock, ...]:
-    """Return all clocks. The texts of the clock ``detection`` fit this run.
+    """Return all clocks. The name and the texts of the clock ``detection`` fit this run.
 
     The detection of a run ends in one of three ways: with the start of the expected alert, with Alertmanager's first answer
     that contains the alert, or with a bad sample of the drill's own probe.
     """
     by = remarks.noticed(result.steps)
-    span, error = "from the disruption to the end of the first bad sample of the drill's probe", _SAMPLED
+    name, span, error = NOTICED, "from the disruption to the end of the first bad sample of the drill's probe", _SAMPLED
     alert = by.removeprefix("by ")
+    if by != remarks.PROBE:
+        name = SHORT["detect"]
     if remarks.received(result.steps):
         span, error = f"from the disruption to the first answer of Alertmanager that {alert} is active", _RECEIVED
     elif by != remarks.PROBE:
         span, error = f"from the disruption to the start of {alert}", _ALERTED
-    return tuple(replace(clock, span=span, error=error) if clock.key == "detection" else clock for clock in CLOCKS)
+    return tuple(
+        replace(clock, name=name, span=span, error=error) if clock.key == "detection" else clock for clock in CLOCKS
+    )
 
 
 def meaning(result: Result, mark: str) -> str:

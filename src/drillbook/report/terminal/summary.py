@@ -21,7 +21,7 @@ from drillbook.judge.result import RunView, SuiteResult
 from drillbook.report import changes, end_state, headlines, remarks, residue_state, rows, tolerated, wording
 from drillbook.report.figures import one_line, shown, took
 from drillbook.report.rows import ObjectiveRow
-from drillbook.report.suites import suite_contradictions, suite_rows, suite_sentence
+from drillbook.report.suites import SuiteRow, suite_contradictions, suite_rows, suite_sentence
 
 COLOURS = {
     "passed": "green",
@@ -47,6 +47,8 @@ COLOURS = {
 
 DOUBTED = wording.STATES[remarks.RESERVED]
 """Symbol of a met objective that does not count, because the run did not pass."""
+COLUMNS = {"rto": "RTO", "rpo": "RPO", "detect": "noticed"}
+"""Heads of the columns with the figures of a suite's drills. An alert, or the drill's probe, noticed the fault."""
 MEASURED = 31
 """Least width of the column with the measured figures and their remarks, if no objective has a reason beside its state."""
 
@@ -138,28 +140,63 @@ def suite_summary(suite: SuiteResult, views: Sequence[RunView], report: str = ""
 
 
 def suite_details(suite: SuiteResult, views: Sequence[RunView], report: str = "") -> RenderableType:
-    """Return each drill of a suite with its verdict and objectives, the changes not undone, and the path of the report."""
-    table = _table("Drills", "drill", "verdict", "objectives")
-    found = suite_rows(suite, views)
-    for row in found:
-        figures = [f"{one.named} {one.marked}: {one.said}" for one in row.objectives]
-        if row.view is None:
-            figures = [row.sentence]
-        verdict = _state(row.verdict)
-        for said in filter(None, (row.tolerated, row.beside)):
-            verdict.append(f"\n! {said}", style="yellow")
-        table.add_row(Text(one_line(row.drill)), verdict, Text("\n".join(figures) or "no objectives"))
+    """Return the changes of a suite that were not undone, and the path of the report."""
     residue = [part for view in views for part in _residue(view)]
-    text = remarks.legend(one.mark for row in found for one in row.objectives)
-    legend = [Padding(Text(text, style="dim"), (0, 0, 1, 2))] if text else []
-    return Group(Text(), _spaced(table), *legend, *residue, _where(suite.run, report, suite.environment, views))
+    return Group(Text(), *residue, _where(suite.run, report, suite.environment, views))
+
+
+def _drills(found: Sequence[SuiteRow]) -> Table:
+    """Return a table with one line for each drill, also on a terminal with 80 columns. Figures have no errors there."""
+    keys = [key for key in wording.SHORT if any(one.key == key for row in found for one in row.objectives)]
+    keys += sorted({one.key for row in found for one in row.objectives} - set(keys))
+    table = _table("Drills", "drill", "verdict", *(COLUMNS.get(key, wording.objective_name(key)) for key in keys))
+    for row in found:
+        known = {one.key: one for one in row.objectives}
+        cells = [_brief(known[key]) if key in known else Text("-" if row.view else "?", style="dim") for key in keys]
+        table.add_row(Text(one_line(row.drill)), _state(row.verdict), *cells)
+    return table
+
+
+def _told(found: Sequence[SuiteRow]) -> list[RenderableType]:
+    """Return lines about drills with retries, allowed failures, open findings or a missing record."""
+    lines = [
+        Text(f"! {one_line(row.drill)}: {said}", style="yellow")
+        for row in found
+        for said in filter(None, (row.tolerated, row.beside, "" if row.view else row.sentence))
+    ]
+    return [Padding(Group(*lines), (0, 0, 1, 2))] if lines else []
+
+
+def _brief(row: ObjectiveRow) -> Text:
+    """Return the symbol of an objective's state and its figure without error, such as ``✓ 12.90 s``."""
+    symbol, style = (DOUBTED, "yellow") if row.doubt else (wording.STATES[row.state], COLOURS.get(row.state, "yellow"))
+    alert = " alert" if row.by and row.by != remarks.BY_PROBE else ""
+    return Text(f"{symbol} {row.brief}{row.mark}{alert}".rstrip(), style=style)
+
+
+def _legend(found: Sequence[SuiteRow]) -> list[RenderableType]:
+    """Return the meanings of the symbols and marks in the table of a suite's drills."""
+    shown = [one for row in found for one in row.objectives]
+    states = {one.state for one in shown if not one.doubt}
+    doubted = [state for state in (remarks.RESERVED,) if state in states]
+    doubted += ["met in a run that did not pass"] if any(one.doubt for one in shown) else []
+    words = {state: state for state in states} | ({remarks.RESERVED: " or ".join(doubted)} if doubted else {})
+    parts = [f"{symbol} {words[state]}" for state, symbol in wording.STATES.items() if state in words]
+    lines = [f"{', '.join(parts)}. The report has the error of each figure."] if parts else []
+    lines += filter(None, [remarks.legend(one.mark for one in shown)])
+    return [Padding(Text("\n".join(lines), style="dim"), (0, 0, 1, 2))] if lines else []
 
 
 def suite_ending(suite: SuiteResult, views: Sequence[RunView]) -> RenderableType:
-    """Return the last lines of a suite: contradictions in its record, the number of drills by verdict, and its verdict."""
+    """Return the last lines of a suite: contradictions in its record, its drills with their objectives, the number of drills by
+    verdict, and its verdict.
+    """
     found = suite_rows(suite, views)
     return Group(
         *_contradictions(suite_contradictions(suite, found)),
+        _spaced(_drills(found)),
+        *_told(found),
+        *_legend(found),
         Padding(Text(suite_sentence(found)), (0, 0, 0, 2)),
         short_suite_summary(suite),
     )
