@@ -19,7 +19,9 @@ def test_every_state_of_a_cell_has_a_sign_with_a_meaning():
     cells += [Cell("2026-01", 1, 1, "passed", residue=False)]
     cells += [Cell("2026-01", 0, 0, word, residue=False) for word in (NO_RUN, LEFT_OUT, NOT_YET)]
     row = CoverageRow("lab", "api", tuple(cells), 2, 1, (), ())
-    assert [sign for sign, _ in signs.key([row])] == list(signs.MEANINGS)
+    found = dict(signs.key([row]))
+    assert list(found) == ["1 of 2" if sign == signs.SOME else sign for sign in signs.MEANINGS]
+    assert found["1 of 2"] == "1 of the 2 runs of this time passed", "an example that the table has"
     assert signs.REHEARSAL not in (STATES[RESERVED], *STATES.values()), "`~` is an objective that was met with a reservation"
 
 

@@ -355,7 +355,7 @@ def test_cache_lost(ward):
         client.config_resetstat()
         client.close()
     assert (cause, service) == ("cache-lost", "cache")
-    assert "emptied 1 time(s)" in said
+    assert "it was emptied once" in said
 
 
 def test_data_orphans(ward):
@@ -396,7 +396,7 @@ def test_vectors_diverged(ward):
         finally:
             session.execute(f"INSERT INTO chunks ({names}) VALUES ({', '.join(['%s'] * len(columns))})", row)
     assert (cause, service) == ("vectors-diverged", "vectors")
-    assert f"1 vectors have no row, such as {row[columns.index('id')]}" in said
+    assert f"vectors without a row: 1, such as {row[columns.index('id')]}" in said
 
 
 def test_database_lost(ward):

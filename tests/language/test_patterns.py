@@ -80,7 +80,7 @@ def test_the_same_as_ansible(tmp_path):
         ("db:!db-22", "there is no host or group 'db-22' in the inventory", "did you mean 'db-2'?"),
         ("db:&dbs", "there is no host or group 'dbs' in the inventory", "did you mean 'db'?"),
         ("db:!db", "the pattern 'db:!db' selects no host", "groups: app, db"),
-        ("app[7]", "the index in 'app[7]' is too large: 'app' has 2 host(s)", "the first host is app[0]"),
+        ("app[7]", "the index in 'app[7]' is too large: the number of hosts in 'app' is 2", "the first host is app[0]"),
         ("app[-3]", "the index in 'app[-3]' is too large", ""),
         ("app[2:3]", "the index in 'app[2:3]' is too large", ""),
         ("~[", "'~[' is not a regular expression", "without the ~"),

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drillbook.report import figures
+from drillbook.report import figures, index
+from drillbook.report.terminal import summary
+from tests.report import renderings, samples
 
 
 @pytest.mark.parametrize(
@@ -140,3 +142,20 @@ def test_size(count: int, written: str) -> None:
 def test_an_upper_end_that_meets_the_target_is_not_shown_above_it() -> None:
     assert figures.against(0.451, 0.47, 0.922) == "at most 0.921 s"
     assert figures.against(0.451, 0.47, 0.92) == "at most 0.93 s"
+
+
+def test_every_list_of_runs_tells_the_same_duration() -> None:
+    """Also when the controller's monotonic clock, which the timeline uses, counted some milliseconds more."""
+    view = samples.passed()
+    result = view.result.model_copy(update={"started": "2026-01-01T00:00:00.000Z", "finished": "2026-01-01T00:00:09.794Z"})
+    timeline = view.timeline.model_copy(update={"seconds": 9.796})
+    same = view.model_copy(update={"result": result, "timeline": timeline})
+    assert figures.lasted(result.started, result.finished) == pytest.approx(9.794)
+    assert figures.lasted(result.started, None) is None
+    told = {
+        "terminal": renderings.printed(summary.line(same)),
+        "index": index.render([index.entry(result.model_dump(mode="json", by_alias=True))]),
+    }
+    for where, text in told.items():
+        assert "9.79 s" in text, where
+        assert "9.80 s" not in text, where

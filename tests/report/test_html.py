@@ -10,7 +10,7 @@ from jinja2 import UndefinedError
 from drillbook.findings import finding
 from drillbook.judge.outlook import Outlook
 from drillbook.judge.result import Verdict
-from drillbook.report import html, markdown
+from drillbook.report import html, markdown, record
 from drillbook.report.pages import environment
 from tests.report import renderings, samples
 
@@ -283,3 +283,27 @@ def test_only_a_lab_that_is_not_protected_is_called_a_test_environment(changed: 
         assert ("a test environment, not production" in page) is explained
     assert "a test environment" not in html.render_suite(suite, [])
     assert "a test environment" not in html.render(view.model_copy(update={"plan": {}}))
+
+
+def test_the_plan_lists_the_services_that_it_uses_and_counts_the_others() -> None:
+    view = samples.passed()
+    inventory = view.plan["inventory"]
+    others = {f"other-{number}": {"kind": "http", "host": "db-1", "url": f"http://other-{number}"} for number in range(30)}
+    url = {"kind": "http", "host": "db-1", "url": "http://front:80"}
+    services = {**inventory["services"], "front": url, **others}
+    steps = [*view.plan["steps"], {"id": "verify.9", "effect": "read", "params": {"url": "http://front:80/health"}}]
+    plan = {**view.plan, "steps": steps, "inventory": {**inventory, "services": services}}
+    rows = dict(record.plan_rows(view.model_copy(update={"plan": plan})))
+    assert "database (postgres on db-1)" in rows["Services"]
+    assert "front (http on db-1)" in rows["Services"]
+    assert "other" not in rows["Services"]
+    unused = len(services) - len(record.used_services(plan))
+    assert rows["Services"].endswith(f", {unused} more in the inventory")
+    assert unused >= 30
+
+
+def test_backticks_in_the_description_of_a_drill_are_code() -> None:
+    view = samples.passed()
+    plan = {**view.plan, "description": "Compare the `rows` of <b>both</b>"}
+    page = html.render(view.model_copy(update={"plan": plan}))
+    assert "Compare the <code>rows</code> of &lt;b&gt;both&lt;/b&gt;" in page

@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -160,3 +161,14 @@ def test_drill_by_drill_names_the_service() -> None:
     page = plain(index.render([entry]))
     trends = page.split("Each drill by name")[1].split("All runs, the newest first")[0]
     assert f"{entry.service} in lab" in trends
+
+
+def test_few_runs_leave_no_gap_in_a_trend_and_its_scale_is_named() -> None:
+    found = {len(it.points): it for one in index._trends(samples.entries()) for it in (one.rto, one.rpo) if it}
+    for number, trend in found.items():
+        gaps = [b.x - a.x for a, b in pairwise(trend.points)]
+        assert all(gap <= index.STEP + 0.01 for gap in gaps), number
+        assert trend.points[-1].x == pytest.approx(trend.width - index.EDGE)
+        assert trend.width <= index.WIDTH + 0.01
+    page = index.render(samples.entries())
+    assert re.findall(r"</svg><span class=\"soft scale num\">0 to [0-9.]+ s</span>", page)

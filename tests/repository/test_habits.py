@@ -285,3 +285,13 @@ def test_files_of_a_run_are_named_in_one_place():
         if path != place and name in path.read_text()
     ]
     assert not bad, bad
+
+
+def test_no_text_leaves_the_plural_to_its_reader():
+    """A number and its noun agree, or the text avoids the plural."""
+    places = [
+        path for root in ("src", "drills", "lab") for end in ("py", "j2", "yml") for path in ROOT.glob(f"{root}/**/*.{end}")
+    ]
+    assert len(places) > 500
+    told = re.compile(r"(?<=[ }])[a-z]+\((?:s|es|ies)\)(?=[ .,;:\"'])")
+    assert [path for path in places if told.search(path.read_text())] == []

@@ -9,6 +9,8 @@ from drillbook.judge.result import Verdict
 from drillbook.report.wording import SHAPES
 
 REHEARSAL, RESIDUE, DOUBT = "\N{ANTICLOCKWISE OPEN CIRCLE ARROW}", "\N{BLACK UP-POINTING TRIANGLE}", "?"
+SOME = "n of m"
+"""Stands for every number of passed runs in ``MEANINGS``. The key of a table has a number from that table."""
 MEANINGS = {
     SHAPES[Verdict.PASSED]: "passed: the service recovered from a fault",
     SHAPES[Verdict.FAILED]: "failed, and not passed since; the failed run may be from an earlier column",
@@ -19,7 +21,7 @@ MEANINGS = {
     SHAPES[Verdict.NOT_RUN]: "not run: the service is not installed",
     RESIDUE: "a run left changes that were not undone",
     "1, 2, …": "number of runs of this time; all passed",
-    "2 of 3": "2 of the 3 runs of this time passed",
+    SOME: "runs of this time that passed, of all runs of this time",
     "gap": "no run, although a drill is expected",
     "exempt": "the inventory states why no drill is expected",
     NOT_YET: "this time has not come",
@@ -36,8 +38,19 @@ def of(cell: Cell) -> str:
 
 def key(rows: Sequence[CoverageRow]) -> list[tuple[str, str]]:
     """Return the signs and words in the cells of the table, each with its meaning."""
-    used = {sign for row in rows for cell in row.cells for sign in _signs(cell)}
-    return [(sign, meaning) for sign, meaning in MEANINGS.items() if sign in used]
+    cells = [cell for row in rows for cell in row.cells]
+    used = {sign for cell in cells for sign in _signs(cell)}
+    part = next(((cell.passed, cell.runs) for cell in cells if cell.runs and cell.passed != cell.runs), None)
+    shown = {SOME: (f"{part[0]} of {part[1]}", _of_runs(*part))} if part else {}
+    return [shown.get(sign, (sign, meaning)) for sign, meaning in MEANINGS.items() if sign in used]
+
+
+def _of_runs(passed: int, runs: int) -> str:
+    return (
+        f"{passed or 'none'} of the {runs} runs of this time passed"
+        if runs > 1
+        else "the only run of this time did not pass"
+    )
 
 
 def _signs(cell: Cell) -> Iterator[str]:
@@ -45,6 +58,6 @@ def _signs(cell: Cell) -> Iterator[str]:
         yield {NO_RUN: "gap", LEFT_OUT: "exempt"}.get(cell.last, cell.last)
         return
     yield of(cell)
-    yield "1, 2, …" if cell.passed == cell.runs else "2 of 3"
+    yield "1, 2, …" if cell.passed == cell.runs else SOME
     if cell.residue:
         yield RESIDUE

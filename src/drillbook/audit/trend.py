@@ -12,7 +12,7 @@ from drillbook.audit.period import Period
 from drillbook.audit.records import Record
 from drillbook.judge.result import Verdict
 from drillbook.report import remarks
-from drillbook.report.figures import moment, seconds
+from drillbook.report.figures import count, moment, seconds
 from drillbook.report.labels import text_width
 from drillbook.report.wording import MISSED, SHORT
 
@@ -103,7 +103,7 @@ def _plot(environment: str, drill: str, key: str, runs: Sequence[Record], period
     known = [point for point in points if point.kind != "none"]
     reserved = sum(point.reserved for point in points)
     described = (
-        f"{len(runs)} runs that set this objective, {len(known)} with a figure, "
+        f"{count(len(runs), 'run')} with this objective, {len(known)} with a figure, "
         f"{sum(point.kind == 'met' for point in points)} met, {f'{reserved} of them with a reservation, ' if reserved else ''}"
         f"{sum(point.kind == 'missed' for point in points)} missed. " + " ".join(f"{point.title}." for point in points)
     )

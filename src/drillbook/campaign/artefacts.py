@@ -17,6 +17,7 @@ from drillbook.campaign.scheduler import SiteState
 from drillbook.campaign.transfer import TransferError
 from drillbook.errors import JournalError, UsageError
 from drillbook.journal.journal import FILE
+from drillbook.report.figures import count
 
 PIPELINE_VARIABLE = "DRILLBOOK_PIPELINE"
 """Environment variable with the name of the CI pipeline. All jobs of one pipeline have the same value."""
@@ -227,7 +228,7 @@ class Artefacts:
 
     def told(self) -> list[str]:
         """Return one line with the number of artefacts."""
-        return [f"artefacts of {len(self._found)} sites"]
+        return [f"artefacts of {count(len(self._found), 'site')}"]
 
     def close(self) -> None:
         """Do nothing, because there is nothing to release."""

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from drillbook.campaign.attempt import Ending
+from drillbook.report.figures import count
 from drillbook.report.wording import SHORT
 from drillbook.statistics.quantiles import Estimate, quantile
 
@@ -85,7 +86,7 @@ def _words(ordered: list[float], target: float | None, absent: int) -> str:
     parts.append(f"longest: {ordered[-1]:.2f} s")
     if target:
         parts.append(f"target: {target:.0f} s")
-    parts.append(f"{len(ordered)} sites with a measurement, {absent} without")
+    parts.append(f"{count(len(ordered), 'site')} with a measurement, {absent} without")
     return "; ".join(parts)
 
 

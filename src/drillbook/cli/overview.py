@@ -31,7 +31,7 @@ from drillbook.project.project import Project
 from drillbook.project.schedules import Scheduled
 from drillbook.project.standings import Ended, Standing
 from drillbook.report import folders
-from drillbook.report.figures import against, count, moment, one_line, took
+from drillbook.report.figures import against, count, lasted, one_line, took
 from drillbook.values import Duration
 
 WORDS = {
@@ -331,8 +331,8 @@ def _shape(verdict: str, result: Ended | None) -> Text:
 
 
 def _took(result: Ended | None) -> str:
-    begin, end = (moment(result.started), moment(result.finished)) if result else (None, None)
-    return took((end - begin).total_seconds()) if begin and end else "-"
+    seconds = lasted(result.started, result.finished) if result else None
+    return "-" if seconds is None else took(seconds)
 
 
 def _rto(result: Ended | None) -> str:

@@ -28,7 +28,7 @@ from drillbook.plan.plan import Plan
 from drillbook.plan.planned_step import PlannedStep
 from drillbook.plan.spec import Drill, Suite
 from drillbook.project.project import Project
-from drillbook.report.figures import one_line
+from drillbook.report.figures import count, one_line, seconds
 from drillbook.report.next_steps import before_run
 from drillbook.report.terminal.next_steps import shown_steps
 from drillbook.report.wording import SHORT
@@ -291,7 +291,9 @@ class _View:
 
     def _head(self) -> Iterator[Text]:
         one = self.plan
-        goals = ", ".join(f"{SHORT.get(key, key)} {value:g} s" for key, value in one.objectives.items()) or "none"
+        goals = (
+            ", ".join(f"{SHORT.get(key, key)} at most {seconds(value)}" for key, value in one.objectives.items()) or "none"
+        )
         probes = ", ".join(probe.name for probe in one.probes) or "none"
         allowed = one.inventory.environment in one.environments
         protected = " (protected)" if one.inventory.is_protected else ""
@@ -347,7 +349,7 @@ class _View:
         side = f", in parallel with the other steps of group {step.group}" if step.group is not None else ""
         times = (
             f"timeout {step.timeout_s:g} s"
-            + (f", {step.retries} retries" if step.retries else "")
+            + (f", {count(step.retries, 'retry', 'retries')}" if step.retries else "")
             + (f", every {step.every_s:g} s" if step.every_s else "")
         )
         _line(out, Text(f"{step.id}  {step.action}" + (f"  {one_line(step.name)}" if step.name else "")), 4)

@@ -91,7 +91,7 @@ def _subscript(found: list[str], match: re.Match[str], pattern: str) -> list[str
         kept = found[int(start) : (int(end) + 1 if end else len(found))]
     if not kept:
         raise PatternError(
-            f"the index in {pattern!r} is too large: {match[1]!r} has {len(found)} host(s)",
+            f"the index in {pattern!r} is too large: the number of hosts in {match[1]!r} is {len(found)}",
             f"the first host is {match[1]}[0], and the last is {match[1]}[-1]",
         )
     return kept

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from drillbook.judge.result import DiagnosisResult, Injection, RunView
-from drillbook.report.figures import figure, one_line
+from drillbook.report.figures import count, figure, one_line
 
 NOT_DIAGNOSED = "not diagnosed"
 """Heading of the table column for drills that ended before their diagnosis."""
@@ -113,8 +113,11 @@ def confusion(views: Sequence[RunView]) -> Confusion | None:
     rows = [(row, [Cell(column, pairs.count((row, column)), row == column) for column in columns]) for row in injected]
     right = sum(one.correct for one in found)
     bare = sum(view.result.diagnosis is None for view in views)
-    rest = f" {bare} of {len(views)} drills have no diagnosis." if bare else ""
-    return Confusion(columns, rows, f"{right} of {len(found)} diagnoses named the cause that was injected.{rest}")
+    have = "has" if bare == 1 else "have"
+    rest = f" {bare} of {count(len(views), 'drill')} {have} no diagnosis." if bare else ""
+    return Confusion(
+        columns, rows, f"{right} of {count(len(found), 'diagnosis', 'diagnoses')} named the cause that was injected.{rest}"
+    )
 
 
 def _injected(view: RunView) -> bool:

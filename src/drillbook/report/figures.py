@@ -80,6 +80,15 @@ def took(value: float) -> str:
     return seconds(value, 0 if value >= 60 else 1 if value >= 10 else 2)
 
 
+def lasted(started: str, finished: str | None) -> float | None:
+    """Return the number of seconds from the start to the end of a run, by the times in its result. None for a run without end.
+
+    Every list of runs uses this duration, so that no two of them differ.
+    """
+    begin, end = moment(started), moment(finished) if finished else None
+    return (end - begin).total_seconds() if begin and end else None
+
+
 def error_digits(error: float) -> int:
     """Return the number of decimals to show for ``error``.
 

@@ -13,12 +13,13 @@ from drillbook.findings import Finding
 from drillbook.installation.program_name import NEUTRAL
 from drillbook.judge.result import Objective, Verdict
 from drillbook.report import open_findings, pages, remarks, rows, tolerated, wording
-from drillbook.report.figures import count, kinds_of, link, moment, one_line
+from drillbook.report.figures import count, kinds_of, lasted, link, moment, one_line, took
 from drillbook.report.folders import begun, drill_of
 from drillbook.report.remarks import Remark
 from drillbook.report.rows import ObjectiveRow
 
-WIDTH, HEIGHT, EDGE = 200.0, 44.0, 6.0
+WIDTH, HEIGHT, EDGE, STEP = 200.0, 44.0, 6.0, 26.0
+"""Sizes of a trend in pixels. ``STEP``: largest distance of two runs, so that few runs leave no gap."""
 MOST_POINTS = 24
 UNFINISHED, RUNNING = "unfinished", "running"
 KINDS = {wording.MET: "dot", remarks.RESERVED: "reserved", wording.MISSED: "over", wording.NOT_VERIFIED: "gap"}
@@ -110,6 +111,9 @@ class Trend:
     lines: tuple[str, ...]
     goal: float | None
     latest: ObjectiveRow
+    width: float
+    scale: str
+    """Value at the upper edge of the drawing. The lower edge is 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +185,7 @@ def _entry(result: Mapping[str, Any], folder: str, children: tuple[IndexEntry, .
         verdict=str(result["verdict"]),
         exit=int(result["exit"]),
         started=str(result["started"]),
-        seconds=_lasted(result),
+        seconds=lasted(str(result["started"]), result.get("finished")),
         objectives=objectives,
         href=f"{folder}/report.html",
         children=children,
@@ -202,12 +206,6 @@ def _findings(result: Mapping[str, Any]) -> list[Finding]:
     ]
 
 
-def _lasted(result: Mapping[str, Any]) -> float | None:
-    begin = moment(str(result["started"]))
-    end = moment(str(result["finished"])) if result.get("finished") else None
-    return (end - begin).total_seconds() if begin and end else None
-
-
 def render(entries: Iterable[IndexEntry], known: Mapping[str, Known] | None = None) -> str:
     """Render the index of ``entries``. The entries may be in any order.
 
@@ -223,7 +221,6 @@ def render(entries: Iterable[IndexEntry], known: Mapping[str, Known] | None = No
             trends=(trends := _trends([row.entry for row in listed])),
             standing=_standing(trends),
             attention=sorted(filter(_needs_attention, trends), key=lambda one: one.last.entry.verdict),
-            width=WIDTH,
             height=HEIGHT,
             counted=_counted(listed),
             legend=remarks.legend(row.rpo.mark for row in listed if row.rpo),
@@ -340,12 +337,19 @@ def _trend(runs: Sequence[IndexEntry], key: str, name: str) -> Trend | None:
         _lines(points),
         _y(target, top) if target <= top else None,
         latest,
+        2 * EDGE + _step(len(kept)) * (len(kept) - 1),
+        took(top) if known else "",
     )
+
+
+def _step(total: int) -> float:
+    """Return the distance of two runs in the drawing of ``total`` runs."""
+    return min(STEP, (WIDTH - 2 * EDGE) / max(total - 1, 1))
 
 
 def _point(number: int, entry: IndexEntry, key: str, total: int, top: float) -> Point:
     one = entry.objectives[key]
-    x = EDGE + (WIDTH - 2 * EDGE) * (number / (total - 1) if total > 1 else 1.0)
+    x = EDGE + _step(total) * number
     if one.measured_s is None:
         return Point(x, HEIGHT - EDGE, "gap")
     (row,) = rows.objective_rows({key: one}, entry.remarks, entry.verdict)

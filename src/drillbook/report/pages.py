@@ -42,11 +42,17 @@ def commands(text: object) -> Markup:
 
     Everything else is escaped.
     """
+    return _marked(text, Markup('<code class="command">{}</code>'))
+
+
+def quoted(text: object) -> Markup:
+    """Mark the parts of ``text`` in backticks as code. Everything else is escaped."""
+    return _marked(text, Markup("<code>{}</code>"))
+
+
+def _marked(text: object, form: Markup) -> Markup:
     parts = re.split(r"`([^`\n]+)`", figures.shown(text))
-    return Markup("").join(
-        Markup('<code class="command">{}</code>').format(part) if number % 2 else escape(part)
-        for number, part in enumerate(parts)
-    )
+    return Markup("").join(form.format(part) if number % 2 else escape(part) for number, part in enumerate(parts))
 
 
 def whole_dates(text: object) -> Markup:
@@ -79,6 +85,7 @@ FILTERS = (
     figures.milliseconds,
     figures.tight,
     commands,
+    quoted,
     whole_dates,
     breakable,
 )

@@ -84,10 +84,13 @@ def plan_rows(view: RunView) -> list[tuple[str, str]]:
     """Return rows that summarize the plan: digest, environments, hosts, services, probes and steps."""
     plan = view.plan
     inventory = _mapping(plan.get("inventory"))
+    known, used = _mapping(inventory.get("services")), used_services(plan)
     services = [
-        f"{name} ({_mapping(entry).get('kind', 'unknown kind')} on {_mapping(entry).get('host', 'no host')})"
-        for name, entry in sorted(_mapping(inventory.get("services")).items())
+        f"{name} ({_mapping(known[name]).get('kind', 'unknown kind')} on {_mapping(known[name]).get('host', 'no host')})"
+        for name in used
     ]
+    if len(known) > len(used):
+        services.append(f"{len(known) - len(used)} {'more' if used else 'not used'} in the inventory")
     hosts = [_reached(name, _mapping(entry)) for name, entry in sorted(_mapping(inventory.get("hosts")).items())]
     effects = [str(_mapping(step).get("effect")) for step in _list(plan.get("steps"))]
     counts = [f"{effects.count(effect)} {effect}" for effect in ("read", "write", "fault") if effect in effects]
@@ -101,6 +104,28 @@ def plan_rows(view: RunView) -> list[tuple[str, str]]:
         ("Steps", f"{len(effects)}: {', '.join(counts)}" if effects else ""),
     ]
     return [(name, one_line(value) if value else "none") for name, value in rows]
+
+
+def used_services(plan: Mapping[str, Any]) -> list[str]:
+    """Return the services of the inventory that the drill breaks, or that a step, a probe or a condition names.
+
+    A service is named by its name, or by its URL, which expressions such as ``{{ services.api.url }}`` become in a plan.
+    """
+    known = _mapping(_mapping(plan.get("inventory")).get("services"))
+    texts = {str(plan.get("service")), *_texts([plan.get(key) for key in ("steps", "probes", "conditions", "guard")])}
+    urls = {name: str(url) for name, entry in known.items() if (url := _mapping(entry).get("url"))}
+    begun = {
+        name for name, url in urls.items() if any(text == url or text.startswith(f"{url.rstrip('/')}/") for text in texts)
+    }
+    return sorted(name for name in known if name in texts or name in begun)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(item)
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -204,9 +204,10 @@ def _objective(key: str, objective: Objective, told: Remark | None) -> Objective
         reason = "the objective was not measured" if objective.measured_s is None else "the result gives no reason"
     writes = ""
     if objective.lost_writes is not None and objective.acknowledged_writes is not None:
-        writes = f"{objective.lost_writes} of {objective.acknowledged_writes} acknowledged writes lost"
+        known = objective.acknowledged_writes
+        writes = f"{objective.lost_writes} of {count(known, 'acknowledged write')} lost"
         if not objective.lost_writes:
-            writes = f"none of the {objective.acknowledged_writes} writes acknowledged before the disruption was lost"
+            writes = f"none of the {count(known, 'write')} acknowledged before the disruption was lost"
     return ObjectiveRow(
         key=key,
         name=NOTICED if told and told.by == BY_PROBE else OBJECTIVES.get(key, one_line(key)),

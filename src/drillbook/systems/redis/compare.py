@@ -45,7 +45,7 @@ class Comparison:
     def _summed(self) -> None:
         for code, count in self.differing.items():
             if count > SHOWN:
-                self.findings.append(finding(code, title=f"{count - SHOWN} more keys", measured=f"{count} keys in all"))
+                self.findings.append(finding(code, title=f"{count - SHOWN} more", measured=f"{count} keys in all"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ def _shown(database: str, name: str) -> str:
 def _expiring(times: FieldTimes | None) -> str:
     if times is None:
         return "no field expires"
-    return f"{times.count} fields expire, the first at {times.first_ms} ms since 1970, digest {times.sha256[:16]}"
+    return f"number of fields that expire: {times.count}, the first at {times.first_ms} ms since 1970, digest {times.sha256[:16]}"
 
 
 def _content(entry: Entry) -> str:

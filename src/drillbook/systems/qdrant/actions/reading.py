@@ -78,8 +78,8 @@ class Ids(Read):
         }
         if self.equal and (found.missing or found.strays):
             raise StepFailed(
-                f"{self.service} and {self.database} differ: {len(found.missing)} rows have no vector, "
-                f"{len(found.strays)} vectors have no row",
+                f"{self.service} and {self.database} differ: rows without a vector: {len(found.missing)}, "
+                f"vectors without a row: {len(found.strays)}",
                 facts=facts,
                 findings=compare.sets(found.missing, found.strays, service.collection),
             )

@@ -101,9 +101,9 @@ class Reconcile(Write):
         }
         if after.missing or after.strays:
             raise StepFailed(
-                f"{self.service} and {self.database} still differ: {len(after.missing)} rows have no vector"
+                f"{self.service} and {self.database} still differ: rows without a vector: {len(after.missing)}"
                 f"{'' if self.from_ or self.source else ' (set `from` or `source` to supply these vectors)'}, "
-                f"{len(after.strays)} vectors have no row",
+                f"vectors without a row: {len(after.strays)}",
                 facts=facts,
                 findings=compare.sets(after.missing, after.strays, service.collection),
             )
