@@ -62,3 +62,16 @@ def test_no_date_breaks_on_a_phone_or_on_paper(chrome: Chrome, tmp_path: Path, n
     chrome.look(width, mode)
     chrome.open(page)
     assert chrome.run(BROKEN_DATES) == []
+
+
+def test_paper_has_no_blue_links_and_no_page_with_a_single_row(chrome: Chrome, tmp_path: Path) -> None:
+    pages(chrome, tmp_path, "passed.html")
+    colours = "[...document.querySelectorAll('a, details.fold > summary')].map((one) => getComputedStyle(one).color)"
+    parents = colours.replace("getComputedStyle(one)", "getComputedStyle(one.parentElement)")
+    assert chrome.run(colours) == chrome.run(parents)
+    page = tmp_path / "index.html"
+    page.write_text(index.render(samples.entries()), encoding="utf-8")
+    chrome.open(page)
+    rows = "[...document.querySelectorAll('#table-runs tbody tr')].map((one) => getComputedStyle(one).breakBefore)"
+    assert chrome.run(rows)[-2:] == ["avoid", "avoid"]
+    assert "auto" in chrome.run(rows)
