@@ -45,7 +45,8 @@ class Comparison:
     def _summed(self) -> None:
         for code, count in self.differing.items():
             if count > SHOWN:
-                self.findings.append(finding(code, title=f"{count - SHOWN} more", measured=f"{count} keys in all"))
+                more = "1 more key" if count == SHOWN + 1 else f"{count - SHOWN} more keys"
+                self.findings.append(finding(code, title=more, measured=f"{count} keys in all"))
 
 
 @dataclass(frozen=True, slots=True)
