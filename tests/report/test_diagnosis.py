@@ -87,7 +87,7 @@ def test_the_table_of_a_suite_marks_its_diagonal():
         "port-taken": ["", "✗ 0", "", "1", ""],
         "env-missing": ["", "", "✗ 0", "", "1"],
     }
-    assert found.sentence == "2 of 4 diagnoses named the cause that was injected. 1 of 5 drills have no diagnosis."
+    assert found.sentence == "2 of 4 diagnoses named the cause that was injected. 1 of 5 drills has no diagnosis."
     suite, _ = samples.suite()
     for shown_text in (html.render_suite(suite, views), markdown.render_suite(suite, views)):
         assert "Injected and diagnosed" in shown_text
