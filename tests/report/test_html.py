@@ -291,11 +291,12 @@ def test_the_plan_lists_the_services_that_it_uses_and_counts_the_others() -> Non
     others = {f"other-{number}": {"kind": "http", "host": "db-1", "url": f"http://other-{number}"} for number in range(30)}
     url = {"kind": "http", "host": "db-1", "url": "http://front:80"}
     services = {**inventory["services"], "front": url, **others}
-    steps = [*view.plan["steps"], {"id": "verify.9", "effect": "read", "params": {"url": "http://front:80/health"}}]
+    steps = [*view.plan["steps"], {"id": "verify.9", "effect": "read", "params": {"url": "{{ services.front.url }}/health"}}]
     plan = {**view.plan, "steps": steps, "inventory": {**inventory, "services": services}}
     rows = dict(record.plan_rows(view.model_copy(update={"plan": plan})))
     assert "database (postgres on db-1)" in rows["Services"]
     assert "front (http on db-1)" in rows["Services"]
+    assert "backups (s3 on store-1)" in rows["Services"]
     assert "other" not in rows["Services"]
     unused = len(services) - len(record.used_services(plan))
     assert rows["Services"].endswith(f", {unused} more in the inventory")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from drillbook.report.figures import one_line, shown, size
 
 PLAIN = (str, int, float, type(None))
 """Types of facts that cannot contain the name of a file."""
+EXPRESSION = re.compile(r"""\bservices(?:\.|\[['"])([\w-]+)""")
+"""Regular expression for the names of services in the expressions of a plan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,17 +110,14 @@ def plan_rows(view: RunView) -> list[tuple[str, str]]:
 
 
 def used_services(plan: Mapping[str, Any]) -> list[str]:
-    """Return the services of the inventory that the drill breaks, or that a step, a probe or a condition names.
+    """Return the services of the inventory that the drill breaks, or that a step, a probe or a guard names.
 
-    A service is named by its name, or by its URL, which expressions such as ``{{ services.api.url }}`` become in a plan.
+    They are named by their names, or by expressions such as ``{{ services.api.url }}``.
     """
     known = _mapping(_mapping(plan.get("inventory")).get("services"))
-    texts = {str(plan.get("service")), *_texts([plan.get(key) for key in ("steps", "probes", "conditions", "guard")])}
-    urls = {name: str(url) for name, entry in known.items() if (url := _mapping(entry).get("url"))}
-    begun = {
-        name for name, url in urls.items() if any(text == url or text.startswith(f"{url.rstrip('/')}/") for text in texts)
-    }
-    return sorted(name for name in known if name in texts or name in begun)
+    texts = {str(plan.get("service")), *_texts([plan.get(key) for key in ("steps", "probes", "guard")])}
+    told = {name for text in texts if "services" in text for name in EXPRESSION.findall(text)}
+    return sorted(name for name in known if name in texts or name in told)
 
 
 def _texts(value: Any) -> Iterator[str]:
