@@ -257,12 +257,18 @@ def test_an_api_without_a_variable_says_which(lab: Lab) -> None:
     whole = file.read_text()
     names = [line.split("=")[0] for line in whole.splitlines()]
     assert [line.rstrip("=") for line in (file.parent / "api.env.template").read_text().splitlines()] == names
-    run(lab, "app-1", "sed -i /^REDIS_URL/d api.env")
-    assert run(lab, "app-1", "supervisorctl -c supervisord.conf restart api").out.count(b"ERROR") == 1
-    assert "missing environment variables: REDIS_URL" in (file.parent / "log" / "api.log").read_text()
-    run(lab, "app-1", "cat > api.env", stdin=whole.encode())
-    supervisor(lab, "app-1", "start", "api")
-    until(200, lab, "/health")
+    log = file.parent / "log" / "api.log"
+    said = "missing environment variables: REDIS_URL"
+    before = log.read_text().count(said)
+    try:
+        run(lab, "app-1", "sed -i /^REDIS_URL/d api.env")
+        # Its end is an error of this command if it comes soon; on a busy machine, the API has counted as started by then.
+        run(lab, "app-1", "supervisorctl -c supervisord.conf restart api")
+        waiting.until(lambda: log.read_text().count(said) > before, "the API names the variable")
+    finally:
+        run(lab, "app-1", "cat > api.env", stdin=whole.encode())
+        run(lab, "app-1", "supervisorctl -c supervisord.conf restart api")
+        until(200, lab, "/health")
 
 
 def test_the_database_comes_back_after_its_data_was_wiped(lab: Lab) -> None:
