@@ -1,5 +1,5 @@
 """Replaces a file on this machine atomically. At every moment, and also after a crash, the file contains the whole old
-content or the whole new content."""
+content or the whole new content. Also creates folders that are closed to other users."""
 
 from __future__ import annotations
 
@@ -36,6 +36,15 @@ def replace_file(path: Path, data: bytes, *, mode: int | None = OWNER_ONLY, flus
         with suppress(OSError):
             draft.unlink(missing_ok=True)
         raise
+
+
+def private_folder(path: Path) -> None:
+    """Create the folder ``path`` and the missing folders above it, all with the mode 0700. ``Path.mkdir`` gives this mode
+    only to the last of them. Existing folders keep their mode. Raises OSError when a folder cannot be created.
+    """
+    for folder in reversed((path, *path.parents)):
+        if not folder.is_dir():
+            folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def _first(mode: int | None) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from drillbook import atomic_file
-from drillbook.atomic_file import replace_file
+from drillbook.atomic_file import private_folder, replace_file
 
 
 def permissions(path):
@@ -114,3 +114,11 @@ def renames(path):
 def test_no_other_module_replaces_a_file_by_code_of_its_own():
     found = {str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py") if renames(path)}
     assert found == set(RENAMES)
+
+
+@pytest.mark.usefixtures("umask")
+def test_every_new_folder_is_closed_to_others_and_existing_ones_are_kept(tmp_path):
+    (tmp_path / "old").mkdir(mode=0o755)
+    for _ in range(2):
+        private_folder(tmp_path / "old" / "a" / "b")
+    assert [permissions(tmp_path / name) for name in ("old", "old/a", "old/a/b")] == [0o750, 0o700, 0o700]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from drillbook.atomic_file import private_folder
 from drillbook.errors import UsageError
 
 CHOICE = "DRILLBOOK_ANCHOR"
@@ -72,7 +73,7 @@ class AnchorFile:
         """Append ``line`` to the file, so that it survives a crash. Raises AnchorProblem when this fails."""
         del run, events
         try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            private_folder(self.path.parent)
             descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             try:
                 os.write(descriptor, line)

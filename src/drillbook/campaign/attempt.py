@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any, Self
 
+from drillbook.atomic_file import private_folder
 from drillbook.campaign.expected import SITE_VARIABLE, Expected
 from drillbook.campaign.scheduler import SiteState
 from drillbook.errors import NOTHING_RUN, DrillbookError
@@ -134,7 +135,7 @@ def cancel(job: Job) -> bool:
     """
     path = _lock_path(job)
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_folder(path.parent)
         _stop_path(job).touch(mode=0o600)
         with path.open("rb") as file:
             if not _is_held(file) or not (pid := int(file.read() or b"0")):
@@ -297,7 +298,7 @@ def _child(job: Job, lock: int, *arguments: str) -> int:
 def _locked(job: Job) -> Iterator[int]:
     """Hold the lock of a site during the ``with`` block. Waits until no child process of the site is alive."""
     path = _lock_path(job)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_folder(path.parent)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

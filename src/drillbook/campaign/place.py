@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from drillbook import __version__
+from drillbook.atomic_file import private_folder
 from drillbook.engine.liveness import boot_id
 from drillbook.errors import UsageError
 from drillbook.sdk.run_folder import sync_path
@@ -95,7 +96,7 @@ def here(root: Path) -> Place:
             hint=f"set {PROJECT_VARIABLE} to the folder of the project",
         )
     folder = root / "reports"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_folder(folder)
     own = root.resolve()
     return Place(f"{_number(folder, own)}@{platform.node()}:{own}", __version__, str(own), _disk(folder))
 

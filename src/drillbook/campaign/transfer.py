@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
+from drillbook.atomic_file import private_folder
 from drillbook.campaign.worker import PIECE, Piece
 from drillbook.sdk.run_folder import sync_path
 
@@ -35,7 +36,7 @@ def fetch(folder: Path, manifest: Mapping[str, tuple[int, str]], pieces: Pieces)
     try:
         for name in manifest:
             path = draft / _safe(name)
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            private_folder(path.parent)
             path.touch(mode=0o600)
         for batch in _batches(manifest):
             for (name, start), piece in zip(batch, pieces(batch), strict=True):

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from drillbook.atomic_file import replace_file
+from drillbook.atomic_file import private_folder, replace_file
 from drillbook.campaign import attempt, place, sites
 from drillbook.campaign.attempt import Ending, Job
 from drillbook.campaign.scheduler import SiteState
@@ -91,7 +91,7 @@ def keep_approval(job: Job, files: dict[str, bytes]) -> None:
     Raises OSError when a file cannot be written.
     """
     folder = replace(job, root=place.of_worker().root).folder
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_folder(folder)
     for name, data in files.items():
         replace_file(folder / name, data, mode=None)
 
@@ -112,7 +112,7 @@ def _own(job: Job) -> Job:
         raise OSError(f"the site was started at {job.place}, but this worker is at {own.name}")
     root = Path(own.root)
     job = replace(job, root=own.root)
-    (job.folder / "sites").mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_folder(job.folder / "sites")
     file = SitesFile.model_validate({"sites": {job.site: job.entry}})
     try:
         bases = sites.inventories(root, file)

@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from drillbook.atomic_file import private_folder
 from drillbook.attestation import anchor_places, anchors
 from drillbook.attestation.anchor_places import AnchorFile, Place
 from drillbook.audit import campaigns, content, html, markdown, records, suites, summary, wording
@@ -52,7 +53,7 @@ def audit(project: Project, since: str, until: str, out: str = "", anchor: str =
     made = content.make(found, strays, period, known, today, scheduled=scheduled, campaigns=led, suites=parts, wanted=wanted)
     folder = Path(out) if out else project.reports / f"audit-{period.since}-{period.until}"
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_folder(folder)
         path = os.path.relpath(project.reports, folder)
         publish.write(folder / "audit.html", html.render(made, path))
         publish.write(folder / summary.FILE, summary.render(made, path))

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from drillbook.atomic_file import private_folder
 from drillbook.campaign import sites
 from drillbook.campaign.sites import SitesFile
 from drillbook.cli.console import console
@@ -38,7 +39,7 @@ def made(project: Project, drill: str, file: SitesFile, folder: Path) -> dict[st
     All sites are planned before the first site starts, so that a mistake in an inventory is found in time. If an
     inventory belongs to a lab, the lab is started.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_folder(folder)
     paths = sites.write_inventories(file, folder, sites.inventories(project.root, file))
     planned = {}
     for name, path in paths.items():

@@ -10,7 +10,7 @@ from functools import partial
 from drillbook.engine.leases import Lease, Lock, fence
 from drillbook.engine.parallel import on_each
 from drillbook.engine.unreachable import patiently
-from drillbook.errors import DrillbookError
+from drillbook.errors import DrillbookError, NotReady
 from drillbook.hosts.privileged import privileged
 from drillbook.plan import privilege
 from drillbook.plan.plan import Plan
@@ -44,6 +44,8 @@ class Grip:
     """Changes that the controller has undone. Their undos are still stored on the target, until ``disarm`` removes
     them.
     """
+    asked: bool = False
+    """True once an undo may have reached the host. Before that, the run has no lease on the host."""
     leased: bool = False
     """True while an armed lease exists on the host."""
     renewed: float = 0.0
@@ -74,6 +76,27 @@ class Grip:
     def fenced_by_lease(self, argv: Sequence[str]) -> Sequence[str]:
         """Wrap ``argv``. Once the lease contains an undo, the wrapped command starts only while the lease is open."""
         return fence(argv, self.lease.folder, "claim.open") if self.armed and self.lease else argv
+
+    def arm(self, lease: Lease, intent: int, what: str, commands: Sequence[Sequence[str]], seconds: float) -> None:
+        """Arm the undo ``commands`` of the change ``intent`` in ``lease``. Raises the errors of ``Lease.arm``."""
+        before, self.asked = self.asked, True
+        try:
+            lease.arm(intent, what, commands, deadline=Deadline.after(seconds))
+        except NotReady:  # the host refused, so it stores nothing
+            self.asked = before
+            raise
+        self.armed.add(intent)
+
+    def end(self, lease: Lease, seconds: float) -> None:
+        """End ``lease``, and keep its log. Raises HostError when the host fails. A host that cannot keep leases is an error
+        only if an undo may be armed there.
+        """
+        try:
+            self.log = lease.end(deadline=Deadline.after(seconds))
+        except NotReady:
+            if self.asked:
+                raise
+        self.leased = False
 
     def disarm(self, seconds: float, also: Collection[int] = ()) -> None:
         """Remove undos from the lease by one command on the host. These are the undos of changes that are already undone,

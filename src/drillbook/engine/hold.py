@@ -160,7 +160,7 @@ class Hold:
         answer, the lease is assumed to contain exactly these undos. ``become``: privilege of the changes.
         """
         grip = self._grip(host, become)
-        grip.armed = set(armed)
+        grip.armed, grip.asked = set(armed), True
         try:
             state = self._quiet(grip)
         except (DrillbookError, TimeoutError) as error:
@@ -235,8 +235,7 @@ class Hold:
         """
         grip = self._grip(host, become)
         sent = time.monotonic()
-        self._lease(grip).arm(intent, what, armed_commands(become, commands), deadline=Deadline.after(ANSWER_S))
-        grip.armed.add(intent)
+        grip.arm(self._lease(grip), intent, what, armed_commands(become, commands), ANSWER_S)
         grip.leased, grip.renewed = True, max(grip.renewed, sent)
         self.journal.append(LeaseArmed(intent=intent, what=what, lease_s=self.lease_s), host=host, sync=True)
         self._renew_from_now_on(grip)
@@ -387,7 +386,7 @@ class Hold:
         if grip.armed & keep:
             grip.disarm(ANSWER_S, grip.armed - keep)
         elif grip.log is None and (grip.lease or grip.armed):
-            grip.log, grip.leased = Lease(host, self.owner.run, self.lease_s).end(deadline=Deadline.after(ANSWER_S)), False
+            grip.end(Lease(host, self.owner.run, self.lease_s), ANSWER_S)
         for name, token in list(grip.tokens.items()):
             Lock(host, name, self.lease_s).release(token, deadline=Deadline.after(ANSWER_S))
             del grip.tokens[name]

@@ -20,8 +20,12 @@ RUNS = "runs"
 NAME_ANOTHER = (
     "another user may be running a drill on this host, so ask them first. Drills that share services "
     "must use the same SSH user and the same `scratch` folder on a host. If nobody uses the folder, "
-    "remove it as root, or set `scratch` of the host in the inventory to another folder. No other user "
-    "may be able to write to the parents of that folder, unless they are sticky like /var/tmp"
+    "remove it as root, or set `scratch` (or `state`, for a folder of leases) of the host in the inventory to another "
+    "folder. No other user may be able to write to the parents of that folder, unless they are sticky like /var/tmp"
+)
+CLOSE = (
+    "if the folder is yours, do not remove it, because it may contain anchors of reports: find out who could write to it, "
+    "and then run `chmod go-rwx` on it. Otherwise "
 )
 _MAKE = 'own "$1" "$2" && { test -z "$3" || { umask 077; rm -rf -- "$2/$3" && mkdir -- "$2/$3"; }; }\n'
 # ROOT RUN FORMER: remove the temporary files of a run, also from FORMER, the folder that older versions used.
@@ -87,7 +91,7 @@ def refuse(host: Host, output: Output) -> None:
     """Raise NotReady when a script found a folder that is not private. Its exit status is then ``FOREIGN``."""
     if output.exit == FOREIGN:
         said = printable(output.stderr).strip().rpartition("drillbook: ")[2]
-        raise NotReady(f"{host.name}: {said}", hint=NAME_ANOTHER)
+        raise NotReady(f"{host.name}: {said}", hint=CLOSE * said.endswith("is open to others") + NAME_ANOTHER)
 
 
 def is_former(host: Host, run_id: str, *, deadline: Deadline) -> bool:

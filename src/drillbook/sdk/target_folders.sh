@@ -17,8 +17,8 @@ make() { # PATH ; makes the folder if nothing has this name, closed to other use
   ! command -v setfacl >/dev/null || setfacl -b -k -m g::-,o::- -- "$1" 2>/dev/null
 }
 
-ours() { # PATH ; exits with 91 unless the working directory is private to this user
-  at=$(pwd -P) path=$1
+ours() { # PATH [leave] ; exits with 91 unless the working directory is private to this user. Closes it if others may only read
+  at=$(pwd -P) path=$1 only=${2:-}
   set --
   while [ -n "$at" ]; do
     at=${at%/*}
@@ -27,18 +27,35 @@ ours() { # PATH ; exits with 91 unless the working directory is private to this 
   # shellcheck disable=SC2012 # not every find has -printf
   said=$(LC_ALL=C ls -ldn -- . "$@" | private)
   case $said in
-    '' | .*) ;;
+    '' | .* | readable) ;;
     *) fail 91 "$path $said" ;;
   esac
   { [ -O . ] && ! [ -h "$path" ]; } || fail 91 "$path belongs to somebody else"
-  [ -z "$said" ] || fail 91 "${said#.}"
+  case $said in
+    '') ;;
+    readable) close "$path" "$only" ;;
+    *) fail 91 "${said#.}" ;;
+  esac
 }
 
-private() { # reads `ls -ldn . PARENT...`; prints what is wrong with this folder, or after a dot with the first bad parent
+# Nobody else can have put anything into a folder of this user that others may only read, such as one that was made with a usual
+# umask. What lies in it belongs to this user then; anything else was put there while others could write.
+close() { # PATH [leave] ; closes the working directory to others, or just checks if it could be closed
+  for each in ./* ./.[!.]* ./..?*; do
+    [ -e "$each" ] || [ -h "$each" ] || continue
+    { [ -O "$each" ] && ! [ -h "$each" ]; } || fail 91 "$1 is open to others, and $1/${each#./} belongs to somebody else"
+  done
+  [ "$2" = leave ] || chmod go= . || fail 91 "$1 is open to others"
+}
+
+private() { # reads `ls -ldn . PARENT...`; prints what is wrong with this folder, or after a dot with the first bad parent. Prints
+  # `readable` if nothing is wrong but that others may read this folder
+  readable=
   read -r mode _ me _
   case $mode in
-    drwx------+*) echo "has an access control list, by which others may enter it" && return ;;
+    drwx??????+*) echo "has an access control list, by which others may enter it" && return ;;
     drwx------*) ;;
+    drwx?-??-[x-]*) readable=readable ;;
     *) echo "is open to others" && return ;;
   esac
   while read -r mode _ uid _ _ _ _ _ name; do
@@ -48,6 +65,7 @@ private() { # reads `ls -ldn . PARENT...`; prints what is wrong with this folder
       ?????w* | ????????w*) echo ".$name may be written by others, who may put other folders in the place of ours" && return ;;
     esac
   done
+  [ -z "$readable" ] || echo readable
 }
 
 own() { # ROOT REST ; enters ROOT, which must be private to this user, and makes REST in it

@@ -15,6 +15,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from drillbook.atomic_file import private_folder
+
 NAMESPACE = "drillbook-attestation"
 CHOICE = "DRILLBOOK_SIGNING_KEY"
 ALLOWED = Path("inventory") / "allowed_signers"
@@ -186,7 +188,7 @@ def _make(key: Path) -> None:
     When two processes create a key at the same time, one of the two keys is kept.
     """
     try:
-        key.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_folder(key.parent)
         with tempfile.TemporaryDirectory(dir=key.parent, prefix=".new-") as folder:
             draft = Path(folder) / "key"
             done = _keygen("-q", "-t", "ed25519", "-N", "", "-C", "drillbook", "-f", str(draft))

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from drillbook.atomic_file import replace_file
+from drillbook.atomic_file import private_folder, replace_file
 from drillbook.attestation import anchor_places
 from drillbook.errors import DrillbookError, UsageError
 from drillbook.values import canonical
@@ -181,7 +181,7 @@ def _ours(root: Path, outside: str, *, make: bool = False) -> Path:
         )
     if make:
         with suppress(OSError):  # if the folder cannot be created, the checks below or the write itself report this
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            private_folder(path.parent)
     folder = path.parent.resolve()
     for number, one in enumerate((folder, *folder.parents)):
         with suppress(FileNotFoundError):

@@ -94,7 +94,7 @@ lease_ready() { # ROOT RUN KIND BOOT MANAGER
   at=$1
   while ! [ -d "$at" ] && [ -n "$at" ]; do at=${at%/*}; done
   { [ -w "${at:-/}" ] && [ -x "${at:-/}" ]; } || fail 90 "no lease can be kept in $1: this user may not write in ${at:-/}"
-  [ "$at" != "$1" ] || (cd -- "$1" && ours "$1") || exit $?
+  [ "$at" != "$1" ] || (cd -- "$1" && ours "$1" leave) || exit $?
   resolve "$3" "$4" "$5"
   echo "$kind $hook"
 }
