@@ -150,6 +150,29 @@ def test_a_lost_database_comes_back_from_the_nightly_dump(bench, nightly):
     assert {"data", "finish", "start", "total"} <= set(facts["seconds"])
 
 
+def test_tables_of_canaries_do_not_refuse_a_dump_that_is_older_than_the_drill(bench, nightly):
+    path = nightly.of_database()
+    before = nightly.rows()
+    service = bench.inventory.services["database"]
+    given = {"host": "${address}", "port": "${port}", "user": service.user, "dbname": service.database}
+    given |= {"password": "{{ services.database.password }}", "connect_timeout": 2}
+    probes = [
+        {"postgres.canary": {"service": "database"}},
+        {"sql.canary": {"service": "database", "driver": "psycopg", "connect": given, "table": "own_canary"}},
+    ]
+    path.write_text(path.read_text().replace("backup:\n", f"probes: {json.dumps(probes)}\nbackup:\n", 1))
+    folder, view = bench.run(bench.made(path))
+    assert view.result.verdict is Verdict.PASSED, (view.result.reason, view.result.findings)
+    assert nightly.rows() == before
+    [proven] = kinds(folder, "source.proven")
+    rpo = view.result.objectives["rpo"]
+    assert (rpo.met, rpo.clock) == (True, "newest moment of the restored backup")
+    assert rpo.measured_s >= proven.data["loss_s"] > 0
+    with bench.admin() as session:
+        left = session.execute("SELECT to_regclass('drillbook.canary'), to_regclass('own_canary')").fetchone()
+    assert left == (None, None)
+
+
 def test_a_controller_killed_while_it_restores_the_database_is_recovered(bench, nightly):
     path = nightly.of_database()
     before = nightly.rows()

@@ -90,6 +90,19 @@ def test_a_dropped_database_comes_back_from_a_dump_with_accounts_and_other_datab
     shop.sql("DROP USER later@localhost; DELETE FROM other.t WHERE a = 900")
 
 
+@pytest.mark.parametrize(("source", "database"), [("dumps", "shop"), ("streams", "")])
+def test_a_canary_can_write_after_the_restore_of_a_backup_that_lacks_its_table(shop, tmp_path, source, database):
+    place = shop.estate(tmp_path, database=database)
+    before = content(place)
+    shop.sql("CREATE TABLE shop.seen (run_id VARCHAR(100), record_number INT, PRIMARY KEY (run_id, record_number))")
+    shop.sql("INSERT INTO shop.seen VALUES ('run', 1)")
+    lose(place)
+    restore(place, source)
+    assert shop.sql("INSERT INTO shop.seen VALUES ('run', 2); SELECT record_number FROM shop.seen").strip() == "2"
+    shop.sql("DROP TABLE shop.seen")
+    whole(shop, place, before)
+
+
 def test_all_databases_come_back_from_a_physical_backup(shop, tmp_path):
     place = shop.estate(tmp_path, database="")
     before = content(place)
@@ -211,6 +224,12 @@ def test_a_backup_that_lacks_a_part_of_the_service_is_refused(shop, tmp_path):
         assert why("dumps", database="shop") == "the backup lacks 1 of the 12 tables of the server: shop.new one"
     finally:
         shop.sql("DROP TABLE shop.`new one`")
+    shop.sql("CREATE TABLE shop.seen (run_id VARCHAR(100), record_number INT, PRIMARY KEY (run_id, record_number))")
+    try:
+        assert why("streams", database="") == ""
+        assert why("dumps", database="shop") == ""
+    finally:
+        shop.sql("DROP TABLE shop.seen")
     shop.save(options=("--single-transaction", "shop"))
     try:
         assert why("dumps").startswith("the backup contains no routines, but the server has 2")

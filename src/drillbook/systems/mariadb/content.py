@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from drillbook.errors import CouldNotVerify
 from drillbook.sdk.action import Context
+from drillbook.sdk.in_place import CANARY_COLUMNS
 from drillbook.systems.mariadb.client import Client, Fields, Result, connected, name, text, verifying
 from drillbook.systems.mariadb.service import Mariadb
 
@@ -35,6 +36,11 @@ COLUMNS = """
 SELECT TABLE_SCHEMA AS s, TABLE_NAME AS t, COLUMN_NAME AS c, DATA_TYPE AS type
 FROM information_schema.COLUMNS WHERE {where} ORDER BY 1, 2, ORDINAL_POSITION
 """
+CANARIES = f"""
+SELECT TABLE_SCHEMA AS s, TABLE_NAME AS t FROM information_schema.COLUMNS WHERE {{where}}
+GROUP BY 1, 2 HAVING GROUP_CONCAT(COLUMN_NAME ORDER BY ORDINAL_POSITION) = {text(",".join(CANARY_COLUMNS))}
+"""  # noqa: S608  only constants are inserted
+"""Query of the tables that `sql.canary` created. A drill may name this table, so it is recognised by its columns."""
 PROGRAMS = """
 SELECT 'TRIGGER' AS kind, TRIGGER_SCHEMA AS s, TRIGGER_NAME AS t FROM information_schema.TRIGGERS WHERE {TRIGGER}
 UNION ALL SELECT ROUTINE_TYPE, ROUTINE_SCHEMA, ROUTINE_NAME FROM information_schema.ROUTINES WHERE {ROUTINE}

@@ -27,6 +27,7 @@ from drillbook.sdk.manager.right import need_right
 from drillbook.sdk.sandbox import Sandbox, removal
 from drillbook.systems.mariadb import exchange, identity, lost, ownership, server
 from drillbook.systems.mariadb.client import Client, connected, name, text, verifying
+from drillbook.systems.mariadb.content import CANARIES
 from drillbook.systems.mariadb.exchange import Exchange
 from drillbook.systems.mariadb.service import Mariadb
 
@@ -50,11 +51,12 @@ _PROGRAMS = """
 SELECT 'routines' AS kind, COUNT(*) AS n FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA IN ({names})
 UNION ALL SELECT 'events', COUNT(*) FROM information_schema.EVENTS WHERE EVENT_SCHEMA IN ({names})
 """
-_FILES = """
+_FILES = f"""
 SELECT CONCAT(CAST(CONVERT(TABLE_SCHEMA USING filename) AS BINARY), '/', CAST(CONVERT(TABLE_NAME USING filename) AS BINARY))
   AS file, TABLE_NAME AS t
-FROM information_schema.TABLES WHERE TABLE_SCHEMA IN ({names})
-"""
+FROM information_schema.TABLES
+WHERE TABLE_SCHEMA IN ({{names}}) AND (TABLE_SCHEMA, TABLE_NAME) NOT IN ({CANARIES.format(where="TABLE_SCHEMA IN ({names})")})
+"""  # noqa: S608  only constants are inserted
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,11 +190,15 @@ class ServerInPlace(InPlace):
         return {**facts, "tables": len(wanted), "seconds": {**facts.pop("seconds", {}), **seconds}}
 
     def _opened(self, box: Sandbox) -> set[str]:
-        """Return the names of the restored tables, each of which the method ``fill`` has opened. Raises CouldNotVerify when
-        the server cannot be read, and HostError when the host cannot be used.
+        """Return the names of the restored tables, each of which the method ``fill`` has opened. Create the tables of the
+        drill's canaries if the backup lacks them.
+
+        Raises CouldNotVerify when the server cannot be used, and HostError when the host cannot be used.
         """
         _, client = server.place(box)
         with verifying(box.service):  # type: ignore[arg-type]  # the sandbox is of the kind mariadb
+            if made := lost.recorded(self.ctx, self.mariadb).get("canaries"):
+                client.results("; ".join(made))
             return lost.tables(client)
 
     def _end(self, box: Sandbox) -> None:

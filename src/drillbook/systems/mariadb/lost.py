@@ -12,7 +12,7 @@ from drillbook.errors import CouldNotVerify, StepFailed
 from drillbook.sdk.action import Context
 from drillbook.sdk.in_place import evidence_of_run
 from drillbook.systems.mariadb.client import Client, connected, text, verifying
-from drillbook.systems.mariadb.content import SYSTEM_SCHEMAS, listed
+from drillbook.systems.mariadb.content import CANARIES, SYSTEM_SCHEMAS, full_name, listed, of_database
 from drillbook.systems.mariadb.service import Mariadb
 
 RECORD = "databases.json"
@@ -42,15 +42,33 @@ def _all(client: Client) -> list[str]:
 
 
 def tables(client: Client) -> set[str]:
-    """Return the names of all tables and views of the service, each with its database. Raises the errors of
-    ``Client.results``.
+    """Return the names of all tables and views of the service, each with its database. The tables of canaries are left out,
+    because they exist only during a drill. Raises the errors of ``Client.results``.
     """
-    return {f"{row['s']}.{row['t']}" for row in listed(client)}
+    own = {f"{row['s']}.{row['t']}" for row in client.rows(CANARIES.format(where=of_database(client.service)))}
+    return {f"{row['s']}.{row['t']}" for row in listed(client)} - own
 
 
-def record(ctx: Context, service: Mariadb, names: Collection[str], held: Collection[str]) -> None:
-    """Store the names of the databases and of their tables as evidence. Raises StepFailed when a name contains a secret."""
-    said = json.dumps({"service": service.name, "databases": sorted(names), "tables": sorted(held)})
+def canaries(client: Client) -> list[str]:
+    """Return the statements that create the tables of canaries again. Raises the errors of ``Client.results``.
+
+    A backup that is older than the drill lacks these tables, and without them no canary can write after the restore.
+    """
+    made = []
+    for row in client.rows(CANARIES.format(where=of_database(client.service))):
+        (shown,) = client.rows(f"SHOW CREATE TABLE {full_name(row)}")
+        definition = str(shown["Create Table"]).partition("(")[2]
+        made.append(f"CREATE TABLE IF NOT EXISTS {full_name(row)} ({definition}")
+    return made
+
+
+def record(ctx: Context, service: Mariadb, names: Collection[str], held: Collection[str], made: Collection[str]) -> None:
+    """Store the names of the databases and of their tables as evidence. Raises StepFailed when a name contains a secret.
+
+    ``made``: statements that create the tables of canaries again.
+    """
+    found = {"service": service.name, "databases": sorted(names), "tables": sorted(held), "canaries": sorted(made)}
+    said = json.dumps(found)
     if ctx.redactor.text(said) != said:
         raise StepFailed(f"names of tables of {service.name} contain a secret of the inventory; nothing was lost")
     ctx.evidence(RECORD, said, sync=True)

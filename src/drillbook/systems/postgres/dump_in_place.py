@@ -14,22 +14,26 @@ from drillbook.sdk.action import Facts
 from drillbook.sdk.backup_source import Backup
 from drillbook.sdk.sandbox import Sandbox
 from drillbook.systems.postgres import reader_version
+from drillbook.systems.postgres.canary_table import COLUMNS
 from drillbook.systems.postgres.connection import Connection, connected, one
 from drillbook.systems.postgres.in_place import ClusterInPlace, write_configuration
+from drillbook.systems.postgres.manifest import OWN_SCHEMA
 from drillbook.systems.postgres.sandbox import TEMPLATE, C, tools_of
 from drillbook.systems.postgres.tools import Tools
 
 _DATABASES = "SELECT datname FROM pg_catalog.pg_database WHERE NOT datistemplate AND datname <> 'postgres' ORDER BY 1"
 _UNSET = "SELECT rolpassword IS NULL FROM pg_catalog.pg_authid WHERE rolname = current_user"
-_TABLES = """
+# Tables of the database that the dump must contain: all except the tables of canaries, which were created after the dump.
+_TABLES = f"""
 SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname)
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r' AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'
-  AND c.relpersistence <> 't'
+  AND c.relpersistence <> 't' AND n.nspname <> '{OWN_SCHEMA}'
+  AND NOT {COLUMNS}
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid
     AND d.deptype = 'e')
 ORDER BY 1
-"""
+"""  # noqa: S608  only constants are inserted
 
 
 @dataclass(frozen=True, slots=True)

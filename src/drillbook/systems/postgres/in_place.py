@@ -27,7 +27,7 @@ from drillbook.sdk.host import Deadline, printable
 from drillbook.sdk.identity import Identity
 from drillbook.sdk.in_place import InPlace, beside, evidence_of_run, lies_in
 from drillbook.sdk.sandbox import Sandbox, removal
-from drillbook.systems.postgres import cluster, identity, ownership, properties, sandbox
+from drillbook.systems.postgres import canary_table, cluster, identity, ownership, properties, sandbox
 from drillbook.systems.postgres.actions.fields import need_place
 from drillbook.systems.postgres.basebackup import other_tablespaces
 from drillbook.systems.postgres.connection import Connection, connected, reason
@@ -150,12 +150,32 @@ class ClusterInPlace(InPlace):
                 "files": files,
                 "checksums": bool(checksums and checksums[0]),
                 "outside": properties.configured_outside(session),
+                "canaries": self._canaries(),
             }
         )
         if self.ctx.redactor.text(text) != text:
             return "configuration files in the data directory contain a secret of the inventory, and a run must not store secrets"
         self.ctx.evidence(KEPT, text, sync=True)
         return ""
+
+    def _canaries(self) -> list[tuple[str, str, str]]:
+        """Return the tables of canaries in the database of the service, which an older backup lacks. Raises psycopg.Error."""
+        with connected(self.ctx, self.postgres) as session:
+            return canary_table.listed(session)
+
+    def _create_canaries(self, box: Sandbox) -> None:
+        """Create the missing tables of canaries in the restored database, while its server runs in the private folder.
+
+        Raises StepFailed when this fails.
+        """
+        if not (tables := self.kept().get("canaries")):
+            return
+        service = sandbox.tools_of(box).service
+        try:
+            with connected(self.ctx, service, database=self.postgres.database) as session:
+                canary_table.create(session, tables, self.postgres.user)
+        except psycopg.Error as error:
+            raise StepFailed(f"the tables of the drill's canaries cannot be created again: {reason(error)}") from error
 
     def kept(self) -> Facts:
         """Return the configuration files that this run stored before the fault. The result is empty when no files were
@@ -198,6 +218,7 @@ class ClusterInPlace(InPlace):
             box.make()
             facts: Facts = self.source.restore(self.ctx, backup, box, at)
             self.settle(box)
+            self._create_canaries(box)
             begun = time.monotonic()
             made = sandbox.tools_of(box)
             self._finish(box, made)

@@ -20,6 +20,7 @@ from drillbook.sdk.action import Context
 from drillbook.sdk.probe import Availability, CanaryWriter, ConnectedWriter, Lost
 from drillbook.sdk.probe import Canary as BaseCanary
 from drillbook.systems.postgres.bounded import Bounded
+from drillbook.systems.postgres.canary_table import GRANTS, PREPARE, TABLE
 from drillbook.systems.postgres.connection import Connection, connected, one, parameters, reason
 from drillbook.systems.postgres.explained import explain, indexes_of, scanned_by
 from drillbook.systems.postgres.manifest import OWN_SCHEMA
@@ -27,17 +28,10 @@ from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.tables import Name
 from drillbook.values import Duration
 
-_TABLE = f"{OWN_SCHEMA}.canary"
-_PREPARE = (
-    f"CREATE SCHEMA IF NOT EXISTS {OWN_SCHEMA}",
-    f"""CREATE TABLE IF NOT EXISTS {_TABLE} (run text NOT NULL, number bigint NOT NULL,
-        at timestamptz NOT NULL DEFAULT clock_timestamp(), PRIMARY KEY (run, number))""",
-)
-_GRANTS = (f"GRANT USAGE ON SCHEMA {OWN_SCHEMA} TO {{}}", f"GRANT SELECT, INSERT ON {_TABLE} TO {{}}")
-_INSERT = f"INSERT INTO {_TABLE} (run, number) VALUES (%s, %s)"  # noqa: S608  only constants are inserted
-_SURVIVORS = f"SELECT number FROM {_TABLE} WHERE run = %s ORDER BY number"  # noqa: S608
-_DELETE = f"DELETE FROM {_TABLE} WHERE run = %s"  # noqa: S608
-_EMPTY = f"SELECT NOT EXISTS (SELECT 1 FROM {_TABLE})"  # noqa: S608
+_INSERT = f"INSERT INTO {TABLE} (run, number) VALUES (%s, %s)"  # noqa: S608  only constants are inserted
+_SURVIVORS = f"SELECT number FROM {TABLE} WHERE run = %s ORDER BY number"  # noqa: S608
+_DELETE = f"DELETE FROM {TABLE} WHERE run = %s"  # noqa: S608
+_EMPTY = f"SELECT NOT EXISTS (SELECT 1 FROM {TABLE})"  # noqa: S608
 
 
 class Planned(Availability):
@@ -116,12 +110,12 @@ class Canary(BaseCanary):
         service = ctx.service(self.service, Postgres)
         with self._writing(ctx, service) as session:
             session.execute("SET client_min_messages = warning")
-            for statement in _PREPARE:
+            for statement in PREPARE:
                 session.execute(statement.encode())
-            for grant in _GRANTS:
+            for grant in GRANTS:
                 session.execute(sql.SQL(grant).format(sql.Identifier(service.user)))
             with connected(ctx, service, as_user=True) as user:
-                one(user, "SELECT pg_catalog.has_table_privilege(%s, 'INSERT')", _TABLE)
+                one(user, "SELECT pg_catalog.has_table_privilege(%s, 'INSERT')", TABLE)
 
     def writer(self, ctx: Context) -> CanaryWriter:
         """Return a writer that logs in as the application's role. While the database refuses clients, this login fails."""
@@ -151,7 +145,7 @@ class Canary(BaseCanary):
                 with suppress(psycopg.errors.UndefinedTable):
                     session.execute(_DELETE, (ctx.run_id,))
                     if one(session, _EMPTY)[0]:
-                        session.execute(f"DROP TABLE {_TABLE}".encode())
+                        session.execute(f"DROP TABLE {TABLE}".encode())
                 # Also if the table is missing: a controller that died here earlier may have dropped only the table.
                 with suppress(psycopg.errors.DependentObjectsStillExist, psycopg.errors.InvalidSchemaName):
                     session.execute(f"DROP SCHEMA {OWN_SCHEMA}".encode())

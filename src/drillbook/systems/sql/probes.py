@@ -13,6 +13,7 @@ from drillbook.errors import CouldNotVerify, DrillbookError, HostError, NotReady
 from drillbook.language import placeholders
 from drillbook.sdk.action import Context
 from drillbook.sdk.host import excerpt
+from drillbook.sdk.in_place import CANARY_COLUMNS
 from drillbook.sdk.probe import Canary as BaseCanary
 from drillbook.sdk.probe import CanaryWriter, ConnectedWriter, Lost
 from drillbook.sdk.service import handed
@@ -163,7 +164,8 @@ class Canary(BaseCanary):
         return drivers.load(self.driver)
 
     def _create(self, session: Any) -> None:
-        columns = "run_id VARCHAR(100) NOT NULL, record_number INTEGER NOT NULL, PRIMARY KEY (run_id, record_number)"
+        run, number = CANARY_COLUMNS
+        columns = f"{run} VARCHAR(100) NOT NULL, {number} INTEGER NOT NULL, PRIMARY KEY ({run}, {number})"
         self._change(session, f"CREATE TABLE {self.table} ({columns})")
 
     def insert(self, session: Any, run_id: str, number: int) -> None:

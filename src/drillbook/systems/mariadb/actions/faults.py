@@ -40,9 +40,11 @@ class LoseData(Fault):
             try:
                 ownership.must_own(ctx, service, client)
                 names, held = lost.must_have_data(client)
+                with verifying(service):
+                    canaries = lost.canaries(client)
             except CouldNotVerify as error:
                 raise StepFailed(f"{error.message}; nothing was lost") from error
-            lost.record(ctx, service, names, held)
+            lost.record(ctx, service, names, held, canaries)
             try:
                 client.results("; ".join(f"DROP DATABASE {name(each)}" for each in names))
             except SqlError as error:

@@ -1,0 +1,66 @@
+"""Tables of canaries in a database: statements that create them, and a list of those that a restore must create again.
+
+A team's own backup is older than the drill, so it lacks the tables of the drill's canaries. Without its table, a canary
+could not write after the restore, and the service would not count as recovered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+import psycopg
+from psycopg import sql
+
+from drillbook.sdk.in_place import CANARY_COLUMNS
+from drillbook.systems.postgres.connection import Connection
+from drillbook.systems.postgres.manifest import OWN_SCHEMA
+
+TABLE = f"{OWN_SCHEMA}.canary"
+PREPARE = (
+    f"CREATE SCHEMA IF NOT EXISTS {OWN_SCHEMA}",
+    f"""CREATE TABLE IF NOT EXISTS {TABLE} (run text NOT NULL, number bigint NOT NULL,
+        at timestamptz NOT NULL DEFAULT clock_timestamp(), PRIMARY KEY (run, number))""",
+)
+"""Statements that create the table of `postgres.canary`."""
+GRANTS = (f"GRANT USAGE ON SCHEMA {OWN_SCHEMA} TO {{}}", f"GRANT SELECT, INSERT ON {TABLE} TO {{}}")
+"""Statements that allow a role to write to the table of `postgres.canary`."""
+COLUMNS = f"""
+  ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 ORDER BY a.attnum)
+    = ARRAY[{", ".join(f"'{column}'" for column in CANARY_COLUMNS)}]
+"""  # noqa: S608  only constants are inserted
+"""SQL condition that the table ``c`` is one that `sql.canary` created. A drill may name this table, so it is recognised by
+its columns.
+"""
+_TABLES = f"""
+SELECT n.nspname::text, c.relname::text, pg_catalog.pg_get_userbyid(c.relowner)::text
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND (n.nspname = '{OWN_SCHEMA}' AND c.relname = 'canary' OR {COLUMNS})
+"""  # noqa: S608  only constants are inserted
+_CREATE = "CREATE TABLE IF NOT EXISTS {} ({} VARCHAR(100) NOT NULL, {} INTEGER NOT NULL, PRIMARY KEY ({}, {}))"
+
+
+def listed(session: Connection) -> list[tuple[str, str, str]]:
+    """Return schema, name and owner of each table of a canary in the database. Raises psycopg.Error."""
+    return [(str(schema), str(name), str(owner)) for schema, name, owner in session.execute(_TABLES).fetchall()]
+
+
+def create(session: Connection, tables: Sequence[Sequence[str]], user: str) -> None:
+    """Create those of ``tables`` that are missing. ``user``: role of the application, which writes the rows of
+    `postgres.canary`. Raises psycopg.Error.
+
+    Right and owner are left out if the restored cluster lacks the role or the schema.
+    """
+    session.execute("SET client_min_messages = warning")
+    for schema, name, owner in tables:
+        if schema == OWN_SCHEMA:
+            for statement in PREPARE:
+                session.execute(statement.encode())
+            with suppress(psycopg.errors.UndefinedObject):
+                for grant in GRANTS:
+                    session.execute(sql.SQL(grant).format(sql.Identifier(user)))
+            continue
+        table, columns = sql.Identifier(schema, name), [sql.Identifier(column) for column in CANARY_COLUMNS]
+        with suppress(psycopg.errors.UndefinedObject, psycopg.errors.InvalidSchemaName):
+            session.execute(sql.SQL(_CREATE).format(table, *columns, *columns))
+            session.execute(sql.SQL("ALTER TABLE {} OWNER TO {}").format(table, sql.Identifier(owner)))
