@@ -33,6 +33,15 @@ def test_the_terminal_tells_the_differences_in_a_line() -> None:
     assert changes.summary(samples.passed()) == ""
 
 
+def test_a_figure_that_was_not_verified_is_neither_longer_nor_shorter() -> None:
+    view = samples.repeated()
+    objectives = {key: one.model_copy(update={"met": None}) for key, one in view.result.objectives.items()}
+    view = view.model_copy(update={"result": view.result.model_copy(update={"objectives": objectives})})
+    assert "RTO" not in changes.summary(view)
+    (row,) = [row for row in changes.change_rows(view) if row.what == "RTO"]
+    assert (row.change, row.loud) == (changes.UNVERIFIED, False)
+
+
 def test_nothing_is_told_without_a_record_and_a_first_run_says_so() -> None:
     view = samples.passed()
     assert changes.lead(view) == ""

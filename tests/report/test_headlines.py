@@ -97,3 +97,13 @@ def test_the_body_of_an_answer_in_an_older_journal_is_no_headline(message: str, 
 def test_a_finding_about_an_answer_of_an_older_journal_quotes_no_body() -> None:
     old = finding("http-unexpected", wanted="status 201", measured='status 200: {"documents":[')
     assert rows.findings_of(samples.result(findings=(old,)))[0].measured == "status 200"
+
+
+@pytest.mark.parametrize("met", [None, True])
+def test_figures_of_a_run_that_was_stopped_before_its_verification_are_not_verified(met: bool | None) -> None:
+    view = samples.failed()
+    objectives = {key: one.model_copy(update={"met": met}) for key, one in view.result.objectives.items()}
+    stopped = {"verdict": Verdict.ABORTED, "reason": "the run was stopped by SIGINT", "objectives": objectives}
+    text = headlines.sentence(view.model_copy(update={"result": view.result.model_copy(update=stopped)}))
+    doubt = "; these figures are not verified" if met is None else ""
+    assert text.endswith(f"10.70 s ± 0.11 s of data{doubt}. The run was stopped by SIGINT.")

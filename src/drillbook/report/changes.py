@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from drillbook.judge.comparison import LEAST_PART, LEAST_S
+from drillbook.judge.comparison import FIGURES, LEAST_PART, LEAST_S
 from drillbook.judge.result import Comparison, FigureChange, RunView, StepChange
 from drillbook.report import open_findings, remarks
 from drillbook.report.figures import count, figure, one_line, seconds, took, utc
@@ -19,6 +19,7 @@ NOTE = (
     f"slower or faster only if its duration differs from that in each compared run by more than {seconds(LEAST_S)}, and by more "
     f"than {LEAST_PART:.0%} of the duration in that run."
 )
+UNVERIFIED = "cannot be compared: this run's figure is not verified"
 WORDS = {"same": "no change greater than the measurement errors", "unknown": "cannot be compared"}
 
 
@@ -65,7 +66,8 @@ def summary(view: RunView) -> str:
     if known is None:
         return ""
     names = _names(view)
-    parts = [f"{names[one.key]} {_change(one)}" for one in known.figures if one.change in ("longer", "shorter")]
+    changed = [one for one in known.figures if one.change in ("longer", "shorter") and not _unverified(view, one)]
+    parts = [f"{names[one.key]} {_change(one)}" for one in changed]
     new = [one for one in known.new_findings if not open_findings.allowed(one.code, view.result.objectives)]
     parts += [count(len(new), "new finding")] if new else []
     parts += [
@@ -95,7 +97,10 @@ def _rows(view: RunView, known: Comparison) -> Iterator[ChangeRow]:
     same = verdict == known.verdict
     yield ChangeRow("Verdict", one_line(known.verdict), verdict, "same" if same else "changed", not same)
     for one in known.figures:
-        yield ChangeRow(names[one.key], *_figures(one), _change(one), one.change == "longer")
+        if _unverified(view, one):
+            yield ChangeRow(names[one.key], *_figures(one), UNVERIFIED)
+        else:
+            yield ChangeRow(names[one.key], *_figures(one), _change(one), one.change == "longer")
     for new in known.new_findings:
         within = open_findings.allowed(new.code, view.result.objectives)
         what = f"Finding {new.code}: {one_line(new.title)}{f', {open_findings.WITHIN}' if within else ''}"
@@ -118,6 +123,12 @@ def _names(view: RunView) -> dict[str, str]:
     """Return the names of the compared figures. That of the detection tells if only the drill's probe noticed the fault."""
     by_probe = remarks.noticed(view.result.steps) == remarks.PROBE
     return {**SHORT, "detection": NOTICED if by_probe else SHORT["detect"]}
+
+
+def _unverified(view: RunView, one: FigureChange) -> bool:
+    """Return True when this run's objective was measured, but could not be verified. Its figure shows no change."""
+    objective = view.result.objectives.get(FIGURES[one.key])
+    return objective is not None and objective.met is None and one.now_s is not None
 
 
 def _figures(one: FigureChange) -> tuple[str, str]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from drillbook.judge import shortfall
 from drillbook.judge.result import FaultResult, Injection, Result, RunView, StepView, Verdict
 from drillbook.report import rehearsal, remarks
 from drillbook.report.figures import count, one_line, seconds, utc_time
 from drillbook.report.wording import ENDED, UNRECORDED, measured, unmeasured, without_body, written
 
+FIGURES = ("rto", "rpo")
 NOT_PASSED = {"failed": "failed", "error": "could not be carried out", "unverified": "could not be carried out"}
 """Words for a verification that did not pass, by the status of its step."""
 
@@ -26,6 +29,10 @@ def sentence(view: RunView) -> str:
         told = one_line(result.reason).startswith(f"{one_line(step.result.id)} ")
         return " ".join(filter(None, (head, _join(parts), "" if told else tail)))
     parts = [_recovery(result, f"The service {service} was disrupted at {at}", marks), _loss(result)]
+    if result.verdict is Verdict.ABORTED:
+        parts.append(
+            _doubt([one for one in FIGURES if one in result.objectives and result.objectives[one].met is None], result)
+        )
     return " ".join([_join(parts), tail]).strip()
 
 
@@ -56,9 +63,13 @@ def _unproven(result: Result, begin: str, marks: dict[str, float]) -> list[str]:
     seen = (
         f"{begin}, and a probe was good again {written(result, 'rto')} later" if known else _recovery(result, begin, marks)
     )
-    figures = [one for one in ("rto", "rpo") if measured(result, one)[0] is not None]
-    doubt = {0: "", 1: "this figure is not verified", 2: "these figures are not verified"}[len(figures)]
-    return [seen, _loss(result), doubt]
+    return [seen, _loss(result), _doubt(FIGURES, result)]
+
+
+def _doubt(objectives: Sequence[str], result: Result) -> str:
+    """Return a note about the measured figures of ``objectives``, which are not verified. It is empty when there are none."""
+    figures = [one for one in objectives if measured(result, one)[0] is not None]
+    return {0: "", 1: "this figure is not verified", 2: "these figures are not verified"}[len(figures)]
 
 
 def _fault(one: FaultResult, finished: bool) -> str:
