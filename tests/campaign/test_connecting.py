@@ -190,7 +190,7 @@ def test_a_site_of_a_moved_project_ends_as_unknown_and_names_both_places(joined)
     (ending,) = until(lambda: made.wait(1))
     assert ending.state is SiteState.UNKNOWN
     assert "0-1@vm:/old did not send the run" in ending.message
-    assert "the project at 0-2@vm:/new was moved or copied from there" in ending.message
+    assert "its project was moved or copied to 0-2@vm:/new, where a worker answers" in ending.message
 
 
 def test_a_worker_that_hangs_blocks_neither_the_others_nor_the_campaign(joined, monkeypatch):

@@ -43,8 +43,9 @@ STANDINGS = ("did not pass", "rehearsed only", "not every objective", "in time o
 """Short words about the services of each rank."""
 RULES = {
     "Fully proven": (
-        "Fully proven: the newest run of each drill of the service passed, and recovery time (RTO), recovery point (RPO: how "
-        "much data was lost, where it keeps data) and every other objective were measured and met."
+        "Fully proven: the newest run of each drill of the service passed, and the recovery time (RTO) and every other "
+        "objective were measured and met. For a service that stores data, this includes the recovery point (RPO), "
+        "which is the age of the lost data."
     ),
     "with a reservation": "With a reservation: {reasons}.",
     "in time only": "In time only: no drill measures the recovery point.",

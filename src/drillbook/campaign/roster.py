@@ -99,7 +99,8 @@ class Roster:
         there is no such worker.
         """
         found = next((one.place for one in self.workers.values() if place.is_copy(one.place, job.place)), "")
-        return f"no worker answers, but the project at {found} was moved or copied from there" if found else ""
+        note = f"no worker answers for this place; its project was moved or copied to {found}, where a worker answers"
+        return note if found else ""
 
     def _ask(self, client: Client, address: str, facts: dict[str, Any]) -> None:
         """Ask a worker for its place and its addresses. Each worker has its own thread, which calls this method."""

@@ -29,7 +29,7 @@ FALLIBLE = {
     "verify": "a verification",
     "cleanup": "the cleanup",
 }
-"""Names of what fails, by the phase of the failed step. The run fails with it."""
+"""Part of the drill that failed, for messages. The key is the phase of the step that failed."""
 ENDINGS: dict[str, str] = {
     Verdict.FAILED: "failed",
     Verdict.INCONCLUSIVE: "was inconclusive",
