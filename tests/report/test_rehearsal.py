@@ -48,7 +48,7 @@ def test_a_backup_that_a_command_printed_is_of_unknown_age():
     shown = dict(
         row[:2] for row in rehearsal.rows(samples.result(steps=(step.result,), objectives={}, findings=(), faults=()))
     )
-    assert shown["Backup"] == "www-1.tar.gz, printed at 2026-01-02 09:59:58 UTC, of unknown age"
+    assert shown["Backup"] == "www-1.tar.gz, read from a command at 2026-01-02 09:59:58 UTC; the age of its data is unknown"
 
 
 @pytest.mark.parametrize("printed", [True, False])

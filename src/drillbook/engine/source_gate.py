@@ -96,7 +96,7 @@ class SourceGate:
         asked = build(restore, self.stage.names()) if type(action).subject is Action.subject else action
         thing, why = measured(asked, self._context(self.host if asked is action else restore.hosts[0]))
         if thing is None:
-            raise Refused("a known identity of the data that the fault would destroy", f"unknown: {why}")
+            raise Refused("the identity of the data that the fault would destroy is known", f"unknown: {why}")
         return thing.model_dump()
 
     def _proven(self, step: PlannedStep, verified: Sequence[VerifiedSource], thing: dict[str, Any]) -> SourceProven:

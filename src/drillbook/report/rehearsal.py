@@ -78,7 +78,7 @@ def rows(result: Result) -> list[tuple[str, str, tuple[str, ...]]]:
 
 def _taken(backup: Mapping[str, Any]) -> str:
     taken = utc(backup.get("taken_at"))
-    return f"printed at {taken}, of unknown age" if remarks.printed(backup) else f"of {taken}"
+    return f"read from a command at {taken}; the age of its data is unknown" if remarks.printed(backup) else f"of {taken}"
 
 
 def markdown(result: Result) -> list[str]:
