@@ -3,6 +3,8 @@ notifies contacts.
 """
 
 import json
+import shutil
+import subprocess
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -151,3 +153,18 @@ def test_settings_cannot_name_commands(folder):
     assert done.returncode == 2
     assert "drillbook.yml:1" in done.stderr
     assert not (folder.root / "made").exists()
+
+
+def test_a_call_of_another_inventory_waits_and_one_of_the_same_does_nothing(folder):
+    """The timers of two inventories fire at the same moment, and neither may miss its drills."""
+    folder.write("every: 7d\n" + GOOD)
+    shutil.copy(folder.root / "inventory" / "lab.yml", folder.root / "inventory" / "other.yml")
+    with scheduled._alone(Project(folder.root), "other") as alone:
+        assert alone
+        assert folder.run("schedule.run", "--inventory", "other").returncode == 0
+        waiting = folder.start("schedule.run", "--inventory", "lab", stderr=subprocess.PIPE)
+        until(lambda: len(list((folder.root / "reports").glob(".schedule.lock-*"))) == 2)
+        assert (waiting.poll(), started(folder)) == (None, [])
+    assert waiting.communicate(timeout=60)[1] == b""
+    assert waiting.returncode == 0
+    assert started(folder) == ["sample"]

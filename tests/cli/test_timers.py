@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -91,7 +93,7 @@ def test_a_timer_is_written_enabled_and_removed(folder, tmp_path):
     assert folder.run("schedule.install", "--systemd").returncode == 0
     written = [path.suffix for path in (tmp_path / "config").rglob("*") if path.is_file()]
     assert sorted(written) == [".service", ".timer"]
-    name = timers.name(folder.root.resolve())
+    name = timers.name(folder.root.resolve(), "lab")
     assert folder.run("schedule.remove", "--systemd").returncode == 0
     assert (tmp_path / "calls").read_text().splitlines() == [
         "--user daemon-reload",
@@ -109,4 +111,123 @@ def test_one_kind_of_timer_must_be_named(folder):
 
 
 def test_two_projects_of_one_name_have_two_timers(tmp_path):
-    assert timers.name(tmp_path / "a" / "site") != timers.name(tmp_path / "b" / "site")
+    assert timers.name(tmp_path / "a" / "site", "lab") != timers.name(tmp_path / "b" / "site", "lab")
+
+
+def former(folder, inventory):
+    """Name of the timer of a version before, which had no inventory in its name."""
+    return timers.name(folder.root.resolve(), inventory).removesuffix(f"-{inventory}")
+
+
+def marks(folder):
+    return [line.rpartition(" --inventory ")[2] for line in folder.crontab.read_text().splitlines()]
+
+
+def test_each_inventory_has_a_line_of_its_own_in_the_crontab(folder):
+    family = former(folder, "lab")
+    for inventory in ("lab", "staging", "lab", "inventory/staging.yml"):
+        assert folder.run("schedule.install", "--cron", "--inventory", inventory).returncode == 0
+    assert marks(folder) == [f"lab # {family}-lab", f"staging # {family}-staging"]
+    assert "no timer" in folder.run("schedule.remove", "--cron", "--inventory", "other").stdout
+    assert folder.run("schedule.remove", "--inventory", "lab").stdout == f"removed from your crontab: {family}-lab\n"
+    assert marks(folder) == [f"staging # {family}-staging"]
+    folder.run("schedule.install", "--cron", "--inventory", str(folder.root / "elsewhere.yml"))
+    assert len(marks(folder)) == 2
+    assert folder.run("schedule.remove").returncode == 0
+    assert marks(folder) == []
+
+
+@pytest.mark.parametrize("written", ["staging", "inventory/staging.yml"])
+def test_a_line_of_a_version_before_is_replaced_and_removed(folder, written):
+    def before():
+        line = timers.cron_line(folder.root.resolve(), written)
+        folder.crontab.write_text(f"{line.rpartition(' # ')[0]} # {former(folder, 'lab')}\n")
+
+    before()
+    assert folder.run("schedule.install", "--cron", "--inventory", "lab").returncode == 0
+    assert len(marks(folder)) == 2, "the drills of the other inventory go on"
+    assert folder.run("schedule.install", "--cron", "--inventory", "staging").returncode == 0
+    assert marks(folder) == [f"{name} # {former(folder, 'lab')}-{name}" for name in ("lab", "staging")]
+    for argv in (["--inventory", "staging"], []):
+        before()
+        assert "removed" in folder.run("schedule.remove", "--cron", *argv).stdout
+        assert marks(folder) == []
+
+
+def systemctl(tmp_path):
+    program = tmp_path / "bin" / "systemctl"
+    program.write_text(f'#!/bin/sh\necho "$*" >>{tmp_path}/calls\n')
+    program.chmod(0o755)
+
+
+def unit_files(tmp_path):
+    return sorted(path.stem for path in (tmp_path / "config").rglob("*.timer"))
+
+
+def test_each_inventory_has_a_systemd_timer_of_its_own(folder, tmp_path):
+    systemctl(tmp_path)
+    family, units = former(folder, "lab"), tmp_path / "config" / "systemd" / "user"
+    units.mkdir(parents=True)
+    for path, text in timers.units(folder.root.resolve(), "lab").items():
+        (units / f"{family}{path.suffix}").write_text(text)
+    assert folder.run("schedule.install", "--systemd", "--inventory", "staging").returncode == 0
+    assert unit_files(tmp_path) == [family, f"{family}-staging"], "the drills of the other inventory go on"
+    assert folder.run("schedule.install", "--systemd", "--inventory", "lab").returncode == 0
+    assert unit_files(tmp_path) == [f"{family}-lab", f"{family}-staging"]
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert calls.index(f"--user enable --now {family}-lab.timer") < calls.index(f"--user disable --now {family}.timer")
+    texts = [path.read_text() for path in sorted(units.glob("*.service"))]
+    assert ["--inventory lab\n" in text for text in texts] == [True, False]
+    assert folder.run("schedule.remove", "--systemd", "--inventory", "lab").returncode == 0
+    assert unit_files(tmp_path) == [f"{family}-staging"]
+    folder.run("schedule.install", "--systemd", "--inventory", str(folder.root / "a b.yml"))
+    assert len(unit_files(tmp_path)) == 2
+    assert folder.run("schedule.remove").returncode == 0
+    assert unit_files(tmp_path) == []
+
+
+def only(tmp_path, folder, *programs):
+    """The PATH has these programs alone."""
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    for program in programs:
+        (bare / program).symlink_to(tmp_path / "bin" / program)
+    folder.environment["PATH"] = str(bare)
+
+
+@pytest.mark.parametrize("kind", ["cron", "systemd"])
+def test_without_cron_and_systemd_the_hint_runs_in_no_circle(folder, tmp_path, kind):
+    only(tmp_path, folder)
+    done = folder.run("schedule.install", f"--{kind}")
+    assert done.returncode == 3, done.stderr
+    assert f"{'crontab' if kind == 'cron' else 'systemctl'} is not installed" in done.stderr
+    assert "install the package cron" in done.stderr
+    assert "schedule.run --inventory" in done.stderr
+    assert "--systemd" not in done.stderr
+
+
+def test_a_machine_with_cron_and_without_systemd_is_told_of_cron(folder, tmp_path):
+    only(tmp_path, folder, "crontab")
+    assert "use --cron" in folder.run("schedule.install", "--systemd").stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+@pytest.mark.parametrize("program", ["crontab", "docker"])
+def test_a_folder_on_the_path_that_may_not_be_read_is_no_traceback(program):
+    """As another user, because root may enter every folder."""
+    code = {
+        "crontab": "from drillbook.cli import timers; timers._done(['crontab', '-l'])",
+        "docker": "from drillbook.lab.containers import engine; engine._run(['docker'], within=5)",
+    }[program]
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as barred:
+        Path(barred).chmod(0o700)
+        text = f"import drillbook.cli.program, os\nos.environ['PATH'] = {barred!r}\nos.setuid(65534)\n{code}"
+        done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False)
+    assert f"Error: {program} is not installed" in done.stderr
+
+
+def test_a_folder_of_units_that_cannot_be_written_is_told(folder, tmp_path):
+    systemctl(tmp_path)
+    (tmp_path / "config").write_text("no folder")
+    done = folder.run("schedule.install", "--systemd")
+    assert (done.returncode, "cannot be written" in done.stderr) == (3, True), done.stderr

@@ -42,10 +42,11 @@ def run_due(context: Context, inventory: str = "lab") -> int:
 @task(help={**INVENTORY, **KINDS})
 @told(Dry.TELLS)
 def install(context: Context, inventory: str = "lab", systemd: bool = False, cron: bool = False) -> int:
-    """Install a timer, with systemd or cron, for this user. The timer starts the drills that are due."""
+    """Install a timer of this inventory, with systemd or cron, for this user. The timer starts the drills that are due."""
     from drillbook.cli import dry_run, timers  # noqa: PLC0415  keeps start-up fast
 
     root = here(spare=True).root.resolve()
+    inventory = timers.inventory_of(root, inventory)
     if systemd == cron:
         raise UsageError("choose either --systemd or --cron", hint="schedule.install --systemd")
     if is_dry(context):
@@ -55,20 +56,22 @@ def install(context: Context, inventory: str = "lab", systemd: bool = False, cro
     return _say(lines)
 
 
-@task(help=KINDS)
+@task(help={"inventory": "inventory whose timer to remove; default: the timers of all inventories", **KINDS})
 @told(Dry.TELLS)
-def remove(context: Context, systemd: bool = False, cron: bool = False) -> int:
-    """Remove the timer of this project from systemd or cron. Without an option, remove it from both."""
+def remove(context: Context, inventory: str = "", systemd: bool = False, cron: bool = False) -> int:
+    """Remove the timers of this project from systemd or cron. Without an option, remove all of them from both."""
     from drillbook.cli import dry_run, timers  # noqa: PLC0415  keeps start-up fast
 
     root = here(spare=True).root.resolve()
     both = systemd == cron
+    inventory = timers.inventory_of(root, inventory)
     if is_dry(context):
-        return dry_run.tell(f"would remove the timer {timers.name(root)}")
-    lines = timers.remove_systemd(root) if systemd or both else []
+        whose = timers.name(root, inventory) if inventory else f"{timers.family(root)} of every inventory"
+        return dry_run.tell(f"would remove the timer {whose}")
+    lines = timers.remove_systemd(root, inventory) if systemd or both else []
     if cron or (both and timers.has_cron()):
-        lines += timers.remove_cron(root)
-    return _say(lines or ["there is no timer of this project"])
+        lines += timers.remove_cron(root, inventory)
+    return _say(lines or [f"there is no timer of this project{inventory and f' for the inventory {inventory}'}"])
 
 
 def _say(lines: list[str]) -> int:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -178,9 +179,10 @@ def _only_failed(row: DueRow, schedule: Schedule, now: datetime) -> bool:
 
 def tick(project: Project, inventory_name: str, now: datetime | None = None) -> int:
     """Start the drills and suites that are due. Returns the worst exit status of the started runs. Does nothing while
-    another call is running.
+    another call with the same inventory is running or waiting. Waits while a call with another inventory is running,
+    because the timers of all inventories fire at the same time.
     """
-    with _alone(project) as alone:
+    with _alone(project, inventory_name) as alone:
         if not alone:
             return Exit.OK
         return Tick(project, inventory_name, now or datetime.now(UTC)).run()
@@ -192,13 +194,23 @@ def pending(project: Project, inventory_name: str, now: datetime | None = None) 
 
 
 @contextlib.contextmanager
-def _alone(project: Project) -> Iterator[bool]:
-    descriptor = os.open(project.ready_reports() / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+def _alone(project: Project, inventory_name: str) -> Iterator[bool]:
+    word = hashlib.sha256(os.fsencode(inventory_name)).hexdigest()[:8]
+    with _opened(project, f"{LOCK}-{word}") as own, _opened(project, LOCK) as shared:
+        try:
+            fcntl.flock(own, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        fcntl.flock(shared, fcntl.LOCK_EX)
         yield True
-    except BlockingIOError:
-        yield False
+
+
+@contextlib.contextmanager
+def _opened(project: Project, name: str) -> Iterator[int]:
+    descriptor = os.open(project.ready_reports() / name, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        yield descriptor
     finally:
         os.close(descriptor)
 

@@ -69,7 +69,7 @@ EXAMPLES = {
     "report.verify": ("report.verify", "report.verify RUN --json"),
     "runbook": ("runbook postgres-lost --inventory staging --out runbook.md",),
     "schedule.install": ("schedule.install --systemd --inventory staging", "schedule.install --cron"),
-    "schedule.remove": ("schedule.remove",),
+    "schedule.remove": ("schedule.remove", "schedule.remove --inventory staging"),
     "schedule.run": ("schedule.run --inventory staging",),
     "schema": ("schema drill", "schema inventory"),
     "trust": ("trust --show", "trust --yes"),

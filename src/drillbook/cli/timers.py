@@ -1,4 +1,6 @@
-"""Installs and removes the timer of a project. It is a systemd user timer, or an entry in the user's crontab."""
+"""Installs and removes the timers of a project, one for each inventory. A timer is a systemd user timer, or an entry in the
+user's crontab.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from drillbook.errors import DrillbookError, UsageError
@@ -19,18 +22,40 @@ missed.
 """
 
 
+OWN_SCHEDULER = f"call `invoke schedule.run --inventory NAME` every {EVERY_MIN} minutes from your own scheduler"
+"""Hint for a machine on which neither cron nor systemd can be used."""
+_WORD = re.compile(r"[A-Za-z0-9_-]{1,60}")
+
+
 class TimerError(DrillbookError):
     """Raised when the service manager or cron does not accept the timer."""
 
     code = "timer"
 
 
-def name(root: Path) -> str:
-    """Return the name of the systemd units of a project. It contains the name of the project's folder and a digest of
-    its path, so that two projects have different names.
+def family(root: Path) -> str:
+    """Return the beginning of the names of a project's timers. It contains the name of the project's folder and a digest
+    of its path, so that two projects have different names. Earlier versions had a single timer of this name.
     """
     word = re.sub(r"[^A-Za-z0-9_-]+", "-", root.name).strip("-") or "project"
     return f"drillbook-{word}-{hashlib.sha256(os.fsencode(root)).hexdigest()[:8]}"
+
+
+def name(root: Path, inventory: str) -> str:
+    """Return the name of the timer of a project and an inventory. ``inventory``: as ``inventory_of`` returns it."""
+    if _WORD.fullmatch(inventory):
+        return f"{family(root)}-{inventory}"
+    word = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(inventory).stem).strip("-")[:40] or "inventory"
+    return f"{family(root)}-{word}.{hashlib.sha256(os.fsencode(inventory)).hexdigest()[:8]}"
+
+
+def inventory_of(root: Path, given: str) -> str:
+    """Return the inventory ``given`` as a timer names it: the name of a file in ``inventory/``, or an absolute path."""
+    if not given.endswith((".yml", ".yaml")):
+        return given
+    path = Path(given).resolve()
+    named = path.parent == root / "inventory" and path.suffix == ".yml"
+    return path.stem if named else str(path)
 
 
 def command(inventory: str) -> list[str]:
@@ -47,11 +72,11 @@ def unit_folder() -> Path:
 
 def units(root: Path, inventory: str) -> dict[Path, str]:
     """Return the contents of the unit files for the timer and its service. Each key is the path of a file."""
-    stem = unit_folder() / name(root)
+    stem = unit_folder() / name(root, inventory)
     argv = " ".join(_systemd_quoted(word) for word in command(inventory))
     service = f"""\
 [Unit]
-Description=Drillbook: start the drills of {_percent(root)} that are due
+Description=Drillbook: start the drills of {_percent(root)} that are due ({_percent(inventory)})
 
 [Service]
 Type=oneshot
@@ -61,7 +86,7 @@ TimeoutStartSec=infinity
 """
     timer = f"""\
 [Unit]
-Description=Drillbook: look every {EVERY_MIN} minutes which drills of {_percent(root)} are due
+Description=Drillbook: look every {EVERY_MIN} minutes which drills of {_percent(root)} are due ({_percent(inventory)})
 
 [Timer]
 OnCalendar=*:0/{EVERY_MIN}
@@ -74,42 +99,70 @@ WantedBy=timers.target
 
 
 def cron_line(root: Path, inventory: str) -> str:
-    """Return the line for the crontab. The line ends with a comment that identifies this project. A `%` is
+    """Return the line for the crontab. The line ends with a comment that identifies this project and the inventory. A `%` is
     escaped, because an unescaped `%` is a newline. Source: crontab(5).
     """
     what = f"cd {shlex.quote(str(root))} && {shlex.join(command(inventory))}".replace("%", r"\%")
-    return f"*/{EVERY_MIN} * * * * {what} {_mark(root)}"
+    return f"*/{EVERY_MIN} * * * * {what} # {name(root, inventory)}"
 
 
 def install_systemd(root: Path, inventory: str) -> list[str]:
-    """Write and start the systemd timer. Returns lines of text for the user. Raises TimerError when systemd does not
-    accept the timer.
+    """Write and start the systemd timer of this inventory. Returns lines of text for the user. Raises TimerError when
+    systemd does not accept the timer.
     """
-    _plain(root)
+    _plain(root, inventory)
     written = units(root, inventory)
-    for path, text in written.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    files = [f"written: {path}" for path in written]
-    timer = f"{name(root)}.timer"
+    timer = f"{name(root, inventory)}.timer"
     try:
+        for path, text in written.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
         _systemctl("daemon-reload")
         _systemctl("enable", "--now", timer)
-    except TimerError:
+    except (OSError, TimerError) as error:
         for path in written:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise TimerError(f"{error.filename} cannot be written: {error.strerror}", hint=OWN_SCHEDULER) from None
         raise
+    files = [f"written: {path}" for path in written]
+    files += [line for old in _stems(root, inventory) if old.name == family(root) for line in _remove_unit(old)]
     return [*files, f"started: {timer}", "to keep it running while you are logged out: loginctl enable-linger"]
 
 
-def remove_systemd(root: Path) -> list[str]:
-    """Stop and remove the systemd timer. Returns lines of text for the user. The list is empty if there was no timer.
-    Raises TimerError when systemd reports an error.
+def remove_systemd(root: Path, inventory: str = "") -> list[str]:
+    """Stop and remove the systemd timer of ``inventory``; without an inventory, the timers of the whole project. Returns
+    lines of text for the user. The list is empty if there was no timer. Raises TimerError when systemd reports an error.
     """
-    present = [path for path in units(root, "") if path.exists()]
-    if not present:
-        return []
-    _systemctl("disable", "--now", f"{name(root)}.timer")
+    return [line for stem in _stems(root, inventory) for line in _remove_unit(stem)]
+
+
+def _stems(root: Path, inventory: str) -> list[Path]:
+    """Return the paths of the project's unit files without their endings. ``inventory``: as for ``remove_systemd``."""
+    folder = unit_folder()
+    found = [*folder.glob(f"{family(root)}.*"), *folder.glob(f"{family(root)}-*")]
+    stems = sorted({path.with_suffix("") for path in found if path.suffix in (".service", ".timer")})
+    return [
+        stem
+        for stem in stems
+        if not inventory or stem.name == name(root, inventory) or _is_former_unit(stem, root, inventory)
+    ]
+
+
+def _is_former_unit(stem: Path, root: Path, inventory: str) -> bool:
+    """Return True when an earlier version wrote this unit for ``inventory``."""
+    try:
+        text = stem.with_name(f"{stem.name}.service").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    commands = [f" --inventory {_systemd_quoted(word)}\n" for word in _spellings(inventory)]
+    return stem.name == family(root) and any(words in text for words in commands)
+
+
+def _remove_unit(stem: Path) -> list[str]:
+    _systemctl("disable", "--now", f"{stem.name}.timer")
+    present = [path for ending in ("service", "timer") if (path := stem.with_name(f"{stem.name}.{ending}")).exists()]
     for path in present:
         path.unlink()
     _systemctl("daemon-reload")
@@ -117,26 +170,26 @@ def remove_systemd(root: Path) -> list[str]:
 
 
 def install_cron(root: Path, inventory: str) -> list[str]:
-    """Add the project's line to the user's crontab. If there is an older line of this project, replace it. Raises
-    TimerError when cron refuses the change.
+    """Add a line for the project and this inventory to the user's crontab. If there is an older line of them, replace it.
+    Raises TimerError when cron refuses the change.
     """
-    _plain(root)
+    _plain(root, inventory)
     line = cron_line(root, inventory)
-    _write_crontab([*_others(root), line])
+    _write_crontab([*_others(root, inventory), line])
     return [f"added to your crontab: {line}"]
 
 
-def remove_cron(root: Path) -> list[str]:
-    """Remove the project's line from the user's crontab. Returns lines of text for the user. The list is empty if the
-    crontab had no such line.
+def remove_cron(root: Path, inventory: str = "") -> list[str]:
+    """Remove the line of ``inventory`` from the user's crontab; without an inventory, all lines of the project. Returns
+    lines of text for the user. The list is empty if the crontab had no such line.
 
     Raises TimerError when cron refuses the change.
     """
-    lines, kept = _crontab(), _others(root)
+    lines, kept = _crontab(), _others(root, inventory)
     if len(kept) == len(lines):
         return []
     _write_crontab(kept)
-    return ["removed from your crontab"]
+    return [f"removed from your crontab: {line.rpartition('# ')[2]}" for line in lines if line not in kept]
 
 
 def has_cron() -> bool:
@@ -144,12 +197,22 @@ def has_cron() -> bool:
     return shutil.which("crontab") is not None
 
 
-def _others(root: Path) -> list[str]:
-    return [line for line in _crontab() if not line.endswith(_mark(root))]
+def _others(root: Path, inventory: str) -> list[str]:
+    """Return the lines of the crontab that are to be kept when those of ``inventory`` are removed; see ``remove_cron``."""
+    return [line for line in _crontab() if not _is_line_of(line, root, inventory)]
 
 
-def _mark(root: Path) -> str:
-    return f"# {name(root)}"
+def _is_line_of(line: str, root: Path, inventory: str) -> bool:
+    command, _, mark = line.rpartition(" # ")
+    if not inventory:
+        return re.fullmatch(rf"{re.escape(family(root))}(-[A-Za-z0-9_.-]+)?", mark) is not None
+    former = [f" --inventory {shlex.quote(word)}".replace("%", r"\%") for word in _spellings(inventory)]
+    return mark == name(root, inventory) or (mark == family(root) and command.endswith(tuple(former)))
+
+
+def _spellings(inventory: str) -> tuple[str, str]:
+    """Return the words by which a timer of an earlier version may name ``inventory``."""
+    return inventory, f"inventory/{inventory}.yml"
 
 
 def _crontab() -> list[str]:
@@ -157,14 +220,14 @@ def _crontab() -> list[str]:
     if done.returncode != 0:
         if "no crontab" in done.stderr.lower():
             return []
-        raise TimerError(f"your crontab cannot be read: {done.stderr.strip() or done.returncode}")
+        raise TimerError(f"your crontab cannot be read: {done.stderr.strip() or done.returncode}", hint=OWN_SCHEDULER)
     return done.stdout.splitlines()
 
 
 def _write_crontab(lines: list[str]) -> None:
     done = _done(["crontab", "-"], text="".join(f"{line}\n" for line in lines))
     if done.returncode != 0:
-        raise TimerError(f"crontab did not accept the entry: {done.stderr.strip() or done.returncode}")
+        raise TimerError(f"crontab did not accept the entry: {done.stderr.strip() or done.returncode}", hint=OWN_SCHEDULER)
 
 
 def _systemctl(*argv: str) -> None:
@@ -172,25 +235,37 @@ def _systemctl(*argv: str) -> None:
     if done.returncode != 0:
         raise TimerError(
             f"systemctl --user {' '.join(argv)} failed: {done.stderr.strip() or done.returncode}",
-            hint="is a systemd user session running? `loginctl enable-linger` starts one; or use --cron",
+            hint=f"is a systemd user session running? `loginctl enable-linger` starts one; or {_instead()}",
         )
+
+
+def _instead() -> str:
+    """Return what to do on a machine without a usable systemd."""
+    return (
+        f"use --cron, or {OWN_SCHEDULER}" if has_cron() else f"install the package cron and use --cron, or {OWN_SCHEDULER}"
+    )
 
 
 def _done(argv: list[str], text: str = "") -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(argv, input=text, capture_output=True, text=True, check=False, timeout=60)
-    except FileNotFoundError:
-        raise TimerError(f"{argv[0]} is not installed", hint="use the other option: --systemd or --cron") from None
+    except OSError as error:
+        # If a folder on the PATH cannot be read, a program that is not installed is a program without permission.
+        missing = shutil.which(argv[0]) is None
+        raise TimerError(
+            f"{argv[0]} is not installed" if missing else f"{argv[0]} cannot be started: {error.strerror}",
+            hint=f"install the package cron, or {OWN_SCHEDULER}" if argv[0] == "crontab" else _instead(),
+        ) from None
     except subprocess.TimeoutExpired:
         raise TimerError(f"{' '.join(argv)} did not finish within 60 s") from None
 
 
-def _plain(root: Path) -> None:
-    if any(not char.isprintable() for char in str(root)):
+def _plain(*words: Path | str) -> None:
+    if any(not char.isprintable() for word in words for char in str(word)):
         raise UsageError("the path of the project contains unprintable characters; a timer cannot contain such a path")
 
 
-def _percent(path: Path) -> str:
+def _percent(path: Path | str) -> str:
     """Escape each `%` in ``text``, because `%` begins a specifier of systemd. Source: systemd.unit(5), "Specifiers"."""
     return str(path).replace("%", "%%")
 

@@ -134,9 +134,11 @@ def _run(
         done = subprocess.run(
             argv, input=stdin, capture_output=True, check=False, timeout=within, env={**os.environ, **(more or {})}
         )
-    except FileNotFoundError:
+    except OSError as error:  # a folder on the PATH that cannot be read makes a missing program one without permission
+        missing = shutil.which(argv[0]) is None
         raise LabError(
-            f"{argv[0]} is not installed", hint="on Debian: apt-get install docker.io docker-cli docker-compose"
+            f"{argv[0]} is not installed" if missing else f"{argv[0]} cannot be started: {error.strerror}",
+            hint="on Debian: apt-get install docker.io docker-cli docker-compose",
         ) from None
     except subprocess.TimeoutExpired:
         raise LabError(f"`{' '.join(argv[:3])}` did not finish within {within:.0f} s") from None
