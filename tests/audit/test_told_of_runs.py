@@ -13,7 +13,7 @@ from drillbook.audit.alerts import alerts
 from drillbook.audit.findings import findings
 from drillbook.audit.missed import MissedRow
 from drillbook.findings import finding
-from drillbook.report.remarks import LEGENDS, MARK, RECENT_MARK, SHORT_MARK
+from drillbook.report.remarks import LEGENDS, MARK, OWN_ROWS_MARK, RECENT_MARK, SHORT_MARK
 from tests.audit import stories
 from tests.audit.test_chain import audited
 from tests.report import samples
@@ -108,6 +108,8 @@ def test_the_summary_explains_each_mark_that_it_shows_or_counts_and_no_other(pas
     lossy = replace(row, service="lossy", marks=SHORT_MARK)
     assert "With a reservation: less data came back than the fault removed." in summary.rules([lossy])
     assert "fresh backup" not in summary.rules([lossy])
+    unknown = replace(row, service="unknown", marks=OWN_ROWS_MARK)
+    assert "With a reservation: the recovery point is that of the canary's own rows only." in summary.rules([unknown])
     both = "not a routine one, or less data came back than the fault removed."
     for rows in ([row, lossy], [replace(row, marks=f"{SHORT_MARK}{MARK}")]):
         assert both in summary.rules(rows)
@@ -115,7 +117,13 @@ def test_the_summary_explains_each_mark_that_it_shows_or_counts_and_no_other(pas
 
 @pytest.mark.parametrize(
     ("mark", "steps"),
-    [(MARK, ["measure"]), (SHORT_MARK, ["back up more often"]), (f"{SHORT_MARK}{MARK}", ["measure", "back up more often"])],
+    [
+        (MARK, ["measure"]),
+        (SHORT_MARK, ["back up more often"]),
+        (f"{SHORT_MARK}{MARK}", ["measure", "back up more often"]),
+        (OWN_ROWS_MARK, ["compare the content"]),
+        (f"{SHORT_MARK}{OWN_ROWS_MARK}", ["back up more often", "compare the content"]),
+    ],
 )
 def test_the_next_step_of_a_reservation_is_that_of_its_mark(passed, mark, steps):
     goals = tuple(replace(row, mark=f" {mark}") if row.reserved else row for row in passed.proven)
@@ -123,7 +131,7 @@ def test_the_next_step_of_a_reservation_is_that_of_its_mark(passed, mark, steps)
     assert len(told) == len(steps)
     for one, step in zip(told, steps, strict=True):
         assert one.step.startswith(step)
-        assert (": less data came back" in one.text) == (step != "measure")
+        assert (": less data came back" in one.text) == (step == "back up more often")
 
 
 def test_a_figure_from_before_the_period_has_its_mark_and_its_observer(passed, book):

@@ -106,7 +106,7 @@ def test_the_remark_on_lost_rows_comes_before_the_one_on_the_backup():
         remarks.Step("inject.1", "postgres.drop_table", "done", removed(118795)[1]),
         remarks.Step("restore.1", "postgres.restore_table", "done", {"made": {"manifest": "aa"}} | restored(118792)[1]),
     ]
-    told = remarks.of_run(steps, "2026-01-02T10:00:00Z")["rpo"]
+    told = remarks.of_run(steps, "2026-01-02T10:00:00Z", None)["rpo"]
     assert told.mark == f" {remarks.SHORT_MARK}{remarks.MARK}"
     assert told.text == f"A{LOSS[1:]}; {remarks.MAY_NOT_COUNT}. {remarks.OWN_BACKUP}"
     assert remarks.legend([told.mark]).count(remarks.SHORT_MARK) == 1

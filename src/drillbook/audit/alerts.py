@@ -25,13 +25,17 @@ NOBODY = "no owner named"
 VERBS = {True: "was missed", False: "could not be verified in the run that failed"}
 """Reasons why an objective is not proven. The key is the value of ``ProvenRow.missed``."""
 RESERVATIONS = {
-    False: ("", "measure or restore a routine backup to prove it"),
-    True: (
+    remarks.FRESH: ("", "measure or restore a routine backup to prove it"),
+    remarks.MISSING: (
         ": less data came back than the fault removed",
         "back up more often or archive the WAL, so that a run brings all removed data back",
     ),
+    remarks.UNKNOWN: (
+        ": it is that of the canary's own rows only",
+        "compare the content before and after with `content.take` and `content.matches` to prove it",
+    ),
 }
-"""Reason and next step for a reservation. The key is True for the mark ``remarks.SHORT_MARK``, and False for the others."""
+"""Words and next step for each reason for a reservation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,12 +166,8 @@ def _of_reserved(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[A
     """Return alerts about objectives that are met with a reservation: one per environment and kind of reservation."""
     for environment in sorted({goal.environment for goal in audit.proven if goal.reserved}):
         found = [goal for goal in audit.proven if goal.reserved and goal.environment == environment]
-        for short, (why, step) in RESERVATIONS.items():
-            drills = [
-                goal.drill
-                for goal in found
-                if (remarks.SHORT_MARK in goal.mark if short else goal.mark.strip() != remarks.SHORT_MARK)
-            ]
+        for reason, (why, step) in RESERVATIONS.items():
+            drills = [goal.drill for goal in found if reason in remarks.reasons(goal.mark)]
             if drills:
                 text = f"The RPO of {open_findings.named(drills)} in {environment} is {remarks.RESERVED}{why}"
                 who = {_owner(owners, environment, drill) for drill in drills}

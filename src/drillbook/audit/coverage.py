@@ -332,7 +332,7 @@ def targets_of(one: Record) -> dict[str, float]:
 def row_of(one: Record, key: str) -> ObjectiveRow | None:
     """Return the report row of one objective of a run. Returns None when there is no trustworthy measurement."""
     found = objectives_of(one)
-    told = remarks.of_run(one.result.steps, one.result.started) if one.result else {}
+    told = remarks.of_run(one.result.steps, one.result.started, found.get("rpo")) if one.result else {}
     return objective_rows({key: found[key]}, told, one.verdict)[0] if key in found else None
 
 

@@ -52,10 +52,11 @@ RULES = {
 }
 """Explanations of some groups of services. ``reasons``: those of ``REASONS`` that occur."""
 REASONS = {
-    False: "the recovery point was measured with a fresh backup, not a routine one",
-    True: "less data came back than the fault removed",
+    remarks.FRESH: "the recovery point was measured with a fresh backup, not a routine one",
+    remarks.MISSING: "less data came back than the fault removed",
+    remarks.UNKNOWN: "the recovery point is that of the canary's own rows only",
 }
-"""Reasons for a reservation. The key is True for the mark ``remarks.SHORT_MARK``, and False for the other marks."""
+"""Words for each reason for a reservation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +163,9 @@ def _fit(audit: Audit, rows: Sequence[ServiceRow], found: Sequence[Alert]) -> tu
     drilled, never = [row for row in rows if row.state != NEVER], never_drilled(rows)
     exempt = services.exempt(audit.coverage)[:MOST_EXEMPT]
     beside = bool(never[0]) * (2 * _lines(never[1]) + 1) + 1.3 * len(exempt) + 3 * any(row.reserved for row in rows)
-    beside += max(0, _lines(standing(rows)) - 1) + 2 * any(remarks.SHORT_MARK in row.marks for row in rows)
+    marks = {mark for row in rows for mark in row.marks}
+    beside += 2 * (remarks.SHORT_MARK in marks) + 3 * (remarks.OWN_ROWS_MARK in marks)
+    beside += max(0, _lines(standing(rows)) - 1)
     beside += max(0, _lines(f"{wording.period(audit)} {_environment_note(audit, rows)}") - 3)
     shown = [replace(one, text=_short(one.text)) for one in found[:MOST_ALERTS]]
     while len(shown) > LEAST_ALERTS and _fitting(drilled, _room(shown, beside)) < len(drilled):
@@ -249,7 +252,7 @@ def rules(rows: Sequence[ServiceRow]) -> str:
     """Return sentences that explain the groups of ``standing`` that occur."""
     used = {_standing(row) for row in rows}
     marks = "".join(row.marks for row in rows if _standing(row) == "with a reservation")
-    known = {mark == remarks.SHORT_MARK for mark in marks if mark in remarks.LEGENDS}
+    known = remarks.reasons(marks)
     reasons = [text for key, text in REASONS.items() if key in known]
     texts = {title: text.replace("{reasons}", ", or ".join(reasons)) for title, text in RULES.items()}
     return " ".join(text for title, text in texts.items() if rows and (title in used or title == STANDINGS[-1]))

@@ -249,7 +249,7 @@ def _of_run(result: Result) -> dict[str, Any]:
     """Return the objectives of a run with their measurements. When the report shows a remark about a measurement, the sign
     that refers to the remark is added to the measurement.
     """
-    told = remarks.of_run(result.steps, result.started)
+    told = remarks.of_run(result.steps, result.started, result.objectives.get("rpo"))
     marks = {key: one.mark.strip() for key, one in told.items()}
     objectives = result.model_dump(mode="json")["objectives"]
     return {key: one | ({"mark": marks[key]} if marks.get(key) else {}) for key, one in objectives.items()}

@@ -17,6 +17,9 @@ from drillbook.judge.figures import Figure, Figures
 from drillbook.judge.samples import CanaryRecord, canaries, ranges
 from drillbook.plan.planner import Plan
 
+OF_BACKUP = "newest moment of the restored backup"
+"""Clock of an RPO that no canary measured, but the age of a backup."""
+
 
 def data_loss(result: Figures, events: Sequence[Event], own: Sequence[Event], plan: Plan, disruption: float | None) -> None:
     """Measure the RPO: the largest loss that a canary saw.
@@ -74,7 +77,7 @@ def _by_backup(result: Figures, own: Sequence[Event], records: Sequence[CanaryRe
     if not found:
         return False
     loss, error, clock = max(found)
-    result.rpo_clock = "newest moment of the restored backup"
+    result.rpo_clock = OF_BACKUP
     result.objectives["rpo"] = result.keep("rpo_s", Figure(loss, error), (clock, disruption))
     return True
 

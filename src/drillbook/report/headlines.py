@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from drillbook.judge import shortfall
 from drillbook.judge.result import FaultResult, Injection, Result, RunView, StepView, Verdict
-from drillbook.report import rehearsal, remarks
+from drillbook.report import own_commands, rehearsal, remarks
 from drillbook.report.figures import count, one_line, seconds, utc_time
 from drillbook.report.wording import ENDED, UNRECORDED, measured, unmeasured, without_body, written
 
@@ -117,7 +117,8 @@ def _recovery(result: Result, begin: str, marks: dict[str, float]) -> str:
 def _loss(result: Result) -> str:
     """Return clauses about the loss of data: first the data that did not come back, then the loss that a canary measured."""
     missing = remarks.shortfalls(result.steps)
-    whose = "of the canary's" if shortfall.counted(result.steps) else "of the"
+    doubtful = own_commands.doubtful(result.steps, result.objectives.get("rpo"))
+    whose = "of the canary's" if doubtful or shortfall.counted(result.steps) else "of the"
     return "; ".join([*missing, _measured_loss(result, whose)])
 
 

@@ -190,7 +190,7 @@ def _entry(result: Mapping[str, Any], folder: str, children: tuple[IndexEntry, .
         href=f"{folder}/report.html",
         children=children,
         closed=str((result.get("settled") or {}).get("by", "")),
-        remarks=remarks.of_run(remarks.steps_of(result.get("steps", ())), str(result["started"])),
+        remarks=remarks.of_run(remarks.steps_of(result.get("steps", ())), str(result["started"]), objectives.get("rpo")),
         tolerated=tolerated.of_statuses([str(step.get("status")) for step in result.get("steps", ())]),
         service=str(result.get("service") or ""),
         findings=tuple(open_findings.grave(found)),

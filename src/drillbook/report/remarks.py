@@ -11,7 +11,8 @@ from datetime import timedelta
 from typing import Any
 
 from drillbook.judge import detection, shortfall
-from drillbook.judge.result import StepResult
+from drillbook.judge.result import Objective, StepResult
+from drillbook.report import own_commands
 from drillbook.report.figures import moment, one_line
 from drillbook.report.restore_steps import from_source, restores
 from drillbook.sdk.backup_source import PRINTED_BASIS
@@ -30,11 +31,21 @@ SHORT_MARK = "§"
 """Mark beside the RPO of a run in which less data came back than the fault removed. It may stand before another mark."""
 MAY_NOT_COUNT = "this figure may not count that loss"
 SHORT = f"Less data came back than the fault removed, and {MAY_NOT_COUNT}."
+OWN_ROWS_MARK = "¶"
+"""Mark beside the RPO of a canary whose records the team's commands perhaps neither removed nor restored."""
+OWN_ROWS = (
+    "This is the RPO of the canary's own rows only: the drill does not know which data the team's commands removed and restored. "
+    "A comparison of the content before and after (content.take, content.matches) proves it."
+)
 LEGENDS = {
+    OWN_ROWS_MARK: f"{OWN_ROWS_MARK} {OWN_ROWS}",
     SHORT_MARK: f"{SHORT_MARK} {SHORT}",
     MARK: f"{MARK} {OWN_BACKUP}",
     RECENT_MARK: f"{RECENT_MARK} {RECENT_BACKUP}",
 }
+FRESH, MISSING, UNKNOWN = "fresh backup", "missing data", "unknown data"
+REASONS = {MARK: FRESH, RECENT_MARK: FRESH, SHORT_MARK: MISSING, OWN_ROWS_MARK: UNKNOWN}
+"""Reason of the reservation for each mark. Each reason has its own words and next step in the audit."""
 RESERVED = "met with a reservation"
 """State of an objective that was met, but whose figure has one of these marks. It does not count as proven."""
 RESERVATION = f"With such a mark, an objective within its target is {RESERVED}, and does not count as proven."
@@ -80,21 +91,35 @@ def steps_of(told: Iterable[Mapping[str, Any]]) -> list[Step]:
     ]
 
 
-def of_run(steps: Sequence[Step | StepResult], started: str) -> dict[str, Remark]:
+def reasons(marks: str) -> frozenset[str]:
+    """Return the reasons for a reservation that ``marks`` contains."""
+    return frozenset(REASONS[mark] for mark in marks if mark in REASONS)
+
+
+def of_run(steps: Sequence[Step | StepResult], started: str, rpo: Objective | None) -> dict[str, Remark]:
     """Return the remarks on the figures of a run. The key of each remark is the key of its objective.
 
-    ``started``: start of the run.
+    ``started``: start of the run. ``rpo``: objective on the RPO with its measurement, if the drill sets one.
     """
     by = noticed(steps)
     short = by.removeprefix("by the ").removeprefix("last of the ")
     found = {"detect": Remark(NO_ALERT, by=BY_PROBE) if by == PROBE else Remark(f"noticed {by}", by=short)}
-    told = _of_shortfall(steps, of_backup(steps, started))
+    told = _of_shortfall(steps, _of_commands(steps, rpo, of_backup(steps, started)))
     return found | ({"rpo": told} if told else {})
 
 
 def shortfalls(steps: Iterable[Step | StepResult]) -> list[str]:
     """Return clauses about the data that the fault removed and that did not come back."""
     return [one_line(one.text) for one in shortfall.shortfalls(steps)]
+
+
+def _of_commands(steps: Sequence[Step | StepResult], rpo: Objective | None, told: Remark | None) -> Remark | None:
+    """Return the remark ``told`` with a remark on the team's own commands, if the RPO may be that of other data."""
+    if not own_commands.doubtful(steps, rpo):
+        return told
+    return Remark(
+        " ".join([OWN_ROWS, *([told.text] if told else [])]), f" {OWN_ROWS_MARK}{told.mark.strip() if told else ''}"
+    )
 
 
 def _of_shortfall(steps: Sequence[Step | StepResult], told: Remark | None) -> Remark | None:

@@ -178,7 +178,9 @@ def _more_ranges(measured: str, result: Result) -> str:
 
 def rows_of(result: Result) -> list[ObjectiveRow]:
     """Return the rows of a run's objectives, with the remarks on their figures."""
-    return objective_rows(result.objectives, remarks.of_run(result.steps, result.started), result.verdict)
+    return objective_rows(
+        result.objectives, remarks.of_run(result.steps, result.started, result.objectives.get("rpo")), result.verdict
+    )
 
 
 def objective_rows(

@@ -329,7 +329,7 @@ def _why_failed(result: Result) -> str:
 
 def _reserved(result: Result) -> str:
     """Return the names of the objectives that were met with a reservation. The result is empty when there are none."""
-    told = remarks.of_run(result.steps, result.started)
+    told = remarks.of_run(result.steps, result.started, result.objectives.get("rpo"))
     found = [
         SHORT.get(key, one_line(key))
         for key, one in result.objectives.items()

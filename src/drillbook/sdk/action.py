@@ -81,6 +81,11 @@ class Action(BaseModel):
 
     It is set for an action that compares with this recorded content instead of the content of a backup.
     """
+    ANY_DATA: ClassVar[bool] = False
+    """True for an action that runs commands or requests of the drill, so that nobody knows which data they remove or restore.
+
+    A step whose fact ``effect`` is ``read`` changes no data.
+    """
     TAKES: ClassVar[Mapping[str, tuple[str, str]]] = {}
     """For a restore: the parameters that get their values from facts of earlier steps on the same service.
 

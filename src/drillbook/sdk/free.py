@@ -60,6 +60,7 @@ class Free(Action):
     """Base of custom actions. Their commands can do anything, so the drill must declare their effect."""
 
     CODE = "argv"
+    ANY_DATA = True
 
     restores: Annotated[
         Restores | None,

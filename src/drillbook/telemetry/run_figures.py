@@ -14,7 +14,7 @@ from typing import Any
 from drillbook.journal.run_files import RESULT
 from drillbook.judge import proofs
 from drillbook.judge.proofs import Answer
-from drillbook.judge.result import Verdict
+from drillbook.judge.result import Objective, Verdict
 from drillbook.project.project import Project
 from drillbook.report import remarks, wording
 from drillbook.report.figures import moment
@@ -63,7 +63,10 @@ class RunFigures:
         The result is empty when the drill does not set this objective.
         """
         found = self.objective(key)
-        told = remarks.of_run(remarks.steps_of(self.data["steps"]), str(self.data["started"]))
+        rpo = self.objective("rpo")
+        told = remarks.of_run(
+            remarks.steps_of(self.data["steps"]), str(self.data["started"]), Objective.model_validate(rpo) if rpo else None
+        )
         return wording.state_of(found.get("met"), found.get("measured_s"), told.get(key)) if found else ""
 
     def answer(self, key: str, target_s: float) -> Answer:

@@ -117,8 +117,8 @@ class Playbook(Free, Write):
             )
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``exit`` (exit status), ``hosts``, ``tasks``, ``slowest`` and ``failed`` (tasks, described on the page of
-        custom steps), ``evidence`` (the whole output).
+        """Facts: ``effect`` (always `write`), ``exit`` (exit status), ``hosts``, ``tasks``, ``slowest`` and ``failed`` (tasks,
+        described on the page of custom steps), ``evidence`` (the whole output).
         """
         folder = f"{ctx.scratch}/ansible-{ctx.step}"
         argv = self._argv(folder)
@@ -130,7 +130,7 @@ class Playbook(Free, Write):
                 stdin=json.dumps(self._revealed(ctx)).encode(),
                 sink=writer,
             )
-        facts: Facts = {"exit": output.exit, "evidence": kept, **self._tasks(ctx, folder)}
+        facts: Facts = {"effect": str(self.effect), "exit": output.exit, "evidence": kept, **self._tasks(ctx, folder)}
         if output.exit != 0:
             failed = "; ".join(f"{one['task']} on {one['host']}" for one in facts.get("failed", ()))
             why = FAILURES.get(output.exit or 0, "see the output") + (f": {failed}" if failed else "")

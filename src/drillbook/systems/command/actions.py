@@ -199,7 +199,8 @@ class Run(Free, Fault):
         _need_folder(ctx, self.if_known("cwd"))
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``exit`` (the exit status), ``stdout`` and ``stderr`` (their last 4,000 characters, in printable form).
+        """Facts: ``effect`` (as the drill declares it), ``exit`` (the exit status), ``stdout`` and ``stderr`` (their last
+        4,000 characters, in printable form).
 
         When `keep` is on, also ``evidence`` (name of the file with the whole output).
         """
@@ -211,6 +212,7 @@ class Run(Free, Fault):
         }
         output, kept = self._ended(ctx, options)
         facts: Facts = {
+            "effect": str(self.effect),
             "exit": output.exit,
             "stdout": _text(output.stdout),
             "stderr": _text(output.stderr),
@@ -361,8 +363,8 @@ class Script(Free):
         _need_folder(ctx, self.if_known("cwd"))
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``exit`` (the exit status), ``sha256`` of the script, ``stages`` (name and seconds of each), ``stdout``,
-        ``stderr``, ``evidence``.
+        """Facts: ``effect`` (as the drill declares it), ``exit`` (the exit status), ``sha256`` of the script, ``stages`` (name
+        and seconds of each), ``stdout``, ``stderr``, ``evidence``.
         """
         before = self._digest(ctx)
         if self.sha256 and before != self.sha256:
@@ -377,8 +379,8 @@ class Script(Free):
             stages = Stages(writer)
             env = {name: handed(value, ctx.services) for name, value in self.env.items()}
             output = ctx.run(*argv, env=env, cwd=self.cwd, sink=stages)
-        facts: Facts = {"exit": output.exit, "sha256": before, "stages": stages.measured(), "stdout": stages.tail}
-        facts |= {"stderr": _text(output.stderr), "evidence": kept}
+        facts: Facts = {"effect": str(self.effect), "exit": output.exit, "sha256": before, "stages": stages.measured()}
+        facts |= {"stdout": stages.tail, "stderr": _text(output.stderr), "evidence": kept}
         if output.exit not in self.exit:
             raise ended_wrongly(ctx, argv, output, facts, wanted=self.exit)
         if self._digest(ctx) != before:

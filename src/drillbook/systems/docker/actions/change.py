@@ -191,10 +191,13 @@ class Exec(Free):
         running(ctx, self.service)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``exit`` (the exit status), ``stdout`` and ``stderr`` (their last 4,000 characters, in printable form)."""
+        """Facts: ``effect`` (as the drill declares it), ``exit`` (the exit status), ``stdout`` and ``stderr`` (their last
+        4,000 characters, in printable form).
+        """
         with container_of(ctx, self.service) as container:
             status, out, err = command(ctx, container, list(self.argv), self.user)
         facts: Facts = {
+            "effect": str(self.effect),
             "exit": status,
             "stdout": printable(out, limit=KEPT).rstrip("\n"),
             "stderr": printable(err, limit=KEPT).rstrip("\n"),

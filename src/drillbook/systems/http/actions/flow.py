@@ -12,6 +12,9 @@ from drillbook.language import placeholders
 from drillbook.sdk.action import Context, Facts, Place, Read
 from drillbook.systems.http.exchange import FlowRequest, Name, Unexpected, compare, saved, sent
 
+READING = ("GET", "HEAD", "OPTIONS")
+"""Methods that change nothing on a server."""
+
 
 class Flow(Read):
     """Send several requests one after another, as a client does.
@@ -21,6 +24,7 @@ class Flow(Read):
 
     PLACE = Place.CONTROLLER
     TIMEOUT = 60.0
+    ANY_DATA = True
 
     steps: Annotated[tuple[FlowRequest, ...], Field(min_length=1, description="Requests to send, in this order.")]
     show: Annotated[tuple[Name, ...], Field(description="Names of the saved values that the report shows.")] = ()
@@ -38,8 +42,9 @@ class Flow(Read):
         return self
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``requests`` (name, status, seconds and bytes of each), ``saved`` (the values named in `show`),
-        ``seconds``. When an answer is not the expected one, ``body`` is the beginning of this answer.
+        """Facts: ``effect`` (`read` when all methods only read, otherwise `write`), ``requests`` (name, status, seconds and
+        bytes of each), ``saved`` (the values named in `show`), ``seconds``. When an answer is not the expected one, ``body``
+        is the beginning of this answer.
         """
         values: dict[str, Any] = {}
         done: list[Facts] = []
@@ -65,6 +70,7 @@ class Flow(Read):
 
     def _facts(self, done: list[Facts], values: dict[str, Any]) -> Facts:
         return {
+            "effect": "read" if all(step.method in READING for step in self.steps) else "write",
             "requests": done,
             "seconds": round(sum(one["seconds"] for one in done), 6),
             "saved": {name: value if name in self.show else None for name, value in values.items()},

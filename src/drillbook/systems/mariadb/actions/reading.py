@@ -218,6 +218,7 @@ class Matches(_OfServer):
     """
 
     TIMEOUT = 1800.0
+    COMPARES_WITH = "mariadb.content"
 
     with_: Annotated[
         str,
