@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+from dataclasses import replace
 
 import pytest
 
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.systems.postgres import cluster as clusters
+from drillbook.systems.postgres.tools import Tools
 from tests.systems.postgres import fixtures
+from tests.systems.refusals import refused_until
 
 place, primary, backup, target = fixtures.place, fixtures.primary, fixtures.backup, fixtures.target
 
@@ -124,3 +128,46 @@ def test_what_belongs_together_is_ready(place, primary):
     for name in ("postgres.lose_data", "postgres.stop"):
         place.action(name, service="primary").ready(place.context())
     place.action("postgres.recover", service="primary", **{"from": "s3://backups-for-tests/x"}).ready(place.context())
+
+
+def by_options(cluster, options):
+    """Start the server with options that are in no file."""
+    argv = [f"{cluster.service.bin}/pg_ctl", "-D", cluster.data, "-o", options, "-l", f"{cluster.data}.log", "-w", "-s"]
+    subprocess.run([*map(str, argv), "restart"], check=True, stdin=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"), [("postgres.lose_data", {}), ("postgres.stop", {}), ("postgres.stop", {"mode": "immediate"})]
+)
+def test_a_server_whose_settings_are_only_in_its_command_line_is_not_destroyed(place, foreign, name, fields):
+    place.extra["foreign"] = foreign.service
+    ctx = replace(place.context(), proofs=frozenset({"backup.check"}))
+    action, port = place.action(name, service="foreign", **fields), foreign.service.port
+    action.ready(ctx)
+    by_options(foreign, f"-p {port} -c work_mem=9MB")
+    said = "has work_mem from its command line, and a start by pg_ctl does not repeat them"
+    refused_until(lambda: action.ready(ctx), said, lambda: by_options(foreign, f"-p {port}"))
+    conf = foreign.data / "postgresql.conf"
+    conf.write_text(conf.read_text().replace(f"port = {port}", ""))
+    by_options(foreign, f"-p {port} -k {foreign.data.parent}")
+    said = "has port from its command line, and a start by pg_ctl does not repeat them"
+    with pytest.raises(NotReady, match=said) as refused:
+        action.ready(ctx)
+    assert "write these settings into postgresql.conf" in refused.value.hint
+    if name == "postgres.lose_data":
+        with pytest.raises(StepFailed, match=f"{said}; nothing was lost"):
+            action.run(ctx)
+    assert foreign.sql("SELECT 1", database="postgres") == [(1,)]
+
+
+def test_a_server_that_does_not_start_tells_its_log(place, target):
+    target.create()
+    with (target.data / "postgresql.conf").open("a") as file:
+        file.write("shared_buffers = 'many'\n")
+    with pytest.raises(StepFailed) as failure:
+        clusters.start(place.context(), Tools.of(place.context(), target.service))
+    assert 'invalid value for parameter "shared_buffers": "many"' in failure.value.message
+    assert "no server running" not in failure.value.message
+    [found] = failure.value.findings
+    assert "drillbook.log" in found.remedy
+    assert "unit" not in found.remedy

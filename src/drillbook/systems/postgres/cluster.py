@@ -14,7 +14,7 @@ import psycopg
 from drillbook.errors import CouldNotVerify, HostError, StepFailed
 from drillbook.findings import finding
 from drillbook.sdk.action import Context
-from drillbook.sdk.host import Deadline, once_more
+from drillbook.sdk.host import Deadline, once_more, printable
 from drillbook.sdk.manager import manager_of
 from drillbook.sdk.random_names import fresh
 from drillbook.systems.postgres import ownership
@@ -25,6 +25,8 @@ from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.tools import Tools
 
 CLEAR_S = 60.0
+LOG_LIMIT = 1500
+"""Largest number of characters of a server's log in an error message."""
 # DATA: print what the data directory DATA is: `absent`, `empty`, `cluster` or `other`. The exit status is 0.
 _STATE = """
 if test ! -e "$1" && test ! -L "$1"; then echo absent
@@ -264,26 +266,33 @@ def start(ctx: Context, tools: Tools) -> None:
         return
     output = tools.host.run(start_command(tools), deadline=tools.deadline, env={"LC_ALL": "C"})
     if not output.ok:
-        raise StepFailed(
-            f"{tools.host.name}: the server does not start: " + output.text[-300:],
-            findings=[
-                finding(
-                    "service-state", title="postgres", wanted="running", measured=output.text[-300:], host=tools.host.name
-                )
-            ],
+        said = printable(output.stderr or output.stdout, limit=LOG_LIMIT).strip()
+        where = f"Read {tools.service.data}/drillbook.log on {tools.host.name}, and start the server with pg_ctl."
+        problem = finding(
+            "service-state",
+            title=tools.service.name,
+            wanted="running",
+            measured=said,
+            host=tools.host.name,
+            remedy=where,
         )
+        raise StepFailed(f"{tools.host.name}: the server does not start: {said}", findings=[problem])
 
 
 # Starts the server whose data directory is $2, unless it runs. $1 is the path of pg_ctl. The exit status is 0 when the server
-# runs; otherwise it is that of the program that failed to start it. On Debian, the configuration may be outside of the data
-# directory. pg_ctlcluster finds it by the version and the name of the cluster, the first two columns of pg_lsclusters.
+# runs; otherwise it is that of the program that failed to start it, and the last lines of the log are printed. On Debian, the
+# configuration may be outside of the data directory. pg_ctlcluster finds it by the version and the name of the cluster, the
+# first two columns of pg_lsclusters.
 _START = """
-"$1" --pgdata "$2" --silent status && exit
+"$1" --pgdata "$2" --silent status >/dev/null 2>&1 && exit
 if ! test -f "$2/postgresql.conf" && command -v pg_lsclusters >/dev/null; then
   cluster=$(pg_lsclusters --no-header | awk -v data="$2" '$6 == data { print $1, $2; exit }')
   test -z "$cluster" || exec pg_ctlcluster "${cluster% *}" "${cluster#* }" start
 fi
-exec "$1" --pgdata "$2" --silent --log "$2/drillbook.log" --wait start
+"$1" --pgdata "$2" --silent --log "$2/drillbook.log" --wait start && exit
+status=$?
+tail -n 8 -- "$2/drillbook.log" >&2
+exit $status
 """
 
 

@@ -12,8 +12,8 @@ from drillbook.sdk.action import Context, Facts, Fault, Undo
 from drillbook.sdk.identity import Identity
 from drillbook.sdk.manager import manager_of
 from drillbook.sdk.manager.right import need_right
-from drillbook.systems.postgres import access, cluster, identity, ownership, removal
-from drillbook.systems.postgres.actions.fields import ServiceName, examined, need_ownership, need_unit
+from drillbook.systems.postgres import access, cluster, command_line, identity, ownership, removal
+from drillbook.systems.postgres.actions.fields import ServiceName, examined, need_ownership, need_start, need_unit
 from drillbook.systems.postgres.connection import answers, connected, reason
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.tools import Tools
@@ -56,13 +56,17 @@ class LoseData(Fault):
             raise StepFailed(f"{why}; nothing was lost")
         try:
             ownership.must_own(ctx, tools)
-        except CouldNotVerify as error:
+            command_line.need_repeated(ctx, tools)
+        except (CouldNotVerify, NotReady) as error:
             raise StepFailed(f"{error.message}; nothing was lost") from error
         pid, removed = removal.lose(tools)
         return {"pid": pid, "data_directory": service.data_directory, "files": removed.files, "bytes": removed.bytes}
 
     def ready(self, ctx: Context) -> None:
-        """Check that the data directory contains a cluster, and that its server belongs to the unit and answers at the port."""
+        """Check that the data directory contains a cluster, and that its server belongs to the unit and answers at the port.
+
+        Also check that the server can be started again with its present settings.
+        """
         service = ctx.service(self.service, Postgres)
         found = examined(Tools.of(ctx, service, ctx.host))
         if found != "cluster":
@@ -71,6 +75,7 @@ class LoseData(Fault):
                 hint="check `data_directory` of the service in the inventory",
             )
         need_ownership(ctx, service)
+        need_start(ctx, service)
         if why := self._not_covered(ctx, service):
             raise NotReady(
                 why,
@@ -169,13 +174,15 @@ class Stop(Fault):
         """Check that the service manager knows the unit.
 
         When the server is to be stopped by pg_ctl, check instead that data directory, unit and server belong together.
-        In both cases, also check that the account of the step may start the unit again.
+        In both cases, also check that the account of the step may start the unit again, or that pg_ctl can start the server
+        with its present settings.
         """
         service = ctx.service(self.service, Postgres)
         if self.mode == "immediate" or not service.unit:
             need_ownership(ctx, service)
         else:
             need_unit(ctx, service)
+        need_start(ctx, service)
         if service.unit:
             need_right(ctx, service.unit)
 

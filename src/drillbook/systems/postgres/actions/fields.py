@@ -11,7 +11,7 @@ from drillbook.sdk.action import Context
 from drillbook.sdk.manager import manager_of
 from drillbook.sdk.manager.right import need_right
 from drillbook.sdk.object_reference import Uri
-from drillbook.systems.postgres import cluster, ownership
+from drillbook.systems.postgres import cluster, command_line, ownership
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.tools import Tools
 
@@ -47,6 +47,14 @@ def need_ownership(ctx: Context, service: Postgres) -> None:
     """Raise NotReady unless the data directory, the unit and the server at the port of ``service`` belong together."""
     try:
         ownership.must_own(ctx, Tools.of(ctx, service, ctx.host))
+    except CouldNotVerify as error:
+        raise NotReady(error.message, hint=error.hint) from error
+
+
+def need_start(ctx: Context, service: Postgres) -> None:
+    """Raise NotReady unless the server of ``service`` can be started again with its present settings."""
+    try:
+        command_line.need_repeated(ctx, Tools.of(ctx, service, ctx.host))
     except CouldNotVerify as error:
         raise NotReady(error.message, hint=error.hint) from error
 

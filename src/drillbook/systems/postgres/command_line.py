@@ -1,0 +1,47 @@
+"""Checks that a server can be started again as it was started: the settings of its command line must stand in its files."""
+
+from __future__ import annotations
+
+import psycopg
+
+from drillbook.errors import CouldNotVerify, HostError, NotReady
+from drillbook.sdk.action import Context
+from drillbook.sdk.host import once_more
+from drillbook.systems.postgres.connection import answers, connected, reason
+from drillbook.systems.postgres.tools import Tools
+
+# A setting that has the same value in the last line of the files is not lost.
+_ONLY_THERE = """
+SELECT s.name::text FROM pg_catalog.pg_settings s WHERE s.source = 'command line' AND s.setting IS DISTINCT FROM
+  (SELECT f.setting FROM pg_catalog.pg_file_settings f WHERE f.name = s.name ORDER BY f.seqno DESC LIMIT 1)
+ORDER BY 1
+"""
+# DATA: succeed if pg_ctlcluster starts the cluster in DATA. It passes the paths of Debian's configuration, and the options in
+# pg_ctl.conf, again.
+_DEBIAN = """
+test ! -f "$1/postgresql.conf" && command -v pg_lsclusters >/dev/null || exit 1
+pg_lsclusters --no-header | awk -v data="$1" '$6 == data { found = 1 } END { exit !found }'
+"""
+
+
+def need_repeated(ctx: Context, tools: Tools) -> None:
+    """Check that a start by pg_ctl gives the server all settings that it has from its command line now.
+
+    A unit or a container repeats its own command line. A server that does not answer is not checked. Raises NotReady when a
+    setting would be lost, and CouldNotVerify when the server cannot be queried.
+    """
+    service = tools.service
+    if service.unit or not answers(ctx, service):
+        return
+    try:
+        with connected(ctx, service, database="postgres") as session:
+            names = [str(name) for (name,) in session.execute(_ONLY_THERE).fetchall()]
+    except (psycopg.Error, HostError) as error:
+        raise CouldNotVerify(f"{service.name} cannot be queried for its command line: {reason(error)}") from error
+    if not names or once_more(lambda: tools.owned(("sh", "-c", _DEBIAN, "sh", service.data))).ok:
+        return
+    raise NotReady(
+        f"{tools.host.name}: the server of {service.name} has {', '.join(names)} from its command line, and a start by pg_ctl does "
+        "not repeat them",
+        hint="write these settings into postgresql.conf; or let a service manager start the server, and set `unit` of the service",
+    )
