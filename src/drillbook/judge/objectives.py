@@ -1,4 +1,6 @@
-"""Objectives of a run. Each is met, missed or not verified. RTO and RPO are met only if the verify phase passed."""
+"""Compares the objectives of a run with its measurements. Each objective is then met, missed or not verified. The
+objectives for RTO and RPO are met only if the verify phase passed.
+"""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from drillbook.judge.samples import Sample, enough_s, hole_s, silent_s
 class Bad:
     """Start and end of a bad sample.
 
-    ``before``: start of the last good sample before it.
+    ``before``: start of the last good sample before this bad sample.
     """
 
     start: float
@@ -47,7 +47,8 @@ class Outage:
 class Look:
     """Evaluates the samples of one probe.
 
-    It holds the settings of the probe, and the times after which samples do not count, in seconds on the run's clock.
+    The fields are the settings of the probe, two times after which samples do not count (in seconds on the run's clock),
+    and the samples that are ignored.
     """
 
     probe: str
@@ -62,11 +63,15 @@ class Look:
 
     @property
     def enough(self) -> float:
-        """Time in seconds that good samples must cover to count as a recovery. The runner waits longer, by one interval."""
+        """Time in seconds that good samples must cover to count as a recovery. The runner itself waits for one sampling
+        interval more.
+        """
         return enough_s(self.every) - self.every
 
     def silent(self, samples: Sequence[Sample], disruption: float) -> bool:
-        """Return True when the probe stopped sampling long before the time ``limit``. The state at this time is then unknown."""
+        """Return True when the probe stopped sampling long before ``limit``. The service's state at ``limit`` is then
+        unknown.
+        """
         after = [sample.end for sample in samples if sample.end >= disruption]
         return not after or self.limit - max(after) > enough_s(self.every) + 2.0
 
@@ -84,11 +89,12 @@ class Look:
         return last if lasted < self.enough else None
 
     def outage(self, all_of_it: Sequence[Sample], disruption: float) -> Outage | None:
-        """Return the outage after ``disruption``. A bad sample that was in progress at that time belongs to the outage.
+        """Return the outage after the time ``disruption``. Return None when there are no bad samples.
 
-        The recovery is the first good sample after the last bad sample, if it ends before ``limit`` and enough good samples
-        follow. Bad samples that end after the cleanup or undo began do not count, and neither do good samples that start
-        after this moment. Returns None when there are no bad samples.
+        A bad sample that was in progress at ``disruption`` belongs to the outage. The recovery is the first good sample
+        after the last bad sample. It counts only if it ends before ``limit``, and if enough good samples follow. After the
+        cleanup or undo has begun, samples do not count: neither bad samples that end later, nor good samples that start
+        later.
         """
         samples = [one for one in all_of_it if one.end < self.cleaned or (one.ok and one.start < self.cleaned)]
         bad = [sample for sample in samples if not sample.ok and sample.end >= disruption]
@@ -117,11 +123,11 @@ class Look:
         )
 
     def _after_holes(self, good: Sequence[Sample]) -> Sample:
-        """Return the good sample from which the service was good without a long gap between two samples.
+        """Return the first good sample after the last long gap between two samples in ``good``.
 
-        The service may have been bad during a long gap, so the result is the first good sample after the last long gap.
-        Without a long gap, it is the first good sample. A gap may be longer when the good samples before it already count
-        as a recovery.
+        The service may have been bad during a long gap, so earlier samples do not prove a recovery. If there is no long
+        gap, the result is the first sample. If the samples before a gap already prove a recovery, a gap must be longer to
+        count as long.
         """
         begin = good[0]
         for one, following in pairwise(good):

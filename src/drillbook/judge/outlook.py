@@ -39,9 +39,8 @@ class When(_Value):
 
 
 class Outlook(_Value):
-    """Predictions for one service: its growth, and the times at which its disk is full and its restore exceeds the RTO.
-
-    The size of the service is included.
+    """Size of one service, and predictions: its growth, the time at which its disk is full, and the time at which its
+    restore takes longer than the RTO.
     """
 
     service: str

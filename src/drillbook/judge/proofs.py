@@ -29,7 +29,7 @@ class Answer(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Standing of an objective after several runs. Each field is the number of a run. The oldest run is 0."""
+    """Standing of an objective after several runs. Each field is the number of a run. The oldest run has the number 0."""
 
     proof: int | None = None
     """The newest run that proved the objective, even if a later run missed the objective."""

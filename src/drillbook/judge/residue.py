@@ -19,8 +19,8 @@ from drillbook.plan.planner import Plan
 def residue(events: Sequence[Event], plan: Plan) -> list[Residue]:
     """Return the changes that were not undone, including changes that a person closed.
 
-    The latest event that ended the run or a recovery lists these changes. If there is no such event, they are all changes
-    that the journal announces and does not report as undone.
+    The changes are read from the latest event that ended the run or a recovery. If there is no such event, the result has
+    all changes that the journal announces but does not report as undone.
     """
     for event in reversed(events):
         if isinstance(event.what, Ended | ResidueSettled) and not _closes(event):
@@ -40,8 +40,10 @@ def residue(events: Sequence[Event], plan: Plan) -> list[Residue]:
 def tried(left: Residue, views: Sequence[StepView], *, finished: bool) -> bool:
     """Return True when the journal proves that the run, or a recovery, could not undo the change ``left``.
 
-    It does not if the controller died before an undo. The target may then have undone the change by itself, after its lease
-    expired. ``views``: all steps of the run. ``finished``: True when the journal contains the end of the run.
+    There is no such proof if the controller died before an undo, because the target may then have undone the change by
+    itself after its lease expired.
+
+    ``views``: all steps of the run. ``finished``: True when the journal contains the end of the run.
     """
     own = [view.undone for view in views if (view.result.id, view.result.host) == (left.step, left.host)]
     return finished or not own or any(text.startswith(NOT_UNDONE) for text in own)
@@ -68,7 +70,9 @@ def unsettled(events: Sequence[Event], plan: Plan) -> list[Intent]:
 
 
 def settled(events: Sequence[Event]) -> Settled | None:
-    """Return the person who closed the residue, the time, and the reason. Returns None when nobody closed the residue."""
+    """Return the person who closed the residue, with the time and the reason of the closing. Returns None when nobody
+    closed it.
+    """
     found = last(events, ResidueSettled)
     if found is None:
         return None

@@ -74,7 +74,7 @@ class Injection(StrEnum):
 
 
 class FaultResult(_Value):
-    """State of one fault on one host. Reports derive everything that they say about the fault from it."""
+    """State of one fault on one host. Everything that reports say about the fault is derived from this state."""
 
     step: str
     host: str
@@ -192,7 +192,9 @@ class Result(_Value):
     """None when the drill plans no diagnosis."""
     capacity: tuple[Outlook, ...] = ()
     settled: Settled | None = None
-    """Statement of a person that the remaining changes are dealt with; or None. It changes neither ``residue`` nor ``exit``."""
+    """Statement of a person that the remaining changes are dealt with. None if there is no statement. The statement changes
+    neither ``residue`` nor ``exit``.
+    """
 
     model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", populate_by_name=True)
 
@@ -283,7 +285,7 @@ class StepView(_Value):
 
     @property
     def retried(self) -> bool:
-        """True when an attempt of the step failed before the last one. Waiting for a condition is not a retry."""
+        """True when the step failed at least once and was tried again. Waiting for a condition is not a retry."""
         return self.attempts > 1 and self.every_s is None
 
 
@@ -299,7 +301,10 @@ class Note(_Value):
 
 
 class FigureChange(_Value):
-    """A figure of the last run and of this run, with errors. ``same``: they differ by at most the sum of the errors."""
+    """One figure in the last run and in this run, each value with its error.
+
+    ``same``: True when the two values differ by at most the sum of their errors.
+    """
 
     key: str
     before_s: float | None
@@ -312,7 +317,7 @@ class FigureChange(_Value):
 class StepChange(_Value):
     """A step that was slower, or faster, than in all earlier runs.
 
-    It has its duration in this run, and its shortest and longest duration in the earlier runs.
+    The fields include the step's duration in this run, and its shortest and longest duration in the earlier runs.
     """
 
     step: str
@@ -371,13 +376,15 @@ class RunView(_Value):
     first_run: bool = False
     """True when the journal records that no earlier run existed for a comparison."""
     finished: bool = True
-    """True when the journal contains the end of the run itself. It does not if the controller died."""
+    """True when the journal contains the end of the run itself. False when the controller died before it could record the
+    end.
+    """
     faults_at_end: tuple[FaultResult, ...] = ()
     """State of each fault at the end of the run itself, before any recovery."""
     others_at_end: int = 0
-    """Number of other changes that were not undone then."""
+    """Number of changes, apart from faults, that were not undone at the end of the run itself."""
     locks_at_end: tuple[LockState, ...] = ()
-    """State of each lock of the run then."""
+    """State of each of the run's locks at the end of the run itself."""
 
 
 class SuiteResult(_Value):

@@ -1,7 +1,7 @@
 """RPO and lost writes, computed only from the events of a run.
 
-They are measured by the run's canaries, or from the age of a restored backup that the team's own tools made. Every
-figure has an error: the largest possible difference from the true value. docs/clocks.md defines the clocks.
+The canaries of the run measure both. If the restored backup was made by the team's own tools, its age can be the RPO
+instead. Every figure has an error: the largest possible difference from the true value. docs/clocks.md defines the clocks.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def _rpo(result: Figures, record: CanaryRecord, disruption: float) -> _Loss:
 def _read_back_later(events: Sequence[Event], own: Sequence[Event]) -> list[Event]:
     """Return events of a recovery that read back the rows of canaries.
 
-    Empty if the run itself had read them back.
+    The result is empty if the run itself had already read them back.
     """
     seen = {what.probe for what in contents(own, CanarySurvivors)}
     later = {what.probe: event for event, what in each(events[len(own) :], CanarySurvivors) if what.probe not in seen}

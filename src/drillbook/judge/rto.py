@@ -127,7 +127,7 @@ def _refused(result: Figures, events: Sequence[Event], disruption: float, looks:
 def _stalled(events: Sequence[Event], looks: Mapping[str, Look]) -> list[Finding]:
     """Make a finding about samples that a stalled controller missed.
 
-    The list is empty when no sample was missed.
+    Return the finding in a list. The list is empty when no sample was missed.
     """
     missed = {key: len(look.unheard) for key, look in looks.items() if look.unheard}
     if not missed:
@@ -187,8 +187,8 @@ def _not_good_again(settling: SettleEnded, probe: str | None, measured: str) -> 
 def _settling(events: Sequence[Event]) -> SettleEnded | None:
     """Return the outcome of the run's last wait for the service to become good again.
 
-    A run that ended early and undid all its faults may not have waited. Its outcome is that of an interrupted wait. For any
-    other run without a wait, for example after a failed undo, the result is None.
+    A run that ended early and undid all its faults may not have waited. It is treated like a run whose wait was
+    interrupted. For any other run without a wait, for example after a failed undo, the result is None.
     """
     early = next((event.seq for event, _ in each(events, RunEndedEarly)), None)
     waits = [what for event, what in each(events, SettleEnded) if event.seq > (early or 0)]

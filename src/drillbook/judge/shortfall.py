@@ -1,6 +1,7 @@
-"""Data that a fault removed and that a restore did not bring back, by the counts of the steps themselves.
+"""Finds data that a fault removed and that a restore did not bring back. It compares the numbers of rows that the steps
+counted.
 
-A canary sees only a loss of its own writes. So this loss may be in no RPO.
+This is needed because a canary sees only a loss of its own writes, so the RPO may not include the loss of other data.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ REPLACING = "the restore replaced a table that had more rows"
 
 
 class Outcome(Protocol):
-    """Last outcome of a step, as in a ``result.json``. So the finding, the headline and the mark of the RPO agree."""
+    """Last outcome of a step, as in a ``result.json``. The finding, the headline and the mark of the RPO use it, so they
+    agree.
+    """
 
     @property
     def id(self) -> str:
@@ -34,14 +37,14 @@ class Outcome(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Shortfall:
-    """Kind of data of which less came back than was removed, with both counts, and the step that restored it."""
+    """Kind of data that came back only in part, with the removed and the restored number, and the step that restored it."""
 
     what: str
     removed: int
     restored: int
     step: str
     replaced: bool = False
-    """True when the restoring step itself removed the data, to replace it by the data of the backup."""
+    """True when the restoring step itself removed the data, in order to replace this data by that of the backup."""
 
     @property
     def text(self) -> str:
@@ -83,7 +86,7 @@ def shortfalls(steps: Iterable[Outcome]) -> list[Shortfall]:
 
 
 def counted(steps: Iterable[Outcome]) -> bool:
-    """Return True when a step removed or restored data that a canary does not count. Its loss may be unknown."""
+    """Return True when a step removed or restored data that no canary counts, so that a loss of this data may be unknown."""
     return any(one.status == "done" and (one.facts.get(REMOVED) or one.facts.get(RESTORED)) for one in steps)
 
 
@@ -110,7 +113,9 @@ def _replaced(step: Outcome) -> Iterator[Shortfall]:
 
 
 def _by_data(done: Iterable[tuple[int, Outcome]], fact: str) -> dict[str, list[_Count]]:
-    """Group the counts in ``fact`` by the data as a whole, without the condition of a part."""
+    """Group the counts in ``fact`` by kind of data. A count of only a part of a table belongs to the group of the whole
+    table.
+    """
     found: dict[str, list[_Count]] = {}
     for number, one in done:
         for what, rows in _counts(one.facts.get(fact)):

@@ -1,6 +1,6 @@
 """Size of a service and duration of its restore in one run.
 
-They are one data point for the growth over several runs.
+Together, the size and the duration are one data point for the growth over several runs.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ def verdict(
 def _unwritten(events: Sequence[Event]) -> str:
     """Return the reason why events are missing in the journal. The event that ended the run contains this reason.
 
-    Empty when the journal is complete.
+    The result is empty when the journal is complete.
     """
     why = next((what.unwritten for what in contents(events, RunFinished)), "")
     return f"some events of the run could not be recorded in time: {why}" if why else ""

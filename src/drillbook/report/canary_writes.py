@@ -1,4 +1,4 @@
-"""Numbers of a canary's writes in words that add up, and that agree with the numbers of the RPO."""
+"""Text about the numbers of a canary's writes. The numbers add up, and they agree with the numbers of the RPO."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from drillbook.report.figures import count, seconds
 
 
 def parts(view: RunView, track: ProbeTrack) -> str:
-    """Return the number of writes of the canary ``track``, and the numbers of its parts.
+    """Return text with the number of writes of the canary ``track``, divided by what happened to the writes.
 
-    The acknowledged writes are divided as for the RPO, into those that count for it and later ones. They are not divided when
-    the RPO has no numbers of writes, or is that of several canaries.
+    The text divides the acknowledged writes into writes that count for the RPO, and later writes. It does not do this when
+    the RPO has no number of writes, or when the run has several canaries.
     """
     unheard = sum(one.count or 0 for one in track.stretches if one.label == "unheard")
     missed = f", {unheard} not measured" if unheard else ""
@@ -27,7 +27,8 @@ def parts(view: RunView, track: ProbeTrack) -> str:
 def _until(view: RunView, track: ProbeTrack) -> str:
     """Return words for the time until which acknowledged writes count for the RPO.
 
-    Writes after the disruption count only if they were lost. Usually all of them were lost until the last lost one.
+    Writes after the disruption count only if they were lost. Usually every write from the disruption to the last lost write
+    was lost.
     """
     disruption, last = view.timeline.marks.get("disruption"), view.timeline.marks.get("last_acknowledged")
     if disruption is None or last is None or last <= disruption:

@@ -40,7 +40,7 @@ class ChangeRow:
 def lead(view: RunView) -> str:
     """Return a sentence about the run that this run is compared with.
 
-    Empty when the journal records no earlier run.
+    The sentence is empty when the journal records no earlier run.
     """
     known = view.comparison
     if known is None:
@@ -60,7 +60,7 @@ def change_rows(view: RunView) -> list[ChangeRow]:
 def summary(view: RunView) -> str:
     """Return a sentence for the terminal, with the differences since the last run.
 
-    Empty when there is no earlier run to compare with.
+    The sentence is empty when there is no earlier run to compare with.
     """
     known = view.comparison
     if known is None:
@@ -120,7 +120,9 @@ def _rows(view: RunView, known: Comparison) -> Iterator[ChangeRow]:
 
 
 def _names(view: RunView) -> dict[str, str]:
-    """Return the names of the compared figures. That of the detection tells if only the drill's probe noticed the fault."""
+    """Return the names of the compared figures. The name of the detection tells if only the drill's probe noticed the
+    fault.
+    """
     by_probe = remarks.noticed(view.result.steps) == remarks.PROBE
     return {**SHORT, "detection": NOTICED if by_probe else SHORT["detect"]}
 

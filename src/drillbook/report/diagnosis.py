@@ -62,7 +62,7 @@ def sentence(found: DiagnosisResult) -> str:
 
 
 def _elsewhere(found: DiagnosisResult) -> str:
-    """Return words with the service of the likeliest cause, if this is another one than the diagnosed service."""
+    """Return words with the service of the likeliest cause. The result is empty if this is the diagnosed service itself."""
     service = str(found.ranked[0].get("service", "")) if found.ranked else ""
     return f" of {service}" if service not in ("", found.service) else ""
 
@@ -101,7 +101,7 @@ def _remedy(suspect: Mapping[str, Any]) -> str:
 def confusion(views: Sequence[RunView]) -> Confusion | None:
     """Make the table of injected and diagnosed causes, from the drills that have both.
 
-    None if there are no such drills.
+    The result is None if there are no such drills.
     """
     found = [view.result.diagnosis for view in views if view.result.diagnosis is not None and _injected(view)]
     if not found:

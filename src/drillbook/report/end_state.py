@@ -26,8 +26,8 @@ BAD_STATUSES = ("failed", "error", "unverified", "unknown")
 def sentence(view: RunView) -> str:
     """Return sentences about faults, probes and locks at the end of a run that did not pass, and about a later undo.
 
-    They say no more than the journal proves. They are empty for a run that passed, and for a run without a fault. A fault that
-    is proven to have changed nothing does not count.
+    The sentences say no more than the journal proves. The result is empty for a run that passed, and for a run without a
+    fault. A fault that is proven to have changed nothing does not count as a fault.
     """
     never = {(one.step, one.host) for one in view.result.faults if one.injection is Injection.NEVER}
     faults = [one for one in view.faults_at_end if one.ended and (one.step, one.host) not in never]
@@ -44,19 +44,26 @@ def sentence(view: RunView) -> str:
 
 
 def failed_step(view: RunView) -> StepView | None:
-    """Return the step that the reason of the verdict names, or else the first that did not succeed. None if all succeeded."""
+    """Return the step that the reason of the verdict names, or else the first step that did not succeed.
+
+    The result is None for a run that passed, and when all steps succeeded.
+    """
     found = [step for step in view.steps if step.result.status in BAD_STATUSES]
     named = [step for step in found if view.result.reason.startswith(f"{step.result.id} ")]
     return None if view.result.verdict is Verdict.PASSED else next(iter(named or found), None)
 
 
 def words(step: StepView) -> str:
-    """Return the status of a step in words. Empty for a step that found a problem: only such a step is called failed."""
+    """Return the status of a step that did not succeed, in words. The result is empty for the status ``failed``, because
+    this status needs no further words.
+    """
     return "" if step.result.status == "failed" else STEP_WORDS[step.result.status]
 
 
 def _undone(faults: Iterable[FaultResult]) -> list[str]:
-    """Return the outcomes of the faults that were undone. Each outcome has its number of faults."""
+    """Return a clause for each outcome of the faults that were undone. The clause has the number of faults with this
+    outcome.
+    """
     found = Counter(one.ended.removeprefix(KEPT) for one in faults if one.ended not in LEFT)
     return [
         f"{count(number, 'fault')} {'was' if number == 1 else 'were'} {UNDONE[how]}"
@@ -87,7 +94,7 @@ def _released(found: Sequence[LockState]) -> str:
 
 
 def _named(found: Sequence[LockState]) -> str:
-    """Return the locks in words. One lock has its name; several have their number and the first names."""
+    """Return words for some locks: the name of a single lock, or the number of several locks with their first names."""
     names = [f"{one_line(one.title)} on {one_line(one.host)}" for one in found]
     return (
         f"the run's lock on {names[0]}"
@@ -97,9 +104,10 @@ def _named(found: Sequence[LockState]) -> str:
 
 
 def _later(view: RunView, before: Iterable[FaultResult]) -> str:
-    """Return a sentence about faults that a later recovery undid, locks that it released, or changes that a person closed.
+    """Return a sentence about what happened after the run: a recovery undid faults or released locks, or a person closed
+    changes.
 
-    Empty when nothing of this happened. ``before``: states of the faults at the end of the run.
+    The sentence is empty when nothing of this happened. ``before``: states of the faults at the end of the run.
     """
     open_ = {(one.step, one.host) for one in before if one.ended in LEFT}
     later = [one for one in view.result.faults if (one.step, one.host) in open_]
@@ -113,9 +121,11 @@ def _later(view: RunView, before: Iterable[FaultResult]) -> str:
 
 
 def _probe(track: ProbeTrack, finished: bool) -> str:
-    """Return the last observation of a probe of the service. Empty for a canary, and for a probe that did not work.
+    """Return the last observation of a probe of the service. The result is empty for a canary, and for a probe that did not
+    work.
 
-    A controller that died may have lost the newest samples. So ``finished`` is false for it.
+    ``finished``: False when the controller died. The text then says that the sample is only the last recorded sample,
+    because newer samples may be lost.
     """
     if track.kind != "availability" or track.error or not track.stretches:
         return ""

@@ -17,7 +17,9 @@ from drillbook.report.indented_json import of_json
 UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 MOST_DIGITS = 6
 MOST_ROUNDING = 0.15
-"""Largest part by which the rounding may lift an upper end."""
+"""Largest increase of an upper end by rounding up, as a fraction of the exact upper end. One more decimal is shown if the
+increase would be larger.
+"""
 REMEMBERED = 2000
 """Largest length of a JSON text, in characters, whose indented form is kept for later calls. Longer texts are formatted each
 time.
@@ -81,7 +83,9 @@ def took(value: float) -> str:
 
 
 def lasted(started: str, finished: str | None) -> float | None:
-    """Return the number of seconds from the start to the end of a run, by the times in its result. None for a run without end.
+    """Return the number of seconds from the start to the end of a run, by the times in its result.
+
+    The number is None for a run without end.
 
     Every list of runs uses this duration, so that no two of them differ.
     """
@@ -181,7 +185,7 @@ def utc(started: str | None, offset: float = 0.0) -> str:
 def utc_minute(started: str) -> str:
     """Format a date and time in UTC to the minute, such as ``2026-01-02 10:00``.
 
-    It is for tables that state the time zone elsewhere.
+    The text has no time zone. It is for tables that state the time zone elsewhere.
     """
     at = moment(started)
     return f"{at:%Y-%m-%d %H:%M}" if at else shown(started)

@@ -29,7 +29,7 @@ They almost always contain the event that ended the run.
 def drill_of(run: str) -> str:
     """Return the name of the drill or suite, taken from the name of a run.
 
-    Empty when the name of the run has another form.
+    The result is empty when the name of the run has another form.
     """
     found = RUN_ID.fullmatch(run)
     return found[8] if found else ""
@@ -46,7 +46,7 @@ def suite_of(folder: str) -> str:
 def begun(run: str) -> str:
     """Return the start of a run in UTC, taken from the name of the run and written as in a journal.
 
-    Empty when the name has another form.
+    The result is empty when the name has another form.
     """
     found = RUN_ID.fullmatch(run)
     return start_in(found) if found else ""
@@ -82,7 +82,7 @@ def first_event(folder: Path) -> dict[str, Any]:
 def last_word(folder: Path) -> dict[str, Any] | None:
     """Return the data of the newest event that ended the run or its recovery.
 
-    None if the journal has no such event yet.
+    The result is None if the journal has no such event yet.
     """
     try:
         with (folder / FILE).open("rb") as file:

@@ -37,10 +37,10 @@ def sentence(view: RunView) -> str:
 
 
 def _not_passed(view: RunView) -> StepView | None:
-    """Return the verification that did not pass, after which no figure of a recovery counts.
+    """Return the step of a verification that did not pass. No figure of the recovery counts then.
 
-    When several did not pass, return the step that the reason of the verdict names, or else the first. The result is None when
-    all passed, or when the run was stopped.
+    When several verifications did not pass, return the step that the reason of the verdict names, or else the first of
+    these steps. The result is None when all verifications passed, or when the run was stopped.
     """
     if view.result.verdict not in (Verdict.FAILED, Verdict.INCONCLUSIVE):
         return None
@@ -58,7 +58,9 @@ def _verification(step: StepView) -> str:
 
 
 def _unproven(result: Result, begin: str, marks: dict[str, float]) -> list[str]:
-    """Return parts of a sentence about figures of a run whose verification did not pass, with the note that they do not count."""
+    """Return parts of a sentence about a run whose verification did not pass: its figures, and a note that these do not
+    count.
+    """
     known = measured(result, "rto")[0] is not None and "first_bad" in marks
     seen = (
         f"{begin}, and a probe was good again {written(result, 'rto')} later" if known else _recovery(result, begin, marks)
@@ -67,7 +69,7 @@ def _unproven(result: Result, begin: str, marks: dict[str, float]) -> list[str]:
 
 
 def _doubt(objectives: Sequence[str], result: Result) -> str:
-    """Return a note about the measured figures of ``objectives``, which are not verified. It is empty when there are none."""
+    """Return a note that the measured figures of ``objectives`` are not verified. It is empty when no figure was measured."""
     figures = [one for one in objectives if measured(result, one)[0] is not None]
     return {0: "", 1: "this figure is not verified", 2: "these figures are not verified"}[len(figures)]
 

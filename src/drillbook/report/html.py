@@ -144,7 +144,7 @@ def _findings(result: Result) -> dict[Where, list[Finding]]:
 def closed(result: Result) -> tuple[str, list[str]] | None:
     """Return a sentence and rows about changes that could not be undone, and were then closed by a person.
 
-    None when there are no such changes.
+    The result is None when there are no such changes.
     """
     return (rows.settled_sentence(result.settled), rows.settled_rows(result.settled)) if result.settled else None
 
@@ -152,7 +152,7 @@ def closed(result: Result) -> tuple[str, list[str]] | None:
 def _diagnosis(view: RunView) -> tuple[str, list[diagnosis.CauseRow], tuple[str, ...]] | None:
     """Return the sentence, the causes and the open questions of the diagnosis.
 
-    None when the drill plans no diagnosis.
+    The result is None when the drill plans no diagnosis.
     """
     found = view.result.diagnosis
     return (diagnosis.lead(found), diagnosis.cause_rows(found), found.why) if found else None

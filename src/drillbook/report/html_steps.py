@@ -134,7 +134,9 @@ def _summary(step: StepView) -> str:
 
 
 def _course(step: StepView) -> Iterator[str]:
-    """Yield the attempts, the reason why a failure was allowed, and the message, as far as the step has them."""
+    """Yield the attempts of the step, the reason why its failure was allowed, and its message. What the step lacks is left
+    out.
+    """
     if step.attempts > 1:
         yield f"<dt>Attempts</dt><dd>{step.attempts:d}{_pace(step)}</dd>"
     if step.allowed:
@@ -144,7 +146,11 @@ def _course(step: StepView) -> Iterator[str]:
 
 
 def _pace(step: StepView) -> str:
-    """Return the time, the interval and the end of the attempts of a step that waits for a condition. Empty for a retry."""
+    """Return words about the attempts of a step that waits for a condition: their duration, their interval, and how they
+    ended.
+
+    The result is empty for a step that only retries after an error.
+    """
     if step.every_s is None:
         return ""
     met = step.result.status == "done"

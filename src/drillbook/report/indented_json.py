@@ -1,8 +1,8 @@
 """Indented JSON, with exactly the text of ``json.dumps(value, ensure_ascii=False, indent=2)``, in a fraction of its time.
 
 The standard library encodes indented JSON slowly, because it does so in Python. This module uses the compiled encoder of pydantic
-for values that were read from JSON. That encoder writes some numbers in another way. A result that may contain such a number is
-not used: the function ``indented`` then encodes the value with C functions for its texts and numbers.
+for values that were read from JSON. That encoder writes some numbers in another way. If the text from pydantic may contain
+such a number, the function ``indented`` is used instead. It calls C functions for each text and number.
 """
 
 from __future__ import annotations

@@ -238,7 +238,7 @@ def render(entries: Iterable[IndexEntry], known: Mapping[str, Known] | None = No
 
 
 def _never(known: Mapping[str, Known], listed: Sequence[Row]) -> tuple[str, dict[str, list[str]]]:
-    """Return a sentence that counts the drills and suites that never ran, and their names. The sentence is empty for none."""
+    """Return a sentence that counts the drills and suites that never ran, and their names. It is empty if all of them ran."""
     missing = sorted(set(known) - {row.entry.name for row in listed})
     names = {
         "Drills": [name for name in missing if not known[name].suite],

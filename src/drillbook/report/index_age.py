@@ -31,8 +31,9 @@ def names(reports: Path) -> list[str]:
 
 
 def changed(reports: Path, name: str) -> int:
-    """Return the time of change of a run's result, in nanoseconds. Without a result, use the newest journal of the run
-    or suite. The time of other folders is 0.
+    """Return the time of the last change of a run's result, in nanoseconds.
+
+    If the run or suite has no result, return the time of its newest journal. For a folder without a journal, return 0.
     """
     return _modified(f"{reports}/{name}/{RESULT}") or max(_modified(str(path)) for path in _journals(reports / name))
 

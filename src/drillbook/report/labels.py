@@ -144,7 +144,7 @@ def _crosses(line: Flag, flag: Flag) -> bool:
 def first_free(boxes: Iterable[Box], wanted: Sequence[Label], left: float, right: float) -> Label | None:
     """Return the first label of ``wanted`` that lies between ``left`` and ``right`` and overlaps no box.
 
-    None when no label fits.
+    The result is None when no label fits.
     """
     taken = list(boxes)
     return next(
