@@ -192,9 +192,7 @@ class Result(_Value):
     """None when the drill plans no diagnosis."""
     capacity: tuple[Outlook, ...] = ()
     settled: Settled | None = None
-    """Statement of a person that the remaining changes are dealt with. None if there is no statement. The statement changes
-    neither ``residue`` nor ``exit``.
-    """
+    """Statement of a person that the remaining changes are dealt with. ``residue`` and ``exit`` do not depend on it."""
 
     model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", populate_by_name=True)
 
@@ -301,10 +299,7 @@ class Note(_Value):
 
 
 class FigureChange(_Value):
-    """One figure in the last run and in this run, each value with its error.
-
-    ``same``: True when the two values differ by at most the sum of their errors.
-    """
+    """Values of a figure in the last run and in this run. ``same``: they differ by no more than their errors together."""
 
     key: str
     before_s: float | None
@@ -376,9 +371,7 @@ class RunView(_Value):
     first_run: bool = False
     """True when the journal records that no earlier run existed for a comparison."""
     finished: bool = True
-    """True when the journal contains the end of the run itself. False when the controller died before it could record the
-    end.
-    """
+    """True when the journal contains the end of the run itself. False when the controller died before the end."""
     faults_at_end: tuple[FaultResult, ...] = ()
     """State of each fault at the end of the run itself, before any recovery."""
     others_at_end: int = 0
