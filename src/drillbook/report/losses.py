@@ -20,7 +20,7 @@ NOTE = (
 class LossRow:
     """Texts about one measured loss.
 
-    They are: backup method, step, loss with its error, time of the newest data, and source of that time.
+    The texts are: backup method, step, loss with its error, time of the newest data, and source of that time.
     """
 
     method: str

@@ -42,10 +42,11 @@ def next_steps(
 
 
 def proof_of_routine(view: RunView) -> tuple[str, str] | None:
-    """Return the suggestion that replaces the reservation of an RPO, whose backup the drill itself took, by a proof.
+    """Return a suggestion that would prove the RPO with a routine backup of the service.
 
-    It names a drill that restores a routine backup of the service, or where to find one. Returns None without such a
-    reservation, and for journals that do not record these drills.
+    The suggestion is for a run whose RPO was met only with a reservation, because the restored backup was taken during the
+    run. It names a drill that restores a routine backup, or the command that finds such a drill. Returns None for other
+    runs, and for journals that do not record these drills.
     """
     row = next((row for row in rows_of(view.result) if row.key == "rpo"), None)
     fresh = row is not None and row.state == RESERVED and (MARK in row.mark or RECENT_MARK in row.mark)
@@ -97,7 +98,7 @@ def in_report(view: RunView) -> list[tuple[str, str]]:
 def in_suite(suite: SuiteResult, views: Sequence[RunView]) -> list[tuple[str, str]]:
     """Return suggestions for a reader of a suite's report.
 
-    They are: undo the changes that its drills left, run the suite again, and verify the record.
+    The suggestions are: undo the changes that its drills left, run the suite again, and verify the record.
     """
     if not views:
         return []
@@ -112,7 +113,8 @@ def in_suite(suite: SuiteResult, views: Sequence[RunView]) -> list[tuple[str, st
 def after_suite(program: str, suite: SuiteResult, views: Sequence[RunView], inventory: str) -> list[tuple[str, str]]:
     """Return suggestions for the terminal after a suite.
 
-    They are: undo the changes that its drills left, read the report, repeat each drill that did not pass, and then the suite.
+    The suggestions are: undo the changes that its drills left, read the report, repeat each drill that did not pass, and
+    then repeat the whole suite.
     """
     on = _on(inventory)
     steps = [*_left(program, views), ("read the report", f"{program} report.open"), *_not_passed(program, views, on)]
@@ -143,14 +145,14 @@ def run_again(program: str, drill: str, inventory: str) -> str:
 
 
 def _on(inventory: str) -> str:
-    """Return the command line option for the inventory. Empty for the default inventory."""
+    """Return the command line option for the inventory. The result is empty for the default inventory."""
     return "" if inventory in ("", DEFAULT_INVENTORY) else f" --inventory {shlex.quote(inventory)}"
 
 
 def owner(view: RunView) -> str:
     """Return the owner of the drill, with the role and the address that the inventory gives.
 
-    Empty when the drill names no owner.
+    The result is empty when the drill names no owner.
     """
     if not view.owner:
         return ""

@@ -18,7 +18,9 @@ def wanted(text: str, objective: Objective | None) -> str:
 
 
 def remedy(one: Finding, result: Result) -> str:
-    """Return the remedy of an objective that was not proven. For a missed RTO, it names the slowest phase before the recovery."""
+    """Return the remedy for an objective that was not proven. For a missed RTO, the text names the slowest phase before
+    recovery.
+    """
     if one.code != "objective-missed":
         return "Correct the reason above, and run the drill again. An objective that was not measured does not count as met."
     phases = [phase for phase in result.phases if phase.phase in BEFORE_RECOVERY]

@@ -73,7 +73,7 @@ def beside(verdict: str, findings: Iterable[Grade]) -> str:
 
 
 def first(findings: Sequence[Finding]) -> str:
-    """Return the title of the worst finding, and the number of the others."""
+    """Return the title of the worst finding, and the number of the other findings."""
     rest = len(findings) - 1
     return one_line(findings[0].title) + (f", and {rest} more" if rest else "")
 

@@ -33,9 +33,9 @@ def write_suite(folder: Path, suite: SuiteResult, views: Sequence[RunView]) -> N
 def write_index(reports: Path, latest: str = "", known: Mapping[str, Known] | None = None) -> None:
     """Write ``index.html`` of all runs, newest first, and set the symbolic link `latest` in the same folder.
 
-    ``latest``: name of the run to which the link is set. By default, it is the newest finished run, unless the link
-    already names a newer one. ``known``: names of the project's drills and suites. The page also lists those that never
-    ran.
+    ``latest``: name of the run to which the link is set. By default, the link is set to the newest finished run, unless it
+    already names a newer run. ``known``: names of the project's drills and suites. The page also lists the drills and
+    suites that never ran.
     """
     names = index_age.names(reports)
     newest = max((index_age.changed(reports, name) for name in names), default=0)
@@ -48,7 +48,7 @@ def write_index(reports: Path, latest: str = "", known: Mapping[str, Known] | No
 
 
 def _set_latest(reports: Path, latest: str, finished: str) -> None:
-    """Set the link to ``latest``. If ``latest`` is empty, set it to ``finished``, unless it names a newer run."""
+    """Set the link to ``latest``. If ``latest`` is empty, set the link to ``finished``, unless the link names a newer run."""
     link = reports / "latest"
     if latest or finished > (link.resolve().name if link.exists() else ""):
         draft = reports / f".latest-{os.getpid()}"
@@ -78,7 +78,7 @@ def _listed(folder: Path) -> IndexEntry | None:
 
 
 def _finished(folder: Path) -> IndexEntry | None:
-    """Return the index entry of a run or a suite with a result. Returns None when there is no result, or it is damaged."""
+    """Return the index entry of a run or a suite with a result. Returns None when the result is missing or damaged."""
     result = _result(folder)
     if result is None:
         return None

@@ -55,9 +55,7 @@ def evidence_of(step: StepView) -> list[EvidenceRow]:
 
 
 def _is_plain(facts: Mapping[str, Any]) -> bool:
-    """Return True when ``facts`` cannot contain the name of a file. The caller then need not search the facts, which is so for
-    most steps.
-    """
+    """Return True when ``facts`` cannot contain the name of a file, so that no search is needed. This is so for most steps."""
     return "file" not in facts and all(isinstance(value, PLAIN) for value in facts.values())
 
 
@@ -112,7 +110,7 @@ def plan_rows(view: RunView) -> list[tuple[str, str]]:
 def used_services(plan: Mapping[str, Any]) -> list[str]:
     """Return the services of the inventory that the drill breaks, or that a step, a probe or a guard names.
 
-    They are named by their names, or by expressions such as ``{{ services.api.url }}``.
+    A step, a probe or a guard may contain the name of a service, or an expression such as ``{{ services.api.url }}``.
     """
     known = _mapping(_mapping(plan.get("inventory")).get("services"))
     texts = {str(plan.get("service")), *_texts([plan.get(key) for key in ("steps", "probes", "guard")])}
@@ -147,7 +145,7 @@ def shell_line(argv: Iterable[str]) -> str:
 
 
 def command_outcome(command: CommandView) -> str:
-    """Return the outcome of a command: its exit status, its signal, or the reason why it has neither."""
+    """Return the outcome of a command: its exit status, the signal that ended it, or the reason why neither is known."""
     if command.error:
         return f"no outcome: {one_line(command.error)}"
     if command.signal:
@@ -158,7 +156,7 @@ def command_outcome(command: CommandView) -> str:
 def cut(text: str, total: int) -> str:
     """Return a note such as ``the last 4 KiB of 9 MiB`` if ``text`` is only the end of an output.
 
-    Empty if ``text`` is complete.
+    The note is empty if ``text`` is complete.
     """
     kept = len(text.encode("utf-8", "replace"))
     return f"the last {size(kept)} of {size(total)}" if total > kept else ""

@@ -1,7 +1,7 @@
 """Results of a rehearsal.
 
-They are: the restored backup, the duration of the restore, the data that a restore would lose, and the checks that were
-not made.
+The results are: the restored backup, the duration of the restore, the data that a restore would lose, and the checks that
+were not made.
 """
 
 from __future__ import annotations
@@ -88,8 +88,9 @@ def markdown(result: Result) -> list[str]:
 
 
 def _own(result: Result) -> str:
-    """Return the remark that the loss of data was measured with a backup from the time of the run. The result is empty for an
-    older backup, and the text never mentions a fault, because a rehearsal has no fault.
+    """Return the remark that the loss of data was measured with a backup that was taken during the run.
+
+    The result is empty for an older backup. The text mentions no fault, because a rehearsal injects no fault.
     """
     told = remarks.of_backup(result.steps, result.started)
     return "" if told is None else remarks.OWN_REHEARSED if told.text == remarks.OWN_BACKUP else told.text

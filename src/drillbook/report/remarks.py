@@ -1,6 +1,6 @@
-"""Remarks on figures: an RPO with a reservation, and the observer of the fault.
+"""Remarks on figures: why an RPO has a reservation, and who noticed the fault.
 
-They are derived from the steps of the run, so they hold for every journal, old or new.
+The remarks are derived from the steps of the run, so they can be made for every journal, old or new.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ FRESH, MISSING, UNKNOWN = "fresh backup", "missing data", "unknown data"
 REASONS = {MARK: FRESH, RECENT_MARK: FRESH, SHORT_MARK: MISSING, OWN_ROWS_MARK: UNKNOWN}
 """Reason of the reservation for each mark. Each reason has its own words and next step in the audit."""
 RESERVED = "met with a reservation"
-"""State of an objective that was met, but whose figure has one of these marks. It does not count as proven."""
+"""State of an objective that was met, but whose figure has one of the marks above. The objective does not count as proven.
+"""
 RESERVATION = f"With such a mark, an objective within its target is {RESERVED}, and does not count as proven."
 PROBE = "by the drill's probe"
 BY_PROBE = "probe"
@@ -123,7 +124,7 @@ def _of_commands(steps: Sequence[Step | StepResult], rpo: Objective | None, told
 
 
 def _of_shortfall(steps: Sequence[Step | StepResult], told: Remark | None) -> Remark | None:
-    """Return the remark ``told`` with a remark on data that did not come back, if there is such data."""
+    """Return the remark ``told``. If data did not come back, a remark on this data is added."""
     found = shortfalls(steps)
     if not found:
         return told
@@ -168,7 +169,7 @@ def received(steps: Sequence[Step | StepResult]) -> bool:
 def noticed(steps: Sequence[Step | StepResult]) -> str:
     """Return words for the observer of the fault, such as ``by the alert ApiDown``.
 
-    It is the alert for which the drill waits, or else a probe of the drill.
+    The observer is the alert for which the drill waits. If the drill waits for no alert, the observer is its own probe.
     """
     expected = awaited(steps)
     if not expected:

@@ -21,7 +21,7 @@ def failed(view: RunView, one: Residue) -> bool:
 
 
 def state(view: RunView, one: Residue) -> str:
-    """Return the state of one change in words."""
+    """Return words for the state of one change that is not recorded as undone."""
     return FAILED if failed(view, one) else UNRECORDED
 
 
@@ -37,5 +37,5 @@ def heading(view: RunView) -> str:
 
 
 def meaning(view: RunView) -> str:
-    """Return a sentence about the state of the system."""
+    """Return a sentence that tells if the system is still changed, or that this is unknown."""
     return NOT_AS_FOUND if any(failed(view, one) for one in view.result.residue) else NOT_KNOWN

@@ -1,4 +1,4 @@
-"""Steps that restored a backup. The results of the steps show them, so they are found in old journals, too."""
+"""Finds the steps that restored a backup. Only the results of the steps are used, so this also works for old journals."""
 
 from __future__ import annotations
 

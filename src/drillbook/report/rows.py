@@ -333,7 +333,7 @@ def moment_rows(view: RunView) -> list[tuple[str, str, float]]:
 def contradictions(view: RunView) -> list[str]:
     """Return the facts that contradict the verdict ``passed``, such as a failed step.
 
-    Empty if the record is consistent.
+    The result is empty if the record is consistent.
     """
     result = view.result
     if result.verdict is not Verdict.PASSED:
@@ -356,7 +356,7 @@ def contradictions(view: RunView) -> list[str]:
 def settled_sentence(one: Settled) -> str:
     """Return a sentence about a person who closed changes that could not be undone.
 
-    It holds the name of the person, the time, the reason and the approval.
+    The sentence has the name of the person, the time, the reason and the approval.
     """
     second = one.approval
     approved = f", approved by {second['principal']} until {utc(str(second['until']))}" if second else ""
@@ -366,7 +366,7 @@ def settled_sentence(one: Settled) -> str:
 def settled_rows(one: Settled) -> list[str]:
     """Return texts about changes that a person closed.
 
-    They name the checked state of each change, and the locks and leases left on targets.
+    The texts name the state of each change that a check found, and the locks and leases that remain on targets.
     """
     found = [
         f"{change.what} on {change.host} (step {change.step}): the check of the change reported {change.proof}"

@@ -74,7 +74,7 @@ def _verdict(said: str, view: RunView | None) -> str:
 def suite_sentence(found: Sequence[SuiteRow]) -> str:
     """Return sentences that count the drills of a suite by verdict, and their findings of medium severity or higher.
 
-    They also name the drills that met an objective with a reservation.
+    The sentences also name the drills that met an objective with a reservation.
     """
     verdicts = [row.verdict for row in found]
     order = [*map(str, Verdict), *sorted(set(verdicts) - set(map(str, Verdict)))]

@@ -29,14 +29,14 @@ FALLIBLE = {
     "verify": "a verification",
     "cleanup": "the cleanup",
 }
-"""Part of the drill that failed, for messages. The key is the phase of the step that failed."""
+"""Names of the parts of a drill that may fail, for messages. The key is the phase of the step that failed."""
 ENDINGS: dict[str, str] = {
     Verdict.FAILED: "failed",
     Verdict.INCONCLUSIVE: "was inconclusive",
     Verdict.REFUSED: "was refused",
     Verdict.ABORTED: "was aborted",
 }
-"""Words for the end of a run, after "the run"."""
+"""Words that follow "the run" in a sentence about the end of a run. The key is the verdict."""
 ANSWERED = re.compile(r"(?s)((?:answered|status) \d{3}\b[^{}\[\]<>]*): *[\[{<].*")
 """Regular expression that matches the status of an HTTP answer, and the beginning of its body (JSON, HTML) after a colon."""
 SHAPES = {
@@ -51,8 +51,7 @@ SHAPES = {
 MET, MISSED, NOT_VERIFIED = "met", "missed", "not verified"
 STATES = {MET: "\N{CHECK MARK}", RESERVED: "~", MISSED: "\N{BALLOT X}", NOT_VERIFIED: "?"}
 MET_OF = {MET: True, RESERVED: True, MISSED: False}
-"""Meaning of the states of an objective: True for a state in which the objective was met, and False for a state in
-which it was missed.
+"""True for each state in which an objective was met, and False for the state in which it was missed. The key is the state.
 """
 STATE_CLASSES = {RESERVED: "unverified", NOT_VERIFIED: "unverified"}
 """CSS classes of states in HTML pages. A state that is not listed has a class of the same name. An objective that was met with
@@ -88,7 +87,7 @@ STEP_WORDS = {
 OBJECTIVES = {"rto": "Recovery time (RTO)", "rpo": "Recovery point (RPO)", "detect": "Detection"}
 SHORT = {"rto": "RTO", "rpo": "RPO", "detect": "Detection"}
 NOTICED = "Noticed by the drill's probe"
-"""Name of the detection when the drill awaits no alert. It is no detection by the alerts of the service's owner."""
+"""Name of the figure ``detection`` when the drill awaits no alert. It shows that no alert of the service was tested."""
 OBJECTIVE_CLOCKS = {"rto": "rto", "rpo": "rpo", "detect": "detection"}
 ENDED = {
     "open": "no event reports the undo of the change",
@@ -97,7 +96,8 @@ ENDED = {
 }
 _UNRECORDED = "no undo of the change was recorded"
 UNRECORDED = {"open": _UNRECORDED, "residue": _UNRECORDED, "closed": f"{_UNRECORDED}, and a person closed the change later"}
-"""The same words for a run whose journal has no end. It is then unknown if the undo failed, or if a lease undid the change."""
+"""Words that replace those of ``ENDED`` for a run whose journal has no end. It is then unknown if a lease undid the change.
+"""
 LAB = "lab"
 """Name that inventories usually give a test environment."""
 TEST_ENVIRONMENT = "a test environment, not production"
@@ -213,7 +213,9 @@ def state_of(met: bool | None, measured_s: float | None, told: Remark | None = N
 
 
 def objective_name(key: str, by: str = "", names: Mapping[str, str] = SHORT) -> str:
-    """Return the name of an objective. That of a detection tells its observer ``by``: the alert, or the drill's own probe."""
+    """Return the name of an objective. The name of a detection tells who noticed the fault (``by``): an alert, or the
+    drill's probe.
+    """
     if key == "detect" and by == remarks.BY_PROBE:
         return NOTICED
     name = names.get(key, one_line(key))
@@ -292,7 +294,8 @@ def ended(verdict: str) -> str:
 def without_body(text: str) -> str:
     """Return ``text`` without the body of an HTTP answer.
 
-    Journals of earlier versions quote it after the status. The facts of the step contain it.
+    Journals of earlier versions quote this body after the status. Nothing is lost, because the facts of the step contain
+    it.
     """
     return ANSWERED.sub(r"\1", text)
 
@@ -354,7 +357,7 @@ def measured(result: Result, clock: str) -> tuple[float | None, float | None]:
 def written(result: Result, clock: str) -> str:
     """Return the value of a clock with its error, as text for the table of objectives.
 
-    Empty when the clock was not measured.
+    The text is empty when the clock was not measured.
     """
     value, error = measured(result, clock)
     if value is None:

@@ -42,7 +42,7 @@ class OnHost:
     def rate(self) -> float | None:
         """Return the average bytes per second from the transfer's start to its newest progress event.
 
-        None before the first progress event.
+        The result is None before the first progress event.
         """
         span = self.moved_at - self.moving_since
         return self.moved / span if self.moved and span > 0 else None
@@ -72,13 +72,15 @@ class Watched:
     again: float | None = None
     """Time, on the run's clock, at which the first good sample after the last bad sample ended.
 
-    None if there is no such sample.
+    The time is None if there is no such sample.
     """
     acknowledged: int = 0
     refused: int = 0
     in_doubt: int = 0
     found: int | None = None
-    """Number of writes of a canary that were read back. None before the read-back, when nobody knows which writes survived."""
+    """Number of a canary's writes that were read back at the end. None before that, because it is unknown which writes
+    survived.
+    """
 
     def sampled(self, samples: Sequence[Sample]) -> None:
         """Update from samples of an availability probe."""
@@ -90,7 +92,7 @@ class Watched:
                 self.again = end
 
     def writes(self) -> str:
-        """Counts of a canary's writes, as text. A refused write is no loss."""
+        """Counts of a canary's writes, as text. A write that the service refused does not count as lost."""
         if self.found is not None:
             return f"{self.acknowledged} acknowledged, {self.found} found again"
         doubt = f", {self.in_doubt} in doubt" if self.in_doubt else ""

@@ -93,9 +93,9 @@ class Progress:
     """Observer of the journal that prints a line for each important event. If ``sink`` is given, the lines are not printed but
     passed to ``sink``.
 
-    When ``closing`` is True, a summary follows the run, and lines that the summary would repeat are not printed. When
-    ``brief`` is True, steps that went well and notes that need no attention are left out. When ``phases`` is also True, each
-    phase still has one line of its own. This line has the duration of the phase, or it is a heading if steps follow.
+    ``closing``: True when a summary follows the run. Lines that the summary would repeat are then not printed. ``brief``:
+    True to leave out steps that went well, and notes that need no attention. ``phases``: True to print at least one line
+    for each phase even then. This line has the duration of the phase, or it is a heading if lines of steps follow.
     """
 
     console: Console
@@ -110,7 +110,7 @@ class Progress:
     _empty: frozenset[str] = frozenset()
     """Phases for which the plan has no steps."""
     _heading: str = ""
-    """Name of the current phase in brief output. It is empty after the first line of the phase was printed."""
+    """Name of the current phase in brief output, until the first line of the phase is printed. It is empty afterwards."""
     _held: dict[tuple[str | None, str | None], tuple[str, str]] = field(default_factory=dict)
     _names: dict[str | None, str] = field(default_factory=dict)
     _moved: dict[tuple[str | None, str | None], _Moved] = field(default_factory=dict)

@@ -189,9 +189,7 @@ def _probes(board: Board, width: int) -> list[Text]:
 
 
 def _outage(board: Board) -> list[Text]:
-    """Return a line about the outage so far, compared with the RTO objective. The result is empty before the
-    disruption.
-    """
+    """Return a line about the outage so far, compared with the RTO objective. It is empty before the disruption."""
     if board.disruption is None:
         return []
     seen, target = board.down(), board.targets.get("rto")

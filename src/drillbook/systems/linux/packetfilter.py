@@ -183,7 +183,8 @@ class _Walk:
     def through(self, name: str, depth: int = 0, *, sure: bool = True, aimed: bool = False) -> bool:
         """Trace the packet through a chain. Return True when the packet's path certainly ends in that chain.
 
-        ``sure``: the packet certainly reaches the chain. ``aimed``: it reaches the chain because of its addresses or ports.
+        ``sure``: True when the packet certainly reaches the chain. ``aimed``: True when its addresses or ports bring it
+        there.
         """
         if name not in self.table.chains or depth > DEEPEST:
             self.passed = True

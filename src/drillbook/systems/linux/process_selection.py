@@ -17,7 +17,7 @@ from drillbook.sdk.manager import Argv, manager_of
 from drillbook.systems.linux.faultstate import SEEN
 
 PID, START = "@pid", "@start"
-"""Words in a command. The first is replaced by the pid of the selected process, and the second by its start time."""
+"""Words in a command. The first word is replaced by the pid of the selected process, and the second by its start time."""
 ANOTHER = 3
 """Exit status when the command was not started, because the process has exited or the selection now means another
 process.
@@ -93,7 +93,7 @@ class Selection:
         """Run ``argv`` on the step's host. The command runs as root if the service manager uses `sudo`.
 
         In ``argv``, the word PID is replaced by the pid of the process, and START by its start time. If the process has
-        exited, or the selection means another process, the command is not started, and the exit status is ANOTHER.
+        exited, or if the selection now finds another process, the command is not started. The exit status is then ANOTHER.
         """
         line = f"{pid}\n" if start is None else f"{pid} {start}\n"
         words = ("sh", "-c", _AT, "sh", self.kind, self.name, *argv)

@@ -1,7 +1,7 @@
 """Parses, shortens and counts the stacks of a Python process that py-spy (https://github.com/benfred/py-spy) prints.
 
-Pure functions. Arguments and local variables are never requested, and command lines of processes are left out, because they
-may contain secrets.
+Arguments and local variables are never requested, and command lines of processes are left out, because all of these may
+contain secrets.
 """
 
 from __future__ import annotations
@@ -77,8 +77,8 @@ def collapsed(text: str) -> Counter[Stack]:
 def functions(samples: Mapping[Stack, int]) -> list[dict[str, Any]]:
     """Return the functions with their share of the samples, largest share first, and with 95 % intervals.
 
-    ``share`` counts the samples in which the function was the innermost one. ``with_calls`` counts the samples in which the
-    function was at any level.
+    ``share`` counts the samples in which the function was the innermost function of the stack. ``with_calls`` counts the
+    samples in which the function was at any level.
     """
     whole, own, anywhere = sum(samples.values()), Counter[str](), Counter[str]()
     for stack, count in samples.items():

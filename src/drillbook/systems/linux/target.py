@@ -57,7 +57,9 @@ class Found:
         return self.state in ("T", "t")
 
     def run(self, ctx: Context, *argv: str, **options: Any) -> Output:
-        """Run ``argv`` on the step's host, with the words PID and START replaced; see ``Selection.run``."""
+        """Run ``argv`` on the step's host. The words PID and START in it are replaced by the pid and start time of the
+        process.
+        """
         return self.by.run(ctx, argv, self.pid, self.start, **options)
 
 
@@ -132,7 +134,8 @@ def _listeners(ctx: Context, inodes: str, word: str, where: str) -> list[int]:
 
 
 def look(ctx: Context, by: Selection, pid: int, what: str) -> Found:
-    """Return the process with the id ``pid``. ``by``: selection that found the process. ``what``: its name in messages.
+    """Return the process with the id ``pid``. ``by``: selection that found the process. ``what``: the process's name in
+    messages.
 
     Raises NotReady when the process does not exist, or when no fault may touch it.
     """

@@ -1,4 +1,7 @@
-"""CPU use of a process and its descendants. It is computed from two readings of the kernel's CPU ticks. Pure functions."""
+"""Computes the CPU use of a process and its descendants from two readings of the kernel's CPU ticks.
+
+The functions only compute. They read no files and run no commands.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asks a server at its Unix socket, on its own host, for an answer."""
+"""Checks that a server answers at its Unix socket. The check runs on the host of the server."""
 
 from __future__ import annotations
 

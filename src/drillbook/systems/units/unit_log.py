@@ -21,7 +21,7 @@ _ERROR = re.compile(
 def facts(texts: Sequence[str], most: int, clock: HostClock | None, since: float | None) -> dict[str, Any]:
     """Return the facts of `service.log` about the last ``most`` lines. ``texts``: the output streams of the unit.
 
-    ``since``: time on the controller's monotonic clock; errors from before it are in ``older_errors``.
+    ``since``: time on the controller's monotonic clock. Errors from before this time are in ``older_errors``.
     """
     streams = [[line for line in text.splitlines() if line.strip()] for text in texts]
     lines = [line for stream in streams for line in dated(stream, clock, since)][-most:]
@@ -37,7 +37,7 @@ def facts(texts: Sequence[str], most: int, clock: HostClock | None, since: float
 
 
 def _errors(lines: Sequence[LogLine]) -> list[LogLine]:
-    """Return the newest different lines with errors, oldest first. Of equal lines, the newest counts."""
+    """Return the newest lines with errors, oldest first. If several lines are equal, only the newest of them is returned."""
     found: dict[str, LogLine] = {}
     for line in reversed(lines):
         if _ERROR.search(_shown(line)):

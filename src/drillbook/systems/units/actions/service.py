@@ -114,7 +114,7 @@ class Answers(Read):
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``answers`` (true or false), ``address`` and ``port`` of the connection, ``seconds``, ``why`` (the reason
-        if false). For a Unix socket ``address`` is its path, and ``port`` is null.
+        if ``answers`` is false). For a Unix socket ``address`` is its path, and ``port`` is null.
         """
         service = ctx.service(self.service, Service)
         address, port = _address(service)
@@ -135,8 +135,8 @@ class Answers(Read):
         return facts
 
     def _connect(self, ctx: Context, service: Service, address: str, port: int) -> None:
-        """Open and close a connection. Raises OSError when no connection can be opened, and HostError when the host cannot
-        be used.
+        """Open and close a connection. Raises OSError when no connection can be opened. Raises HostError when the service's
+        host cannot be used.
         """
         patience = max(0.1, min(CONNECT_S, ctx.deadline.remaining()))
         if service.socket or service.listens:
