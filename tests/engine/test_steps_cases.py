@@ -231,6 +231,19 @@ def test_a_step_that_does_not_fit_after_its_expressions_names_its_line_and_the_f
     stage.journal.close()
 
 
+def test_an_object_among_the_arguments_is_named_with_the_key_that_identifies_it(small):
+    stage = staged(small, "restore:\n" + run("look"))
+    undo = ["psql", "-f", "{{ newest.backup }}"]
+    step = step_of(stage, "restore.1").model_copy(update={"params": {"argv": ["look"], "effect": "write", "undo": undo}})
+    with pytest.raises(PlanError) as caught:
+        build(step, {"newest": {"backup": {"taken_at": "today", "id": "dump.sql"}}})
+    assert str(caught.value).partition("command.run: ")[2] == (
+        "entry 3 of `undo`: expected text, not {{ newest.backup }}, an object with the keys taken_at, id; "
+        "write `{{ newest.backup.id }}`, or another of its keys"
+    )
+    stage.journal.close()
+
+
 def test_a_look_before_the_run_knows_what_does_not_depend_on_earlier_steps(small):
     stage = staged(small, "restore:\n" + run("look"))
     step = step_of(stage, "restore.1")

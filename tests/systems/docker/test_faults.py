@@ -276,7 +276,7 @@ def test_a_grace_longer_than_the_step_is_cut(box):
 def test_commands_in_a_container(box):
     made = box.container()
     run = Exec(service="box", argv=("sh", "-c", "echo out; echo err >&2; exit 3"), exit=(3,)).run(box.ctx())
-    assert run == {"exit": 3, "stdout": "out", "stderr": "err"}
+    assert run == {"exit": 3, "stdout": "out", "stderr": "err", "effect": "read"}
     with pytest.raises(StepFailed, match="ended with status 3"):
         Exec(service="box", argv=("sh", "-c", "exit 3")).run(box.ctx())
     write = Exec(service="box", argv=("touch", "/tmp/made"), effect="write", undo=("rm", "-f", "/tmp/made"), user="drill")

@@ -212,10 +212,10 @@ class Run(Free, Fault):
         }
         output, kept = self._ended(ctx, options)
         facts: Facts = {
-            "effect": str(self.effect),
             "exit": output.exit,
             "stdout": _text(output.stdout),
             "stderr": _text(output.stderr),
+            "effect": str(self.effect),
             **kept,
         }
         if output.exit not in self.exit:

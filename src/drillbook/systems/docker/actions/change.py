@@ -197,10 +197,10 @@ class Exec(Free):
         with container_of(ctx, self.service) as container:
             status, out, err = command(ctx, container, list(self.argv), self.user)
         facts: Facts = {
-            "effect": str(self.effect),
             "exit": status,
             "stdout": printable(out, limit=KEPT).rstrip("\n"),
             "stderr": printable(err, limit=KEPT).rstrip("\n"),
+            "effect": str(self.effect),
         }
         if status not in self.exit:
             raise StepFailed(
