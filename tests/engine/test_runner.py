@@ -400,6 +400,26 @@ def test_a_fault_that_cannot_be_proven_is_inconclusive(bench):
     assert view.result.verdict is Verdict.INCONCLUSIVE
 
 
+def test_a_fault_whose_undo_got_an_object_is_told_with_its_argument_and_key(bench):
+    """An object of facts among the arguments: the message names the argument, and no finding contradicts another."""
+    view = bench.run(
+        """backup:
+  - command.run: {argv: [echo, saved], effect: read, keep: true}
+    hosts: controller
+    save: newest
+inject:
+  - command.run: {argv: ['true'], effect: fault, undo: [echo, "{{ newest.evidence }}"], proof: ['true']}
+    hosts: controller
+"""
+    )
+    (said,) = {step.message for step in view.steps if step.result.id == "inject.1"}
+    assert "entry 2 of `undo`: expected text, not {{ newest.evidence }}, an object with the keys file, " in said
+    assert "write `{{ newest.evidence.file }}`" in said
+    (found,) = [one for one in view.result.findings if one.code == "fault-unproven"]
+    assert found.measured == "the fault was not injected"
+    assert "not certain" not in found.remedy
+
+
 def test_undoing_goes_on_past_a_failure_newest_first(bench):
     text = "inject:\n" + "".join(
         (FAULT % undo).removeprefix("inject:\n").replace("broken", f"broken{n}")

@@ -221,7 +221,11 @@ def test_a_step_that_does_not_fit_after_its_expressions_names_its_line_and_the_f
     step = step_of(stage, "restore.1").model_copy(
         update={"params": {"exit": "{{ n }}", "keep": "{{ n }}", "argv": ["look"]}}
     )
-    with pytest.raises(PlanError, match=r"sample.yml:\d+: command.run: exit: .*, after its expressions were evaluated"):
+    with pytest.raises(PlanError, match=r"sample.yml:\d+: command.run: exit: expected a list, .* were evaluated$"):
+        build(step, {"n": 7})
+    with pytest.raises(
+        PlanError, match=r"exit: expected .*, not \{\{ n \}\}, an object with the keys no; write `\{\{ n.no \}\}`"
+    ):
         build(step, {"n": {"no": "number"}})
     step = step.model_copy(update={"params": {"argv": ["look", "{{ nothing.there }}"]}})
     with pytest.raises(PlanError, match=r"sample.yml:\d+: command.run: "):
@@ -431,7 +435,10 @@ def test_an_expectation_is_told_by_the_name_of_its_step_with_what_it_speaks_of(s
     ((_, _, data),) = told(small, "failed")
     (found,) = data["findings"]
     assert found["title"].endswith(f": {title}")
-    assert (found["wanted"], found["measured"]) == ("1 == 2", "{'exit': 0, 'stdout': 'text', 'stderr': ''}")
+    assert (found["wanted"], found["measured"]) == (
+        "1 == 2",
+        "{'exit': 0, 'stdout': 'text', 'stderr': '', 'effect': 'read'}",
+    )
     assert (data["outcome"], data["message"]) == ("failed", "expected 1 == 2")
 
 

@@ -22,7 +22,7 @@ from drillbook.events.event import Event, each
 from drillbook.events.steps import Done, Failed, FaultActive, FaultGone, IntentRecorded, Skipped, StepStarted
 from drillbook.findings import Finding, finding
 from drillbook.installation.program_name import as_called
-from drillbook.language import template
+from drillbook.language import explaining, template
 from drillbook.plan.planned_step import PlannedStep
 from drillbook.plan.planner import Plan
 from drillbook.sdk import vouchers
@@ -45,12 +45,13 @@ class Outcome:
 
 def build(step: PlannedStep, names: Mapping[str, Any]) -> Action:
     """Build the action of ``step`` with every expression evaluated. Raises PlanError when a parameter is invalid."""
+    params: Any = step.params
     try:
-        action = find(step.action).model_validate(template.evaluate(step.params, names))
+        params = template.evaluate(step.params, names)
+        action = find(step.action).model_validate(params)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        raise PlanError(f"{step.line}: {step.action}: {key}: {first['msg']}, after its expressions were evaluated") from None
+        why = explaining.evaluated(error.errors()[0], step.params, params)
+        raise PlanError(f"{step.line}: {step.action}: {why}") from None
     except ValueError as error:
         raise PlanError(f"{step.line}: {step.action}: {error}") from None
     assert isinstance(action, Action)  # noqa: S101  find() returns actions

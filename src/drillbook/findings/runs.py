@@ -9,8 +9,8 @@ FINDINGS: dict[str, Kind] = {
     "fault-unproven": Kind(
         HIGH,
         "The fault was not proven active",
-        "It is not certain that the fault happened. Without a fault, the drill cannot show a recovery. Check the output of "
-        "the injection.",
+        "Without a fault that is proven active, the drill cannot show a recovery. Read the reason and the output of the "
+        "injection, correct the step, and run the drill again.",
     ),
     "fault-remains": Kind(
         CRITICAL,

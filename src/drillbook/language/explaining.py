@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -86,6 +87,39 @@ def plain(detail: Any, model: type[BaseModel], location: tuple[Any, ...], held: 
     if kind.startswith("union_tag") or kind == "kind_of_service":
         return _kind(detail, model, location, path)
     return f"{path}: expected {_expected(kind, detail)}, not {_cut(detail['input'])}", _how(kind, detail["input"])
+
+
+def evaluated(detail: Any, written: Any, values: Any) -> str:
+    """Return a message for a pydantic error in parameters whose expressions were evaluated. It never shows their values.
+
+    ``written``: the parameters as the drill has them. ``values``: the same parameters after the evaluation.
+    """
+    held: list[str | int] = []
+    text, value = written, values
+    for part in detail["loc"]:
+        if _holds(value, part):  # other parts are names of types in a union
+            held.append(part)
+            text, value = text[part] if _holds(text, part) else text, value[part]
+    *outer, last = held or [""]
+    inside = ".".join(map(str, outer))
+    where = f"entry {last + 1} of `{inside}`" if isinstance(last, int) else ".".join(map(str, held))
+    expected = _expected(detail["type"], detail)
+    if not isinstance(value, Mapping):
+        return f"{where}: expected {expected}, after its expressions were evaluated"
+    names = ", ".join(map(str, value))
+    message = (
+        f"{where}: expected {expected}, not {text if isinstance(text, str) else 'this'}, an object with the keys {names}"
+    )
+    whole = re.fullmatch(r"\s*\{\{([^{}]*)\}\}\s*", text) if isinstance(text, str) else None
+    key = "id" if "id" in value else next(iter(value), "")
+    return f"{message}; write `{{{{ {whole[1].strip()}.{key} }}}}`, or another of its keys" if whole and key else message
+
+
+def _holds(value: Any, part: Any) -> bool:
+    """Return True when ``part`` is a key of the mapping ``value``, or an index of the list ``value``."""
+    if isinstance(value, Mapping):
+        return part in value
+    return isinstance(value, list | tuple) and isinstance(part, int) and part < len(value)
 
 
 def _kind(detail: Any, model: type[BaseModel], location: tuple[Any, ...], path: str) -> tuple[str, str]:
