@@ -43,6 +43,44 @@ def test_the_files_of_each_kind_are_right(tmp_path, kind, monkeypatch):
     assert len(planner.make(project.drill("rehearse"), project.inventory("rehearsal")).steps) >= len(plan.steps)
 
 
+def test_the_next_steps_begin_with_the_check_and_end_with_ci(tmp_path, capsys):
+    scaffold.init(tmp_path, Answers("postgres", host="db1", at="/b", sandbox="spare", database="shop"))
+    steps = [line.strip() for line in capsys.readouterr().out.partition("Next")[2].splitlines() if "cd " not in line]
+    steps = list(filter(None, steps))
+    assert "drill.check rehearse --inventory rehearsal" in steps[0]
+    assert "requirements.in" in steps[-1]
+
+
+@pytest.mark.parametrize(
+    ("host", "hint"), [("controller", "/home/otto/backups"), ("db1", "write the whole path on that host")]
+)
+def test_a_place_in_a_home_folder_is_refused_before_anything_is_written(tmp_path, host, hint, monkeypatch):
+    """No shell expands it: a quoted option, or an answer at the prompt."""
+    monkeypatch.setenv("HOME", "/home/otto")
+    with pytest.raises(UsageError, match="'~/backups' begins with `~`") as error:
+        scaffold.init(tmp_path / "new", Answers("postgres", host=host, at="~/backups", sandbox="spare", database="shop"))
+    assert hint in error.value.hint
+    assert not (tmp_path / "new").exists()
+
+
+def test_hints_name_the_field_of_a_backup_and_of_its_sandbox_with_its_line(tmp_path):
+    scaffold.init(tmp_path, Answers("postgres", host="db1", at="/b", sandbox="spare", database="shop"))
+    path = tmp_path / "inventory" / "rehearsal.yml"
+
+    def told(name):
+        """Field and text of the line that a hint names."""
+        setting = Project(tmp_path).inventory("rehearsal").services[name].setting("bin")
+        field, _, place = setting.partition(" ")
+        assert place.startswith("(inventory/rehearsal.yml:")
+        number = int(place.removesuffix(")").rpartition(":")[2])
+        return field, path.read_text().splitlines()[number - 1].split("#")[0].strip()
+
+    assert (told("nightly"), told("copy")) == (("`backups.nightly.bin`", "nightly:"), ("`services.copy.bin`", "copy:"))
+    assert path.read_text().count("#    bin: ") == 2
+    path.write_text(path.read_text().replace("#    bin: ", "    bin: "))
+    assert told("nightly") == ("`backups.nightly.bin`", "bin: /usr/lib/postgresql/17/bin")
+
+
 HOSTS = ("", "controller", "db1", "me@db1", "you@db1", "db1:22", "DB1", "localhost", "127.0.0.1", "[::1]", "root@db1")
 
 

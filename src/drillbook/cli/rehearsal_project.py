@@ -175,6 +175,7 @@ def _kind(name: str) -> _Kind:
 
 
 def _values(answers: Answers, kind: _Kind) -> dict[str, str]:
+    _known_place(answers)
     places = {"at": answers.at or _blank("at"), "database": answers.database or _blank("database")}
     quoted = {name: json.dumps(value, ensure_ascii=False) for name, value in places.items()}
     quoted["unless_root"] = "" if _is_root(answers.sandbox) else "#"
@@ -192,6 +193,19 @@ def _values(answers: Answers, kind: _Kind) -> dict[str, str]:
         "verify": _indented(kind.verify, 2),
         "title": f" of {answers.database}" if answers.database and answers.database.isidentifier() else "",
     }
+
+
+def _known_place(answers: Answers) -> None:
+    """Raise UsageError for a place of backups below a home folder written with `~`. A shell may have left it as it is, and
+    on the host nothing would expand it.
+    """
+    place = answers.at
+    if place.startswith("~"):
+        if answers.host == CONTROLLER:
+            hint = f"write {json.dumps(os.path.expanduser(place))}, if that is the folder on this machine"  # noqa: PTH111
+        else:
+            hint = "write the whole path on that host, such as /home/backup/dumps; `echo ~` shows the home folder there"
+        raise UsageError(f"the place of the backups {place!r} begins with `~`, which is not expanded on the host", hint=hint)
 
 
 def _hosts(answers: Answers) -> dict[str, str]:

@@ -71,21 +71,25 @@ def init(
         except OSError as error:
             raise UsageError(f"{path} cannot be written: {error.strerror}", hint="choose another folder") from None
     after = looked.commands(new=not grows) if looked else REHEARSAL if answers else () if grows else FIRST
-    missing = _blanks(content, answers) + (looked.remarks() if looked else [])
-    _tell(folder, list(content), [*_copied(names), *after], missing, f"added to {folder.resolve()}:" if grows else "")
+    missing = _blanks(answers) + (looked.remarks() if looked else [])
+    head = f"added to {folder.resolve()}:" if grows else f"a new project in {folder.resolve()}:"
+    _tell(folder, list(content), [*_copied(names), *after], missing, head)
+    for line in _of_ci(content):
+        console().print(Text(f"  {line}"), soft_wrap=True)
     return 0
 
 
-def _blanks(content: dict[str, str], answers: Answers | None) -> list[str]:
-    """Return instructions to replace the placeholders in the files of a new project."""
+def _blanks(answers: Answers | None) -> list[str]:
+    """Return instructions to replace the placeholders in the inventory of a new project."""
     missing = blanks(answers) if answers else []
-    found = [f"replace {', '.join(missing)} in inventory/rehearsal.yml"] if missing else []
+    return [f"replace {', '.join(missing)} in inventory/rehearsal.yml"] if missing else []
+
+
+def _of_ci(content: dict[str, str]) -> list[str]:
+    """Return what is left to do before CI can run the drills of a new project."""
     unnamed = re.search(r"^#drillbook", content.get("requirements.in", ""), re.MULTILINE)
-    return found + (
-        [("write the URL of Drillbook into requirements.in, so that CI can install it (or use init --source URL)")]
-        if unnamed
-        else []
-    )
+    line = "write the URL of Drillbook into requirements.in, so that CI can install it (or use init --source URL)"
+    return [f"later: {line}"] if unnamed else []
 
 
 def free(
@@ -165,11 +169,9 @@ def contents() -> dict[str, str]:
     return found | {f".drillbook/{kind}.schema.json": schema.text(kind) for kind in schema.KINDS}
 
 
-def _tell(
-    folder: Path, names: list[str], commands: Sequence[tuple[str, str]], missing: Sequence[str], head: str = ""
-) -> None:
+def _tell(folder: Path, names: list[str], commands: Sequence[tuple[str, str]], missing: Sequence[str], head: str) -> None:
     out = console()
-    out.print(Text(head or f"a new project in {folder.resolve()}:", style="bold"), soft_wrap=True)
+    out.print(Text(head, style="bold"), soft_wrap=True)
     for name in names or ["nothing: the project already contains all these files"]:
         out.print(Text(f"  {name}"))
     if not commands:

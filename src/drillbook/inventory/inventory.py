@@ -316,11 +316,26 @@ def load(path: Path, *, lab: LabLookup | None = None) -> Inventory:
     found = merging.documents(path, lab)
     made = merging.resolve(Inventory, found)
     _decided(made, found)
+    _located(made, found)
     if not made.approvers:
         return made
     said = next(document for document in reversed(found) if "approvers" in document.value)
     approvers = expanded(Path(said.file).parent.absolute(), made.approvers)
     return made.model_copy(update={"approvers": str(approvers)})
+
+
+def _located(made: Inventory, found: Sequence[strict.Document]) -> None:
+    """Tell each service and backup source where it is described, so that hints can name the line."""
+    for document in found:
+        lines: dict[tuple[str, str], dict[str, int]] = {}
+        for place, (line, _) in document.keys.items():
+            if len(place) in (2, 3) and place[0] in ("services", "backups"):
+                fields = lines.setdefault((str(place[0]), str(place[1])), {})
+                fields["".join(map(str, place[2:]))] = line + 1
+        for (section, name), fields in lines.items():
+            service = made.services.get(name)
+            if service is not None and section == service.SECTION:
+                service.written_at(document.file, fields.pop("", 1), fields)
 
 
 def _decided(made: Inventory, found: Sequence[strict.Document]) -> None:

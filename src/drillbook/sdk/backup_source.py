@@ -89,6 +89,7 @@ class BackupSource(Service):
     """Base of all kinds of backup sources. ``name`` is the key of the source under `backups` in the inventory."""
 
     RUNS: ClassVar[bool] = False
+    SECTION: ClassVar[str] = "backups"
     RESTORES_TO: ClassVar[tuple[str, ...]] = ()
     """Kinds of sandboxes into which a backup of this source can be restored."""
     RESTORES_IN_PLACE: ClassVar[tuple[str, ...]] = ()

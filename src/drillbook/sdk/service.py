@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Annotated, ClassVar, Literal, NamedTuple
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SerializerFunctionWrapHandler, model_serializer
 
 from drillbook.errors import PlanError
 from drillbook.language.explaining import FROM_KEY
@@ -33,6 +35,28 @@ class KeptIn(NamedTuple):
     path: str
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class WrittenAt:
+    """File of an inventory that describes a service, the line of the service's key, and the lines of its fields.
+
+    Two services with the same fields are equal, wherever they are written, so all objects of this class are equal.
+    """
+
+    file: str = ""
+    line: int = 0
+    fields: Mapping[str, int] = field(default_factory=dict)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, WrittenAt)
+
+    def __hash__(self) -> int:
+        return 0
+
+    def line_of(self, key: str) -> str:
+        """Return the place of the field ``key`` for a message. Empty when the service was not read from a file."""
+        return f" ({'/'.join(PurePath(self.file).parts[-2:])}:{self.fields.get(key, self.line)})" if self.file else ""
+
+
 class Service(BaseModel):
     """Base of all kinds of services. ``name`` is the key in the inventory."""
 
@@ -46,6 +70,9 @@ class Service(BaseModel):
 
     KEEPS_DATA: ClassVar[bool] = True
     """False for kinds whose services keep no data of their own, such as `http`. An audit then expects no RPO."""
+
+    SECTION: ClassVar[str] = "services"
+    """Key of the inventory under which services of this kind are described."""
 
     ADDED: ClassVar[frozenset[str]] = frozenset()
     """Fields that were added after the first version.
@@ -91,6 +118,16 @@ class Service(BaseModel):
             "sudo. Default: the account of the host."
         ),
     )
+
+    _written: WrittenAt = PrivateAttr(default_factory=WrittenAt)
+
+    def written_at(self, file: str, line: int, fields: Mapping[str, int]) -> None:
+        """Set the file and the line that describe the service, and the lines of its fields, for hints."""
+        self._written = WrittenAt(file, line, dict(fields))
+
+    def setting(self, key: str) -> str:
+        """Return the path of the field ``key`` in the inventory, with the file and the line where it is or belongs, for a hint."""
+        return f"`{self.SECTION}.{self.name}.{key}`{self._written.line_of(key)}"
 
     @model_serializer(mode="wrap")
     def _without_unused(self, written: SerializerFunctionWrapHandler) -> dict[str, object]:

@@ -273,7 +273,7 @@ class Mariabackup(FileBackups):
             if copied and server.series(copied) != server.series(there):
                 raise NotReady(
                     f"{ctx.host.name} has MariaDB {there}, but the backup is from MariaDB {copied}",
-                    hint=f"install MariaDB {server.series(copied)} on that host, or set `bin` of {service.name} to the folder of "
+                    hint=f"install MariaDB {server.series(copied)} on that host, or set {service.setting('bin')} to the folder of "
                     "its programs",
                 )
 

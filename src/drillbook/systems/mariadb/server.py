@@ -257,8 +257,8 @@ def need_collations(
         ):
             raise NotReady(
                 f"{ctx.host.name}: {program_path(service, 'mariadbd')} does not know the {shown} of the dump {dump}",
-                hint="install a version of MariaDB at least as new as that of the dump, or set `bin` of "
-                f"{service.name} to the folder of its programs",
+                hint="install a version of MariaDB at least as new as that of the dump, or set "
+                f"{service.setting('bin')} to the folder of its programs",
             )
 
 
@@ -277,8 +277,8 @@ def need_safe_client(ctx: Context, service: Mariadb) -> None:
 def _no_program(ctx: Context, service: Mariadb, name: str) -> NotReady:
     return NotReady(
         f"{ctx.host.name} has no {program_path(service, name)}",
-        hint="install Debian's mariadb-server (and mariadb-backup for physical backups) on that host, or set `bin` of the "
-        "service to the folder of MariaDB's programs",
+        hint="install Debian's mariadb-server (and mariadb-backup for physical backups) on that host, or set "
+        f"{service.setting('bin')} to the folder of MariaDB's programs",
     )
 
 

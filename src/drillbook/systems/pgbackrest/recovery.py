@@ -92,7 +92,7 @@ def need_major(tools: Tools, wanted: str) -> Version:
     if str(major) != wanted:
         raise NotReady(
             f"{tools.host.name}: the backup is of PostgreSQL {wanted}, but the sandbox has {major}",
-            hint=f"set `bin` of the sandbox to the folder with the programs of PostgreSQL {wanted}",
+            hint=f"set {tools.service.setting('bin')} to the folder with the programs of PostgreSQL {wanted}",
         )
     return major, text
 

@@ -33,6 +33,8 @@ class Judgement:
     form: Form
     database: str
     """Name of the database that the dump must contain, or an empty text when the name is unknown."""
+    setting: str = "`bin`"
+    """Field of the inventory that names the folder of the pg_restore that read the dump."""
 
     def without_content(self) -> Checked:
         """Return the result for an empty file, or for a folder without a table of contents."""
@@ -86,8 +88,8 @@ class Judgement:
         if reading.pg_restore and _TOOL.search(reading.said):
             raise CouldNotVerify(
                 f"{self.host}: pg_restore cannot read the dump {self.name}: {said}",
-                hint="set `bin` to the folder of a pg_restore that supports the dump's compression and is at least as new as "
-                "the pg_dump that made the dump",
+                hint=f"set {self.setting} to the folder of a pg_restore that supports the dump's compression and is at least as "
+                "new as the pg_dump that made the dump",
             )
         if reading.pg_restore and _ABSENT.search(reading.said):
             return self._finding("backup-missing", "every file that the table of contents names", said, reading.said)

@@ -70,7 +70,7 @@ class Restoring:
         Raises StepFailed when the dump cannot be restored, and HostError when the host cannot be used.
         """
         form = dump_reading.form_of(self.box.programs, path, self.ctx.deadline)
-        judgement = Judgement(self.name, self.box.host.name, form, self.expected)
+        judgement = Judgement(self.name, self.box.host.name, form, self.expected, self.service.setting("bin"))
         if form.format in ("empty", "unfinished"):
             raise self._refused(judgement.without_content().findings)
         with self.stages.time("outline"):

@@ -165,12 +165,12 @@ class PgDumpSource(FileBackups):
             self.roles_brought(ctx, backup, ctx.host, folder) as roles,
         ):
             form = dump_reading.form_of(ctx.host, path, ctx.deadline)
-            judgement = Judgement(backup.id, ctx.host.name, form, self.expected(ctx))
+            judgement = Judgement(backup.id, ctx.host.name, form, self.expected(ctx), self.setting("bin"))
             if form.format in ("empty", "unfinished"):
                 return judgement.without_content()
             program = self._pg_restore
             if form.archive:
-                need_programs(ctx, (program,), hint="set `bin` of the backup to the folder of pg_restore")
+                need_programs(ctx, (program,), hint=f"set {self.setting('bin')} to the folder of pg_restore")
             reading = dump_reading.read(ctx.host, path, form, program, ctx.deadline)
             compression, begun = dump_reading.header(ctx.host, path, form, program, ctx.deadline)
             named = self._roles_named(ctx, roles) if self.globals else None
@@ -194,6 +194,8 @@ class PgDumpSource(FileBackups):
         tools know the commands of a plain dump. Raises NotReady when a program is missing or too old for this dump.
         """
 
+        setting = (tools.service if tools else self).setting("bin")
+
         def check(backup: Backup) -> None:
             for name in filter(None, (backup.id, self._file_of_roles(ctx, backup))):
                 begun = self.beginning(ctx, (tocs.get(name, name),), inside=inside.host if inside is not ctx else None)
@@ -206,7 +208,7 @@ class PgDumpSource(FileBackups):
                 archive = dump_start.archive(begun.data)
                 if begun.data and not archive and b"-- PostgreSQL database" not in begun.data:
                     self.unlike(ctx, name, "a dump of pg_dump or pg_dumpall")
-                reader_version.need_format(ctx, inside.host, program, archive, name)
+                reader_version.need_format(ctx, inside.host, program, archive, name, setting=setting)
                 if tools and begun.data and not archive:
                     preamble = dump_reading.preamble(ctx.host, begun.data, ctx.deadline)
                     reader_version.need_preamble(tools, preamble, name)

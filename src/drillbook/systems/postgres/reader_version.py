@@ -49,7 +49,7 @@ def need_reader(ctx: Context, service: Postgres, programs: Sequence[str], locati
     if made > has:
         raise NotReady(
             f"{ctx.host.name}: {tools.path('pg_restore')} has version {has}, but the backup is a dump of pg_dump {made}",
-            hint=f"set `bin` of {service.name} to a folder of PostgreSQL's programs of version {made} or newer",
+            hint=f"set {service.setting('bin')} to a folder of PostgreSQL's programs of version {made} or newer",
         )
 
 
@@ -79,27 +79,28 @@ def _of_earlier_step(ctx: Context) -> int:
     return 0
 
 
-def need_format(ctx: Context, host: Host, program: str, beginning: bytes, name: str) -> None:
+def need_format(ctx: Context, host: Host, program: str, beginning: bytes, name: str, *, setting: str) -> None:
     """Check that the pg_restore ``program`` on ``host`` knows the format and the compression of a dump.
 
     ``beginning``: first bytes of the dump, or empty when these bytes cannot be read or when the dump is not for
-    pg_restore. Raises NotReady when the program is missing, too old for the dump, or built without this compression.
+    pg_restore. ``setting``: field of the inventory that names the folder of the program. Raises NotReady when the program is
+    missing, too old for the dump, or built without this compression.
     """
     if not beginning:
         return
     lone = beginning[:_FORMAT_AT] + _CUSTOM + beginning[_FORMAT_AT + 1 :]
     output = host.run((program, "--list"), deadline=ctx.deadline, stdin=lone, env={"LC_ALL": "C"})
     if output.exit == MISSING:
-        raise NotReady(f"{host.name} has no {program}", hint="install it, or set `bin` to the folder of pg_restore")
+        raise NotReady(f"{host.name} has no {program}", hint=f"install it, or set {setting} to the folder of pg_restore")
     if TOO_NEW.search(output.stderr):
         raise NotReady(
             f"{host.name}: {program} is too old for the dump {name}: {printable(output.stderr, limit=200).strip()}",
-            hint="set `bin` to the folder of a pg_restore at least as new as the pg_dump that made the backup",
+            hint=f"set {setting} to the folder of a pg_restore at least as new as the pg_dump that made the backup",
         )
     if _NO_COMPRESSION in output.stderr:
         raise NotReady(
             f"{host.name}: {program} was built without support for the compression of the dump {name}",
-            hint="set `bin` to the folder of a pg_restore that supports this compression, or let pg_dump compress with gzip",
+            hint=f"set {setting} to the folder of a pg_restore that supports this compression, or let pg_dump compress with gzip",
         )
 
 
@@ -119,7 +120,7 @@ def need_preamble(tools: Tools, preamble: Collection[str], name: str) -> None:
         raise NotReady(
             f"{tools.host.name}: {tools.path('postgres')} of version {major} is too old for the dump {name}, which sets "
             f"{', '.join(unknown)}",
-            hint="set `bin` of the sandbox or service to a folder with PostgreSQL's programs of a version that is at least as "
+            hint=f"set {tools.service.setting('bin')} to a folder with PostgreSQL's programs of a version that is at least as "
             "new as the pg_dump that made the dump",
         )
 
@@ -144,5 +145,6 @@ def _need_restrict(tools: Tools, name: str) -> None:
     if output.ok and r"\copy" in output.text and r"\restrict" not in output.text:
         raise NotReady(
             f"{tools.host.name}: {psql} does not know the command \\restrict in the dump {name}",
-            hint="install the newest minor version of PostgreSQL's client on that host, or set `bin` to a folder that has it",
+            hint="install the newest minor version of PostgreSQL's client on that host, or set "
+            f"{tools.service.setting('bin')} to a folder that has it",
         )

@@ -251,7 +251,7 @@ class Tools:
         if not output.ok or match is None:
             raise NotReady(
                 f"{self.host.name} has no {self.path(program)}",
-                hint="set `bin` of the service to the folder of PostgreSQL's programs",
+                hint=f"set {self.service.setting('bin')} to the folder of PostgreSQL's programs",
             )
         return int(match[1]), output.text
 
@@ -268,7 +268,7 @@ class Tools:
             if major < least:
                 raise NotReady(
                     f"{self.host.name}: {self.path(program)} has version {major}, but the server has version {least}",
-                    hint="set `bin` of the service to the folder of programs of the server's version",
+                    hint=f"set {self.service.setting('bin')} to the folder of programs of the server's version",
                 )
         return versions
 
