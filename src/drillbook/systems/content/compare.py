@@ -1,4 +1,4 @@
-"""Compare two readings of content, which are lines or JSON values. Numbers may differ by a tolerance. Pure functions."""
+"""Compare two readings of content, which are lines or JSON values. Numbers may differ by a tolerance."""
 
 from __future__ import annotations
 

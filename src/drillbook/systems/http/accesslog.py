@@ -1,4 +1,4 @@
-"""Parse lines of HTTP access logs, and find the slowest and the failed requests. Pure functions.
+"""Parse lines of HTTP access logs, and find the slowest and the failed requests.
 
 A line must have a method and a path, a status, a duration and a time, in one of these forms:
 
@@ -8,7 +8,7 @@ seconds)
 - the common or combined format of nginx and Apache, with the duration at the end of the line: nginx's ``$request_time``
 in seconds (https://nginx.org/en/docs/http/ngx_http_log_module.html), or a number with its unit, such as ``12ms``
 
-The default format of uvicorn has no duration: add it by a middleware or a proxy.
+The default format of uvicorn has no duration, so a middleware or a proxy must log the duration.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ class Unexpected(Exception):
 
     @property
     def with_body(self) -> str:
-        """The measurement with the beginning of the answer."""
+        """Text about the unexpected answer, followed by the beginning of its body."""
         return f"{self.measured}: {self.body}" if self.body else self.measured
 
 
@@ -114,7 +114,8 @@ def sent(
 def compare(step: FlowRequest, answer: Answer, values: Mapping[str, Any]) -> None:
     """Compare an answer with the expected status and text.
 
-    Raises Unexpected when the answer differs, and CouldNotVerify when it is too long to be searched for the text.
+    Raises Unexpected when the answer differs. Raises CouldNotVerify when the answer is too long to be searched for the
+    text.
     """
     said = excerpt(answer.body, limit=SHOWN)
     if answer.status != step.status:

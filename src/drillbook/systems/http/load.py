@@ -1,5 +1,5 @@
-"""Load at a fixed rate (open loop). A request never waits for the answer to another. Latency counts from the time a request
-is due.
+"""Sends requests at a fixed rate (open loop). No request waits for the answer to another request. The latency of a request
+counts from the time at which the request is due.
 
 In a closed loop, each client waits for an answer before it sends its next request. Clients then send fewer requests to a
 slow server, and this hides the latency (Gil Tene's "coordinated omission"). Times are from the controller's monotonic
@@ -31,8 +31,8 @@ KINDS = 5
 class Sample:
     """One request of the load.
 
-    ``late`` is the time in seconds from the moment when the request was due until it was sent. ``seconds`` is the time
-    from the moment when it was due until the answer. ``status`` is None when there was no answer, and ``problem`` is
+    ``late`` is the time in seconds from the moment when the request was due until it was sent. ``seconds`` is the time from
+    the moment when the request was due until its answer. ``status`` is None when there was no answer, and ``problem`` is
     then the error.
     """
 

@@ -1,8 +1,9 @@
-"""Memory allocations of a Python process. The output of memray and of tracemalloc is converted to one form. Pure functions.
+"""Memory allocations of a Python process. The output of memray and the output of tracemalloc are converted to the same
+form.
 
-Held memory was allocated during the trace, and was not freed by the end of the trace. This includes growing caches and work
-in progress. So held memory alone proves no leak. A place may leak if it is at the top of the list, and is there again in a
-second trace.
+Held memory is memory that was allocated during the trace, and was not freed by its end. It includes growing caches and work
+in progress, so held memory alone proves no leak. A place in the code may leak memory if it is at the top of the list in one
+trace, and again in a second trace.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from drillbook.systems.linux import flamegraph
 
 MOST_STACKS = 2000
 MOST_FRAMES = 100
-"""Maximum number of frames that are read of a stack. They are the innermost frames."""
+"""Maximum number of frames that are read of a stack. Only the innermost frames are read."""
 LARGEST_DRAWING = 5 << 20
 NO_FRAME = "(outside of Python)"
 

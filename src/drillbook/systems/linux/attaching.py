@@ -175,8 +175,8 @@ _WHY = {
 
 
 def _open_folder(ctx: Context) -> str:
-    """Return the beginning of the path of a new folder to which the traced process may write, even if it belongs to another
-    user.
+    """Return the beginning of the path of a new folder. The traced process may write to this folder, even if the process
+    belongs to another user.
 
     The folder is created directly in `scratch`, and its name ends with a number.
     """
@@ -186,7 +186,7 @@ def _open_folder(ctx: Context) -> str:
 def watch(ctx: Context, found: Found, program: str, seconds: int) -> str:
     """Trace the process for ``seconds`` with memray (``program``). Return the JSON that ``allocations.of_memray`` parses.
 
-    Raises CouldNotVerify when the process cannot be traced, and StepFailed when it exited during the trace.
+    Raises CouldNotVerify when the process cannot be traced. Raises StepFailed when the process exited during the trace.
     """
     sink = Answer(f"{ctx.host.name}: the output of {program}", MOST_BYTES)
     output = found.run(

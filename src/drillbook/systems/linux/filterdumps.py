@@ -1,4 +1,4 @@
-"""Parsers for the output of iptables-save and ``nft -j list ruleset``. They return tables of rules. Pure functions.
+"""Parsers for the output of iptables-save and ``nft -j list ruleset``. They return tables of rules.
 
 The formats are those of iptables-save(8), iptables-extensions(8) and libnftables-json(5).
 """
@@ -159,7 +159,9 @@ def _nft_rule(parts: list[dict[str, Any]], text: str) -> Rule:
 
 
 def _headers(left: Any) -> list[Condition]:
-    """Return the conditions that a match on header fields also requires: the packet must have these headers."""
+    """Return the conditions that a match on header fields implies: the packet must have the headers that contain these
+    fields.
+    """
     if not isinstance(left, dict):
         return []
     kind, what = next(iter(left.items()))
@@ -204,7 +206,7 @@ def _list(value: Any) -> list[Any]:
 def _field(left: Any) -> str:
     """Return the kind and the name of the field that a match compares, such as ``ct state`` or ``payload saddr``.
 
-    Empty if the match compares no field.
+    Both are empty if the match compares no field.
     """
     kind, what = next(iter(left.items())) if isinstance(left, dict) else ("", None)
     return f"{kind} {what.get('field') or what.get('key') or ''}" if isinstance(what, dict) else ""

@@ -1,7 +1,7 @@
 """Draws a flame graph as SVG. The width of a frame is its share of the samples. Callers are below the functions that they
 call.
 
-Pure functions. The form is Brendan Gregg's (https://www.brendangregg.com/flamegraphs.html). The file is safe to open: it
+The form is Brendan Gregg's (https://www.brendangregg.com/flamegraphs.html). The file is safe to open: it
 contains no script, and names from the target are written as text.
 """
 

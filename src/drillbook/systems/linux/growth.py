@@ -1,4 +1,6 @@
-"""Growth of the memory of one process. A line is fitted through its resident set over time. Pure functions."""
+"""Computes the growth of one process's memory: the slope of a line that is fitted through the sizes of its resident set
+over time.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ def summary(samples: list[tuple[float, int]]) -> dict[str, Any]:
     """Return facts about ``samples``. Each sample is a pair: a time in seconds, and the number of resident bytes then.
 
     The facts with the prefix ``growth_`` are about the slope of a line through the samples, in bytes a second. ``grows`` is
-    true when the whole 95 % interval of the slope is above zero. It is null with fewer than three samples.
+    true when the whole 95 % interval of the slope is above zero. With fewer than three samples, ``grows`` is null.
     """
     line = fit([(at, float(size)) for at, size in samples])
     sizes = [size for _, size in samples]

@@ -1,6 +1,6 @@
 """Finds packet filter rules that block a connection. The first two packets of the connection are traced through the chains.
 
-Pure functions. The trace follows the kernel (iptables(8), nft(8)). The first matching rule decides. At the end of a chain
+The trace follows the rules of the kernel (iptables(8), nft(8)). The first matching rule decides. At the end of a chain
 that is attached to a hook, the policy of this chain applies. A rule is uncertain when one of its conditions cannot be
 evaluated. A rule at the hook `forward` is also uncertain, because only connections of systems behind the host pass this
 hook, such as those of its containers.

@@ -47,7 +47,8 @@ class Slowest(_OfLog):
         """Facts: ``count``, ``p50_s``, ``p95_s``, ``p95_s_low``, ``p95_s_high``, ``max_s``, ``server_errors``.
 
         These figures are for all requests together. ``endpoints`` lists the endpoints with the same figures for each,
-        beginning with the slowest endpoint. ``slowest`` is the name of the slowest endpoint. Also ``slowest_requests``,
+        beginning with the slowest endpoint. ``slowest`` is the name of the slowest endpoint. The other facts are
+        ``slowest_requests``,
         ``complete`` (false when only the newest part of the period was read), ``last_s`` (length of the period),
         ``resolution_s`` (resolution of the logged durations), ``other_lines`` (number of lines that contain no
         request).

@@ -58,7 +58,9 @@ class Flow(Read):
     def _failed(
         self, number: int, step: FlowRequest, error: Unexpected, done: list[Facts], values: dict[str, Any]
     ) -> StepFailed:
-        """Return the error for an answer that is not the expected one. The body of the answer is only in its facts."""
+        """Return the error for an answer that is not the expected one. The body of the answer is only in the facts of the
+        error.
+        """
         hidden = [str(value) for name, value in values.items() if name not in self.show]
         measured, body = placeholders.hide(error.measured, hidden), placeholders.hide(error.body, hidden)
         what = measured if error.status is None else f"answered {error.status}, expected {step.status}"

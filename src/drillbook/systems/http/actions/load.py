@@ -20,7 +20,8 @@ class Load(Read):
 
     No request waits for the answer to another request. A latency is measured from the time at which its request was
     due. A request without an answer, or with a status of 400 or above, is an error and counts as never answered. Thus
-    `p95_s` is the time within which 95 % of all requests had a good answer. It is null when fewer than 95 % had one.
+    `p95_s` is the time within which 95 % of all requests had a good answer. `p95_s` is null when fewer than 95 % of the
+    requests had a good answer.
     Too many errors or high latencies do not fail the step by themselves. For this, write a condition in the step's
     `expect`, such as `result.p95_s < 0.5`.
     """
@@ -64,9 +65,9 @@ class Load(Read):
         """Facts: ``requests``, ``answered``, ``good``, ``errors`` (numbers of requests), ``error_share``, ``p50_s``,
         ``p95_s``.
 
-        Also ``p99_s``, ``max_s``, ``late_s``, ``statuses``, ``problems``, ``url``, ``rate``, ``seconds``. The bounds of 95
-        % intervals have the suffixes ``_low`` and ``_high``, and are null when the sample is too small. ``late_s`` is the
-        longest time by which the controller itself sent a request too late. Latencies include this delay.
+        The other facts are ``p99_s``, ``max_s``, ``late_s``, ``statuses``, ``problems``, ``url``, ``rate``, ``seconds``.
+        The bounds of 95 % intervals have the suffixes ``_low`` and ``_high``, and are null when the sample is too small.
+        ``late_s`` is the longest time by which the controller itself sent a request too late. Latencies include this delay.
         """
         url = (self.url or ctx.service(str(self.service), Http).url) + self.path
         if ctx.deadline.remaining() < self.seconds:

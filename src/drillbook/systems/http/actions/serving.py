@@ -31,7 +31,7 @@ class Serve(TemporaryUnit):
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``unit``, ``pid``, ``url``, ``seconds`` (time from the start of the unit until the service gave the
-        expected answer). When it did not answer as expected, ``body`` is the beginning of its last answer.
+        expected answer). When the service did not answer as expected, ``body`` is the beginning of its last answer.
         """
         service, manager, begun = ctx.service(self.service, Http), manager_of(ctx.host), ctx.deadline.remaining()
         seen = manager.ensure(ctx.host, service.unit, "running", ctx.deadline)

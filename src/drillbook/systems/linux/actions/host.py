@@ -151,7 +151,7 @@ class OomKills(Read):
 
         ``log_read`` is true when the kernel's log could be read. ``events`` are the lines of the log about kills,
         newest last. ``recent`` contains the ``events`` of the last hour, judged by the time (seconds since boot) in the
-        line. In a diagnosis in a drill, it contains only those since the disruption.
+        line. In a diagnosis in a drill, ``recent`` contains only the events since the disruption.
         """
         counter = re.search(r"^oom_kill (\d+)$", ctx.run("cat", "/proc/vmstat").text, re.MULTILINE)
         try:

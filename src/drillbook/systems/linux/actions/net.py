@@ -165,7 +165,7 @@ class _ToPeer(Read):
         return address
 
     def _route(self, ctx: Context, address: str) -> str:
-        """Return the kernel's route to ``address``. Empty when the host has no program `ip` (iproute2)."""
+        """Return the kernel's route to ``address``. It is empty when the host has no program `ip` (iproute2)."""
         output = ctx.run("sh", "-c", 'PATH=$PATH:/usr/sbin:/sbin; ip route get "$1" 2>&1', "sh", address)
         return printable(" ".join(output.text.split()), limit=200) if output.exit != 127 else ""
 
@@ -240,7 +240,7 @@ class Route(_ToPeer):
 
 
 def _with_programs(output: Output) -> Output:
-    """Return ``output`` unchanged. Raises CouldNotVerify when it shows that the host lacks the programs for the check."""
+    """Return ``output`` unchanged. Raises CouldNotVerify when the output shows that the host lacks programs for the check."""
     if output.exit == 127:
         raise CouldNotVerify(
             f"{output.host}: no program on this host can resolve a name or connect",
@@ -265,7 +265,7 @@ MOST_RULES = 20
 MOST_FILTERS = 8 << 20
 """Maximum size in bytes of all packet filter rules. If the rules are larger, none of them are read."""
 _OURS = {"name": "drillbook-", "comment": 'comment "drillbook '}
-"""Texts in names and comments of rules that show that `network.*` made the rule."""
+"""Texts that the names or comments of a rule contain if a fault `network.*` made this rule."""
 
 
 class _Bounded(io.BytesIO):
@@ -285,12 +285,13 @@ class Filters(_ToPeer):
 
     The connection goes from the host to a peer, or comes from a client to the host.
 
-    The action runs as root, by `sudo -n` if the inventory sets `sudo` of the host's `manager`. It sends no packets. It reads
-    the rules, and finds out what they would do with the first packet of the connection, and with the answer to this packet.
-    If the host's own address is unknown, it also does this for forwarded packets. A rule is reported as uncertain if it
-    blocks only forwarded packets. A service in a container has a network namespace of its own. Its packets are forwarded,
-    usually with another source address, and do not pass the host's OUTPUT rules. For such a service, also run this action
-    inside the container. The action does not find drops by other means (eBPF, another machine on the path).
+    The action runs as root, by `sudo -n` if the inventory sets `sudo` of the host's `manager`. It sends no packets. It
+    reads the rules, and finds out what they would do with the first packet of the connection, and with the answer to this
+    packet. If the host's own address is unknown, the action also examines both packets as forwarded packets. A rule is
+    reported as uncertain if it blocks only forwarded packets. A service in a container has a network namespace of its own.
+    Its packets are forwarded, usually with another source address, and do not pass the host's OUTPUT rules. For such a
+    service, also run this action inside the container. The action does not find drops by other means (eBPF, another machine
+    on the path).
     """
 
     client: Annotated[

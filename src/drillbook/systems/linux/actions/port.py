@@ -191,7 +191,7 @@ exit 0
 
 
 class Release(Write):
-    """Kill the processes with the given pids, as an engineer would. They are killed only while they listen on the port."""
+    """Kill the processes with the given pids, as an engineer would. Only processes that listen on the port are killed."""
 
     UNDO = ("nothing",)
 

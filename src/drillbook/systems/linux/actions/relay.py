@@ -82,7 +82,9 @@ def exchange(ctx: Context, relay: Relay) -> tuple[str, float]:
 
 
 def in_force(ctx: Context, relay: Relay) -> list[str]:
-    """Return the fields of the relay's control file: kind, milliseconds, run, step. Empty when no fault is set."""
+    """Return the fields of the relay's control file: kind, milliseconds, run, step. The result is empty when no fault is
+    set.
+    """
     if not relay.control:
         return []
     try:

@@ -146,8 +146,8 @@ class _Filtered(Fault):
         return Undo.by_commands(script(ctx, *self._filter(ctx).undo))
 
     def active(self, ctx: Context) -> bool:
-        """Return True when the kernel has the rules, and a trial connection fails. Return False when the kernel lacks them,
-        and the connection succeeds.
+        """Return True when the kernel has the rules, and a trial connection fails. Return False when the kernel has none of
+        the rules, and a trial connection succeeds.
 
         If no connection can be tried, the result depends only on the rules. The fact ``shown_by`` tells whether a connection
         was tried.

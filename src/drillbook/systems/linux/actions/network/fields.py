@@ -66,8 +66,8 @@ class Traffic:
 
 
 def sudo(ctx: Context) -> Argv:
-    """Return the prefix of commands that run as root: `sudo -n` if the inventory sets `sudo` of the service manager,
-    otherwise nothing.
+    """Return the prefix of commands that run as root. It is `sudo -n` if the inventory sets `sudo` for the service manager,
+    and empty otherwise.
     """
     return ("sudo", "-n") if ctx.host.target.manager.sudo else ()
 

@@ -109,7 +109,7 @@ class Allocations(_Named, Read):
         ``pid`` is null with tracemalloc. ``seconds`` are measured by the clock of the process. ``held_bytes`` and
         ``held_allocations`` are the memory that was allocated during the trace and not freed by its end. ``peak_bytes`` is
         the largest amount at one time. Each item of ``places`` has ``where``, ``bytes``, ``allocations`` and ``share``.
-        ``largest`` is the first place. ``flamegraph`` is the evidence (SVG).
+        ``largest`` is the first item of ``places``. ``flamegraph`` is the evidence (SVG).
         """
         if ctx.deadline.remaining() < self.seconds:
             raise _too_short(self.seconds)

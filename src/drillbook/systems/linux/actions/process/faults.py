@@ -252,8 +252,8 @@ class Kill(_OnProcess):
     def active(self, ctx: Context) -> bool:
         """Return True while the process is gone.
 
-        It is gone when its unit is stopped, when its pid file names no running process, or when no process listens on its
-        port.
+        The process counts as gone when its unit is stopped, when its pid file names no running process, or when no process
+        listens on its port.
         """
         if unit := self._unit(ctx):
             return manager_of(ctx.host).state(ctx.host, unit, ctx.deadline).state != "running"
@@ -356,7 +356,7 @@ class Limit(_OnProcess):
         return {"pid": self._claimed(ctx, _LOWER, kept, *pairs).pid, "was": was, "is": self._wanted()}
 
     def undo(self, ctx: Context) -> Undo:
-        """Restore the soft limits of the process. If it exited because of the lowered limits, start it again."""
+        """Restore the soft limits of the process. If the process exited because of the lowered limits, start it again."""
         if unit := self._unit(ctx):
             back = self._undone_by(ctx, _RAISE + 'rm -rf -- "$folder"')
             return Undo.by_commands(*back.commands, *manager_of(ctx.host).back(ctx.host, unit, ctx.deadline))

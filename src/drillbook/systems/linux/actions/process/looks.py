@@ -40,7 +40,7 @@ RAW_STACKS = ("--format", "raw", "--subprocesses", "--output", "/dev/stdout")
 class Stacks(_Named, Read):
     """Show the stack of each thread of a Python process with py-spy. The process is neither restarted nor changed.
 
-    It is stopped for some milliseconds while py-spy reads the stacks. Local variables are not read.
+    The process is stopped for some milliseconds while py-spy reads the stacks. Local variables are not read.
     """
 
     CODE = "program"

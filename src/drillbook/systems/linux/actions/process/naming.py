@@ -39,7 +39,7 @@ class _Named(Action):
         return self
 
     def _find(self, ctx: Context) -> Found:
-        """Return the running process that the step selects. Raises NotReady when there is none."""
+        """Return the running process that the step selects. Raises NotReady when no such process runs."""
         if self.pid_file is not None:
             return target.of_pid_file(ctx, self.pid_file)
         if self.port is not None:
@@ -47,7 +47,7 @@ class _Named(Action):
         return target.of_unit(ctx, str(self.service))
 
     def _unit(self, ctx: Context) -> str:
-        """Return the name of the process's unit in the service manager. Empty when the step selects by pid file or port."""
+        """Return the name of the process's unit in the service manager. Empty if the step names a pid file or a port."""
         if self.service is None or self.pid_file is not None or self.port is not None:
             return ""
         return ctx.service(self.service, Service).unit
