@@ -219,6 +219,8 @@ def test_roles_that_no_file_holds_are_refused(bench, nightly):
     bench.inventory = bench.project.inventory("lab")
     folder, view = bench.run(bench.made(bench.project.root / "drills" / "database-from-dump.yml"))
     assert "roles and their passwords would be lost" in view.result.findings[0].measured
+    assert "set `globals` of nightly" in view.result.findings[0].remedy
+    assert view.result.verdict is Verdict.REFUSED
     assert not kinds(folder, "intent")
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import http.server
 import os
+import tempfile
 import threading
 import time
 from dataclasses import replace
@@ -16,6 +17,7 @@ from drillbook.hosts.local import LocalHost
 from drillbook.sdk.backup_places import PIECE, HostFolder, Printed, matching, place_of
 from drillbook.sdk.host import Target
 from drillbook.systems.tar.source import TarSource
+from tests.needs import missing, need
 from tests.systems.estate import Estate, codes
 from tests.systems.postgres.site import BUCKET, site
 from tests.systems.refusals import refused_until
@@ -41,6 +43,44 @@ def test_a_file_of_the_same_host_is_not_copied(place, tmp_path):
     (tmp_path / "long").write_bytes(bytes(range(256)) * 10)
     begun = found.beginnings(place.ctx(), ["deep/a b.sql", "empty", "long", "gone"], 300)
     assert begun == {"deep/a b.sql": b"x", "empty": b"", "long": (bytes(range(256)) * 2)[:300], "gone": b""}
+
+
+class Nobody(LocalHost):
+    """Host on which the commands run as another user."""
+
+    def run(self, argv, **options):
+        return super().run(("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *argv), **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "said", "remedy"),
+    [
+        ("none/dumps", 0o755, "there is no folder and no file at this path", "Correct `at` of nightly in the inventory."),
+        (
+            "none/dumps",
+            0o700,
+            "the user may not read {0}",
+            "Give the user the right to read {0}, or correct `at` of nightly",
+        ),
+        ("dumps", 0o700, "the user may not read {0}", "Give the user the right to read {0}, or correct `at` of nightly"),
+        ("dumps/shop.dump", 0o700, "the user may not read {0}", "Give the user the right"),
+        ("", 0o711, "the user may not read {0}", "Give the user the right"),
+    ],
+)
+def test_a_missing_place_is_told_from_one_without_rights(place, name, mode, said, remedy):
+    need("setpriv")
+    if os.geteuid():
+        missing("only root can become another user")
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as outer:
+        (Path(outer) / "dumps").mkdir()
+        (Path(outer) / "dumps" / "shop.dump").write_bytes(b"dump")
+        Path(outer).chmod(mode)
+        host = Nobody(target=Target(name="here", local=True))
+        with pytest.raises(StepFailed) as failure:
+            place_of(place.ctx(), host, f"{outer}/{name}".rstrip("/"), "nightly").files(place.ctx())
+        [found] = failure.value.findings
+        assert (found.code, found.measured) == ("backup-missing", said.format(outer))
+        assert found.remedy.startswith(remedy.format(outer))
 
 
 @pytest.mark.parametrize("name", ["shop.dump", "-shop 1.dump"])

@@ -26,6 +26,7 @@ def place(tmp_path):
             "box": {"kind": "folder", "sandbox": {}},
             "open": {"kind": "folder", "sandbox": {"isolation": "none"}},
             "small": {"kind": "folder", "sandbox": {"disk": "1MiB"}},
+            "large": {"kind": "folder", "sandbox": {"disk": "4000TiB"}},
             "tight": {"kind": "folder", "sandbox": {"memory": "96MiB"}},
             "leaving": {"kind": "folder", "sandbox": {"data_may_leave": False}},
             "plain": {"kind": "folder", "path": str(tmp_path)},
@@ -141,13 +142,20 @@ def test_budgets(place):
     made = box(place, "small")
     made.need_space(1 << 20)
     with pytest.raises(StepFailed) as failure:
-        made.need_space((1 << 20) + 1)
+        made.need_space(3 << 19)
     assert codes(failure) == ["sandbox-too-small"]
+    assert failure.value.message.endswith("the copy needs 1.5 MiB, but there is less: `disk` of the sandbox: 1.0 MiB")
     made.remove()
     made = box(place)
     with pytest.raises(StepFailed) as failure:
         made.need_space(1 << 60)
     assert codes(failure) == ["sandbox-too-small"]
+    made.remove()
+    made = box(place, "large")
+    with pytest.raises(
+        StepFailed, match=r"free space of its file system: [1-9]\d*\.\d MiB, of which 64\.0 MiB must remain free"
+    ):
+        made.need_space(1 << 50)
     made.remove()
 
 

@@ -129,7 +129,7 @@ class FileBackups(BackupSource):
 
     def place(self, ctx: Context) -> Place:
         """Return the location of the backup files, from the field `at`."""
-        return place_of(ctx, ctx.host_named(self.host), self.at)
+        return place_of(ctx, ctx.host_named(self.host), self.at, self.name)
 
     def backups(self, ctx: Context) -> list[Backup]:
         """List the files that match the pattern as backups."""

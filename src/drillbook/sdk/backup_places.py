@@ -33,9 +33,13 @@ READERS = 8
 """Maximum number of simultaneous requests to a store."""
 PIECE = 8 << 20
 """Size in bytes of the chunks in which a file goes through the controller from one host to another."""
-# PATH: print a line for the file, or for each file below the folder: size, time of the last change, path.
+# PATH: print a line for the file, or for each file below the folder: size, time of the last change, path. The exit status is 44
+# when nothing is there, and 45 when the user may not read the folder, or the printed folder above it.
 _LIST = r"""
 if test -f "$1"; then cd -- "${1%/*}/" && exec stat -L -c '%s %Y %n' -- "./${1##*/}"; fi
+above=$1
+while test ! -e "$above"; do above=${above%/*}; test "$above" || above=/; done
+if test "$above" = "$1"; then test -r "$1" && test -x "$1"; else test -x "$above"; fi || { printf %s "$above"; exit 45; }
 cd -- "$1" 2>/dev/null || exit 44
 find . -type f -exec stat -c '%s %Y %n' -- {} +
 """
@@ -103,15 +107,15 @@ class HostFolder(Place):
 
     host: Host
     path: str
+    source: str = ""
+    """Name of the backup source, for messages."""
 
     def files(self, ctx: Context) -> list[StoredFile]:
         """List the files below the folder, or the one file."""
         sink = Answer(f"{self.host.name}: the list of {self.path}")
         output = self.host.run(("sh", "-c", _LIST, "sh", self.path), deadline=ctx.deadline, sink=sink)
-        if output.exit == 44:
-            raise _no_place(
-                f"{self.path} on {self.host.name}", "there is no folder and no file at this path that the user may read"
-            )
+        if output.exit in (44, 45):
+            raise self._unreadable(printable(sink.text, limit=300) if output.exit == 45 else "")
         output.check()
         found = [re.fullmatch(r"(\d+) (\d+) \./(.*)", line, re.DOTALL) for line in sink.text.splitlines()]
         basis = f"time of the last change of the file on {self.host.name}"
@@ -120,6 +124,13 @@ class HostFolder(Place):
             for match in found
             if match
         ]
+
+    def _unreadable(self, closed: str) -> StepFailed:
+        """Return the error for a missing folder. ``closed``: path that the user may not read, or empty if there is none."""
+        field = f"`at` of {self.source or 'the source'} in the inventory"
+        why = f"the user may not read {closed}" if closed else "there is no folder and no file at this path"
+        remedy = f"Give the user the right to read {closed}, or correct {field}." if closed else f"Correct {field}."
+        return _no_place(f"{self.path} on {self.host.name}", why, remedy)
 
     def need_list(self, ctx: Context, programs: Sequence[str] = ()) -> None:
         """Check that the host of the folder has the programs that list the folder, and also has ``programs``."""
@@ -277,8 +288,8 @@ class Printed(Place):
         return path
 
 
-def place_of(ctx: Context, host: Host, at: str | Secret | Sequence[str]) -> Place:
-    """Return the location of backup files that ``at`` describes.
+def place_of(ctx: Context, host: Host, at: str | Secret | Sequence[str], source: str = "") -> Place:
+    """Return the location of backup files that ``at`` describes. ``source``: name of the backup source, for messages.
 
     ``at`` has one of five forms: an absolute path on ``host``; ``s3://bucket/prefix/``; ``sftp://HOST/path`` with a host of
     the inventory; an ``https://`` URL, usually as a secret; or a command as a list of its words. Raises PlanError when the
@@ -289,12 +300,12 @@ def place_of(ctx: Context, host: Host, at: str | Secret | Sequence[str]) -> Plac
     if not isinstance(at, str):
         return Printed(host, tuple(at))
     if at.startswith("/"):
-        return HostFolder(host, at)
+        return HostFolder(host, at, source)
     parts = urlsplit(at)
     if parts.scheme == "s3":
         return Prefix(Store(ctx.bucket(at)), parts.path.removeprefix("/"))
     if parts.scheme == "sftp" and parts.netloc:
-        return HostFolder(ctx.host_named(parts.netloc), parts.path)
+        return HostFolder(ctx.host_named(parts.netloc), parts.path, source)
     if parts.scheme in ("http", "https"):
         return Web(host, at)
     raise ValueError(
@@ -356,8 +367,8 @@ def _relayed(ctx: Context, source: Host, path: str, host: Host, to: str) -> str:
         number += 1
 
 
-def _no_place(what: str, why: str) -> StepFailed:
+def _no_place(what: str, why: str, remedy: str = "") -> StepFailed:
     return StepFailed(
         f"no backups can be read from {what}: {why}",
-        findings=[finding("backup-missing", title=what, wanted="a readable place of backups", measured=why)],
+        findings=[finding("backup-missing", title=what, wanted="a readable place of backups", measured=why, remedy=remedy)],
     )

@@ -28,6 +28,8 @@ AHEAD_S = 60.0
 """Seconds by which the time of a backup may be ahead of the controller's clock, since the two clocks may differ."""
 END = datetime.max.replace(tzinfo=UTC)
 """Value for the target time of a point-in-time recovery. It means: recover up to the end of the archived log."""
+NEEDED = "that the drill uses:"
+"""Part of the text with which a check before a drill records that a backup was not found or not listed."""
 PRINTED_BASIS = "start of the command, by the controller's clock"
 """Beginning of the text ``Backup.basis`` for a backup that a command prints. The time of such a backup says nothing
 about the age of its data.
@@ -187,7 +189,9 @@ class BackupSource(Service):
             return sorted(found, key=lambda backup: (backup.newest_moment, backup.id), reverse=True)
         except (DrillbookError, OSError) as error:
             if not ctx.changed:
-                ctx.unsure(f"the backup of {self.name} that the drill uses: {getattr(error, 'message', str(error))}")
+                found_here = getattr(error, "findings", ())
+                remedy = f". {found_here[0].remedy}" if found_here else ""
+                ctx.unsure(f"the backup of {self.name} {NEEDED} {getattr(error, 'message', str(error))}{remedy}")
             return []
 
     @abstractmethod
@@ -262,7 +266,11 @@ def stamp(moment: datetime) -> str:
 def newest(source: BackupSource, backups: Sequence[Backup]) -> Backup:
     """Return the backup that can restore the newest data. Raises StepFailed when there are no backups."""
     if not backups:
-        raise no_backup(source, "at least one backup", f"none{source.searched}")
+        named = [f"`{field}`" for field in ("at", "pattern") if field in type(source).model_fields]
+        remedy = (
+            f"Correct {' or '.join(named)} of {source.name} in the inventory, or find out why no backup was stored there."
+        )
+        raise no_backup(source, "at least one backup", f"none{source.searched}", remedy if named else "")
     return max(backups, key=lambda backup: (backup.newest_moment, backup.id))
 
 
@@ -306,11 +314,11 @@ def parsed_moment(text: str) -> datetime | None:
     return moment
 
 
-def no_backup(source: BackupSource, wanted: str, measured: str) -> StepFailed:
-    """Return the error for a source that does not have the ``wanted`` backup."""
+def no_backup(source: BackupSource, wanted: str, measured: str, remedy: str = "") -> StepFailed:
+    """Return the error for a source that does not have the ``wanted`` backup. ``remedy``: text instead of the general remedy."""
     return StepFailed(
         f"{source.name} does not have the wanted backup. Wanted: {wanted}; found: {measured}",
-        findings=[finding("backup-missing", title=source.name, wanted=wanted, measured=measured)],
+        findings=[finding("backup-missing", title=source.name, wanted=wanted, measured=measured, remedy=remedy)],
     )
 
 

@@ -334,14 +334,14 @@ class Sandbox:
         """
         output = self._as_user("df", "-PB1", "--", self.folder).check()
         free = int(output.text.splitlines()[-1].split()[3])
-        for limit, what in (
-            (int(self.config.disk), "`disk` of the sandbox"),
-            (free - MARGIN, "free space of its file system"),
+        kept = f"of which {sandbox_budget.mebibytes(MARGIN)} must remain free"
+        for limit, measured in (
+            (int(self.config.disk), f"`disk` of the sandbox: {sandbox_budget.mebibytes(int(self.config.disk))}"),
+            (free - MARGIN, f"free space of its file system: {sandbox_budget.mebibytes(free)}, {kept}"),
         ):
             if size > limit:
-                measured = f"{what}: {max(0, limit)} bytes"
-                said = f"the copy needs {size} bytes, but the limit is lower: {measured}"
-                raise self._too_small(f"{size} bytes", measured, said)
+                said = f"the copy needs {sandbox_budget.mebibytes(size)}, but there is less: {measured}"
+                raise self._too_small(sandbox_budget.mebibytes(size), measured, said)
 
     def _too_small(self, wanted: str, measured: str, said: str) -> StepFailed:
         return StepFailed(

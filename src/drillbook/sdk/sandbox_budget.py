@@ -113,3 +113,8 @@ def lacks_memory(error: BaseException) -> str:
     said = [str(error), *(line for found in getattr(error, "findings", ()) for line in (found.measured, *found.evidence))]
     lines = (line for text in said for line in str(text).splitlines())
     return next((line.strip()[:300] for line in lines if _NO_MEMORY.search(line)), "")
+
+
+def mebibytes(size: int) -> str:
+    """Format a number of bytes in MiB."""
+    return f"{size / (1 << 20):.1f} MiB"

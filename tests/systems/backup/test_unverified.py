@@ -105,7 +105,10 @@ def test_an_empty_place_is_no_green_check_after_a_fault(folder, kind, step):
         folder.write("verify:\n  - backup.check: {service: dumps}\n")
     done = folder.run("drill.check", "sample")
     assert done.returncode == 3, done.stdout + done.stderr
-    assert "dumps does not have the wanted backup" in " ".join(done.stdout.split())
+    text = " ".join(done.stdout.split())
+    assert "dumps does not have the wanted backup" in text
+    assert f"with a name like {pattern}. Correct `at` or `pattern` of dumps in the inventory" in text
+    assert "could begin" not in text
 
 
 def test_a_place_without_backups_is_no_green_check(folder, rdb):
@@ -113,7 +116,11 @@ def test_a_place_without_backups_is_no_green_check(folder, rdb):
     stored(folder, rdb, f"{folder.root}/none.rdb")
     done = folder.run("drill.check", "sample")
     assert done.returncode == 3, done.stdout
-    assert "the backup of dumps that the drill uses: no backups can be read from" in " ".join(done.stdout.split())
+    text = " ".join(done.stdout.split())
+    assert "the backup of dumps that the drill uses: no backups can be read from" in text
+    assert "there is no folder and no file at this path. Correct `at` of dumps in the inventory." in text
+    assert "✗ a backup that the drill needs was not found, so the drill cannot pass now" in text
+    assert "could begin" not in text
 
 
 STEPS = {

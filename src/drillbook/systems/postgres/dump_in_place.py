@@ -40,6 +40,19 @@ ORDER BY 1
 class DumpInPlace(ClusterInPlace):
     """Restore of a dump into a new cluster that takes the place of a lost cluster."""
 
+    def ready(self) -> None:
+        """Also check that the source has a file of roles if the application's role is not the superuser. A dump of one
+        database contains no role, so this role could not log in after the restore.
+        """
+        super(DumpInPlace, self).ready()
+        service = self.postgres
+        if not self.source.globals and service.password is not None and service.user != service.admin.user:
+            raise NotReady(
+                f"{self.source.name} has no file of roles, so roles and their passwords would be lost, also {service.user}",
+                hint=f"save `pg_dumpall --globals-only` beside the dumps, and set `globals` of {self.source.name} in the inventory "
+                "to the pattern of these files",
+            )
+
     def differs(self, session: Connection, backup: Backup, checked: Facts) -> str:
         """Return the reason why the dump cannot replace the server's databases, tables and roles, or an empty text."""
         try:  # a check before the drill does not read the beginning of every dump, for example of an encrypted one
