@@ -202,7 +202,7 @@ class Run(Free, Fault):
         """Facts: ``effect`` (as the drill declares it), ``exit`` (the exit status), ``stdout`` and ``stderr`` (their last
         4,000 characters, in printable form).
 
-        When `keep` is on, also ``evidence`` (name of the file with the whole output).
+        When `keep` is on, there is also the fact ``evidence``: the name of the file with the whole output.
         """
         said = handed(self.stdin, ctx.services)
         options: dict[str, Any] = {

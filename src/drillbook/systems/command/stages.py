@@ -54,8 +54,8 @@ class Stages:
         return printable(self._tail).rstrip("\n")
 
     def measured(self) -> list[dict[str, Any]]:
-        """Return the stages with their durations in seconds. Must be called when the script has ended: the last stage ends
-        at the call.
+        """Return the stages with their durations in seconds. Call this at the end of the script, because the last stage is
+        measured until the call.
         """
         if not self._begun:
             return []

@@ -74,7 +74,7 @@ class Endpoint:
     def connect(self, network: Any, container: Any) -> None:
         """Connect ``container`` to ``network`` with these settings.
 
-        ``network`` is an object of the Docker SDK. Raises its errors.
+        ``network`` is an object of the Docker SDK. Raises the errors of the SDK.
         """
         links = [tuple(link.split(":", 1)) for link in self.links]
         network.connect(
@@ -121,7 +121,7 @@ def made_with(container: Any) -> str:
 def lost(container: Any, network: str, endpoint: Endpoint) -> str:
     """Return the names of the settings that would be lost when the container is disconnected and connected again.
 
-    May be empty.
+    The result is empty if no setting would be lost.
     """
     there = container.attrs["NetworkSettings"]["Networks"][network]
     gives_mac = version(container.client.api) >= CONNECTS_MAC

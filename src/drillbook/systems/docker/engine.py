@@ -181,8 +181,8 @@ def pieces(answer: Any) -> Iterator[bytes]:
 
 @contextmanager
 def container_of(ctx: Context, name: str) -> Iterator[Any]:
-    """Yield the container of the service ``name`` as an object of the Docker SDK. Its engine is open during the ``with``
-    block.
+    """Yield the container of the service ``name`` as an object of the Docker SDK. The connection to its engine is open
+    during the ``with`` block.
 
     Raises the errors of ``place`` and ``engine``.
     """
@@ -285,7 +285,8 @@ def grace(ctx: Context, seconds: float) -> int:
 
 
 def passing(container: Any) -> str:
-    """Return the reason why a container cannot be started again after a stop. Empty when it can be started again.
+    """Return the reason why a container cannot be started again after a stop. It is empty when the container can be started
+    again.
 
     The engine removes a container made with ``--rm`` when it exits
     (docs.docker.com/reference/cli/docker/container/run/#rm).

@@ -319,7 +319,7 @@ def _named(container: Any, wanted: str) -> str:
 def _unfit(user: Any) -> str:
     """Return the reason why a container cannot be stopped and started again.
 
-    Empty when it can, or when it is stopped already.
+    The result is empty when this is possible, or when the container is stopped already.
     """
     if (status := status_of(user)) in ("paused", "restarting"):
         return f"{user.name}, which uses the volume, is {status}"

@@ -65,7 +65,7 @@ class Manifest(BackupManifest):
     host: str
     path: str
     machine: str = ""
-    """Id of the machine on which the archive was made. Empty in archives that older versions made."""
+    """Id of the machine on which the archive was made. The id is empty in archives that older versions made."""
     archive: StoredFile
     entries: dict[str, Entry]
 
@@ -104,7 +104,9 @@ class Found:
     entries: dict[str, Entry] | None
     sockets: list[str]
     changed: Mapping[str, float] = field(default_factory=dict)
-    """Change time (ctime) of each entry in seconds since 1970, by the host's clock. Empty unless it was requested."""
+    """Change time (ctime) of each entry in seconds since 1970, by the host's clock. Set only if change times were
+    requested.
+    """
 
 
 def resolve(ctx: Context, path: str) -> str:

@@ -91,7 +91,7 @@ class FolderInPlace(InPlace):
         rights.need_place(self.ctx, self.path)
 
     def unlike(self, backup: Backup, checked: Facts) -> str:
-        """Return a reason why ``backup`` cannot restore this folder. Empty when it can.
+        """Return a reason why ``backup`` cannot restore this folder. The result is empty when the backup can restore it.
 
         A backup seems to be of another folder if it lacks an entry that is older than the backup, or if it contains no entry
         of the folder.

@@ -18,7 +18,9 @@ MOUNTS = "/proc/self/mountinfo"
 
 
 def mounted(path: bytes) -> str:
-    """Return the first mount point that is ``path`` or below ``path``. Empty when there is none."""
+    """Return the first mount point that is ``path`` or below ``path``. The result is empty if no file system is mounted
+    there.
+    """
     real = os.path.realpath(path)
     try:
         with open(MOUNTS, "rb") as lines:  # noqa: PTH123

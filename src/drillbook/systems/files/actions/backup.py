@@ -89,8 +89,9 @@ class Archive(Write):
     ) -> tuple[dict[str, Entry], StoredFile]:
         """Archive the files and send the archive. Return the manifest's entries of the files, and its entry of the archive.
 
-        To find changes, the first attempt reads the files again while it sends the archive, and later attempts before they
-        send it. If a file has changed, the archive is removed and everything is repeated, at most ``ROUNDS`` times in all.
+        To find changes, the files are read again: while the first attempt sends the archive, but before later or encrypted
+        archives are sent. If a file has changed, the archive is removed and everything is repeated, in at most ``ROUNDS``
+        attempts.
         """
         before, name = _there(ctx, path), archives.archive_name(compression)
         if all(one.type == "folder" for one in before.values()):
@@ -255,7 +256,7 @@ class BackupIntact(Read):
         }
 
     def subject(self, ctx: Context) -> Identity | None:
-        """Identity of any files on the step's host. It counts as equal to the identity of files at each path."""
+        """Identity of any files on the step's host. It has no path, so it equals the identity of files at each path there."""
         return archives.identity(ctx)
 
     def ready(self, ctx: Context) -> None:

@@ -81,7 +81,7 @@ _GONE = _PLACE + 'enter "${1%/*}" || exit 0; there "$kept" || ! there "$it"'
 class Remove(Fault):
     """Make a file or a folder disappear, as a mistaken `rm` does.
 
-    The step renames the file or folder, which stays in the same parent folder. The undo gives it its old name again.
+    The step renames the file or folder within its parent folder. The undo renames it back.
     """
 
     PLACE = Place.HOSTS

@@ -46,7 +46,10 @@ class NewestMoment(MeasuresLoss):
     ] = None
 
     def ready(self, ctx: Context) -> None:
-        """Check that the user of the service can be used, and has GNU find. The folder need not exist: a restore may create it."""
+        """Check that commands can run as the user of the service, and that the host has GNU find.
+
+        The folder need not exist yet, because a restore may create it.
+        """
         service = ctx.service(self.service, Folder)
         need_account(ctx, service.run_as, _newest(service))
         if not ctx.run("sh", "-c", "find / -maxdepth 0 -printf ''").ok:
