@@ -203,7 +203,7 @@ def test_a_report_that_was_changed_is_named(run, name):
     status, said = checked(run)
     assert status == 1
     assert f"WRONG changed: {name}" in said["files"]
-    assert f"WRONG differ from the files rendered from the journal: {name}" in said["reports"]
+    assert f"WRONG some files differ from the files rendered from the journal: {name}" in said["reports"]
     (run / name).unlink()
     status, said = checked(run)
     assert status == 1

@@ -93,7 +93,7 @@ def test_a_journal_that_is_damaged_before_its_end_is_not_known_to_end_there(run)
     assert said["end"].startswith("UNKNOWN ")
     assert "the journal is damaged before its end" in said["end"]
     assert said["journal"].startswith("WRONG line 3 ")
-    assert said["evidence"] == "UNKNOWN not completely known, because the journal is damaged"
+    assert said["evidence"] == "UNKNOWN some evidence files may be unknown, because the journal is damaged"
     assert said["reports"] == "UNKNOWN not rendered again, because the journal is damaged"
     (run / FILE).write_bytes(b"".join([*lines[:2], b"{}\n", *lines[2:]]))
     assert checked(run)[1]["end"].startswith("WRONG ")
@@ -226,27 +226,30 @@ def test_files_are_as_they_were_attested(run, change, told):
 
 def test_every_file_that_the_journal_names_is_looked_at(run, tmp_path):
     count = sum(path.is_file() for path in (run / "evidence").iterdir())
-    assert checked(run)[1]["evidence"] == f"GOOD {count} file with the digests in the journal"
+    assert checked(run)[1]["evidence"] == f"GOOD {count} file with the same digests as in the journal"
     lines = lines_of(run)
     good = {"file": "evidence/deep", "sha256": digest(b"deep")}
     (run / "evidence" / "deep").write_bytes(b"deep")
     (run / "evidence" / "log").write_bytes(b"log")
     (tmp_path / "outside").write_bytes(b"deep")
     for facts, told in (
-        ({"list": [1, {"in": good}]}, "GOOD 1 file with the digests in the journal"),
+        ({"list": [1, {"in": good}]}, "GOOD 1 file with the same digests as in the journal"),
         ({"plain": "text"}, "GOOD the journal names no evidence file"),
-        ({"in": {**good, "sha256": good["sha256"].removeprefix("sha256:")}}, "GOOD 1 file with the digests in the journal"),
+        (
+            {"in": {**good, "sha256": good["sha256"].removeprefix("sha256:")}},
+            "GOOD 1 file with the same digests as in the journal",
+        ),
         (
             {"in": [{**good, "sha256": digest(b"other")}]},
-            "WRONG differ from the digest in the journal, or missing: evidence/deep",
+            "WRONG some files differ from their digests in the journal, or are missing: evidence/deep",
         ),
         (
             {"in": [{**good, "file": "evidence/gone"}]},
-            "WRONG differ from the digest in the journal, or missing: evidence/gone",
+            "WRONG some files differ from their digests in the journal, or are missing: evidence/gone",
         ),
         (
             {"in": {**good, "file": "evidence/../../../outside"}},
-            "WRONG differ from the digest in the journal, or missing: evidence/../../../outside",
+            "WRONG some files differ from their digests in the journal, or are missing: evidence/../../../outside",
         ),
         ({"in": {"file": "elsewhere/x", "sha256": digest(b"")}}, "GOOD the journal names no evidence file"),
         ({"in": {"file": "evidence/deep", "sha256": None}}, "GOOD the journal names no evidence file"),
@@ -269,8 +272,8 @@ def test_every_file_that_the_journal_names_is_looked_at(run, tmp_path):
         }
 
     for wanted, told in (
-        (digest(b"log"), "GOOD 1 file with the digests in the journal"),
-        (digest(b"x"), "WRONG differ from the digest in the journal"),
+        (digest(b"log"), "GOOD 1 file with the same digests as in the journal"),
+        (digest(b"x"), "WRONG some files differ from their digests in the journal"),
     ):
         (run / FILE).write_bytes(b"".join(lines))
         changed(run, "done", lambda event, wanted=wanted: lease(event, wanted))
@@ -324,17 +327,17 @@ def test_a_verdict_that_the_journal_does_not_give_is_wrong(run, key, value):
 
 
 def test_reports_are_those_that_the_journal_gives(run):
-    assert checked(run)[1]["reports"] == "GOOD 5 files, rendered again with exactly the same bytes"
+    assert checked(run)[1]["reports"] == "GOOD 5 files: rendering them again gives exactly the same bytes"
     (run / "report.md").unlink()
     assert checked(run)[1]["reports"] == f"UNKNOWN missing: report.md; render them: invoke report {run.name}"
     (run / "plan.json").write_text("{}")
-    assert checked(run)[1]["reports"] == "WRONG differ from the files rendered from the journal: plan.json"
+    assert checked(run)[1]["reports"] == "WRONG some files differ from the files rendered from the journal: plan.json"
     reseal(run, tool="drillbook 0.0.0")
     assert checked(run)[1]["reports"] == (
         "UNKNOWN rendered by drillbook 0.0.0, whose words differ; not as attested: plan.json, report.md"
     )
     unsigned(run)
-    assert checked(run)[1]["reports"] == "WRONG differ from the files rendered from the journal: plan.json"
+    assert checked(run)[1]["reports"] == "WRONG some files differ from the files rendered from the journal: plan.json"
 
 
 def test_a_journal_of_another_version_cannot_be_judged_and_says_why(run):
@@ -359,7 +362,7 @@ def test_an_untouched_suite_is_verified_with_its_drills(suite, made):
     assert [one.said for one in found.checks][1:] == [
         "1 drill as attested",
         "4 files as attested",
-        "3 files, rendered again with exactly the same bytes",
+        "3 files: rendering them again gives exactly the same bytes",
     ]
     (inner,) = found.inner
     assert (inner.name, inner.mark.name) == (inner_of(suite).name, "GOOD")
@@ -412,7 +415,7 @@ def inner_of(suite):
         (
             lambda suite: (suite / "report.md").write_text("x"),
             "reports",
-            "WRONG differ from the files rendered from the journal: report.md",
+            "WRONG some files differ from the files rendered from the journal: report.md",
         ),
         (
             lambda suite: (suite / "report.md").unlink(),

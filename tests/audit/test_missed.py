@@ -135,7 +135,7 @@ def test_a_drill_that_ran_in_staging_alone_never_ran_in_production(tmp_path):
     made = content.make(found, strays, period, today=date(2026, 3, 5), wanted=wanted)
     (row,) = made.missed
     assert (row.kind, row.drill, row.environment, row.elsewhere) == ("never ran", "sample", "lab", "staging")
-    assert "no run of it in lab, only in staging" in row.why
+    assert "no such run in lab, only in staging" in row.why
     assert [one.text for one in alerts(made) if "never ran" in one.text] == [
         "1 drill never ran in lab, but elsewhere, although the schedule asks for it: sample"
     ], "no run of anything was in production"

@@ -97,7 +97,9 @@ def test_months_that_have_not_begun_are_no_gaps(tmp_path):
     assert not [text for text in told if "of 12" in text]
     page = plain(summary.render(audit))
     assert "(as of 2026-11-29)" in page
-    assert "The period is from 2026-01-01 to 2026-12-31, both days included. It has not ended: this page shows" in page
+    assert (
+        "The period is from 2026-01-01 to 2026-12-31, both days included. The period has not ended: this page shows" in page
+    )
     ended = audited(book)
     assert any(text.endswith("never drilled in the 12 months of the period in lab") for text in texts(ended))
     assert "as of" not in plain(summary.render(ended))

@@ -220,7 +220,7 @@ def test_the_attestation_is_made_anew_and_verified(desk):
     assert attestation["attested_by"].startswith("olga")
     _, said = desk.invoke("report.verify", folder.name)
     assert "✕" not in said
-    assert "rendered again with exactly the same bytes" in said
+    assert "rendering them again gives exactly the same bytes" in said
     lines = (folder / FILE).read_bytes().replace(REASON.encode(), b"another reason")
     (folder / FILE).write_bytes(lines)
     assert desk.invoke("report.verify", folder.name)[0] == 1

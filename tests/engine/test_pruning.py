@@ -331,7 +331,7 @@ def test_a_bucket_with_versions_says_what_remains(bench):
     assert there(bench) == [run]
     (ended,) = bench.events("pruning.finished")
     assert ended["older_versions"] == ended["bytes"] > 0
-    assert f"holds {ended['bytes']} bytes of them as older versions" in (bench.folder / "report.md").read_text()
+    assert f"holds {ended['bytes']} bytes of these backups as older versions" in (bench.folder / "report.md").read_text()
 
 
 def test_a_run_whose_journal_is_lost_removes_nothing_and_says_so(bench):

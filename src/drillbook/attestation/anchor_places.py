@@ -70,7 +70,10 @@ class AnchorFile:
         return str(self.path)
 
     def add(self, run: str, events: int, line: bytes) -> None:
-        """Append ``line`` to the file, so that it survives a crash. Raises AnchorProblem when this fails."""
+        """Append ``line`` to the file. When this method returns, the line is on disk and survives a crash.
+
+        Raises AnchorProblem when the line cannot be written.
+        """
         del run, events
         try:
             private_folder(self.path.parent)

@@ -62,8 +62,8 @@ class Known:
     runs: Mapping[str, Anchor] = field(default_factory=dict)
     """Newest anchor of each run and suite. The key of each anchor is the name of the run."""
     counts: Mapping[str, tuple[int, int, str]] = field(default_factory=dict)
-    """Number of drill runs with an anchor, number of suite runs with an anchor, and time of the newest anchor. The key is
-    the name of the place that stores the anchors.
+    """Three values for each place: the number of drill runs that have an anchor there, the number of suite runs that have
+    an anchor there, and the time of the newest anchor there. The key is the name of the place.
     """
     unread: tuple[str, ...] = ()
     """Messages about places that could not be read. Each message has the reason."""
@@ -111,7 +111,7 @@ def relative(folder: Path, reports: Path) -> str:
 
 
 def told(run: str, folder: str, events: int, head: str, at: str) -> str:
-    """Format an anchor as a line of text for a message to a contact. The message is then another copy of the anchor."""
+    """Format an anchor as a line of text for a message to a contact, so that the message is another copy of the anchor."""
     return (
         "anchor: "
         + canonical({"schema": SCHEMA, "run": run, "folder": folder, "events": events, "head": head, "at": at}).decode()

@@ -64,7 +64,7 @@ def names_in(folder: Path) -> frozenset[str]:
 def approved_with(folder: Path) -> str:
     """Return the fingerprint of the key that approved the run in ``folder``.
 
-    Empty for a run without an approval, and for a suite.
+    The result is empty for a run without an approval, and for a suite.
     """
     try:
         with (folder / JOURNAL).open("rb") as file:
@@ -101,6 +101,6 @@ def signed_names(statement: Statement) -> list[tuple[str, str]]:
 def kept_names(statement: Statement) -> list[tuple[str, str]]:
     """Return the signed files that cannot be rendered again from the journal, each with its digest.
 
-    They are evidence files, and files with incomplete lines of the journal.
+    Such a file is an evidence file, or holds an incomplete line of the journal.
     """
     return [(name, known) for name, known in signed_names(statement) if name not in (JOURNAL, *RENDERED)]

@@ -102,7 +102,7 @@ def seal_run(folder: Path, view: RunView, sealer: Sealer, *, written: Written | 
 def _not_covered(found: Walk, view: RunView, written: Written | None, before: Standing) -> str:
     """Return the reason why a part of the journal was neither signed before nor written by this process.
 
-    Empty when there is no such part.
+    The result is empty when there is no such part.
     """
     if before.doubt:
         return before.doubt

@@ -37,11 +37,12 @@ class Standing:
     """State of a run's or suite's folder before this process changes it: the content signed by a trusted key, and doubts."""
 
     doubt: str = ""
-    """Contradiction between the folder and the attestation, or empty. A folder with a contradiction is neither rendered nor
-    signed.
+    """Contradiction between the folder and the attestation. It is empty when there is no contradiction.
+
+    A folder with a contradiction is neither rendered nor signed.
     """
     unvouched: str = ""
-    """Reason why the signature does not cover the whole folder. Empty when it covers everything."""
+    """Reason why the signature does not cover the whole folder. The reason is empty when the signature covers everything."""
     sealed: Statement | None = None
     """Attestation that a trusted key signed. It is None when there is no such attestation."""
     events: int = 0
@@ -51,7 +52,7 @@ class Standing:
     files: frozenset[str] = field(default_factory=frozenset)
     """Names of the files that exist in the folder."""
     said: str = ""
-    """Sentence about the trusted key that signed. It is empty when none did."""
+    """Sentence about the trusted key that signed. It is empty when no trusted key signed."""
 
     @property
     def gaps(self) -> list[list[int]]:
@@ -94,7 +95,7 @@ def of_suite(folder: Path, root: Path) -> Standing:
 
 
 def names(found: Sequence[str]) -> str:
-    """Return a text with the first names in ``found``, and the number of the others."""
+    """Return a text with the first names in ``found``, and the number of the other names."""
     more = f" and {len(found) - MOST_NAMES} more" if len(found) > MOST_NAMES else ""
     return ", ".join(found[:MOST_NAMES]) + more
 
@@ -110,7 +111,7 @@ def _reports(sealed: Statement) -> list[tuple[str, str]]:
 
 def _contradicted(folder: Path, attested: vouching.Attested) -> str:
     """Return a sign of tampering with the attestation itself, such as a removed signature. The result is empty if there
-    is none.
+    is no such sign.
     """
     if attested.state is State.ABSENT:
         return "the attestation was removed" if (folder / SIGNATURE).exists() else ""
@@ -156,7 +157,7 @@ def _beyond(found: Walk, events: int) -> str:
 def vouched(folder: Path, root: Path) -> str:
     """Return the reason why some content of a run's or suite's folder is not signed by a trusted key.
 
-    Empty if all content is signed.
+    The result is empty if all content is signed.
     """
     return vouched_by(folder, root)[0]
 

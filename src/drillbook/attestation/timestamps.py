@@ -95,8 +95,9 @@ class Checker:
         self._verifier = VerifierBuilder(roots=found).build()
 
     def doubt(self, content: Mapping[str, Any]) -> str:
-        """Return the reason why the timestamp of an anchor is missing or invalid. Empty if the timestamp is valid.
-        ``content``: parsed line of the anchor.
+        """Return the reason why the timestamp of an anchor is missing or invalid.
+
+        The reason is empty if the timestamp is valid. ``content``: parsed line of the anchor.
         """
         from rfc3161_client import VerificationError, decode_timestamp_response  # noqa: PLC0415  an extra, and slow to load
 

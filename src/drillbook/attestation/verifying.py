@@ -1,7 +1,7 @@
 """Verification of a run's folder: hash chain of the journal, signature, files, and reports.
 
-Reports are verified by rendering them again. Each check has one of three outcomes: good, wrong, or unknown. Unknown never
-counts as verified.
+Reports are verified by rendering them again. Each check has one of three outcomes: good, wrong, or unknown. A
+check with the outcome unknown never counts as verified.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ def _ending(found: Walk, folder: Path) -> Check:
 
 
 MARKS = {State.VOUCHED: Mark.GOOD, State.UNREADABLE: Mark.WRONG, State.UNFIT: Mark.WRONG, State.FORBIDDEN: Mark.WRONG}
-"""Outcome of the signature check for each state of a signature. For any other state, the outcome is ``UNKNOWN``."""
+"""Outcome of the signature check. The key is the state of the signature. Any other state has the outcome ``UNKNOWN``."""
 
 
 def _signed(attested: Attested) -> Iterator[Check]:
@@ -248,13 +248,17 @@ def _evidence(folder: Path, found: Walk) -> Check:
     named = {(name, f"sha256:{wanted.removeprefix('sha256:')}") for one in facts if one for name, wanted in _kept(one)}
     wrong = sorted(name for name, wanted in named if not _inside(folder, name) or _digest(folder / name) != wanted)
     if wrong:
-        return Check("evidence", Mark.WRONG, f"differ from the digest in the journal, or missing: {names(wrong)}")
+        return Check(
+            "evidence", Mark.WRONG, f"some files differ from their digests in the journal, or are missing: {names(wrong)}"
+        )
     if found.line:
-        return Check("evidence", Mark.UNKNOWN, "not completely known, because the journal is damaged")
+        return Check("evidence", Mark.UNKNOWN, "some evidence files may be unknown, because the journal is damaged")
     return Check(
         "evidence",
         Mark.GOOD,
-        f"{count(len(named), 'file')} with the digests in the journal" if named else "the journal names no evidence file",
+        f"{count(len(named), 'file')} with the same digests as in the journal"
+        if named
+        else "the journal names no evidence file",
     )
 
 
@@ -329,10 +333,10 @@ def _compared(folder: Path, wanted: dict[str, str], sealed: Statement | None) ->
             "reports", Mark.GOOD, f"unchanged since {tool} rendered and signed them, and their figures match the journal"
         )
     if other:
-        return Check("reports", Mark.WRONG, f"differ from the files rendered from the journal: {names(other)}")
+        return Check("reports", Mark.WRONG, f"some files differ from the files rendered from the journal: {names(other)}")
     if missing:
         return Check("reports", Mark.UNKNOWN, f"missing: {names(missing)}; render them: invoke report {folder.name}")
-    return Check("reports", Mark.GOOD, f"{count(len(wanted), 'file')}, rendered again with exactly the same bytes")
+    return Check("reports", Mark.GOOD, f"{count(len(wanted), 'file')}: rendering them again gives exactly the same bytes")
 
 
 def _text(path: Path) -> bytes:

@@ -29,7 +29,9 @@ class AbsentRow:
     at: str
     """Start of the run or suite. It is empty when unknown."""
     named_by: str
-    """Record that names the missing run: an anchor, a campaign, a suite, or the next run. Empty when ``kind`` is ``no end``."""
+    """Record that names the missing run: an anchor, a campaign, a suite, or the next run. It is empty when ``kind`` is
+    ``no end``.
+    """
     why: str
 
 

@@ -46,9 +46,9 @@ class Alert:
     step: str
     """Next step."""
     who: str = ""
-    """Contact of the drill's owner, who takes the step. It is empty when the step is to plan or change drills."""
+    """Contact of the drill's owner, who takes the next step. It is empty when the next step is to plan or change drills."""
     when: str = ""
-    """Time for the step."""
+    """Time limit of the next step, such as ``at once``."""
     run: str = ""
     """Run whose report tells more. It is empty when there is no such run."""
 
@@ -57,7 +57,7 @@ class Alert:
 
     @property
     def action(self) -> str:
-        """Next step, with the person and the time."""
+        """Text with the next step, the person who takes it, and the time limit."""
         return f"Next: {self.step}. {f'Who: {self.who}. ' if self.who else ''}When: {self.when}"
 
 
@@ -163,7 +163,9 @@ def _of_schedules(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[
 
 
 def _of_reserved(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert]:
-    """Return alerts about objectives that are met with a reservation: one per environment and kind of reservation."""
+    """Return alerts about objectives that are met with a reservation. Each environment has one alert for each kind
+    of reservation.
+    """
     for environment in sorted({goal.environment for goal in audit.proven if goal.reserved}):
         found = [goal for goal in audit.proven if goal.reserved and goal.environment == environment]
         for reason, (why, step) in RESERVATIONS.items():
@@ -176,7 +178,11 @@ def _of_reserved(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[A
 
 
 def _of_never_ran(never: Sequence[MissedRow]) -> Iterator[Alert]:
-    """Return an alert about the drills and suites that never ran, and one about each environment in which only others ran."""
+    """Return one alert about the drills and suites that never ran in any environment.
+
+    For the drills and suites that ran only in other environments, return one alert for each environment in which they should
+    have run.
+    """
     for place in sorted({missed.environment if missed.elsewhere else "" for missed in never}):
         found = [missed for missed in never if (missed.environment if missed.elsewhere else "") == place]
         suites = sum(missed.suite for missed in found)

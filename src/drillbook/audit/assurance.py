@@ -42,12 +42,12 @@ class Assurance:
     unread: tuple[str, ...] = ()
     """Places whose anchors could not be read, each with the reason. They are also in ``unvouched``."""
     signers: tuple[str, ...] = ()
-    """Trusted keys that signed runs and suites of the period, each with the number of these."""
+    """Trusted keys that signed runs and suites of the period, each with the number of runs and suites that it signed."""
     own_only: bool = False
-    """True when this machine's own key alone signed."""
+    """True when only this machine's own key signed the runs and suites of the period."""
     anchored: Mapping[str, tuple[int, str]] = field(default_factory=dict)
-    """Number of events that the newest anchor of a run confirms, and words that name this anchor. The key is the run. Runs
-    that contradict their anchor are left out.
+    """For each run with an anchor, the number of events that the newest anchor confirms, and a text that names this anchor.
+    The key is the name of the run. Runs that contradict their anchor are left out.
     """
     checked: bool = True
     """True when signatures and anchors were verified."""
@@ -90,7 +90,7 @@ def assure(records: Sequence[Record], period: Period, reports: Path, root: Path,
 
 
 def _key(said: str) -> str:
-    """Return the name of a key and its fingerprint from the sentence about it, without the path of the key."""
+    """Extract the name and the fingerprint of a key from ``said``, the sentence about the key. Leave out the path of the key."""
     if not said.startswith(f"signed with {OWN} "):
         return said.removeprefix("signed by ")
     return f"{OWN} ({said.rpartition('(')[2]}"

@@ -30,7 +30,7 @@ class Problem:
     breaking: bool
     first: str | None
     last: str | None
-    """The problem arose after the time ``first`` and before this time. None when unknown."""
+    """The problem arose after the time ``first`` and before this time. It is None when the time is unknown."""
     source: str = ""
     """Place of the anchors that the journal contradicts. It is empty for a problem without an anchor."""
     lost: bool = False
@@ -230,13 +230,15 @@ def _fork(other: Record, one: Record, place: _Place | None) -> Problem:
         return Problem(
             "fork",
             one.run,
-            f"{text}That journal could not be read when the later run began.",
+            f"{text}The journal of {other.run} could not be read when {one.run} began.",
             False,
             other.started,
             one.started,
         )
     if other.ended >= (one.started or ""):
-        return Problem("fork", one.run, f"{text}The two ran at the same time.", False, other.started, one.started)
+        return Problem(
+            "fork", one.run, f"{text}Both runs were in progress at the same time.", False, other.started, one.started
+        )
     return Problem(
         "fork",
         one.run,

@@ -98,8 +98,8 @@ class Audit:
     capacity: tuple[CapacityRow, ...] = ()
     missed: tuple[MissedRow, ...] = ()
     schedule_damage: str = ""
-    """Reason why the record of missed drills cannot be trusted. Empty when the record is intact, or when there is no
-    record.
+    """Reason why the record of missed drills cannot be trusted. The reason is empty when the record is intact,
+    or when there is no record.
     """
     assurance: Assurance = UNCHECKED
     environment_notes: Mapping[str, str] = field(default_factory=dict)
@@ -124,7 +124,7 @@ class Audit:
 
     @property
     def failing(self) -> dict[tuple[str, str], RunRow]:
-        """Newest runs of the drills whose newest run did not pass. The key has the environment and the drill."""
+        """Newest run of each drill whose newest run did not pass. The key is the environment and the name of the drill."""
         places = dict.fromkeys(run.environment for run in self.runs)
         newest = [coverage.deciding(run for run in self.runs if run.environment == place) for place in places]
         return {
@@ -133,7 +133,7 @@ class Audit:
 
     @property
     def missed_beside_failures(self) -> tuple[MissedRow, ...]:
-        """Missed drills, without those whose first run is in the period and failed: they are listed with the failed runs."""
+        """Missed drills, except drills that have never passed and that are already listed with the failed runs."""
         failing = self.failing
         return tuple(
             row
@@ -186,7 +186,7 @@ def make(
 
 
 def _ran(records: Sequence[Record], suites: Sequence[Suite]) -> set[Ran]:
-    """Return the drills and suites that ran, each with its environment. A suite ran where its drills ran."""
+    """Return the drills and suites that ran, each with its environment. The environment of a suite is that of its drills."""
     found = {(one.drill, one.environment) for one in records}
     for suite in suites:
         places = {one.environment for one in records if suite_of(one.folder) == suite.folder}
@@ -328,7 +328,7 @@ ROWS = (
     "evidence",
     "controls",
 )
-"""Fields of an audit whose rows are in its JSON."""
+"""Fields of ``Audit`` that are lists of rows. The JSON of the audit contains all these rows."""
 
 
 def as_data(audit: Audit) -> dict[str, object]:

@@ -44,7 +44,7 @@ class Control:
     shows: str = ""
     """Number of runs with the evidence, and their drills."""
     lacks: str = ""
-    """Drills that have a run without the evidence. Empty when every run has the evidence."""
+    """Drills that have a run without the evidence. The text is empty when every run has the evidence."""
     runs: tuple[str, ...] = ()
     """Runs with the evidence."""
     without: tuple[str, ...] = ()
@@ -107,7 +107,7 @@ CONTROLS = (
         "Redundancy of information processing facilities",
         "recovered",
         ("coverage", "proven"),
-        "Proof that redundant facilities exist at a second site, and drills of the parts of services that no drill took out.",
+        "Proof that redundant facilities exist at a second site, and drills of those parts of services that no drill has disrupted.",
     ),
     Control(
         NIST,

@@ -115,9 +115,9 @@ class CoverageRow:
     not exempt.
     """
     lapsed: tuple[str, ...] = ()
-    """Drills that failed most recently. Runs that neither passed nor failed are ignored."""
+    """Drills whose last verdict is `failed`. Runs that neither passed nor failed are ignored."""
     backup_of: str = ""
-    """Service whose data a backup holds. It is empty for a service that is no backup."""
+    """Service whose data is in this backup. It is empty when this row is not about a backup."""
     restored: str = ""
     """Start of the newest run that restored this backup and passed. It is empty when there is no such run, or when a
     later run that should restore the backup failed.
@@ -247,7 +247,7 @@ def _inventory(one: Record | None) -> Inventory | None:
 def _thing(one: Record, service: str) -> Thing | None:
     """Return the identity of ``service`` in the run's plan: host, server and part.
 
-    None if the plan is unreadable or lacks the service.
+    The result is None if the plan is unreadable, or does not contain the service.
     """
     inventory = _inventory(one)
     return inventory.thing(service) if inventory and service in inventory.services else None
@@ -284,7 +284,7 @@ def badness(verdict: str) -> int:
 def deciding(runs: Iterable[Run]) -> dict[str, Run]:
     """Return the run whose verdict counts for each drill. The key is the name of the drill. ``runs``: oldest first.
 
-    The newest run counts. But a failed run counts until a later run passes or fails; other later runs are ignored.
+    The newest run counts, with one exception: after a failed run, only runs that passed or failed count.
     """
     found: dict[str, Run] = {}
     for one in runs:

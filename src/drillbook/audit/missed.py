@@ -4,7 +4,7 @@ These are drills that were overdue, scheduled runs that could not begin, and dri
 
 The first event of a run contains the schedule of the drill. After a run that passed, this recorded schedule tells when the
 drill becomes overdue. The drill stays overdue until the next run that passes. Later changes of the drill's file cannot hide
-this.
+that the drill was overdue.
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ class MissedRow:
     suite: bool = False
     """True for a suite that never ran."""
     elsewhere: str = ""
-    """Other environments in which a drill or suite ran that never ran in ``environment``."""
+    """Other environments in which the drill or suite ran, although it never ran in ``environment``. It is empty when there
+    are no such environments.
+    """
 
 
 def missed(records: Sequence[Record], entries: Sequence[Entry], period: Period, today: date | None) -> list[MissedRow]:
@@ -82,7 +84,7 @@ def never_ran(wanted: Sequence[Scheduled], ran: Collection[Ran], rows: Sequence[
     runs took place in production and the drill's file allows this environment.
 
     ``wanted``: schedules in the present files. ``ran``: drills and suites in the record, each with its environment.
-    ``rows``: missed drills that were found in other ways, so they are not listed again.
+    ``rows``: missed drills that are already known. They are not listed again.
     """
     known = {(row.drill, row.environment) for row in rows}
     named = {row.drill for row in rows}
@@ -106,7 +108,7 @@ def _may_run(one: Scheduled, place: str) -> bool:
 
 def _never_ran(one: Scheduled, place: str, elsewhere: str = "") -> MissedRow:
     where = f" in {place}, only in {elsewhere}" if elsewhere else ""
-    why = f"its file asks for a run every {one.every}, and the record has no run of it{where}"
+    why = f"the schedule in its file asks for a run every {one.every}, but the record has no such run{where}"
     return MissedRow(
         NEVER_RAN, place, ", ".join(one.services), one.name, "", "", "", "", "drills/", why, one.suite, elsewhere
     )

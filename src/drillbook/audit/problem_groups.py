@@ -1,6 +1,4 @@
-"""Groups of the problems in the record, as people read them. Problems with the same cause are shown once, with the next
-step.
-"""
+"""Problems in the record, grouped for readers. Problems with the same cause are shown once, with the next step."""
 
 from __future__ import annotations
 
@@ -25,13 +23,13 @@ NEXT = {
     "fork": "Find out who moved the folder or set the clock back. The runs themselves still count.",
     "forward": "Find out who renamed the folder or set the clock back. The runs themselves still count.",
     "moved": "Give each folder the name of the run in its journal again, and run the audit again.",
-    "copy": "Keep the folder whose journal `drillbook report.verify` accepts, and remove the other one.",
+    "copy": "Keep the folder whose journal `drillbook report.verify` accepts, and remove the other folder.",
     "unjudged": "Read the reason, and ask for the version of Drillbook that made the run.",
     "campaign-damaged": f"The journal of this campaign is damaged, so it does not prove which runs belong to it. {RESTORE}",
     "suite-run": f"A run was removed from the folder of its suite. {RESTORE}",
     "campaign-run": f"A site's run was removed, or was not collected yet. {RESTORE}",
 }
-"""For each code of a problem that breaks the record: the cause, and the next step."""
+"""Cause and next step of problems that break the record. The key is the code of the problem."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ class ProvenRow:
 
     @property
     def marks(self) -> str:
-        """Text with every mark of the row: beside its figure, and in its notes on other figures."""
+        """Text with all marks of the row: the mark beside its figure, and the marks in its notes."""
         return " ".join((self.mark, *self.notes))
 
 

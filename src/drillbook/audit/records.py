@@ -27,7 +27,7 @@ from drillbook.values import canonical, digest
 
 RUN_ID = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)\.(\d{3})Z-(.+?)(?:-[0-9a-f]{4})?")
 CAMPAIGN = re.compile(r"campaigns/[^/]+/record")
-"""Folder of the journal of a campaign. ``audit.campaigns`` reads that journal."""
+"""Pattern of the folder that holds the journal of a campaign. ``audit.campaigns`` reads that journal."""
 UNKNOWN = "unknown"
 
 
@@ -110,7 +110,7 @@ class Record:
 
     @property
     def plan(self) -> dict[str, Any]:
-        """Plan in the first event. It is empty when there is none."""
+        """Plan in the first event. It is empty when the event contains no plan."""
         return self.opening.plan if self.opening else {}
 
     @property
@@ -190,7 +190,7 @@ def record(path: Path, folder: str) -> Record:
 def _damaged(known: Record, data: bytes, message: str) -> Record:
     """Make the record of a damaged journal.
 
-    It has the first event, if that is intact, and the hashes that the lines claim.
+    The record has the hashes that the lines claim. It has the first event only if that event is intact.
     """
     lines = [json_object(line) for line in data.split(b"\n")]
     claimed = tuple(line["hash"] for line in lines if isinstance(line.get("hash"), str))

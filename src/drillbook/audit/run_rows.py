@@ -35,7 +35,7 @@ class RunRow:
     closed: str = ""
     """Statement that the run's remaining changes (residue) need no undo: the person, the time and the reason.
 
-    Empty when nobody made a statement.
+    The text is empty when nobody made a statement.
     """
     beside: str = ""
     """Number of findings of medium severity or higher in a run that passed. It is empty when there are no such
@@ -46,7 +46,7 @@ class RunRow:
     owner: str = ""
     """Contact of the drill's owner. It is empty when the drill has no owner."""
     owner_address: str = ""
-    """Email address, or otherwise phone number, of the owner. It is empty when the plan has neither."""
+    """Email address, or otherwise phone number, of the owner. It is empty when the plan has no address of the owner."""
     inventory: str = ""
     """Name of the inventory, as the journal records it. It is empty in older journals."""
 
@@ -107,7 +107,7 @@ def hrefs(rows: Iterable[RunRow], reports_path: str) -> dict[str, str]:
 def _closed(one: Record) -> str:
     """Return the text of a person's statement that nothing is left to undo, with the last check of each change.
 
-    Empty when nobody made a statement.
+    The text is empty when nobody made a statement.
     """
     settled = one.result.settled if one.result else None
     return "; ".join((settled_sentence(settled), *settled_rows(settled))) if settled else ""

@@ -40,7 +40,10 @@ def named(row: Place, rows: Sequence[Place]) -> str:
 
 
 def exempt(covered: Sequence[CoverageRow]) -> list[tuple[str, list[str]]]:
-    """Group the exempt services without a run by the reason for the exemption. The inventory states this reason."""
+    """Return the services that are exempt from drills and that no run drilled, as one list for each reason.
+
+    The inventory states the reason for the exemption.
+    """
     found: dict[str, list[str]] = {}
     for row in covered:
         if row.left_out and not row.runs:
@@ -51,8 +54,8 @@ def exempt(covered: Sequence[CoverageRow]) -> list[tuple[str, list[str]]]:
 def by_evidence(covered: Sequence[CoverageRow], names: Sequence[str]) -> list[tuple[str, list[str]]]:
     """Group the services ``names``, which are exempt from drills, by the text that ``evidence_of`` returns for each.
 
-    The text tells if runs confirm the exemption. It is empty except for services that hold backups, because runs can
-    confirm only their exemption.
+    The text tells if runs confirm the exemption. Only the exemption of a backup can be confirmed by runs. For any other
+    service, the text is empty.
     """
     texts = {named(row, covered): evidence_of(row) for row in covered}
     found: dict[str, list[str]] = {}

@@ -10,7 +10,9 @@ from drillbook.report.wording import SHAPES
 
 REHEARSAL, RESIDUE, DOUBT = "\N{ANTICLOCKWISE OPEN CIRCLE ARROW}", "\N{BLACK UP-POINTING TRIANGLE}", "?"
 SOME = "n of m"
-"""Stands for every number of passed runs in ``MEANINGS``. The key of a table has a number from that table."""
+"""Key in ``MEANINGS`` for all cells such as ``2 of 3``, in which only some runs passed. The legend of a table shows an
+example from the table instead.
+"""
 MEANINGS = {
     SHAPES[Verdict.PASSED]: "passed: the service recovered from a fault",
     SHAPES[Verdict.FAILED]: "failed, and not passed since; the failed run may be from an earlier column",
@@ -21,7 +23,7 @@ MEANINGS = {
     SHAPES[Verdict.NOT_RUN]: "not run: the service is not installed",
     RESIDUE: "a run left changes that were not undone",
     "1, 2, …": "number of runs of this time; all passed",
-    SOME: "runs of this time that passed, of all runs of this time",
+    SOME: "number of passed runs of this time, and number of all runs of this time",
     "gap": "no run, although a drill is expected",
     "exempt": "the inventory states why no drill is expected",
     NOT_YET: "this time has not come",

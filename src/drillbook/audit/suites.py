@@ -1,4 +1,5 @@
-"""Suites in an audit. A suite has no journal: its folder holds the runs of its drills, and at its end a ``result.json``.
+"""Suites in an audit. A suite has no journal: its folder holds only the runs of its drills. When the suite ends, a
+``result.json`` is added.
 
 That file is a claim, so it can only show that something is missing. It never improves a verdict.
 """

@@ -40,7 +40,7 @@ GROUPS = (
 )
 """Words about the services of each rank."""
 STANDINGS = ("did not pass", "rehearsed only", "not every objective", "in time only", "with a reservation", "Fully proven")
-"""Short words about the services of each rank."""
+"""Short words about the services of each rank. The index of the words is the rank."""
 RULES = {
     "Fully proven": (
         "Fully proven: the newest run of each drill of the service passed, and the recovery time (RTO) and every other "
@@ -50,7 +50,9 @@ RULES = {
     "with a reservation": "With a reservation: {reasons}.",
     "in time only": "In time only: no drill measures the recovery point.",
 }
-"""Explanations of some groups of services. ``reasons``: those of ``REASONS`` that occur."""
+"""Explanations of groups of services. The key is the name of the group in ``STANDINGS``. The texts of ``REASONS`` that apply
+replace ``{reasons}``.
+"""
 REASONS = {
     remarks.FRESH: "the recovery point was measured with a fresh backup, not a routine one",
     remarks.MISSING: "less data came back than the fault removed",
@@ -114,13 +116,13 @@ class ServiceRow:
     def good(self) -> bool:
         """True when the newest run of each drill passed, the service recovered, and all objectives were proven.
 
-        The RTO must be among the objectives, and the RPO of a service that keeps data.
+        The objectives must include the RTO. For a service that keeps data, they must also include the RPO.
         """
         return self.rank == 5
 
 
 def render(audit: Audit, reports_path: str = "..") -> str:
-    """Render the summary as the page ``summary.html``. ``reports_path``: path from its folder to the folder of runs."""
+    """Render the summary as the page ``summary.html``. ``reports_path``: path from the page's folder to the folder of runs."""
     rows, found = service_rows(audit), list(alerts(audit))
     drilled, never = [row for row in rows if row.state != NEVER], never_drilled(rows)
     exempt = services.exempt(audit.coverage)

@@ -34,9 +34,9 @@ TITLES = dict(SECTIONS)
 UNPROVEN_TITLE = "Missed or not proven at the end of the period"
 LIMITS_TITLE = "What the record proves, and what it cannot prove"
 CONTENTS = (SECTIONS[0], ("limits", LIMITS_TITLE), *SECTIONS[1:])
-"""Sections of the page, for its navigation. In Markdown the limits are part of the first section."""
+"""Sections of the HTML page, for its navigation. In Markdown, the section ``limits`` is a part of the first section."""
 EVIDENCE_DIGEST = "Digest of the evidence"
-"""Name of the digest of all journals of the period, the same in every place."""
+"""Name of the digest of all journals of the period. All parts of the audit use this name."""
 SIGNERS = ("Operator", "Reviewer", "Approver")
 
 LEADS = {
@@ -101,7 +101,7 @@ WITHOUT_ANCHOR = (
         "longer match."
     ),
 )
-"""First limits of a record that was compared with no anchor."""
+"""Sentences about what a record cannot prove if no anchor was compared with it. They are shown before ``LIMITS``."""
 WITH_ANCHOR = (
     (
         "The journals were compared with an anchor. So if a run that the anchor names is missing, or lacks events that the "
@@ -114,7 +114,7 @@ WITH_ANCHOR = (
         "could also change the anchors."
     ),
 )
-"""First limits of a record that was compared with an anchor."""
+"""Sentences about what a record cannot prove although it was compared with an anchor. They are shown before ``LIMITS``."""
 LIMITS = (
     ("Times are those of the controller's own clock. Only the timestamp of an anchor confirms a time by another clock."),
     "A run belongs to the period in which the run began, in UTC.",
@@ -124,10 +124,12 @@ LIMITS = (
 MOST_MISSING = 2
 """Largest number of missing runs that a sentence names."""
 MORE_RUNS = "There may have been more runs than the record shows."
-"""Consequence of a record that is not complete."""
+"""Sentence about the consequence when the record is not complete."""
 OWN_ONLY = ", all by this machine's own key: "
 NO_OTHER_KEY, NOBODY_ELSE = "no other key signed it", "nobody else vouches for it"
-"""Consequences of ``OWN_ONLY`` for a record that matches an anchor, and for a record that was compared with no anchor."""
+"""Texts that follow ``OWN_ONLY``. The first text is for a record that matches an anchor, and the second text is for a record
+that was compared with no anchor.
+"""
 NOT_EXAMINED = "not examined"
 NO_ANCHOR = (
     "There is no anchor to compare with. So the newest runs may have been removed, or an older copy may have "
@@ -178,7 +180,7 @@ def all_passed(audit: Audit) -> str:
 
 
 def record_state(audit: Audit) -> str:
-    """Return a sentence which tells if the journals are complete, signed by trusted keys, and compared with an anchor."""
+    """Return a sentence that tells if the journals are complete, signed by trusted keys, and compared with an anchor."""
     if not audit.whole:
         return f"The record is not complete: {count(sum(one.breaking for one in audit.problems), 'problem')}"
     if not audit.runs:
@@ -193,7 +195,7 @@ def record_state(audit: Audit) -> str:
 
 
 def limits(audit: Audit) -> tuple[str, ...]:
-    """Return sentences about what the record cannot prove. They are different when it was compared with an anchor."""
+    """Return sentences about what the record cannot prove. They depend on whether the record was compared with an anchor."""
     return (*(WITH_ANCHOR if audit.assurance.compared else WITHOUT_ANCHOR), *LIMITS)
 
 
@@ -270,7 +272,7 @@ def title(audit: Audit) -> str:
 def period(audit: Audit) -> str:
     """Return sentences about the period for people who do not know audits."""
     text = f"The period is from {audit.period.since} to {audit.period.until}, both days included."
-    return f"{text} It has not ended: this page shows the state of {audit.so_far}." if audit.so_far else text
+    return f"{text} The period has not ended: this page shows the state of {audit.so_far}." if audit.so_far else text
 
 
 def _environments(audit: Audit) -> str:

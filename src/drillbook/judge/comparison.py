@@ -15,8 +15,8 @@ from drillbook.events.runs import EarlierRuns
 from drillbook.judge.result import Comparison, FigureChange, FindingChange, Result, StepChange, StepResult
 
 FIGURES = {"rto": "rto", "rpo": "rpo", "detection": "detect"}
-"""Compared clocks. The key is a clock, and the value is its objective. If the clock has no value, the value of the objective
-is compared.
+"""Clocks that are compared. The key is the clock, and the value is the objective of this clock. If a clock has no figure, the
+figure of its objective is compared.
 """
 LEAST_S, LEAST_PART = 0.2, 0.25
 """Least difference at which a step counts as slower or faster than in the earlier runs. The duration must differ by more

@@ -1,4 +1,4 @@
-"""Diagnosis of a run, read from its journal. The diagnosed cause is compared with the injected one."""
+"""Diagnosis of a run, read from its journal. The diagnosed cause is compared with the cause that the run injected."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from drillbook.plan.spec import DIAGNOSIS
 
 
 def diagnosis(events: Sequence[Event], plan: Plan) -> DiagnosisResult | None:
-    """Return the result of the phase `diagnose`. ``found`` is None when no diagnosis was recorded.
+    """Return the result of the phase `diagnose`, or None when the drill plans no diagnosis.
 
-    Returns None when the drill plans no diagnosis.
+    The field ``found`` of the result is None when no diagnosis was recorded.
     """
     planned = next((step for step in plan.phase("diagnose") if step.action == DIAGNOSIS), None)
     if planned is None:

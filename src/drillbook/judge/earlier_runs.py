@@ -92,8 +92,8 @@ def last_step(folders: Sequence[Path], plan: Plan, action: str, service: str) ->
 def _finished(folder: Path, plan: Plan, history: History | None = None) -> RunView | None:
     """Judge a run from its ``history``. If ``history`` is None, read it from ``folder``.
 
-    Return None when the history cannot be read, or when the run has not finished or used another environment than
-    ``plan``.
+    Return None in three cases: the history cannot be read, the run has not finished, or the run used another environment
+    than ``plan``.
     """
     try:
         view = judge(history or read(folder / FILE))

@@ -14,7 +14,7 @@ from drillbook.plan.planned_step import PlannedStep
 from drillbook.plan.planner import Plan
 
 NOT_UNDONE = "not undone: "
-"""Beginning of the outcome of an undo that failed."""
+"""First words of the outcome of an undo that failed."""
 _HAPPENED = (Injection.INJECTED, Injection.UNPROVEN)
 
 
@@ -114,7 +114,7 @@ def begun(found: Sequence[FaultResult]) -> float | None:
 def withheld(found: Sequence[FaultResult]) -> str:
     """Return the reason why the run has no figures of a disruption.
 
-    Empty when a fault was injected, even if the injection is not proven.
+    The reason is empty when a fault was injected, even if the injection is not proven.
     """
     if any(one.injection in _HAPPENED for one in found):
         return ""

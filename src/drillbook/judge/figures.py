@@ -88,7 +88,7 @@ def _round(value: float | None) -> float | None:
 def sleeps(events: Sequence[Event]) -> tuple[Sleep, ...]:
     """Return the suspensions of the controller. During a suspension the run's clock stops.
 
-    Empty for older journals, because they record no suspensions.
+    The result is empty for older journals, because they record no suspensions.
     """
     told = [(event.clock, what.slept_s) for event, what in each(events, Stamped) if what.slept_s is not None]
     return tuple(
@@ -106,7 +106,7 @@ def session(events: Sequence[Event]) -> Events:
 
 
 def phase_spans(events: Sequence[Event]) -> tuple[Span, ...]:
-    """Return the begin and the end of each phase, on the run's clock."""
+    """Return the start and the end of each phase, on the run's clock."""
     spans: dict[str, Span] = {}
     for event in session(events).of((PhaseStarted, PhaseEnded)):
         match event.what:

@@ -179,7 +179,11 @@ def contact(what: OfContact) -> str:
 def _pruning(what: PruningFinished) -> str:
     kept = "" if what.kept is None else f", {what.kept} remain"
     done = f"removed {len(what.pruned)} older backups from {what.store} ({what.bytes} bytes{kept})"
-    older = f"the bucket still holds {what.older_versions} bytes of them as older versions" if what.older_versions else ""
+    older = (
+        f"the bucket still holds {what.older_versions} bytes of these backups as older versions"
+        if what.older_versions
+        else ""
+    )
     left = (
         f"{len(what.left)} backups stay, such as {what.left[0].get('location')}: {what.left[0].get('why')}"
         if what.left

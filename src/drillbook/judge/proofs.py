@@ -38,7 +38,9 @@ class Standing:
     None if a later run proved or missed the objective.
     """
     taken_back: int | None = None
-    """The newest run that missed the objective, or failed without verifying it. None when a later run proved it."""
+    """The newest run that missed the objective, or failed without verifying it. It is None when a later
+    run proved the objective.
+    """
 
     @property
     def proven(self) -> bool:
