@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 UNLIMITED = Size(1 << 50)
 CANARY_COLUMNS = ("run_id", "record_number")
 """All columns of a table that `sql.canary` created, in their order. A drill may name this table, so comparisons of a server
-with an older backup recognise it by its columns.
+with an older backup recognise it by its columns, their types and its primary key.
 """
 
 

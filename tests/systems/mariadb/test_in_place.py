@@ -6,6 +6,8 @@ import subprocess
 import pytest
 
 from drillbook.errors import HostError, StepFailed
+from drillbook.systems.mariadb import lost
+from drillbook.systems.mariadb.client import connected
 from drillbook.systems.mariadb.exchange import Exchange
 from tests.systems.estate import codes
 from tests.systems.mariadb.unit import unit
@@ -230,6 +232,16 @@ def test_a_backup_that_lacks_a_part_of_the_service_is_refused(shop, tmp_path):
         assert why("dumps", database="shop") == ""
     finally:
         shop.sql("DROP TABLE shop.seen")
+    shop.sql("CREATE TABLE shop.failures (run_id VARCHAR(100), record_number INT)")
+    shop.sql("CREATE VIEW shop.failed AS SELECT run_id, record_number FROM shop.failures")
+    try:
+        assert why("dumps", database="shop") == (
+            "the backup lacks 2 of the 13 tables of the server: shop.failed, shop.failures"
+        )
+        with connected(place.ctx(), place.inventory.services["database"]) as client:
+            assert lost.canaries(client) == []
+    finally:
+        shop.sql("DROP VIEW shop.failed; DROP TABLE shop.failures")
     shop.save(options=("--single-transaction", "shop"))
     try:
         assert why("dumps").startswith("the backup contains no routines, but the server has 2")

@@ -12,6 +12,7 @@ import pytest
 from drillbook.errors import StepFailed
 from drillbook.lab import database
 from drillbook.systems.postgres import content
+from drillbook.systems.postgres.canary_table import listed
 from drillbook.systems.postgres.connection import connected
 from drillbook.systems.postgres.dump_in_place import DumpInPlace
 from drillbook.systems.postgres.dump_source import PgDumpSource
@@ -352,6 +353,35 @@ def test_a_dump_that_the_programs_do_not_know_is_refused_before_a_fault(shelf, t
             why = DumpInPlace(made.ctx, old, source).differs(session, backup, checked.facts)
         assert re.search(said, why) if said else "too old" not in why
     finally:
+        made.end()
+
+
+def test_only_a_table_that_a_canary_made_is_no_table_that_a_dump_lacks(shelf, tmp_path):
+    dumps.copied(shelf.take("custom.gzip"), tmp_path)
+    made = Rehearsal(shelf, tmp_path)
+    made.planned()
+    source, cluster = shelf.place.extra["nightly"], shelf.place.clusters["production"]
+    (backup,) = source.backups(made.ctx)
+    tables = cluster.sql("SELECT quote_ident(schemaname) || '.' || quote_ident(tablename) FROM pg_tables")
+    databases = [name for (name,) in cluster.sql("SELECT datname FROM pg_database")]
+    checked = {"databases": databases, "rows_by_table": {name: 0 for (name,) in tables}}
+    columns = "run_id varchar(100) NOT NULL, record_number {} NOT NULL"
+
+    def why():
+        with connected(made.ctx, cluster.service) as session:
+            return DumpInPlace(made.ctx, cluster.service, source).differs(session, backup, checked), listed(session)
+
+    try:
+        assert why() == ("", [])
+        cluster.sql(f"CREATE TABLE seen ({columns.format('integer')}, PRIMARY KEY (run_id, record_number))")
+        assert why() == ("", [("public", "seen", "postgres")])
+        cluster.sql("DROP TABLE seen", f"CREATE TABLE seen ({columns.format('integer')})")
+        assert (why()[0].endswith("tables of the server: public.seen"), why()[1]) == (True, [])
+        cluster.sql("DROP TABLE seen")
+        cluster.sql(f"CREATE TABLE seen ({columns.format('bigint')}, PRIMARY KEY (run_id, record_number))")
+        assert (why()[0].endswith("tables of the server: public.seen"), why()[1]) == (True, [])
+    finally:
+        cluster.sql("DROP TABLE IF EXISTS seen")
         made.end()
 
 

@@ -36,11 +36,15 @@ COLUMNS = """
 SELECT TABLE_SCHEMA AS s, TABLE_NAME AS t, COLUMN_NAME AS c, DATA_TYPE AS type
 FROM information_schema.COLUMNS WHERE {where} ORDER BY 1, 2, ORDINAL_POSITION
 """
+_MADE = f"{CANARY_COLUMNS[0]} varchar(100) PRI,{CANARY_COLUMNS[1]} int PRI"
 CANARIES = f"""
-SELECT TABLE_SCHEMA AS s, TABLE_NAME AS t FROM information_schema.COLUMNS WHERE {{where}}
-GROUP BY 1, 2 HAVING GROUP_CONCAT(COLUMN_NAME ORDER BY ORDINAL_POSITION) = {text(",".join(CANARY_COLUMNS))}
+SELECT TABLE_SCHEMA AS s, TABLE_NAME AS t FROM information_schema.COLUMNS WHERE {{where}} GROUP BY 1, 2
+HAVING GROUP_CONCAT(CONCAT_WS(' ', COLUMN_NAME, REPLACE(COLUMN_TYPE, '(11)', ''), COLUMN_KEY) ORDER BY ORDINAL_POSITION)
+  = {text(_MADE)}
 """  # noqa: S608  only constants are inserted
-"""Query of the tables that `sql.canary` created. A drill may name this table, so it is recognised by its columns."""
+"""Query of the tables that `sql.canary` created. A drill may name this table, so it is recognised by its columns, their
+types, and its primary key. A team's own table with the same names of columns is not one, nor is a view, which has no keys.
+"""
 PROGRAMS = """
 SELECT 'TRIGGER' AS kind, TRIGGER_SCHEMA AS s, TRIGGER_NAME AS t FROM information_schema.TRIGGERS WHERE {TRIGGER}
 UNION ALL SELECT ROUTINE_TYPE, ROUTINE_SCHEMA, ROUTINE_NAME FROM information_schema.ROUTINES WHERE {ROUTINE}

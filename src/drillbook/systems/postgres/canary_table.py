@@ -25,17 +25,19 @@ PREPARE = (
 """Statements that create the table of `postgres.canary`."""
 GRANTS = (f"GRANT USAGE ON SCHEMA {OWN_SCHEMA} TO {{}}", f"GRANT SELECT, INSERT ON {TABLE} TO {{}}")
 """Statements that allow a role to write to the table of `postgres.canary`."""
-COLUMNS = f"""
-  ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 ORDER BY a.attnum)
-    = ARRAY[{", ".join(f"'{column}'" for column in CANARY_COLUMNS)}]
+LIKE_CANARY = f"""
+  ARRAY(SELECT a.attname || ' ' || pg_catalog.format_type(a.atttypid, a.atttypmod) FROM pg_catalog.pg_attribute a
+    WHERE a.attrelid = c.oid AND a.attnum > 0 ORDER BY a.attnum)
+  = ARRAY['{CANARY_COLUMNS[0]} character varying(100)', '{CANARY_COLUMNS[1]} integer']
+  AND EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'p' AND k.conkey = '{{1,2}}')
 """  # noqa: S608  only constants are inserted
 """SQL condition that the table ``c`` is one that `sql.canary` created. A drill may name this table, so it is recognised by
-its columns.
+its columns, their types, and its primary key. A team's own table with the same names of columns is not one.
 """
 _TABLES = f"""
 SELECT n.nspname::text, c.relname::text, pg_catalog.pg_get_userbyid(c.relowner)::text
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND (n.nspname = '{OWN_SCHEMA}' AND c.relname = 'canary' OR {COLUMNS})
+WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND (n.nspname = '{OWN_SCHEMA}' AND c.relname = 'canary' OR {LIKE_CANARY})
 """  # noqa: S608  only constants are inserted
 _CREATE = "CREATE TABLE IF NOT EXISTS {} ({} VARCHAR(100) NOT NULL, {} INTEGER NOT NULL, PRIMARY KEY ({}, {}))"
 

@@ -14,7 +14,7 @@ from drillbook.sdk.action import Facts
 from drillbook.sdk.backup_source import Backup
 from drillbook.sdk.sandbox import Sandbox
 from drillbook.systems.postgres import reader_version
-from drillbook.systems.postgres.canary_table import COLUMNS
+from drillbook.systems.postgres.canary_table import LIKE_CANARY
 from drillbook.systems.postgres.connection import Connection, connected, one
 from drillbook.systems.postgres.in_place import ClusterInPlace, write_configuration
 from drillbook.systems.postgres.manifest import OWN_SCHEMA
@@ -29,7 +29,7 @@ SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.reln
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r' AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'
   AND c.relpersistence <> 't' AND n.nspname <> '{OWN_SCHEMA}'
-  AND NOT {COLUMNS}
+  AND NOT ({LIKE_CANARY})
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid
     AND d.deptype = 'e')
 ORDER BY 1
