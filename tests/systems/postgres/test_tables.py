@@ -18,7 +18,7 @@ from drillbook.report import remarks
 from drillbook.systems.postgres import content
 from drillbook.systems.postgres.tables import Name
 from tests.systems.postgres import fixtures
-from tests.systems.postgres.site import BUCKET
+from tests.systems.postgres.site import ADMIN_PASSWORD, BUCKET
 from tests.systems.refusals import refused_until
 
 place, primary, target = fixtures.place, fixtures.primary, fixtures.target
@@ -633,6 +633,28 @@ def test_rows_that_a_restore_replaces_are_counted_and_their_loss_is_a_finding(pl
     equal = restore(place, backup, "log", replace=True)
     assert equal["replaced_data"] == equal["restored_data"]
     assert shortfall.findings([step.model_copy(update={"facts": equal})]) == []
+
+
+SLOW = (
+    "CREATE EXTENSION IF NOT EXISTS postgres_fdw",
+    "CREATE SERVER slow FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '127.0.0.1', port '{port}', dbname 'postgres')",
+    "CREATE USER MAPPING FOR postgres SERVER slow OPTIONS (user 'postgres', password '{password}')",
+    "CREATE FOREIGN TABLE slow_part () INHERITS (log) SERVER slow OPTIONS (table_name 'slow')",
+)
+
+
+def test_a_statement_timeout_does_not_stop_the_count_of_replaced_rows(place, primary, backup):
+    """A part of the table is read from a view that takes longer than the database lets a statement run."""
+    here = {"port": primary.service.port, "password": ADMIN_PASSWORD}
+    primary.sql("CREATE VIEW slow AS SELECT 1::bigint AS id, ''::text AS note FROM pg_sleep(1.2)", database="postgres")
+    primary.sql(*(one.format(**here) for one in SLOW), "ALTER DATABASE shop SET statement_timeout = '1s'")
+    try:
+        facts = restore(place, backup, "log", replace=True)
+    finally:
+        primary.sql("ALTER DATABASE shop RESET statement_timeout", "DROP EXTENSION postgres_fdw CASCADE")
+        primary.sql("DROP VIEW slow", database="postgres")
+    (kind,) = facts["restored_data"]
+    assert facts["replaced_data"][kind] == facts["restored_data"][kind] + 1
 
 
 def test_what_cannot_be_counted_is_replaced_without_a_count(place, primary, backup):

@@ -245,6 +245,7 @@ class SingleRestore:
         """
         quoted = kept.replace("\\", "\\\\").replace("'", "''")
         lines = [
+            "SET LOCAL statement_timeout = 0;",  # the script of pg_restore sets it later, after rows were counted
             "SET LOCAL lc_messages = 'C';",
             "SET LOCAL client_min_messages = warning;",
             "SET LOCAL synchronous_commit = on;",
