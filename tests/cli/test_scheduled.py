@@ -12,7 +12,7 @@ import pytest
 from drillbook.cli import scheduled
 from drillbook.project import schedule_record
 from drillbook.project.project import Project
-from tests.notify.listener import listening
+from tests.notify.listener import Handler, listening
 from tests.program import Folder, step
 from tests.waiting import until
 
@@ -168,3 +168,39 @@ def test_a_call_of_another_inventory_waits_and_one_of_the_same_does_nothing(fold
     assert waiting.communicate(timeout=60)[1] == b""
     assert waiting.returncode == 0
     assert started(folder) == ["sample"]
+
+
+def test_a_signal_in_a_run_starts_no_other_drill(folder):
+    waits = "touch DIR/there; until test -e DIR/go; do sleep 0.05; done"
+    for name in ("one", "two"):
+        folder.write("every: 7d\nrestore:\n" + step(["sh", "-c", waits]), name)
+    tick = folder.start("schedule.run")
+    until((folder.root / "there").exists)
+    tick.terminate()
+    until(lambda: tick.poll() is not None or len(list((folder.root / "reports").glob("*-two-*"))))
+    (folder.root / "go").touch()
+    assert tick.wait(60) == 4
+    assert started(folder) == ["one"]
+
+
+class Terminating(Handler):
+    """Ends the sender with TERM before it gets an answer."""
+
+    def took(self, body):
+        self.server.tick.terminate()
+        super().took(body)
+
+
+def test_a_signal_while_the_contacts_are_notified_starts_no_other_drill(folder):
+    for name in ("one", "two"):
+        folder.write("every: 7d\n" + GOOD, name)
+    with listening() as server:
+        server.RequestHandlerClass = Terminating
+        folder.environment["WAY"] = f"json://127.0.0.1:{server.server_address[1]}/"
+        inventory = folder.root / "inventory" / "lab.yml"
+        contact = "{role: on call, on: [end], notify: [!env WAY]}"
+        inventory.write_text(inventory.read_text() + f"contacts: {{oncall: {contact}}}\n")
+        server.tick = folder.start("schedule.run")
+        assert server.tick.wait(60) == 0
+        assert len(server.got) == 1
+    assert started(folder) == ["one"]

@@ -19,13 +19,24 @@ from drillbook.plan.spec import Suite
 from drillbook.project.project import Project
 
 
-def drill(project: Project, name: str, inventory_name: str, manner: Manner = Manner.BRIEF, confirm: str = "") -> int:
-    """Run a drill or a suite, and print its progress to the terminal. Returns the exit status."""
+def drill(
+    project: Project,
+    name: str,
+    inventory_name: str,
+    manner: Manner = Manner.BRIEF,
+    confirm: str = "",
+    *,
+    held: Held | None = None,
+) -> int:
+    """Run a drill or a suite, and print its progress to the terminal. Returns the exit status.
+
+    ``held``: object that holds the signals back. The caller sees from it whether a signal arrived.
+    """
     teller = Teller(manner, inventory_name)
     with _before_the_run():
         found = project.drill(name)
         inventory = inventory_of(project, inventory_name, teller.note)
-    held = Held(tell_held)
+    held = held or Held(tell_held)
     with held.back(Stop()):
         with teller.watching(suite=isinstance(found, Suite)) as observer:
             orchestrator = Orchestrator(project, inventory, observer, confirm, named=inventory_name, held=held)

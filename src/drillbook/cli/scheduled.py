@@ -16,7 +16,8 @@ from functools import partial
 from typing import Literal
 
 from drillbook.cli import metrics, run
-from drillbook.cli.views import Manner
+from drillbook.cli.views import Manner, tell_held
+from drillbook.engine.stop_requests import Held
 from drillbook.errors import DrillbookError, UsageError, escaped
 from drillbook.exits import Exit
 from drillbook.installation.program_name import as_called
@@ -54,12 +55,14 @@ class Tick:
     """Reason why the inventory cannot be used. The text is empty when it can be used."""
     statuses: list[int] = field(default_factory=list)
     tried: set[str] = field(default_factory=set)
+    held: Held = field(default_factory=lambda: Held(tell_held))
+    """Signals of the newest run. They are held back until its reports are written."""
 
     def run(self) -> int:
         """Start each drill and suite that is due and may begin now. Suites are started first, because a passed suite
-        also proves its drills. Returns the worst exit status.
+        also proves its drills. Nothing more is started after a signal. Returns the worst exit status.
         """
-        while (row := next(self.pending(), None)) is not None:
+        while not self.held.signalled and (row := next(self.pending(), None)) is not None:
             self.tried.add(row.drill)
             self._start(row)
         self._missed()
@@ -105,7 +108,7 @@ class Tick:
         try:
             if self.broken:
                 raise UsageError(self.broken)
-            self.statuses.append(run.drill(self.project, row.drill, self.inventory_name, Manner.QUIET))
+            self.statuses.append(run.drill(self.project, row.drill, self.inventory_name, Manner.QUIET, held=self.held))
         except DrillbookError as error:
             self.statuses.append(error.exit_status)
             text = as_called(str(error))

@@ -40,6 +40,8 @@ class Stop:
     ``aborted``.
     """
     findings: tuple[Finding, ...] = ()
+    signal: int = 0
+    """Number of the last signal that the program received in this run, or 0."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def ask(self, message: str, findings: Sequence[Finding] = (), why: str = "aborted") -> bool:
@@ -74,6 +76,7 @@ def by_signals(stop: Stop, journal: Journal) -> Iterator[None]:
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         del frame
+        stop.signal = number
         # In a new thread, since the interrupted code may hold the lock of the flag or of the journal.
         threading.Thread(target=told, args=(number,), daemon=True).start()
 
@@ -107,6 +110,11 @@ class Held:
     def stopped(self) -> bool:
         """True when a run of the outermost block was asked to stop, also while it undid its changes."""
         return self.number != 0 or any(one.flag.is_set() and one.why == "aborted" for one in self._stops)
+
+    @property
+    def signalled(self) -> bool:
+        """True when a signal arrived in the outermost block. It stays true after the block, so that nothing new begins."""
+        return self.number != 0 or any(one.signal for one in self._stops)
 
     @contextmanager
     def back(self, stop: Stop) -> Iterator[None]:
