@@ -137,5 +137,5 @@ def test_a_drill_that_ran_in_staging_alone_never_ran_in_production(tmp_path):
     assert (row.kind, row.drill, row.environment, row.elsewhere) == ("never ran", "sample", "lab", "staging")
     assert "no such run in lab, only in staging" in row.why
     assert [one.text for one in alerts(made) if "never ran" in one.text] == [
-        "1 drill never ran in lab, but elsewhere, although the schedule asks for it: sample"
+        "1 drill never ran in lab, but ran elsewhere, although the schedule asks for it: sample"
     ], "no run of anything was in production"

@@ -89,7 +89,7 @@ def same(path: Path, known: str) -> bool:
 
 
 def signed_names(statement: Statement) -> list[tuple[str, str]]:
-    """Return the names of the files that ``statement`` covers, each with its digest."""
+    """Return pairs of the files that ``statement`` covers: the name of the file, and its digest."""
     files = statement.get("files")
     return (
         [(str(name), str(known.get("sha256")) if isinstance(known, dict) else "") for name, known in files.items()]
@@ -99,7 +99,7 @@ def signed_names(statement: Statement) -> list[tuple[str, str]]:
 
 
 def kept_names(statement: Statement) -> list[tuple[str, str]]:
-    """Return the signed files that cannot be rendered again from the journal, each with its digest.
+    """Return the name and the digest of each signed file that cannot be rendered again from the journal.
 
     Such a file is an evidence file, or holds an incomplete line of the journal.
     """

@@ -36,8 +36,8 @@ def unlike(folder: Path, wanted: dict[str, str], sealed: Statement) -> list[str]
 
 
 def differences(stored: Any, now: Any, path: str = "") -> Iterator[str]:
-    """Yield the keys whose values differ between the two results. Two different sentences are not reported, because
-    versions may word them differently.
+    """Yield the keys whose values differ between the results ``stored`` and ``now``. Different sentences are not reported,
+    because versions may word a sentence differently.
 
     A sentence is a text that contains a space. Names, codes, times, numbers and verdicts contain no space. A key that
     only ``now`` has is not reported, because newer versions add keys.

@@ -35,7 +35,7 @@ RESERVATIONS = {
         "compare the content before and after with `content.take` and `content.matches` to prove it",
     ),
 }
-"""Words and next step for each reason for a reservation."""
+"""Text and next step for a reservation. The key is the reason for the reservation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +187,7 @@ def _of_never_ran(never: Sequence[MissedRow]) -> Iterator[Alert]:
         found = [missed for missed in never if (missed.environment if missed.elsewhere else "") == place]
         suites = sum(missed.suite for missed in found)
         names = open_findings.named([missed.drill for missed in found])
-        where = f" in {place}, but elsewhere" if place else ""
+        where = f" in {place}, but ran elsewhere" if place else ""
         text = f"{kinds_of(len(found) - suites, suites)} never ran{where}, although the schedule asks for it: {names}"
         it = "it" if len(found) == 1 else "them"
         there = f" there, or take {place} out of `guard.environments`" if place else f" (`drillbook drill.due` lists {it})"

@@ -206,7 +206,7 @@ def _missing(before: Record | None, one: Record) -> Problem:
 def _plausible(one: Record, place: _Place) -> bool:
     """Return True when it is normal that the journal has events after ``place``.
 
-    This is so when a recovery wrote these events, or when they were written after the run ``one`` began.
+    It is normal when a recovery wrote these events, or when the events were written after the run ``one`` began.
     """
     record = place.record
     if any(resumed.seq == place.seq + 1 for resumed in record.recoveries):

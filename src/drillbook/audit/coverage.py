@@ -229,8 +229,10 @@ def _of(one: Record, environment: str, service: str, newest: Record | None) -> b
 
 
 def _keeps_data(newest: Record | None, service: str) -> bool:
-    """Return False if services of this kind store no data. Return True if the kind is unknown, because there
-    is no readable plan, or because the newest plan does not contain the service.
+    """Return False if services of this kind store no data, otherwise True.
+
+    Return True also if the kind is unknown. This is so when no plan can be read, or the newest plan does not contain the
+    service.
     """
     known = _inventory(newest)
     return service not in known.services or known.services[service].KEEPS_DATA if known else True
@@ -301,8 +303,8 @@ def _deciding(runs: Sequence[Record]) -> dict[str, Record]:
 def _cell(label: str, runs: Sequence[Record], before: Sequence[Record], without: str) -> Cell:
     """Make the cell of one span of time.
 
-    ``before``: earlier runs; a drill that failed in them stays failed until a run passes. ``without``: mark of the cell when
-    the span has no run.
+    ``before``: runs before this span. A drill that failed in these runs stays failed until a run passes. ``without``: mark of
+    the cell when the span has no run.
     """
     if not runs:
         return Cell(label, 0, 0, without, False)

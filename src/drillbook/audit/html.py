@@ -92,7 +92,7 @@ def _by_drill(found: Iterable[ProvenRow]) -> list[list[ProvenRow]]:
 
 
 def _choices(audit: Audit) -> dict[str, list[str]]:
-    """Return the values of the filters above the tables of runs and findings."""
+    """Return the values that a reader can choose in the filters above the tables of runs and findings."""
     severities = {row.severity for row in audit.findings}
     return {
         "verdicts": sorted({row.verdict for row in audit.runs}),

@@ -58,7 +58,7 @@ REASONS = {
     remarks.MISSING: "less data came back than the fault removed",
     remarks.UNKNOWN: "the recovery point is that of the canary's own rows only",
 }
-"""Words for each reason for a reservation."""
+"""Texts of the reasons for a reservation. The key is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +191,8 @@ def _lines(text: str) -> int:
 
 
 def _fitting(rows: Sequence[ServiceRow], lines: float) -> int:
-    """Return the number of services that get a row of their own. The others are named below the table, so that no service is
-    left out.
+    """Return the number of services that get a row of their own. The names of the other services are shown below the
+    table, so that no service is left out.
     """
     for number in range(len(rows), 0, -1):
         below = sum(_lines(f"{title}: {names}") + 0.5 for title, names in _grouped(rows[number:]))

@@ -235,14 +235,14 @@ def _names(names: Sequence[str], suites: Container[str], most: int | None) -> st
 
 
 def ended(row: MissedRow) -> str:
-    """Return the text for the end of a span in which a drill was missed."""
+    """Return a text with the end of the time in which a drill was missed."""
     if row.kind in (NOT_BEGUN, NEVER_RAN):
         return "does not apply"
     return utc(row.until) if row.until else "not passed since"
 
 
 def since(row: MissedRow) -> str:
-    """Return the text for the start of a span in which a drill was missed."""
+    """Return a text with the start of the time in which a drill was missed."""
     return utc(row.since) if row.since else "no run in the record"
 
 

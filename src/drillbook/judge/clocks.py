@@ -68,7 +68,7 @@ def _end(own: Sequence[Event]) -> float:
 def _alerts(result: Figures, own: Sequence[Event], plan: Plan, disruption: float | None) -> None:
     """Measure how long the expected alert took to detect the fault.
 
-    This time replaces the detection time of the probes. Nothing changes if the drill expects no alert.
+    This time replaces the detection time of the probes. If the drill expects no alert, the detection time of the probes stays.
     """
     found = None if disruption is None else detection.by_alert(own, plan, disruption)
     if found is None or disruption is None:
