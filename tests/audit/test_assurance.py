@@ -52,8 +52,7 @@ def test_a_signed_record_that_an_anchor_knows_is_vouched_for(bench, audit):
         said.index(text) for text in ("Proven to recover: ", "Fully proven ", "Recovery drills from 2000", "The record is ")
     ]
     assert places == sorted(places), "the result comes before the state of the record"
-    own = ", all by this machine's own key: no other key signed it"
-    assert (status, last(said)) == (0, f"The record is complete and has trusted signatures{own}")
+    assert (status, last(said)) == (0, "The record is complete. Only this machine's own key signed it")
     for name in ("audit.html", "audit.md"):
         page = re.sub(r"[\s\\|]", "", plain((bench.root / "audit" / name).read_text()))
         assert re.search(r"Signedbythismachine.sownkey\(SHA256:[^)]+\):3runsandsuites", page), name
@@ -140,11 +139,10 @@ def test_an_older_copy_in_place_of_a_newer_one_shows(bench, audit, tmp_path):
 def test_without_an_anchor_an_audit_says_so(bench, audit):
     anchor = anchor_places.default(bench.root / "reports")
     elsewhere = anchor.rename(bench.root / "elsewhere")
-    own = ", all by this machine's own key: nobody else vouches for it"
     status, said = audit()
     assert (status, last(said)) == (
         3,
-        "The record is complete and has trusted signatures, compared with no anchor" + own,
+        "The record is complete, compared with no anchor. Only this machine's own key signed it, and nobody else vouches for it",
     )
     assert "There is no anchor to compare with" in said
     assert audit(anchor=str(elsewhere))[0] == 0
@@ -247,10 +245,10 @@ def test_anchors_and_missing_anchors_of_suites_are_counted_apart(book):
     known = Known({one.run: one for one in (suite, run)}, {"the anchor": (8, 1, "2026-01-10")})
     read, _ = records.find(book.reports)
     found = assurance.assure(read, Period.parse("2026-01-01", "2026-12-31"), book.reports, book.root, known)
-    assert found.compared == ("the anchor: 8 runs of drills, 1 of a suite; the newest is of 2026-01-10",)
+    assert found.compared == ("the anchor: 8 runs of drills and 1 run of a suite; the newest is of 2026-01-10",)
     assert [(one.text[:9], one.lost) for one in found.problems] == [("the suite", False), ("the run 2", True)]
     (group,) = problem_groups.grouped(found.problems)
-    assert group.text == "1 run of a drill, 1 of a suite that the anchor in the anchor names are missing"
+    assert group.text == "1 run of a drill and 1 run of a suite that the anchor in the anchor names are missing"
     assert figures.runs_of(0, 2) == "2 runs of suites"
 
 

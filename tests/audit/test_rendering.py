@@ -144,7 +144,7 @@ def test_runs_of_suites_are_told_beside_the_runs_of_drills(tmp_path):
     audit = audited(stories.year(Book(tmp_path)))
     assert len(audit.suites) == 1
     for page in (html.render(audit), markdown.render(audit)):
-        assert f"{len(audit.runs)} runs of drills, 1 of a suite" in page
+        assert f"{len(audit.runs)} runs of drills and 1 run of a suite" in page
 
 
 def test_every_part_of_the_page_is_in_its_navigation(tmp_path):

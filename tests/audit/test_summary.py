@@ -255,7 +255,7 @@ def test_exempt_services_are_named_with_the_reason(tmp_path):
     audit = audited(book)
     page = plain(summary.render(audit))
     assert (
-        "Exempt from drills by a statement in the inventory (the audit tells which of them runs confirm): backups (kept elsewhere)."
+        "Exempt from drills because the inventory says so. The reasons in parentheses are statements; the audit tells which of them runs confirm: backups (kept elsewhere)."
         in page
     )
     (one,) = [row for row in audit.coverage if row.left_out]

@@ -172,3 +172,11 @@ def test_few_runs_leave_no_gap_in_a_trend_and_its_scale_is_named() -> None:
         assert trend.width <= index.WIDTH + 0.01
     page = index.render(samples.entries())
     assert re.findall(r"</svg><span class=\"soft scale num\">0 to [0-9.]+ s</span>", page)
+
+
+def test_the_scale_of_a_figure_that_is_only_bounded_ends_at_its_bound() -> None:
+    result = samples.passed().result.model_dump(mode="json", by_alias=True)
+    result["objectives"]["rpo"] |= {"measured_s": 0.0, "error_s": 0.05}
+    (trends,) = index._trends([index.entry(result)])
+    assert trends.rpo is not None
+    assert (trends.rpo.latest.measured, trends.rpo.scale) == ("at most 0.05 s", "0.05 s")

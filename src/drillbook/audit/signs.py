@@ -24,7 +24,7 @@ MEANINGS = {
     RESIDUE: "a run left changes that were not undone",
     "1, 2, …": "number of runs of this time; all passed",
     SOME: "number of passed runs of this time, and number of all runs of this time",
-    "gap": "no run, although a drill is expected",
+    "gap": "no run in this time; Missed drills lists the drills that were due",
     "exempt": "the inventory states why no drill is expected",
     NOT_YET: "this time has not come",
 }

@@ -56,7 +56,8 @@ LEADS = {
     "proven": RULE,
     "trend": (
         "Each mark is a run. The vertical line through a mark is the error of its figure, and the dashed line "
-        "is the target. Filled mark: a run that passed met the objective. Square: the objective was missed. "
+        "is the target. Circle: a run that passed met the objective. Diamond: it met the objective with a reservation. "
+        "Square: the objective was missed. "
         "Hollow mark: the objective was not verified. Hollow mark on the base line: there is no figure. A line joins the longest "
         "figures of consecutive days on which the objective was met or missed."
     ),
@@ -125,11 +126,9 @@ MOST_MISSING = 2
 """Largest number of missing runs that a sentence names."""
 MORE_RUNS = "There may have been more runs than the record shows."
 """Sentence about the consequence when the record is not complete."""
-OWN_ONLY = ", all by this machine's own key: "
-NO_OTHER_KEY, NOBODY_ELSE = "no other key signed it", "nobody else vouches for it"
-"""Texts that follow ``OWN_ONLY``. The first text is for a record that matches an anchor, and the second text is for a record
-that was compared with no anchor.
-"""
+OWN_ONLY = "Only this machine's own key signed it"
+NOBODY_ELSE = ", and nobody else vouches for it"
+"""Consequence of ``OWN_ONLY`` for a record that was compared with no anchor."""
 NOT_EXAMINED = "not examined"
 NO_ANCHOR = (
     "There is no anchor to compare with. So the newest runs may have been removed, or an older copy may have "
@@ -190,8 +189,9 @@ def record_state(audit: Audit) -> str:
     if audit.assurance.unread:
         return "The record is complete and has trusted signatures, but not every anchor could be read"
     anchor = "" if audit.vouched else ", compared with no anchor"
-    own = f"{OWN_ONLY}{NO_OTHER_KEY if audit.vouched else NOBODY_ELSE}" if audit.assurance.own_only else ""
-    return f"The record is complete and has trusted signatures{anchor}{own}"
+    if audit.assurance.own_only:
+        return f"The record is complete{anchor}. {OWN_ONLY}{'' if audit.vouched else NOBODY_ELSE}"
+    return f"The record is complete and has trusted signatures{anchor}"
 
 
 def limits(audit: Audit) -> tuple[str, ...]:

@@ -242,11 +242,10 @@ def kinds_of(drills: int, suites: int) -> str:
 
 
 def runs_of(drills: int, suites: int) -> str:
-    """Return the number of runs, such as ``8 runs of drills, 1 of a suite``."""
-    if suites and not drills:
-        return count(suites, "run of a suite", "runs of suites")
-    more = f", {suites} of {'a suite' if suites == 1 else 'suites'}" if suites else ""
-    return count(drills, "run of a drill", "runs of drills") + more
+    """Return the number of runs, such as ``8 runs of drills and 1 run of a suite``."""
+    parts = [count(drills, "run of a drill", "runs of drills")] if drills or not suites else []
+    parts += [count(suites, "run of a suite", "runs of suites")] if suites else []
+    return " and ".join(parts)
 
 
 def link(path: str) -> str | None:
