@@ -548,3 +548,19 @@ def test_what_a_step_saves_is_known_to_the_next(small):
     assert {host: facts["stdout"] for host, facts in stage.names()["both"].items()} == {"a": "left", "b": "right"}
     assert saved_facts(stage.plan, small.events) == stage.saved
     assert stage.names()["environment"] == "lab"
+
+
+def test_a_comparison_of_another_service_than_the_drills_names_it(small):
+    small.hosts["a"].on("look", Reply(0, b"row\n"))
+    taken = "  - content.take: {{service: {0}, of: {{rows: {{command: [look]}}}}}}\n    save: {0}\n    hosts: a\n"
+    compared = "  - content.matches: {{service: {0}, manifest: '{{{{ {0}.manifest }}}}'}}\n    hosts: a\n"
+    small.run(
+        "backup:\n"
+        + taken.format("app")
+        + taken.format("other")
+        + "verify:\n"
+        + compared.format("app")
+        + compared.format("other")
+    )
+    named = {step: data["facts"].get("other_service") for step, _, data in told(small, "done")}
+    assert named == {"backup.1": None, "backup.2": "other", "verify.1": None, "verify.2": "other"}

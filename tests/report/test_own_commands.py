@@ -23,6 +23,7 @@ START = ("restore.2", "service.start", {})
 MADE = {"made": {"manifest": "aa"}}
 ALL = ("restore.3", "postgres.restore", MADE)
 TABLE = ("restore.3", "postgres.restore_table", MADE)
+ELSEWHERE = {"other_service": "cache"}
 TAKEN = ("backup.1", "content.take", {})
 MATCHES = ("verify.1", "content.matches", {})
 
@@ -61,6 +62,14 @@ def steps(*told, status="done"):
         ([TAKEN, FAULT, COMMAND], True),
         ([TAKEN, FAULT, COMMAND, ("verify.1", "mariadb.matches", {})], True),
         ([("ready.1", "mariadb.content", {}), FAULT, COMMAND, ("verify.1", "mariadb.matches", {})], False),
+        ([FAULT, COMMAND, ("restore.3", "redis.restore", MADE | ELSEWHERE)], True),
+        ([FAULT, ("restore.3", "redis.restore", MADE | ELSEWHERE)], True),
+        ([FAULT, ("restore.3", "redis.restore", MADE)], False),
+        ([("backup.1", "content.take", ELSEWHERE), FAULT, COMMAND, ("verify.1", "content.matches", ELSEWHERE)], True),
+        ([TAKEN, FAULT, COMMAND, ("verify.1", "content.matches", ELSEWHERE)], True),
+        ([KILL, ("restore.1", "http.flow", {}), START], True),
+        ([KILL, ("restore.1", "postgres.sql", {"rows": []}), START], False),
+        ([KILL, ("restore.1", "postgres.sql", {"rows": [], "effect": "write"})], True),
         ([("backup.1", "postgres.dump", {}), FAULT, COMMAND, ("verify.1", "postgres.matches", {})], True),
     ],
 )

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from drillbook.errors import Cancelled, StepFailed
 from drillbook.events.event import Event
 from drillbook.events.steps import BackupProven, Done, SourceProven
 from drillbook.findings import finding
-from drillbook.sdk.action import Action, Context, Effect, Facts, find
+from drillbook.plan.planner import Plan
+from drillbook.sdk.action import OTHER_SERVICE, Action, Context, Effect, Facts, find, known_names
 from drillbook.sdk.host import once_more
 from drillbook.sdk.identity import Identity
 from drillbook.sdk.in_place import RestoresSource, VerifiesSource
@@ -247,6 +248,27 @@ def points_to(origin: Reference, proven: Reference) -> bool:
     if origin.sha256 is not None:
         return origin.sha256 == proven.sha256
     return (origin.bucket, origin.key) == (proven.bucket, proven.key)
+
+
+def elsewhere(action: Action, context: Context, plan: Plan, facts: Facts) -> Facts:
+    """Return a fact that names the service of ``action``, when neither the drill nor a probe of the drill is about it.
+
+    The fact is only made for restores, and for actions that compare content or record it for a comparison. ``facts``: facts
+    of the step.
+    """
+    restores = "made" in facts or isinstance(action, RestoresSource)
+    proves = restores or action.COMPARES or action.COMPARES_WITH or action.name() in _recorders()
+    name = service_of(action)
+    own = {plan.service, *(str(one.params.get("service") or "") for one in plan.probes)}
+    if not proves or not name or any(context.same_service(name, one) for one in own - {""}):
+        return {}
+    return {OTHER_SERVICE: name}
+
+
+@cache
+def _recorders() -> frozenset[str]:
+    """Return the names of the actions that record content before a fault."""
+    return frozenset(find(name).COMPARES_WITH for name in known_names())
 
 
 def service_of(action: Action) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from drillbook.engine.parallel import AT_ONCE
+from drillbook.engine.provenance import elsewhere
 from drillbook.engine.stage import Stage
 from drillbook.engine.unreachable import LOST
 from drillbook.errors import Cancelled, CouldNotVerify, DrillbookError, HostError, NotReady, PlanError, StepFailed
@@ -172,6 +173,7 @@ class _Attempt:
         deadline.check()
         with traced(context.traceparent), under(deadline):
             facts = stage.provenance.examine(action, context, _carried_out(action, context)) | self.doubt
+            facts |= elsewhere(action, context, stage.plan, facts)
         _expect(stage, step, facts)
         if breaks and isinstance(action, Fault):
             _prove(stage, step, action, context, wanted=True)

@@ -1,4 +1,4 @@
-"""RPO of a canary in a run whose fault or restore was a command of the team.
+"""RPO of a canary in a run whose fault or restore was a command or a statement of the team.
 
 Nobody knows which data such a command removes and restores. When the canary lost no write, perhaps the command touched none
 of its records, and its RPO tells nothing about the data that was lost.
@@ -12,7 +12,7 @@ from drillbook.errors import DrillbookError
 from drillbook.judge.result import Objective
 from drillbook.judge.rpo import OF_BACKUP
 from drillbook.report.restore_steps import Told, restored_backup
-from drillbook.sdk.action import Action, find, known_names
+from drillbook.sdk.action import OTHER_SERVICE, Action, find, known_names
 
 READ = "read"
 """Fact ``effect`` of a command that changes nothing."""
@@ -22,29 +22,39 @@ def doubtful(steps: Sequence[Told], rpo: Objective | None) -> bool:
     """Return True when the RPO is that of a canary, and nothing shows that the lost and restored data contained its records.
 
     A canary that lost writes shows it. So does an action that restored all data, when the fault alone was a command. A
-    comparison of the content from before the fault with the content afterwards needs no canary.
+    comparison of the content from before the fault with the content afterwards needs no canary. Restores and comparisons of
+    other services than that of the drill and its probes show nothing.
     """
     if rpo is None or rpo.measured_s is None or rpo.lost_writes or rpo.clock == OF_BACKUP:
         return False
     done = [step for step in steps if step.status in ("done", "allowed")]
     broken = any(_commanded(step) for step in done if step.id.startswith("inject."))
     mending = [step for step in done if step.id.startswith("restore.")]
-    mended = any(map(_commanded, mending)) and not any(map(restored_backup, mending))
+    mended = any(map(_commanded, mending)) and not any(map(_restored, mending))
     return (mended or (broken and not _restored_all(mending))) and not _compared(done)
 
 
 def _commanded(step: Told) -> bool:
     """Return True when a command of the team may have changed any data.
 
-    Results of older versions do not contain the effect of a command. Such a command may have changed data.
+    Results of older versions do not contain the effect of a command. Such a command may have changed data. A step that only
+    reads unless it declares otherwise, such as `postgres.sql`, contains its effect only when it may have changed data.
     """
     kind = _action(step.action)
-    return kind is not None and kind.ANY_DATA and step.facts.get("effect") != READ
+    if kind is None or not kind.ANY_DATA:
+        return False
+    reads = any(field.alias == "effect" and field.default == READ for field in kind.model_fields.values())
+    return str(step.facts.get("effect", READ if reads else "")) != READ
+
+
+def _restored(step: Told) -> bool:
+    """Return True when the step restored a backup of the drill's service, or of a service that a probe checks."""
+    return restored_backup(step) and OTHER_SERVICE not in step.facts
 
 
 def _restored_all(steps: Iterable[Told]) -> bool:
     """Return True when a step restored a backup, and not only a part of it such as one table."""
-    restored = {step.action for step in steps if restored_backup(step)}
+    restored = {step.action for step in steps if _restored(step)}
     if not restored:
         return False
     parts = {name for kind in map(find, known_names()) for name in kind.RESTORES_WITH[1:]}
@@ -53,6 +63,7 @@ def _restored_all(steps: Iterable[Told]) -> bool:
 
 def _compared(done: Sequence[Told]) -> bool:
     """Return True when a step of the phase `verify` compared content with a record from before the fault."""
+    done = [step for step in done if OTHER_SERVICE not in step.facts]
     recorded = {step.action for step in done if step.id.startswith(("ready.", "backup."))}
     wanted = {
         kind.COMPARES_WITH

@@ -36,6 +36,8 @@ REPLACED = "replaced_data"
 """Fact of a restore that removed existing data and put the data of the backup in its place. It counts the existing data, as
 ``restored_data`` counts the data that is there after the step. Fewer restored than replaced is a finding, too.
 """
+OTHER_SERVICE = "other_service"
+"""Fact of a restore, a record or a comparison of another service than that of the drill and its probes: its name."""
 NARROWED = " where "
 """Separator in a kind of data, between the data and a condition that selects a part of it."""
 

@@ -84,6 +84,7 @@ class Sql(Read):
         "nothing",
     )
     UNDO_BY = "undo_query"
+    ANY_DATA = True
 
     service: ServiceName
     query: Annotated[str, Field(min_length=1, description="SQL statement to run.")]
@@ -103,9 +104,10 @@ class Sql(Read):
         """Facts: ``columns``: names of the result's columns; ``rows``: the first 1000 rows, each as a list of values.
 
         ``rowcount``: number of rows that the statement returned or changed; ``truncated``: true when there are more rows
-        than in ``rows``; ``value``: the first value of the first row.
+        than in ``rows``; ``value``: the first value of the first row; ``effect``: ``write``, if the step declares it.
         """
         service = ctx.service(self.service, Postgres)
+        declared: Facts = {} if self.effect is Effect.READ else {"effect": str(self.effect)}
         try:
             with connected(ctx, service, database=self.database, as_user=self.as_ == "user") as session:
                 session.execute("BEGIN READ ONLY" if self.effect is Effect.READ else "BEGIN")
@@ -121,8 +123,8 @@ class Sql(Read):
                 }
                 session.execute("COMMIT")
         except (psycopg.Error, HostError) as error:
-            raise StepFailed(f"{self.service}: {reason(error)}") from error
-        return facts | {"value": facts["rows"][0][0] if rows and columns else None}
+            raise StepFailed(f"{self.service}: {reason(error)}", facts=declared) from error
+        return facts | {"value": facts["rows"][0][0] if rows and columns else None} | declared
 
     def ready(self, ctx: Context) -> None:
         """Raise PlanError when the step has an `undo_query` but does not set `effect: write`."""
