@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field
 
 from drillbook.errors import NotReady, StepFailed
+from drillbook.findings import Finding
 from drillbook.sdk import host_encryption
 from drillbook.sdk.action import Context
 from drillbook.sdk.backup_beginning import LIMIT, Beginning, beginning_of, lines_of
@@ -28,6 +29,8 @@ def _form(text: str) -> str:
     return text
 
 
+_PERHAPS_OTHER = ("backup-damaged", "backup-empty", "backup-incomplete", "backup-of-another")
+"""Codes of findings about a file that may be another file beside the backups."""
 UNKNOWN_S = "the duration of the backup job is unknown, and is not included in the stated error"
 """End of the text ``Backup.basis`` when the time of a backup is the end of the backup job.
 
@@ -222,12 +225,30 @@ class FileBackups(BackupSource):
             ctx.unsure(f"the version of the backup {name} of {self.name}, whose beginning cannot be read: {found.why}")
         return found
 
+    def explained(self, backup: Backup, found: Sequence[Finding]) -> tuple[Finding, ...]:
+        """Add a sentence about `pattern` to findings about a file that may be no backup. Files of every suffix match such a
+        pattern.
+        """
+        if not self.tells_age or not self.pattern.endswith("*"):
+            return tuple(found)
+        told = (
+            f"If {backup.id} is not a backup, but for example a note, a checksum or a file of roles, narrow `pattern` of "
+            f"{self.name} in the inventory, which is {self.pattern!r}."
+        )
+        return tuple(
+            one.model_copy(update={"remedy": f"{told} Otherwise: {one.remedy}"}) if one.code in _PERHAPS_OTHER else one
+            for one in found
+        )
+
     def unlike(self, ctx: Context, name: str, wanted: str) -> None:
         """Record that the version of a backup was not compared, because the backup does not begin like ``wanted``.
 
         Only a check before a drill records this.
         """
-        ctx.unsure(f"the version of the backup {name} of {self.name}, which does not begin like {wanted}")
+        ctx.unsure(
+            f"the version of the backup {name} of {self.name}, which does not begin like {wanted}; if it is not a backup, "
+            f"narrow `pattern` of {self.name} in the inventory"
+        )
 
     def opened(self, ctx: Context, path: str, host: Host, folder: str) -> str:
         """Decrypt the file ``path`` on ``host`` if its name ends with .age, and return the path of the plain file.

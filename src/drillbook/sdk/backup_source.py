@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Self, TypeVar
@@ -209,6 +210,19 @@ class BackupSource(Service):
         Problems of the backup are findings in the result. When the check itself cannot run, it raises StepFailed,
         CouldNotVerify or HostError.
         """
+
+    def explained(self, backup: Backup, found: Sequence[Finding]) -> tuple[Finding, ...]:
+        """Return findings about ``backup`` with remedies that fit the fields of this source. The default changes nothing."""
+        return tuple(found)
+
+    @contextmanager
+    def explaining(self, backup: Backup) -> Iterator[None]:
+        """Apply ``explained`` to the findings of a StepFailed that the `with` block raises."""
+        try:
+            yield
+        except StepFailed as error:
+            error.findings = self.explained(backup, error.findings)
+            raise
 
     @abstractmethod
     def restore(self, ctx: Context, backup: Backup, box: Sandbox, at: datetime | None) -> Facts:

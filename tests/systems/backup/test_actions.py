@@ -84,6 +84,25 @@ def test_a_source_without_backups_and_a_place_that_does_not_exist(place):
             assert found == f"none in {place.inventory.services['none'].at} with a name like *.nothing"
 
 
+@pytest.mark.parametrize("kind", ["tar", "sqlite", "mariadb_dump", "pg_dump"])
+@pytest.mark.parametrize("name", ["README.txt", "shop.sha256", "job.log"])
+def test_another_file_beside_the_backups_is_told_by_the_pattern(tmp_path, kind, name):
+    archive(tmp_path / "backups", "day-0.tar", "0", 60)
+    (tmp_path / "backups" / name).write_text("0a1b  shop: how to use these backups\n")
+    source = {"kind": kind, "at": str(tmp_path / "backups")}
+    exact = {**source, "pattern": name}
+    place = Estate(tmp_path, services={}, backups={"nightly": source, "exact": exact})
+    with pytest.raises(StepFailed) as failure:
+        place.run("backup.check", service="nightly")
+    [found] = failure.value.findings
+    assert found.code in ("backup-damaged", "backup-empty")
+    said = f"If {name} is not a backup, but for example a note, a checksum or a file of roles, narrow `pattern` of nightly"
+    assert found.remedy.startswith(said)
+    with pytest.raises(StepFailed) as failure:
+        place.run("backup.check", service="exact")
+    assert "narrow `pattern`" not in failure.value.findings[0].remedy
+
+
 def test_the_loss_is_measured_from_the_newest_backup(place):
     facts = place.run("backup.measure", service="daily")
     assert 55 < facts["loss_s"] < 300

@@ -141,7 +141,10 @@ def test_text_that_is_no_dump_is_a_doubt_of_a_check(shelf, tmp_path):
     source = PgDumpSource(name="nightly", host="db-1", at=str(tmp_path), database="shop")
     source.ready(replace(shelf.place.context(), doubt=doubts.append))
     assert doubts == [
-        "the version of the backup shop.sql of nightly, which does not begin like a dump of pg_dump or pg_dumpall"
+        (
+            "the version of the backup shop.sql of nightly, which does not begin like a dump of pg_dump or pg_dumpall; if it is "
+            "not a backup, narrow `pattern` of nightly in the inventory"
+        )
     ]
 
 

@@ -148,7 +148,7 @@ class Check(_OfSource, VerifiesSource):
             "apart": str(place),
             **checked.facts,
         }
-        problems = [*checked.findings, *(_problems(source, found) if self.at == "latest" else ())]
+        problems = [*source.explained(backup, checked.findings), *(_problems(source, found) if self.at == "latest" else ())]
         if self.apart and not place.apart:
             wanted = "backups on another disk than the data"
             problems.append(finding("backup-beside-data", title=source.name, wanted=wanted, measured=place.why))
@@ -235,10 +235,10 @@ class Restore(RestoresSource):
         source, box = self._source(ctx), None if self._in_place(ctx) else self._box(ctx)
         if box:
             _fits(source, box.service)
-        there = _on(ctx, source)
-        backup, moment = source.select(source.backups(there))
+        backup, moment = source.select(source.backups(_on(ctx, source)))
         begun = ctx.deadline.remaining()
-        restored = _into(box, source, backup, moment) if box else self._place(ctx).restore(backup, moment)
+        with source.explaining(backup):
+            restored = _into(box, source, backup, moment) if box else self._place(ctx).restore(backup, moment)
         seconds = {**restored.pop("seconds", {}), "total": round(begun - ctx.deadline.remaining(), 3)}
         return {
             "backup": backup.as_facts(),

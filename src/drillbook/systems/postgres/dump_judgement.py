@@ -97,6 +97,9 @@ class Judgement:
         if reading.pg_restore or reading.unpacker:
             program, status = ("pg_restore", reading.pg_restore) if reading.pg_restore else ("unpacker", reading.unpacker)
             return self._finding("backup-damaged", wanted, said or f"status {status} of the {program}", reading.said)
+        if not any(line.startswith(("-- Dumped ", "-- PostgreSQL database cluster dump")) for line in reading.sql):
+            wanted, measured = "a dump of pg_dump or pg_dumpall", "the file does not begin like a dump"
+            return self._finding("backup-damaged", wanted, measured, "\n".join(reading.problems))
         if reading.problems:
             return self._finding("backup-damaged", wanted, reading.problems[0], "\n".join(reading.problems))
         if reading.ended == "none":
