@@ -8,7 +8,8 @@ import pytest
 
 from drillbook.events.runs import RecoveryFinished
 from drillbook.events.steps import UndoFailed
-from drillbook.judge.result import Residue, RunView
+from drillbook.judge.result import Residue, RunView, StepView
+from drillbook.judge.steps import ONLY_BY_RESTORE
 from drillbook.report import html, junit, markdown, residue_state
 from tests.report import renderings, samples
 from tests.report.test_agreement import plain
@@ -60,3 +61,24 @@ def test_both_kinds_of_changes_in_one_heading(tmp_path: Path) -> None:
     both = view.model_copy(update={"steps": steps, "result": result})
     assert residue_state.heading(both) == "1 change could not be undone, and no undo of 1 change was recorded"
     assert [residue_state.state(both, one) for one in result.residue] == ["could not be undone", "no undo recorded"]
+
+
+def changed(view: RunView, undo: str, *more: StepView) -> RunView:
+    """Run whose fault has another undo."""
+    steps = [one.model_copy(update={"undo": undo}) if one.result.id == "inject.1" else one for one in view.steps]
+    return view.model_copy(update={"steps": (*steps, *more)})
+
+
+@pytest.mark.parametrize("undo", [f"{ONLY_BY_RESTORE}the table is gone", "pretend.mend {'thing': 'door'}", "nothing: gone"])
+def test_a_proven_fault_that_no_lease_undoes_is_still_there(undo: str) -> None:
+    view = changed(samples.recorded("killed"), undo)
+    assert residue_state.meaning(view) == residue_state.NOT_AS_FOUND
+    for text in (html.render(view), markdown.render(view)):
+        assert residue_state.BY_LEASE not in plain(text)
+
+
+def test_no_lease_is_named_for_a_fault_that_perhaps_did_not_happen_or_was_perhaps_restored() -> None:
+    assert residue_state.meaning(samples.recorded("killed")) == f"{residue_state.NOT_KNOWN} {residue_state.BY_LEASE}"
+    assert residue_state.meaning(changed(samples.recorded("died"), ONLY_BY_RESTORE)) == residue_state.NOT_KNOWN
+    begun = samples.step("restore.2", "pretend.mend", status="unknown")
+    assert residue_state.meaning(changed(samples.recorded("killed"), ONLY_BY_RESTORE, begun)) == residue_state.NOT_KNOWN

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,11 @@ from drillbook.judge.event_index import by_step, merged
 from drillbook.judge.result import CommandView, PhaseResult, StepResult, StepView
 from drillbook.plan.planned_step import PlannedStep
 from drillbook.plan.planner import Plan
+
+ONLY_BY_RESTORE, NOTHING = "only by a restore: ", "nothing: "
+"""Beginnings of the text about an undo that is not made of commands."""
+BY_ACTION = re.compile(r"\w+\.\w+ \{")
+"""Regular expression of the text about an undo by an action: the name of the action, and its parameters."""
 
 
 def phases(events: Sequence[Event]) -> tuple[PhaseResult, ...]:
@@ -130,6 +136,11 @@ def _undo_text(intent: IntentRecorded | None) -> str:
     return {
         "commands": "; ".join(" ".join(argv) for argv in undo["commands"]),
         "action": f"{undo['action']} {undo['params']}",
-        "restore": f"only by a restore: {undo['why']}",
-        "nothing": f"nothing: {undo['why']}",
+        "restore": f"{ONLY_BY_RESTORE}{undo['why']}",
+        "nothing": f"{NOTHING}{undo['why']}",
     }[undo["kind"]]
+
+
+def by_commands(view: StepView) -> bool:
+    """Return True when commands undo the change of a step, so that its target can undo the change by itself."""
+    return bool(view.undo) and not view.undo.startswith((ONLY_BY_RESTORE, NOTHING)) and not BY_ACTION.match(view.undo)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from drillbook.judge import residue
-from drillbook.judge.result import Residue, RunView
+from drillbook.judge.result import Injection, Residue, RunView
+from drillbook.judge.steps import by_commands
 from drillbook.report.figures import count
 
 FAILED, UNRECORDED = "could not be undone", "no undo recorded"
 """States of a change. ``UNRECORDED``: the controller died before an undo, so the target may have undone the change by itself."""
 NOT_AS_FOUND = "The system is not as the drill found it."
-NOT_KNOWN = (
-    "The controller died before it recorded an undo, so it is not known if the system is as the drill found it. A target "
-    "whose lease expired undoes the changes by itself."
-)
+NOT_KNOWN = "The controller died before it recorded an undo, so it is not known if the system is as the drill found it."
+BY_LEASE = "A target whose lease expired undoes the changes by itself."
+"""Sentence after ``NOT_KNOWN`` when commands undo each of the changes. A target undoes no other change by itself."""
 
 
 def failed(view: RunView, one: Residue) -> bool:
@@ -38,4 +38,26 @@ def heading(view: RunView) -> str:
 
 def meaning(view: RunView) -> str:
     """Return a sentence that tells if the system is still changed, or that this is unknown."""
-    return NOT_AS_FOUND if any(failed(view, one) for one in view.result.residue) else NOT_KNOWN
+    left = view.result.residue
+    if any(failed(view, one) or _remains(view, one) for one in left):
+        return NOT_AS_FOUND
+    return f"{NOT_KNOWN} {BY_LEASE}" if all(_leased(view, one) for one in left) else NOT_KNOWN
+
+
+def _leased(view: RunView, one: Residue) -> bool:
+    own = [step for step in view.steps if (step.result.id, step.result.host) == (one.step, one.host)]
+    return bool(own) and all(map(by_commands, own))
+
+
+def _remains(view: RunView, one: Residue) -> bool:
+    """Return True when a fault happened that no target undoes by itself, and no step of the restore began."""
+    if _leased(view, one) or any(step.phase == "restore" and step.start is not None for step in view.steps):
+        return False
+    done = {(step.result.id, step.result.host) for step in view.steps if step.result.status == "done"}
+    return any(
+        (fault.step, fault.host) == (one.step, one.host)
+        and (
+            fault.injection is Injection.INJECTED or (fault.injection is Injection.UNPROVEN and (one.step, one.host) in done)
+        )
+        for fault in view.result.faults
+    )
