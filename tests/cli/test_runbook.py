@@ -75,4 +75,4 @@ def test_every_shipped_drill_has_a_page():
     lab = inventory.load(ROOT / "inventory" / "lab.yml", lab=value)
     for name in ("postgres-lost", "table-dropped", "objects-deleted", "rehearse-database"):
         plan = planner.make(spec.load(ROOT / "drills" / f"{name}.yml"), lab)
-        assert runbook.page(plan).count("- [ ] **") == len(plan.steps)
+        assert runbook.page(plan, "lab").count("- [ ] **") == len(plan.steps)

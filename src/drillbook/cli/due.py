@@ -5,7 +5,6 @@ Monitoring can use the exit status of this task.
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Container, Sequence
 from datetime import datetime
 
@@ -22,7 +21,7 @@ from drillbook.project import due
 from drillbook.project.due import Due, DueRow
 from drillbook.project.project import Project
 from drillbook.report.figures import count, one_line
-from drillbook.report.next_steps import DEFAULT_INVENTORY
+from drillbook.report.next_steps import run_again
 from drillbook.report.terminal.next_steps import shown_steps
 
 STYLES = {
@@ -72,9 +71,8 @@ def _next(rows: Sequence[DueRow], project: Project) -> list[tuple[str, str]]:
     for row in rows:
         if row.drill and row.state in (State.OVERDUE, State.NEVER):
             known = row.environment and (project.root / "inventory" / f"{row.environment}.yml").is_file()
-            inventory = row.environment if known else DEFAULT_INVENTORY
-            on = "" if inventory == DEFAULT_INVENTORY else f" --inventory {shlex.quote(inventory)}"
-            return [("run the most urgent one", f"{program()} drill {row.drill}{on}")]
+            inventory = row.environment if known else project.inventory_name("")
+            return [("run the most urgent one", run_again(program(), row.drill, inventory))]
     return []
 
 

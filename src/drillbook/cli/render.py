@@ -40,7 +40,7 @@ def report(project: Project, run: str) -> int:
         if before.doubt:
             raise JournalError(f"{folder.name} is not rendered: {before.doubt}", hint=f"invoke report.verify {folder.name}")
         view, unsigned = render(project, folder, before, "report")
-        Teller(Manner.FULL).end(view, shown_path(folder / PAGE))
+        Teller(Manner.FULL, view.inventory).end(view, shown_path(folder / PAGE))
         _tell_unsigned(folder, before, unsigned, console())
     return 0
 
@@ -97,7 +97,7 @@ def told_render(
     signatures before the recovery. If the folder must not be signed in this state, print the reason.
     """
     view, unsigned = render(project, folder, before, occasion, written)
-    Teller(Manner.FULL).end(view, shown_path(folder / PAGE))
+    Teller(Manner.FULL, view.inventory).end(view, shown_path(folder / PAGE))
     _tell_unsigned(folder, before, unsigned, out)
 
 

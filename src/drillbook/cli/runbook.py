@@ -20,6 +20,7 @@ from drillbook.plan.spec import Drill, Suite
 from drillbook.project.project import Project
 from drillbook.report.figures import seconds
 from drillbook.report.markdown_syntax import code, escape, table
+from drillbook.report.next_steps import on, run_again
 from drillbook.sdk.action import Effect, find
 from drillbook.sdk.host import shown
 
@@ -46,7 +47,7 @@ def export(project: Project, name: str, inventory: str, out: str = "") -> int:
     names = found.drills if isinstance(found, Suite) else (name,)
     loaded = project.inventory(inventory)
     plans = [planner.make(drill, loaded) for one in names if isinstance(drill := project.drill(one), Drill)]
-    text = "\n".join(page(one) for one in plans)
+    text = "\n".join(page(one, inventory) for one in plans)
     if not out:
         stdout().write(text)
         return 0
@@ -57,25 +58,29 @@ def export(project: Project, name: str, inventory: str, out: str = "") -> int:
     return 0
 
 
-def page(plan: Plan) -> str:
-    """Return the runbook of ``plan`` as Markdown. It contains a box to tick for each step."""
-    parts = [f"# {escape(plan.title)}", escape(plan.description.strip()), table(("What", "Value"), list(_facts(plan)))]
+def page(plan: Plan, inventory: str) -> str:
+    """Return the runbook of ``plan`` as Markdown. It contains a box to tick for each step. ``inventory``: its name for commands."""
+    parts = [
+        f"# {escape(plan.title)}",
+        escape(plan.description.strip()),
+        table(("What", "Value"), list(_facts(plan, inventory))),
+    ]
     parts += ["## People", table(("Name", "Role", "Duty", "Reach"), contacts)] if (contacts := list(_contacts(plan))) else []
-    parts += ["## Before you begin", "\n".join(f"- [ ] {line}" for line in _before(plan))]
+    parts += ["## Before you begin", "\n".join(f"- [ ] {line}" for line in _before(plan, inventory))]
     for phase, purpose in PURPOSES.items():
         if steps := plan.phase(phase):
             parts += [f"## {purpose}", *(_step(step) for step in steps)]
-    parts += ["## If something goes wrong", "\n".join(f"- {line}" for line in _wrong(plan))]
+    parts += ["## If something goes wrong", "\n".join(f"- {line}" for line in _wrong(plan, inventory))]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _facts(plan: Plan) -> Iterator[tuple[str, str]]:
+def _facts(plan: Plan, inventory: str) -> Iterator[tuple[str, str]]:
     yield "Drill", code(plan.drill)
     yield "Service", escape(plan.service)
     yield "Environment", escape(plan.inventory.environment)
     for key, target in plan.objectives.items():
         yield f"Objective: {key.upper()}", f"at most {seconds(target)}"
-    yield "Runs by itself", code(f"{program()} drill {plan.drill}")
+    yield "Runs by itself", code(run_again(program(), plan.drill, inventory))
     yield "Plan", code(plan.digest)
 
 
@@ -86,22 +91,22 @@ def _contacts(plan: Plan) -> Iterator[tuple[str, str, str, str]]:
         yield escape(f"{name}{owner}"), escape(one.role), escape(one.duty), escape(reach)
 
 
-def _before(plan: Plan) -> Iterator[str]:
+def _before(plan: Plan, inventory: str) -> Iterator[str]:
     yield f"The environment is one of: {escape(', '.join(plan.environments))}."
     if plan.guard.windows:
         yield f"The present time is in one of these windows: {escape('; or '.join(map(str, plan.guard.windows)))}."
     if guard.needs_approval(plan):
-        yield f"A second person has approved this plan: {code(f'{program()} drill.approve {plan.drill}')}."
+        yield f"A second person has approved this plan: {code(run_again(program(), plan.drill, inventory, task='drill.approve'))}."
     for condition in plan.guard.conditions:
         yield f"This condition holds, and continues to hold: {escape(condition.title)}. Otherwise stop."
     yield f"These hosts are reachable: {escape(', '.join(plan.hosts()))}."
     yield "No other drill or maintenance work uses these hosts."
 
 
-def _wrong(plan: Plan) -> Iterator[str]:
+def _wrong(plan: Plan, inventory: str) -> Iterator[str]:
     if any(step.effect is Effect.FAULT for step in plan.steps):
         yield "Undo the steps in reverse order. The undo of each step is described at the step."
-    stop, recover = code(f"{program()} drill.stop"), code(f"{program()} drill.recover")
+    stop, recover = code(f"{program()} drill.stop{on(inventory)}"), code(f"{program()} drill.recover")
     yield f"If Drillbook ran this drill: {stop} stops the run, {recover} undoes the changes of a run that died."
     if plan.owner:
         yield f"Call the owner: {escape(plan.owner)}."

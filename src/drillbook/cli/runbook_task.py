@@ -17,12 +17,12 @@ from drillbook.project.project import names_hint
     positional=["name"],
     help={
         "name": "drill or suite",
-        "inventory": "name of a file in inventory/, or a path (default: lab)",
+        "inventory": "name of a file in inventory/, or a path (default: lab, or the only inventory)",
         "out": "file to write; default: standard output",
     },
 )
 @told(Dry.TELLS)
-def runbook(context: Context, name: str | None = None, inventory: str = "lab", out: str = "") -> int:
+def runbook(context: Context, name: str | None = None, inventory: str = "", out: str = "") -> int:
     """Write the runbook of a drill: a page in Markdown with actions, hosts, expected results and undo of all steps."""
     from drillbook.cli import dry_run  # noqa: PLC0415  keeps start-up fast
     from drillbook.cli import runbook as view  # noqa: PLC0415  keeps start-up fast
@@ -32,4 +32,4 @@ def runbook(context: Context, name: str | None = None, inventory: str = "lab", o
         raise UsageError("the name of a drill or suite is missing", hint=names_hint(project.drill_names()))
     if is_dry(context):
         return dry_run.tell(f"would write the runbook of {name} to {out or 'standard output'}")
-    return view.export(project, name, inventory, out)
+    return view.export(project, name, project.inventory_name(inventory), out)

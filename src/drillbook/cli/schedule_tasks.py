@@ -10,7 +10,7 @@ from drillbook.cli.task_class import task
 from drillbook.cli.task_exit import Dry, is_dry, told
 from drillbook.errors import UsageError
 
-INVENTORY = {"inventory": "name of a file in inventory/, or a path (default: lab)"}
+INVENTORY = {"inventory": "name of a file in inventory/, or a path (default: lab, or the only inventory)"}
 KINDS = {"systemd": "a user timer of systemd", "cron": "an entry in your crontab"}
 
 
@@ -30,23 +30,26 @@ def due(_: Context, environment: str = "", json: bool = False) -> int:
 
 @task(name="run", help=INVENTORY)
 @told(Dry.TELLS)
-def run_due(context: Context, inventory: str = "lab") -> int:
+def run_due(context: Context, inventory: str = "") -> int:
     """Start the drills that are due and may begin now, and report missed drills. A timer should call this task."""
     from drillbook.cli import dry_run, scheduled  # noqa: PLC0415  keeps start-up fast
 
+    project = here()
+    inventory = project.inventory_name(inventory)
     if is_dry(context):
-        return dry_run.tell(*(f"would start {name}" for name in scheduled.pending(here(), inventory)))
-    return scheduled.tick(here(), inventory)
+        return dry_run.tell(*(f"would start {name}" for name in scheduled.pending(project, inventory)))
+    return scheduled.tick(project, inventory)
 
 
 @task(help={**INVENTORY, **KINDS})
 @told(Dry.TELLS)
-def install(context: Context, inventory: str = "lab", systemd: bool = False, cron: bool = False) -> int:
+def install(context: Context, inventory: str = "", systemd: bool = False, cron: bool = False) -> int:
     """Install a timer of this inventory, with systemd or cron, for this user. The timer starts the drills that are due."""
     from drillbook.cli import dry_run, timers  # noqa: PLC0415  keeps start-up fast
 
-    root = here(spare=True).root.resolve()
-    inventory = timers.inventory_of(root, inventory)
+    project = here(spare=True)
+    root = project.root.resolve()
+    inventory = timers.inventory_of(root, project.inventory_name(inventory))
     if systemd == cron:
         raise UsageError("choose either --systemd or --cron", hint="schedule.install --systemd")
     if is_dry(context):

@@ -27,7 +27,7 @@ from drillbook.installation.program_name import program
 from drillbook.project.project import Project, names_hint
 
 RUN = "name of a run, beginning of this name, or name of a drill (selects its newest run)"
-INVENTORY = {"inventory": "name of a file in inventory/, or a path (default: lab)"}
+INVENTORY = {"inventory": "name of a file in inventory/, or a path (default: lab, or the only inventory)"}
 
 
 def _named(project: Project, name: str | None) -> str:
@@ -64,7 +64,7 @@ def _assume(answer: str) -> None:
 def drill(
     context: Context,
     name: str | None = None,
-    inventory: str = "lab",
+    inventory: str = "",
     quiet: bool = False,
     json: bool = False,
     *,
@@ -87,9 +87,9 @@ def drill(
     if is_dry(context):
         from drillbook.cli import dry_run  # noqa: PLC0415  a run does not need it
 
-        return dry_run.drill(project, wanted, inventory, as_json=json)
+        return dry_run.drill(project, wanted, project.inventory_name(inventory), as_json=json)
     manner = Manner.QUIET if quiet else Manner.JSON if json else Manner.FULL if verbose else Manner.BRIEF
-    return run.drill(project, wanted, inventory, manner, confirm)
+    return run.drill(project, wanted, project.inventory_name(inventory), manner, confirm)
 
 
 def _collector(url: str) -> str:
@@ -113,12 +113,12 @@ def list_(_: Context, json: bool = False) -> int:
     help={"name": "drill or suite", **INVENTORY, "json": "print the plan as JSON"},
 )
 @told(Dry.READS)
-def plan(_: Context, name: str | None = None, inventory: str = "lab", json: bool = False) -> int:
+def plan(_: Context, name: str | None = None, inventory: str = "", json: bool = False) -> int:
     """Show the plan of a drill with its hosts, steps, undo and guard. Changes nothing; exit 4 when it would be refused."""
     from drillbook.cli import show_plan  # noqa: PLC0415  keeps start-up fast
 
     project = here()
-    return show_plan.plans(project, _named(project, name), inventory, as_json=json)
+    return show_plan.plans(project, _named(project, name), project.inventory_name(inventory), as_json=json)
 
 
 @task(
@@ -137,7 +137,7 @@ def plan(_: Context, name: str | None = None, inventory: str = "lab", json: bool
 )
 @told(Dry.TELLS)
 def approve(
-    context: Context, name: str | None = None, inventory: str = "lab", until: str = "24h", key: str = "", *, reason: str = ""
+    context: Context, name: str | None = None, inventory: str = "", until: str = "24h", key: str = "", *, reason: str = ""
 ) -> int:
     """Approve exactly this plan of a drill with your SSH key, so that somebody else may run it."""
     from drillbook.cli import close_residue, dry_run, show_plan  # noqa: PLC0415  keeps start-up fast
@@ -150,6 +150,7 @@ def approve(
             else close_residue.approve(project, name or "", reason, until, key)
         )
     project = here()
+    inventory = project.inventory_name(inventory)
     if is_dry(context):
         return dry_run.drill(project, _named(project, name), inventory)
     return show_plan.approve(project, _named(project, name), inventory, until, key)
@@ -165,12 +166,12 @@ def approve(
     },
 )
 @told(Dry.READS)
-def sudoers(_: Context, name: str | None = None, inventory: str = "lab", host: str = "") -> int:
+def sudoers(_: Context, name: str | None = None, inventory: str = "", host: str = "") -> int:
     """Print a sudoers file that allows exactly the commands that earlier runs of a drill executed by sudo."""
     from drillbook.cli import sudoers as rules  # noqa: PLC0415  keeps start-up fast
 
     project = here()
-    return rules.show(project, _named(project, name), inventory, host)
+    return rules.show(project, _named(project, name), project.inventory_name(inventory), host)
 
 
 @task(
@@ -180,11 +181,12 @@ def sudoers(_: Context, name: str | None = None, inventory: str = "lab", host: s
     help={"name": "drill or suite", **INVENTORY, "json": "print the results as JSON"},
 )
 @told(Dry.TELLS)
-def check_drill(context: Context, name: str | None = None, inventory: str = "lab", json: bool = False) -> int:
+def check_drill(context: Context, name: str | None = None, inventory: str = "", json: bool = False) -> int:
     """Check whether a drill could begin now: hosts, probes, every step. Reads only; exit 0, 3 (unknown) or 4 (refused)."""
     from drillbook.cli import dry_run, show_check  # noqa: PLC0415  keeps start-up fast
 
     project = here()
+    inventory = project.inventory_name(inventory)
     if is_dry(context):
         return dry_run.drill(project, _named(project, name), inventory, as_json=json)
     return show_check.show(project, _named(project, name), inventory, as_json=json)
@@ -223,13 +225,14 @@ def recover(
 
 @task(klass=OptionalNameTask, positional=["run"], help={"run": "name of a run; default: every run", **INVENTORY})
 @told(Dry.TELLS)
-def stop(context: Context, run: str | None = None, inventory: str = "lab") -> int:
+def stop(context: Context, run: str | None = None, inventory: str = "") -> int:
     """Stop a run on this machine or on any other machine that uses the same targets. The run first undoes its changes."""
     from drillbook.cli import dry_run, stop  # noqa: PLC0415  loads the SSH client
 
+    project = here(spare=True)
     if is_dry(context):
-        return dry_run.stop(here(spare=True), run or "", inventory)
-    return stop.stop(here(spare=True), run or "", inventory)
+        return dry_run.stop(project, run or "", project.inventory_name(inventory))
+    return stop.stop(project, run or "", project.inventory_name(inventory))
 
 
 @task(klass=OptionalNameTask, default=True, positional=["run"], help={"run": f"{RUN}; default: the newest"})
@@ -317,7 +320,7 @@ def audit(_: Context, since: str = "", until: str = "", out: str = "", anchor: s
 def diagnose(
     context: Context,
     service: str | None = None,
-    inventory: str = "lab",
+    inventory: str = "",
     *,
     within: str = "20s",
     json: bool = False,
@@ -333,7 +336,9 @@ def diagnose(
     if apply and is_dry(context):
         raise UsageError("--dry and --apply exclude each other", hint="omit --apply: then nothing is changed")
     _assume(assume)
-    return diagnose.diagnose(here(), service or "", inventory, within, as_json=json, apply=apply, confirm=confirm)
+    project = here()
+    inventory = project.inventory_name(inventory)
+    return diagnose.diagnose(project, service or "", inventory, within, as_json=json, apply=apply, confirm=confirm)
 
 
 @task(klass=OptionalNameTask, positional=["kind"], help={"kind": "drill, inventory or tree"})

@@ -108,6 +108,15 @@ class Project:
             )
         return spec.load(known[name], known=known)
 
+    def inventory_name(self, given: str) -> str:
+        """Return the name of the inventory for the option ``given``. When it is empty, this is ``lab``, or the only
+        inventory of a project that has a single one.
+        """
+        if given:
+            return given
+        known = [path.stem for path in (self.root / "inventory").glob("*.yml")]
+        return known[0] if len(known) == 1 else "lab"
+
     def inventory(self, name: str) -> Inventory:
         """Load an inventory. ``name``: name of a file in ``inventory/``, or a path. Raises UnknownName when the
         inventory does not exist, and InventoryError when it is invalid.

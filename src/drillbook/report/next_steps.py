@@ -20,14 +20,14 @@ def next_steps(
     program: str, drill: str, run: str, verdict: Verdict, inventory: str, *, newest: bool = False, residue: bool = False
 ) -> list[tuple[str, str]]:
     """Return the suggestions, most urgent first. Each is a pair of a description and a command."""
-    on = _on(inventory)
+    option = on(inventory)
     steps: list[tuple[str, str]] = []
     if residue:
         steps.append(("undo the remaining changes", f"{program} drill.recover {run}"))
     if verdict is Verdict.REFUSED and not residue:
-        steps.append(("correct the failed preconditions, then check again", f"{program} drill.check {drill}{on}"))
+        steps.append(("correct the failed preconditions, then check again", f"{program} drill.check {drill}{option}"))
     if verdict is Verdict.NOT_RUN:
-        steps.append(("install the missing services, then check again", f"{program} drill.check {drill}{on}"))
+        steps.append(("install the missing services, then check again", f"{program} drill.check {drill}{option}"))
     again = {
         Verdict.FAILED: "run the drill again after the problem is corrected",
         Verdict.INCONCLUSIVE: "run the drill again once its figures can be measured",
@@ -37,7 +37,7 @@ def next_steps(
     }.get(verdict)
     steps.append(("read the report", f"{program} report.open" + ("" if newest else f" {run}")))
     if again:
-        steps.append((again, f"{program} drill {drill}{on}"))
+        steps.append((again, f"{program} drill {drill}{option}"))
     return steps
 
 
@@ -55,7 +55,7 @@ def proof_of_routine(view: RunView) -> tuple[str, str] | None:
     service = one_line(view.result.service)
     if view.routine:
         drill = one_line(view.routine[0])
-        return f"prove a routine backup of {service}", f"{view.program} drill {drill}{_on(one_line(view.inventory))}"
+        return f"prove a routine backup of {service}", f"{view.program} drill {drill}{on(one_line(view.inventory))}"
     kind = one_line(str(view.plan["inventory"]["services"].get(view.result.service, {}).get("kind", "")))
     of_kind = f" --for {shlex.quote(kind)}" if kind else ""
     return f"find a drill that restores a routine backup of {service}", f"{view.program} catalog{of_kind}"
@@ -67,10 +67,10 @@ def before_run(
     """Return suggestions for a reader of a plan. ``confirm``: environment that the run must name. ``refused``: True when the
     drill cannot run now.
     """
-    on = _on(inventory)
-    steps = [("check the preconditions", f"{program} drill.check {name}{on}")]
+    option = on(inventory)
+    steps = [("check the preconditions", f"{program} drill.check {name}{option}")]
     confirmed = f" --confirm {shlex.quote(confirm)}" if confirm else ""
-    return steps if refused else [*steps, ("run it", f"{program} drill {name}{on}{confirmed}")]
+    return steps if refused else [*steps, ("run it", f"{program} drill {name}{option}{confirmed}")]
 
 
 def in_report(view: RunView) -> list[tuple[str, str]]:
@@ -91,7 +91,7 @@ def in_report(view: RunView) -> list[tuple[str, str]]:
     if proof := proof_of_routine(view):
         steps.append(proof)
     if result.verdict is Verdict.PASSED and not result.open_residue:
-        steps.append(("repeat the drill", f"{view.program} drill {one_line(result.drill)}{_on(one_line(view.inventory))}"))
+        steps.append(("repeat the drill", f"{view.program} drill {one_line(result.drill)}{on(one_line(view.inventory))}"))
     return [*steps, ("verify this record", f"{view.program} report.verify {one_line(result.run)}")]
 
 
@@ -102,11 +102,11 @@ def in_suite(suite: SuiteResult, views: Sequence[RunView]) -> list[tuple[str, st
     """
     if not views:
         return []
-    program, on = views[0].program, _on(views[0].inventory)
-    steps = [*_left(program, views), *_not_passed(program, views, on)]
+    program, option = views[0].program, on(views[0].inventory)
+    steps = [*_left(program, views), *_not_passed(program, views, option)]
     proofs = _proofs(views)
     again = SUITE_AGAIN if steps or suite.verdict is not Verdict.PASSED else "repeat the suite"
-    steps.append((again, f"{program} drill {one_line(suite.suite)}{on}"))
+    steps.append((again, f"{program} drill {one_line(suite.suite)}{option}"))
     return [*steps, *proofs, ("verify this record", f"{program} report.verify {one_line(suite.run)}")]
 
 
@@ -116,10 +116,10 @@ def after_suite(program: str, suite: SuiteResult, views: Sequence[RunView], inve
     The suggestions are: undo the changes that its drills left, read the report, repeat each drill that did not pass, and
     then repeat the whole suite.
     """
-    on = _on(inventory)
-    steps = [*_left(program, views), ("read the report", f"{program} report.open"), *_not_passed(program, views, on)]
+    option = on(inventory)
+    steps = [*_left(program, views), ("read the report", f"{program} report.open"), *_not_passed(program, views, option)]
     if suite.verdict is not Verdict.PASSED:
-        steps.append((SUITE_AGAIN, f"{program} drill {one_line(suite.suite)}{on}"))
+        steps.append((SUITE_AGAIN, f"{program} drill {one_line(suite.suite)}{option}"))
     return [*steps, *_proofs(views)]
 
 
@@ -133,18 +133,20 @@ def _left(program: str, views: Sequence[RunView]) -> list[tuple[str, str]]:
     return [(f"undo what {one_line(one.drill)} left", f"{program} drill.recover {one_line(one.run)}") for one in left]
 
 
-def _not_passed(program: str, views: Sequence[RunView], on: str) -> list[tuple[str, str]]:
+def _not_passed(program: str, views: Sequence[RunView], option: str) -> list[tuple[str, str]]:
     """Return the commands that repeat the drills that did not pass, at most ``MOST_DRILLS`` of them."""
     names = list(dict.fromkeys(view.result.drill for view in views if view.result.verdict is not Verdict.PASSED))
-    return [("after the correction", f"{program} drill {one_line(name)}{on}") for name in names[:MOST_DRILLS]]
+    return [("after the correction", f"{program} drill {one_line(name)}{option}") for name in names[:MOST_DRILLS]]
 
 
-def run_again(program: str, drill: str, inventory: str) -> str:
-    """Return the command that runs a drill again. ``inventory``: name of the inventory that the journal records."""
-    return f"{program} drill {one_line(drill)}{_on(one_line(inventory))}"
+def run_again(program: str, drill: str, inventory: str, task: str = "drill") -> str:
+    """Return the command that runs a drill again, or another ``task`` of it. ``inventory``: its name, as the journal
+    records it.
+    """
+    return f"{program} {task} {one_line(drill)}{on(one_line(inventory))}"
 
 
-def _on(inventory: str) -> str:
+def on(inventory: str) -> str:
     """Return the command line option for the inventory. The result is empty for the default inventory."""
     return "" if inventory in ("", DEFAULT_INVENTORY) else f" --inventory {shlex.quote(inventory)}"
 

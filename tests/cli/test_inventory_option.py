@@ -1,0 +1,70 @@
+"""Option --inventory: its default in a project with a single inventory, and its presence in suggested commands."""
+
+import shutil
+
+import pytest
+
+from tests.program import Folder, fault, step
+
+GOOD = "every: 7d\nrestore:\n" + step(["true"])
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Project whose only inventory is not called lab."""
+    made = Folder(tmp_path)
+    made.write(GOOD)
+    (tmp_path / "inventory" / "lab.yml").rename(tmp_path / "inventory" / "own.yml")
+    return made
+
+
+@pytest.mark.parametrize(
+    ("argv", "status"),
+    [
+        (("drill.plan", "sample"), 0),
+        (("drill.check", "sample"), 0),
+        (("drill", "sample"), 0),
+        (("drill", "sample", "--dry"), 0),
+        (("runbook", "sample"), 0),
+        (("schedule.run",), 0),
+        (("drill.stop",), 0),
+    ],
+)
+def test_the_only_inventory_is_the_default(folder, argv, status):
+    done = folder.run(*argv)
+    assert "there is no inventory" not in done.stderr
+    assert done.returncode == status, done.stdout + done.stderr
+
+
+def test_an_inventory_that_is_named_is_never_replaced(folder):
+    done = folder.run("drill.plan", "sample", "--inventory", "lab")
+    assert (done.returncode, "there is no inventory 'lab'" in done.stderr) == (2, True)
+
+
+def test_of_two_inventories_none_is_chosen(folder):
+    shutil.copy(folder.root / "inventory" / "own.yml", folder.root / "inventory" / "production.yml")
+    done = folder.run("drill", "sample")
+    assert done.returncode == 2
+    assert "inventories: own, production" in done.stderr
+
+
+def test_a_runbook_names_the_inventory_in_its_commands(folder):
+    text = folder.run("runbook", "sample").stdout
+    assert "drill sample --inventory own`" in text
+    assert "drill.stop --inventory own`" in text
+    assert "drill.recover`" in text
+
+
+def test_next_after_a_recovery_names_the_inventory(folder):
+    """The undo fails in the run, and succeeds in the recovery."""
+    proof = ("test", "!", "-e", "DIR/mended")
+    folder.write(fault(["true"], ["test", "-e", "DIR/mended"], proof) + "restore:\n" + step(["false"]))
+    assert folder.run("drill", "sample").returncode == 5
+    (folder.root / "mended").touch()
+    done = folder.run("drill.recover")
+    assert "drill sample --inventory own" in done.stdout, done.stdout + done.stderr
+    assert "drill sample --inventory own" in folder.run("report").stdout
+
+
+def test_what_is_due_names_the_inventory(folder):
+    assert "drill sample --inventory own" in folder.run("drill.due").stdout
