@@ -13,6 +13,7 @@ import pytest
 from drillbook.cli import diagnose as incident
 from drillbook.diagnosis.run import Book
 from drillbook.inventory import inventory
+from drillbook.journal.suspension import suspended
 from drillbook.judge.result import Verdict
 from drillbook.project.project import Project
 from tests.engine.test_runner import Bench
@@ -24,8 +25,8 @@ PROGRAM = """\
 import datetime, http.server, os, pathlib, signal, sys
 
 def say(text, ago=0.0):
-    at = datetime.datetime.now() - datetime.timedelta(seconds=ago)
-    print(f"{at:%Y-%m-%d %H:%M:%S.%f} ERROR {text}", flush=True)
+    at = datetime.datetime.now().astimezone() - datetime.timedelta(seconds=ago)
+    print(f"{at:%Y-%m-%d %H:%M:%S.%f}{at:%z}"[:int(os.environ["LENGTH"])] + f" ERROR {text}", flush=True)
 
 def stop(number, frame):
     if pathlib.Path(sys.argv[2]).exists():
@@ -64,7 +65,7 @@ autorestart=false
 startsecs=0
 redirect_stderr=true
 stdout_logfile={0}/it.log
-environment=TZ="{3}"
+environment=TZ="{3}",LENGTH="{4}"
 """
 HOSTS = """\
 environment: lab
@@ -87,10 +88,10 @@ verify:
 
 
 @contextlib.contextmanager
-def _answering(bench, zone):
+def _answering(bench, zone, length=31):
     port, root = free_port(), bench.root
     (root / "it.py").write_text(PROGRAM)
-    (root / "supervisord.conf").write_text(CONFIG.format(root, sys.executable, port, zone))
+    (root / "supervisord.conf").write_text(CONFIG.format(root, sys.executable, port, zone, length))
     (root / "hosts.yml").write_text(HOSTS.format(root, port))
     bench.inventory = inventory.load(root / "hosts.yml")
     shutil.copytree(ROOT / "drills" / "diagnosis", root / "drills" / "diagnosis")
@@ -113,7 +114,7 @@ def _api_down(diagnosis):
     return " | ".join(one["says"] for one in cause["supports"]), log
 
 
-@pytest.mark.parametrize("zone", ["UTC", ""])
+@pytest.mark.parametrize("zone", ["UTC", "EST5"])
 @pytest.mark.parametrize("late", [False, True])
 def test_only_errors_since_the_disruption_are_evidence(bench, late, zone):
     with _answering(bench, zone):
@@ -132,6 +133,30 @@ def test_only_errors_since_the_disruption_are_evidence(bench, late, zone):
         "missing environment variables: B",
     ]
     assert len(log["errors"]) == late
+
+
+@pytest.mark.parametrize("zone", ["UTC", "EST5", "XYZ-14"])
+def test_no_error_whose_zone_is_unknown_is_hidden(bench, zone):
+    with _answering(bench, zone, 26):
+        (bench.root / "late").touch()
+        bench.run(DRILL)
+    (file,) = (bench.folder / "evidence").glob("*diagnosis.json")
+    evidence, log = _api_down(json.loads(file.read_text()))
+    assert "the last error in its log: " in evidence, "no age is told"
+    assert "the queue could not be written" in log["last_error"]
+    assert log["older_errors"] == []
+
+
+def test_a_suspension_of_the_controller_makes_no_new_error_old(bench, monkeypatch):
+    """No test can suspend the machine. So the controller believes that it slept for an hour after the disruption."""
+    slept = suspended() + 3600
+    monkeypatch.setattr("drillbook.engine.stage.suspended", lambda: slept)
+    with _answering(bench, "UTC"):
+        bench.run(DRILL)
+    (file,) = (bench.folder / "evidence").glob("*diagnosis.json")
+    log = _api_down(json.loads(file.read_text()))[1]
+    assert [line.partition("ERROR ")[2] for line in log["older_errors"]] == ["missing environment variables: A"]
+    assert "missing environment variables: B" in log["last_error"]
 
 
 def test_outside_a_drill_errors_of_the_last_hour_are_evidence(bench):

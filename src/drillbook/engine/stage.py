@@ -21,6 +21,7 @@ from drillbook.events.holds import PrivilegeUsed
 from drillbook.hosts.privileged import privileged
 from drillbook.hosts.sudoers import pattern
 from drillbook.journal.journal import Journal
+from drillbook.journal.suspension import suspended
 from drillbook.plan import privilege
 from drillbook.plan.planned_step import PlannedProbe, PlannedStep
 from drillbook.plan.planner import Plan
@@ -111,6 +112,8 @@ class Stage:
     """
     disrupted_at: float | None = None
     """Time on the controller's monotonic clock at which this process announced the first fault. None before any fault."""
+    asleep_s: float = 0.0
+    """Seconds for which the controller was suspended before that time, since it booted."""
     _index: _Index | None = field(default=None, init=False)
 
     def _indexed(self) -> _Index:
@@ -176,8 +179,12 @@ class Stage:
 
     def _book(self, step: str) -> Book:
         """Return the inputs of a diagnosis in ``step``."""
-        as_service = partial(self._as_service, step)
-        return Book(self.plan.diagnosis, self.plan.inventory, as_service=as_service, disrupted_at=self.disrupted_at)
+        at = self.disrupted_at
+        if (
+            at is not None
+        ):  # the monotonic clock stood still while the controller was suspended, and the hosts' clocks did not
+            at -= max(0.0, (suspended() or 0.0) - self.asleep_s)
+        return Book(self.plan.diagnosis, self.plan.inventory, as_service=partial(self._as_service, step), disrupted_at=at)
 
     def _seen(self, step: str, name: str, fence: Fence | None, *, fault: bool) -> Host:
         """Return the host ``name`` for commands of ``step``.

@@ -23,6 +23,7 @@ from drillbook.events.event import Event, each
 from drillbook.events.steps import Done, Failed, FaultActive, FaultGone, IntentRecorded, Skipped, StepStarted
 from drillbook.findings import Finding, finding
 from drillbook.installation.program_name import as_called
+from drillbook.journal.suspension import suspended
 from drillbook.language import explaining, template
 from drillbook.plan.planned_step import PlannedStep
 from drillbook.plan.planner import Plan
@@ -241,7 +242,7 @@ def _announce(stage: Stage, step: PlannedStep, action: Action, context: Context)
         )
     fault = action.effect is Effect.FAULT
     if fault and stage.disrupted_at is None:
-        stage.disrupted_at = time.monotonic()
+        stage.disrupted_at, stage.asleep_s = time.monotonic(), suspended() or 0.0
     event = stage.journal.append(what, step=step.id, host=host, sync=True, required=fault)
     stage.journal.patient = stage.journal.patient or fault  # from here on, a fault may be active
     if stage.hold and action.may_lease(action.effect) and undo.kind == "commands":

@@ -369,8 +369,8 @@ class Log(Read):
 
         In a diagnosis, errors from before the drill's disruption are in ``older_errors`` and not in ``errors``, because they
         do not explain the fault. Outside a drill, these are the errors older than an hour. Ages are measured by the host's
-        clock. A time without a zone may be in the host's zone or in UTC, so it counts as old only if it is old in both. A
-        line without a time counts as old only if a line below it in the log is old.
+        clock. A time without a zone may be in any zone: its line has no age, and counts as old only if it is old in every
+        zone. A line without a time counts as old only if the nearest times above and below it in the log are old.
         """
         unit, manager = _unit(ctx, self.service), manager_of(ctx.host)
         outputs = [ctx.run(*argv) for argv in manager.tail(unit, self.lines)]
