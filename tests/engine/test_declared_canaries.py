@@ -48,7 +48,7 @@ def folder(tmp_path):
 
 
 def journal_of(folder):
-    (path,) = folder.root.glob("reports/*/journal.jsonl")
+    (path,) = folder.root.glob("reports/[0-9]*/journal.jsonl")
     return path
 
 
