@@ -80,6 +80,10 @@ def test_the_meaning_of_a_failed_run_names_what_failed() -> None:
     [
         ('http://a/x answered 200, not 201: {"documents":[{"id":1,"title":"a: b', "http://a/x answered 200, not 201"),
         ("request 1 of 2, Look: status 503: <html><h1>", "request 1 of 2, Look: status 503"),
+        (
+            "the decompression program ended with status 141: [E] checksum",
+            "the decompression program ended with status 141: [E] checksum",
+        ),
         ("status 200: all is well", "status 200: all is well"),
         ("the status is not one of: [1, 2]", "the status is not one of: [1, 2]"),
     ],

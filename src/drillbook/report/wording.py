@@ -37,8 +37,10 @@ ENDINGS: dict[str, str] = {
     Verdict.ABORTED: "was aborted",
 }
 """Words that follow "the run" in a sentence about the end of a run. The key is the verdict."""
-ANSWERED = re.compile(r"(?s)((?:answered|status) \d{3}\b[^{}\[\]<>]*): *[\[{<].*")
-"""Regular expression that matches the status of an HTTP answer, and the beginning of its body (JSON, HTML) after a colon."""
+ANSWERED = re.compile(r"(?s)((?:answered|(?<!with )status) \d{3}\b[^{}\[\]<>]*): *[\[{<].*")
+"""Regular expression that matches the status of an HTTP answer, and the beginning of its body (JSON, HTML) after a colon. The
+exit status of a program is not matched.
+"""
 SHAPES = {
     Verdict.PASSED: "\N{CHECK MARK}",
     Verdict.FAILED: "\N{BALLOT X}",
