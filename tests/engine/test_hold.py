@@ -19,6 +19,7 @@ from drillbook.engine.stop_requests import Stop
 from drillbook.errors import Fenced, HostUnreachable, Locked, NotReady
 from drillbook.hosts.local import LocalHost
 from drillbook.journal.journal import Journal, read
+from drillbook.judge.locks import locks
 from drillbook.redact import Redactor
 from drillbook.sdk.host import Deadline, LeaseConfig, Target
 from tests.machine.small import Small
@@ -190,6 +191,22 @@ def test_a_run_that_lost_its_lock_changes_nothing_more(place):
     hold.end()
     state = Lock(place.hosts["a"], name, 20).state(deadline=soon())
     assert (state.owner.run, state.token) == ("run-9", token), "what is not ours is not released"
+
+
+def test_a_lock_that_is_lost_while_the_run_stops_is_recorded_and_is_no_reason(place):
+    hold = place.hold("run-1")
+    hold.take()
+    hold.stop.ask("the run was stopped by SIGTERM")
+    stolen(place, place.names()[0], hold)
+    hold.affirm()
+    hold.affirm()
+    assert (hold.stop.message, hold.stop.findings) == ("the run was stopped by SIGTERM", ())
+    (lost,) = place.events(hold, "lock.lost")
+    assert lost.data["names"] == [place.names()[0]]
+    hold.end()
+    events = read(hold.journal.path).events
+    lost = [(one.host, one.title) for one in locks(events, events) if one.status == "lost"]
+    assert lost == [("a", place.plan.locks()[0].title)]
 
 
 def test_a_check_asks_only_when_the_last_answer_is_old_and_only_the_host_that_is_changed(place):

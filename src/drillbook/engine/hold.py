@@ -323,7 +323,7 @@ class Hold:
         heard = beat(grip.reached(self.open_host), dict(grip.tokens), lease, deadline=Deadline.after(patience))
         grip.renewed = max(grip.renewed, sent)
         fenced = tuple(name for name in heard.fenced if name in grip.tokens)  # others were given back meanwhile
-        if fenced and not self._halt.is_set():
+        if fenced and not grip.lost and not self._halt.is_set():
             titles = {one.name: one.title for one in self._locks if one.host == grip.host}
             lost = ", ".join(titles.get(name, name) for name in fenced)
             grip.lost = f"the lock of {lost} on {grip.host} now belongs to another run"
@@ -349,7 +349,8 @@ class Hold:
             )
 
     def _ended(self, code: str, what: LockLost | LeaseLapsed | LeaseUnrenewed, host: str) -> None:
-        if self.stop.ask(what.message, [finding(code, title=host, measured=what.message, host=host)]):
+        asked = self.stop.ask(what.message, [finding(code, title=host, measured=what.message, host=host)])
+        if asked or isinstance(what, LockLost):  # a lost lock is not released at the end of a run that stops already
             self.journal.append(what, host=host)
 
     def end(
