@@ -121,6 +121,13 @@ def test_an_alert_can_tell_an_objective_that_is_met_with_a_reservation(tmp_path,
     assert drills[0].misses("rpo") == (rpo.get("met") is False)
 
 
+def test_a_result_of_a_newer_version_has_its_figures_and_its_reservation(tmp_path):
+    run = result(1, steps=OWN_BACKUP)
+    run["objectives"]["rpo"] = run["objectives"]["rto"] | {"of_a_newer_version": 1}
+    (one,) = figures(tmp_path, run)
+    assert one.newest.state("rpo") == "met with a reservation"
+
+
 def test_results_that_cannot_be_read_are_left_out(tmp_path):
     assert figures(tmp_path, "{", "[]", json.dumps({"service": "a"})) == []
 

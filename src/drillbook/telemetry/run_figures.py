@@ -63,10 +63,8 @@ class RunFigures:
         The result is empty when the drill does not set this objective.
         """
         found = self.objective(key)
-        rpo = self.objective("rpo")
-        told = remarks.of_run(
-            remarks.steps_of(self.data["steps"]), str(self.data["started"]), Objective.model_validate(rpo) if rpo else None
-        )
+        rpo = _known(self.objective("rpo"))
+        told = remarks.of_run(remarks.steps_of(self.data["steps"]), str(self.data["started"]), rpo)
         return wording.state_of(found.get("met"), found.get("measured_s"), told.get(key)) if found else ""
 
     def answer(self, key: str, target_s: float) -> Answer:
@@ -99,6 +97,11 @@ class RunFigures:
     def open_residue(self) -> int:
         """Number of changes that were neither undone nor closed with `drill.recover --settled`."""
         return 0 if self.data.get("settled") else len(self.data["residue"])
+
+
+def _known(told: Mapping[str, Any]) -> Objective | None:
+    """Return an objective of a result. Fields that only newer versions of Drillbook know are ignored."""
+    return Objective.model_validate({key: told[key] for key in Objective.model_fields if key in told}) if told else None
 
 
 def _restored(facts: Mapping[str, Any], seconds: Any) -> dict[str, float]:
