@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from drillbook.engine.stop_requests import Held, Stop
+from drillbook.engine.stop_requests import Held, Stop, by_signals
 from tests import waiting
 from tests.program import PROGRAM, Folder, step
 from tests.signers import waits_at_the_end
@@ -108,11 +108,12 @@ def test_a_signal_while_the_report_is_written_is_told_and_comes_after_the_verdic
     assert folder.latest.name in (folder.root / "reports" / "index.html").read_text()
 
 
-def test_a_signal_that_the_program_ignores_stays_ignored():
+@pytest.mark.parametrize("block", [Held().back, lambda stop: by_signals(stop, None)])
+def test_a_signal_that_the_program_ignores_stays_ignored(block):
     """nohup(1) starts a program with HUP ignored."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with Held().back(Stop()):
+        with block(Stop()):
             assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
             assert signal.getsignal(signal.SIGTERM) not in (signal.SIG_IGN, signal.SIG_DFL)
     finally:

@@ -61,7 +61,7 @@ class Stop:
 def by_signals(stop: Stop, journal: Journal) -> Iterator[None]:
     """Stop the run at the signals INT, TERM and HUP. A second signal also skips measurements.
 
-    Changes are undone in both cases.
+    Changes are undone in both cases. A signal that the program ignores, as HUP under nohup(1), stays ignored.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -80,7 +80,7 @@ def by_signals(stop: Stop, journal: Journal) -> Iterator[None]:
         # In a new thread, since the interrupted code may hold the lock of the flag or of the journal.
         threading.Thread(target=told, args=(number,), daemon=True).start()
 
-    before = {number: signal.signal(number, on_signal) for number in SIGNALS}
+    before = {number: signal.signal(number, on_signal) for number in _heard()}
     try:
         yield
     finally:
@@ -130,8 +130,7 @@ class Held:
         outer, self._stop = self._stop, stop
         if self.number:
             _ask(stop, self.number)
-        heard = [one for one in SIGNALS if signal.getsignal(one) is not signal.SIG_IGN]
-        before = {number: signal.signal(number, self._on_signal) for number in heard}
+        before = {number: signal.signal(number, self._on_signal) for number in _heard()}
         try:
             yield
         finally:
@@ -154,6 +153,10 @@ class Held:
         if first:
             with suppress(OSError):  # the terminal may be closed
                 self.tell(f"{signal.Signals(number).name}: the program ends when the record of the run is complete")
+
+
+def _heard() -> list[signal.Signals]:
+    return [one for one in SIGNALS if signal.getsignal(one) is not signal.SIG_IGN]
 
 
 def _ask(stop: Stop, number: int) -> bool:
