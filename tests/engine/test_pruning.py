@@ -7,14 +7,17 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
 from drillbook.cli import show_plan
 from drillbook.cli.orchestration import Orchestrator
+from drillbook.engine import pruning
 from drillbook.errors import Unreported
 from drillbook.inventory import inventory
 from drillbook.journal import journal
@@ -22,6 +25,9 @@ from drillbook.journal.journal import FILE, read
 from drillbook.judge.result import Verdict
 from drillbook.plan import planner, spec
 from drillbook.project.project import Project
+from drillbook.sdk import deadline
+from drillbook.sdk.host import Deadline
+from drillbook.sdk.object_reference import Reference
 from drillbook.values import canonical, digest
 from tests.processes import entries
 from tests.systems.postgres.site import BUCKET, readable, site
@@ -279,6 +285,20 @@ def test_a_signal_ends_a_pruning_whose_store_hangs_and_is_recorded(bench, name):
     assert "a signal stopped the pruning" in (folder / "report.md").read_text()
     run = bench.passed()
     assert there(bench) == [run]
+
+
+def test_a_request_to_stop_reaches_the_threads_that_look_for_manifests():
+    """A store that hangs would otherwise keep each of them until the limit of its library."""
+    seen, stop = [], threading.Event()
+
+    class Asked:
+        def size(self, key):
+            seen.append((key, deadline.current().cancel))
+
+    where = SimpleNamespace(location=Reference.parse("s3://backups/run-1/files"))
+    with deadline.under(Deadline.after(60, stop)):
+        assert pruning._there(Asked(), [where] * 3) == []
+    assert seen == [("run-1/files/manifest.json", stop)] * 3
 
 
 def server(bench):

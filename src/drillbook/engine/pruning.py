@@ -11,6 +11,7 @@ import json
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -127,8 +128,13 @@ def _there(store: Store, backups: Iterable[Recorded]) -> list[Recorded]:
     """
     recorded = list(backups)
     with ThreadPoolExecutor(WORKERS, thread_name_prefix="manifests") as pool:
-        sizes = list(pool.map(lambda one: store.size(one.location.below(FILE).key), recorded))
-    return [one for one, size in zip(recorded, sizes, strict=True) if size is not None]
+        # each thread gets a copy of the context, which contains the deadline and the request to stop
+        sizes = [pool.submit(copy_context().run, store.size, one.location.below(FILE).key) for one in recorded]
+        try:
+            return [one for one, size in zip(recorded, sizes, strict=True) if size.result() is not None]
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 @dataclass(slots=True)
