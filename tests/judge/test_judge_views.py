@@ -193,7 +193,7 @@ def test_every_objective_names_its_clock(tmp_path):
     assert {key: one.clock for key, one in objectives.items()} == {
         "rto": "disruption to sustained recovery",
         "rpo": "acknowledged writes",
-        "detect": "disruption to the end of the first bad probe",
+        "detect": "disruption to the end of the first bad sample",
     }
     assert {key: one.acknowledged_writes for key, one in objectives.items()} == {"rto": None, "rpo": 199, "detect": None}
 

@@ -70,7 +70,7 @@ def test_every_report_shows_the_backup_and_no_clock_of_a_fault():
         "Would be lost": ("12 s ± 1 s", ("time of the file",)),
         "Sandbox": (
             "isolation: namespace",
-            ("tried 2 addresses of the inventory from inside the sandbox, and reached none",),
+            ("tried 2 addresses of the inventory from inside the sandbox, and reached none of them",),
         ),
         "Read before": ("every byte was read; the end is there", ()),
         "Not seen there": ("<a file> that is missing", ()),

@@ -65,7 +65,9 @@ def test_the_remedy_of_a_missed_objective_names_the_slowest_phase() -> None:
     assert remedy("too_slow", "objective-missed").startswith(
         "The slowest phase was restore, 0.30 s of 0.40 s. Shorten it, or"
     )
-    assert remedy("failed", "objective-not-verified").startswith("Correct the reason above, and run the drill again.")
+    assert remedy("failed", "objective-not-verified").startswith(
+        "Correct the problem that is named above, and run the drill again."
+    )
 
 
 def test_the_target_in_a_finding_has_the_units_of_the_table() -> None:

@@ -16,7 +16,7 @@ from drillbook.plan.planner import Plan
 CLOCK_OF = {
     "rto": "disruption to sustained recovery",
     "rpo": "acknowledged writes",
-    "detect": "disruption to the end of the first bad probe",
+    "detect": "disruption to the end of the first bad sample",
 }
 BY_ALERT = "disruption to the expected alert"
 BAD = ("failed", "unverified", "error", "unknown", "cancelled")

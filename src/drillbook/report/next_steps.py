@@ -31,9 +31,9 @@ def next_steps(
     again = {
         Verdict.FAILED: "run the drill again after the problem is corrected",
         Verdict.INCONCLUSIVE: "run the drill again once its figures can be measured",
-        Verdict.REFUSED: "then run it",
+        Verdict.REFUSED: "then run the drill",
         Verdict.ABORTED: "run the drill again",
-        Verdict.NOT_RUN: "then run it",
+        Verdict.NOT_RUN: "then run the drill",
     }.get(verdict)
     steps.append(("read the report", f"{program} report.open" + ("" if newest else f" {run}")))
     if again:

@@ -22,7 +22,10 @@ def remedy(one: Finding, result: Result) -> str:
     recovery.
     """
     if one.code != "objective-missed":
-        return "Correct the reason above, and run the drill again. An objective that was not measured does not count as met."
+        return (
+            "Correct the problem that is named above, and run the drill again. An objective that was not measured does not count "
+            "as met."
+        )
     phases = [phase for phase in result.phases if phase.phase in BEFORE_RECOVERY]
     rto = measured(result, "rto")[0]
     if not phases or rto is None or not one.title.endswith(": RTO"):

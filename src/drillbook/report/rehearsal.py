@@ -107,5 +107,6 @@ def _restored(restored: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
 
 def _tried(addresses: Any) -> str:
     return (
-        f"tried {count(len(addresses), 'address', 'addresses')} of the inventory from inside the sandbox, and reached none"
+        f"tried {count(len(addresses), 'address', 'addresses')} of the inventory from inside the sandbox, and reached none of "
+        "them"
     )

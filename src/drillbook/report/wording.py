@@ -131,18 +131,21 @@ _JOURNAL = (
 CLOCKS = (
     Clock("disruption", "Disruption", "from the start of the run to the start of the injection", _JOURNAL),
     Clock(
-        "detection", "Detection", "from the disruption to the expected alert, or to the end of the first bad probe", _SAMPLED
+        "detection",
+        "Detection",
+        "from the disruption to the expected alert, or to the end of the first bad sample",
+        _SAMPLED,
     ),
     Clock(
         "outage",
         "Outage",
-        "from the start of the first bad probe to the first good probe of the sustained recovery",
+        "from the start of the first bad sample to the first good sample of the sustained recovery",
         _SAMPLED,
     ),
     Clock(
         "rto",
         "Recovery time (RTO)",
-        "from the disruption to the first good probe of the sustained recovery; counts only if the verification passed",
+        "from the disruption to the first good sample of the sustained recovery; counts only if the verification passed",
         _SAMPLED,
     ),
     Clock("restore", "Restore", "from the start to the end of the restore phase", _JOURNAL),
@@ -180,7 +183,7 @@ MOMENTS = {
     "recovery_point": "the service acknowledged the newest write before the first lost write",
     "last_acknowledged": "the last acknowledged write before the disruption, or a later one that was lost",
     "disruption": "the injection began",
-    "first_bad": "the first bad probe sample began",
+    "first_bad": "the first bad sample of a probe began",
     "recovered": "the first good sample of the sustained recovery ended",
     "verified": "the verification ended",
     "guard_tripped": "an abort condition tripped",

@@ -244,7 +244,7 @@ class Run(Free, Fault):
         if self.undo_ is None:
             return Undo.nothing("the drill declares no undo for this command")
         if isinstance(self.undo_, str):
-            return Undo.by_restore("the drill declares that only a restore can undo it")
+            return Undo.by_restore("the drill declares that only a restore can undo the fault")
         there: Argv = ("sh", "-c", 'cd -- "$1" && shift && exec "$@"', "sh", self.cwd) if self.cwd else ()
         if any(value.startswith(SECRET_MARK) for value in self.env.values()):
             raise PlanError(

@@ -210,7 +210,8 @@ class Route(_ToPeer):
         if peer is not None and peer.socket:
             if peer.host != ctx.host.name:
                 raise PlanError(
-                    f"{ctx.step}: {self.to!r} is reached by its Unix socket {peer.socket}, so only from its host {peer.host}"
+                    f"{ctx.step}: {self.to!r} is reached by its Unix socket {peer.socket}, so it can be reached only from its "
+                    f"host {peer.host}"
                 )
             how, seconds = unix_answer.ask(ctx, peer)
             asked: Facts = {"to": self.to, "behind": "", "address": peer.socket, "port": None, "addresses": [], "route": ""}
