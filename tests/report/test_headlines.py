@@ -111,3 +111,14 @@ def test_figures_of_a_run_that_was_stopped_before_its_verification_are_not_verif
     text = headlines.sentence(view.model_copy(update={"result": view.result.model_copy(update=stopped)}))
     doubt = "; these figures are not verified" if met is None else ""
     assert text.endswith(f"10.70 s ± 0.11 s of data{doubt}. The run was stopped by SIGINT.")
+
+
+@pytest.mark.parametrize("key", ["rto", "rpo"])
+def test_the_only_figure_that_is_not_verified_is_named(key: str) -> None:
+    view = samples.failed()
+    objectives = {
+        name: one.model_copy(update={"met": None if name == key else True}) for name, one in view.result.objectives.items()
+    }
+    stopped = {"verdict": Verdict.ABORTED, "reason": "", "objectives": objectives}
+    text = headlines.sentence(view.model_copy(update={"result": view.result.model_copy(update=stopped)}))
+    assert text.endswith(f"; the {key.upper()} is not verified.")

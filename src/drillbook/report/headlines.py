@@ -71,7 +71,7 @@ def _unproven(result: Result, begin: str, marks: dict[str, float]) -> list[str]:
 def _doubt(objectives: Sequence[str], result: Result) -> str:
     """Return a note that the measured figures of ``objectives`` are not verified. It is empty when no figure was measured."""
     figures = [one for one in objectives if measured(result, one)[0] is not None]
-    return {0: "", 1: "this figure is not verified", 2: "these figures are not verified"}[len(figures)]
+    return {0: "", 1: f"the {''.join(figures).upper()} is not verified", 2: "these figures are not verified"}[len(figures)]
 
 
 def _fault(one: FaultResult, finished: bool) -> str:
