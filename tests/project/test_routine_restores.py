@@ -22,6 +22,11 @@ restore:
   - {restore}
 """
 TAKES = "postgres.dump: {service: database, to: 's3://x/y'}"
+CHECKS_OWN = f"{TAKES}\n    save: own\n  - postgres.backup_intact: {{service: database, from: '{{{{ own.location }}}}'}}"
+CHECKS_FOUND = (
+    "postgres.newest_backup: {service: database, store: backups}\n    save: newest\n"
+    "  - postgres.backup_intact: {service: database, from: '{{ newest.location }}'}"
+)
 READS = "postgres.newest_backup: {service: database, store: backups}"
 FROM_FOUND = "postgres.restore: {service: spare, from: '{{ found.location }}'}"
 FROM_SOURCE = "backup.restore: {service: database_copy, from: database_dumps}"
@@ -56,6 +61,8 @@ def test_the_shipped_drills(project):
     [
         (READS, FROM_FOUND, "lab", True),
         (TAKES, FROM_FOUND, "lab", False),
+        (CHECKS_OWN, FROM_FOUND, "lab", False),
+        (CHECKS_FOUND, FROM_FOUND, "lab", True),
         (TAKES, FROM_SOURCE, "lab", True),
         (READS, FROM_FOUND, "staging", False),
         (READS, "nonsense", "lab", False),

@@ -48,10 +48,31 @@ def _routine(name: str, path: Path, plan: Plan) -> _Routine | None:
     if written.get("service") != plan.service or (allowed and plan.inventory.environment not in allowed):
         return None
     backup = list(_steps(written.get("backup")))
-    read = {save for save, action, _ in backup if save and _reads(action)}
+    read = _found(backup)
     if not any(_restores_routine(action, params, read) for _, action, params in _steps(written.get("restore"))):
         return None
     return _Routine(name, sum(not _reads(action) for _, action, _ in backup))
+
+
+def _found(backup: Sequence[tuple[str, str, Mapping[str, Any]]]) -> set[str]:
+    """Return the names under which reading steps saved their facts.
+
+    Steps that read a backup which the drill itself took are left out.
+    """
+    read: set[str] = set()
+    own: set[str] = set()
+    for save, action, params in backup:
+        taken = not _reads(action) or not own.isdisjoint(_names(params.get("from")))
+        (own if taken else read).add(save)
+    return read - own - {""}
+
+
+def _names(text: object) -> set[str]:
+    """Return the names to which the expressions in ``text`` refer. Empty for other values, and for wrong syntax."""
+    try:
+        return {name for name, *_ in template.references(text)} if isinstance(text, str) else set()
+    except ValueError:
+        return set()
 
 
 def _steps(phase: object) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
@@ -80,10 +101,4 @@ def _restores_routine(action: str, params: Mapping[str, Any], read: set[str]) ->
     """
     if restores_source(action):
         return True
-    location = params.get("from")
-    if not isinstance(location, str):
-        return False
-    try:
-        return any(name in read for name, *_ in template.references(location))
-    except ValueError:
-        return False
+    return not read.isdisjoint(_names(params.get("from")))
