@@ -94,7 +94,7 @@ def test_a_journal_that_is_damaged_before_its_end_is_not_known_to_end_there(run)
     assert "the journal is damaged before its end" in said["end"]
     assert said["journal"].startswith("WRONG line 3 ")
     assert said["evidence"] == "UNKNOWN some evidence files may be unknown, because the journal is damaged"
-    assert said["reports"] == "UNKNOWN not rendered again, because the journal is damaged"
+    assert said["reports"] == "UNKNOWN the files were not rendered again, because the journal is damaged"
     (run / FILE).write_bytes(b"".join([*lines[:2], b"{}\n", *lines[2:]]))
     assert checked(run)[1]["end"].startswith("WRONG ")
 
@@ -323,7 +323,7 @@ def test_an_attestation_of_another_run_says_something_else(run, key):
 )
 def test_a_verdict_that_the_journal_does_not_give_is_wrong(run, key, value):
     reseal(run, **{key: value})
-    assert checked(run)[1]["reports"] == f"WRONG the journal results in another {key} than the attestation states"
+    assert checked(run)[1]["reports"] == f"WRONG the attestation differs from the result of the journal in: {key}"
 
 
 def test_reports_are_those_that_the_journal_gives(run):
@@ -386,12 +386,12 @@ def inner_of(suite):
         (
             lambda suite: reseal(inner_of(suite), exit=1),
             "drills",
-            "WRONG the suite names other attestations for the drills {run}",
+            "WRONG the suite signed other attestations of these drills: {run}",
         ),
         (
             lambda suite: unsigned(inner_of(suite)),
             "drills",
-            "WRONG the suite names other attestations for the drills {run}",
+            "WRONG the suite signed other attestations of these drills: {run}",
         ),
         (lambda suite: reseal(suite, runs=None), "drills", "WRONG not attested: {run}"),
         (lambda suite: reseal(suite, runs=["x"]), "drills", "WRONG not attested: {run}"),
@@ -409,9 +409,13 @@ def inner_of(suite):
         (
             lambda suite: (inner_of(suite) / FILE).write_bytes(b"".join(lines_of(inner_of(suite))[1:])),
             "reports",
-            "UNKNOWN not rendered again, because a journal is damaged",
+            "UNKNOWN the files were not rendered again, because a journal is damaged",
         ),
-        (lambda suite: (inner_of(suite) / FILE).unlink(), "reports", "UNKNOWN not rendered again: FileNotFoundError"),
+        (
+            lambda suite: (inner_of(suite) / FILE).unlink(),
+            "reports",
+            "UNKNOWN the files were not rendered again: FileNotFoundError",
+        ),
         (
             lambda suite: (suite / "report.md").write_text("x"),
             "reports",

@@ -102,7 +102,7 @@ def _run(folder: Path, root: Path) -> Verified:
         checks += [_head(found, sealed), *_gaps(sealed), _attested_files(folder, sealed, view)]
     checks.append(_evidence(folder, found))
     if found.line or not found.events:
-        checks.append(Check("reports", Mark.UNKNOWN, "not rendered again, because the journal is damaged"))
+        checks.append(Check("reports", Mark.UNKNOWN, "the files were not rendered again, because the journal is damaged"))
     else:
         checks += [_says(folder, found, sealed), _reports(folder, view, sealed)]
     return Verified(folder.name, tuple(checks))
@@ -318,7 +318,7 @@ def _reports(folder: Path, view: RunView | str, sealed: Statement | None) -> Che
     if sealed is not None and sealed.get("occasion") not in form.CHECKPOINTS:
         said |= {"verdict": str(view.result.verdict), "exit": view.result.exit}
     if odd := [key for key, value in said.items() if sealed is not None and sealed.get(key) != value]:
-        return Check("reports", Mark.WRONG, f"the journal results in another {', '.join(odd)} than the attestation states")
+        return Check("reports", Mark.WRONG, f"the attestation differs from the result of the journal in: {', '.join(odd)}")
     return _compared(folder, formats.of_run(view), sealed)
 
 
@@ -329,9 +329,7 @@ def _compared(folder: Path, wanted: dict[str, str], sealed: Statement | None) ->
     if sealed and other and tool not in (None, sign_runs.TOOL):
         if wrong := older_reports.unlike(folder, wanted, sealed):
             return Check("reports", Mark.UNKNOWN, f"rendered by {tool}, whose words differ; {'; '.join(wrong)}")
-        return Check(
-            "reports", Mark.GOOD, f"unchanged since {tool} rendered and signed them, and their figures match the journal"
-        )
+        return Check("reports", Mark.GOOD, f"the files are as {tool} signed them, and their figures match the journal")
     if other:
         return Check("reports", Mark.WRONG, f"some files differ from the files rendered from the journal: {names(other)}")
     if missing:
@@ -370,7 +368,7 @@ def _members(folder: Path, sealed: Statement) -> Check:
         name for name, run in known.items() if _digest(folder / name / form.FILE) != (run.get("attestation") or "")
     )
     if other:
-        return Check("drills", Mark.WRONG, f"the suite names other attestations for the drills {names(other)}")
+        return Check("drills", Mark.WRONG, f"the suite signed other attestations of these drills: {names(other)}")
     return Check("drills", Mark.GOOD, f"{count(len(known), 'drill')} as attested")
 
 
@@ -385,9 +383,9 @@ def _suite_reports(folder: Path, sealed: Statement | None) -> Check:
         walks = [walk((folder / str(run["folder"]) / FILE).read_bytes()) for run in suite.runs]
         views = [judge(History(one.events, one.torn)) for one in walks if not one.line]
     except Exception as error:  # noqa: BLE001  the checks of each drill report the drill's own errors
-        return Check("reports", Mark.UNKNOWN, f"not rendered again: {type(error).__name__}")
+        return Check("reports", Mark.UNKNOWN, f"the files were not rendered again: {type(error).__name__}")
     if len(views) < len(suite.runs):
-        return Check("reports", Mark.UNKNOWN, "not rendered again, because a journal is damaged")
+        return Check("reports", Mark.UNKNOWN, "the files were not rendered again, because a journal is damaged")
     odd = [
         view.result.drill
         for view, run in zip(views, suite.runs, strict=True)

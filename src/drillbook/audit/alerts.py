@@ -105,7 +105,7 @@ def _of_runs(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert
 
 
 def _known(audit: Audit, key: tuple[str, str], run: RunRow) -> Iterator[str]:
-    """Return what else is known of a drill whose newest run did not pass: open findings, delay, and last proofs."""
+    """Return more facts about a drill whose newest run did not pass: open findings, delay, and last proofs of objectives."""
     if rows := [row for row in audit.findings if (row.environment, row.drill) == key and _open(row)]:
         since = min(row.first_seen for row in rows)[:10]
         yield open_findings.counted(rows) + (f" open since {since}" if since != run.started[:10] else "")

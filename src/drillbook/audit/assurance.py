@@ -30,8 +30,8 @@ class Assurance:
     """Result of verifying the signatures of all runs, and of comparing the journals with the anchors."""
 
     unvouched: tuple[str, ...] = ()
-    """Problems with signatures and anchors, each with its reason: runs of the period whose present content has no trusted
-    signature, and places whose anchors cannot be read.
+    """Texts about two kinds of problems, each with its reason. Either the present content of runs of the period has no
+    trusted signature, or the anchors of a place cannot be read.
     """
     compared: tuple[str, ...] = ()
     """Places whose anchors were compared with the journals. Each text names the place, the number of runs with an anchor
