@@ -57,6 +57,13 @@ def test_a_step_that_did_not_succeed_restored_nothing_that_counts():
     assert shortfalls(steps) == []
 
 
+def test_a_replaced_table_may_have_had_rows_that_the_fault_added():
+    (told,) = remarks.shortfalls([finished("restore.1", {"replaced_data": {CHUNKS: 10}, "restored_data": {CHUNKS: 7}})])
+    assert told == (
+        f"of the 10 {CHUNKS} that restore.1 replaced, it brought back 7: the backup lacks at least 3, or the fault had added them"
+    )
+
+
 def finished(step, facts, kind=StepResult, status="done"):
     fields = {"id": step, "action": "postgres.any", "status": status, "facts": facts}
     return kind(**fields, **({"host": "db", "seconds": 1.0} if kind is StepResult else {}))
