@@ -90,6 +90,9 @@ INSERT INTO chunks (document_id, ordinal, content) SELECT id, 1, 'x' FROM made R
 """
 
 
+BARE = "INSERT INTO documents (title, status, mime, size) VALUES ('bare', 'received', 'text/plain', {}) RETURNING id"
+
+
 @contextmanager
 def _empty_already(bench):
     """A completed document without chunks, from before the drill."""
@@ -105,12 +108,15 @@ def _empty_already(bench):
 
 
 def test_documents_that_lose_their_chunks_do_not_stay_complete_and_the_lab_is_healthy_afterwards(bench):
-    written = []
+    written, kept = [], []
 
     def write(event):
-        if event.kind == "intent" and event.step.startswith("inject"):
-            with bench.admin() as session:
+        with bench.admin() as session:
+            if event.kind == "intent" and event.step.startswith("inject"):
                 written.append(session.execute(NEW).fetchone()[0])
+                kept.append(session.execute(BARE.format(0)).fetchone()[0])
+            elif event.kind == "phase.ended" and event.data["phase"] == "inject":
+                kept.append(session.execute(BARE.format(1)).fetchone()[0])
 
     with _empty_already(bench) as empty:
         _, view = bench.run(bench.plan("table-dropped"), write)
@@ -122,6 +128,8 @@ def test_documents_that_lose_their_chunks_do_not_stay_complete_and_the_lab_is_he
             status = dict(
                 session.execute("SELECT id, status FROM documents WHERE id = ANY (%s)", [[empty, *marked]]).fetchall()
             )
+        assert len(kept) == 2
+        assert not set(kept) & set(marked), "one has no text, and the other was received after the loss"
         assert status == dict.fromkeys(marked, "failed") | {empty: "completed"}
     (found,) = [one for one in view.result.findings if one.code == "removed-data-missing"]
     assert "look for records that refer to it" in found.remedy
