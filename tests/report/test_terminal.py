@@ -130,3 +130,11 @@ def test_brief_details_leave_clocks_and_phases_to_the_report() -> None:
     assert all(word in full for word in ("Objectives", "Clocks", "Phases"))
     assert "Objectives" in brief
     assert not any(word in brief for word in ("Clocks", "Phases"))
+
+
+def test_results_are_whole_when_all_objectives_are_just_met() -> None:
+    result = samples.passed().result
+    met = result.model_copy(update={"objectives": {key: one for key, one in result.objectives.items() if key != "rpo"}})
+    lines = renderings.printed(summary.summary(samples.view(met))).splitlines()
+    assert sum(line.rstrip().endswith("\N{CHECK MARK} met") for line in lines) == 2
+    assert any(line.rstrip().endswith(" result") for line in lines)

@@ -49,6 +49,8 @@ DOUBTED = wording.STATES[remarks.RESERVED]
 """Symbol of a met objective that does not count, because the run did not pass."""
 COLUMNS = {"rto": "RTO", "rpo": "RPO", "detect": "noticed"}
 """Heads of the columns with the figures of a suite's drills. An alert, or the drill's probe, noticed the fault."""
+NAMED = 21
+"""Greatest width of the names of the objectives beside a column of the width ``MEASURED``, so that 80 columns show the results."""
 MEASURED = 31
 """Least width of the column with the measured figures and their remarks, if no objective has a reason beside its state."""
 
@@ -242,7 +244,7 @@ def _objectives(found: Sequence[ObjectiveRow]) -> RenderableType:
         return Padding(Text("The drill sets no objectives."), (0, 0, 1, 2))
     table = _table("Objectives", "objective", "target", "measured ± error", "result")
     if not any(row.reason for row in found):
-        table.columns[2].min_width = MEASURED
+        table.columns[0].max_width, table.columns[2].min_width = NAMED, MEASURED
     for row in found:
         state = _objective_state(row)
         state.append(f"\n{row.reason}" if row.reason else "", style="default")
