@@ -48,6 +48,7 @@ def drill(
         teller.end(view, shown_path(folder / PAGE), newest=True)
         tell_missed(orchestrator.missed)
         metrics.refresh(project)
+        held.complete()
     return view.result.exit
 
 

@@ -105,6 +105,11 @@ class Held:
     """Number of the signal that was held back, or 0."""
     _stop: Stop | None = None
     _stops: list[Stop] = field(default_factory=list)
+    _complete: bool = False
+
+    def complete(self) -> None:
+        """Note that the work of the outermost block is complete. A signal has nothing left to stop, and is not delivered."""
+        self._complete = True
 
     @property
     def stopped(self) -> bool:
@@ -118,7 +123,8 @@ class Held:
 
     @contextmanager
     def back(self, stop: Stop) -> Iterator[None]:
-        """Hold the signals back within the ``with`` block, and deliver the last one at the end of the outermost block.
+        """Hold the signals back within the ``with`` block. Deliver the last one at the end of the outermost block, unless
+        the work in it is complete.
 
         ``stop``: request to stop of the run in the block. A signal before the run's first step stops the run. A signal that
         the program ignores, as HUP under nohup(1), stays ignored.
@@ -128,6 +134,7 @@ class Held:
             yield
             return
         outer, self._stop = self._stop, stop
+        self._complete = self._complete and outer is not None
         if self.number:
             _ask(stop, self.number)
         before = {number: signal.signal(number, self._on_signal) for number in _heard()}
@@ -138,8 +145,9 @@ class Held:
             for number, handler in before.items():
                 signal.signal(number, handler)
             if outer is None and self.number:
-                last, self.number = self.number, 0
-                signal.raise_signal(last)
+                stop.signal, self.number = self.number, 0
+                if not self._complete:
+                    signal.raise_signal(stop.signal)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         del frame
