@@ -103,7 +103,9 @@ def reached(project, name, begun="", *, resumed=(), executor="processes", on="")
     try:
         cli._reachable(state, cli._own(Project(project)), on)
     except UsageError as error:
-        return not any(text in str(error) for text in ("were started on other machines", "was begun or resumed at"))
+        return not any(
+            text in str(error) for text in ("other machines started drills at some sites", "was begun or resumed at")
+        )
     return True
 
 
