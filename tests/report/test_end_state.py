@@ -52,7 +52,7 @@ def continued(name: str, folder: Path, *events: Content) -> RunView:
     [
         (
             "failed",
-            f"{END}1 fault was undone by a restore; the last sample of http.available was good; the run's lock on database on db-1 was released.",
+            f"{END}1 fault was put back by a restore that ran to its end; the recovery is not verified; the last sample of http.available was good; the run's lock on database on db-1 was released.",
         ),
         ("stuck", STUCK),
         ("killed", f"{UNRECORDED}."),

@@ -10,9 +10,9 @@ import pytest
 from rich.console import Console
 
 from drillbook.audit.findings import findings
-from drillbook.findings import CATALOGUE
-from drillbook.judge.result import Result
-from drillbook.report import changes, html, index, markdown, rows, suites
+from drillbook.findings import CATALOGUE, finding
+from drillbook.judge.result import Objective, Result
+from drillbook.report import changes, html, index, markdown, open_findings, rows, suites
 from drillbook.report.open_findings import LOST_WRITES, WITHIN
 from drillbook.report.terminal import summary
 from tests.report import samples
@@ -87,3 +87,11 @@ def test_a_loss_that_is_new_and_within_the_objective_is_no_new_finding_to_mend()
     assert "new finding" not in changes.summary(view)
     (row,) = [one for one in changes.change_rows(view) if LOST_WRITES in one.what]
     assert not row.loud
+
+
+@pytest.mark.parametrize(("met", "doubt"), [(None, True), (False, False), (True, False)])
+def test_lost_writes_whose_rpo_does_not_count_are_not_said_to_exceed_it(met: bool | None, doubt: bool) -> None:
+    lost = finding("acknowledged-writes-lost", wanted="at most 60 s of writes", measured="3 of 90")
+    rpo = Objective(target_s=60.0, measured_s=10.2, error_s=0.1, met=met)
+    (shown,) = open_findings.as_shown([lost], {"rpo": rpo})
+    assert shown.title.endswith("; whether within the objective is not verified") is doubt

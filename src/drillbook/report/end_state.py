@@ -19,6 +19,8 @@ UNDONE = {
     "put back: restored": "undone by a restore",
 }
 """Words for a fault that was undone, by its outcome. Other outcomes are shown as recorded."""
+RESTORED, UNVERIFIED = "put back: restored", "put back by a restore that ran to its end; the recovery is not verified"
+"""Outcome of a fault that a restore undid, and its words when a verification did not pass."""
 KEPT = "kept as it is: "
 BAD_STATUSES = ("failed", "error", "unverified", "unknown")
 
@@ -35,7 +37,7 @@ def sentence(view: RunView) -> str:
         return ""
     left = [(f"{one_line(one.step)} on {one_line(one.host)}", LEFT[one.ended]) for one in faults if one.ended in LEFT]
     left += [(count(view.others_at_end, "other change"), LEFT["residue"])] if view.others_at_end else []
-    parts = _undone(faults)
+    parts = _undone(faults, doubt=any(one.phase == "verify" and one.result.status in BAD_STATUSES for one in view.steps))
     parts += [f"{what} {how}" if view.finished else f"no undo of {what} was recorded" for what, how in left]
     parts += [text for track in view.timeline.probes if (text := _probe(track, view.finished))]
     parts += _locks(view.locks_at_end)
@@ -60,14 +62,17 @@ def words(step: StepView) -> str:
     return "" if step.result.status == "failed" else STEP_WORDS[step.result.status]
 
 
-def _undone(faults: Iterable[FaultResult]) -> list[str]:
+def _undone(faults: Iterable[FaultResult], *, doubt: bool = False) -> list[str]:
     """Return a clause for each outcome of the faults that were undone. The clause has the number of faults with this
     outcome.
+
+    ``doubt``: True when a verification did not pass. A restore is then not said to have undone a fault.
     """
+    said = UNDONE | {RESTORED: UNVERIFIED} if doubt else UNDONE
     found = Counter(one.ended.removeprefix(KEPT) for one in faults if one.ended not in LEFT)
     return [
-        f"{count(number, 'fault')} {'was' if number == 1 else 'were'} {UNDONE[how]}"
-        if how in UNDONE
+        f"{count(number, 'fault')} {'was' if number == 1 else 'were'} {said[how]}"
+        if how in said
         else f"{count(number, 'fault')}: {one_line(how).rstrip('.')}"
         for how, number in found.items()
     ]

@@ -23,7 +23,7 @@ def remedy(one: Finding, result: Result) -> str:
     """
     if one.code != "objective-missed":
         return (
-            "Correct the problem that is named above, and run the drill again. An objective that was not measured does not count "
+            "Correct the problem that is named above, and run the drill again. An objective that was not verified does not count "
             "as met."
         )
     phases = [phase for phase in result.phases if phase.phase in BEFORE_RECOVERY]

@@ -16,6 +16,9 @@ LOST_WRITES = "acknowledged-writes-lost"
 WITHIN = "within the objective"
 """Text that is added to a finding about lost writes when the measured RPO meets its objective."""
 
+NOT_VERIFIED = "whether within the objective is not verified"
+"""Text that is added to a finding about lost writes when the RPO was measured, but does not count."""
+
 
 class Grade(Protocol):
     """Anything that has a severity: a finding, or a row about a finding."""
@@ -37,11 +40,23 @@ def allowed(code: str, objectives: Mapping[str, Objective]) -> bool:
 
 def as_shown(findings: Iterable[Finding], objectives: Mapping[str, Objective]) -> list[Finding]:
     """Return the findings with the severities that reports show, the worst first. Lost writes that the RPO allows get the
-    severity `information`.
+    severity `information`. When the RPO was measured, but it is not verified whether it is met, the title says so.
     """
     order = list(Severity)
-    found = [_information(one) if allowed(one.code, objectives) else one for one in findings]
+    found = [
+        _information(one) if allowed(one.code, objectives) else _doubted(one) if _unverified(one.code, objectives) else one
+        for one in findings
+    ]
     return sorted(found, key=lambda one: order.index(one.severity))
+
+
+def _unverified(code: str, objectives: Mapping[str, Objective]) -> bool:
+    rpo = objectives.get("rpo")
+    return code == LOST_WRITES and rpo is not None and rpo.met is None and rpo.measured_s is not None
+
+
+def _doubted(one: Finding) -> Finding:
+    return one.model_copy(update={"title": f"{one.title}; {NOT_VERIFIED}"})
 
 
 def _information(one: Finding) -> Finding:
