@@ -98,6 +98,24 @@ def test_lost_rows_are_an_open_finding_in_the_headline_and_a_reservation_of_the_
     assert plain(index.render([entry])).count(remarks.LEGENDS[remarks.SHORT_MARK]) == 1
 
 
+@pytest.mark.parametrize(
+    ("action", "status", "named"),
+    [
+        ("postgres.matches", "done", True),
+        ("postgres.matches", "allowed", False),
+        ("content.matches", "done", False),
+        ("no.such", "done", False),
+    ],
+)
+def test_the_remedy_names_the_comparison_that_the_run_made(tmp_path, action, status, named):
+    result = told(tmp_path, 118792).result
+    check = StepResult(id="verify.9", action=action, host="db", status=status, seconds=1.0)
+    result = result.model_copy(update={"steps": (*result.steps, check)})
+    (shown,) = [one for one in rows.findings_of(result) if one.code == "removed-data-missing"]
+    assert shown.remedy.startswith("verify.9 compared restored data with the backup") is named
+    assert ("for example by `postgres.matches`" in shown.remedy) is not named
+
+
 def test_a_complete_restore_has_neither(tmp_path):
     view = told(tmp_path, 118795)
     assert "removed-data-missing" not in {one.code for one in view.result.findings}

@@ -1,11 +1,13 @@
-"""Texts of findings about objectives: the target, and the remedy with the slowest phase."""
+"""Texts of findings about objectives and missing data: the target, and a remedy that knows the other steps of the run."""
 
 from __future__ import annotations
 
+from drillbook.errors import DrillbookError
 from drillbook.findings import Finding
 from drillbook.judge.result import Objective, Result
 from drillbook.report.figures import one_line, seconds, took
 from drillbook.report.wording import measured
+from drillbook.sdk.action import find
 
 BEFORE_RECOVERY = ("inject", "detect", "diagnose", "restore")
 """Phases that may end before the service has recovered, so that the recovery time includes them."""
@@ -36,3 +38,30 @@ def remedy(one: Finding, result: Result) -> str:
         f"The slowest phase was {one_line(slowest.phase)}, {took(slowest.seconds)}{whole}. Shorten it, or agree on an objective "
         "that can be met."
     )
+
+
+def missing_remedy(one: Finding, result: Result) -> str:
+    """Return the remedy for data that did not come back. When the run itself compared the restored data with the backup, the
+    text names this step instead of recommending a comparison.
+    """
+    compared = [
+        step.id
+        for step in result.steps
+        if step.id.startswith("verify.") and step.status == "done" and _compares_with_backup(step.action)
+    ]
+    if not compared:
+        return one.remedy
+    return (
+        f"{one_line(compared[0])} compared restored data with the backup, and found no difference. If it compared this data, the "
+        "backup lacks what is missing: that is newer than the backup, or the backup is incomplete. Data that was written before "
+        "the backup began shows that the backup is incomplete. Enter the missing data again, and look for records that refer "
+        "to it. To lose less, take backups more often, or archive the log of the changes."
+    )
+
+
+def _compares_with_backup(action: str) -> bool:
+    try:
+        kind = find(action)
+    except DrillbookError:
+        return False
+    return kind.COMPARES and not kind.COMPARES_WITH

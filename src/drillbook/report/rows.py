@@ -157,6 +157,8 @@ def _shown(one: Finding, result: Result) -> Finding:
                 told = one.measured.replace(plain, _measured(objective), 1)
                 one = one.model_copy(update={"measured": told, "wanted": objective_findings.wanted(one.wanted, objective)})
         return one.model_copy(update={"remedy": objective_findings.remedy(one, result)})
+    if one.code == "removed-data-missing":
+        return one.model_copy(update={"remedy": objective_findings.missing_remedy(one, result)})
     if one.code == UNEXPECTED:
         return one.model_copy(update={"measured": without_body(one.measured)})
     return one
