@@ -144,6 +144,7 @@ def test_a_run_in_which_all_went_well(tmp_path):
     assert result.clocks["rto_error_s"] == pytest.approx(0.11)
     assert result.clocks["outage_s"] == pytest.approx(2.31)
     assert result.clocks["detection_s"] == pytest.approx(0.11)
+    assert result.clocks["detection_error_s"] == pytest.approx(0.11), "no further back than the disruption"
     assert result.clocks["restore_s"] == pytest.approx(1.0)
     assert result.clocks["verified_s"] == pytest.approx(4.0)
     assert result.objectives["rto"].met is True
