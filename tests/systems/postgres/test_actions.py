@@ -807,7 +807,11 @@ def test_sql_writes_and_is_undone(place, primary):
         **{"as": "admin"},
     )
     assert action.effect is Effect.WRITE
-    assert action.run(place.context())["rowcount"] == 1
+    facts = action.run(place.context())
+    assert (facts["rowcount"], facts["effect"]) == (1, "write")
+    with pytest.raises(StepFailed) as caught:
+        action.model_copy(update={"query": "INSERT INTO missing VALUES (5)"}).run(place.context())
+    assert caught.value.facts == {"effect": "write"}, "a failure that the drill allows may have changed data"
     assert primary.sql("SELECT a FROM empty") == [(5,)]
     undo = action.undo(place.context())
     for _ in range(2):
