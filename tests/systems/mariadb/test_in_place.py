@@ -1,5 +1,6 @@
 """Databases of a real MariaDB server are dropped, and restored in the server itself from a dump or a physical backup."""
 
+import json
 import shutil
 import subprocess
 
@@ -103,6 +104,19 @@ def test_a_canary_can_write_after_the_restore_of_a_backup_that_lacks_its_table(s
     assert shop.sql("INSERT INTO shop.seen VALUES ('run', 2); SELECT record_number FROM shop.seen").strip() == "2"
     shop.sql("DROP TABLE shop.seen")
     whole(shop, place, before)
+
+
+def test_a_run_of_an_older_version_that_recorded_the_table_of_a_canary_ends(shop, tmp_path):
+    place = shop.estate(tmp_path, database="shop")
+    shop.sql("CREATE TABLE shop.seen (run_id VARCHAR(100), record_number INT, PRIMARY KEY (run_id, record_number))")
+    try:
+        former = {"service": "database", "databases": ["shop"], "tables": ["shop.seen"]}
+        ctx = place.ctx("inject.1")
+        ctx.evidence(lost.RECORD, json.dumps(former), sync=True)
+        assert fault(place).active(ctx) is False
+    finally:
+        shop.sql("DROP TABLE shop.seen")
+    assert fault(place).active(ctx) is True
 
 
 def test_all_databases_come_back_from_a_physical_backup(shop, tmp_path):
