@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from dataclasses import replace
@@ -130,10 +131,10 @@ def test_what_belongs_together_is_ready(place, primary):
     place.action("postgres.recover", service="primary", **{"from": "s3://backups-for-tests/x"}).ready(place.context())
 
 
-def by_options(cluster, options):
+def by_options(cluster, options, **env):
     """Start the server with options that are in no file."""
     argv = [f"{cluster.service.bin}/pg_ctl", "-D", cluster.data, "-o", options, "-l", f"{cluster.data}.log", "-w", "-s"]
-    subprocess.run([*map(str, argv), "restart"], check=True, stdin=subprocess.DEVNULL)
+    subprocess.run([*map(str, argv), "restart"], check=True, stdin=subprocess.DEVNULL, env=os.environ | env)
 
 
 @pytest.mark.parametrize(
@@ -153,11 +154,39 @@ def test_a_server_whose_settings_are_only_in_its_command_line_is_not_destroyed(p
     said = "has port from its command line, and a start by pg_ctl does not repeat them"
     with pytest.raises(NotReady, match=said) as refused:
         action.ready(ctx)
-    assert "write these settings into postgresql.conf" in refused.value.hint
+    assert "write these settings into postgresql.conf in the data directory" in refused.value.hint
     if name == "postgres.lose_data":
         with pytest.raises(StepFailed, match=f"{said}; nothing was lost"):
             action.run(ctx)
     assert foreign.sql("SELECT 1", database="postgres") == [(1,)]
+
+
+def test_a_server_whose_configuration_is_elsewhere_is_not_destroyed(place, foreign):
+    """pg_ctl with the data directory alone finds neither these files nor PGPORT."""
+    place.extra["foreign"] = foreign.service
+    ctx, action = place.context(), place.action("postgres.stop", service="foreign")
+    elsewhere, port = foreign.data.parent / "etc", foreign.service.port
+    elsewhere.mkdir(mode=0o755)
+    for name in ("postgresql.conf", "pg_hba.conf"):
+        shutil.copy(foreign.data / name, elsewhere)
+        shutil.chown(elsewhere / name, foreign.data.owner())
+    by_options(foreign, f"-c hba_file={elsewhere}/pg_hba.conf")
+    said = "has {} from its command line, and a start by pg_ctl"
+    lines = (conf := foreign.data / "postgresql.conf").read_text()
+
+    def named():
+        with conf.open("a") as file:
+            file.write(f"hba_file = '{elsewhere}/pg_hba.conf'\n")
+        by_options(foreign, "")
+
+    refused_until(lambda: action.ready(ctx), said.format("hba_file"), named)
+    conf.write_text(lines)
+    by_options(foreign, f"-c config_file={elsewhere}/postgresql.conf")
+    refused_until(lambda: action.ready(ctx), said.format("config_file"), lambda: by_options(foreign, ""))
+    conf.write_text(lines.replace(f"port = {port}", ""))
+    by_options(foreign, "", PGPORT=str(port))
+    with pytest.raises(NotReady, match=said.format("port")):
+        action.ready(ctx)
 
 
 def test_a_server_that_does_not_start_tells_its_log(place, target):

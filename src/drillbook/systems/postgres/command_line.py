@@ -10,10 +10,23 @@ from drillbook.sdk.host import once_more
 from drillbook.systems.postgres.connection import answers, connected, reason
 from drillbook.systems.postgres.tools import Tools
 
-# A setting that has the same value in the last line of the files is not lost.
+# A setting that has the same value in the last line of the files is not lost. The server itself sets the paths of its
+# configuration files once more, so their source is always `override`: they are lost when a start by the data directory alone
+# would look elsewhere. PGPORT in the environment of the first start is not repeated either.
 _ONLY_THERE = """
-SELECT s.name::text FROM pg_catalog.pg_settings s WHERE s.source = 'command line' AND s.setting IS DISTINCT FROM
-  (SELECT f.setting FROM pg_catalog.pg_file_settings f WHERE f.name = s.name ORDER BY f.seqno DESC LIMIT 1)
+WITH s AS (
+  SELECT s.*, (SELECT f.setting FROM pg_catalog.pg_file_settings f WHERE f.name = s.name ORDER BY f.seqno DESC LIMIT 1) AS filed,
+    pg_catalog.current_setting('data_directory') || '/' AS data
+  FROM pg_catalog.pg_settings s
+)
+SELECT s.name::text FROM s
+WHERE (s.source = 'command line' OR (s.source = 'environment variable' AND s.name = 'port'))
+  AND s.setting IS DISTINCT FROM s.filed
+UNION
+SELECT s.name::text FROM s JOIN (
+  VALUES ('config_file', 'postgresql.conf'), ('hba_file', 'pg_hba.conf'), ('ident_file', 'pg_ident.conf')
+) AS usual (name, file) ON usual.name = s.name
+WHERE s.setting NOT IN (s.data || usual.file, coalesce(s.filed, ''), s.data || coalesce(s.filed, ''))
 ORDER BY 1
 """
 # DATA: succeed if pg_ctlcluster starts the cluster in DATA. It passes the paths of Debian's configuration, and the options in
@@ -43,5 +56,6 @@ def need_repeated(ctx: Context, tools: Tools) -> None:
     raise NotReady(
         f"{tools.host.name}: the server of {service.name} has {', '.join(names)} from its command line, and a start by pg_ctl does "
         "not repeat them",
-        hint="write these settings into postgresql.conf; or let a service manager start the server, and set `unit` of the service",
+        hint="write these settings into postgresql.conf in the data directory; or let a service manager start the server, and set "
+        "`unit` of the service",
     )
