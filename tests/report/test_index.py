@@ -138,6 +138,15 @@ def test_entries_from_results() -> None:
     assert "not finished" in index.render([whole])
 
 
+def test_a_result_of_a_newer_version_has_its_objectives() -> None:
+    result = samples.passed().result.model_dump(mode="json", by_alias=True)
+    known = index.entry(result).objectives
+    for one in result["objectives"].values():
+        one["of_a_newer_version"] = 1
+    assert known
+    assert index.entry(result).objectives == known
+
+
 def test_a_run_outside_of_its_suite_is_not_linked() -> None:
     suite, views = samples.suite()
     stray = views[0].result.model_copy(update={"run": "stray"}).model_dump(mode="json", by_alias=True)

@@ -173,7 +173,7 @@ def unfinished(run: str, environment: str, *, alive: bool, children: tuple[Index
 
 def _entry(result: Mapping[str, Any], folder: str, children: tuple[IndexEntry, ...] = ()) -> IndexEntry:
     kind = "suite" if "suite" in result else "drill"
-    objectives = {key: Objective.model_validate(one) for key, one in result.get("objectives", {}).items()}
+    objectives = {key: _known(one) for key, one in result.get("objectives", {}).items()}
     found = open_findings.as_shown(_findings(result), objectives)
     found += [one for child in children for one in child.findings]
     return IndexEntry(
@@ -195,6 +195,11 @@ def _entry(result: Mapping[str, Any], folder: str, children: tuple[IndexEntry, .
         service=str(result.get("service") or ""),
         findings=tuple(open_findings.grave(found)),
     )
+
+
+def _known(told: Mapping[str, Any]) -> Objective:
+    """Return an objective of a result. Fields that only newer versions of Drillbook know are ignored."""
+    return Objective.model_validate({key: told[key] for key in Objective.model_fields if key in told})
 
 
 def _findings(result: Mapping[str, Any]) -> list[Finding]:
