@@ -60,7 +60,7 @@ def test_a_step_that_did_not_succeed_restored_nothing_that_counts():
 def test_a_replaced_table_may_have_had_rows_that_the_fault_added():
     (told,) = remarks.shortfalls([finished("restore.1", {"replaced_data": {CHUNKS: 10}, "restored_data": {CHUNKS: 7}})])
     assert told == (
-        f"of the 10 {CHUNKS} that restore.1 replaced, it brought back 7: the backup lacks at least 3, or the fault had added them"
+        f"restore.1 removed 10 {CHUNKS} and restored 7; the other 3 or more are not in the backup, unless the fault had added them"
     )
 
 

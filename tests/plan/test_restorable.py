@@ -209,7 +209,11 @@ def test_what_a_command_restores_is_compared(tmp_path, verify, accepted):
         ("database", "spare", "postgres.backup_intact verifies a backup of 'spare', but inject.1 destroys 'database'"),
         ("}\n", "}\n    allow_failure: it is big\n", "postgres.backup_intact may be skipped or fail"),
         ("}\n", "}\n    when: 1 > 2\n", "postgres.backup_intact may be skipped or fail"),
-        ("{{ dump.location }}", "s3://backups/yesterday", "postgres.backup_intact does not read a backup that a step"),
+        (
+            "{{ dump.location }}",
+            "s3://backups/yesterday",
+            "postgres.backup_intact does not read a backup that this drill saves",
+        ),
     ],
     ids=["of-another-service", "may-fail", "may-be-skipped", "of-another-backup"],
 )

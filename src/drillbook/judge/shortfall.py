@@ -51,8 +51,8 @@ class Shortfall:
         """Clause about the loss, with the numbers. More may be lost, because the counts may include restored older data."""
         if self.replaced:
             return (
-                f"of the {self.removed} {self.what} that {self.step} replaced, it brought back {self.restored}: the backup "
-                f"lacks at least {self.removed - self.restored}, or the fault had added them"
+                f"{self.step} removed {self.removed} {self.what} and restored {self.restored}; the other "
+                f"{self.removed - self.restored} or more are not in the backup, unless the fault had added them"
             )
         return (
             f"at least {self.removed - self.restored} of the {self.removed} {self.what} that the fault removed did not come "

@@ -203,7 +203,7 @@ async def serve(folder: Path, names: Sequence[str]) -> None:
 
 
 def main() -> None:
-    """Serve the paths given on the command line."""
+    """Relay connections. The command line names the folder of the relay, and each connection path to relay."""
     signal.signal(signal.SIGTERM, lambda number, frame: os._exit(0))
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     asyncio.run(serve(Path(sys.argv[1]), sys.argv[2:]))

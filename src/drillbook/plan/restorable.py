@@ -139,9 +139,8 @@ class Restorable:
         read = _names(*proof.params.values()) & {step.save for step in self._sure("backup") if step.effect is Effect.WRITE}
         if read & (meant or read):
             return ""
-        return "does not read a backup that a step of this drill is certain to save" + (
-            f" and {fault.id} reads" if meant else ""
-        )
+        saved = "does not read a backup that this drill saves by a step that certainly runs"
+        return f"{saved}, and that {fault.id} reads too" if meant else saved
 
     def _unproven(self, fault: PlannedStep, wrong: Sequence[tuple[PlannedStep, str]]) -> SourceError:
         message = f"{fault.action} can only be undone by a restore, but no step verifies a backup of this run"

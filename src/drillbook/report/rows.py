@@ -137,7 +137,7 @@ def findings_of(result: Result) -> list[Finding]:
     """Return the findings of a run as the formats show them.
 
     A finding about lost writes also names the RPO. If the RPO is within the objective, the finding is only information.
-    A finding about a missed objective also names the error of the figure.
+    A finding about a missed objective also names the measurement error of the figure.
     """
     return [_shown(one, result) for one in open_findings.as_shown(result.findings, result.objectives)]
 

@@ -630,7 +630,7 @@ def test_rows_that_a_restore_replaces_are_counted_and_their_loss_is_a_finding(pl
     (found,) = shortfall.findings([step])
     assert (found.code, found.wanted) == ("removed-data-missing", f"all {known + 3} {kind}")
     assert (
-        f"of the {known + 3} {kind} that restore.1 replaced, it brought back {known}: the backup lacks at least 3, or"
+        f"restore.1 removed {known + 3} {kind} and restored {known}; the other 3 or more are not in the backup, unless"
         in found.measured
     )
     equal = restore(place, backup, "log", replace=True)

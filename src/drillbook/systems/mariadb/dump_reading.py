@@ -158,7 +158,7 @@ class Reading:
         if not self.last.startswith(DONE):
             return "backup-damaged", whole, f"the last line is: {self.last}"
         if not self.header:
-            return "backup-damaged", "the dump begins with the header lines of mariadb-dump", "the header lines are missing"
+            return "backup-damaged", "a dump with the header lines of mariadb-dump", "the header lines are missing"
         if self.zeros:
             said = "the dump contains bytes of value zero; a file system may leave such bytes after a crash"
             return "backup-damaged", "the dump contains only text", said

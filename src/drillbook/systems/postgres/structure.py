@@ -158,8 +158,8 @@ def expected(recorded: Objects, found: Objects, *, limited: bool) -> Objects:
 
 
 def versions(session: Connection) -> dict[str, str]:
-    """Return the version of each installed extension that this server would install by default. The key is the
-    extension's name. Raises psycopg.Error.
+    """Return the default version of each extension that the database uses: the version that this server would install if
+    none is named. The key is the extension's name. Raises psycopg.Error.
     """
     return dict(session.execute(_VERSIONS).fetchall())
 
