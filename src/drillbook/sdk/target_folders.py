@@ -27,6 +27,10 @@ CLOSE = (
     "if the folder is yours, do not remove it, because it may contain anchors of reports: find out who could write to it, "
     "and then run `chmod go-rwx` on it. Otherwise "
 )
+NAME_INNER = (
+    "set `state` of the host in the inventory (or `scratch`, for other folders) to a folder that only Drillbook uses, such as "
+    "a folder `drillbook` in this one; Drillbook creates it with the mode 0700"
+)
 _MAKE = 'own "$1" "$2" && { test -z "$3" || { umask 077; rm -rf -- "$2/$3" && mkdir -- "$2/$3"; }; }\n'
 # ROOT RUN FORMER: remove the temporary files of a run, also from FORMER, the folder that older versions used.
 REMOVE = Functions(
@@ -91,7 +95,9 @@ def refuse(host: Host, output: Output) -> None:
     """Raise NotReady when a script found a folder that is not private. Its exit status is then ``FOREIGN``."""
     if output.exit == FOREIGN:
         said = printable(output.stderr).strip().rpartition("drillbook: ")[2]
-        raise NotReady(f"{host.name}: {said}", hint=CLOSE * said.endswith("is open to others") + NAME_ANOTHER)
+        shared = said.endswith("not a folder of Drillbook alone")
+        hint = NAME_INNER if shared else CLOSE * said.endswith("is open to others") + NAME_ANOTHER
+        raise NotReady(f"{host.name}: {said}", hint=hint)
 
 
 def is_former(host: Host, run_id: str, *, deadline: Deadline) -> bool:

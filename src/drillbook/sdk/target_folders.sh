@@ -40,7 +40,10 @@ ours() { # PATH [leave] ; exits with 91 unless the working directory is private 
 
 # Nobody else can have put anything into a folder of this user that others may only read, such as one that was made with a usual
 # umask. What lies in it belongs to this user then; anything else was put there while others could write.
+# The inventory may name a folder that contains more, such as a home folder, which other programs must still be able to enter.
 close() { # PATH [leave] ; closes the working directory to others, or just checks if it could be closed
+  case ${1##*/} in drillbook*) ;; *) fail 91 "$1 is open to others, and is not a folder of Drillbook alone" ;; esac
+  ! [ . -ef "${HOME:-}" ] || fail 91 "$1 is open to others, and is not a folder of Drillbook alone"
   for each in ./* ./.[!.]* ./..?*; do
     [ -e "$each" ] || [ -h "$each" ] || continue
     { [ -O "$each" ] && ! [ -h "$each" ]; } || fail 91 "$1 is open to others, and $1/${each#./} belongs to somebody else"

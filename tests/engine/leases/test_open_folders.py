@@ -1,4 +1,5 @@
-"""Folders of locks and leases that others may read: closed if nobody else could write to them, and otherwise refused."""
+"""Folders of locks and leases that others may read: closed if nobody else could write to them and they are
+of Drillbook alone, and otherwise refused."""
 
 import os
 import sys
@@ -8,6 +9,7 @@ import pytest
 
 from drillbook.engine.leases import Lease, Lock
 from drillbook.errors import NotReady
+from drillbook.hosts.local import LocalHost
 from tests.engine.leases.conftest import owner, soon
 from tests.program import Folder, fault
 
@@ -82,6 +84,32 @@ def test_a_readable_folder_with_the_file_of_another_user_is_refused(here, scratc
     lease.ready(deadline=soon())
     lease.arm(1, "x", [["true"]], deadline=soon())
     assert mode(folder) == 0o700
+    lease.end(deadline=soon())
+
+
+@pytest.mark.usefixtures("any_shell")
+@pytest.mark.parametrize("name", ["deploy", "drillbook"])
+def test_a_readable_folder_that_is_not_of_drillbook_alone_keeps_its_mode(here, scratch, monkeypatch, name):
+    """The inventory names a folder in which other programs have files, or the home folder of an account `drillbook`."""
+    folder = scratch / name
+    folder.mkdir(parents=True)
+    (folder / "authorized_keys").touch()
+    folder.chmod(0o755)
+    if name == "drillbook":
+        monkeypatch.setenv("HOME", str(folder))
+    lease = Lease(LocalHost(target=here.target.model_copy(update={"state": str(folder)})), "run-1", 60)
+    told = "is open to others, and is not a folder of Drillbook alone"
+    with pytest.raises(NotReady, match=told) as error:
+        lease.ready(deadline=soon())
+    assert "a folder that only Drillbook uses" in error.value.hint
+    with pytest.raises(NotReady, match=told):
+        lease.arm(1, "x", [["true"]], deadline=soon())
+    assert mode(folder) == 0o755
+    inner = here.target.model_copy(update={"state": f"{folder}/drillbook"})
+    lease = Lease(LocalHost(target=inner), "run-1", 60)
+    lease.ready(deadline=soon())
+    lease.arm(1, "x", [["true"]], deadline=soon())
+    assert mode(folder / "drillbook") == 0o700
     lease.end(deadline=soon())
 
 
