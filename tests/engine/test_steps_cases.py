@@ -248,6 +248,26 @@ def test_an_object_among_the_arguments_is_named_with_the_key_that_identifies_it(
     stage.journal.close()
 
 
+@pytest.mark.parametrize(
+    ("action", "params", "values", "told"),
+    [
+        ("port.owner", {"port": "{{ n }}"}, {"n": None}, "set `port` or `service`, after its expressions were evaluated"),
+        ("command.run", {"argv": ["look", "{{ n }}"]}, {"n": {}}, "entry 2 of `argv`: expected text, after its"),
+        ("process.usage", {"pid": 1, "seconds": "{{ n }}"}, {"n": "soon"}, "seconds: 'soon' is not a duration; write "),
+    ],
+)
+def test_an_error_that_is_not_about_an_object_names_no_keys(small, action, params, values, told):
+    stage = staged(small, "restore:\n" + run("look"))
+    step = step_of(stage, "restore.1").model_copy(update={"action": action, "params": params})
+    with pytest.raises(PlanError) as caught:
+        build(step, values)
+    said = str(caught.value).partition(f"{action}: ")[2]
+    assert said.startswith(told)
+    assert "value error" not in said
+    assert "an object with the keys" not in said
+    stage.journal.close()
+
+
 def test_a_look_before_the_run_knows_what_does_not_depend_on_earlier_steps(small):
     stage = staged(small, "restore:\n" + run("look"))
     step = step_of(stage, "restore.1")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -90,7 +90,8 @@ def plain(detail: Any, model: type[BaseModel], location: tuple[Any, ...], held: 
 
 
 def evaluated(detail: Any, written: Any, values: Any) -> str:
-    """Return a message for a pydantic error in parameters whose expressions were evaluated. It never shows their values.
+    """Return a message for a pydantic error in parameters whose expressions were evaluated. It adds no value to what a
+    validator says.
 
     ``written``: the parameters as the drill has them. ``values``: the same parameters after the evaluation.
     """
@@ -100,19 +101,25 @@ def evaluated(detail: Any, written: Any, values: Any) -> str:
         if _holds(value, part):  # other parts are names of types in a union
             held.append(part)
             text, value = text[part] if _holds(text, part) else text, value[part]
-    *outer, last = held or [""]
-    inside = ".".join(map(str, outer))
-    where = f"entry {last + 1} of `{inside}`" if isinstance(last, int) else ".".join(map(str, held))
+    where = _where(held)
+    if detail["type"] == "value_error":
+        return f"{where}{detail['ctx']['error']}, after its expressions were evaluated"
     expected = _expected(detail["type"], detail)
-    if not isinstance(value, Mapping):
-        return f"{where}: expected {expected}, after its expressions were evaluated"
+    if not (held and value and isinstance(value, Mapping)):
+        return f"{where}expected {expected}, after its expressions were evaluated"
     names = ", ".join(map(str, value))
-    message = (
-        f"{where}: expected {expected}, not {text if isinstance(text, str) else 'this'}, an object with the keys {names}"
-    )
+    message = f"{where}expected {expected}, not {text if isinstance(text, str) else 'this'}, an object with the keys {names}"
     whole = re.fullmatch(r"\s*\{\{([^{}]*)\}\}\s*", text) if isinstance(text, str) else None
     key = "id" if "id" in value else next(iter(value), "")
     return f"{message}; write `{{{{ {whole[1].strip()}.{key} }}}}`, or another of its keys" if whole and key else message
+
+
+def _where(held: Sequence[str | int]) -> str:
+    """Return the beginning of a message about the parameter at the path ``held``. It is empty for the whole step."""
+    *outer, last = held or [""]
+    inside = ".".join(map(str, outer))
+    path = f"entry {last + 1} of `{inside}`" if isinstance(last, int) else ".".join(map(str, held))
+    return f"{path}: " if path else ""
 
 
 def _holds(value: Any, part: Any) -> bool:
