@@ -4,12 +4,13 @@ advance.
 
 import re
 import subprocess
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from drillbook.errors import StepFailed
+from drillbook.errors import NotReady, StepFailed
 from drillbook.lab import database
 from drillbook.systems.postgres import content
 from drillbook.systems.postgres.canary_table import listed
@@ -352,6 +353,23 @@ def test_a_dump_that_the_programs_do_not_know_is_refused_before_a_fault(shelf, t
             )
             why = DumpInPlace(made.ctx, old, source).differs(session, backup, checked.facts)
         assert re.search(said, why) if said else "too old" not in why
+    finally:
+        made.end()
+
+
+@pytest.mark.parametrize(
+    ("form", "lacks"), [("cluster", False), ("cluster.gzip", False), ("plain", True), ("directory.none", True)]
+)
+def test_a_dump_of_a_whole_cluster_needs_no_file_of_roles(shelf, tmp_path, form, lacks):
+    """The dump of a cluster creates the application's role itself."""
+    dumps.copied(shelf.take(form), tmp_path)
+    made = Rehearsal(shelf, tmp_path)
+    try:
+        made.planned()
+        cluster = shelf.place.clusters["production"]
+        restore = DumpInPlace(made.ctx, cluster.service, shelf.place.extra["nightly"])
+        with pytest.raises(NotReady, match=r"no file of roles, .* also clerk") if lacks else nullcontext():
+            restore.ready()
     finally:
         made.end()
 

@@ -11,7 +11,7 @@ from psycopg import sql
 
 from drillbook.errors import NotReady
 from drillbook.sdk.action import Facts
-from drillbook.sdk.backup_source import Backup
+from drillbook.sdk.backup_source import Backup, need_one
 from drillbook.sdk.sandbox import Sandbox
 from drillbook.systems.postgres import reader_version
 from drillbook.systems.postgres.canary_table import LIKE_CANARY
@@ -42,16 +42,22 @@ class DumpInPlace(ClusterInPlace):
 
     def ready(self) -> None:
         """Also check that the source has a file of roles if the application's role is not the superuser. A dump of one
-        database contains no role, so this role could not log in after the restore.
+        database contains no role, so this role could not log in after the restore. A dump of pg_dumpall contains all roles.
         """
         super(DumpInPlace, self).ready()
-        service = self.postgres
-        if not self.source.globals and service.password is not None and service.user != service.admin.user:
-            raise NotReady(
-                f"{self.source.name} has no file of roles, so roles and their passwords would be lost, also {service.user}",
-                hint=f"save `pg_dumpall --globals-only` beside the dumps, and set `globals` of {self.source.name} in the inventory "
-                "to the pattern of these files",
-            )
+        service, source = self.postgres, self.source
+        if source.globals or service.password is None or service.user == service.admin.user:
+            return
+
+        def check(backup: Backup) -> None:
+            if source.creates_roles(self.ctx, backup) is False:
+                raise NotReady(
+                    f"{source.name} has no file of roles, so roles and their passwords would be lost, also {service.user}",
+                    hint=f"save `pg_dumpall --globals-only` beside the dumps, and set `globals` of {source.name} in the inventory "
+                    "to the pattern of these files",
+                )
+
+        need_one(self.ctx, source.candidates(self.ctx), check)
 
     def differs(self, session: Connection, backup: Backup, checked: Facts) -> str:
         """Return the reason why the dump cannot replace the server's databases, tables and roles, or an empty text."""

@@ -157,6 +157,19 @@ class PgDumpSource(FileBackups):
         files = [file for file in self.place(ctx).files(ctx) if self._is_globals(file)] if self.globals else []
         return min(files, key=lambda file: abs(file.modified - backup.taken_at)).name if files else ""
 
+    def creates_roles(self, ctx: Context, backup: Backup) -> bool | None:
+        """Return True when ``backup`` is a dump of pg_dumpall, which creates its roles itself.
+
+        Return None when its beginning cannot be read; a check before a drill then records that this was not verified.
+        """
+        if backup.id in self._tables_of_contents(ctx):
+            return False
+        begun = self.beginning(ctx, (backup.id,)).data
+        if not begun:
+            ctx.unsure(f"the roles of the backup {backup.id} of {self.name}, whose beginning cannot be read")
+            return None
+        return b"-- PostgreSQL database cluster dump" in begun
+
     def check(self, ctx: Context, backup: Backup) -> Checked:
         """Read the whole dump, count its rows, and check its end marker and the roles that it needs."""
         with (
