@@ -86,6 +86,30 @@ def test_units_that_systemd_does_not_accept_are_removed_again(folder, tmp_path):
     assert not [path for path in (tmp_path / "config").rglob("*") if path.is_file()]
 
 
+@pytest.mark.parametrize("cause", ["bus", "enable", "file"])
+def test_a_failed_installation_keeps_the_timer_that_was_installed(folder, tmp_path, cause):
+    """No bus of the user, a timer that cannot be enabled, and a second file that cannot be written."""
+    systemctl(tmp_path)
+    assert folder.run("schedule.install", "--systemd").returncode == 0
+    units = tmp_path / "config" / "systemd" / "user"
+    for path in units.iterdir():
+        path.write_text(f"# an older version\n{path.read_text()}")
+    before = {path.name: path.read_text() for path in units.iterdir()}
+    if cause == "file":
+        timer = next(units.glob("*.timer"))
+        timer.unlink()
+        timer.mkdir()
+        before = {name: text for name, text in before.items() if name.endswith(".service")}
+    else:
+        fails = "*" if cause == "bus" else "*enable*"
+        (tmp_path / "bin" / "systemctl").write_text(
+            f'#!/bin/sh\necho "$*" >>{tmp_path}/calls\ncase $* in {fails}) exit 1;; esac\n'
+        )
+    assert folder.run("schedule.install", "--systemd").returncode == 3
+    assert {path.name: path.read_text() for path in units.iterdir() if path.is_file()} == before
+    assert (tmp_path / "calls").read_text().splitlines()[-1] == "--user daemon-reload", "systemd knows the old units again"
+
+
 def test_a_timer_is_written_enabled_and_removed(folder, tmp_path):
     program = tmp_path / "bin" / "systemctl"
     program.write_text(f'#!/bin/sh\necho "$*" >>{tmp_path}/calls\n')

@@ -14,6 +14,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from drillbook.atomic_file import replace_file
 from drillbook.errors import DrillbookError, UsageError
 
 EVERY_MIN = 15
@@ -113,22 +114,39 @@ def install_systemd(root: Path, inventory: str) -> list[str]:
     _plain(root, inventory)
     written = units(root, inventory)
     timer = f"{name(root, inventory)}.timer"
+    before: dict[Path, bytes | None] = {}
     try:
         for path, text in written.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+            before[path] = path.read_bytes() if path.exists() else None
+            replace_file(path, text.encode(), mode=None)
         _systemctl("daemon-reload")
         _systemctl("enable", "--now", timer)
     except (OSError, TimerError) as error:
-        for path in written:
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
+        _put_back(before)
         if isinstance(error, OSError):
-            raise TimerError(f"{error.filename} cannot be written: {error.strerror}", hint=OWN_SCHEDULER) from None
+            where = error.filename or unit_folder()  # a full disk names no file
+            raise TimerError(f"{where} cannot be written: {error.strerror}", hint=OWN_SCHEDULER) from None
         raise
     files = [f"written: {path}" for path in written]
     files += [line for old in _stems(root, inventory) if old.name == family(root) for line in _remove_unit(old)]
     return [*files, f"started: {timer}", "to keep it running while you are logged out: loginctl enable-linger"]
+
+
+def _put_back(before: dict[Path, bytes | None]) -> None:
+    """Restore the unit files as they were before a failed installation, and make systemd read them again. A file that cannot
+    be restored keeps its new content, so that an earlier timer still has its units. ``before``: old contents; None for a
+    file that did not exist.
+    """
+    for path, data in before.items():
+        with suppress(OSError):
+            if data is None:
+                path.unlink(missing_ok=True)
+            else:
+                replace_file(path, data, mode=None)
+    if any(before.values()):
+        with suppress(TimerError):
+            _systemctl("daemon-reload")
 
 
 def remove_systemd(root: Path, inventory: str = "") -> list[str]:
