@@ -359,7 +359,7 @@ def test_a_recovery_point_that_no_drill_measures_is_told_in_the_row_of_a_service
     known = audited(book)
     audit = replace(known, coverage=tuple(replace(row, keeps_data=True) for row in known.coverage))
     page = plain(summary.render(audit))
-    assert page.count("? not measured") == page.count("no drill sets it") == 1
+    assert page.count("? not measured") == page.count("no drill has this objective") == 1
     told = "Fully proven 0 · in time only 1 (api) · never drilled 1 (backups)"
     for text in (page, plain(html.render(audit)), plain(markdown.render(audit)).replace("\\", "")):
         assert "Proven to recover: 0 of 2 services in lab." in text
