@@ -161,6 +161,18 @@ def test_a_server_whose_settings_are_only_in_its_command_line_is_not_destroyed(p
     assert foreign.sql("SELECT 1", database="postgres") == [(1,)]
 
 
+def test_a_setting_with_the_same_value_in_the_files_is_not_lost(place, foreign):
+    """The files have units and other words than the server shows."""
+    place.extra["foreign"] = foreign.service
+    ctx, action = place.context(), place.action("postgres.stop", service="foreign")
+    with (foreign.data / "postgresql.conf").open("a") as file:
+        file.write("work_mem = 9MB\nfsync = TRUE\nlog_checkpoints = yes\n")
+    by_options(foreign, "-c work_mem=9216 -c fsync=on -c log_checkpoints=no")
+    with pytest.raises(NotReady, match="has log_checkpoints from its command line") as refused:
+        action.ready(ctx)
+    assert "and restart the server without these options" in refused.value.hint
+
+
 def test_a_server_whose_configuration_is_elsewhere_is_not_destroyed(place, foreign):
     """pg_ctl with the data directory alone finds neither these files nor PGPORT."""
     place.extra["foreign"] = foreign.service

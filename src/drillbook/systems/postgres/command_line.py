@@ -10,7 +10,8 @@ from drillbook.sdk.host import once_more
 from drillbook.systems.postgres.connection import answers, connected, reason
 from drillbook.systems.postgres.tools import Tools
 
-# A setting that has the same value in the last line of the files is not lost. The server itself sets the paths of its
+# A setting that has the same value in the last line of the files is not lost. The view shows a value in the unit of the server,
+# current_setting as a text with its unit, and the files as they are written. The server itself sets the paths of its
 # configuration files once more, so their source is always `override`: they are lost when a start by the data directory alone
 # would look elsewhere. PGPORT in the environment of the first start is not repeated either.
 _ONLY_THERE = """
@@ -21,7 +22,11 @@ WITH s AS (
 )
 SELECT s.name::text FROM s
 WHERE (s.source = 'command line' OR (s.source = 'environment variable' AND s.name = 'port'))
-  AND s.setting IS DISTINCT FROM s.filed
+  AND coalesce(s.filed NOT IN (s.setting, pg_catalog.current_setting(s.name)), true)
+  AND NOT coalesce(s.vartype = 'bool' AND s.setting = CASE
+    WHEN lower(s.filed) IN ('on', 'true', 'yes', '1') THEN 'on'
+    WHEN lower(s.filed) IN ('off', 'false', 'no', '0') THEN 'off'
+  END, false)
 UNION
 SELECT s.name::text FROM s JOIN (
   VALUES ('config_file', 'postgresql.conf'), ('hba_file', 'pg_hba.conf'), ('ident_file', 'pg_ident.conf')
@@ -56,6 +61,6 @@ def need_repeated(ctx: Context, tools: Tools) -> None:
     raise NotReady(
         f"{tools.host.name}: the server of {service.name} has {', '.join(names)} from its command line, and a start by pg_ctl does "
         "not repeat them",
-        hint="write these settings into postgresql.conf in the data directory; or let a service manager start the server, and set "
-        "`unit` of the service",
+        hint="write these settings into postgresql.conf in the data directory, and restart the server without these options; or let "
+        "a service manager start the server, and set `unit` of the service",
     )
