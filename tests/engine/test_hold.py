@@ -209,6 +209,20 @@ def test_a_lock_that_is_lost_while_the_run_stops_is_recorded_and_is_no_reason(pl
     assert lost == [("a", place.plan.locks()[0].title)]
 
 
+def test_each_lost_lock_of_a_host_is_recorded_and_none_of_them_as_released(place):
+    hold = place.hold("run-1")
+    hold.take()
+    names = place.names()
+    for name in names:
+        stolen(place, name, hold)
+        hold.affirm()
+    assert [event.data["names"] for event in place.events(hold, "lock.lost")] == [[name] for name in names]
+    hold.end()
+    events = read(hold.journal.path).events
+    assert {(one.host, one.status) for one in locks(events, events)} == {("a", "lost"), ("b", "released")}
+    assert {event.host for event in place.events(hold, "lock.released")} == {"b"}
+
+
 def test_a_check_asks_only_when_the_last_answer_is_old_and_only_the_host_that_is_changed(place):
     hold = place.hold("run-1")
     hold.take()

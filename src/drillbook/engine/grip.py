@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,6 +11,7 @@ from drillbook.engine.leases import Lease, Lock, fence
 from drillbook.engine.parallel import on_each
 from drillbook.engine.unreachable import patiently
 from drillbook.errors import DrillbookError, NotReady
+from drillbook.events.holds import LockLost
 from drillbook.hosts.privileged import privileged
 from drillbook.plan import privilege
 from drillbook.plan.plan import Plan
@@ -54,6 +55,8 @@ class Grip:
     """Locks that could not be taken because the host did not answer. At the end, each of these locks is released if it
     belongs to this run.
     """
+    taken_over: set[str] = field(default_factory=set)
+    """Names of the locks that other runs took over, and that the journal records as lost. Their tokens are kept."""
     lost: str = ""
     """Reason why the locks or the lease were lost. It is empty while they are held."""
     log: bytes | None = None
@@ -72,6 +75,22 @@ class Grip:
         another account than the SSH user.
         """
         return bool(self.tokens) or (self.become is not None and bool(self.armed))
+
+    def taken_over_now(self, fenced: Collection[str], titles: Mapping[str, str]) -> LockLost | None:
+        """Note the locks that other runs took over, and return the event about those that were not noted before.
+
+        ``fenced``: names of the locks that the host refused to renew. ``titles``: what each lock protects. The result is
+        None when no lock was lost since the last call. Locks that were given back meanwhile are no loss.
+        """
+        names = tuple(name for name in fenced if name in self.tokens and name not in self.taken_over)
+        if not names:
+            return None
+        self.taken_over |= {*names}
+        message = (
+            f"the lock of {', '.join(titles.get(name, name) for name in names)} on {self.host} now belongs to another run"
+        )
+        self.lost = self.lost or message
+        return LockLost(message=message, names=names)
 
     def fenced_by_lease(self, argv: Sequence[str]) -> Sequence[str]:
         """Wrap ``argv``. Once the lease contains an undo, the wrapped command starts only while the lease is open."""

@@ -322,12 +322,9 @@ class Hold:
         patience = max(1.0, min(ANSWER_S, self.lease_s / 3))
         heard = beat(grip.reached(self.open_host), dict(grip.tokens), lease, deadline=Deadline.after(patience))
         grip.renewed = max(grip.renewed, sent)
-        fenced = tuple(name for name in heard.fenced if name in grip.tokens)  # others were given back meanwhile
-        if fenced and not grip.lost and not self._halt.is_set():
-            titles = {one.name: one.title for one in self._locks if one.host == grip.host}
-            lost = ", ".join(titles.get(name, name) for name in fenced)
-            grip.lost = f"the lock of {lost} on {grip.host} now belongs to another run"
-            self._ended("lock-lost", LockLost(message=grip.lost, names=fenced), grip.host)
+        titles = {one.name: one.title for one in self._locks if one.host == grip.host}
+        if not self._halt.is_set() and (lost := grip.taken_over_now(heard.fenced, titles)):
+            self._ended("lock-lost", lost, grip.host)
         if heard.lapsed and grip.armed and not self._halt.is_set():
             message = f"the lease on {grip.host} expired, so the target undid the changes by itself"
             self._ended("lease-lapsed", LeaseLapsed(message=message), grip.host)
@@ -391,7 +388,8 @@ class Hold:
         for name, token in list(grip.tokens.items()):
             Lock(host, name, self.lease_s).release(token, deadline=Deadline.after(ANSWER_S))
             del grip.tokens[name]
-            self.journal.append(LockReleased(name=name, token=token), host=grip.host)
+            if name not in grip.taken_over:
+                self.journal.append(LockReleased(name=name, token=token), host=grip.host)
         for name in sorted(grip.missed):
             lock = Lock(host, name, self.lease_s)
             state = lock.state(deadline=Deadline.after(ANSWER_S))
