@@ -65,6 +65,8 @@ class Nobody(LocalHost):
         ("dumps", 0o700, "the user may not read {0}", "Give the user the right to read {0}, or correct `at` of nightly"),
         ("dumps/shop.dump", 0o700, "the user may not read {0}", "Give the user the right"),
         ("", 0o711, "the user may not read {0}", "Give the user the right"),
+        ("dumps/shop.dump/none", 0o755, "there is no folder and no file at this path", "Correct `at` of nightly"),
+        ("pipe", 0o755, "there is no folder and no file at this path", "Correct `at` of nightly"),
     ],
 )
 def test_a_missing_place_is_told_from_one_without_rights(place, name, mode, said, remedy):
@@ -74,6 +76,7 @@ def test_a_missing_place_is_told_from_one_without_rights(place, name, mode, said
     with tempfile.TemporaryDirectory(dir="/var/tmp") as outer:
         (Path(outer) / "dumps").mkdir()
         (Path(outer) / "dumps" / "shop.dump").write_bytes(b"dump")
+        os.mkfifo(Path(outer) / "pipe", 0o600)
         Path(outer).chmod(mode)
         host = Nobody(target=Target(name="here", local=True))
         with pytest.raises(StepFailed) as failure:

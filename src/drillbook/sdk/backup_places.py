@@ -39,6 +39,7 @@ _LIST = r"""
 if test -f "$1"; then cd -- "${1%/*}/" && exec stat -L -c '%s %Y %n' -- "./${1##*/}"; fi
 above=$1
 while test ! -e "$above"; do above=${above%/*}; test "$above" || above=/; done
+test -d "$above" || exit 44
 if test "$above" = "$1"; then test -r "$1" && test -x "$1"; else test -x "$above"; fi || { printf %s "$above"; exit 45; }
 cd -- "$1" 2>/dev/null || exit 44
 find . -type f -exec stat -c '%s %Y %n' -- {} +
