@@ -69,11 +69,19 @@ def changed(view: RunView, undo: str, *more: StepView) -> RunView:
     return view.model_copy(update={"steps": (*steps, *more)})
 
 
-@pytest.mark.parametrize("undo", [f"{ONLY_BY_RESTORE}the table is gone", "pretend.mend {'thing': 'door'}", "nothing: gone"])
-def test_a_proven_fault_that_no_lease_undoes_is_still_there(undo: str) -> None:
+@pytest.mark.parametrize("undo", [f"{ONLY_BY_RESTORE}the table is gone", "nothing: gone"])
+def test_a_proven_fault_that_only_a_restore_undoes_is_still_there(undo: str) -> None:
     view = changed(samples.recorded("killed"), undo)
     assert residue_state.meaning(view) == residue_state.NOT_AS_FOUND
     for text in (html.render(view), markdown.render(view)):
+        assert residue_state.BY_LEASE not in plain(text)
+
+
+def test_an_undo_by_an_action_perhaps_happened_before_the_controller_died() -> None:
+    view = changed(samples.recorded("killed"), "pretend.mend {'thing': 'door'}")
+    assert residue_state.meaning(view) == residue_state.NOT_KNOWN
+    for text in (html.render(view), markdown.render(view)):
+        assert residue_state.NOT_AS_FOUND not in plain(text)
         assert residue_state.BY_LEASE not in plain(text)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from drillbook.judge import residue
 from drillbook.judge.result import Injection, Residue, RunView
-from drillbook.judge.steps import by_commands
+from drillbook.judge.steps import NOTHING, ONLY_BY_RESTORE, by_commands
 from drillbook.report.figures import count
 
 FAILED, UNRECORDED = "could not be undone", "no undo recorded"
@@ -50,8 +50,14 @@ def _leased(view: RunView, one: Residue) -> bool:
 
 
 def _remains(view: RunView, one: Residue) -> bool:
-    """Return True when a fault happened that no target undoes by itself, and no step of the restore began."""
-    if _leased(view, one) or any(step.phase == "restore" and step.start is not None for step in view.steps):
+    """Return True when a fault happened that only a restore undoes, and no step of the restore began.
+
+    An undo by an action is not such proof: the controller may have died after the action, and before it recorded the undo.
+    """
+    own = [step for step in view.steps if (step.result.id, step.result.host) == (one.step, one.host)]
+    if not any(step.undo.startswith((ONLY_BY_RESTORE, NOTHING)) for step in own):
+        return False
+    if any(step.phase == "restore" and step.start is not None for step in view.steps):
         return False
     done = {(step.result.id, step.result.host) for step in view.steps if step.result.status == "done"}
     return any(
