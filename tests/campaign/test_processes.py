@@ -12,7 +12,7 @@ import pytest
 from drillbook.campaign import attempt, place
 from drillbook.campaign.attempt import Job
 from tests.attestation.forging import chained
-from tests.program import Folder, fault, step
+from tests.program import PROGRAM, Folder, fault, step
 
 
 @pytest.fixture
@@ -288,6 +288,31 @@ def test_a_drill_that_was_stopped_before_it_began_never_begins(tmp_path):
     ending = attempt.carry_out(job)
     assert (ending.state, ending.message) == ("refused", "not started: the operator stopped the campaign")
     assert not (job.folder / "sites" / "s0.txt").exists(), "no process was started"
+
+
+@pytest.mark.parametrize("ignores", [(), ("sh", "-c", "trap '' INT; exec \"$@\"", "sh")], ids=["hears", "ignores"])
+def test_a_drill_that_inherited_an_ignored_interrupt_is_stopped_too(folder, ignores):
+    """A shell without job control ignores the interrupt in what it starts in the background."""
+    folder.write(
+        fault(
+            ["touch", f"{folder.root}/broken"],
+            ["rm", "-f", f"{folder.root}/broken"],
+            ["test", "-e", f"{folder.root}/broken"],
+        )
+        + "restore:\n"
+        + step(["sh", "-c", f"while [ ! -e {folder.root}/go ]; do sleep 0.05; done"])
+    )
+    job = Job("c", "s0", "run-s0", "sample", suite=False, inventory="lab", root=str(folder.root))
+    argv = [*ignores, *PROGRAM, "drill", "sample"]
+    with attempt._locked(job) as lock, subprocess.Popen(argv, cwd=folder.root, env=folder.environment) as drill:
+        try:
+            os.pwrite(lock, f"{drill.pid:<20}".encode(), 0)
+            until((folder.root / "broken").exists)
+            assert attempt.cancel(job)
+            assert drill.wait(30) == 4
+        finally:
+            (folder.root / "go").touch()
+    assert not (folder.root / "broken").exists()
 
 
 def test_a_pid_that_an_earlier_holder_left_in_the_lock_is_not_stopped(tmp_path):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -140,10 +141,23 @@ def cancel(job: Job) -> bool:
         with path.open("rb") as file:
             if not _is_held(file) or not (pid := int(file.read() or b"0")):
                 return False
-        os.kill(pid, signal.SIGINT)
+        os.kill(pid, _stop_signal(pid))
     except (OSError, ValueError):
         return False
     return True
+
+
+def _stop_signal(pid: int) -> signal.Signals:
+    """Return the signal that stops a child process: SIGINT, or SIGTERM if the process ignores SIGINT, which a drill may
+    have inherited. A recovery in progress hears SIGINT, and must not get SIGTERM, which ends it before its last undo.
+    """
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return signal.SIGINT
+    found = re.search(r"^SigIgn:\s*([0-9a-f]+)$", status, re.MULTILINE)
+    ignored = int(found[1], 16) if found else 0
+    return signal.SIGTERM if ignored >> (signal.SIGINT - 1) & 1 else signal.SIGINT
 
 
 def _is_held(lock: IO[bytes]) -> bool:

@@ -39,7 +39,7 @@ class Processes:
         return drained(self._ended, timeout_s)
 
     def cancel(self, job: Job) -> bool:
-        """Send SIGINT to the child process of ``job``. Returns False when the job has no child process yet."""
+        """Ask the child process of ``job`` to stop. Returns False when the job has no child process yet."""
         return attempt.cancel(job)
 
     def told(self) -> list[str]:
