@@ -358,10 +358,7 @@ class Recover(Write):
         ),
     ] = ""
     temporary: Annotated[
-        bool,
-        Field(
-            description="True when `data` is the directory of a new cluster for this run only. The cluster is removed at the end."
-        ),
+        bool, Field(description="True when `data` is a new cluster for this run only. The cluster is removed at the end.")
     ] = False
 
     def run(self, ctx: Context) -> Facts:
