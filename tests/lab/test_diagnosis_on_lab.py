@@ -376,7 +376,7 @@ def test_data_orphans(ward):
                 session.execute(f"INSERT INTO chunks ({names}) VALUES ({', '.join(['%s'] * len(columns))})", row)
     assert kept
     assert (cause, service) == ("data-orphans", "database")
-    assert said.startswith("1 completed")
+    assert said.startswith("completed documents without chunks: 1")
 
 
 def test_vectors_diverged(ward):

@@ -57,6 +57,7 @@ FORWARDED: dict[str, tuple[str, ...]] = {
     "systems/mariadb/server.py: _no_program": ("has no .*/bin/mariadb",),
     "systems/postgres/actions/faults.py: LoseData.ready": ("which a dump of shop cannot restore",),
     "systems/postgres/actions/fields.py: need_unit": ("does not report the state of 'nosuch-database'",),
+    "systems/postgres/actions/fields.py: need_start": ("cannot be queried for its command line",),
     "systems/postgres/actions/fields.py: need_ownership": ("it serves the cluster",),
     "systems/postgres/actions/fields.py: examined": ("db-1: cannot examine",),
     "systems/postgres/actions/planning.py: DropIndex._definition": ("goods_pkey is needed by a constraint",),

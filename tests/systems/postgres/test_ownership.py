@@ -161,6 +161,20 @@ def test_a_server_whose_settings_are_only_in_its_command_line_is_not_destroyed(p
     assert foreign.sql("SELECT 1", database="postgres") == [(1,)]
 
 
+def test_a_server_that_lets_nobody_read_its_settings_is_not_stopped(place, foreign):
+    place.extra["foreign"] = foreign.service
+    ctx, action = place.context(), place.action("postgres.stop", service="foreign")
+    hba = foreign.data / "pg_hba.conf"
+    rules = hba.read_text()
+
+    def ruled(text):
+        hba.write_text(text)
+        by_options(foreign, "")
+
+    ruled("local all all reject\nhost all all all reject\n")
+    refused_until(lambda: action.ready(ctx), "cannot be queried for its command line", lambda: ruled(rules))
+
+
 def test_a_setting_with_the_same_value_in_the_files_is_not_lost(place, foreign):
     """The files have units and other words than the server shows."""
     place.extra["foreign"] = foreign.service
