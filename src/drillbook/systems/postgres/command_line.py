@@ -55,7 +55,10 @@ def need_repeated(ctx: Context, tools: Tools) -> None:
         with connected(ctx, service, database="postgres") as session:
             names = [str(name) for (name,) in session.execute(_ONLY_THERE).fetchall()]
     except (psycopg.Error, HostError) as error:
-        raise CouldNotVerify(f"{service.name} cannot be queried for its command line: {reason(error)}") from error
+        raise CouldNotVerify(
+            f"{service.name} cannot be queried for its command line: {reason(error)}",
+            hint="check `address` and `port` of the service in the inventory, and let its superuser log in",
+        ) from error
     if not names or once_more(lambda: tools.owned(("sh", "-c", _DEBIAN, "sh", service.data))).ok:
         return
     raise NotReady(
