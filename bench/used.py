@@ -30,6 +30,7 @@ _.intercepted_binops  # jinja2.sandbox
 _.get_source_checksum  # jinja2.BytecodeCache
 _.dump_bytecode
 _.no_wrap  # rich.text.Text
+_.max_width  # rich.table.Column
 _.overflow
 _.ConnectionCls  # urllib3
 _.pool_classes_by_scheme

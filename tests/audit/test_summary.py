@@ -65,18 +65,20 @@ def test_open_findings_stand_beside_a_service_that_passed(tmp_path):
     book.run("2026-01-10T09:00:00").good().close()
     audit = audited(book)
     one = FindingRow(
-        "lost", "medium", "Writes were lost", "lab", "sample", 1, 1, "2026-01-10", "2026-01-10", "open", "7 of 9"
+        "lost", "medium", "Writes were lost", "lab", "sample", 1, 1, "2026-01-10", "2026-01-10", "open", "7 of 9", 1
     )
     for found, beside in (
         (one, "1 medium finding"),
         (replace(one, state="not seen again"), ""),
         (replace(one, severity="low"), ""),
         (replace(one, drill="another"), ""),
+        (replace(one, in_newest=2), "2 medium findings"),
     ):
         page = replace(audit, findings=(found,))
         (row,) = [row for row in summary.service_rows(page) if row.service == "api"]
         assert row.beside == beside
-        assert ("! 1 medium finding" in plain(summary.render(page))) == bool(beside)
+        assert ("! 1 medium finding" in plain(summary.render(page))) == (beside == "1 medium finding")
+        assert any(f"sample in lab has {beside}, open since" in text for text in texts(page)) == bool(beside)
 
 
 def test_months_that_have_not_begun_are_no_gaps(tmp_path):

@@ -109,15 +109,18 @@ def test_a_signal_while_the_report_is_written_is_told_and_does_not_change_the_ex
 
 
 @pytest.mark.parametrize("block", [Held().back, lambda stop: by_signals(stop, None)])
-def test_a_signal_that_the_program_ignores_stays_ignored(block):
-    """nohup(1) starts a program with HUP ignored."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+def test_an_ignored_hup_stays_ignored_and_an_ignored_interrupt_stops_the_run(block):
+    """nohup(1) starts a program with HUP ignored, and a script starts a program in the background with INT ignored."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGHUP, signal.SIGINT)}
     try:
         with block(Stop()):
             assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-            assert signal.getsignal(signal.SIGTERM) not in (signal.SIG_IGN, signal.SIG_DFL)
+            for number in (signal.SIGINT, signal.SIGTERM):
+                assert signal.getsignal(number) not in (signal.SIG_IGN, signal.SIG_DFL)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
-        signal.signal(signal.SIGHUP, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def test_a_signal_is_delivered_once():

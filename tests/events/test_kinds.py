@@ -26,7 +26,6 @@ KEPT_FOR_PEOPLE = {
 }
 """Kinds that no part of the program reads; people read them in the journal, or search for their lines."""
 NOT_ON_THE_TERMINAL = {
-    "run.finished",
     "recovery.finished",
     "check.started",
     "controller.stalled",

@@ -94,3 +94,7 @@ def test_a_drill_with_a_fault_keeps_all_its_clocks():
     told = view(faults=(FaultResult(step="inject.1", host="db-1", injection=Injection.INJECTED),))
     assert told.result.faults
     assert len(rows.clock_rows(told.result)) == len(wording.CLOCKS)
+
+
+def test_a_sandbox_that_tried_no_address_does_not_look_closed():
+    assert rehearsal._tried([]) == "no address of the inventory was tried from inside the sandbox"

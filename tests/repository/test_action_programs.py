@@ -21,6 +21,7 @@ OTHERWISE = {
         "pg_ctlcluster": "of Debian, beside pg_lsclusters",
         "pg_lsclusters": "only where it exists, on Debian",
     },
+    "systems/postgres/command_line.py": {"pg_lsclusters": "only where it exists, on Debian"},
     "systems/linux/actions/network/shaping.py": {
         "modprobe": "only where the host forbids the trial; without it the check is not green",
         "unshare": "tried by the check itself, which is not green without it",

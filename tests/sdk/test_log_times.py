@@ -17,7 +17,7 @@ CLOCK = HostClock(NOW, READ_AT)
 
 
 def lines(*texts, ago=10.0):
-    """Which of the lines are older than so many seconds."""
+    """Return for each line if it is older than ``ago`` seconds."""
     return [one.older for one in dated(texts, CLOCK, READ_AT - ago)]
 
 

@@ -34,6 +34,8 @@ class FindingRow:
     last_seen: str
     state: str
     detail: str
+    in_newest: int
+    """Number of findings with this code in the newest run of the drill."""
 
 
 def findings(runs: Sequence[Record]) -> list[FindingRow]:
@@ -80,4 +82,5 @@ def _finding(drill: tuple[str, str, str], code: str, where: Sequence[Record], ne
         where[-1].started or "",
         state,
         items[-1].measured or items[-1].title,
+        len(items) if open_now else 0,
     )

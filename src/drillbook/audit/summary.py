@@ -280,7 +280,10 @@ def _row(audit: Audit, one: CoverageRow) -> ServiceRow:
     goals = [row for row in audit.proven if (row.environment, row.service) == key]
     state = worst.verdict if worst else cells[-1] if cells else NEVER
     seen = [
-        row for row in audit.findings if row.state == "open" and row.environment == one.environment and row.drill in newest
+        row
+        for row in audit.findings
+        if row.state == "open" and row.environment == one.environment and row.drill in newest
+        for _ in range(row.in_newest)
     ]
     return ServiceRow(
         service=one.service,

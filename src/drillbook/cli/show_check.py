@@ -22,7 +22,7 @@ from drillbook.exits import Exit
 from drillbook.plan import needed
 from drillbook.plan.planner import Plan
 from drillbook.project.project import Project
-from drillbook.report.figures import shown
+from drillbook.report.figures import count, shown
 from drillbook.report.terminal.event_lines import Progress
 from drillbook.sdk.action import find
 from drillbook.sdk.backup_source import NEEDED
@@ -82,8 +82,8 @@ def _print(one: Plan, checked: Check, items: Sequence[Item], doubt: str, out: Co
     if checked.ready:
         hosts = ", ".join(one.hosts())
         text = (
-            f"✓ the drill could begin now: {len(one.hosts())} hosts ({hosts}), {len(one.probes)} probes and "
-            f"{len(one.steps)} steps were checked; {_told_commands(one)}"
+            f"✓ the drill could begin now; checked: {count(len(one.hosts()), 'host')} ({hosts}), {count(len(one.probes), 'probe')} "
+            f"and {count(len(one.steps), 'step')}; {_told_commands(one)}"
         )
         out.print(Padding(Text(text, style="green"), (0, 0, 0, 2), expand=False))
         return

@@ -61,7 +61,7 @@ class Stop:
 def by_signals(stop: Stop, journal: Journal) -> Iterator[None]:
     """Stop the run at the signals INT, TERM and HUP. A second signal also skips measurements.
 
-    Changes are undone in both cases. A signal that the program ignores, as HUP under nohup(1), stays ignored.
+    Changes are undone in both cases. HUP stays ignored if the program ignores it, as under nohup(1).
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -126,8 +126,8 @@ class Held:
         """Hold the signals back within the ``with`` block. Deliver the last one at the end of the outermost block, unless
         the work in it is complete.
 
-        ``stop``: request to stop of the run in the block. A signal before the run's first step stops the run. A signal that
-        the program ignores, as HUP under nohup(1), stays ignored.
+        ``stop``: request to stop of the run in the block. A signal before the run's first step stops the run. HUP stays
+        ignored if the program ignores it, as under nohup(1).
         """
         self._stops = [*(self._stops if self._stop else ()), stop]
         if threading.current_thread() is not threading.main_thread():
@@ -164,7 +164,10 @@ class Held:
 
 
 def _heard() -> list[signal.Signals]:
-    return [one for one in SIGNALS if signal.getsignal(one) is not signal.SIG_IGN]
+    """Return the signals that stop a run. HUP is left out if the program ignores it, as under nohup(1). A shell that starts the
+    program in the background makes it ignore INT, which must stop the run all the same.
+    """
+    return [one for one in SIGNALS if one != signal.SIGHUP or signal.getsignal(one) is not signal.SIG_IGN]
 
 
 def _ask(stop: Stop, number: int) -> bool:

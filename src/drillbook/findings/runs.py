@@ -70,7 +70,8 @@ FINDINGS: dict[str, Kind] = {
     "acknowledged-writes-lost": Kind(
         MEDIUM,
         "Acknowledged writes were lost",
-        "To lose fewer writes, take backups more often, archive the WAL, or use a synchronous standby.",
+        "To lose fewer writes, take backups more often, keep a log of the changes elsewhere (such as the WAL of PostgreSQL or the "
+        "append-only file of Redis), or use a synchronous replica.",
     ),
     "removed-data-missing": Kind(
         MEDIUM,

@@ -106,6 +106,8 @@ def _restored(restored: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
 
 
 def _tried(addresses: Any) -> str:
+    if not addresses:
+        return "no address of the inventory was tried from inside the sandbox"
     return (
         f"tried {count(len(addresses), 'address', 'addresses')} of the inventory from inside the sandbox, and reached none of "
         "them"

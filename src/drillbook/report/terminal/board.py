@@ -212,7 +212,7 @@ class Board:
         here.ended, here.outcome = event.clock, outcome
         if step.over():
             del self.steps[str(event.step)]
-            self.waits_for = f"{one_line(step.name)} has ended: waiting for the next step, or for probes"
+            self.waits_for = f"the step “{one_line(step.name)}” has ended: waiting for the next step, or for probes"
 
     def _on_progress(self, event: Event, what: TransferProgress) -> None:
         step = self.steps.get(str(event.step))
