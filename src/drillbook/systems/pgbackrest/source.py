@@ -54,8 +54,9 @@ Options = Annotated[dict[str, Secret | str], AfterValidator(_plain)]
 
 
 class PgBackRest(BackupSource):
-    """Backup source for one stanza of one pgBackRest repository. pgbackrest on the source's host must be able to read this
-    repository.
+    """Backup source for one stanza of one pgBackRest repository.
+
+    pgbackrest on the source's host must be able to read this repository.
     """
 
     kind: Literal["pgbackrest"] = "pgbackrest"
