@@ -262,7 +262,8 @@ def test_a_second_controller_of_the_same_campaign_is_refused(folder):
     assert process.wait(60) == 0
 
 
-def test_ctrl_c_twice_stops_the_running_drills_which_undo_their_changes(folder):
+def write_long_fault(folder):
+    """Write a drill whose fault lasts until the file ``go`` exists, or until the drill is stopped."""
     folder.write(
         fault(
             ["touch", f"{folder.root}/broken"],
@@ -272,6 +273,10 @@ def test_ctrl_c_twice_stops_the_running_drills_which_undo_their_changes(folder):
         + "restore:\n"
         + step(["sh", "-c", f"while [ ! -e {folder.root}/go ]; do sleep 0.05; done"])
     )
+
+
+def test_ctrl_c_twice_stops_the_running_drills_which_undo_their_changes(folder):
+    write_long_fault(folder)
     with_sites(folder, 2)
     process = folder.start("campaign", "sample", "--sites", "all.yml")
     until((folder.root / "broken").exists)
@@ -293,15 +298,7 @@ def test_a_drill_that_was_stopped_before_it_began_never_begins(tmp_path):
 @pytest.mark.parametrize("ignores", [(), ("sh", "-c", "trap '' INT; exec \"$@\"", "sh")], ids=["hears", "ignores"])
 def test_a_drill_that_inherited_an_ignored_interrupt_is_stopped_too(folder, ignores):
     """A shell without job control ignores the interrupt in what it starts in the background."""
-    folder.write(
-        fault(
-            ["touch", f"{folder.root}/broken"],
-            ["rm", "-f", f"{folder.root}/broken"],
-            ["test", "-e", f"{folder.root}/broken"],
-        )
-        + "restore:\n"
-        + step(["sh", "-c", f"while [ ! -e {folder.root}/go ]; do sleep 0.05; done"])
-    )
+    write_long_fault(folder)
     job = Job("c", "s0", "run-s0", "sample", suite=False, inventory="lab", root=str(folder.root))
     argv = [*ignores, *PROGRAM, "drill", "sample"]
     with attempt._locked(job) as lock, subprocess.Popen(argv, cwd=folder.root, env=folder.environment) as drill:

@@ -9,7 +9,7 @@ from drillbook.audit import wording
 from drillbook.audit.absences import MISSING
 from drillbook.audit.content import Audit
 from drillbook.audit.coverage import NOT_YET, CoverageRow
-from drillbook.audit.findings import FindingRow
+from drillbook.audit.findings import FindingRow, each_open
 from drillbook.audit.missed import NEVER, NEVER_RAN, MissedRow
 from drillbook.audit.run_rows import RunRow
 from drillbook.installation.program_name import NEUTRAL
@@ -108,7 +108,7 @@ def _known(audit: Audit, key: tuple[str, str], run: RunRow) -> Iterator[str]:
     """Return more facts about a drill whose newest run did not pass: open findings, delay, and last proofs of objectives."""
     if rows := [row for row in audit.findings if (row.environment, row.drill) == key and _open(row)]:
         since = min(row.first_seen for row in rows)[:10]
-        yield _counted(rows) + (f" open since {since}" if since != run.started[:10] else "")
+        yield open_findings.counted(each_open(rows)) + (f" open since {since}" if since != run.started[:10] else "")
     for row in audit.missed:
         if (row.environment, row.drill) == key and _overdue(row):
             yield "never passed" if row.kind == NEVER else f"overdue since {row.since[:10]}"
@@ -119,11 +119,6 @@ def _known(audit: Audit, key: tuple[str, str], run: RunRow) -> Iterator[str]:
 
 def _open(row: FindingRow) -> bool:
     return row.state == "open" and row.severity in GRAVE
-
-
-def _counted(rows: Sequence[FindingRow]) -> str:
-    """Return the number of open findings by severity. A run may have several findings with the code of a row."""
-    return open_findings.counted([row for row in rows for _ in range(row.in_newest)])
 
 
 def _overdue(row: MissedRow) -> bool:
@@ -141,7 +136,8 @@ def _of_findings(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[A
         titles = list(dict.fromkeys(row.title for row in rows))
         more = f"; and {len(titles) - MOST_TITLES} more" if len(titles) > MOST_TITLES else ""
         since = f"open since {min(row.first_seen for row in rows)[:10]}"
-        text = f"{drill} in {environment} has {_counted(rows)}, {since}: {'; '.join(titles[:MOST_TITLES])}{more}"
+        number = open_findings.counted(each_open(rows))
+        text = f"{drill} in {environment} has {number}, {since}: {'; '.join(titles[:MOST_TITLES])}{more}"
         when = NEXT_RUN if rows[0].severity == "medium" else AT_ONCE
         yield Alert(text, "mend it, and run the drill again", _owner(owners, environment, drill), when)
 

@@ -6,7 +6,7 @@ finding.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from drillbook.audit.coverage import by_drill
@@ -36,6 +36,11 @@ class FindingRow:
     detail: str
     in_newest: int
     """Number of findings with this code in the newest run of the drill."""
+
+
+def each_open(rows: Iterable[FindingRow]) -> list[FindingRow]:
+    """Return the row of each open finding, once for every finding with its code in the newest run of the drill."""
+    return [row for row in rows if row.state == "open" for _ in range(row.in_newest)]
 
 
 def findings(runs: Sequence[Record]) -> list[FindingRow]:

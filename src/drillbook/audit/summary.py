@@ -13,6 +13,7 @@ from drillbook.audit import content, run_rows, services, wording
 from drillbook.audit.alerts import Alert, alerts
 from drillbook.audit.content import Audit
 from drillbook.audit.coverage import CoverageRow, badness, deciding, shown_verdict
+from drillbook.audit.findings import each_open
 from drillbook.audit.proven import ProvenRow
 from drillbook.judge.result import Verdict
 from drillbook.report import open_findings, pages, remarks
@@ -279,12 +280,7 @@ def _row(audit: Audit, one: CoverageRow) -> ServiceRow:
     worst = max(newest.values(), key=lambda run: (badness(run.verdict), run.started), default=None)
     goals = [row for row in audit.proven if (row.environment, row.service) == key]
     state = worst.verdict if worst else cells[-1] if cells else NEVER
-    seen = [
-        row
-        for row in audit.findings
-        if row.state == "open" and row.environment == one.environment and row.drill in newest
-        for _ in range(row.in_newest)
-    ]
+    seen = [row for row in each_open(audit.findings) if row.environment == one.environment and row.drill in newest]
     return ServiceRow(
         service=one.service,
         environment=one.environment,

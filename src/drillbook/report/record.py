@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from drillbook.judge.result import CommandView, RunView, StepView
+from drillbook.language.template import texts as texts_in
 from drillbook.report.figures import one_line, shown, size
 
 PLAIN = (str, int, float, type(None))
@@ -113,17 +114,9 @@ def used_services(plan: Mapping[str, Any]) -> list[str]:
     A step, a probe or a guard may contain the name of a service, or an expression such as ``{{ services.api.url }}``.
     """
     known = _mapping(_mapping(plan.get("inventory")).get("services"))
-    texts = {str(plan.get("service")), *_texts([plan.get(key) for key in ("steps", "probes", "guard")])}
+    texts = {str(plan.get("service")), *texts_in([plan.get(key) for key in ("steps", "probes", "guard")])}
     told = {name for text in texts if "services" in text for name in EXPRESSION.findall(text)}
     return sorted(name for name in known if name in texts or name in told)
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping | list | tuple):
-        for item in value.values() if isinstance(value, Mapping) else value:
-            yield from _texts(item)
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
