@@ -32,7 +32,7 @@ def connect(inventory: Inventory, name: str) -> Host:
 
 
 def redactor_for(one: Plan) -> Redactor:
-    """Read the secrets of the services that the plan ``one`` uses, and return a redactor that hides them.
+    """Read the secrets of all services in a plan, and return a redactor that hides these secrets. ``one``: the plan.
 
     Raises SecretError when a secret cannot be read, and UsageError when a secret also appears in plain text in the
     plan.

@@ -37,9 +37,10 @@ def audit(project: Project, since: str, until: str, out: str = "", anchor: str =
     default, these are the days of the current quarter.
 
     Days after ``today`` count as the future. By default, ``today`` is the present day in UTC by the controller's clock.
-    The journals are compared with the anchors in ``anchor``. By default, the anchors in the places that the user
-    configured are used. Returns 3 when a journal is missing or changed, when a signature is not trusted, or when there
-    is no anchor; otherwise 0. Raises UsageError for invalid dates, anchors or folders.
+    The journals are compared with their anchors, which are copies of their hashes. ``anchor``: the place of the anchors.
+    By default, the anchors are read from the places that the user configured. Returns 3 when a journal is missing or
+    changed, when a signature is not trusted, or when there is no anchor; otherwise 0. Raises UsageError for invalid
+    dates, anchors or folders.
     """
     period = Period.parse(since, until) if since or until else Period.quarter(today or datetime.now(UTC).date())
     project.look_into_reports()

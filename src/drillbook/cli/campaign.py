@@ -103,8 +103,8 @@ def _begin(
     executed: Callable[[], Executor],
     new_run: Callable[[str], str] | None = None,
 ) -> int:
-    """Plan the drill on every site, write the first event, and run the campaign. ``executed``: function that makes the
-    executor of the campaign.
+    """Plan the drill on every site, write the first event, and run the campaign. ``executed``: function that returns the
+    executor, which carries out the jobs of the campaign.
     """
     suite = isinstance(project.drill(wish.drill), Suite)
     campaign = new_run_id(wish.drill)
@@ -145,7 +145,8 @@ def _rules_and_sites(file: SitesFile, planned: Mapping[str, SitePlan]) -> dict[s
 def resume(project: Project, name: str, on: str) -> int:
     """Continue a campaign whose controller died or was stopped. Returns the exit status of the campaign.
 
-    Sites whose end is unknown are examined first. Raises NotReady when the approval of the remaining sites has expired.
+    First examines the sites where a run was started, but where it is unknown how the run ended. Raises NotReady when the
+    approval of the remaining sites has expired.
     """
     folder = record.find(project.reports, name)
     journal = record.resume(folder)
@@ -297,7 +298,9 @@ def _jobs(project: Project, state: CampaignState) -> Callable[[str, Intent], Job
 
 
 def executor_of(on: str, project: Project, at_most: int) -> Executor:
-    """Make the executor that the option ``--on`` names. Raises UsageError when this fails."""
+    """Return the executor, which carries out the jobs of a campaign. ``on``: value of the option ``--on``: the address of a
+    Dask scheduler, ``local``, or an empty text for child processes. Raises UsageError when this fails.
+    """
     if not on:
         return Processes(place=_own(project))
     extras.require("fleet", "--on")
@@ -307,8 +310,8 @@ def executor_of(on: str, project: Project, at_most: int) -> Executor:
 
 
 def _own(project: Project) -> str:
-    """Return the name of this project, which is different for each project folder and machine. Raises UsageError when the
-    random number in this name cannot be read or stored.
+    """Return a name that is different for each project folder and machine. Raises UsageError when the random part of this
+    name cannot be read from its file, or cannot be stored there.
     """
     try:
         return place.here(project.root).name
@@ -320,11 +323,12 @@ def _own(project: Project) -> str:
 
 
 def _reachable(state: CampaignState, own: str, on: str) -> None:
-    """Raise UsageError when this project must not continue the campaign. ``own``: name of this project. There are three cases.
+    """Raise UsageError when this project must not continue the campaign. ``own``: name of this project.
 
-    In the first case, another project drilled sites on its own machine, and that project could continue the campaign at the
-    same time. In the second case, another project controlled the campaign, and this project would drill sites on its own machine.
-    In the third case, sites were started on another machine, it is unknown whether their runs have ended, and there are no workers.
+    There are three such cases. First, another project ran drills of this campaign on its own machine, and could continue the
+    campaign at the same time. Second, another project began or resumed the campaign, and this project would run the drills
+    on its own machine. Third, runs were started on another machine, it is unknown whether they have ended, and this project
+    would use no workers.
     """
     for executor, begun in state.controllers:
         if (executor in ON_THIS_MACHINE or on in ("", "local")) and not place.is_here(begun, own):

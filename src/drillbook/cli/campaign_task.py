@@ -26,7 +26,7 @@ from drillbook.errors import UsageError
         "matrix": "print CI jobs that run the campaign, for github or gitlab",
         "only": "name of the only site to drill; every CI job uses this option",
         "confirm": "name of the environment; required if the environment is protected",
-        "resume": "continue a campaign: examine the sites whose end is unknown, then drill the remaining sites",
+        "resume": "continue a campaign: find out how unfinished drills ended, then drill the remaining sites",
     },
 )
 @told(Dry.TELLS)

@@ -83,7 +83,7 @@ class LiveLines(Drawing):
         self._thread.start()
 
     def stop(self) -> None:
-        """Remove the present state from the terminal, and print the last lines."""
+        """Remove the live view from the terminal, and print the lines of ended sites that are still queued."""
         self._halt.set()
         self._thread.join()
         self._live.update(Text(""))

@@ -55,8 +55,8 @@ class Check:
     ``line: action``.
     """
     unverified: tuple[str, ...] = ()
-    """Messages about conditions that the `ready` checks of steps could not verify. Each message begins with the line of
-    the step, its action and its host.
+    """Messages about conditions that could not be verified. Each message is about a condition of one step, and begins with
+    the line of this step, its action and its host.
     """
 
     @property
@@ -188,8 +188,8 @@ def check(
 
     ``refusals``: reasons to refuse the drill that are known before a host is contacted. ``left_out``: untrusted
     commands, secrets and tools. Steps with untrusted commands are skipped. If a secret or a tool is untrusted, no host
-    is contacted. ``recorded``: function that returns the commands that an earlier run executed by sudo. Each command has
-    its host and account.
+    is contacted. ``recorded``: function that returns the commands that an earlier run executed by sudo. Each entry of its
+    result holds a host, an account and a command.
 
     Raises SecretError when a secret cannot be read, and UsageError when a secret also appears in plain text in the plan.
     """
@@ -229,10 +229,11 @@ def _told(path: Path, left_out: Sequence[Item], beside: tuple[str, ...], unverif
 
 
 def without(plan: Plan, ids: Collection[str]) -> tuple[Plan, tuple[str, ...]]:
-    """Return ``plan`` without the steps and conditions whose ids are in ``ids``. Steps of the phase `ready` that use
-    results of these steps are removed too.
+    """Remove the steps and conditions whose ids are in ``ids`` from a plan. Steps of the phase `ready` that use results of
+    these steps are removed too.
 
-    The second result is a list of these further steps, each written as ``line: action``.
+    Returns the remaining plan, and a list of the steps that were removed because of the results that they use. Each step
+    in the list is written as ``line: action``.
     """
     if not ids:
         return plan, ()

@@ -65,10 +65,11 @@ def _requirement(job: Job, source: str) -> str:
 
 
 def _places(job: Job) -> dict[str, str]:
-    """Return the parts of the CI files that are different for each ``job``. They name the runner, and the commands for
-    GitLab.
+    """Return the texts that replace the placeholders ``@RUNNER@``, ``@IMAGE@`` and ``@RUN@`` in the templates of the CI
+    files. Each key is the name of a placeholder. The texts depend on ``job``.
 
-    When the job runs the embedded lab, these commands do not run as root, because PostgreSQL refuses to run as root.
+    When the job runs the embedded lab, its commands on GitLab do not run as root, because PostgreSQL refuses to run as
+    root.
     """
     drill = f".venv/bin/drillbook drill {job.suite} --inventory {job.inventory} --assume no"
     if not job.lab:

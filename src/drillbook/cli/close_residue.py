@@ -118,7 +118,7 @@ def _closable(state: RunState, doubt: str) -> History:
     """Return the journal of a run if the residue of the run can be closed. Raises UsageError otherwise, for example
     when the run is still in progress.
 
-    ``doubt``: reason why the run differs from its attestation. It is empty when there is no difference.
+    ``doubt``: text that tells how the run differs from its attestation. It is empty when there is no difference.
     """
     folder = state.folder
     if state.alive:
@@ -160,8 +160,8 @@ def _closing(project: Project, plan: Plan, run: str, head: str, reason: str) -> 
 
 
 def _approvers(project: Project, environment: str) -> str:
-    """Return the path of the file that lists the approvers for ``environment``. The present inventories of the project
-    name such files. The result is empty if no inventory of this environment names a file.
+    """Return the path of the file that lists the approvers for ``environment``. The path comes from the first inventory of
+    the project that has this environment and names such a file. The result is empty if there is no such inventory.
     """
     for path in sorted((project.root / "inventory").glob("*.yml")):
         with suppress(DrillbookError):

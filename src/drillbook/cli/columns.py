@@ -49,8 +49,8 @@ def print_lines(columns: Sequence[Column], out: Console, more: Sequence[Text] = 
     """Print the heads of ``columns``, and one line for each entry. If the columns do not fit into the terminal, print a few
     short lines for each entry instead.
 
-    ``more``: one text for each entry, which is printed below the line of the entry and can be empty. ``name``: number of
-    the column with the name of the entry.
+    ``more``: one text for each entry, which is printed below the line of the entry and can be empty. ``name``: index, in
+    ``columns``, of the column that contains the names of the entries.
     """
     if width(columns) > out.width:
         _print_stacked(columns, out, more, name)

@@ -19,8 +19,8 @@ CHECKS = ("ruff check .", "ruff format --check .", "mypy", "codespell_lib", "ben
 
 
 def checkout() -> Path | None:
-    """Return the root of the Drillbook checkout if the current folder is in this checkout, and in no other project inside
-    it. Otherwise return None.
+    """Return the root of the Drillbook checkout that contains the current folder. Return None when the current folder is
+    outside the checkout, or belongs to another project inside the checkout.
     """
     package = Path(__file__).resolve().parents[1]
     root = package.parents[1]

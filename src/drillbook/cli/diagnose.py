@@ -48,8 +48,8 @@ EXIT = {HEALTHY: Exit.OK, UNKNOWN: Exit.UNVERIFIED}
 """Exit status for each result without a cause. Every other result is the name of a cause, and has the exit status 1."""
 CLOSE_S = 1.0
 KILL_S = 5.0
-"""Maximum time, in seconds, to wait after the deadline until commands that print secrets are killed. Without this wait, a
-command that hangs could remain as a process.
+"""Maximum time, in seconds, to wait after the deadline. During this time, a command that prints a secret and hangs is
+killed. If the program exited before, the command would keep running.
 """
 Look = Callable[[Sequence[str], float], Diagnosis]
 
@@ -146,8 +146,8 @@ def _seconds(within: str) -> float:
 
 
 def _unread(secrets: Mapping[str, Secret], deadline: Deadline) -> list[str]:
-    """Read all ``secrets`` in parallel. Returns a message for each secret that could not be read before the deadline.
-    Raises SecretError when reading a secret fails.
+    """Read all ``secrets`` in parallel. Returns a message for each secret whose reading was not complete at the deadline.
+    Raises SecretError when reading a secret fails before the deadline.
     """
     read: list[str] = []
     failed: list[SecretError] = []
@@ -220,11 +220,11 @@ def looking(book: Book, used: Collection[str] | None = None, *, redacted: bool =
 
 
 def _with_privilege(inventory: Inventory, hosts: Hosts) -> tuple[Callable[[str], Host], Callable[[str, str], Host]]:
-    """Return two functions, each of which returns a host.
+    """Return two functions that find a host by its name and return the host. They differ in the account that runs the
+    commands on the host.
 
-    The argument of the first function is the name of the host. Commands on this host run as the account that the host's
-    ``become`` in the inventory names. The arguments of the second function are the names of a service and of the host.
-    Commands on this host run as the account of the service.
+    The first function takes only the name of a host, and uses the account of the host's ``become``. The second function
+    takes the name of a service and the name of a host, and uses the account of the service.
     """
 
     def named(name: str) -> Host:

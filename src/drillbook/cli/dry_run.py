@@ -45,9 +45,9 @@ def drill(project: Project, name: str, inventory: str, *, as_json: bool = False)
 def recover(project: Project, run: str, *, closes: bool = False, from_backup: bool = False) -> int:
     """Print the changes that a recovery would undo, newest first.
 
-    When ``closes`` is true, describe ``drill.recover --settled`` instead, which checks changes again and closes them.
-    When ``from_backup`` is true, describe a recovery that restores lost data from the backup that the run verified. By
-    default, a recovery restores such data by the restore steps of the drill.
+    When ``closes`` is true, describe ``drill.recover --settled`` instead. That command examines the remaining changes, and
+    records that they need no undo. When ``from_backup`` is true, describe a recovery that restores lost data from the
+    backup that the run verified. Otherwise, a recovery restores lost data by the restore steps of the drill.
     """
     folders = project.runs_of(run, lost=True) if run else [*project.runs(), *project.lost()]
     newest_first = sorted(folders, key=lambda one: one.name, reverse=True)

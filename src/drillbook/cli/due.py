@@ -77,7 +77,7 @@ def _next(rows: Sequence[DueRow], project: Project) -> list[tuple[str, str]]:
 
 
 def summary(found: Due) -> str:
-    """Return one line with the number of drills and suites in each state, and of the services for which no drill exists."""
+    """Return one line that tells how many drills and suites are in each state, and how many services have no drill."""
     drills = [row for row in found.rows if row.drill]
     bare = len(found.rows) - len(drills)
     numbers = {state: sum(row.state is state for row in drills) for state in due.URGENCY}

@@ -193,7 +193,9 @@ def _place(place: str) -> tuple[int, bool]:
 
 
 def _unit(group: str) -> str:
-    """Return the systemd unit in the name of a cgroup. The result is empty for a unit that a user's service manager runs."""
+    """Return the name of the systemd service in the path of a cgroup. The result is empty when the path names no service,
+    or when the service manager of a user runs the service.
+    """
     units = re.findall(r"/([^/]+)\.service(?=/|$)", group)
     return "" if not units or any(unit.startswith("user@") for unit in units) else units[-1]
 

@@ -88,8 +88,8 @@ class Orchestrator:
     """Signals that are held back until the reports are written."""
 
     def plans(self, found: Drill | Suite) -> list[Plan]:
-        """Return the plan of a drill, or the plans of all drills of a suite. All plans are made at once, so that
-        mistakes are found before the first drill runs.
+        """Return the plan of a drill, or the plans of all drills of a suite. All plans are made before the first drill
+        runs, so that mistakes are found early.
         """
         made = [self._planned(found)] if isinstance(found, Drill) else self._of_suite(found)
         if site := expected():
@@ -218,7 +218,8 @@ class Orchestrator:
         """Return a function that reads the newest earlier runs of the same drill. The report compares this run with
         them.
 
-        ``readings``: contents of journals that were read already. The function empties it afterwards to free memory.
+        ``readings``: contents of journals that were read already. The returned function empties this mapping after its
+        use, to free memory.
         """
 
         def read_once() -> list[dict[str, Any]]:
@@ -231,8 +232,8 @@ class Orchestrator:
         return read_once
 
     def _earlier(self, one: Plan, folder: Path) -> Callable[[str, str], EarlierStep | None]:
-        """Return a function that finds the newest passed step of earlier runs. The function has two arguments, the action
-        and the service of the step. ``folder``: folder of this run, whose steps are not searched.
+        """Return a function that searches earlier runs for the newest passed step with a given action and service. These two
+        are the arguments of the function. ``folder``: folder of this run, which is not searched.
         """
 
         def last(action: str, service: str) -> EarlierStep | None:
@@ -292,7 +293,9 @@ class Orchestrator:
     def _runs_of(
         self, plans: Sequence[Plan], folder: Path, between: Callable[[RunView], None]
     ) -> tuple[list[RunView], OSError | None]:
-        """Run the plans of a suite. Returns the runs, and the error of ``between``, for example on a closed terminal."""
+        """Run the plans of a suite. Returns the runs, and the error that ``between`` raised, or None. Such an error
+        occurs, for example, when the terminal was closed.
+        """
         views: list[RunView] = []
         for one in plans:
             _, view = self.run(one, parent=folder)
@@ -308,7 +311,11 @@ class Orchestrator:
     def _report_suite(
         self, suite: Suite, folder: Path, views: Sequence[RunView], begun: tuple[datetime, int, float]
     ) -> SuiteResult:
-        """Judge a finished suite, write its reports, and sign its folder. ``begun``: start by three clocks."""
+        """Judge a finished suite, write its reports, and sign its folder.
+
+        ``begun``: time at which the suite began, as a time in UTC, as nanoseconds since 1970, and as a reading of the
+        monotonic clock.
+        """
         started, began_ns, began = begun
         start = SuiteResult(
             run=folder.name,

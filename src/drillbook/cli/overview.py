@@ -86,7 +86,9 @@ def drills(project: Project, *, as_json: bool = False) -> int:
 
 
 def _summary(wanted: Sequence[Scheduled], newest: Mapping[str, Standing], due_rows: Mapping[str, DueRow]) -> str:
-    """Return a line with the number of drills and suites whose newest run passed, and of those that are due now."""
+    """Return a line that tells how many drills and suites passed in their newest run, how many are due now, and how many
+    have no schedule.
+    """
     passed = sum(one.name in newest and newest[one.name].last.verdict == "passed" for one in wanted)
     now = sum(one.name in due_rows and due_rows[one.name].is_due for one in wanted)
     bare = sum(one.every is None and not one.broken for one in wanted)
@@ -336,8 +338,8 @@ def _took(result: Ended | None) -> str:
 
 
 def _rto(result: Ended | None) -> str:
-    """Return the measured RTO with its error, or ``not verified``. The result is ``-`` for a suite, and for a run without
-    an objective or without a measured RTO.
+    """Return the measured RTO with its measurement error, or ``not verified``. The result is ``-`` for a suite, and for a
+    run without an objective or without a measured RTO.
     """
     if result is None or result.rto is None:
         return "-"

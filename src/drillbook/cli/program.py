@@ -53,8 +53,8 @@ class Drillbook(Program):
 
     @property
     def initial_context(self) -> ParserContext:
-        """Parser context with the options that may stand before the first task: for help, for lists, for completion,
-        and ``--dry``.
+        """Parser context with the options that are allowed before the first task. These options print help, lists and
+        completions, and ``--dry`` requests a dry run.
         """
         return ParserContext(args=[option for option in self.core_args() if option.name in OFFERED])
 

@@ -143,7 +143,8 @@ def asked(answers: Answers, read: Callable[[str], str] = input) -> Answers:
 
 
 def contents(answers: Answers, program: str, shared: Mapping[str, str]) -> dict[str, str]:
-    """Return the files of a rehearsal project. Each key is a path. Raises UsageError when an answer has the wrong form.
+    """Return the content of each file of a rehearsal project. Each key is the path of a file. Raises UsageError when an
+    answer has the wrong form.
 
     ``shared``: files of an ordinary new project. Some of these files are used here too.
     """
@@ -196,8 +197,8 @@ def _values(answers: Answers, kind: _Kind) -> dict[str, str]:
 
 
 def _known_place(answers: Answers) -> None:
-    """Raise UsageError for a place of backups below a home folder written with `~`. A shell may have left it as it is, and
-    on the host nothing would expand it.
+    """Raise UsageError when the user's path of the backups begins with `~`. The user's shell has not replaced the `~` by a
+    home folder, and nothing on the host would replace it.
     """
     place = answers.at
     if place.startswith("~"):
@@ -209,8 +210,8 @@ def _known_place(answers: Answers) -> None:
 
 
 def _hosts(answers: Answers) -> dict[str, str]:
-    """Return the lines of the inventory for the host of the backups and the sandbox host, in this order, with the names
-    of the hosts as keys. There is a single line when both answers mean the same host.
+    """Return the lines of the inventory for the host of the backups and for the sandbox host, in this order. The key of
+    each line is the name of the host. If the user gave the same host for both, there is only one line.
     """
     source, sandbox = answers.host or _blank("host"), answers.sandbox or _blank("sandbox")
     if _same_host(source, sandbox):
@@ -225,7 +226,9 @@ def _hosts(answers: Answers) -> dict[str, str]:
 
 
 def _same_host(source: str, sandbox: str) -> bool:
-    """Return True when both answers mean the same user on the same host. Raises UsageError for an invalid address."""
+    """Return True when ``source`` and ``sandbox`` mean the same user on the same host. Raises UsageError for an invalid
+    address.
+    """
     if CONTROLLER in (source, sandbox):
         return source == sandbox
     first, second = address_parts(source), address_parts(sandbox)

@@ -30,7 +30,8 @@ def drill(
 ) -> int:
     """Run a drill or a suite, and print its progress to the terminal. Returns the exit status.
 
-    ``held``: object that holds the signals back. The caller sees from it whether a signal arrived.
+    ``held``: object that holds signals such as SIGTERM back while reports are written. From this object, the caller can
+    see whether a signal arrived.
     """
     teller = Teller(manner, inventory_name)
     with _before_the_run():

@@ -59,7 +59,9 @@ def export(project: Project, name: str, inventory: str, out: str = "") -> int:
 
 
 def page(plan: Plan, inventory: str) -> str:
-    """Return the runbook of ``plan`` as Markdown. It contains a box to tick for each step. ``inventory``: its name for commands."""
+    """Return the runbook of ``plan`` as Markdown. It contains a box to tick for each step. ``inventory``: name of the
+    inventory in the commands that the runbook shows.
+    """
     parts = [
         f"# {escape(plan.title)}",
         escape(plan.description.strip()),

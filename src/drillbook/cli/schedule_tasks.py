@@ -62,7 +62,7 @@ def install(context: Context, inventory: str = "", systemd: bool = False, cron: 
 @task(help={"inventory": "inventory whose timer to remove; default: the timers of all inventories", **KINDS})
 @told(Dry.TELLS)
 def remove(context: Context, inventory: str = "", systemd: bool = False, cron: bool = False) -> int:
-    """Remove the timers of this project from systemd or cron. Without an option, remove all of them from both."""
+    """Remove the timers of this project from systemd or cron. Without an option, all its timers are removed from both."""
     from drillbook.cli import dry_run, timers  # noqa: PLC0415  keeps start-up fast
 
     root = here(spare=True).root.resolve()
