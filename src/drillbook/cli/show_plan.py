@@ -66,7 +66,7 @@ class Undo:
 @dataclass(frozen=True, slots=True)
 class Earlier:
     """Durations, in seconds, from previous runs of a drill. ``runs``: durations of whole runs. ``steps``: durations of
-    each step. The key has the id and the action of the step.
+    each step. The key of a step is the pair of its id and its action.
     """
 
     runs: tuple[float, ...] = ()
@@ -171,8 +171,8 @@ def _moment(text: str) -> datetime:
 
 
 def _seconds(steps: Sequence[dict[str, Any]]) -> dict[tuple[str, str], float]:
-    """Return the duration, in seconds, of each successful step on its slowest host. The key of each duration has the id and
-    the action of the step.
+    """Return the duration, in seconds, of each successful step on its slowest host. The key of a step is the pair of its id
+    and its action.
     """
     found: dict[tuple[str, str], float] = {}
     for step in steps:

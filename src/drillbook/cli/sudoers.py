@@ -93,9 +93,8 @@ def _host(plan: planner.Plan, name: str) -> str:
 
 
 def _recorded(project: Project, drill: str, inventory: Inventory, host: str) -> tuple[list[Command], list[str], list[str]]:
-    """Find the runs of ``drill`` that executed commands by sudo on ``host``. Only runs in the environment of ``inventory``
-    count. Return these commands, the ids of these runs, and the digests of the plans with which some of these runs
-    passed.
+    """Find the runs of ``drill`` that executed commands by sudo on ``host``, in the environment of ``inventory``. Return
+    three lists: these commands, the ids of these runs, and the digests of the plans of those runs that passed.
     """
     found: dict[tuple[str, str], Command] = {}
     runs: list[str] = []
@@ -155,8 +154,8 @@ def _commands(events: tuple[Event, ...] | list[Event], host: str) -> Iterator[Co
 
 
 def _rules(inventory: Inventory, name: str, commands: list[Command]) -> list[str]:
-    """Return the sudoers rules for ``commands``. The host is asked for the account that logs in and for the paths of
-    the programs. Raises NotReady when a program is missing, and HostError when the host cannot be reached.
+    """Return the sudoers rules for ``commands``. A command on the host finds out the name of the login account and the
+    paths of the programs. Raises NotReady when a program is missing, and HostError when the host cannot be reached.
     """
     programs = sorted({argv[0] for _, argv in commands})
     host = access.connect(inventory, name)

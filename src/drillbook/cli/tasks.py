@@ -209,7 +209,7 @@ def check_drill(context: Context, name: str | None = None, inventory: str = "", 
 def recover(
     context: Context, run: str | None = None, *, from_backup: bool = False, settled: bool = False, reason: str = ""
 ) -> int:
-    """Undo the changes of a run whose controller died, from its journal; with --settled, close the run instead."""
+    """Undo the changes that the journal of a dead run lists. With --settled, close the run instead of undoing them."""
     from drillbook.cli import close_residue, dry_run, recover  # noqa: PLC0415  keeps start-up fast
 
     if from_backup and settled:

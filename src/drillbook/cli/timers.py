@@ -43,7 +43,7 @@ def family(root: Path) -> str:
 
 
 def name(root: Path, inventory: str) -> str:
-    """Return the name of the timer of a project and an inventory. ``inventory``: as ``inventory_of`` returns it."""
+    """Return the name of the timer for an inventory of a project. ``inventory``: a result of ``inventory_of``."""
     if _WORD.fullmatch(inventory):
         return f"{family(root)}-{inventory}"
     word = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(inventory).stem).strip("-")[:40] or "inventory"
@@ -134,9 +134,9 @@ def install_systemd(root: Path, inventory: str) -> list[str]:
 
 
 def _put_back(before: dict[Path, bytes | None]) -> None:
-    """Restore the unit files as they were before a failed installation, and make systemd read them again. A file that cannot
-    be restored keeps its new content, so that an earlier timer still has its units. ``before``: old contents; None for a
-    file that did not exist.
+    """Restore the old unit files after a failed installation, and make systemd read them again. If an old file cannot be
+    restored, the new file stays in its place, because a timer with the old file may still need a file there. ``before``:
+    the old content of each file; None for a file that did not exist.
     """
     for path, data in before.items():
         with suppress(OSError):
@@ -157,7 +157,9 @@ def remove_systemd(root: Path, inventory: str = "") -> list[str]:
 
 
 def _stems(root: Path, inventory: str) -> list[Path]:
-    """Return the paths of the project's unit files without their endings. ``inventory``: as for ``remove_systemd``."""
+    """Return the paths, without endings, of the unit files for ``inventory``. If ``inventory`` is empty, return the paths of
+    all unit files of the project.
+    """
     folder = unit_folder()
     found = [*folder.glob(f"{family(root)}.*"), *folder.glob(f"{family(root)}-*")]
     stems = sorted({path.with_suffix("") for path in found if path.suffix in (".service", ".timer")})
@@ -188,8 +190,8 @@ def _remove_unit(stem: Path) -> list[str]:
 
 
 def install_cron(root: Path, inventory: str) -> list[str]:
-    """Add a line for the project and this inventory to the user's crontab. If there is an older line of them, replace it.
-    Raises TimerError when cron refuses the change.
+    """Add a line for this project and inventory to the user's crontab. Older lines for the same project and inventory are
+    removed. Raises TimerError when cron refuses the change.
     """
     _plain(root, inventory)
     line = cron_line(root, inventory)
@@ -216,7 +218,9 @@ def has_cron() -> bool:
 
 
 def _others(root: Path, inventory: str) -> list[str]:
-    """Return the lines of the crontab that are to be kept when those of ``inventory`` are removed; see ``remove_cron``."""
+    """Return the lines of the crontab without the lines of ``inventory``. If ``inventory`` is empty, return the lines
+    without those of the whole project.
+    """
     return [line for line in _crontab() if not _is_line_of(line, root, inventory)]
 
 

@@ -180,7 +180,7 @@ def _before(found: Trust) -> Mapping[str, Mapping[str, str]]:
 
 def _mark(item: Item, before: Mapping[str, Mapping[str, str]]) -> tuple[str, str]:
     """Return a mark for an item, and the style of the mark. The mark tells whether the item is new, changed or
-    unchanged since the user last trusted the project. ``before``: items at that time.
+    unchanged since the user last trusted the project. ``before``: the items that were trusted at that time.
     """
     if not before:
         return "•", ""

@@ -59,9 +59,8 @@ def _name(name: str) -> x509.Name:
 
 
 def settings(folder: Path) -> Mapping[str, str]:
-    """Return environment variables for SeaweedFS. They make SeaweedFS present the shared certificate over gRPC and HTTP.
-
-    SeaweedFS also requires this certificate from its clients.
+    """Return environment variables that configure TLS for SeaweedFS. Its components present the certificate that ``write``
+    created, over gRPC and HTTP, and require the same certificate from their clients.
     """
     files = {"CERT": str(folder / CERTIFICATE), "KEY": str(folder / KEY)}
     http = files | {"CA": str(folder / AUTHORITY)}

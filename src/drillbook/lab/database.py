@@ -51,7 +51,9 @@ def binaries() -> Path:
 
 
 def settings(lab: Lab, host: str) -> str:
-    """Return the lab's settings for a cluster's ``postgresql.conf``. They contain the host's port and its home folder."""
+    """Return the settings for ``postgresql.conf`` on a host of the lab. They contain the server's port and the home folder
+    of the host.
+    """
     home = str(lab.home(host)).replace("'", "''")
     return SETTINGS.format(address=ADDRESS, port=lab.port(f"postgres.{host}"), home=home) + backups.archiving(lab, host)
 

@@ -287,11 +287,10 @@ def default_folder(project: Path) -> Path:
 
 
 def lookup(folder: Path, path: str) -> str | int:
-    """Return the lab's value at a dotted path, such as ``ssh.db-1`` or ``api.url``. Raises LabError for an unknown
-    path.
+    """Return a value of the lab. ``path``: dotted path of the value, such as ``ssh.db-1`` or ``api.url``. The value of
+    ``secrets.NAME`` is the path of a file that contains a secret. Raises LabError for an unknown path.
 
-    ``secrets.NAME`` is the path of a secret's file. While the lab is down, return the value that it has when the lab
-    starts on its preferred ports.
+    While the lab is down, return the value for a lab that uses its preferred ports.
     """
     values = (Lab.read(folder) or Lab.preferred(folder)).values()
     if path in values:

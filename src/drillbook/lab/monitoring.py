@@ -21,7 +21,7 @@ SHORTER = (("[5m]", "[10s]"), ("for: 1m", "for: 2s"))
 EVERY = "1s"
 KEPT = "2h"
 JOBS = {"api": "api", "postgres": "exporter"}
-"""Jobs of Prometheus. The key is the job, and the value is the lab's name of the port that Prometheus reads."""
+"""Jobs of Prometheus. The key is the job, and the value is the name, in the lab, of the port that Prometheus scrapes."""
 
 
 def servers(path: str) -> tuple[str, str] | None:

@@ -1,4 +1,5 @@
-"""The lab's stand-in for a Qdrant server. It puts Qdrant's own engine behind the part of its REST API that drills use.
+"""The lab's stand-in for a Qdrant server. It runs Qdrant's own engine, and offers the part of Qdrant's REST API that drills
+use.
 
 ``python -m drillbook.lab.qdrant_stand_in --port N --folder F``
 

@@ -203,7 +203,9 @@ async def serve(folder: Path, names: Sequence[str]) -> None:
 
 
 def main() -> None:
-    """Relay connections. The command line names the folder of the relay, and each connection path to relay."""
+    """Relay connections. The arguments on the command line are the folder of the control files, and the paths to serve in
+    the form ``NAME=PORT:[HOST:]PORT``.
+    """
     signal.signal(signal.SIGTERM, lambda number, frame: os._exit(0))
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     asyncio.run(serve(Path(sys.argv[1]), sys.argv[2:]))

@@ -156,8 +156,8 @@ def fill_cache(lab: Lab) -> None:
 def _patiently(attempt: Callable[[], T], *expected: type[Exception]) -> T:
     """Call ``attempt`` until it succeeds, and return its result.
 
-    While the server starts, an exception in ``expected`` is ignored for up to 40 s. After that, the last exception is
-    raised.
+    For up to 40 s, exceptions of the types in ``expected`` are ignored, because the server may still be starting. After
+    that, the next exception is raised.
     """
     until = time.monotonic() + START_WITHIN
     while True:

@@ -55,7 +55,9 @@ def pids(home: Path) -> dict[str, int] | None:
 
 
 def start(home: Path, names: Iterable[str]) -> None:
-    """Start programs without waiting for them. When a program fails to start, its pid in ``pids`` is 0."""
+    """Start programs without waiting for them. No error is raised when a program fails to start. The function ``pids``
+    then returns 0 as its pid.
+    """
     for name in names:
         with contextlib.suppress(*FAILED), _asked(home) as supervisor:
             supervisor.startProcess(name, False)

@@ -12,7 +12,7 @@ STORE_ERRORS: tuple[type[Exception], ...] = (BotoCoreError, ClientError)
 
 
 def connect(endpoint: str, region: str, access_key: str, secret_key: str) -> Any:
-    """Create an S3 client with short timeouts that ignores proxy settings."""
+    """Create an S3 client. The client has short timeouts, and ignores proxy settings."""
     config = Config(
         connect_timeout=0.5,
         read_timeout=5,

@@ -97,10 +97,10 @@ def default_folder(project: Path) -> Path:
 
 
 def lookup(folder: Path, path: str) -> str | int:
-    """Return the lab's value at the dotted path ``path``, which has no prefix ``docker.``. Raises LabError for an unknown
-    path.
+    """Return a value of the lab, such as a port. ``path``: dotted path of the value, without the prefix ``docker.``. Raises
+    LabError for an unknown path.
 
-    While the lab is down, return the value that it has when the lab starts on its preferred ports.
+    While the lab is down, return the value for a lab that uses its preferred ports.
     """
     values = (DockerLab.read(folder) or DockerLab.preferred(folder)).values()
     if path in values:
