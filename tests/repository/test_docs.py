@@ -6,11 +6,15 @@ from pathlib import Path
 import pytest
 import tasks as checkout
 
+from drillbook.installation.program_name import TASKS
 from drillbook.plan import planner, spec
 from drillbook.project.project import Project
 from drillbook.reference import backup_methods, pages
 from drillbook.reference.handbook import page
 from drillbook.sdk.action import known_names
+from drillbook.sdk.become import Become
+from drillbook.sdk.health import HealthRequest
+from drillbook.sdk.sandbox_config import SandboxConfig
 
 ROOT = Path(__file__).parents[2]
 
@@ -53,6 +57,39 @@ def test_the_table_of_backup_methods_is_that_of_the_drills_and_of_their_record()
 def test_every_action_is_in_the_reference():
     page = (ROOT / "docs" / "actions.md").read_text()
     assert [name for name in known_names() if f"### {name}\n" not in page] == []
+
+
+def test_the_page_of_inventories_has_the_keys_of_mappings():
+    """A key such as `sandbox` contains keys of its own: the page has a table of them, and each row of the key leads there."""
+    text = (ROOT / "docs" / "inventories.md").read_text()
+    for name, model in (("sandbox", SandboxConfig), ("health", HealthRequest), ("become", Become)):
+        table = text.partition(f"\n### {name}\n")[2]
+        table = re.split(r"\n##+ ", table, maxsplit=1)[0]
+        assert re.findall(r"^\| `(\w+)`", table, re.MULTILINE) == list(model.model_fields)
+        rows = [line for line in text.splitlines() if line.startswith(f"| `{name}` |")]
+        assert [line for line in rows if f"[Keys](#{name})" not in line] == []
+
+
+def test_pages_name_one_program():
+    """`drillbook` on all pages, as the first page says. `invoke` is for tasks of a checkout, and for the README's first command."""
+    rule = "Commands are written `drillbook TASK`, on all pages. In a checkout"
+    assert all(rule in (ROOT / name).read_text() for name in ("README.md", "docs/index.md"))
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    found = {
+        f"{path.name}: {text}"
+        for path in pages
+        if path.name != "CHANGELOG.md"
+        for text in re.findall(rf"invoke\s+(?:{'|'.join(TASKS)})\b(?:\.\w+)?(?!:)", path.read_text())
+    }
+    assert found == {"README.md: invoke drill", "safety.md: invoke drill"}, "write `drillbook TASK`"
+
+
+def test_generated_project_files_name_one_program():
+    """A project has the program `drillbook`; its file of tasks is the only one that is for `invoke`."""
+    templates = ROOT / "src" / "drillbook" / "cli" / "templates"
+    texts = {path.name: path.read_text() for path in templates.rglob("*") if path.is_file()}
+    assert [name for name, text in texts.items() if re.search(r"\binvoke\b", text)] == ["tasks.txt"]
+    assert all("drillbook drill @SUITE@" in text for name, text in texts.items() if name == "github.yml")
 
 
 def test_links_lead_somewhere():

@@ -6,9 +6,10 @@ The pages are about actions, probes, needs on hosts, findings, errors, drills, i
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, get_args
 
 from pydantic import BaseModel
 
@@ -16,6 +17,7 @@ from drillbook import errors, findings
 from drillbook.catalog import shipped_files
 from drillbook.events import page
 from drillbook.exits import Exit
+from drillbook.installation.program_name import NEUTRAL, as_called
 from drillbook.inventory.inventory import Contact, Inventory
 from drillbook.judge import result
 from drillbook.plan import keywords, limits, spec
@@ -26,6 +28,8 @@ from drillbook.sdk.action import Action, Fault, find, known_names
 from drillbook.sdk.discovery import service_class, service_kinds
 from drillbook.sdk.host import LeaseConfig, ManagerConfig, Target
 from drillbook.sdk.probe import Probe
+from drillbook.sdk.service import Service
+from drillbook.values import Secret
 
 HEAD = "<!-- made by `invoke docs` from the code; change it there -->\n\n"
 
@@ -195,8 +199,11 @@ def pages() -> dict[str, str]:
 
 
 def text_of(name: str) -> str:
-    """Return the text of the generated page whose file name in ``docs/`` is ``name``."""
-    return HEAD + makers()[name]().rstrip() + "\n"
+    """Return the text of the generated page whose file name in ``docs/`` is ``name``.
+
+    Texts of the code name the program `invoke`. The pages name `drillbook`, as docs/index.md says.
+    """
+    return HEAD + as_called(makers()[name](), NEUTRAL).rstrip() + "\n"
 
 
 def makers() -> dict[str, Callable[[], str]]:
@@ -249,13 +256,36 @@ def _default(info: Any) -> str:
     return f"`{', '.join(map(str, value)) if isinstance(value, tuple) else value}`"
 
 
-def _keys(model: type[BaseModel], leave: Sequence[str] = ()) -> str:
+def _keys(model: type[BaseModel], leave: Sequence[str] = (), linked: Mapping[str, Any] = MappingProxyType({})) -> str:
     rows = [
-        (f"`{info.alias or name}`", _default(info), info.description or "")
+        (f"`{info.alias or name}`", _default(info), f"{info.description or ''}{_link(name, linked)}")
         for name, info in model.model_fields.items()
         if name not in leave
     ]
     return _table(("key", "default", "meaning"), rows) if rows else "No parameters.\n"
+
+
+def _link(name: str, linked: Mapping[str, Any]) -> str:
+    return f" [Keys](#{name})." if name in linked else ""
+
+
+def _nested(annotation: Any) -> Iterable[type[BaseModel]]:
+    """Return the models of the mappings that a key may contain."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield from () if issubclass(annotation, (Secret, Service)) else (annotation,)
+    for inner in get_args(annotation):
+        yield from _nested(inner)
+
+
+def _mappings(models: Iterable[type[BaseModel]]) -> dict[str, type[BaseModel]]:
+    """Return the keys of ``models`` that contain keys of their own, with the models of these keys."""
+    found: dict[str, type[BaseModel]] = {}
+    for model in models:
+        for name, info in model.model_fields.items():
+            for inner in _nested(info.annotation):
+                if found.setdefault(name, inner) is not inner:
+                    raise ValueError(f"two kinds of services have different keys below `{name}`")
+    return dict(sorted(found.items()))
 
 
 def _actions() -> str:
@@ -342,10 +372,14 @@ def _drills() -> str:
 
 
 def _inventories() -> str:
+    kinds = {kind: service_class(kind) for kind in service_kinds()}
+    mappings = _mappings(kinds.values())
     text = INVENTORIES + _keys(Inventory)
-    text += f"\n## A host\n\n{_keys(Target, ('name',))}\n### manager\n\n{_keys(ManagerConfig)}\n"
+    text += f"\n## A host\n\n{_keys(Target, ('name',), mappings)}\n### manager\n\n{_keys(ManagerConfig)}\n"
     text += f"### lease\n\n{_keys(LeaseConfig)}\nHow a lease works: [safety](safety.md).\n\n## Services\n"
-    for kind in service_kinds():
-        model = service_class(kind)
-        text += f"\n### kind: {kind}\n\n{_said(model)}\n\n{_keys(model, ('name', 'kind'))}"
+    for kind, model in kinds.items():
+        text += f"\n### kind: {kind}\n\n{_said(model)}\n\n{_keys(model, ('name', 'kind'), mappings)}"
+    text += "\n## Keys of services that contain more keys\n"
+    for name, mapping in mappings.items():
+        text += f"\n### {name}\n\n{_said(mapping)}\n\n{_keys(mapping)}"
     return text + f"\n## A contact\n\n{_keys(Contact)}{CONTACTS}"

@@ -19,8 +19,8 @@ HEAD = """\
 
 Each failure of the troubleshooting handbook is a drill of the suite `handbook`: the drill injects the failure for real,
 removes it, and proves that the service works again. If the drill has a phase for it, the [diagnosis
-trees](diagnosis.md) locate the cause first. `invoke drill handbook` runs all of
-them, one after another; `invoke drill NAME` runs one. The last result of each drill on each inventory comes from [a
+trees](diagnosis.md) locate the cause first. `drillbook drill handbook` runs all of
+them, one after another; `drillbook drill NAME` runs one. The last result of each drill on each inventory comes from [a
 record](handbook-results.json). `invoke docs --results` renews this record from the journals of a machine. RTO and RPO
 are measured by the monotonic [clock](clocks.md) of the controller. *changed since* marks a drill whose file has changed
 since its last run.
