@@ -27,17 +27,21 @@ if TYPE_CHECKING:
     from drillbook.sdk.host_needs import HostNeeds
 
 REMOVED, RESTORED = "removed_data", "restored_data"
-"""Facts that count the data that a fault removed, and the data that a restore brought back. Each is a mapping from the kind of
-the data, such as ``rows of public.orders in database``, to the number. Fewer restored than removed is a finding. The number
-of restored data counts all removed data that is there after the step, whoever wrote it, and may be too high but not too low.
-A step that cannot count so leaves the fact out.
+"""Names of two facts: how much data a fault removed, and how much data a restore brought back.
+
+Each fact is a mapping. Its key is the kind of the data, such as ``rows of public.orders in database``, and its value is a
+number. If the number of restored data is smaller than the number of removed data, this is a finding. All removed data that
+exists after the restore counts as restored, even if something else wrote it. So this number may be too high, but never too
+low. A step that cannot count in this way does not set the fact.
 """
 REPLACED = "replaced_data"
-"""Fact of a restore that removed existing data and put the data of the backup in its place. It counts the existing data, as
-``restored_data`` counts the data that is there after the step. Fewer restored than replaced is a finding, too.
+"""Name of a fact: how much existing data a restore replaced by the data of the backup.
+
+Its keys are those of ``restored_data``. If the number of restored data is smaller than the number of replaced data, this is
+a finding.
 """
 OTHER_SERVICE = "other_service"
-"""Fact of a restore, a record or a comparison of another service than that of the drill and its probes: its name."""
+"""Name of a fact: the service that a step restored, recorded or compared, if neither the drill nor its probes use it."""
 NARROWED = " where "
 """Separator in a kind of data, between the data and a condition that selects a part of it."""
 
@@ -75,7 +79,9 @@ class Action(BaseModel):
     A drill needs a step with this proof before a fault that only a restore can undo.
     """
     RESTORES_WITH: ClassVar[tuple[str, ...]] = ()
-    """For an action that verifies backups: names of the actions that restore them. The first action restores all data."""
+    """For an action that verifies backups: names of the actions that restore these backups. The first of these actions restores
+    all data of a backup.
+    """
     COMPARES: ClassVar[bool] = False
     """True when the success of a step proves that the content of its service equals the content in a backup's manifest."""
     COMPARES_WITH: ClassVar[str] = ""
@@ -116,7 +122,9 @@ class Action(BaseModel):
     """Name of the parameter that decides if the action has an undo. A plan sees that a step without this parameter has no undo.
     """
     NEEDS: ClassVar[HostNeeds | None] = None
-    """Needs of the action on the hosts where it runs. They take precedence over the ``host_needs`` of the action's system."""
+    """Commands, rights and ports that the action needs on its hosts. If this is None, the ``host_needs`` of the action's system
+    apply.
+    """
     EXAMPLE: ClassVar[str] = ""
     """Example of the action: phases of a drill as YAML text. Empty when a drill of the action's system, or another
     drill that belongs to Drillbook, already uses the action.
@@ -222,8 +230,8 @@ class Action(BaseModel):
     def subject(self, ctx: Context) -> Identity | None:
         """Identify the data that this action destroys, compares or has restored. Returns ``None`` when there is no such data.
 
-        If the action verifies a backup, this method identifies the data in the backup. Raises the errors of the
-        measurement.
+        If the action verifies a backup, this method identifies the data in the backup. Raises an error when the data cannot
+        be identified.
         """
         return None
 

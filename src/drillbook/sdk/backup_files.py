@@ -30,7 +30,7 @@ def _form(text: str) -> str:
 
 
 _PERHAPS_OTHER = ("backup-damaged", "backup-empty", "backup-incomplete", "backup-of-another")
-"""Codes of findings about a file that may be another file beside the backups."""
+"""Codes of findings about a file that may be no backup, but another file in the same folder."""
 UNKNOWN_S = "the duration of the backup job is unknown, and is not included in the stated error"
 """End of the text ``Backup.basis`` when the time of a backup is the end of the backup job.
 
@@ -112,10 +112,10 @@ class FileBackups(BackupSource):
 
     @property
     def place_programs(self) -> tuple[str, ...]:
-        """Programs that list the backups on the host of the folder `at`, in addition to the programs that list any folder.
+        """Programs that listing the backups needs on the host of the folder `at`. Programs that list any folder are left out.
 
-        For an `sftp` URL in `at`, this host is not the host of the source. ``LIST_PROGRAMS`` are started on the host of
-        the source.
+        If `at` is an `sftp` URL, the folder is not on the host of the source. The programs in ``LIST_PROGRAMS`` are always
+        started on the host of the source.
         """
         return ()
 
@@ -174,8 +174,8 @@ class FileBackups(BackupSource):
 
         ``inside``: host that decompresses the file, such as a container of a sandbox; None: the step's host. ``names``:
         possible names of the file, of which the first readable one is used. When no file can be read, the result is
-        empty, and a check before a drill records that the version was not verified. For backups that a command prints,
-        see ``_printed``.
+        empty, and a check before a drill records that the backup's version was not verified. For backups that a command
+        prints, see ``_printed``.
         """
         place, found = self.place(ctx), []
         if isinstance(place, Printed):
@@ -226,8 +226,9 @@ class FileBackups(BackupSource):
         return found
 
     def explained(self, backup: Backup, found: Sequence[Finding]) -> tuple[Finding, ...]:
-        """Add a sentence about `pattern` to findings about a file that may be no backup. Files of every suffix match such a
-        pattern.
+        """Add advice about the field `pattern` to findings about a file that may be no backup.
+
+        This is done only for a pattern that ends with `*`, because it also matches files that are no backups.
         """
         if not self.tells_age or not self.pattern.endswith("*"):
             return tuple(found)
@@ -241,9 +242,9 @@ class FileBackups(BackupSource):
         )
 
     def unlike(self, ctx: Context, name: str, wanted: str) -> None:
-        """Record that the version of a backup was not compared, because the backup does not begin like ``wanted``.
+        """Record in a check before a drill that the version of a backup was not verified. In a run, nothing is recorded.
 
-        Only a check before a drill records this.
+        The reason is that the backup does not begin like ``wanted``, which names the expected format.
         """
         ctx.unsure(
             f"the version of the backup {name} of {self.name}, which does not begin like {wanted}; if it is not a backup, "
@@ -286,10 +287,10 @@ class FileBackups(BackupSource):
         self.need_list(ctx)
 
     def ready_to_list(self, ctx: Context) -> None:
-        """Check that the files can be listed: call ``need_list``, or ``ready`` if the class may have further needs.
+        """Check that the files can be listed: call ``need_list``, or ``ready`` if the class overrides ``ready`` or ``backups``.
 
-        A class may have further needs if it overrides ``ready`` or ``backups``, and does not declare ``LIST_PROGRAMS``.
-        A class without further needs can declare ``LIST_PROGRAMS`` as empty.
+        A class that overrides one of these methods may list files with other programs. If it needs no other programs, it can
+        declare ``LIST_PROGRAMS``, even as empty. Then only ``need_list`` is called.
         """
         if _depth(type(self), "LIST_PROGRAMS") <= min(_depth(type(self), "ready"), _depth(type(self), "backups")):
             self.need_list(ctx)

@@ -127,7 +127,10 @@ class HostFolder(Place):
         ]
 
     def _unreadable(self, closed: str) -> StepFailed:
-        """Return the error for a missing folder. ``closed``: path that the user may not read, or empty if there is none."""
+        """Return the error for a folder that cannot be read.
+
+        ``closed``: the path that the user has no right to read. Empty when the folder does not exist.
+        """
         field = f"`at` of {self.source or 'the source'} in the inventory"
         why = f"the user may not read {closed}" if closed else "there is no folder and no file at this path"
         remedy = f"Give the user the right to read {closed}, or correct {field}." if closed else f"Correct {field}."
@@ -147,7 +150,7 @@ class HostFolder(Place):
         """Return the path of the file on ``host``. If the file is on another machine, copy it in chunks through the
         controller.
 
-        A file on the same machine is also copied when the sandbox's user cannot read it.
+        If ``host`` is a sandbox on the same machine whose user cannot read the file, the file is copied, too.
         """
         path, to = self._path(ctx, name), f"{folder}/{_plain(name)}"
         if host.name != self.host.name:

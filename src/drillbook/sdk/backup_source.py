@@ -30,7 +30,7 @@ AHEAD_S = 60.0
 END = datetime.max.replace(tzinfo=UTC)
 """Value for the target time of a point-in-time recovery. It means: recover up to the end of the archived log."""
 NEEDED = "that the drill uses:"
-"""Part of the text with which a check before a drill records that a backup was not found or not listed."""
+"""Part of a text that a check before a drill records. The text says that a backup was not found or not listed."""
 PRINTED_BASIS = "start of the command, by the controller's clock"
 """Beginning of the text ``Backup.basis`` for a backup that a command prints. The time of such a backup says nothing
 about the age of its data.
@@ -82,7 +82,7 @@ class Checked:
     covered: tuple[str, ...]
     """Checks that were carried out, as text, such as ``every byte was read``."""
     not_covered: tuple[str, ...]
-    """Problems that these checks cannot detect, as text, such as ``rows that are missing in the dump``."""
+    """Problems that the checks in ``covered`` cannot detect, as text, such as ``rows that are missing in the dump``."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     not_verified: str = ""
     """Reason why the backup counts as not verified even without findings; empty when it counts as verified."""
@@ -102,7 +102,8 @@ class BackupSource(Service):
     LIST_PROGRAMS: ClassVar[tuple[str, ...]] = ()
     """Part of ``PROGRAMS``: the programs that are started to list backups.
 
-    A class based on ``FileBackups`` declares this (also as empty) when listing needs nothing else; see ``ready_to_list``.
+    A class based on ``FileBackups`` declares this list when listing needs no other programs. The list may be empty; see
+    ``FileBackups.ready_to_list``.
     """
     RESTORE_PROGRAMS: ClassVar[tuple[str, ...]] = ()
     """Programs that a restore starts on the host of the sandbox or service, except those that ``ready_sandbox`` looks for."""
@@ -139,12 +140,13 @@ class BackupSource(Service):
 
     @property
     def content_tells_age(self) -> bool:
-        """True when a step that reads a backup learns the age of the data from it, and judges ``max_age`` by this age."""
+        """True when a step that reads a backup finds the age of the data in it, and compares this age with ``max_age``."""
         return False
 
     def need_age(self, *, reads: bool = False) -> None:
-        """Check that the age of the backups is known if ``max_age`` or ``every`` limits it. ``reads``: True when the
-        step reads the content of the backup. Raises NotReady when the age is unknown.
+        """Check that the age of the backups is known, if ``max_age`` or ``every`` is set.
+
+        ``reads``: True when the step reads the content of the backup. Raises NotReady when the age is unknown.
         """
         judged = self.max_age is None or (reads and self.content_tells_age)
         limit = "max_age" if not judged else "every" if self.every is not None else ""
@@ -179,8 +181,8 @@ class BackupSource(Service):
 
         Usually, the list contains the one backup that ``select`` will return. If an earlier step sets the selection,
         the list contains every backup, newest first, and the caller passes it to ``need_one``. When no backup matches
-        or the backups cannot be listed, the list is empty. This is no error if an earlier step of the drill changes
-        something, because it may make the backup. Otherwise, a check records that the backup was not verified.
+        or the backups cannot be listed, the list is empty. In this case, a check before a drill records that the backup
+        was not verified. It does not record this if an earlier step of the drill may make the backup.
         """
         try:
             found = self.backups(replace(ctx, host=ctx.host_named(self.host)))
@@ -247,7 +249,8 @@ class BackupSource(Service):
     def ready(self, ctx: Context) -> None:
         """Check that the host has the programs that list and check backups, and that the backups can be read.
 
-        If the needs depend on the backup that is checked, see ``candidates``. Raises NotReady when something is missing.
+        If the required programs depend on the backup, override this method and call ``candidates``. Raises NotReady when
+        something is missing.
         """
         need_programs(ctx, self.PROGRAMS)
 
@@ -262,7 +265,7 @@ class BackupSource(Service):
     def ready_sandbox(self, ctx: Context, service: Sandboxed) -> None:
         """Check that the host of the sandbox (``ctx.host``) has everything that a restore needs.
 
-        If the needs depend on the backup, such as its compression or version, see ``candidates``. Raises NotReady when
+        If this depends on the backup, such as on its compression or version, call ``candidates``. Raises NotReady when
         something is missing.
         """
 
@@ -341,8 +344,8 @@ def need_one(ctx: Context, choices: Iterable[T], check: Callable[[T], object]) -
 
     ``check`` raises NotReady for a choice that it refuses. When it refuses all choices, the first NotReady is raised. No
     error is raised for an empty list. One accepted choice is enough, because a host rarely has the programs for all
-    backups of a source, such as old backups in another compression. If another choice was refused before, a check before
-    a drill records the first refusal as not verified.
+    backups of a source, such as old backups in another compression. When ``check`` refused a choice before it accepted
+    one, a check before a drill records the first refusal as something that was not verified.
     """
     refusal: NotReady | None = None
     for choice in choices:

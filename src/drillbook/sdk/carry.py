@@ -1,13 +1,13 @@
 """Program that transfers files between a host and a store. The data does not pass through the controller.
 
-The program uses only the standard library of Python 3.7 or later. ``sent_program`` sends this file through standard
-input.
+The program uses only the standard library of Python 3.7 or later. ``sent_program`` sends this file to the host through
+standard input. The program has three commands:
 
 ``survey FOLDER PART_SIZE`` prints sizes and digests of the files below FOLDER, and of the parts of larger files. ``send
-FOLDER PLAN`` uploads files of FOLDER, which the JSON file PLAN lists. ``fetch FOLDER PLAN`` downloads the files listed
-in PLAN to FOLDER, and compares their sizes and digests. A rule of sudo for such a command permits only this FOLDER.
+FOLDER PLAN`` uploads the files of FOLDER that the JSON file PLAN lists. ``fetch FOLDER PLAN`` downloads the files listed
+in PLAN to FOLDER, and compares their sizes and digests. A rule of sudo for one of these commands permits only one FOLDER.
 
-URLs are secrets that expire. They are passed in a file that only its owner can read, and messages never repeat them.
+PLAN contains URLs, which are secrets that expire. Only the owner of PLAN can read it, and messages never repeat the URLs.
 """
 
 from __future__ import annotations

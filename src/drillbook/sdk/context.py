@@ -73,14 +73,14 @@ class Context:
     doubt: Callable[[str], None] | None = None
     """Function that records something that a check before a drill cannot verify, such as ``the version of the backup``.
 
-    Only the `ready` check of `drill.check` has this function; in a run it is None. A `ready` check that has it starts
-    no command of unknown cost or effect.
+    Only the `ready` check of `drill.check` has this function; in a run it is None. A `ready` check with this function must
+    not start a command of unknown cost or effect.
     """
     verified: frozenset[str] = frozenset()
     """Names of the backup sources that a step before the drill's first fault verifies. Only the `ready` check has these names.
     """
     printed: dict[tuple[str, ...], Any] = field(default_factory=dict)
-    """Beginnings of backups that commands printed. Each key contains the source, the host and the account.
+    """First bytes of backups that commands printed. Each key identifies the backup source and the place where its command ran.
 
     The `ready` checks of all steps share this mapping.
     """
@@ -98,9 +98,9 @@ class Context:
     Only checks of a diagnosis have this time; otherwise it is None. In a drill it is the time of the disruption.
     """
     programs: Programs = field(default_factory=Programs)
-    """Known answers of hosts about their programs. The `ready` checks of all steps share these answers.
+    """Answers of hosts that were asked for programs. The `ready` checks of all steps share these answers.
 
-    Every other context starts without answers, and asks again.
+    In every other context there are no answers at first, so that hosts are asked again.
     """
 
     def service(self, name: str, kind: type[ServiceT]) -> ServiceT:

@@ -114,14 +114,14 @@ def _findings(system: System) -> Iterator[str]:
         if not isinstance(kind, Kind) or not kind.title or not kind.remedy:
             yield f"finding {code!r} needs a severity, a title and a remedy"
         if not _CODE.fullmatch(code):
-            yield f"finding {code!r} is not a valid code of a finding: use lower-case letters, digits and hyphens"
+            yield f"finding {code!r} has no valid code: use lower-case letters, digits and hyphens"
 
 
 def _files(system: System) -> Iterator[str]:
     for part in ("trees", "drills", "examples"):
         folder = system.folder(part)
         if folder is not None and not list(folder.glob("*.yml")):
-            yield f"{part}: there is no file in {folder}"
+            yield f"{part}: the folder {folder} contains no YAML file (*.yml)"
         for path in sorted(folder.glob("*.yml")) if folder is not None else ():
             try:
                 strict.load(path)

@@ -133,7 +133,7 @@ def broken() -> tuple[str, ...]:
 
 
 def hint(*said: str) -> str:
-    """Join hints, and the reasons why plugins were not loaded. ``said``: the hints.
+    """Return one hint that joins the hints in ``said`` and the reasons why plugins were not loaded.
 
     The result is empty when there are no hints and no reasons.
     """

@@ -1,6 +1,6 @@
-"""Shell scripts with which a host downloads a file from a URL, with curl or Python.
+"""Shell scripts that run on a host and download a file from a URL. They use curl or Python.
 
-The URL may be a secret, such as a presigned URL, so it comes on standard input, and never appears in a list of processes.
+The URL may be a secret, such as a presigned URL. So it is read from standard input, and never appears in a list of processes.
 No proxy is used.
 """
 

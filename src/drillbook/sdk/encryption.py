@@ -1,7 +1,7 @@
-"""Encryption of backups with age: the rule of a store, the keys on the controller, and the small files that it reads.
+"""Encryption of backups with the program age: the rule that a store has for its backups, and the keys on the controller.
 
-Large files are encrypted on hosts; see ``host_encryption``. The package pyrage of the extra `age` is imported only where it
-is used.
+The controller itself only decrypts small files. Large files are encrypted and decrypted on hosts; see ``host_encryption``.
+The package pyrage of the extra `age` is imported only where it is used.
 """
 
 from __future__ import annotations

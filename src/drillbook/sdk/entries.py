@@ -1,6 +1,6 @@
-"""Parses one action or one probe with its parameters. Drills and diagnosis trees contain such entries.
+"""Parses entries of drills and diagnosis trees. An entry is one action or one probe with its parameters.
 
-Such an entry has the form `- name.of_action: {parameters}`.
+It has the form `- name.of_action: {parameters}`.
 """
 
 from __future__ import annotations
@@ -45,8 +45,9 @@ def named(document: Document, item: Any, place: Place, what: str, keywords: tupl
 
 
 def _refuse_odd(document: Document, names: list[str], place: Place, keywords: tuple[str, ...]) -> None:
-    """Raise an error with the place in ``document`` for the first of ``names`` without a dot, because it cannot be the name
-    of an action.
+    """Raise an error if a name in ``names`` contains no dot, because the name of an action always contains a dot.
+
+    The error says where this name is in ``document``.
     """
     odd = [key for key in names if "." not in key]
     if "parallel" in odd:

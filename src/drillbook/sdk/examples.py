@@ -21,7 +21,7 @@ from drillbook.sdk.action import Action
 from drillbook.sdk.discovery import System
 
 NOT_DRILLS = "diagnosis"
-"""Name of the subfolder in a folder of drills whose files are diagnosis trees, not drills."""
+"""Name of a subfolder in folders of drills. The files in this subfolder are diagnosis trees, not drills."""
 _ALIAS = re.compile(r"\s[&*][a-z]")
 """Pattern for an anchor or an alias of YAML. A step that contains either cannot be read without the rest of its file."""
 
@@ -83,7 +83,7 @@ def files(system: System) -> list[Path]:
 
 
 def _own(family: str) -> list[tuple[str, tuple[_Step, ...]]]:
-    """Return the drills and examples of the system with actions of ``family``: the name of each file, and its steps."""
+    """Return the names and the steps of the drills and examples in the system that defines the actions of ``family``."""
     systems = [system for system in discovery.systems() if family in system.actions]
     folders = [folder for system in systems for part in ("examples", "drills") if (folder := system.folder(part))]
     return [(path.stem, _steps(path)) for folder in folders for path in sorted(folder.glob("*.yml"))]
@@ -91,7 +91,7 @@ def _own(family: str) -> list[tuple[str, tuple[_Step, ...]]]:
 
 @cache
 def _inside(top: Path) -> list[tuple[str, tuple[_Step, ...]]]:
-    """Return the drills in a folder: the name of each drill, and its steps."""
+    """Return the name and the steps of each drill in a folder."""
     paths = [path for path in sorted(top.rglob("*.yml")) if path.relative_to(top).parts[0] != NOT_DRILLS]
     return [(path.stem, _steps(path)) for path in paths]
 

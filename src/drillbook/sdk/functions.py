@@ -8,7 +8,7 @@ class Functions(str):
 
     The shell defines the text once as a function, and calls the function in a subshell for each command. Therefore the
     text must read no input and must not use ``$0``. It must leave no process behind that keeps the output open or belongs
-    to the session of the shell. A command is never repeated: if the connection breaks, it raises CommandLost.
+    to the session of the shell. If the connection breaks, CommandLost is raised, and the command is not repeated.
     """
 
     __slots__ = ()

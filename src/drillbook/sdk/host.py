@@ -31,7 +31,7 @@ from drillbook.sdk.become import ROOT, Become
 from drillbook.values import Secret
 
 CAPTURE_LIMIT = 1 << 20
-"""Largest number of bytes of a stream that an Output stores. Further bytes are only counted; a sink receives all bytes."""
+"""Number of bytes that an Output stores of each output stream. Further bytes are only counted. A sink receives all bytes."""
 
 _ODD_ADDRESS = re.compile(r"""^-|[\s\x00-\x1f\x7f'`"$\\;&<>|(){}]""")
 _ODD_USER = re.compile(r"""^-|\s-|[\x00-\x1f\x7f'`";&<>|(){}]|\\$""")
@@ -327,7 +327,7 @@ def as_user(user: str, argv: Sequence[str] = (), *, asks: bool = False) -> tuple
     """Return the command that runs ``argv`` as ``user`` by sudo. For root on a host without sudo, the command uses setpriv.
 
     An empty ``user`` is the SSH user. When ``asks`` is true, sudo reads a password from the first line of standard
-    input. The ``$0`` of the script is `sudo`. It shows that only sudo can kill the processes of the script.
+    input. The command is a shell script. Its ``$0`` is `sudo`, which shows that only sudo can kill its processes.
     """
     return (*(("sh", "-c", _ASKS if asks else _NEVER_ASKS, "sudo", user) if user else ()), *argv)
 
@@ -382,10 +382,10 @@ class Host(Protocol):
         """Read the first ``limit`` bytes of a file. Raises FileNotFoundError when it is missing, HostError when it is unreadable."""
 
     def forward(self, address: str, port: int) -> AbstractContextManager[int]:
-        """Open a port on the controller's loopback address. The host forwards its connections to ``address:port``.
+        """Open a port on the controller's loopback address, and yield its number.
 
-        If ``address`` begins with a slash, it is the path of a Unix socket, and ``port`` is ignored. The number of the open
-        port is yielded. The port is open until the `with` block ends.
+        The host forwards connections to this port to ``address:port``. If ``address`` begins with a slash, it is the path
+        of a Unix socket, and ``port`` is ignored. The port is closed at the end of the `with` block.
         """
 
     def forward_socket(self, path: str, name: str, user: str = "") -> AbstractContextManager[str]:

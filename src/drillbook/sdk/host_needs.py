@@ -51,10 +51,10 @@ NOTHING = BySudo(0)
 class HostNeeds:
     """Needs of an action on a host. All fields are empty for an action without needs.
 
-    ``commands`` are programs that are not in ``BASE``. ``rights`` and ``ports`` are texts. ``either`` lists groups of
-    programs. One program of each group is enough. ``by_sudo``: the commands that the action starts by `sudo`.
-    ``rights`` describes these commands in words. ``scripted``: True when only scripts of `sh -c` start the ``commands``, so
-    that sudo must allow the shell and not the programs.
+    ``commands``: required programs that are not in ``BASE``. ``either``: groups of programs, of which one program of each
+    group is required. ``ports``: text about the required ports. ``by_sudo``: the kinds of commands that the action starts
+    by `sudo`. ``rights``: text about these commands. ``scripted``: True when only scripts of `sh -c` start the ``commands``,
+    so that sudo must allow the shell and not the programs.
     """
 
     commands: tuple[str, ...] = ()
@@ -73,8 +73,8 @@ class HostNeeds:
 def of(action: str) -> HostNeeds | None:
     """Return the declared needs of ``action``, or None when neither the action nor its system declares needs.
 
-    An action's own declaration comes first. Otherwise, the declaration of its system for this name is used. Otherwise, the
-    declaration of its system for a pattern that matches the name is used.
+    If the class of the action declares no needs, ``HOST_NEEDS`` of its system is used. A key of ``HOST_NEEDS`` is the name
+    of an action, or a pattern for names. An exact name takes precedence over a pattern.
     """
     if own := _own(action):
         return own

@@ -1,4 +1,5 @@
-"""Interface for the restore of a backup into the service that lost its data, and base classes of the actions.
+"""Interface for restores in place: a backup is restored into the service that lost its data. Also contains the base classes
+of the actions that verify and restore backups.
 
 ``BackupSource.in_place`` returns an ``InPlace`` when the source supports such restores. A restore overwrites nothing,
 because the service has lost its data, or has only files of an earlier attempt of the same step.
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
 
 UNLIMITED = Size(1 << 50)
 CANARY_COLUMNS = ("run_id", "record_number")
-"""All columns of a table that `sql.canary` created, in their order. A drill may name this table, so comparisons of a server
-with an older backup recognise it by its columns, their types and its primary key.
+"""All columns of a table that `sql.canary` created, in their order.
+
+A drill can choose the name of this table. Therefore, when a server is compared with an older backup, this table is
+recognised by its columns, their types and its primary key.
 """
 
 
@@ -59,8 +62,9 @@ class InPlace(ABC):
 
     @abstractmethod
     def unlike(self, backup: Backup, checked: Facts) -> str:
-        """Return a reason if ``backup`` cannot restore the service as it is now, such as a missing part. Empty if it can.
+        """Return the reason why ``backup`` cannot restore the service as it is now, such as a missing part.
 
+        The reason is empty when the backup can restore the service.
         This method is called right before a fault that only this restore can undo. ``checked``: facts of the verification of
         the backup. Raises CouldNotVerify or StepFailed when the comparison fails, and HostError when the host cannot be
         used.
@@ -88,10 +92,10 @@ class InPlace(ABC):
 
 
 def beside(folder: str) -> SandboxConfig:
-    """Return the settings of a folder beside the service's data, in which a restore in place prepares the data.
+    """Return the settings of the folder in which a restore in place prepares the data. It is beside the service's data.
 
-    The settings set no limits for memory and disk, because the folder needs as much space as the data of the service. Only
-    the free space of the file system limits it.
+    The settings contain no limits for memory and disk, because the folder needs as much space as the data of the service.
+    Only the free space of the file system limits the folder.
     """
     return SandboxConfig(folder=folder, isolation="none", data_may_leave=True, memory=UNLIMITED, disk=UNLIMITED)
 
@@ -102,10 +106,9 @@ def evidence_of_run(ctx: Context, name: str) -> list[Path]:
 
 
 def lies_in(ctx: Context, source: Service, folder: str) -> str:
-    """Return a reason if the backups of ``source`` are inside the folder ``folder`` on the step's host. Such backups would be
-    lost together with the folder.
+    """Return a text if backups of ``source`` are inside ``folder`` on the step's host, and would be lost together with it.
 
-    The result is empty when the backups are elsewhere.
+    The text is empty when the backups are elsewhere.
     """
     here = host_place(ctx.host.name, ctx.hosts)
     paths = [kept.path for kept in source.kept_in if host_place(kept.host, ctx.hosts) == here]

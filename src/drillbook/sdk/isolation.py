@@ -26,7 +26,7 @@ PROGRAMS = (
 )
 """Programs that make, watch, limit and remove every sandbox."""
 TAKEN = 75
-"""Exit status of the script that creates the folder when a sandbox of this name already exists."""
+"""Exit status of the script that creates a sandbox's folder. It means that a sandbox with this folder already exists."""
 PIDS = 1024
 """Maximum number of processes in a container."""
 

@@ -1,4 +1,7 @@
-"""Parameters whose values come from an earlier step: the error for reading a value too early, and validation of one field."""
+"""Support for parameters that get their values from an earlier step.
+
+Contains the error for a value that is read too early, and a validator for the value of one field.
+"""
 
 from __future__ import annotations
 

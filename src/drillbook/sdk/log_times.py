@@ -15,15 +15,15 @@ from drillbook.errors import HostError
 from drillbook.sdk.context import Context
 
 AHEAD_S = 60.0
-"""Seconds by which the time of a line may be later than the host's clock. A later time is of no use."""
+"""Seconds by which the time of a line may be later than the host's clock. A line with a later time has no known age."""
 FARTHEST = timezone(timedelta(hours=-12))
-"""Time zone that is farthest behind UTC. A time without a zone is at the latest a time in this zone."""
+"""Time zone that is farthest behind UTC. A time without a zone is read in this zone, which gives the latest possible time."""
 _LEVEL = r"(?:trace|debug|info|notice|warn|warning|error|err|crit|critical|fatal|panic|[tdiwef])"
 _WRITTEN = (
     r"(\d{4})[-/](\d\d)[-/](\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,](\d{1,6})\d*)?\s?(Z\b|(?:UTC|GMT)\b(?![+-])|[+-]\d\d:?\d\d\b)?"
 )
 _FIRST = re.compile(rf"[\[(\"']?(?:{_LEVEL}\b[\])]?[:,| -]*)?[\[(\"']?{_WRITTEN}", re.IGNORECASE)
-"""Time at the beginning of a line, perhaps after the level."""
+"""Pattern for the time at the beginning of a log line. A log level, such as `error`, may come before the time."""
 _LOGFMT = re.compile(rf"(?:level=\S+ )?(?:ts|time|timestamp)=\"?{_WRITTEN}", re.IGNORECASE)
 _KEYS = ("ts", "time", "timestamp", "@timestamp", "@ts", "@time", "asctime", "datetime")
 _CLOCK = re.compile(r"(\d+)(\.\d+)?")
@@ -31,9 +31,10 @@ _CLOCK = re.compile(r"(\d+)(\.\d+)?")
 
 @dataclass(frozen=True, slots=True)
 class HostClock:
-    """Time of a host's clock, and the time on the controller's monotonic clock right after it was read.
+    """Time of a host's clock, and the time of the controller's monotonic clock right after the host's clock was read.
 
-    The host's clock and the clock of the controller need not agree: only ages are compared.
+    With both times, the age of a log line by the host's clock can be compared with times on the controller's clock, even if
+    the clocks differ.
     """
 
     now: float
@@ -44,8 +45,8 @@ class HostClock:
 class LogLine:
     """A line of a log.
 
-    ``age_s``: age by the host's clock in seconds, or None when it is unknown or in doubt. ``older``: true when the line is
-    certainly older than the time from which on lines count as evidence.
+    ``age_s``: age by the host's clock in seconds, or None when the age is unknown or uncertain. ``older``: True when the
+    line is certainly too old to count as evidence.
     """
 
     text: str
@@ -66,9 +67,12 @@ def host_clock(ctx: Context) -> HostClock | None:
 def dated(lines: Sequence[str], clock: HostClock | None, since: float | None) -> list[LogLine]:
     """Determine the ages of ``lines``, which are successive lines of one log, oldest first.
 
-    ``since``: time on the controller's monotonic clock; older lines do not count as evidence. None: no line is too old. A
-    line without a time is older when the nearest times below and above it, at the beginnings of lines, are older: programs
-    write their logs in order. No time above counts as an older one.
+    ``since``: time on the controller's monotonic clock. Lines from before this time are too old to count as evidence. When
+    ``since`` is None, no line is too old.
+
+    Programs write their logs in order. Therefore a line without a time is judged by its neighbours: the nearest line above
+    it and the nearest line below it that begin with a time. It is too old when both neighbours are too old, or when the
+    neighbour below is too old and there is no neighbour above.
     """
     limit = clock.read_at - since if clock and since is not None else math.inf
     ages = [_age(line, clock) if clock else None for line in lines]
@@ -83,7 +87,10 @@ def dated(lines: Sequence[str], clock: HostClock | None, since: float | None) ->
 
 
 def _nearest(firsts: Sequence[bool], old: Sequence[bool], *, missing: bool) -> list[bool]:
-    """Return for each line the value in ``old`` of the nearest line before it that begins with a time, or ``missing``."""
+    """Return a value for each line: the value in ``old`` of the nearest earlier line that begins with a time.
+
+    ``firsts``: True for each line that begins with a time. ``missing``: value if there is no such earlier line.
+    """
     found, last = [], missing
     for first, one in zip(firsts, old, strict=True):
         found.append(last)
@@ -92,10 +99,10 @@ def _nearest(firsts: Sequence[bool], old: Sequence[bool], *, missing: bool) -> l
 
 
 def _age(line: str, clock: HostClock) -> tuple[float, bool] | None:
-    """Return the least possible age of a line, and True when the time has a zone, so that the line has this age.
+    """Return the smallest possible age of a line, and whether this age is exact. It is exact when the time has a zone.
 
-    Return None when the line has no time, or one in the future. The newest of several times in a line counts. A time in
-    whole seconds may be up to a second later than written.
+    Return None when the line contains no time, or only a time in the future. If the line contains several times, the newest
+    time is used. A second is added to a time in whole seconds, because its fraction was cut off.
     """
     found = [one for text in _times(line) if (one := _read(text, clock))]
     return min(found, default=None)

@@ -1,6 +1,6 @@
 """Masks parts of a text that look like a password, before a report shows the text.
 
-The redactor hides only the secrets in an inventory, and such passwords are not in an inventory.
+This is needed for passwords that are not secrets of an inventory, because the redactor hides only those secrets.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Measures the time of the newest data in a restored copy. Writes after this time are not in the copy, and would be lost.
 
-The facts are the same for all systems.
+The resulting facts have the same names for all systems.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 There are two kinds. An ``Availability`` probe checks a service at a fixed rate. A slow answer never delays the next sample.
 A ``Canary`` writes numbered rows as a client would, and later reads back which of these rows survived. A probe only takes
-single samples. The runner is responsible for the rate, the clock and the record.
+single samples. The runner decides when a sample is taken, measures its time, and records it.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ done
 
 
 class Programs:
-    """Known answers of hosts about their programs. A new object knows no answers yet."""
+    """Answers of hosts that were asked for programs. A new object contains no answers."""
 
     def __init__(self) -> None:
         """Start without any answers."""
@@ -65,7 +65,7 @@ class Programs:
 def _look(host: Host, programs: Sequence[str], deadline: Deadline) -> dict[str, bool]:
     """Return a mapping. Each key is a program, and its value is True when the program is on the host's PATH.
 
-    The answer of the host contains the numbers of missing programs and not their names, because a name may be any text.
+    The host prints the positions of the missing programs in the list, and not their names, because a name may be any text.
     """
     said = once_more(lambda: host.run(("sh", "-c", _LOOK, "sh", *programs), deadline=deadline)).check().text.split()
     return {program: str(number) not in said for number, program in enumerate(programs)}

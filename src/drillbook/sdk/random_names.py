@@ -1,4 +1,7 @@
-"""Random parts of names on a host. Rules of sudo recognise them by their mark; see ``hosts.sudoers.pattern``."""
+"""Makes random parts for the names of files and folders on a host.
+
+Each random part begins with MARK, so that rules of sudo can recognise it; see ``hosts.sudoers.pattern``.
+"""
 
 from __future__ import annotations
 

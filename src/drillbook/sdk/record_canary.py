@@ -33,8 +33,8 @@ NAMES = ("record", "number", "run")
 """
 OF_ONE = frozenset({"record", "number"})
 UNRECORDED_S = 30.0
-"""Number of seconds before a crash of the controller. Only records that a canary wrote in this time can be missing in the
-journal.
+"""Length of a period in seconds. When the controller crashes, only records that a canary wrote during this period before the
+crash can be missing in the journal.
 """
 
 

@@ -16,9 +16,9 @@ from drillbook.sdk.host import Deadline
 from drillbook.sdk.service import S3
 
 MOST_ANSWER = 8 << 20
-"""Maximum size of an XML answer in bytes. The limit is needed because an answer in memory takes up to thirty times its size.
+"""Maximum size of an XML answer in bytes. The limit is needed because an answer needs up to thirty times its size in memory.
 
-It is large enough for one page of a list, which has up to 1,000 keys.
+The limit is large enough for one page of a list, which has up to 1,000 keys.
 """
 PIECE = 1 << 16
 

@@ -1,9 +1,9 @@
-"""Sandboxes for restores. A sandbox is a private folder on a host, with processes that have no network. A run removes it.
+"""Sandboxes for restores. A sandbox is a private folder on a host, with processes that have no network.
 
 A sandbox is a service of the inventory with the field `sandbox`. Every action that reads a service can therefore also read a
-sandbox. A sandbox exists from a restore to the end of the run. The processes of a sandbox have its folder in their
-environment, or as their working directory. One command (``removal``) kills them and removes the folder without the
-controller; see ``isolation``.
+sandbox. A restore creates the sandbox, and the run removes it at its end. The command that ``removal`` returns kills the
+processes of the sandbox and removes its folder. It needs no controller, and finds the processes by their environment, or by
+their working directory; see ``isolation``.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class Sandbox:
 
     @property
     def files(self) -> Host:
-        """Host object that runs commands outside the sandbox, as its user and with the host's network.
+        """Host object that runs commands outside the sandbox, as the sandbox's user and with the host's network.
 
         It is used to copy files.
         """
@@ -229,7 +229,7 @@ class Sandbox:
         return finding(code, title=self.service.name, wanted=wanted, measured=measured, host=self.host.name)
 
     def _must_be_apart(self) -> None:
-        """Raise StepFailed if any path of the folder is inside a folder with backups or with the data of a server."""
+        """Raise StepFailed if the sandbox's folder is inside a folder that contains backups or the data of a server."""
         paths = sandbox_place.of_production(self.ctx.services, self.ctx.hosts, self.host.name)
         output = self.host.run(sandbox_place.looking(self.isolation, paths), deadline=self.ctx.deadline).check()
         if output.text:

@@ -45,12 +45,12 @@ done
 
 
 def looking(isolation: Isolation, paths: tuple[str, ...]) -> tuple[str, ...]:
-    """Return a command that prints each of ``paths`` if this folder contains the sandbox's folder."""
+    """Return a command that prints those of ``paths`` inside which the sandbox's folder is, or would be created."""
     return isolation.as_user(("sh", "-c", _WITHIN, "sh", isolation.folder, *paths))
 
 
 def of_production(services: Mapping[str, Service], hosts: Mapping[str, Target], host: str) -> tuple[str, ...]:
-    """Return the folders on ``host`` that contain the data of servers, or backups."""
+    """Return the folders on ``host`` that contain backups or the data of servers."""
     return tuple(sorted(set(_folders(services, hosts, host))))
 
 

@@ -37,9 +37,9 @@ class KeptIn(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WrittenAt:
-    """File of an inventory that describes a service, the line of the service's key, and the lines of its fields.
+    """Place of a service in an inventory: the file, the line of the service's key, and the lines of its fields.
 
-    Two services with the same fields are equal, wherever they are written, so all objects of this class are equal.
+    All objects of this class are equal, so that two services with the same fields are equal even if their places differ.
     """
 
     file: str = ""
@@ -150,7 +150,9 @@ class Service(BaseModel):
 
     @property
     def part(self) -> str:
-        """Part of the server that this service is, such as one database. Empty when this service is the whole server."""
+        """Name of a part of a server, such as one database, when only this part is the service. Empty when the whole server
+        is the service.
+        """
         return ""
 
     @property
@@ -227,8 +229,8 @@ class S3(Service):
     encrypt: Encryption | None = Field(
         default=None,
         description=(
-            "Recipients for whom the files of backups that drills take are encrypted, such as `{age: [age1...]}`. "
-            "Empty: the files are stored unencrypted."
+            "Recipients who can decrypt the backups that drills take, such as `{age: [age1...]}`. "
+            "Empty: the files of these backups are not encrypted."
         ),
     )
     identity: AgeIdentity | None = Field(

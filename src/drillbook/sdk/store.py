@@ -231,7 +231,7 @@ class Store:
     def history(self, prefix: str) -> dict[str, list[Version]]:
         """Return a mapping from the key of each object below ``prefix`` to the object's versions and delete markers.
 
-        Each list contains first all versions and then all delete markers. In both parts, the newest comes first.
+        Each value is a list: first all versions, newest first, and then all delete markers, newest first.
         """
         found: dict[str, list[Version]] = {}
         markers: list[Version] = []

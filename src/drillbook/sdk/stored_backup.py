@@ -76,7 +76,7 @@ def entries(sent: Sequence[File]) -> dict[str, StoredFile]:
 class BackupManifest(Part):
     """Fields that the manifests of all kinds of backups have. A folder without a manifest is not a backup.
 
-    ``taken_at`` is in UTC. It is a time of the controller's clock, unless the kind says otherwise.
+    ``taken_at`` is in UTC. It is read from the controller's clock, unless a subclass documents another clock.
     """
 
     ADDED: ClassVar[frozenset[str]] = frozenset()

@@ -1,6 +1,7 @@
 """Signatures of the manifests of backups. A backup that is named without a digest must have a trusted signature.
 
-Actions have no access to keys. The context of an action contains ``Vouchers``, which sign and check for it.
+Actions have no access to keys. The context of an action contains a ``Vouchers`` object, which signs manifests and checks
+signatures for the action.
 """
 
 from __future__ import annotations

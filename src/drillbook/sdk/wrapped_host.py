@@ -11,7 +11,7 @@ from drillbook.sdk.host import CAPTURE_LIMIT, Host, Piped, Target
 
 @dataclass(frozen=True, slots=True)
 class WrappedHost:
-    """A host that uses another host, ``inner``. It passes ``get`` and the methods for forwarding on without a change.
+    """A host that uses another host, ``inner``. Calls of ``get`` and of the forwarding methods go to ``inner`` unchanged.
 
     Each subclass defines ``run`` and ``put``, which change how commands run and how files are written. A subclass that can
     connect to the streams of a command also defines ``pipe``.

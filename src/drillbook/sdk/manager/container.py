@@ -66,7 +66,7 @@ class Docker(Manager):
         return (*self._tool(), "stop", "--", unit)
 
     def passing(self, host: Host, unit: str, deadline: Deadline) -> str:
-        """Return a reason if the container cannot be started again after a stop. Empty if it can.
+        """Return the reason why the container cannot be started again after a stop, or an empty text if it can be started.
 
         The only reason is that the container was made with ``--rm``. The engine removes such a container when it exits.
         """

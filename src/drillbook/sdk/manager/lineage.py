@@ -47,7 +47,7 @@ of the process in seconds, and its parents and control groups.
 APART_S = 5.0
 """Largest accepted error, in seconds, when the age of a process is measured twice and the two ages are compared."""
 STARTING_S = 30.0
-"""Longest time, in seconds, from the start of a process on a busy host until its server begins to count its own age."""
+"""Longest time, in seconds, from the start of a server's process on a busy host until the server begins to count its age."""
 
 
 def same_age(told: float, seen: float, between: float) -> bool:

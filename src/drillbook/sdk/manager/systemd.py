@@ -147,7 +147,7 @@ class Systemd(Manager):
         return ("sh", "-c", _KILL, "sh", seen.unit, *self._tool())
 
     def passing(self, host: Host, unit: str, deadline: Deadline) -> str:
-        """Return a reason if ``unit`` cannot be started again after a stop. Empty if it can.
+        """Return the reason why ``unit`` cannot be started again after a stop, or an empty text if it can be started.
 
         A unit that ``systemd-run`` made disappears when it exits, and a masked unit cannot be started.
         """
@@ -167,8 +167,8 @@ class Systemd(Manager):
         return ((*self._tool(), *kill), (*self._tool(), "stop", "--job-mode=ignore-requirements", "--", unit))
 
     def denied(self, host: Host, unit: str, deadline: Deadline) -> str:
-        """Return a reason if the account may not start and stop ``unit``: systemd lets only root do this, and polkit makes
-        no exception for the account.
+        """Return a text if the account may not start and stop ``unit``, because systemd lets only root do this, and polkit
+        makes no exception for the account. Otherwise return an empty text.
         """
         if self.sudo or self.config.user:
             return ""

@@ -75,7 +75,7 @@ class Manager(ABC):
 
     @abstractmethod
     def log(self, unit: str) -> Argv:
-        """Return the command that shows the end of the unit's log. Messages to the operator contain it."""
+        """Return the command that shows the end of the unit's log. Messages to the operator contain this command."""
 
     @abstractmethod
     def tail(self, unit: str, lines: int) -> tuple[Argv, ...]:
@@ -102,11 +102,14 @@ class Manager(ABC):
         return ()
 
     def denied(self, host: Host, unit: str, deadline: Deadline) -> str:
-        """Return a reason if the account may not start and stop ``unit``. Empty if it may do this, or if this is unknown."""
+        """Return the reason why the account may not start and stop ``unit``.
+
+        The reason is empty when the account may do this, or when this is unknown.
+        """
         return ""
 
     def passing(self, host: Host, unit: str, deadline: Deadline) -> str:
-        """Return a reason if ``unit`` cannot be started again after a stop. Empty if it can."""
+        """Return the reason why ``unit`` cannot be started again after a stop, or an empty text if it can be started."""
         return ""
 
     def reviving(self, host: Host, unit: str, deadline: Deadline) -> tuple[str, ...]:
