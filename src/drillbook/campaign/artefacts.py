@@ -90,8 +90,9 @@ def found_in(
     as the key, and the reasons why other artefacts cannot be used.
 
     ``now``: number of the present attempt of the pipeline; 0 when it is unknown. ``succeeded``: True when every job of this
-    attempt is known to have succeeded. Only then is a site's pass in an older attempt used, because otherwise a drill of
-    this attempt may have been interrupted. An older failure is always used.
+    attempt is known to have succeeded. If a site passed in an older attempt, that result is used only when ``succeeded`` is
+    True: otherwise, a drill of the site in this attempt may have been interrupted. If a site failed in an older attempt,
+    that result is always used.
     """
     found: dict[str, Artefact] = {}
     problems: list[str] = []
@@ -109,8 +110,8 @@ def found_in(
 
 
 def _campaigns(folder: Path, drill: str, pipeline: str, problems: list[str]) -> list[tuple[Path, CampaignState]]:
-    """Return the campaigns of ``pipeline`` in ``folder``, the oldest attempt first. When another campaign cannot be used,
-    the reason is added to ``problems``.
+    """Return the campaigns in ``folder`` that belong to ``drill`` and ``pipeline``. The oldest attempt comes first. For
+    each other campaign in the folder, the reason why it is not used is added to ``problems``.
     """
     found = []
     for path in sorted(folder.glob(f"**/{CAMPAIGNS}/[!.]*/{RECORD}/{FILE}")):
@@ -133,7 +134,9 @@ def _campaigns(folder: Path, drill: str, pipeline: str, problems: list[str]) -> 
 
 
 def _older(state: CampaignState, now: int) -> str:
-    """Return the number and the date of an attempt older than ``now``. Returns an empty text for other attempts."""
+    """Return a text with the number and the date of a campaign's attempt, when this attempt is older than ``now``.
+    Otherwise, the text is empty.
+    """
     number = state.start.attempt
     if number >= now:
         return ""
@@ -141,7 +144,9 @@ def _older(state: CampaignState, now: int) -> str:
 
 
 def _unusable(ending: Ending, now: int, *, succeeded: bool) -> str:
-    """Return the reason why the end of a site in an older attempt is not used, or an empty text."""
+    """Return the reason why the end of a site in an older attempt cannot be used. The result is empty when the end can be
+    used.
+    """
     if ending.state is SiteState.FAILED or (ending.state is SiteState.PASSED and succeeded):
         return ""
     if ending.state is SiteState.PASSED:
@@ -216,7 +221,7 @@ class Artefacts:
         return _noted(job, own, one) if one.older else own
 
     def wait(self, timeout_s: float) -> list[Ending]:
-        """Return the jobs that have ended. All submitted jobs have ended."""
+        """Return the ends of all jobs that were submitted since the last call. The method never waits."""
         del timeout_s
         found, self._ended = self._ended, []
         return found

@@ -1,4 +1,4 @@
-"""Asks workers of Dask questions. Each question has a deadline, so that a worker that hangs blocks nothing else."""
+"""Sends questions to Dask workers. Each question has a deadline, so that a worker that hangs blocks nothing else."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ ASK_S = 15.0
 READ_S = 300.0
 """Time, in seconds, in which a worker must read files of a run."""
 THREADS = 2
-"""Maximum number of questions to one worker at the same time. At most the same number of its runs is received at the same
-time.
+"""Maximum number of questions that are sent to one worker at the same time. It is also the maximum number of runs that are
+received from one worker at the same time.
 """
 
 

@@ -34,13 +34,15 @@ from drillbook.report import remarks
 RUN_VARIABLE = "DRILLBOOK_RUN"
 """Environment variable that passes the name of the run to a child process."""
 PREVIOUS_VARIABLE = "DRILLBOOK_PREVIOUS"
-"""Environment variable that passes the hash of the site's intent to a child process. The first event of the run
-contains this hash.
+"""Environment variable that passes a hash to a child process. It is the hash of the event that records the intent to start
+the site. The first event of the run contains this hash.
 """
 CAMPAIGNS = "campaigns"
 RECORD = "record"
 APPROVAL = "approval.json"
-"""Name of the approval of all sites in the folder of a campaign; its signature is beside it."""
+"""Name of the file in a campaign's folder that approves the drills of all sites. The same folder contains the signature of
+this file.
+"""
 PROGRAM = (sys.executable, "-m", "drillbook.cli")
 STATES = {
     Exit.OK: SiteState.PASSED,
@@ -148,8 +150,9 @@ def cancel(job: Job) -> bool:
 
 
 def _stop_signal(pid: int) -> signal.Signals:
-    """Return the signal that stops a child process: SIGINT, or SIGTERM if the process ignores SIGINT, which a drill may
-    have inherited. A recovery in progress hears SIGINT, and must not get SIGTERM, which ends it before its last undo.
+    """Return the signal that stops a child process. This is SIGINT, or SIGTERM if the process ignores SIGINT. A drill
+    ignores SIGINT if it was started by a program that ignores it. A recovery in progress handles SIGINT, so it never gets
+    SIGTERM, which would end it before its last undo.
     """
     try:
         status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
@@ -234,8 +237,8 @@ def _views(job: Job, folder: Path) -> tuple[list[RunView], Result | SuiteResult 
 
 
 def _finding(views: list[RunView]) -> str:
-    """Return the title of the first finding of the runs. If the finding refused the drill, its remedy is added. The
-    result is empty when there is no finding.
+    """Return the title of the first finding of the runs. If the drill was refused because of this finding, the measured
+    value and the remedy are added. The result is empty when there is no finding.
     """
     for view in views:
         for one in view.result.findings:
@@ -260,8 +263,8 @@ def _objectives(views: list[RunView]) -> dict[str, Any]:
 
 
 def _of_run(result: Result) -> dict[str, Any]:
-    """Return the objectives of a run with their measurements. When the report shows a remark about a measurement, the sign
-    that refers to the remark is added to the measurement.
+    """Return the objectives of a run with their measurements. When the report marks a measurement with a sign such as
+    ``†``, which refers to a remark, the objective contains this sign as ``mark``.
     """
     told = remarks.of_run(result.steps, result.started, result.objectives.get("rpo"))
     marks = {key: one.mark.strip() for key, one in told.items()}

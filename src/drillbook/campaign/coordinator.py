@@ -66,11 +66,11 @@ class Coordinator:
     _scheduler: Scheduler = field(init=False)
     _jobs: dict[str, Job] = field(default_factory=dict)
     _asked: set[str] = field(default_factory=set)
-    """Sites whose drill has been asked to stop. In each round of a stop, the drills of all other running sites are asked
-    again.
+    """Sites whose drill has been asked to stop. If a drill could not be asked, its site is not in this set, and the
+    coordinator asks again in the next round.
     """
     _chosen: dict[str, Intent] = field(default_factory=dict)
-    """Run and place of each site that is about to start."""
+    """Run and place of each site that is about to start. The key is the name of the site."""
 
     def run(self) -> CampaignFinished | None:
         """Drill every site that the rules permit to start. Return the event that ends the campaign. Return None when the

@@ -44,7 +44,9 @@ class Expected:
 
     @classmethod
     def of(cls, text: str) -> Expected:
-        """Read the value of the environment variable. Raises UsageError when a campaign did not set the variable."""
+        """Read the value of the environment variable ``SITE_VARIABLE``. Raises UsageError when the value cannot come from a
+        campaign.
+        """
         try:
             return cls(**json.loads(text))
         except (ValueError, TypeError):
@@ -95,10 +97,10 @@ class Expected:
 
 @cache
 def expected() -> Expected | None:
-    """Return the site that a campaign gave to this process, or None when there is no campaign. This function removes
-    the variable from the environment.
+    """Return the site, and its plans, that a campaign passed to this process in an environment variable. Returns None when
+    the variable is not set. The function removes the variable from the environment.
 
-    Raises UsageError when the variable was not set by a campaign.
+    Raises UsageError when the content of the variable cannot come from a campaign.
     """
     given = os.environ.pop(SITE_VARIABLE, "")
     return Expected.of(given) if given else None

@@ -79,7 +79,7 @@ class Fleet:
         self._pending: dict[str, Pending] = {}
         self._reserved: dict[str, str] = {}
         self._told_approval: set[tuple[str, str]] = set()
-        """Pairs of a campaign and a worker at whose place the approval of the campaign was stored."""
+        """Pairs of a campaign and the address of a worker that has stored the approval of this campaign."""
         self._ended: queue.SimpleQueue[Ending] = queue.SimpleQueue()
         self._here = Processes(self._ended)
         self._lanes = Lanes()
@@ -103,8 +103,8 @@ class Fleet:
             return chosen
 
     def submit(self, job: Job) -> None:
-        """Submit ``job`` to its place. If the job was started before, and its place is this machine, find out here how it
-        ended instead.
+        """Submit ``job`` to a worker at its place. If the job was started before and its place is on this machine, no
+        worker is used: this process itself finds out how the job ended.
         """
         with self._changed:
             self._reserved.pop(job.site, None)
@@ -137,8 +137,9 @@ class Fleet:
         return [*(good or ["no worker can be used yet; the sites wait until there is one"]), *bad]
 
     def cancel(self, job: Job) -> bool:
-        """Ask the place of ``job`` to stop its drill. Another thread asks the worker, so the first call returns False. A
-        call returns True when the drill was asked. A job that was never submitted to a worker ends at once.
+        """Ask the worker of ``job`` to stop the drill. Another thread asks the worker, so the first call returns False. A
+        later call returns True when the drill has been asked to stop. A job that was never submitted to a worker ends at
+        once.
         """
         with self._changed:
             pending, client = self._pending.get(job.site), self._client

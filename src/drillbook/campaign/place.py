@@ -27,7 +27,7 @@ worker.
 """
 FILE = ".place"
 PATIENCE_S = 2.0
-"""Time, in seconds, for which another process may need to write the number of a place."""
+"""Maximum time, in seconds, to wait until another process has written the random number of a place into its file."""
 MACHINE_IDS = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
 """Files with the identity of a machine. A machine without such a file is identified by its host name alone."""
 
@@ -71,16 +71,16 @@ def is_here(name: str, own: str) -> bool:
     """Return True when the place ``name`` is this project on this machine. ``name``: name from the journal of a campaign; an
     empty name means this machine. ``own``: name of this project as a place.
 
-    Up to version 1.0.0, the number of a place had only the random part. For a name with such a number, the random part, the
-    host name and the path are compared.
+    Up to version 1.0.0, the number of a place had only the random part. If ``name`` contains such an old number, ``name``
+    matches when its random part, host name and path are the same as in ``own``.
     """
     number, _, where = own.partition("@")
     return number_of(name) in ("", number) or name == f"{number.partition('-')[0]}@{where}"
 
 
 def is_copy(name: str, other: str) -> bool:
-    """Return True when one of the two places is a copy of the other place, or was moved from there. ``name`` and ``other``:
-    names of the places.
+    """Return True when the project of one place was copied or moved to the other place. ``name`` and ``other``: names of
+    the two places.
     """
     number, former = number_of(name), number_of(other)
     return number != former and number.partition("-")[0] == former.partition("-")[0]
@@ -166,7 +166,9 @@ def _stored(folder: Path) -> str:
 
 
 def _create(path: Path, content: bytes) -> None:
-    """Create a file in two steps, so that another process may see it empty for a moment. Keep a file that exists."""
+    """Create a file on a file system without hard links. The file is created first and written afterwards, so another
+    process may see it empty for a moment. A file that exists already is kept.
+    """
     try:
         number = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     except FileExistsError:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 RECENT = 50
-"""Number of the latest ends from which the rate is computed."""
+"""Maximum number of drills from which the rate is computed. These are the drills that ended last."""
 FEWEST = 8
-"""Minimum number of ends that is needed for an estimate."""
+"""Minimum number of drills that must have ended before the end of the campaign is estimated."""
 Z = 1.959963984540054
 """Quantile of the standard normal distribution for the probability 0.975."""
 

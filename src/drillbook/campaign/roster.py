@@ -137,8 +137,9 @@ class Roster:
         return f"the worker listens without TLS on an address that others can reach: {found}" if found else ""
 
     def _twin_of(self, said: dict[str, str]) -> str:
-        """Return the reason to refuse a worker because another place, on another running system or disk, has the same number
-        as the worker's place. The result is empty when no other place has this number.
+        """Return the reason to refuse a worker whose machine is a clone. The machine is a clone when a known worker has a
+        place with the same number, but runs on another system or disk. The result is empty when there is no such worker.
+        ``said``: answer of the worker to ``identify``.
         """
         number = place.number_of(said["name"])
         same = (one for one in self.workers.values() if place.number_of(one.place) == number)

@@ -59,8 +59,8 @@ class Rules:
     canary: tuple[str, ...] = ()
     """Sites of the first wave. The campaign stops unless all of them pass."""
     waves: tuple[float, ...] = ()
-    """Share of all sites after which each wave ends, in ascending order. A wave begins only after the previous wave has
-    ended.
+    """Shares of all sites, from 0 to 1, in ascending order. Each share says how many sites have been drilled when a wave
+    ends. A wave begins only after the previous wave has ended.
     """
     failed_share: float = 0.1
     """Permitted share of sites that failed or ended as unknown, from 0 to 1. The campaign stops when the share is larger.
@@ -111,9 +111,9 @@ class Scheduler:
         self._waves = deque(waves(rules, sites))
         self._wave: set[str] = set()
         self._queues: dict[Kind, deque[str]] = {}
-        """Waiting sites of each kind whose windows are open, or were open when they were last examined."""
+        """Waiting sites, with their kind as the key. The windows of these kinds were open when they were last examined."""
         self._closed: dict[Kind, deque[str]] = {}
-        """Waiting sites of each kind whose windows are closed."""
+        """Waiting sites, with their kind as the key. The windows of these kinds are closed."""
         self._openings: list[tuple[datetime, int, Kind]] = []
         """Heap with one entry for each kind of sites whose windows are closed: the next opening of the windows, a number,
         and the kind. When two openings are equal, the entry with the smaller number comes first.
@@ -157,7 +157,9 @@ class Scheduler:
     def _start(
         self, kind: Kind, now: datetime, taken: Callable[[str], bool], chosen: list[str], full: set[tuple[str, ...]]
     ) -> None:
-        """Start sites of one kind, and add them to ``chosen``. If their windows are closed, wait for the next opening."""
+        """Start sites of one kind, and add them to ``chosen``. If their windows are closed, start no site, and note when
+        the windows open again.
+        """
         queue = self._queues[kind]
         if not self._free(kind):
             return
@@ -207,9 +209,8 @@ class Scheduler:
         return [name for name, state in self.states.items() if state is SiteState.WAITING]
 
     def wake(self) -> datetime:
-        """Return the next time at which another site may start, or be refused, even if no site ends before. This is the
-        opening of a window, or the deadline by which sites must start. Only windows that the last call of ``due`` found
-        closed are considered.
+        """Return the next time at which the clock alone changes which sites may start. This is the opening of a window, or
+        the deadline by which sites must start. Only windows that the last call of ``due`` found closed are considered.
         """
         return min([self._deadline, *(opening for opening, _, _ in self._openings[:1])])
 

@@ -38,8 +38,8 @@ def write(folder: Path, state: CampaignState) -> None:
 
 
 def result(state: CampaignState, before: Comparison | None = None) -> dict[str, Any]:
-    """Return the content of ``result.json``. A campaign without its last event is unfinished, and its state is never
-    `passed`.
+    """Return the content of ``result.json``. If the journal does not contain the end of the campaign, the campaign is
+    unfinished, and its state is never `passed`.
     """
     ends, finished = ranked(state), state.finished
     return {
@@ -91,8 +91,8 @@ def figure(objective: dict[str, Any]) -> str:
 
 
 def mark_of(objective: dict[str, Any]) -> str:
-    """Return the sign at a measurement that refers to a remark about it. The result is empty when there is no remark, and
-    for journals of earlier versions.
+    """Return the sign, such as ``†``, that marks a measurement and refers to a remark in the report. The result is empty
+    when there is no remark, or when the journal is from an earlier version.
     """
     return str(objective.get("mark") or "")
 

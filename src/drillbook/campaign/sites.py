@@ -94,8 +94,8 @@ class SitesFile(_Part):
     waves: tuple[str, ...] = Field(
         default=(),
         description=(
-            "Share of all sites after which each wave ends, in ascending order, such as [10%, 50%]. A wave "
-            "begins only after the previous wave has ended."
+            "Shares of all sites, in ascending order, such as [10%, 50%]. Each share says how many sites have been "
+            "drilled when a wave ends. A wave begins only after the previous wave has ended."
         ),
     )
     abort_if: AbortIf = AbortIf()
