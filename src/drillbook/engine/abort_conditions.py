@@ -35,7 +35,7 @@ REACH_TRIES = 2
 """Number of failed checks in a row after which a host in ``guard.hosts`` counts as unreachable and ends the run."""
 PROBE_TIMEOUT_S = 1.0
 GRACE_S = 2.0
-"""Seconds that a check may take longer than its timeout. After that, the check counts as unanswered."""
+"""Extra seconds after the timeout of a check. A check that has not returned by then counts as unanswered."""
 STOP_S = 5.0
 TEXT = 400
 

@@ -83,8 +83,8 @@ class Gate:
         return wrong
 
     def _sources(self, step: PlannedStep, host: str) -> list[SourceProven]:
-        """Return the backups from which the restore phase will restore the service that the fault destroys. Only backups of
-        backup sources are returned. The run has verified each of them.
+        """Return the backups from which the restore phase will restore the service that the fault destroys. They come from
+        backup sources, which are the backups that the team's own tools take. The run has verified each of them.
 
         The list may be empty. Raises Refused when a check of the backup sources fails.
         """
@@ -137,8 +137,8 @@ class Gate:
     def _proofs(self, *, sourced: bool = False) -> Iterator[_Proof]:
         """Yield the successful verifications of backups in this run.
 
-        When ``sourced`` is true, only backups of backup sources are considered. Otherwise, only backups that the run itself
-        made are considered.
+        When ``sourced`` is true, only backups that the team's own tools took (backup sources) are considered. Otherwise,
+        only backups that the run itself took are considered.
         """
         steps = [step for step in self.stage.plan.phase("backup") if step.proves_backup and of_source(step) is sourced]
         backup = {step.id: step for step in steps}
@@ -157,8 +157,8 @@ class Gate:
     def _of_thing(
         self, fault: Action, step: PlannedStep, host: str, proofs: Sequence[_Proof]
     ) -> tuple[Identity, list[_Proof]]:
-        """Return the identity of the data that ``fault`` would destroy, and those of ``proofs`` that verified a backup of
-        this data.
+        """Return the identity of the data that ``fault`` would destroy, and the items of ``proofs`` whose step verified a
+        backup of this data.
         """
         # a custom command cannot identify its data: ask the action that verified the backup of the data
         if type(fault).subject is Action.subject:

@@ -29,8 +29,8 @@ the drill.
 class Grip:
     """Locks and the lease of the run on one host.
 
-    When sudo asks for a password, the lease belongs to the account of the step. There is a separate object of this class for
-    such a lease, and it holds no locks.
+    When sudo asks for a password, the lease belongs to the account that the step uses. A separate object of this class
+    holds such a lease, and holds no locks.
     """
 
     host: str
@@ -56,7 +56,9 @@ class Grip:
     belongs to this run.
     """
     taken_over: set[str] = field(default_factory=set)
-    """Names of the locks that other runs took over, and that the journal records as lost. Their tokens are kept."""
+    """Names of the locks that other runs took over, and that the journal records as lost. ``tokens`` still contains these
+    locks.
+    """
     lost: str = ""
     """Reason why the locks or the lease were lost. It is empty while they are held."""
     log: bytes | None = None
@@ -77,10 +79,11 @@ class Grip:
         return bool(self.tokens) or (self.become is not None and bool(self.armed))
 
     def taken_over_now(self, fenced: Collection[str], titles: Mapping[str, str]) -> LockLost | None:
-        """Note the locks that other runs took over, and return the event about those that were not noted before.
+        """Note the locks that other runs took over. Return an event that names the newly lost locks, which are the locks
+        that no earlier call has noted.
 
         ``fenced``: names of the locks that the host refused to renew. ``titles``: what each lock protects. The result is
-        None when no lock was lost since the last call. Locks that were given back meanwhile are no loss.
+        None when no lock was lost since the last call. A lock that this run has released meanwhile is not lost.
         """
         names = tuple(name for name in fenced if name in self.tokens and name not in self.taken_over)
         if not names:
@@ -107,8 +110,8 @@ class Grip:
         self.armed.add(intent)
 
     def end(self, lease: Lease, seconds: float) -> None:
-        """End ``lease``, and keep its log. Raises HostError when the host fails. A host that cannot keep leases is an error
-        only if an undo may be armed there.
+        """End ``lease``, and keep its log. Raises HostError when the host fails. Raises NotReady when the host cannot keep
+        leases, but only if an undo may be armed on it.
         """
         try:
             self.log = lease.end(deadline=Deadline.after(seconds))
@@ -145,9 +148,10 @@ class Grip:
 def disarm(grips: Sequence[Grip], seconds: float, reach: Deadline | None) -> None:
     """Remove undos from the leases. Only undos whose changes the controller has already undone are removed.
 
-    Each host gets one command of at most ``seconds``. An unreachable host is retried until the deadline ``reach``. An undo
-    that cannot be removed stays armed until the lease ends. The target may then undo the change a second time, which does no
-    harm. Failures are not reported here, because a failure to end the lease is reported later.
+    For each lease, one command is run on its host, and may take at most ``seconds``. An unreachable host is retried until
+    the deadline ``reach``. An undo that cannot be removed stays armed until the lease ends. The target may then undo the
+    change a second time, which does no harm. Failures are not reported here, because a failure to end the lease is reported
+    later.
     """
 
     def remove(grip: Grip) -> None:
@@ -158,10 +162,11 @@ def disarm(grips: Sequence[Grip], seconds: float, reach: Deadline | None) -> Non
 
 
 def renewal_pause(lease_s: float, times: int, hosts: int) -> float:
-    """Return the seconds between two renewals on one host. These are ``lease_s`` divided by ``times``, but at most 5.
+    """Return the seconds between two renewals on one host. On few hosts, the pause is ``lease_s`` divided by ``times``, but
+    at most 5 seconds.
 
-    ``hosts``: number of hosts. For several hundred hosts, the pause is longer. It is never more than a quarter of the lease,
-    so that the lease does not expire when a renewal fails.
+    ``hosts``: number of hosts. On several hundred hosts, the pause may be longer than 5 seconds, so that RENEWALS_PER_S is
+    kept. This longer pause is at most a quarter of the lease, so that the lease does not expire when a renewal fails.
     """
     return max(0.3, min(5.0, lease_s / times), min(lease_s / 4, hosts / RENEWALS_PER_S))
 

@@ -144,7 +144,7 @@ class Hold:
         self._renew_from_now_on(grip)
 
     def _shared(self, lock: Lock) -> int | None:
-        """Return the token of ``lock`` if this run took it under another name of the same machine; otherwise None."""
+        """Return the token of ``lock`` if this run took it under another host name of the same machine; otherwise None."""
         state = lock.state(deadline=Deadline.after(ANSWER_S))
         mine = {grip.tokens.get(lock.name) for grip in list(self._grips.values())} - {None}
         return state.token if state and state.owner.run == self.owner.run and state.token in mine else None
@@ -190,7 +190,7 @@ class Hold:
             patience.wait(POLL_S)
 
     def _grip(self, host: str, become: Become | None = None) -> Grip:
-        """Return the grip (locks and lease) of ``host``, or of an account there whose sudo asks for a password."""
+        """Return the locks and the lease on ``host``, or the lease of the account ``become`` if it has a sudo password."""
         account = of_lease(become)
         with self._lock:
             made = Grip(host, account, renewed=time.monotonic())
@@ -265,7 +265,7 @@ class Hold:
         return fenced
 
     def fence_of_lease(self, host: str, become: Become | None) -> Fence | None:
-        """Return the fence for a fault if its lease belongs to an account with a sudo password; otherwise None."""
+        """Return a fence that checks the lease of the account ``become``, or None if the account has no sudo password."""
         return self._grip(host, become).fenced_by_lease if of_lease(become) else None
 
     def promise(self, intent: int, host: str) -> str:

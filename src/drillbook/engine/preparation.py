@@ -1,4 +1,5 @@
-"""Preparation of a run before any fault: guard, hosts, locks, probes, `ready` and the baseline.
+"""Preparation of a run before any fault: the guard, connections to hosts, locks, probes, the `ready` check of each step,
+and the baseline, in which every probe must become good.
 
 This module also contains the code that runs a phase. `drill.check` runs only the preparation, and leaves no run folder.
 """
@@ -33,7 +34,7 @@ BASELINE_S = 15.0
 FIT_S = 1.0
 """Seconds without a failure after which a probe counts as good. For a fast probe, the time of five samples is enough."""
 NOT_RUN = "not run here"
-"""Reason, as written to the journal, of a run that ended early because this machine lacks a required service."""
+"""Reason that the journal records when a run ended early because this machine lacks a required service."""
 
 
 class EndedEarly(Exception):

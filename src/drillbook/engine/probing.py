@@ -123,7 +123,7 @@ class _Track:
     def answered(self, clock: float) -> bool:
         """Return True when every sample that began before the time ``clock`` has ended.
 
-        A sample that still hangs may turn out bad.
+        The caller needs this because a sample that still hangs may turn out bad.
         """
         with self.beat:
             return not any(start < clock for start in self._under_way)
@@ -364,8 +364,8 @@ class Probes:
         )
 
     def _at_once(self, tracks: Sequence[Track], waits: Sequence[Callable[[], bool]]) -> Callable[[], bool]:
-        """Return a function for ``wait``. The function returns True when two conditions hold: all probes are good, and every
-        sample that began before this was the case has ended.
+        """Return a function for ``wait``. The function returns True when all probes are good, and have stayed good until
+        every sample ended that was in progress when they became good.
         """
         since: float | None = None
 

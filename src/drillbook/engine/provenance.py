@@ -90,7 +90,7 @@ class Provenance:
         return frozenset(one.proof for one in found if one.fault == fault)
 
     def remember(self, facts: Facts) -> None:
-        """Record the identity of the data that a successful step restored, if ``facts`` contain one."""
+        """Record the identity of the data that a successful step restored, if ``facts`` contain this identity."""
         if made := Identity.read(facts.get("made")):
             self.made.append(made)
 
@@ -251,7 +251,8 @@ def points_to(origin: Reference, proven: Reference) -> bool:
 
 
 def elsewhere(action: Action, context: Context, plan: Plan, facts: Facts) -> Facts:
-    """Return a fact that names the service of ``action``, when neither the drill nor a probe of the drill is about it.
+    """Return a fact that names the service of ``action``, when this service is neither the service of the drill nor the
+    service of a probe.
 
     The fact is only made for restores, and for actions that compare content or record it for a comparison. ``facts``: facts
     of the step.

@@ -122,7 +122,7 @@ def _check_clock(store: Store, own: Recorded) -> None:
 
 
 def _there(store: Store, backups: Iterable[Recorded]) -> list[Recorded]:
-    """Return those of ``backups`` whose manifest is still in the store.
+    """Return the items of ``backups`` whose manifest is still in the store.
 
     Raises CouldNotVerify when the store gives no answer.
     """

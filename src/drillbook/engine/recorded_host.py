@@ -72,8 +72,8 @@ class RecordingHost(WrappedHost):
     def _redacted(self, raw: Output, argv: Sequence[str]) -> Output:
         """Return the output ``raw`` without secrets.
 
-        ``argv``: command that is stored as the command of the output. It replaces the command that was really run, which is
-        wrapped, for example in sudo.
+        ``argv``: command without wrappers, such as sudo. The result contains this command instead of the wrapped command
+        that was really run.
         """
         out, err = self._hidden(raw.stdout, raw.stdout_bytes), self._hidden(raw.stderr, raw.stderr_bytes)
         return replace(

@@ -69,8 +69,8 @@ from drillbook.sdk.vouchers import Vouchers
 LATE_S = 10.0
 READ_BACK_S = 30.0
 Place = tuple[str, int | None, str]
-"""Address, port and folder for temporary files of a host. The inventory may name the same machine as two hosts. These two
-hosts have equal values here.
+"""Address, port and folder for temporary files of a host. If the inventory lists the same machine as two hosts, both hosts
+have the same value.
 """
 
 

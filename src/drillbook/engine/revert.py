@@ -219,8 +219,8 @@ def _begun(intent: Intent) -> UndoStarted:
 def _seen_gone(stage: Stage, intent: Intent, patience: float) -> bool:
     """Return True when the check of the fault shows that the fault is gone.
 
-    Returns False when the host does not answer, but the fault has an undo. The caller then tries the undo, because it may
-    reach the host in another way.
+    Returns False also when the host does not answer, but the fault has an undo. The caller then tries the undo, because the
+    undo may still reach the host. Raises the error of the host when there is no undo.
     """
     try:
         return fault_gone(stage, intent.step, intent.action(), intent.host, patience=patience) is True

@@ -1,8 +1,8 @@
 """Checks before a fault destroys data that only a backup by the team's own tools can restore.
 
-The backup must have been verified in this run, and must still exist unchanged. It must also be new enough. For this, the
-period whose writes a restore would lose is measured right before the fault. This period must not be longer than the drill's
-objective `rpo`.
+The backup must have been verified in this run, and must still exist unchanged. It must also be new enough. Right before the
+fault, the gate measures the length of the period whose writes a restore would lose. This period must not be longer than the
+drill's objective `rpo`.
 """
 
 from __future__ import annotations

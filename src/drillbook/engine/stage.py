@@ -113,7 +113,7 @@ class Stage:
     disrupted_at: float | None = None
     """Time on the controller's monotonic clock at which this process announced the first fault. None before any fault."""
     asleep_s: float = 0.0
-    """Seconds for which the controller was suspended before that time, since it booted."""
+    """Seconds for which the controller was suspended between its boot and the time ``disrupted_at``."""
     _index: _Index | None = field(default=None, init=False)
 
     def _indexed(self) -> _Index:
@@ -148,9 +148,9 @@ class Stage:
     ) -> Context:
         """Make the context for an action of ``step`` on ``host``.
 
-        When ``changes`` is true, no command of the action starts after the run has lost its lock. When ``fault`` is true, no
-        command of the action starts after the target has begun to undo the fault. ``breaks`` concerns evidence that cannot
-        be stored after a fault was announced: this is an error only if ``breaks`` is true.
+        When ``changes`` is true, no command of the action starts after the run has lost its lock. When ``fault`` is true,
+        no command of the action starts after the target has begun to undo the fault. ``breaks``: true when the action
+        injects a fault. After a fault was announced, evidence that cannot be stored is an error only for such an action.
         """
 
         def named(name: str) -> Host:
@@ -178,7 +178,9 @@ class Stage:
         )
 
     def _book(self, step: str) -> Book:
-        """Return the inputs of a diagnosis in ``step``."""
+        """Return the data that ``step`` needs to diagnose a fault, such as the decision trees and the inventory of the
+        plan.
+        """
         at = self.disrupted_at
         if (
             at is not None

@@ -36,8 +36,8 @@ class Stop:
     """Flag that a second request to stop sets. Changes are still undone, but steps that only measure are skipped."""
     message: str = "the run was stopped"
     why: str = "aborted"
-    """Reason for the end of the run, ``inconclusive`` when an entry of the journal could not be written to disk, and otherwise
-    ``aborted``.
+    """Reason for the end of the run. ``inconclusive``: an entry of the journal could not be written to disk. ``aborted``:
+    every other reason.
     """
     findings: tuple[Finding, ...] = ()
     signal: int = 0
@@ -108,26 +108,32 @@ class Held:
     _complete: bool = False
 
     def complete(self) -> None:
-        """Note that the work of the outermost block is complete. A signal has nothing left to stop, and is not delivered."""
+        """Note that the work of the outermost ``with`` block is complete. A signal that was held back is then dropped,
+        because there is nothing left to stop.
+        """
         self._complete = True
 
     @property
     def stopped(self) -> bool:
-        """True when a run of the outermost block was asked to stop, also while it undid its changes."""
+        """True when a run in the outermost ``with`` block was asked to stop. A request during the undo of its changes
+        counts, too.
+        """
         return self.number != 0 or any(one.flag.is_set() and one.why == "aborted" for one in self._stops)
 
     @property
     def signalled(self) -> bool:
-        """True when a signal arrived in the outermost block. It stays true after the block, so that nothing new begins."""
+        """True when a signal arrived in the outermost ``with`` block. The value stays true after the block, so that the
+        caller begins nothing new.
+        """
         return self.number != 0 or any(one.signal for one in self._stops)
 
     @contextmanager
     def back(self, stop: Stop) -> Iterator[None]:
-        """Hold the signals back within the ``with`` block. Deliver the last one at the end of the outermost block, unless
-        the work in it is complete.
+        """Hold signals back within the ``with`` block. At the end of the outermost block, deliver the last signal to the
+        program, unless ``complete`` was called.
 
-        ``stop``: request to stop of the run in the block. A signal before the run's first step stops the run. HUP stays
-        ignored if the program ignores it, as under nohup(1).
+        ``stop``: stop request of the run in the block. A signal sets this request at once, so the run ends early, and
+        undoes its changes. HUP stays ignored if the program ignores it, as under nohup(1).
         """
         self._stops = [*(self._stops if self._stop else ()), stop]
         if threading.current_thread() is not threading.main_thread():
@@ -164,8 +170,8 @@ class Held:
 
 
 def _heard() -> list[signal.Signals]:
-    """Return the signals that stop a run. HUP is left out if the program ignores it, as under nohup(1). A shell that starts the
-    program in the background makes it ignore INT, which must stop the run all the same.
+    """Return the signals that stop a run. HUP is left out if the program ignores HUP, as under nohup(1). INT is never left
+    out, although a shell makes a program in the background ignore INT.
     """
     return [one for one in SIGNALS if one != signal.SIGHUP or signal.getsignal(one) is not signal.SIG_IGN]
 

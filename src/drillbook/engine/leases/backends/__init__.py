@@ -4,7 +4,8 @@ To add a backend, write a file in this folder, list it in WATCHERS or BOOT_HOOKS
 `BootHook` in `sdk.host`. The file implements these functions; WORD is the name of the backend in the inventory:
 
 - `watch_WORD_usable HOW`, `boot_WORD_usable HOW`: succeed when this user can use the backend on this host; otherwise fail by
-  calling `unusable REASON`. HOW is `named` when the inventory names this backend, `auto` when the first usable one is taken.
+  calling `unusable REASON`. HOW is `named` when the inventory names this backend, and `auto` when the first usable backend is
+  chosen.
 - `watch_WORD_start RUN`: start `sh $folder/watch.sh $folder watch`. That process must not share descriptors (9 is the lock),
   a process group, a terminal or a parent with this session.
 - `boot_WORD_set RUN FOLDER`: run `sh -c "$at_boot" sh FOLDER` as this user at every boot; `boot_WORD_clear RUN` removes
