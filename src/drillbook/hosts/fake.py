@@ -69,7 +69,7 @@ class FakeHost:
         latency: float = 0.0,
         unreachable: bool = False,
     ) -> None:
-        """Create the host. When several of the fake ``commands`` match an argument list, the one with the most matching
+        """Create the host. When several of the fake ``commands`` match an argument list, the command with the most matching
         words is used.
 
         ``forwards``: loopback ports that are used instead of remote addresses. The key of each entry is a remote address and

@@ -139,7 +139,7 @@ class _Forwarder:
             self._pairs = [known for known in self._pairs if not known.over] + [pair]
 
     def close(self) -> None:
-        """Stop accepting connections, and close all open ones."""
+        """Stop accepting connections, and close all open connections."""
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)  # makes accept() return in the other thread
         self._listener.close()

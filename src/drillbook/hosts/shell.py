@@ -18,7 +18,7 @@ The kernel limits one argument to 128 KiB, and sshd passes the whole line as one
 """
 
 FRONT = 8
-"""Number of arguments that are searched for `sudo` at the beginning of a command. A shell or `env` may come before `sudo`.
+"""Number of first arguments of a command among which `sudo` is searched, because a shell or `env` may come before `sudo`.
 
 The arguments of a fence are not counted. A fence is a wrapper that first checks a lock.
 """

@@ -18,8 +18,8 @@ FRESH = re.compile(rf"(?<={re.escape(random_names.MARK)})[0-9a-f]{{4,20}}(?![0-9
 ``host_programs.made_in``.
 """
 NAMED = re.compile(r"(?:(?<=\Adrillbook-)|(?<=[ \n]drillbook-))[0-9a-f]{8}(?:[0-9a-f]{4})?(?=(?:-(?:in|out))?(?:[ \n]|\Z))")
-"""Pattern for the digest of a run's id in a name that is a whole argument. Such names are the names of packet filter rules,
-and the application names of database sessions.
+"""Pattern for the digest of a run's id. It matches only when one argument of the command is the name with this digest and
+nothing else. Packet filter rules and the application names of database sessions have such names.
 
 See ``network.fields.number_of`` and ``postgres.actions.sessions``. Similar digits in other names, such as the name of a
 folder or a container, are the same in every run, and are therefore not replaced.
@@ -53,8 +53,8 @@ def certificate(digest: str) -> str:
 def rule(user: str, account: str, program: str, argv: Iterable[str]) -> str:
     """Return the rule that lets ``user`` start ``program`` with exactly the arguments ``argv`` as ``account``.
 
-    ``program`` is a path. Ids of runs and random names of temporary files differ from run to run, so the rule contains a
-    class of characters instead of each digit of such an id or name.
+    ``program`` is a path. Ids of runs and random names of temporary files differ from run to run, so the rule replaces each
+    digit in them by a class of characters, such as ``[0-9a-f]``.
     """
     words = " ".join(argv)
     arguments = pattern(words) if words else NO_ARGUMENTS

@@ -24,8 +24,8 @@ output.
 
 READ = 4 << 20
 MUCH = 32 << 10
-"""Number of unread bytes from which output is read at once. Fewer bytes are read only at the next tick. Output for a sink is
-always read at once, because a sink may measure the time at which a byte arrives.
+"""Number of bytes. Output is read at once when at least this number of bytes is unread. Fewer bytes are read only at the
+next tick. Output for a sink is always read at once, because a sink may measure the time at which a byte arrives.
 """
 
 
@@ -73,8 +73,8 @@ class _Wake(Wake):
     """
 
     def __init__(self, channel: Any, much: int = MUCH) -> None:
-        """Wake the thread that waits for the command on ``channel``. ``much``: number of unread bytes from which the
-        thread is woken. 0 wakes it for any data.
+        """Wake the thread that waits for the command on ``channel``. ``much``: number of unread bytes that is needed to
+        wake the thread. With 0, any data wakes the thread.
         """
         super().__init__()
         self._channel = channel

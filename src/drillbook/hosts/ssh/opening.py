@@ -15,12 +15,12 @@ from paramiko.common import cMSG_CHANNEL_OPEN
 from paramiko.message import Message
 
 FEW = 4
-"""Number of open channels from which no further channel is opened ahead. A server usually allows 10 channels, and some
-servers allow only 2.
+"""Number of open channels. No channel is opened ahead when this number of channels is open already. A server usually allows
+10 channels, and some servers allow only 2.
 """
 FRESH_S = 1.0
-"""Maximum age in seconds of the server's last message. After a longer silence, a new channel is requested, and no channel
-that was opened ahead and no open shell is used.
+"""Maximum age in seconds of the server's last message. After a longer silence, the next command is sent on a new channel.
+It uses neither a channel that was opened ahead nor the open shell.
 
 The reason is that the server may hang. A command that is sent to such a server could start later, when nobody waits for it.
 The request for a new channel is harmless, and its answer shows that the server works.

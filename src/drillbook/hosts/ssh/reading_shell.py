@@ -135,7 +135,7 @@ class _Shell:
 
     Between two commands, the shell changes to the root folder, so that it keeps no other folder in use. The next command
     then enters the home folder anew, because the home folder may have been replaced. Messages of the shell itself, such as
-    one about a killed command, are discarded.
+    a message about a killed command, are discarded.
     """
 
     def __init__(self, link: Link, channel: paramiko.Channel, deadline: Deadline) -> None:
@@ -213,8 +213,8 @@ class _Shell:
         """Wait at most ``seconds`` for standard output. When standard output is complete, wait for standard error
         instead.
 
-        The ends of both streams usually arrive together. A common event for both streams would wake the thread twice for
-        each command.
+        The two streams are waited for one after the other, because their ends usually arrive together, and a common event
+        for both streams would wake the thread twice for each command.
         """
         if (late := self.out.last is not None) is not self._late:
             self._late = late
@@ -235,7 +235,7 @@ class InShell:
         """Send the command to ``shell``. A command that may run only once is sent only after the shell has started.
 
         Raises ShellEnded when the shell has ended, and TimeoutError after the deadline. When the sending of a command that
-        may run only once had already begun, LinkLost is raised instead of both errors.
+        may run only once had already begun, LinkLost is raised instead of these two errors.
         """
         self._shell, self._token, self._captures = shell, order.token, captures
         self.link, self.ended, self._expected = shell.link, False, False

@@ -75,7 +75,8 @@ class SteadyTransport(OpeningTransport):
                 channel.close()
 
     def signal_of(self, channel: paramiko.Channel) -> str | None:
-        """Return the signal that killed the command on ``channel``, such as ``TERM``. The signal is not stored any longer.
+        """Return the signal that killed the command on ``channel``, such as ``TERM``. A second call returns None, because
+        the transport does not keep the signal.
 
         The result is None when no signal killed the command.
         """
