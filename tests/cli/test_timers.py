@@ -36,6 +36,8 @@ def folder(tmp_path):
         "XDG_CONFIG_HOME": str(tmp_path / "config"),
     }
     made.crontab = tmp_path / "crontab"
+    for name in ("inventory/staging", "elsewhere", "a b"):
+        (made.root / f"{name}.yml").write_text((made.root / "inventory" / "lab.yml").read_text())
     return made
 
 
@@ -132,6 +134,22 @@ def test_one_kind_of_timer_must_be_named(folder):
     for argv in ([], ["--systemd", "--cron"]):
         done = folder.run("schedule.install", *argv)
         assert (done.returncode, "choose either --systemd or --cron" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("kind", ["--systemd", "--cron"])
+def test_an_inventory_that_does_not_exist_gets_no_timer(folder, tmp_path, kind):
+    (tmp_path / "bin" / "systemctl").write_text("#!/bin/sh\n")
+    (tmp_path / "bin" / "systemctl").chmod(0o755)
+    for given in ("stagin", "inventory/stagin.yml"):
+        done = folder.run("schedule.install", kind, "--inventory", given)
+        assert (done.returncode, f"there is no inventory '{given}'" in done.stderr) == (2, True), done.stderr
+        assert "inventories: lab, staging" in done.stderr
+    dry = folder.run("--dry", "schedule.install", kind, "--inventory", "stagin")
+    assert (dry.returncode, dry.stdout) == (2, "")
+    assert not folder.crontab.exists()
+    assert not [path for path in (tmp_path / "config").rglob("*") if path.is_file()]
+    (folder.root / "inventory" / "stagin.yml").write_text((folder.root / "inventory" / "lab.yml").read_text())
+    assert folder.run("schedule.install", kind, "--inventory", "stagin").returncode == 0
 
 
 def test_two_projects_of_one_name_have_two_timers(tmp_path):

@@ -49,7 +49,9 @@ def install(context: Context, inventory: str = "", systemd: bool = False, cron: 
 
     project = here(spare=True)
     root = project.root.resolve()
-    inventory = timers.inventory_of(root, project.inventory_name(inventory))
+    named = project.inventory_name(inventory)
+    project.inventory_path(named)  # an inventory that cannot be read is no error here: `schedule.run` tells its contacts
+    inventory = timers.inventory_of(root, named)
     if systemd == cron:
         raise UsageError("choose either --systemd or --cron", hint="schedule.install --systemd")
     if is_dry(context):

@@ -121,6 +121,10 @@ class Project:
         """Load an inventory. ``name``: name of a file in ``inventory/``, or a path. Raises UnknownName when the
         inventory does not exist, and InventoryError when it is invalid.
         """
+        return inventory.load(self.inventory_path(name), lab=self._lab_value)
+
+    def inventory_path(self, name: str) -> Path:
+        """Return the path of the inventory ``name``; see ``inventory``. Raises UnknownName when it does not exist."""
         path = Path(name) if name.endswith((".yml", ".yaml")) else self.root / "inventory" / f"{name}.yml"
         if not path.is_file():
             known = [found.stem for found in sorted((self.root / "inventory").glob("*.yml"))]
@@ -128,7 +132,7 @@ class Project:
                 f"there is no inventory {name!r}",
                 hint=f"{did_you_mean(name, known)}inventories: {', '.join(known) or 'none'}",
             )
-        return inventory.load(path, lab=self._lab_value)
+        return path
 
     def _lab_value(self, path: str) -> str | int:
         from drillbook.lab import layout as embedded  # noqa: PLC0415  keeps start-up fast
