@@ -89,3 +89,5 @@ def test_the_first_line_tells_why_checks_did_not_run(tmp_path):
     first = " ".join(done.stdout.split()).partition(" s, ")
     assert first[0].startswith("examined: cache; 1 of 3 checks ran in "), done.stdout + done.stderr
     assert first[2].startswith("1 not needed here, 1 could not be made ")
+    assert "later of cache" not in done.stdout
+    assert "skipped, not needed: later of cache" in folder.run("diagnose", "cache", "--verbose").stdout

@@ -303,16 +303,19 @@ def test_contacts_of_the_remedy_come_instead_of_all(tmp_path, call, shown):
     assert [one for one in lines if one in ("oncall: on duty", "dba: DBA", "call: dba: DBA")] == shown
 
 
-def told(found, inventory):
+def told(found, inventory, *, verbose=False):
     out = io.StringIO()
-    diagnose.show(found, inventory, Console(file=out, width=200, color_system=None))
+    diagnose.show(found, inventory, Console(file=out, width=200, color_system=None), verbose=verbose)
     return out.getvalue()
 
 
 def test_healthy_names_what_it_does_not_rest_on(site, tmp_path):
-    said = told(site.look("api"), site.inventory)
+    found = site.look("api")
+    said = told(found, site.inventory)
     assert "every check ran" not in said
-    assert "skipped, not needed: memory of api" in said
+    assert "skipped, not needed: 1 check; --verbose names them" in said
+    assert "memory of api" not in said
+    assert "skipped, not needed: memory of api" in told(found, site.inventory, verbose=True)
     without = Site(
         tmp_path,
         TREE.replace('  memory: {host.memory: {service: "{{ service.name }}"}, when: not unit.ok}\n', "")

@@ -24,7 +24,7 @@ from drillbook.cli.console import console, stdout
 from drillbook.cli.views import Manner, Teller, tell_missed
 from drillbook.diagnosis import scope
 from drillbook.diagnosis.ranking import HEALTHY, UNKNOWN, Suspect
-from drillbook.diagnosis.run import UNSEEN, Book, Diagnosis, examine
+from drillbook.diagnosis.run import UNSEEN, Book, CheckResult, Diagnosis, examine
 from drillbook.diagnosis.tree import Tree
 from drillbook.diagnosis.trees import FOLDER, load_all
 from drillbook.engine.open_hosts import Hosts
@@ -37,7 +37,7 @@ from drillbook.journal.run_files import PAGE
 from drillbook.plan import needed, privilege, spec
 from drillbook.project.project import Project
 from drillbook.redact import Redactor
-from drillbook.report.figures import one_line
+from drillbook.report.figures import count, one_line
 from drillbook.sdk.action import Context
 from drillbook.sdk.host import Deadline, Host
 from drillbook.trust.items import SILENCING, Item
@@ -61,6 +61,7 @@ def diagnose(
     within: str,
     *,
     as_json: bool = False,
+    verbose: bool = False,
     apply: bool = False,
     confirm: str = "",
 ) -> int:
@@ -69,7 +70,7 @@ def diagnose(
     Returns 0 when all services are healthy, 1 when a cause was found, and 3 when the result is unknown. All work ends
     after the duration ``within``, even when a host hangs. This includes reading secrets and connecting to hosts. When
     ``apply`` is true, the remedy of the likeliest cause is executed after a confirmation. In this case, the exit status
-    of the run that executes the remedy is returned.
+    of the run that executes the remedy is returned. When ``verbose`` is true, the skipped checks are named too.
     """
     begun, deadline = time.monotonic(), Deadline.after(_seconds(within))
     inventory = project.inventory(inventory_name)
@@ -91,7 +92,7 @@ def diagnose(
     if as_json:
         stdout().write(json.dumps(found.model_dump(mode="json"), indent=2) + "\n")
     else:
-        show(found, inventory, console())
+        show(found, inventory, console(), verbose=verbose)
     return EXIT.get(found.found, Exit.FAILED)
 
 
@@ -301,15 +302,17 @@ def _written(name: str, suspect: Suspect, step: dict[str, Any], inventory: Inven
     )
 
 
-def show(found: Diagnosis, inventory: Inventory, out: Console) -> None:
-    """Print the result of a diagnosis: the causes with their evidence, the open questions, and the contacts to call."""
+def show(found: Diagnosis, inventory: Inventory, out: Console, *, verbose: bool = False) -> None:
+    """Print the result of a diagnosis: the causes with their evidence, the open questions, and the contacts to call. The
+    checks that were not needed are named only when ``verbose`` is true.
+    """
     numbers = Counter(check.status for check in found.checks)
     ran = f"{numbers['made']} of {len(found.checks)} checks ran in {found.seconds:.1f} s"
     words = {"left out": "not needed here", "not made": "could not be made"}
     rest = "".join(f", {numbers[status]} {said}" for status, said in words.items() if numbers[status])
     out.print(Text(f"examined: {', '.join(found.examined)}; {ran}{rest}", style="dim"))
     if found.found == HEALTHY:
-        _healthy(found, out)
+        _healthy(found, out, verbose=verbose)
         return
     for number, suspect in enumerate(found.ranked, 1):
         _suspect(number, suspect, out)
@@ -322,6 +325,8 @@ def show(found: Diagnosis, inventory: Inventory, out: Console) -> None:
         )
     for doubt in [one for one in found.why if not found.ranked or UNSEEN in one]:
         out.print(Padding(Text(f"? {one_line(doubt)}", style="yellow"), (0, 0, 0, 2), expand=False))
+    if verbose:
+        _checks("skipped, not needed", _left_out(found), out)
     _contacts(found, inventory, out)
 
 
@@ -340,21 +345,34 @@ def _contacts(found: Diagnosis, inventory: Inventory, out: Console) -> None:
         out.print(Padding(shown, (0, 0, 0, 3 if named else 2), expand=False))
 
 
-def _healthy(found: Diagnosis, out: Console) -> None:
-    """Print that the services are healthy. List the checks that did not run, and the checks with an unexpected answer."""
-    groups = {
-        "skipped, not needed": [one for one in found.checks if one.status == "left out"],
-        "not made": [one for one in found.checks if one.status == "not made"],
-        "unexpected answer": [one for one in found.checks if one.status == "made" and not one.ok],
-    }
-    if not any(groups.values()):
+def _healthy(found: Diagnosis, out: Console, *, verbose: bool) -> None:
+    """Print that the services are healthy. List the checks that could not be made, and the checks with an unexpected answer.
+    The checks that were not needed are only counted, unless ``verbose`` is true.
+    """
+    skipped = _left_out(found)
+    not_made = [one for one in found.checks if one.status == "not made"]
+    unexpected = [one for one in found.checks if one.status == "made" and not one.ok]
+    if not (skipped or not_made or unexpected):
         out.print(Text("✓ healthy: every check ran, and none found a problem", style="green"))
         return
     out.print(Text("✓ healthy: no check that ran found a problem", style="green"))
-    for word, checks in groups.items():
-        if checks:
-            named = ", ".join(f"{one.check} of {one.subject}" for one in checks)
-            out.print(Padding(Text(f"{word}: {one_line(named)}", style="dim"), (0, 0, 0, 2), expand=False))
+    if skipped and not verbose:
+        number = count(len(skipped), "check")
+        out.print(Padding(Text(f"skipped, not needed: {number}; --verbose names them", style="dim"), (0, 0, 0, 2)))
+    _checks("skipped, not needed", skipped if verbose else [], out)
+    _checks("not made", not_made, out)
+    _checks("unexpected answer", unexpected, out)
+
+
+def _left_out(found: Diagnosis) -> list[CheckResult]:
+    return [one for one in found.checks if one.status == "left out"]
+
+
+def _checks(word: str, checks: Sequence[CheckResult], out: Console) -> None:
+    """Print the names of ``checks`` after ``word``. Print nothing if there are none."""
+    if checks:
+        named = ", ".join(f"{one.check} of {one.subject}" for one in checks)
+        out.print(Padding(Text(f"{word}: {one_line(named)}", style="dim"), (0, 0, 0, 2), expand=False))
 
 
 def _suspect(number: int, suspect: Suspect, out: Console) -> None:

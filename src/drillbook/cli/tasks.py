@@ -311,6 +311,7 @@ def audit(_: Context, since: str = "", until: str = "", out: str = "", anchor: s
         **INVENTORY,
         "within": "time limit of all checks together, such as 20s",
         "json": "print the whole diagnosis as JSON",
+        "verbose": "name the checks that were skipped because they were not needed",
         "apply": "ask for a confirmation, then execute the remedy of the likeliest cause as a run with a journal",
         "assume": "yes or no: the answer assumed without asking a person",
         "confirm": "name of the environment",
@@ -324,6 +325,7 @@ def diagnose(
     *,
     within: str = "20s",
     json: bool = False,
+    verbose: bool = False,
     apply: bool = False,
     assume: str = "",
     confirm: str = "",
@@ -338,7 +340,9 @@ def diagnose(
     _assume(assume)
     project = here()
     inventory = project.inventory_name(inventory)
-    return diagnose.diagnose(project, service or "", inventory, within, as_json=json, apply=apply, confirm=confirm)
+    return diagnose.diagnose(
+        project, service or "", inventory, within, as_json=json, verbose=verbose, apply=apply, confirm=confirm
+    )
 
 
 @task(klass=OptionalNameTask, positional=["kind"], help={"kind": "drill, inventory or tree"})
