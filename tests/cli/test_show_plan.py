@@ -1,5 +1,6 @@
 """Dry run and approvals as an operator uses them: output, no contact with hosts, and the exit status."""
 
+import inspect
 import io
 import json
 import os
@@ -111,7 +112,9 @@ def test_how_long_it_took_before(folder):
         (folder.root / "reports" / name / "result.json").write_text(text)
     done = folder.run("drill.plan", "sample")
     assert "earlier runs took 5.5 s (median of 3 runs)" in told(done)
-    assert "; earlier runs took 5.0 s (median of 3 runs)" in told(done)
+    assert "; earlier runs took 5.0 s verify" in told(done)
+    assert told(done).count("median of 3 runs") == 1, "each step repeats the number of runs"
+    assert "\n\n\n" not in done.stdout
     made = json.loads(folder.run("drill.plan", "sample", "--json").stdout)
     assert made["estimate"] == {"seconds": 5.5, "runs": 3}
     assert [one["estimate"]["runs"] for one in made["steps"]] == [3, 0], "a step that failed tells nothing"
@@ -280,6 +283,16 @@ def test_every_fault_says_how_it_is_undone_without_a_host():
             assert action.undo_kinds(), f"{name}: name the kinds of its undo in UNDO"
 
 
+def test_an_undo_by_an_action_names_it_without_a_host():
+    for name in known_names():
+        action = find(name)
+        declared = getattr(action, "UNDO_ACTIONS", ())
+        assert bool(declared) == ("action" in action.undo_kinds()), f"{name}: name the actions of its undo in UNDO_ACTIONS"
+        text = inspect.getsource(inspect.getmodule(action))
+        assert not [other for other in declared if f'"{other}"' not in text.replace("UNDO_ACTIONS", "", 1)]
+        assert all(find(other) for other in declared)
+
+
 def test_every_shipped_drill_can_be_shown():
     project = Project(Path(__file__).parents[2])
     for name in project.drill_names():
@@ -299,7 +312,7 @@ def test_the_undo_of_a_shipped_step_is_told_as_its_effect():
     (plan,) = show_plan._plans(project, "table-dropped", "lab")[1]
     (step,) = [step for step in plan.steps if step.action == "postgres.restore_table"]
     assert show_plan.undo_of(step) == show_plan.Undo(
-        ("action",), False, "let clients write to the restored table again (another action)"
+        ("action",), False, "let clients write to the restored table again (by postgres.admit_table)"
     )
     opened = step.model_copy(update={"params": {**step.params, "closed": False}})
     assert show_plan.undo_of(opened).text == "nothing: the step sets no `closed`"

@@ -42,7 +42,6 @@ RUNS = 20
 """Maximum number of runs that are read to estimate the durations of steps. The newest runs are read first."""
 KINDS = {
     "commands": "commands",
-    "action": "another action",
     "restore": "the drill's restore phase",
     "nothing": "nothing",
 }
@@ -93,7 +92,8 @@ def plans(project: Project, name: str, inventory: str, *, as_json: bool = False)
         stdout().write(json.dumps(values[0] if isinstance(found, Drill) else values, indent=2) + "\n")
     else:
         out = console()
-        for view in views:
+        for number, view in enumerate(views):
+            out.print(end="\n" * bool(number))
             view.show(out)
         confirm = next((one.inventory.environment for one in made if guard.needs_approval(one)), "")
         refused = any(view.exit for view in views)
@@ -117,6 +117,7 @@ def approve(project: Project, name: str, inventory: str, until: str, key: str) -
     out, now = console(), datetime.now(UTC)
     for one in made:
         _View(one, earlier(project, one.drill), None, now, asked=False).show(out)
+        out.print()
         given, files = approval.approve(one, project.root, now=now, until=span, key=Path(key) if key else None)
         if signed := given.approval:
             place, end = one.inventory.environment, f"{signed.until:%Y-%m-%d %H:%M} UTC"
@@ -140,6 +141,7 @@ def show_without_refusals(project: Project, plans: Sequence[Plan]) -> None:
     out, now = console(), datetime.now(UTC)
     for one in plans:
         _View(one, earlier(project, one.drill), None, now, asked=False).show(out)
+        out.print()
 
 
 def earlier(project: Project, drill: str) -> Earlier:
@@ -199,11 +201,12 @@ def undo_of(step: PlannedStep) -> Undo:
     if action.UNDO_BY and "{{" not in str(decides):
         kinds = tuple(kind for kind in kinds if kind != "nothing")
     said = "" if action.undo.__module__ == Action.__module__ else _described(action.undo.__doc__ or "")
-    words = " or ".join(KINDS[kind] for kind in kinds) or "known only when the step begins"
+    named = {**KINDS, "action": " or ".join(action.UNDO_ACTIONS) or "another action"}
+    words = " or ".join(named[kind] for kind in kinds) or "known only when the step begins"
     if not said or kinds == ("nothing",):
         return Undo(kinds, leased, f"{words}: {said}" if said else words)
     # a sentence about an undo that may be nothing has a condition
-    return Undo(kinds, leased, f"{said}; otherwise nothing" if "nothing" in kinds else f"{said} ({words})")
+    return Undo(kinds, leased, f"{said}; otherwise nothing" if "nothing" in kinds else f"{said} (by {words})")
 
 
 def _described(docstring: str) -> str:
@@ -287,7 +290,6 @@ class _View:
             word = "REFUSED now" if refusal in self.refusals else "NOT RUN here"
             _line(out, Text(f"✗ {word}: {refusal.title}: {refusal.measured}{wanted}", style="bold red"), 2)
             _line(out, Text(refusal.remedy), 4)
-        out.print()
 
     def _head(self) -> Iterator[Text]:
         one = self.plan
@@ -358,7 +360,7 @@ class _View:
             Text.assemble(
                 (step.effect.value, colour),
                 f" on {one_line(step.works_on(', '.join(self._place(step, host) for host in step.hosts)))}; {times}{side}"
-                + (f"; {_about(self.earlier.about(step))}" if self.earlier.runs else ""),
+                + (f"; {_about(self.earlier.about(step), len(self.earlier.runs))}" if self.earlier.runs else ""),
             ),
             8,
         )
@@ -374,9 +376,11 @@ def _line(out: Console, text: Text, indent: int) -> None:
     out.print(Padding(text, (0, 0, 0, indent), expand=False))
 
 
-def _about(estimate: dict[str, Any]) -> str:
+def _about(estimate: dict[str, Any], told: int = 0) -> str:
+    """Return how long earlier runs took. Their number is left out if it is ``told``, the number that the head tells."""
     runs, seconds = estimate["runs"], estimate["seconds"]
     if not runs:
         return "time unknown: no run yet"
     shown_s = f"{seconds:.{2 if seconds < 1 else 1 if seconds < 10 else 0}f} s"
-    return f"last time {shown_s}" if runs == 1 else f"earlier runs took {shown_s} (median of {runs} runs)"
+    number = "" if runs == told else f" (median of {runs} runs)"
+    return f"last time {shown_s}" if runs == 1 else f"earlier runs took {shown_s}{number}"

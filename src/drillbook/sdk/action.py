@@ -118,6 +118,8 @@ class Action(BaseModel):
     """
     UNDO: ClassVar[tuple[str, ...]] = ("nothing",)
     """Kinds of undo that ``undo`` may return: ``commands``, ``action``, ``restore``, ``nothing``."""
+    UNDO_ACTIONS: ClassVar[tuple[str, ...]] = ()
+    """Names of the actions by which ``undo`` may undo the change, if ``UNDO`` contains ``action``."""
     UNDO_BY: ClassVar[str] = ""
     """Name of the parameter that decides if the action has an undo. A plan sees that a step without this parameter has no undo.
     """

@@ -208,7 +208,7 @@ class Restore(RestoresSource):
     SERVICE = Sandboxed
     TIMEOUT = 3600.0
     LEASED = True
-    UNDO = ("commands", "action")
+    UNDO = ("commands",)
 
     service: Annotated[
         str,

@@ -156,6 +156,7 @@ class Stop(Fault):
     """Stop services of a project in the reverse order of their dependencies, as an operator does."""
 
     UNDO = ("commands", "action")
+    UNDO_ACTIONS = ("compose.up",)
 
     service: ServiceName
     only: Only = ()

@@ -169,6 +169,7 @@ class Exec(Free):
     """
 
     UNDO = ("commands", "action", "nothing")
+    UNDO_ACTIONS = ("docker.exec",)
     UNDO_BY = "undo"
 
     service: ServiceName

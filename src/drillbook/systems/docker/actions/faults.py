@@ -59,6 +59,8 @@ class _OnContainer(Fault):
 class _Down(_OnContainer):
     """Base of the faults stop and kill. After these faults, the container stays down until somebody starts it again."""
 
+    UNDO_ACTIONS = ("docker.start",)
+
     def ready(self, ctx: Context) -> None:
         """Check that the container runs, and that the engine will not remove it when it stops."""
         lasting(ctx, self.service)
@@ -107,6 +109,8 @@ class Kill(_Down):
 class Pause(_OnContainer):
     """Freeze all processes of a container. The container keeps its ports and connections, but does not answer."""
 
+    UNDO_ACTIONS = ("docker.unpause",)
+
     def inject(self, ctx: Context) -> Facts:
         """Facts: ``container`` (name)."""
         with container_of(ctx, self.service) as container:
@@ -128,6 +132,8 @@ class Disconnect(_OnContainer):
 
     The container loses its name and its address on the network. Ports that are published through that network stop working.
     """
+
+    UNDO_ACTIONS = ("docker.connect",)
 
     network: Annotated[
         str, Field(pattern=NETWORK, description="Name of the network in the engine or in the Compose project.")
@@ -197,6 +203,8 @@ class LimitMemory(_OnContainer):
 
     The container must have a memory limit, because the undo can set the old limit again, but cannot remove a limit.
     """
+
+    UNDO_ACTIONS = ("docker.set_memory",)
 
     to: Annotated[Size, Field(description="New memory limit. It must be at least 6MiB, and lower than the present limit.")]
 

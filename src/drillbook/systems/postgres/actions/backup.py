@@ -162,6 +162,7 @@ class Restore(Write):
     OPENED_BY = "postgres.admit"
     TIMEOUT = 3600.0
     UNDO = ("action",)
+    UNDO_ACTIONS = ("postgres.clear_restore", "postgres.remove_cluster")
 
     service: ServiceName
     from_: Location

@@ -1,6 +1,4 @@
-"""Actions for physical backups of a cluster and its WAL (write-ahead log). Unlike dumps, such backups can restore the
-last commit.
-"""
+"""Actions for physical backups of a cluster and its WAL (write-ahead log), which can restore the last commit."""
 
 from __future__ import annotations
 
@@ -194,6 +192,7 @@ class StreamWal(Write):
 
     SERVICE = Postgres
     UNDO = ("action",)
+    UNDO_ACTIONS = ("postgres.stop_wal",)
 
     service: ServiceName
     for_: Annotated[
@@ -336,6 +335,7 @@ class Recover(Write):
     TIMEOUT = 3600.0
     TAKES = {"wal": ("postgres.stream_wal", "folder"), "reach": ("postgres.wal_received", "lsn")}
     UNDO = ("commands", "action")
+    UNDO_ACTIONS = ("postgres.remove_cluster",)
 
     service: ServiceName
     from_: BaseLocation

@@ -108,6 +108,7 @@ class DropIndex(Fault):
     SERVICE = Postgres
     PLACE = Place.CONTROLLER
     UNDO = ("action",)
+    UNDO_ACTIONS = ("postgres.create_index",)
 
     service: ServiceName
     index: IndexName

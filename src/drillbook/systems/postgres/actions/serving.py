@@ -79,10 +79,8 @@ class Sql(Read):
     SERVICE = Postgres
     PLACE = Place.CONTROLLER
     CODE = "query"
-    UNDO = (
-        "action",
-        "nothing",
-    )
+    UNDO = ("action", "nothing")
+    UNDO_ACTIONS = ("postgres.sql",)
     UNDO_BY = "undo_query"
     ANY_DATA = True
 

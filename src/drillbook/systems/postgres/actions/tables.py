@@ -293,10 +293,8 @@ class RestoreTable(_OfOneTable):
     """
 
     OPENED_BY = "postgres.admit_table"
-    UNDO = (
-        "action",
-        "nothing",
-    )
+    UNDO = ("action", "nothing")
+    UNDO_ACTIONS = ("postgres.admit_table",)
     UNDO_BY = "closed"
 
     closed: Annotated[bool, Field(description="Allow readers, but refuse writers until `postgres.admit_table`.")] = False

@@ -34,6 +34,7 @@ class DeletePoints(Fault):
     SERVICE = Qdrant
     PLACE = Place.CONTROLLER
     UNDO = ("action",)
+    UNDO_ACTIONS = ("qdrant.put_back",)
 
     service: ServiceName
     ids: Annotated[Chosen | None, Field(description="Ids of the points to delete.")] = None
@@ -167,6 +168,7 @@ class AddStrays(Fault):
     SERVICE = Qdrant
     PLACE = Place.CONTROLLER
     UNDO = ("action",)
+    UNDO_ACTIONS = ("qdrant.remove_strays",)
 
     service: ServiceName
     count: Annotated[int, Field(ge=1, le=5000, description="Number of points to add.")] = 20

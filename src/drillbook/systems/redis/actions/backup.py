@@ -43,6 +43,7 @@ class Save(Write):
     SERVICE = Redis
     TIMEOUT = 3600.0
     UNDO = ("action",)
+    UNDO_ACTIONS = ("redis.unmark",)
 
     service: ServiceName
     to: BackupFolder
@@ -127,6 +128,7 @@ class Mark(Write):
     SERVICE = Redis
     PLACE = Place.CONTROLLER
     UNDO = ("action",)
+    UNDO_ACTIONS = ("redis.unmark",)
 
     service: ServiceName
 

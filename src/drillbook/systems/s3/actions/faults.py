@@ -48,6 +48,7 @@ class DeleteObjects(Fault):
 
     SERVICE = S3
     UNDO = ("action",)
+    UNDO_ACTIONS = ("s3.undelete",)
 
     service: ServiceName
     prefix: Prefix = ""
@@ -250,6 +251,7 @@ class CorruptObject(Fault):
 
     SERVICE = S3
     UNDO = ("action",)
+    UNDO_ACTIONS = ("s3.unwrite",)
 
     service: ServiceName
     key: Key
