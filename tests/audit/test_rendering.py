@@ -238,7 +238,7 @@ def test_the_summary_fits_and_names_what_is_wrong(tmp_path, capsys):
     run(tmp_path, "broken")
     out = capsys.readouterr().out
     assert out.splitlines()[-1] == "The record is not complete: 2 problems"
-    assert out.splitlines()[-2].startswith("Recovery drills from 2026-01-01")
+    assert out.splitlines()[0] == "Recovery drills from 2026-01-01 to 2026-12-31"
     assert "missing-run" in out
     assert "damaged" in out
     assert "audit.html" in out

@@ -26,7 +26,7 @@ from drillbook.project.project import Project
 from drillbook.report import formats, publish, remarks
 from drillbook.report.figures import one_line
 from drillbook.report.terminal.summary import COLOURS
-from drillbook.report.wording import MET, MISSED, NOT_VERIFIED
+from drillbook.report.wording import MET, MISSED, NOT_VERIFIED, SHORT, STATES
 
 EXIT_NOT_WHOLE = 3
 MOST_LINES, MOST_NAMES = 10, 2
@@ -85,10 +85,12 @@ def _anchors(project: Project, named: str) -> list[Place]:
 
 
 def _print(made: Audit, folder: Path) -> None:
-    """Print the tables, then the problems, and then the state of the journals. The most important lines come last,
-    where a terminal shows them without scrolling.
+    """Print the title, the tables, then the problems, and then the state of the journals. The most important lines come
+    last, where a terminal shows them without scrolling.
     """
     out = console()
+    out.print(Text(wording.short_title(made), style="bold"))
+    out.print()
     for found in (_coverage(made), _proven(made)):
         if found.row_count:
             out.print(Padding(found, (0, 0, 1, 2), expand=False))
@@ -114,7 +116,6 @@ def _print(made: Audit, folder: Path) -> None:
     out.print(Padding(Text(made.sentence), (0, 0, 0, 2), expand=False))
     rows = summary.service_rows(made)
     out.print(Padding(Text(f"{summary.headline(rows)} {summary.standing(rows)}".rstrip()), (0, 0, 0, 2), expand=False))
-    out.print(Text(wording.short_title(made)))
     out.print(Text(wording.record_state(made), style=f"bold {colour}"))
 
 
@@ -138,23 +139,33 @@ def _coverage(made: Audit) -> Table:
 
 
 def _proven(made: Audit) -> Table:
-    proven = _table("drill", "objective", "target", "figure", "when")
+    proven = _table("drill", "objective", "target", "figure", "state", "when")
     for item in made.proven:
         proven.add_row(
             Text(one_line(item.drill)),
-            item.key.upper() if item.key in ("rto", "rpo") else item.objective,
+            SHORT.get(item.key, item.objective),
             item.target,
-            Text(
-                item.measured + item.mark + (f", {item.state}" if item.at and not item.met else ""),
-                style=COLOURS[_colour(item)],
-            ),
+            Text(_figure(item)),
+            _state(item),
             item.at[:10] or "-",
         )
     return proven
 
 
-def _colour(item: ProvenRow) -> str:
-    return MET if item.proven else MISSED if item.missed else NOT_VERIFIED
+def _figure(item: ProvenRow) -> str:
+    """Return the figure of an objective that was met or missed. Any other figure does not count, so it is not shown."""
+    if item.met or item.missed:
+        return item.measured + item.mark
+    return "not verified" if item.at else "none"
+
+
+def _state(item: ProvenRow) -> Text:
+    """Return the state of an objective with its symbol. The mark beside the figure tells the reservation of an objective
+    that was met with one, so the state is short.
+    """
+    colour = MET if item.proven else MISSED if item.missed else NOT_VERIFIED
+    word = MET if item.met else item.state
+    return Text(f"{STATES.get(item.state, STATES[NOT_VERIFIED])} {word}", style=COLOURS[colour])
 
 
 def _shown(path: Path) -> str:
