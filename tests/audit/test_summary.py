@@ -11,6 +11,7 @@ import pytest
 from drillbook.audit import html, markdown, summary
 from drillbook.audit.alerts import alerts
 from drillbook.audit.findings import FindingRow
+from drillbook.audit.missed import MissedRow
 from drillbook.report.wording import CLOCKS
 from tests.audit import stories
 from tests.audit.stories import DOWN, HOSTS, Book
@@ -320,7 +321,8 @@ def test_a_drill_that_failed_needs_attention_once_with_the_command_the_address_a
     audit = audited(book)
     assert {row.kind for row in audit.missed} == {"never passed"}
     (one,) = [one for one in alerts(audit) if "api-down" in one.text]
-    assert one.text.startswith("api-down in lab ended failed on 2026-11-10 (1 high finding; never passed): ")
+    assert one.text.startswith("api-down in lab ended failed on 2026-11-10: ")
+    assert one.text.endswith(" (1 high finding; never passed)"), "a text that is too long loses its end, not the reason"
     assert one.action == ("Next: mend the cause, then `drillbook drill api-down`. Who: dba, dba@example.com. When: at once")
     assert f'<a href="../{run.id}/report.html">Report</a>' in summary.render(audit)
     for page in (html.render(audit), markdown.render(audit)):
@@ -349,7 +351,7 @@ def test_a_service_that_measures_less_never_stands_better(tmp_path):
     told = summary.headline([whole, reserved, in_time, lossy])
     assert told == "Proven to recover: 1 of 4 services in lab."
     assert summary.standing([in_time, lossy, reserved, whole]) == (
-        "Fully proven 1 (api) · with a reservation 1 (fresh) · in time only 1 (timed) · not every objective 1 (untimed)"
+        "Fully proven 1 (api) · with a reservation 1 (fresh) · only the RTO proven 1 (timed) · not every objective 1 (untimed)"
     )
     assert "With a reservation: the recovery point" in summary.rules([reserved])
     assert "With a reservation" not in summary.rules([whole])
@@ -361,8 +363,8 @@ def test_a_recovery_point_that_no_drill_measures_is_told_in_the_row_of_a_service
     known = audited(book)
     audit = replace(known, coverage=tuple(replace(row, keeps_data=True) for row in known.coverage))
     page = plain(summary.render(audit))
-    assert page.count("? not measured") == page.count("no drill has this objective") == 1
-    told = "Fully proven 0 · in time only 1 (api) · never drilled 1 (backups)"
+    assert page.count("? not measured") == page.count("no drill has an RPO objective") == 1
+    told = "Fully proven 0 · only the RTO proven 1 (api) · never drilled 1 (backups)"
     for text in (page, plain(html.render(audit)), plain(markdown.render(audit)).replace("\\", "")):
         assert "Proven to recover: 0 of 2 services in lab." in text
         assert told in text
@@ -394,3 +396,36 @@ def test_each_alert_tells_the_next_step_the_owner_and_the_time(tmp_path):
     assert {one.who for one in alerts(owned)} == {"dba", ""}
     assert "Who: dba. When: at once" in plain(summary.render(owned))
     assert "no owner named" in page
+
+
+def test_a_long_address_never_hides_the_reason(tmp_path):
+    book = Book(tmp_path)
+    book.run("2026-11-10T09:00:00", drill="api-down", text=DOWN).slow().close()
+    audit = audited(book)
+    url = f"http://127.0.0.1:8000/{'api/' * 30}documents"
+    why = f"verify.3 http.responds failed: {url} answered 200, expected 201"
+    page = plain(summary.render(replace(audit, runs=tuple(replace(run, reason=why) for run in audit.runs))))
+    assert "failed: \u2026/documents answered 200, expected 201" in page
+
+
+def test_a_finding_tells_the_wanted_value_beside_the_measured_one(tmp_path):
+    book = Book(tmp_path)
+    book.run("2026-02-10T09:00:00").slow().close()
+    audit = audited(book)
+    missed = next(row for row in audit.findings if row.code == "objective-missed")
+    assert missed.told == f"wanted {missed.wanted}, measured {missed.detail}"
+    assert missed.wanted.startswith("at most ")
+    assert replace(missed, wanted="").told == missed.detail
+    assert replace(missed, wanted="at most 5 s", detail="not measured: x").told == "wanted at most 5 s, not measured: x"
+    for page in (html.render(audit), markdown.render(audit)):
+        assert missed.told in plain(page).replace("\\", "")
+
+
+def test_a_schedule_of_a_service_that_no_drill_has_met_names_the_service(tmp_path):
+    audit = audited(stories.quiet(Book(tmp_path)))
+    row = MissedRow("never passed", "lab", "nightly", "", "", "2026-02-01T09:00:00Z", "", "", "schedule.jsonl")
+    found = replace(audit, missed=(row,))
+    steps = {one.text: one.step for one in alerts(found)}
+    assert steps["the service nightly in lab has never passed"] == "run a drill of the service"
+    for page in (html.render(found), markdown.render(found)):
+        assert "the service nightly" in plain(page)

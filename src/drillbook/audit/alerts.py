@@ -92,8 +92,8 @@ def _of_runs(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert
             yield Alert(text, "undo them with `drillbook drill.recover`", _who(run), AT_ONCE, run.run)
     for key, run in audit.failing.items():
         known = "; ".join(_known(audit, key, run))
-        text = f"{run.drill} in {run.environment} ended {run.verdict} on {run.started[:10]}"
-        text += f" ({known}): {run.reason}" if known else f": {run.reason}"
+        text = f"{run.drill} in {run.environment} ended {run.verdict} on {run.started[:10]}: {run.reason}"
+        text += f" ({known})" if known else ""
         step = f"mend the cause, then `{next_steps.run_again(NEUTRAL, run.drill, run.inventory)}`"
         yield Alert(text, step, owners[key], AT_ONCE, run.run)
     for row in audit.absent:
@@ -148,8 +148,9 @@ def _of_schedules(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[
     for missed in audit.missed:
         if _overdue(missed) and (missed.environment, missed.drill) not in failing:
             since = "never passed" if missed.kind == NEVER else f"been overdue since {missed.since[:10]}"
-            text = f"{missed.drill} in {missed.environment} has {since}"
-            yield Alert(text, "run the drill", _owner(owners, missed.environment, missed.drill), AT_ONCE)
+            text = f"{missed.named} in {missed.environment} has {since}"
+            step = "run the drill" if missed.drill else "run a drill of the service"
+            yield Alert(text, step, _owner(owners, missed.environment, missed.drill), AT_ONCE)
     yield from _of_never_ran([missed for missed in audit.missed if missed.kind == NEVER_RAN])
     for goal in audit.proven:
         run = failing.get((goal.environment, goal.drill))

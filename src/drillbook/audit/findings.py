@@ -36,6 +36,16 @@ class FindingRow:
     detail: str
     in_newest: int
     """Number of findings with this code in the newest run of the drill."""
+    wanted: str = ""
+    """Value that was wanted instead of ``detail``. It is empty when the finding names none."""
+
+    @property
+    def told(self) -> str:
+        """Text of ``detail``. When the finding names the wanted value, the text tells both values."""
+        if not self.wanted:
+            return self.detail
+        measured = self.detail if self.detail.startswith("not measured") else f"measured {self.detail}"
+        return f"wanted {self.wanted}, {measured}"
 
 
 def each_open(rows: Iterable[FindingRow]) -> list[FindingRow]:
@@ -88,4 +98,5 @@ def _finding(drill: tuple[str, str, str], code: str, where: Sequence[Record], ne
         state,
         items[-1].measured or items[-1].title,
         len(items) if open_now else 0,
+        items[-1].wanted if items[-1].measured else "",
     )

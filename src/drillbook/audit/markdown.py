@@ -132,7 +132,7 @@ def _missed(audit: Audit) -> list[str]:
             ("Drill", "Service", "Environment", "Kind", "Due", "Since", "Until", "Details"),
             [
                 (
-                    escape(row.drill),
+                    escape(row.named),
                     escape(row.service),
                     escape(row.environment),
                     f"**{row.kind}**{' (suite)' if row.suite else ''}",
@@ -245,7 +245,18 @@ def _findings(audit: Audit) -> list[str]:
         return ["The readable runs of the period recorded no findings."]
     return [
         table(
-            ("Severity", "Code", "Finding", "Drill", "Environment", "Seen", "First", "Last", "State", "Last measured"),
+            (
+                "Severity",
+                "Code",
+                "Finding",
+                "Drill",
+                "Environment",
+                "Seen",
+                "First",
+                "Last",
+                "State",
+                "Last wanted and measured",
+            ),
             [
                 (
                     row.severity,
@@ -257,7 +268,7 @@ def _findings(audit: Audit) -> list[str]:
                     row.first_seen[:10],
                     row.last_seen[:10],
                     f"**{escape(row.state)}**",
-                    escape(row.detail),
+                    escape(row.told),
                 )
                 for row in audit.findings
             ],

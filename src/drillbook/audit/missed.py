@@ -60,6 +60,11 @@ class MissedRow:
     are no such environments.
     """
 
+    @property
+    def named(self) -> str:
+        """Name of the drill. For a service whose schedule no drill has met, it is the name of the service."""
+        return self.drill or f"the service {self.service}"
+
 
 def missed(records: Sequence[Record], entries: Sequence[Entry], period: Period, today: date | None) -> list[MissedRow]:
     """List the missed drills in ``period``, oldest first. ``entries`` are the entries of the record ``schedule.jsonl``.

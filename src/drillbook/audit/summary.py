@@ -18,6 +18,7 @@ from drillbook.audit.proven import ProvenRow
 from drillbook.judge.result import Verdict
 from drillbook.report import open_findings, pages, remarks
 from drillbook.report.figures import count, one_line
+from drillbook.report.shortened import shortened
 from drillbook.report.wording import CLOCKS, OBJECTIVES
 
 FILE = "summary.html"
@@ -35,12 +36,19 @@ GROUPS = (
     "Did not pass",
     "Rehearsed only",
     "Not every objective is proven",
-    "Recovered in time, and the recovery point was not measured",
+    "Only the RTO proven: no drill has an RPO objective",
     "Recovered in time, and the recovery point is met with a reservation",
     "Proven to recover",
 )
 """Words about the services of each rank."""
-STANDINGS = ("did not pass", "rehearsed only", "not every objective", "in time only", "with a reservation", "Fully proven")
+STANDINGS = (
+    "did not pass",
+    "rehearsed only",
+    "not every objective",
+    "only the RTO proven",
+    "with a reservation",
+    "Fully proven",
+)
 """Short words about the services of each rank. The index of the words is the rank."""
 RULES = {
     "Fully proven": (
@@ -49,7 +57,7 @@ RULES = {
         "which is the age of the lost data."
     ),
     "with a reservation": "With a reservation: {reasons}.",
-    "in time only": "In time only: no drill measures the recovery point.",
+    "only the RTO proven": "Only the RTO proven: no drill of the service has an RPO objective.",
 }
 """Explanations of groups of services. The key is the name of the group in ``STANDINGS``. The texts of ``REASONS`` that apply
 replace ``{reasons}``.
@@ -170,7 +178,7 @@ def _fit(audit: Audit, rows: Sequence[ServiceRow], found: Sequence[Alert]) -> tu
     beside += 2 * (remarks.SHORT_MARK in marks) + 3 * (remarks.OWN_ROWS_MARK in marks)
     beside += max(0, _lines(standing(rows)) - 1)
     beside += max(0, _lines(f"{wording.period(audit)} {_environment_note(audit, rows)}") - 3)
-    shown = [replace(one, text=_short(one.text)) for one in found[:MOST_ALERTS]]
+    shown = [replace(one, text=shortened(one.text, MOST_LETTERS)) for one in found[:MOST_ALERTS]]
     while len(shown) > LEAST_ALERTS and _fitting(drilled, _room(shown, beside)) < len(drilled):
         shown.pop()
     return shown, _fitting(drilled, _room(shown, beside))
@@ -210,7 +218,7 @@ def _grouped(rows: Sequence[ServiceRow]) -> list[tuple[str, str]]:
     return [
         (
             f"{GROUPS[rank]} ({count(len(found), 'more service')})",
-            ", ".join(_short(services.named(row, rows), MOST_NAME) for row in found),
+            ", ".join(shortened(services.named(row, rows), MOST_NAME) for row in found),
         )
         for rank, found in groups
     ]
@@ -270,7 +278,7 @@ def service_rows(audit: Audit) -> list[ServiceRow]:
 def never_drilled(rows: Sequence[ServiceRow]) -> tuple[int, str]:
     """Return the number and the names of the services that no run drilled. One row of the page shows them all."""
     found = [row for row in rows if row.state == NEVER]
-    return len(found), ", ".join(_short(services.named(row, rows), MOST_NAME) for row in found)
+    return len(found), ", ".join(shortened(services.named(row, rows), MOST_NAME) for row in found)
 
 
 def _row(audit: Audit, one: CoverageRow) -> ServiceRow:
@@ -316,9 +324,4 @@ def _exempt_texts(names: Sequence[str], reason: str) -> tuple[str, str]:
     shown = [name for number, name in enumerate(names, 1) if len(", ".join(names[:number])) <= MOST_EXEMPT_LETTERS]
     shown = shown or list(names[:1])
     more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
-    return _short(", ".join(shown), MOST_EXEMPT_LETTERS) + more, _short(reason, MOST_EXEMPT_LETTERS)
-
-
-def _short(text: str, most: int = MOST_LETTERS) -> str:
-    line = one_line(text)
-    return line if len(line) <= most else line[: most - 1].rstrip() + "…"
+    return shortened(", ".join(shown), MOST_EXEMPT_LETTERS) + more, shortened(reason, MOST_EXEMPT_LETTERS)
