@@ -298,8 +298,8 @@ def _jobs(project: Project, state: CampaignState) -> Callable[[str, Intent], Job
 
 
 def executor_of(on: str, project: Project, at_most: int) -> Executor:
-    """Return the executor, which carries out the jobs of a campaign. ``on``: value of the option ``--on``: the address of a
-    Dask scheduler, ``local``, or an empty text for child processes. Raises UsageError when this fails.
+    """Return the executor, which carries out the jobs of a campaign. ``on``: the address of a Dask scheduler, ``local``, or
+    an empty text for child processes. Raises UsageError when the executor cannot be used.
     """
     if not on:
         return Processes(place=_own(project))

@@ -98,7 +98,7 @@ class LiveLines(Drawing):
 
 @contextmanager
 def watching(out: Console, state: CampaignState, now: Clock = lambda: datetime.now(UTC)) -> Iterator[Lines | LiveLines]:
-    """Provide the output of a campaign; valid during the ``with`` block."""
+    """Provide an object that prints the progress of a campaign. It can be used within the ``with`` block."""
     if not out.is_terminal or out.is_dumb_terminal:
         yield Lines(out, state, now)
         return
@@ -112,7 +112,7 @@ def watching(out: Console, state: CampaignState, now: Clock = lambda: datetime.n
 
 def render(state: CampaignState, progress: Progress, parts: list[list[str]], now: datetime, size: tuple[int, int]) -> Group:
     """Render the present state of the campaign in a size that fits into the terminal. ``size``: columns and rows of the
-    terminal. ``parts``: the waves.
+    terminal. ``parts``: names of the sites in each wave.
     """
     width, height = size
     ends, intents = dict(state.ends), dict(state.intents)

@@ -39,9 +39,7 @@ def checkout() -> Path | None:
     }
 )
 def test(context: Context, all: bool = False) -> None:  # noqa: A002, PT028  the flag's name; no test
-    """Run the tests (for developers of Drillbook). Without --all, run only a sample of the tests that kill the
-    controller.
-    """
+    """Run the tests (for developers of Drillbook). Without --all, the slowest tests try only a sample of their cases."""
     wanted = {"DRILLBOOK_MATRIX": "all", "DRILLBOOK_EXAMPLES": "10000"} if all else {}
     context.run(f"{sys.executable} -m pytest", pty=sys.stdout.isatty(), env=wanted)
 

@@ -48,8 +48,8 @@ EXIT = {HEALTHY: Exit.OK, UNKNOWN: Exit.UNVERIFIED}
 """Exit status for each result without a cause. Every other result is the name of a cause, and has the exit status 1."""
 CLOSE_S = 1.0
 KILL_S = 5.0
-"""Maximum time, in seconds, to wait after the deadline. During this time, a command that prints a secret and hangs is
-killed. If the program exited before, the command would keep running.
+"""Maximum time, in seconds, to wait after the deadline while hanging commands that print secrets are killed. Without this
+wait, Drillbook could exit while such a command is still running.
 """
 Look = Callable[[Sequence[str], float], Diagnosis]
 

@@ -50,7 +50,7 @@ def show(project: Project, *, environment: str = "", as_json: bool = False, now:
 
 def _print(found: Due, out: Console, project: Project | None = None) -> None:
     """Print the table first, and then the summary, so that a small terminal still shows the summary at the end. If
-    ``project`` is given, and something is overdue or has never passed, print the next commands before the summary.
+    ``project`` is given, and something is overdue or has never passed, suggest commands to the user before the summary.
     """
     if found.rows:
         _print_rows(found.rows, out)

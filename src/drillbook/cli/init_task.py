@@ -68,10 +68,10 @@ def init(
     gateway: str = "",
     environment: str = "",
 ) -> int:
-    """Make a new project with inventories, a first drill, a suite, tasks and CI files. It can rehearse your backups.
+    """Make a new project with inventories, a first drill, a suite, tasks and CI files. The drill can rehearse your backups.
 
     Without options, it asks at the terminal for the kind of system whose backups to rehearse.
-    --look writes an inventory of the services that run on your hosts, and a first drill of one of them.
+    --look writes an inventory of the services that run on your hosts, and a first drill of one of these services.
     --with copies shipped drills into the new project, or into an existing project; see `catalog`.
     """
     from drillbook.cli import dry_run, rehearsal_project, scaffold  # noqa: PLC0415  keeps start-up fast

@@ -19,8 +19,8 @@ FILES = ("drillbook.rules.yml", "drillbook.dashboard.json")
 
 
 def target(project: Project, named: str) -> Path:
-    """Return the path of the file for the metrics. This is ``named``. If ``named`` is empty, it is the file that
-    ``drillbook.yml`` names. Raises UsageError when no file is named.
+    """Return the path of the file into which the metrics are written. ``named``: path that the user gave. If it is empty, the
+    path in ``drillbook.yml`` is used. Raises UsageError when there is no path.
     """
     if named:
         return Path(named)

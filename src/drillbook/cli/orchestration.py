@@ -73,7 +73,7 @@ class Orchestrator:
     attestation holds the signed digests of a run's files.
     """
     missed: list[str] = field(default_factory=list)
-    """Messages about anchors and timestamps that could not be obtained. Each message contains the reason."""
+    """Messages about anchors (copies of hashes) and timestamps that could not be obtained. Each message has the reason."""
     schedules: dict[str, Schedule] = field(default_factory=dict)
     """Schedules of the planned drills. The key of each schedule is the name of the drill. A run records its schedule in
     its first event.
@@ -114,7 +114,7 @@ class Orchestrator:
     def run(self, one: Plan, parent: Path | None = None) -> tuple[Path, RunView]:
         """Run a plan and write its reports. Returns the folder and the judged result of the run.
 
-        Raises UsageError, before the run starts, when a place for anchors is invalid.
+        Raises UsageError, before the run starts, when a configured place for anchors (copies of hashes) is invalid.
         """
         anchor_places.places(self.project.reports)
         redactor = redactor_for(one)

@@ -8,10 +8,10 @@ from drillbook.sdk import discovery
 
 
 def here(*, spare: bool = False) -> Project:
-    """Return the project of the current folder, as found by ``Project.here``. Raises UsageError when there is no
-    project, and PluginError when a plugin cannot be used.
+    """Return the project that ``Project.here`` finds, with its plugins loaded. Raises UsageError when there is no project,
+    and PluginError when a plugin cannot be used.
 
-    When ``spare`` is true, plugins that cannot be used are skipped. Tasks that stop something or need no plugin set
+    When ``spare`` is true, plugins that cannot be used are skipped. Some tasks stop something or need no plugin. They set
     ``spare``, so that a plugin cannot block them.
     """
     if spare:
@@ -20,8 +20,8 @@ def here(*, spare: bool = False) -> Project:
 
 
 def of_runs() -> Project:
-    """Return the project of the current folder, as found by ``Project.of_runs``, for tasks that recover or read runs.
-    Raises UsageError when there is no project.
+    """Return the project that ``Project.of_runs`` finds, with its plugins loaded. Tasks that recover or read runs call this
+    function. Raises UsageError when there is no project.
 
     Plugins that cannot be used are skipped, so that they cannot block the recovery of runs.
     """

@@ -180,7 +180,7 @@ def tell_contacts(project: Project, folder: Path, out: Console) -> None:
     """Send the result of the recovery to the contacts. The message lists the changes that are still in place, or tells
     that no change is left.
 
-    If the message cannot be sent to a contact, this is printed.
+    If the message cannot be sent to a contact, a warning is printed.
     """
 
     def record(what: OfContact) -> None:

@@ -104,7 +104,8 @@ def kind_asked(read: Callable[[str], str] = input) -> str:
     """Ask at the terminal for the kind of system whose backups are to be rehearsed. Repeat the question until the
     answer is a known kind or empty.
 
-    Returns an empty text when the user wants a first drill on the lab, and when there is no terminal.
+    Returns an empty text after an empty answer, and when there is no terminal. The new project then gets a first drill on
+    the lab.
     """
     if not sys.stdin.isatty():
         return ""

@@ -45,8 +45,8 @@ def given_run_id(name: str) -> str:
 
 @cache
 def _given_previous() -> str:
-    """Return the hash that a campaign gave to this process in an environment variable, or an empty text. The variable
-    is removed, so that the commands of a drill do not inherit it.
+    """Return the hash that a campaign passed to this process in an environment variable. The result is empty outside a
+    campaign. The variable is removed, so that the commands of a drill do not inherit it.
     """
     return os.environ.pop(PREVIOUS_VARIABLE, "")
 
@@ -60,13 +60,15 @@ def of_campaign() -> bool:
 
 def operator() -> str:
     """Return the name of the operator. It is the value of the variable DRILLBOOK_OPERATOR, which pipelines set. If the
-    variable is not set, it is the account that the kernel reports.
+    variable is not set, the name has the form ``ACCOUNT@MACHINE``, with the account that the kernel reports.
     """
     return os.environ.get("DRILLBOOK_OPERATOR") or f"{account.name()}@{platform.node()}"
 
 
 def header(who: str) -> Session:
-    """Return the fields about the operator and the controller for the first event of a run or of a recovery."""
+    """Return the fields that describe the operator and the controller. The first event of a run or recovery contains
+    these fields.
+    """
     return {
         "tool": f"drillbook {__version__}",
         "operator": who,

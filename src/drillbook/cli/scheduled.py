@@ -163,8 +163,8 @@ def _tried(row: DueRow, schedule: Schedule, attempts: dict[tuple[str, str], Entr
     """Return True when the drill was tried recently, so that it must not be tried again yet. Attempts before the last
     passed run do not count.
 
-    An attempt counts as recent for the duration `grace` of the schedule, but at least for one hour. For a schedule whose
-    interval `every` is shorter than one hour, this minimum is the interval.
+    An attempt counts as recent for the duration `grace` of the schedule, but at least for one hour. If the interval `every`
+    of the schedule is shorter than one hour, it counts as recent at least for this interval.
     """
     before = attempts.get((row.drill, row.environment))
     times = [moment(row.last_started) if row.last_started > row.passed else None, moment(before.at) if before else None]

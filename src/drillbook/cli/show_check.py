@@ -102,7 +102,7 @@ def _print(one: Plan, checked: Check, items: Sequence[Item], doubt: str, out: Co
 
 
 def _unready(*, refused: bool, left: bool, alone: bool, lacking: bool) -> Text:
-    """Return the last line about a drill that is not ready. ``left``: True when the check left out untrusted commands.
+    """Return the last line to print about a drill that is not ready. ``left``: True when the check left out untrusted commands.
     ``alone``: True when no check failed, and some things could not be verified. ``lacking``: True when a backup that the drill
     needs was not found.
     """

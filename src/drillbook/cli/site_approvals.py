@@ -1,5 +1,5 @@
-"""Copies the approval of all sites into the folder of a campaign. When the campaign is resumed, an approval that is no
-longer valid is replaced.
+"""Copies the approval of the plans of all sites into the folder of a campaign. When the campaign is resumed and this
+approval is no longer valid, a valid approval replaces it.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ NAMED = 5
 
 
 def first(project: Project, drill: str, planned: Mapping[str, SitePlan], folder: Path) -> str:
-    """Copy the approval into the ``folder`` of the campaign. Returns the digest of the approval, or an empty text if no
-    plan needs an approval or if there is no approval.
+    """Copy the project's newest approval of the planned sites into the ``folder`` of the campaign. Returns the digest of
+    this approval, or an empty text if no plan needs an approval or if there is no approval.
 
     The approval is verified later, by the process that drills each site. A site that the approval does not list is
     refused; the other sites are drilled.
@@ -145,5 +145,5 @@ def _copied(files: Files, target: Files) -> None:
 
 
 def _digest(files: Files) -> str:
-    """Return the digest of the signed text. It is empty when the file does not exist."""
+    """Return the digest of the text of an approval. The result is empty when the file of this text does not exist."""
     return digest(files.text.read_bytes()) if files.text.is_file() else ""

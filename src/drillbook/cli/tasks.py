@@ -139,7 +139,7 @@ def plan(_: Context, name: str | None = None, inventory: str = "", json: bool = 
 def approve(
     context: Context, name: str | None = None, inventory: str = "", until: str = "24h", key: str = "", *, reason: str = ""
 ) -> int:
-    """Approve exactly this plan of a drill with your SSH key, so that somebody else may run it."""
+    """Approve the present plan of a drill with your SSH key, so that somebody else may run exactly this plan."""
     from drillbook.cli import close_residue, dry_run, show_plan  # noqa: PLC0415  keeps start-up fast
 
     if reason:

@@ -18,8 +18,8 @@ from drillbook.atomic_file import replace_file
 from drillbook.errors import DrillbookError, UsageError
 
 EVERY_MIN = 15
-"""Time, in minutes, between two calls of ``schedule.run``. A window must be at least this long; otherwise it may be
-missed.
+"""Time, in minutes, between two calls of ``schedule.run``. A shorter window may lie between two calls, and then no drill
+starts in this window.
 """
 
 
@@ -51,7 +51,9 @@ def name(root: Path, inventory: str) -> str:
 
 
 def inventory_of(root: Path, given: str) -> str:
-    """Return the inventory ``given`` as a timer names it: the name of a file in ``inventory/``, or an absolute path."""
+    """Return the text by which a timer names an inventory. It is the name of a file in ``inventory/``, or an absolute path.
+    ``given``: name or path of the inventory, as the user wrote it.
+    """
     if not given.endswith((".yml", ".yaml")):
         return given
     path = Path(given).resolve()
@@ -218,8 +220,8 @@ def has_cron() -> bool:
 
 
 def _others(root: Path, inventory: str) -> list[str]:
-    """Return the lines of the crontab without the lines of ``inventory``. If ``inventory`` is empty, return the lines
-    without those of the whole project.
+    """Return the crontab without the lines for ``inventory``. If ``inventory`` is empty, return the crontab without all
+    lines of the project.
     """
     return [line for line in _crontab() if not _is_line_of(line, root, inventory)]
 
@@ -233,7 +235,7 @@ def _is_line_of(line: str, root: Path, inventory: str) -> bool:
 
 
 def _spellings(inventory: str) -> tuple[str, str]:
-    """Return the words by which a timer of an earlier version may name ``inventory``."""
+    """Return the two texts by which timers of earlier versions may name ``inventory``: its name, or its path."""
     return inventory, f"inventory/{inventory}.yml"
 
 
@@ -288,7 +290,7 @@ def _plain(*words: Path | str) -> None:
 
 
 def _percent(path: Path | str) -> str:
-    """Escape each `%` in ``text``, because `%` begins a specifier of systemd. Source: systemd.unit(5), "Specifiers"."""
+    """Escape each `%` in ``path``, because `%` begins a specifier of systemd. Source: systemd.unit(5), "Specifiers"."""
     return str(path).replace("%", "%%")
 
 

@@ -44,7 +44,7 @@ def ignore(event: Event) -> None:
 
 
 def tell_missed(missed: Sequence[str]) -> None:
-    """Print, on standard error, messages about anchors and timestamps that could not be obtained."""
+    """Print, on standard error, messages about anchors (copies of hashes) and timestamps that could not be obtained."""
     for text in missed:
         sys.stderr.write(f"! {one_line(text)}\n")
 

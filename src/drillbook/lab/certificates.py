@@ -25,7 +25,9 @@ _HTTP = ("MASTER", "VOLUME", "FILER", "ADMIN", "CLIENT")
 
 
 def write(folder: Path) -> None:
-    """Create in ``folder`` a CA, and a certificate that all components share. The CA's private key is discarded."""
+    """Create a CA in ``folder``, and a certificate that all components of the object store share. The CA's private key is
+    discarded.
+    """
     folder.mkdir(mode=0o700, exist_ok=True)
     signing, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     authority = _draft("authority", signing).add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)

@@ -1,11 +1,12 @@
 """Drops the rights of root. PostgreSQL refuses to run as root, so a lab that root starts runs under another identity.
+There are three modes:
 
 ``userns``   The whole daemon runs in a user namespace as uid 65534. Outside the namespace it remains root. Files below
              root's home (mode 0700) stay readable, and no file changes its owner. Most containers forbid this mode.
 ``ambient``  The daemon runs as uid 65534, with CAP_DAC_OVERRIDE as an ambient capability so that it can read those files.
 ``same``     The identity of the caller.
 
-When run as a program, this module takes on the identity, and then executes another module:
+When run as a program, this module takes on the identity of a mode, and then executes another module:
 ``python -m drillbook.lab.identity MODE FOLDER run|detach MODULE ARGUMENT...``
 """
 
@@ -31,7 +32,8 @@ _CAPABILITY_VERSION_3 = 0x20080522
 
 
 def assume(mode: str, folder: Path) -> str:
-    """Take on the identity of ``mode``, and return the mode. The value ``auto`` stands for the best mode that works.
+    """Change the identity of this process as ``mode`` demands, and return the mode. For the value ``auto``, choose the best
+    mode that works.
 
     Call this before starting threads.
     """

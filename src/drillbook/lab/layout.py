@@ -77,8 +77,8 @@ PROGRAMS = {
         ("mariadbd", "mariadb", "mariadb-install-db", "mariadb-dump", "mariadb-backup", "mbstream"),
     ),
 }
-"""Groups of programs that the lab can use. The key is the name of the group. The value has a text that names the Debian
-packages of the group, and the programs that must be installed.
+"""Groups of programs that the lab can use. The key is the name of the group. The value has two items: a text with the names
+of the Debian packages, and the names of the programs that must be installed.
 """
 MONITORING = "the Debian packages prometheus and prometheus-alertmanager"
 """Text with the names of the Debian packages of the monitoring programs. There are no Python wheels of these programs."""

@@ -2,7 +2,8 @@
 
 ``python -m drillbook.lab.relay FOLDER NAME=PORT:[HOST:]PORT ...`` serves one path for each NAME. It
 listens on the first port, and relays to the second port, which is on this machine or on HOST. The file FOLDER/NAME sets the
-mode of the path in one line, ``KIND MILLISECONDS OWNER``. Without this file, the path is open. KIND is one of these:
+mode of the path in one line, ``KIND MILLISECONDS OWNER``. Without this file, the path is open. OWNER tells which step of
+which run set the mode; the relay ignores it. KIND is one of these:
 
 drop   data and new connections wait until the mode ends, as with lost packets and their retransmission
 delay  every answer is delayed by MILLISECONDS

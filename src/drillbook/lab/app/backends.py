@@ -59,7 +59,9 @@ class Backends:
         await self.cache.aclose()
 
     async def health(self) -> dict[str, str | None]:
-        """Check each backend. The result is None for a backend that works, and otherwise the reason why it does not."""
+        """Check all backends. Return the problem of each backend, with the name of the backend as the key. None means that
+        the backend works.
+        """
         database, cache, store = await asyncio.gather(
             documents.check(self.settings.database_url, self.settings.health_within),
             self._recall("redis", self._ping),
