@@ -82,7 +82,7 @@ def test_an_rpo_with_a_reservation_is_told_with_the_reason():
     missed = Objective(target_s=1.0, measured_s=7.41, error_s=0.1, met=False)
     assert objective("rpo", missed, Remark(OWN_BACKUP, f" {MARK}")).endswith(f": missed. {OWN_BACKUP}")
     detected = objective("detect", missed, Remark(NO_ALERT, by="probe"))
-    assert detected.startswith("DETECT (by the drill's probe): 7.4 s")
+    assert detected.startswith("Detection by the drill's probe: 7.4 s")
     assert detected.endswith(": missed")
 
 

@@ -12,7 +12,7 @@ def test_every_difference_stands_in_the_report_with_its_error() -> None:
     assert rows["Verdict"] == ("failed", "passed", "changed", True)
     assert rows["RTO"] == ("5.1 s ± 0.1 s", "7.4 s ± 0.1 s", "2.3 s ± 0.2 s longer", True)
     assert rows["RPO"][2] == "no change greater than the measurement errors"
-    assert rows["Noticed by the drill's probe"] == ("not measured", "at most 0.2 s", "cannot be compared", False)
+    assert rows["Detection by the drill's probe"] == ("not measured", "at most 0.1 s", "cannot be compared", False)
     assert rows["Step backup.1 postgres.dump on db-1"] == ("1.90 s to 2.20 s in 5 runs", "4.81 s", "2.61 s slower", True)
     assert rows["Step restore.1 postgres.restore on db-1"][2:] == ("1.90 s faster", False)
     assert rows["Plan"][2] == "changed"

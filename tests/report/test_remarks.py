@@ -99,7 +99,7 @@ def test_lists_show_a_mark_and_its_legend_once() -> None:
     page = html.render_suite(suite, views).split('id="drill-1"')[0]
     assert plain(page).count(remarks.LEGENDS[MARK]) == 1
     assert f"RPO 12.90 s ± 0.11 s {MARK} ~ met with a reservation" in plain(page)
-    assert "Noticed by the drill's probe 1.80 s ± 0.21 s ✓ met" in plain(page)
+    assert "Detection by the drill's probe 1.80 s ± 0.21 s ✓ met" in plain(page)
     lines = renderings.printed(summary.suite_ending(suite, views)).splitlines()
     assert any(f"~ 12.90 s {MARK}   ✓ 1.80 s" in line for line in lines)
     entry = index.entry(samples.passed().result.model_dump(mode="json", by_alias=True))
@@ -185,7 +185,7 @@ RECEIVED = step("detect.3", "alertmanager.received", alerts=[{"labels": {"alertn
 def test_detection_names_the_alert_or_the_probe(steps: tuple[StepResult, ...], by: str) -> None:
     view = samples.view(alerted(*steps))
     for text in renderings.formats(view).values():
-        assert f"noticed {by}" in plain(text).replace("Noticed", "noticed")
+        assert (f"Detected {by}." if by != remarks.PROBE else wording.PROBE_DETECTION) in plain(text)
         assert (remarks.NO_ALERT in plain(text)) == (by == remarks.PROBE)
     (row,) = [row for row in rows.rows_of(view.result) if row.key == "detect"]
     assert row.by == by.removeprefix("by the ").removeprefix("drill's ").removeprefix("last of the ")
@@ -194,15 +194,16 @@ def test_detection_names_the_alert_or_the_probe(steps: tuple[StepResult, ...], b
     assert by.removeprefix("by ").removeprefix("the ") in span
 
 
-def test_a_probe_of_the_drill_is_never_called_detection() -> None:
-    """As if the alerts of the team had noticed the fault."""
-    for steps, name in (((), wording.NOTICED), ((FIRED,), "Detection")):
+def test_a_detection_by_a_probe_of_the_drill_says_so_everywhere() -> None:
+    """As if the alerts of the team had detected the fault."""
+    for steps, name in (((), wording.PROBE_DETECTION), ((FIRED,), "Detection")):
         view = samples.view(alerted(*steps))
         (row,) = [row for row in rows.rows_of(view.result) if row.key == "detect"]
         assert (row.name, row.state, row.met) == (name, "met", True), "the words differ, and the result is the same"
         assert [clock.name for clock in wording.clocks_of(view.result) if clock.key == "detection"] == [name]
         for text in (html.render(view), markdown.render(view), renderings.formats(view)["txt"]):
-            assert ("Detection" in plain(text)) == (name == "Detection")
+            assert (wording.PROBE_DETECTION in plain(text)) == (name == wording.PROBE_DETECTION)
+            assert not re.search("noticed", plain(text), re.IGNORECASE), "a detection has one name"
     later = changes.change_rows(samples.ALL["repeated"]())
     assert "Detection" not in [row.what for row in later]
 

@@ -18,8 +18,9 @@ from drillbook.campaign.scheduler import ENDS, SiteState, worst
 from drillbook.exits import Exit
 from drillbook.journal.run_files import JUNIT, PAGE, RESULT
 from drillbook.report import pages, publish, remarks, wording
-from drillbook.report.figures import against, seconds, shown
+from drillbook.report.figures import seconds, shown
 from drillbook.report.formats import as_json
+from drillbook.report.objective_figures import recorded_figure
 from drillbook.report.remarks import Remark
 from drillbook.report.wording import SHORT
 
@@ -86,8 +87,7 @@ def figure(objective: dict[str, Any]) -> str:
     if objective["measured_s"] is None:
         return f"not verified: {objective.get('reason') or 'no measurement'}"
     mark = f" {said}" if (said := mark_of(objective)) else ""
-    target, measured = objective["target_s"], against(objective["measured_s"], objective["error_s"], objective["target_s"])
-    return f"{measured}{mark}, target at most {seconds(target)}, {state_of(objective)}"
+    return f"{recorded_figure(objective)}{mark}, target at most {seconds(objective['target_s'])}, {state_of(objective)}"
 
 
 def mark_of(objective: dict[str, Any]) -> str:

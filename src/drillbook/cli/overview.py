@@ -346,7 +346,7 @@ def _rto(result: Ended | None) -> str:
     if not result.rto_verified:
         return "not verified"
     value, error, target = result.rto
-    return against(value, error, target)
+    return against(value, error, target, latest=True)
 
 
 def _name(folder: Path, inner: bool, verdict: str) -> Text:

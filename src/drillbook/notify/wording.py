@@ -13,10 +13,11 @@ from drillbook.installation.program_name import as_called, program
 from drillbook.judge.result import Objective, Result, Settled
 from drillbook.plan.planner import Plan
 from drillbook.report import remarks
-from drillbook.report.figures import against, seconds
+from drillbook.report.figures import seconds
+from drillbook.report.objective_figures import objective_figure
 from drillbook.report.remarks import BY_PROBE, Remark
 from drillbook.report.rows import findings_of
-from drillbook.report.wording import state_of
+from drillbook.report.wording import objective_name, state_of
 from drillbook.sdk.host import printable
 
 LONGEST = 3500
@@ -149,10 +150,9 @@ def objective(key: str, one: Objective, told: Remark | None = None) -> str:
     """
     state = state_of(one.met, one.measured_s, told)
     remark = f". {told.text}" if told and told.mark and one.measured_s is not None else ""
-    measured = "not measured" if one.measured_s is None else against(one.measured_s, one.error_s, one.target_s)
     why = f" ({one.reason})" if one.reason else ""
-    name = f"{key.upper()} (by the drill's probe)" if told and told.by == BY_PROBE else key.upper()
-    return f"{name}: {measured}, objective {seconds(one.target_s)}: {state}{why}{remark}"
+    name = objective_name(key, told.by if told and told.by == BY_PROBE else "")
+    return f"{name}: {objective_figure(one)}, objective {seconds(one.target_s)}: {state}{why}{remark}"
 
 
 def _few(lines: Sequence[str]) -> list[str]:

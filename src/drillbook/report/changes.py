@@ -10,7 +10,8 @@ from drillbook.judge.result import Comparison, FigureChange, RunView, StepChange
 from drillbook.report import open_findings, remarks
 from drillbook.report.figures import count, figure, one_line, seconds, took, utc
 from drillbook.report.markdown_syntax import escape, table
-from drillbook.report.wording import NOTICED, SHORT
+from drillbook.report.objective_figures import ends_with_sample
+from drillbook.report.wording import PROBE_DETECTION, SHORT
 
 FIRST = "This is the first run of this drill in this environment that can be compared."
 NOTE = (
@@ -98,9 +99,9 @@ def _rows(view: RunView, known: Comparison) -> Iterator[ChangeRow]:
     yield ChangeRow("Verdict", one_line(known.verdict), verdict, "same" if same else "changed", not same)
     for one in known.figures:
         if _unverified(view, one):
-            yield ChangeRow(names[one.key], *_figures(one), UNVERIFIED)
+            yield ChangeRow(names[one.key], *_figures(view, one), UNVERIFIED)
         else:
-            yield ChangeRow(names[one.key], *_figures(one), _change(one), one.change == "longer")
+            yield ChangeRow(names[one.key], *_figures(view, one), _change(one), one.change == "longer")
     for new in known.new_findings:
         within = open_findings.allowed(new.code, view.result.objectives)
         what = f"Finding {new.code}: {one_line(new.title)}{f', {open_findings.WITHIN}' if within else ''}"
@@ -120,11 +121,11 @@ def _rows(view: RunView, known: Comparison) -> Iterator[ChangeRow]:
 
 
 def _names(view: RunView) -> dict[str, str]:
-    """Return the names of the compared figures. The name of the detection tells if only the drill's probe noticed the
+    """Return the names of the compared figures. The name of the detection tells if only the drill's probe detected the
     fault.
     """
-    by_probe = remarks.noticed(view.result.steps) == remarks.PROBE
-    return {**SHORT, "detection": NOTICED if by_probe else SHORT["detect"]}
+    by_probe = remarks.observer(view.result.steps) == remarks.PROBE
+    return {**SHORT, "detection": PROBE_DETECTION if by_probe else SHORT["detect"]}
 
 
 def _unverified(view: RunView, one: FigureChange) -> bool:
@@ -133,9 +134,10 @@ def _unverified(view: RunView, one: FigureChange) -> bool:
     return objective is not None and objective.met is None and one.now_s is not None
 
 
-def _figures(one: FigureChange) -> tuple[str, str]:
+def _figures(view: RunView, one: FigureChange) -> tuple[str, str]:
+    latest = ends_with_sample(view.result, one.key)
     old, new = (
-        "not measured" if value is None else figure(value, error)
+        "not measured" if value is None else figure(value, error, latest=latest)
         for value, error in ((one.before_s, one.before_error_s), (one.now_s, one.now_error_s))
     )
     return old, new

@@ -112,31 +112,43 @@ def rounded_up(error: float, digits: int) -> float:
     return float(math.ceil(round(error * factor, 6)) / factor)
 
 
-def figure(value: float, error: float | None, digits: int | None = None) -> str:
+def figure(value: float, error: float | None, digits: int | None = None, *, latest: bool = False) -> str:
     """Format a measurement with its error, such as ``7.4 s ± 0.1 s``.
 
     When the error is as large as the value, only the upper end is known. The text then gives this end, as in
-    ``at most 0.05 s``.
+    ``at most 0.05 s``. ``latest``: see ``upper_end``.
     """
     if error is None:
         return f"{seconds(value)} (error not stated)"
     places = error_digits(error) if digits is None else digits
     if bounded(value, error):
-        upper = value + error
+        upper = upper_end(value, error, latest=latest)
         places += math.isfinite(upper) and rounded_up(upper, places) > upper * (1 + MOST_ROUNDING)
         return f"at most {seconds(rounded_up(upper, places), places)}"
     return f"{seconds(value, places)} ± {seconds(rounded_up(error, places), places)}"
 
 
-def against(value: float, error: float | None, target: float) -> str:
-    """Format a measurement with enough digits that the text is on the same side of ``target`` as the exact value."""
-    digits = 3 if error is None else error_digits(error)
+def against(value: float, error: float | None, target: float, *, latest: bool = False) -> str:
+    """Format a measurement with enough digits that the text is on the same side of ``target`` as the exact value.
+
+    ``latest``: see ``upper_end``.
+    """
+    digits, upper = 3 if error is None else error_digits(error), upper_end(value, error or 0.0, latest=latest)
     while digits < MOST_DIGITS and (
         (value != target and (value > target) != (round(value, digits) > target))
-        or (error is not None and bounded(value, error) and value + error <= target < rounded_up(value + error, digits))
+        or (bounded(value, error) and upper <= target < rounded_up(upper, digits))
     ):
         digits += 1
-    return figure(value, error, digits)
+    return figure(value, error, digits, latest=latest)
+
+
+def upper_end(value: float, error: float, *, latest: bool = False) -> float:
+    """Return the largest possible true value of a measurement.
+
+    ``latest``: True when the clock ends with the sample that showed the change, so that the change itself cannot be later. The
+    true value then lies between ``value - error`` and ``value``. A value of zero is not such a sample.
+    """
+    return value if latest and value > 0 else value + error
 
 
 def bounded(value: float, error: float | None) -> bool:

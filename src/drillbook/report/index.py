@@ -13,8 +13,9 @@ from drillbook.findings import Finding
 from drillbook.installation.program_name import NEUTRAL
 from drillbook.judge.result import Objective, Verdict
 from drillbook.report import open_findings, pages, remarks, rows, tolerated, wording
-from drillbook.report.figures import bounded, count, kinds_of, lasted, link, moment, one_line, took
+from drillbook.report.figures import count, kinds_of, lasted, link, moment, one_line, took
 from drillbook.report.folders import begun, drill_of
+from drillbook.report.objective_figures import drawn
 from drillbook.report.remarks import Remark
 from drillbook.report.rows import ObjectiveRow
 
@@ -324,7 +325,7 @@ def _trend(runs: Sequence[IndexEntry], key: str, name: str) -> Trend | None:
         return None
     latest = rows.objective_rows({key: kept[-1]}, setting[-1].remarks, setting[-1].verdict)[0]
     target = kept[-1].target_s
-    values = [_figure(one) for one in kept]
+    values = [drawn(one) for one in kept]
     top = max(
         [
             target if target <= 4 * max((v for v in values if v is not None), default=0) else 0.0,
@@ -347,13 +348,6 @@ def _trend(runs: Sequence[IndexEntry], key: str, name: str) -> Trend | None:
     )
 
 
-def _figure(one: Objective) -> float | None:
-    """Return the figure to draw: the upper end of a figure that is told as "at most", because its error reaches zero."""
-    if one.measured_s is None or one.error_s is None or not bounded(one.measured_s, one.error_s):
-        return one.measured_s
-    return one.measured_s + one.error_s
-
-
 def _step(total: int) -> float:
     """Return the distance of two runs in the drawing of ``total`` runs."""
     return min(STEP, (WIDTH - 2 * EDGE) / max(total - 1, 1))
@@ -365,7 +359,7 @@ def _point(number: int, entry: IndexEntry, key: str, total: int, top: float) -> 
     if one.measured_s is None:
         return Point(x, HEIGHT - EDGE, "gap")
     (row,) = rows.objective_rows({key: one}, entry.remarks, entry.verdict)
-    return Point(x, _y(_figure(one) or 0.0, top), "gap" if row.doubt else KINDS[row.state])
+    return Point(x, _y(drawn(one) or 0.0, top), "gap" if row.doubt else KINDS[row.state])
 
 
 def _y(value: float, top: float) -> float:

@@ -1,4 +1,4 @@
-"""Remarks on figures: why an RPO has a reservation, and who noticed the fault.
+"""Remarks on figures: why an RPO has a reservation, and the observer of a detection.
 
 The remarks are derived from the steps of the run, so they can be made for every journal, old or new.
 """
@@ -102,9 +102,9 @@ def of_run(steps: Sequence[Step | StepResult], started: str, rpo: Objective | No
 
     ``started``: start of the run. ``rpo``: objective on the RPO with its measurement, if the drill sets one.
     """
-    by = noticed(steps)
+    by = observer(steps)
     short = by.removeprefix("by the ").removeprefix("last of the ")
-    found = {"detect": Remark(NO_ALERT, by=BY_PROBE) if by == PROBE else Remark(f"noticed {by}", by=short)}
+    found = {"detect": Remark(NO_ALERT, by=BY_PROBE) if by == PROBE else Remark(f"Detected {by}.", by=short)}
     told = _of_shortfall(steps, _of_commands(steps, rpo, of_backup(steps, started)))
     return found | ({"rpo": told} if told else {})
 
@@ -166,7 +166,7 @@ def received(steps: Sequence[Step | StepResult]) -> bool:
     return any(step.action == detection.RECEIVED for step in awaited(steps))
 
 
-def noticed(steps: Sequence[Step | StepResult]) -> str:
+def observer(steps: Sequence[Step | StepResult]) -> str:
     """Return words for the observer of the fault, such as ``by the alert ApiDown``.
 
     The observer is the alert for which the drill waits. If the drill waits for no alert, the observer is its own probe.

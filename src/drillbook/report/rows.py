@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from drillbook.findings import Finding
 from drillbook.judge.result import Injection, Objective, PhaseResult, Result, RunView, Settled, StepView, Verdict
 from drillbook.report import objective_findings, open_findings, rehearsal, remarks
-from drillbook.report.figures import against, bounded, count, one_line, seconds, shown, took, utc
+from drillbook.report.figures import bounded, count, one_line, seconds, shown, took, utc
+from drillbook.report.objective_figures import drawn, objective_figure
 from drillbook.report.remarks import BY_PROBE, RESERVED, Remark
 from drillbook.report.wording import (
     CLOCKS,
@@ -17,9 +18,9 @@ from drillbook.report.wording import (
     MET,
     NO_STEPS,
     NOT_VERIFIED,
-    NOTICED,
     OBJECTIVES,
     PHASES,
+    PROBE_DETECTION,
     SHORT,
     Clock,
     clocks_of,
@@ -58,12 +59,14 @@ class ObjectiveRow:
     target_s: float
     measured_s: float | None
     error_s: float | None
+    upper_s: float | None
+    """Upper end of a figure of which only this end is known; otherwise the figure itself."""
     remark: str = ""
     """Remark on the figure, such as the observer of the fault. It is empty without a figure."""
     mark: str = ""
     """Short form of the remark beside the figure, for lists."""
     by: str = ""
-    """Name of the probe or alert that noticed the fault first, as shown in lists."""
+    """Name of the probe or alert that detected the fault, as shown in lists."""
     doubt: str = ""
     """Reason why a met objective does not count: the run did not pass. It is empty for other objectives."""
 
@@ -154,7 +157,7 @@ def _shown(one: Finding, result: Result) -> Finding:
         for key, objective in result.objectives.items():
             if objective.measured_s is not None and one.title.endswith(f": {key.upper()}"):
                 plain = f"{objective.measured_s:.3f} s"
-                told = one.measured.replace(plain, _measured(objective), 1)
+                told = one.measured.replace(plain, objective_figure(objective), 1)
                 one = one.model_copy(update={"measured": told, "wanted": objective_findings.wanted(one.wanted, objective)})
         return one.model_copy(update={"remedy": objective_findings.remedy(one, result)})
     if one.code == "removed-data-missing":
@@ -214,10 +217,10 @@ def _objective(key: str, objective: Objective, told: Remark | None) -> Objective
             writes = f"none of the {count(known, 'write')} acknowledged before the disruption was lost"
     return ObjectiveRow(
         key=key,
-        name=NOTICED if told and told.by == BY_PROBE else OBJECTIVES.get(key, one_line(key)),
+        name=PROBE_DETECTION if told and told.by == BY_PROBE else OBJECTIVES.get(key, one_line(key)),
         short=SHORT.get(key, one_line(key)),
         target=seconds(objective.target_s),
-        measured=_measured(objective),
+        measured=objective_figure(objective),
         state=state,
         reason=reason,
         clock=one_line(objective.clock),
@@ -225,16 +228,11 @@ def _objective(key: str, objective: Objective, told: Remark | None) -> Objective
         target_s=objective.target_s,
         measured_s=objective.measured_s,
         error_s=objective.error_s,
+        upper_s=drawn(objective),
         remark=told.text if told else "",
         mark=told.mark if told else "",
         by=told.by if told else "",
     )
-
-
-def _measured(objective: Objective) -> str:
-    if objective.measured_s is None:
-        return "not measured"
-    return against(objective.measured_s, objective.error_s, objective.target_s)
 
 
 def clock_rows(result: Result) -> list[ClockRow]:

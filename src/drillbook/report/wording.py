@@ -10,6 +10,7 @@ from drillbook.inventory.protection import is_protected
 from drillbook.judge.result import Objective, Result, Verdict
 from drillbook.report import remarks
 from drillbook.report.figures import against, figure, one_line
+from drillbook.report.objective_figures import ends_with_sample
 from drillbook.report.remarks import RESERVED, Remark
 
 VERDICTS = {
@@ -88,7 +89,7 @@ STEP_WORDS = {
 
 OBJECTIVES = {"rto": "Recovery time (RTO)", "rpo": "Recovery point (RPO)", "detect": "Detection"}
 SHORT = {"rto": "RTO", "rpo": "RPO", "detect": "Detection"}
-NOTICED = "Noticed by the drill's probe"
+PROBE_DETECTION = "Detection by the drill's probe"
 """Name of the figure ``detection`` when the drill awaits no alert. It shows that no alert of the service was tested."""
 OBJECTIVE_CLOCKS = {"rto": "rto", "rpo": "rpo", "detect": "detection"}
 ENDED = {
@@ -218,11 +219,11 @@ def state_of(met: bool | None, measured_s: float | None, told: Remark | None = N
 
 
 def objective_name(key: str, by: str = "", names: Mapping[str, str] = SHORT) -> str:
-    """Return the name of an objective. The name of a detection tells who noticed the fault (``by``): an alert, or the
+    """Return the name of an objective. The name of a detection tells its observer (``by``): an alert, or the
     drill's probe.
     """
     if key == "detect" and by == remarks.BY_PROBE:
-        return NOTICED
+        return PROBE_DETECTION
     name = names.get(key, one_line(key))
     return f"{name} ({by})" if by else name
 
@@ -241,8 +242,12 @@ def clocks_of(result: Result) -> tuple[Clock, ...]:
     The detection of a run ends in one of three ways: with the start of the expected alert, with Alertmanager's first answer
     that contains the alert, or with a bad sample of the drill's own probe.
     """
-    by = remarks.noticed(result.steps)
-    name, span, error = NOTICED, "from the disruption to the end of the first bad sample of the drill's probe", _SAMPLED
+    by = remarks.observer(result.steps)
+    name, span, error = (
+        PROBE_DETECTION,
+        "from the disruption to the end of the first bad sample of the drill's probe",
+        _SAMPLED,
+    )
     alert = by.removeprefix("by ")
     if by != remarks.PROBE:
         name = SHORT["detect"]
@@ -367,10 +372,10 @@ def written(result: Result, clock: str) -> str:
     value, error = measured(result, clock)
     if value is None:
         return ""
-    objective = _objective_of(result, clock)
+    objective, latest = _objective_of(result, clock), ends_with_sample(result, clock)
     if objective and (objective.measured_s, objective.error_s) == (value, error):
-        return against(value, error, objective.target_s)
-    return figure(value, error)
+        return against(value, error, objective.target_s, latest=latest)
+    return figure(value, error, latest=latest)
 
 
 def _objective_of(result: Result, clock: str) -> Objective | None:

@@ -155,7 +155,9 @@ def cell(record: Record, name: str, now_sha256: str) -> str:
 def _line(one: Last, now_sha256: str) -> str:
     left = " with residue" if one.residue else ""
     parts = [f"**{one.verdict}**{left} on {_escaped(one.inventory)}", figures.utc(one.started)]
-    parts += [f"{label} {_figure(value)}" for label, value in (("RTO", one.rto), ("RPO", one.rpo)) if value]
+    parts += [
+        f"{label} {_figure(value, latest=label == 'RTO')}" for label, value in (("RTO", one.rto), ("RPO", one.rpo)) if value
+    ]
     return ", ".join(parts) + ("" if one.drill_sha256 == now_sha256 else " (changed since)")
 
 
@@ -164,8 +166,8 @@ def _escaped(text: str) -> str:
     return re.sub(r"([\\`*_\[\]<>&#!])", r"\\\1", figures.one_line(text))
 
 
-def _figure(value: Measured) -> str:
-    return "not measured" if value.seconds is None else figures.figure(value.seconds, value.error_s)
+def _figure(value: Measured, *, latest: bool) -> str:
+    return "not measured" if value.seconds is None else figures.figure(value.seconds, value.error_s, latest=latest)
 
 
 def _inventory(folder: Path) -> str:

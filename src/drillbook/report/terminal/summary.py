@@ -47,8 +47,8 @@ COLOURS = {
 
 DOUBTED = wording.STATES[remarks.RESERVED]
 """Symbol of a met objective that does not count, because the run did not pass."""
-COLUMNS = {"rto": "RTO", "rpo": "RPO", "detect": "noticed"}
-"""Heads of the columns with the figures of a suite's drills. An alert, or the drill's probe, noticed the fault."""
+COLUMNS = {"rto": "RTO", "rpo": "RPO", "detect": "detection"}
+"""Heads of the columns with the figures of a suite's drills. The table has no room for the observer of a detection."""
 NAMED = 21
 """Greatest width of the names of the objectives beside a column of the width ``MEASURED``, so that 80 columns show the results."""
 MEASURED = 31

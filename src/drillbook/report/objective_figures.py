@@ -1,0 +1,49 @@
+"""Figures of objectives as text, with an error that lies on the right side of the figure.
+
+The clocks of the RTO, and of a detection by a probe, end with the sample that showed the change. So the true value is never
+larger than the figure, although a comparison with the target adds the whole error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from drillbook.judge.objectives import CLOCK_OF
+from drillbook.judge.result import Objective, Result
+from drillbook.report import remarks
+from drillbook.report.figures import against, bounded, upper_end
+
+LATEST = (CLOCK_OF["rto"], CLOCK_OF["detect"])
+"""Texts of the clocks that end with the sample that showed the change."""
+
+
+def ends_with_sample(result: Result, clock: str) -> bool:
+    """Return True when the clock with the key ``clock`` ended with a sample of a probe in this run. The clock `detection` does if
+    the drill expects no alert.
+    """
+    return clock == "rto" or (clock == "detection" and remarks.observer(result.steps) == remarks.PROBE)
+
+
+def is_latest(clock: str) -> bool:
+    """Return True when the true value of an objective with this ``clock`` is never larger than its figure."""
+    return clock in LATEST
+
+
+def objective_figure(one: Objective) -> str:
+    """Return the figure of an objective with its error, or ``not measured``."""
+    if one.measured_s is None:
+        return "not measured"
+    return against(one.measured_s, one.error_s, one.target_s, latest=is_latest(one.clock))
+
+
+def recorded_figure(one: Mapping[str, Any]) -> str:
+    """Return the figure of an objective in a ``result.json`` of any version. The objective must have a measurement."""
+    return against(one["measured_s"], one["error_s"], one["target_s"], latest=is_latest(str(one.get("clock", ""))))
+
+
+def drawn(one: Objective) -> float | None:
+    """Return the figure to draw: the upper end of a figure that is told as "at most", because its error reaches zero."""
+    if one.measured_s is None or one.error_s is None or not bounded(one.measured_s, one.error_s):
+        return one.measured_s
+    return upper_end(one.measured_s, one.error_s, latest=is_latest(one.clock))
