@@ -366,7 +366,7 @@ def test_a_role_that_may_not_replicate_is_told_before(place, primary):
     try:
         refused_until(
             lambda: action.ready(place.context()),
-            "primary cannot be backed up physically: keeper may not replicate, wal_level is replica",
+            "primary cannot be backed up physically: keeper has no right to replicate, wal_level is replica",
             lambda: primary.sql("ALTER ROLE keeper REPLICATION", database="postgres"),
         )
     finally:

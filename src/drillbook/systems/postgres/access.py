@@ -84,13 +84,13 @@ def naming(provisional: str, database: str) -> sql.Composable:
 
 
 def _alone(session: Connection, key: int) -> None:
-    """Take the advisory lock for the creation of the database. Terminate all other sessions that hold this lock."""
+    """Terminate all other sessions that hold the advisory lock for the creation of the database. Then take this lock."""
     session.execute(_END_OTHERS, (_LOCK, key))
     session.execute("SELECT pg_catalog.pg_advisory_lock(%s::int, %s::int)", (_LOCK, key))
 
 
 def provisional_name(database: str, run: str) -> str:
-    """Return a new provisional name for ``database`` during its restore by ``run``, within PostgreSQL's limit for names."""
+    """Return a new provisional name for ``database`` while ``run`` restores it. PostgreSQL accepts a name of this length."""
     return f"{_provisional(database, run)}{fresh(6)}"
 
 

@@ -1,7 +1,7 @@
 """Checks every B-tree and GIN index and every table of a database with PostgreSQL's extension amcheck.
 
 A check of an index reads the whole index. When ``heap`` is true, the check also looks up every row of the table in the
-index. The database is not changed, because a missing extension can be created in a transaction that is rolled back.
+index. The database is not changed: if the extension is missing, it is created in a transaction that is rolled back.
 """
 
 from __future__ import annotations

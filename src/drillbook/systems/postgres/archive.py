@@ -14,7 +14,7 @@ _FETCHED = ("VIEW", "MATERIALIZED VIEW", "SEQUENCE")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One object in a pg_dump archive: a line of ``pg_restore --list``.
+    """One object in a pg_dump archive, as a line of ``pg_restore --list`` describes it.
 
     ``name``: schema and name of a relation, separated by a space; ``needs``: numbers of the entries that this entry needs.
     """

@@ -1,6 +1,6 @@
 """Takes physical backups: pg_basebackup copies the files of a whole cluster, and the controller sends them to a store.
 
-The manifest is sent last. Together with the WAL written since (see ``wal``), such a backup can restore the last commit. A
+The manifest is sent last. Such a backup and the WAL written after it (see ``wal``) can restore the last commit. A
 dump cannot do this. Source: PostgreSQL's manual, 25.3 "Continuous Archiving and Point-in-Time Recovery".
 """
 
@@ -25,7 +25,7 @@ from drillbook.systems.postgres.tools import Tools
 
 FORMAT: Literal["drillbook/postgres-base/1"] = "drillbook/postgres-base/1"
 FILES = ("base.tar.gz", "pg_wal.tar.gz", "backup_manifest")
-"""Files that pg_basebackup writes for a cluster without tablespaces of its own, in tar format and with streamed WAL."""
+"""Files that pg_basebackup writes in tar format, with streamed WAL, when the cluster has no additional tablespaces."""
 _SERVER = """
 SELECT s.system_identifier::text, pg_catalog.current_setting('server_version_num')::int,
        pg_catalog.current_setting('wal_segment_size'),
@@ -65,7 +65,7 @@ def other_tablespaces(session: Connection) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """Physical backup of one cluster into the folder ``folder`` of a store."""
+    """Physical backup of one cluster, written to the folder ``folder`` of a store."""
 
     ctx: Context
     service: Postgres
@@ -171,7 +171,9 @@ class Extracted:
     origin: Reference
 
     def fetch(self, manifest: BaseManifest, scratch: str) -> str:
-        """Fetch the files to a folder below ``scratch`` on the host, compare their digests, and return that folder.
+        """Fetch the files to a folder below ``scratch`` on the host, and return that folder.
+
+        The digest of each file is compared with the digest in ``manifest``.
 
         Raises StepFailed when a file cannot be fetched or is damaged, and HostError when the host cannot be used.
         """

@@ -1,4 +1,4 @@
-"""Tables of canaries in a database: statements that create them, and a list of those that a restore must create again.
+"""Tables of canaries in a database: finds them before a restore, and creates them again after the restore.
 
 A team's own backup is older than the drill, so it lacks the tables of the drill's canaries. Without its table, a canary
 could not write after the restore, and the service would not count as recovered.
@@ -31,8 +31,10 @@ LIKE_CANARY = f"""
   = ARRAY['{CANARY_COLUMNS[0]} character varying(100)', '{CANARY_COLUMNS[1]} integer']
   AND EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'p' AND k.conkey = '{{1,2}}')
 """  # noqa: S608  only constants are inserted
-"""SQL condition that the table ``c`` is one that `sql.canary` created. A drill may name this table, so it is recognised by
-its columns, their types, and its primary key. A team's own table with the same names of columns is not one.
+"""SQL condition that is true when the table ``c`` was created by `sql.canary`.
+
+A drill can choose the name of such a table. Therefore the table is recognised by its columns, their types, and its
+primary key. A team's own table is not mistaken for such a table only because its columns have the same names.
 """
 _TABLES = f"""
 SELECT n.nspname::text, c.relname::text, pg_catalog.pg_get_userbyid(c.relowner)::text
@@ -48,10 +50,11 @@ def listed(session: Connection) -> list[tuple[str, str, str]]:
 
 
 def create(session: Connection, tables: Sequence[Sequence[str]], user: str) -> None:
-    """Create those of ``tables`` that are missing. ``user``: role of the application, which writes the rows of
-    `postgres.canary`. Raises psycopg.Error.
+    """Create each table in ``tables`` that is missing. Raises psycopg.Error.
 
-    Right and owner are left out if the restored cluster lacks the role or the schema.
+    ``user``: the application's role, which gets the right to write to the table of `postgres.canary`. If the restored
+    cluster lacks this role, nobody gets the right. If it lacks the owner of a table, the owner is not set. If it lacks the
+    schema of a table, the table is not created.
     """
     session.execute("SET client_min_messages = warning")
     for schema, name, owner in tables:

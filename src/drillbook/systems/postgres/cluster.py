@@ -62,7 +62,7 @@ done
 
 # The mark file survives a crash of the controller; it shows a recovery that the new cluster is not yet synced to disk.
 LOOK_S = 2.0
-"""Seconds between two checks that a server still runs, while it does not yet accept writes."""
+"""Seconds between two checks that a started server still runs. These checks end when the server accepts a write."""
 NO_SERVER = 3
 """Exit status of `pg_ctl status` when no server runs."""
 CONFIGURATION = ("postgresql.conf", "pg_hba.conf", "pg_ident.conf")

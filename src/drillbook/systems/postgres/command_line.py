@@ -1,4 +1,7 @@
-"""Checks that a server can be started again as it was started: the settings of its command line must stand in its files."""
+"""Checks that a server loses no settings when it is started again.
+
+A setting that was given only on the command line would be lost, so it must also be in the configuration files.
+"""
 
 from __future__ import annotations
 
@@ -43,10 +46,11 @@ pg_lsclusters --no-header | awk -v data="$1" '$6 == data { found = 1 } END { exi
 
 
 def need_repeated(ctx: Context, tools: Tools) -> None:
-    """Check that a start by pg_ctl gives the server all settings that it has from its command line now.
+    """Check that the server keeps the settings of its present command line when pg_ctl starts it again.
 
-    A unit or a container repeats its own command line. A server that does not answer is not checked. Raises NotReady when a
-    setting would be lost, and CouldNotVerify when the server cannot be queried.
+    A server with a unit is not checked, because the unit starts it with the same command line each time. A server that does
+    not answer is not checked either. Raises NotReady when a setting would be lost, and CouldNotVerify when the server
+    cannot be queried.
     """
     service = tools.service
     if service.unit or not answers(ctx, service):

@@ -23,8 +23,7 @@ CONNECT_S = 5
 FIRST_AGAIN_S, AGAIN_S = 0.02, 0.2
 """Pause before the second attempt to log in, and the longest pause between two attempts, in seconds."""
 CANCEL_S = 2
-"""Time, in seconds after the deadline, in which a server must cancel a query. After this time, the connection is
-closed.
+"""Seconds that a server has to cancel a query after the deadline. If the query still runs then, the connection is closed.
 """
 FULL_S = 5.0
 """Seconds for which a login is retried while all connections are in use, even the connections that
@@ -60,8 +59,8 @@ def connected(
     """Open a connection in autocommit mode as the superuser, within the step's deadline.
 
     When ``as_user`` is true, log in as the application's role instead. Raises psycopg.Error when a query fails, and
-    HostError when the host cannot be used. Raises TimeoutError or Cancelled when the deadline passes or is cancelled during
-    a query.
+    HostError when the host cannot be used. If the deadline passes during a query, TimeoutError is raised. If the deadline is
+    cancelled, Cancelled is raised.
     """
     with way(ctx, service, as_user=as_user) as (address, port):
         options = parameters(service, address, port, as_user=as_user, timeout=CONNECT_S)
@@ -207,8 +206,8 @@ def answers(ctx: Context, service: Postgres) -> bool:
     """Return True when a server answers the request for encryption, even if it refuses logins. Raises HostError when the
     host cannot be used.
 
-    libpq's PQping is not used, because it blocks all threads of the process, even a thread that must forward the
-    connection.
+    libpq's PQping is not used, because it blocks all threads of the process. One of these threads may be the tunnel through
+    which the server is reached.
     """
     with ctx.reach(service) as way:
         try:

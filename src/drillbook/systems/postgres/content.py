@@ -159,10 +159,10 @@ def relations(snap: Snapshot) -> list[Relation]:
 
 
 def as_recorded(found: Sequence[Relation], wanted: Sequence[Table]) -> list[Relation]:
-    """Return the relations ``found``, prepared for a comparison with the tables ``wanted`` of a backup.
+    """Return the relations ``found`` with the order of columns that the tables ``wanted`` of a backup use.
 
-    If the backup records no order of columns for a table, the returned relation has no ``columns``, and the digest of
-    this relation uses the order of columns on the server.
+    If the backup records no such order for a table, the returned relation has no ``columns``. Its digest then uses the
+    order of columns on the server.
     """
     ordered = {table.name for table in wanted if table.columns}
     return [relation if relation.name in ordered else replace(relation, columns=()) for relation in found]

@@ -91,8 +91,8 @@ def findings(
 ) -> list[Finding]:
     """Return a finding for each difference. The function ``code`` returns the code of the finding.
 
-    At most ``MOST`` such findings are returned. If there are more differences, one additional finding tells how many. The
-    files in ``evidence`` list all differences.
+    At most ``MOST`` such findings are returned. If there are more differences, an additional finding states the number of
+    the other differences. The files in ``evidence`` list all differences.
     """
     made = [_finding(one, code(one), evidence) for one in all_of_them[:MOST]]
     if len(all_of_them) > MOST:

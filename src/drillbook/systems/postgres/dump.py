@@ -40,7 +40,7 @@ ARCHIVE, GLOBALS, SCHEMA, CONFIG = "database", "globals.sql", "schema.sql", "con
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """Backup of one database into the folder ``folder`` of a store."""
+    """Backup of one database, written to the folder ``folder`` of a store."""
 
     ctx: Context
     service: Postgres

@@ -41,8 +41,10 @@ class DumpInPlace(ClusterInPlace):
     """Restore of a dump into a new cluster that takes the place of a lost cluster."""
 
     def ready(self) -> None:
-        """Also check that the source has a file of roles if the application's role is not the superuser. A dump of one
-        database contains no role, so this role could not log in after the restore. A dump of pg_dumpall contains all roles.
+        """Also check that the backup source creates the application's role, unless this role is the superuser.
+
+        Without its role, the application could not log in after the restore. A dump of one database contains no roles, so
+        the source also needs a file of roles. A dump of pg_dumpall contains all roles.
         """
         super(DumpInPlace, self).ready()
         service, source = self.postgres, self.source
@@ -52,7 +54,7 @@ class DumpInPlace(ClusterInPlace):
         def check(backup: Backup) -> None:
             if source.creates_roles(self.ctx, backup) is False:
                 raise NotReady(
-                    f"{source.name} has no file of roles, so roles and their passwords would be lost, also {service.user}",
+                    f"{source.name} has no file of roles, so {service.user} and all other roles and their passwords would be lost",
                     hint=f"save `pg_dumpall --globals-only` beside the dumps, and set `globals` of {source.name} in the inventory "
                     "to the pattern of these files",
                 )

@@ -143,13 +143,15 @@ class Judgement:
     def _not_covered(self, found: Outline, compression: str, roles: tuple[str, ...] | None) -> list[str]:
         texts = ["if the dump can be restored: `backup.restore` into a sandbox shows this"]
         if not self.form.checksum and compression not in CHECKSUMS:
-            texts.append(f"changed bytes inside rows: a dump with compression {compression} contains no checksum of them")
+            texts.append(
+                f"changed bytes inside rows, because a dump with compression {compression} contains no checksum of the rows"
+            )
         if not found.filtered:
             texts.append(
-                "rows that row security hid from the role that took the dump, unless the dump itself shows that it was filtered"
+                "rows that row security hid from the role that took the dump, if the dump does not show that it lacks such rows"
             )
         if not found.databases:
-            texts.append("the origin of the dump: it does not name a database")
+            texts.append("the origin of the dump, because the dump does not name a database")
         if roles is None and not found.of_cluster:
-            texts.append("roles, their passwords and memberships: a dump of one database does not contain them")
+            texts.append("roles, their passwords and memberships, because a dump of one database does not contain them")
         return texts

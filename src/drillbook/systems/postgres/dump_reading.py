@@ -196,8 +196,8 @@ class Reading:
     pg_restore: int
     said: str
     preamble: tuple[str, ...] = ()
-    """Settings at the beginning of a plain dump. One item is ``restrict`` if the beginning also has psql's command
-    of this name.
+    """Settings at the beginning of a plain dump. If the beginning also has psql's command ``restrict``, this word is one
+    of the items.
     """
 
 
@@ -308,7 +308,7 @@ def header(host: Host, path: str, form: Form, pg_restore: str, deadline: Deadlin
     """Return the compression and the start time of a dump.
 
     For an archive, both are read from its header. The header has no time zone, so the start is read as a time in the
-    time zone of ``host``. For a plain dump, the compression is that of the whole file, and the start is None.
+    time zone of ``host``. For a plain dump, the compression is the compression of the whole file, and the start is None.
     """
     if not form.archive:
         return form.packed, None

@@ -121,9 +121,11 @@ class Restoring:
         return reading.sql
 
     def _made(self, found: Outline) -> Made | None:
-        """Return the database that is to be restored from the dump, or None when the dump creates no such database.
+        """Return the database of the dump that becomes the sandbox's database. Its name may differ if it is the only one.
 
-        Raises StepFailed when the dump contains only other databases.
+        Return None when the dump creates no database. Also return None for a dump of pg_dumpall when the sandbox expects
+        `postgres`, because pg_dumpall does not create this database. Raises StepFailed when the dump creates only databases
+        that the sandbox does not expect.
         """
         wanted = self.service.database
         same = next((made for made in found.databases if made.name == wanted), None)
@@ -278,7 +280,7 @@ class Restoring:
         self._feed(form, path, edits, argv)
 
     def _feed(self, form: Form, path: str, edits: str, argv: tuple[str, ...]) -> None:
-        """Run a program in the sandbox that reads the dump from its standard input."""
+        """Run a program in the sandbox, and let the program read the dump from its standard input."""
         tool, option = (*form.unpacker, "")[:2]
         output = self.box.run("sh", "-c", _FEED, "sh", path, edits, tool, option, *argv, env=ENVIRONMENT)
         status = dict(re.findall(r"^(unpacker|program) (\d+)$", output.text, re.MULTILINE))

@@ -151,22 +151,24 @@ class PgDumpSource(FileBackups):
             yield path
 
     def _file_of_roles(self, ctx: Context, backup: Backup) -> str:
-        """Return the name of the file of roles whose time is nearest to the time of ``backup``, or an empty text
-        without such a file.
+        """Return the name of the file of roles whose time is nearest to the time of ``backup``.
+
+        Return an empty text when there is no file of roles.
         """
         files = [file for file in self.place(ctx).files(ctx) if self._is_globals(file)] if self.globals else []
         return min(files, key=lambda file: abs(file.modified - backup.taken_at)).name if files else ""
 
     def creates_roles(self, ctx: Context, backup: Backup) -> bool | None:
-        """Return True when ``backup`` is a dump of pg_dumpall, which creates its roles itself.
+        """Return True when ``backup`` is a dump of pg_dumpall, because such a dump creates its roles itself.
 
-        Return None when its beginning cannot be read; a check before a drill then records that this was not verified.
+        Return None when the beginning of the dump cannot be read. A check before a drill then records that it could not
+        verify the roles.
         """
         if backup.id in self._tables_of_contents(ctx):
             return False
         begun = self.beginning(ctx, (backup.id,)).data
         if not begun:
-            ctx.unsure(f"the roles of the backup {backup.id} of {self.name}, whose beginning cannot be read")
+            ctx.unsure(f"the roles of the backup {backup.id} of {self.name}, because its beginning cannot be read")
             return None
         return b"-- PostgreSQL database cluster dump" in begun
 
@@ -203,8 +205,8 @@ class PgDumpSource(FileBackups):
         """Check that the programs in the context ``inside`` can read the dump that the step uses.
 
         The programs for decompression must exist, and pg_restore (``program``) must know the format. ``inside`` is the
-        step's host or the sandbox's container. If ``tools`` is given, also check that psql and the server among these
-        tools know the commands of a plain dump. Raises NotReady when a program is missing or too old for this dump.
+        step's host or the sandbox's container. If ``tools`` is given, these tools include psql and a server, and both
+        must know the commands of a plain dump. Raises NotReady when a program is missing or too old for this dump.
         """
 
         setting = (tools.service if tools else self).setting("bin")

@@ -72,9 +72,7 @@ def archive(head: bytes) -> bytes:
 
 
 def started(head: bytes) -> str:
-    """Return the start time of a dump as text, read from its first bytes, or an empty text if these do not contain the
-    time.
-    """
+    """Return the start time of a dump as text. Return an empty text if the first bytes of the dump do not contain the time."""
     data = unpacked(head, BEGINNING)
     if found := archive(head):
         return _of_header(found[5:])

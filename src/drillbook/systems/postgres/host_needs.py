@@ -57,7 +57,7 @@ HOST_NEEDS = {
     "postgres.clear_restore": HostNeeds((), _OWNER, _PORT, by_sudo=BySudo.RUN_AS),
     "postgres.data_directory": HostNeeds(("pg_controldata",), _OWNER, by_sudo=BySudo.RUN_AS),
     "postgres.drop_table": HostNeeds((), "the owner of the table", _PORT),
-    "postgres.delete_rows": HostNeeds((), "a database account that may delete the rows", _PORT),
+    "postgres.delete_rows": HostNeeds((), "a database account with the right to delete the rows", _PORT),
     "postgres.create_index": HostNeeds((), "the owner of the table", _PORT),
     "postgres.drop_index": HostNeeds((), "the owner of the table", _PORT),
     "postgres.terminate": HostNeeds((), "a database account with pg_signal_backend", _PORT),

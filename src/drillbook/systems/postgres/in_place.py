@@ -96,9 +96,9 @@ class ClusterInPlace(InPlace):
 
     @abstractmethod
     def differs(self, session: Connection, backup: Backup, checked: Facts) -> str:
-        """Return the reason why ``backup`` cannot replace the cluster of ``session``, or an empty text when it can.
+        """Return the reason why ``backup`` cannot replace the service's cluster, or an empty text when it can.
 
-        Raises psycopg.Error.
+        ``session``: connection to the cluster. Raises psycopg.Error.
         """
 
     @abstractmethod
@@ -139,8 +139,8 @@ class ClusterInPlace(InPlace):
     def _keep(self, session: Connection) -> str:
         """Store the configuration files as evidence, and return an empty text.
 
-        If a file contains a secret, store nothing, and return a reason that stops the fault. A later restore would be
-        impossible, because it needs these files.
+        If a file contains a secret, store nothing, and return this reason. The reason stops the fault, because a restore
+        would be impossible without the stored files.
         """
         files = {name: data.decode("utf-8", "surrogateescape") for name, data in properties.configuration(session).items()}
         checksums = session.execute("SELECT pg_catalog.current_setting('data_checksums') = 'on'").fetchone()
@@ -159,7 +159,10 @@ class ClusterInPlace(InPlace):
         return ""
 
     def _canaries(self) -> list[tuple[str, str, str]]:
-        """Return the tables of canaries in the database of the service, which an older backup lacks. Raises psycopg.Error."""
+        """Return the tables of canaries in the service's database. A backup made before the drill lacks these tables.
+
+        Raises psycopg.Error.
+        """
         with connected(self.ctx, self.postgres) as session:
             return canary_table.listed(session)
 
@@ -282,15 +285,15 @@ class ClusterInPlace(InPlace):
         return self.box.exists()
 
     def identity(self) -> Identity:
-        """Return the identity of the database as read from the running server, like `postgres.lose_data` does."""
+        """Query the running server for the identity of the database."""
         return identity.measured(self.ctx, self.postgres.name)
 
 
 def write_configuration(made: Tools, service: Postgres, kept: Facts) -> None:
     """Write the stored configuration files ``kept`` into the restored data directory.
 
-    If no files were stored, write the most important settings, and a pg_hba.conf that requires passwords. If the lost
-    cluster had files outside its data directory, these files still exist and are not written.
+    If no files were stored, write the most important settings, and a pg_hba.conf that requires passwords. Configuration
+    files that the lost cluster had outside its data directory still exist, and are not written.
     """
     outside = kept.get("outside", ())
     cluster.configure_outside(made, outside)

@@ -1,4 +1,4 @@
-"""Compares a database with a backup: its structure, materialized views, schema text and cluster state, but not its rows."""
+"""Compares a database with a backup: structure, materialized views, schema text and cluster state, but not rows."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Measured:
     views: materialized.Compared
     cluster: ClusterState | None
     versions: Mapping[str, str] = field(default_factory=dict)
-    """Versions that this server installs by default. The key is the name of an installed extension."""
+    """Default versions of the installed extensions on this server. The key is the name of an extension."""
 
 
 @dataclass(slots=True)
@@ -114,7 +114,8 @@ class Rungs:
     def judged(self, measured: Measured, text: str, accept: Mapping[str, str], *, limited: bool) -> Judged:
         """Compare the measured properties and the schema ``text`` with the backup.
 
-        ``accept``: patterns of expected differences. When ``limited`` is true, rows of extensions are not compared.
+        ``accept``: patterns of expected differences. When ``limited`` is true, the rows in tables of extensions are not
+        compared.
         """
         result = Judged(
             findings=list(measured.views.findings),
@@ -143,7 +144,7 @@ class Rungs:
         for one in differences.between(wanted, found):
             if structure.is_newer_default(one, measured.versions):
                 newer[one.object] = (
-                    f"version {one.measured}, newer than {one.wanted}, because a dump does not record versions"
+                    f"version {one.measured} instead of {one.wanted}, because a dump does not record the version"
                 )
             else:
                 differ.append(one)

@@ -118,7 +118,7 @@ def _compare(snap: Snapshot, name: str, before: View, out: Collection[str], resu
     if isinstance(fresh, tuple) and fresh[0] == fresh[1]:
         result.recomputed[name] = "it equals the present result of its query; the view in the backup is older"
     elif steady or (isinstance(fresh, tuple) and not now.rows and fresh[1].rows):
-        gives = f"not the {fresh[1].rows} rows from the query that defines the view" if isinstance(fresh, tuple) else fresh
+        gives = f"the query of the view returns other content: {fresh[1].rows} rows" if isinstance(fresh, tuple) else fresh
         wanted = f"{before.rows} rows, digest {before.digest}; or the present result of its query"
         said = f"{now.rows} rows, digest {now.digest}; {gives}"
         result.findings.append(finding("view-stale", title=name, wanted=wanted, measured=said))

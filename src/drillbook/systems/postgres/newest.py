@@ -1,4 +1,4 @@
-"""Searches a store for the newest backup of a database. Any run may have made the backup."""
+"""Searches a store for the newest backup of a database. Backups of all runs are considered."""
 
 from __future__ import annotations
 

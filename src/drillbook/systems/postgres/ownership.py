@@ -1,10 +1,10 @@
 """Checks that a data directory, the server that uses it, its unit, and the server at the port belong together.
 
 An inventory may name the wrong host, port, folder or unit. Therefore the server is checked before anything is destroyed,
-and before a restore writes anything. Two things are read both through the server and in the folder on the host, and must
-be equal: the system identifier of the cluster, and the lock file ``postmaster.pid`` with process, folder, start time and
-port. A copy of a cluster may have the same identifier and even the same lock file, but the server of the copy is another
-process.
+and before a restore writes anything. Two things are compared: the system identifier of the cluster, and the lock file
+``postmaster.pid`` with process, folder, start time and port. Both are read through the server and also from the folder on
+the host, and the values must be equal. A copy of a cluster may have the same identifier and even the same lock file, but
+the server of the copy is another process.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def look(tools: Tools, main: int | None = None) -> Cluster | None:
 
 
 def must_answer(session: Connection, tools: Tools) -> None:
-    """Raise StepFailed unless the server of ``session`` uses the data directory.
+    """Raise StepFailed unless the server to which ``session`` is connected uses the data directory.
 
     Raises HostError when the host cannot be used.
     """
@@ -104,7 +104,7 @@ def must_be_free(ctx: Context, tools: Tools) -> None:
 def must_own(ctx: Context, tools: Tools) -> None:
     """Raise CouldNotVerify unless data directory, unit and server belong together, and HostError when the host cannot be used.
 
-    If no server uses the data directory, the unit must be stopped too, and no server may answer at the port.
+    If no server uses the data directory, the unit must be stopped, and no server must answer at the port.
     """
     service = tools.service
     unit = manager_of(tools.host).state(tools.host, service.unit, tools.deadline) if service.unit else None
@@ -155,7 +155,7 @@ def _hint_of_unit(unit: UnitState, lineage: Lineage) -> str:
 
 
 def _difference(session: Connection, tools: Tools, cluster: Cluster | None) -> str:
-    """Return the reason why the server of ``session`` is not the server of ``cluster``, or an empty text when it is."""
+    """Return the reason why ``session`` is not connected to the server of ``cluster``, or an empty text when it is."""
     if cluster is None:
         return f"{tools.service.data_directory} contains no cluster"
     if cluster.pid is None:

@@ -41,7 +41,7 @@ class Planned(Availability):
     """
 
     service: Annotated[str, Field(description="Name of the PostgreSQL service in the inventory.")]
-    query: Annotated[str, Field(min_length=1, description="SQL statement that the application's role may run.")]
+    query: Annotated[str, Field(min_length=1, description="SQL statement that the application's role has the right to run.")]
     index: Annotated[str, Field(min_length=1, description="Index that the plan must use.")]
 
     def check(self, ctx: Context) -> str | None:

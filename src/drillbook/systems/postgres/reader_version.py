@@ -39,8 +39,9 @@ the archive, but cannot read its rows."""
 def need_reader(ctx: Context, service: Postgres, programs: Sequence[str], location: str | None) -> None:
     """Check that ``programs`` exist on the step's host, and that pg_restore is at least as new as the pg_dump of the backup.
 
-    ``location``: location of the backup, or None when an earlier step of the drill takes the backup. In this case,
-    pg_dump has the version of the service in the earlier step. Raises NotReady when a program is missing or too old.
+    ``location``: location of the backup, or None when an earlier step of the drill takes the backup. The version of
+    pg_dump is then read on the service that this earlier step backs up. Raises NotReady when a program is missing or too
+    old.
     """
     tools = Tools.of(ctx, service, ctx.host)
     tools.need(programs, 0)

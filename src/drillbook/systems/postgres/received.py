@@ -1,4 +1,4 @@
-"""Lists the files of received WAL (write-ahead log) on a host, finds its last record, and copies it into a new cluster."""
+"""Lists the files of received WAL (write-ahead log) on a host, finds the last record, and copies files into a new cluster."""
 
 from __future__ import annotations
 

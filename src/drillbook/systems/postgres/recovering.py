@@ -1,4 +1,4 @@
-"""Recovers a cluster from a physical backup and the WAL written since.
+"""Recovers a cluster from a physical backup and the WAL written after this backup.
 
 The recovery makes a data directory from the backup, and lets the server replay the WAL to the end.
 

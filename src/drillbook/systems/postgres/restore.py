@@ -202,8 +202,8 @@ class Restoring:
     def _globals(self, session: Connection, backup: Manifest, path: str, *, fresh: bool) -> None:
         """Restore roles and tablespaces. Raises StepFailed when the restore fails.
 
-        The error that an object already exists is ignored for tablespaces and for the superuser. If the cluster is not
-        new, it is also ignored for the roles of the backup.
+        It is no error when a tablespace or the superuser already exists. In a cluster that is not new, it is no error
+        either when other roles of the backup already exist.
         """
         spaces = [name for (name,) in session.execute("SELECT spcname FROM pg_catalog.pg_tablespace").fetchall()]
         output = self.tools.client("psql", "--no-psqlrc", "--quiet", f"--file={path}", database="postgres")

@@ -139,8 +139,8 @@ class Locale:
 def ready(ctx: Context, service: Sandboxed, programs: Sequence[str], least: int = 0) -> dict[str, str]:
     """Check that the sandbox's host has ``programs`` of the major version ``least`` or newer, and return their versions.
 
-    Also check that the user of the sandbox may run a server. Raises NotReady when a program is missing or too old or
-    the user is root, and HostError when the host cannot be used.
+    Also check that the user of the sandbox is not root, because PostgreSQL's server refuses to run as root. Raises NotReady
+    when a check fails, and HostError when the host cannot be used.
     """
     box = Sandbox.of(ctx, service)
     tools = tools_of(box, box.trial)

@@ -66,7 +66,7 @@ class Postgres(Sandboxed):
     password: Password = Field(default=None, description="Password of that role.")
     admin: Admin = Field(
         description=(
-            "Login of the superuser. Drillbook takes and restores backups as this user. It consists of `user`, and of `password` "
+            "Login of the superuser, with whose rights Drillbook takes and restores backups. The fields are `user`, and `password` "
             "or `socket`. With `socket`, the superuser logs in by peer authentication as the user `run_as`."
         )
     )

@@ -132,8 +132,8 @@ class SingleRestore:
     def _committed(self) -> re.Match[bytes] | None:
         """Return the note of an earlier attempt of this step that committed its transaction although its controller died.
 
-        The note is stored on the host: the ID of that transaction, and the number of restored rows. A second restore would
-        lose rows that clients have written since the first restore. Returns None when there was no such attempt.
+        The note is a file on the host with the ID of that transaction and the number of restored rows. A second restore
+        would lose rows that clients have written since the first restore. Returns None when there was no such attempt.
         """
         try:
             kept = self.ctx.host.get(f"{self.ctx.scratch}/{self._folder}/{TRANSACTION}")
@@ -240,8 +240,8 @@ class SingleRestore:
         """Return the first statements of the transaction.
 
         These statements write the ID of the transaction and the number of replaced rows to a file on the host. ``kept``:
-        path of this file; ``back``: number of rows to restore, or None when it may be too low for a comparison with the
-        number of removed rows.
+        path of this file; ``back``: number of rows to restore. It is None when a dependent table is not restored, because
+        the number could not be compared with the number of removed rows.
         """
         quoted = kept.replace("\\", "\\\\").replace("'", "''")
         lines = [
@@ -302,7 +302,7 @@ class SingleRestore:
     def _facts(
         self, restored: Sequence[Table], chosen: Selection | None, compared: str, note: re.Match[bytes] | None
     ) -> Facts:
-        """Return the facts of the step. ``note``: numbers that the transaction wrote, or None when there was none."""
+        """Return the facts of the step. ``note``: numbers that the transaction wrote to its note, or None without a note."""
         back, replaced = (None if note is None or note[key] is None else int(note[key]) for key in (3, 4))
         with connected(self.ctx, self.service) as session:
             is_closed = tables.closed(session, self.table)

@@ -158,8 +158,9 @@ def expected(recorded: Objects, found: Objects, *, limited: bool) -> Objects:
 
 
 def versions(session: Connection) -> dict[str, str]:
-    """Return the default version of each extension that the database uses: the version that this server would install if
-    none is named. The key is the extension's name. Raises psycopg.Error.
+    """Return the default version of each extension in the database. The key is the extension's name. Raises psycopg.Error.
+
+    The server installs the default version when CREATE EXTENSION names no version.
     """
     return dict(session.execute(_VERSIONS).fetchall())
 

@@ -144,8 +144,8 @@ def open_up(session: Connection) -> list[Name]:
 def counted(fact: str, service: str, name: Name, rows: int | None, where: str = "") -> dict[str, Any]:
     """Return the name of a table and the number of its removed or restored rows, as facts.
 
-    ``fact``: name of that number; ``rows``: None when the number is not known; ``where``: condition of the rows. Rows of
-    different conditions are different kinds of data.
+    ``fact``: name of the fact with the number of rows; ``rows``: this number, or None when it is unknown; ``where``:
+    condition of the rows. Rows of the same table that match different conditions are counted as different kinds of data.
     """
     kind = f"rows of {name} in {service}" + (f"{NARROWED}{' '.join(where.split())}" if where else "")
     return {"table": str(name)} | ({} if rows is None else {fact: {kind: rows}})

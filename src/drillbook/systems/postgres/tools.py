@@ -173,7 +173,7 @@ class Tools:
             raise
 
     def make_relay_folder(self) -> str:
-        """Make the run's folder, and return a path in it for a new folder with the socket of one relay.
+        """Make the run's folder, and return a new path in this folder. A relay makes a folder for its socket at this path.
 
         Raises NotReady when the path of the socket would be too long.
         """

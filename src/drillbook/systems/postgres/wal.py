@@ -1,8 +1,8 @@
 """Starts and stops a WAL receiver: a process on the host that streams the server's WAL (write-ahead log) to a folder.
 
 The process runs ``pg_receivewal`` in the background. It uses no replication slot, so that nothing remains on the server.
-The folder for the received WAL is in the run's folder, outside the data directory. In the drill, this folder takes the
-place of a WAL archive.
+The folder for the received WAL is in the run's folder, outside the data directory. A recovery in the drill reads the WAL
+from this folder, as it would read it from a WAL archive.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class Receiver:
 def name_of(run_id: str) -> str:
     """Return the ``application_name`` of a run's WAL receiver. The server lists this name in ``pg_stat_replication``.
 
-    The name contains a digest of the run's ID, because the ID may be too long: a server truncates such a name to 63 bytes.
+    The name contains a digest of the run's ID, because a server truncates such a name to 63 bytes and the ID may be longer.
     Source: PostgreSQL's manual, 20.8 "Error Reporting and Logging", application_name.
     """
     return f"drillbook-wal-{sha256(run_id.encode())[:16]}"

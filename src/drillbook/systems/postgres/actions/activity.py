@@ -66,8 +66,8 @@ class _Looking(Read):
 
     @contextmanager
     def _connected(self, ctx: Context) -> Iterator[Connection]:
-        """Connect to the server. While all its connections are in use, even the reserved connections, wait until a
-        connection is free.
+        """Connect to the server. If all its connections are in use, including the reserved connections, wait for a free
+        connection.
         """
         service = ctx.service(self.service, Postgres)
         with ExitStack() as stack:
@@ -297,14 +297,15 @@ WHERE l.pid IS NOT NULL AND l.pid <> pg_catalog.pg_backend_pid()
 
 
 class Locks(_Looking):
-    """Count the held locks of a server by mode, and list the exclusive locks and the locks that sessions wait for."""
+    """Count the locks that are held on a server by mode. List the exclusive locks and the locks that sessions wait for."""
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``held``: number of held locks of each lock mode.
 
         ``exclusive``: list of the held locks of mode AccessExclusiveLock; ``waiting``: list of the locks that sessions wait
-        for. Each lock has ``pid``, ``mode``, ``type``, ``relation`` and ``seconds`` (time that the session has waited for
-        it). Raises CouldNotVerify when the server is older than PostgreSQL 14.
+        for. Each lock has ``pid`` (process ID of the session that holds the lock or waits for it), ``mode``, ``type``,
+        ``relation`` and ``seconds`` (time for which this session has waited, or 0). Raises CouldNotVerify when the server
+        is older than PostgreSQL 14.
         """
         with self._session(ctx) as session:
             if session.info.server_version < 140000:

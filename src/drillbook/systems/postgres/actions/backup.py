@@ -202,9 +202,9 @@ class Restore(Write):
     def _need_room(self, ctx: Context, service: Postgres, tools: Tools) -> None:
         """Raise NotReady when the disk of the data directory lacks space for the database in the backup.
 
-        The space of the database that is on the server now counts as free, because the drill loses this database before
-        the restore. When the drill has not taken the backup yet, nothing is checked, because this backup will be as large
-        as the database on the server and will therefore fit.
+        If the server still has the database, its space counts as free, because the drill removes this database before the
+        restore. Nothing is checked when the drill itself takes the backup later, because the restored database will then
+        be about as large as the database that was removed.
         """
         free = tools.free_space() if self.known("from_") else None
         if free is None:
@@ -258,7 +258,7 @@ class Restore(Write):
 def _present(ctx: Context, service: Postgres) -> int:
     """Return the size of the database on the server in bytes, or 0 when it is unknown.
 
-    The drill removes this database before the restore, so that its space becomes free.
+    The drill removes this database before the restore, and this frees its space.
     """
     try:
         with connected(ctx, service) as session:

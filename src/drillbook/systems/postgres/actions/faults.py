@@ -19,11 +19,11 @@ from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.tools import Tools
 
 _WHOLE = "postgres.base_intact"
-"""Name of the action that verifies a backup of the whole cluster. A dump contains only one database of the cluster."""
+"""Name of the action that verifies a backup of the whole cluster, which a dump of one database is not."""
 _SOURCE = "backup.check"
-"""Name of the action that verifies a backup made by the team's own backup tool.
+"""Name of the action that verifies a backup made by the team's own backup tool, for example pgBackRest.
 
-Right before the fault, the Drillbook module that supports this tool compares the backup with the server.
+Such a backup is also compared with the server right before the fault, by the Drillbook module for this tool.
 """
 _OTHERS = """
 SELECT datname FROM pg_catalog.pg_database WHERE NOT datistemplate AND datname <> 'postgres' AND datname <> %s ORDER BY 1
@@ -173,9 +173,9 @@ class Stop(Fault):
     def ready(self, ctx: Context) -> None:
         """Check that the service manager knows the unit.
 
-        When the server is to be stopped by pg_ctl, check instead that data directory, unit and server belong together.
-        In both cases, also check that the account of the step may start the unit again, or that pg_ctl can start the server
-        with its present settings.
+        When pg_ctl is to stop the server, check instead that data directory, unit and server belong together. In both
+        cases, also check that the server can be started again with its present settings, and that the account of the step
+        has the right to start the unit.
         """
         service = ctx.service(self.service, Postgres)
         if self.mode == "immediate" or not service.unit:

@@ -34,8 +34,9 @@ def need_unit(ctx: Context, service: Postgres) -> None:
 
 
 def examined(tools: Tools) -> str:
-    """Return the state of the data directory, as ``cluster.state`` does. Raises NotReady when the directory cannot be
-    examined.
+    """Return the state of the data directory, one of the words that ``cluster.state`` returns.
+
+    Raises NotReady when the directory cannot be examined.
     """
     try:
         return cluster.state(tools)

@@ -35,7 +35,7 @@ class Intact(Read):
 
     service: ServiceName
     heap: Annotated[
-        bool, Field(description="Look up every row of each table in its indexes as well, which takes most of the time.")
+        bool, Field(description="Also look up every row of each table in its indexes. This takes most of the step's time.")
     ] = True
     borrow: Annotated[
         bool,

@@ -91,12 +91,12 @@ def _may_replicate(ctx: Context, service: Postgres) -> tuple[int, int]:
     if elsewhere:
         raise NotReady(
             f"{service.name} has tablespaces outside its data directory: {', '.join(elsewhere)}",
-            hint="use postgres.dump: Drillbook's base backup covers only the data directory",
+            hint="use postgres.dump, because Drillbook's base backup covers only the data directory",
         )
     if not allowed or level == "minimal" or senders < 3:
         raise NotReady(
             f"{service.name} cannot be backed up physically: {service.admin.user} "
-            f"{'may' if allowed else 'may not'} replicate, wal_level is {level}, max_wal_senders {senders}",
+            f"{'has the' if allowed else 'has no'} right to replicate, wal_level is {level}, max_wal_senders is {senders}",
             hint="give the role the attribute REPLICATION, and set wal_level to replica and max_wal_senders to 3 or more",
         )
     return int(version) // 10000, int(size)
@@ -185,9 +185,9 @@ class BaseIntact(Read):
 class StreamWal(Write):
     """Receive the server's WAL (write-ahead log) continuously into a folder outside the server's data directory.
 
-    The WAL receiver exits at the end of the run. If the controller has died, the receiver exits after the duration
-    `for`. In the drill, the folder takes the place of a WAL archive. Run this step before the base backup, so that the
-    WAL has no gap.
+    The WAL receiver exits at the end of the run. If the controller has died, the receiver exits when the time `for` has
+    passed. A recovery in the drill reads the WAL from this folder, as it would read it from a WAL archive. Run this step
+    before the base backup, so that the WAL has no gap.
     """
 
     SERVICE = Postgres
@@ -209,7 +209,7 @@ class StreamWal(Write):
     ] = Duration(3600)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``folder``: folder of the received WAL, for `postgres.recover`; ``pid``: process ID of the WAL receiver."""
+        """Facts: ``folder``: folder of the received WAL; ``pid``: process ID of the WAL receiver."""
         receiver = wal.Receiver(Tools.of(ctx, ctx.service(self.service, Postgres), ctx.host))
         receiver.stop()
         try:
@@ -219,7 +219,7 @@ class StreamWal(Write):
             raise
 
     def ready(self, ctx: Context) -> None:
-        """Check that the superuser has the right to replicate, and that the host has a fitting pg_receivewal."""
+        """Check that the superuser has the right to replicate, and that the host has pg_receivewal of the server's version."""
         need(ctx, "setsid", "timeout")
         service = ctx.service(self.service, Postgres)
         version, _ = _may_replicate(ctx, service)
@@ -288,7 +288,7 @@ class WalReceived(Write):
         return Undo.nothing("the message in the WAL changes no data")
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``lsn``: LSN up to which WAL was received, for `reach` of `postgres.recover`; ``seconds``: waiting time."""
+        """Facts: ``lsn``: LSN up to which WAL was received; ``seconds``: waiting time."""
         begun, name = time.monotonic(), wal.name_of(ctx.run_id)
         service = ctx.service(self.service, Postgres)
         with failing("the position of the WAL receiver could not be read"), connected(ctx, service) as session:
@@ -324,7 +324,7 @@ FROM pg_catalog.pg_stat_replication WHERE application_name = %s HAVING pg_catalo
 
 
 class Recover(Write):
-    """Recover a whole cluster from a base backup and the WAL received since, up to the end of that WAL.
+    """Recover a whole cluster from a base backup and the later WAL. All this WAL is replayed.
 
     The data directory must be empty. The step fails when a WAL segment is missing on one of the timelines between the
     backup and the end of the WAL, or when the recovery stopped before the last WAL record. A loss of the last segments is
@@ -344,8 +344,8 @@ class Recover(Write):
         Field(
             pattern=r"^(/[^\x00\n]+)?$",
             description=(
-                "Folder on the host with the WAL written since the backup: the fact `folder` of "
-                "`postgres.stream_wal`. If empty, recover to the end of the backup."
+                "Folder on the host with the WAL written since the backup. `postgres.stream_wal` returns it as the fact "
+                "`folder`. If this parameter is empty, the recovery ends at the end of the backup."
             ),
         ),
     ] = ""
@@ -353,8 +353,8 @@ class Recover(Write):
         str,
         Field(
             pattern=r"^([0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8})?$",
-            description="LSN that the recovery must reach: the fact `lsn` of `postgres.wal_received`. If the recovery "
-            "ends before this LSN, the step fails.",
+            description="LSN that the recovery must reach, otherwise the step fails. `postgres.wal_received` returns it as "
+            "the fact `lsn`.",
         ),
     ] = ""
     temporary: Annotated[

@@ -46,9 +46,9 @@ class Plans(Read):
     """Get the plans of the statements that have been running longest, and list the tables that they scan sequentially.
 
     The action does not run the statements, but the planner may call the immutable and stable functions in a statement.
-    Such a function must not run with more rights than before. Therefore the action examines only statements of the
-    application's role, in a new session of this role. The plan is generic, which means that it is made without parameter
-    values. Literals are removed from the output.
+    Such a function must not run with more rights than the application has. Therefore the action logs in with the
+    application's role, and examines only the statements of this role. The plan is generic, which means that it is made
+    without parameter values. Literals are removed from the output.
     """
 
     SERVICE = Postgres
@@ -60,7 +60,7 @@ class Plans(Read):
         Duration, Field(ge=0, description="Examine only statements that have been running for at least this time.")
     ] = Duration(5)
     watch: Annotated[
-        Duration, Field(ge=0, le=60, description="Maximum time to wait for such a statement when none is running.")
+        Duration, Field(ge=0, le=60, description="Maximum time to wait for such a statement if there is none yet.")
     ] = Duration(0)
     rows: Annotated[int, Field(ge=0, description="Report sequential scans only of tables with at least this many rows.")] = (
         10_000

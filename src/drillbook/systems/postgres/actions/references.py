@@ -107,7 +107,7 @@ class References(Read):
         return finding(
             "reference-dangling",
             title=f"{self.service} and {self.objects}",
-            wanted=f"{facts['references']} objects of the size that the rows name",
+            wanted=f"{facts['references']} objects, each with the size that its row states",
             measured=measured,
             evidence=(*shown, str(facts["evidence"]["file"])),
         )

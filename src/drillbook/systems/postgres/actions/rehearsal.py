@@ -24,7 +24,7 @@ from drillbook.values import Duration
 
 
 class NewestBackup(Read):
-    """Find the newest backup of a service in a store, and measure its age. Any run may have made the backup."""
+    """Find the newest backup of a service in a store, and measure its age. Backups of all runs are considered."""
 
     SERVICE = Postgres
     PLACE = Place.CONTROLLER
@@ -58,8 +58,8 @@ class NewestBackup(Read):
         ``snapshot_at``: time of the backup's snapshot by the server's clock; ``age_s``: seconds from this time until now
         by the controller's clock; ``tables``, ``rows`` and ``bytes``: numbers of tables, rows and bytes in the backup;
         ``vouched``: true when the manifest has a trusted signature; ``unvouched``: the reason why the signature is not
-        trusted. ``unvouched`` is absent when the parameter ``required`` is false. The step fails without a trusted
-        signature, unless it sets ``signed`` or ``required`` to false.
+        trusted. ``unvouched`` is absent when the parameter ``required`` is false. If the signature is not trusted, the
+        step fails, unless its parameter ``signed`` or ``required`` is false.
         """
         service = ctx.service(self.service, Postgres)
         store = Store(ctx.service(self.store, S3))
@@ -92,8 +92,10 @@ class NewestBackup(Read):
         return facts
 
     def _newest(self, ctx: Context, store: Store, service: Postgres) -> tuple[Found | None, Search]:
-        """Return the newest backup, and all that the search found. The backup is None only when the store has no backup
-        and the parameter `required` is false.
+        """Return the newest backup and the result of the search for it.
+
+        The backup is None when the store has no backup and the parameter `required` is false. Otherwise a store without a
+        backup is an error.
         """
         if self.required:
             return newest.of(store, self.prefix, service, ctx.deadline)

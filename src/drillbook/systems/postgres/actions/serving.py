@@ -102,7 +102,8 @@ class Sql(Read):
         """Facts: ``columns``: names of the result's columns; ``rows``: the first 1000 rows, each as a list of values.
 
         ``rowcount``: number of rows that the statement returned or changed; ``truncated``: true when there are more rows
-        than in ``rows``; ``value``: the first value of the first row; ``effect``: ``write``, if the step declares it.
+        than in ``rows``; ``value``: the first value of the first row; ``effect``: ``write``. The fact ``effect`` is absent
+        unless the step sets `effect: write`.
         """
         service = ctx.service(self.service, Postgres)
         declared: Facts = {} if self.effect is Effect.READ else {"effect": str(self.effect)}
@@ -179,8 +180,8 @@ class Admit(Write):
 class ClearRestore(Write):
     """Discard each database or cluster that this run restored incompletely. No client has used such a database yet.
 
-    If this run restored a database completely and the database still refuses clients, admit them. No other database is
-    changed.
+    If this run restored a database completely and the database still refuses clients, it admits clients from now on. No
+    other database is changed.
     """
 
     SERVICE = Postgres

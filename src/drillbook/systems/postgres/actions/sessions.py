@@ -31,7 +31,9 @@ For = Annotated[
     ),
 ]
 _OPTIONS = "-c client_connection_check_interval=250 -c statement_timeout=0 -c idle_session_timeout=0"
-"""Server options for the fault's sessions, so that no setting of the role ends a session. PostgreSQL 14 has all of them.
+"""Server options for the fault's sessions. They override settings of the role that would end a session.
+
+PostgreSQL 14 and newer versions have all these options.
 """
 _FULL = ("too many clients", "too many connections", "remaining connection slots")
 """Error texts of a server that refuses a connection because the server, the role or the database has no free
@@ -45,7 +47,7 @@ SHOWN = 0.9
 It is less than 1 because a client that is logging in is not visible yet.
 """
 LEAST_MAJOR = 14
-"""First major version of PostgreSQL whose server notices, while a statement runs, that the client is gone."""
+"""First major version of PostgreSQL in which a running statement notices that its client is gone."""
 _ACCOUNT = "check address, port and accounts of the service in the inventory"
 
 REFUSAL = "error: connection to server .* failed: "
@@ -128,8 +130,8 @@ SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_stat_activity a JOIN pg_catalog.pg_lo
 
 
 class _Held(Fault):
-    """Base class of faults that hold sessions open. The clients of these sessions run on the service's host, and exit
-    after the duration `for`.
+    """Base class of faults that hold sessions open. The clients of these sessions run on the service's host. They exit
+    when the time `for` has passed.
     """
 
     SERVICE = Postgres
@@ -242,7 +244,7 @@ class HoldConnections(_Held):
         return {"application": self._application(ctx), "held": self._count(ctx), "limit": most}
 
     def _taken(self, ctx: Context) -> bool:
-        """Return True when the server refuses new clients, and the fraction ``SHOWN`` of its connections is in use."""
+        """Return True when the server refuses new clients and at least the fraction ``SHOWN`` of its connections is in use."""
         _, most, used, _ = self._room(ctx)
         return used >= SHOWN * most and self._refuses(ctx)
 

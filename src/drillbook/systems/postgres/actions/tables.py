@@ -70,7 +70,7 @@ class DropTable(Fault):
     table: TableName
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``table``: its name; ``rows`` and ``removed_data``: number of its rows; ``bytes``: size of the table.
+        """Facts: ``table``: name of the table; ``rows`` and ``removed_data``: number of its rows; ``bytes``: its size.
 
         ``cascaded``: other objects that the server dropped together with the table; ``deadlocks``: number of attempts
         that the server rolled back because of a deadlock. This fact is absent when there was no deadlock.
@@ -114,7 +114,7 @@ class DropTable(Fault):
     def untouched(self, ctx: Context) -> bool | None:
         """Return True when no transaction of this step was committed.
 
-        It is not enough that the table exists, because a client may have created the table again after the drop.
+        The existence of the table does not prove this, because a client may have created the table again after the drop.
         """
         with connected(ctx, ctx.service(self.service, Postgres)) as session:
             if found := _noted(ctx, _DROPPED):
@@ -140,7 +140,7 @@ def _noted(ctx: Context, name: str) -> list[Facts]:
 
 
 def _aborted(session: Connection, notes: list[Facts]) -> bool:
-    """Return True when the server confirms that all transactions in ``notes`` were aborted.
+    """Return True when the server confirms that all transactions recorded in the evidence ``notes`` were aborted.
 
     Source: the function txid_status in section 9.27 of PostgreSQL's manual.
     """
@@ -185,10 +185,10 @@ class DeleteRows(Fault):
     where: Condition
 
     def inject(self, ctx: Context) -> Facts:
-        """Facts: ``table``: its name; ``rows`` and ``removed_data``: number of deleted rows; ``left``: number of other rows.
+        """Facts: ``table``: name of the table; ``rows`` and ``removed_data``: number of deleted rows.
 
-        ``deadlocks``: number of attempts that the server rolled back because of a deadlock. This fact is absent when
-        there was no deadlock.
+        ``left``: number of rows that the table still has; ``deadlocks``: number of attempts that the server rolled back
+        because of a deadlock. This last fact is absent when there was no deadlock.
         """
         try:
             facts, deadlocks = after_deadlocks(lambda: self._delete(ctx, Name.parse(self.table)))
@@ -254,7 +254,7 @@ class DeleteRows(Fault):
     def untouched(self, ctx: Context) -> bool | None:
         """Return True when no transaction of this step was committed.
 
-        It is not enough that matching rows exist, because clients may have inserted such rows after the deletion.
+        The existence of matching rows does not prove this, because clients may have inserted such rows after the deletion.
         """
         if not (found := _noted(ctx, _DELETED)):
             return True
@@ -303,11 +303,12 @@ class RestoreTable(_OfOneTable):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``table``: name of the table; ``rows``: number of restored rows; ``relations``: restored relations.
 
-        ``digests`` and ``restored_data``: digests and number of the rows in these relations, the number only after the
-        restore of all of them; ``entries``: number of archive entries that were restored; ``kept``: dependent tables that
-        were not restored because they still existed; ``compared``: time of the comparison; ``closed``: true when writers
-        are refused; ``replaced``: true when the existing table was dropped; ``replaced_data``: number of rows in that table, absent
-        when there was none or when it could not be read; ``seconds``: duration of each stage.
+        ``digests``: digest of each restored relation; ``restored_data``: number of restored rows, absent when it is unknown
+        or a dependent table was not restored; ``entries``: number of archive entries that were restored; ``kept``: dependent
+        tables that were not restored because they still existed; ``compared``: time of the comparison; ``closed``: true when writers
+        are refused; ``replaced``: value of the parameter `replace`; ``replaced_data``: number of rows in the table that
+        was dropped, absent when there was no such table or when its rows could not be counted; ``seconds``: duration of
+        each stage.
         """
         service = ctx.service(self.service, Postgres)
         return SingleRestore(
@@ -355,11 +356,12 @@ class RestoreRows(_OfOneTable):
     ]
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``table``: name of the table; ``restored``: number of restored rows; ``seconds``: stages.
+        """Facts: ``table``: name of the table; ``restored``: number of rows that this step has written.
 
-        ``restored_data``: number of rows afterwards that match ``where``, or did so in the backup, whoever wrote them. It
-        is absent when other tables inherit from this one. ``in_backup``: number of rows in the backup. ``differing``:
-        number of these rows that now have other content in the table.
+        ``restored_data``: number of rows in the table after the restore that match ``where`` now or matched it in the
+        backup. Rows that clients wrote also count. This fact is absent when other tables inherit from the table.
+        ``in_backup``: number of the table's rows in the backup; ``differing``: number of these rows whose content in the
+        table is different now; ``seconds``: duration of each stage.
         """
         service = ctx.service(self.service, Postgres)
         return RowsRestore(

@@ -42,7 +42,7 @@ WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LI
 """
 
 HEAVY = 20
-"""Minimum number of sequential scans of a large table, in one observation, that counts as a sign of a missing index."""
+"""A large table with at least this number of sequential scans during one observation probably lacks an index."""
 
 
 class Indexes(_Looking):
