@@ -92,7 +92,7 @@ class Action(BaseModel):
     ANY_DATA: ClassVar[bool] = False
     """True for an action that runs commands or requests of the drill, so that nobody knows which data they remove or restore.
 
-    A step whose fact ``effect`` is ``read`` changes no data.
+    When a step sets its fact ``effect`` to ``read``, its commands or requests change no data.
     """
     TAKES: ClassVar[Mapping[str, tuple[str, str]]] = {}
     """For a restore: the parameters that get their values from facts of earlier steps on the same service.
@@ -121,8 +121,7 @@ class Action(BaseModel):
     UNDO_ACTIONS: ClassVar[tuple[str, ...]] = ()
     """Names of the actions by which ``undo`` may undo the change, if ``UNDO`` contains ``action``."""
     UNDO_BY: ClassVar[str] = ""
-    """Name of the parameter that decides if the action has an undo. A plan sees that a step without this parameter has no undo.
-    """
+    """Name of a parameter. A step that does not set it has no undo, and the plan of the drill says so."""
     NEEDS: ClassVar[HostNeeds | None] = None
     """Commands, rights and ports that the action needs on its hosts. If this is None, the ``host_needs`` of the action's system
     apply.
@@ -254,7 +253,7 @@ class Action(BaseModel):
     def proves_content(cls, facts: Facts) -> bool:
         """Return True when a successful step with these ``facts`` proved the content of restored data.
 
-        Such a step compared the data with a backup, with a record from before the fault, or with production. The audit
+        Such a step compared the data with a backup, with content recorded before the fault, or with production. The audit
         counts such steps. Override this method in an action that compares content and does not set ``COMPARES``.
         """
         return cls.COMPARES

@@ -25,7 +25,7 @@ PACKED_LIMITS = (512 << 10, 5 << 20)
 """Two numbers of bytes to read from the stored file. The larger number is used when the smaller number was not enough to
 decompress anything.
 
-Such a case is a block of LZ4 (up to 4 MiB) or of bzip2, which can only be decompressed as a whole.
+This can happen with LZ4 (blocks up to 4 MiB) and with bzip2, because a block can only be decompressed as a whole.
 """
 READ_S = 15.0
 """Time limit for reading the beginning of a file, in seconds.
@@ -34,9 +34,9 @@ Reading also takes at most half of the time that the step has left. If the time 
 verified, and the step still ends in time.
 """
 ENDS_AFTER = 0.8
-"""Part of the time limit during which output of a command is accepted. Later output is ignored.
+"""Share of the time limit during which output of a command is accepted. Later output is ignored.
 
-The rest of the time limit is for the programs that decrypt and decompress the output.
+In the rest of the time, programs decrypt and decompress the output.
 """
 # SECONDS LIMIT COMMAND...: print the name of the program that decompresses the output of COMMAND, and the first LIMIT bytes after
 # the decryption and decompression. Standard input contains secret keys, an empty line, and then the input of COMMAND.
@@ -155,9 +155,9 @@ def lines_of(ctx: Context, place: Place, name: str, keys: Sequence[str], program
 
 
 def _command(ctx: Context, place: Place, name: str, limit: int, deadline: Deadline) -> tuple[tuple[str, ...], bytes]:
-    """Return the command that prints the beginning of a file on the step's host, and its standard input.
+    """Return a command for the step's host that prints the beginning of a file. Also return the command's standard input.
 
-    Raises NotReady when a command prints the backup on another host, and HostError when the host of the file cannot be used.
+    Raises NotReady when the backup is printed by a command on another host, and HostError when the file's host cannot be used.
     """
     match place:
         case HostFolder():

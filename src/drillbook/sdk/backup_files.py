@@ -112,10 +112,10 @@ class FileBackups(BackupSource):
 
     @property
     def place_programs(self) -> tuple[str, ...]:
-        """Programs that listing the backups needs on the host of the folder `at`. Programs that list any folder are left out.
+        """Additional programs that are needed to list the backups. They are started on the host of the folder `at`.
 
-        If `at` is an `sftp` URL, the folder is not on the host of the source. The programs in ``LIST_PROGRAMS`` are always
-        started on the host of the source.
+        If `at` is an `sftp` URL, this is not the host of the source. The programs in ``LIST_PROGRAMS`` are always started on
+        the host of the source.
         """
         return ()
 

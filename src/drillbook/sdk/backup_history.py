@@ -6,7 +6,7 @@ All backups of a series come from one schedule and have comparable sizes: full b
 |---|---|
 | `backup-too-old` | there is no backup, or the newest is older than ``max_age``; the default of ``max_age`` is 1.5 times ``every`` |
 | `backup-gap` | two backups are more than 1.5 times ``every`` apart, or the newest is older than that but within ``max_age`` |
-| `backup-shrunken` | the newest is empty, or it is below 70 % of the median of earlier sizes and outside the usual spread |
+| `backup-shrunken` | the newest is empty, or its size is below 70 % of the median of earlier sizes and outside the usual spread |
 | `backup-grown` | the newest is larger than twice the median of earlier sizes, and outside the usual spread |
 | `backup-ahead` | the time of a backup is more than five minutes in the future, so that it could hide a missing backup |
 
@@ -30,7 +30,7 @@ from drillbook.values import Duration
 AHEAD_S = 300.0
 """Tolerated difference between two clocks, in seconds."""
 LATE = 1.5
-"""Number of schedule intervals. A backup counts as missed when no new backup appears for longer than that."""
+"""Number of schedule intervals. A backup counts as missed when no new backup appears within this number of intervals."""
 RECENT = 4
 """Number of schedule intervals, counted back from now, within which every gap is reported."""
 LEAST, MOST = 3, 14
@@ -93,7 +93,7 @@ def _late(newest: Moment, now: datetime, max_age: float | None, every: float | N
     if every is None or age <= LATE * every:
         return []
     code = "backup-too-old" if max_age is None else "backup-gap"
-    wanted = f"a backup every {Duration(every)}: at most {Duration(LATE * every)} old"
+    wanted = f"a backup every {Duration(every)}, so that the newest is at most {Duration(LATE * every)} old"
     return [finding(code, title=f"none since {title}", wanted=wanted, measured=f"{age:.0f} s old")]
 
 
@@ -105,7 +105,7 @@ def _gaps(past: Sequence[Moment], now: datetime, every: float | None) -> Iterato
         gap = (after.taken_at - before.taken_at).total_seconds()
         recent = after is past[-1] or _age(before, now) <= RECENT * every
         if recent and gap > LATE * every:
-            wanted = f"a backup every {Duration(every)}: at most {Duration(LATE * every)} apart"
+            wanted = f"a backup every {Duration(every)}, with at most {Duration(LATE * every)} between two backups"
             between = f"{_named(before)} to {_named(after)}"
             yield finding("backup-gap", title=between, wanted=wanted, measured=f"{gap:.0f} s apart")
 

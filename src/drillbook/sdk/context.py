@@ -47,7 +47,7 @@ class Context:
     spares: bool = False
     """True after a fault was injected.
 
-    From then on, evidence that cannot be written is skipped with a note, and not with an error.
+    From then on, evidence that cannot be written is left out and noted, and no error is raised.
     """
     hosts: Mapping[str, Target] = field(default_factory=dict)
     """The hosts of the inventory by name."""

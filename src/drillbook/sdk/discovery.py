@@ -61,7 +61,7 @@ class System:
     drills: str = ""
     """Folder in the package that contains drills. Empty for a system without drills."""
     examples: str = ""
-    """Folder in the package with drills that show how its actions are used. These drills belong to no project."""
+    """Folder in the package with drills that show how the system's actions are used. These drills belong to no project."""
     host_needs: str = ""
     """Module with the attribute ``HOST_NEEDS``, which says what the system's actions need on a host. Empty when they
     need nothing.
@@ -86,7 +86,7 @@ class System:
         return Path(str(module.__file__)).parent / declared if declared else None
 
     def modules(self, part: str) -> Mapping[str, str]:
-        """Return absolute names of modules. The key is a family or a kind. ``part``: ``actions``, ``probes`` or ``services``."""
+        """Return the full names of the modules in the field ``part``. The key is the family or kind that a module defines."""
         declared: Mapping[str, str] = getattr(self, part)
         return {name: importlib.util.resolve_name(module, self.package) for name, module in declared.items()}
 

@@ -1,4 +1,4 @@
-"""Health of an HTTP service. The inventory describes the request for it, and the answer of a healthy service."""
+"""Health of an HTTP service. The inventory describes how to request the health, and the answer of a healthy service."""
 
 from __future__ import annotations
 

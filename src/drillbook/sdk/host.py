@@ -80,7 +80,7 @@ class LeaseConfig(BaseModel):
 
 
 class Target(BaseModel):
-    """Description of a host in the inventory. Fields that are empty here are taken from ~/.ssh/config."""
+    """Description of a host in the inventory. For an empty field, the setting in ~/.ssh/config applies."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

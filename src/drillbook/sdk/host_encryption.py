@@ -58,8 +58,8 @@ def need_age(host: Host, deadline: Deadline) -> None:
 def need_transfer(ctx: Context, where: str) -> None:
     """Check that the step's host can transfer the files of a backup, and encrypt or decrypt them as the store requires.
 
-    ``where``: location in the store. When it is empty, the store is not known before the run, and the rules of all stores
-    are checked. Raises NotReady when a program or a key is missing.
+    ``where``: location in the store. It is empty when the store is not known before the run. In this case, the encryption
+    rules of all stores are checked. Raises NotReady when a program is missing, or when a key is invalid.
     """
     Carrier(ctx.host, ctx.deadline, ctx.scratch).tool()
     all_stores = [service for service in ctx.services.values() if isinstance(service, S3)]
@@ -71,8 +71,8 @@ def need_transfer(ctx: Context, where: str) -> None:
 
 
 def encrypt(carrier: Carrier, folder: str, found: Sequence[File], rule: Encryption, part_size: int) -> list[File]:
-    """Replace files in ``folder`` by encrypted files. ``found``: the files to replace. Returns the encrypted files,
-    each with its plain file.
+    """Replace files in ``folder`` by encrypted files. ``found``: the files to replace. Returns the encrypted files.
+    The field ``plain`` of each encrypted file describes the file that it replaced.
 
     Raises StepFailed when encryption fails, NotReady when the program ``age`` is not installed on the host,
     and HostError when the host fails.

@@ -24,7 +24,7 @@ ANY = "*"
 class Identity(BaseModel):
     """Measured identity of data, such as a database. For a backup it also has the digest of the manifest.
 
-    ``of`` contains the measured values. Its keys depend on the kind of system: ``at`` is the machine, and ``path`` is the
+    ``of`` contains the measured values. Its keys depend on ``kind``. For example, ``at`` is the machine, and ``path`` is the
     path on this machine. A value that could not be measured is missing. A missing value is never equal to another value.
     """
 
@@ -74,7 +74,7 @@ class Thing(NamedTuple):
     """
 
     host: str
-    """Address of the service's machine, followed by the addresses of the gateways through which it is reached."""
+    """Address of the service's machine, followed by the addresses of the gateways through which the machine is reached."""
     name: str
     """Name of the service's lock on that machine, such as ``postgres-5432``."""
     part: str = ""
@@ -120,7 +120,7 @@ def same_thing(services: Mapping[str, Service], hosts: Mapping[str, Target], a: 
 
 
 def place_of(services: Mapping[str, Service], hosts: Mapping[str, Target], name: str) -> str:
-    """Return the lock name and the machine of the service ``name`` as text. For an unknown service, return the name."""
+    """Return the lock name and the machine of the service ``name`` as text. For an unknown service, return ``name``."""
     return thing(services[name], hosts).place if name in services else name
 
 

@@ -106,9 +106,9 @@ def evidence_of_run(ctx: Context, name: str) -> list[Path]:
 
 
 def lies_in(ctx: Context, source: Service, folder: str) -> str:
-    """Return a text if backups of ``source`` are inside ``folder`` on the step's host, and would be lost together with it.
+    """Return a message if backups of ``source`` are inside ``folder`` on the step's host, and would be lost together with it.
 
-    The text is empty when the backups are elsewhere.
+    The message is empty when the backups are elsewhere.
     """
     here = host_place(ctx.host.name, ctx.hosts)
     paths = [kept.path for kept in source.kept_in if host_place(kept.host, ctx.hosts) == here]

@@ -1,8 +1,8 @@
 """Shell functions for access to folders that other users can write to. They do not follow the symbolic links of these users.
 
 The functions are safe even if a link is put in place at the same moment, because a shell stays in the folder that it
-entered. Links are followed only if root or this user made them, as the kernel does in /tmp (protected_symlinks). The
-functions are written in POSIX sh for Linux, with the tools of GNU or of busybox.
+entered. Links are followed only if root or this user made them. This is also the rule of the kernel for /tmp
+(protected_symlinks). The functions are written in POSIX sh for Linux, with the tools of GNU or of busybox.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ grasped() {{ # NAME ; is the open descriptor 3 what this name itself names, and 
 }}
 """,
 )
-"""Text of the shell functions without comments, because undos contain this text and journals store the undos."""
+"""Text of the shell functions. It contains no comments, to keep it short, because it is stored in journals with each undo."""
 # FOLDER IDENTITY COMMAND...: run COMMAND in FOLDER. If IDENTITY is not empty, FOLDER must be private and have this device and
 # inode. Exits with 95 or 96 when COMMAND was not started; see REFUSED.
 _INSIDE = (

@@ -70,7 +70,7 @@ class Availability(Probe):
     def check(self, ctx: Context) -> str | None:
         """Take one sample within the probe's timeout. Returns ``None`` on success, and otherwise the problem as text.
 
-        Any thread may call it.
+        This method can be called in any thread.
         """
 
 
@@ -145,8 +145,8 @@ class ConnectedWriter(CanaryWriter, Generic[SessionT]):
     def connect(self, way: ExitStack) -> SessionT:
         """Open a connection.
 
-        Push everything that must be closed together with the connection to the stack ``way``, such as a tunnel. Raises the
-        errors of the driver.
+        Everything that must be closed together with the connection, such as a tunnel, must be added to the stack ``way``.
+        Raises the errors of the driver.
         """
         raise NotImplementedError
 

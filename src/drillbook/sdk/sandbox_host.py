@@ -28,7 +28,7 @@ class SandboxHost(WrappedHost):
 
     wrapped: Wrapping
     below: str = ""
-    """Only folder whose files the programs can see, such as the folder that a container shares with the host.
+    """The only folder whose files the programs can see, such as the folder that a container shares with the host.
 
     Empty: all files are visible.
     """

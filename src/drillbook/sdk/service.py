@@ -183,7 +183,7 @@ class Service(BaseModel):
     def listens(self) -> tuple[str, int] | None:
         """Address and port where the service listens.
 
-        None for a service without a port of its own, with a URL, or with a Unix socket.
+        None for a service that has no port of its own, or that is reached by a URL or a Unix socket.
         """
         return None
 

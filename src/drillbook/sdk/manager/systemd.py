@@ -167,8 +167,9 @@ class Systemd(Manager):
         return ((*self._tool(), *kill), (*self._tool(), "stop", "--job-mode=ignore-requirements", "--", unit))
 
     def denied(self, host: Host, unit: str, deadline: Deadline) -> str:
-        """Return a text if the account may not start and stop ``unit``, because systemd lets only root do this, and polkit
-        makes no exception for the account. Otherwise return an empty text.
+        """Return the reason why the account may not start and stop ``unit``, or an empty text if the account may do this.
+
+        The only reason is that systemd lets only root do this, and polkit makes no exception for the account.
         """
         if self.sudo or self.config.user:
             return ""
