@@ -33,7 +33,7 @@ attempt. Its format is GitHub's context `needs` in JSON.
 
 @dataclass(frozen=True, slots=True)
 class Artefact:
-    """Artefact of the CI job that drilled a site. ``ending``: the end of the site, read from the journal that the job
+    """Artefact of the CI job that drilled a site. ``ending``: result of this drill, read from the journal that the job
     wrote.
     """
 
@@ -144,8 +144,8 @@ def _older(state: CampaignState, now: int) -> str:
 
 
 def _unusable(ending: Ending, now: int, *, succeeded: bool) -> str:
-    """Return the reason why the end of a site in an older attempt cannot be used. The result is empty when the end can be
-    used.
+    """Return the reason why the result of a site in an older attempt cannot be used. The reason is empty when the result
+    can be used.
     """
     if ending.state is SiteState.FAILED or (ending.state is SiteState.PASSED and succeeded):
         return ""
@@ -174,7 +174,7 @@ class Artefacts:
         return self._found[site].ending.run if site in self._found else ""
 
     def who(self, job: Job) -> str:
-        """Return an empty name, which means this machine. The runs are copied to this machine."""
+        """Return an empty name, which means this machine, because the runs are copied to this machine."""
         del job
         return ""
 
@@ -221,7 +221,7 @@ class Artefacts:
         return _noted(job, own, one) if one.older else own
 
     def wait(self, timeout_s: float) -> list[Ending]:
-        """Return the ends of all jobs that were submitted since the last call. The method never waits."""
+        """Return the endings of all jobs that were submitted since the last call. The method never waits."""
         del timeout_s
         found, self._ended = self._ended, []
         return found
@@ -240,9 +240,9 @@ class Artefacts:
 
 
 def _noted(job: Job, own: Ending, one: Artefact) -> Ending:
-    """Return the end of a site with the note that its run is from an older attempt."""
+    """Return the ending ``own`` with a note which says that the run is from an older attempt."""
     if own.state is SiteState.PASSED and one.ending.state is not SiteState.PASSED:
-        return attempt.unknown(job, f"the CI job recorded no pass of this site, and its run is {one.older}")
+        return attempt.unknown(job, f"the CI job did not record that this site passed, and the run is {one.older}")
     return replace(own, message="; ".join(filter(None, (own.message, one.older))))
 
 

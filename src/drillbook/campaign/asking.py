@@ -74,11 +74,11 @@ class Lanes:
         self._closed = False
 
     def ask(self, address: str, function: Callable[..., None], *values: Any) -> None:
-        """Call ``function``, which asks the worker ``address``, in a thread. After ``close``, do nothing."""
+        """Call ``function`` in a thread that asks the worker ``address``. After ``close``, do nothing."""
         self._run("ask", address, function, values)
 
     def receive(self, address: str, function: Callable[..., None], *values: Any) -> None:
-        """Call ``function``, which receives a run from the worker ``address``, in a thread. After ``close``, do nothing."""
+        """Call ``function`` in a thread that receives a run from the worker ``address``. After ``close``, do nothing."""
         self._run("receive", address, function, values)
 
     def _run(self, work: str, address: str, function: Callable[..., None], values: tuple[Any, ...]) -> None:
@@ -89,7 +89,7 @@ class Lanes:
                 self._pools[address, work].submit(function, *values)
 
     def forget(self, address: str) -> None:
-        """Tell the threads of a worker that is gone to end. Each thread finishes its present work first."""
+        """End the threads of a worker that is gone. Each thread first finishes its present work."""
         with self._lock:
             for known in [known for known in self._pools if known[0] == address]:
                 self._pools.pop(known).shutdown(wait=False)

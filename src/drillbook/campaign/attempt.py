@@ -92,14 +92,16 @@ class Job:
 
     @property
     def expected(self) -> Expected:
-        """Site and plans of the campaign. The process of the drill compares its own plans with these plans."""
+        """Name of the site, and the plans that the campaign made for it. The process of the drill compares its own plans
+        with these plans.
+        """
         approval = str(self.folder / APPROVAL) if self.approved else ""
         return Expected(self.site, self.plans, self.version, approval)
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """End of a site: its state, and facts about its run."""
+    """Result of the drill on one site: the state of the site, and facts about the run."""
 
     site: str
     state: SiteState
@@ -194,9 +196,9 @@ def _carry_out(job: Job, lock: int) -> Ending:
 
 
 def judged(job: Job, said: str = "") -> Ending:
-    """Determine the end of a site from the journals of its run, because the exit status of the process alone is never
-    enough. A run is refused if it carried out a plan that differs from the plan of the campaign. ``said``: text that is put
-    in front of the reason in the result.
+    """Determine the result of a site from the journals of its run, because the exit status of the process alone is never
+    enough. The state is `refused` if the run carried out another plan than the campaign made. ``said``: text that is put in
+    front of the reason in the result.
     """
     folder = Path(job.root) / "reports" / job.run
     try:
@@ -351,10 +353,10 @@ def _tail(job: Job) -> str:
 
 
 def unknown(job: Job, message: str) -> Ending:
-    """Return the end of a site about which nothing is known. ``message``: reason why nothing is known."""
+    """Return the ending of a site with the state `unknown`. ``message``: reason why nothing is known."""
     return Ending(job.site, SiteState.UNKNOWN, run=job.run, message=message)
 
 
 def stopped(job: Job) -> Ending:
-    """Return the end of a site that had not started when the operator stopped it."""
+    """Return the ending of a site whose drill had not started when the operator stopped the campaign."""
     return Ending(job.site, SiteState.REFUSED, message="not started: the operator stopped the campaign")

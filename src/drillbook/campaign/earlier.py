@@ -78,7 +78,7 @@ def compared(reports: Path, state: CampaignState) -> Comparison | None:
 
 
 def _changes(before: Mapping[str, Mapping[str, Any]], state: CampaignState) -> Iterator[Change]:
-    """Yield the changed sites. ``before``: end of each site, read from the report of the earlier campaign."""
+    """Yield the changed sites. ``before``: result of each site, read from the report of the earlier campaign."""
     for name in sorted({*before, *state.ends}):
         then, now = before.get(name), state.ends.get(name)
         states = (str(then["state"]) if then else "", str(now.state) if now else "")

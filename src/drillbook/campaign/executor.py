@@ -12,7 +12,7 @@ ON_THIS_MACHINE = ("processes", LOCAL_CLUSTER)
 
 
 class Executor(Protocol):
-    """Carries out jobs. The end of each job is returned exactly once by ``wait``."""
+    """Carries out jobs. ``wait`` returns the ending of each job exactly once. An ending holds the result of a job."""
 
     @property
     def name(self) -> str:
@@ -29,10 +29,12 @@ class Executor(Protocol):
         """
 
     def wait(self, timeout_s: float) -> list[Ending]:
-        """Wait until at least one job has ended, and return the ends. After ``timeout_s`` seconds, return an empty list."""
+        """Wait until at least one job has ended. Return the endings of the jobs that have ended, or an empty list after
+        ``timeout_s`` seconds.
+        """
 
     def cancel(self, job: Job) -> bool:
-        """Ask the drill of ``job`` to stop. The drill first undoes its changes. Its end is returned by ``wait``. Returns
+        """Ask the drill of ``job`` to stop. The drill first undoes its changes. Its ending is returned by ``wait``. Returns
         False when the drill could not be asked yet, and must be asked again.
         """
 

@@ -1,4 +1,5 @@
-"""Executor that uses workers of Dask. Each job is bound to one place. Dask only carries messages.
+"""Executor that uses workers of Dask. Each job is bound to one place, which is a project folder on a machine. Dask only
+carries messages.
 
 The disk of each place holds a lock and a run folder for a job. The lock and the folder show whether the job was
 started, so a job may be submitted any number of times. When a worker or the scheduler dies, the job is submitted again
@@ -115,7 +116,7 @@ class Fleet:
             self._submit_waiting()
 
     def wait(self, timeout_s: float) -> list[Ending]:
-        """Wait until a job has ended, and return the ends. After ``timeout_s`` seconds, return an empty list."""
+        """Wait until a job has ended. Return the endings, or an empty list after ``timeout_s`` seconds."""
         limit = time.monotonic() + timeout_s
         while True:
             self._give_up()

@@ -19,8 +19,8 @@ class Processes:
     name = "processes"
 
     def __init__(self, ended: queue.SimpleQueue[Ending] | None = None, *, place: str = "") -> None:
-        """Create the executor. The ends of jobs are put into the queue ``ended``. ``place``: name of this project folder on
-        this machine.
+        """Create the executor. The endings of jobs are put into the queue ``ended``. ``place``: name of this project folder
+        on this machine.
         """
         self._place = place
         self._ended: queue.SimpleQueue[Ending] = ended or queue.SimpleQueue()
@@ -35,7 +35,7 @@ class Processes:
         threading.Thread(target=self._carry_out, args=(job,), name=f"site {job.site}", daemon=True).start()
 
     def wait(self, timeout_s: float) -> list[Ending]:
-        """Wait until a job has ended, and return the ends. After ``timeout_s`` seconds, return an empty list."""
+        """Wait until a job has ended. Return the endings, or an empty list after ``timeout_s`` seconds."""
         return drained(self._ended, timeout_s)
 
     def cancel(self, job: Job) -> bool:
@@ -47,7 +47,7 @@ class Processes:
         return []
 
     def close(self) -> None:
-        """Do nothing. Each thread ends with its child process, and child processes may run longer than this process."""
+        """Do nothing, because each thread ends with its child process. Child processes may run longer than this process."""
 
     def _carry_out(self, job: Job) -> None:
         try:
@@ -58,7 +58,7 @@ class Processes:
 
 
 def drained(ended: queue.SimpleQueue[Ending], timeout_s: float) -> list[Ending]:
-    """Take all ends from a queue. If the queue is empty, wait at most ``timeout_s`` seconds for the first end."""
+    """Take all endings from a queue. If the queue is empty, wait at most ``timeout_s`` seconds for the first ending."""
     found: list[Ending] = []
     with contextlib.suppress(queue.Empty):
         found.append(ended.get(timeout=max(timeout_s, 0)))

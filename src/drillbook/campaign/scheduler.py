@@ -209,8 +209,8 @@ class Scheduler:
         return [name for name, state in self.states.items() if state is SiteState.WAITING]
 
     def wake(self) -> datetime:
-        """Return the next time at which the clock alone changes which sites may start. This is the opening of a window, or
-        the deadline by which sites must start. Only windows that the last call of ``due`` found closed are considered.
+        """Return the time until which the caller may wait while no running site ends. At this time, a window opens, or the
+        deadline by which sites must start is over. Only windows that the last call of ``due`` found closed are considered.
         """
         return min([self._deadline, *(opening for opening, _, _ in self._openings[:1])])
 

@@ -60,8 +60,8 @@ def result(state: CampaignState, before: Comparison | None = None) -> dict[str, 
 
 
 def ranked(state: CampaignState) -> list[Ending]:
-    """Return the ends of all sites from the worst to the best. Sites with changes that could not be undone come first. Then
-    the order depends on the state, and then on the largest ratio of a measurement to its objective.
+    """Return the endings of all sites from the worst to the best. Sites with changes that could not be undone come first.
+    Then the order depends on the state, and then on the largest ratio of a measurement to its objective.
     """
     return sorted(state.ends.values(), key=lambda end: (-end.residue, ENDS.index(end.state), -_share(end), end.site))
 

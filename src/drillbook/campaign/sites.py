@@ -65,7 +65,7 @@ class GroupEntry(_Part):
 
 
 class AbortIf(_Part):
-    """Conditions over all sites that stop the campaign."""
+    """Conditions that stop the campaign. They concern all its sites together."""
 
     failed: str = Field(
         default="10%",
