@@ -1,6 +1,7 @@
 """Restores data when the drill's restore phase does not work.
 
-The restore uses the system's own action, and a backup that the run verified.
+The restore does not use the steps of the drill. It uses the restore action that Drillbook has for the system, such as
+PostgreSQL, and a backup that the run verified.
 """
 
 from __future__ import annotations

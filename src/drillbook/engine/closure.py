@@ -37,7 +37,9 @@ Approved = Callable[[str], Look]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Result of an attempt to close the remaining changes of a run. The changes are closed if there are no ``refusals``."""
+    """Result of an attempt to close changes, which means to record that nothing of them is left to undo. The changes are
+    closed if there are no ``refusals``.
+    """
 
     refusals: tuple[Finding, ...] = ()
     kept: tuple[str, ...] = ()

@@ -155,7 +155,7 @@ class Hold:
         return state is not None and state.owner.run == self.over and ended(state.owner.controller)
 
     def adopt(self, host: str, armed: Sequence[int], become: Become | None = None) -> None:
-        """Adopt the lease of a dead controller of this run on ``host``. Renew the lease while this process undoes the
+        """Take over the lease that a dead controller of this run left on ``host``. Renew it while this process undoes the
         changes. ``armed``: numbers of the changes whose undos are armed, as the journal records. If the host does not
         answer, the lease is assumed to contain exactly these undos. ``become``: privilege of the changes.
         """
@@ -197,7 +197,7 @@ class Hold:
             return self._grips.setdefault(made.key, made)
 
     def _armed(self, intent: int, host: str) -> Grip | None:
-        """Return the grip whose lease on ``host`` contains the undo of ``intent``; None when this undo is not armed."""
+        """Return the ``Grip`` whose lease on ``host`` contains the undo of ``intent``; None when this undo is not armed."""
         return next((one for one in list(self._grips.values()) if one.host == host and intent in one.armed), None)
 
     def lease_on(self, host: str, become: Become | None = None) -> Lease:
@@ -265,7 +265,7 @@ class Hold:
         return fenced
 
     def fence_of_lease(self, host: str, become: Become | None) -> Fence | None:
-        """Return a fence that checks the lease of the account ``become``, or None if the account has no sudo password."""
+        """Return a wrapper of commands that checks the lease of ``become``, or None if this account has no sudo password."""
         return self._grip(host, become).fenced_by_lease if of_lease(become) else None
 
     def promise(self, intent: int, host: str) -> str:

@@ -364,8 +364,8 @@ class Probes:
         )
 
     def _at_once(self, tracks: Sequence[Track], waits: Sequence[Callable[[], bool]]) -> Callable[[], bool]:
-        """Return a function for ``wait``. The function returns True when all probes are good, and have stayed good until
-        every sample ended that was in progress when they became good.
+        """Return a function for ``wait``. The function returns True when all probes have become good, and have stayed good
+        until the samples that were in progress at that moment have ended.
         """
         since: float | None = None
 

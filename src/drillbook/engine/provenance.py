@@ -103,7 +103,8 @@ class Provenance:
         return equal or any(one.manifest == backup.manifest != "" and one.equals(thing) for one in self.made) or equal
 
     def pinned(self, action: Action, context: Context) -> Action:
-        """Make a restore use exactly the verified backup, by adding the backup's digest to the parameter `from`.
+        """Return a restore action whose parameter `from` contains the digest of the verified backup, so that it restores
+        exactly this backup.
 
         Other actions are returned unchanged. Raises StepFailed, before anything is written, when the restore would use a
         backup that this run did not verify.
@@ -126,7 +127,8 @@ class Provenance:
         return action
 
     def _pinned_source(self, action: Action, context: Context) -> Action:
-        """Make a restore in place use exactly the verified backup of its source, by adding the backup's id.
+        """Return a restore action with the id of the verified backup of its source, so that it restores exactly this
+        backup.
 
         Raises StepFailed when this run did not verify that source.
         """

@@ -104,8 +104,8 @@ def _said(error: Exception) -> str:
 
 
 def _check_clock(store: Store, own: Recorded) -> None:
-    """Compare the clocks of the controller and of the store. For this, compare the times that both recorded for the backup
-    of this run.
+    """Compare the clock of the controller with the clock of the store. Each recorded the time of this run's backup, and the
+    two times are compared.
 
     Raises _NotPruned when the two clocks differ too much.
     """

@@ -140,8 +140,8 @@ def _wrote(run: str, data: bytes, gone: set[str]) -> bool:
 
 
 def _needs(found: Records, state: RunState, data: bytes) -> None:
-    """Mark the backups that the journal of an unfinished run mentions as still needed. When the run is dead and its journal
-    is damaged, store a message about it, too.
+    """Record that an unfinished run may still need the backups that its journal mentions. When the run is dead and its
+    journal is damaged, store a message about the damage, too.
     """
     if not state.alive and (state.settled or not state.open or lab_gone(state.first)):
         return

@@ -146,8 +146,8 @@ class Recovery:
     others: Sequence[Path] = ()
     """Folders of the project's other runs. One of these runs may have restored the data that this run lost."""
     from_backup: bool = False
-    """True to use the system's own restore action, with the backup that the run verified, instead of the drill's restore
-    phase.
+    """True to use the restore action that Drillbook has for the system, with the backup that the run verified, instead of
+    the drill's restore phase.
     """
     vouchers: Vouchers | None = None
     written: Written = field(default_factory=Written)

@@ -98,7 +98,9 @@ def needs_restore(stage: Stage, events: Sequence[Event]) -> bool:
 
 
 def _started_again(stage: Stage, intent: Intent) -> bool:
-    """Restart the processes that an interrupted injection stopped before it destroyed data. Return False on failure."""
+    """Restart the processes that a fault's injection stopped, when the injection was interrupted before it destroyed data.
+    Return False on failure.
+    """
     try:
         _interrupted(stage, intent)
     except Exception:  # noqa: BLE001  after any error the data is restored
@@ -149,7 +151,8 @@ def restored(events: Sequence[Event], plan: Plan) -> tuple[bool, str]:
 
 
 def uncompared(events: Sequence[Event], plan: Plan) -> str:
-    """Return a message about a custom step of the last restore phase whose restored content was not compared afterwards.
+    """Return a message about a custom step that restored data in the last restore phase, if no later step compared this
+    data.
 
     The result is empty when there is no such step.
     """

@@ -182,8 +182,8 @@ class _Attempt:
         return facts
 
     def _pinned(self, context: Context, *, changes: bool) -> Action:
-        """Return the action with the digest of the backup that it reads in its parameters. The first attempt also announces
-        the change.
+        """Return the action, with the digest of its backup added to its parameters. The first attempt also announces the
+        change.
         """
         first = changes and not self.announced
         if first:
@@ -203,8 +203,8 @@ def _carried_out(action: Action, context: Context) -> Facts:
 
 
 def _vouched(stage: Stage, action: Action, context: Context) -> tuple[Action, Facts]:
-    """Check that the signature of the backup is trusted. Return ``action`` with the digest of the backup in its parameters,
-    and the facts of this check.
+    """Check that the signature of the backup is trusted. Return ``action`` with the digest of the backup added to its
+    parameters, and the facts of this check.
 
     Raises CouldNotVerify when the signature is not trusted. After a fault was announced, a restore uses the backup even so.
     The fact ``unvouched`` then contains the reason why the signature is not trusted.
@@ -273,9 +273,9 @@ def _prove(
 ) -> tuple[bool | None, HostError | None]:
     """Repeat a check until the fault is active, or until it is gone, for at most ``patience`` seconds. Journal the answer.
 
-    ``wanted``: true to wait until the fault is active, false to wait until it is gone. Return the answer, which is None when
-    the state is unknown, and the error when the host did not answer. A failed check is also repeated, because an undo by a
-    lease may have disturbed it.
+    ``wanted``: true to wait until the fault is active, false to wait until it is gone. Return two values: the answer, or
+    None when the state is unknown; and the error of a host that did not answer, or None. A failed check is also repeated,
+    because an undo by a lease may have disturbed it.
     """
     until = time.monotonic() + patience
     while True:

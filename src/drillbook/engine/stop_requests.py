@@ -96,7 +96,8 @@ def _ignore(text: str) -> None:
 class Held:
     """Signals that are held back until the files of a run or of a suite are written.
 
-    A closed terminal sends HUP. Without this class, it would end the program between two files of the record.
+    Otherwise, a signal could end the program when only some of these files are written. A closed terminal, for example,
+    sends HUP.
     """
 
     tell: Callable[[str], object] = _ignore

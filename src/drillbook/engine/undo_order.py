@@ -21,7 +21,7 @@ AT_ONCE = 128
 class Turn(Generic[T]):
     """One piece of work, with its host.
 
-    ``step``: value that marks pieces of work that may run at the same time. They have equal values.
+    ``step``: value of the step. Consecutive pieces of work with equal values may run at the same time.
     """
 
     host: str

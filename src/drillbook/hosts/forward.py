@@ -116,7 +116,7 @@ class _Pair:
 
 
 class _Forwarder:
-    """Accepts connections at ``listener``. ``dial`` opens a far end for each of them."""
+    """Accepts connections at ``listener``. ``dial`` opens a far end for each connection."""
 
     def __init__(self, dial: Callable[[], Far], listener: socket.socket) -> None:
         self._dial = dial

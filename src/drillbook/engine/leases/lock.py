@@ -87,10 +87,10 @@ class LockState:
 
 def fence(argv: Sequence[str], folder: str, token: int | str, lease: str = "") -> tuple[str, ...]:
     """Wrap ``argv`` in a program that starts ``argv`` only while the lock in ``folder`` has the token ``token``. Otherwise
-    the program exits with 97; see ``was_fenced``.
+    the program exits with the status 97; see ``was_fenced``.
 
     ``lease``: folder of a lease. When it is given, ``argv`` is also not started after the target has begun its undo. To
-    check only a lease, give its folder as ``folder`` and ``claim.open`` as ``token``.
+    check a lease and no lock, pass the lease's folder as ``folder``, and the text ``claim.open`` as ``token``.
     """
     return ("sh", "-c", FENCE, "sh", folder, str(token), lease, *argv)
 

@@ -15,7 +15,8 @@ from drillbook.sdk.host import Deadline, Host, Output, Target, excerpt, printabl
 from drillbook.sdk.target_folders import refuse, root_of, shell
 
 MISSING, LATE = 90, 93
-"""Exit statuses of the scripts, in addition to those of ``target_folders``: 90 when a tool is missing, 93 after a timeout.
+"""Exit statuses of the scripts: 90 when a tool is missing, 93 after a timeout. ``target_folders`` defines further exit
+statuses.
 """
 
 OFTEN = frozenset({"beat_all", "lease_ready", "lease_arm", "lease_disarm", "lease_end", "lock_release"})

@@ -303,8 +303,8 @@ class SshHost:
         return CommandLost(f"{self.name}: the connection was lost before {path} could be {verb}", host=self.name)
 
     def forward(self, address: str, port: int) -> AbstractContextManager[int]:
-        """Open a port on the controller's loopback address until the `with` block ends. The port leads to ``address:port``,
-        to which the host connects.
+        """Open a port on the controller's loopback address until the `with` block ends. For each connection to this port,
+        the host connects to ``address:port``.
 
         An address that begins with a slash is the path of a Unix socket on the host. In this case ``port`` is ignored.
         """

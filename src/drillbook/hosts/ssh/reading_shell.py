@@ -81,7 +81,8 @@ def command_text(words: tuple[str, ...], names: dict[Functions, str]) -> str:
     defines these functions.
 
     ``names``: the functions that the shell already knows. The key is the text of the functions, the value is their name in
-    the shell. Braces enclose the result. So the shell runs no part of it when the connection breaks while the text is sent.
+    the shell. Braces enclose the result, so that the shell runs no part of it if the connection breaks while the text is
+    sent.
     """
     functions = _functions(words)
     if functions is None:

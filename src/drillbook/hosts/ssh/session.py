@@ -86,7 +86,7 @@ class Process(Protocol):
 
 
 class Ending:
-    """Kills one command on a host with its descendants within END_SECONDS. If that fails, it tells the reason."""
+    """Kills one command and its descendants on a host within END_SECONDS. If that fails, it tells the reason."""
 
     def __init__(self, keeper: Keeper, process: Process, *, host: str, sudo: bool) -> None:
         """Prepare to kill ``process``. ``sudo``: True when only sudo can send signals to its processes."""
