@@ -214,12 +214,52 @@ def test_a_list_of_runs_shows_how_long_they_took_and_the_measured_rto(shelf, cap
     [
         ("drill: [", "broken.yml:2:1: did not find expected node content"),
         ("drill: broken\n", "broken.yml: the file has no title"),
+        (
+            "drill: broken\ntitle: A\nservice: app\nrestore:\n  - service.star: {service: app}\n",
+            "broken.yml:5: there is no action 'service.star'",
+        ),
+        (
+            "drill: broken\ntitle: A\nservice: app\nprobes:\n  - http.avail: {}\n",
+            "broken.yml:5: there is no probe 'http.avail'",
+        ),
+        (
+            "drill: broken\ntitle: A\nservice: app\nrestore:\n  - parallel:\n    - nothing.at_all: {}\n",
+            "broken.yml:6: there is no action 'nothing.at_all'",
+        ),
+        (
+            "drill: broken\ntitle: A\nguard:\n  abort_if:\n    - http.respond: {}\n      for: 5s\n",
+            "broken.yml:5: there is no action 'http.respond'",
+        ),
+        (
+            "drill: broken\ntitle: A\nrestore:\n  - service.start: {}\n    service.stop: {}\n",
+            "broken.yml:4: an entry of 'restore' must name exactly one action, but it names 2",
+        ),
+        (
+            "drill: broken\ntitle: A\nrestor:\n  - service.start: {}\n",
+            "broken.yml:3: unknown key 'restor'; did you mean 'restore'?",
+        ),
+        ("drill: broken\ntitle: A\nrestore: {service.start: {}}\n", "broken.yml:3: 'restore' must be a list"),
+        ("suite: broken\ntitle: A\ndrills: [sample, nowhere]\n", "broken.yml:3: there is no drill 'nowhere'"),
     ],
 )
 def test_a_file_that_cannot_be_read_says_why(shelf, capsys, text, said):
     (shelf.root / "drills" / "broken.yml").write_text(text)
     assert overview.drills(Project(shelf.root)) == 0
-    assert f"✗ cannot be read: {said}" in " ".join(capsys.readouterr().out.split())
+    lines = " ".join(capsys.readouterr().out.split())
+    assert f"✗ cannot be read: {said}" in lines
+    assert "; 1 cannot be read" in lines
+    assert overview.drills(Project(shelf.root), as_json=True) == 0
+    (broken,) = [one["broken"] for one in json.loads(capsys.readouterr().out)["drills"] if one["broken"]]
+    assert said in broken
+
+
+def test_a_suite_with_a_broken_drill_cannot_be_read_either(shelf, capsys):
+    (shelf.root / "drills" / "broken.yml").write_text("drill: broken\ntitle: A\nrestore:\n  - service.star: {}\n")
+    (shelf.root / "drills" / "both.yml").write_text("suite: both\ntitle: A\ndrills: [sample, broken]\n")
+    overview.drills(Project(shelf.root))
+    lines = " ".join(capsys.readouterr().out.split())
+    assert "✗ cannot be read: its drill broken cannot be read" in lines
+    assert "; 2 cannot be read" in lines
 
 
 def test_a_plan_does_not_depend_on_how_often_it_is_run(shelf):

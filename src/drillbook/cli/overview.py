@@ -93,6 +93,8 @@ def _summary(wanted: Sequence[Scheduled], newest: Mapping[str, Standing], due_ro
     now = sum(one.name in due_rows and due_rows[one.name].is_due for one in wanted)
     bare = sum(one.every is None and not one.broken for one in wanted)
     parts = [f"last run passed: {passed} of {count(len(wanted), 'drill or suite', 'drills and suites')}"]
+    unread = sum(bool(one.broken or one.mistake) for one in wanted)
+    parts += [f"{unread} cannot be read"] if unread else []
     parts += [f"{now} due now: {program()} drill.due"] if now else []
     parts += [f"{bare} without a schedule (-)"] if bare else []
     return "; ".join(parts)
@@ -106,7 +108,7 @@ def _drill(wanted: Scheduled, standing: Standing | None, row: DueRow | None) -> 
         "title": wanted.title,
         "suite": wanted.suite,
         "services": list(wanted.services),
-        "broken": wanted.broken,
+        "broken": wanted.broken or wanted.mistake,
         "last": last and {"run": last.run, "started": last.started, "verdict": last.verdict, "exit": last.exit},
         "passed": passed and {"run": passed.run, "started": passed.started},
         "due": str(row.state) if row else "",
@@ -134,8 +136,8 @@ def _listed(wanted: Scheduled, standing: Standing | None, row: DueRow | None) ->
     last, passed = (standing.last, standing.passed) if standing else (None, None)
     verdict = f"{last.verdict}{_left(last)}" if last else "never run"
     more = Text()
-    if wanted.broken:
-        more = Text(f"✗ cannot be read: {one_line(wanted.broken)}", style="bold red")
+    if why := wanted.broken or wanted.mistake:
+        more = Text(f"✗ cannot be read: {one_line(why)}", style="bold red")
     elif passed and passed is not last:
         more = Text(f"last passed {day(passed.started)}", style="dim")
     return Listed(

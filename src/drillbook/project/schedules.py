@@ -5,8 +5,8 @@ list drills stay fast.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from drillbook.installation.program_name import program
 from drillbook.plan.schedule import Schedule
 from drillbook.plan.window import Window
 from drillbook.project.project import Project
+from drillbook.project.quick_check import first_mistake
 from drillbook.values import Duration
 
 _LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
@@ -41,6 +42,8 @@ class Scheduled:
     drills: tuple[str, ...] = ()
     broken: str = ""
     """Reason why the file cannot be read, or why its schedule is invalid. The text is empty when the file is valid."""
+    mistake: str = ""
+    """First mistake in the structure of a file whose schedule is valid, such as an unknown action. Empty when none was found."""
 
     @property
     def schedule(self) -> Schedule | None:
@@ -52,13 +55,15 @@ def read(project: Project) -> list[Scheduled]:
     """Read the schedule of each drill and suite of ``project``. The result is sorted by name. If a file cannot be read,
     the field ``broken`` holds the reason.
     """
-    found = {name: _read(name, path) for name, path in project.drill_names().items()}
+    names = project.drill_names()
+    found = {name: _read(name, path, tuple(names)) for name, path in names.items()}
     return [_with_drills(one, found) if one.suite else one for one in found.values()]
 
 
 def _with_drills(suite: Scheduled, known: Mapping[str, Scheduled]) -> Scheduled:
     """Return ``suite`` with the services and windows of its drills, and the environments in which all of them may run."""
     drills = [known[name] for name in suite.drills if name in known]
+    unread = next((one.name for one in drills if one.broken or one.mistake), "")
     allowed = [set(one.environments) for one in drills if one.environments is not None]
     return Scheduled(
         suite.name,
@@ -71,10 +76,11 @@ def _with_drills(suite: Scheduled, known: Mapping[str, Scheduled]) -> Scheduled:
         tuple(group for one in drills for group in one.windows),
         suite.drills,
         suite.broken,
+        suite.mistake or (f"its drill {unread} cannot be read" if unread else ""),
     )
 
 
-def _read(name: str, path: Path) -> Scheduled:
+def _read(name: str, path: Path, known: Sequence[str]) -> Scheduled:
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
         value = yaml.load(text, Loader=_LOADER)  # noqa: S506  a loader that makes texts, lists and mappings alone
@@ -88,7 +94,8 @@ def _read(name: str, path: Path) -> Scheduled:
         return Scheduled(name, _title(text), broken=f"{path.name}: {error}")
     if not isinstance(value, dict) or not isinstance(value.get("title"), str):
         return Scheduled(name, broken=f"{path.name}: the file has no title")
-    return _of(name, value, path)
+    found = _of(name, value, path)
+    return found if found.broken else replace(found, mistake=first_mistake(value, path, text, known))
 
 
 def _title(text: str) -> str:
