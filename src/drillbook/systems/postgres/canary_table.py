@@ -34,7 +34,7 @@ LIKE_CANARY = f"""
 """SQL condition that is true when the table ``c`` was created by `sql.canary`.
 
 A drill can choose the name of such a table. Therefore the table is recognised by its columns, their types, and its
-primary key. A team's own table is not mistaken for such a table only because its columns have the same names.
+primary key. A team's own table whose columns only have the same names does not match.
 """
 _TABLES = f"""
 SELECT n.nspname::text, c.relname::text, pg_catalog.pg_get_userbyid(c.relowner)::text

@@ -215,10 +215,10 @@ def _file_options(like: LikeCluster) -> tuple[str, ...]:
 
 
 def configure_outside(tools: Tools, paths: Sequence[str]) -> None:
-    """Remove initdb's copies of the configuration files that the lost cluster had outside its data directory.
+    """Remove the configuration files that initdb wrote but that the server does not read, because they would mislead people.
 
-    ``paths``: paths of the files outside the data directory. The server reads these files. It never reads initdb's
-    copies, which would only mislead people. Raises HostError when the removal fails.
+    ``paths``: configuration files outside the data directory. The server reads these files instead of initdb's files with
+    the same names. Raises HostError when the removal fails.
     """
     names = {path.rpartition("/")[2] for path in paths} & set(CONFIGURATION)
     if names:

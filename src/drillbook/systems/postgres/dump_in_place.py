@@ -43,7 +43,7 @@ class DumpInPlace(ClusterInPlace):
     def ready(self) -> None:
         """Also check that the backup source creates the application's role, unless this role is the superuser.
 
-        Without its role, the application could not log in after the restore. A dump of one database contains no roles, so
+        Without this role, the application could not log in after the restore. A dump of one database contains no roles, so
         the source also needs a file of roles. A dump of pg_dumpall contains all roles.
         """
         super(DumpInPlace, self).ready()

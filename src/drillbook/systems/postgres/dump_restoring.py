@@ -121,11 +121,11 @@ class Restoring:
         return reading.sql
 
     def _made(self, found: Outline) -> Made | None:
-        """Return the database of the dump that becomes the sandbox's database. Its name may differ if it is the only one.
+        """Return the database of the dump that becomes the sandbox's database.
 
-        Return None when the dump creates no database. Also return None for a dump of pg_dumpall when the sandbox expects
-        `postgres`, because pg_dumpall does not create this database. Raises StepFailed when the dump creates only databases
-        that the sandbox does not expect.
+        If the dump creates only one database, this database may have another name. Return None when the dump creates no
+        database. Also return None for a dump of pg_dumpall when the sandbox expects `postgres`, because pg_dumpall does not
+        create this database. Raises StepFailed when the dump creates only databases that the sandbox does not expect.
         """
         wanted = self.service.database
         same = next((made for made in found.databases if made.name == wanted), None)

@@ -1,7 +1,7 @@
 """Restores materialized views over foreign tables. These views remain empty, because a sandbox cannot reach a foreign
 server.
 
-Any other error of a REFRESH still ends the restore.
+The REFRESH of such a view may fail. If the REFRESH of any other view fails, the restore fails.
 """
 
 from __future__ import annotations

@@ -109,7 +109,7 @@ class ClusterInPlace(InPlace):
         """
 
     def settle(self, box: Sandbox) -> None:
-        """Change the restored cluster, if it needs changes, while its server runs in the private folder."""
+        """Make further changes in the restored cluster while its server runs in the private folder. By default, do nothing."""
 
     def ready(self) -> None:
         """Raise NotReady unless the host has the tools, and data directory, unit and server belong to the service.
@@ -139,8 +139,8 @@ class ClusterInPlace(InPlace):
     def _keep(self, session: Connection) -> str:
         """Store the configuration files as evidence, and return an empty text.
 
-        If a file contains a secret, store nothing, and return this reason. The reason stops the fault, because a restore
-        would be impossible without the stored files.
+        If a file contains a secret, store nothing, and return a text that says so. This text stops the fault, because a
+        restore would be impossible without the stored files.
         """
         files = {name: data.decode("utf-8", "surrogateescape") for name, data in properties.configuration(session).items()}
         checksums = session.execute("SELECT pg_catalog.current_setting('data_checksums') = 'on'").fetchone()

@@ -23,9 +23,9 @@ from drillbook.systems.postgres.connection import Connection, one, reason
 from drillbook.systems.postgres.content import DIGEST, SETTINGS, Relation, Snapshot
 
 KEPT = {"search_path", "row_security", "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"}
-"""Settings of the snapshot's session that are kept while the query of a view runs.
+"""Settings of the snapshot's session that stay as they are while the query of a view runs.
 
-All other settings are reset to the server's settings, as in a restore.
+All other settings are reset to the server's settings, because a restore also runs the query with these.
 """
 _UNSTEADY = re.compile(
     r"\b(?:CURRENT_(?:DATE|TIME|TIMESTAMP|USER|ROLE|SCHEMA|CATALOG)|LOCALTIME|LOCALTIMESTAMP|SESSION_USER|TABLESAMPLE|"
@@ -91,11 +91,10 @@ def _digest(session: Connection, query: sql.Composable) -> View:
 
 
 def compared(snap: Snapshot, wanted: Mapping[str, View], found: Collection[Relation], out: Collection[str]) -> Compared:
-    """Compare views of the backup with existing views. ``wanted``: views of the backup. ``found``: existing views.
-    Raises psycopg.Error when a query fails.
+    """Compare the views ``wanted`` of the backup with the existing views ``found``. Raises psycopg.Error.
 
-    ``out``: tables whose rows are not compared. Missing views, and views that are populated only in the backup or only in
-    the database, are left out, because the comparison of the structure reports them.
+    ``out``: tables whose rows are not compared. Some views are left out, because the comparison of the structure reports
+    them: missing views, and views that are populated only in the backup or only in the database.
     """
     result = Compared()
     there = {relation.name for relation in found if relation.kind == "m"}

@@ -195,8 +195,8 @@ def start_existing(
     The server does not use postgresql.conf and pg_hba.conf of the copy. It uses postgresql.auto.conf of the copy, but
     `SAFE` and ``settings`` override it. For a recovery from an archive, ``settings`` must contain ``restore_command``.
     ``preload`` holds the libraries that the server loads first. When ``preload`` is None, the server loads the libraries
-    in the copy's own settings, except libraries that the host lacks. ``version`` is the version of the program
-    `postgres`, when this version is known.
+    in the copy's own settings, except libraries that the host lacks. ``version``: version of the program `postgres`, or
+    None when the version is unknown.
 
     Return all settings that were passed to the server. Raises StepFailed when the server does not start, and HostError when
     the host cannot be used.

@@ -37,7 +37,10 @@ _TOKEN = re.compile(
     r"|\"(?:[^\"]|\"\")*\"|(?<![\w$])(?P<tag>\$(?:[^\W\d]\w*)?\$)[\s\S]*?(?P=tag)",
     re.MULTILINE,
 )
-"""Pattern of a comment, a literal or a quoted name. If a comment begins an entry, the groups ``name`` and ``kind`` match."""
+"""Pattern of a comment, a literal or a quoted name.
+
+The groups ``name`` and ``kind`` match only in the comment at the beginning of an entry of the dump.
+"""
 COVERED = {
     "AGGREGATE",
     "CHECK CONSTRAINT",

@@ -2,8 +2,8 @@
 
 Each query returns the names of objects, quoted for SQL, and their properties as JSON without nulls. The search path is
 empty, so that every name in a definition has a schema. Objects of extensions and of Drillbook's own schema are excluded.
-For a property that only newer versions of the server have, the query converts the row of the catalog to JSON and reads
-the property from the JSON, so that older servers accept the query too.
+Some properties exist only in newer versions of the server. To read such a property, the query converts the row of the
+catalog to JSON, so that older servers accept the query too.
 """
 
 from __future__ import annotations

@@ -89,8 +89,7 @@ class Tools:
     def of(cls, ctx: Context, service: Postgres, host: Host | None = None) -> Tools:
         """Return the runner for ``host``.
 
-        The default is the host of the service. For a service in a sandbox with a container, the default is the
-        container.
+        When ``host`` is None, return the runner for the service's host, or for the container of a sandbox that uses one.
         """
         where = host or ctx.host_named(service.host)
         if host is None and service.sandbox is not None and service.sandbox.isolation == "container":
@@ -278,7 +277,7 @@ class Tools:
         if free is None or free < wanted:
             raise NotReady(
                 f"{self.host.name}: {folder} has {(free or 0) >> 20} MiB free, but {-(-wanted >> 20)} MiB are needed",
-                hint="free space, or set `scratch` of the host to a larger disk",
+                hint="free some space, or set `scratch` of the host to a folder on a larger disk",
             )
 
     def free_space(self) -> int | None:

@@ -76,8 +76,8 @@ class Matches(Read):
         were not compared, each with the reason; ``structure`` and ``cluster``: number of compared objects of each kind in
         the structure and in the state of the cluster. Each of these two facts is absent if the backup does not contain
         such objects. ``cluster`` is also absent if the state of the cluster is not compared. ``recomputed``: materialized
-        views and extensions that are newer than in the backup, as is normal after a restore; ``accepted``: differences
-        that the step's `accept` allows.
+        views and extensions that are newer than in the backup, because a restore installs the present versions and
+        computes the views again; ``accepted``: differences that the step's `accept` allows.
         """
         service = ctx.service(self.service, Postgres)
         store, folder = Store(ctx.bucket(self.manifest)), stored_backup.split(self.manifest)

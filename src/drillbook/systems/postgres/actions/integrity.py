@@ -25,8 +25,8 @@ class Intact(Read):
     """Check every B-tree index and every table of a database with amcheck. Also check the versions of its collations.
 
     The check finds damaged indexes and indexes that lack rows. A comparison of rows cannot find these, because it reads
-    no index. GIN indexes are checked too from PostgreSQL 18 on. The action does not check indexes of other types, the
-    order of pages between the levels of an index, or other databases.
+    no index. On PostgreSQL 18 and newer versions, GIN indexes are checked too. The action does not check indexes of other
+    types, the order of pages between the levels of an index, or other databases.
     """
 
     SERVICE = Postgres

@@ -69,9 +69,9 @@ class Compare(Read):
 
         ``ranges``: for each table, the list of its key ranges. An item of this list has the number of rows in the range
         and a flag that is true when copy and production are equal in this range. ``volume``: for each table, the row
-        counts in both databases; ``history``: the earlier run whose row counts were compared with those of this run, and
-        the tables that were added or removed since that run; ``not_compared``: tables that were not compared, each with
-        the reason; ``algorithm``: algorithm of the digests; ``seconds``: duration of the comparison.
+        counts in both databases; ``history``: the earlier run with whose row counts this run was compared, and the tables
+        that were added or removed since the earlier run; ``not_compared``: tables that were not compared, each with the
+        reason; ``algorithm``: algorithm of the digests; ``seconds``: duration of the comparison.
         """
         parts = wanted(ctx, self.name(), self.service, self.tables, tolerance=self.tolerance, history=self.history)
         begun = ctx.deadline.remaining()

@@ -24,7 +24,7 @@ SHOWN = 10
 
 
 class References(Read):
-    """Check that a bucket contains every object whose key is stored in a row of a database, usually of a restored copy.
+    """Check that a bucket contains every object to which rows of a database refer. The database is usually a restored copy.
 
     If the object of a restored row was deleted since the backup, the row is useless although the database is intact.
     Objects without a row, such as objects written since the backup, are only counted.

@@ -343,7 +343,7 @@ def _plain_condition(text: str) -> str:
 
 
 class RestoreRows(_OfOneTable):
-    """Restore the rows of a table that match a condition and whose keys are missing now. Other rows are not changed.
+    """Restore the rows that match a condition in the backup and whose keys are missing in the table. Keep all other rows.
 
     The restore is one transaction. It compares the rows of the backup with the backup's digest before it writes any row. A
     row that a client deleted since the backup is restored too if it matches the condition.
