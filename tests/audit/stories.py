@@ -22,6 +22,31 @@ from tests.judge.test_judge import ACKS, DRILL, SAMPLES, Story, grid
 from tests.plan.test_planner import HOSTS
 
 DOWN = DRILL.replace("drill: sample", "drill: api-down").replace("A sample", "The API is down").replace(", rpo: 1s", "")
+REHEARSE = """\
+drill: rehearse
+title: The nightly archive restores
+service: site
+objectives: {}
+guard: {environments: [lab]}
+backup:
+  - backup.check: {service: nightly}
+restore:
+  - backup.restore: {service: copy, from: nightly}
+verify:
+  - backup.measure: {service: nightly}
+"""
+SITE = """\
+environment: lab
+hosts:
+  app-1: {address: 127.0.0.1, port: 2201}
+  spare-1: {address: 127.0.0.1, port: 2203}
+services:
+  site: {kind: folder, host: app-1, path: /var/www}
+  copy: {kind: folder, host: spare-1, sandbox: {}, not_drilled: a sandbox}
+backups:
+  nightly: {kind: tar, service: site, host: spare-1, at: /var/backups, not_drilled: a backup}
+"""
+BASIS = "time of the last change of the file on spare-1"
 HOSTILE = "<script>alert(1)</script> \x1b[31m {{ 7*7 }} \u202egnp | `x` [b](javascript:1) & \"'"
 SLOW = [*grid(5.0, 10.1, True), *grid(10.1, 16.4, False), *grid(16.4, 20.0, True)]
 LEFT = {"step": "inject.1", "host": "app-1", "what": "service.kill", "why": "no answer", "by_hand": "start it"}
@@ -90,6 +115,18 @@ class Run(Story):
         self.add(16.0, "phase.ended", phase="restore", status="done").add(16.0, "phase.started", phase="verify")
         self.step(16.5, 17.0, "verify.1", "controller")
         return self.add(18.0, "phase.ended", phase="verify", status="done")
+
+    def rehearsal(self, seconds=4.25, loss=129.2, error=2.0, *, measured=True, backup="www-1.tar.gz", restore="done"):
+        """Add a rehearsal of a backup that the team's own tools took."""
+        self.phase(0.5, 1.0, "backup").add(1.0, "phase.started", phase="restore")
+        told = {"backup": {"id": "www-1.tar.gz", "basis": BASIS}, "seconds": {"total": seconds}, "used_bytes": 3 << 20}
+        self.step(1.0, 6.0, "restore.1", "spare-1", restore, effect="write", **told, in_place=False)
+        self.add(6.0, "phase.ended", phase="restore", status=restore)
+        if restore == "done":
+            self.add(6.0, "phase.started", phase="verify")
+            told = {"backup": backup, "loss_s": loss, "error_s": error, "basis": BASIS} if measured else {}
+            self.step(6.5, 7.0, "verify.1", "spare-1", **told).add(8.0, "phase.ended", phase="verify", status="done")
+        return self.end()
 
     def refused(self, message="the system is not ready"):
         return self.add(1.0, "ended.early", why="refused", message=message, findings=[]).end()

@@ -12,6 +12,7 @@ from drillbook.audit import html, markdown, summary
 from drillbook.audit.alerts import alerts
 from drillbook.audit.findings import FindingRow
 from drillbook.audit.missed import MissedRow
+from drillbook.audit.rehearsed import RehearsedRow
 from drillbook.report.wording import CLOCKS
 from tests.audit import stories
 from tests.audit.stories import DOWN, HOSTS, Book
@@ -236,7 +237,34 @@ def lab(audit):
     )
 
 
-@pytest.mark.parametrize("full", [None, lab, many], ids=["a year", "a lab", "forty services"])
+def rehearsed(audit):
+    """Audit of a lab whose services were rehearsed, too."""
+    audit = lab(audit)
+    rows = [
+        RehearsedRow(
+            row.environment,
+            row.service,
+            "rehearse",
+            "nightly",
+            "folder",
+            9,
+            8,
+            "x",
+            "2026-11-01",
+            7265.2,
+            9,
+            86399.0,
+            99.0,
+            "",
+            (),
+        )
+        for row in audit.coverage
+        if row.runs
+    ]
+    return replace(audit, rehearsed=tuple(rows))
+
+
+@pytest.mark.parametrize("full", [None, lab, rehearsed, many], ids=["a year", "a lab", "rehearsed", "forty services"])
 def test_it_is_printed_on_one_page(chrome, tmp_path, full):
     audit = audited(stories.year(Book(tmp_path)))
     text = summary.render(full(audit) if full else audit)
@@ -426,6 +454,6 @@ def test_a_schedule_of_a_service_that_no_drill_has_met_names_the_service(tmp_pat
     row = MissedRow("never passed", "lab", "nightly", "", "", "2026-02-01T09:00:00Z", "", "", "schedule.jsonl")
     found = replace(audit, missed=(row,))
     steps = {one.text: one.step for one in alerts(found)}
-    assert steps["the service nightly in lab has never passed"] == "run a drill of the service"
+    assert steps["The service nightly in lab has never passed"] == "run a drill of the service"
     for page in (html.render(found), markdown.render(found)):
         assert "the service nightly" in plain(page)

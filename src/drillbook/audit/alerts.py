@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from drillbook.audit.content import Audit
 from drillbook.audit.coverage import NOT_YET, CoverageRow
 from drillbook.audit.findings import FindingRow, each_open
 from drillbook.audit.missed import NEVER, NEVER_RAN, MissedRow
+from drillbook.audit.rehearsed import RehearsedRow
 from drillbook.audit.run_rows import RunRow
 from drillbook.installation.program_name import NEUTRAL
 from drillbook.project.schedule_record import NOT_BEGUN
@@ -148,7 +150,8 @@ def _of_schedules(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[
     for missed in audit.missed:
         if _overdue(missed) and (missed.environment, missed.drill) not in failing:
             since = "never passed" if missed.kind == NEVER else f"been overdue since {missed.since[:10]}"
-            text = f"{missed.named} in {missed.environment} has {since}"
+            name = missed.drill or f"The service {missed.service}"
+            text = f"{name} in {missed.environment} has {since}"
             step = "run the drill" if missed.drill else "run a drill of the service"
             yield Alert(text, step, _owner(owners, missed.environment, missed.drill), AT_ONCE)
     yield from _of_never_ran([missed for missed in audit.missed if missed.kind == NEVER_RAN])
@@ -210,14 +213,46 @@ def _of_services(audit: Audit) -> Iterator[Alert]:
 
 def _without_rpo(audit: Audit, when: str) -> Iterator[Alert]:
     """Find services that store data and were drilled, but whose RPO no drill measures. Return one alert per environment."""
-    measured = {(goal.environment, goal.service) for goal in audit.proven if goal.key == "rpo"}
-    lacking = [
-        row for row in audit.coverage if row.runs and row.keeps_data and (row.environment, row.service) not in measured
-    ]
+    known = {(goal.environment, goal.service) for goal in audit.proven if goal.key == "rpo"}
+    only = _rehearsed_only(audit)
+    yield from _of_rehearsals([row for rows in only.values() for row in rows], when)
+    known |= set(only)
+    lacking = [row for row in audit.coverage if row.runs and row.keeps_data and (row.environment, row.service) not in known]
     for environment in sorted({row.environment for row in lacking}):
         names = open_findings.named([row.service for row in lacking if row.environment == environment])
         text = f"No drill of {names} in {environment} measures the recovery point (RPO)"
         yield Alert(text, "set `rpo` in a drill, with a canary", when=when)
+
+
+def _rehearsed_only(audit: Audit) -> dict[tuple[str, str], list[RehearsedRow]]:
+    """Return the rehearsals of each service whose drills are all rehearsals. The key is the environment and the service."""
+    drills = {(run.environment, run.service, run.drill) for run in audit.runs}
+    drills -= {(row.environment, row.service, row.drill) for row in audit.rehearsed}
+    others = {(environment, service) for environment, service, _ in drills}
+    found: dict[tuple[str, str], list[RehearsedRow]] = {}
+    for row in audit.rehearsed:
+        if row.run and (row.environment, row.service) not in others:
+            found.setdefault((row.environment, row.service), []).append(row)
+    return found
+
+
+def _of_rehearsals(rows: Sequence[RehearsedRow], when: str) -> Iterator[Alert]:
+    """Return alerts about services that were only rehearsed: one for each kind and environment, because a rehearsal proves
+    no objective, and one for the rehearsals that do not measure how much data would be lost.
+    """
+    for environment, kind in sorted({(row.environment, row.kind) for row in rows}):
+        names = open_findings.named([row.service for row in rows if (row.environment, row.kind) == (environment, kind)])
+        text = f"{names} in {environment}: backups were only rehearsed, which proves neither an RTO nor an RPO"
+        of_kind = f" --for {shlex.quote(kind)}" if kind else ""
+        step = (
+            "run a drill that breaks the service in a test environment and restores its backup "
+            f"(`{NEUTRAL} catalog{of_kind}` lists shipped ones)"
+        )
+        yield Alert(text, step, when=when)
+    for environment in sorted({row.environment for row in rows}):
+        if drills := [row.drill for row in rows if row.environment == environment and row.loss_s is None]:
+            text = f"{open_findings.named(drills)} in {environment} did not measure how much data would be lost"
+            yield Alert(text, "add a step `backup.measure` to the phase `verify`", when=when)
 
 
 def _gaps(audit: Audit) -> dict[tuple[str, str, bool], list[str]]:

@@ -18,6 +18,7 @@ from drillbook.audit.missed import NEVER, MissedRow, Ran, missed, never_ran
 from drillbook.audit.period import Period
 from drillbook.audit.proven import ProvenRow, proven
 from drillbook.audit.records import Record, Stray
+from drillbook.audit.rehearsed import RehearsedRow, rehearsed
 from drillbook.audit.run_rows import RunRow, run_row
 from drillbook.audit.suites import Suite, missing_runs
 from drillbook.audit.trend import Plot
@@ -108,6 +109,8 @@ class Audit:
     """
     absent: tuple[AbsentRow, ...] = ()
     """Missing runs, and suites without an end."""
+    rehearsed: tuple[RehearsedRow, ...] = ()
+    """Figures of rehearsals. They prove no objective."""
     so_far: date | None = None
     """Date of the audit in UTC, if the period ends after this date. It is None for a period that has ended."""
 
@@ -218,6 +221,7 @@ def _of_journals(
         runs=rows,
         coverage=tuple(covered),
         proven=tuple(proven(runs, earlier)),
+        rehearsed=tuple(rehearsed(runs)),
         plots=tuple(trend.plots(runs, period)),
         findings=tuple(findings(runs)),
         operators=tuple(_operators(kept, period)),
@@ -322,6 +326,7 @@ ROWS = (
     "missed",
     "absent",
     "proven",
+    "rehearsed",
     "findings",
     "operators",
     "plans",

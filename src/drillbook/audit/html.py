@@ -7,7 +7,7 @@ from itertools import groupby
 
 from jinja2 import ChoiceLoader, PackageLoader, PrefixLoader
 
-from drillbook.audit import run_rows, services, signs, summary, trend, wording
+from drillbook.audit import rehearsed, run_rows, services, signs, summary, trend, wording
 from drillbook.audit.content import Audit
 from drillbook.audit.findings import SEVERITIES
 from drillbook.audit.missed import NEVER_RAN, MissedRow
@@ -28,6 +28,7 @@ _SIZES = {
 _FIXED = {
     "words": wording,
     "signs": signs,
+    "rehearsals": rehearsed,
     "legend_of": remarks.legend,
     "exempt_lead": services.EXEMPT_LEAD,
     "short": SHORT,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from drillbook.audit import services, summary, wording
+from drillbook.audit import rehearsed, services, summary, wording
 from drillbook.audit.chain import Problem
 from drillbook.audit.content import Audit
 from drillbook.audit.coverage import LEFT_OUT, NO_RUN, CoverageRow
@@ -149,7 +149,7 @@ def _missed(audit: Audit) -> list[str]:
 
 def _proven(audit: Audit) -> list[str]:
     if not audit.proven:
-        return ["No known drill sets objectives."]
+        return ["No known drill sets objectives.", *rehearsed.markdown(audit.rehearsed)]
     proven, unproven = ([row for row in audit.proven if row.met is known] for known in (True, False))
     shown = [
         (
@@ -169,7 +169,7 @@ def _proven(audit: Audit) -> list[str]:
         listed = [(*_goal(row), *_unproven(row), escape("; ".join(row.notes))) for row in unproven]
         found += [f"### {wording.UNPROVEN_TITLE}", table((*head, "State", "When", "Run", "Notes"), listed)]
         found += _legend(row.marks for row in unproven)
-    return found
+    return [*found, *rehearsed.markdown(audit.rehearsed)]
 
 
 def _unproven(row: ProvenRow) -> tuple[str, ...]:

@@ -9,15 +9,16 @@ from itertools import groupby
 
 from jinja2 import ChoiceLoader, PackageLoader, PrefixLoader
 
-from drillbook.audit import content, run_rows, services, wording
+from drillbook.audit import content, rehearsed, run_rows, services, wording
 from drillbook.audit.alerts import Alert, alerts
 from drillbook.audit.content import Audit
 from drillbook.audit.coverage import CoverageRow, badness, deciding, shown_verdict
 from drillbook.audit.findings import each_open
 from drillbook.audit.proven import ProvenRow
+from drillbook.audit.rehearsed import RehearsedRow
 from drillbook.judge.result import Verdict
 from drillbook.report import open_findings, pages, remarks
-from drillbook.report.figures import count, one_line
+from drillbook.report.figures import count, one_line, took
 from drillbook.report.shortened import shortened
 from drillbook.report.wording import CLOCKS, OBJECTIVES
 
@@ -57,6 +58,9 @@ RULES = {
         "which is the age of the lost data."
     ),
     "with a reservation": "With a reservation: {reasons}.",
+    "rehearsed only": (
+        "Rehearsed only: backups were restored or examined; nothing was broken and then recovered, so no objective is proven."
+    ),
     "only the RTO proven": "Only the RTO proven: no drill of the service has an RPO objective.",
 }
 """Explanations of groups of services. The key is the name of the group in ``STANDINGS``. The texts of ``REASONS`` that apply
@@ -68,6 +72,11 @@ REASONS = {
     remarks.UNKNOWN: "the recovery point is that of the canary's own rows only",
 }
 """Texts of the reasons for a reservation. The key is the reason."""
+
+REHEARSED_NOTE = (
+    "Rehearsed: a backup was restored into a sandbox, and nothing was broken, so the figure is no RTO and no RPO; the audit names "
+    "the clock of each loss."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +111,20 @@ class ServiceRow:
     """False for a service without data of its own, which needs no RPO."""
     unmet: tuple[ProvenRow, ...] = ()
     """Objectives that a drill missed or did not prove. Another drill may have proven the same objective."""
+    rehearsed: tuple[RehearsedRow, ...] = ()
+    """Figures of rehearsals. They prove no objective."""
+
+    @property
+    def restored(self) -> str:
+        """Text with the duration of the longest restore of a rehearsal. It is empty when no rehearsal timed a restore."""
+        row = rehearsed.longest(self.rehearsed)
+        return f"rehearsed: restored in {took(row.restore_s or 0.0)}" if row else ""
+
+    @property
+    def would_lose(self) -> str:
+        """Text with the largest loss that a rehearsal measured. It is empty when no rehearsal measured a loss."""
+        row = rehearsed.largest(self.rehearsed)
+        return f"rehearsed: {row.lost} would be lost" if row else ""
 
     @property
     def shown_state(self) -> str:
@@ -159,6 +182,7 @@ def render(audit: Audit, reports_path: str = "..") -> str:
             more_rows=_grouped(drilled[room:]),
             legend=remarks.legend(row.marks for row in drilled),
             never=never,
+            rehearsed_note=REHEARSED_NOTE if any(row.rehearsed for row in drilled) else "",
             environment_note=_environment_note(audit, rows),
             exempt=[_exempt_texts(names, reason) for reason, names in exempt[:MOST_EXEMPT]],
             more_exempt=sum(len(names) for _, names in exempt[MOST_EXEMPT:]),
@@ -176,7 +200,7 @@ def _fit(audit: Audit, rows: Sequence[ServiceRow], found: Sequence[Alert]) -> tu
     beside = bool(never[0]) * (2 * _lines(never[1]) + 1) + 1.3 * len(exempt) + 3 * any(row.reserved for row in rows)
     marks = {mark for row in rows for mark in row.marks}
     beside += 2 * (remarks.SHORT_MARK in marks) + 3 * (remarks.OWN_ROWS_MARK in marks)
-    beside += max(0, _lines(standing(rows)) - 1)
+    beside += max(0, _lines(standing(rows)) - 1) + 2 * any(row.rehearsed for row in rows)
     beside += max(0, _lines(f"{wording.period(audit)} {_environment_note(audit, rows)}") - 3)
     shown = [replace(one, text=shortened(one.text, MOST_LETTERS)) for one in found[:MOST_ALERTS]]
     while len(shown) > LEAST_ALERTS and _fitting(drilled, _room(shown, beside)) < len(drilled):
@@ -190,9 +214,11 @@ def _room(shown: Sequence[Alert], beside: float) -> float:
 
 
 def _row_lines(row: ServiceRow) -> float:
-    """Return the number of lines in the row of a service. Each objective without a proof has a line of its own."""
+    """Return the number of lines in the row of a service. Each objective without a proof has a line of its own, and the
+    figures of rehearsals have two.
+    """
     keys = [one.key for one in row.unmet]
-    return ROW_LINES + max(keys.count("rto"), keys.count("rpo"))
+    return ROW_LINES + max(keys.count("rto"), keys.count("rpo")) + 2 * bool(row.restored or row.would_lose)
 
 
 def _lines(text: str) -> int:
@@ -307,6 +333,7 @@ def _row(audit: Audit, one: CoverageRow) -> ServiceRow:
         beside=open_findings.beside(state, seen),
         unmet=tuple(row for row in goals if not row.met),
         marks=" or ".join(sorted({row.mark.strip() for row in goals if row.reserved})),
+        rehearsed=tuple(row for row in audit.rehearsed if (row.environment, row.service) == key and row.run),
     )
 
 

@@ -6,6 +6,7 @@ import os
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -13,7 +14,7 @@ from rich.text import Text
 from drillbook.atomic_file import private_folder
 from drillbook.attestation import anchor_places, anchors
 from drillbook.attestation.anchor_places import AnchorFile, Place
-from drillbook.audit import campaigns, content, html, markdown, records, suites, summary, wording
+from drillbook.audit import campaigns, content, html, markdown, records, rehearsed, suites, summary, wording
 from drillbook.audit.assurance import assure
 from drillbook.audit.content import Audit
 from drillbook.audit.period import Period
@@ -97,6 +98,7 @@ def _print(made: Audit, folder: Path) -> None:
     if made.proven:
         text = f"{wording.proven_counts(made.proven)} {remarks.legend(item.mark for item in made.proven)}".rstrip()
         out.print(Padding(Text(text), (0, 0, 1, 2), expand=False))
+    _rehearsed(out, made)
     for name, file in (("report", "audit.html"), ("summary, one page", summary.FILE)):
         out.print(Text(f"  {name} {one_line(_shown(folder / file))}"), soft_wrap=True)
     out.print()
@@ -150,6 +152,19 @@ def _proven(made: Audit) -> Table:
             item.at[:10] or "-",
         )
     return proven
+
+
+def _rehearsed(out: Console, made: Audit) -> None:
+    """Print the figures of rehearsals, with the sentence that they prove no objective."""
+    if not made.rehearsed:
+        return
+    table = _table("rehearsal", "restored in", "would be lost", "when")
+    for item in made.rehearsed:
+        source = "" if item.source in ("", item.service) else f", {one_line(item.source)}"
+        table.add_row(Text(f"{one_line(item.drill)}{source}"), item.restored, item.lost, item.at[:10] or "-")
+    out.print(Padding(table, (0, 0, 1, 2), expand=False))
+    notes = [f"{item.drill}: {'; '.join(item.notes)}." for item in made.rehearsed if item.notes]
+    out.print(Padding(Text(one_line(" ".join([*notes, rehearsed.SHORT]))), (0, 0, 1, 2), expand=False))
 
 
 def _figure(item: ProvenRow) -> str:

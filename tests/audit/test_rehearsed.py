@@ -1,0 +1,134 @@
+"""Figures of rehearsals: shown with their clock and error, and never counted as a proven objective."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from drillbook.audit import html, markdown, rehearsed, summary
+from drillbook.audit.alerts import alerts
+from drillbook.audit.content import as_data
+from drillbook.cli import audit as desk
+from tests.audit import stories
+from tests.audit.stories import BASIS, REHEARSE, SITE
+from tests.audit.test_chain import audited
+from tests.report.test_agreement import plain
+
+
+def rehearse(book, day="2026-03-10", drill="rehearse", text=REHEARSE, **how):
+    run = book.run(f"{day}T09:00:00", drill=drill, text=text.replace("drill: rehearse", f"drill: {drill}"), hosts=SITE)
+    return run.rehearsal(**how).close()
+
+
+def only(audit):
+    (row,) = audit.rehearsed
+    return row
+
+
+def test_the_newest_rehearsal_that_passed_has_its_figures_with_clock_and_error(book):
+    rehearse(book, "2026-03-10", seconds=9.0)
+    newest = rehearse(book, "2026-04-10")
+    row = only(audited(book))
+    assert (row.service, row.drill, row.source, row.kind) == ("site", "rehearse", "nightly", "folder")
+    assert (row.run, row.at[:10], row.share) == (newest.id, "2026-04-10", "2 of 2 runs passed")
+    assert (row.restored, row.lost, row.basis) == ("4.25 s, 3.0 MiB on disk", "2 min 9 s \u00b1 2 s", BASIS)
+    assert row.notes == ()
+
+
+def test_a_rehearsal_proves_no_objective(book):
+    rehearse(book)
+    audit = audited(book)
+    (row,) = [one for one in summary.service_rows(audit) if one.service == "site"]
+    assert audit.proven == ()
+    assert (row.shown_state, row.good, row.rank, row.rto, row.rpo) == ("rehearsed only", False, 1, None, None)
+    assert "Fully proven 0" in summary.standing([row])
+
+
+def test_a_run_that_failed_later_takes_no_figure_away_but_is_told(book):
+    rehearse(book)
+    rehearse(book, "2026-04-10", restore="failed")
+    row = only(audited(book))
+    assert (row.at[:10], row.share, row.restored) == ("2026-03-10", "1 of 2 runs passed", "4.25 s, 3.0 MiB on disk")
+    assert row.notes == ("the newest run ended failed on 2026-04-10",)
+
+
+def test_the_figures_of_a_run_that_failed_do_not_count(book):
+    rehearse(book, restore="failed")
+    row = only(audited(book))
+    assert (row.restored, row.lost, row.run) == ("not measured", "not measured", "")
+    assert row.notes == ("no rehearsal of the period passed",)
+    (shown,) = [one for one in summary.service_rows(audited(book)) if one.service == "site"]
+    assert (shown.restored, shown.would_lose) == ("", "")
+
+
+def test_the_loss_of_another_backup_is_not_told_as_that_of_the_restored_one(book):
+    rehearse(book, backup="www-2.tar.gz")
+    assert only(audited(book)).notes == ("the loss is that of www-2.tar.gz, but www-1.tar.gz was restored",)
+
+
+def test_a_drill_with_a_fault_is_no_rehearsal(book):
+    stories.quiet(book)
+    audit = audited(book)
+    assert audit.rehearsed == ()
+    for page in (html.render(audit), markdown.render(audit)):
+        assert rehearsed.TITLE not in page
+    assert "ehearsed" not in plain(summary.render(audit))
+
+
+@pytest.mark.parametrize("render", [html.render, markdown.render])
+def test_the_audit_shows_the_figures_below_the_proven_objectives(book, render):
+    rehearse(book)
+    page = plain(render(audited(book))).replace("\\", "").replace("\N{NO-BREAK SPACE}", " ")
+    part = page.split(rehearsed.TITLE)[1]
+    for text in (rehearsed.LEAD, "4.25 s, 3.0 MiB on disk", "2 min 9 s \u00b1 2 s", BASIS, "1 of 1 run passed"):
+        assert text in part
+    assert as_data(audited(book))["rehearsed"][0]["restore_s"] == 4.25
+
+
+def test_the_summary_shows_them_as_rehearsed_and_says_what_they_are(book):
+    rehearse(book)
+    rehearse(book, "2026-04-10", drill="weekly", seconds=80.0, loss=10.0)
+    page = plain(summary.render(audited(book))).replace("\N{NO-BREAK SPACE}", " ")
+    assert "rehearsed: restored in 1 min 20 s" in page, "the longest"
+    assert "rehearsed: 2 min 9 s \u00b1 2 s would be lost" in page, "the largest"
+    assert summary.REHEARSED_NOTE in page
+    assert "Rehearsed only: backups were restored or examined; nothing was broken" in page
+
+
+def test_the_screen_shows_the_figures(book, capsys):
+    rehearse(book)
+    rehearse(book, "2026-04-10", restore="failed")
+    desk._print(audited(book), Path("out"))
+    out = " ".join(capsys.readouterr().out.split())
+    assert "rehearse, nightly 4.25 s, 3.0 MiB on disk 2 min 9 s \u00b1 2 s 2026-03-10" in out
+    assert "rehearse: the newest run ended failed on 2026-04-10. Rehearsals restore backups into a sandbox" in out
+
+
+def steps(audit):
+    return {one.text: one.step for one in alerts(audit)}
+
+
+def test_a_service_that_was_only_rehearsed_gets_a_step_that_can_be_taken(book):
+    rehearse(book)
+    found = steps(audited(book))
+    assert not [text for text in found if "recovery point" in text]
+    (step,) = [step for text, step in found.items() if text.startswith("site in lab: backups were only rehearsed")]
+    assert "`drillbook catalog --for folder`" in step
+    assert not [text for text in found if "did not measure" in text]
+
+
+def test_a_rehearsal_without_a_measured_loss_is_told_how_to_measure_it(book):
+    rehearse(book, text=REHEARSE.replace("backup.measure", "backup.check"), measured=False)
+    found = steps(audited(book))
+    assert found["rehearse in lab did not measure how much data would be lost"].startswith("add a step `backup.measure`")
+
+
+def test_a_service_with_a_drill_beside_its_rehearsal_is_asked_for_an_rpo(book):
+    rehearse(book)
+    audit = audited(book)
+    broken = replace(audit, runs=(*audit.runs, replace(audit.runs[0], drill="site-lost")))
+    assert (
+        steps(broken)["No drill of site in lab measures the recovery point (RPO)"] == "set `rpo` in a drill, with a canary"
+    )
