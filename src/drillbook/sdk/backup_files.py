@@ -31,7 +31,7 @@ def _form(text: str) -> str:
 
 _PERHAPS_OTHER = ("backup-damaged", "backup-empty", "backup-incomplete", "backup-of-another")
 """Codes of findings about a file that may be no backup, but another file in the same folder."""
-UNKNOWN_S = "the duration of the backup job is unknown, and is not included in the stated error"
+UNKNOWN_S = "the duration of the backup job is unknown, and is not included in the error of this time"
 """End of the text ``Backup.basis`` when the time of a backup is the end of the backup job.
 
 The data is older than this time by the duration of the job.

@@ -151,7 +151,7 @@ class BackupSource(Service):
         judged = self.max_age is None or (reads and self.content_tells_age)
         limit = "max_age" if not judged else "every" if self.every is not None else ""
         if limit and not self.tells_age:
-            also = ", or use `backup.check`, which reads it" if limit == "max_age" and self.content_tells_age else ""
+            also = ", or use `backup.check`, which reads this age" if limit == "max_age" and self.content_tells_age else ""
             raise NotReady(
                 f"`{limit}` of {self.name} cannot be judged: the age of the data that its command prints is unknown",
                 hint=f"remove `{limit}`, or let `at` name the files of the backups, whose times are known{also}",

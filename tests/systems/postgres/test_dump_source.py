@@ -197,7 +197,7 @@ def test_the_error_of_a_dump_holds_the_time_that_it_took(shelf, tmp_path, name):
     assert took > 7200 - 60
     assert backup.error_s == pytest.approx(took + 1)
     assert f"it began {took:.0f} s before" in backup.basis
-    assert "not included in the stated error" not in backup.basis
+    assert "not included in the error of this time" not in backup.basis
 
 
 @pytest.mark.parametrize("how", ["", "gzip", "xz"])
@@ -214,14 +214,14 @@ def test_of_other_dumps_the_duration_is_told_to_be_unknown(shelf, tmp_path, name
     backup = listed(shelf, tmp_path)
     assert (backup.error_s, backup.facts["started_at"]) == (1.0, None)
     assert (
-        "the end of the dump; the duration of the backup job is unknown, and is not included in the stated error"
+        "the end of the dump; the duration of the backup job is unknown, and is not included in the error of this time"
         in backup.basis
     )
 
 
 def test_a_begin_after_the_end_is_not_believed(shelf, tmp_path):
     aged(dumps.copied(shelf.take("custom.gzip"), tmp_path), -86400)
-    assert "not included in the stated error" in listed(shelf, tmp_path).basis
+    assert "not included in the error of this time" in listed(shelf, tmp_path).basis
 
 
 def test_a_time_in_the_name_is_compared_with_the_begin(shelf, tmp_path):
