@@ -74,7 +74,7 @@ class DumpInPlace(ClusterInPlace):
         tables = [name for (name,) in session.execute(_TABLES).fetchall()]
         held_tables = checked.get("rows_by_table", {})
         if len(held_tables) < int(checked.get("tables", 0)) and len(tables) > len(held_tables):
-            return f"the facts list only {len(held_tables)} tables of the backup, too few to compare with {len(tables)} on the server"
+            return f"only {len(held_tables)} tables of the backup are known, too few for a comparison with {len(tables)} on the server"
         if lacking := [name for name in tables if name not in held_tables]:
             return f"it lacks {len(lacking)} of the {len(tables)} tables of the server: {', '.join(lacking[:5])}"
         if checked.get("roles") and not self.source.globals:

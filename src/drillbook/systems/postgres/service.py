@@ -80,7 +80,7 @@ class Postgres(Sandboxed):
     )
     bin: str = Field(
         default="",
-        description="Folder of PostgreSQL's programs such as pg_dump on the host. If empty, they are found on PATH.",
+        description="Folder on the host with PostgreSQL's programs, such as pg_dump. By default, the programs are found on PATH.",
     )
 
     @model_validator(mode="before")

@@ -217,8 +217,8 @@ class Restore(Write):
         room = free + _present(ctx, service)
         if room < size:
             raise NotReady(
-                f"{ctx.host.name}: {service.data_directory} has {room >> 20} MiB of free space, and the database of "
-                f"the backup takes {-(-size >> 20)} MiB",
+                f"{ctx.host.name}: {service.data_directory} has {room >> 20} MiB of free space, but the database in "
+                f"the backup needs {-(-size >> 20)} MiB",
                 hint="free some space in that file system",
             )
 

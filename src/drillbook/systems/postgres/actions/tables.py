@@ -37,7 +37,7 @@ def _table(text: str) -> str:
 
 def _condition(text: str) -> str:
     if not text.strip():
-        raise ValueError("`where` is empty: without a condition every row would be deleted")
+        raise ValueError("`where` is empty, and without a condition every row would be deleted")
     return text
 
 
@@ -297,7 +297,9 @@ class RestoreTable(_OfOneTable):
     UNDO_ACTIONS = ("postgres.admit_table",)
     UNDO_BY = "closed"
 
-    closed: Annotated[bool, Field(description="Allow readers, but refuse writers until `postgres.admit_table`.")] = False
+    closed: Annotated[bool, Field(description="Allow readers, but refuse writers until `postgres.admit_table` runs.")] = (
+        False
+    )
     replace: Annotated[bool, Field(description="Drop the existing table in the same transaction.")] = False
 
     def run(self, ctx: Context) -> Facts:
