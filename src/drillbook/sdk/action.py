@@ -123,9 +123,7 @@ class Action(BaseModel):
     UNDO_BY: ClassVar[str] = ""
     """Name of a parameter. A step that does not set it has no undo, and the plan of the drill says so."""
     NEEDS: ClassVar[HostNeeds | None] = None
-    """Commands, rights and ports that the action needs on its hosts. If this is None, the ``host_needs`` of the action's system
-    apply.
-    """
+    """Commands, rights and ports that the action needs on its hosts. By default, the ``host_needs`` of its system apply."""
     EXAMPLE: ClassVar[str] = ""
     """Example of the action: phases of a drill as YAML text. Empty when a drill of the action's system, or another
     drill that belongs to Drillbook, already uses the action.
