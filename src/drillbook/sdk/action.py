@@ -79,9 +79,7 @@ class Action(BaseModel):
     A drill needs a step with this proof before a fault that only a restore can undo.
     """
     RESTORES_WITH: ClassVar[tuple[str, ...]] = ()
-    """For an action that verifies backups: names of the actions that restore these backups. The first of these actions restores
-    all data of a backup.
-    """
+    """For an action that verifies backups: names of the actions that restore these backups. The first action restores all data."""
     COMPARES: ClassVar[bool] = False
     """True when the success of a step proves that the content of its service equals the content in a backup's manifest."""
     COMPARES_WITH: ClassVar[str] = ""
