@@ -173,7 +173,7 @@ def test_a_place_whose_file_stays_empty_is_told(project, monkeypatch):
     monkeypatch.setattr(place, "PATIENCE_S", 0.1)
     with pytest.raises(OSError, match="is empty"):
         place.here(project)
-    with pytest.raises(UsageError, match=r"by which this project is known, cannot be used: .* is empty"):
+    with pytest.raises(UsageError, match=r"which identifies this project, cannot be used: .* is empty"):
         cli._own(Project(project))
 
 

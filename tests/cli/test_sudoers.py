@@ -16,7 +16,7 @@ def test_a_drill_that_recorded_no_commands_by_sudo(tmp_path):
     folder.write("restore:\n" + step(["true"]))
     done = folder.run("drill.sudoers", "sample")
     assert done.returncode == 4, done.stdout + done.stderr
-    assert "no run of sample in lab has recorded commands by sudo on controller" in " ".join(done.stderr.split())
+    assert "no recorded run of sample in lab executed a command by sudo on controller" in " ".join(done.stderr.split())
 
 
 def test_a_program_that_is_no_longer_there(tmp_path):

@@ -223,7 +223,9 @@ def test_with_only_the_generated_sudoers_file_the_drill_passes_and_one_more_comm
     site.as_user("ops", "    become: true\n    lease: {kind: watcher, boot: none}")
     refused = site.invoke("drill.sudoers", "site", check=False)
     assert refused.returncode == 4
-    assert "no run of site in lab has recorded commands by sudo on" in " ".join((refused.stdout + refused.stderr).split())
+    assert "no recorded run of site in lab executed a command by sudo on" in " ".join(
+        (refused.stdout + refused.stderr).split()
+    )
     site.invoke("drill", "site")
     recorded = site.invoke("drill.sudoers", "site", check=False)
     assert recorded.returncode == 0

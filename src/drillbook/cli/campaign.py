@@ -317,7 +317,7 @@ def _own(project: Project) -> str:
         return place.here(project.root).name
     except OSError as error:
         raise UsageError(
-            f"the file {place.FILE} in {project.reports}, by which this project is known, cannot be used: {error.strerror or error}",
+            f"the file {place.FILE} in {project.reports}, which identifies this project, cannot be used: {error.strerror or error}",
             hint="the folder of the reports must be on a disk where this account can write; see docs/campaigns.md",
         ) from None
 

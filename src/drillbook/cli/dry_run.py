@@ -75,7 +75,7 @@ def _left(state: RunState, *, closes: bool, from_backup: bool) -> Iterable[str]:
                 f"  would check whether the fault {one.step.action} ({one.step.id}) on {one.host} is gone"
                 for one in unsettled
             ),
-            "  would close each change that is no longer in place, or that a second person has approved to close",
+            "  would record that a change needs no undo, if it is no longer in place or a second person has approved this",
         ]
     return [
         f"{folder.name}:",

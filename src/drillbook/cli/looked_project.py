@@ -80,7 +80,7 @@ class Looked:
         if self.environment != PROTECTED:
             return []
         how = "write `environment: staging` there, or make the project with --environment staging"
-        why = "its environment is protected, so that each drill needs an approval"
+        why = "its environment is protected, so each drill needs an approval"
         return [f"read {look.NAME}: {why}; if no customer depends on the hosts, {how}"]
 
 

@@ -61,7 +61,7 @@ def show(project: Project, name: str, inventory_name: str, host: str = "") -> in
     commands, runs, plans = _recorded(project, name, inventory, chosen)
     if not commands:
         raise NotReady(
-            f"no run of {name} in {inventory.environment} has recorded commands by sudo on {chosen}",
+            f"no recorded run of {name} in {inventory.environment} executed a command by sudo on {chosen}",
             hint=f"run the drill once with an account that may run any command by sudo: drill {name} --inventory {inventory_name}",
         )
     accounts = dict.fromkeys(account for account, _ in commands)

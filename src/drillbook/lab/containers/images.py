@@ -167,7 +167,7 @@ def base(progress: Progress) -> str:
     why = printable((pulled.stderr.strip().splitlines() or ["no reason"])[-1], limit=300)
     if shutil.which("mmdebstrap") is None:
         raise LabError(
-            f"{OFFICIAL} cannot be pulled ({why}), and mmdebstrap, which builds a base image of packages, is not installed",
+            f"{OFFICIAL} cannot be pulled ({why}), and mmdebstrap, which could build a base image, is not installed",
             hint=f"apt-get install mmdebstrap; or set {CHOICE} to an image of Debian 13 on this machine",
         )
     progress(f"{OFFICIAL} cannot be pulled; a base image is built of packages")
