@@ -203,7 +203,7 @@ def test_a_drill_that_was_interrupted_when_all_jobs_ran_again_did_not_pass(tmp_p
     assert status == 3
     assert {site: end["state"] for site, end in found.items()} == {"s0": "unknown", "s1": "passed"}
     assert "left no artefact in this attempt at the pipeline" in found["s0"]["message"]
-    assert "passed, but attempt 2 left no run of it, and DRILLBOOK_NEEDS does not show that all jobs" in told
+    assert "passed, but attempt 2 left no run of this site, and DRILLBOOK_NEEDS does not show that all jobs" in told
     assert "run the failed jobs again until all succeed" in told
 
 
@@ -260,7 +260,7 @@ def test_an_unknown_end_of_an_older_attempt_is_not_used(tmp_path):
     shutil.move(job.root / "reports", artefacts)
     status, told, found = collected(job, artefacts, needed("success"))
     assert (status, found["s0"]["state"]) == (3, "unknown")
-    assert "ended as unknown, and attempt 2 left no run of it" in told
+    assert "ended as unknown, and attempt 2 left no run of this site" in told
 
 
 def test_the_run_of_the_later_attempt_is_used_when_the_clock_of_its_runner_is_behind(tmp_path):

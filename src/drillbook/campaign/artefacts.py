@@ -151,10 +151,10 @@ def _unusable(ending: Ending, now: int, *, succeeded: bool) -> str:
         return ""
     if ending.state is SiteState.PASSED:
         return (
-            f"passed, but attempt {now} left no run of it, and {NEEDS_VARIABLE} does not show that all jobs of this attempt "
+            f"passed, but attempt {now} left no run of this site, and {NEEDS_VARIABLE} does not show that all jobs of this attempt "
             "succeeded; run the failed jobs again until all succeed, or run all jobs again"
         )
-    return f"ended as {ending.state}, and attempt {now} left no run of it"
+    return f"ended as {ending.state}, and attempt {now} left no run of this site"
 
 
 class Artefacts:

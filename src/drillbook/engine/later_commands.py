@@ -109,7 +109,7 @@ def refused_command(
         f"`{program()} drill.sudoers {stage.plan.drill}` prints the sudo rights that the drill needs; before "
         "that, run the drill once with all rights"
     )
-    account = f"{become.user}, by sudo" if become else "root, by `sudo` of the service manager"
+    account = f"{become.user}, by sudo" if become else "root, by `sudo` in the commands of the service manager"
     return finding(
         "not-ready",
         title=title,

@@ -156,7 +156,7 @@ class SourceGate:
         """
         rpo = float(self.stage.plan.objectives.get("rpo") or 0.0)
         loss = (datetime.now(UTC) - moment).total_seconds()
-        newest = f"the newest moment of {backup.id} of {source.name} is {stamp(moment)} ({backup.basis})"
+        newest = f"the newest moment that {backup.id} of {source.name} can restore is {stamp(moment)} ({backup.basis})"
         if loss < -AHEAD_S:
             raise Refused(
                 "a backup whose newest moment is not in the future", f"{newest}, {-loss:.0f} s in the future", "backup-ahead"
