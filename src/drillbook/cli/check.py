@@ -167,7 +167,7 @@ class _Checker(Preparation):
 
 
 def _forbidden(found: Sequence[Finding]) -> bool:
-    """Return True when the guard forbids this environment. In this case, no command of the drill is run there."""
+    """Return True when ``found`` tells that the guard forbids the environment. The check then runs no command there."""
     return any(one.code == "guard-environment" for one in found)
 
 

@@ -18,8 +18,8 @@ GAP = 2
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of the table. ``rank``: order in which columns are left out when a line is wider than the terminal. The
-    column with the highest rank is left out first, and a column of rank 0 is always shown.
+    """One column of the table. ``rank``: when a line is wider than the terminal, the column with the highest rank is left
+    out first. A column of rank 0 is always shown.
     """
 
     head: str

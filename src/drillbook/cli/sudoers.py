@@ -72,8 +72,8 @@ def show(project: Project, name: str, inventory_name: str, host: str = "") -> in
 
 
 def _host(plan: planner.Plan, name: str) -> str:
-    """Return the host for which the file is made. Raises UsageError when there is no suitable host, or when several are
-    suitable and ``name`` is empty.
+    """Return the name of the host for which the sudoers file is printed. Raises UsageError when no host is suitable, or when
+    several hosts are suitable and ``name`` is empty.
     """
     accounts = dict(privilege.used(plan))
     if not accounts:

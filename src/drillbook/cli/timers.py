@@ -136,9 +136,9 @@ def install_systemd(root: Path, inventory: str) -> list[str]:
 
 
 def _put_back(before: dict[Path, bytes | None]) -> None:
-    """Restore the old unit files after a failed installation, and make systemd read them again. If an old file cannot be
-    restored, the new file stays in its place, because a timer with the old file may still need a file there. ``before``:
-    the old content of each file; None for a file that did not exist.
+    """Restore the old unit files after a failed installation, and make systemd read them again. If a file cannot be
+    restored, its new content stays, because an earlier timer may still need the file. ``before``: the old content of each
+    file; None for a file that did not exist.
     """
     for path, data in before.items():
         with suppress(OSError):
@@ -152,8 +152,9 @@ def _put_back(before: dict[Path, bytes | None]) -> None:
 
 
 def remove_systemd(root: Path, inventory: str = "") -> list[str]:
-    """Stop and remove the systemd timer of ``inventory``; without an inventory, the timers of the whole project. Returns
-    lines of text for the user. The list is empty if there was no timer. Raises TimerError when systemd reports an error.
+    """Stop and remove the systemd timer of ``inventory``. If ``inventory`` is empty, remove all systemd timers of the
+    project. Returns lines of text for the user, or an empty list if there was no timer. Raises TimerError when systemd
+    reports an error.
     """
     return [line for stem in _stems(root, inventory) for line in _remove_unit(stem)]
 
@@ -202,10 +203,9 @@ def install_cron(root: Path, inventory: str) -> list[str]:
 
 
 def remove_cron(root: Path, inventory: str = "") -> list[str]:
-    """Remove the line of ``inventory`` from the user's crontab; without an inventory, all lines of the project. Returns
-    lines of text for the user. The list is empty if the crontab had no such line.
-
-    Raises TimerError when cron refuses the change.
+    """Remove the line of ``inventory`` from the user's crontab. If ``inventory`` is empty, remove all lines of the project.
+    Returns lines of text for the user, or an empty list if the crontab had no such line. Raises TimerError when cron
+    refuses the change.
     """
     lines, kept = _crontab(), _others(root, inventory)
     if len(kept) == len(lines):
