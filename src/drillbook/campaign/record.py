@@ -65,8 +65,8 @@ class CampaignState:
 
     @property
     def open(self) -> dict[str, Intent]:
-        """Intents of the sites that have no recorded end. These sites may have been started. The key is the name of the
-        site.
+        """Intents of the sites whose result is not recorded. An intent is written before a site is started, so these sites
+        may have been started. The key is the name of the site.
         """
         return {site: intent for site, intent in self.intents.items() if site not in self.ends}
 

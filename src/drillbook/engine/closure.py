@@ -110,7 +110,7 @@ def _events(stage: Stage) -> Sequence[Event]:
 
 
 def _asked(stage: Stage, intent: Intent) -> SettledChange:
-    """Check again if the change that ``intent`` announced is active. Return the change with the result of the check."""
+    """Check again if the announced change ``intent`` is active. Return the change with the result of the check."""
     found = SettledChange(step=intent.step.id, host=intent.host, what=intent.step.action, proof=UNKNOWN, detail="")
     try:
         gone = fault_gone(stage, intent.step, intent.action(), intent.host, patience=0.0)

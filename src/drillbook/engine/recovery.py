@@ -311,7 +311,7 @@ def _adopt(stage: Stage, hold: Hold, of: Sequence[Intent]) -> None:
 
 
 def _may_lease(intent: Intent) -> bool:
-    """Return True when it is possible that a lease contains the undo of ``intent``.
+    """Return True when it is possible that a lease contains the undo of the announced change ``intent``.
 
     Returns True also when the plugin of the action is missing.
     """
