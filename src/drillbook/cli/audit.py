@@ -155,7 +155,7 @@ def _proven(made: Audit) -> Table:
 
 
 def _rehearsed(out: Console, made: Audit) -> None:
-    """Print the figures of rehearsals, with the sentence that they prove no objective."""
+    """Print the figures of rehearsals, and a note that these figures prove no objective."""
     if not made.rehearsed:
         return
     table = _table("rehearsal", "restored in", "would be lost", "when")
@@ -175,8 +175,8 @@ def _figure(item: ProvenRow) -> str:
 
 
 def _state(item: ProvenRow) -> Text:
-    """Return the state of an objective with its symbol. The mark beside the figure tells the reservation of an objective
-    that was met with one, so the state is short.
+    """Return the state of an objective with its symbol. An objective that was met with a reservation has the same state as
+    any other met objective, because the mark beside its figure tells the reservation.
     """
     colour = MET if item.proven else MISSED if item.missed else NOT_VERIFIED
     word = MET if item.met else item.state

@@ -377,7 +377,9 @@ def _line(out: Console, text: Text, indent: int) -> None:
 
 
 def _about(estimate: dict[str, Any], told: int = 0) -> str:
-    """Return how long earlier runs took. Their number is left out if it is ``told``, the number that the head tells."""
+    """Return a text with the median duration of earlier runs, and the number of these runs. ``told``: number of runs that
+    the output has named already. The text does not repeat this number.
+    """
     runs, seconds = estimate["runs"], estimate["seconds"]
     if not runs:
         return "time unknown: no run yet"

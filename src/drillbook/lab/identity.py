@@ -3,7 +3,8 @@ There are three modes:
 
 ``userns``   The whole daemon runs in a user namespace as uid 65534. Outside the namespace it remains root. Files below
              root's home (mode 0700) stay readable, and no file changes its owner. Most containers forbid this mode.
-``ambient``  The daemon runs as uid 65534, with CAP_DAC_OVERRIDE as an ambient capability so that it can read those files.
+``ambient``  The daemon runs as uid 65534. It has CAP_DAC_OVERRIDE as an ambient capability, so that it can also read the
+             files below root's home.
 ``same``     The identity of the caller.
 
 When run as a program, this module takes on the identity of a mode, and then executes another module:
