@@ -65,7 +65,7 @@ def test_findings_of_the_drills_stand_beside_the_verdict_of_a_suite() -> None:
 def test_drill_by_drill_links_names_and_shows_targets() -> None:
     page = index.render(samples.entries()).split('id="trends"')[1].split("</section>")[0]
     assert '<a href="20260602T100000Z-postgres-lost/report.html"><bdi>postgres-lost</bdi></a>' in page
-    assert 'met</span> <span class="soft">target 5 min</span>' in page
+    assert 'met</span> <span class="soft">target 5\N{NO-BREAK SPACE}min</span>' in page
     assert "Dashed: the target" in page
     one = index.render([samples.entries()[2]]).split('id="trends"')[1].split("</section>")[0]
     assert "Dashed" not in one
@@ -189,3 +189,39 @@ def test_the_scale_of_a_figure_that_is_only_bounded_ends_at_its_bound() -> None:
     (trends,) = index._trends([index.entry(result)])
     assert trends.rpo is not None
     assert (trends.rpo.latest.measured, trends.rpo.scale) == ("at most 0.05 s", "0.05 s")
+
+
+def failed(**how: object) -> index.IndexEntry:
+    result = samples.failed().result.model_dump(mode="json", by_alias=True)
+    return index.entry({**result, "verdict": "failed", "exit": 1, **how})
+
+
+def test_a_drill_that_failed_shows_its_reason_at_the_top() -> None:
+    why = "verify.3 http.responds failed: http://127.0.0.1/documents answered 200, expected 201"
+    head = plain(index.render([failed(reason=why)]).split('id="trends"')[0])
+    assert why in head
+    long = f"verify.3 failed: http://127.0.0.1/{'api/' * 80}documents answered 200, expected 201"
+    assert "failed: \N{HORIZONTAL ELLIPSIS}/documents answered 200, expected 201" in plain(
+        index.render([failed(reason=long)])
+    )
+    passed = samples.passed().result.model_dump(mode="json", by_alias=True)
+    assert index.entry({**passed, "reason": "every step is done"}).reason == ""
+    left = {**passed, "exit": 5, "reason": "something was left"}
+    assert "something was left" in plain(index.render([index.entry(left)]).split('id="trends"')[0])
+
+
+def test_a_run_whose_controller_died_shows_the_command_at_the_top() -> None:
+    page = index.render([index.unfinished("20260101T000000.000Z-x-00aa", "lab", alive=False)])
+    assert "undo the changes of the run:" in page.split('id="trends"')[0]
+
+
+def test_two_runs_show_no_trend() -> None:
+    entries = [entry for entry in samples.entries() if entry.name == "postgres-lost" and not entry.href.startswith("q/")]
+    newest = sorted(entries, key=lambda entry: entry.started)
+    for number, drawings in ((2, 0), (3, 2)):
+        page = index.render(newest[:number])
+        assert page.count('<svg class="trend"') == drawings
+        assert page.count('class="soft scale num"') == drawings
+    lost = [dataclasses.replace(one, objectives={"rto": newest[2].objectives["rto"]}) for one in newest[:3]]
+    assert newest[2].objectives["rto"].measured_s is None
+    assert '<span class="soft scale num">no figure</span>' in index.render(lost), "drawings are equally high"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,26 @@ def test_paper_has_no_blue_links_and_no_page_with_a_single_row(chrome: Chrome, t
     rows = "[...document.querySelectorAll('#table-runs tbody tr')].map((one) => getComputedStyle(one).breakBefore)"
     assert chrome.run(rows)[-2:] == ["avoid", "avoid"]
     assert "auto" in chrome.run(rows)
+
+
+NARROWEST = (
+    "Math.min(...[...document.querySelectorAll('#table-runs tbody th')].map((one) => one.getBoundingClientRect().width))"
+)
+
+
+def test_the_names_of_runs_have_room_on_paper_and_reasons_of_doubt_need_no_scrolling(chrome: Chrome, tmp_path: Path) -> None:
+    page = tmp_path / "index.html"
+    found = [
+        replace(entry, title="The staging database is lost and restored from the nightly dump", verdict=verdict, exit=3)
+        for entry in samples.entries()
+        for verdict in ("inconclusive", "failed")
+        if entry.objectives
+    ]
+    page.write_text(index.render(found), encoding="utf-8")
+    chrome.look(A4_WIDTH, "print")
+    chrome.open(page)
+    assert chrome.run(NARROWEST) >= 150
+    chrome.look(1280, "light")
+    chrome.open(page)
+    measured = chrome.measure()
+    assert measured["needed"] <= measured["room"]

@@ -19,7 +19,7 @@ from drillbook.report.markdown_syntax import code, escape, table
 
 MEASURES = {rehearsal.MEASURE: "from", "loss.measure": "service"}
 """Parameter of a restore step with the name of the service whose loss an action measures. The key is the action. The loss of
-the newest backup comes before that of the restored copy.
+the newest backup, which counts only if this backup was restored, comes before that of the restored copy.
 """
 NOT_MEASURED = "not measured"
 TITLE = "Measured by rehearsals"
@@ -142,12 +142,12 @@ def _row(
 ) -> RehearsedRow:
     params = {str(planned.get("id")): planned.get("params") or {} for planned in _planned_steps(one)}
     mine = params.get(step.id, {})
-    measured = _measured(one, params, mine)
+    losses, restored = _losses(one, params, mine), step.facts.get("backup", {}).get("id")
+    measured = next((facts for facts in losses if facts.get("backup", restored) == restored), {})
+    if losses and not measured:
+        text = f"{rehearsal.loss(losses[0])} was measured of {losses[0]['backup']}, but {restored} was restored"
+        notes = (*notes, text)
     value, error = measured.get("loss_s"), measured.get("error_s")
-    other = measured.get("backup")
-    restored = step.facts.get("backup", {}).get("id")
-    if other is not None and other != restored:
-        notes = (*notes, f"the loss is that of {other}, but {restored} was restored")
     seconds, used = step.facts.get("seconds", {}).get("total"), step.facts.get("used_bytes")
     return RehearsedRow(
         *head,
@@ -165,14 +165,17 @@ def _row(
     )
 
 
-def _measured(one: Record, params: Mapping[str, Mapping[str, Any]], restore: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the facts of the step that measured the loss of a restored backup. They are empty when no step measured it."""
-    for action, key in MEASURES.items():
-        for step in one.result.steps if one.result else ():
-            same = params.get(step.id, {}).get("service") == restore.get(key)
-            if step.action == action and step.status == "done" and same and rehearsal.loss(step.facts):
-                return step.facts
-    return {}
+def _losses(one: Record, params: Mapping[str, Mapping[str, Any]], restore: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the facts of the steps that measured a loss of the source or of the copy of a restore."""
+    return [
+        step.facts
+        for action, key in MEASURES.items()
+        for step in (one.result.steps if one.result else ())
+        if step.action == action
+        and step.status == "done"
+        and params.get(step.id, {}).get("service") == restore.get(key)
+        and rehearsal.loss(step.facts)
+    ]
 
 
 def _kind(one: Record, service: object) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from drillbook.exits import Exit
 from drillbook.findings import Finding
-from drillbook.installation.program_name import NEUTRAL
+from drillbook.installation.program_name import as_called, program
 from drillbook.judge.result import Objective, Verdict
 from drillbook.report import open_findings, pages, remarks, rows, tolerated, wording
 from drillbook.report.figures import count, kinds_of, lasted, link, moment, one_line, took
@@ -18,10 +18,14 @@ from drillbook.report.folders import begun, drill_of
 from drillbook.report.objective_figures import drawn
 from drillbook.report.remarks import Remark
 from drillbook.report.rows import ObjectiveRow
+from drillbook.report.shortened import shortened
 
 WIDTH, HEIGHT, EDGE, STEP = 200.0, 44.0, 6.0, 26.0
 """Sizes of a trend in pixels. ``STEP``: largest distance of two runs, so that few runs leave no gap."""
-MOST_POINTS = 24
+MOST_POINTS, LEAST_POINTS = 24, 3
+"""Largest and smallest number of runs in a drawing. Two runs show no trend."""
+MOST_REASON = 240
+"""Largest length of the reason of a run that did not pass, in characters."""
 UNFINISHED, RUNNING = "unfinished", "running"
 KINDS = {wording.MET: "dot", remarks.RESERVED: "reserved", wording.MISSED: "over", wording.NOT_VERIFIED: "gap"}
 """Kinds of points in a trend. The key is the state of the objective, and the value is the kind of the point."""
@@ -58,6 +62,8 @@ class IndexEntry:
     """Service that the drill breaks or rehearses. It is empty for a suite, and for a run without a result."""
     findings: tuple[Finding, ...] = field(default=())
     """Findings of medium severity or higher, the worst first. A suite has the findings of its drills."""
+    reason: str = ""
+    """Reason of the verdict. It is empty for a run that passed, and for a run without a result."""
 
     @property
     def beside(self) -> str:
@@ -116,6 +122,11 @@ class Trend:
     scale: str
     """Value at the upper edge of the drawing. The lower edge is 0."""
 
+    @property
+    def drawn(self) -> bool:
+        """True when there are enough runs for a drawing."""
+        return len(self.points) >= LEAST_POINTS
+
 
 @dataclass(frozen=True, slots=True)
 class DrillTrends:
@@ -153,7 +164,7 @@ def unfinished(run: str, environment: str, *, alive: bool, children: tuple[Index
     else:
         verdict, note = (
             UNFINISHED,
-            "its controller died" if children else f"undo the changes of the run: `{NEUTRAL} drill.recover {run}`",
+            "its controller died" if children else f"undo the changes of the run: `{program()} drill.recover {run}`",
         )
     return IndexEntry(
         run=run,
@@ -195,7 +206,15 @@ def _entry(result: Mapping[str, Any], folder: str, children: tuple[IndexEntry, .
         tolerated=tolerated.of_statuses([str(step.get("status")) for step in result.get("steps", ())]),
         service=str(result.get("service") or ""),
         findings=tuple(open_findings.grave(found)),
+        reason=_reason(result),
     )
+
+
+def _reason(result: Mapping[str, Any]) -> str:
+    """Return the reason why a run did not pass, or why it left changes, without the body of an HTTP answer."""
+    if result.get("verdict") == Verdict.PASSED and result.get("exit") == Exit.OK:
+        return ""
+    return shortened(wording.without_body(as_called(str(result.get("reason") or ""))), MOST_REASON)
 
 
 def _known(told: Mapping[str, Any]) -> Objective:
@@ -230,12 +249,10 @@ def render(entries: Iterable[IndexEntry], known: Mapping[str, Known] | None = No
             height=HEIGHT,
             counted=_counted(listed),
             legend=remarks.legend(row.rpo.mark for row in listed if row.rpo),
-            drawn=any(it and len(it.points) > 1 for one in trends for it in (one.rto, one.rpo)),
-            reserved=any(
-                point.kind == "reserved" for one in trends for it in (one.rto, one.rpo) if it for point in it.points
-            ),
+            drawn=bool(drawings := [it for one in trends for it in (one.rto, one.rpo) if it and it.drawn]),
+            reserved=any(point.kind == "reserved" for it in drawings for point in it.points),
             never=_never(known or {}, listed),
-            program=NEUTRAL,
+            program=program(),
             verdicts=sorted({row.entry.verdict for row in listed}),
             drills=sorted({row.entry.name for row in listed}),
             environments=sorted({row.entry.environment for row in listed}),
