@@ -220,8 +220,8 @@ def has_cron() -> bool:
 
 
 def _others(root: Path, inventory: str) -> list[str]:
-    """Return the crontab without the lines for ``inventory``. If ``inventory`` is empty, return the crontab without all
-    lines of the project.
+    """Return the lines of the crontab that do not belong to the timer of ``inventory``. If ``inventory`` is empty, return
+    the lines that do not belong to any timer of the project.
     """
     return [line for line in _crontab() if not _is_line_of(line, root, inventory)]
 
