@@ -154,7 +154,7 @@ HOST = "is a managed database: nothing can be run on its host"
         ("postgres.lose_data", {}, HOST),
         ("postgres.stop", {}, HOST),
         ("postgres.data_directory", {}, HOST),
-        ("postgres.base_backup", {"to": f"s3://{BUCKET}/base"}, "master may not replicate"),
+        ("postgres.base_backup", {"to": f"s3://{BUCKET}/base"}, "master has no right to replicate"),
     ],
 )
 def test_a_rung_that_needs_the_host_says_so(place, managed, name, fields, reason):

@@ -245,11 +245,14 @@ class Progress:
         if self.closing and self._phase == "ready":
             return  # the run is refused because of this step; the summary will show this
         for one in what.findings:
-            self._finding(one, 8)
+            self._finding(one, 8, what.message)
 
-    def _finding(self, one: dict[str, Any], indent: int) -> None:
+    def _finding(self, one: dict[str, Any], indent: int, said: str = "") -> None:
+        """Print a finding. Its measured value is left out if the line above, ``said``, already contains it."""
         self._line(f"{one['severity']}: {one_line(one['title'])}", "yellow", indent)
-        if one["wanted"] or one["measured"]:
+        if one["wanted"] and one["measured"] and one["measured"] in said:
+            self._line(f"wanted {one_line(one['wanted'])}", "", indent + 2)
+        elif one["wanted"] or one["measured"]:
             text = f"wanted {one_line(one['wanted'] or '-')}, measured {one_line(one['measured'] or '-')}"
             self._line(text, "", indent + 2)
 

@@ -16,6 +16,7 @@ from drillbook.sdk import unix_socket
 from drillbook.sdk.action import Context
 from drillbook.sdk.deadline import Lines, bounded
 from drillbook.sdk.host import Deadline, once_more, printable
+from drillbook.systems.postgres import login_errors
 from drillbook.systems.postgres.bounded import Bounded
 from drillbook.systems.postgres.service import Postgres
 
@@ -62,17 +63,33 @@ def connected(
     HostError when the host cannot be used. If the deadline passes during a query, TimeoutError is raised. If the deadline is
     cancelled, Cancelled is raised.
     """
+    where = login_errors.place(service, as_user=as_user)
     with way(ctx, service, as_user=as_user) as (address, port):
         options = parameters(service, address, port, as_user=as_user, timeout=CONNECT_S)
         options["dbname"] = service.database if database is None else database
         try:
-            session = _connect(options, ctx.deadline, again=not as_user)
+            session = _connect(options, ctx.deadline, where, again=not as_user)
         except psycopg.OperationalError as error:
-            if as_user or not service.admin.socket or error.sqlstate or not (why := _refused(ctx, service)):
+            if error.sqlstate:
                 raise
+            if as_user or not service.admin.socket or not (why := _refused(ctx, service)):
+                raise login_errors.explained(error, service, as_user=as_user) from error
             raise psycopg.OperationalError(why) from error
-        with session as connection, watched(connection, ctx.deadline):
+        with session as connection, watched(connection, ctx.deadline, where):
             yield connection
+
+
+@contextmanager
+def session_at(service: Postgres, address: str, port: int, deadline: Deadline) -> Iterator[Connection]:
+    """Open a connection as the superuser at a place that ``way`` yielded. Raises the errors of ``connected``."""
+    try:
+        session = Bounded.connect(**parameters(service, address, port, as_user=False, timeout=CONNECT_S))
+    except psycopg.OperationalError as error:
+        if error.sqlstate:
+            raise
+        raise login_errors.explained(error, service, as_user=False) from error
+    with session as connection, watched(connection, deadline, login_errors.place(service, as_user=False)):
+        yield connection
 
 
 @contextmanager
@@ -106,8 +123,10 @@ def _refused(ctx: Context, service: Postgres) -> str:
     return "" if tried.ok else f"{host.name}: {who} cannot connect to {path}: {said or f'status {tried.exit}'}"
 
 
-def _connect(options: dict[str, Any], deadline: Deadline, *, again: bool) -> Connection:
-    """Open a connection. When ``again`` is true, try the login again after temporary errors."""
+def _connect(options: dict[str, Any], deadline: Deadline, where: str, *, again: bool) -> Connection:
+    """Open a connection. When ``again`` is true, try the login again after temporary errors. ``where``: the server's name in
+    messages.
+    """
     begun, pause = time.monotonic(), FIRST_AGAIN_S
     while True:
         try:
@@ -115,7 +134,7 @@ def _connect(options: dict[str, Any], deadline: Deadline, *, again: bool) -> Con
                 lambda: Bounded.connect(**options),
                 deadline,
                 late=lambda late: late.close(),
-                what=f"the server at {options['host']}:{options['port']}",
+                what=where,
             )
         except psycopg.OperationalError as error:
             waits = min(begun + _passes_within(error) - time.monotonic(), deadline.remaining() - 2 * AGAIN_S)
@@ -157,8 +176,9 @@ def parameters(service: Postgres, address: str, port: int, *, as_user: bool, tim
 
 
 @contextmanager
-def watched(connection: Connection, deadline: Deadline) -> Iterator[None]:
-    """Run the ``with`` block, and cancel its query when ``deadline`` passes or is cancelled.
+def watched(connection: Connection, deadline: Deadline, where: str) -> Iterator[None]:
+    """Run the ``with`` block, and cancel its query when ``deadline`` passes or is cancelled. ``where``: the server's name in
+    messages.
 
     Raises TimeoutError when the deadline has passed, and Cancelled when it was cancelled.
     """
@@ -178,7 +198,6 @@ def watched(connection: Connection, deadline: Deadline) -> Iterator[None]:
             with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as line:
                 line.shutdown(socket.SHUT_RDWR)
 
-    where = f"the server at {connection.info.host}:{connection.info.port}"
     with Lines(deadline) as lines:
         lines.ended_by(end)
         try:

@@ -20,8 +20,7 @@ from psycopg import sql
 
 from drillbook.sdk.action import Context
 from drillbook.sdk.host import Deadline
-from drillbook.systems.postgres.bounded import Bounded
-from drillbook.systems.postgres.connection import CONNECT_S, Connection, one, parameters, watched, way
+from drillbook.systems.postgres.connection import Connection, one, session_at, way
 from drillbook.systems.postgres.manifest import OWN_SCHEMA, Sequence_, Table
 from drillbook.systems.postgres.service import Postgres
 
@@ -95,8 +94,7 @@ class Snapshot:
     @contextmanager
     def session(self) -> Iterator[Connection]:
         """Open another session that reads the same snapshot."""
-        options = parameters(self.service, self.address, self.port, as_user=False, timeout=CONNECT_S)
-        with Bounded.connect(**options) as connection, watched(connection, self.deadline):
+        with session_at(self.service, self.address, self.port, self.deadline) as connection:
             _begin(connection)
             connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(self.name)))
             _pin(connection)
@@ -109,17 +107,15 @@ def snapshot(ctx: Context, service: Postgres) -> Iterator[Snapshot]:
 
     Raises psycopg.Error when a query fails, and HostError when the host cannot be used.
     """
-    with way(ctx, service) as (address, port):
-        options = parameters(service, address, port, as_user=False, timeout=CONNECT_S)
-        with Bounded.connect(**options) as owner, watched(owner, ctx.deadline):
-            _begin(owner)
-            name, at = one(
-                owner,
-                "SELECT pg_catalog.pg_export_snapshot(), pg_catalog.to_char(pg_catalog.timezone('UTC', "
-                'pg_catalog.clock_timestamp()), \'YYYY-MM-DD"T"HH24:MI:SS.US"Z"\')',
-            )
-            _pin(owner)
-            yield Snapshot(service, address, port, name, at, owner, ctx.deadline)
+    with way(ctx, service) as (address, port), session_at(service, address, port, ctx.deadline) as owner:
+        _begin(owner)
+        name, at = one(
+            owner,
+            "SELECT pg_catalog.pg_export_snapshot(), pg_catalog.to_char(pg_catalog.timezone('UTC', "
+            'pg_catalog.clock_timestamp()), \'YYYY-MM-DD"T"HH24:MI:SS.US"Z"\')',
+        )
+        _pin(owner)
+        yield Snapshot(service, address, port, name, at, owner, ctx.deadline)
 
 
 def _begin(connection: Connection) -> None:

@@ -1,0 +1,72 @@
+"""Explains why a login at a PostgreSQL server failed: with the server's own address, and the field of the inventory to correct.
+
+libpq names the address that it connected to. For a service with `reach: ssh`, this is a port of the tunnel on the controller.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePath
+
+import psycopg
+
+from drillbook.sdk.host import printable
+from drillbook.systems.postgres.service import Postgres
+
+_CONNECTION = re.compile(
+    r"^(connection failed: )?(connection to server (at|on) .*? failed: |connection is bad: )?(FATAL: +)?"
+)
+_NAMES = ("resolve", "name or service")
+_ELSEWHERE = (
+    "timeout",
+    "timed out",
+    "no route",
+    "unreachable",
+    "server closed the connection",
+    "connection refused",
+    "no such file",
+    "received invalid response",
+    "nothing answered",
+)
+
+
+def explained(error: psycopg.OperationalError, service: Postgres, *, as_user: bool) -> psycopg.OperationalError:
+    """Return an error of one line that names the server, what it said, and the field of ``service`` that may be wrong."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    said = _CONNECTION.sub("", printable(lines[0], limit=400)).strip()
+    if "server closed the connection" in said and service.reach == "ssh":
+        said = "nothing answered there, or the server closed the connection"
+    where = place(service, as_user=as_user)
+    field = _field(said.lower(), service, as_user=as_user)
+    return psycopg.OperationalError(f"{where}: {said}" + (f"; check {field}" if field else ""))
+
+
+def place(service: Postgres, *, as_user: bool) -> str:
+    """Return the place at which the login was tried, as the inventory describes it."""
+    if service.admin.socket and not as_user:
+        return f"the server at the socket in {service.admin.socket} of {service.host}"
+    if service.socket:
+        return f"the server at {service.socket} of {service.host}"
+    name = f"the server at {service.address}:{service.port}"
+    return f"{name}, as seen from {service.host}" if service.reach == "ssh" else name
+
+
+def _field(said: str, service: Postgres, *, as_user: bool) -> str:
+    """Return the fields of the inventory to check after the message ``said``, with file and line. Empty when unknown."""
+    user = service.setting("user" if as_user else "admin")
+    fields = (
+        (("authentication failed", "no password"), f"{user} and {_password(service, as_user=as_user)}"),
+        (("database .* does not exist",), service.setting("database")),
+        (("role .* does not exist",), user),
+        (_NAMES, service.setting("address")),
+        (_ELSEWHERE, f"{service.setting('address')} and {service.setting('port')}"),
+    )
+    return next((field for words, field in fields if any(re.search(word, said) for word in words)), "")
+
+
+def _password(service: Postgres, *, as_user: bool) -> str:
+    """Return the place of the password in the inventory."""
+    secret = service.password if as_user else service.admin.password
+    name = f"`services.{service.name}.{'password' if as_user else 'admin.password'}`"
+    file, _, line = (secret.where if secret else "").rpartition(":")
+    return f"{name} ({'/'.join(PurePath(file).parts[-2:])}:{line})" if file else name
