@@ -186,6 +186,12 @@ def test_what_is_proven_gone_is_closed_and_told_everywhere(desk):
     status, said = desk.close(folder, "put back by hand")
     assert status == 0, said
     assert "WITH RESIDUE, CLOSED" in said
+    end = " ".join(said.split()).rpartition("✓ ")[2]
+    assert end == (
+        "closed: the journal records why 1 change of the run needs no undo; exit 0 (the exit status above is the run's own)"
+    )
+    assert "NOT UNDONE" not in said
+    assert "– residue, closed: files.chmod (inject) on " in said
     assert "drill.recover" not in said, "there is nothing more to do"
     result = desk.result(folder)
     assert (result["exit"], result["verdict"]) == (5, "aborted"), "what the run showed does not change"

@@ -31,7 +31,7 @@ from drillbook.plan.closure_approval import Closing
 from drillbook.plan.planner import Plan, checked
 from drillbook.project import finished_runs
 from drillbook.project.project import Project
-from drillbook.report.figures import shown
+from drillbook.report.figures import count, shown
 from drillbook.report.terminal import summary
 from drillbook.signing import account, keys
 from drillbook.signing.texts import Look
@@ -77,7 +77,10 @@ def settle(project: Project, run: str, reason: str) -> int:
         return Exit.REFUSED
     render.told_render(project, folder, before, recovery.written, out, occasion="settlement")
     recover.tell_contacts(project, folder, out)
-    return 0
+    left = count(len(finished_runs.judged(folder).result.residue), "change")
+    text = f"✓ closed: the journal records why {left} of the run needs no undo; exit {Exit.OK}{recover.OF_RUN}"
+    out.print(Padding(Text(text, style="green"), (1, 0, 0, 2), expand=False))
+    return Exit.OK
 
 
 def approve(project: Project, run: str, reason: str, until: str, key: str) -> int:

@@ -43,6 +43,9 @@ from drillbook.project.project import Project
 from drillbook.report.figures import count, one_line, shown
 from drillbook.report.terminal.event_lines import Progress
 
+OF_RUN = " (the exit status above is the run's own)"
+"""End of the last line of a recovery that went well, because the result of a failed run stands above this line."""
+
 
 def recover(project: Project, run: str, *, from_backup: bool = False) -> int:
     """Recover the selected run. If ``run`` is empty, recover every unfinished run; if one recovery fails, the remaining
@@ -160,7 +163,7 @@ def recovered(result: Result) -> str:
         return f"closed by {one_line(result.settled.by)}, not recovered: {left} could not be undone"
     if result.residue:
         return f"✗ still broken: {left} could not be undone; exit {Exit.RESIDUE}; try again: drill.recover {result.run}"
-    return "✓ recovered: all changes of the run are undone"
+    return f"✓ recovered: all changes of the run are undone; exit {Exit.OK}{OF_RUN}"
 
 
 def recovery_of(project: Project, folder: Path, out: Console, *, from_backup: bool = False) -> Recovery:

@@ -320,10 +320,14 @@ def _residue(view: RunView) -> list[RenderableType]:
         parts.append(Padding(Text("\n".join(one_line(line) for line in lines)), (0, 0, 1, 2)))
     for one in view.result.residue:
         said = "NOT UNDONE" if residue_state.failed(view, one) else residue_state.UNRECORDED.upper()
-        head = f"! residue, {said}: {one_line(one.what)} on {one_line(one.host)} (step {one_line(one.step)})"
+        mark = "– residue, closed" if closed else f"! residue, {said}"
+        head = f"{mark}: {one_line(one.what)} on {one_line(one.host)} (step {one_line(one.step)})"
         parts += [
             Padding(Text(head, style="" if closed else "bold red"), (0, 0, 0, 2)),
-            Padding(Text(f"why: {shown(as_called(one.why))}"), (0, 0, int(bool(closed)), 4)),
+            Padding(
+                Text(f"{'why the run left it' if closed else 'why'}: {shown(as_called(one.why))}"),
+                (0, 0, int(bool(closed)), 4),
+            ),
         ]
         by_hand = Text(f"by hand, if `drill.recover` does not help:\n{shown(as_called(one.by_hand))}")
         parts += [] if closed else [Padding(by_hand, (0, 0, 1, 4))]
