@@ -124,6 +124,8 @@ class SourceError(UsageError):
     """A file has a mistake at a known position."""
 
     code = "source"
+    CHECKS_FOLLOW: ClassVar[bool] = True
+    """True when other checks of the file cannot be made before the mistake is corrected."""
 
     def __init__(self, message: str, *, where: Where | None = None, excerpt: str = "", hint: str = "") -> None:
         """Make the error. ``where``: position of the mistake. ``excerpt``: the line with the
@@ -132,6 +134,13 @@ class SourceError(UsageError):
         self.where = where
         self.excerpt = excerpt
         self.others: tuple[SourceError, ...] = ()
+
+    @property
+    def later(self) -> str:
+        """Sentence that further checks follow. Empty for a mistake that the last check of a file found."""
+        if self.where is None or not self.CHECKS_FOLLOW:
+            return ""
+        return f"Further checks follow when {'these mistakes are' if self.others else 'this mistake is'} corrected."
 
     def __str__(self) -> str:
         return "\n".join(one.alone() for one in (self, *self.others))
@@ -160,6 +169,7 @@ class PlanError(SourceError):
     """The drill and the inventory do not fit together."""
 
     code = "plan"
+    CHECKS_FOLLOW = False
 
 
 class UnknownName(UsageError):

@@ -507,3 +507,18 @@ def test_an_auditor_needs_nothing_but_the_reports(folder, tmp_path_factory, monk
     monkeypatch.chdir(tmp_path_factory.mktemp("nothing"))
     assert status_of("report.verify") == 2
     assert "no folder `reports` or `drills`" in capsys.readouterr().err
+
+
+def test_a_message_says_that_further_checks_follow(tmp_path):
+    folder = Folder(tmp_path)
+    folder.write("owner: nobody\nrestore:\n  - command.rum: {}\n  - command.rums: {}\n")
+    done = folder.run("drill.plan", "sample")
+    assert (done.returncode, done.stderr.count("there is no action")) == (2, 2)
+    assert done.stderr.endswith("\nFurther checks follow when these mistakes are corrected.\n"), done.stderr
+    folder.write("title: Again\nowner: nobody\nrestore:\n" + step(["true"]))
+    done = folder.run("drill", "sample")
+    assert done.stderr.endswith("\nFurther checks follow when this mistake is corrected.\nNo drill was run.\n"), done.stderr
+    folder.write("owner: nobody\nrestore:\n" + step(["true"]))
+    done = folder.run("drill.plan", "sample")
+    assert "there is no contact 'nobody'" in done.stderr
+    assert "Further checks" not in done.stderr, "the check with the inventory is the last one"

@@ -65,7 +65,8 @@ def test_scalars_mean_what_they_say(text, wanted):
         ("a: &x {b: *x}", 1, 4, "refers to itself"),
         ("b: &x {c: 1}\na:\n  <<: *x\n", 3, 3, "merge keys"),
         ("a: 1\n---\nb: 2\n", 2, 1, "not YAML"),
-        ("a:\n\t- 1\n", 2, 1, "not YAML"),
+        ("a:\n\t- 1\n", 2, 1, "indented with a tab"),
+        ("a:\n  - b: c\n     - d\n", 3, 6, "this line continues the text of line 2, and is no entry of a list"),
     ],
 )
 def test_errors_name_line_and_column(text, line, column, message):

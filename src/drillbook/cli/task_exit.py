@@ -46,7 +46,7 @@ def told(dry: Dry) -> Callable[[Callable[P, int | None]], Callable[P, None]]:
                     raise UsageError("this task does not support --dry; nothing was touched", hint="omit --dry")
                 status = body(*args, **kwargs) or 0
             except DrillbookError as error:
-                closing = f"\n{error.closing}" if error.closing else ""
+                closing = "".join(f"\n{line}" for line in (getattr(error, "later", ""), error.closing) if line)
                 raise InvokeExit(
                     fitted(f"error: {as_called(escaped(str(error)))}{closing}"), code=error.exit_status
                 ) from None

@@ -71,7 +71,7 @@ def plain(detail: Any, model: type[BaseModel], location: tuple[Any, ...], held: 
     kind, key = detail["type"], location[-1] if location else ""
     path = ".".join(str(part) for part in held)
     if kind == "extra_forbidden":
-        known = _keys_of(model, location[:-1])
+        known = keys_of(model, location[:-1])
         return f"unknown key {_cut(key)}", f"{did_you_mean(str(key), known)}known keys: {', '.join(known)}"
     if kind == "missing":
         what = _describe(model, location)
@@ -202,7 +202,7 @@ def _describe(model: type[BaseModel], location: tuple[Any, ...]) -> str:
     return ""
 
 
-def _keys_of(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
+def keys_of(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
     """Return the keys of the model at the path ``location`` inside ``model``."""
     return sorted(
         info.alias or name for name, info in _model_at(model, location).model_fields.items() if FROM_KEY not in info.metadata

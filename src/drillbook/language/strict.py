@@ -7,7 +7,7 @@ Dates remain text too. Duplicate keys are errors. Only the tags that the caller 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -16,7 +16,9 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from drillbook.errors import SourceError, Where
-from drillbook.language.explaining import Misplaced, did_you_mean, is_secret, plain
+from drillbook.language import indentation
+from drillbook.language.explaining import Misplaced, did_you_mean, is_secret, keys_of, plain
+from drillbook.language.mistakes import Mistakes
 
 __all__ = ["Document", "Misplaced", "Place", "TagReader", "did_you_mean", "load", "parse", "scalar"]
 
@@ -94,6 +96,21 @@ class Document:
         excerpt = _short(self.lines[where.line - 1], where.column) if where.line <= len(self.lines) else ""
         return self.error_type(message, where=where, excerpt=excerpt, hint=hint)
 
+    def below(self, place: Place, known: Iterable[str]) -> str:
+        """Return a hint for an unknown key after a key without a value, because it may lack indentation. Otherwise the
+        result is empty. ``known``: keys that are right beside the key at ``place``.
+        """
+        value = self.value
+        for part in place[:-1]:
+            value = value[part]
+        keys, right = list(value) if isinstance(value, dict) else [], set(known)
+        before = keys[: keys.index(place[-1])] if place[-1] in keys else []
+        above = next((key for key in reversed(before) if key in right or "." in key), None)
+        if above is None or value[above] is not None:
+            return ""
+        line = self.where((*place[:-1], above), key=True).line
+        return f"if it belongs to `{above}`, indent it more than line {line}; "
+
     def validate(self, model: type[Model], value: Any, place: Place = ()) -> Model:
         """Validate ``value`` with the model ``model``.
 
@@ -139,6 +156,8 @@ class Document:
         cause = one.get("ctx", {}).get("error")
         if isinstance(cause, Misplaced):
             held = (*held, *cause.place)
+        if one["type"] == "extra_forbidden":
+            hint = self.below((*place, *held), keys_of(model, _location(one)[:-1])) + hint
         found = self.error((*place, *held), message, hint=hint, key=one["type"] == "extra_forbidden")
         return self.error_type(found.message, where=found.where, hint=hint) if is_secret(one) else found
 
@@ -189,6 +208,11 @@ def parse(
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = error.problem or error.context or ""
+        if mark and (told := indentation.explained(problem, lines, mark.line, mark.column)):
+            begins = len(lines[mark.line]) - len(lines[mark.line].lstrip(" "))
+            raise builder.fail_at(
+                mark.line, min(begins, mark.column) if "tab" not in told[0] else mark.column, *told
+            ) from None
         raise builder.fail(mark, f"this is not YAML: {problem}", _yaml_hint(problem)) from None
     except yaml.reader.ReaderError as error:
         raise builder.unprintable(text, error.position) from None
@@ -203,6 +227,7 @@ def parse(
             "begin with `drill: NAME`, `suite: NAME` or `environment: NAME`",
         )
     value = builder.build(node, ())
+    builder.mistakes.report()
     return Document(file, value, lines, builder.marks, builder.keys, error_type)
 
 
@@ -213,13 +238,18 @@ class _Builder:
         self.file, self.lines, self.tags, self.error_type = file, lines, tags, error_type
         self.marks: dict[Place, tuple[int, int]] = {}
         self.keys: dict[Place, tuple[int, int]] = {}
+        self.mistakes = Mistakes()
         self._open: set[int] = set()
 
     def fail(self, mark: Any, message: str, hint: str = "") -> SourceError:
         if mark is None:
             return self.error_type(message, where=Where(self.file, 1, 1), hint=hint)
-        excerpt = _short(self.lines[mark.line], mark.column) if mark.line < len(self.lines) else ""
-        return self.error_type(message, where=Where(self.file, mark.line + 1, mark.column + 1), excerpt=excerpt, hint=hint)
+        return self.fail_at(mark.line, mark.column, message, hint)
+
+    def fail_at(self, line: int, column: int, message: str, hint: str) -> SourceError:
+        """Return the error for a position that is counted from 0."""
+        excerpt = _short(self.lines[line], column) if line < len(self.lines) else ""
+        return self.error_type(message, where=Where(self.file, line + 1, column + 1), excerpt=excerpt, hint=hint)
 
     def unprintable(self, text: str, position: int) -> SourceError:
         """Return the error for a character that YAML does not allow."""
@@ -248,13 +278,16 @@ class _Builder:
         tag = "" if node.tag in PLAIN_TAGS else node.tag.replace("tag:yaml.org,2002:", "!!")
         if tag and tag not in self.tags:
             known = ", ".join(sorted(self.tags)) or "none"
-            raise self.fail(node.start_mark, f"unknown tag {tag}", f"{did_you_mean(tag, self.tags)}tags known here: {known}")
+            hint = f"{did_you_mean(tag, self.tags)}tags known here: {known}"
+            self.mistakes.found.append(self.fail(node.start_mark, f"unknown tag {tag}", hint))
+            return None
         if isinstance(node, yaml.MappingNode):
             plain: Any = self._mapping(node, place)
         elif isinstance(node, yaml.SequenceNode):
             plain = [self.build(child, (*place, index)) for index, child in enumerate(node.value)]
         else:
             self._writable(node)
+            self._alone(node)
             plain = scalar(node.value) if getattr(node, "style", None) is None and not tag else node.value
         if not tag:
             return plain
@@ -264,7 +297,8 @@ class _Builder:
                 made.stands(f"{self.file}:{node.start_mark.line + 1}")
             return made
         except ValueError as error:
-            raise self.fail(node.start_mark, f"{tag}: {error}") from None
+            self.mistakes.found.append(self.fail(node.start_mark, f"{tag}: {error}"))
+            return None
 
     def _writable(self, node: yaml.Node) -> None:
         """Raise an error for a text that contains NUL or a lone surrogate.
@@ -278,6 +312,15 @@ class _Builder:
                 "remove it",
             )
 
+    def _alone(self, node: yaml.Node) -> None:
+        """Record a mistake when a text without quotation marks continues in a line that looks like an entry of a list."""
+        first, last = node.start_mark.line, node.end_mark.line
+        if getattr(node, "style", None) is None and (line := indentation.swallowed(self.lines, first, last)) is not None:
+            column = len(self.lines[line]) - len(self.lines[line].lstrip())
+            message = f"wrong indentation: this line continues the text of line {first + 1}, and is no entry of a list"
+            hint = "indent it like the other entries of its list, or put the whole text in quotation marks"
+            self.mistakes.found.append(self.fail_at(line, column, message, hint))
+
     def _mapping(self, node: yaml.MappingNode, place: Place) -> dict[str, Any]:
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
@@ -289,10 +332,13 @@ class _Builder:
                 )
             key = key_node.value
             self._writable(key_node)
-            if key == "<<":
-                raise self.fail(key_node.start_mark, "merge keys (<<) are not supported", "write each key in full")
+            wrong = ("merge keys (<<) are not supported", "write each key in full") if key == "<<" else None
             if key in result:
-                raise self.fail(key_node.start_mark, f"the key {key!r} occurs twice", "remove one of them")
+                first = self.keys[(*place, key)][0] + 1
+                wrong = (f"the key {key!r} occurs twice, first in line {first}", "remove one of them")
+            if wrong:
+                self.mistakes.found.append(self.fail(key_node.start_mark, *wrong))
+                continue
             self.keys[(*place, key)] = (key_node.start_mark.line, key_node.start_mark.column)
             result[key] = self.build(value_node, (*place, key))
         return result

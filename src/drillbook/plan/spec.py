@@ -179,13 +179,17 @@ def _head(document: Document, path: Path, mistakes: Mistakes) -> Head | None:
             (key,),
             f"unknown key {key!r}",
             key=True,
-            hint=f"{strict.did_you_mean(key, known)}known keys: {', '.join(known)}",
+            hint=f"{document.below((key,), known)}{strict.did_you_mean(key, known)}known keys: {', '.join(known)}",
         )
         for key in keys
         if key not in Head.model_fields
     ]
     mistakes.found += unknown
-    head = None if unknown else mistakes.of(document.validate, Head, keys)
+    if unknown:  # the keys that are known are checked too; one that is missing is often a misspelt one
+        right = {key: value for key, value in keys.items() if key in Head.model_fields}
+        mistakes.of(entries.check_params, document, Head, right, frozenset(), (), missing=False)
+        return None
+    head = mistakes.of(document.validate, Head, keys)
     if head:
         mistakes.of(_same_name, document, "drill", head.drill, path)
     return head

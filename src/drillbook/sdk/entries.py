@@ -69,7 +69,7 @@ def _refuse_odd(document: Document, names: list[str], place: Place, keywords: tu
             (*place, odd[0]),
             f"unknown keyword {odd[0]!r}",
             key=True,
-            hint=f"{strict.did_you_mean(odd[0], keywords)}"
+            hint=f"{document.below((*place, odd[0]), keywords)}{strict.did_you_mean(odd[0], keywords)}"
             + (f"keywords: {', '.join(keywords)}" if keywords else "a probe has only parameters: write them below its name"),
         )
 
@@ -91,16 +91,24 @@ def find_class(document: Document, name: str, place: Place, kind: type[Any]) -> 
 
 
 def check_params(
-    document: Document, model: type[BaseModel], params: dict[str, Any], dynamic: frozenset[str], place: Place
+    document: Document,
+    model: type[BaseModel],
+    params: dict[str, Any],
+    dynamic: frozenset[str],
+    place: Place,
+    *,
+    missing: bool = True,
 ) -> None:
     """Validate ``params`` with the class ``model``. Raises an error with the place in ``document`` for an invalid value.
 
-    The parameters in ``dynamic`` contain expressions. They are validated later, once they have values.
+    The parameters in ``dynamic`` contain expressions. They are validated later, once they have values. When ``missing`` is
+    false, missing keys are not reported.
     """
     try:
         model.model_validate(params)
     except ValidationError as error:
         real = [d for d in error.errors() if not (d["loc"] and d["loc"][0] in dynamic)]
+        real = [d for d in real if missing or d["type"] != "missing"]
         if real:
             kept = ValidationError.from_exception_data(error.title, [_line(d) for d in real])
             raise document.explain(kept, model, place) from None

@@ -1,0 +1,121 @@
+"""Explains errors of YAML's syntax that wrong indentation or tabs cause, with the lines to compare."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+_KEY = re.compile(r"""(?:"[^"]*"|'[^']*'|[^\s#'"{\[\-&*!|>%@`][^#]*?):(?:\s|$)""")
+_DASH = re.compile(r"-(\s+|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """A list or a mapping that a line may continue: its indentation, and the line of its last entry, counted from 1."""
+
+    indent: int
+    listed: bool
+    line: int
+
+
+def explained(problem: str, lines: Sequence[str], line: int, column: int) -> tuple[str, str] | None:
+    """Return a message and a hint for the error ``problem`` at a position that is counted from 0. None when neither the
+    indentation nor a tab causes the error.
+    """
+    text = lines[line] if line < len(lines) else ""
+    if "'\\t'" in problem:
+        return _tab(lines, line, column)
+    if not text.strip() or (begins := len(text) - len(text.lstrip(" "))) > column:
+        return None
+    if "expected '<document start>'" in problem:
+        first = next((number for number, one in enumerate(lines) if _means(one)), 0)
+        return (
+            f"wrong indentation: this line has {_spaces(begins)} before it, but line {first + 1} has {_spaces(_indent(lines[first]))}",
+            "indent all keys at the top of the file equally, best by no space",
+        )
+    if "mapping values are not allowed" in problem:
+        return _continued(lines, line, column)
+    return _misplaced(lines, line) if "expected <block end>" in problem and column == begins else None
+
+
+def swallowed(lines: Sequence[str], first: int, last: int) -> int | None:
+    """Return the number of a line that looks like an entry of a list, but continues the text in line ``first``. None when
+    there is no such line up to line ``last``. Lines are counted from 0.
+    """
+    return next(
+        (number for number in range(first + 1, min(last + 1, len(lines))) if _DASH.match(lines[number].lstrip())), None
+    )
+
+
+def _tab(lines: Sequence[str], line: int, column: int) -> tuple[str, str]:
+    if lines[line][:column].strip():
+        return "there is a tab, where only spaces are allowed", "write a space instead of the tab"
+    others = [str(number + 1) for number in range(line + 1, len(lines)) if re.match(r" *\t\s*\S", lines[number])]
+    more = f", and so are line{'s' * (len(others) > 1)} {', '.join(others)}" if others else ""
+    return f"this line is indented with a tab{more}", "indent with spaces, not tabs"
+
+
+def _continued(lines: Sequence[str], line: int, column: int) -> tuple[str, str] | None:
+    """Explain a key that is indented more than the line above it, although that line already has a value."""
+    if _DASH.match(lines[line].lstrip()):
+        return _misplaced(lines, line)
+    above = next((number for number in reversed(range(line)) if _means(lines[number])), None)
+    key = _KEY.match(lines[line].lstrip())
+    if above is None or not key or lines[line].index(":", _indent(lines[line])) != column:
+        return None
+    level = _levels(lines, line)[-1:]
+    if not level or level[0].listed or level[0].line != above + 1 or level[0].indent >= _indent(lines[line]):
+        return None
+    return (
+        f"wrong indentation: this line has {_spaces(_indent(lines[line]))} before it, so it continues the value of line {above + 1}",
+        f"indent it by {_spaces(level[0].indent)}, like line {above + 1}; or put the text that it continues in quotation marks",
+    )
+
+
+def _misplaced(lines: Sequence[str], line: int) -> tuple[str, str] | None:
+    """Explain an entry of a list, or a key, whose indentation is that of no list and no mapping above it."""
+    text, indent = lines[line].lstrip(), _indent(lines[line])
+    listed = bool(_DASH.match(text))
+    fitting = [one for one in _levels(lines, line) if one.listed == listed]
+    if not fitting or any(one.indent == indent for one in fitting) or not (listed or _KEY.match(text)):
+        return None
+    near = sorted(fitting, key=lambda one: (abs(one.indent - indent), -one.line))[:2]
+    what = "list" if listed else "key"
+    places = ", or ".join(f"by {_spaces(one.indent)}, like line {one.line}" for one in near)
+    return (
+        f"wrong indentation: this line has {_spaces(indent)} before it, which matches no {what} above it",
+        f"indent it {places}",
+    )
+
+
+def _levels(lines: Sequence[str], end: int) -> list[_Level]:
+    """Return the lists and mappings that are open before the line ``end``, the outermost first."""
+    found: list[_Level] = []
+    for number in range(end):
+        if not _means(lines[number]):
+            continue
+        indent, text = _indent(lines[number]), lines[number].lstrip()
+        found = [one for one in found if one.indent <= indent]
+        while dash := _DASH.match(text):
+            found = [*(one for one in found if (one.indent, one.listed) != (indent, True)), _Level(indent, True, number + 1)]
+            indent, text = indent + dash.end(), text[dash.end() :]
+        if _KEY.match(text):
+            found = [
+                *(one for one in found if (one.indent, one.listed) != (indent, False)),
+                _Level(indent, False, number + 1),
+            ]
+    return found
+
+
+def _means(line: str) -> bool:
+    """Return True when the line has content. Comments and the mark of a document have none."""
+    return bool(line.strip()) and not line.lstrip().startswith("#") and not line.startswith("---")
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip(" "))
+
+
+def _spaces(number: int) -> str:
+    return "no space" if number == 0 else f"{number} space{'s' * (number != 1)}"
