@@ -38,7 +38,7 @@ class Check(Read):
         return () if service.run_as else (service.check,)
 
     def ready(self, ctx: Context) -> None:
-        """Check that the program exists on the host, and that the user of the service may be used."""
+        """Check that the host has the program, and lets this account run the program as the service's user `run_as`."""
         service = ctx.service(self.service, Command)
         _need(ctx, service.check[0], "`check` of the service in the inventory")
         need_account(ctx, service.run_as, service.check)
@@ -71,9 +71,9 @@ def _need(ctx: Context, program: str, place: str) -> None:
 
 
 def _need_folder(ctx: Context, folder: str | None) -> None:
-    """Raise NotReady when commands cannot work in ``folder``, the value of `cwd`. None stands for the home folder.
+    """Raise NotReady when commands cannot work in ``folder``, the value of `cwd`. None means the home folder.
 
-    A folder that does not exist is accepted if an earlier step of the drill may make it.
+    A folder that does not exist is accepted if an earlier step of the drill could still create it.
     """
     if folder is None or ctx.run("sh", "-c", 'cd -- "$1"', "sh", folder).ok:
         return
@@ -163,8 +163,8 @@ class Run(Free, Fault):
         return bool(self.if_known("undo_") == RESTORE)
 
     def _started(self) -> dict[str, str]:
-        """Return the program of each command of the step that is known already. The key is the name of the field that
-        contains the command.
+        """Return the programs of the step's commands. The key is the name of the field that contains the command. A program
+        is left out if its path is not known yet.
         """
         commands = {"argv": self.if_known("argv"), "undo": self.if_known("undo_"), "proof": self.if_known("proof")}
         folder = self.if_known("cwd")
@@ -181,14 +181,14 @@ class Run(Free, Fault):
 
     @classmethod
     def lists_commands(cls, params: Mapping[str, Any]) -> bool:
-        """Return False for a step that sets `cwd` or `env`, because its command is then run by a longer command."""
+        """Return False for a step that sets `cwd` or `env`, because its command is then started through a shell."""
         return not params.get("cwd") and not params.get("env")
 
     def commands(self, ctx: Context) -> tuple[Argv, ...]:
         """Return the command and its `proof` command.
 
-        Return nothing when the step has a working directory or variables, because the command is then only part of a
-        longer command.
+        Return nothing when the step sets `cwd` or `env`. Drillbook then starts a shell, and the shell starts the command, so
+        these commands are not the ones that sudo sees.
         """
         return () if self.cwd or self.env else tuple(one for one in (self.argv, self.proof) if one)
 
@@ -239,7 +239,7 @@ class Run(Free, Fault):
     def undo(self, ctx: Context) -> Undo:
         """Return an undo that runs the drill's `undo` command in the folder and environment of the step.
 
-        When the drill declares no such command, the undo changes nothing. For `undo: restore`, return an undo by a restore.
+        When the drill declares no such command, the undo changes nothing. With `undo: restore`, only a restore undoes the fault.
         """
         if self.undo_ is None:
             return Undo.nothing("the drill declares no undo for this command")
@@ -324,22 +324,22 @@ class Script(Free):
         return tuple(self._started().values())
 
     def _started(self) -> dict[str, str]:
-        """Return the interpreter and the program of the undo, if they are known already. The key is the name of the
-        field, `interpreter` or `undo`.
+        """Return the interpreter and the program of the undo. The key is the name of the field, `interpreter` or `undo`. A
+        program that is not known yet is left out.
         """
         commands = {"interpreter": self.if_known("interpreter"), "undo": self.if_known("undo_")}
         return {field: argv[0] for field, argv in commands.items() if argv}
 
     @classmethod
     def lists_commands(cls, params: Mapping[str, Any]) -> bool:
-        """Return False for a step that sets `cwd` or `env`, because its command is then run by a longer command."""
+        """Return False for a step that sets `cwd` or `env`, because its command is then started through a shell."""
         return not params.get("cwd") and not params.get("env")
 
     def commands(self, ctx: Context) -> tuple[Argv, ...]:
         """Return the command that runs the script.
 
-        Return nothing when the step has a working directory or variables, because the script is then only part of a
-        longer command.
+        Return nothing when the step sets `cwd` or `env`. Drillbook then starts a shell, and the shell starts the script, so
+        this command is not the one that sudo sees.
         """
         return () if self.cwd or self.env else ((*self.interpreter, self.path, *self.arguments),)
 

@@ -88,12 +88,12 @@ class Canary(RecordCanary):
 
     @property
     def reads_each(self) -> bool:
-        """True when `read` reads one record at a time."""
+        """True when `read` runs once for each record, and False when it runs once for all records."""
         return record_canary.of_one(self.read)
 
     @property
     def erases_each(self) -> bool:
-        """True when `remove` removes one record at a time."""
+        """True when `remove` runs once for each record, and False when it runs once for all records."""
         return record_canary.of_one(self.remove)
 
     def there(self, ctx: Context) -> Context:
@@ -101,7 +101,7 @@ class Canary(RecordCanary):
         return replace(ctx, host=ctx.host_named(self.host))
 
     def run(self, ctx: Context, argv: Argv, number: int | None, limit: float, **options: object) -> Output:
-        """Run one of the three commands, for at most ``limit`` seconds. Raises HostError when the host cannot be used."""
+        """Run ``argv`` (`write`, `read` or `remove`) for at most ``limit`` seconds. Raises HostError when the host fails."""
         given = record_canary.values(ctx.run_id, number)
         words = [placeholders.text(word, given) for word in argv]
         env: dict[str, str | Secret] = {name: handed(value, ctx.services) for name, value in self.env.items()}
@@ -109,7 +109,7 @@ class Canary(RecordCanary):
         return ctx.host_named(self.host).run(as_user(self.run_as, words), deadline=deadline, env=env, **options)  # type: ignore[arg-type]
 
     def reach(self, ctx: Context) -> None:
-        """Check that the host answers, that the programs of all three commands exist, and that `run_as` may be used for them.
+        """Check that the host has the programs of all three commands, and that this account may run them as `run_as`.
 
         Raises NotReady when a program or a right is missing, and HostError when the host cannot be used.
         """

@@ -1,7 +1,8 @@
 """Docker: containers, volumes and Compose projects, used through the API of the engine. Needs no other system.
 
 Lives here: the actions `docker.*` and `compose.*`, the service kind `container`.
-Lives elsewhere: containers as units of a host (`sdk.manager`), the Docker lab (`lab.containers`).
+Lives elsewhere: the service manager `docker`, whose units are containers (`sdk.manager`), the Docker lab
+(`lab.containers`).
 """
 
 from drillbook.sdk.discovery import System

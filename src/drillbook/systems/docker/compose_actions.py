@@ -100,7 +100,7 @@ class Up(Write):
         return {"project": project.name, "started": started}
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that changes nothing: the services may stay running."""
+        """Return an undo that changes nothing, because the services should stay running."""
         return Undo.nothing("running services are the wanted state")
 
 
@@ -148,7 +148,7 @@ class Restart(Write):
         return {"project": project.name, "restarted": names}
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that changes nothing: the services may stay running."""
+        """Return an undo that changes nothing, because the services should stay running."""
         return Undo.nothing("running services are the wanted state")
 
 

@@ -130,12 +130,11 @@ def lost(container: Any, network: str, endpoint: Endpoint) -> str:
 
 
 def _set_mac(there: dict[str, Any], made_with: str, api: tuple[int, int]) -> str:
-    """Return the MAC address of a connection if a user set it, otherwise an empty text.
+    """Return the MAC address of a connection, or an empty text if the engine may have chosen this address.
 
-    The API does not tell who set an address. An address that was set when the container was created was set by the
-    user. Any other address also counts as set by the user, unless the engine may have chosen it. Newer engines choose a
-    random address, in which the second-lowest bit of the first byte is set (locally administered). Older engines derive
-    the address from the IP address.
+    The API does not tell who chose an address. A user chose it if the container was created with it. The engine may have
+    chosen any other address that looks like one of its own. Newer engines choose a random address, in which the
+    second-lowest bit of the first byte is set (locally administered). Older engines derive the address from the IP address.
     """
     mac = str(there.get("MacAddress") or "")
     if not mac or mac.lower() == made_with.lower():

@@ -119,9 +119,9 @@ def engine(ctx: Context, where: Place) -> Iterator[Engine]:
 
 
 def _end_with(lines: Lines, api: Any) -> None:
-    """Add to ``lines`` each connection (socket or SSH channel) that the SDK's session ``api`` opens.
+    """Ensure that ``lines`` closes the connections of the SDK's session ``api`` at the deadline.
 
-    ``lines`` closes these connections at the deadline.
+    Each connection (a socket or an SSH channel) is added to ``lines`` when it is opened.
     """
 
     def watched(make: Callable[[], Any]) -> Any:
@@ -165,10 +165,10 @@ def _bounded_answers(api: Any, where: str) -> None:
 
 
 def pieces(answer: Any) -> Iterator[bytes]:
-    """Yield the raw body of ``answer`` in pieces. The body is not decompressed, because a small compressed body could
-    become very large.
+    """Yield the raw body of ``answer`` in pieces. Raises RequestException when the connection breaks.
 
-    Engines do not compress their answers. Raises RequestException when the connection breaks.
+    The body is never decompressed. Engines do not compress their answers, and a small compressed body of another server
+    could become very large.
     """
     from requests.exceptions import ChunkedEncodingError  # noqa: PLC0415  slow to import
     from urllib3.exceptions import HTTPError  # noqa: PLC0415  slow to load

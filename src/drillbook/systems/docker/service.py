@@ -10,7 +10,7 @@ from drillbook.sdk.service import Service, word
 
 
 class Container(Service):
-    """A container of a Docker engine. Its `unit` applies only to hosts whose service manager is `docker`."""
+    """A container of a Docker engine. Its field `unit` is used only if the host's service manager is `docker`."""
 
     KEEPS_DATA = False
     kind: Literal["container"] = "container"
@@ -26,5 +26,5 @@ class Container(Service):
 
     @property
     def lock_name(self) -> str:
-        """Name of the lock by which a run reserves the container. It is the name of the container."""
+        """Name of the lock by which a run reserves the container. It is made of the kind and the container's name."""
         return word("container", self.container)

@@ -20,11 +20,10 @@ def tool(ctx: Context) -> Argv:
 
 
 def put_back(ctx: Context, where: Place, script: str, words: Argv, otherwise: Undo) -> Undo:
-    """Return an undo that runs ``script`` on the host. If the program ``docker`` on the host does not control the
-    container, return ``otherwise``.
+    """Return an undo that runs ``script`` on the host, if the program ``docker`` there controls the container.
 
-    In ``script``, TOOL is replaced by the command ``docker``. The arguments of ``script`` are the container's name and
-    ``words``. ``otherwise`` is an undo that runs an action, so it needs the controller.
+    If it does not, return ``otherwise``: an undo that runs an action, so it needs the controller. In ``script``, the word
+    TOOL is replaced by the command ``docker``. The arguments of ``script`` are the container's name and ``words``.
     """
     with engine(ctx, where) as found:
         number = found.container(where.container).id

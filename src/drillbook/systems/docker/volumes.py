@@ -1,5 +1,5 @@
-"""Saves and restores a volume of a container. A helper container on the service's host, made from the same image, does the
-work.
+"""Saves and restores a volume of a container. A helper container on the service's host does the work. It is made from the
+image of the service's container.
 
 The data goes directly between the host and the store, and never through the controller. The helper container has access to
 the volume, but to no network. The image must contain ``sh``, ``tar``, ``find`` and ``sha256sum``, as images of

@@ -36,7 +36,7 @@ class _PutToWork(Write):
         found(ctx, self.service)
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that changes nothing: the container may stay running."""
+        """Return an undo that changes nothing, because the container should stay running."""
         return Undo.nothing("a running container is the wanted state")
 
 
@@ -132,7 +132,7 @@ class Connect(Write):
             return {"container": container.name, "network": self.network, "connected": not there}
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that changes nothing: the container may stay connected."""
+        """Return an undo that changes nothing, because the container should stay connected."""
         return Undo.nothing("a connected container is the wanted state")
 
 
@@ -158,7 +158,7 @@ class SetMemory(Write):
             return {"container": container.name, "limit_bytes": self.memory}
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that changes nothing: this action is itself an undo."""
+        """Return an undo that changes nothing, because this action is itself an undo."""
         return Undo.nothing("this step is itself an undo")
 
 

@@ -25,8 +25,8 @@ def found(ctx: Context, name: str) -> tuple[Place, Any]:
     """Return the address of a service's container, and the container as an object of the SDK. Raises NotReady when the
     container cannot be examined.
 
-    The object holds the present state of the container, so the state can be read although the connection to the engine
-    is closed.
+    The object keeps the state that the engine reported, so this state can still be read after the connection to the
+    engine is closed.
     """
     try:
         where = place(ctx, name)
@@ -48,7 +48,7 @@ def running(ctx: Context, name: str) -> tuple[Place, Any]:
 
 
 def lasting(ctx: Context, name: str) -> tuple[Place, Any]:
-    """Return the same as ``running``. Also raises NotReady when the container could not be started again after a stop."""
+    """Return the same as ``running``. Also raises NotReady when a stop would remove the container (``--rm``)."""
     where, container = running(ctx, name)
     if why := passing(container):
         raise NotReady(why, hint="create the container without --rm, or use `docker.pause` to simulate the outage")

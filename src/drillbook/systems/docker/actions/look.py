@@ -99,10 +99,11 @@ class Stats(Read):
     service: ServiceName
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``cpu_percent``, ``memory_bytes``, ``limit_bytes``, ``memory_percent``, ``pids``.
+        """Facts: ``cpu_percent``, ``memory_bytes``, ``limit_bytes``, ``memory_percent``, ``pids``, ``received_bytes``,
+        ``sent_bytes``.
 
         ``cpu_percent`` is the share of one core. ``memory_bytes`` excludes cached files. ``pids`` is the number of
-        processes. ``received_bytes`` and ``sent_bytes`` are counted on all networks since the start of the container.
+        processes. Received and sent bytes are counted on all networks since the start of the container.
         """
         with container_of(ctx, self.service) as container:
             if (status := status_of(container)) != "running":

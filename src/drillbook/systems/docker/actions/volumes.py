@@ -63,7 +63,7 @@ class VolumeBackup(Write):
             Store(ctx.bucket(self.to)).check()
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``location`` and ``manifest`` (references), ``volume`` (its name), ``entries`` (number), ``bytes``,
+        """Facts: ``location`` and ``manifest`` (for later steps), ``volume`` (its name), ``entries`` (number), ``bytes``,
         ``seconds``.
         """
         begun, volume = time.monotonic(), Volume.of(ctx, self.service, self.volume)
@@ -130,7 +130,7 @@ class VolumeBackup(Write):
         drop_uploads(ctx, self.to)
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that changes nothing: the backup stays in the store."""
+        """Return an undo that changes nothing, because the backup should stay in the store."""
         return Undo.nothing("a backup is kept")
 
 
@@ -197,7 +197,9 @@ class VolumeRestore(Write):
             )
 
     def _give_up(self, ctx: Context, back: Undo) -> None:
-        """Run the commands of ``back`` after an error or a stop of the run. If they fail, the undo runs them again."""
+        """Run the undo ``back`` at once, after an error or a stop of the run. Errors are ignored, because the step's undo runs
+        the same commands again later.
+        """
         later = replace(ctx, deadline=Deadline.after(PUT_BACK_S))
         with suppress(DrillbookError, TimeoutError):
             for argv in back.commands:
