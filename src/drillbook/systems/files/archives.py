@@ -147,7 +147,7 @@ def identity(ctx: Context, path: str = ANY) -> Identity:
 
 
 def archived(ctx: Context, manifest: Manifest, origin: Reference) -> Identity:
-    """Return the identity of the archived files. ``origin``: location of the archive that has this manifest."""
+    """Return the identity of the archived files. ``origin``: location of the archive to which ``manifest`` belongs."""
     known = {"at": host_place(manifest.host, ctx.hosts), "machine": manifest.machine, "path": manifest.path}
     found = Identity(kind="files", of={key: value for key, value in known.items() if value})
     return found.saved(manifest.digest_at(origin))
@@ -281,7 +281,7 @@ _PROPERTIES = (
 
 def differences(path: str, wanted: Mapping[str, Entry], found: Mapping[str, Entry], *, unexpected: bool) -> list[Finding]:
     """Return a finding for each difference between two lists of entries. ``wanted``: expected entries. ``found``:
-    existing entries. The titles contain ``path``.
+    existing entries. The title of each finding contains ``path``.
     """
     wrong = []
     for name, entry in sorted(wanted.items()):

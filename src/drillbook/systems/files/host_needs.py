@@ -12,11 +12,13 @@ HOST_NEEDS = {
         ("tar", "gzip"), "permission to write the folder `scratch`", _STORE, (("python3", "curl"),)
     ),
     "files.matches": HostNeeds(("python3",), "permission to read the whole folder"),
-    "files.compare": HostNeeds(("python3",), "permission to read both folders (`run_as`)", by_sudo=BySudo.RUN_AS),
+    "files.compare": HostNeeds(("python3",), "permission of the user `run_as` to read both folders", by_sudo=BySudo.RUN_AS),
     "files.recorded": HostNeeds(
-        ("python3",), "permission to read the folder and its list of digests (`run_as`)", by_sudo=BySudo.RUN_AS
+        ("python3",), "permission of the user `run_as` to read the folder and its list of digests", by_sudo=BySudo.RUN_AS
     ),
-    "files.newest_moment": HostNeeds(("python3",), "permission to read the folder (`run_as`)", by_sudo=BySudo.RUN_AS),
+    "files.newest_moment": HostNeeds(
+        ("python3",), "permission of the user `run_as` to read the folder", by_sudo=BySudo.RUN_AS
+    ),
     "files.lose": HostNeeds(("python3",), "permission to write the folder and its parent folder"),
     "files.fill_disk": HostNeeds((), "permission to write the folder", either=(("fallocate", "dd"),)),
     "files.*": HostNeeds((), "permission to read the files; for faults, permission to write the files and their folder"),

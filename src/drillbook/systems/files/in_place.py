@@ -158,5 +158,5 @@ class FolderInPlace(InPlace):
         return self.ctx.run("test", "-e", self._place).ok
 
     def identity(self) -> Identity:
-        """Identity of the files in the folder. It can be compared with the identity that `files.lose` measures."""
+        """Identity of the files in the folder. It equals the identity that `files.lose` gives to the files of the same folder."""
         return archives.identity(self.ctx, self.path)

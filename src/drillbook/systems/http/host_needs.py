@@ -2,7 +2,7 @@
 
 from drillbook.sdk.host_needs import BySudo, HostNeeds
 
-_LOG = "permission to read the access log, otherwise root, or `manager: {sudo: true}`"
+_LOG = "permission to read the access log, or root, or `manager: {sudo: true}`"
 HOST_NEEDS = {
     "http.serve": HostNeeds(
         either=(("systemctl", "supervisorctl", "docker"),),

@@ -47,7 +47,7 @@ class Archive(Write):
     part_size: PartSize = PART_SIZE
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``location`` and ``manifest`` (references), ``path``, ``entries`` (number), ``bytes``, ``packed``.
+        """Facts: ``location`` and ``manifest`` (for later steps), ``path``, ``entries`` (number), ``bytes``, ``packed``.
 
         ``bytes`` is the total size of the files, and ``packed`` is the size of the compressed archive, also in bytes.
         """
@@ -87,11 +87,11 @@ class Archive(Write):
     def _stored(
         self, ctx: Context, path: str, scratch: str, compression: Literal["zstd"] | None, backup: BackupSet
     ) -> tuple[dict[str, Entry], StoredFile]:
-        """Archive the files and send the archive. Return the manifest's entries of the files, and its entry of the archive.
+        """Archive the files and send the archive. Return the manifest's entries for the files, and its entry for the archive.
 
-        To find changes, the files are read again: while the first attempt sends the archive, but before later or encrypted
-        archives are sent. If a file has changed, the archive is removed and everything is repeated, in at most ``ROUNDS``
-        attempts.
+        The files are read a second time to find changes: in the first attempt during the sending, but in later attempts, and
+        if the store encrypts, before the sending. If a file has changed, the archive is removed, and the next attempt begins.
+        There are at most ``ROUNDS`` attempts.
         """
         before, name = _there(ctx, path), archives.archive_name(compression)
         if all(one.type == "folder" for one in before.values()):
@@ -152,7 +152,7 @@ class Archive(Write):
         drop_uploads(ctx, self.to)
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that changes nothing: the archive stays in the store."""
+        """Return an undo that changes nothing, because the archive should stay in the store."""
         return Undo.nothing("an archive is kept")
 
 
@@ -256,7 +256,7 @@ class BackupIntact(Read):
         }
 
     def subject(self, ctx: Context) -> Identity | None:
-        """Identity of any files on the step's host. It has no path, so it equals the identity of files at each path there."""
+        """Identity of files at any path on the step's host. It equals the identity of the files at each single path there."""
         return archives.identity(ctx)
 
     def ready(self, ctx: Context) -> None:
@@ -324,7 +324,7 @@ class Extract(Write):
                 ctx.host.run(("sh", "-c", nofollow.DELETE, "sh", place), deadline=Deadline.after(60))
 
     def ready(self, ctx: Context) -> None:
-        """Check that the host has GNU tar and a transfer program, and that the destination, if it is known, is writable."""
+        """Check that the host has GNU tar and a transfer program, and that a destination in `path` is writable."""
         archives.need_tar(ctx)
         need_transfer(ctx, self.from_ if self.known("from_") else "")
         if self.known("path") and self.path is not None:

@@ -83,8 +83,9 @@ class Compare(Read):
         """Facts: ``path``, ``compared``, ``bytes``, ``changed_since``, ``removed_since``, ``ignored``, ``seconds``.
 
         ``compared`` is the number of compared files, and ``bytes`` is their size. ``changed_since`` and ``removed_since``
-        are numbers of entries. ``ignored`` lists the properties that were not compared. The times of changes are from the
-        clock of the original's host. The time ``taken_at`` may be from another clock.
+        are the numbers of entries that were changed or removed after `taken_at`. They are too large or too small if
+        `taken_at` is from a clock that differs from the clock of the original's host. ``ignored`` lists the properties that
+        were not compared.
         """
         begun = ctx.deadline.remaining()
         path, found, whole = self._copy(ctx)

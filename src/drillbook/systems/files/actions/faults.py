@@ -30,9 +30,9 @@ fi
 class Lose(Fault):
     """Delete a file or a folder permanently.
 
-    Before that, check that an archive made in this run has exactly the same content. Without `from`, the action deletes
-    the folder of a service, and `backup.restore` restores the folder from a team's own backup. Changes since that
-    backup are lost. If the backup is older than the drill's objective `rpo` allows, nothing is deleted.
+    With `from`, the action first checks that this archive, made in this run, has exactly the same content. Without `from`,
+    it deletes the folder of a service, and `backup.restore` restores this folder from the team's own backup. Changes
+    since the team's backup are lost. If that backup is older than the drill's objective `rpo` allows, nothing is deleted.
     """
 
     RESTORE_ONLY = True
@@ -129,7 +129,7 @@ class Lose(Fault):
         return archives.identity(ctx, archives.resolve(ctx, self.path))
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo by a restore, because only a restore can bring the deleted files back."""
+        """Return an undo of the kind `restore`, because only a restore can bring the deleted files back."""
         restore = "backup.restore" if self.from_ is None else "files.extract"
         return Undo.by_restore(f"the files are deleted; only `{restore}` can restore them")
 

@@ -264,7 +264,7 @@ class FillDisk(Fault):
         return self
 
     def _needed(self, ctx: Context) -> tuple[str, int]:
-        """Return the path of the file to create, and the number of free bytes before.
+        """Return the path of the file to create, and the number of bytes that are free now.
 
         Raises NotReady if space is short.
         """

@@ -106,12 +106,12 @@ class Canary(RecordCanary):
 
     @property
     def reads_each(self) -> bool:
-        """True when `read` reads one record at a time."""
+        """True when `read` runs once for each record, and False when it runs once for all records."""
         return self._of_one("read")
 
     @property
     def erases_each(self) -> bool:
-        """True when `remove` removes one record at a time."""
+        """True when `remove` runs once for each record, and False when it runs once for all records."""
         return self._of_one("remove")
 
     def reach(self, ctx: Context) -> None:
@@ -196,8 +196,8 @@ class _Writer(CanaryWriter):
     def write(self, number: int) -> Lost | None:
         """Send the requests that store a record.
 
-        It is certain that nothing was stored when the connection was refused, or when a single request was refused (status
-        4xx).
+        A failure leaves no doubt that nothing was stored, if `write` has only one request, and the connection was refused or
+        the answer has a status 4xx.
         """
         canary = self._canary
         single = len(canary.requests("write")) == 1
