@@ -33,10 +33,10 @@ def state_folder(ctx: Context) -> str:
 
 
 def made_state_folder(ctx: Context) -> str:
-    """Ensure that the parent folder of the state folder exists, and that only this user can access it. Return the path of
-    the state folder.
+    """Create the parent folder of the state folder, if it is missing. Return the path of the state folder, which is not
+    created here.
 
-    Raises NotReady when other users could write to this folder, and HostError when the host cannot be used.
+    Raises NotReady when other users could write to the parent folder, and HostError when the host cannot be used.
     """
     ctx.make_scratch()
     return state_folder(ctx)

@@ -233,7 +233,7 @@ def _versions(right: Any) -> Condition:
 
 
 _TRANSPORTS = ("tcp", "udp", "udplite", "sctp", "dccp", "icmp", "icmpv6", "igmp", "esp", "ah", "comp", "gre")
-"""Protocols above IP. The name `th` in a rule of nft means the header of any of these protocols that has ports."""
+"""Protocols above IP, as nft names their headers. The name `th` is left out, because it means the header of any protocol."""
 _FIELDS: dict[str, Callable[[Any], Condition]] = {
     "payload saddr": lambda right: pf.address(_nft_network(right), source=True),
     "payload daddr": lambda right: pf.address(_nft_network(right), source=False),

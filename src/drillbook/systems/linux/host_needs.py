@@ -7,7 +7,7 @@ _SAME = f"the rights of the user who owns the process; for processes of other us
 HOST_NEEDS = {
     "host.oom_kills": HostNeeds(
         either=(("journalctl", "dmesg"),),
-        rights=f"permission to read the kernel's log, otherwise {_ROOT}",
+        rights=f"permission to read the kernel's log, or {_ROOT}",
         by_sudo=BySudo.ROOT,
     ),
     "host.*": HostNeeds(rights="any user"),

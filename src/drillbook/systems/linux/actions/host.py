@@ -32,7 +32,7 @@ exit 3
 _SINCE_BOOT = re.compile(r"^\[ *(\d+\.\d+)\]")
 RECENT_S = 3600.0
 DRIFT = 1e-4
-"""Largest relative difference between the clock of the kernel's log and the uptime."""
+"""Largest error of the times in the kernel's log, as a share of the host's uptime."""
 _CGROUP = "cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory.current 2>/dev/null || true"
 
 
@@ -174,9 +174,10 @@ class OomKills(Read):
 
 
 def _recent(events: list[str], uptime: str, since: float | None) -> list[str]:
-    """Return the lines in ``events`` that are from the last hour, according to their time since boot.
+    """Return the lines in ``events`` that are from the last hour, and not older than ``since``.
 
-    ``since``: time on the controller's monotonic clock; older lines are skipped. Skips lines without a time.
+    Each line begins with its time, in seconds since boot. A line without a time is left out. ``since`` is a time on the
+    controller's monotonic clock.
     """
     now = re.match(r"\d+\.\d+", uptime)
     if not now:

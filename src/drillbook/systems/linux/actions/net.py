@@ -171,8 +171,8 @@ class _ToPeer(Read):
 
 
 def _lacks(service: Service, what: str) -> str:
-    """Return the end of a message about a service that has no ``what``, such as an address or a port. If the service has a
-    Unix socket instead, the text names the path of the socket.
+    """Return the end of an error message: the service has no ``what``, such as an address or a port. If the service has a
+    Unix socket, the text names the path of this socket instead.
     """
     if not service.socket:
         return f"has no {what}"
@@ -202,9 +202,10 @@ class Route(_ToPeer):
         """Facts: ``to``, ``behind``, ``address``, ``port``, ``addresses``, ``route``, ``reached``, ``how``, ``seconds``.
 
         ``behind`` is the service behind a relay. ``addresses`` are the addresses of the peer's name. ``reached`` is true
-        when the peer answered. ``how`` is `answered`, `silence`, `refused`, `closed`, `unresolved`, or the system's error
-        message. For a Unix socket ``address`` is its path, and ``port`` is null. A peer that does not answer does not fail
-        the step. To require an answer, set the step's `expect`.
+        when the peer answered. ``how`` is `answered`, `silence` (no answer in time), `refused`, `closed` (without an answer),
+        `unresolved` (the name has no address), or the system's error message. For a Unix socket ``address`` is its
+        path, and ``port`` is null. A peer that does not answer does not fail the step. To require an answer, set the step's
+        `expect`.
         """
         peer = ctx.services.get(self.to or "")
         if peer is not None and peer.socket:
@@ -324,12 +325,12 @@ class Filters(_ToPeer):
                 raise NotReady(error.message, hint=error.hint) from None
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``address``, ``port``, ``tools``, ``rules`` (the first 20), ``dropping`` (number of certain rules).
+        """Facts: ``address``, ``port``, ``tools``, ``rules`` (the first 20), ``dropping``.
 
-        Certain rules come first. Each item of ``rules`` has ``tool``, ``table``, ``chain``, ``hook``, ``rule``,
-        ``verdict``, ``certain`` and ``drillbook``. A rule is uncertain when its own condition, or the condition of a rule
-        before it, cannot be evaluated. ``drillbook`` is true when a drill made the rule. Raises CouldNotVerify when the
-        user has no root rights.
+        Each item of ``rules`` has ``tool``, ``table``, ``chain``, ``hook``, ``rule``, ``verdict``, ``certain`` and
+        ``drillbook``. ``certain`` is false when the condition of the rule, or of a rule before it, cannot be evaluated.
+        ``dropping`` is the number of rules for which ``certain`` is true; these rules come first. ``drillbook`` is true when
+        a drill made the rule. Raises CouldNotVerify when the user has no root rights.
         """
         here, peer, port = self._ends(ctx)
         version = next((one.version for one in (peer, here) if one is not None), 4)

@@ -118,5 +118,5 @@ class Open(Write):
         return {"means": "filter", "rules": removed, "seconds": round(relays.opened(ctx, relay), 6)}
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that changes nothing: the path stays open."""
+        """Return an undo that changes nothing, because the path should stay open."""
         return Undo.nothing("an open path is the wanted state")

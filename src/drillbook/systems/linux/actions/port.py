@@ -165,7 +165,7 @@ class Occupy(Fault):
     def active(self, ctx: Context) -> bool:
         """Return True while the helper program listens on the port.
 
-        After the undo, return True while any of its processes remains.
+        After the undo, return True while any process of the helper program remains.
         """
         helper = Helper(ctx)
         pids = helper.pids()
@@ -239,7 +239,7 @@ class Release(Write):
         return {"port": port, "ended": taken}
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that changes nothing: the port stays free."""
+        """Return an undo that changes nothing, because the port should stay free."""
         return Undo.nothing("a free port is the wanted state")
 
 

@@ -210,7 +210,7 @@ class Start(Write):
         return {"unit": seen.unit, "pid": seen.pid}
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that changes nothing: the service may stay running."""
+        """Return an undo that changes nothing, because the service should stay running."""
         return Undo.nothing("a running service is the wanted state")
 
 
@@ -255,7 +255,7 @@ class TryStart(Write):
         return {"unit": seen.unit, "state": seen.state, "word": seen.word, "started": seen.state == "running"}
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that changes nothing: the service may stay running."""
+        """Return an undo that changes nothing, because the service should stay running."""
         return Undo.nothing("a running service is the wanted state")
 
 
@@ -285,7 +285,7 @@ class Restart(Write):
         return {"unit": seen.unit, "pid": seen.pid, "pid_before": before.pid}
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that changes nothing: the service may stay running."""
+        """Return an undo that changes nothing, because the service should stay running."""
         return Undo.nothing("a running service is the wanted state")
 
 
@@ -367,10 +367,11 @@ class Log(Read):
         """Facts: ``lines`` (each cut to 300 characters), ``errors`` (the last 20 different lines with errors),
         ``last_error``, ``last_error_age_s`` (null when its time is unknown), ``older_errors``.
 
-        In a diagnosis, errors from before the drill's disruption are in ``older_errors`` and not in ``errors``, because they
-        do not explain the fault. Outside a drill, these are the errors older than an hour. Ages are measured by the host's
-        clock. A time without a zone may be in any zone: its line has no age, and counts as old only if it is old in every
-        zone. A line without a time counts as old only if the nearest times above and below it in the log are old.
+        Old errors are in ``older_errors`` and not in ``errors``, because they do not explain a present fault. In a diagnosis
+        in a drill, errors from before the disruption are old. Outside a drill, errors older than an hour are old. Ages are
+        measured by the host's clock. If a line's time has no zone, the line has no age, and counts as old only if its time
+        would be old in every zone. A line without a time counts as old only if the nearest times above and below it in the
+        log are old.
         """
         unit, manager = _unit(ctx, self.service), manager_of(ctx.host)
         outputs = [ctx.run(*argv) for argv in manager.tail(unit, self.lines)]

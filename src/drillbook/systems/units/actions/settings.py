@@ -303,10 +303,9 @@ class Change(_Settings, Fault):
 class Apply(_Settings, Write):
     """Change settings of a service until the drill ends, as a remedy (a larger pool, more workers), and restart it.
 
-    The unit must start with these settings. At the end of the drill, or when its controller dies, the original file is
-    restored as with `settings.change`, and the unit is restarted. A new env file from a step of `cleanup` is kept. The unit
-    is restarted after `verify`, and the drill passes only if its probes are good again after that. Use `verify` to check
-    that the new settings really work.
+    The unit must start with these settings. Use the phase `verify` to check that they really work. After that, or when the
+    controller dies, the original file is restored as with `settings.change`, and the unit is restarted. An env file that
+    a step of `cleanup` wrote is kept. The drill passes only if its probes are good again after this restart.
     """
 
     LEASED = True

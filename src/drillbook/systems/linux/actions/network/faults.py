@@ -68,7 +68,7 @@ class _Filtered(Fault):
         )
 
     def _filter(self, ctx: Context) -> Filter:
-        """Return the rules of this step in the form of a packet filter tool that the host has.
+        """Return the packet filter rules of this step, for a tool (iptables or nft) that the host has.
 
         Raises NotReady if the host has no such tool.
         """

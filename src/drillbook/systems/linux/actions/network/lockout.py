@@ -67,7 +67,7 @@ def way_of(ctx: Context) -> Way:
 
 
 def refuse_lockout(ctx: Context, way: Way, traffic: Traffic) -> None:
-    """Raise NotReady when a fault of ``traffic`` could lock out the controller.
+    """Raise NotReady when a fault that affects ``traffic`` could lock out the controller.
 
     A lockout is possible when the traffic includes the controller's address or the host's SSH port, or when neither a peer
     nor a port limits the traffic.

@@ -23,8 +23,8 @@ Bytes = Annotated[Size, Field(ge=4096, le=16 << 20, description="Maximum size of
 class Capture(Read):
     """Capture the TCP packets of a port. Count connections, refused and unanswered connections, and retransmissions.
 
-    tcpdump runs as root, and the host itself limits its time and its output. Only headers are stored, and never the
-    payload. Times in the capture are from the host's clock.
+    tcpdump runs as root. Commands on the host limit how long tcpdump runs and how much it writes. Only headers are stored,
+    and never the payload. Times in the capture are from the host's clock.
     """
 
     TIMEOUT = 90.0
@@ -70,8 +70,8 @@ class Capture(Read):
         ``connections`` is the number of connections that began. ``refused`` and ``unanswered`` are the numbers of refused
         and of unanswered connections. ``retransmissions`` is the number of packets that were sent again, and ``other`` the
         number of packets that are not TCP. ``ended`` names the limit that was reached, ``time`` or ``size``. ``dropped`` is
-        the number of packets that the kernel lost, so that the other numbers may be too small. ``dropped`` is null when
-        this number is unknown. ``port`` is the captured port, and ``capture`` is the evidence file in pcap format.
+        the number of packets that the kernel lost. If it is not zero, the other numbers may be too small. ``dropped`` is null
+        when this number is unknown. ``port`` is the captured port, and ``capture`` is the evidence file in pcap format.
         """
         if ctx.deadline.remaining() < self.seconds:
             raise PlanError(

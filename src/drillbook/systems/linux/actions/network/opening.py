@@ -17,7 +17,7 @@ from drillbook.systems.linux.actions.network.filters import HELD, of_run
 from drillbook.systems.linux.actions.network.shaping import UNDO, major_of
 
 STEPS = 100
-"""Number of steps whose delays are searched: the steps inject.1 to inject.100. A delay of a later step is not found."""
+"""Number of steps for which delays are searched: inject.1 to inject.100. A delay of a later step is not found."""
 _QUEUES = "command -v tc >/dev/null || exit 0; exec tc qdisc show"
 
 
@@ -58,7 +58,7 @@ class Open(Write):
         return {"rules": rules, "delays": delays, "seconds": seen and round(seen[1], 6)}
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that changes nothing: the network stays open."""
+        """Return an undo that changes nothing, because the network should stay open."""
         return Undo.nothing("an open network is the wanted state")
 
 

@@ -75,7 +75,7 @@ class Allocations(_Named, Read):
             raise ValueError("`path` applies only to tracemalloc; omit it, or omit `by: memray`")
         if self.by != "memray" and self.path is None:
             raise ValueError(
-                "set `path` to where the application answers, or write `by: memray`, which runs code inside the process"
+                "set `path` to the URL path that reports allocations, or write `by: memray`, which runs code in the process"
             )
         if self.by != "memray" and self.service is None:
             raise ValueError("`path` needs the `service` whose URL it belongs to")

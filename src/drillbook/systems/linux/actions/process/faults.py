@@ -106,7 +106,7 @@ class Resume(_Named, Write):
         return {"pid": found.pid, "was_paused": found.paused}
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that changes nothing: the process keeps running."""
+        """Return an undo that changes nothing, because the process should keep running."""
         return Undo.nothing("a running process is the wanted state")
 
 
@@ -208,8 +208,8 @@ done
 class Kill(_OnProcess):
     """Kill a process with a signal.
 
-    The undo starts the unit of the process, or runs `start`. If a service manager restarts the process at once, the fault
-    cannot be verified. Use `service.stop` instead.
+    The undo starts the unit of the process, or runs the command `start`. If a service manager restarts the process at once,
+    the fault cannot be verified. In that case, use `service.stop` instead.
     """
 
     signal: Annotated[Literal["KILL", "TERM", "ABRT", "QUIT", "SEGV"], Field(description="Signal to send.")] = "KILL"
@@ -291,7 +291,7 @@ class Limit(_OnProcess):
 
     Files that are open stay open, but the process cannot open more. A limit can make the process exit: with `memory`, when
     an allocation fails; with `cpu_time`, when it gets the signal SIGXCPU. If the process has exited, the undo starts its
-    unit, or runs `start`.
+    unit, or runs the command `start`.
     """
 
     open_files: Annotated[_Files | None, Field(description="Maximum number of open files.")] = None

@@ -184,7 +184,7 @@ class Usage(_Named, Read):
     )
 
     def ready(self, ctx: Context) -> None:
-        """Check that the host has the program getconf if CPU time is measured. It prints the unit of the kernel's CPU
+        """Check that the host has the program getconf if CPU time is measured. getconf prints the unit of the kernel's CPU
         times.
         """
         super().ready(ctx)
