@@ -39,8 +39,8 @@ def replace_file(path: Path, data: bytes, *, mode: int | None = OWNER_ONLY, flus
 
 
 def private_folder(path: Path) -> None:
-    """Create the folder ``path`` and the missing folders above it, all with the mode 0700. ``Path.mkdir`` gives this mode
-    only to the last of them. Existing folders keep their mode. Raises OSError when a folder cannot be created.
+    """Create the folder ``path`` and the missing folders above it, all with the mode 0700. ``Path.mkdir`` would use this
+    mode only for ``path`` itself. Existing folders keep their mode. Raises OSError when a folder cannot be created.
     """
     for folder in reversed((path, *path.parents)):
         if not folder.is_dir():

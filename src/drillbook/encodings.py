@@ -22,9 +22,9 @@ SHORTEST = 4
 Shorter texts occur in any output by chance.
 """
 PIECE, STEP = 64, 48
-"""Length of a piece of a long secret, and distance between the starts of two pieces, in characters.
+"""Length of each piece of a long secret, and distance from the start of one piece to the start of the next, in characters.
 
-A secret that is longer than one piece is split into overlapping pieces, and each piece is matched.
+The distance is smaller than the length, so the pieces overlap. Each piece is matched.
 """
 LONGEST_NAME = 8
 """Length of the longest name of an HTML entity that programs write, including the semicolon."""
@@ -42,7 +42,7 @@ PERCENT = "%(?:25){0,2}"
 SLASHES = r"\\\\{0,7}"
 """Pattern for a backslash. It matches several backslashes, too, because a backslash may have been escaped again."""
 BETWEEN = r"[^0-9A-Za-z]{0,8}(?:0?[xX]|u00)?"
-"""Pattern between two bytes in hexadecimal: nothing, blanks, colons, or the prefix of an escape."""
+"""Pattern for the separator of two bytes in hexadecimal. It may be empty, blanks, colons, or the prefix of an escape."""
 WRAP = r"\s{0,2}"
 """Pattern for a line break inside wrapped base64."""
 NUL = rf"\x00|{SLASHES}(?:x00|u0000|0+)|{PERCENT}00|\^@"
@@ -51,9 +51,9 @@ NUL = rf"\x00|{SLASHES}(?:x00|u0000|0+)|{PERCENT}00|\^@"
 ANY = rf"(?:{SLASHES}(?:x..|u....|[0-7]{{3}}|.)|{PERCENT}..|&[^;]{{1,8}};|[^\x00])"
 """Pattern for any character, or any escape of a character."""
 FEW = 10
-"""Number of characters that are compared with a secret in base32. A text that begins with these characters of the secret is
-hidden as a whole; its further characters are not compared.
+"""Number of leading characters of a secret in base32 that must match.
 
+The following characters, up to the length of the secret, are hidden without a comparison.
 """
 ANCHOR = 16
 """Number of leading bytes of a secret that must match in hexadecimal and base64.
@@ -125,8 +125,9 @@ def _quotes(count: int) -> Part:
 def _plain(run: str, *, slashes: bool) -> Iterator[Part]:
     """Return the parts for the characters of ``run``, a piece of the secret without quotes and backslashes.
 
-    When ``slashes`` is true, quotes stand before ``run``. The part for these quotes may already match the backslash that
-    begins the first escape in ``run``. So the part for the first character also matches an escape without its backslash.
+    ``slashes``: True when quotes or backslashes precede ``run``. The part for them may match one backslash too many: the
+    backslash that begins an escape of the first character of ``run``. Therefore the part for this first character also
+    matches an escape without its backslash.
     """
     for char, same in groupby(run):
         count = len(list(same))
@@ -262,9 +263,9 @@ def _base32(secret: str) -> Iterator[Form]:
 
 
 def _aligned(raw: bytes, encode: Callable[[bytes], bytes], group: int, bits: int) -> Iterator[str]:
-    """Yield ``raw`` encoded, once for each position at which it can begin in a group of ``group`` bytes.
+    """Yield the encoded forms of ``raw``: one for each position at which ``raw`` can begin in a group of ``group`` bytes.
 
-    The first and last characters are left out, because they depend on the bytes beside ``raw``.
+    The first and last characters of a form are left out, because they depend on the bytes before and after ``raw``.
     """
     for offset in range(group):
         whole = encode(b"\0" * offset + raw).decode().rstrip("=")
@@ -286,9 +287,9 @@ _NULS = Part((f"(?:{NUL}){{0,3}}",), 36)
 
 @cache
 def _byte(byte: int) -> Part:
-    """Return the pattern for one byte of UTF-16.
+    """Return the part that matches one ``byte`` of a text in UTF-16.
 
-    It matches a character, an escape, or the replacement character for an unprintable byte.
+    Programs may print this byte as a character, as an escape, or as the replacement character for unprintable bytes.
     """
     if not byte:
         return Part((f"(?:{NUL}){{1,3}}",), 36)

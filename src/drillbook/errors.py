@@ -237,7 +237,7 @@ class CommandFailed(HostError):
 
 
 class PrivilegeRefused(HostError):
-    """The host's sudo refused to run a command as the account of `become`. The command was not started."""
+    """The host's sudo refused to run a command as the account that `become` names. The command was not started."""
 
     code = "privilege-refused"
 

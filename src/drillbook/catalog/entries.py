@@ -56,8 +56,8 @@ class Entry:
     run.
     """
     seconds: float | None
-    """Duration, in seconds, of the newest measured run on this lab. The lab was already running. None when the duration
-    was not measured.
+    """Duration, in seconds, of the newest measured run of the entry, in a lab that was already running. None when no run
+    was measured.
     """
     files: tuple[str, ...]
     """Files that a project needs to use the entry. Each key is a path in the project, and each value is the path of the
@@ -203,8 +203,8 @@ def _services(inventory: str) -> dict[str, str]:
 
 
 def _kinds(drill: Mapping[str, Any], services: Mapping[str, str]) -> set[str]:
-    """Return the kinds of services and backup sources that ``drill`` mentions in its texts. A kind is also included if
-    its use is uncertain.
+    """Return the kinds of the services and backup sources whose names occur in the texts of ``drill``. A name may occur
+    by chance, so the result may contain a kind that the drill does not use.
     """
     texts = list(_texts(drill))
     words = set(texts) | {name for text in texts for name in _REFERENCE.findall(text)}

@@ -30,7 +30,9 @@ from drillbook.values import canonical
 GRACE_S = 1.0
 """Extra seconds that a check gets after its timeout, so that the check itself can report the timeout."""
 WEIGHING_S = 1.0
-"""Seconds of the time limit that are kept free after the checks, to rank causes. They are at most a twentieth of the limit."""
+"""Seconds at the end of the time limit that are kept free for ranking causes. If the limit is less than 20 s, a twentieth
+of it is kept free instead.
+"""
 LISTEN_S = 0.2
 """Interval, in seconds, at which a waiting diagnosis checks whether it was cancelled."""
 Status = Literal["made", "left out", "not made"]
@@ -108,9 +110,9 @@ class Gathering:
         return self.made
 
     def names(self, case: Case) -> dict[str, Any]:
-        """Return the names that expressions of ``case`` can use at this moment.
+        """Return the variables that expressions of ``case`` can use at this moment.
 
-        They are the names that are known before any check, such as ``service``, and the names of the finished checks.
+        These are the variables that exist before any check, such as ``service``, and one variable for each finished check.
         """
         facts = {
             check.id: {"ok": made.ok, "message": made.message, **made.facts}
@@ -203,7 +205,9 @@ class Gathering:
         self._answers.put((key, made))
 
     def _collect(self) -> None:
-        """Wait for the next answer. Mark checks that exceeded their time limit."""
+        """Wait for the outcome of the next action, and store it for each check that needs the action. Mark checks that
+        exceeded their time limit.
+        """
         now = time.monotonic()
         next_end = min(*(one.until for one in self._running.values()), self.deadline.at)
         try:

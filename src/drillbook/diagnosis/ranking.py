@@ -48,7 +48,7 @@ class Suspect(_Value):
 
 
 def text(template_text: str, names: Mapping[str, Any]) -> str:
-    """Fill the expressions into a text of a tree. If an expression fails, return the text as written."""
+    """Replace the expressions in a text of a tree by their values. If an expression fails, return the text as written."""
     try:
         return printable(str(template.evaluate(template_text, names)).strip(), limit=SAID)
     except ValueError:

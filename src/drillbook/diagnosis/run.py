@@ -25,7 +25,7 @@ from drillbook.sdk.host import Host
 from drillbook.sdk.service import kind_of
 
 RECENT_S = 3600.0
-"""Age up to which a log line counts as evidence when no disruption is known, in seconds."""
+"""Maximum age, in seconds, of a log line that counts as evidence. This limit applies when no disruption is known."""
 CLOCK_ERROR_S = 0.001
 """Measurement error, in seconds, of the duration of a diagnosis.
 

@@ -1,4 +1,4 @@
-"""Selects trees for a service, for its dependencies, and for the paths to them.
+"""Selects trees for a service, for the services that it needs, and for the relays through which it reaches them.
 
 The functions are pure: they have no input or output.
 """

@@ -47,7 +47,7 @@ class CampaignStarted(Begun):
         str,
         Field(
             description=(
-                "Project folder on a machine (place) that began the campaign, as `NUMBER@MACHINE:FOLDER`. Empty in older "
+                "Machine that began the campaign, and its project folder, as `NUMBER@MACHINE:FOLDER`. Empty in older "
                 "journals."
             )
         ),
@@ -82,7 +82,7 @@ class CampaignResumed(Begun):
         str,
         Field(
             description=(
-                "Project folder on a machine (place) that continues the campaign, as `NUMBER@MACHINE:FOLDER`. Empty in older "
+                "Machine that continues the campaign, and its project folder, as `NUMBER@MACHINE:FOLDER`. Empty in older "
                 "journals."
             )
         ),
@@ -103,7 +103,7 @@ class SiteIntended(Content):
         str,
         Field(
             description=(
-                "Project folder on a machine (place) that carries out the drill, as `NUMBER@MACHINE:FOLDER`. Empty for a run "
+                "Machine that carries out the drill, and its project folder, as `NUMBER@MACHINE:FOLDER`. Empty for a run "
                 "that `campaign.collect` took from the artefacts of a pipeline. In older journals, also empty for this machine."
             )
         ),
@@ -111,7 +111,7 @@ class SiteIntended(Content):
 
 
 class SiteEnded(Content):
-    """A site ended. The event contains its state, and the state of its run."""
+    """A site ended. The event contains the state of the site, and the state of its run."""
 
     KIND: ClassVar[str] = "site.ended"
 

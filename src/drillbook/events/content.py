@@ -24,8 +24,8 @@ class Content(BaseModel):
     KIND: ClassVar[str] = ""
     """Name of this kind of event in the journal."""
     PLACE: ClassVar[str] = ""
-    """Text that `docs/journal.md` shows: it names the fields, outside of the content, that say where the event happened,
-    such as `step and host`.
+    """Words for the place of the event, such as `step and host`. `docs/journal.md` shows these words. The place itself is
+    in fields outside of the content.
     """
     DECISIVE: ClassVar[bool] = False
     """True when an undo needs events of this kind.

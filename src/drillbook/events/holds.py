@@ -197,7 +197,7 @@ class OfContact(Content):
     contact: Annotated[str, Field(description="Name of the contact.")]
     occasion: Annotated[str, Field(description="Occasion of the message: `start`, `end`, `abort` or `residue`.")]
     way: Annotated[
-        int, Field(description=("Number of the URL among the service URLs of the contact. The first URL has the number 1."))
+        int, Field(description=("Position of the service URL in the list of URLs of the contact, counted from 1."))
     ]
     service: Annotated[str, Field(description="Scheme of the service URL. The rest of the URL is never recorded.")] = ""
 

@@ -17,7 +17,7 @@ Sample = tuple[float, float, bool, str | None]
 Write = tuple[int, float, float]
 Lost = tuple[int, float, str, float] | tuple[int, float, str]
 Alert = Annotated[str, Field(description="Name of the alert.")]
-AgoSeconds = Annotated[float, Field(description="Age of the alert's state in seconds at the time of this event.")]
+AgoSeconds = Annotated[float, Field(description="Seconds between the firing or arrival of the alert and this event.")]
 AlertError = Annotated[
     float | None, Field(description=("Maximum error of `ago_s` in seconds; null when the true age is unknown."))
 ]
@@ -90,17 +90,17 @@ class CanaryWrites(OfProbe, Stamped):
 
 
 class CanarySurvivors(OfProbe):
-    """The rows of a canary were read back. The event tells which of the written numbers were found."""
+    """The rows of a canary were read back. The event contains the numbers of the rows that were found."""
 
     KIND: ClassVar[str] = "canary.survivors"
 
     ranges: Annotated[
         tuple[tuple[int, int], ...] | None,
-        Field(description=("Ranges of the numbers that were read back, each as `[first, last]`.")),
+        Field(description=("Numbers of the rows that were read back, as ranges `[first, last]`.")),
     ] = None
-    count: Annotated[int | None, Field(description="Number of writes that were read back.")] = None
+    count: Annotated[int | None, Field(description="Number of rows that were read back.")] = None
     error: Annotated[
-        str, Field(description="Reason why the writes could not be read back. Absent when they were read back.")
+        str, Field(description="Reason why the rows could not be read back. Absent when they were read back.")
     ] = ""
 
 
@@ -134,8 +134,8 @@ class SettleEnded(Content):
         bool,
         Field(
             description=(
-                "True when the wait ended because the run was stopped. At the end of a run, the wait ends only after a second "
-                "request to stop."
+                "True when a request to stop ended the wait. After `undo` and `early end`, only a second request to stop ends "
+                "the wait."
             )
         ),
     ]

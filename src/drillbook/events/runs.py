@@ -142,7 +142,10 @@ class PhaseEnded(Stamped):
 
     phase: Annotated[str, Field(description="Name of the phase.")]
     status: Annotated[
-        str, Field(description=("Outcome: `done`, `failed`, `skipped`, or `interrupted` if a verification was stopped."))
+        str,
+        Field(
+            description=("Outcome: `done`, `failed`, `skipped` or `interrupted`. A stopped verification is `interrupted`.")
+        ),
     ]
 
 
@@ -156,8 +159,8 @@ class SignalReceived(Content):
         bool,
         Field(
             description=(
-                "True from the second signal on. Such a signal also skips steps that no undo needs. Absent in "
-                "older journals."
+                "True from the second signal on. After the second signal, the run skips everything that no undo needs. "
+                "Absent in older journals."
             )
         ),
     ] = False
@@ -317,7 +320,7 @@ class RecoveryFinished(Ended):
     gone: Annotated[str, Field(description="Reason why nothing is left to undo: the lab of the run is gone.")] = ""
     kept: Annotated[
         tuple[str, ...] | None,
-        Field(description=("Locks and files that remain on unreachable hosts. Only present when the run was closed.")),
+        Field(description=("Locks and files that remain on unreachable hosts. Only present when a person closed the run.")),
     ] = None
 
 

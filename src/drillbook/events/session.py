@@ -8,7 +8,7 @@ from drillbook.events.content import Json
 
 
 class Session(TypedDict):
-    """Controller and operator of a run or of its recovery. The first event of the session contains this data."""
+    """Controller and operator of a run or of its recovery. The first event of the run or recovery contains this data."""
 
     tool: str
     operator: str

@@ -234,7 +234,7 @@ class SourceProven(OnStep):
     backup: Annotated[str, Field(description="Id of the verified backup.")]
     proof: Annotated[str, Field(description="Name of the action that verified the backup.")]
     moment: Annotated[str, Field(description="Time, in UTC, of the newest data that a restore brings back.")]
-    basis: Annotated[str, Field(description="Source of `moment`: where this time was found, and the clock that wrote it.")]
+    basis: Annotated[str, Field(description="Source of `moment`: where this time was read, and which clock set it.")]
     loss_s: Annotated[float, Field(description=("Seconds from `moment` to this event, measured by the controller's clock."))]
     error_s: Annotated[float, Field(description="Maximum error of `moment` in seconds.")]
     rpo_s: Annotated[float, Field(description="Objective `rpo` of the drill in seconds.")]

@@ -41,9 +41,9 @@ FINDINGS: dict[str, Kind] = {
         CRITICAL,
         "A step destroys or restores data, but no backup of this data was verified",
         (
-            "The steps for backup, verification, fault and restore must name the same service and use the same "
-            "backup: the one whose `location` the drill's backup step saves. A backup that an older version of Drillbook "
-            "made does not contain the identity of its data. In this case, take a new backup."
+            "The steps for backup, verification, fault and restore must name the same service. They must also use the "
+            "same backup: the drill's backup step saves the `location` of this backup. A backup that an older version of "
+            "Drillbook made does not contain the identity of its data. In this case, take a new backup."
         ),
     ),
     "thing-replaced": Kind(

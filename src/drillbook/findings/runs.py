@@ -79,8 +79,8 @@ FINDINGS: dict[str, Kind] = {
         (
             "Compare the restored data with the manifest of the backup (for example by `postgres.matches`). If they differ, "
             "the restore lost data, for example because a trigger suppressed rows: correct the restore. If they are equal, "
-            "the backup lacks the missing data: it is newer than the backup, or the backup is incomplete. Data that was "
-            "written before the backup began shows that the backup is incomplete. Enter the missing data again, and look "
+            "the missing data is not in the backup: the data is newer than the backup, or the backup is incomplete. If the "
+            "data was written before the backup began, the backup is incomplete. Enter the missing data again, and look "
             "for records that refer to it. To lose less, take backups more often, or archive the WAL."
         ),
     ),
@@ -149,7 +149,7 @@ FINDINGS: dict[str, Kind] = {
         "The expected alert did not come in time",
         (
             "Check in Prometheus that the expression of the rule has a value, that the `for:` of the rule is short "
-            "enough, and that the targets that the rule watches answer."
+            "enough, and that the watched targets answer."
         ),
     ),
     "alert-remains": Kind(

@@ -31,7 +31,8 @@ NEUTRAL = "drillbook"
 _COMMAND = re.compile(
     rf"(?:(?<![\w./-])invoke|(?:^|(?<=`)|(?<=: ))drillbook) (?=(?:{'|'.join(TASKS)})\b)(?!lab\b(?!\.))", re.MULTILINE
 )
-"""Pattern of a command of either program. Paths of programs do not match, and neither does the phrase `drillbook lab`.
+"""Pattern that finds the commands of both programs in a text. It matches neither paths of programs nor the phrase
+`drillbook lab`.
 
 An account or a database may also have the name `drillbook`, as in `psql -U drillbook report`. Therefore `drillbook`
 matches only at the beginning of a line, after a backtick, and after a colon.
@@ -48,6 +49,6 @@ def as_called(text: str, name: str = "") -> str:
     """Replace the program by ``name`` in each command ``invoke TASK`` or ``drillbook TASK`` in ``text``. By default,
     ``name`` is the name of the program that the user called.
 
-    A stored text names the program that was used when the text was written.
+    Both names are replaced, because a stored text contains the name of the program that wrote it.
     """
     return _COMMAND.sub(f"{name or program()} ", text)

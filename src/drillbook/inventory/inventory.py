@@ -258,10 +258,10 @@ class Inventory(BaseModel):
     def revealed(self, services: Collection[str], hide: Callable[[str], None]) -> list[str]:
         """Read all secrets of ``services``, and return the values to hide in the output of a run.
 
-        The output may also contain secrets of other services, passwords of hosts, and addresses of contacts. Such a value
-        is returned, too, if it can be read without a command and without a pipe. ``hide`` is called with each value that
-        is read later. Raises SecretError when a secret of ``services`` cannot be read. The error
-        names the secret by its path in the inventory.
+        Other values to hide are the secrets of other services, the passwords of hosts, and the addresses of contacts. They
+        are returned, too, if they can be read without a command and without a pipe. ``hide`` is called with each of these
+        values that is read later. Raises SecretError when a secret of ``services`` cannot be read. The error names the
+        secret by its path in the inventory.
         """
         found = [read_secret(place, secret) for place, secret in self.secrets_of(services).items()]
         others = [
@@ -276,8 +276,8 @@ class Inventory(BaseModel):
 
 
 def on_host(source: Any, services: Mapping[str, Any]) -> Any:
-    """Return the fields of a backup source. If they contain no host, the host of the service whose data is backed up is
-    added.
+    """Return the fields of a backup source. If they contain no host, add the host of the service that the source backs
+    up.
     """
     if not isinstance(source, dict) or source.get("host") is not None:
         return source

@@ -19,9 +19,10 @@ _MOST_DIGITS = 15
 _TINY = ("0.0000", "-0.0000")
 """Beginnings of numbers so small that some encoders write them with an exponent."""
 _ASTRAL = re.compile(b"[\xf0-\xf4]")
-"""Pattern of the first byte of characters that may change the order of keys.
+"""Pattern of the first byte, in UTF-8, of a character above U+FFFF.
 
-RFC 8785 sorts keys by UTF-16 units, and Python sorts them by code points.
+Python may sort keys with such characters in another order than RFC 8785, because RFC 8785 sorts by UTF-16 units, and Python
+sorts by code points.
 """
 
 

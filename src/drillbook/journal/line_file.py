@@ -10,9 +10,10 @@ from pathlib import Path
 from drillbook.errors import JournalError
 
 MOST_WAITING = 4 << 20
-"""Maximum size, in bytes, of the waiting lines, and of the lines that are written but not flushed. Both are in memory.
+"""Maximum size of the lines in memory, in bytes. The limit applies to two groups of lines separately.
 
-When the limit is exceeded, a waiting line of bulk data is dropped, or the written lines are flushed.
+Lines that wait to be written: when they exceed the limit, a new line of bulk data is dropped. Lines that are written but not
+flushed: when they exceed the limit, they are flushed.
 """
 HINT = "free some disk space; a fault is injected only after the journal has recorded it"
 
@@ -115,7 +116,7 @@ class LineFile:
                 self.flushed(self.lines)
 
     def sync(self) -> None:
-        """Flush everything that was written to the disk. Raises OSError when the flush fails."""
+        """Flush all written lines to the disk. Raises OSError when the flush fails."""
         os.fsync(self._file)
 
     def is_sure(self, number: int) -> bool:

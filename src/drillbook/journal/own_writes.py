@@ -23,7 +23,7 @@ class Written:
     def __call__(self, event: Event) -> None:
         """Record an event that was just written.
 
-        If an event was dropped, the journal gives its number to the next event.
+        The journal gives the number of a dropped event to the next event, so the same number may come twice.
         """
         with self._lock:
             if self.first < 0:
@@ -32,8 +32,6 @@ class Written:
                 self.events, self.head = event.seq + 1, event.hash
 
     def now(self) -> tuple[int, str]:
-        """Return two values from the moment of the last event received: the number of events in the journal, and the
-        hash of the last event.
-        """
+        """Return the number of events in the journal up to the last event received, and the hash of that event."""
         with self._lock:
             return self.events, self.head

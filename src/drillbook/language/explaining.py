@@ -90,8 +90,8 @@ def plain(detail: Any, model: type[BaseModel], location: tuple[Any, ...], held: 
 
 
 def evaluated(detail: Any, written: Any, values: Any) -> str:
-    """Return a message for a pydantic error in parameters whose expressions were evaluated. It adds no value to what a
-    validator says.
+    """Return a message for a pydantic error in parameters whose expressions were evaluated. The message shows no evaluated
+    value, unless the message of a validator contains one.
 
     ``written``: the parameters as the drill has them. ``values``: the same parameters after the evaluation.
     """
@@ -115,7 +115,9 @@ def evaluated(detail: Any, written: Any, values: Any) -> str:
 
 
 def _where(held: Sequence[str | int]) -> str:
-    """Return the beginning of a message about the parameter at the path ``held``. It is empty for the whole step."""
+    """Return the beginning of a message about the parameter at the path ``held``. The result is empty when ``held`` is
+    empty, because the message is then about the whole step.
+    """
     *outer, last = held or [""]
     inside = ".".join(map(str, outer))
     path = f"entry {last + 1} of `{inside}`" if isinstance(last, int) else ".".join(map(str, held))

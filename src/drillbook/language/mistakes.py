@@ -19,8 +19,8 @@ class Mistakes:
         self.found: list[SourceError] = []
 
     def of(self, part: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
-        """Return the result of ``part``. If ``part`` raises a SourceError, store this error and the errors that it
-        contains, and return None.
+        """Call the function ``part``, and return its result. If it raises a SourceError, store this error and the errors
+        that it contains, and return None.
         """
         try:
             return part(*args, **kwargs)

@@ -145,8 +145,8 @@ def objective(key: str, one: Objective, told: Remark | None = None) -> str:
     """Return one line about an objective. It contains the measurement with its error, the target, and whether the target was
     met.
 
-    ``told``: remark on the measurement. The line contains the text of the remark only if the remark has a mark. With a mark,
-    the objective is met only with a reservation.
+    ``told``: remark on the measurement. A remark with a mark means that the objective can be met only with a reservation.
+    The line shows the text of such a remark, and of no other remark.
     """
     state = state_of(one.met, one.measured_s, told)
     remark = f". {told.text}" if told and told.mark and one.measured_s is not None else ""

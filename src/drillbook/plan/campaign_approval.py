@@ -85,7 +85,7 @@ def files_of(root: Path, drill: str, lines: Mapping[str, SiteLine]) -> Files:
 
 def newest(root: Path, drill: str, lines: Mapping[str, SiteLine]) -> Files | None:
     """Return the paths of the approval of exactly the sites and plans in ``lines``. If this approval does not exist, return
-    the paths of the newest approval of a campaign of ``drill``. Return None when there is no such approval.
+    the paths of the newest approval of a campaign of ``drill``. Return None when ``drill`` has no approval of a campaign.
     """
     exact = files_of(root, drill, lines)
     if exact.text.exists():

@@ -14,8 +14,8 @@ from drillbook.sdk.probe import Probe
 
 
 def condition_class(document: Document, name: str, place: Place, *, acting: bool) -> type[Any]:
-    """Return the class of the availability probe or action ``name``. Raises SpecError when there is no such class, or
-    when the probe is of another kind.
+    """Return the class of the availability probe or action ``name``. Raises SpecError when no probe or action has this
+    name, or when it is a probe of another kind.
 
     If a probe and an action have this name, ``acting`` decides: True selects the action, and False the probe.
     """

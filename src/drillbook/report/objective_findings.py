@@ -53,8 +53,8 @@ def missing_remedy(one: Finding, result: Result) -> str:
         return one.remedy
     return (
         f"{one_line(compared[0])} compared restored data with the backup, and found no difference. If it compared this data, the "
-        "backup lacks what is missing: that is newer than the backup, or the backup is incomplete. Data that was written before "
-        "the backup began shows that the backup is incomplete. Enter the missing data again, and look for records that refer "
+        "missing data is not in the backup: the data is newer than the backup, or the backup is incomplete. If the data was "
+        "written before the backup began, the backup is incomplete. Enter the missing data again, and look for records that refer "
         "to it. To lose less, take backups more often, or archive the log of the changes."
     )
 

@@ -143,8 +143,8 @@ def _jumps(name: str, variables: Mapping[str, Variable]) -> list[Jump]:
 def _through(
     jumps: Sequence[Jump], known: Mapping[str, Any], ours: Mapping[str, Any], added: dict[str, dict[str, Any]]
 ) -> str:
-    """Return the inventory name of the last jump host in ``jumps``. Jump hosts that are not in ``known`` are put into
-    ``added``. The gateway of such a jump host is the jump host before it in ``jumps``.
+    """Return the name of the last jump host in ``jumps``, as in the inventory. A jump host that is not in the inventory is
+    put into ``added``. Its gateway is the previous jump host in ``jumps``.
     """
     through = ""
     for one in jumps:
