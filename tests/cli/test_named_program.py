@@ -90,6 +90,15 @@ def test_of_the_other_program(folder):
     shown += [invoke(folder, "drill.recover", copy.name).stdout, invoke(folder, "runbook", "sample").stdout]
     assert [named(text) - {"invoke"} for text in shown] == [set()] * len(shown)
     assert named((folder.root / "reports" / "index.html").read_text()) <= {"invoke"}
+    audited = invoke(folder, "audit", "--since", "2020-01-01", "--until", "2099-12-31").stdout
+    place = folder.root / "reports" / "audit-2020-01-01-2099-12-31"
+    pages = [(place / name).read_text() for name in ("audit.html", "audit.md", "summary.html")]
+    assert [named(text) - {"invoke"} for text in (audited, *pages)] == [set()] * 4
+    assert all("invoke" in named(page) for page in (pages[0], pages[2])), "the foot of the audit, and the next steps"
+    data = (place / "audit.json").read_text()
+    folder.run("audit", "--since", "2020-01-01", "--until", "2099-12-31")
+    assert (place / "audit.json").read_text() == data, "data does not depend on the program"
+    assert [named((place / name).read_text()) - {"drillbook"} for name in ("audit.html", "audit.md")] == [set()] * 2
     assert folder.run("runbook", "sample").stdout == shown[-1].replace("invoke drill", "drillbook drill")
     again = folder.run("report", folder.latest.name).stdout
     assert "invoke" not in again, [line for line in again.splitlines() if "invoke" in line]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from drillbook.audit import wording
 from drillbook.audit.absences import MISSING
@@ -14,7 +14,7 @@ from drillbook.audit.findings import FindingRow, each_open
 from drillbook.audit.missed import NEVER, NEVER_RAN, MissedRow
 from drillbook.audit.rehearsed import RehearsedRow
 from drillbook.audit.run_rows import RunRow
-from drillbook.installation.program_name import NEUTRAL
+from drillbook.installation.program_name import NEUTRAL, as_called
 from drillbook.project.schedule_record import NOT_BEGUN
 from drillbook.report import next_steps, open_findings, remarks
 from drillbook.report.figures import count, kinds_of
@@ -64,7 +64,11 @@ class Alert:
 
 
 def alerts(audit: Audit) -> Iterator[Alert]:
-    """Return everything that needs attention, the most urgent first."""
+    """Return everything that needs attention, the most urgent first. Commands name the program that was called."""
+    return (replace(one, text=as_called(one.text), step=as_called(one.step)) for one in _alerts(audit))
+
+
+def _alerts(audit: Audit) -> Iterator[Alert]:
     owners = {(run.environment, run.drill): _who(run) for run in audit.runs}
     if not audit.whole:
         text = f"{wording.record_state(audit)}. {wording.MORE_RUNS}"

@@ -13,7 +13,7 @@ from drillbook.audit.findings import SEVERITIES
 from drillbook.audit.missed import NEVER_RAN, MissedRow
 from drillbook.audit.problem_groups import grouped
 from drillbook.audit.proven import ProvenRow
-from drillbook.installation.program_name import NEUTRAL
+from drillbook.installation.program_name import program
 from drillbook.report import growth, pages, remarks
 from drillbook.report.wording import SHORT
 
@@ -32,7 +32,6 @@ _FIXED = {
     "legend_of": remarks.legend,
     "exempt_lead": services.EXEMPT_LEAD,
     "short": SHORT,
-    "program": NEUTRAL,
 }
 """Texts and functions that are the same in every audit."""
 
@@ -69,6 +68,7 @@ def render(audit: Audit, reports_path: str = "..") -> str:
             plots=[one for one in audit.plots if len(one.points) > 1],
             single=sum(len(one.points) == 1 for one in audit.plots),
             facts=wording.facts(audit),
+            program=program(),
             **_SIZES,
             **_FIXED,
             growth=growth.growth_rows(outlooks := [row.outlook for row in audit.capacity]),

@@ -11,6 +11,7 @@ from drillbook.audit.coverage import LEFT_OUT, NO_RUN, CoverageRow
 from drillbook.audit.problem_groups import ProblemGroup, grouped
 from drillbook.audit.proven import ProvenRow
 from drillbook.audit.run_rows import RunRow
+from drillbook.installation.program_name import as_called
 from drillbook.report import remarks
 from drillbook.report.figures import count, size, utc
 from drillbook.report.markdown import capacity
@@ -72,7 +73,7 @@ def _problems(problems: Sequence[Problem]) -> str:
 def _problem(one: ProblemGroup) -> str:
     """Return a group of problems as an item of a list, with its runs and its next step."""
     lines = [f"- **{'Defect of the record' if one.breaking else 'Note'}** ({code(one.code)}): {escape(one.text)}"]
-    lines += [f"  {one.next}"] if one.next else []
+    lines += [f"  {as_called(one.next)}"] if one.next else []
     said = [f": {escape(reason)}" for reason in one.reasons] or [""] * len(one.runs)
     return "\n".join([*lines, *(f"  - {code(run)}{text}" for run, text in zip(one.runs, said, strict=True))])
 
@@ -219,8 +220,8 @@ def _not_passed(audit: Audit) -> list[str]:
                     escape(row.environment),
                     utc(row.started) if row.started else "not known",
                     _verdict(row),
-                    escape(row.reason or "no reason is recorded"),
-                    escape("; ".join(row.left)) or "nothing",
+                    escape(as_called(row.reason) or "no reason is recorded"),
+                    escape(as_called("; ".join(row.left))) or "nothing",
                 )
                 for row in audit.not_passed
             ]
@@ -268,7 +269,7 @@ def _findings(audit: Audit) -> list[str]:
                     row.first_seen[:10],
                     row.last_seen[:10],
                     f"**{escape(row.state)}**",
-                    escape(row.told),
+                    escape(as_called(row.told)),
                 )
                 for row in audit.findings
             ],

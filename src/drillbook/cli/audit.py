@@ -22,6 +22,7 @@ from drillbook.audit.problem_groups import grouped
 from drillbook.audit.proven import ProvenRow
 from drillbook.cli.console import console
 from drillbook.errors import UsageError
+from drillbook.installation.program_name import as_called
 from drillbook.project import run_index, schedule_record, schedules
 from drillbook.project.project import Project
 from drillbook.report import formats, publish, remarks
@@ -107,7 +108,7 @@ def _print(made: Audit, folder: Path) -> None:
     for one in breaking[:MOST_LINES]:
         out.print(Padding(Text(f"! {one.code}: {one.text}", style="red"), (0, 0, 0, 2), expand=False))
         if one.next:
-            out.print(Padding(Text(one.next), (0, 0, 0, 4), expand=False))
+            out.print(Padding(Text(as_called(one.next)), (0, 0, 0, 4), expand=False))
     if len(breaking) > MOST_LINES:
         out.print(f"  and {len(breaking) - MOST_LINES} more in the report")
     doubts = wording.assurance(made, MOST_NAMES)

@@ -15,6 +15,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from drillbook.installation.program_name import as_called
 from drillbook.report import compiled_templates, figures, wording
 
 
@@ -84,6 +85,7 @@ FILTERS = (
     figures.one_line,
     figures.milliseconds,
     figures.tight,
+    as_called,
     commands,
     quoted,
     whole_dates,
