@@ -2,7 +2,7 @@
 
 Lives here: the actions `command.run`, `command.script` and `command.check`, the probe `command.canary`, the service kind
 `command`.
-Lives elsewhere: code that all custom steps share (`sdk.free`), and code that all canaries of numbered records share
+Lives elsewhere: code for steps whose effect the drill declares (`sdk.free`), and for canaries that write numbered records
 (`sdk.record_canary`).
 """
 

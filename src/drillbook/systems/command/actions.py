@@ -63,7 +63,7 @@ class Check(Read):
 
 
 def _need(ctx: Context, program: str, place: str) -> None:
-    """Raise NotReady when the host lacks ``program``. The hint shows ``place``, the field that names the program."""
+    """Raise NotReady when the host lacks ``program``. Its hint names ``place``, the field with the program."""
     if ctx.missing(program):
         raise NotReady(
             f"{ctx.host.name}: the program {program!r} is not installed", hint=f"install the program, or correct {place}"
@@ -85,7 +85,7 @@ def _need_folder(ctx: Context, folder: str | None) -> None:
 
 
 def _started_in(folder: str | None, program: str) -> str:
-    """Return the path of a program that is started in ``folder``. A name without a slash is searched on PATH."""
+    """Return the path of a program started in ``folder``. A name for PATH (without a slash) is returned unchanged."""
     beside = folder is not None and "/" in program and not program.startswith("/")
     return f"{folder}/{program}" if beside else program
 

@@ -277,7 +277,7 @@ def status_of(container: Any) -> str:
 
 
 def grace(ctx: Context, seconds: float) -> int:
-    """Return the number of whole seconds that a container has to exit.
+    """Return how many whole seconds a container gets to exit, before it is killed.
 
     The result is ``seconds``, or less if the step's deadline is near.
     """

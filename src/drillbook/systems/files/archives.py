@@ -221,7 +221,7 @@ def pack(ctx: Context, path: str, archive: str, compression: Literal["zstd"] | N
 
 
 def unpack(ctx: Context, archive: str, prefix: tuple[str, ...], compression: Literal["zstd"] | None) -> None:
-    """Extract ``archive``. ``prefix``: prefix of a command that changes to the folder to extract to.
+    """Extract ``archive``. ``prefix``: words that make a command run in the folder to extract to.
 
     Raises StepFailed when the host lacks the program that compressed the archive, and HostError when tar fails.
     """

@@ -1,7 +1,7 @@
 """HTTP services: requests, load at a fixed rate, and access logs. Needs the system linux.
 
 Lives here: the actions `http.*`, the probes `http.*` and `content.*`, the service kind `http`.
-Lives elsewhere: one request with a deadline (`sdk.web`).
+Lives elsewhere: the code that sends one request with a deadline (`sdk.web`).
 """
 
 from drillbook.sdk.discovery import System

@@ -114,8 +114,8 @@ def there_and_back(here: Address | None, peer: Address | None, peer_port: int, v
     """Return the first two packets of a connection to ``peer_port``: the first packet of the client, and the answer to it.
 
     When ``opens`` is true, the host is the client. Otherwise the port belongs to the host, and ``peer`` is the client.
-    ``here``: address of the host. If it is unknown, the connection may belong to a system behind the host. Both packets are
-    then also traced as forwarded packets.
+    ``here``: address of the host. If this address is unknown, the connection may belong to a system behind the host, so
+    both packets are also returned as forwarded packets.
     """
     first: dict[str, Any] = {
         "version": version,
@@ -183,8 +183,8 @@ class _Walk:
     def through(self, name: str, depth: int = 0, *, sure: bool = True, aimed: bool = False) -> bool:
         """Trace the packet through a chain. Return True when the packet's path certainly ends in that chain.
 
-        ``sure``: True when the packet certainly reaches the chain. ``aimed``: True when its addresses or ports bring it
-        there.
+        ``sure``: True when the packet certainly reaches the chain. ``aimed``: True when the packet's addresses or
+        ports decide that it reaches the chain.
         """
         if name not in self.table.chains or depth > DEEPEST:
             self.passed = True

@@ -76,9 +76,9 @@ class _Down(_OnContainer):
 class Stop(_Down):
     """Stop a container in the ordinary way, as an operator or a deployment does. The engine does not restart the container."""
 
-    grace: Annotated[Duration, Field(description="Time that the main process has to exit before it is killed.")] = Duration(
-        10
-    )
+    grace: Annotated[
+        Duration, Field(description="Time that the main process gets to exit. After this time it is killed.")
+    ] = Duration(10)
 
     def inject(self, ctx: Context) -> Facts:
         """Facts: ``container`` (name), ``exit`` (exit status of its main process)."""

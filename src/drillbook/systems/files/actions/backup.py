@@ -202,7 +202,7 @@ def _fetch(ctx: Context, store: Store, folder: Reference, manifest: Manifest, sc
 def _extract(ctx: Context, archive: str, manifest: Manifest, inside: tuple[str, ...]) -> None:
     """Extract ``archive`` on the host, and compare the extracted files with ``manifest``.
 
-    ``inside``: prefix of a command that changes to the folder to extract to. Raises StepFailed when tar fails, or when the
+    ``inside``: prefix that makes a command run in the folder to extract to. Raises StepFailed when tar fails, or when the
     files differ.
     """
     try:

@@ -56,12 +56,13 @@ class NewestMoment(MeasuresLoss):
             raise NotReady(f"{ctx.host.name} has no GNU find", hint="install GNU find (Debian's findutils) on that host")
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``newest_moment``, ``age_s``, ``error_s``, ``basis``, ``moments`` (moment and error of each basis).
+        """Facts: ``newest_moment``, ``age_s``, ``error_s``, ``basis``, ``moments``.
 
         ``newest_moment`` is the time of the newest write, by the clock of the host that wrote the file. ``age_s`` is
         the time from ``newest_moment`` until now, by the controller's clock. ``error_s`` is the usual interval between
         the newest writes, in seconds. The real last write may be later than ``newest_moment`` by about this time.
-        ``basis`` says in words how the time was found.
+        ``basis`` says in words how the time was found. ``moments`` lists every time that was found, with its basis and its
+        error.
         """
         service = ctx.service(self.service, Folder)
         output = ctx.run(*as_user(service.run_as, _newest(service)))

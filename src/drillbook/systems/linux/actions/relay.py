@@ -302,8 +302,9 @@ class Status(Read):
     ] = True
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``control`` (path of the control file), ``mode`` (`open` without a fault), ``by`` (run and step), ``how``.
+        """Facts: ``control`` (path of the control file), ``mode``, ``by``, ``how``, ``seconds``.
 
+        ``mode`` is the kind of the fault, or `open` when no fault is set. ``by`` is the run and the step that set the fault.
         ``how`` is the outcome of a test request. ``seconds`` is its duration, or null when no request was sent. The step
         fails when a fault is set, or when there is no answer.
         """

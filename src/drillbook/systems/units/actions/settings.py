@@ -321,7 +321,7 @@ class Apply(_Settings, Write):
 
 
 class Keep(Write):
-    """Copy a service's env file in its folder, with the same permissions. The copy is kept until the drill ends."""
+    """Copy a service's env file within its folder, with the same permissions. The copy is kept until the drill ends."""
 
     UNDO = ("commands",)
 

@@ -115,9 +115,9 @@ class Canary(RecordCanary):
         return self._of_one("remove")
 
     def reach(self, ctx: Context) -> None:
-        """Check that the application answers: send `read`, unless `read` could change something.
+        """Check that the application answers `read`. Raises NotReady when reading fails.
 
-        Raises NotReady when reading fails.
+        If a request of `read` could change something, nothing is sent and nothing is checked.
         """
         if any(one.method not in ("GET", "HEAD") for one in self.requests("read")):
             return

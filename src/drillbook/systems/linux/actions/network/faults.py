@@ -39,7 +39,7 @@ Tool = Annotated[
 
 
 class _Filtered(Fault):
-    """Base of faults by packet filter rules. The rules never affect the controller's address and the host's SSH port."""
+    """Base of faults that packet filter rules cause. The rules never affect the controller or the host's SSH port."""
 
     PLACE = Place.HOSTS
     RESET: ClassVar[bool]
