@@ -19,8 +19,8 @@ FARTHEST = 8192
 """Number of characters that are examined on each side of the position where a text is cut. An encoded piece of a secret is
 never longer than this number."""
 DEPTH = 12
-"""Number of parts of a secret's form that are compared when the text ends inside of a secret. After these parts, the
-text is hidden up to its end.
+"""Number of parts of a secret, such as characters, that are compared when the text ends inside of a secret. When all of
+them match, the rest of the text is hidden.
 """
 _HEAD = re.compile(r"\\?.", re.DOTALL)
 _CUT = r"(?:[^0-9A-Za-z][\s\S]{0,24}|[0-9A-Fa-f])?\Z"
@@ -57,7 +57,7 @@ class _Patterns:
 
 
 class Redactor:
-    """Hides the known secrets of a run, in all forms of ``encodings``.
+    """Hides the known secrets of a run, in all forms that the module ``encodings`` knows, such as base64.
 
     Before redaction, a text may be shortened only by ``beginning`` or ``end``. They also hide a secret that the cut
     splits. Both hide the secrets of all redactors, not only those of this one.
@@ -187,9 +187,9 @@ def _partly(forms: Sequence[Form]) -> str:
 
 
 def _rest(form: Form) -> str:
-    """Return a regular expression for the parts of ``form`` after the first.
+    """Return a regular expression that matches ``form`` without its first part.
 
-    The text may end before the form is complete.
+    It also matches when the text ends before the form is complete.
     """
     long = len(form) > DEPTH
     inner = r"[\s\S]*" if long else ""
@@ -279,7 +279,7 @@ class RedactingWriter:
     def _out(self, length: int) -> None:
         """Write the first ``length`` held-back bytes.
 
-        A secret that crosses this limit is marked only once, even if other secrets overlap it.
+        For a secret that continues after these bytes, ``***`` is written only once, even if other secrets overlap it.
         """
         found = self._stretches()
         inside = [(start, min(end, length)) for start, end in found if start < length]
@@ -294,7 +294,7 @@ class RedactingWriter:
     def _stretches(self) -> list[tuple[int, int]]:
         """Return the spans of the held-back bytes that belong to secrets.
 
-        The first span may continue a secret whose mark was already written.
+        The first span may continue a secret for which ``***`` was already written.
         """
         found = spans(self._pattern, self._kept)
         if not self._covered:

@@ -115,7 +115,7 @@ class Secret(BaseModel):
         return self._value
 
     def without_comments(self) -> Self:
-        """Leave lines that begin with ``#`` out of the value. In a file with keys, such a line contains the public key."""
+        """Leave lines that begin with ``#`` out of the value. In a key file of age, such a line contains the public key."""
         self._comments = False
         return self
 

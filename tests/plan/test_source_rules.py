@@ -109,7 +109,7 @@ def test_a_backup_may_be_of_another_name_of_the_same_folder(tmp_path):
         ),
         (
             "of_nothing",
-            "'of_nothing' is a backup of no service in the inventory, not a backup of 'site'",
+            "'of_nothing' is a backup without a `service` in the inventory, not a backup of 'site'",
             "name a backup source whose `service` is site",
         ),
     ],
@@ -205,7 +205,7 @@ def test_an_objective_has_to_limit_the_loss_of_data(tmp_path, objectives):
 def test_the_age_of_the_restored_data_has_to_be_known(tmp_path):
     message, hint, at = refused(tmp_path, DRILL.replace("nightly", "printed"))
     assert message == "the command of printed prints data of unknown age, so that the loss of data cannot be limited"
-    assert hint.startswith("use a backup source whose `at` names the files")
+    assert hint.startswith("use a backup source whose `at` is a place of files")
     assert at.startswith("printed}")
 
 

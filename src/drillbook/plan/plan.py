@@ -108,8 +108,8 @@ class Plan(PlanPart):
 
     @property
     def lacking(self) -> dict[str, str]:
-        """Return the services of the plan that are not installed on this machine. Each key is the name of a service, and
-        each value is the name of the package to install.
+        """Return the services that the plan uses, but that do not exist on this machine. Each key is the name of a
+        service, and each value names the software to install.
         """
         used = [*self.steps, *self.probes, *(one.step or one.probe for one in self.guard.conditions)]
         named = {self.service} | {name for one in used if one for name in _services(one.params)}
@@ -127,7 +127,7 @@ class Plan(PlanPart):
 
 
 def _services(params: Any) -> set[str]:
-    """Return the names of the services that parameters name, either under the key ``service`` or in expressions."""
+    """Return the names of the services in ``params``: values of the key ``service``, and services in expressions."""
     if isinstance(params, Mapping):
         own = {params["service"]} if isinstance(params.get("service"), str) else set()
         return own.union(*(_services(value) for value in params.values()))

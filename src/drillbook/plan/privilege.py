@@ -27,7 +27,7 @@ def of_step(
 
 
 def of_service(inventory: Inventory, service: str, host: str) -> Become | None:
-    """Return the account, with its password, that reads ``service`` on ``host``. None means the SSH user."""
+    """Return the account, with its password, under which ``service`` is read on ``host``. None means the SSH user."""
     named = _named(inventory, {"service": service}, host)
     return nearest(None, [*(inventory.services[name].become for name in named), inventory.target(host).become])
 
@@ -65,10 +65,9 @@ def used(plan: Plan) -> Iterator[tuple[str, Become]]:
 
 
 def acts(plan: Plan, step: PlannedStep | PlannedProbe | None, host: str) -> bool:
-    """Return True when ``step`` runs on ``host``, or when a parameter of the step is the name of a service on this
-    host.
+    """Return True when ``step`` runs on ``host``, or when one of its parameters is the name of a service on ``host``.
 
-    A probe runs on the host that its parameter `host` names.
+    ``step`` may be a probe. A probe runs on the host that its parameter `host` names.
     """
     runs = host in step.hosts if isinstance(step, PlannedStep) else step is not None and step.params.get("host") == host
     return runs or bool(_named(plan.inventory, step.params if step else {}, host))

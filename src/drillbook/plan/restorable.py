@@ -139,7 +139,7 @@ class Restorable:
         read = _names(*proof.params.values()) & {step.save for step in self._sure("backup") if step.effect is Effect.WRITE}
         if read & (meant or read):
             return ""
-        saved = "does not read a backup that this drill saves by a step that certainly runs"
+        saved = "does not read a backup that a step of this drill is certain to make"
         return f"{saved}, and that {fault.id} reads too" if meant else saved
 
     def _unproven(self, fault: PlannedStep, wrong: Sequence[tuple[PlannedStep, str]]) -> SourceError:
@@ -191,9 +191,7 @@ class Restorable:
         )
 
     def _where_lost(self, fault: PlannedStep, good: Sequence[PlannedStep]) -> bool:
-        """Return True when restore steps run on every host on which ``fault`` destroys data. ``good``: these restore
-        steps.
-        """
+        """Return True when the restore steps ``good`` restore the data on every host on which ``fault`` destroys it."""
         lost, restored = (
             {host_place(host, self.inventory.hosts) for host in hosts}
             for hosts in (set(fault.hosts) - {CONTROLLER}, {host for step in good for host in step.hosts})

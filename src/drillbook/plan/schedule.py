@@ -1,4 +1,4 @@
-"""Schedule of a drill or suite: the time between passed runs, the grace, and the windows.
+"""Schedule of a drill or suite: how often it must pass, the grace period, and the windows in which a run may begin.
 
 From the schedule and the last passed run, it computes when the next run is due, and when it is overdue.
 """
@@ -55,8 +55,8 @@ class Schedule(BaseModel):
     """Schedule of a drill or suite.
 
     The next run is due when the time ``every`` has passed since the start of the last passed run, and the windows are
-    open. When the time ``grace`` has passed after that moment, the next run is overdue. When a run fails before that moment,
-    the next run is due at once.
+    open. If a run fails earlier, the next run is due at once. The next run is overdue when the time ``grace`` has passed
+    since the moment at which it would be due without a failed run.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -129,7 +129,7 @@ def tree() -> Schema:
         "type": ["object", "null"],
         "additionalProperties": {"$ref": "#/$defs/check"},
         "propertyNames": {"pattern": r"^[^\W\d]\w*$", "not": {"enum": [*NAMES, "peer"]}},
-        "description": "Read-only actions. Each key is the name of a check. A check can use the facts of the checks above it.",
+        "description": "Checks by name. Each check is a read-only action, and can use the facts of the checks above it.",
     }
     head["properties"]["causes"]["additionalProperties"] = False
     step = parts["Remedy"]["properties"]["step"]
@@ -201,7 +201,7 @@ def inventory() -> Schema:
 
 
 def _taggable(schema: Schema) -> Schema:
-    """Extend ``schema`` so that a number, or a text with a pattern, may also be a tag such as `!lab`."""
+    """Extend ``schema`` so that it also accepts a tag such as `!lab`, if it accepts a number or a text that must match a pattern."""
     if "items" in schema:
         return {**schema, "items": _taggable(schema["items"])}
     kinds = schema.get("anyOf", [schema])

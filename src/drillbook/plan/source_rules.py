@@ -86,7 +86,7 @@ class SourceRules:
                 "restore the backup into a service with `sandbox: {}`, or use a source whose kind can be restored in place",
             )
         if not same_service(self.inventory, source.service, named):
-            saved = f"a backup of {source.service!r}" if source.service else "a backup of no service in the inventory"
+            saved = f"a backup of {source.service!r}" if source.service else "a backup without a `service` in the inventory"
             raise self.fail(
                 (*place, "from"),
                 f"{source.name!r} is {saved}, not a backup of {named!r}",
@@ -153,7 +153,7 @@ class SourceRules:
             raise self.fail(
                 (*self._place(step), "from"),
                 f"the command of {source.name} prints data of unknown age, so that the loss of data cannot be limited",
-                "use a backup source whose `at` names the files of the backups, or restore into a service with `sandbox: {}`",
+                "use a backup source whose `at` is a place of files and not a command, or restore into a service with `sandbox: {}`",
             )
         if not any(key == "rpo" and value is not None for key, value in self.drill.head.objectives):
             raise self.fail(

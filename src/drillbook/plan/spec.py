@@ -43,7 +43,10 @@ class Objectives(_Part):
     rto: Duration | None = Field(
         default=None, description=("Longest permitted time from the disruption to sustained recovery.")
     )
-    rpo: Duration | None = Field(default=None, description=("Longest period whose acknowledged writes may be lost."))
+    rpo: Duration | None = Field(
+        default=None,
+        description=("Longest permitted period from which acknowledged writes may be lost."),
+    )
     detect: Duration | None = Field(
         default=None, description=("Longest permitted time from the disruption to its detection.")
     )

@@ -54,7 +54,8 @@ def of_source(step: PlannedStep) -> bool:
 
 
 def sources_verified(steps: Sequence[PlannedStep]) -> frozenset[str]:
-    """Return the names of backup sources. For each of them, a step verifies a backup before the first fault in ``steps``.
+    """Return the names of the backup sources of which a step in ``steps`` verifies a backup before the first fault.
+
     Steps with the key `when` do not count, because they may be skipped.
     """
     fault = next((number for number, step in enumerate(steps) if step.effect is Effect.FAULT), 0)
@@ -93,7 +94,7 @@ def proves(inventory: Inventory, proof: PlannedStep, fault: PlannedStep) -> bool
 def is_free(fault: PlannedStep) -> bool:
     """Return True when ``fault`` is a custom command.
 
-    The parameter ``proven_by`` of such a fault names the step that verifies its backup.
+    The parameter ``proven_by`` of such a fault names the step that verifies a backup of the data.
     """
     return isinstance(fault.params.get("proven_by"), str)
 

@@ -90,7 +90,7 @@ def _minutes(text: str) -> int:
 
 def next_opening(windows: Sequence[Window], now: datetime) -> tuple[datetime, Window] | None:
     """Return the window in ``windows`` that opens next after ``now``, and the time at which it opens. The time is in
-    the time zone of the window. A window that is open in the minute after ``now`` counts as opening then.
+    the time zone of the window. For a window that is already open, this time is the minute after ``now``.
 
     Returns None when no window opens within ``HORIZON_DAYS``.
     """

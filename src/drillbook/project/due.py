@@ -1,5 +1,5 @@
 """Finds drills and suites that are due, overdue or have never passed, by their schedules. It also finds services that
-no drill has proven.
+have no passed run.
 
 The time since a run is counted from the start of the run. A run counts only for the environment in which it ran.
 """

@@ -109,8 +109,8 @@ class Project:
         return spec.load(known[name], known=known)
 
     def inventory_name(self, given: str) -> str:
-        """Return the name of the inventory for the option ``given``. When it is empty, this is ``lab``, or the only
-        inventory of a project that has a single one.
+        """Return the name of the inventory to use: ``given``, or a default when ``given`` is empty. The default is the
+        project's only inventory, or ``lab`` when the project has several inventories or none.
         """
         if given:
             return given

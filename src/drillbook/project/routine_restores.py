@@ -1,4 +1,4 @@
-"""Drills of a project that restore a routine backup, and not a backup that they take themselves."""
+"""Drills of a project that restore a routine backup, which is a backup that the drill itself did not take."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from drillbook.sdk.action import Effect, find
 
 
 def of(project: Project, plan: Plan) -> tuple[str, ...] | None:
-    """Return the names of the other drills that restore a routine backup of the service of ``plan`` in its environment.
+    """Return the names of other drills that restore a routine backup. Only drills with the same service as ``plan`` count,
+    and only if they may run in the plan's environment.
 
     Drills that change the least in their phase `backup` come first. Returns None when ``plan`` itself takes no backup. The
-    files are only read, and not checked: a drill with a mistake is left out.
+    files are read without a check, and a file that cannot be read is left out.
     """
     if all(step.effect is Effect.READ for step in plan.phase("backup")):
         return None
@@ -55,7 +56,7 @@ def _routine(name: str, path: Path, plan: Plan) -> _Routine | None:
 
 
 def _found(backup: Sequence[tuple[str, str, Mapping[str, Any]]]) -> set[str]:
-    """Return the names under which reading steps saved their facts.
+    """Return the names under which read-only steps of the phase ``backup`` save their facts.
 
     Steps that read a backup which the drill itself took are left out.
     """
@@ -95,9 +96,9 @@ def _reads(action: str) -> bool:
 
 
 def _restores_routine(action: str, params: Mapping[str, Any], read: set[str]) -> bool:
-    """Return True when a step restores a backup of a source, or one that a reading step found.
+    """Return True when a step restores a backup from a backup source, or a backup that a read-only step found.
 
-    ``read``: names under which reading steps of the phase `backup` saved their facts.
+    ``read``: names under which read-only steps of the phase `backup` save their facts.
     """
     if restores_source(action):
         return True

@@ -21,7 +21,7 @@ def write(project: Project, latest: str = "") -> None:
 
 
 def refresh(project: Project) -> None:
-    """Write the index again if a run ended after it was written, because the controller of this run was killed.
+    """Write the index again if it lacks the end of a run. This happens when the controller of the run was killed.
 
     Nothing is written in a folder without ``drills/``, such as a copy of reports, or in a folder that is read-only.
     """

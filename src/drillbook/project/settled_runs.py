@@ -21,8 +21,8 @@ Mark = list[int]
 
 
 def read(reports: Path) -> dict[str, Mark]:
-    """Read the index in the folder of all runs. Each key is the name of a run's or suite's folder, and each value is the
-    mark of the result file in it.
+    """Read the index in the folder of all runs. Each key is the name of a run's or suite's folder. Each value is the
+    inode, size and time of change of the result file in this folder.
     """
     try:
         found = json.loads((reports / FILE).read_bytes())

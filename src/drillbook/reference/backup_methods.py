@@ -112,7 +112,7 @@ def recorded(project: Project) -> Record:
 def renewed(project: Project) -> Record:
     """Return the record, updated with the newest runs in reports/. A result without a newer run stays.
 
-    Runs that were refused, or that lacked an installed service, are skipped, because they measured nothing. Raises
+    Refused runs are skipped, and so are runs that needed a service which is not installed. They measured nothing. Raises
     JournalError when a journal is damaged.
     """
     known = recorded(project).results

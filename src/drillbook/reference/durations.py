@@ -1,4 +1,4 @@
-"""The measured durations in the catalogue: `invoke docs --results` renews them from the newest passed runs on a lab."""
+"""Updates the measured durations in the catalogue from the newest passed runs on a lab, for `invoke docs --results`."""
 
 from __future__ import annotations
 

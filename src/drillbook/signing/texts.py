@@ -129,8 +129,8 @@ def verified(
 def missing(path: Path, subject: str, remedy: str, outdated: Callable[[Path], Refused]) -> Refused:
     """Return the finding for an approval of ``subject`` that is missing at ``path``, or has no signature.
 
-    ``outdated``: function that returns the finding when another version was approved. It is called with the newest
-    approval of another version.
+    ``outdated``: function that returns the finding when only another version of ``subject`` was approved. It is called
+    with the newest of these approvals.
     """
     if path.suffix == ".sig":
         return Refused("approval-bad-signature", f"{path} does not exist", wanted="the approval's signature", remedy=remedy)

@@ -31,7 +31,7 @@ FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "last_run_timestamp_seconds": ("Start of the newest run that has ended.", SUBJECT),
     "last_proof_timestamp_seconds": ("Start of the newest passed run, which is the last proven restore.", SUBJECT),
     "due_timestamp_seconds": (
-        "Time at which a new run became or becomes due. The schedule sets it, or the failure of a run.",
+        "Time at which a new run became or becomes due, by the schedule or because a run failed.",
         SUBJECT,
     ),
     "overdue_timestamp_seconds": (

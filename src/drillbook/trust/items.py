@@ -142,8 +142,8 @@ def of_tree(tree: Tree, file: str, lines: Mapping[str, int]) -> Iterator[Item]:
 
 
 def of_inventory(inventory: Inventory, root: Path, name: str, services: Iterable[str] | None = None) -> Iterator[Item]:
-    """Yield an item for each piece of code of ``services``: for programs that print secrets, for health commands, for
-    commands that print backups and only read, and for tools in the project.
+    """Yield an item for each piece of code of ``services``: for programs that print secrets, health commands,
+    read-only commands that print backups, and tools in the project.
 
     By default, ``services`` are all services of the inventory.
     """

@@ -117,8 +117,9 @@ class Playbook(Free, Write):
             )
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``effect`` (always `write`), ``exit`` (exit status), ``hosts``, ``tasks``, ``slowest`` and ``failed`` (tasks,
-        described on the page of custom steps), ``evidence`` (the whole output).
+        """Facts: ``effect`` (always `write`), ``exit`` (exit status), ``evidence`` (the whole output).
+
+        Also ``hosts``, ``tasks``, ``slowest`` and ``failed``. The page of custom steps describes these facts about tasks.
         """
         folder = f"{ctx.scratch}/ansible-{ctx.step}"
         argv = self._argv(folder)
@@ -168,5 +169,5 @@ class Playbook(Free, Write):
         return {name: value.reveal() if isinstance(value, Secret) else value for name, value in values.items()}
 
     def undo(self, ctx: Context) -> Undo:
-        """Return an undo that runs the drill's `undo` command, if there is one."""
+        """Return an undo that runs the step's `undo` command, if there is one."""
         return declared_undo(self.undo_, "playbook")

@@ -38,7 +38,7 @@ MOST_LISTED = 1000
 """Maximum number of backups that the facts list. The fact ``count`` counts all backups."""
 
 HOW_TO_MEASURE = (
-    "use `loss.measure` on the restored copy, or set `at` to the backup files, because the times of files are known"
+    "use `loss.measure` on the restored copy, or set `at` to a place of files, because the times of files are known"
 )
 
 T = TypeVar("T")
@@ -346,7 +346,7 @@ def _on(ctx: Context, source: BackupSource) -> Context:
 
 
 def _look_for_backups(ctx: Context, source: BackupSource) -> None:
-    """Look for the step's backup if this is a check before a drill. The check records a missing backup; see ``candidates``."""
+    """In a check before a drill, look for the backup of the step. ``candidates`` records when this backup is missing."""
     if ctx.doubt:
         source.candidates(ctx)
 

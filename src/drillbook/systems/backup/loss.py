@@ -47,7 +47,8 @@ class Measure(Read):
         """Facts: ``loss_s``: seconds from ``newest_moment`` to ``until``; ``newest_moment``: time of the newest data.
 
         ``until``: time of the loss; ``ahead_s``: seconds by which the newest data is later than ``until``; ``error_s``:
-        maximum number of seconds from ``newest_moment`` to the last write, by which ``loss_s`` may be too large; ``basis``:
+        longest possible time from ``newest_moment`` to the last write, in seconds. The true loss may be smaller than
+        ``loss_s`` by this time. ``basis``:
         source of ``newest_moment``; ``moments``: for each source, its newest moment and the error.
         """
         until = parsed_moment(self.until) if self.until else datetime.now(UTC)

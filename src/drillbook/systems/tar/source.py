@@ -183,8 +183,8 @@ def unpacker(name: str) -> tuple[str, ...]:
 def need_unpacker(ctx: Context, source: FileBackups, *others: str) -> None:
     """Check that the step's host has the program that decompresses the backups of ``source``, and the programs ``others``.
 
-    If the pattern of the source names no suffix, as `*` does not, the suffix of the step's backup is used. Raises NotReady
-    when a program is missing.
+    If the source's pattern for file names has no fixed suffix, as in `*`, the suffix of the step's backup is used. Raises
+    NotReady when a program is missing.
     """
     names = [source.pattern]
     if set(_ending(source.pattern)) & set("*?["):

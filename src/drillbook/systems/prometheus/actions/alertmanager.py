@@ -19,7 +19,7 @@ from drillbook.values import Duration
 POLL_S = 0.25
 MOST = 50
 CALM_S = 20.0
-"""Seconds to wait, before a drill, for the end of an alert that is still active."""
+"""Longest time, in seconds, that the check before a drill waits for an active alert to end."""
 
 
 class Received(Read):

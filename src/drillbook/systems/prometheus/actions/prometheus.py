@@ -24,7 +24,7 @@ LEAST_S = 1.0
 """Shortest time limit for an answer of Prometheus, in seconds. It is used even when `within` ends earlier."""
 AWHILE_S = 86400.0
 CALM_S = 20.0
-"""Seconds to wait, before a drill, for the end of an alert that is still active."""
+"""Longest time, in seconds, that the check before a drill waits for an active alert to end."""
 MOST_ALERTS = 200
 
 ServiceName = Annotated[str, Field(description="Prometheus service in the inventory.")]
@@ -223,10 +223,11 @@ class _OfAlert(Read):
 
     @staticmethod
     def _settled(first: Alert, seen: Alert, wanted: str) -> bool:
-        """Return True when an alert is in the required state. ``seen``: the alert. ``wanted``: the required state.
+        """Return True when an alert is in the required state. ``seen``: the alert. ``wanted``: the required state. ``first``:
+        the alert as it was first read in this step.
 
-        If ``wanted`` is `inactive`, the alert's rule must also have been evaluated after the reading ``first``. Without a new
-        evaluation, Prometheus would report an old state.
+        If ``wanted`` is `inactive`, the alert's rule must also have been evaluated again after ``first`` was read. Without
+        a new evaluation, Prometheus would report an old state.
         """
         fresh = wanted == "firing" or all(one not in first.evaluated for one in seen.evaluated)
         return seen.state == wanted and fresh
