@@ -66,7 +66,8 @@ ARMOR = re.compile(r"-{3,}[^-]*-{3,}")
 class Part(NamedTuple):
     """Part of an encoded secret.
 
-    ``ways``: patterns for the part, each of which begins with a fixed character. ``most``: maximum length in bytes.
+    ``ways``: patterns for the part. Each pattern begins with a fixed character. ``most``: maximum length, in bytes, of a text
+    that the part matches.
     """
 
     ways: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Ranks causes by the results of the checks. The functions are pure: they have no input or output."""
+"""Ranks causes by the results of the checks. The functions are pure: they read and write no files."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Selects trees for a service, for the services that it needs, and for the relays through which it reaches them.
 
-The functions are pure: they have no input or output.
+The functions are pure: they read and write no files.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ class Part(BaseModel):
 
 
 class Words(Part):
-    """Keys of a check beside its action, such as ``when`` and ``timeout``."""
+    """All keys of a check except the key that names its action. Examples are ``when`` and ``timeout``."""
 
     name: str = Field(default="", description="Subject of the check, in a few words.")
     when: str | None = Field(default=None, description="Expression. When it is false, the check is skipped.")

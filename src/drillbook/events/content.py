@@ -24,8 +24,8 @@ class Content(BaseModel):
     KIND: ClassVar[str] = ""
     """Name of this kind of event in the journal."""
     PLACE: ClassVar[str] = ""
-    """Words for the place of the event, such as `step and host`. `docs/journal.md` shows these words. The place itself is
-    in fields outside of the content.
+    """Words that tell where an event of this kind happened, such as `step and host`. They are shown in `docs/journal.md`.
+    The host or step itself is in a field outside of the content.
     """
     DECISIVE: ClassVar[bool] = False
     """True when an undo needs events of this kind.

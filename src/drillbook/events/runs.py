@@ -317,7 +317,9 @@ class RecoveryFinished(Ended):
 
     KIND: ClassVar[str] = RECOVERY_FINISHED
 
-    gone: Annotated[str, Field(description="Reason why nothing is left to undo: the lab of the run is gone.")] = ""
+    gone: Annotated[
+        str, Field(description="Reason why nothing is left to undo. Only present when the lab of the run is gone.")
+    ] = ""
     kept: Annotated[
         tuple[str, ...] | None,
         Field(description=("Locks and files that remain on unreachable hosts. Only present when a person closed the run.")),

@@ -223,7 +223,8 @@ class BackupProven(OnStep):
 class SourceProven(OnStep):
     """This run verified a backup that the team's own tools had made.
 
-    A restore of this backup would bring back the data that a fault will destroy, with a loss that the objective `rpo` allows.
+    A fault will destroy data, and a restore of this backup would bring the data back. The loss would be within the objective
+    `rpo`.
     """
 
     KIND: ClassVar[str] = "source.proven"

@@ -259,9 +259,9 @@ class Inventory(BaseModel):
         """Read all secrets of ``services``, and return the values to hide in the output of a run.
 
         Other values to hide are the secrets of other services, the passwords of hosts, and the addresses of contacts. They
-        are returned, too, if they can be read without a command and without a pipe. ``hide`` is called with each of these
-        values that is read later. Raises SecretError when a secret of ``services`` cannot be read. The error names the
-        secret by its path in the inventory.
+        are returned, too, if they can be read without a command and without a pipe. When one of them is read later, ``hide``
+        is called with its value. Raises SecretError when a secret of ``services`` cannot be read. The error names the secret
+        by its path in the inventory.
         """
         found = [read_secret(place, secret) for place, secret in self.secrets_of(services).items()]
         others = [

@@ -98,7 +98,7 @@ def _reason(text: str) -> str:
 
 def kind_of(way: Secret) -> str:
     """Return the scheme of the service URL ``way``, such as ``slack``. No other part of the URL may be shown, because
-    it may be secret. The result is empty when the secret cannot be read.
+    it may be secret. The result is empty when the URL cannot be read from its source.
     """
     try:
         found = re.match(r"[a-z][a-z0-9+]{1,20}(?=://)", way.reveal().strip())

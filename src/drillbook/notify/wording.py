@@ -96,7 +96,7 @@ def residue(plan: Plan, run: str, left: Sequence[Mapping[str, Any]]) -> Message:
 
 
 def settled(plan: Plan, run: str, closed: Settled, report: str) -> Message:
-    """Return the message that a person has closed a run with changes that were not undone. It names the person, the
+    """Return the message about a run that a person closed although some changes were not undone. It names the person, the
     reason, and the checked state of each change.
     """
     lines = [f"- {one.host}: {one.what}: {one.proof}" + (f", {one.detail}" if one.detail else "") for one in closed.changes]

@@ -57,10 +57,10 @@ def of_trees(trees: Iterable[Tree], inventory: Inventory, names: Iterable[str]) 
 
 
 def _named(params: Sequence[Any], bare: Iterable[str], inventory: Inventory) -> set[str]:
-    """Return the services to which ``params`` or ``bare`` refer. Both can refer to a service by its name, its kind or
-    its bucket.
+    """Return the services to which the parameters ``params`` or the expressions ``bare`` refer. A service may be referred
+    to by its name, its kind or its bucket.
 
-    ``bare``: expressions that are written without braces. Expressions in ``params`` have braces.
+    Expressions in ``params`` are written with braces, and expressions in ``bare`` without braces.
     """
     texts = list(template.texts(params))
     references = [one for text in texts if template.is_template(text) for one in template.references(text)]
