@@ -212,7 +212,7 @@ def test_what_a_command_restores_is_compared(tmp_path, verify, accepted):
         (
             "{{ dump.location }}",
             "s3://backups/yesterday",
-            "postgres.backup_intact does not read a backup that this drill saves",
+            "postgres.backup_intact does not read a backup that a step of this drill is certain to make",
         ),
     ],
     ids=["of-another-service", "may-fail", "may-be-skipped", "of-another-backup"],
