@@ -39,7 +39,7 @@ FORWARDED: dict[str, tuple[str, ...]] = {
     "systems/files/actions/reversible.py: FillDisk.ready": ("filler already exists",),
     "systems/files/archives.py: need_tar": ("has a tar that is not GNU tar",),
     "systems/files/rights.py: need_mode": ("a write would remove this mode bit",),
-    "systems/files/rights.py: _refused": ("may not be written by nobody",),
+    "systems/files/rights.py: _refused": ("cannot be written by nobody",),
     "systems/http/actions/accesslog.py: _OfLog.ready": ("access.log cannot be read",),
     "systems/http/probes/http/canary.py: Canary.reach": ("cannot read: .*503",),
     "systems/linux/actions/net.py: Filters.ready": ("neither iptables-save nor",),

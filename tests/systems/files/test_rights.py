@@ -65,12 +65,12 @@ def wrong(ground, action):
 def test_a_folder_of_another_owner(ground):
     """As with /var/www, which root created: every action would fail halfway."""
     www = tree(ground, "var")
-    assert "var may not be written by nobody" in wrong(ground, Remove(path=str(www)))
+    assert "var cannot be written by nobody" in wrong(ground, Remove(path=str(www)))
     with pytest.raises((HostError, StepFailed)):
         Remove(path=str(www)).inject(ground.ctx())
-    assert "var may not be written by nobody" in wrong(ground, early(Lose, service="app", path=str(www)))
-    assert "var may not be written by nobody" in wrong(ground, early(Extract, service="app", path=str(www)))
-    assert "page may not be written by nobody" in wrong(ground, Corrupt(path=str(www / "page")))
+    assert "var cannot be written by nobody" in wrong(ground, early(Lose, service="app", path=str(www)))
+    assert "var cannot be written by nobody" in wrong(ground, early(Extract, service="app", path=str(www)))
+    assert "page cannot be written by nobody" in wrong(ground, Corrupt(path=str(www / "page")))
     early(Archive, service="app", path=str(www)).ready(ground.ctx())
 
 
@@ -78,7 +78,7 @@ def test_owners_that_could_not_be_given_back(ground):
     """The folder around it belongs to the user, but its content does not: an extracted archive would change the owner."""
     www = tree(ground, "srv", owner=NOBODY)
     Remove(path=str(www)).ready(ground.ctx())
-    assert "www may not be written" in wrong(ground, early(Lose, service="app", path=str(www)))
+    assert "www cannot be written" in wrong(ground, early(Lose, service="app", path=str(www)))
     for path in (www, www / "sub"):
         os.chown(path, NOBODY, NOBODY)
     assert "page belongs to another user" in wrong(ground, early(Lose, service="app", path=str(www)))
@@ -168,8 +168,6 @@ def test_a_check_is_not_green_where_the_run_then_fails(ground):
     for path in (root, *root.rglob("*")):
         os.chown(path, NOBODY, NOBODY)
     status, said = as_nobody(root, loading, "drill.check", "theirs")
-    assert (status, "var may not be written by nobody" in said, "the drill would be refused" in said) == (4, True, True), (
-        said
-    )
+    assert (status, "var cannot be written by nobody" in said, "the drill would be refused" in said) == (4, True, True), said
     status, said = as_nobody(root, loading, "drill.check", "ours")
     assert (status, "the drill could begin now" in said) == (0, True), said

@@ -63,7 +63,7 @@ class Check(Read):
 
 
 def _need(ctx: Context, program: str, place: str) -> None:
-    """Raise NotReady when the host lacks ``program``. Its hint names ``place``, the field with the program."""
+    """Raise NotReady when the host lacks ``program``. The hint names ``place``, the field with the program."""
     if ctx.missing(program):
         raise NotReady(
             f"{ctx.host.name}: the program {program!r} is not installed", hint=f"install the program, or correct {place}"

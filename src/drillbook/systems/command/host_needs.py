@@ -1,4 +1,4 @@
-"""Needs of custom commands on a host."""
+"""Rights that the actions `command.*` need on a host."""
 
 from drillbook.sdk.host_needs import HostNeeds
 

@@ -13,7 +13,9 @@ from drillbook.systems.docker.engine import Engine, Place, engine, grace, passin
 from drillbook.systems.docker.project import Project
 from drillbook.systems.docker.undo import put_back
 
-ServiceName = Annotated[str, Field(description="A service of the inventory whose container belongs to the Compose project.")]
+ServiceName = Annotated[
+    str, Field(description="A service of the inventory. The action uses the Compose project to which its container belongs.")
+]
 Only = Annotated[tuple[str, ...], Field(description="Names of services in the compose file. Empty: all services.")]
 _START = 'shift; TOOL start -- "$@"'
 

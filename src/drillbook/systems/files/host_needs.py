@@ -1,4 +1,4 @@
-"""Needs of the actions `files.*` on a host: programs, permissions and network access."""
+"""Programs, permissions and network access that the actions `files.*` need on a host."""
 
 from drillbook.sdk.host_needs import BySudo, HostNeeds
 

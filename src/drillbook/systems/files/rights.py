@@ -31,7 +31,7 @@ def need_place(ctx: Context, path: str) -> None:
     folder = path.rpartition("/")[0] or "/"
     why = {
         3: f"there is no folder {folder}",
-        4: f"{folder} may not be written",
+        4: f"{folder} cannot be written",
         5: f"{path} belongs to another user, and in {folder} only the owner may remove a file (sticky bit)",
     }
     if said := why.get(ctx.run("sh", "-c", _PLACE, "sh", path).exit or 0):
@@ -42,7 +42,7 @@ def need_deletable(ctx: Context, path: str) -> None:
     """Raise NotReady unless the user may delete everything in ``path``, and can restore the owners of all files."""
     need_place(ctx, path)
     if found := _first(ctx, _DELETE, path):
-        raise _refused(ctx, f"{found} may not be written")
+        raise _refused(ctx, f"{found} cannot be written")
     if found := _first(ctx, _OWN, path):
         raise _refused(ctx, f"{found} belongs to another user, and only root can set this owner again")
 
@@ -56,7 +56,7 @@ def need_readable(ctx: Context, path: str) -> None:
 def need_writable(ctx: Context, path: str) -> None:
     """Raise NotReady unless the user may write the file ``path``."""
     if not ctx.run("test", "-w", path).ok:
-        raise _refused(ctx, f"{path} may not be written")
+        raise _refused(ctx, f"{path} cannot be written")
 
 
 def need_mode(ctx: Context, path: str) -> None:

@@ -1,4 +1,4 @@
-"""Needs of the actions `http.*` on a host: permissions and network access."""
+"""Programs, permissions and network access that the actions `http.*` need on a host."""
 
 from drillbook.sdk.host_needs import BySudo, HostNeeds
 

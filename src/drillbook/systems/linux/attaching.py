@@ -178,7 +178,7 @@ def _open_folder(ctx: Context) -> str:
     """Return the path of a new folder, without the number that the script on the host appends to it.
 
     The folder is directly in `scratch`, and not in the private folder of Drillbook, because the traced process must write to
-    a folder in it, even if the process belongs to another user.
+    a subfolder of it, even if the process belongs to another user.
     """
     return f"{root_of(ctx.host)}-{ctx.run_id}.{ctx.step}.allocations"
 

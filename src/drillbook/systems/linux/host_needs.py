@@ -1,4 +1,4 @@
-"""Needs of the actions on a Linux host: programs, permissions and network access."""
+"""Programs, permissions and network access that the actions of this package need on a Linux host."""
 
 from drillbook.sdk.host_needs import BySudo, HostNeeds
 

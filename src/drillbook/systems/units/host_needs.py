@@ -1,4 +1,4 @@
-"""Needs of the actions `service.*`, `settings.*` and `env.*` on a host: permissions and network access."""
+"""Programs, permissions and network access that `service.*`, `settings.*` and `env.*` need on a host."""
 
 from drillbook.sdk.host_needs import BySudo, HostNeeds
 

@@ -89,9 +89,9 @@ class Archive(Write):
     ) -> tuple[dict[str, Entry], StoredFile]:
         """Archive the files and send the archive. Return the manifest's entries for the files, and its entry for the archive.
 
-        The files are read a second time to find changes: in the first attempt during the sending, but in later attempts, and
-        if the store encrypts, before the sending. If a file has changed, the archive is removed, and the next attempt begins.
-        There are at most ``ROUNDS`` attempts.
+        The files are read a second time to find changes. The first attempt does this while the archive is sent. Later attempts,
+        and all attempts with encryption, do this before. If a file has changed, the archive is removed, and the next attempt
+        begins. There are at most ``ROUNDS`` attempts.
         """
         before, name = _there(ctx, path), archives.archive_name(compression)
         if all(one.type == "folder" for one in before.values()):

@@ -30,9 +30,10 @@ fi
 class Lose(Fault):
     """Delete a file or a folder permanently.
 
-    With `from`, the action first checks that this archive, made in this run, has exactly the same content. Without `from`,
-    it deletes the folder of a service, and `backup.restore` restores this folder from the team's own backup. Changes
-    since the team's backup are lost. If that backup is older than the drill's objective `rpo` allows, nothing is deleted.
+    With `from`, an archive that this run made, the action first checks that the archive has exactly the same content.
+    Without `from`, the action deletes the folder of a service, and `backup.restore` restores this folder from the team's
+    own backup. Changes since the team's backup are lost. If that backup is older than the drill's objective `rpo` allows,
+    nothing is deleted.
     """
 
     RESTORE_ONLY = True

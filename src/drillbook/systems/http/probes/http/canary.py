@@ -196,8 +196,8 @@ class _Writer(CanaryWriter):
     def write(self, number: int) -> Lost | None:
         """Send the requests that store a record.
 
-        A failure leaves no doubt that nothing was stored, if `write` has only one request, and the connection was refused or
-        the answer has a status 4xx.
+        After a failure, it is certain that nothing was stored if `write` has only one request, and either the connection was
+        refused, or the answer has a status 4xx. After any other failure, this is in doubt.
         """
         canary = self._canary
         single = len(canary.requests("write")) == 1
