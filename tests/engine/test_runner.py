@@ -20,6 +20,7 @@ from drillbook.journal.journal import FILE, read
 from drillbook.judge.result import Verdict
 from drillbook.plan import planner, spec
 from drillbook.project.project import Project
+from drillbook.report import headlines, rows
 from tests.waiting import until
 
 HOSTS = """\
@@ -93,6 +94,16 @@ def test_a_failed_step_ends_its_phase_and_the_rest_is_skipped(bench):
     assert bench.statuses(view) == {"restore.1": "failed", "restore.2": "skipped", "verify.1": "skipped"}
     assert view.result.verdict is Verdict.FAILED
     assert "step-failed" in {one.code for one in view.result.findings}
+
+
+def test_a_rehearsal_that_fails_before_its_restore_names_no_fault(bench):
+    """A rehearsal has no fault that could be injected or not."""
+    view = bench.run("backup:\n" + step(["false"]) + "restore:\n" + step(["true"]))
+    (early,) = bench.events("ended.early")
+    assert early.data["message"] == "no backup was restored, because the phase backup failed"
+    told = f"{headlines.sentence(view)} {rows.nothing_measured(view)}"
+    assert "fault was injected" not in told
+    assert "The drill injects no fault." in told
 
 
 def test_retries(bench):

@@ -269,3 +269,15 @@ def test_by_hand_names_commands_and_never_the_tool_that_failed() -> None:
         left(Undo.by_commands(("iptables", "-D", "a b"), ("rm", "x"))) == "on db-1, in this order:\niptables -D 'a b'\nrm x"
     )
     assert "drill.recover" not in left(Undo.by_restore("the data is gone"))
+
+
+def test_the_number_of_attempts_stays_on_the_line_of_its_step_at_80_columns() -> None:
+    console = Console(file=io.StringIO(), width=80, color_system=None)
+    progress = Progress(console, closing=True)
+    where = {"step": "detect.1", "host": "controller-with-a-long-name"}
+    progress(
+        event("step.started", {"name": "Every document is served again after the restore of all", "action": "a.b"}, **where)
+    )
+    progress(event("done", {"attempts": 1212, "seconds": 1044.88}, **where))
+    (line,) = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert line.endswith("1044.88 s  attempt 1212")

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from drillbook.findings import finding
 from drillbook.judge.result import Objective
-from drillbook.report import figures, index, objective_figures, rows
+from drillbook.report import figures, index, markdown, objective_figures, rows
 from drillbook.report.terminal import summary
 from tests.report import renderings, samples
 
@@ -181,3 +182,33 @@ def test_every_list_of_runs_tells_the_same_duration() -> None:
     for where, text in told.items():
         assert "9.79 s" in text, where
         assert "9.80 s" not in text, where
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("memory below 134217728 bytes", "memory below 128 MiB (134217728 bytes)"),
+        ("at most 93600 s old", "at most 1 d 2 h old"),
+        ("1023 bytes after 59.9 s", "1023 bytes after 59.9 s"),
+        ("10885957 bytes, sha256 12345678", "10.4 MiB (10885957 bytes), sha256 12345678"),
+        ("at 11.862 s; v1.300 s", "at 11.862 s; v1.300 s"),
+    ],
+)
+def test_long_numbers_get_a_unit_that_people_read(text: str, told: str) -> None:
+    assert figures.readable(text) == told
+    assert figures.readable(told) == told
+
+
+def test_findings_and_facts_have_readable_numbers() -> None:
+    view = samples.failed()
+    one = finding("redis-unhealthy", wanted="memory below 134217728 bytes", measured="210763776 bytes for 93600 s")
+    result = view.result.model_copy(update={"findings": (one,)})
+    (shown,) = rows.findings_of(result)
+    assert (shown.wanted, shown.measured) == (
+        "memory below 128 MiB (134217728 bytes)",
+        "201 MiB (210763776 bytes) for 1 d 2 h",
+    )
+    facts = {"bytes": 134217728, "age_s": 93600.0, "max_bytes": 12, "loading": True}
+    step = samples.step("ready.1", "redis.healthy", facts=facts)
+    text = markdown.render(view.model_copy(update={"steps": (step,)}))
+    assert "age\\_s `93600.0` (1 d 2 h), bytes `134217728` (128.0 MiB), loading `true`, max\\_bytes `12`" in text

@@ -31,7 +31,7 @@ OUTLOOK = {
     "restore_bytes_per_s": None,
     "outgrows": {"reason": "no restore was measured"},
 }
-VOID = {"meta", "link", "br", "img", "input", "hr"}
+VOID = {"meta", "link", "br", "img", "input", "hr", "wbr"}
 
 
 class Page(HTMLParser):

@@ -53,3 +53,38 @@ def test_what_a_step_does_not_have_is_left_out():
     for name in ("Undo", "In the end", "Message", "Allowed, because", "Parameters", "Command", "attempts", "begun at"):
         assert f">{name}" not in page
     assert "never begun" in page
+
+
+def test_a_long_text_is_cut_on_paper_with_a_note_and_whole_on_the_page():
+    long = step("x", params={}, commands=(), allowed="")
+    long = long.model_copy(update={"result": long.result.model_copy(update={"facts": {"body": "y" * 5000}})})
+    assert section(long).count(f'{"y" * 5000}&#34;\n}}</pre><p class="paper cut">{html_steps.CUT}') == 1
+    assert html_steps.CUT not in section(step("x"))
+
+
+def test_a_command_that_drillbook_ended_on_purpose_and_an_unrecorded_output_are_told_in_words():
+    stopped = command("x", error="app-1: `cat fifo` was stopped; it was killed", stdout="", stdout_bytes=128)
+    page = section(step("x", commands=(stopped,)))
+    assert "Command, stopped by Drillbook before its own end, " in page
+    assert "Standard output, 128 B, not recorded" in page
+    assert "no outcome: app-1" in section(
+        step("x", commands=(command("x", error="app-1: `cat` exceeded its time limit; it was killed"),))
+    )
+
+
+@pytest.mark.parametrize(
+    ("undone", "words"),
+    [
+        ("put back: undone", "undone"),
+        ("put back: restored", "undone by a restore"),
+        ("kept as it is: x", "kept as it is: x"),
+    ],
+)
+def test_the_outcome_of_an_undo_is_a_word(undone, words):
+    assert f"<dt>In the end</dt><dd><bdi>{words}</bdi></dd>" in section(step("x", undone=undone))
+
+
+def test_a_message_breaks_in_an_address_after_each_slash_and_shows_code():
+    page = section(step("x", message="http://a:1/b/c answered 201; see `tool <x>`"))
+    assert "http:/<wbr>/<wbr>a:1/<wbr>b/<wbr>c answered" in page
+    assert "see <code>tool &lt;x&gt;</code>" in page

@@ -81,3 +81,11 @@ def test_hosts_say_their_user_address_and_port_as_far_as_they_are_known() -> Non
 def test_long_fences_and_open_tags_stay_text() -> None:
     assert [token.type for token in READER.parse(markdown_syntax.block("`a`\n````\n# b"))] == ["fence"]
     assert READER.parse(markdown_syntax.escape("<div class"))[0].type == "paragraph_open"
+
+
+def test_sentences_show_code_as_code_and_no_escaped_line_feed() -> None:
+    told = markdown_syntax.prose("on a, in this order:\nmend `door <x>`\n\nrm -rf /tmp/x")
+    assert told == "on a, in this order: mend `door <x>`; rm -rf /tmp/x"
+    assert "\\\\n" not in renderings.ALL["stuck.md"]().split("## Phases")[0]
+    for name in ("killed.md", "failed.md"):
+        assert "No step stored" not in renderings.ALL[name]()

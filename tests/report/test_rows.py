@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -22,9 +23,9 @@ def test_a_met_objective_of_a_failed_run_does_not_count() -> None:
     page = html.render(samples.failed())
     assert '<span class="state met">' not in page
     for text in (page, markdown.render(samples.failed()), renderings.printed(summary.details(samples.failed()), 200)):
-        assert "met, but does not count" in plain(text.replace("**", ""))
+        assert re.search("met,? but does not count", plain(text.replace("**", "")))
     suite = samples.suite()
-    assert DOUBT in plain(html.render_suite(*suite))
+    assert DOUBT.replace(",", "") in plain(html.render_suite(*suite))
     assert "met in a run that did not pass" in plain(renderings.printed(summary.suite_summary(*suite), 200))
 
 
@@ -51,10 +52,10 @@ def test_an_objective_that_was_not_met_needs_no_such_reason() -> None:
 
 def test_the_index_draws_and_says_it() -> None:
     (entry,) = [one for one in samples.entries() if one.verdict == "failed"]
-    page = index.render([replace(entry, objectives=MET), replace(entry, run="b", objectives=MET)])
-    assert page.count(f'met,</span> <span class="under">{DOUBT.removeprefix("met, ")}</span>') >= 2
+    page = index.render([replace(entry, run=run, objectives=MET) for run in "abc"])
+    assert page.count(f'met</span> <span class="under">{DOUBT.removeprefix("met, ")}</span>') >= 2
     assert 'class="dot"' not in page
-    assert page.count('<circle class="gap"') == 2
+    assert page.count('<circle class="gap"') == 3
 
 
 def remedy(name: str, code: str) -> str:

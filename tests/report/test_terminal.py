@@ -8,6 +8,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from drillbook.judge.result import RunView, SuiteResult, Verdict
+from drillbook.report.figures import one_line
 from drillbook.report.terminal import summary
 from tests.report import renderings, samples
 
@@ -48,7 +49,7 @@ def test_the_exit_status_is_not_torn_off_by_a_long_title() -> None:
         update={"title": "The quarterly drill of all services of the documents, with their stores and caches"}
     )
     lines = renderings.printed(summary.suite_ending(long, views)).splitlines()
-    assert any(line.startswith("■ ABORTED WITH RESIDUE  exit 5  The quarterly drill") for line in lines)
+    assert any(line.startswith("■ ABORTED WITH RESIDUE  quarterly  exit 5  The quarterly drill") for line in lines)
 
 
 NAMES = [
@@ -112,7 +113,7 @@ def test_the_verdict_is_the_last_line(name: str) -> None:
     view = samples.ALL[name]()
     last = renderings.printed(summary.summary(view), 300).splitlines()[-1]
     assert last.split()[1] == str(view.result.verdict).upper().split()[0]
-    assert f"  exit {view.result.exit}  " in last
+    assert f"  {one_line(view.result.drill)}  exit {view.result.exit}  " in last
 
 
 def test_the_verdict_of_a_suite_is_the_last_line_and_a_drill_has_few() -> None:
@@ -122,7 +123,11 @@ def test_the_verdict_of_a_suite_is_the_last_line_and_a_drill_has_few() -> None:
     short = renderings.printed(summary.line(samples.passed()))
     assert short.startswith("  ✓ passed in ")
     assert len(short.splitlines()) == 1, "its losses are within the objective"
-    assert "remedy: To lose fewer writes, take backups more often" in renderings.printed(summary.line(samples.failed()))
+    told = renderings.printed(summary.line(samples.failed()), 400).splitlines()
+    (at,) = [number for number, text in enumerate(told) if "remedy: To lose fewer writes, take backups more often" in text]
+    assert told[at - 1].strip().startswith("measured: 107 of 149 acknowledged writes"), (
+        "a remedy alone says not what is wrong"
+    )
 
 
 def test_brief_details_leave_clocks_and_phases_to_the_report() -> None:

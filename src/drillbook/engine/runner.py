@@ -112,12 +112,17 @@ class Runner(Preparation):
     def _forward(self) -> None:
         self._prepare()
         self.underway = True
-        self._must("backup", "failed", "no fault was injected, because the backup failed")
+        skipped = "no backup was restored, because the phase" if self._rehearses() else "no fault was injected, because the"
+        self._must("backup", "failed", f"{skipped} backup failed")
         self._inject()
         self._detect()
         self._diagnose()
         self._restore()
         self._verify()
+
+    def _rehearses(self) -> bool:
+        """Return True for a rehearsal: it restores a backup, and injects no fault."""
+        return not any(step.effect is Effect.FAULT for step in self.plan.phase("inject"))
 
     def _good_still(self) -> None:
         """Require that every probe is good right before the injection. Only then can a later failure be attributed to the

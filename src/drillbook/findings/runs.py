@@ -100,7 +100,7 @@ FINDINGS: dict[str, Kind] = {
     "objective-not-verified": Kind(
         HIGH,
         "An objective could not be verified",
-        "The report shows the reason next to the figure. An objective that was not measured does not count as met.",
+        "The report shows the reason next to the figure. An objective that was not verified does not count as met.",
     ),
     # Guards, locks and leases
     "guard-tripped": Kind(

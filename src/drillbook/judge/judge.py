@@ -21,6 +21,7 @@ from drillbook.judge.figures import Figures, phase_spans, session
 from drillbook.judge.findings import findings, mended
 from drillbook.judge.objectives import objectives, unverified
 from drillbook.judge.result import EXIT, Note, Residue, Result, RunView, StepView, Timeline
+from drillbook.judge.samples import Stalls
 from drillbook.judge.steps import phases, steps
 from drillbook.judge.verdict import verdict
 from drillbook.plan.planner import Plan, checked
@@ -61,6 +62,7 @@ def _view(history: History) -> RunView:
         notes=tuple(_note_as_called(one, first.program) for one in notes.notes(own)),
         comparison=comparison.comparison(result, events),
         first_run=any(not what.runs and not what.message for what in contents(events, EarlierRuns)),
+        stalls=Stalls.of(own).spans,
         **_at_end(own, events, plan),
     )
 

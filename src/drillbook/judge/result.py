@@ -84,9 +84,8 @@ class FaultResult(_Value):
     since_s: float | None = None
     """Time at which the fault was announced, on the run's clock; None if it was not announced."""
     ended: str = ""
-    """Outcome of the undo. If the fault was not undone, this is ``open`` (no event reports an undo), ``residue`` (the fault
-    could not be undone) or ``closed`` (a person declared later that the residue needs no undo).
-    """
+    """Outcome of the undo. A fault that was not undone is ``open`` (no event reports an undo), ``residue`` (the undo failed)
+    or ``closed`` (a person declared later that the residue needs no undo)."""
 
 
 class PhaseResult(_Value):
@@ -378,6 +377,7 @@ class RunView(_Value):
     """Number of changes, apart from faults, that were not undone at the end of the run itself."""
     locks_at_end: tuple[LockState, ...] = ()
     """State of each of the run's locks at the end of the run itself."""
+    stalls: tuple[tuple[float, float], ...] = ()
 
 
 class SuiteResult(_Value):

@@ -62,6 +62,11 @@ def words(step: StepView) -> str:
     return "" if step.result.status == "failed" else STEP_WORDS[step.result.status]
 
 
+def of_step(step: StepView) -> str:
+    """Return words for the outcome of a step's undo. The result is empty when nothing is recorded."""
+    return UNDONE.get(step.undone, step.undone)
+
+
 def _undone(faults: Iterable[FaultResult], *, doubt: bool = False) -> list[str]:
     """Return a clause for each outcome of the faults that were undone. The clause has the number of faults with this
     outcome.

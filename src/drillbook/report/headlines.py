@@ -21,7 +21,7 @@ def sentence(view: RunView) -> str:
     service = one_line(result.service)
     tail = "" if result.verdict is Verdict.PASSED else _reason(result)
     if "disruption" not in marks:
-        return " ".join(filter(None, (_not_disrupted(result), tail, *(_fault(one, view.finished) for one in result.faults))))
+        return " ".join(filter(None, (_not_disrupted(view), tail, *(_fault(one, view.finished) for one in result.faults))))
     at = utc_time(result.started, marks["disruption"])
     if step := _not_passed(view):
         parts = _unproven(result, f"Recovery of {service} is not proven: it was disrupted at {at}", marks)
@@ -98,12 +98,14 @@ def _reason(result: Result) -> str:
     return f"{first}{text[len(word) :].rstrip('.')}." if text else ""
 
 
-def _not_disrupted(result: Result) -> str:
+def _not_disrupted(view: RunView) -> str:
+    result = view.result
+    nothing = "The drill injects no fault." if rehearsal.injects_nothing(view.plan) else "No disruption was measured."
     return {
         Verdict.REFUSED: "The drill was refused.",
         Verdict.ABORTED: "The run was stopped before its end.",
         Verdict.NOT_RUN: "The drill was not run here.",
-    }.get(result.verdict, rehearsal.sentence(result) or "No disruption was measured.")
+    }.get(result.verdict, rehearsal.sentence(result) or nothing)
 
 
 def _recovery(result: Result, begin: str, marks: dict[str, float]) -> str:

@@ -19,6 +19,7 @@ from drillbook.report import (
     losses,
     next_steps,
     pages,
+    probe_notes,
     record,
     rehearsal,
     remarks,
@@ -112,7 +113,7 @@ def _first(view: RunView) -> dict[str, Any]:
 
 
 def _of_data(view: RunView) -> dict[str, Any]:
-    """Return the growth of the measured services and the losses of data that steps measured.
+    """Return the growth of the measured services, the losses of data that steps measured, and the notes about probes.
 
     The notes below their tables are included.
     """
@@ -121,6 +122,7 @@ def _of_data(view: RunView) -> dict[str, Any]:
         "growth_note": growth.note(view.result.capacity),
         "losses": losses.loss_rows(view),
         "losses_note": losses.NOTE,
+        "probe_notes": probe_notes.probe_notes(view),
     }
 
 

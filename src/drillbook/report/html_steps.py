@@ -14,8 +14,8 @@ from markupsafe import Markup
 
 from drillbook.findings import Finding
 from drillbook.judge.result import CommandView, StepView
-from drillbook.report import pages, record, wording
-from drillbook.report.figures import pretty, seconds, took, utc_time
+from drillbook.report import end_state, pages, record, wording
+from drillbook.report.figures import pretty, readable, seconds, took, utc_time
 from drillbook.report.rows import PhaseRow
 
 Where = tuple[str | None, str | None]
@@ -24,6 +24,9 @@ REMEMBERED = 4096
 """Number of texts and commands whose HTML is remembered. The steps on many hosts have the same texts and commands."""
 LONGEST = 500
 """The HTML of a text is remembered only if the text has at most this many characters."""
+LONG_LINES, LONG_TEXT = 20, 1600
+"""Number of lines, and of characters, from which on a text counts as long. A long text is cut on paper."""
+CUT = "Cut on paper; the page itself and the journal have the whole text."
 HEAD = (
     '<section aria-labelledby="steps">\n<h2 id="steps">Phases and steps</h2>\n'
     '<p class="lead paper">On paper, steps that succeeded have one line each; the page itself and the journal have their '
@@ -111,7 +114,7 @@ def _step(step: StepView, anchor: str, findings: Iterable[Finding], started: str
             f'<span class="mono">{_text(file.sha256)}</span></span></dd>\n'
         )
     yield f"<dt>Undo</dt><dd><bdi>{_text(step.undo)}</bdi></dd>" if step.undo else ""
-    yield f"<dt>In the end</dt><dd><bdi>{_text(step.undone)}</bdi></dd>" if step.undone else ""
+    yield f"<dt>In the end</dt><dd><bdi>{_text(end_state.of_step(step))}</bdi></dd>" if step.undone else ""
     yield "</dl>\n"
     yield _values("Parameters", step.params)
     yield _values("Facts", one.facts)
@@ -142,7 +145,7 @@ def _course(step: StepView) -> Iterator[str]:
     if step.allowed:
         yield f'<dt>Allowed, because</dt><dd class="text"><bdi>{_text(step.allowed)}</bdi></dd>'
     if step.message:
-        yield f'<dt>Message</dt><dd class="text"><bdi>{_text(step.message)}</bdi></dd>'
+        yield f'<dt>Message</dt><dd class="text"><bdi>{pages.prose(readable(step.message))}</bdi></dd>'
 
 
 def _pace(step: StepView) -> str:
@@ -174,7 +177,16 @@ def _finding(one: Finding) -> str:
 
 
 def _values(name: str, values: Mapping[str, Any]) -> str:
-    return f'<p class="head">{name}</p><pre>{_text(pretty(values))}</pre>' if values else ""
+    return f'<p class="head">{name}</p>{_block(pretty(values))}' if values else ""
+
+
+def _block(text: str) -> str:
+    """Return the HTML of preformatted text. The style sheet cuts a long text on paper, with a note; the page shows all of it."""
+    if not text:
+        return ""
+    if len(text) <= LONG_TEXT and text.count("\n") < LONG_LINES:
+        return f"<pre>{_text(text)}</pre>"
+    return f'<pre class="long">{_text(text)}</pre><p class="paper cut">{CUT}</p>'
 
 
 def _command(command: CommandView) -> Iterator[str]:
@@ -190,7 +202,7 @@ def _command(command: CommandView) -> Iterator[str]:
     ):
         if text or total:
             cut = record.cut(text, total)
-            yield f'<p class="head">{name}{f", {_text(cut)}" if cut else ""}</p>\n<pre>{_text(text)}</pre>\n'
+            yield f'<p class="head">{name}{f", {_text(cut)}" if cut else ""}</p>\n{_block(text)}\n'
 
 
 @lru_cache(REMEMBERED)

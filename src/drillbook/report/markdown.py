@@ -17,6 +17,7 @@ from drillbook.report import (
     losses,
     markdown_steps,
     next_steps,
+    probe_notes,
     record,
     rehearsal,
     residue_state,
@@ -25,7 +26,7 @@ from drillbook.report import (
     wording,
 )
 from drillbook.report.figures import link, seconds, utc, utc_time
-from drillbook.report.markdown_syntax import block, code, escape, table
+from drillbook.report.markdown_syntax import block, code, escape, prose, table
 from drillbook.report.rows import ObjectiveRow
 from drillbook.report.suites import suite_contradictions, suite_rows, suite_sentence
 
@@ -132,6 +133,7 @@ def _figures(view: RunView) -> list[str]:
         _moments(view),
         *map(escape, later_outages.later_outages(view)),
         _probes(view),
+        *map(prose, probe_notes.probe_notes(view)),
         *rehearsal.markdown(view.result),
         "## Clocks",
         _clocks(view),
@@ -227,7 +229,7 @@ def _residue(view: RunView) -> list[str]:
         )
     for one in view.result.residue:
         found += [
-            f"**{escape(one.what)}** on {escape(one.host)} (step {escape(one.step)}): {escape(one.why)}",
+            f"**{escape(one.what)}** on {escape(one.host)} (step {escape(one.step)}): {prose(one.why)}",
             block(one.by_hand),
         ]
     return found
@@ -304,9 +306,9 @@ def _findings(view: RunView) -> list[str]:
     for one in rows.findings_of(view.result):
         where = " on ".join(escape(part) for part in (one.step and f"step {one.step}", one.host) if part)
         lines = [
-            ("Wanted", escape(one.wanted)),
-            ("Measured", escape(one.measured)),
-            ("Remedy", escape(one.remedy)),
+            ("Wanted", prose(one.wanted)),
+            ("Measured", prose(one.measured)),
+            ("Remedy", prose(one.remedy)),
             ("Where", where),
             ("Evidence", ", ".join(_evidence(file) for file in one.evidence)),
         ]
@@ -345,14 +347,14 @@ def _record(view: RunView) -> list[str]:
     lines = [
         ("Events", str(view.journal_events)),
         ("Last hash", code(view.journal_head)),
-        ("Last line", "torn: left out" if view.torn else "whole"),
+        ("Last line", "torn: left out" if view.torn else "complete"),
         ("To verify", code(f"{view.program} report.verify {view.result.run}")),
     ]
     listed = table(
         ("File", "Step", "Size", "SHA-256"),
         [(_evidence(row.file), escape(row.step), row.size, code(row.sha256)) for row in files],
     )
-    return [table(("Journal", "Value"), lines), listed if files else "No step stored an evidence file."]
+    return [table(("Journal", "Value"), lines), *([listed] if files else [])]
 
 
 def _glossary(view: RunView) -> str:

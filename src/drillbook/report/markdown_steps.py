@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from drillbook.judge.result import CommandView, RunView, StepView
-from drillbook.report import record, rows, wording
-from drillbook.report.figures import one_line, took
+from drillbook.report import end_state, record, rows, wording
+from drillbook.report.figures import one_line, size, took
 from drillbook.report.markdown_syntax import block, code, escape, table
 
+LEAST_BYTES, LEAST_S = 10_000, 120
+"""Facts of at least this number of bytes or seconds are also told in a larger unit."""
 MOST_FACTS, MOST_CHARACTERS = 8, 100
 """Limits for the list of facts in a report: the number of facts of a step, and the length of the text of a fact."""
 
@@ -59,13 +61,24 @@ def _short(step: StepView) -> str:
     Short facts are texts, numbers and truth values.
     """
     short = [
-        f"{escape(name)} {code(_cut(value))}"
+        f"{escape(name)} {code(_cut(value))}{_unit(name, value)}"
         for name, value in sorted(step.result.facts.items())
         if isinstance(value, str | int | float | bool) and value != ""
     ]
     parts = short[:MOST_FACTS] + ([f"and {len(short) - MOST_FACTS} more"] if len(short) > MOST_FACTS else [])
-    parts += [escape(_cut(step.undone))] if step.undone else []
+    parts += [escape(_cut(end_state.of_step(step)))] if step.undone else []
     return f"- {code(step.result.id)} on {escape(step.result.host)}: {', '.join(parts)}" if parts else ""
+
+
+def _unit(name: str, value: object) -> str:
+    """Return a large number of bytes or seconds in a unit that people read, in parentheses. The result is empty for other facts."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return ""
+    if name.endswith("bytes") and isinstance(value, int) and value >= LEAST_BYTES:
+        return f" ({size(value)})"
+    if (name.endswith("_s") or name == "seconds") and value >= LEAST_S:
+        return f" ({took(value)})"
+    return ""
 
 
 def _cut(value: object) -> str:

@@ -39,6 +39,17 @@ def _coded(found: str) -> str:
     return f"{ticks}{pad}{found}{pad}{ticks}"
 
 
+def prose(text: object) -> str:
+    """Format a text in one line: parts in backticks as code, and a semicolon between its lines, unless a line ends with a colon."""
+    lines = [line.strip() for line in shown(text).split("\n") if line.strip()]
+    return _with_code("; ".join(lines).replace(":; ", ": "))
+
+
+def _with_code(line: str) -> str:
+    parts = re.split(r"`([^`]+)`", line)
+    return "".join(code(part) if number % 2 else escape(part) for number, part in enumerate(parts) if part)
+
+
 def block(text: object) -> str:
     """Format ``text`` as a fenced block. The fence is longer than any row of backticks in ``text``."""
     found = shown(text).rstrip("\n")

@@ -72,6 +72,24 @@ def breakable(text: object) -> Markup:
     return Markup("").join(forms[number % 3].format(part) for number, part in enumerate(parts) if part)
 
 
+def prose(text: object) -> Markup:
+    """Mark the parts of ``text`` in backticks as code, keep figures on one line, and let the address of a page break after each
+    slash. Everything is escaped.
+    """
+    parts = re.split(r"`([^`\n]+)`", figures.shown(text))
+    form = Markup("<code>{}</code>")
+    return Markup("").join(
+        form.format(_addresses(part)) if number % 2 else _addresses(figures.tight(part)) for number, part in enumerate(parts)
+    )
+
+
+def _addresses(text: str) -> Markup:
+    parts = re.split(r"(\bhttps?://[^\s`\"'<>]+)", text)
+    return Markup("").join(
+        Markup("/<wbr>").join(part.split("/")) if number % 2 else escape(part) for number, part in enumerate(parts)
+    )
+
+
 FILTERS = (
     figures.seconds,
     figures.took,
@@ -88,6 +106,7 @@ FILTERS = (
     as_called,
     commands,
     quoted,
+    prose,
     whole_dates,
     breakable,
 )

@@ -14,6 +14,8 @@ from drillbook.report.figures import one_line, shown, size
 
 PLAIN = (str, int, float, type(None))
 """Types of facts that cannot contain the name of a file."""
+STOPPED = re.compile(r"` was stopped; it was killed$|: the run was stopped during `.*`; it was killed$", re.DOTALL)
+"""Regular expression for the error of a command that Drillbook itself ended, as it ends a helper that is no longer needed."""
 EXPRESSION = re.compile(r"""\bservices(?:\.|\[['"])([\w-]+)""")
 """Regular expression for the names of services in the expressions of a plan."""
 
@@ -139,6 +141,8 @@ def shell_line(argv: Iterable[str]) -> str:
 
 def command_outcome(command: CommandView) -> str:
     """Return the outcome of a command: its exit status, the signal that ended it, or the reason why neither is known."""
+    if STOPPED.search(command.error or ""):
+        return "stopped by Drillbook before its own end"
     if command.error:
         return f"no outcome: {one_line(command.error)}"
     if command.signal:
@@ -152,4 +156,6 @@ def cut(text: str, total: int) -> str:
     The note is empty if ``text`` is complete.
     """
     kept = len(text.encode("utf-8", "replace"))
+    if total > kept == 0:
+        return f"{size(total)}, not recorded"
     return f"the last {size(kept)} of {size(total)}" if total > kept else ""

@@ -17,6 +17,12 @@ from drillbook.report.markdown_syntax import escape, table
 RESTORE, MEASURE, CHECK = "backup.restore", "backup.measure", "backup.check"
 
 
+def injects_nothing(plan: Mapping[str, Any]) -> bool:
+    """Return True for the plan of a drill without a fault, such as a rehearsal."""
+    steps = plan.get("steps")
+    return isinstance(steps, list | tuple) and bool(steps) and all(step.get("effect") != "fault" for step in steps)
+
+
 def facts(result: Result) -> dict[str, Mapping[str, Any]]:
     """Return the facts of each successful step of a rehearsal. The key is the action of the step.
 

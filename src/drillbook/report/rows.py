@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from drillbook.findings import Finding
 from drillbook.judge.result import Injection, Objective, PhaseResult, Result, RunView, Settled, StepView, Verdict
 from drillbook.report import objective_findings, open_findings, rehearsal, remarks
-from drillbook.report.figures import bounded, count, one_line, seconds, shown, took, utc
+from drillbook.report.figures import bounded, count, one_line, readable, seconds, shown, took, utc
+from drillbook.report.moments import MARKS, mark_name, meaning
 from drillbook.report.objective_figures import drawn, objective_figure
 from drillbook.report.remarks import BY_PROBE, RESERVED, Remark
 from drillbook.report.wording import (
     CLOCKS,
-    MARKS,
     MET,
     NO_STEPS,
     NOT_VERIFIED,
@@ -25,7 +25,6 @@ from drillbook.report.wording import (
     Clock,
     clocks_of,
     ended,
-    meaning,
     measured,
     objective_name,
     state_of,
@@ -142,7 +141,8 @@ def findings_of(result: Result) -> list[Finding]:
     A finding about lost writes also names the RPO. If the RPO is within the objective, the finding is only information.
     A finding about a missed objective also names the measurement error of the figure.
     """
-    return [_shown(one, result) for one in open_findings.as_shown(result.findings, result.objectives)]
+    shown_ = [_shown(one, result) for one in open_findings.as_shown(result.findings, result.objectives)]
+    return [one.model_copy(update={key: readable(getattr(one, key)) for key in ("wanted", "measured")}) for one in shown_]
 
 
 def _shown(one: Finding, result: Result) -> Finding:
@@ -278,6 +278,8 @@ def nothing_measured(view: RunView) -> str:
     why = untouched(view.result)
     if not why:
         return ""
+    if why == "no fault was injected" and rehearsal.injects_nothing(view.plan):
+        why = "the drill injects no fault"
     asked = targets(rows_of(view.result))
     waited = measured(view.result, "waiting")[0]
     lead = f"The objectives were not measured and are {NOT_VERIFIED}" if asked else "No clock was read"
@@ -296,7 +298,7 @@ def note_rows(view: RunView) -> list[tuple[str, str, bool]]:
     return [
         (
             seconds(one.at, 2),
-            one_line(one.text)
+            readable(one_line(one.text))
             + (f", on {one_line(one.host)}" if one.host else "")
             + (f" (step {one_line(one.step)})" if one.step else ""),
             one.loud,
@@ -327,7 +329,7 @@ def phase_rows(view: RunView) -> list[PhaseRow]:
 def moment_rows(view: RunView) -> list[tuple[str, str, float]]:
     """Return the name, the meaning and the time of every measured moment, in order of time."""
     known = sorted((at, key) for key, at in view.timeline.marks.items() if key in MARKS)
-    return [(MARKS[key], meaning(view.result, key), at) for at, key in known]
+    return [(mark_name(view.result, key), meaning(view.result, key), at) for at, key in known]
 
 
 def contradictions(view: RunView) -> list[str]:

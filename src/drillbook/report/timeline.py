@@ -11,8 +11,9 @@ from drillbook.judge.result import ProbeTrack, RunView, Span
 from drillbook.report import canary_writes
 from drillbook.report.figures import count, milliseconds, one_line, seconds
 from drillbook.report.labels import BOLD, FONT, ROW, Box, Flag, Label, first_free, fit, flags, label
+from drillbook.report.moments import MARKS, mark_name
 from drillbook.report.rows import phase_rows
-from drillbook.report.wording import MARKS, STEP_SHAPES, written
+from drillbook.report.wording import STEP_SHAPES, written
 
 WIDE, NARROW = 1000.0, 358.0
 EDGE = 12.0
@@ -210,7 +211,7 @@ def _ends(view: RunView) -> list[float]:
 def _marks(view: RunView, scale: Scale) -> tuple[tuple[Mark, ...], float]:
     known = [(view.timeline.marks[key], key) for key in MARKS if key in view.timeline.marks]
     known = sorted((at, key) for at, key in known if scale.holds(at))
-    texts = [(scale.x(at), f"{MARKS[key]} {seconds(at, 2 if at < 60 else 1)}") for at, key in known]
+    texts = [(scale.x(at), f"{mark_name(view.result, key)} {seconds(at, 2 if at < 60 else 1)}") for at, key in known]
     placed: list[Flag] = flags(texts, scale.width)
     found = tuple(Mark(key, flag.x, flag.row * ROW + 2, flag.label) for flag, (_, key) in zip(placed, known, strict=True))
     return found, (max((flag.row for flag in placed), default=-1) + 1) * ROW + 2
@@ -391,6 +392,6 @@ def _description(view: RunView) -> str:
     """Return a description of the timeline in words, for readers who cannot see the drawing."""
     line = view.timeline
     parts = [f"{seconds(line.seconds, 1)} from start to end"]
-    parts += [f"{MARKS[key]} at {seconds(line.marks[key], 2)}" for key in MARKS if key in line.marks]
+    parts += [f"{mark_name(view.result, key)} at {seconds(line.marks[key], 2)}" for key in MARKS if key in line.marks]
     parts += [f"{_lane_name(track)}: {_note(view, track)}" for track in line.probes]
     return "; ".join(parts) + "."

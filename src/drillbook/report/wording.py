@@ -167,33 +167,6 @@ _RECEIVED = (
     "The time between two polls of Alertmanager: from the last query that found no active alert to the first answer with "
     "the alert. If already the first poll found the alert, the error is the whole figure."
 )
-MARKS = {
-    "recovery_point": "recovery point",
-    "last_acknowledged": "last acknowledged",
-    "disruption": "disruption",
-    "first_bad": "first bad",
-    "recovered": "recovered",
-    "verified": "verified",
-    "guard_tripped": "guard tripped",
-    "stop_requested": "stop requested",
-    "lease_lapsed": "lease lapsed",
-    "alerted": "alert",
-}
-
-MOMENTS = {
-    "recovery_point": "the service acknowledged the newest write before the first lost write",
-    "last_acknowledged": "the last acknowledged write before the disruption, or a later one that was lost",
-    "disruption": "the injection began",
-    "first_bad": "the first bad sample of a probe began",
-    "recovered": "the first good sample of the sustained recovery ended",
-    "verified": "the verification ended",
-    "guard_tripped": "an abort condition tripped",
-    "stop_requested": "a stop of the run was requested",
-    "lease_lapsed": "a lease was not renewed in time, so its target undid the changes by itself",
-    "alerted": "the expected alert began to fire",
-}
-RECEIVED = "Alertmanager first answered that the expected alert is active"
-"""Meaning of the moment ``alerted`` when the drill awaits the alert at Alertmanager."""
 
 
 ERROR_NAMES = {
@@ -258,11 +231,6 @@ def clocks_of(result: Result) -> tuple[Clock, ...]:
     return tuple(
         replace(clock, name=name, span=span, error=error) if clock.key == "detection" else clock for clock in CLOCKS
     )
-
-
-def meaning(result: Result, mark: str) -> str:
-    """Return the meaning of a measured moment of the run."""
-    return RECEIVED if mark == "alerted" and remarks.received(result.steps) else MOMENTS[mark]
 
 
 def of_environment(inventories: Iterable[object]) -> str:

@@ -14,7 +14,6 @@ from typing import Any
 from drillbook.events.content import Content
 from drillbook.events.event import Event
 from drillbook.events.probes import (
-    CanarySurvivors,
     CanaryWrites,
     ProbeSamples,
     ProbeStarted,
@@ -77,10 +76,6 @@ class Watched:
     acknowledged: int = 0
     refused: int = 0
     in_doubt: int = 0
-    found: int | None = None
-    """Number of a canary's writes that were read back at the end. None before that, because it is unknown which writes
-    survived.
-    """
 
     def sampled(self, samples: Sequence[Sample]) -> None:
         """Update from samples of an availability probe."""
@@ -93,8 +88,6 @@ class Watched:
 
     def writes(self) -> str:
         """Counts of a canary's writes, as text. A write that the service refused does not count as lost."""
-        if self.found is not None:
-            return f"{self.acknowledged} acknowledged, {self.found} found again"
         doubt = f", {self.in_doubt} in doubt" if self.in_doubt else ""
         return f"{self.acknowledged} acknowledged, {self.refused} refused{doubt}"
 
@@ -168,8 +161,6 @@ class Board:
                 self.probes[probe].sampled(samples)
             case CanaryWrites(probe=probe) if probe in self.probes:
                 self.probes[probe].wrote(what)
-            case CanarySurvivors(probe=probe) if probe in self.probes and what.ranges is not None:
-                self.probes[probe].found = sum(last - first + 1 for first, last in what.ranges)
 
     def now(self) -> float:
         """Present time on the run's clock, in seconds."""

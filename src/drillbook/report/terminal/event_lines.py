@@ -56,7 +56,7 @@ COLOURS = {
     NO_STEPS: "dim",
 }
 MARKS = {**{outcome: (STEP_SHAPES[outcome], colour) for outcome, colour in COLOURS.items()}, "": (" ", "")}
-ASIDE = 42
+ASIDE = 45
 """Number of columns in the line of a step that are kept free for text beside the step's name."""
 
 

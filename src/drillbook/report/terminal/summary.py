@@ -88,7 +88,7 @@ def ending(view: RunView) -> RenderableType:
         *_contradictions(rows.contradictions(view)),
         *_tolerated(view),
         Padding(Text("\n".join(filter(None, (headlines.sentence(view), end_state.sentence(view))))), (0, 0, 0, 2)),
-        _verdict(result.verdict, result.title, wording.residue(result), result.exit),
+        _verdict(result.verdict, result.drill, result.title, wording.residue(result), result.exit),
     )
 
 
@@ -118,6 +118,8 @@ def line(view: RunView) -> RenderableType:
         if one.severity != Severity.INFORMATION and (one.code, one.step, one.host) not in _kept(view):
             head = Text(f"{one.severity}: {shown(one.title)}", style=COLOURS[one.severity])
             parts.append(Padding(head, (0, 0, 0, 4), expand=False))
+            measured = Text(f"measured: {shown(one.measured)}")
+            parts += [Padding(measured, (0, 0, 0, 6), expand=False)] if one.measured else []
             remedy = Text(f"remedy: {shown(as_called(one.remedy))}", style="dim")
             parts += [Padding(remedy, (0, 0, 0, 6), expand=False)] if one.remedy else []
     return Group(*parts, *_residue(view))
@@ -126,7 +128,9 @@ def line(view: RunView) -> RenderableType:
 def short_summary(view: RunView) -> RenderableType:
     """Return a short summary of a run: only the verdict, the changes that could not be undone, and the findings."""
     result = view.result
-    parts: list[RenderableType] = [_verdict(result.verdict, result.title, wording.residue(result), result.exit)]
+    parts: list[RenderableType] = [
+        _verdict(result.verdict, result.drill, result.title, wording.residue(result), result.exit)
+    ]
     if result.open_residue:  # the short summary has no list of next steps
         parts.append(Padding(Text(f"to undo the change: {program()} drill.recover {one_line(result.run)}"), (0, 0, 1, 2)))
     return Group(*parts, *_residue(view), *(_findings(view) if result.findings else ()))
@@ -134,7 +138,7 @@ def short_summary(view: RunView) -> RenderableType:
 
 def short_suite_summary(suite: SuiteResult) -> RenderableType:
     """Return a line with the verdict of a suite."""
-    return _verdict(suite.verdict, suite.title, "residue" if suite.exit == Exit.RESIDUE else "", suite.exit)
+    return _verdict(suite.verdict, suite.suite, suite.title, "residue" if suite.exit == Exit.RESIDUE else "", suite.exit)
 
 
 def suite_summary(suite: SuiteResult, views: Sequence[RunView], report: str = "") -> RenderableType:
@@ -209,11 +213,13 @@ def _contradictions(found: Sequence[str]) -> list[RenderableType]:
     return [Padding(Text(f"! This record contradicts itself: {one}", style="bold red"), (0, 0, 1, 2)) for one in found]
 
 
-def _verdict(verdict: str, title: str, residue: str, status: int) -> Text:
+def _verdict(verdict: str, name: str, title: str, residue: str, status: int) -> Text:
     shape = {str(key): value for key, value in wording.SHAPES.items()}.get(verdict, "?")
     word = verdict.upper() + (f" WITH {residue.upper()}" if residue else "")
     style = f"bold {COLOURS.get(verdict, 'yellow')}"
-    return Text.assemble((f"{shape} {word}", style), (f"  exit {status}", "dim"), f"  {one_line(title)}")
+    return Text.assemble(
+        (f"{shape} {word}", style), f"  {one_line(name)}", (f"  exit {status}", "dim"), f"  {one_line(title)}"
+    )
 
 
 def _state(word: str) -> Text:

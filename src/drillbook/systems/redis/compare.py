@@ -27,13 +27,15 @@ class Comparison:
     """Result of a comparison.
 
     ``compared``: number of compared keys; ``expired``: number of keys that were skipped because they have expired;
-    ``ignored``: for each pattern of ignored keys, the number of skipped keys; ``differing``: for each code of a finding, the
+    ``ignored``: for each pattern of ignored keys, the number of skipped keys; ``own``: number of Drillbook's own keys, which are
+    skipped, too; ``differing``: for each code of a finding, the
     number of different keys.
     """
 
     compared: int = 0
     expired: int = 0
     ignored: dict[str, int] = field(default_factory=dict)
+    own: int = 0
     differing: dict[str, int] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 
@@ -105,6 +107,7 @@ def _all(keys: Keys) -> Iterator[tuple[str, str, Entry]]:
 
 def _leave_out(result: Comparison, name: str) -> bool:
     if name.startswith(OWN):
+        result.own += 1
         return True
     for pattern in result.ignored:
         if fnmatchcase(name, pattern):

@@ -309,8 +309,9 @@ class Matches(Read):
     ] = Field(default_factory=dict)
 
     def run(self, ctx: Context) -> Facts:
-        """Facts: ``keys`` (number of compared keys), ``expired`` (number of expired keys), ``types`` (number of keys of each
-        type), ``ignored`` (for each pattern in the parameter `ignore`, the number of ignored keys and the reason),
+        """Facts: ``keys`` (number of compared keys), ``expired`` (number of expired keys), ``own_keys`` (number of Drillbook's own
+        keys), ``ignored`` (for each pattern in the parameter `ignore`, the number of ignored keys and the reason), ``types``
+        (number of keys of each type in the whole backup, with the keys that were not compared),
         ``algorithm`` (how the digests are computed), ``not_covered`` (properties that were not compared), ``seconds``
         (duration).
         """
@@ -325,6 +326,7 @@ class Matches(Read):
         facts: Facts = {
             "keys": found.compared,
             "expired": found.expired,
+            "own_keys": found.own,
             "types": backup.types(),
             "ignored": {pattern: {"keys": count, "why": self.ignore[pattern]} for pattern, count in found.ignored.items()},
             "algorithm": backup.algorithm,

@@ -1,0 +1,55 @@
+"""Names and meanings of the measured moments of a run, which its timeline marks."""
+
+from __future__ import annotations
+
+from drillbook.judge.objectives import BAD
+from drillbook.judge.result import Result
+from drillbook.report import remarks
+
+MARKS = {
+    "recovery_point": "recovery point",
+    "last_acknowledged": "last acknowledged",
+    "disruption": "disruption",
+    "first_bad": "first bad",
+    "recovered": "recovered",
+    "verified": "verified",
+    "guard_tripped": "guard tripped",
+    "stop_requested": "stop requested",
+    "lease_lapsed": "lease lapsed",
+    "alerted": "alert",
+}
+MOMENTS = {
+    "recovery_point": "the service acknowledged the newest write before the first lost write",
+    "last_acknowledged": "the last acknowledged write before the disruption, or a later one that was lost",
+    "disruption": "the injection began",
+    "first_bad": "the first bad sample of a probe began",
+    "recovered": "the first good sample of the sustained recovery ended",
+    "verified": "the verification ended",
+    "guard_tripped": "an abort condition tripped",
+    "stop_requested": "a stop of the run was requested",
+    "lease_lapsed": "a lease was not renewed in time, so its target undid the changes by itself",
+    "alerted": "the expected alert began to fire",
+}
+RECEIVED = "Alertmanager first answered that the expected alert is active"
+"""Meaning of the moment ``alerted`` when the drill awaits the alert at Alertmanager."""
+UNPROVEN_MARKS = {
+    "recovered": ("good again", "the first good sample after the last bad one ended; the recovery is not verified")
+}
+"""Name and meaning of marks when a verification did not pass."""
+
+
+def mark_name(result: Result, mark: str) -> str:
+    """Return the name of a measured moment of the run."""
+    return UNPROVEN_MARKS[mark][0] if mark in UNPROVEN_MARKS and _unverified(result) else MARKS[mark]
+
+
+def _unverified(result: Result) -> bool:
+    """Return True when a verification of the run did not pass, so that its recovery is not proven."""
+    return any(one.status in BAD for one in result.steps if one.id.startswith("verify."))
+
+
+def meaning(result: Result, mark: str) -> str:
+    """Return the meaning of a measured moment of the run."""
+    if mark in UNPROVEN_MARKS and _unverified(result):
+        return UNPROVEN_MARKS[mark][1]
+    return RECEIVED if mark == "alerted" and remarks.received(result.steps) else MOMENTS[mark]
