@@ -15,7 +15,7 @@ from drillbook.audit.missed import MissedRow
 from drillbook.audit.rehearsed import RehearsedRow
 from drillbook.report.wording import CLOCKS
 from tests.audit import stories
-from tests.audit.stories import DOWN, HOSTS, Book
+from tests.audit.stories import ACKS, DOWN, HOSTS, SAMPLES, Book
 from tests.audit.test_chain import audited
 from tests.report.test_agreement import plain
 from tests.report.test_browser import chrome
@@ -441,12 +441,22 @@ def test_a_finding_tells_the_wanted_value_beside_the_measured_one(tmp_path):
     book.run("2026-02-10T09:00:00").slow().close()
     audit = audited(book)
     missed = next(row for row in audit.findings if row.code == "objective-missed")
-    assert missed.told == f"wanted {missed.wanted}, measured {missed.detail}"
+    assert missed.told == f"RTO: wanted {missed.wanted}, measured {missed.detail}"
     assert missed.wanted.startswith("at most ")
-    assert replace(missed, wanted="").told == missed.detail
-    assert replace(missed, wanted="at most 5 s", detail="not measured: x").told == "wanted at most 5 s, not measured: x"
     for page in (html.render(audit), markdown.render(audit)):
         assert missed.told in plain(page).replace("\\", "")
+    many = replace(missed, texts=("a", "b", "c", "d", "e"))
+    assert (many.told, replace(missed, texts=()).told) == ("a; b; c; and 2 more", missed.detail)
+
+
+def test_objectives_that_share_a_code_are_told_each(tmp_path):
+    book = Book(tmp_path)
+    run = book.run("2026-02-10T09:00:00")
+    run.fault().availability(*SAMPLES).canary(ACKS, [[1, 400]]).recovery(verify="failed").end().close()
+    row = next(row for row in audited(book).findings if row.code == "objective-not-verified")
+    assert row.in_newest == len(row.texts) == 2
+    assert {text.partition(":")[0] for text in row.texts} == {"RTO", "RPO"}
+    assert all(": wanted at most " in text for text in row.texts)
 
 
 def test_a_schedule_of_a_service_that_no_drill_has_met_names_the_service(tmp_path):

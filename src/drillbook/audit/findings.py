@@ -11,12 +11,14 @@ from dataclasses import dataclass
 
 from drillbook.audit.coverage import by_drill
 from drillbook.audit.records import Record
-from drillbook.findings import CATALOGUE, Severity
+from drillbook.findings import CATALOGUE, Finding, Severity
 from drillbook.judge.result import Verdict
 from drillbook.report.open_findings import WITHIN
 from drillbook.report.rows import findings_of
+from drillbook.report.wording import SHORT
 
 SEVERITIES = tuple(map(str, Severity))
+MOST_TEXTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +41,15 @@ class FindingRow:
     wanted: str = ""
     """Value that was wanted instead of ``detail``. It is empty when the finding names none."""
 
+    texts: tuple[str, ...] = ()
+    """Wanted and measured value of each finding with this code in the last run that has it."""
+
     @property
     def told(self) -> str:
-        """Text of ``detail``. When the finding names the wanted value, the text tells both values."""
-        if not self.wanted:
-            return self.detail
-        measured = self.detail if self.detail.startswith("not measured") else f"measured {self.detail}"
-        return f"wanted {self.wanted}, {measured}"
+        """First texts of ``texts``, and the number of the others."""
+        more = len(self.texts) - MOST_TEXTS
+        shown = "; ".join(self.texts[:MOST_TEXTS])
+        return f"{shown}; and {more} more" if more > 0 else shown or self.detail
 
 
 def each_open(rows: Iterable[FindingRow]) -> list[FindingRow]:
@@ -99,4 +103,16 @@ def _finding(drill: tuple[str, str, str], code: str, where: Sequence[Record], ne
         items[-1].measured or items[-1].title,
         len(items) if open_now else 0,
         items[-1].wanted if items[-1].measured else "",
+        tuple(map(_text, (item for item in findings_of(where[-1].result) if item.code == code))) if where[-1].result else (),
     )
+
+
+def _text(item: Finding) -> str:
+    """Return the wanted and the measured value of a finding. If the title names what the finding is about, such as one of
+    several objectives, the text begins with it.
+    """
+    known = CATALOGUE[item.code].title if item.code in CATALOGUE else item.title
+    about = item.title.removeprefix(f"{known}: ") if item.title != known else ""
+    measured = item.measured if item.measured.startswith("not measured") else f"measured {item.measured}"
+    told = f"wanted {item.wanted}, {measured}" if item.wanted and item.measured else item.measured
+    return ": ".join(filter(None, (SHORT.get(about.lower(), about), told))) or item.title
