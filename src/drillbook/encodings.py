@@ -17,9 +17,9 @@ from itertools import groupby
 from typing import NamedTuple
 
 SHORTEST = 4
-"""Smallest number of characters with which a secret, or one line of a secret, is hidden.
+"""Minimum length, in characters, of a secret or of one line of a secret that is hidden.
 
-Shorter texts occur in any output by chance.
+Shorter texts are not hidden, because they occur in any output by chance.
 """
 PIECE, STEP = 64, 48
 """Length of each piece of a long secret, and distance from the start of one piece to the start of the next, in characters.

@@ -29,8 +29,8 @@ class CampaignStarted(Begun):
         tuple[Json, ...],
         Field(
             description=(
-                "Each site with `name`, `inventory`, `set`, `groups` and `windows`, as in the sites file; `path` of its "
-                "inventory; `plans`, the digest of the plan of each drill."
+                "All sites. Each has `name`, `inventory`, `set`, `groups` and `windows` as in the sites file, `path` (path of the "
+                "inventory), and `plans` (digest of the plan of each drill)."
             )
         ),
     ]
@@ -104,7 +104,8 @@ class SiteIntended(Content):
         Field(
             description=(
                 "Machine that carries out the drill, and its project folder, as `NUMBER@MACHINE:FOLDER`. Empty for a run "
-                "that `campaign.collect` took from the artefacts of a pipeline. In older journals, also empty for this machine."
+                "that `campaign.collect` took from the artefacts of a pipeline. In older journals, also empty for the machine "
+                "that ran the campaign."
             )
         ),
     ] = ""

@@ -82,8 +82,8 @@ class RunStarted(Begun):
         Json | None,
         Field(
             description=(
-                "Approval of the run: the person who approved, the end of the approval, and the key. Null when no "
-                "approval is needed. Absent in older journals."
+                "Approval of the run. It contains the person who approved, the time until which the approval is valid, and the "
+                "fingerprint of the key that signed it. Null when no approval is needed. Absent in older journals."
             )
         ),
     ] = None

@@ -11,7 +11,8 @@ from drillbook.events.content import Content, Json
 Seconds = Annotated[float, Field(description="Duration in seconds, on the controller's monotonic clock.")]
 Attempts = Annotated[int, Field(description="Number of attempts.")]
 Facts = Annotated[
-    Json, Field(description=("Facts that the action found. Its entry on the page [actions](actions.md) describes them."))
+    Json,
+    Field(description=("Facts that the action found. The page [actions](actions.md) describes the facts of each action.")),
 ]
 OfIntent = Annotated[int, Field(description="`seq` of the event `intent` that announced the change.")]
 
@@ -119,7 +120,7 @@ class Failed(OnStep):
     attempts: Attempts
     allowed: Annotated[
         str | None,
-        Field(description=("Reason in the drill why the failure of this step is allowed; null when it is not allowed.")),
+        Field(description=("Reason that the drill gives for allowing this failure; null when the failure is not allowed.")),
     ]
 
 

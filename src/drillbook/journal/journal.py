@@ -171,7 +171,7 @@ class Journal:
                 self._unflushed(event, self._lines.problem(error), lenient=lenient)
 
     def _synced(self, lines: int) -> None:
-        """Flush the first ``lines`` lines, and any that other threads write meanwhile. Raises OSError when the flush fails."""
+        """Flush the first ``lines`` lines, and all that other threads write meanwhile. Raises OSError when the flush fails."""
         try:
             self._lines.sync()
         except OSError:

@@ -43,7 +43,7 @@ class RunState:
 
     @cached_property
     def lost(self) -> str:
-        """Text that tells how the journal was lost (emptied or removed). If it has a complete first line, the text is empty."""
+        """Text that tells how the journal was lost (emptied or removed). Empty when the journal has a complete first line."""
         return damaged.lost(self.folder)
 
     @cached_property

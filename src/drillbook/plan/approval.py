@@ -1,5 +1,5 @@
-"""Approvals of plans. With an approval, a named person permits one plan until a given time. The person signs it with an
-SSH key, and the signature is checked before a run.
+"""Approvals of plans. With an approval, a named person permits one plan until a given time. The person signs the
+approval with an SSH key, and the signature is checked before a run.
 
 The signature is made with ``ssh-keygen -Y``. An approval consists of two files in ``approvals/`` of the project: a JSON
 text and its signature. The inventory's ``approvers`` names an allowed-signers file as in ssh-keygen(1). That file lists

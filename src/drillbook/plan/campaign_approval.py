@@ -1,5 +1,5 @@
-"""Approvals of campaigns. A named person signs one text with a line for each site. The line lists the digests of the
-plans of the site.
+"""Approvals of campaigns. A named person signs one text with a line for each site. Each line lists the digests of the
+plans of its site.
 
 The run of a site is approved only by the line of this site. A site is refused if it has no line, or if its line
 contains another digest. A changed line makes the signature invalid, so that no site is approved any more.

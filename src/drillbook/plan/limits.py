@@ -116,7 +116,7 @@ class PlannedCondition(PlanPart):
     def title(self) -> str:
         """Short description of the condition.
 
-        This is the condition's own name. A condition without a name is described by the name of its action or probe.
+        It is the condition's own name or, if the condition has none, the name of its action or probe.
         """
         return self.name or self.what
 
