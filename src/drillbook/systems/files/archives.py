@@ -22,7 +22,7 @@ FORMAT: Literal["drillbook/files-archive/1"] = "drillbook/files-archive/1"
 ARCHIVE, ZSTD_ARCHIVE = "archive.tar.gz", "archive.tar.zst"
 ZSTD: Literal["zstd"] = "zstd"
 PACKERS = {None: "gzip -1", ZSTD: "zstd -q -1 -T0"}
-"""Commands that compress an archive, both at compression level 1. At this level, zstd compresses about as well as gzip,
+"""Commands that compress an archive with zstd or gzip, at compression level 1. At this level, zstd compresses about as well as gzip,
 and uses all cores.
 """
 RESOLVE = 'case $1 in "~/"*) printf %s "$HOME/${1#"~/"}";; *) printf %s "$1";; esac'
@@ -115,7 +115,7 @@ def resolve(ctx: Context, path: str) -> str:
 
 
 def machine(ctx: Context) -> str:
-    """Return the machine id of the step's host. If the host has no machine id, return its own name.
+    """Return the machine id of the step's host. If the host has no machine id, return the name of the host (`uname -n`).
 
     Raises HostError when the host cannot be used.
     """

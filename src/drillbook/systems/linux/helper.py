@@ -164,9 +164,7 @@ class Helper:
         return [int(word) for word in output.text.split()]
 
     def ended_badly(self) -> bool:
-        """Return True when some processes of the helper still run although the helper's folder is gone. The folder is gone
-        because the undo removes it.
-        """
+        """Return True when the undo has removed the helper's folder, but some processes of the helper still run."""
         return bool(self.pids()) and not self.ctx.run("test", "-e", self.folder).ok
 
     def workers(self, word: str) -> list[int]:

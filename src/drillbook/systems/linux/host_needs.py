@@ -42,7 +42,10 @@ HOST_NEEDS = {
     "process.usage": HostNeeds(("getconf",), _SAME, by_sudo=BySudo.ROOT, scripted=True),
     "process.*": HostNeeds(rights=_SAME, by_sudo=BySudo.ROOT),
     "relay.*": HostNeeds(
-        ("python3",), "any user", "access to the port of the relay, and from the relay to the service behind it"
+        ("python3",),
+        "any user",
+        "access from the controller to the relay's port (with `reach: ssh`, from the relay's host), and from the relay to "
+        "the service behind it",
     ),
     "resource.*": HostNeeds(rights="any user", either=(("python3", "sh"),)),
     "tcp.open": HostNeeds(ports="access from the controller to the port"),

@@ -20,8 +20,7 @@ HOST_NEEDS = {
     ),
     "settings.*": HostNeeds(
         (),
-        "permission to write the env file (root, or `manager: {sudo: true}`), and to restart the unit "
-        "(root, or `manager: {sudo: true}`)",
+        "permission to write the env file, and to restart the unit (root, or `manager: {sudo: true}`)",
         either=_MANAGERS,
         by_sudo=BySudo.UNIT | BySudo.ROOT,
     ),

@@ -83,7 +83,7 @@ class Compare(Read):
         """Facts: ``path``, ``compared``, ``bytes``, ``changed_since``, ``removed_since``, ``ignored``, ``seconds``.
 
         ``compared`` is the number of compared files, and ``bytes`` is their size. ``changed_since`` and ``removed_since``
-        are the numbers of entries that were changed or removed after `taken_at`. They are too large or too small if
+        are the numbers of entries that were changed or removed after `taken_at`. They can be wrong if
         `taken_at` is from a clock that differs from the clock of the original's host. ``ignored`` lists the properties that
         were not compared.
         """

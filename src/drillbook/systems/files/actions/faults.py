@@ -30,7 +30,7 @@ fi
 class Lose(Fault):
     """Delete a file or a folder permanently.
 
-    With `from`, an archive that this run made, the action first checks that the archive has exactly the same content.
+    If `from` names an archive that this run made, the action first checks that it has exactly the same content as the files.
     Without `from`, the action deletes the folder of a service, and `backup.restore` restores this folder from the team's
     own backup. Changes since the team's backup are lost. If that backup is older than the drill's objective `rpo` allows,
     nothing is deleted.

@@ -113,7 +113,7 @@ class Memory(Read):
     def run(self, ctx: Context) -> Facts:
         """Facts: ``total_bytes available_bytes used_percent swap_bytes swap_free_bytes limit_bytes limit_used_bytes``.
 
-        ``limit_bytes`` is the memory limit of the host's control group, and ``limit_used_bytes`` is the memory used of it.
+        ``limit_bytes`` is the memory limit of the host's control group, and ``limit_used_bytes`` is the used part of it.
         """
         text = ctx.run("cat", "/proc/meminfo").check().text
         values = {name: int(number) * 1024 for name, number in re.findall(r"^(\w+):\s+(\d+) kB", text, re.MULTILINE)}

@@ -101,7 +101,7 @@ class Occupy(Fault):
         str,
         Field(
             pattern=r"^\d{1,3}(\.\d{1,3}){3}$",
-            description=("IPv4 address to listen on. A service that tries to listen on all addresses fails, too."),
+            description=("IPv4 address to listen on. No service can then listen on this address, or on all addresses."),
         ),
     ] = "127.0.0.1"
     service: Annotated[

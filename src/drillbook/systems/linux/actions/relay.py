@@ -62,7 +62,7 @@ def _greeting(ctx: Context, relay: Relay) -> bytes:
 
 
 def exchange(ctx: Context, relay: Relay) -> tuple[str, float]:
-    """Send ``greeting`` and wait for an answer.
+    """Send a request through the relay, and wait for an answer.
 
     Return the outcome (``answers``, ``hangs``, ``reset``, ...) and the duration in seconds.
     """

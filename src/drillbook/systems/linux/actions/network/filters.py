@@ -111,16 +111,16 @@ class Filter:
 
     @property
     def undo(self) -> tuple[str, ...]:
-        """Return the script, and its arguments, of a command that deletes exactly these rules."""
+        """Return a shell script that deletes exactly these rules, and the arguments of the script."""
         if self.tool == "nft":
             return (_NFT_UNDO, self.name)
         return (_IPTABLES_UNDO, self.name, self.comment, self._tools)
 
     @property
     def look(self) -> tuple[str, ...]:
-        """Return the script, and its arguments, of a command that checks whether these rules exist.
+        """Return a shell script that checks whether these rules exist, and the arguments of the script.
 
-        The exit status is 0 if all rules exist, ABSENT if none exists, and PARTLY if only some exist.
+        The script's exit status is 0 if all rules exist, ABSENT if none exists, and PARTLY if only some exist.
         """
         if self.tool == "nft":
             return (_NFT_LOOK, self.name)
