@@ -22,7 +22,9 @@ from drillbook.report.figures import seconds
 from drillbook.report.markdown_syntax import code, escape, table
 from drillbook.report.next_steps import on, run_again
 from drillbook.sdk.action import Effect, find
+from drillbook.sdk.backup_source import BackupSource
 from drillbook.sdk.host import shown
+from drillbook.sdk.manual_restore import ManualRestore, ssh
 
 PURPOSES = {
     "ready": "Check that the drill may begin",
@@ -71,7 +73,7 @@ def page(plan: Plan, inventory: str) -> str:
     parts += ["## Before you begin", "\n".join(f"- [ ] {line}" for line in _before(plan, inventory))]
     for phase, purpose in PURPOSES.items():
         if steps := plan.phase(phase):
-            parts += [f"## {purpose}", *(_step(step) for step in steps)]
+            parts += [f"## {purpose}", *(_step(step, plan) for step in steps)]
     parts += ["## If something goes wrong", "\n".join(f"- {line}" for line in _wrong(plan, inventory))]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -114,7 +116,7 @@ def _wrong(plan: Plan, inventory: str) -> Iterator[str]:
         yield f"Call the owner: {escape(plan.owner)}."
 
 
-def _step(step: PlannedStep) -> str:
+def _step(step: PlannedStep, plan: Plan) -> str:
     action = find(step.action)
     title = step.name or (action.__doc__ or step.action).strip().splitlines()[0]
     lines = [f"- [ ] **{step.id}** {escape(title)}"]
@@ -135,7 +137,24 @@ def _step(step: PlannedStep) -> str:
     if step.effect is not Effect.READ:
         known = isinstance(step.params.get("undo"), list | tuple)
         lines.append(f"  - undo: {code(undo_of(step).text) if known else escape(undo_of(step).text)}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_by_hand(step, plan)])
+
+
+def _by_hand(step: PlannedStep, plan: Plan) -> Iterator[str]:
+    """Yield the commands with which a person restores a backup of the team without Drillbook, as Markdown below the step."""
+    services, hosts = {**plan.inventory.services, **plan.inventory.backups}, plan.inventory.hosts
+    source = services.get(str(step.params.get("from")))
+    target = services.get(str(step.params.get("service")))
+    if step.action != "backup.restore" or not isinstance(source, BackupSource) or target is None:
+        return
+    at = str(step.params.get("backup") or step.params.get("at") or "latest")
+    for block in source.manual_restore(ManualRestore(hosts, services, target, at)):
+        login = ssh(hosts[block.host], hosts) if block.host else ""
+        where = f"on {escape(block.host)}" if block.host else "on the machine that runs Drillbook"
+        how = f" ({code(login)})" if login else ""
+        whom = f", as the user {escape(block.run_as)}" if block.run_as else ""
+        yield f"  - by hand, in bash {where}{how}{whom}:"
+        yield "\n".join(["", "    ```sh", *(f"    {line}" for line in block.lines), "    ```", ""])
 
 
 def _text(value: Any) -> str:

@@ -19,6 +19,7 @@ from drillbook.sdk.backup_places import Place, Printed, StoredFile, matching, pl
 from drillbook.sdk.backup_source import Backup, BackupSource, need_programs
 from drillbook.sdk.encryption import SUFFIX, AgeIdentity, secret_keys
 from drillbook.sdk.host import Host
+from drillbook.sdk.manual_restore import Files
 from drillbook.sdk.service import KeptIn, kind_of
 from drillbook.values import Secret
 
@@ -129,6 +130,11 @@ class FileBackups(BackupSource):
         """Text with the place of the files, and the pattern of their names. A place that is a secret is not shown."""
         place = f" in {self.at}" if isinstance(self.at, str) else ""
         return f"{place} with a name like {self.pattern}"
+
+    @property
+    def by_hand(self) -> Files:
+        """Way to the backup files, for the commands of a restore without Drillbook."""
+        return Files(self.name, self.host, self.run_as, self.at, self.pattern, self.newest == "name", self.identity)
 
     def place(self, ctx: Context) -> Place:
         """Return the location of the backup files, from the field `at`."""

@@ -20,6 +20,7 @@ from drillbook.errors import DrillbookError, NotReady, StepFailed
 from drillbook.findings import Finding, finding
 from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.in_place import InPlace
+from drillbook.sdk.manual_restore import Block, ManualRestore
 from drillbook.sdk.sandbox import Sandbox, Sandboxed
 from drillbook.sdk.service import Service, kind_of
 from drillbook.values import Duration
@@ -245,6 +246,13 @@ class BackupSource(Service):
             f"backups of kind {kind_of(self)} can only be restored into a sandbox, not into {service.name}",
             hint="use a service with `sandbox: {}`; see docs/sandbox.md",
         )
+
+    def manual_restore(self, manual: ManualRestore) -> list[Block]:
+        """Return the commands with which a person restores a backup without Drillbook. The runbook of a drill shows them.
+
+        The result is empty when the source knows no such commands.
+        """
+        return []
 
     def ready(self, ctx: Context) -> None:
         """Check that the host has the programs that list and check backups, and that the backups can be read.

@@ -22,7 +22,11 @@ class Reference:
         """Parse a reference. Raises ValueError when the text has another form."""
         match = re.fullmatch(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/([^#]*?)/?(?:#sha256=([0-9a-f]{64}))?", text)
         if match is None or not match[2]:
-            raise ValueError(f"{text!r} is not a reference; write it as s3://bucket/key or s3://bucket/key#sha256=HEX")
+            raise ValueError(
+                f"{text!r} is not a reference; write it as s3://bucket/key or s3://bucket/key#sha256=HEX, "
+                "such as the fact `location` of the step that stored the backup in a bucket. A source of `backups` is restored by "
+                "`backup.restore`"
+            )
         return cls(match[1], match[2], match[3])
 
     def below(self, name: str, sha256: str | None = None) -> Reference:

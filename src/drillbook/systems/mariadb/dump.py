@@ -15,9 +15,10 @@ from drillbook.sdk.backup_beginning import LIMIT
 from drillbook.sdk.backup_files import FileBackups
 from drillbook.sdk.backup_source import Backup, Checked, need_one
 from drillbook.sdk.in_place import InPlace
+from drillbook.sdk.manual_restore import Block, ManualRestore
 from drillbook.sdk.sandbox import Sandbox, Sandboxed
 from drillbook.sdk.service import Service
-from drillbook.systems.mariadb import server
+from drillbook.systems.mariadb import manual_restore, server
 from drillbook.systems.mariadb.client import name, said, verifying
 from drillbook.systems.mariadb.copied_files import MOST_NAMED
 from drillbook.systems.mariadb.dump_reading import BEGIN, CHECK, LOAD, SECTIONS, Reading
@@ -125,6 +126,10 @@ class MariadbDump(FileBackups):
         """
         service = ctx.services.get(self.service)
         return service.database if isinstance(service, Mariadb) else ""
+
+    def manual_restore(self, manual: ManualRestore) -> list[Block]:
+        """Return the commands with which a person restores a backup without Drillbook."""
+        return manual_restore.dump(manual, self.by_hand, manual.target) if isinstance(manual.target, Mariadb) else []
 
     def ready(self, ctx: Context) -> None:
         """Check that the place of the dumps is valid, and that the host has the decompression program."""

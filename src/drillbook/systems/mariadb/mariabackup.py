@@ -28,9 +28,10 @@ from drillbook.sdk.backup_source import Backup, Checked, need_one, need_programs
 from drillbook.sdk.encryption import SUFFIX
 from drillbook.sdk.host import Host, Output, printable
 from drillbook.sdk.in_place import InPlace
+from drillbook.sdk.manual_restore import Block, ManualRestore
 from drillbook.sdk.sandbox import Sandbox, Sandboxed
 from drillbook.sdk.service import Service
-from drillbook.systems.mariadb import server
+from drillbook.systems.mariadb import manual_restore, server
 from drillbook.systems.mariadb.client import program
 from drillbook.systems.mariadb.copied_files import BROKEN, LIST, CopiedFiles, parsed, settings, version_at_end
 from drillbook.systems.mariadb.in_place import PhysicalInPlace
@@ -221,6 +222,12 @@ class Mariabackup(FileBackups):
             target = f"{box.folder}/part{position}" if position else data
             box.run("cp", "-r", "--", _path(folder, name), target).check()
         return names, chain[0]
+
+    def manual_restore(self, manual: ManualRestore) -> list[Block]:
+        """Return the commands with which a person restores a backup without Drillbook."""
+        if not isinstance(manual.target, Mariadb):
+            return []
+        return manual_restore.physical(manual, self.by_hand, manual.target, stream=self.form == "stream")
 
     def ready(self, ctx: Context) -> None:
         """Check that the place of the backups is valid, and that the host has the programs to extract backups."""

@@ -17,10 +17,11 @@ from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.backup_source import Backup, BackupSource, Checked, need_one, no_backup
 from drillbook.sdk.host import Host
 from drillbook.sdk.in_place import InPlace
+from drillbook.sdk.manual_restore import Block, ManualRestore
 from drillbook.sdk.sandbox import Sandbox, Sandboxed
 from drillbook.sdk.service import KeptIn, Service
 from drillbook.systems.pgbackrest import archive as archives
-from drillbook.systems.pgbackrest import recovery, verification
+from drillbook.systems.pgbackrest import manual_restore, recovery, verification
 from drillbook.systems.pgbackrest.in_place import SYSTEM, RepositoryInPlace
 from drillbook.systems.pgbackrest.program import Program
 from drillbook.systems.pgbackrest.repository import Repository, cluster
@@ -103,11 +104,14 @@ class PgBackRest(BackupSource):
 
     def program(self, ctx: Context, host: Host, *, run_as: str) -> Program:
         """Return a runner of pgbackrest on ``host`` with the options of this source."""
+        return Program(self.name, host, ctx.deadline, self._options(host.name), run_as)
+
+    def _options(self, host: str) -> dict[str, str | Secret]:
+        """Return the options of pgbackrest on the host named ``host``."""
         options: dict[str, str | Secret] = {"stanza": self.stanza, "repo": str(self.repository)}
         if self.config:
             options["config"] = self.config
-        options |= self.options | (self.sandbox_options if host.name != self.host else {})
-        return Program(self.name, host, ctx.deadline, options, run_as)
+        return options | self.options | (self.sandbox_options if host != self.host else {})
 
     @contextmanager
     def opened(self, ctx: Context) -> Iterator[Repository]:
@@ -210,6 +214,13 @@ class PgBackRest(BackupSource):
         program = self.program(ctx, box.host, run_as=box.service.run_as)
         folders = dict.fromkeys(("lock-path", "log-path", "spool-path"), f"{box.folder}/pgbackrest")
         return replace(program, options={**program.options, **recovery.SAFE, **folders}, sandbox=box.folder)
+
+    def manual_restore(self, manual: ManualRestore) -> list[Block]:
+        """Return the commands with which a person restores a backup without Drillbook."""
+        if not isinstance(manual.target, Postgres):
+            return []
+        options = self._options(manual.target.host)
+        return manual_restore.blocks(manual, options, manual.target, inclusive=self.inclusive)
 
     def ready(self, ctx: Context) -> None:
         """Check that pgbackrest exists and can read the repository. The stanza need not exist yet, because a step of the drill

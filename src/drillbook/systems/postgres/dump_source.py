@@ -21,10 +21,11 @@ from drillbook.sdk.backup_places import BEGINNINGS_NEED, HostFolder, Prefix, Sto
 from drillbook.sdk.backup_source import Backup, Checked, need_one, need_programs, stamp
 from drillbook.sdk.host import Host
 from drillbook.sdk.in_place import InPlace
+from drillbook.sdk.manual_restore import Block, ManualRestore
 from drillbook.sdk.programs import Programs
 from drillbook.sdk.sandbox import Sandbox, Sandboxed
 from drillbook.sdk.service import Service
-from drillbook.systems.postgres import dump_reading, dump_start, reader_version, sandbox
+from drillbook.systems.postgres import dump_reading, dump_start, manual_restore, reader_version, sandbox
 from drillbook.systems.postgres.dump_in_place import DumpInPlace
 from drillbook.systems.postgres.dump_judgement import Judgement
 from drillbook.systems.postgres.dump_outline import roles_made
@@ -191,6 +192,12 @@ class PgDumpSource(FileBackups):
             named = self._roles_named(ctx, roles) if self.globals else None
             checked = judgement.of(reading, compression, named)
             return replace(checked, facts={**checked.facts, "begun_at": stamp(begun)}) if begun else checked
+
+    def manual_restore(self, manual: ManualRestore) -> list[Block]:
+        """Return the commands with which a person restores a backup without Drillbook."""
+        if not isinstance(manual.target, Postgres):
+            return []
+        return manual_restore.blocks(manual, replace(self.by_hand, second=self.globals), manual.target, self.jobs)
 
     def ready(self, ctx: Context) -> None:
         """Check the programs and the location, and that the newest dump can be decompressed and read by pg_restore."""

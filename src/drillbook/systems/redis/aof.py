@@ -14,8 +14,9 @@ from drillbook.sdk.backup_files import FileBackups, moment_in
 from drillbook.sdk.backup_places import StoredFile, matching
 from drillbook.sdk.backup_source import Backup, Checked, need_one
 from drillbook.sdk.host import Host, Output
+from drillbook.sdk.manual_restore import Block, ManualRestore
 from drillbook.sdk.sandbox import Sandbox, Sandboxed
-from drillbook.systems.redis import checker, disposable
+from drillbook.systems.redis import checker, disposable, manual_restore
 from drillbook.systems.redis.aof_parts import MANIFEST, PART, Copy, judged
 from drillbook.systems.redis.checker import Checker, Program, Run
 
@@ -137,6 +138,10 @@ class AofSource(FileBackups):
         facts = disposable.serving(ctx, box, load)
         seconds = {"fetch": round(copied - begun, 3), "check": round(checked - copied, 3), **facts.pop("seconds")}
         return {**facts, "seconds": seconds}
+
+    def manual_restore(self, manual: ManualRestore) -> list[Block]:
+        """Return the commands with which a person restores a backup without Drillbook."""
+        return manual_restore.aof(manual, self.by_hand, self.program)
 
     def ready(self, ctx: Context) -> None:
         """Check that the place of the backups is valid, and that the host has a checker program that knows the format."""

@@ -17,9 +17,10 @@ from drillbook.sdk.backup_places import BEGINNINGS_NEED
 from drillbook.sdk.backup_source import Backup, Checked, need_one, stamp
 from drillbook.sdk.host import Host, printable
 from drillbook.sdk.in_place import InPlace
+from drillbook.sdk.manual_restore import Block, ManualRestore
 from drillbook.sdk.sandbox import Sandbox, Sandboxed
 from drillbook.sdk.service import Service
-from drillbook.systems.redis import checker, disposable
+from drillbook.systems.redis import checker, disposable, manual_restore
 from drillbook.systems.redis.checker import Checker, Program, Verdict
 from drillbook.systems.redis.in_place import RedisInPlace
 from drillbook.systems.tar.source import need_unpacked, need_unpacker, unpacker
@@ -119,6 +120,10 @@ class RdbSource(FileBackups):
         _must_be_all(backup.id, box.host, verdict, facts)
         seconds = {"fetch": round(copied - begun, 3), "check": round(checked - copied, 3), **facts.pop("seconds")}
         return {**facts, "keys_in_file": verdict.keys, "seconds": seconds}
+
+    def manual_restore(self, manual: ManualRestore) -> list[Block]:
+        """Return the commands with which a person restores a backup without Drillbook."""
+        return manual_restore.rdb(manual, self.by_hand, self.program)
 
     def ready(self, ctx: Context) -> None:
         """Check that the place of the backups is valid, and that the host has a checker and a decompression program."""

@@ -23,8 +23,10 @@ from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.backup_source import Backup, BackupSource, Checked, need_programs, no_backup
 from drillbook.sdk.host import as_user
 from drillbook.sdk.in_place import InPlace
+from drillbook.sdk.manual_restore import Block, ManualRestore
 from drillbook.sdk.sandbox import Sandbox
 from drillbook.sdk.service import KeptIn, Service
+from drillbook.systems.restic import manual_restore
 from drillbook.systems.restic.in_place import ResticInPlace
 from drillbook.systems.restic.repository import Repository, Snapshot
 from drillbook.values import Secret
@@ -100,6 +102,14 @@ class ResticSource(BackupSource):
     def _job(self) -> str:
         tags = f" with the tags {', '.join(self.tags)}" if self.tags else ""
         return f"{', '.join(self.paths)}{tags}{f' of {self.snapshot_host}' if self.snapshot_host else ''}"
+
+    def manual_restore(self, manual: ManualRestore) -> list[Block]:
+        """Return the commands with which a person restores a backup without Drillbook."""
+        variables: dict[str, Secret | str] = {"RESTIC_REPOSITORY": self.repository, "RESTIC_PASSWORD": self.password}
+        filters = [f"--path={path}" for path in self.paths] + ([f"--tag={','.join(self.tags)}"] if self.tags else [])
+        if self.snapshot_host and not set(self.snapshot_host) & set("*?["):
+            filters.append(f"--host={self.snapshot_host}")
+        return manual_restore.blocks(manual, variables | self.env, filters)
 
     def check(self, ctx: Context, backup: Backup) -> Checked:
         """Verify the structure of the repository and every byte of the snapshot, and count the files in the snapshot."""

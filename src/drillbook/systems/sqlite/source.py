@@ -21,7 +21,9 @@ from drillbook.sdk.backup_places import StoredFile
 from drillbook.sdk.backup_source import Backup, Checked, stamp
 from drillbook.sdk.encryption import SUFFIX
 from drillbook.sdk.host import Host, printable
+from drillbook.sdk.manual_restore import Block, ManualRestore
 from drillbook.sdk.sandbox import Sandbox, Sandboxed
+from drillbook.systems.sqlite import manual_restore
 
 Problem = tuple[str, str, str]
 """Problem of a copy: the code of the finding, the expected value, and the measured value."""
@@ -192,6 +194,10 @@ class SqliteSource(FileBackups):
     def content_tells_age(self) -> bool:
         """True when `clock` names the column whose newest value shows the age of the data."""
         return bool(self.clock)
+
+    def manual_restore(self, manual: ManualRestore) -> list[Block]:
+        """Return the commands with which a person restores a backup without Drillbook."""
+        return manual_restore.blocks(manual, self.by_hand)
 
     def ready(self, ctx: Context) -> None:
         """Check that python3 on the host has the module sqlite3, and that the place of the copies is valid."""

@@ -16,9 +16,11 @@ from drillbook.sdk.backup_source import Backup, Checked, need_one, need_programs
 from drillbook.sdk.encryption import SUFFIX
 from drillbook.sdk.host import Host, printable
 from drillbook.sdk.in_place import InPlace
+from drillbook.sdk.manual_restore import Block, ManualRestore
 from drillbook.sdk.sandbox import Sandbox, Sandboxed
 from drillbook.sdk.service import Service
 from drillbook.systems.files.in_place import FolderInPlace
+from drillbook.systems.tar import manual_restore
 
 UNPACKERS = {
     "gz": ("gzip", "-dc"),
@@ -157,6 +159,10 @@ class TarSource(FileBackups):
             "files": int(counted.text),
             "seconds": {"fetch": round(brought - begun, 3), "unpack": round(time.monotonic() - brought, 3)},
         }
+
+    def manual_restore(self, manual: ManualRestore) -> list[Block]:
+        """Return the commands with which a person restores a backup without Drillbook."""
+        return manual_restore.blocks(manual, self.by_hand)
 
     def ready(self, ctx: Context) -> None:
         """Check that the host has tar and the decompression program, and that the place of the backups is valid."""

@@ -286,7 +286,7 @@ class _OfOneTable(Write):
 
 
 class RestoreTable(_OfOneTable):
-    """Restore one table and everything that was dropped with it. The rest of the database is not changed.
+    """Restore one table and everything that was dropped with it, from a dump of `postgres.dump` in a bucket (kind `s3`).
 
     The restore is one transaction, in which the restored rows are compared with the backup's digest before any client can
     see them. Rows written to this table after the backup are lost, even if a canary in another table reports no loss.

@@ -1,0 +1,260 @@
+"""Commands with which a person restores a backup without Drillbook. The runbook of a drill shows them.
+
+The commands restore into a new folder, and change nothing that exists. They ask for passwords, and never contain them.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from drillbook.sdk.encryption import SUFFIX
+from drillbook.sdk.host import Target
+from drillbook.sdk.service import Service
+from drillbook.values import Secret
+
+CONTROLLER = ""
+"""Name that a block has instead of a host when its commands are typed on the machine that runs Drillbook."""
+_LOGIN = re.compile(r"://[^/\s]*:[^/\s]*@")
+"""Pattern of an address that contains a password."""
+_NAMED = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Commands that are typed into one shell (bash)."""
+
+    host: str
+    """Name of the host in the inventory, or ``CONTROLLER``."""
+    run_as: str
+    """User whose shell it is. Empty: the SSH user."""
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ManualRestore:
+    """The restore of one step: the target, the selected backup, and the hosts and services of the inventory."""
+
+    hosts: Mapping[str, Target]
+    services: Mapping[str, Service]
+    target: Service
+    at: str = "latest"
+    """Selection of the backup, as in the step: `latest`, the id of a backup, or a time with its offset from UTC."""
+
+    @property
+    def folder(self) -> str:
+        """New folder on the target's host into which the backup is restored."""
+        return f"/var/tmp/by-hand-{re.sub(r'[^A-Za-z0-9._-]', '_', self.target.name)}"
+
+    @property
+    def moment(self) -> datetime | None:
+        """Time that selects the backup. None when `at` is not a time."""
+        try:
+            moment = datetime.fromisoformat(self.at)
+        except ValueError:
+            return None
+        return moment if moment.tzinfo else None
+
+    @property
+    def chosen(self) -> str:
+        """Id of the selected backup. Empty when the step does not name one, or an earlier step does."""
+        return "" if self.at in ("", "latest") or self.moment or "{{" in self.at else self.at
+
+    def block(self, *lines: str) -> Block:
+        """Return a block of commands for a shell on the target's host."""
+        return Block(self.target.host, self.target.run_as, tuple(filter(None, lines)))
+
+    def begin(self) -> tuple[str, ...]:
+        """Return the commands that make the new folder, and go there."""
+        return (f"umask 077; folder={shlex.quote(self.folder)}", 'mkdir -- "$folder" && cd "$folder"')
+
+
+def ssh(target: Target, hosts: Mapping[str, Target]) -> str:
+    """Return the command that logs in to ``target`` from the machine that runs Drillbook. Empty for a local host."""
+    if target.local:
+        return ""
+    words = ["ssh"]
+    if jump := hosts.get(target.gateway):
+        at = f":{jump.port}" if jump.port else ""
+        words += ["-J", f"{f'{jump.user}@' if jump.user else ''}{jump.address or jump.name}{at}"]
+    words += ["-p", str(target.port)] if target.port else []
+    words += ["-i", target.identity] if target.identity else []
+    words += ["-o", f"UserKnownHostsFile={target.known_hosts}"] if target.known_hosts else []
+    words.append(f"{f'{target.user}@' if target.user else ''}{target.address or target.name}")
+    return shlex.join(words)
+
+
+def secret(variable: str, value: Secret | str, *, exported: bool = True) -> str:
+    """Return the command that sets a variable of the shell. It asks for a secret, and for an address with a password."""
+    export = "export " if exported else ""
+    if isinstance(value, str) and not _LOGIN.search(value):
+        return f"{export}{variable}={shlex.quote(value)}"
+    said = f"{variable} ({value.of if isinstance(value, Secret) else 'as in the inventory'}): "
+    return f"read -rsp {shlex.quote(said)} {variable}" + (f"; export {variable}" if exported else "")
+
+
+def path_of(*folders: str) -> str:
+    """Return the command that puts the first given folder of programs, or the usual folders, before PATH."""
+    named = [shlex.quote(folder) for folder in folders if folder]
+    return f"PATH={named[0]}:$PATH:/usr/sbin" if named else 'PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"'
+
+
+def search(manual: ManualRestore, place: str, pattern: str, *, by_name: bool = False) -> str:
+    """Return the shell command that prints the path of the selected file in ``place``, which may also be the file itself."""
+    if manual.chosen:
+        path = f"{place.rstrip('/')}/{manual.chosen}"
+        return f'printf "%s\\n" {_word(path)}'
+    words = ["find", _word(place), "-type f", "-path" if "/" in pattern else "-name", f'"{_escaped(_whole(pattern))}"']
+    if moment := manual.moment:
+        words.append(f'! -newermt "{moment.isoformat()}"')
+    form = "%p\\n" if by_name else "%T@ %p\\n"
+    found = f'{" ".join(words)} -printf "{form}" | sort {"" if by_name else "-n "}| tail -n 1'
+    return found if by_name else f'{found} | cut -d " " -f 2-'
+
+
+def _word(text: str) -> str:
+    """Quote a word of the shell. Double quotes are easier to read than single quotes inside a command that is quoted again."""
+    return text if shlex.quote(text) == text else f'"{_escaped(text)}"'
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r'([\\"$`])', r"\\\1", text)
+
+
+def _whole(pattern: str) -> str:
+    return f"*/{pattern}" if "/" in pattern else pattern or "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Files of a backup, and the way to them."""
+
+    name: str
+    """Name of the backup source."""
+    host: str
+    run_as: str
+    at: Secret | str | tuple[str, ...]
+    pattern: str
+    by_name: bool = False
+    identity: Secret | None = None
+    beside: str = ""
+    """Shell words that follow the path of the file, such as ``*`` for files whose names begin in the same way."""
+    whole: str = ""
+    """Shell command that changes ``backup`` from the file that was found to the folder of the backup."""
+    second: str = ""
+    """Pattern of another file beside the backup that a restore needs. The newest one is the shell variable ``second``."""
+
+    @property
+    def in_folder(self) -> bool:
+        """True when the backups are in a folder on a host."""
+        return isinstance(self.at, str) and self.at.startswith(("/", "sftp://"))
+
+
+def fetched(manual: ManualRestore, files: Files) -> tuple[list[Block], tuple[str, ...]]:
+    """Return the way to the selected backup: blocks for other hosts, and the first commands on the target's host.
+
+    After these commands, the shell is in the new folder, and its variable ``backup`` is the path of the backup.
+    """
+    at = files.at
+    if isinstance(at, str) and at.startswith("s3://"):
+        return [], (*manual.begin(), *_from_bucket(manual, at, files.pattern), *_decrypted(files))
+    if isinstance(at, Secret) or (isinstance(at, str) and at.startswith(("http://", "https://"))):
+        lines = (secret("url", at, exported=False), 'curl -fsSLo backup -- "$url"; backup=$folder/backup')
+        return [], (*manual.begin(), *lines, *_decrypted(files))
+    if isinstance(at, str) and at.startswith("sftp://"):
+        host, _, path = at.removeprefix("sftp://").partition("/")
+        files = replace(files, host=host, at=f"/{path}", run_as="")
+    if files.host == manual.target.host:
+        if isinstance(files.at, tuple):
+            return [], (*manual.begin(), f"{shlex.join(files.at)} > backup; backup=$folder/backup", *_decrypted(files))
+        return [], (*manual.begin(), *_searched(manual, files), 'ls -ld -- "$backup" $second', *_decrypted(files))
+    return [_carried(manual, files)], (
+        f"umask 077; folder={shlex.quote(manual.folder)}",
+        *_arrived(files),
+        'cd "$folder" && ls -ld -- "$backup" $second',
+        *_decrypted(files),
+    )
+
+
+def _searched(manual: ManualRestore, files: Files) -> tuple[str, ...]:
+    """Return the commands that set the variables ``backup`` and ``second`` on the host of the files."""
+    found = [f"backup=$({search(manual, str(files.at), files.pattern, by_name=files.by_name)})"]
+    newest = replace(manual, at="latest")
+    found += [f"second=$({search(newest, str(files.at), files.second, by_name=files.by_name)})"] if files.second else []
+    return (*found, *filter(None, (files.whole,)))
+
+
+def _arrived(files: Files) -> tuple[str, ...]:
+    """Return the commands that set these variables on the target's host, to which the files were copied."""
+    if not files.second:
+        return ("backup=$(printf '%s\\n' \"$folder\"/backup/* | head -n 1)",)
+    named = f'find "$folder/backup" -mindepth 1 -maxdepth 1 {{}}-name {shlex.quote(files.second.rpartition("/")[2])}'
+    return (f"backup=$({named.format('! ')})", f"second=$({named.format('')})")
+
+
+def _carried(manual: ManualRestore, files: Files) -> Block:
+    """Return the command that copies the backup from its host to the target's host through the controller."""
+    if isinstance(files.at, tuple):
+        there = shlex.join(files.at)
+        put = "cat > {0}/backup/backup"
+    else:
+        pack = f'cd "${{backup%/*}}" && tar -cf - "./${{backup##*/}}"{files.beside}'
+        pack += ' -C "${second%/*}" "./${second##*/}"' if files.second else ""
+        there = "; ".join((*_searched(manual, files), pack))
+        put = "tar -C {0}/backup -xf -"
+    folder = shlex.quote(manual.folder)
+    here = f"umask 077; mkdir {folder} {folder}/backup && {put.format(folder)}"
+    source = _remote(manual, files.host, files.run_as, there)
+    return Block(CONTROLLER, "", (f"{source} |", f"  {_remote(manual, manual.target.host, manual.target.run_as, here)}"))
+
+
+def _remote(manual: ManualRestore, host: str, run_as: str, command: str) -> str:
+    words = f"sudo -n -u {shlex.quote(run_as)} sh -c {shlex.quote(command)}" if run_as else command
+    login = ssh(manual.hosts[host], manual.hosts)
+    if login:
+        return f"{login} {shlex.quote(words)}"
+    return words if run_as else f"sh -c {shlex.quote(words)}"
+
+
+def _from_bucket(manual: ManualRestore, at: str, pattern: str) -> tuple[str, ...]:
+    """Return the commands of the AWS client that copy the newest object below a prefix."""
+    bucket, _, prefix = at.removeprefix("s3://").partition("/")
+    store = next((one for one in manual.services.values() if getattr(one, "bucket", "") == bucket), None)
+    lines = []
+    for variable, field in (("AWS_ACCESS_KEY_ID", "access_key"), ("AWS_SECRET_ACCESS_KEY", "secret_key")):
+        if (value := getattr(store, field, None)) is not None:
+            lines.append(secret(variable, value))
+    endpoint = getattr(store, "endpoint", "")
+    region = getattr(store, "region", "")
+    lines += [f"export AWS_ENDPOINT_URL={shlex.quote(endpoint)}"] if endpoint else []
+    lines += [f"export AWS_DEFAULT_REGION={shlex.quote(region)}"] if region else []
+    ends = re.sub(r"^.*[*?\]]", "", pattern)
+    wanted = f"[?ends_with(Key, '{ends}')]" if ends and _NAMED.search(ends) else "[]"
+    query = f"sort_by(Contents{wanted}, &LastModified)[-1].Key"
+    listed = shlex.join(["aws", "s3api", "list-objects-v2", "--bucket", bucket, "--prefix", prefix, "--query", query])
+    key = shlex.quote(f"{prefix}{manual.chosen}") if manual.chosen else f"$({listed} --output text)"
+    lines += [f"key={key}", f'aws s3 cp "s3://{bucket}/$key" . && backup=$folder/${{key##*/}}']
+    return tuple(lines)
+
+
+def _decrypted(files: Files) -> Sequence[str]:
+    if files.identity is None:
+        return ()
+    return (
+        secret("key", files.identity, exported=False),
+        f'age --decrypt --identity <(printf "%s\\n" "$key") --output "$folder/$(basename "$backup" {SUFFIX})" "$backup"',
+        f'backup=$folder/$(basename "$backup" {SUFFIX})',
+    )
+
+
+def unpacked(pattern: str) -> str:
+    """Return the command that prints the decompressed content of ``$backup``. ``pattern``: pattern of the names of backups."""
+    programs = {"gz": "gzip", "bz2": "bzip2", "xz": "xz", "zst": "zstd", "lz4": "lz4"}
+    program = programs.get(pattern.removesuffix(SUFFIX).rpartition(".")[2])
+    if program:
+        return f'{program} -dc -- "$backup"'
+    tests = " ".join(f'*.{end}) {name} -dc -- "$backup" ;;' for end, name in programs.items())
+    return f'case $backup in {tests} *) cat -- "$backup" ;; esac'

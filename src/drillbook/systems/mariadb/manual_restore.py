@@ -1,0 +1,66 @@
+"""Commands with which a person restores a backup of MariaDB into a new server without Drillbook."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+
+from drillbook.sdk.manual_restore import Block, Files, ManualRestore, fetched, path_of, unpacked
+from drillbook.systems.mariadb.service import Mariadb
+
+_AS_ROOT = 'test "$(id -u)" != 0 || root=--user=root   # MariaDB refuses to run as root without this option'
+_CLIENT = 'mariadb --no-defaults --socket="$folder/server.sock" --user=root'
+
+
+def dump(manual: ManualRestore, files: Files, service: Mariadb) -> list[Block]:
+    """Return the commands that load a dump into a new server, which listens at a Unix socket only."""
+    before, lines = fetched(manual, files)
+    database = shlex.quote(service.database) if service.database else ""
+    install = 'mariadb-install-db --no-defaults --datadir="$folder/data" --auth-root-authentication-method=normal $root'
+    created = f"{_CLIENT} --execute={shlex.quote(f'CREATE DATABASE IF NOT EXISTS `{service.database}`')}"
+    return [
+        *before,
+        manual.block(
+            *lines,
+            path_of(service.bin),
+            _AS_ROOT,
+            f"{install} --skip-test-db --rpm",
+            *_serve(service),
+            created if database else "",
+            f"{unpacked(files.pattern)} | {_CLIENT} --max-allowed-packet=1G {database}".rstrip(),
+            *_end(database),
+        ),
+    ]
+
+
+def physical(manual: ManualRestore, files: Files, service: Mariadb, *, stream: bool) -> list[Block]:
+    """Return the commands that prepare a physical backup, and start a new server on its files."""
+    in_folder = replace(files, pattern="mariadb_backup_info", whole="backup=${backup%/*}")
+    before, lines = fetched(manual, files if stream else in_folder)
+    copy = f"mkdir data && {unpacked(files.pattern)} | mbstream -x -C data" if stream else 'cp -r -- "$backup" data'
+    return [
+        *before,
+        manual.block(
+            *lines,
+            path_of(service.bin),
+            _AS_ROOT,
+            copy,
+            "mariadb-backup --no-defaults --prepare --target-dir=data",
+            *_serve(service, " --skip-grant-tables"),
+            *_end(shlex.quote(service.database) if service.database else ""),
+        ),
+    ]
+
+
+def _serve(service: Mariadb, more: str = "") -> tuple[str, ...]:
+    settings = "".join(f" --{key}={shlex.quote(value)}" for key, value in service.settings.items())
+    return (
+        f'mariadbd --no-defaults --datadir="$folder/data" --socket="$folder/server.sock" --skip-networking{more}{settings} \\',
+        '  --pid-file="$folder/pid" --skip-slave-start --skip-log-bin --event-scheduler=OFF $root > log 2>&1 &',
+        'until mariadb-admin --no-defaults --socket="$folder/server.sock" --user=root ping; do sleep 1; tail -n 1 log; done',
+    )
+
+
+def _end(database: str) -> tuple[str, ...]:
+    shown = f"'SHOW TABLES' {database}" if database else "'SHOW DATABASES'"
+    return (f"{_CLIENT} --execute={shown}", '# stop the server: kill "$(cat pid)"')

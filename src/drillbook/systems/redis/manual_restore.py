@@ -1,0 +1,42 @@
+"""Commands with which a person starts a Redis or Valkey server on a copy of its files, without Drillbook."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+
+from drillbook.sdk.manual_restore import Block, Files, ManualRestore, fetched
+
+_AOF = "aof=$(basename \"$(printf '%s\\n' data/appendonlydir/*.manifest | head -n 1)\" .manifest)"
+_ASK = 'redis-cli -s "$folder/redis.sock"'
+
+
+def rdb(manual: ManualRestore, files: Files, program: str) -> list[Block]:
+    """Return the commands that load an RDB file into a new server, which listens at a Unix socket only."""
+    before, lines = fetched(manual, files)
+    copy = 'mkdir data && cp -- "$backup" data/dump.rdb'
+    return [*before, manual.block(*lines, copy, *_serve(program, "--appendonly no --dbfilename dump.rdb"))]
+
+
+def aof(manual: ManualRestore, files: Files, program: str) -> list[Block]:
+    """Return the commands that load append-only files into a new server, which listens at a Unix socket only."""
+    of_folder = 'test ! -e "$(printf \'%s\\n\' "${backup%/*}"/*.manifest | head -n 1)" || backup=${backup%/*}'
+    before, lines = fetched(manual, replace(files, whole=of_folder))
+    copy = (
+        'mkdir data && if test -d "$backup"; then cp -r -- "$backup" data/appendonlydir',
+        'else mkdir data/appendonlydir && cp -- "$backup" data/appendonly.aof && rmdir data/appendonlydir; fi',
+        f"{_AOF}; test -d data/appendonlydir || aof=appendonly.aof",
+    )
+    options = '--appendonly yes --appendfilename "$aof" --appenddirname appendonlydir --aof-load-truncated no'
+    return [*before, manual.block(*lines, *copy, *_serve(program, options))]
+
+
+def _serve(program: str, options: str) -> tuple[str, ...]:
+    server = shlex.quote(program) if program else "$(command -v valkey-server || command -v redis-server)"
+    return (
+        f'{server} --port 0 --unixsocket "$folder/redis.sock" --dir "$folder/data" {options} \\',
+        '  --save "" --daemonize yes --logfile "$folder/log" --pidfile "$folder/redis.pid"',
+        f'until test "$({_ASK} ping 2>&1)" = PONG; do sleep 1; tail -n 1 log; done   # Ctrl-C when the log says why it ended',
+        f"{_ASK} dbsize",
+        f"# stop the server: {_ASK} shutdown nosave",
+    )

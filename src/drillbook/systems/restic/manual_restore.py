@@ -1,0 +1,28 @@
+"""Commands with which a person restores a snapshot of restic without Drillbook."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+
+from drillbook.sdk.manual_restore import Block, ManualRestore, secret
+from drillbook.values import Secret
+
+
+def blocks(manual: ManualRestore, variables: Mapping[str, Secret | str], filters: Sequence[str]) -> list[Block]:
+    """Return the commands that restore a snapshot into the folder `data`. ``filters``: options that select the job's snapshots."""
+    chosen = shlex.join(filters)
+    wanted = shlex.quote(manual.chosen) if manual.chosen else "latest"
+    pick = f"wanted={wanted}"
+    if manual.moment:
+        pick = f"wanted=ID   # of the newest snapshot in the list that is not later than {manual.at}"
+    return [
+        manual.block(
+            *manual.begin(),
+            *(secret(name, value) for name, value in variables.items()),
+            f"restic snapshots {chosen}",
+            pick,
+            f'restic restore "$wanted"{"" if manual.chosen or manual.moment else f" {chosen}"} --target data --verify',
+            "ls -l data",
+        )
+    ]

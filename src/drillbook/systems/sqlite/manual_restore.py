@@ -1,0 +1,18 @@
+"""Commands with which a person restores a copy of an SQLite database without Drillbook."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from drillbook.sdk.manual_restore import Block, Files, ManualRestore, fetched
+
+_EXAMINE = (
+    """python3 -c 'import sqlite3, sys; print(*sqlite3.connect(sys.argv[1]).execute("PRAGMA integrity_check"))' """
+    '"data/${backup##*/}"'
+)
+
+
+def blocks(manual: ManualRestore, files: Files) -> list[Block]:
+    """Return the commands that copy a database with its log into the folder `data`, and verify it."""
+    before, lines = fetched(manual, replace(files, beside="*"))
+    return [*before, manual.block(*lines, 'mkdir data && cp -- "$backup"* data/', f"{_EXAMINE}   # prints: ('ok',)")]

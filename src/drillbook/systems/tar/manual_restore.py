@@ -1,0 +1,11 @@
+"""Commands with which a person unpacks an archive without Drillbook."""
+
+from __future__ import annotations
+
+from drillbook.sdk.manual_restore import Block, Files, ManualRestore, fetched
+
+
+def blocks(manual: ManualRestore, files: Files) -> list[Block]:
+    """Return the commands that unpack an archive into the folder `data`."""
+    before, lines = fetched(manual, files)
+    return [*before, manual.block(*lines, 'mkdir data && tar -xpf "$backup" -C data --numeric-owner', "ls -l data")]
