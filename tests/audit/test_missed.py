@@ -108,7 +108,7 @@ def test_drills_and_suites_that_never_ran_are_listed_by_their_files(tmp_path):
         ("never ran", "all", "api"),
         ("never ran", "never", "api"),
     ]
-    assert "every 7d" in made.missed[1].why
+    assert "every 7 d" in made.missed[1].why
     assert markdown.render(made).count("no run in the record") == 2
     assert markdown.render(made).count("never ran** (suite)") == 1
     never = html.render(made).split("<h3>Never ran</h3>")[1].split("</dl>")[0]

@@ -191,6 +191,11 @@ def test_every_list_of_runs_tells_the_same_duration() -> None:
         ("at most 93600 s old", "at most 1 d 2 h old"),
         ("1023 bytes after 59.9 s", "1023 bytes after 59.9 s"),
         ("10885957 bytes, sha256 12345678", "10.4 MiB (10885957 bytes), sha256 12345678"),
+        (
+            "a backup every 1d, so that the newest is at most 36h old",
+            "a backup every 1 d, so that the newest is at most 36 h old",
+        ),
+        ("wait 5m (or 30s); `every: 26h` and 20261128T190353s", "wait 5 min (or 30 s); `every: 26h` and 20261128T190353s"),
         ("at 11.862 s; v1.300 s", "at 11.862 s; v1.300 s"),
     ],
 )

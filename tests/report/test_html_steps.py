@@ -88,3 +88,8 @@ def test_a_message_breaks_in_an_address_after_each_slash_and_shows_code():
     page = section(step("x", message="http://a:1/b/c answered 201; see `tool <x>`"))
     assert "http:/<wbr>/<wbr>a:1/<wbr>b/<wbr>c answered" in page
     assert "see <code>tool &lt;x&gt;</code>" in page
+
+
+def test_a_script_among_the_words_of_a_command_keeps_its_lines():
+    page = section(step("x", commands=(command("x", argv=("sh", "-c", "one\ntwo \u202e")),)))
+    assert '<pre class="command">sh -c &#39;one\ntwo \\u202e&#39;</pre>' in page

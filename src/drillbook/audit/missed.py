@@ -22,7 +22,7 @@ from drillbook.judge.result import Verdict
 from drillbook.plan.schedule import Schedule
 from drillbook.project.schedule_record import NOT_BEGUN, Entry
 from drillbook.project.schedules import Scheduled
-from drillbook.report.figures import moment
+from drillbook.report.figures import moment, seconds
 
 OVERDUE, NEVER, NEVER_RAN = "overdue", "never passed", "never ran"
 Ran = tuple[str, str]
@@ -113,7 +113,7 @@ def _may_run(one: Scheduled, place: str) -> bool:
 
 def _never_ran(one: Scheduled, place: str, elsewhere: str = "") -> MissedRow:
     where = f" in {place}, only in {elsewhere}" if elsewhere else ""
-    why = f"the schedule in its file asks for a run every {one.every}, but the record has no such run{where}"
+    why = f"the schedule in its file asks for a run every {seconds(one.every or 0.0)}, but the record has no such run{where}"
     return MissedRow(
         NEVER_RAN, place, ", ".join(one.services), one.name, "", "", "", "", "drills/", why, one.suite, elsewhere
     )

@@ -221,16 +221,24 @@ def size(count: int) -> str:
 
 def readable(text: str) -> str:
     """Give long numbers of bytes and seconds in ``text`` a unit that people read, such as ``128 MiB (134217728 bytes)`` and
-    ``1 d 2 h`` for ``93600 s``. No digit is lost.
+    ``1 d 2 h`` for ``93600 s``, and write ``30d`` as ``30 d``. No digit is lost, and parts in backticks stay as they are.
     """
+    parts = text.split("`")
+    return "`".join(part if number % 2 else _readable(part) for number, part in enumerate(parts))
+
+
+def _readable(text: str) -> str:
     text = _BYTES.sub(lambda match: f"{size(int(match[1])).replace('.0 ', ' ')} ({match[0]})", text)
-    return _SECONDS.sub(
-        lambda match: seconds(float(match[0][:-2])) if float(match[0][:-2]) >= 2 * UNITS[-1][0] else match[0], text
+    text = _SECONDS.sub(
+        lambda match: seconds(value) if (value := float(match[0][:-2])) >= 2 * UNITS[-1][0] else match[0], text
     )
+    return _SHORT.sub(lambda match: f"{match[1]} {'min' if match[2] == 'm' else match[2]}", text)
 
 
 _BYTES = re.compile(r"(?<![\w.(-])(\d{5,18}) bytes\b")
 _SECONDS = re.compile(r"(?<![\w.:-])\d{1,12}(?:\.\d{1,3})? s\b")
+_SHORT = re.compile(r"(?<![^\s(])(\d{1,9})(ms|[smhd])(?=$|[\s,;)]|\.$|\.\s)")
+"""Durations as a drill writes them, such as `30d`."""
 
 
 def count(number: int, one: str, many: str = "") -> str:

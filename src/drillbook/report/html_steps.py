@@ -180,22 +180,22 @@ def _values(name: str, values: Mapping[str, Any]) -> str:
     return f'<p class="head">{name}</p>{_block(pretty(values))}' if values else ""
 
 
-def _block(text: str) -> str:
-    """Return the HTML of preformatted text. The style sheet cuts a long text on paper, with a note; the page shows all of it."""
+def _block(text: str, kind: str = "") -> str:
+    """Return the HTML of preformatted text. The style sheet cuts a long text on paper, with a note; the page shows all of it.
+
+    ``kind``: CSS class of the text.
+    """
     if not text:
         return ""
     if len(text) <= LONG_TEXT and text.count("\n") < LONG_LINES:
-        return f"<pre>{_text(text)}</pre>"
-    return f'<pre class="long">{_text(text)}</pre><p class="paper cut">{CUT}</p>'
+        return f'<pre class="{kind}">{_text(text)}</pre>' if kind else f"<pre>{_text(text)}</pre>"
+    return f'<pre class="{f"{kind} long".strip()}">{_text(text)}</pre><p class="paper cut">{CUT}</p>'
 
 
 def _command(command: CommandView) -> Iterator[str]:
     """Yield a command with its outcome and its output."""
     outcome = _text(record.command_outcome(command))
-    yield (
-        f'<p class="head">Command, {outcome}, {_text(took(command.seconds))}</p>\n'
-        f'<pre class="command">{_command_line(command.argv)}</pre>\n'
-    )
+    yield (f'<p class="head">Command, {outcome}, {_text(took(command.seconds))}</p>\n{_command_line(command.argv)}\n')
     for name, text, total in (
         ("Standard output", command.stdout, command.stdout_bytes),
         ("Standard error", command.stderr, command.stderr_bytes),
@@ -207,4 +207,4 @@ def _command(command: CommandView) -> Iterator[str]:
 
 @lru_cache(REMEMBERED)
 def _command_line(argv: tuple[str, ...]) -> str:
-    return _text(record.shell_line(argv))
+    return _block(record.shell_line(argv), "command")

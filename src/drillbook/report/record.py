@@ -130,13 +130,13 @@ def _list(value: Any) -> list[Any]:
 
 
 def command_line(command: CommandView) -> str:
-    """Format the command as a shell line."""
+    """Format the command as the shell takes it."""
     return shell_line(command.argv)
 
 
 def shell_line(argv: Iterable[str]) -> str:
-    """Format the words of a command as a shell line."""
-    return one_line(shlex.join(argv))
+    """Format the words of a command as the shell takes them. A script among the words keeps its lines."""
+    return shown(shlex.join(argv))
 
 
 def command_outcome(command: CommandView) -> str:
