@@ -26,7 +26,7 @@ _HEAD = re.compile(r"\\?.", re.DOTALL)
 _CUT = r"(?:[^0-9A-Za-z][\s\S]{0,24}|[0-9A-Fa-f])?\Z"
 """Regular expression for the end of a text that was perhaps cut inside of an escape sequence."""
 _ESCAPE = rb"|[%&\\][\s\S]{0,24}\Z|[\xc2-\xf4][\x80-\xbf]{0,2}\Z"
-"""Regular expression for a cut inside of a secret's first character.
+"""Regular expression for the end of a text that was cut inside of a secret's first character.
 
 Such a cut is possible if the character can be escaped, or has several bytes.
 """
@@ -122,7 +122,7 @@ class Redactor:
         return next(((first + start, first + end) for start, end in found if start < at - first < end), (at, at))
 
     def writer(self, file: Sink) -> RedactingWriter:
-        """Create a writer that hides secrets in a stream of any length. It also hides secrets that span two pieces."""
+        """Create a writer that hides secrets in a stream of any length. It also hides secrets that are split between two writes."""
         look = self._look
         return RedactingWriter(file, look.data, look.begun, look.longest)
 

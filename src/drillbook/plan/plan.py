@@ -59,11 +59,11 @@ class Plan(PlanPart):
         return tuple(step for step in self.steps if step.phase == name)
 
     def only_restores(self) -> bool:
-        """Return True when the plan is certain to restore something, and makes no other changes.
+        """Return True when the plan only repairs data that an earlier run destroyed.
 
-        Such a plan has no steps in the phase `inject`. At least one step in the phase `restore` is certain to write.
-        All other writes are in the phases `restore` and `verify`. Writes in `verify` are allowed because they let
-        clients connect again. The drill of such a plan repairs data that an earlier run destroyed.
+        Such a plan has no steps in the phase `inject`, and no canary. At least one step in the phase `restore` is
+        certain to write. All other writes are in the phases `restore` and `verify`. Writes in `verify` are allowed
+        because they let clients connect again.
         """
         changing = [step for step in self.steps if step.effect is not Effect.READ]
         sure = [step for step in changing if step.when is None and step.allow_failure is None]

@@ -44,7 +44,7 @@ class PlannedStep(PlanPart):
 
     @model_serializer(mode="wrap")
     def _without_unused(self, written: SerializerFunctionWrapHandler) -> dict[str, object]:
-        """Leave out `become` if it is not used, so that the digests of older plans do not change."""
+        """Serialise the step without `become` if it is not set, so that the digests of older plans do not change."""
         return {key: value for key, value in written(self).items() if key != "become" or value is not None}
 
     def works_on(self, places: str) -> str:

@@ -40,7 +40,7 @@ def _named(inventory: Inventory, params: dict[str, Any], host: str) -> list[str]
 
 
 def by_id(plan: Plan) -> dict[str, PlannedStep | PlannedProbe]:
-    """Return the steps, probes and abort conditions of ``plan`` by their ids. When several have the same id, return the first."""
+    """Return the steps, probes and abort conditions of ``plan``, with their ids as keys. For equal ids, return only the first."""
     watched = [one.step or one.probe for one in plan.guard.conditions]
     return {one.id: one for one in reversed((*plan.steps, *plan.probes, *watched)) if one}
 

@@ -104,8 +104,8 @@ class Restorable:
                     )
 
     def _proofs(self, fault: PlannedStep) -> list[PlannedStep]:
-        """Return the steps that are certain to verify a backup of the data that ``fault`` destroys. A step of this
-        drill must have made this backup.
+        """Return the steps that are certain to verify a backup of the data that ``fault`` destroys. The backup must be
+        from a backup source, or a step of this drill must be certain to make it.
 
         Raises PlanError when there is no such step.
         """

@@ -94,8 +94,8 @@ class Schedule(BaseModel):
     def _regular(self, passed: datetime) -> datetime:
         """Return the moment, in UTC, from which a new run is due when no run failed.
 
-        If the time ``every`` ends while a window is open, the new run is already due when this window opens. Otherwise
-        a weekly drill would begin later every week, and would finally miss its window.
+        If the time ``every`` ends while the windows are open, the run is due earlier, from the moment at which they
+        opened. Without this rule, a weekly drill would begin later every week, and would finally miss its window.
         """
         wanted = passed.astimezone(UTC) + timedelta(seconds=float(self.every))
         if not self.windows:
@@ -126,9 +126,9 @@ class Schedule(BaseModel):
         return all(_any_open(group, now) for group in self.windows)
 
     def _opened(self, inside: datetime) -> datetime:
-        """Return the time since which all windows have been open. ``inside``: a time at which all windows are open.
+        """Return the time since which a run has been permitted to begin. ``inside``: a time at which this is permitted.
 
-        The search goes back one day at most, because some windows never close. If the windows were open for this whole day,
+        The search goes back one day at most, because some windows never close. If a run could begin during this whole day,
         ``inside`` is returned.
         """
         moment = inside.replace(second=0, microsecond=0)
@@ -139,7 +139,7 @@ class Schedule(BaseModel):
         return inside
 
     def _opening(self, after: datetime) -> datetime | None:
-        """Return the first moment from the time ``after`` on at which all windows are open.
+        """Return the first moment from the time ``after`` on at which a run is permitted to begin.
 
         Returns None when there is no such moment within ``HORIZON_DAYS`` days.
         """

@@ -96,8 +96,8 @@ def _phase(phase: str) -> Schema:
 
 
 def _condition(parts: Schema, step: Schema, probe: Schema) -> Schema:
-    """Return the schema of an entry of ``abort_if``. Such an entry has one action or availability probe, and the other
-    keys of a condition.
+    """Return the schema of an entry of ``abort_if``. Such an entry has exactly one action or availability probe. It
+    may also have the keys of ``ConditionWords``.
     """
     names = {name: what for name, what in step["properties"].items() if "." in name}
     names |= {name: what for name, what in probe["properties"].items() if find(name, Probe).KIND == "availability"}

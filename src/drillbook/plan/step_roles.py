@@ -120,7 +120,7 @@ def lost_service(plan: Plan, fault: PlannedStep) -> str:
 
 
 def of_one_system(step: PlannedStep, proof: PlannedStep) -> bool:
-    """Return True when ``step`` restores backups of one system, and ``proof`` verifies backups of the same system.
+    """Return True when ``step`` restores, and ``proof`` verifies, backups of the same system, such as PostgreSQL.
 
     A custom step may restore any system.
     """

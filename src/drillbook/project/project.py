@@ -166,7 +166,7 @@ class Project:
 
     def open_runs(self) -> list[Path]:
         """Return the folders of runs that may have left changes, oldest first. Runs whose journal is missing are included.
-        Raises UsageError when the folder of the reports cannot be read.
+        Raises UsageError when the folder of all runs cannot be read.
 
         A run that left no changes is read only once, because an index remembers it. So the cost does not grow with the
         number of such runs.

@@ -108,7 +108,7 @@ class Refused(Exception):
 def verified(
     files: Files, model: type[Text], approvers: str, absent: Callable[[Path], Refused], fits: Callable[[Text], None]
 ) -> tuple[Text, str]:
-    """Verify the signed text in ``files``. Return the text and the fingerprint of its key.
+    """Verify the signed text in ``files``. Return the text, and the fingerprint of the key that signed it.
 
     ``fits``: function that is called with the text, and must raise Refused when the text is about another run or subject.
     ``absent``: function that returns the error to raise for a missing file. Raises Refused when the text is not a valid

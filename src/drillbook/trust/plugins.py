@@ -202,7 +202,7 @@ class _Finder(importlib.abc.PathEntryFinder):
         return None
 
     def iter_modules(self, prefix: str = "") -> Iterator[tuple[str, bool]]:
-        """Yield the name of each module in this package, together with True if the module is itself a package.
+        """Yield two items for each module in this package: its name, and True if the module is itself a package.
 
         Python's module pkgutil calls this method.
         """

@@ -85,7 +85,7 @@ class Trust:
         return tuple(found) if found and self.doubt else ()
 
     def bar(self, inventory: Inventory) -> None:
-        """Forbid reading the secrets of ``inventory`` that a program prints. Do nothing when the project is trusted."""
+        """Forbid reading secrets of ``inventory`` whose source is a program. Do nothing when the project is trusted."""
         secrets = {**inventory.secrets_of(inventory.services), **inventory.secrets_of_hosts()}
         programs = [secret for secret in secrets.values() if secret.source == "command"]
         if programs and self.doubt:

@@ -76,7 +76,7 @@ class List(_OfSource):
     required: Annotated[bool, Field(description="`false`: problems of age and schedule do not fail the step.")] = True
 
     def ready(self, ctx: Context) -> None:
-        """Check that the host can list the backups, and that their age can be judged if it is limited."""
+        """Check that the host can list the backups, and that their age is known if `max_age` or `every` is set."""
         source_of(ctx, self.service).need_age()
         super().ready(ctx)
 
@@ -119,7 +119,7 @@ class Check(_OfSource, VerifiesSource):
     ] = False
 
     def ready(self, ctx: Context) -> None:
-        """Check that the host has the backup tool and can read the backups, and that their age can be judged if it is limited."""
+        """Check that the host has the backup tool and can read the backups. Their age must be known if the source limits it."""
         source = self._source(ctx)
         source.need_age(reads=True)
         source.ready(ctx)

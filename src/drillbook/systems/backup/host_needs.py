@@ -5,7 +5,9 @@ The page docs/backup-methods.md lists the tools that each kind of backup needs.
 
 from drillbook.sdk.host_needs import BySudo, HostNeeds
 
-_READ = "permission of the account `run_as` of the backup source to read the backups, and the tools for this kind of backup"
+_READ = (
+    "permission to read the backups, for the account `run_as` of the backup source, and the tools for this kind of backup"
+)
 HOST_NEEDS = {
     "backup.restore": HostNeeds(
         rights=f"{_READ}; for a sandbox, its host needs unprivileged user namespaces, root, or access to a Docker engine; for a "

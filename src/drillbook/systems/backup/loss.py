@@ -39,7 +39,7 @@ class Measure(Read):
     by: Annotated[
         Mapping[str, Any],
         Field(
-            description="Parameters of the action `*.newest_moment` of this kind, such as `tables: {orders: created_at}`."
+            description="Parameters of the action `*.newest_moment` for this kind of service, such as `tables: {orders: created_at}`."
         ),
     ] = {}
 
@@ -61,7 +61,7 @@ class Measure(Read):
         return {"loss_s": round(max(0.0, loss), 3), "until": stamp(until), "ahead_s": round(max(0.0, -loss), 3), **told}
 
     def _action(self, service: Service | None) -> Read:
-        """Return the action that finds the newest data in a service of this kind. Raises NotReady when there is no such action."""
+        """Return the action that finds the newest data in ``service``. Raises NotReady when there is none for its kind."""
         names = [name for name in known_names() if issubclass(find(name), MeasuresLoss)]
         for name in names:
             action: type[Read] = find(name)
@@ -73,6 +73,6 @@ class Measure(Read):
         )
 
     def ready(self, ctx: Context) -> None:
-        """Check that there is an action for this kind of service."""
+        """Check that there is an action that finds the newest data in this kind of service."""
         if self.known("service") and self.known("by"):
             self._action(ctx.services.get(self.service))

@@ -38,7 +38,7 @@ class Separation:
 
 
 def separation(ctx: Context, source: BackupSource) -> Separation:
-    """Compare the place of the backups with the data of their service. Raises HostError when the host cannot be used."""
+    """Compare the place of the backups with the place of their service's data. Raises HostError when the host cannot be used."""
     service = ctx.services.get(source.service)
     if service is None:
         return Separation(None, "the source names no service")

@@ -2,7 +2,8 @@
 
 The content is recorded before a fault, and compared with the record after the restore.
 
-Lives here: the actions `content.take` and `content.matches`, the comparison of lines and JSON. Needs the system http.
+Lives here: the actions `content.take` and `content.matches`, the comparison of lines and JSON. They use the package
+`systems.http`.
 Lives elsewhere: comparisons for one kind of system (`postgres.matches`, `files.matches` and others), the probe
 `content.unchanged` (`systems.http`).
 """

@@ -16,8 +16,10 @@ MOST_POINTS = 11_000
 
 
 def instant(api: Api, query: str) -> tuple[str, list[dict[str, Any]]]:
-    """Return the type of the answer to ``query``, and its present series. Each series has ``labels`` and a ``value``, which
-    is None if it is not finite. Raises CouldNotVerify when the query fails, or does not return present values.
+    """Run ``query`` for the present time. Return the type of the answer, and its series.
+
+    Each series has ``labels`` and one ``value``, which is None if it is not finite. Raises CouldNotVerify when the query
+    fails, or returns values of a period.
     """
     data = api.post("/api/v1/query", [("query", query)])
     kind, result = _of(data)

@@ -227,7 +227,7 @@ class _Reading:
         self.said = said
 
     def problems(self, name: str, host: Host) -> list[Finding]:
-        """Return a finding if the archive is damaged or cut off. Return an empty list for an intact archive."""
+        """Return a list with one finding if the archive is damaged or cut off. Return an empty list for an intact archive."""
         if self.unpacker == 0 and self.tar == 0 and self.ended:
             return []
         read = self.unpacker == 0 and self.tar == 0

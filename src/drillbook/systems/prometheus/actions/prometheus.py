@@ -62,7 +62,7 @@ class _Asking(Read):
 
 
 class Query(_Asking):
-    """Query a present value.
+    """Query the present value of an expression.
 
     To put a condition on the value, write it into the step's `expect`, such as `result.value < 0.05`.
     """
