@@ -1,19 +1,25 @@
 """Reading the facts of hosts: the recorded output of the script, and the inventory made from it."""
 
+import os
+import subprocess
+import tempfile
 import threading
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 
 from drillbook.cli import look, looked_project, scaffold
 from drillbook.errors import UsageError
+from drillbook.lab import database
 from drillbook.plan import planner
 from drillbook.project.project import Project
 from drillbook.sdk.host import Target
 from tests.hosts.servers import OpenSsh
 from tests.ports import free_port
 from tests.program import Folder
+from tests.waiting import until
 
 RECORDED = """\
 root|sudo
@@ -46,6 +52,8 @@ process|200|odd: [x|/user.slice/user-1.slice/user@1.service/app.slice/odd.servic
 UNSEEN = "\n".join(
     line for line in RECORDED.replace("root\tsudo", "root\tnone").splitlines() if line.split("\t")[0] in ("root", "listen")
 )
+OTHER = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"] if os.geteuid() == 0 else []
+"""Words before a command that run it as a user without the rights of root, as a real other user of this machine."""
 TARGETS = {"db1": Target(name="db1", address="db1.example.org", user="ops")}
 
 
@@ -221,3 +229,38 @@ def test_a_host_is_looked_at_by_its_ipv6_address(tmp_path):
     assert (targets["host-1"].address, targets["host-1"].port) == ("::1", server.port)
     assert found["host-1"].system
     assert server.port in [one.port for one in found["host-1"].listeners] + found["host-1"].unseen
+
+
+@pytest.mark.parametrize("by", ["-D", "PGDATA"])
+def test_a_cluster_of_the_ssh_user_itself_is_found_with_its_databases(by):
+    with tempfile.TemporaryDirectory(prefix="drillbook-look-", dir="/tmp") as folder:
+        Path(folder).chmod(0o777)
+        (Path(folder) / "look.sh").write_bytes(
+            Path(look.__file__).with_name("templates").joinpath("look", "look.sh").read_bytes()
+        )
+        port, data, tools = free_port(), f"{folder}/data", database.binaries()
+        initdb = [*OTHER, f"{tools}/initdb", "-D", data, "--no-sync", "--auth", "trust"]
+        subprocess.run(initdb, check=True, capture_output=True)
+        words = [] if by == "PGDATA" else ["-D", "data"]
+        argv = [*OTHER, "env", f"PGDATA={data}", f"{tools}/postgres", *words, "-p", str(port), "-k", folder]
+        server = subprocess.Popen(argv, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            create = [*OTHER, f"{tools}/createdb", "-h", folder, "-p", str(port), "shop"]
+            until(lambda: subprocess.run(create, check=False, capture_output=True).returncode == 0)
+            looked = [*OTHER, "sh", f"{folder}/look.sh"]
+            done = subprocess.run(looked, check=True, capture_output=True, text=True, cwd=folder)
+            user = subprocess.run([*OTHER, "id", "-un"], check=True, capture_output=True, text=True).stdout.strip()
+        finally:
+            server.terminate()
+            server.wait(30)
+    seen = look.parse(done.stdout)
+    (cluster,) = [one for one in seen.clusters if one.data == data]
+    assert (seen.user, cluster.owner, cluster.port, cluster.databases) == (user, user, port, (("shop", user),))
+    text = "\n".join(look._postgres("database", "db1", cluster, seen.user))
+    assert "run_as" not in text, "the SSH user needs no sudo for its own cluster"
+    assert f"admin: {{user: {user}, socket: " in text
+
+
+def test_a_server_whose_data_directory_is_unknown_is_told():
+    recorded = "\n".join(line for line in RECORDED.splitlines() if not line.startswith(("cluster", "database")))
+    assert "PostgreSQL listens on port 5432; its data directory could not be seen" in look.remarks(look.parse(recorded))

@@ -32,6 +32,7 @@ written to the inventory as a comment.
 """
 IGNORED = ("sshd", "systemd", "systemd-resolve")
 DATABASES = ("postgres", "postmaster")
+_PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 TRY_S = 3.0
 """Time limit, in seconds, of a request to a web server that was found."""
 Targets = dict[str, Target]
@@ -75,6 +76,8 @@ class Seen:
     """Everything that the script reported about one host."""
 
     system: str = ""
+    user: str = ""
+    """User that ran the script: the SSH user."""
     root: str = "none"
     """Means by which the script gets the rights of root: ``self`` when it runs as root, ``sudo``, or ``none``."""
     listeners: list[Listener] = field(default_factory=list)
@@ -157,7 +160,7 @@ def parse(output: str) -> Seen:
     for line in output.splitlines():
         kind, *rest = line.split("\t")
         rows.setdefault(kind, []).append([*rest, *[""] * 9])
-    seen = Seen(system=_first(rows, "os"), root=_first(rows, "root") or "none")
+    seen = Seen(system=_first(rows, "os"), root=_first(rows, "root") or "none", user=_first(rows, "user"))
     processes = {row[0]: row for row in rows.get("process", [])}
     holders: dict[str, list[str]] = {}
     for pid, inode, *_ in rows.get("holds", []):
@@ -243,6 +246,12 @@ def remarks(seen: Seen) -> list[str]:
         found.append("sudo is not allowed without a password: other users' processes, folders and databases were not seen")
     if seen.unseen:
         found.append(f"something listens on port {', '.join(map(str, sorted(seen.unseen)))}; its program could not be seen")
+    ports = {one.port for one in seen.clusters if one.status == "online"}
+    found += [
+        f"PostgreSQL listens on port {one.port}; its data directory could not be seen"
+        for one in seen.listeners
+        if one.program in DATABASES and one.port not in ports
+    ]
     found += [f"the cluster {one.data} is not running ({one.status})" for one in seen.clusters if one.status != "online"]
     return [escaped(one) for one in found]
 
@@ -283,7 +292,7 @@ def services(targets: Targets, found: dict[str, Seen]) -> list[Service]:
 def _services(host: str, target: Target, seen: Seen, taken: set[str]) -> Iterator[Service]:
     for cluster in seen.clusters:
         name = _free("database", host, cluster.name, taken)
-        lines = tuple(_postgres(name, host, cluster))
+        lines = tuple(_postgres(name, host, cluster, seen.user))
         yield Service(name, lines, cluster.status != "online", "postgres", host, cluster.unit)
     for one in seen.listeners:
         if one.program in (*IGNORED, *DATABASES):
@@ -324,7 +333,8 @@ def _variable(name: str) -> str:
     return re.sub(r"[^A-Z0-9]", "_", name.upper())
 
 
-def _postgres(name: str, host: str, one: Cluster) -> Iterator[str]:
+def _postgres(name: str, host: str, one: Cluster, user: str) -> Iterator[str]:
+    """Yield the lines of a cluster's service. ``user``: the SSH user, who needs no `run_as` for a cluster of its own."""
     database, role = one.databases[0] if one.databases else ("DATABASE", "ROLE")
     others = ", ".join(other for other, _ in one.databases[1:])
     hint = f"others: {others}" if others else "" if one.databases else "not seen: replace DATABASE and ROLE"
@@ -338,8 +348,8 @@ def _postgres(name: str, host: str, one: Cluster) -> Iterator[str]:
     yield f"password: !env {_variable(name)}_PASSWORD{_remark('secret: the password of that role')}"
     socket = one.socket or "/var/run/postgresql"
     guess = "" if one.socket else "the usual folder; not seen"
-    yield f"admin: {{user: postgres, socket: {json.dumps(socket)}}}{_remark(guess)}"
-    yield f"run_as: {json.dumps(one.owner)}"
+    yield f"admin: {{user: {one.owner if _PLAIN.fullmatch(one.owner) else 'postgres'}, socket: {json.dumps(socket)}}}{_remark(guess)}"
+    yield from [f"run_as: {json.dumps(one.owner)}"] if one.owner != user else []
     yield f"data_directory: {json.dumps(one.data)}"
     yield from ([f"bin: {json.dumps(one.bin)}"] if one.bin else [])
     yield f"unit: {json.dumps(one.unit)}" if one.unit else "# unit: no unit of systemd runs it"

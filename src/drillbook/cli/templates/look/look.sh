@@ -3,6 +3,7 @@
 # Each line: a word for its kind, then fields separated by tabs. Uses sudo only if it asks for no password.
 LC_ALL=C
 export LC_ALL
+user=$(id -un)
 root=none
 if test "$(id -u)" = 0; then
   root=self
@@ -13,6 +14,10 @@ privileged() { if test "$root" = sudo; then sudo -n "$@"; else "$@"; fi; }
 as_owner() {
   owner=$1
   shift
+  if test "$owner" = "$user"; then
+    "$@"
+    return
+  fi
   case $root in
     sudo) sudo -n -u "$owner" -- "$@" ;;
     self) runuser -u "$owner" -- "$@" ;;
@@ -21,6 +26,7 @@ as_owner() {
 }
 tab=$(printf '\t')
 printf 'root\t%s\n' "$root"
+printf 'user\t%s\n' "$user"
 sed -n "s/^PRETTY_NAME=\"\{0,1\}\([^\"]*\)\"\{0,1\}\$/os$tab\1/p" /etc/os-release 2>/dev/null
 cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk '$4 == "0A" { print "listen\t" $2 "\t" $10 }'
 inodes=$(cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk '$4 == "0A" { printf " %s", $10 }')
@@ -38,7 +44,8 @@ cluster() { # VERSION NAME PORT STATUS OWNER DATA PID
   test -d "$bin" || bin=$(privileged readlink "/proc/$7/exe" 2>/dev/null | sed 's|/[^/]*$||')
   socket=$(privileged sed -n 5p "$6/postmaster.pid" 2>/dev/null)
   printf 'cluster\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "$4" "$5" "$6" "$bin" "$socket" "$7"
-  test "$root" != none && test "$4" = online || return 0
+  test "$4" = online || return 0
+  test "$root" != none || test "$5" = "$user" || return 0
   program=psql
   test ! -x "$bin/psql" || program=$bin/psql
   as_owner "$5" "$program" -XAtw -F "$tab" -h "${socket:-/var/run/postgresql}" -p "$3" -d postgres -c \
@@ -56,7 +63,9 @@ printf '%s\n' "$holders" | awk 'NF && !seen[$1]++ { print $1 }' | while read -r 
   folder=$(privileged readlink "/proc/$pid/cwd" 2>/dev/null)
   printf 'process\t%s\t%s\t%s\t%s\n' "$pid" "$name" "$group" "$folder"
   case $name in postgres | postmaster) ;; *) continue ;; esac
-  data=$(tr '\000' '\n' <"/proc/$pid/cmdline" 2>/dev/null | sed -n '/^-D$/{n;p;q;}')
+  # The server's working directory is its data directory; -D may name another one, and is missing where PGDATA is set.
+  data=$folder
+  privileged test -f "$data/PG_VERSION" || data=$(tr '\000' '\n' <"/proc/$pid/cmdline" 2>/dev/null | sed -n '/^-D$/{n;p;q;}')
   test -n "$data" || continue
   version=$(privileged cat "$data/PG_VERSION" 2>/dev/null) || continue
   cluster "$version" "" "$(privileged sed -n 4p "$data/postmaster.pid" 2>/dev/null)" online "$(stat -c %U "/proc/$pid")" "$data" "$pid"
