@@ -43,6 +43,8 @@ def test_all_that_is_missing_is_told_at_once(folder):
     ):
         assert wrong in text, (wrong, text)
     assert text.count("cannot be reached") == 1
+    assert text.count("cannot connect to") == 1, "the locks and the steps do not repeat it"
+    assert "`hosts.away.address` (inventory/lab.yml:" in text
     assert "✗ the drill would be refused" in text
     as_json = folder.run("drill.check", "sample", "--json")
     (found,) = json.loads(as_json.stdout)

@@ -55,18 +55,28 @@ class Nobody(LocalHost):
 @pytest.mark.parametrize(
     ("name", "mode", "said", "remedy"),
     [
-        ("none/dumps", 0o755, "there is no folder and no file at this path", "Correct `at` of nightly in the inventory."),
+        (
+            "none/dumps",
+            0o755,
+            "there is no folder and no file at this path",
+            "Correct `backups.nightly.at` (inventory/shop.yml:4).",
+        ),
         (
             "none/dumps",
             0o700,
             "the user may not read {0}",
-            "Give the user the right to read {0}, or correct `at` of nightly",
+            "Give the user the right to read {0}, or correct `backups.nightly.at`",
         ),
-        ("dumps", 0o700, "the user may not read {0}", "Give the user the right to read {0}, or correct `at` of nightly"),
+        (
+            "dumps",
+            0o700,
+            "the user may not read {0}",
+            "Give the user the right to read {0}, or correct `backups.nightly.at`",
+        ),
         ("dumps/shop.dump", 0o700, "the user may not read {0}", "Give the user the right"),
         ("", 0o711, "the user may not read {0}", "Give the user the right"),
-        ("dumps/shop.dump/none", 0o755, "there is no folder and no file at this path", "Correct `at` of nightly"),
-        ("pipe", 0o755, "there is no folder and no file at this path", "Correct `at` of nightly"),
+        ("dumps/shop.dump/none", 0o755, "there is no folder and no file at this path", "Correct `backups.nightly.at`"),
+        ("pipe", 0o755, "there is no folder and no file at this path", "Correct `backups.nightly.at`"),
     ],
 )
 def test_a_missing_place_is_told_from_one_without_rights(place, name, mode, said, remedy):
@@ -80,7 +90,9 @@ def test_a_missing_place_is_told_from_one_without_rights(place, name, mode, said
         Path(outer).chmod(mode)
         host = Nobody(target=Target(name="here", local=True))
         with pytest.raises(StepFailed) as failure:
-            place_of(place.ctx(), host, f"{outer}/{name}".rstrip("/"), "nightly").files(place.ctx())
+            place_of(place.ctx(), host, f"{outer}/{name}".rstrip("/"), "`backups.nightly.at` (inventory/shop.yml:4)").files(
+                place.ctx()
+            )
         [found] = failure.value.findings
         assert (found.code, found.measured) == ("backup-missing", said.format(outer))
         assert found.remedy.startswith(remedy.format(outer))

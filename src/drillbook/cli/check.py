@@ -18,6 +18,7 @@ from drillbook.engine.hold import Hold
 from drillbook.engine.leases import Owner
 from drillbook.engine.liveness import controller
 from drillbook.engine.open_hosts import Hosts
+from drillbook.engine.preparation import UNREACHED as NO_CONNECTION
 from drillbook.engine.preparation import EndedEarly, Preparation
 from drillbook.engine.stage import Stage
 from drillbook.engine.stop_requests import Stop, by_signals
@@ -36,7 +37,7 @@ from drillbook.redact import Redactor
 from drillbook.trust.items import SILENCING, Item
 
 Recorded = Callable[[], Sequence[tuple[str, str, tuple[str, ...]]]]
-UNREACHED = "host cannot be reached"
+UNREACHED = finding("not-ready", title=NO_CONNECTION).title
 UNREDACTED = "no host was contacted: the check needs a secret or tool that is not trusted"
 
 

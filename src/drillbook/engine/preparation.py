@@ -33,6 +33,7 @@ BASELINE_S = 15.0
 """Seconds within which every probe must become good, before the first fault."""
 FIT_S = 1.0
 """Seconds without a failure after which a probe counts as good. For a fast probe, the time of five samples is enough."""
+UNREACHED = "host cannot be reached"
 NOT_RUN = "not run here"
 """Reason that the journal records when a run ended early because this machine lacks a required service."""
 
@@ -105,7 +106,7 @@ class Preparation:
                 [
                     finding(
                         "not-ready",
-                        title="host cannot be reached",
+                        title=UNREACHED,
                         wanted="an SSH connection",
                         measured=error.message,
                         remedy=error.hint,

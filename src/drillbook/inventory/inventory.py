@@ -325,17 +325,17 @@ def load(path: Path, *, lab: LabLookup | None = None) -> Inventory:
 
 
 def _located(made: Inventory, found: Sequence[strict.Document]) -> None:
-    """Tell each service and backup source where it is described, so that hints can name the line."""
+    """Tell each host, service and backup source where it is described, so that hints can name the line."""
     for document in found:
         lines: dict[tuple[str, str], dict[str, int]] = {}
         for place, (line, _) in document.keys.items():
-            if len(place) in (2, 3) and place[0] in ("services", "backups"):
+            if len(place) in (2, 3) and place[0] in ("hosts", "services", "backups"):
                 fields = lines.setdefault((str(place[0]), str(place[1])), {})
                 fields["".join(map(str, place[2:]))] = line + 1
         for (section, name), fields in lines.items():
-            service = made.services.get(name)
-            if service is not None and section == service.SECTION:
-                service.written_at(document.file, fields.pop("", 1), fields)
+            entry = made.hosts.get(name) if section == Target.SECTION else made.services.get(name)
+            if entry is not None and section == entry.SECTION:
+                entry.written_at(document.file, fields.pop("", 1), fields)
 
 
 def _decided(made: Inventory, found: Sequence[strict.Document]) -> None:

@@ -138,7 +138,7 @@ class FileBackups(BackupSource):
 
     def place(self, ctx: Context) -> Place:
         """Return the location of the backup files, from the field `at`."""
-        return place_of(ctx, ctx.host_named(self.host), self.at, self.name)
+        return place_of(ctx, ctx.host_named(self.host), self.at, self.setting("at"))
 
     def backups(self, ctx: Context) -> list[Backup]:
         """List the files that match the pattern as backups."""
@@ -239,8 +239,8 @@ class FileBackups(BackupSource):
         if not self.tells_age or not self.pattern.endswith("*"):
             return tuple(found)
         told = (
-            f"If {backup.id} is not a backup, but for example a note, a checksum or a file of roles, narrow `pattern` of "
-            f"{self.name} in the inventory, which is {self.pattern!r}."
+            f"If {backup.id} is not a backup, but for example a note, a checksum or a file of roles, narrow "
+            f"{self.setting('pattern')}, which is {self.pattern!r}."
         )
         return tuple(
             one.model_copy(update={"remedy": f"{told} Otherwise: {one.remedy}"}) if one.code in _PERHAPS_OTHER else one
@@ -254,7 +254,7 @@ class FileBackups(BackupSource):
         """
         ctx.unsure(
             f"the version of the backup {name} of {self.name}, which does not begin like {wanted}; if it is not a backup, "
-            f"narrow `pattern` of {self.name} in the inventory"
+            f"narrow {self.setting('pattern')}"
         )
 
     def opened(self, ctx: Context, path: str, host: Host, folder: str) -> str:

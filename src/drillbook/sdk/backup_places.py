@@ -108,8 +108,8 @@ class HostFolder(Place):
 
     host: Host
     path: str
-    source: str = ""
-    """Name of the backup source, for messages."""
+    setting: str = ""
+    """Field of the inventory that names the folder, with its file and line, for messages."""
 
     def files(self, ctx: Context) -> list[StoredFile]:
         """List the files below the folder, or the one file."""
@@ -131,7 +131,7 @@ class HostFolder(Place):
 
         ``closed``: the path that the user has no right to read. Empty when the folder does not exist.
         """
-        field = f"`at` of {self.source or 'the source'} in the inventory"
+        field = self.setting or "`at` of the source in the inventory"
         why = f"the user may not read {closed}" if closed else "there is no folder and no file at this path"
         remedy = f"Give the user the right to read {closed}, or correct {field}." if closed else f"Correct {field}."
         return _no_place(f"{self.path} on {self.host.name}", why, remedy)
@@ -292,8 +292,9 @@ class Printed(Place):
         return path
 
 
-def place_of(ctx: Context, host: Host, at: str | Secret | Sequence[str], source: str = "") -> Place:
-    """Return the location of backup files that ``at`` describes. ``source``: name of the backup source, for messages.
+def place_of(ctx: Context, host: Host, at: str | Secret | Sequence[str], setting: str = "") -> Place:
+    """Return the location of backup files that ``at`` describes. ``setting``: field of the inventory with this value, for
+    messages.
 
     ``at`` has one of five forms: an absolute path on ``host``; ``s3://bucket/prefix/``; ``sftp://HOST/path`` with a host of
     the inventory; an ``https://`` URL, usually as a secret; or a command as a list of its words. Raises PlanError when the
@@ -304,12 +305,12 @@ def place_of(ctx: Context, host: Host, at: str | Secret | Sequence[str], source:
     if not isinstance(at, str):
         return Printed(host, tuple(at))
     if at.startswith("/"):
-        return HostFolder(host, at, source)
+        return HostFolder(host, at, setting)
     parts = urlsplit(at)
     if parts.scheme == "s3":
         return Prefix(Store(ctx.bucket(at)), parts.path.removeprefix("/"))
     if parts.scheme == "sftp" and parts.netloc:
-        return HostFolder(ctx.host_named(parts.netloc), parts.path, source)
+        return HostFolder(ctx.host_named(parts.netloc), parts.path, setting)
     if parts.scheme in ("http", "https"):
         return Web(host, at)
     raise ValueError(

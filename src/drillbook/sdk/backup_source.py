@@ -291,10 +291,8 @@ def stamp(moment: datetime) -> str:
 def newest(source: BackupSource, backups: Sequence[Backup]) -> Backup:
     """Return the backup that can restore the newest data. Raises StepFailed when there are no backups."""
     if not backups:
-        named = [f"`{field}`" for field in ("at", "pattern") if field in type(source).model_fields]
-        remedy = (
-            f"Correct {' or '.join(named)} of {source.name} in the inventory, or find out why no backup was stored there."
-        )
+        named = [source.setting(field) for field in ("at", "pattern") if field in type(source).model_fields]
+        remedy = f"Correct {' or '.join(named)}, or find out why no backup was stored there."
         raise no_backup(source, "at least one backup", f"none{source.searched}", remedy if named else "")
     return max(backups, key=lambda backup: (backup.newest_moment, backup.id))
 

@@ -28,6 +28,7 @@ from drillbook.errors import Cancelled, CommandFailed, CommandLost, escaped
 from drillbook.events.content import Content
 from drillbook.language.explaining import FROM_KEY
 from drillbook.sdk.become import ROOT, Become
+from drillbook.sdk.written_at import Located
 from drillbook.values import Secret
 
 CAPTURE_LIMIT = 1 << 20
@@ -79,14 +80,12 @@ class LeaseConfig(BaseModel):
     )
 
 
-class Target(BaseModel):
+class Target(Located):
     """Description of a host in the inventory. For an empty field, the setting in ~/.ssh/config applies."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    SECTION = "hosts"
 
-    name: Annotated[str, FROM_KEY] = Field(
-        default="", description="Name of the host. It is set from the key in the inventory."
-    )
+    name: Annotated[str, FROM_KEY] = Field(default="", description="Name of the host, set from the key in the inventory.")
     address: str = Field(
         default="",
         description=("Name or address of the host. Empty: the host's name in the inventory, resolved as ssh resolves it."),

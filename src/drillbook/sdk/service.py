@@ -8,12 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
-from pathlib import PurePath
 from typing import Annotated, ClassVar, Literal, NamedTuple
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SerializerFunctionWrapHandler, model_serializer
+from pydantic import ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from drillbook.errors import PlanError
 from drillbook.language.explaining import FROM_KEY
@@ -21,6 +19,7 @@ from drillbook.sdk.become import Become
 from drillbook.sdk.encryption import AgeIdentity, Encryption
 from drillbook.sdk.health import Health
 from drillbook.sdk.retention import Keep
+from drillbook.sdk.written_at import Located
 from drillbook.values import SECRET_MARK, Secret
 
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -35,29 +34,7 @@ class KeptIn(NamedTuple):
     path: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class WrittenAt:
-    """Place of a service in an inventory: the file, the line of the service's key, and the lines of its fields.
-
-    All objects of this class are equal, so that two services with the same fields are equal even if their places differ.
-    """
-
-    file: str = ""
-    line: int = 0
-    fields: Mapping[str, int] = field(default_factory=dict)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, WrittenAt)
-
-    def __hash__(self) -> int:
-        return 0
-
-    def line_of(self, key: str) -> str:
-        """Return the place of the field ``key`` for a message. Empty when the service was not read from a file."""
-        return f" ({'/'.join(PurePath(self.file).parts[-2:])}:{self.fields.get(key, self.line)})" if self.file else ""
-
-
-class Service(BaseModel):
+class Service(Located):
     """Base of all kinds of services. ``name`` is the key in the inventory."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -118,16 +95,6 @@ class Service(BaseModel):
             "sudo. Default: the account of the host."
         ),
     )
-
-    _written: WrittenAt = PrivateAttr(default_factory=WrittenAt)
-
-    def written_at(self, file: str, line: int, fields: Mapping[str, int]) -> None:
-        """Set the file and the line that describe the service, and the lines of its fields, for hints."""
-        self._written = WrittenAt(file, line, dict(fields))
-
-    def setting(self, key: str) -> str:
-        """Return the path of the field ``key`` in the inventory, with the file and the line where it is or belongs, for a hint."""
-        return f"`{self.SECTION}.{self.name}.{key}`{self._written.line_of(key)}"
 
     @model_serializer(mode="wrap")
     def _without_unused(self, written: SerializerFunctionWrapHandler) -> dict[str, object]:

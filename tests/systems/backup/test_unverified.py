@@ -107,7 +107,9 @@ def test_an_empty_place_is_no_green_check_after_a_fault(folder, kind, step):
     assert done.returncode == 3, done.stdout + done.stderr
     text = " ".join(done.stdout.split())
     assert "dumps does not have the wanted backup" in text
-    assert f"with a name like {pattern}. Correct `at` or `pattern` of dumps in the inventory" in text
+    assert (
+        f"with a name like {pattern}. Correct `backups.dumps.at` (inventory/lab.yml:7) or `backups.dumps.pattern` (" in text
+    )
     assert "could begin" not in text
 
 
@@ -118,7 +120,7 @@ def test_a_place_without_backups_is_no_green_check(folder, rdb):
     assert done.returncode == 3, done.stdout
     text = " ".join(done.stdout.split())
     assert "the backup of dumps that the drill uses: no backups can be read from" in text
-    assert "there is no folder and no file at this path. Correct `at` of dumps in the inventory." in text
+    assert "there is no folder and no file at this path. Correct `backups.dumps.at` (inventory/lab.yml:" in text
     assert "✗ a backup that the drill needs was not found, so the drill cannot pass now" in text
     assert "could begin" not in text
 

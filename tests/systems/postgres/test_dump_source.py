@@ -143,7 +143,7 @@ def test_text_that_is_no_dump_is_a_doubt_of_a_check(shelf, tmp_path):
     assert doubts == [
         (
             "the version of the backup shop.sql of nightly, which does not begin like a dump of pg_dump or pg_dumpall; if it is "
-            "not a backup, narrow `pattern` of nightly in the inventory"
+            "not a backup, narrow `backups.nightly.pattern`"
         )
     ]
 

@@ -134,14 +134,18 @@ def _open(connection: Any, target: Target, keys: KeysInOrder, known: KnownHosts)
         raise _refused(connection, target, keys, error) from None
     except NoValidConnectionsError as error:
         reasons = sorted({str(getattr(reason, "strerror", reason)) for reason in error.errors.values()})
-        raise HostUnreachable(f"{name}: cannot connect to {place}: {', '.join(reasons)}", host=name) from None
+        raise HostUnreachable(
+            f"{name}: cannot connect to {place}: {', '.join(reasons)}", host=name, hint=_place_hint(target)
+        ) from None
     except TimeoutError:
-        raise HostUnreachable(f"{name}: no answer from {place} within {CONNECT_SECONDS} s", host=name) from None
+        raise HostUnreachable(
+            f"{name}: no answer from {place} within {CONNECT_SECONDS} s", host=name, hint=_place_hint(target)
+        ) from None
     except socket.gaierror as error:
         raise HostUnreachable(
             f"{name}: the name {connection.host} cannot be resolved: {error.strerror}",
             host=name,
-            hint="set `address` in the inventory, or HostName in ~/.ssh/config",
+            hint=f"correct {target.setting('address')}, or HostName in ~/.ssh/config",
         ) from None
     except (OSError, EOFError, paramiko.SSHException) as error:
         reason = printable(str(error) or type(error).__name__, limit=300)
@@ -161,10 +165,15 @@ def _refused(connection: Any, target: Target, keys: KeysInOrder, error: Exceptio
         f"{name}: {connection.host}:{connection.port} refused the login of {connection.user}; tried {tried}",
         host=name,
         hint=(
-            f"add the public key to ~{connection.user}/.ssh/authorized_keys on the host, or set `user` or `identity` of "
-            "the host in the inventory"
+            f"add the public key to ~{connection.user}/.ssh/authorized_keys on the host, or correct {target.setting('user')} "
+            f"or {target.setting('identity')}"
         ),
     )
+
+
+def _place_hint(target: Target) -> str:
+    """Return the hint for a host that does not answer."""
+    return f"check that the host runs and permits SSH, and {target.setting('address')} and {target.setting('port')}"
 
 
 def proxy_command(target: Target, ssh_config: str) -> str:
