@@ -213,7 +213,7 @@ class Recovery:
             return int(name.split()[0])
         if said == "missing":
             raise CouldNotVerify(
-                f"{self.box.host.name} has no {name}", hint=f"set `bin` of the sandbox to the folder of {name}"
+                f"{self.box.host.name} has no {name}", hint=f"set {tools.service.setting('bin')} to the folder of {name}"
             )
         why = (
             f": {printable(output.stderr, limit=300).strip()}"
