@@ -34,8 +34,8 @@ SHORT = f"Less data came back than the fault removed, and {MAY_NOT_COUNT}."
 OWN_ROWS_MARK = "¶"
 """Mark beside the RPO of a canary whose records the team's commands perhaps neither removed nor restored."""
 OWN_ROWS = (
-    "This is the RPO of the canary's own rows only: the drill does not know which data the team's commands removed and restored. "
-    "A comparison of the content before and after (content.take, content.matches) proves it."
+    "This is the RPO of the canary's own rows only: the drill does not know which data the team's commands and manual steps "
+    "removed and restored. A comparison of the content before and after (content.take, content.matches) proves it."
 )
 LEGENDS = {
     OWN_ROWS_MARK: f"{OWN_ROWS_MARK} {OWN_ROWS}",

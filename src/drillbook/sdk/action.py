@@ -88,7 +88,8 @@ class Action(BaseModel):
     It is set for an action that compares with this recorded content instead of the content of a backup.
     """
     ANY_DATA: ClassVar[bool] = False
-    """True for an action that runs commands or requests of the drill, so that nobody knows which data they remove or restore.
+    """True for an action that runs commands or requests of the drill, or asks a person to act. Nobody knows which data such
+    an action removes or restores.
 
     When a step sets its fact ``effect`` to ``read``, its commands or requests change no data.
     """

@@ -35,6 +35,7 @@ class Confirm(Read):
 
     PLACE = Place.CONTROLLER
     TIMEOUT = 86400.0
+    ANY_DATA = True
     NEEDS = HostNeeds(rights="a person at the controller's terminal, or the option `--assume`")
     EXAMPLE = """
         restore:
