@@ -77,6 +77,11 @@ def settle(project: Project, run: str, reason: str) -> int:
         return Exit.REFUSED
     render.told_render(project, folder, before, recovery.written, out, occasion="settlement")
     recover.tell_contacts(project, folder, out)
+    return _tell_closed(folder, out)
+
+
+def _tell_closed(folder: Path, out: Console) -> int:
+    """Print that the run is closed and the command has succeeded. Returns its exit status."""
     left = count(len(finished_runs.judged(folder).result.residue), "change")
     text = f"✓ closed: the journal records why {left} of the run needs no undo; exit {Exit.OK}{recover.OF_RUN}"
     out.print(Padding(Text(text, style="green"), (1, 0, 0, 2), expand=False))
