@@ -96,7 +96,9 @@ def test_another_file_beside_the_backups_is_told_by_the_pattern(tmp_path, kind, 
         place.run("backup.check", service="nightly")
     [found] = failure.value.findings
     assert found.code in ("backup-damaged", "backup-empty")
-    said = f"If {name} is not a backup, but for example a note, a checksum or a file of roles, narrow `backups.nightly.pattern`"
+    said = (
+        f"If {name} is not a backup, but for example a note, a checksum or a file of roles, narrow `backups.nightly.pattern`"
+    )
     assert found.remedy.startswith(said)
     with pytest.raises(StepFailed) as failure:
         place.run("backup.check", service="exact")
