@@ -22,8 +22,8 @@ FORMAT: Literal["drillbook/files-archive/1"] = "drillbook/files-archive/1"
 ARCHIVE, ZSTD_ARCHIVE = "archive.tar.gz", "archive.tar.zst"
 ZSTD: Literal["zstd"] = "zstd"
 PACKERS = {None: "gzip -1", ZSTD: "zstd -q -1 -T0"}
-"""Commands that compress an archive with zstd or gzip, at compression level 1. At this level, zstd compresses about as well as gzip,
-and uses all cores.
+"""Commands that compress an archive with zstd or gzip, at compression level 1. At this level, zstd compresses about as well
+as gzip, and uses all cores.
 """
 RESOLVE = 'case $1 in "~/"*) printf %s "$HOME/${1#"~/"}";; *) printf %s "$1";; esac'
 _MACHINE = 'id=$(cat /etc/machine-id 2>/dev/null); if test -n "$id"; then echo "$id"; else uname -n; fi'

@@ -40,9 +40,9 @@ Below = Annotated[
     Field(
         pattern=r"^([^/\x00\n][^\x00\n]*)?$",
         description=(
-            "Path of the restored files, relative to the folder of `service`. Default: the path of the "
-            "original folder if this path exists in the folder of `service` (restic restores files in this "
-            "way), otherwise the whole folder."
+            "Path of the restored files, relative to the folder of `service`. Default: if the path of the original "
+            "folder also exists inside the folder of `service` (restic restores files in this way), that path; "
+            "otherwise the whole folder of `service`."
         ),
     ),
 ]

@@ -146,7 +146,7 @@ class Chmod(Fault):
         return f"{int(self.mode, 8):o}"
 
     def _was(self, ctx: Context) -> tuple[str, str]:
-        """Return the path, in which `~/` is replaced, and its present permissions.
+        """Return the path (with `~/` replaced by the home folder) and its present permissions.
 
         Raises NotReady when the permissions cannot be changed, or need not be changed.
         """

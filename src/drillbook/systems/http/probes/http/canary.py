@@ -28,8 +28,8 @@ class Canary(RecordCanary):
 
     This measures the RPO of the application together with all databases behind it. In URLs, headers and bodies, `${record}`
     stands for the mark of a record, which is a unique text. `${number}` stands for the number of the record, and `${run}`
-    for the id of the run. Several requests are sent one after another. Each can save values for later requests, as in
-    `http.flow`.
+    for the id of the run. Several requests are sent one after another. Each request can save values for later requests, as
+    in `http.flow`.
     """
 
     SECRETS = frozenset({"headers"})

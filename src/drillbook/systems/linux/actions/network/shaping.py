@@ -82,7 +82,7 @@ def major_of(ctx: Context) -> str:
 class Delay(Fault):
     """Delay packets to a peer, as a congested or a long path does.
 
-    No queueing discipline may be configured on the interface. The kernel needs the modules sch_netem, sch_prio and cls_u32.
+    The interface must have no configured queueing discipline. The kernel needs the modules sch_netem, sch_prio and cls_u32.
     `drill.check` tries them in a temporary network namespace, and refuses the step on a host that lacks a module. On such a
     host, use `relay.delay` instead.
     """
