@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
 from drillbook.judge.result import Verdict
+from drillbook.sdk.web import ask
 from tests.e2e.test_evidence import may_look
 from tests.examples import FILES, TEAM
+from tests.waiting import until
 
 ELSEWHERE = {
     "ansible-restore": "the playbook is a team's own; tests/systems/ansible runs one",
@@ -33,14 +37,15 @@ def test_an_example_that_is_not_run_exists():
 
 
 def dump(bench, folder):
-    """Database dump by the nightly job."""
+    """Database dump by the nightly job. Return its folder in the lab."""
     place = Path(str(bench.value("database.dumps")))
     place.mkdir(mode=0o700, exist_ok=True)
     (place / "dpa.dump").write_bytes(b"PGDMP")
+    return place
 
 
 def archive(bench, folder):
-    """Archive of the site by the nightly job, with the digests of its files."""
+    """Archive of the site by the nightly job, with the digests of its files. Return its folder in the lab."""
     site, place = Path(str(bench.value("site.path"))), Path(str(bench.value("site.archives")))
     place.mkdir(mode=0o700, exist_ok=True)
     copy = folder / "site"
@@ -49,6 +54,7 @@ def archive(bench, folder):
     sums = subprocess.run(["sha256sum", "--", *names], cwd=copy, capture_output=True, check=True)
     (copy / "SHA256SUMS").write_bytes(sums.stdout)
     subprocess.run(["tar", "-czf", str(place / "site-20260101.tar.gz"), "-C", str(copy), "."], check=True)
+    return place
 
 
 def billing(bench, folder):
@@ -67,7 +73,26 @@ case $1 in
   is-stopped) test -e DIR/stopped;;
 esac
 """
-BEFORE = {"backup-list": dump, "files-restored": archive, "command-runbook": billing}
+
+
+def quiet(bench, folder):
+    """Wait until Prometheus has forgotten the faults of earlier tests in the same lab."""
+
+    def asked(path, **query):
+        answer = ask(f"{bench.value('prometheus.url')}/api/v1/{path}?{urlencode(query)}", timeout=10)
+        return json.loads(answer.body)["data"]
+
+    def over():
+        firing = any(alert["state"] == "firing" for alert in asked("alerts")["alerts"])
+        return not firing and float(asked("query", query=FAILURES)["result"][0]["value"][1]) < LIMIT
+
+    until(over, "an API without failures for a minute")
+
+
+FAILURES, LIMIT = 'sum(rate(http_requests_total{status=~"5.."}[1m])) or vector(0)', 0.05
+"""Query and limit of the example `prometheus-look`."""
+BEFORE = {"backup-list": dump, "files-restored": archive, "command-runbook": billing, "prometheus-look": quiet}
+"""Preparation of an example. It returns the folder that it made in the lab, which later tests must not find, or None."""
 
 
 @pytest.mark.long(20)
@@ -79,13 +104,17 @@ def test_an_example_passes_on_the_lab(name, bench, tmp_path):
         pytest.skip("Prometheus is not installed")
     folder = tmp_path / "team"
     folder.mkdir()
-    BEFORE.get(name, lambda *_: None)(bench, folder)
+    made = BEFORE.get(name, lambda *_: None)(bench, folder)
     lab = bench.project.root / "inventory" / "lab.yml"
     lab.write_text(lab.read_text().replace("\nservices:\n", f"\nservices:{TEAM}", 1).replace("/srv/billing", str(folder)))
     bench.inventory = bench.project.inventory("lab")
     path = bench.project.root / "drills" / f"{name}.yml"
     path.write_text(FILES[name].read_text().replace("/srv/billing", str(folder)))
-    _, view = bench.run(bench.made(path))
+    try:
+        _, view = bench.run(bench.made(path))
+    finally:
+        if made:
+            shutil.rmtree(made)
     assert view.result.verdict is Verdict.PASSED, (
         view.result.reason,
         [one.message for one in view.steps],

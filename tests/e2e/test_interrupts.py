@@ -29,8 +29,8 @@ def start(bench, drill, *arguments):
     )
 
 
-def wait_for(bench, process, kind, step=None, seconds=60):
-    """Wait until the journal of the run contains an event."""
+def wait_for(bench, process, kind, step=None, seconds=180):
+    """Wait until the journal of the run contains an event. A run that is too slow is ended, so that the lab is free again."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         assert process.poll() is None, process.stdout.read()
@@ -39,7 +39,8 @@ def wait_for(bench, process, kind, step=None, seconds=60):
                 if f'"kind":"{kind}"' in line and (step is None or f'"step":"{step}"' in line):
                     return path.parent
         time.sleep(0.02)
-    raise AssertionError(f"no {kind} {step} within {seconds} s")
+    process.terminate()
+    raise AssertionError(f"no {kind} {step} within {seconds} s: {process.communicate()[0]}")
 
 
 def healthy(bench):

@@ -25,6 +25,8 @@ from tests.waiting import lasts, until
 
 RESTORE = ("step.started", "restore.1")
 AFTER_S = {"appeared": 0.4, "loading": 0.1}
+DATABASES = {"appeared": 1, "loading": 4}
+"""Databases that the new server must have before the crash: it accepts connections, or it has one besides the standard ones."""
 PATIENCE_S = 60.0
 
 
@@ -35,8 +37,8 @@ def postmaster(bench):
     return None
 
 
-def restoring(bench):
-    """Return True when the new server has a database besides the standard ones."""
+def databases(bench):
+    """Number of databases of the new server. It is 0 as long as the server accepts no connection."""
     with (
         contextlib.suppress(psycopg.Error),
         psycopg.connect(
@@ -48,8 +50,8 @@ def restoring(bench):
             connect_timeout=2,
         ) as session,
     ):
-        return len(session.execute("SELECT 1 FROM pg_database").fetchall()) > 3
-    return False
+        return len(session.execute("SELECT 1 FROM pg_database").fetchall())
+    return 0
 
 
 def crash(bench, before, moment, done):
@@ -57,7 +59,7 @@ def crash(bench, before, moment, done):
     end = time.monotonic() + PATIENCE_S
     while time.monotonic() < end:
         pid = postmaster(bench)
-        if pid not in (None, before) and (moment == "appeared" or restoring(bench)):
+        if pid not in (None, before) and databases(bench) >= DATABASES[moment]:
             lasts(AFTER_S[moment])  # the kill is in the middle of the restore
             os.kill(pid, signal.SIGKILL)
             done.set()
