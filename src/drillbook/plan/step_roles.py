@@ -54,7 +54,7 @@ def of_source(step: PlannedStep) -> bool:
 
 
 def sources_verified(steps: Sequence[PlannedStep]) -> frozenset[str]:
-    """Return the names of the backup sources of which a step in ``steps`` verifies a backup before the first fault.
+    """Return the names of the backup sources whose backup is verified by a step before the first fault in ``steps``.
 
     Steps with the key `when` do not count, because they may be skipped.
     """

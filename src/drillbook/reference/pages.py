@@ -277,7 +277,7 @@ def _link(name: str, linked: Mapping[str, Any]) -> str:
 
 
 def _nested(annotation: Any) -> Iterable[type[BaseModel]]:
-    """Return the models of the mappings that a key may contain."""
+    """Yield the models of the mappings that a key with the type ``annotation`` may contain."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield from () if issubclass(annotation, (Secret, Service)) else (annotation,)
     for inner in get_args(annotation):
@@ -285,7 +285,7 @@ def _nested(annotation: Any) -> Iterable[type[BaseModel]]:
 
 
 def _mappings(models: Iterable[type[BaseModel]]) -> dict[str, type[BaseModel]]:
-    """Return the keys of ``models`` that contain keys of their own, with the models of these keys."""
+    """Find the keys of ``models`` that may contain a mapping. Return the model of each mapping, with the key's name as key."""
     found: dict[str, type[BaseModel]] = {}
     for model in models:
         for name, info in model.model_fields.items():

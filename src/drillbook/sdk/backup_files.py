@@ -61,8 +61,8 @@ class FileBackups(BackupSource):
             "the host. The second form is s3://bucket/prefix/. Without the last slash, keys such as prefix-2/... belong to "
             "the place, too. The third form is sftp://HOST/path; HOST is the name of a host in the inventory. The fourth "
             "form is an https:// URL, usually as a secret. The fifth form is a command that prints the newest backup. "
-            "The command is written as a list of its words. The age of what a command prints is unknown, so that it can be "
-            "restored into a sandbox, but `backup.measure`, `max_age` and `every` are refused."
+            "The command is written as a list of its words. The age of what a command prints is unknown. Therefore it "
+            "can be restored only into a sandbox, and `backup.measure`, `max_age` and `every` are refused."
         )
     )
     pattern: str = Field(default="*", description="Shell pattern. Only files whose names match it are backup files.")

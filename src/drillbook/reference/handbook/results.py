@@ -48,8 +48,8 @@ class Measured(_Value):
 class Last(_Value):
     """Newest run of a drill on one inventory.
 
-    ``drill_sha256``: digest of the drill's file. It is None when the file was changed so that it no longer gives the plan of
-    the run.
+    ``drill_sha256``: digest of the drill's file. It is None when the file has changed since the run, and now gives another
+    plan.
     """
 
     inventory: Annotated[str, Field(min_length=1, max_length=MOST_NAME)]

@@ -220,7 +220,7 @@ class Restore(RestoresSource):
     at: At = "latest"
     backup: Annotated[
         str,
-        Field(description="Id of the backup to restore; empty: the newest that fits `at`, or the verified backup."),
+        Field(description="Id of the backup to restore. Default: the backup verified by this run, or the newest for `at`."),
     ] = ""
 
     def run(self, ctx: Context) -> Facts:
@@ -346,7 +346,7 @@ def _on(ctx: Context, source: BackupSource) -> Context:
 
 
 def _look_for_backups(ctx: Context, source: BackupSource) -> None:
-    """In a check before a drill, look for the backup of the step. ``candidates`` records when this backup is missing."""
+    """In a check before a drill, look for the backup of the step. If it is missing, ``candidates`` records this."""
     if ctx.doubt:
         source.candidates(ctx)
 
