@@ -90,3 +90,26 @@ def test_no_lease_is_named_for_a_fault_that_perhaps_did_not_happen_or_was_perhap
     assert residue_state.meaning(changed(samples.recorded("died"), ONLY_BY_RESTORE)) == residue_state.NOT_KNOWN
     begun = samples.step("restore.2", "pretend.mend", status="unknown")
     assert residue_state.meaning(changed(samples.recorded("killed"), ONLY_BY_RESTORE, begun)) == residue_state.NOT_KNOWN
+
+
+@pytest.mark.parametrize(
+    ("by_hand", "page", "text"),
+    [
+        (
+            "on a, in this order:\necho `x`",
+            '<pre class="command">on a, in this order:\necho `x`</pre>',
+            "```text\non a, in this order:\necho `x`",
+        ),
+        (
+            "on a, do it;\n`invoke actions x` describes it",
+            "<code>invoke actions x</code> describes",
+            "on a, do it; `invoke actions x` describes it",
+        ),
+    ],
+)
+def test_instructions_by_hand_show_no_backticks_but_those_of_a_command(by_hand: str, page: str, text: str) -> None:
+    view = samples.recorded("stuck")
+    left = tuple(one.model_copy(update={"by_hand": by_hand}) for one in view.result.residue)
+    view = view.model_copy(update={"result": view.result.model_copy(update={"residue": left})})
+    assert page in html.render(view)
+    assert text in markdown.render(view)

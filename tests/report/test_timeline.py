@@ -33,6 +33,18 @@ def test_labels_do_not_collide(name: str, width: float) -> None:
     check(timeline.draw(samples.ALL[name](), width))
 
 
+def test_the_name_of_a_phase_stands_beside_the_line_of_a_moment_where_there_is_room() -> None:
+    line = samples.passed().timeline
+    restore = next(span for span in line.phases if span.label == "restore")
+    middle = (restore.start + (restore.end or 0.0)) / 2
+    view = samples.passed().model_copy(update={"timeline": line.model_copy(update={"marks": {"recovered": middle}})})
+    drawing = timeline.draw(view)
+    (at,) = [mark.x for mark in drawing.marks]
+    names = [piece.label for piece in drawing.lanes[0].pieces if piece.label]
+    assert "restore" in [one.text for one in names]
+    assert not [one for one in names if one.box.x < at < one.box.right]
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 def test_labels_of_the_close_up_do_not_collide(width: float) -> None:
     check(timeline.draw(samples.long_run(), width, close_up=True))

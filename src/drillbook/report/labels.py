@@ -141,6 +141,11 @@ def _crosses(line: Flag, flag: Flag) -> bool:
     return line.row <= flag.row and min(flag.x, box.x) < line.x < max(flag.x, box.right)
 
 
+def avoiding(wanted: Iterable[Label], lines: Sequence[float]) -> list[Label]:
+    """Return the labels of ``wanted`` in order, but first those that none of the vertical ``lines`` crosses."""
+    return sorted(wanted, key=lambda one: any(one.box.x - GAP < x < one.box.right + GAP for x in lines))
+
+
 def first_free(boxes: Iterable[Box], wanted: Sequence[Label], left: float, right: float) -> Label | None:
     """Return the first label of ``wanted`` that lies between ``left`` and ``right`` and overlaps no box.
 

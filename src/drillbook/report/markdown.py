@@ -230,7 +230,7 @@ def _residue(view: RunView) -> list[str]:
     for one in view.result.residue:
         found += [
             f"**{escape(one.what)}** on {escape(one.host)} (step {escape(one.step)}): {prose(one.why)}",
-            block(one.by_hand),
+            block(one.by_hand) if residue_state.is_commands(one.by_hand) else prose(one.by_hand),
         ]
     return found
 

@@ -42,7 +42,7 @@ def _coded(found: str) -> str:
 def prose(text: object) -> str:
     """Format a text in one line: parts in backticks as code, and a semicolon between its lines, unless a line ends with a colon."""
     lines = [line.strip() for line in shown(text).split("\n") if line.strip()]
-    return _with_code("; ".join(lines).replace(":; ", ": "))
+    return _with_code(re.sub(r"([:;,]); ", r"\1 ", "; ".join(lines)))
 
 
 def _with_code(line: str) -> str:

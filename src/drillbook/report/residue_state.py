@@ -7,6 +7,8 @@ from drillbook.judge.result import Injection, Residue, RunView
 from drillbook.judge.steps import NOTHING, ONLY_BY_RESTORE, by_commands
 from drillbook.report.figures import count
 
+COMMANDS = "in this order:"
+"""End of the first line of instructions that are a list of commands."""
 FAILED, UNRECORDED = "could not be undone", "no undo recorded"
 """States of a change. ``UNRECORDED``: the controller died before an undo, so the target may have undone the change by itself."""
 NOT_AS_FOUND = "The system is not as the drill found it."
@@ -23,6 +25,11 @@ def failed(view: RunView, one: Residue) -> bool:
 def state(view: RunView, one: Residue) -> str:
     """Return words for the state of one change that is not recorded as undone."""
     return FAILED if failed(view, one) else UNRECORDED
+
+
+def is_commands(by_hand: str) -> bool:
+    """Return True when the instructions for an undo by hand are a list of commands, which reports show unchanged."""
+    return COMMANDS in by_hand.partition("\n")[0]
 
 
 def heading(view: RunView) -> str:

@@ -10,7 +10,7 @@ from itertools import pairwise
 from drillbook.judge.result import ProbeTrack, RunView, Span
 from drillbook.report import canary_writes
 from drillbook.report.figures import count, milliseconds, one_line, seconds
-from drillbook.report.labels import BOLD, FONT, ROW, Box, Flag, Label, first_free, fit, flags, label
+from drillbook.report.labels import BOLD, FONT, ROW, Box, Flag, Label, avoiding, first_free, fit, flags, label
 from drillbook.report.moments import MARKS, mark_name
 from drillbook.report.rows import phase_rows
 from drillbook.report.wording import STEP_SHAPES, written
@@ -20,34 +20,9 @@ EDGE = 12.0
 PHASE_HEIGHT = 24.0
 LANE_HEIGHT = 20.0
 LEAST = 2.0
-STEPS = (
-    0.001,
-    0.002,
-    0.005,
-    0.01,
-    0.02,
-    0.05,
-    0.1,
-    0.2,
-    0.5,
-    1,
-    2,
-    5,
-    10,
-    15,
-    30,
-    60,
-    120,
-    300,
-    600,
-    900,
-    1800,
-    3600,
-    7200,
-    14400,
-    43200,
-    86400,
-)
+FINE = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+STEPS = (*FINE, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
+"""Distances between ticks, in seconds. ``FINE``: distances below one second."""
 CLOSE_UP = 0.2
 """Limit for a close-up, as a fraction of the run's duration. If all marks lie within a shorter span of time, a second drawing
 shows this span larger.
@@ -234,6 +209,7 @@ def _phase_lane(view: RunView, scale: Scale, y: float) -> tuple[Lane, float]:
     below: list[Label] = []
     states = {phase.phase: phase.status for phase in view.result.phases}
     said = {row.phase: row.state for row in phase_rows(view)}
+    lines = [scale.x(at) for key, at in view.timeline.marks.items() if key in MARKS and scale.holds(at)]
     for number, span in enumerate(_inside(view.timeline.phases, view.timeline.seconds, scale)):
         end = view.timeline.seconds if span.end is None else span.end
         state = states.get(span.label, "interrupted")
@@ -241,8 +217,7 @@ def _phase_lane(view: RunView, scale: Scale, y: float) -> tuple[Lane, float]:
         title = f"{name}, {said.get(span.label, state)}: {seconds(span.start, 2)} to {seconds(end, 2)}"
         piece = _piece(span, end, f"phase {'even' if number % 2 else 'odd'} {state}", title, scale)
         middle = piece.x + piece.width / 2
-        inner = label(name, middle, top, anchor="middle", height=PHASE_HEIGHT)
-        if inner.box.width + 6 <= piece.width:
+        if inner := _inner(name, piece, top, lines):
             pieces.append(replace(piece, label=inner))
             continue
         pieces.append(piece)
@@ -251,11 +226,18 @@ def _phase_lane(view: RunView, scale: Scale, y: float) -> tuple[Lane, float]:
             for row in range(3)
             for anchor in ("middle", "start", "end")
         ]
-        placed = first_free([one.box for one in below], outer, 0, scale.width)
+        placed = first_free([one.box for one in below], avoiding(outer, lines), 0, scale.width)
         below += [placed] if placed else []
     rows = max((math.ceil((one.box.y + ROW - top - PHASE_HEIGHT) / ROW) for one in below), default=0)
     lane = Lane(label("phases", EDGE, y, font=BOLD), None, top, PHASE_HEIGHT, tuple(pieces), tuple(below))
     return lane, top + PHASE_HEIGHT + rows * ROW + 10
+
+
+def _inner(name: str, piece: Piece, top: float, lines: Sequence[float]) -> Label | None:
+    """Return the label inside of a phase, beside the vertical ``lines`` if there is room. The result is None without room."""
+    places = (piece.x + piece.width * share for share in (0.5, 0.35, 0.65, 0.2, 0.8))
+    wanted = [label(name, x, top, anchor="middle", height=PHASE_HEIGHT) for x in places]
+    return first_free([], avoiding(wanted, lines), piece.x + 3, piece.x + piece.width - 3)
 
 
 def _probe_lane(view: RunView, track: ProbeTrack, scale: Scale, y: float) -> tuple[Lane, float]:
