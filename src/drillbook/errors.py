@@ -143,14 +143,19 @@ class SourceError(UsageError):
         return f"Further checks follow when {'these mistakes are' if self.others else 'this mistake is'} corrected."
 
     def __str__(self) -> str:
-        return "\n".join(one.alone() for one in (self, *self.others))
+        told: set[str] = set()
+        texts = []
+        for one in (self, *self.others):
+            texts.append(one.alone(hinted=one.hint not in told))
+            told.add(one.hint)
+        return "\n".join(texts)
 
-    def alone(self) -> str:
-        """Text of this mistake, without the other mistakes in the same file."""
+    def alone(self, *, hinted: bool = True) -> str:
+        """Text of this mistake, without the other mistakes in the same file. ``hinted``: False leaves the hint out."""
         text = f"{self.where}: {self.message}" if self.where else self.message
         if self.where and self.excerpt.strip():
             text += f"\n  | {self.excerpt}\n  | {' ' * (self.where.column - 1)}^"
-        return f"{text}\n  hint: {self.hint}" if self.hint else text
+        return f"{text}\n  hint: {self.hint}" if self.hint and hinted else text
 
 
 class SpecError(SourceError):

@@ -190,6 +190,21 @@ def opened(
     return line
 
 
+def _unusable(error: Exception, service: Redis, local: str) -> CouldNotVerify:
+    """Return the error for a session that failed. It names the server as the inventory does, and the fields to check.
+    ``local``: address and port of the connection, which is a tunnel on the controller for a service with `reach: ssh`.
+    """
+    seen = f", as seen from {service.host}" if service.reach == "ssh" else ""
+    said = reason(error).replace(local, f"{service.address}:{service.port}")
+    place = f"{service.setting('address')} and {service.setting('port')}"
+    refused = any(word in said.lower() for word in ("password", "auth", "noperm", "permission"))
+    fields = f"{service.setting('user')} and {service.setting('password')}" if refused else place
+    return CouldNotVerify(
+        f"{service.name} at {service.address}:{service.port}{seen}: {said}",
+        hint=f"check that the server runs, and {fields}",
+    )
+
+
 @contextmanager
 def connected(ctx: Context, service: Redis) -> Iterator[Session]:
     """Open a session with ``service``. Raises CouldNotVerify for any error of the server or the connection, and HostError
@@ -206,12 +221,7 @@ def connected(ctx: Context, service: Redis) -> Iterator[Session]:
             yield Session(line, ctx.deadline)
         except (RedisError, OSError) as error:
             ctx.deadline.check(f"{service.name} at {service.address}:{service.port}")
-            raise CouldNotVerify(
-                f"{service.name} at {service.address}:{service.port}: {reason(error)}",
-                hint=(
-                    "check that the server runs, and that the inventory has the right address, port and password of the service"
-                ),
-            ) from error
+            raise _unusable(error, service, f"{address}:{port}") from error
         finally:
             if line is not None:
                 line.disconnect()
