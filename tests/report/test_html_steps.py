@@ -76,7 +76,7 @@ def test_a_command_that_drillbook_ended_on_purpose_and_an_unrecorded_output_are_
     ("undone", "words"),
     [
         ("put back: undone", "undone"),
-        ("put back: restored", "undone by a restore"),
+        ("put back: restored", "put back by a restore"),
         ("kept as it is: x", "kept as it is: x"),
     ],
 )

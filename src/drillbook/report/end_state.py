@@ -63,8 +63,10 @@ def words(step: StepView) -> str:
 
 
 def of_step(step: StepView) -> str:
-    """Return words for the outcome of a step's undo. The result is empty when nothing is recorded."""
-    return UNDONE.get(step.undone, step.undone)
+    """Return words for the outcome of a step's undo. The result is empty when nothing is recorded. A restore is only said to
+    have put the change back, because the verification alone proves that it undid the change.
+    """
+    return {**UNDONE, RESTORED: "put back by a restore"}.get(step.undone, step.undone)
 
 
 def _undone(faults: Iterable[FaultResult], *, doubt: bool = False) -> list[str]:

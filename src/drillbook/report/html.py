@@ -31,6 +31,7 @@ from drillbook.report import (
     wording,
 )
 from drillbook.report.html_steps import Where
+from drillbook.report.objective_figures import LATEST_NOTE
 from drillbook.report.rows import ObjectiveRow, PhaseRow
 
 BAR = 260.0
@@ -123,6 +124,7 @@ def _of_data(view: RunView) -> dict[str, Any]:
         "losses": losses.loss_rows(view),
         "losses_note": losses.NOTE,
         "probe_notes": probe_notes.probe_notes(view),
+        "latest_note": LATEST_NOTE,
     }
 
 

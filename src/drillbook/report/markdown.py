@@ -27,6 +27,7 @@ from drillbook.report import (
 )
 from drillbook.report.figures import link, seconds, utc, utc_time
 from drillbook.report.markdown_syntax import block, code, escape, prose, table
+from drillbook.report.objective_figures import LATEST_NOTE
 from drillbook.report.rows import ObjectiveRow
 from drillbook.report.suites import suite_contradictions, suite_rows, suite_sentence
 
@@ -360,8 +361,8 @@ def _record(view: RunView) -> list[str]:
 def _glossary(view: RunView) -> str:
     lead = (
         "Every figure was measured in this run on the controller's monotonic clock. Times of day are in UTC. The "
-        "true value differs from a figure by no more than its error. Errors are rounded up. The objective of "
-        "a figure that could not be measured is not verified."
+        "true value differs from a figure by no more than its error. Errors are rounded up. "
+        f"{LATEST_NOTE} The objective of a figure that could not be measured is not verified."
     )
     errors: dict[str, list[str]] = {}
     for clock in wording.clocks_of(view.result):

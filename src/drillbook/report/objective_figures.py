@@ -14,6 +14,10 @@ from drillbook.judge.result import Objective, Result
 from drillbook.report import remarks
 from drillbook.report.figures import against, bounded, upper_end
 
+LATEST_NOTE = (
+    "A recovery time, and a detection by a probe, end with the sample that showed the change, so the true value is never above the "
+    "figure."
+)
 LATEST = (CLOCK_OF["rto"], CLOCK_OF["detect"])
 """Texts of the clocks that end with the sample that showed the change."""
 
