@@ -93,7 +93,7 @@ class Inventory(BaseModel):
         exclude=True,
         description=(
             "Sources of backups that a team takes with its own tools, by name. A step names such a source in the same way as "
-            "a service. See backups.md."
+            "a service. See sandbox.md."
         ),
     )
     contacts: dict[str, Contact] = Field(default_factory=dict, description="Contacts by name.")
