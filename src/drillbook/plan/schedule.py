@@ -92,7 +92,7 @@ class Schedule(BaseModel):
         return min(regular, failed.astimezone(UTC)) if failed else regular
 
     def _regular(self, passed: datetime) -> datetime:
-        """Return the moment, in UTC, from which a new run is due when no run failed.
+        """Return the moment, in UTC, from which a new run is due if no run fails.
 
         If the time ``every`` ends while the windows are open, the run is due earlier, from the moment at which they
         opened. Without this rule, a weekly drill would begin later every week, and would finally miss its window.

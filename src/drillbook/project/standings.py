@@ -45,7 +45,7 @@ class Ended:
     finished: str = ""
     """End of the run. It is empty when the result contains no end."""
     rto: tuple[float, float | None, float] | None = None
-    """Measured RTO, its error and its target in seconds. None when the drill has no such objective, or it was not measured."""
+    """Measured RTO, its error and its target in seconds. None when the drill has no RTO, or when it was not measured."""
     rto_verified: bool = True
     """False when the objective could not be verified, as after a failed verification."""
 

@@ -49,9 +49,9 @@ def page() -> str:
 
 
 def imports() -> dict[str, set[str]]:
-    """Return the packages that each package imports. Imports inside functions are included.
+    """Return, for each package, the packages that it imports. Imports inside functions are included.
 
-    Every package comes after the packages that it imports. Raises ValueError when packages import each other in a circle.
+    Every package comes after the packages that it imports. Raises ValueError when packages import each other in a cycle.
     """
     every: dict[str, set[str]] = {GROUND: set()}
     for path in sorted(_root().iterdir()):

@@ -208,7 +208,7 @@ def pages() -> dict[str, str]:
 def text_of(name: str) -> str:
     """Return the text of the generated page whose file name in ``docs/`` is ``name``.
 
-    Texts of the code name the program `invoke`. The pages name `drillbook`, as docs/index.md says.
+    Texts in the code call the program `invoke`, and the pages call it `drillbook`; see docs/index.md.
     """
     return HEAD + as_called(makers()[name](), NEUTRAL).rstrip() + "\n"
 

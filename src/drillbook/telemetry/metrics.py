@@ -68,7 +68,7 @@ FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
         (
             "1 when the newest run passed and met the objective with a reservation, so that it does not prove the objective. "
             "Reasons for a reservation: the run measured the RPO with a backup that it made itself, less data came back than "
-            "the fault removed, or the team's commands may have removed other data than the canary's. Otherwise 0. The metric "
+            "the fault removed, or the team's commands may have removed data that the canary does not count. Otherwise 0. The metric "
             "is absent when `recovery_met` is absent."
         ),
         (*SUBJECT, "objective"),

@@ -38,7 +38,7 @@ class _Value(BaseModel):
 
 
 class Measured(_Value):
-    """A duration with its error. ``clock`` says how the duration was measured. ``seconds`` is None if it was not measured."""
+    """A duration with its error. ``clock`` says how the duration was measured. ``seconds`` is None if there is no measurement."""
 
     seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
     error_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
