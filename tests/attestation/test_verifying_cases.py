@@ -386,12 +386,12 @@ def inner_of(suite):
         (
             lambda suite: reseal(inner_of(suite), exit=1),
             "drills",
-            "WRONG the suite signed other attestations of these drills: {run}",
+            "WRONG these drills have other attestations than the suite signed: {run}",
         ),
         (
             lambda suite: unsigned(inner_of(suite)),
             "drills",
-            "WRONG the suite signed other attestations of these drills: {run}",
+            "WRONG these drills have other attestations than the suite signed: {run}",
         ),
         (lambda suite: reseal(suite, runs=None), "drills", "WRONG not attested: {run}"),
         (lambda suite: reseal(suite, runs=["x"]), "drills", "WRONG not attested: {run}"),

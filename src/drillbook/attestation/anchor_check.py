@@ -25,8 +25,8 @@ def compared(found: Verified, folder: Path, reports: Path, kept_in: Sequence[Pla
     """Compare a run's or suite's folder with the anchors in the places ``kept_in``. Return the checks in ``found``,
     followed by the checks of this comparison.
 
-    ``asked``: name of the run as the user typed it. If the user asked for the newest run, a newer run that has an anchor but
-    no folder is reported as missing. The journal is compared only if the run has an anchor. Raises UsageError when root
+    The journal is compared only if the run has an anchor. ``asked``: name of the run as the user typed it. If it asks for
+    the newest run, runs that have a newer anchor but no folder are reported as missing. Raises UsageError when root
     certificates of timestamps cannot be read.
     """
     known = anchors.known(kept_in)

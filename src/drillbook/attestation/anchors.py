@@ -50,7 +50,7 @@ class Anchor:
     def rank(self) -> tuple[int, bool, str]:
         """Sort key for the anchors of one run.
 
-        The key holds the number of events, True if the anchor has a timestamp token, and the anchor's time.
+        The key has three items: the number of events, whether the anchor has a timestamp, and the anchor's time.
         """
         return self.events, timestamps.FIELD in self.content, self.at
 

@@ -63,7 +63,7 @@ class AnchorBucket:
         options = dict(parse_qsl(found[3] or "", keep_blank_values=True)) if found else {}
         if found is None or set(options) - {"keep"}:
             raise UsageError(
-                f"the anchor {text!r} is not a folder of a bucket", hint="write the place as s3://bucket/prefix?keep=400d"
+                f"the place {text!r} for anchors is no folder of a bucket", hint="write it as s3://bucket/prefix?keep=400d"
             )
         try:
             keep_s = float(Duration.parse(options["keep"])) if "keep" in options else KEEP_S
@@ -100,7 +100,7 @@ class AnchorBucket:
             )
 
     def read(self) -> Held:
-        """Read the newest anchor of each run. If the bucket does not lock an anchor, also return the reason for doubt.
+        """Read the newest anchor of each run. For each anchor without a lock, also return a text about the missing lock.
 
         Raises AnchorProblem when the bucket cannot be read.
         """

@@ -89,7 +89,7 @@ def same(path: Path, known: str) -> bool:
 
 
 def signed_names(statement: Statement) -> list[tuple[str, str]]:
-    """Return pairs of the files that ``statement`` covers: the name of the file, and its digest."""
+    """Return the name and the digest of each file that ``statement`` covers."""
     files = statement.get("files")
     return (
         [(str(name), str(known.get("sha256")) if isinstance(known, dict) else "") for name, known in files.items()]

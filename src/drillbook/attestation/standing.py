@@ -1,6 +1,7 @@
-"""Examination of a run's or suite's folder before this process changes it. It finds the content that a trusted key signed.
+"""Examination of a run's or suite's folder before this process changes it, to find the content that a trusted key signed.
 
-Only this signed content may be signed again. Anybody may have written the other content, so it is rendered but not signed.
+Only this signed content may be signed again. Anybody may have written the other content. So the reports show it, but it is
+not signed.
 A recovery signs only the events that it adds, and lists older unsigned content in the attestation.
 """
 

@@ -1,7 +1,7 @@
 """Timestamps of anchors by a time-stamp authority: RFC 3161, https://www.rfc-editor.org/rfc/rfc3161.
 
-The token covers the line of the anchor without the token itself, as canonical JSON (RFC 8785). It is stored in that line as
-base64. This module needs the extra ``timestamp``.
+The authority returns a timestamp token for the line of an anchor, as canonical JSON (RFC 8785). The token is then added to
+this line, as base64. This module needs the extra ``timestamp``.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ def verify(folder: Path, root: Path) -> Verified:
 
 
 def verify_campaign(folder: Path, record: Path, root: Path) -> Verified:
-    """Verify a campaign's attestation in ``folder`` and its journal in the folder ``record``, but not the campaign's runs."""
+    """Verify the attestation of a campaign in ``folder``, and the campaign's journal in ``record``, but not its runs."""
     try:
         found = walk((record / FILE).read_bytes())
     except OSError as error:
@@ -223,7 +223,7 @@ def _gaps(sealed: Statement) -> Iterator[Check]:
 
 
 def _attested_files(folder: Path, sealed: Statement, view: RunView | str = "") -> Check:
-    """Compare the files with the attestation. Reports rendered again from the same journal are accepted."""
+    """Compare the files with the attestation. A changed report is not wrong if it was rendered again from the same journal."""
     known = dict(form.signed_names(sealed))
     there = {path.relative_to(folder).as_posix(): path for path in form.files_in(folder)}
     changed = [name for name, wanted in known.items() if name in there and _digest(there[name]) != wanted]
@@ -368,7 +368,7 @@ def _members(folder: Path, sealed: Statement) -> Check:
         name for name, run in known.items() if _digest(folder / name / form.FILE) != (run.get("attestation") or "")
     )
     if other:
-        return Check("drills", Mark.WRONG, f"the suite signed other attestations of these drills: {names(other)}")
+        return Check("drills", Mark.WRONG, f"these drills have other attestations than the suite signed: {names(other)}")
     return Check("drills", Mark.GOOD, f"{count(len(known), 'drill')} as attested")
 
 

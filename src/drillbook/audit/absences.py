@@ -1,4 +1,4 @@
-"""Runs and suites of an audit without a known verdict.
+"""Runs and suites in an audit whose verdict is unknown.
 
 A run is included when its folder is missing, but another record names the run. A suite is included when its end was not
 recorded.
@@ -36,7 +36,7 @@ class AbsentRow:
 
 
 def absences(problems: Sequence[Problem], suites: Sequence[Suite], period: Period) -> list[AbsentRow]:
-    """Return the missing runs, and the suites without an end that began in the period, oldest first.
+    """Return the missing runs, and the suites that began in the period and have no recorded end, oldest first.
 
     ``problems``: problems of the period.
     """

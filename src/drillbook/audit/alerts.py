@@ -37,7 +37,7 @@ RESERVATIONS = {
         "compare the content before and after with `content.take` and `content.matches` to prove it",
     ),
 }
-"""Text and next step for a reservation. The key is the reason for the reservation."""
+"""Text and next step for an objective that is met with a reservation. The key is the reason for the reservation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,9 @@ def _of_runs(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert
 
 
 def _known(audit: Audit, key: tuple[str, str], run: RunRow) -> Iterator[str]:
-    """Return more facts about a drill whose newest run did not pass: open findings, delay, and last proofs of objectives."""
+    """Yield more facts about a drill whose newest run did not pass: open findings, the day since which the drill is overdue,
+    and the days on which objectives were last proven.
+    """
     if rows := [row for row in audit.findings if (row.environment, row.drill) == key and _open(row)]:
         since = min(row.first_seen for row in rows)[:10]
         yield open_findings.counted(each_open(rows)) + (f" open since {since}" if since != run.started[:10] else "")

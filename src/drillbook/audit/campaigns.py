@@ -26,7 +26,7 @@ class Campaign:
     name: str
     hashes: frozenset[str] = frozenset()
     """Hashes of all events of the campaign's journal. The first event of a site's run repeats one of them: the hash of the
-    intent for this site.
+    event that was written just before the site's start (its intent).
     """
     heads: Mapping[str, tuple[str, ...]] | None = None
     """Hashes of the last events of each run that has ended. The key is the name of the run. A suite has several hashes."""

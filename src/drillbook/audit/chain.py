@@ -11,9 +11,9 @@ from drillbook.audit.records import Record, Stray
 from drillbook.report.figures import count, moment, utc
 
 SLACK_S = 60.0
-"""Longest time, in seconds, from reading the last hash of the previous run until the new run begins.
+"""Longest time, in seconds, between two moments: a new run reads the last hash of the previous run, and the new run begins.
 
-The previous run may write more events in this time.
+Events that the previous run wrote in between are no sign of a change.
 """
 
 
@@ -34,7 +34,7 @@ class Problem:
     source: str = ""
     """Place of the anchors that the journal contradicts. It is empty for a problem without an anchor."""
     lost: bool = False
-    """True when ``run`` is a run of a drill that is known to be missing."""
+    """True when ``run`` is known to be missing, and is the run of a drill, not of a suite."""
     named_by: str = ""
     """Record that names a missing run: an anchor, a campaign, a suite or a run. It is empty for any other problem."""
 
@@ -74,8 +74,8 @@ def follow(found: Sequence[Record], strays: Sequence[Stray], campaigns: Sequence
     """Build the chain of all journals in ``found``, and collect the problems of the chain. ``found`` must be sorted by
     run.
 
-    The first event of a campaign's run contains the hash of the intent for its site, instead of the last hash of the
-    previous run. The campaign's journal contains the hash of the last event of the run.
+    A run of a campaign does not name the previous run. Its first event contains the hash of an event in the campaign's
+    journal: the intent, written just before the run. The campaign's journal then records the hash of the run's last event.
     """
     chain = Chain()
     records = [one for one in found if not one.copy_of]
@@ -113,7 +113,7 @@ def _campaigns(
     """Return the problems of campaigns. A campaign records the hash of the last event of each of its runs.
 
     ``vouched``: number of events of each run that a recorded hash confirms, and the name of the run or campaign that
-    recorded the hash. The key is the folder of the run. This function adds the hashes that campaigns recorded.
+    recorded the hash. The key is the folder of the run. This function adds what the campaigns confirm.
     """
     for campaign in campaigns:
         at = campaign.started
@@ -339,8 +339,8 @@ def relevant(problems: Sequence[Problem], period: Period) -> tuple[list[Problem]
 
 
 def unanchored(records: Sequence[Record], chain: Chain, anchored: Mapping[str, tuple[int, str]]) -> list[str]:
-    """Describe, for each journal, the events after the last event whose hash a later run or an anchor recorded. The removal
-    of these events would go unnoticed.
+    """Describe the last events of each journal that neither a later run nor an anchor confirms. The removal of these events
+    would go unnoticed.
 
     ``anchored``: for each run with an anchor, the number of events that the anchor confirms, and words that name the anchor.
     """

@@ -1,4 +1,4 @@
-"""Controls that require tested recovery.
+"""Controls (requirements of security standards) that ask for tested recovery.
 
 For each control, this module counts the runs of the period with evidence. It names the sections of the audit that
 contain the evidence, and the parts of the control that the evidence does not cover. Only ids and titles are cited,

@@ -77,7 +77,7 @@ class Cell:
     recovered: int = 0
     """Number of passed runs that proved a fault active and then restored the service."""
     still_failed: tuple[str, ...] = ()
-    """Drills that failed before this span and that did not pass or fail again until its end."""
+    """Drills that failed before this span, and that have no passed or failed run in it."""
 
     @property
     def shown(self) -> str:
@@ -215,7 +215,7 @@ def _restored(row: tuple[str, str], runs: Sequence[Record]) -> str:
 def _of(one: Record, environment: str, service: str, newest: Record | None) -> bool:
     """Return True when the run drilled the same service that the environment's newest plan calls ``service``.
 
-    Host, server and part of the service are compared, since the run's own plan may have used another name.
+    The names may differ between plans. So the hosts, the servers and the parts (such as databases) are compared instead.
     """
     if one.environment != environment:
         return False
@@ -247,7 +247,7 @@ def _inventory(one: Record | None) -> Inventory | None:
 
 
 def _thing(one: Record, service: str) -> Thing | None:
-    """Return the identity of ``service`` in the run's plan: host, server and part.
+    """Return the identity of ``service`` in the run's plan, such as its host, its server and its database.
 
     The result is None if the plan is unreadable, or does not contain the service.
     """

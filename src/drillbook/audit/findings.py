@@ -53,7 +53,7 @@ class FindingRow:
 
 
 def each_open(rows: Iterable[FindingRow]) -> list[FindingRow]:
-    """Return the row of each open finding, once for every finding with its code in the newest run of the drill."""
+    """Return the open rows. Each row is repeated for every finding with its code in the newest run of the drill."""
     return [row for row in rows if row.state == "open" for _ in range(row.in_newest)]
 
 

@@ -188,7 +188,7 @@ def _goal(row: ProvenRow) -> tuple[str, ...]:
 
 
 def _legend(marks: Iterable[str]) -> list[str]:
-    """Explain the mark that an RPO in a table has when it was met with a reservation. Returns no lines without a mark."""
+    """Explain the mark that an RPO in a table has when it was met with a reservation. Returns no lines if no RPO has a mark."""
     text = remarks.legend(marks)
     return [escape(text)] if text else []
 

@@ -37,7 +37,9 @@ class MissedRow:
     """
 
     kind: str
-    """Kind of the row: ``overdue``, ``never passed``, ``never ran`` or ``not begun``."""
+    """Kind of the row: ``overdue``, ``never passed``, ``never ran``, or ``not begun`` for a scheduled run that could not
+    begin.
+    """
     environment: str
     service: str
     drill: str

@@ -34,7 +34,10 @@ NEXT = {
 
 @dataclass(frozen=True, slots=True)
 class ProblemGroup:
-    """Problems with one code and one source. ``runs`` is empty when ``text`` already names the only run."""
+    """Problems that are shown as one item, because they have the same code and contradict anchors of the same place.
+
+    ``runs`` is empty for a single problem, because ``text`` already names its run.
+    """
 
     code: str
     breaking: bool
@@ -46,8 +49,8 @@ class ProblemGroup:
 
 
 def grouped(problems: Iterable[Problem]) -> list[ProblemGroup]:
-    """Group the problems by code and source. Each group stands at the place of its first problem. A group of one problem
-    keeps the problem's text.
+    """Group the problems by their code, and by the place of the anchors that they contradict. Each group stands at the
+    position of its first problem. A group of one problem keeps the problem's text.
     """
     found: dict[tuple[str, bool, str], list[Problem]] = {}
     for one in problems:

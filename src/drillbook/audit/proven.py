@@ -172,9 +172,11 @@ def _notes(key: str, stands: Standing, decides: Record | None, newest: Record, r
 
 
 def _target_changed(row: ObjectiveRow | None, runs: Sequence[Record], key: str, wanted: float) -> Iterator[str]:
-    """Yield notes about a target that has changed since a run. ``wanted``: the new target. ``row``: the objective in the run that
-    proved it. One note says that the figure of ``row`` meets the new target, too. The other note says that the newest run
-    with a met objective does not meet the new target.
+    """Yield notes if the target of an objective has changed. ``wanted``: the new target. ``row``: the objective in the run
+    that proved it.
+
+    One note says that this proof also meets the new target. The other note says that the last run that met the objective
+    would miss the new target.
     """
     if row and wanted != row.target_s and row.measured_s is not None and proofs.within(row.measured_s, row.error_s, wanted):
         yield f"the target has changed to {seconds(wanted)} since then: the figure is within it, too"
@@ -188,8 +190,8 @@ def _target_changed(row: ObjectiveRow | None, runs: Sequence[Record], key: str, 
 
 
 def _last_proof(key: str, runs: Sequence[Record], whole: Standing, inside: int) -> Iterator[str]:
-    """Return a note on the last run that proved an objective, for an objective that is no longer proven. ``inside``: index
-    in ``runs`` of the first run of the period.
+    """Yield a note about an objective that is not proven: the last run that proved it, or that no run ever did. ``inside``:
+    index in ``runs`` of the first run of the period.
     """
     last = whole.reserved if whole.proof is None else whole.proof
     if last is None:

@@ -11,7 +11,7 @@ from drillbook.report.figures import count
 RECOVERED = "broken and recovered in a run that passed"
 LAPSED = "broken and recovered earlier but failed in the newest run of a drill"
 EXAMINED = "only examined or rehearsed"
-"""No passed run proved a fault active and then restored the service."""
+"""State of a service with passed runs, if none of them proved a fault active and then restored the service."""
 UNPROVEN = "drilled without a pass"
 UNDRILLED = "not drilled in this period"
 EXEMPT = "exempt"

@@ -50,7 +50,7 @@ STANDINGS = (
     "with a reservation",
     "Fully proven",
 )
-"""Short words about the services of each rank. The index of the words is the rank."""
+"""Names of the groups of services, from the worst to the best. The index of a name is the rank of its services."""
 RULES = {
     "Fully proven": (
         "Fully proven: the newest run of each drill of the service passed, and the recovery time (RTO) and every other "

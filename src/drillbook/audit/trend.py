@@ -20,7 +20,7 @@ WIDTH, HEIGHT = 460.0, 190.0
 LEFT, RIGHT, TOP, BOTTOM = 80.0, 12.0, 14.0, 28.0
 STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 TIMES = (20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0, 10800.0, 21600.0, 43200.0, 86400.0)
-"""Distances in seconds between the ticks of a long axis. Each is a round part of a minute, an hour or a day."""
+"""Possible distances in seconds between the ticks of a long axis. They are round, such as 5 minutes or 6 hours."""
 KEYS = ("rto", "rpo")
 
 

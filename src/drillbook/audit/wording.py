@@ -125,10 +125,10 @@ LIMITS = (
 MOST_MISSING = 2
 """Largest number of missing runs that a sentence names."""
 MORE_RUNS = "There may have been more runs than the record shows."
-"""Sentence about the consequence when the record is not complete."""
+"""Sentence that follows when the record is not complete."""
 OWN_ONLY = "Only this machine's own key signed it"
 NOBODY_ELSE = ", and nobody else vouches for it"
-"""Consequence of ``OWN_ONLY`` for a record that was compared with no anchor."""
+"""Words that follow ``OWN_ONLY`` if the record was compared with no anchor."""
 NOT_EXAMINED = "not examined"
 NO_ANCHOR = (
     "There is no anchor to compare with. So the newest runs may have been removed, or an older copy may have "
@@ -167,7 +167,7 @@ def proven_counts(found: Sequence[ProvenRow]) -> str:
 
 
 def all_passed(audit: Audit) -> str:
-    """Return the sentence that replaces the table of runs that did not pass when this table would be empty."""
+    """Return the sentence to show if every run passed. It stands in place of the table of runs that did not pass."""
     if audit.whole:
         return "Every run of the period passed and undid all its changes." if audit.runs else "No run began in this period."
     known = (
@@ -260,7 +260,7 @@ def none_overdue(audit: Audit) -> str:
 
 
 def short_title(audit: Audit) -> str:
-    """Title of the audit with its period alone, for one line of a terminal."""
+    """Title of the audit with the dates of its period, short enough for one line of a terminal."""
     return f"Recovery drills from {audit.period.since} to {audit.period.until}"
 
 
