@@ -124,7 +124,7 @@ Key = tuple[str, str, str, int]
 
 
 def _steps(steps: Sequence[ComparedStep | StepResult]) -> dict[Key, ComparedStep | StepResult]:
-    """Return the steps. The key of a step has four items: phase, action, host, and a number that tells apart steps with the
+    """Return the steps of a run by a key with four items: phase, action, host, and a number that tells apart steps with the
     same phase, action and host.
 
     Ids are not compared, because the id of a step changes when another step is added before it.

@@ -20,7 +20,7 @@ from drillbook.sdk.earlier import EarlierStep
 MOST_RUNS = 100
 """Largest number of journals that are read for sizes, newest first."""
 MOST_COMPARED, MOST_BYTES = 5, 32 * 2**20
-"""Largest number of earlier runs of a drill to compare with, and largest number of bytes in their journals."""
+"""Largest number of earlier runs to compare with, and largest number of bytes in all their journals together."""
 
 
 def collects(plan: Plan) -> bool:
@@ -41,7 +41,7 @@ def capacity(folders: Iterable[Path], plan: Plan) -> list[dict[str, Any]]:
 
 
 def same_drill(folders: Iterable[Path], plan: Plan, readings: Mapping[Path, History] | None = None) -> list[dict[str, Any]]:
-    """Return the newest finished runs of the drill of ``plan`` in its environment, in the form of the event `earlier.runs`.
+    """Return the newest finished runs with the same drill and environment as ``plan``, as entries of the event `earlier.runs`.
 
     The newest run comes first. ``folders``: folders of runs, oldest first. Unreadable journals are skipped. Runs that never
     began their first phase are skipped, too. Reading stops after ``MOST_COMPARED`` runs or ``MOST_BYTES`` of journals.

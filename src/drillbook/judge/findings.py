@@ -87,8 +87,8 @@ def _of_objectives(objectives: Mapping[str, Objective]) -> list[Finding]:
 
 
 def _with_cause(one: Finding, events: Sequence[Event]) -> Finding:
-    """Add the last failures of the probe to a finding that the probe was never good, or was bad before the fault. All other
-    findings are returned unchanged.
+    """Add the last failures of the probe to a finding which says that a probe was never good, or was bad before the fault.
+    Return all other findings unchanged.
     """
     if one.code not in ("probe-never-good", "probe-bad-before") or one.measured or not one.step:
         return one
@@ -126,8 +126,8 @@ def _of_failure(event: Event, what: Failed) -> list[Finding]:
 
 
 def mended(one: Finding, events: Sequence[Event]) -> Finding:
-    """Replace the remedy of a finding that the service did not become good again, if a later recovery undid all changes.
-    All other findings are returned unchanged.
+    """Replace the remedy of a finding which says that the service did not become good again, if a later recovery undid all
+    changes. Return all other findings unchanged.
     """
     last = events[-1]
     gone = ("not-recovered", "recovery-not-awaited")

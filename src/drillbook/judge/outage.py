@@ -63,8 +63,8 @@ class Look:
 
     @property
     def enough(self) -> float:
-        """Time in seconds that good samples must cover to count as a recovery. The runner itself waits for one sampling
-        interval more.
+        """Time in seconds that good samples must cover to count as a recovery. During the run, the runner waits for one
+        sampling interval more.
         """
         return enough_s(self.every) - self.every
 
@@ -92,9 +92,8 @@ class Look:
         """Return the outage after the time ``disruption``. Return None when there are no bad samples.
 
         A bad sample that was in progress at ``disruption`` belongs to the outage. The recovery is the first good sample
-        after the last bad sample. It counts only if it ends before ``limit``, and if enough good samples follow. After the
-        cleanup or undo has begun, samples do not count: neither bad samples that end later, nor good samples that start
-        later.
+        after the last bad sample. It counts only if it ends before ``limit``, and if enough good samples follow. A bad
+        sample counts only if it ends before the cleanup or undo begins, and a good sample only if it starts before.
         """
         samples = [one for one in all_of_it if one.end < self.cleaned or (one.ok and one.start < self.cleaned)]
         bad = [sample for sample in samples if not sample.ok and sample.end >= disruption]
@@ -123,11 +122,11 @@ class Look:
         )
 
     def _after_holes(self, good: Sequence[Sample]) -> Sample:
-        """Return the first good sample after the last long gap between two samples in ``good``.
+        """Return the first good sample after the last long gap between two samples in ``good``. Without a long gap, return
+        the first sample.
 
-        The service may have been bad during a long gap, so earlier samples do not prove a recovery. If there is no long
-        gap, the result is the first sample. If the samples before a gap already prove a recovery, a gap must be longer to
-        count as long.
+        The service may have been bad during a long gap, so samples before it do not prove a recovery. After samples that
+        last long enough to prove a recovery, only a longer gap counts as long.
         """
         begin = good[0]
         for one, following in pairwise(good):

@@ -298,7 +298,7 @@ class Note(_Value):
 
 
 class FigureChange(_Value):
-    """Values of a figure in the last run and in this run. ``same``: they differ by no more than their errors together."""
+    """Values of a figure in two runs. ``change`` is ``same`` if they differ by no more than the sum of their errors."""
 
     key: str
     before_s: float | None

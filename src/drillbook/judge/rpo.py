@@ -18,7 +18,7 @@ from drillbook.judge.samples import CanaryRecord, canaries, ranges
 from drillbook.plan.planner import Plan
 
 OF_BACKUP = "newest moment of the restored backup"
-"""Clock of an RPO that no canary measured, but the age of a backup."""
+"""Clock of an RPO that is the age of a restored backup. No canary measured such an RPO."""
 
 
 def data_loss(result: Figures, events: Sequence[Event], own: Sequence[Event], plan: Plan, disruption: float | None) -> None:
@@ -96,8 +96,8 @@ def _before_all(record: CanaryRecord, disruption: float) -> bool:
 class _Loss:
     """Lost writes of one canary.
 
-    ``figure``: RPO. ``since`` and ``until``: start and end of the period that was lost. It starts when the last write before
-    the first lost write was acknowledged.
+    ``figure``: RPO. ``since`` and ``until``: start and end of the time whose writes were lost. It starts when the last write
+    before the first lost write was acknowledged.
     """
 
     figure: Figure

@@ -32,7 +32,7 @@ def hole_s(every_s: float, timeout_s: float) -> float:
 
 
 def silent_s(every_s: float, timeout_s: float) -> float:
-    """Return the time without a sample, in seconds, after which a probe counts as silent. Good samples before do not matter."""
+    """Return the time without a sample, in seconds, after which a probe counts as silent even if it was good before."""
     return max(enough_s(every_s) + 2.0, timeout_s + 2 * every_s)
 
 

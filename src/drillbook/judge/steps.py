@@ -16,9 +16,9 @@ from drillbook.plan.planned_step import PlannedStep
 from drillbook.plan.planner import Plan
 
 ONLY_BY_RESTORE, NOTHING = "only by a restore: ", "nothing: "
-"""Beginnings of the text about an undo that is not made of commands."""
+"""Beginnings of the text about a change that no commands undo: only a restore can undo it, or nothing needs an undo."""
 BY_ACTION = re.compile(r"\w+\.\w+ \{")
-"""Regular expression of the text about an undo by an action: the name of the action, and its parameters."""
+"""Regular expression that matches the text about an undo by an action: the action's name, and the start of its parameters."""
 
 
 def phases(events: Sequence[Event]) -> tuple[PhaseResult, ...]:
@@ -97,7 +97,7 @@ def _view(
 def _found(
     events: Sequence[Event],
 ) -> tuple[Done | Failed | None, float | None, IntentRecorded | None, list[CommandRun]]:
-    """Return the outcome, the time of the start, the intent and the commands of one step on one host."""
+    """Return four facts of a step on one host: outcome, start, the event that announced its change, and its commands."""
     outcome: Done | Failed | None = None
     started: float | None = None
     intent: IntentRecorded | None = None

@@ -20,7 +20,7 @@ UNDONE = {
 }
 """Words for a fault that was undone, by its outcome. Other outcomes are shown as recorded."""
 RESTORED, UNVERIFIED = "put back: restored", "put back by a restore that ran to its end; the recovery is not verified"
-"""Outcome of a fault that a restore undid, and its words when a verification did not pass."""
+"""Outcome of a fault that a restore undid, and the words to show for it when a verification did not pass."""
 KEPT = "kept as it is: "
 BAD_STATUSES = ("failed", "error", "unverified", "unknown")
 

@@ -17,8 +17,8 @@ from drillbook.report.indented_json import of_json
 UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 MOST_DIGITS = 6
 MOST_ROUNDING = 0.15
-"""Largest increase of an upper end by rounding up, as a fraction of the exact upper end. One more decimal is shown if the
-increase would be larger.
+"""Limit for rounding up the number in a text such as ``at most 0.05 s``. If rounding increases the number by more than this
+fraction, one more decimal is shown.
 """
 REMEMBERED = 2000
 """Largest length of a JSON text, in characters, whose indented form is kept for later calls. Longer texts are formatted each
@@ -87,7 +87,7 @@ def lasted(started: str, finished: str | None) -> float | None:
 
     The number is None for a run without end.
 
-    Every list of runs uses this duration, so that no two of them differ.
+    Every list of runs uses this duration, so that all lists show the same.
     """
     begin, end = moment(started), moment(finished) if finished else None
     return (end - begin).total_seconds() if begin and end else None
@@ -152,9 +152,9 @@ def upper_end(value: float, error: float, *, latest: bool = False) -> float:
 
 
 def bounded(value: float, error: float | None) -> bool:
-    """Return True when the error is as large as the value, so that only the upper end is known.
+    """Return True when the error is at least as large as the value, so that only the upper end is known.
 
-    The two are compared after rounding, because a rounded error may be larger than the exact error. A text such as
+    Value and error are compared after rounding, because a rounded error may be larger than the exact error. A text such as
     ``0.11 s ± 0.12 s`` would make no sense.
     """
     if error is None or value < 0 or not error > 0:

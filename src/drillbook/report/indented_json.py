@@ -19,8 +19,8 @@ STEP = "  "
 _EXPONENT = re.compile(rb"e[-+]?[0-9]+,?(?:\n|\Z)")
 """End of a line with a number that has an exponent. Encoders write such a number in different ways."""
 _TINY = b"0.0000"
-"""Beginning of a number that other encoders write with an exponent. If a text contains these characters, the value is encoded
-twice without need, but the result is right.
+"""Beginning of a small number that encoders write in different ways, with or without an exponent. If only a text contains
+these characters, the value is encoded twice without need, and the result is still right.
 """
 _CONSTANTS = {True: "true", False: "false", None: "null"}
 

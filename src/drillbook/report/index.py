@@ -21,7 +21,7 @@ from drillbook.report.rows import ObjectiveRow
 from drillbook.report.shortened import shortened
 
 WIDTH, HEIGHT, EDGE, STEP = 200.0, 44.0, 6.0, 26.0
-"""Sizes of a trend in pixels. ``STEP``: largest distance of two runs, so that few runs leave no gap."""
+"""Sizes of a trend in pixels. ``STEP``: largest distance of two runs. A drawing of few runs is therefore narrower."""
 MOST_POINTS, LEAST_POINTS = 24, 3
 """Largest and smallest number of runs in a drawing. Two runs show no trend."""
 MOST_REASON = 240
@@ -82,7 +82,7 @@ class IndexEntry:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A drill or suite of the project, by its file."""
+    """A drill or suite of the project, as its file describes it."""
 
     suite: bool = False
     scheduled: bool = False
@@ -334,7 +334,7 @@ def _trends(entries: Sequence[IndexEntry]) -> list[DrillTrends]:
 def _trend(runs: Sequence[IndexEntry], key: str, name: str) -> Trend | None:
     """Make the trend of the objective ``key`` over the newest runs that set this objective, oldest run first.
 
-    A run without a figure is a gap in the trend.
+    The line has a gap at a run without a figure.
     """
     setting = [entry for entry in runs if key in entry.objectives][-MOST_POINTS:]
     kept = [entry.objectives[key] for entry in setting]

@@ -64,8 +64,8 @@ def proof_of_routine(view: RunView) -> tuple[str, str] | None:
 def before_run(
     program: str, name: str, inventory: str, *, confirm: str = "", refused: bool = False
 ) -> list[tuple[str, str]]:
-    """Return suggestions for a reader of a plan. ``confirm``: environment that the run must name. ``refused``: True when the
-    drill cannot run now.
+    """Return suggestions for a reader of a plan. ``confirm``: environment to name with the option `--confirm`, if the run
+    needs it. ``refused``: True when the drill cannot run now.
     """
     option = on(inventory)
     steps = [("check the preconditions", f"{program} drill.check {name}{option}")]
@@ -124,7 +124,7 @@ def after_suite(program: str, suite: SuiteResult, views: Sequence[RunView], inve
 
 
 def _proofs(views: Sequence[RunView]) -> list[tuple[str, str]]:
-    """Return the suggestions of all drills that would prove a routine backup, each once, at most ``MOST_DRILLS`` of them."""
+    """Return the suggestions of ``proof_of_routine`` for all runs, each once, at most ``MOST_DRILLS`` of them."""
     return list(dict.fromkeys(filter(None, map(proof_of_routine, views))))[:MOST_DRILLS]
 
 
@@ -140,8 +140,8 @@ def _not_passed(program: str, views: Sequence[RunView], option: str) -> list[tup
 
 
 def run_again(program: str, drill: str, inventory: str, task: str = "drill") -> str:
-    """Return the command that runs a drill again, or another ``task`` of it. ``inventory``: its name, as the journal
-    records it.
+    """Return the command that runs a drill again, or that runs another ``task`` with this drill. ``inventory``: name of the
+    inventory, as the journal records it.
     """
     return f"{program} {task} {one_line(drill)}{on(one_line(inventory))}"
 

@@ -47,7 +47,7 @@ def recorded_figure(one: Mapping[str, Any]) -> str:
 
 
 def drawn(one: Objective) -> float | None:
-    """Return the figure to draw: the upper end of a figure that is told as "at most", because its error reaches zero."""
+    """Return the figure to draw. It is the upper end if the error is so large that reports show only the upper end ("at most")."""
     if one.measured_s is None or one.error_s is None or not bounded(one.measured_s, one.error_s):
         return one.measured_s
     return upper_end(one.measured_s, one.error_s, latest=is_latest(one.clock))

@@ -1,4 +1,4 @@
-"""Texts of findings about objectives and missing data: the target, and a remedy that knows the other steps of the run."""
+"""Texts of findings about objectives and missing data: the target, and a remedy that fits the other steps of the run."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """RPO of a canary in a run whose fault or restore was a command or a statement of the team.
 
 Nobody knows which data such a command removes and restores. When the canary lost no write, perhaps the command touched none
-of its records, and its RPO tells nothing about the data that was lost.
+of the canary's records. Then the RPO of the canary tells nothing about the data that was lost.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ READ = "read"
 def doubtful(steps: Sequence[Told], rpo: Objective | None) -> bool:
     """Return True when the RPO is that of a canary, and nothing shows that the lost and restored data contained its records.
 
-    A canary that lost writes shows it. So does an action that restored all data, when the fault alone was a command. A
-    comparison of the content from before the fault with the content afterwards needs no canary. Restores and comparisons of
-    other services than that of the drill and its probes show nothing.
+    Any of these shows it: the canary lost writes; only the fault was a command, and an action restored all data; a step
+    compared the content before the fault with the content after the restore. Restores and comparisons of services that
+    neither the drill nor its probes test show nothing.
     """
     if rpo is None or rpo.measured_s is None or rpo.lost_writes or rpo.clock == OF_BACKUP:
         return False
@@ -37,8 +37,8 @@ def doubtful(steps: Sequence[Told], rpo: Objective | None) -> bool:
 def _commanded(step: Told) -> bool:
     """Return True when a command of the team may have changed any data.
 
-    Results of older versions do not contain the effect of a command. Such a command may have changed data. A step that only
-    reads unless it declares otherwise, such as `postgres.sql`, contains its effect only when it may have changed data.
+    The fact ``effect`` of the step tells this. If the fact is missing, the command may have changed data (results of older
+    versions). But an action that only reads by default, such as `postgres.sql`, then changed nothing.
     """
     kind = _action(step.action)
     if kind is None or not kind.ANY_DATA:

@@ -52,7 +52,7 @@ RESERVED = "met with a reservation"
 RESERVATION = f"With such a mark, an objective within its target is {RESERVED}, and does not count as proven."
 PROBE = "by the drill's probe"
 BY_PROBE = "probe"
-"""Short form of ``PROBE``, in the field ``by`` of a remark."""
+"""Short form of the words in ``PROBE``, for the field ``by`` of a remark."""
 NO_ALERT = "The drill awaited no alert, so this figure proves no alerting."
 
 
@@ -115,7 +115,7 @@ def shortfalls(steps: Iterable[Step | StepResult]) -> list[str]:
 
 
 def _of_commands(steps: Sequence[Step | StepResult], rpo: Objective | None, told: Remark | None) -> Remark | None:
-    """Return the remark ``told`` with a remark on the team's own commands, if the RPO may be that of other data."""
+    """Return the remark ``told``. If perhaps the team's own commands did not touch the canary's records, add a remark on that."""
     if not own_commands.doubtful(steps, rpo):
         return told
     return Remark(

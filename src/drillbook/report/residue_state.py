@@ -14,7 +14,7 @@ FAILED, UNRECORDED = "could not be undone", "no undo recorded"
 NOT_AS_FOUND = "The system is not as the drill found it."
 NOT_KNOWN = "The controller died before it recorded an undo, so it is not known if the system is as the drill found it."
 BY_LEASE = "A target whose lease expired undoes the changes by itself."
-"""Sentence after ``NOT_KNOWN`` when commands undo each of the changes. A target undoes no other change by itself."""
+"""Sentence after ``NOT_KNOWN`` when commands undo each of the changes. Only such changes can a target undo by itself."""
 
 
 def failed(view: RunView, one: Residue) -> bool:

@@ -193,8 +193,8 @@ def objective_rows(
 ) -> list[ObjectiveRow]:
     """Return the rows of the objectives: RTO, RPO and detection first, then any other objective by name.
 
-    ``told``: remarks on the figures. The key of a remark is the key of its objective. ``verdict``: verdict of the run. No met
-    objective counts when it is not `passed`.
+    ``told``: remarks on the figures. The key of a remark is the key of its objective. ``verdict``: verdict of the run. If the
+    run did not pass, no met objective counts.
     """
     known = [key for key in OBJECTIVES if key in objectives]
     ordered = [*known, *sorted(set(objectives) - set(known))]
@@ -293,7 +293,7 @@ def nothing_measured(view: RunView) -> str:
 def note_rows(view: RunView) -> list[tuple[str, str, bool]]:
     """Return rows about locks, leases, guards and stops.
 
-    Each row has a time, a text, and True for a note that needs attention.
+    Each row has a time, a text, and whether the note needs attention.
     """
     return [
         (
@@ -379,7 +379,7 @@ def settled_rows(one: Settled) -> list[str]:
 
 
 def contact_rows(view: RunView) -> list[tuple[str, dict[str, str], bool]]:
-    """Return the name and the details of each contact, and True for the owner of the drill.
+    """Return a row for each contact: its name, its details, and whether it is the owner of the drill.
 
     The owner comes first. The other contacts follow, sorted by name.
     """

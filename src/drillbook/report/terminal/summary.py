@@ -50,7 +50,9 @@ DOUBTED = wording.STATES[remarks.RESERVED]
 COLUMNS = {"rto": "RTO", "rpo": "RPO", "detect": "detection"}
 """Heads of the columns with the figures of a suite's drills. The table has no room for the observer of a detection."""
 NAMED = 21
-"""Greatest width of the names of the objectives beside a column of the width ``MEASURED``, so that 80 columns show the results."""
+"""Greatest width of the column with the names of the objectives, if the column of figures has the width ``MEASURED``. Both then
+fit into 80 columns.
+"""
 MEASURED = 31
 """Least width of the column with the measured figures and their remarks, if no objective has a reason beside its state."""
 
@@ -153,7 +155,7 @@ def suite_details(suite: SuiteResult, views: Sequence[RunView], report: str = ""
 
 
 def _drills(found: Sequence[SuiteRow]) -> Table:
-    """Return a table with one line for each drill, also on a terminal with 80 columns. Figures have no errors there."""
+    """Return a table with one line for each drill, even on a terminal with 80 columns. The table leaves out measurement errors."""
     keys = [key for key in wording.SHORT if any(one.key == key for row in found for one in row.objectives)]
     keys += sorted({one.key for row in found for one in row.objectives} - set(keys))
     table = _table("Drills", "drill", "verdict", *(COLUMNS.get(key, wording.objective_name(key)) for key in keys))
