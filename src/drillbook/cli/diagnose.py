@@ -358,7 +358,9 @@ def _healthy(found: Diagnosis, out: Console, *, verbose: bool) -> None:
     out.print(Text("✓ healthy: no check that ran found a problem", style="green"))
     if skipped and not verbose:
         number = count(len(skipped), "check")
-        out.print(Padding(Text(f"skipped, not needed: {number}; --verbose names them", style="dim"), (0, 0, 0, 2)))
+        out.print(
+            Padding(Text(f"skipped, not needed: {number}; --verbose names them", style="dim"), (0, 0, 0, 2), expand=False)
+        )
     _checks("skipped, not needed", skipped if verbose else [], out)
     _checks("not made", not_made, out)
     _checks("unexpected answer", unexpected, out)

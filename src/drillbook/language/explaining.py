@@ -72,7 +72,8 @@ def plain(detail: Any, model: type[BaseModel], location: tuple[Any, ...], held: 
     path = ".".join(str(part) for part in held)
     if kind == "extra_forbidden":
         known = keys_of(model, location[:-1])
-        return f"unknown key {_cut(key)}", f"{did_you_mean(str(key), known)}known keys: {', '.join(known)}"
+        hint = did_you_mean(str(key), known) or _other_kinds(model, location)
+        return f"unknown key {_cut(key)}", f"{hint}known keys: {', '.join(known)}"
     if kind == "missing":
         what = _describe(model, location)
         return f"the key {path!r} is missing", f"write `{key}: ...`" + (f"; its meaning: {what}" if what else "")
@@ -87,6 +88,21 @@ def plain(detail: Any, model: type[BaseModel], location: tuple[Any, ...], held: 
     if kind.startswith("union_tag") or kind == "kind_of_service":
         return _kind(detail, model, location, path)
     return f"{path}: expected {_expected(kind, detail)}, not {_cut(detail['input'])}", _how(kind, detail["input"])
+
+
+def _other_kinds(model: type[BaseModel], location: tuple[Any, ...]) -> str:
+    """Return a hint that other kinds have the key at ``location``, because the `kind` beside it may be wrong. Otherwise the
+    result is empty.
+    """
+    *outer, kind, key = location if len(location) > 1 else (None, None)
+    models = [one for one in _models_at(model, tuple(outer)) if "kind" in one.model_fields]
+    kinds = {str(one.model_fields["kind"].default): one for one in models}
+    having = sorted(name for name, one in kinds.items() if any((i.alias or f) == key for f, i in one.model_fields.items()))
+    return (
+        f"the kind {kind!r} has no such key, but these kinds have it: {', '.join(having)}; "
+        if kind in kinds and having
+        else ""
+    )
 
 
 def evaluated(detail: Any, written: Any, values: Any) -> str:
