@@ -1,0 +1,94 @@
+"""Example drills of the system `docker`, and the rehearsal of a volume's archive, run on the Docker lab."""
+
+from __future__ import annotations
+
+import subprocess
+import uuid
+from contextlib import contextmanager
+
+import pytest
+
+from drillbook.cli.orchestration import Orchestrator
+from drillbook.judge.result import Verdict
+from drillbook.plan.planner import make
+from drillbook.plan.spec import load
+from tests.examples import FILES, inventory_of
+
+NAMES = sorted(name for name, path in FILES.items() if path.parts[-3] == "docker")
+
+
+def docker(*argv):
+    done = subprocess.run(["docker", *argv], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@contextmanager
+def worker(image):
+    """Container of a team with a volume and a network of its own, under names that no other test uses.
+
+    Yields the name of the container and that of the network.
+    """
+    name, network, volume = (f"drillbook-test-{part}-{uuid.uuid4().hex[:8]}" for part in ("worker", "backend", "volume"))
+    docker("network", "create", network)
+    try:
+        docker("volume", "create", volume)
+        script = "echo page > /srv/worker/page; exec sleep 600"
+        given = ("--network", network, "--user", "0:0", "--volume", f"{volume}:/srv/worker")
+        docker("run", "--detach", "--init", "--name", name, *given, image, "sh", "-c", script)
+        yield name, network
+    finally:
+        subprocess.run(["docker", "rm", "--force", name], capture_output=True, check=False)
+        subprocess.run(["docker", "volume", "rm", volume], capture_output=True, check=False)
+        docker("network", "rm", network)
+
+
+def state(site, *others):
+    """State, memory limits and networks of each container of the lab and of ``others``, as the engine reports them."""
+    form = "{{.Name}} {{.State.Status}} {{.HostConfig.Memory}} {{.HostConfig.MemorySwap}} "
+    form += "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}"
+    ids = docker("ps", "--all", "--quiet", "--filter", f"label=com.docker.compose.project={site.lab.project}").split()
+    return sorted(docker("inspect", "--format", form, *ids, *others).splitlines())
+
+
+def passes(site, path):
+    """Run the drill in ``path``. Return the result, which has passed and left nothing."""
+    inventory = site.project.inventory("docker")
+    _, view = Orchestrator(site.project, inventory, lambda event: None).run(make(load(path), inventory))
+    assert view.result.verdict is Verdict.PASSED, (
+        view.result.reason,
+        [one.message for one in view.steps],
+        view.result.findings,
+    )
+    assert view.result.residue == ()
+    return view.result
+
+
+@pytest.mark.long(10)
+@pytest.mark.parametrize("name", NAMES)
+def test_an_example_passes_on_the_docker_lab(name, site, image):
+    root = site.project.root
+    for folder in ("inventory", "drills"):
+        (root / folder).unlink()
+        (root / folder).mkdir()
+    with worker(image) as (container, network):
+        before = state(site, container)
+        text = inventory_of(name).replace("container: worker", f"container: {container}")
+        (root / "inventory" / "docker.yml").write_text(text)
+        path = root / "drills" / f"{name}.yml"
+        path.write_text(FILES[name].read_text().replace("network: backend", f"network: {network}"))
+        passes(site, path)
+        assert state(site, container) == before
+
+
+@pytest.mark.long(10)
+def test_an_archive_of_a_volume_is_rehearsed_and_nothing_is_left(site):
+    """`backup.check` is shown from this drill."""
+    before = state(site)
+    result = passes(site, site.project.drill_names()["rehearse-volume"])
+    facts = {step.action: step.facts for step in result.steps}
+    assert facts["backup.restore"]["unreachable"]
+    assert 0 <= facts["backup.measure"]["loss_s"] < 120
+    assert state(site) == before
+    left = ["docker", "exec", site.lab.container("app"), "test", "-e", "/home/drill/volumes"]
+    assert subprocess.run(left, capture_output=True, check=False).returncode == 1
