@@ -1,7 +1,7 @@
 """Verification of reports that another version of Drillbook rendered.
 
 The words of reports differ between versions, so the files are only compared with the attested digests. Figures must be the
-same in all versions, so the stored ``result.json`` is also compared with the result that this version finds in the journal.
+same in all versions, so the stored ``result.json`` is also compared with the result that this version derives from the journal.
 """
 
 from __future__ import annotations

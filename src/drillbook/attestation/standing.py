@@ -1,8 +1,7 @@
 """Examination of a run's or suite's folder before this process changes it, to find the content that a trusted key signed.
 
 Only this signed content may be signed again. Anybody may have written the other content. So the reports show it, but it is
-not signed.
-A recovery signs only the events that it adds, and lists older unsigned content in the attestation.
+not signed. A recovery signs only the events that it adds, and lists older unsigned content in the attestation.
 """
 
 from __future__ import annotations

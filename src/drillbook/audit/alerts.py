@@ -64,7 +64,7 @@ class Alert:
 
 
 def alerts(audit: Audit) -> Iterator[Alert]:
-    """Return everything that needs attention, the most urgent first. Commands name the program that was called."""
+    """Return everything that needs attention, the most urgent first. Commands begin with the program that the user called."""
     return (replace(one, text=as_called(one.text), step=as_called(one.step)) for one in _alerts(audit))
 
 
@@ -243,8 +243,10 @@ def _rehearsed_only(audit: Audit) -> dict[tuple[str, str], list[RehearsedRow]]:
 
 
 def _of_rehearsals(rows: Sequence[RehearsedRow], when: str) -> Iterator[Alert]:
-    """Return alerts about services that were only rehearsed: one for each kind and environment, because a rehearsal proves
-    no objective, and one for the rehearsals that do not measure how much data would be lost.
+    """Return alerts about services that were only rehearsed. A rehearsal proves no objective.
+
+    Services of the same kind and environment share an alert. Each environment has one more alert if some of its rehearsals
+    did not measure how much data would be lost.
     """
     for environment, kind in sorted({(row.environment, row.kind) for row in rows}):
         names = open_findings.named([row.service for row in rows if (row.environment, row.kind) == (environment, kind)])
@@ -263,7 +265,7 @@ def _of_rehearsals(rows: Sequence[RehearsedRow], when: str) -> Iterator[Alert]:
 
 def _gaps(audit: Audit) -> dict[tuple[str, str, bool], list[str]]:
     """Group the services that were not drilled in some part of the period. The key of a group has three items: a text
-    that describes this part, the environment, and True if a drill of the services ran in another part of the period.
+    that describes this part, the environment, and whether a drill of the services ran in another part of the period.
     """
     found: dict[tuple[str, str, bool], list[str]] = {}
     for row in audit.coverage:

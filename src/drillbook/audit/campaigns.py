@@ -1,7 +1,7 @@
 """Journals of campaigns in an audit.
 
-A campaign runs one drill or suite at several sites. Its journal contains an intent for each site, written before the site's
-run starts, and the hash of the last event of that run.
+A campaign runs one drill or suite at several sites. Before the run of a site starts, the campaign's journal announces this
+run with an event (the intent). Later the journal records the hash of the run's last event.
 """
 
 from __future__ import annotations

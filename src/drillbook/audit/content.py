@@ -105,7 +105,7 @@ class Audit:
     assurance: Assurance = UNCHECKED
     environment_notes: Mapping[str, str] = field(default_factory=dict)
     """Explanations of environments, for example that an environment is a lab. The key is the name of the environment. An
-    explanation is left out if the plans of the environment's runs do not prove it.
+    explanation is left out unless the plans of all runs in the environment show that it is true.
     """
     absent: tuple[AbsentRow, ...] = ()
     """Missing runs, and suites without an end."""
@@ -237,7 +237,7 @@ def _of_journals(
 
 def _environment_notes(records: Sequence[Record]) -> dict[str, str]:
     """Return explanations of environments. The key is the name of the environment. An explanation is returned only if the
-    plans of all runs in the environment prove it.
+    plans of all runs in the environment show that it is true.
     """
     plans: dict[str, list[object]] = {}
     for one in records:

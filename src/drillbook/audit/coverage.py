@@ -247,7 +247,7 @@ def _inventory(one: Record | None) -> Inventory | None:
 
 
 def _thing(one: Record, service: str) -> Thing | None:
-    """Return the identity of ``service`` in the run's plan, such as its host, its server and its database.
+    """Return the identity of ``service`` in the run's plan: its host, its server, and its part of the server's data.
 
     The result is None if the plan is unreadable, or does not contain the service.
     """

@@ -39,7 +39,7 @@ class FindingRow:
     in_newest: int
     """Number of findings with this code in the newest run of the drill."""
     wanted: str = ""
-    """Value that was wanted instead of ``detail``. It is empty when the finding names none."""
+    """Value that was wanted instead of ``detail``. It is empty when the finding names no such value."""
 
     texts: tuple[str, ...] = ()
     """Wanted and measured value of each finding with this code in the last run that has it."""
@@ -108,8 +108,8 @@ def _finding(drill: tuple[str, str, str], code: str, where: Sequence[Record], ne
 
 
 def _text(item: Finding) -> str:
-    """Return the wanted and the measured value of a finding. If the title names what the finding is about, such as one of
-    several objectives, the text begins with it.
+    """Return a text with the wanted and the measured value of a finding. If the finding's title names its subject, such as
+    one of several objectives, the text begins with this subject.
     """
     known = CATALOGUE[item.code].title if item.code in CATALOGUE else item.title
     about = item.title.removeprefix(f"{known}: ") if item.title != known else ""

@@ -33,7 +33,7 @@ _FIXED = {
     "exempt_lead": services.EXEMPT_LEAD,
     "short": SHORT,
 }
-"""Texts and functions that are the same in every audit."""
+"""Texts and functions for the template. They are the same in every audit."""
 
 
 def render(audit: Audit, reports_path: str = "..") -> str:

@@ -18,8 +18,8 @@ from drillbook.report.figures import count, figure, size, took
 from drillbook.report.markdown_syntax import code, escape, table
 
 MEASURES = {rehearsal.MEASURE: "from", "loss.measure": "service"}
-"""Parameter of a restore step with the name of the service whose loss an action measures. The key is the action. The loss of
-the newest backup, which counts only if this backup was restored, comes before that of the restored copy.
+"""Actions that measure a loss of data, in the order in which their measurements are tried. The key is the action, and the
+value is the parameter of the restore step that names the measured service.
 """
 NOT_MEASURED = "not measured"
 TITLE = "Measured by rehearsals"
@@ -124,7 +124,7 @@ def _planned_steps(one: Record) -> list[Mapping[str, Any]]:
 
 
 def _restores(one: Record) -> Iterator[StepResult]:
-    """Yield the steps that restored a backup into a sandbox. A run that injected a fault has none of them."""
+    """Yield the steps that restored a backup into a sandbox. A run that injected a fault has no such steps."""
     if one.result and not one.result.faults:
         for step in one.result.steps:
             if step.action == rehearsal.RESTORE and step.status == "done" and not step.facts.get("in_place"):
@@ -166,7 +166,7 @@ def _row(
 
 
 def _losses(one: Record, params: Mapping[str, Mapping[str, Any]], restore: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the facts of the steps that measured a loss of the source or of the copy of a restore."""
+    """Return the facts of the steps that measured a loss of data for the restore step with the parameters ``restore``."""
     return [
         step.facts
         for action, key in MEASURES.items()

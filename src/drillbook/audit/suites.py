@@ -1,7 +1,7 @@
 """Suites in an audit. A suite has no journal: its folder holds only the runs of its drills. When the suite ends, a
 ``result.json`` is added.
 
-That file is a claim, so it can only show that something is missing. It never improves a verdict.
+No journal confirms this file. So it can only show that something is missing, and never improves a verdict.
 """
 
 from __future__ import annotations

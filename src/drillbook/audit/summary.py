@@ -41,7 +41,7 @@ GROUPS = (
     "Recovered in time, and the recovery point is met with a reservation",
     "Proven to recover",
 )
-"""Words about the services of each rank."""
+"""Titles of groups of services, from the worst to the best. The index of a title is the rank of its services."""
 STANDINGS = (
     "did not pass",
     "rehearsed only",
@@ -50,7 +50,7 @@ STANDINGS = (
     "with a reservation",
     "Fully proven",
 )
-"""Names of the groups of services, from the worst to the best. The index of a name is the rank of its services."""
+"""Short names of the same groups, in the same order."""
 RULES = {
     "Fully proven": (
         "Fully proven: the newest run of each drill of the service passed, and the recovery time (RTO) and every other "
@@ -286,7 +286,7 @@ def _standing(row: ServiceRow) -> str:
 
 
 def rules(rows: Sequence[ServiceRow]) -> str:
-    """Return sentences that explain the groups of ``standing`` that occur."""
+    """Return explanations of the groups that contain a service, and of the best group."""
     used = {_standing(row) for row in rows}
     marks = "".join(row.marks for row in rows if _standing(row) == "with a reservation")
     known = remarks.reasons(marks)

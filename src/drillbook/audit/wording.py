@@ -125,7 +125,7 @@ LIMITS = (
 MOST_MISSING = 2
 """Largest number of missing runs that a sentence names."""
 MORE_RUNS = "There may have been more runs than the record shows."
-"""Sentence that follows when the record is not complete."""
+"""Sentence to add when the record is not complete."""
 OWN_ONLY = "Only this machine's own key signed it"
 NOBODY_ELSE = ", and nobody else vouches for it"
 """Words that follow ``OWN_ONLY`` if the record was compared with no anchor."""
@@ -254,7 +254,7 @@ def never_passed(audit: Audit) -> str:
 
 
 def none_overdue(audit: Audit) -> str:
-    """Return the sentence that replaces the table of missed drills."""
+    """Return the sentence to show in place of the table of missed drills if no drill was missed."""
     other = "other " if never_passed(audit) else ""
     return f"By the recorded schedules, no {other}drill was overdue in this period."
 

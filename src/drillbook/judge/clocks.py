@@ -84,7 +84,7 @@ def _alerts(result: Figures, own: Sequence[Event], plan: Plan, disruption: float
 def _by_state(result: Figures) -> None:
     """Remove results that have no meaning when no fault was injected.
 
-    If no injection is proven, the finding that no outage was seen is removed. If it is not even known that a fault was
+    If no injection is proven, the finding `no-outage-seen` is removed. If it is not even known that a fault was
     injected, a reason replaces all figures of the disruption.
     """
     if not any(one.injection is Injection.INJECTED for one in result.faults):

@@ -37,7 +37,7 @@ def expected(plan: Plan) -> list[PlannedStep]:
 
 
 def by_alert(events: Sequence[Event], plan: Plan, disruption: float) -> Detected | None:
-    """Measure the detection by the expected alert, or by the last of several expected alerts.
+    """Measure how long the expected alert took to detect the fault. Of several expected alerts, the last one counts.
 
     Return None when the drill expects no alert.
     """
@@ -60,9 +60,9 @@ def _of(events: Sequence[Event], step: PlannedStep, disruption: float) -> Detect
 
 
 def _seen(events: Sequence[Event], what: AlertFiring | AlertReceived, clock: float, disruption: float) -> Detected:
-    """Compute the detection from the alert event ``what``.
+    """Compute the time of the detection from ``what``, the content of the event about the alert.
 
-    The event was journalled at ``clock``, in seconds on the run's clock.
+    ``clock``: time at which this event was written to the journal, in seconds on the run's clock.
     """
     seconds = clock - what.ago_s - disruption
     error = seconds if what.error_s is None else what.error_s

@@ -29,9 +29,9 @@ def collects(plan: Plan) -> bool:
 
 
 def capacity(folders: Iterable[Path], plan: Plan) -> list[dict[str, Any]]:
-    """Return the sizes measured by the runs in ``folders`` in the environment of ``plan``, oldest first.
+    """Return the sizes that earlier runs measured in the environment of ``plan``, oldest first.
 
-    Each size is a ``Point`` as JSON. Unreadable journals and unfinished runs are skipped.
+    ``folders``: folders of these runs. Each size is a ``Point`` as JSON. Unreadable journals and unfinished runs are skipped.
     """
     found: list[Point] = []
     for folder in [folder for folder in folders if _contains(folder, ACTION)][-MOST_RUNS:]:

@@ -1,4 +1,4 @@
-"""The findings of a run: from its steps, probes, clocks and remaining changes.
+"""The findings of a run. They are made from its steps, probes, clocks and remaining changes.
 
 If a later recovery undid changes, the findings are corrected.
 """

@@ -93,7 +93,7 @@ class Look:
 
         A bad sample that was in progress at ``disruption`` belongs to the outage. The recovery is the first good sample
         after the last bad sample. It counts only if it ends before ``limit``, and if enough good samples follow. A bad
-        sample counts only if it ends before the cleanup or undo begins, and a good sample only if it starts before.
+        sample counts only if it ends before the cleanup or undo begins. A good sample must only start before that time.
         """
         samples = [one for one in all_of_it if one.end < self.cleaned or (one.ok and one.start < self.cleaned)]
         bad = [sample for sample in samples if not sample.ok and sample.end >= disruption]

@@ -166,7 +166,7 @@ def _asked(events: Sequence[Event]) -> dict[str, list[Sample]]:
 
 
 def canaries(events: Sequence[Event]) -> list[CanaryRecord]:
-    """Return the writes and the survivors of every canary of the run."""
+    """Return the writes of every canary of the run, and the numbers of the writes that survived."""
     return [_canary(probe, started, events) for probe, started in _started(events, "canary").items()]
 
 

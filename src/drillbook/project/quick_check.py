@@ -83,7 +83,7 @@ def _entries(listed: Any, key: str, words: frozenset[str], kinds: tuple[type[Any
 
 @cache
 def _no_class(name: str, kinds: tuple[type[Any], ...]) -> str:
-    """Return why there is no action or probe ``name``. The result is empty if there is one."""
+    """Return the reason why no action or probe has this ``name``. The result is empty if the name is known."""
     if any(_in_source(name, kind.PART) for kind in kinds):
         return ""
     why = ""
@@ -98,7 +98,7 @@ def _no_class(name: str, kinds: tuple[type[Any], ...]) -> str:
 
 
 def _in_source(name: str, part: str) -> bool:
-    """Return True when the source of the family defines a class with the name, as ``discovery.find`` would look for it."""
+    """Return True when the source code defines the class for ``name``, such as ``Restore`` in the family `s3` for `s3.restore`."""
     family, _, rest = name.partition(".")
     line = re.compile(rf"^class {''.join(word.capitalize() for word in rest.split('_'))}\b", re.MULTILINE)
     return bool(re.fullmatch(r"\w+", rest)) and any(line.search(text) for text in _sources(family, part))

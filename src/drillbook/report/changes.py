@@ -129,7 +129,7 @@ def _names(view: RunView) -> dict[str, str]:
 
 
 def _unverified(view: RunView, one: FigureChange) -> bool:
-    """Return True when this run's objective was measured, but could not be verified. Its figure shows no change."""
+    """Return True when this run's objective was measured, but could not be verified. Its figure is then not compared."""
     objective = view.result.objectives.get(FIGURES[one.key])
     return objective is not None and objective.met is None and one.now_s is not None
 

@@ -63,8 +63,8 @@ def words(step: StepView) -> str:
 
 
 def of_step(step: StepView) -> str:
-    """Return words for the outcome of a step's undo. The result is empty when nothing is recorded. A restore is only said to
-    have put the change back, because the verification alone proves that it undid the change.
+    """Return words for the outcome of a step's undo. The result is empty when nothing is recorded. For a restore, the
+    words do not say that the change is undone, because only the verification proves this.
     """
     return {**UNDONE, RESTORED: "put back by a restore"}.get(step.undone, step.undone)
 

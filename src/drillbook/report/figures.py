@@ -96,8 +96,8 @@ def lasted(started: str, finished: str | None) -> float | None:
 def error_digits(error: float) -> int:
     """Return the number of decimals to show for ``error``.
 
-    With this number of decimals, the error has one significant digit if this shows it exactly, and two otherwise. The result
-    is 3 when ``error`` is zero or infinite.
+    If one significant digit shows the error exactly, the decimals end with this digit. Otherwise they show two significant
+    digits. The result is 3 when ``error`` is zero or infinite.
     """
     if not error or not math.isfinite(error):
         return 3
@@ -145,8 +145,8 @@ def against(value: float, error: float | None, target: float, *, latest: bool = 
 def upper_end(value: float, error: float, *, latest: bool = False) -> float:
     """Return the largest possible true value of a measurement.
 
-    ``latest``: True when the clock ends with the sample that showed the change, so that the change itself cannot be later. The
-    true value then lies between ``value - error`` and ``value``. A value of zero is not such a sample.
+    ``latest``: True when the clock ends with the sample that showed the change. The change itself cannot be later, so the
+    true value lies between ``value - error`` and ``value``. This does not hold for a value of zero.
     """
     return value if latest and value > 0 else value + error
 
@@ -267,7 +267,7 @@ def _indented(text: str) -> str:
 
 
 _pretty = lru_cache(1024)(_indented)
-"""Remembers short values, because the steps of a drill have the same parameters on many hosts."""
+"""Formats values, and remembers the results, because the steps of a drill have the same parameters on many hosts."""
 
 
 def kinds_of(drills: int, suites: int) -> str:

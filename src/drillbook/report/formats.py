@@ -25,7 +25,7 @@ class Format(NamedTuple):
 
 
 def as_json(value: Any) -> str:
-    """Format ``value`` as indented JSON. Keys keep their order, because the format documents this order."""
+    """Format ``value`` as indented JSON. Keys keep their order, because it is a part of the documented format."""
     return of_json(value) + "\n"
 
 

@@ -25,7 +25,7 @@ REMEMBERED = 4096
 LONGEST = 500
 """The HTML of a text is remembered only if the text has at most this many characters."""
 LONG_LINES, LONG_TEXT = 20, 1600
-"""Number of lines, and of characters, from which on a text counts as long. A long text is cut on paper."""
+"""Largest text that is shown complete on paper: number of lines, and number of characters. Longer texts are cut there."""
 CUT = "Cut on paper; the page itself and the journal have the whole text."
 HEAD = (
     '<section aria-labelledby="steps">\n<h2 id="steps">Phases and steps</h2>\n'

@@ -26,7 +26,7 @@ _CONSTANTS = {True: "true", False: "false", None: "null"}
 
 
 def of_json(value: Any) -> str:
-    """Format ``value`` as ``indented`` does. It must have only the types that values have when they are read from JSON."""
+    """Format ``value`` as ``indented`` does. ``value`` must contain only types that ``json.loads`` returns."""
     try:
         found = to_json(value, indent=len(STEP))
     except ValueError:  # such as half of a surrogate pair in a text

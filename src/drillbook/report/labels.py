@@ -147,7 +147,7 @@ def avoiding(wanted: Iterable[Label], lines: Sequence[float]) -> list[Label]:
 
 
 def first_free(boxes: Iterable[Box], wanted: Sequence[Label], left: float, right: float) -> Label | None:
-    """Return the first label of ``wanted`` that lies between ``left`` and ``right`` and overlaps no box.
+    """Return the first label of ``wanted`` that lies between ``left`` and ``right``, and overlaps none of ``boxes``.
 
     The result is None when no label fits.
     """

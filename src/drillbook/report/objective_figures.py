@@ -1,7 +1,7 @@
-"""Figures of objectives as text, with an error that lies on the right side of the figure.
+"""Figures of objectives as text. The error of a figure may point to one side only.
 
 The clocks of the RTO, and of a detection by a probe, end with the sample that showed the change. So the true value is never
-larger than the figure, although a comparison with the target adds the whole error.
+larger than the figure. Yet a comparison with the target adds the whole error.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ LATEST = (CLOCK_OF["rto"], CLOCK_OF["detect"])
 
 
 def ends_with_sample(result: Result, clock: str) -> bool:
-    """Return True when the clock with the key ``clock`` ended with a sample of a probe in this run. The clock `detection` does if
-    the drill expects no alert.
+    """Return True when the clock with the key ``clock`` ended with a sample of a probe in this run. The clock `detection` ends
+    in this way if the drill expects no alert.
     """
     return clock == "rto" or (clock == "detection" and remarks.observer(result.steps) == remarks.PROBE)
 

@@ -93,7 +93,7 @@ def steps_of(told: Iterable[Mapping[str, Any]]) -> list[Step]:
 
 
 def reasons(marks: str) -> frozenset[str]:
-    """Return the reasons for a reservation that ``marks`` contains."""
+    """Return the reasons for the reservation, as the marks in the text ``marks`` tell them."""
     return frozenset(REASONS[mark] for mark in marks if mark in REASONS)
 
 
@@ -115,7 +115,7 @@ def shortfalls(steps: Iterable[Step | StepResult]) -> list[str]:
 
 
 def _of_commands(steps: Sequence[Step | StepResult], rpo: Objective | None, told: Remark | None) -> Remark | None:
-    """Return the remark ``told``. If perhaps the team's own commands did not touch the canary's records, add a remark on that."""
+    """Return the remark ``told``. Add a remark if the team's own commands perhaps touched none of the canary's records."""
     if not own_commands.doubtful(steps, rpo):
         return told
     return Remark(

@@ -59,7 +59,8 @@ def _leased(view: RunView, one: Residue) -> bool:
 def _remains(view: RunView, one: Residue) -> bool:
     """Return True when a fault happened that only a restore undoes, and no step of the restore began.
 
-    An undo by an action is not such proof: the controller may have died after the action, and before it recorded the undo.
+    The result is False for a fault that an action undoes, because the controller may have died after the action and before it
+    recorded the undo.
     """
     own = [step for step in view.steps if (step.result.id, step.result.host) == (one.step, one.host)]
     if not any(step.undo.startswith((ONLY_BY_RESTORE, NOTHING)) for step in own):

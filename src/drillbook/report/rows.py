@@ -81,7 +81,7 @@ class ObjectiveRow:
 
     @property
     def named(self) -> str:
-        """Short name, with the observer of the fault."""
+        """Short name of the objective, with the observer of the fault."""
         return objective_name(self.key, self.by)
 
     @property

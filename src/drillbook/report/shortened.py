@@ -1,4 +1,4 @@
-"""Shortens sentences about failures. Addresses and commands in a sentence are cut before its end, where the reason is."""
+"""Shortens sentences about failures. Addresses and commands are shortened first, because the reason is often at the end."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from drillbook.report.figures import one_line
 
 MOST_COMMAND = 32
-"""Largest length of a command in a sentence that was too long."""
+"""Largest length to which a command is cut if its sentence is too long."""
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]*://([^\s/'\"`<>]+)([^\s'\"`<>]*?)(?=[.,;:)]*(?:[\s'\"`<>]|$))")
 _COMMAND = re.compile(rf"`([^`\n]{{{MOST_COMMAND}}})[^`\n]+`")
 

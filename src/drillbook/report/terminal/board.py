@@ -92,7 +92,7 @@ class Watched:
         return f"{self.acknowledged} acknowledged, {self.refused} refused{doubt}"
 
     def wrote(self, what: CanaryWrites) -> None:
-        """Update the counts of a canary's writes by their answers."""
+        """Update the counts of a canary's writes from the service's answers to the writes."""
         self.acknowledged += len(what.acknowledged)
         self.refused += len(what.lost)
         self.in_doubt += len(what.in_doubt)

@@ -95,7 +95,7 @@ class Progress:
 
     ``closing``: True when a summary follows the run. Lines that the summary would repeat are then not printed. ``brief``:
     True to leave out steps that went well, and notes that need no attention. ``phases``: True to print at least one line
-    for each phase even then. This line has the duration of the phase, or it is a heading if lines of steps follow.
+    for each phase, even if ``brief`` is True. This line has the duration of the phase, or it is a heading if lines of steps follow.
     """
 
     console: Console
