@@ -26,6 +26,7 @@ OTHERWISE = {
         "modprobe": "only where the host forbids the trial; without it the check is not green",
         "unshare": "tried by the check itself, which is not green without it",
     },
+    "systems/redis/manual_restore.py": {"redis-cli": "typed by a person"},
     "systems/redis/restore.py": {"sudo": "the rights tell it"},
     "sdk/backup_beginning.py": {
         "age": "`need_decryption` asks for it",

@@ -12,7 +12,7 @@ _ARCHIVES = (".dump", ".custom", ".pgdump", ".tar", ".backup")
 _OF_FOLDER = 'test ! -e "${backup%/*}/toc.dat" || backup=${backup%/*}'
 _USUAL = (
     "command -v initdb >/dev/null || "
-    "PATH=$(ls -d /usr/lib/postgresql/*/bin /usr/pgsql-*/bin 2>/dev/null | sort -V | tail -n 1):$PATH"
+    "PATH=$(find /usr/lib/postgresql /usr/pgsql-* -type d -name bin 2>/dev/null | sort -V | tail -n 1):$PATH"
 )
 _OPTIONS = "-c listen_addresses= -c port=5432 -c logging_collector=off -k $folder"
 _START = 'pg_ctl --pgdata=data --log=log --timeout=86400 --wait --options="{options}{more}" start'
