@@ -17,18 +17,19 @@ from tests.examples import FILES, TEAM
 from tests.waiting import until
 
 ELSEWHERE = {
-    "ansible-restore": "the playbook is a team's own; tests/systems/ansible runs one",
-    "linux-capture": "tcpdump needs rights that the lab's hosts lack; tests/systems/linux captures as root",
-    "linux-filters": "only root reads packet filters; tests/systems/linux reads them as root",
-    "linux-network-delay": "packet filters need root on the host; tests/systems/linux sets them in a network namespace",
-    "linux-network-drop": "packet filters need root on the host; tests/systems/linux sets them in a network namespace",
-    "linux-network-reset": "packet filters need root on the host; tests/systems/linux sets them in a network namespace",
-    "mariadb-compare": "the lab's shop runs only during drills that start it; `rehearse-shop-dump` does the same",
-    "mariadb-lost": "the lab's shop makes its data again at each start; tests/systems/mariadb drops and restores a team's",
-    "qdrant-undo": "the values are those of a run; a drill with `qdrant.delete_points` carries it out as its undo",
-    "redis-marked": "the lab's dump is the file that the server overwrites; test_own_backups_of_servers restores a copy",
-    "s3-undo": "the values are those of a run; a drill with `s3.delete_objects` carries it out as its undo",
+    "ansible-restore": "tests/e2e/test_own_playbook.py",  # the playbook is a team's own
+    "linux-capture": "tests/systems/linux/test_network_capture.py",  # tcpdump needs rights that the lab's hosts lack
+    "linux-filters": "tests/systems/linux/test_network.py",  # only root reads packet filters
+    "linux-network-delay": "tests/systems/linux/test_network.py",  # packet filters need root on the host
+    "linux-network-drop": "tests/systems/linux/test_network.py",
+    "linux-network-reset": "tests/systems/linux/test_network.py",
+    "mariadb-compare": "tests/systems/mariadb/test_drill.py",  # the lab's shop runs only during drills that start it
+    "mariadb-lost": "tests/systems/mariadb/test_drill.py",  # and makes its data again at each start
+    "qdrant-undo": "tests/e2e/test_vectors.py",  # the values are those of a run
+    "redis-marked": "tests/e2e/test_own_backups_of_servers.py",  # the lab's dump is the file that the server overwrites
+    "s3-undo": "tests/e2e/test_objects.py",  # the values are those of a run
 }
+"""Test file of each example that is run elsewhere."""
 HERE = sorted(name for name, path in FILES.items() if path.parts[-3] != "docker" and name not in ELSEWHERE)
 
 

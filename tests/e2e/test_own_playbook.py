@@ -1,0 +1,94 @@
+"""The example `ansible-restore` on the lab: ansible-core restores the API's settings over SSH from the drill's archive."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from drillbook.journal.journal import FILE, read
+from drillbook.judge.result import Verdict
+from drillbook.systems.files import archives
+from tests.examples import FILES
+from tests.needs import need
+
+PLAYBOOK = """\
+- name: Restore the settings
+  hosts: all
+  gather_facts: false
+  tasks:
+    - name: Fetch the archive
+      ansible.builtin.command:
+        argv: [curl, --silent, --show-error, --fail, --config, "-"]
+        stdin: |
+          url = "{{ (backup | split('#') | first).replace('s3:/', store) }}/{{ archive }}"
+          aws-sigv4 = "aws:amz:us-east-1:s3"
+          user = "{{ lookup('file', key) }}:{{ lookup('file', secret) }}"
+          output = "{{ playbook_dir }}/{{ archive }}"
+      delegate_to: localhost
+    - name: Unpack the settings
+      ansible.builtin.unarchive: {src: "{{ archive }}", dest: "{{ home }}"}
+    - name: Start the API
+      ansible.builtin.command: {argv: [supervisorctl, --configuration, "{{ manager }}", start, api]}
+"""
+"""Runbook of a team. Only its inventory knows the lab."""
+HOST = """\
+app-1 ansible_host=127.0.0.1 ansible_port={port} ansible_user={user} ansible_ssh_private_key_file={identity}
+localhost ansible_connection=local
+[all:vars]
+ansible_ssh_common_args="-F none -o UserKnownHostsFile={known_hosts}"
+ansible_python_interpreter={python}
+"""
+
+
+@pytest.fixture
+def runbook(bench, tmp_path, monkeypatch):
+    """Folder of the team with playbook and inventory, on a controller that has Ansible."""
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("ANSIBLE_HOME", str(tmp_path / "ansible"))
+    for program in ("ansible-playbook", "ssh", "curl"):
+        need(program)
+    folder = tmp_path / "runbook"
+    folder.mkdir()
+    (folder / "restore-settings.yml").write_text(PLAYBOOK)
+    access = {name: bench.value(name) for name in ("user", "identity", "known_hosts")}
+    given = {
+        "store": bench.value("s3.endpoint"),
+        "key": bench.value("secrets.s3_key"),
+        "secret": bench.value("secrets.s3_secret"),
+        "archive": archives.archive_name(archives.ZSTD if shutil.which("zstd") else None),
+        "home": bench.value("home.app-1"),
+        "manager": bench.value("manager.app-1"),
+    }
+    text = HOST.format(port=bench.value("ssh.app-1"), python=sys.executable, **access)
+    (folder / "hosts.ini").write_text(text + "".join(f"{name}={value}\n" for name, value in given.items()))
+    return folder
+
+
+@pytest.mark.long(15)
+def test_a_playbook_restores_what_a_fault_lost(bench, runbook):
+    """Only the folder of the playbook is replaced in the example."""
+    settings = Path(str(bench.value("home.app-1"))) / "api.env"
+    before, mode = settings.read_bytes(), settings.stat().st_mode
+    path = bench.project.root / "drills" / "ansible-restore.yml"
+    path.write_text(FILES["ansible-restore"].read_text().replace("/srv/runbook", str(runbook)))
+    folder, view = bench.run(bench.made(path))
+    assert view.result.verdict is Verdict.PASSED, (view.result.reason, [one.message for one in view.steps])
+    assert (settings.read_bytes(), settings.stat().st_mode) == (before, mode)
+    assert view.result.residue == ()
+    rto = view.result.objectives["rto"]
+    assert (rto.met, rto.measured_s > 0) == (True, True)
+    facts = {step.id: step.facts for step in view.result.steps}["restore.1"]
+    assert (facts["exit"], facts["tasks"], facts["failed"]) == (0, 3, [])
+    slowest = {one["task"].partition(": ")[2]: one["seconds"] for one in facts["slowest"]}
+    assert sorted(slowest) == ["Fetch the archive", "Start the API", "Unpack the settings"]
+    assert all(spent > 0 for spent in slowest.values())
+    assert sum(slowest.values()) < rto.measured_s, "the RTO contains the whole playbook"
+    events = read(folder / FILE).events
+    (gone,) = [number for number, event in enumerate(events) if (event.kind, event.step) == ("undone", "inject.1")]
+    (done,) = [number for number, event in enumerate(events) if (event.kind, event.step) == ("done", "restore.1")]
+    assert gone > done
+    assert {fault.step: fault.ended for fault in view.result.faults}["inject.1"] == "put back: restored"
