@@ -62,8 +62,8 @@ class Known:
     runs: Mapping[str, Anchor] = field(default_factory=dict)
     """Newest anchor of each run and suite. The key of each anchor is the name of the run."""
     counts: Mapping[str, tuple[int, int, str]] = field(default_factory=dict)
-    """Three values for each place: the number of drill runs that have an anchor there, the number of suite runs that have
-    an anchor there, and the time of the newest anchor there. The key is the name of the place.
+    """Number of drill runs and number of suite runs with an anchor in a place, and the time of the newest anchor in it. The
+    key is the name of the place.
     """
     unread: tuple[str, ...] = ()
     """Messages about places that could not be read. Each message has the reason."""

@@ -187,10 +187,10 @@ def _of_reserved(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[A
 
 
 def _of_never_ran(never: Sequence[MissedRow]) -> Iterator[Alert]:
-    """Return one alert about the drills and suites that never ran in any environment.
+    """Yield alerts about the drills and suites that did not run where they should have run.
 
-    For the drills and suites that ran only in other environments, return one alert for each environment in which they should
-    have run.
+    One alert names those that never ran in any environment. One more alert for each environment names those that ran only
+    in other environments.
     """
     for place in sorted({missed.environment if missed.elsewhere else "" for missed in never}):
         found = [missed for missed in never if (missed.environment if missed.elsewhere else "") == place]

@@ -65,7 +65,7 @@ def _read(path: Path) -> Campaign:
 
 
 def ended_heads(campaigns: Sequence[Campaign]) -> Iterator[tuple[Campaign, str, str]]:
-    """Return triples: a campaign, the name of one of its runs, and the hash of the last event in a journal of that run."""
+    """Yield the hash of the last event in each journal of a campaign's runs, together with the campaign and the run's name."""
     for one in campaigns:
         for run, heads in (one.heads or {}).items():
             for head in heads:

@@ -119,8 +119,8 @@ class CoverageRow:
     backup_of: str = ""
     """Service whose data is in this backup. It is empty when this row is not about a backup."""
     restored: str = ""
-    """Start of the newest run that restored this backup and passed. It is empty when there is no such run, or when a
-    later run that should restore the backup failed.
+    """Start of the newest run that restored this backup and passed. It is empty when there is no such run, or when a later
+    run failed that should have restored the backup.
     """
 
     keeps_data: bool = True
@@ -128,7 +128,7 @@ class CoverageRow:
 
     @property
     def doubtful(self) -> bool:
-        """True for a backup that is exempt from drills of its own, although no run of the period shows that it can be
+        """True for a backup that the inventory exempts from drills, although no run of the period proved that it can be
         restored.
         """
         return bool(self.left_out and self.backup_of and not self.runs and not self.restored)
@@ -201,7 +201,7 @@ def _written(newest: Record | None, service: str) -> dict[str, Any]:
 def _restored(row: tuple[str, str], runs: Sequence[Record]) -> str:
     """Return the start of the newest run that restored the backup ``row`` and passed.
 
-    The result is empty when there is no such run, or when a later run that should restore the backup failed.
+    The result is empty when there is no such run, or when a later run failed that should have restored the backup.
     """
     environment, name = row
     for one in sorted(runs, key=lambda one: (one.started or "", one.name), reverse=True):

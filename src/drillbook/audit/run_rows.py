@@ -105,7 +105,7 @@ def hrefs(rows: Iterable[RunRow], reports_path: str) -> dict[str, str]:
 
 
 def _closed(one: Record) -> str:
-    """Return the text of a person's statement that nothing is left to undo, and the result of the last check of each change.
+    """Return a person's statement that nothing is left to undo, and what the last check of each change found, as one text.
 
     The text is empty when nobody made a statement.
     """

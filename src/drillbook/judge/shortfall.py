@@ -44,7 +44,7 @@ class Shortfall:
     restored: int
     step: str
     replaced: bool = False
-    """True when the restoring step itself removed the data, in order to replace this data by that of the backup."""
+    """True when the restoring step itself removed the data, in order to replace it by the data of the backup."""
 
     @property
     def text(self) -> str:
@@ -71,8 +71,8 @@ class _Count:
 def shortfalls(steps: Iterable[Outcome]) -> list[Shortfall]:
     """Return the kinds of data of which less came back than was removed. ``steps``: all steps of the run, in order.
 
-    Only one removal and one later restore of the same kind are compared. When several steps removed or restored data of a
-    table, or parts of it, nobody knows which rows they have in common, and nothing is returned about that table.
+    One removal is compared with one later restore of the same kind. A table is left out if several steps removed or restored
+    it, or parts of it, because nobody knows which rows these steps have in common.
     """
     done = [(number, one) for number, one in enumerate(steps) if one.status == "done"]
     removed, restored = _by_data(done, REMOVED), _by_data(done, RESTORED)
@@ -86,7 +86,7 @@ def shortfalls(steps: Iterable[Outcome]) -> list[Shortfall]:
 
 
 def counted(steps: Iterable[Outcome]) -> bool:
-    """Return True when a step removed or restored data that no canary counts, so that a loss of this data may be unknown."""
+    """Return True when a step removed or restored data that no canary counts. A loss of such data may go unnoticed."""
     return any(one.status == "done" and (one.facts.get(REMOVED) or one.facts.get(RESTORED)) for one in steps)
 
 
@@ -105,7 +105,7 @@ def findings(steps: Iterable[Outcome]) -> list[Finding]:
 
 
 def _replaced(step: Outcome) -> Iterator[Shortfall]:
-    """Compare the data that a restore replaced with the data that it restored."""
+    """Compare the amount of data that a restore removed with the amount that it brought back."""
     restored = dict(_counts(step.facts.get(RESTORED)))
     for what, rows in _counts(step.facts.get(REPLACED)):
         if what in restored:

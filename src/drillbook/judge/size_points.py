@@ -16,8 +16,8 @@ ACTION = "capacity.collect"
 class Point(BaseModel):
     """Size of one service in one run.
 
-    ``at``: start of the run in UTC, by the controller's clock. ``rto_s`` and ``restore_s`` are set if that run measured the
-    RTO of this service and passed its verification.
+    ``at``: start of the run in UTC, by the controller's clock. ``rto_s`` and ``restore_s`` are set if the run
+    measured the RTO of this service and its verification passed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -1,4 +1,4 @@
-"""The state in which a run that did not pass left its faults and its service, in a few sentences."""
+"""Sentences about the faults and the service at the end of a run that did not pass."""
 
 from __future__ import annotations
 

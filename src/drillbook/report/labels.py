@@ -142,7 +142,7 @@ def _crosses(line: Flag, flag: Flag) -> bool:
 
 
 def avoiding(wanted: Iterable[Label], lines: Sequence[float]) -> list[Label]:
-    """Return the labels of ``wanted`` in order, but first those that none of the vertical ``lines`` crosses."""
+    """Sort the labels in ``wanted``: first the labels that no vertical line in ``lines`` crosses. Otherwise keep the order."""
     return sorted(wanted, key=lambda one: any(one.box.x - GAP < x < one.box.right + GAP for x in lines))
 
 

@@ -42,11 +42,11 @@ def next_steps(
 
 
 def proof_of_routine(view: RunView) -> tuple[str, str] | None:
-    """Return a suggestion that would prove the RPO with a routine backup of the service.
+    """Return a suggestion of how to prove the RPO with a routine backup of the service.
 
     The suggestion is for a run whose RPO was met only with a reservation, because the restored backup was taken during the
     run. It names a drill that restores a routine backup, or the command that finds such a drill. Returns None for other
-    runs, and for journals that do not record these drills.
+    runs, and for journals that do not record such drills.
     """
     row = next((row for row in rows_of(view.result) if row.key == "rpo"), None)
     fresh = row is not None and row.state == RESERVED and (MARK in row.mark or RECENT_MARK in row.mark)

@@ -195,7 +195,7 @@ def _manifest(facts: Mapping[str, Any], key: str) -> str:
 def printed(facts: Mapping[str, Any]) -> bool:
     """Return True when a command prints the backup with these ``facts``, so that the age of its data is unknown.
 
-    Earlier versions of Drillbook recorded a loss of data for such a backup, although they knew only the start of the command.
+    Earlier versions of Drillbook recorded a loss of data for such a backup, although they knew only when the command began.
     """
     return str(facts.get("basis", "")).startswith(PRINTED_BASIS)
 

@@ -8,7 +8,7 @@ from drillbook.judge.steps import NOTHING, ONLY_BY_RESTORE, by_commands
 from drillbook.report.figures import count
 
 COMMANDS = "in this order:"
-"""End of the first line of instructions that are a list of commands."""
+"""Words at the end of the first line when instructions are a list of commands."""
 FAILED, UNRECORDED = "could not be undone", "no undo recorded"
 """States of a change. ``UNRECORDED``: the controller died before an undo, so the target may have undone the change by itself."""
 NOT_AS_FOUND = "The system is not as the drill found it."

@@ -47,9 +47,8 @@ def restores(steps: Sequence[AnyStep]) -> list[AnyStep]:
 def restored_backup(step: Told) -> bool:
     """Return True when the step is done and restored a backup.
 
-    Such a step either has the fact ``made``, which identifies the restored data, or names a backup in its facts and has an
-    action that restores backups of a source. The action matters because a verification also names a backup, but restores
-    nothing.
+    Such a step has the fact ``made``, which identifies the restored data. Otherwise it must name a backup in its facts, and
+    its action must restore backups of a source, because a step that only verifies a backup names this backup, too.
     """
     if step.status != "done":
         return False

@@ -61,7 +61,7 @@ ASIDE = 45
 
 
 MOST_LINES, MOST_LETTERS = 4, 300
-"""Largest number of lines that are printed of a step's message, and largest number of letters in such a line."""
+"""Limits for the printed message of a step: number of lines, and number of letters in a line."""
 
 
 def _cut(line: str) -> str:
