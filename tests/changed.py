@@ -22,6 +22,26 @@ MOST_ROOMS = 3
 A larger change, usually of names or words, selects only the tests of the changed modules.
 """
 
+FOLLOWED = {
+    "tests/repository/test_any_stack_page.py": ("docs/any-stack.md",),
+    "tests/repository/test_newcomer.py": ("README.md",),
+    "tests/repository/test_site.py": ("docs", "mkdocs.yml"),
+    "tests/repository/test_tutorial.py": ("docs/tutorial.md",),
+    "tests/repository/test_wheel.py": (
+        "docs/sandbox.md",
+        "pyproject.toml",
+        "setup.py",
+        "MANIFEST.in",
+        "src/drillbook/cli/templates",
+    ),
+}
+"""Test files, each with the pages, packaging files and templates that its tests follow."""
+PLACES = (
+    "src",
+    "tests",
+    *sorted({place for places in FOLLOWED.values() for place in places if not place.startswith("src/")}),
+)
+
 
 def git(*words: str, folder: Path = ROOT) -> str:
     """Output of a command of Git without the last line break; empty if it failed."""
@@ -48,8 +68,8 @@ def paths(folder: Path = ROOT) -> list[PurePosixPath]:
     base = since(folder)
     if not base:
         return []
-    differing = git("diff", "--name-only", "--no-renames", base, "--", "src", "tests", folder=folder)
-    fresh = git("ls-files", "--others", "--exclude-standard", "--", "src", "tests", folder=folder)
+    differing = git("diff", "--name-only", "--no-renames", base, "--", *PLACES, folder=folder)
+    fresh = git("ls-files", "--others", "--exclude-standard", "--", *PLACES, folder=folder)
     return [PurePosixPath(line) for line in sorted({*differing.splitlines(), *fresh.splitlines()})]
 
 
@@ -73,6 +93,7 @@ class Change:
     """Top packages with changed modules, each with the names of the tests of these modules."""
 
     def __init__(self, differing: list[PurePosixPath]) -> None:
+        self.differing = tuple(differing)
         modules = [path for path in differing if path.is_relative_to(SOURCE)]
         self.rooms = frozenset(map(room_of, modules))
         self.modules = frozenset((room_of(path), name) for path in modules for name in names_of(path))
@@ -81,12 +102,13 @@ class Change:
         self.helped = frozenset(room_of(path) for path in tests if len(path.parts) > 2 and not path.match("test_*.py"))
 
     def holds(self, file: str) -> bool:
-        """Return True for a test file whose tests all run, because the file, the code under test, or a helper or data
-        next to it was changed.
+        """Return True for a test file whose tests all run, because the file, the code under test, a page or template that it
+        follows, or a helper or data next to it was changed.
         """
         path = PurePosixPath(file)
         room, name = room_of(path), path.stem.removeprefix("test_")
-        if file in self.files or room in self.helped:
+        followed = any(changed.is_relative_to(place) for place in FOLLOWED.get(file, ()) for changed in self.differing)
+        if file in self.files or room in self.helped or followed:
             return True
         if len(self.rooms) <= MOST_ROOMS:
             return room in self.rooms

@@ -44,7 +44,7 @@ def found(folder):
 def test_on_main_it_is_the_last_commit_and_what_is_not_committed(clone):
     folder, _, commit = clone
     assert found(folder) == {MODULE}
-    commit("README.md")
+    commit("CHANGELOG.md")
     assert found(folder) == set()
     (folder / MODULE).write_text("2\n")
     (folder / "tests").mkdir()
@@ -80,6 +80,19 @@ def test_without_a_history_nothing_is_known(tmp_path, monkeypatch):
 def held(*paths):
     change = Change([PurePosixPath(path) for path in paths])
     return lambda file: change.holds(f"tests/{file}")
+
+
+def test_tests_that_follow_a_page_or_a_template_run_after_its_change(clone):
+    folder, _, commit = clone
+    commit("docs/sandbox.md")
+    assert found(folder) == {"docs/sandbox.md"}
+    holds = held("docs/sandbox.md")
+    assert holds("repository/test_wheel.py")
+    assert holds("repository/test_site.py")
+    assert not holds("repository/test_tutorial.py")
+    assert held("src/drillbook/cli/templates/rehearsal/kinds/postgres.yml")("repository/test_wheel.py")
+    for file, places in changed.FOLLOWED.items():
+        assert all((changed.ROOT / name).exists() for name in (file, *places)), file
 
 
 def test_all_tests_of_a_changed_room_run_and_no_others():
