@@ -30,3 +30,12 @@ def inventory_of(name: str) -> str:
     docker = name in FILES and FILES[name].parts[-3] == "docker"
     text = (ROOT / "inventory" / ("docker.yml" if docker else "lab.yml")).read_text()
     return text.replace("\nservices:\n", f"\nservices:{WORKER if docker else TEAM}", 1)
+
+
+def replaced(name: str, *pairs: tuple[str, str]) -> str:
+    """Text of an example with other names, addresses and paths. Each replaced text must occur in the example."""
+    text = FILES[name].read_text(encoding="utf-8")
+    for old, new in pairs:
+        assert old in text, f"{name} does not contain {old}"
+        text = text.replace(old, new)
+    return text
