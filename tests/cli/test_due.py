@@ -57,6 +57,8 @@ def test_json(folder):
 
 
 def test_a_file_that_cannot_be_read_ends_with_3(folder):
+    path = folder.root / "inventory" / "lab.yml"
+    path.write_text(path.read_text().replace("kind: process", "kind: process, not_drilled: a sample"))
     (folder.root / "drills" / "broken.yml").write_text("drill: [")
     done = folder.run("drill.due")
     assert done.returncode == 3

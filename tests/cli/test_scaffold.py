@@ -12,9 +12,12 @@ import yaml
 
 from drillbook.cli import ci_files, scaffold
 from drillbook.errors import UsageError
+from drillbook.exits import Exit
 from drillbook.lab import control
 from drillbook.plan import planner
+from drillbook.plan.schedule import State
 from drillbook.plan.spec import Drill
+from drillbook.project import due
 from drillbook.project.project import Project
 from drillbook.signing import keys
 from tests.needs import need
@@ -51,6 +54,13 @@ def test_a_new_project_runs_its_first_drill(tmp_path):
         assert (folder / "reports" / "latest" / "junit.xml").is_file(), "the CI file keeps it"
     finally:
         control.down(Path(f"/var/tmp/dbk-init-{os.getpid()}"))
+
+
+def test_a_new_project_is_on_a_schedule_and_raises_the_alarm_until_it_passes(tmp_path):
+    scaffold.init(tmp_path)
+    found = due.read(Project(tmp_path))
+    assert [(row.drill, row.state, row.every) for row in found.rows] == [("pre-release", State.NEVER, "7d")]
+    assert (found.status, found.unread) == (Exit.FAILED, ())
 
 
 def test_nothing_is_overwritten(tmp_path):

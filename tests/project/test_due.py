@@ -156,3 +156,75 @@ def test_the_data_is_json_with_the_exit_status(shelf):
     data = json.loads(json.dumps(read(shelf).as_data()))
     assert (data["schema"], data["exit"], data["rows"][0]["state"]) == ("drillbook/due/1", 1, "never passed")
     assert data["now"] == NOW.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+STAGING = """\
+environment: staging
+hosts: {app-1: {address: 127.0.0.1, port: 1}}
+services:
+  shop: {kind: process, host: app-1}
+  cache: {kind: redis, host: app-1, password: !env NOT_SET, admin: {password: !command ["false"]}}
+  spare: {kind: process, host: app-1, not_drilled: a spare}
+"""
+
+
+def inventory(shelf, name, text):
+    (shelf.root / "inventory").mkdir(exist_ok=True)
+    (shelf.root / "inventory" / f"{name}.yml").write_text(text)
+
+
+def test_services_of_an_inventory_without_any_run_were_never_drilled(shelf):
+    inventory(shelf, "staging", STAGING)
+    shelf.drill("never", "every: 30d\n")  # of the service app, in the lab
+    expected = {("shop", "staging"): State.NEVER, ("cache", "staging"): State.NEVER}
+    assert states(shelf, environment="staging") == expected
+    assert states(shelf) == {**expected, ("never", ""): State.NEVER}
+    assert read(shelf, environment="staging").status == Exit.FAILED
+
+
+def test_a_schedule_covers_a_service_only_where_the_drill_may_run(shelf):
+    inventory(shelf, "staging", STAGING.replace("  shop:", "  app:"))
+    shelf.drill("never", "every: 30d\n")
+    assert ("app", "staging") in states(shelf)
+    shelf.drill("never", "every: 30d\nguard: {environments: [lab, staging]}\n")
+    assert ("app", "staging") not in states(shelf)
+
+
+def test_included_files_count_and_the_lab_of_a_project_does_not(shelf):
+    inventory(shelf, "base", STAGING.replace("environment: staging\n", ""))
+    inventory(shelf, "staging", "environment: staging\ninclude: base.yml\n")
+    inventory(shelf, "lab", "environment: lab\nlab: embedded\nservices: {api: {kind: http, host: a, url: !lab api.url}}\n")
+    assert states(shelf) == {("shop", "staging"): State.NEVER, ("cache", "staging"): State.NEVER}
+
+
+def test_the_inventory_file_is_newer_than_the_newest_plan(shelf):
+    shelf.drill("fresh", "every: 30d\n")
+    shelf.result("fresh", ago=DAY)
+    text = (shelf.root / "hosts.yml").read_text().replace("lab: embedded\n", "")
+    inventory(shelf, "lab", text.replace("services: {", "services: {new: {kind: process, host: app-1}, "))
+    assert states(shelf) == {("new", "lab"): State.NEVER, ("fresh", "lab"): State.OK}
+
+
+def test_an_inventory_that_cannot_be_read_hides_nothing(shelf):
+    inventory(shelf, "staging", "environment: staging\nservices: [\n")
+    found = read(shelf)
+    assert found.status == Exit.UNVERIFIED
+    assert found.unread[0].startswith("inventory/staging.yml:3:1: ")
+    assert found.as_data()["unread"] == list(found.unread)
+
+
+def test_drills_that_never_passed_alarm_while_nothing_has_a_schedule(shelf):
+    shelf.drill("one")
+    shelf.drill("two", "guard: {environments: [staging]}\n")
+    (shelf.root / "drills" / "all.yml").write_text("suite: all\ntitle: All\ndrills: [one]\n")
+    assert states(shelf) == {("one", ""): State.NEVER, ("two", ""): State.NEVER}
+    assert states(shelf, environment="lab") == {("one", "lab"): State.NEVER}
+    assert read(shelf).status == Exit.FAILED
+    shelf.result("one", "failed", ago=DAY, status=1)
+    (row,) = read(shelf, environment="lab").rows
+    assert (row.state, row.environment, row.last_verdict) == (State.NEVER, "lab", "failed")
+    shelf.result("one", ago=DAY)
+    assert read(shelf, environment="lab").status == Exit.OK
+    shelf.drill("two", "every: 30d\nguard: {environments: [staging]}\n")
+    shelf.drill("three")
+    assert states(shelf) == {("two", ""): State.NEVER}, "a drill without a schedule may stay so beside others"

@@ -37,8 +37,8 @@ def show(project: Project, *, environment: str = "", as_json: bool = False, now:
     """Print the state of each drill, suite and service that has a schedule. ``now``: time at which the states are
     determined; by default, the present time.
 
-    Returns 1 when a drill, suite or service is overdue or has never passed. Otherwise returns 3 when a schedule cannot
-    be read, and 0 when all is well.
+    Returns 1 when a drill, suite or service is overdue or has never passed. Otherwise returns 3 when a schedule or an
+    inventory cannot be read, and 0 when all is well.
     """
     found = due.read(project, now, environment)
     if as_json:
@@ -57,6 +57,8 @@ def _print(found: Due, out: Console, project: Project | None = None) -> None:
     for row in found.rows:
         if row.why:
             out.print(Padding(Text(f"✗ {row.drill}: {one_line(row.why)}", style="bold red"), (0, 0, 0, 2), expand=False))
+    for line in found.unread:
+        out.print(Padding(Text(f"✗ {one_line(line)}", style="bold red"), (0, 0, 0, 2), expand=False))
     if found.unscheduled:
         names = ", ".join(found.unscheduled)
         out.print(Text(f"without a schedule (`every`): {names}", style="dim"))
@@ -78,12 +80,16 @@ def _next(rows: Sequence[DueRow], project: Project) -> list[tuple[str, str]]:
 
 def summary(found: Due) -> str:
     """Return one line that tells how many drills and suites are in each state, and how many services have no drill."""
-    drills = [row for row in found.rows if row.drill]
-    bare = len(found.rows) - len(drills)
-    numbers = {state: sum(row.state is state for row in drills) for state in due.URGENCY}
+    planned = [row for row in found.rows if row.drill and row.drill not in found.unscheduled]
+    numbers = {state: sum(row.state is state for row in planned) for state in due.URGENCY}
     said = ", ".join(f"{number} {state}" for state, number in numbers.items() if number)
-    first = f"{count(len(drills), 'schedule')}: {said}" if said else "no drill or suite has a schedule (`every`)"
-    return f"{first}; {count(bare, 'service')} without a drill" if bare else first
+    first = f"{count(len(planned), 'schedule')}: {said}" if said else "no drill or suite has a schedule (`every`)"
+    never = sum(bool(row.drill) for row in found.rows) - len(planned)
+    bare = sum(not row.drill for row in found.rows)
+    parts = [first, f"{count(never, 'drill')} never passed" if never else ""]
+    parts += [f"{count(bare, 'service')} without a drill" if bare else ""]
+    parts += [f"{count(len(found.unread), 'inventory', 'inventories')} cannot be read" if found.unread else ""]
+    return "; ".join(filter(None, parts))
 
 
 def _print_rows(rows: Sequence[DueRow], out: Console) -> None:

@@ -71,7 +71,7 @@ def drills(project: Project, *, as_json: bool = False) -> int:
     runs = list(project.runs())
     wanted = schedules.read(project)
     known = standings.read([folder for folder in runs if not damaged.lost(folder)], project)
-    newest, rows = standings.newest(known), due.of(wanted, known, datetime.now(UTC)).rows
+    newest, rows = standings.newest(known), due.of(wanted, known, datetime.now(UTC))
     due_rows = {row.drill: row for row in reversed(rows)}
     unsettled = _unsettled(_with_lost(runs, project))
     if as_json:

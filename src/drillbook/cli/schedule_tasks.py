@@ -16,13 +16,13 @@ KINDS = {"systemd": "a user timer of systemd", "cron": "an entry in your crontab
 
 @task(
     help={
-        "environment": "show only this environment; default: all environments in which drills have run",
+        "environment": "show only this environment; default: all environments of inventories and runs",
         "json": "print the result as JSON",
     }
 )
 @told(Dry.READS)
 def due(_: Context, environment: str = "", json: bool = False) -> int:
-    """Show drills that are due, overdue or never passed. Exit 0, 1 (overdue or never passed), 3 (unreadable schedule)."""
+    """Show drills and services that are due, overdue or never passed. Exit 0, 1 (overdue or never passed), 3 (unreadable file)."""
     from drillbook.cli import due as view  # noqa: PLC0415  keeps start-up fast
 
     return view.show(here(), environment=environment, as_json=json)

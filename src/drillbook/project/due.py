@@ -1,5 +1,5 @@
 """Finds drills and suites that are due, overdue or have never passed, by their schedules. It also finds services that
-have no passed run.
+have no passed run, in the inventories of the project and in the newest plans.
 
 The time since a run is counted from the start of the run. A run counts only for the environment in which it ran.
 """
@@ -7,14 +7,15 @@ The time since a run is counted from the start of the run. A run counts only for
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from drillbook.exits import Exit
 from drillbook.journal import damaged
 from drillbook.plan.schedule import State
-from drillbook.project import schedules, standings
+from drillbook.project import estate, schedules, standings
+from drillbook.project.estate import Estate
 from drillbook.project.project import Project
 from drillbook.project.schedules import Scheduled
 from drillbook.project.standings import Standing, Standings
@@ -73,13 +74,15 @@ class Due:
     rows: tuple[DueRow, ...]
     unscheduled: tuple[str, ...] = field(default=())
     """Names of the drills and suites without a schedule, that is, without the key `every`."""
+    unread: tuple[str, ...] = ()
+    """For each inventory of the project that cannot be read: its path and the reason. Its services are unknown."""
 
     @property
     def status(self) -> Exit:
         """Exit status. It is 1 when a drill, suite or service is overdue or has never passed. Otherwise it is 3 when a
-        schedule is unknown, and 0 in all other cases.
+        schedule is unknown or an inventory cannot be read, and 0 in all other cases.
         """
-        found = {_EXIT.get(row.state, Exit.OK) for row in self.rows}
+        found = {_EXIT.get(row.state, Exit.OK) for row in self.rows} | ({Exit.UNVERIFIED} if self.unread else set())
         return next((status for status in (Exit.FAILED, Exit.UNVERIFIED) if status in found), Exit.OK)
 
     def as_data(self) -> dict[str, Any]:
@@ -90,6 +93,7 @@ class Due:
             "exit": int(self.status),
             "rows": [asdict(row) for row in self.rows],
             "unscheduled": list(self.unscheduled),
+            "unread": list(self.unread),
         }
 
 
@@ -101,17 +105,20 @@ def read(project: Project, now: datetime | None = None, environment: str = "") -
     be read.
     """
     runs = [folder for folder in project.runs() if not damaged.lost(folder)]
-    return of(schedules.read(project), standings.read(runs, project), now or datetime.now(UTC), environment)
+    wanted, known, now = schedules.read(project), standings.read(runs, project), now or datetime.now(UTC)
+    found = estate.read(project)
+    rows = [*of(wanted, known, now, environment), *_unscheduled(wanted, known, environment)]
+    rows += _services(wanted, known, rows, found, environment)
+    rows.sort(key=lambda row: (URGENCY[row.state], -row.overdue_s, row.service, row.drill, row.environment))
+    bare = tuple(one.name for one in wanted if one.every is None and not one.broken)
+    return Due(now, tuple(rows), bare, found.unread)
 
 
-def of(wanted: Sequence[Scheduled], known: Standings, now: datetime, environment: str = "") -> Due:
-    """Return the state of each drill and suite in ``wanted``, at the time ``now``. ``known``: newest run
+def of(wanted: Sequence[Scheduled], known: Standings, now: datetime, environment: str = "") -> list[DueRow]:
+    """Return the state of each drill and suite in ``wanted`` by its schedule, at the time ``now``. ``known``: newest run
     and newest passed run of each drill and suite.
     """
-    rows = [row for one in wanted for row in _rows(one, known, now, environment)]
-    rows += _services(known, rows, environment)
-    rows.sort(key=lambda row: (URGENCY[row.state], -row.overdue_s, row.service, row.drill, row.environment))
-    return Due(now, tuple(rows), tuple(one.name for one in wanted if one.every is None and not one.broken))
+    return [row for one in wanted for row in _rows(one, known, now, environment)]
 
 
 def _rows(one: Scheduled, known: Standings, now: datetime, environment: str) -> Iterator[DueRow]:
@@ -122,10 +129,11 @@ def _rows(one: Scheduled, known: Standings, now: datetime, environment: str) -> 
     if one.schedule is None:
         return
     ran = [place for name, place in known if name == one.name]
-    places = [place for place in ran if one.environments is None or place in one.environments]
+    places = [place for place in ran if _may_run(one, place)]
     for place in [place for place in places if environment in ("", place)]:
         yield _row(one, service, place, known[one.name, place], now)
-    if not places or (environment and environment not in places and environment in (one.environments or ())):
+    here = environment in (one.environments or ()) if places else _may_run(one, environment)
+    if environment not in places and (here if environment else not places):
         every, grace = str(one.schedule.every), str(one.schedule.grace)
         yield DueRow(State.NEVER, service, one.name, environment, one.suite, every, grace)
 
@@ -158,24 +166,60 @@ def _row(one: Scheduled, service: str, place: str, standing: Standing, now: date
     )
 
 
-def _services(known: Standings, rows: Sequence[DueRow], environment: str) -> Iterator[DueRow]:
-    """Return a row for each service that has no passed run and that no schedule covers.
+def _unscheduled(wanted: Sequence[Scheduled], known: Standings, environment: str) -> Iterator[DueRow]:
+    """Return a row for each drill that has never passed, if no drill and no suite has a schedule.
 
-    Only services in the newest plan of their environment count, and only if they are not exempt from drills.
+    Without these rows, nothing would raise an alarm in a project in which nobody has written a schedule.
+    """
+    for one in wanted if all(one.every is None for one in wanted) else ():
+        mine = [each for (name, place), each in known.items() if name == one.name and environment in ("", place)]
+        if (
+            one.suite
+            or one.broken
+            or any(each.passed for each in mine)
+            or not (not environment or _may_run(one, environment))
+        ):
+            continue
+        last = max((each.last for each in mine), key=lambda ended: ended.run, default=None)
+        row = DueRow(State.NEVER, ", ".join(one.services), one.name, last.environment if last else environment)
+        yield replace(row, last_verdict=last.verdict, last_run=last.run, last_started=last.started) if last else row
+
+
+def _may_run(one: Scheduled, place: str) -> bool:
+    return one.environments is None or place in one.environments
+
+
+def _services(
+    wanted: Sequence[Scheduled], known: Standings, rows: Sequence[DueRow], found: Estate, environment: str
+) -> Iterator[DueRow]:
+    """Return a row for each service that has no passed run and that no row of a drill covers.
+
+    Services of the project's inventories count, and services in the newest plan of each environment. They do not count
+    if they are exempt from drills.
     """
     passed = {(one.passed.environment, one.passed.service) for one in known.values() if one.passed}
-    scheduled = {(row.environment, name) for row in rows for name in row.service.split(", ")}
+    drills = {one.name: one for one in wanted}
+    for (place, name), exempt in sorted({**_planned(known), **found.services}.items()):
+        covered = (place, name) in passed or any(
+            name in row.service.split(", ") and row.environment in ("", place) and _may_run(drills[row.drill], place)
+            for row in rows
+        )
+        if environment in ("", place) and not exempt and not covered:
+            yield DueRow(State.NEVER, name, "", place)
+
+
+def _planned(known: Standings) -> dict[tuple[str, str], bool]:
+    """Return the services in the newest plan of each environment, each with True when it is exempt from drills."""
     last = {}
     for one in sorted(known.values(), key=lambda one: one.last.run):
         if one.last.service:  # a suite has no plan of its own
             last[one.last.environment] = one.last
-    for place, ended in sorted(last.items()):
+    services: dict[tuple[str, str], bool] = {}
+    for place, ended in last.items():
         inventory = folders.first_event(ended.folder).get("data", {}).get("plan", {}).get("inventory", {})
-        for name, service in sorted((inventory.get("services") or {}).items()):
-            left_out = isinstance(service, dict) and service.get("not_drilled")
-            covered = passed & {(place, name)} or scheduled & {(place, name), ("", name)}
-            if environment in ("", place) and not left_out and not covered:
-                yield DueRow(State.NEVER, name, "", place)
+        written = inventory.get("services") or {}
+        services |= {(place, name): estate.exempt(fields) for name, fields in written.items()}
+    return services
 
 
 def _utc(at: datetime) -> str:

@@ -45,7 +45,7 @@ FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
         ),
         SUBJECT,
     ),
-    "never_passed": ("1 when a scheduled drill, or a service that a drill should restore, has no passed run.", SUBJECT),
+    "never_passed": ("1 when a drill or a service that `drill.due` lists has no passed run.", SUBJECT),
     "schedule_unknown": ("1 when the file of the drill or suite cannot be read.", SUBJECT),
     "verdict": ("1 for the verdict of the newest run, and 0 for all other verdicts.", (*SUBJECT, "verdict")),
     "recovery_measured_seconds": (
