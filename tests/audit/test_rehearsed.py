@@ -67,7 +67,7 @@ def test_the_loss_of_a_backup_that_was_not_restored_does_not_count(book):
     rehearse(book, backup="www-2.tar.gz")
     row = only(audited(book))
     assert (row.lost, row.basis) == ("not measured", "")
-    assert row.notes == ("2 min 9 s \u00b1 2 s was measured of www-2.tar.gz, but www-1.tar.gz was restored",)
+    assert row.notes == ("2 min 9 s \u00b1 2 s was measured for www-2.tar.gz, but www-1.tar.gz was restored",)
 
 
 def test_a_drill_with_a_fault_is_no_rehearsal(book):

@@ -95,7 +95,7 @@ class AnchorBucket:
             lock = self._lock(client, key, made.get("VersionId", ""))
         if lock is None or lock < until - timedelta(seconds=1):
             raise AnchorProblem(
-                f"the anchor {self.source} was written, but {_until(lock)}, although a lock until "
+                f"the anchor that was written to {self.source} {_until(lock)}, although a lock until "
                 f"{until:%Y-%m-%d} was requested"
             )
 

@@ -35,7 +35,7 @@ class Campaign:
 
     @property
     def started(self) -> str | None:
-        """Start of the campaign, taken from its name and written as in a journal. It is None if the name has another
+        """Start of the campaign, taken from its name, in the time format of journals. It is None if the name has another
         form.
         """
         found = RUN_ID.fullmatch(self.name)

@@ -77,7 +77,7 @@ class Cell:
     recovered: int = 0
     """Number of passed runs that proved a fault active and then restored the service."""
     still_failed: tuple[str, ...] = ()
-    """Drills that failed before this span, and that have no passed or failed run in it."""
+    """Drills that counted as failed when this span began, and that have no passed or failed run in it."""
 
     @property
     def shown(self) -> str:

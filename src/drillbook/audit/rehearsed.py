@@ -145,7 +145,7 @@ def _row(
     losses, restored = _losses(one, params, mine), step.facts.get("backup", {}).get("id")
     measured = next((facts for facts in losses if facts.get("backup", restored) == restored), {})
     if losses and not measured:
-        text = f"{rehearsal.loss(losses[0])} was measured of {losses[0]['backup']}, but {restored} was restored"
+        text = f"{rehearsal.loss(losses[0])} was measured for {losses[0]['backup']}, but {restored} was restored"
         notes = (*notes, text)
     value, error = measured.get("loss_s"), measured.get("error_s")
     seconds, used = step.facts.get("seconds", {}).get("total"), step.facts.get("used_bytes")

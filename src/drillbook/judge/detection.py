@@ -1,4 +1,4 @@
-"""Detection by an expected alert. The functions use only the events of the phase `detect`."""
+"""Detection of the fault by an expected alert. The functions use only the events of the phase `detect`."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from drillbook.plan.planned_step import PlannedStep
 from drillbook.plan.planner import Plan
 
 ONLY_BY_RESTORE, NOTHING = "only by a restore: ", "nothing: "
-"""Beginnings of the text about a change that no commands undo: only a restore can undo it, or nothing needs an undo."""
+"""Beginnings of the text about a change that neither commands nor an action undo: only a restore does, or no undo is needed."""
 BY_ACTION = re.compile(r"\w+\.\w+ \{")
 """Regular expression that matches the text about an undo by an action: the action's name, and the start of its parameters."""
 

@@ -44,7 +44,7 @@ def suite_of(folder: str) -> str:
 
 
 def begun(run: str) -> str:
-    """Return the start of a run in UTC, taken from the name of the run and written as in a journal.
+    """Return the start of a run in UTC, taken from the name of the run, in the time format of journals.
 
     The result is empty when the name has another form.
     """

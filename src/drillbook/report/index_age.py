@@ -1,6 +1,6 @@
-"""Age of the index of all runs: finds runs that ended after ``index.html`` was written.
+"""Checks if the index of all runs is outdated. It is outdated if a run ended after ``index.html`` was written.
 
-Finding them is fast even for hundreds of runs, because no file of a run is read.
+Finding such runs is fast even for hundreds of runs, because no file of a run is read.
 """
 
 from __future__ import annotations

@@ -130,12 +130,12 @@ def _list(value: Any) -> list[Any]:
 
 
 def command_line(command: CommandView) -> str:
-    """Format the command as the shell takes it."""
+    """Format the command so that a shell accepts it."""
     return shell_line(command.argv)
 
 
 def shell_line(argv: Iterable[str]) -> str:
-    """Format the words of a command as the shell takes them. A script among the words keeps its lines."""
+    """Format the words of a command so that a shell accepts them. A script among the words keeps its lines."""
     return shown(shlex.join(argv))
 
 
