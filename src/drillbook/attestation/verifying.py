@@ -76,7 +76,7 @@ def verify(folder: Path, root: Path) -> Verified:
 
 
 def verify_campaign(folder: Path, record: Path, root: Path) -> Verified:
-    """Verify the attestation of a campaign in ``folder``, and the campaign's journal in ``record``, but not its runs."""
+    """Verify a campaign's attestation in ``folder`` and its journal in ``record``, but not the runs of the campaign."""
     try:
         found = walk((record / FILE).read_bytes())
     except OSError as error:

@@ -30,7 +30,7 @@ class Problem:
     breaking: bool
     first: str | None
     last: str | None
-    """The problem arose after the time ``first`` and before this time. It is None when the time is unknown."""
+    """Time before which the problem arose. It arose after the time ``first``. Each of the two is None when unknown."""
     source: str = ""
     """Place of the anchors that the journal contradicts. It is empty for a problem without an anchor."""
     lost: bool = False

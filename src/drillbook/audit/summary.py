@@ -50,7 +50,7 @@ STANDINGS = (
     "with a reservation",
     "Fully proven",
 )
-"""Short names of the same groups, in the same order."""
+"""Short names of the groups in ``GROUPS``, in the same order."""
 RULES = {
     "Fully proven": (
         "Fully proven: the newest run of each drill of the service passed, and the recovery time (RTO) and every other "

@@ -34,7 +34,7 @@ def first_mistake(value: Mapping[str, Any], path: Path, text: str, known: Sequen
 
 
 def _line(text: str, word: str) -> str:
-    """Return the line of the first occurrence of ``word`` as a key or an entry, such as ``:7``."""
+    """Return the number of the first line with ``word`` outside of a comment, such as ``:7``. It is empty without such a line."""
     found = re.search(rf"^[^#\n]*?(?<![\w.-]){re.escape(word)}(?![\w.-])", text, re.MULTILINE) if word else None
     return f":{text.count(chr(10), 0, found.end()) + 1}" if found else ""
 
@@ -64,7 +64,7 @@ def _unknown(value: Mapping[str, Any], known: Sequence[str]) -> Iterator[tuple[s
 
 
 def _entries(listed: Any, key: str, words: frozenset[str], kinds: tuple[type[Any], ...]) -> Iterator[tuple[str, str]]:
-    """Yield the mistakes in a list of steps, probes or conditions. ``words``: keys that may stand beside the name."""
+    """Yield the mistakes in a list of steps, probes or conditions. ``words``: keys that an entry may have beside its name."""
     if listed in (None, ""):
         return
     if not isinstance(listed, list):

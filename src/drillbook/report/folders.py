@@ -22,7 +22,7 @@ __all__ = ["alive", "begun", "drill_of", "first_event", "last_word", "start_in",
 TAIL = 8192
 """Number of bytes read first from the end of a journal.
 
-They almost always contain the event that ended the run.
+These bytes almost always contain the event that ended the run.
 """
 
 
