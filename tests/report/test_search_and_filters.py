@@ -1,4 +1,6 @@
-"""Search and filters of the index in a real browser, and the content security policy that allows this one script."""
+"""Search and filters of the index and of an audit in a real browser, and the content security policy that allows this one
+script.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from drillbook.audit import html as audit_html
 from drillbook.report import index
+from tests.audit import stories
+from tests.audit.stories import Book
+from tests.audit.test_chain import audited
 from tests.report import samples
 from tests.report.chrome import Chrome
 from tests.report.test_browser import chrome
@@ -99,3 +105,59 @@ def test_an_injected_script_does_not_run(chrome: Chrome, page: Path, how: str) -
     assert chrome.run("document.documentElement.dataset.injected || 'no'") == "no"
     assert any("Content Security Policy" in text for text in chrome.said)
     chrome.said.clear()
+
+
+@pytest.fixture
+def audit(chrome: Chrome, tmp_path: Path) -> Chrome:
+    path = tmp_path / "audit.html"
+    path.write_text(audit_html.render(audited(stories.year(Book(tmp_path)))), encoding="utf-8")
+    chrome.said.clear()
+    chrome.look(1280, "light")
+    chrome.open(path)
+    return chrome
+
+
+def rows_of(chrome: Chrome, table: str) -> list[dict[str, str]]:
+    """Filtered fields of the visible rows of a table."""
+    return chrome.run(
+        f"[...document.querySelectorAll('#{table} > tbody > tr')]"
+        ".filter((row) => row.getBoundingClientRect().height > 0).map((row) => ({...row.dataset}))"
+    )
+
+
+def choose(chrome: Chrome, table: str, field: str, value: str) -> None:
+    chrome.run(
+        f"(() => {{ const field = document.querySelector('.filter[data-table={table}] [name={field}]');"
+        f"field.value = {json.dumps(value)};"
+        "field.dispatchEvent(new Event(field.localName === 'input' ? 'input' : 'change')); })()"
+    )
+
+
+def test_an_audit_filters_its_runs_and_its_findings_apart(audit: Chrome) -> None:
+    runs, findings = rows_of(audit, "table-runs"), rows_of(audit, "table-findings")
+    passed = [row for row in runs if row["verdict"] == "passed"]
+    assert 0 < len(passed) < len(runs)
+    choose(audit, "table-runs", "verdict", "passed")
+    assert rows_of(audit, "table-runs") == passed
+    assert rows_of(audit, "table-findings") == findings, "the other table is left as it is"
+    seen = audit.run("document.querySelector('.filter[data-table=table-runs] output').value")
+    assert seen == f"{len(passed)} of {len(runs)} shown"
+    choose(audit, "table-runs", "operator", "ci")
+    assert rows_of(audit, "table-runs") == [row for row in passed if row["operator"] == "ci"]
+    choose(audit, "table-findings", "words", "no such words")
+    assert rows_of(audit, "table-findings") == []
+    choose(audit, "table-findings", "words", "")
+    assert rows_of(audit, "table-findings") == findings
+    assert audit.said == []
+
+
+def test_an_audit_without_its_script_shows_everything_and_no_controls(chrome: Chrome, tmp_path: Path) -> None:
+    path = tmp_path / "audit.html"
+    whole = audited(stories.year(Book(tmp_path)))
+    path.write_text(audit_html.render(whole).replace('"use strict";', '"use strict"; '), encoding="utf-8")
+    chrome.look(1280, "light")
+    chrome.open(path)
+    assert len(rows_of(chrome, "table-runs")) == len(whole.runs)
+    assert len(rows_of(chrome, "table-findings")) == len(whole.findings)
+    heights = "[...document.querySelectorAll('.filter')].map((bar) => bar.getBoundingClientRect().height)"
+    assert set(chrome.run(heights)) == {0}

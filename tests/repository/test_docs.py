@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import tasks as checkout
 
+from drillbook.installation.extras import MODULES
 from drillbook.installation.program_name import TASKS
 from drillbook.plan import planner, spec
 from drillbook.project.project import Project
@@ -90,6 +91,12 @@ def test_generated_project_files_name_one_program():
     texts = {path.name: path.read_text() for path in templates.rglob("*") if path.is_file()}
     assert [name for name, text in texts.items() if re.search(r"\binvoke\b", text)] == ["tasks.txt"]
     assert all("drillbook drill @SUITE@" in text for name, text in texts.items() if name == "github.yml")
+
+
+def test_the_page_of_the_installation_names_every_extra():
+    text = (ROOT / "docs" / "install.md").read_text()
+    cells = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    assert sorted(re.findall("`([a-z]+)`", " ".join(cells))) == sorted(MODULES)
 
 
 def test_links_lead_somewhere():

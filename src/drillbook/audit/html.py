@@ -1,4 +1,6 @@
-"""The audit as one HTML file in the style of the reports. The file needs no scripts and no external resources."""
+"""The audit as one HTML file in the style of the reports. The file needs no external resources. Its only script
+searches and filters the findings and the runs. Without this script, the file shows all of them.
+"""
 
 from __future__ import annotations
 

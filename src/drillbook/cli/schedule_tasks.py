@@ -50,7 +50,9 @@ def install(context: Context, inventory: str = "", systemd: bool = False, cron: 
     project = here(spare=True)
     root = project.root.resolve()
     named = project.inventory_name(inventory)
-    project.inventory_path(named)  # an inventory that cannot be read is no error here: `schedule.run` tells its contacts
+    # Only the existence of the file is checked. A file that cannot be read is reported by `schedule.run`, on standard error
+    # and in reports/schedule.jsonl, but to no contact, because the contacts are in this file.
+    project.inventory_path(named)
     inventory = timers.inventory_of(root, named)
     if systemd == cron:
         raise UsageError("choose either --systemd or --cron", hint="schedule.install --systemd")
