@@ -12,7 +12,8 @@ import pytest
 from drillbook.journal.journal import FILE, read
 from drillbook.judge.judge import judge
 from drillbook.judge.result import Verdict
-from tests.program import here
+from drillbook.sdk import examples
+from tests.program import VERIFY, here
 from tests.waiting import lasts
 
 DRILL = """\
@@ -97,6 +98,15 @@ def test_yes_at_the_terminal(root):
     assert waiting == {"seconds": facts["seconds"], "why": "Does the page look right?"}
     assert view.result.clocks["waiting_s"] == pytest.approx(facts["seconds"])
     assert facts["seconds"] > 0.5
+
+
+def test_the_example_of_the_reference_passes(root):
+    drill = DRILL[: DRILL.index("verify:")] + examples.declared("manual.confirm") + "\n" + VERIFY
+    (root / "drills" / "sample.yml").write_text(drill)
+    view, _, shown = at_a_terminal(root, [b"yes\n"])
+    assert view.result.verdict is Verdict.PASSED, view.result.reason
+    assert view.result.residue == ()
+    assert "Point api.example.org to the other site" in shown
 
 
 def test_no_fails_and_says_who(root):
