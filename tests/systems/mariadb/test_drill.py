@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from tests.examples import replaced
 from tests.needs import need
 from tests.program import Folder
 from tests.systems.mariadb.unit import unit
@@ -75,6 +76,22 @@ class Site(Folder):
         (root / "inventory" / "lab.yml").write_text(json.dumps(inventory))
         (root / "drills" / "shop-lost.yml").write_text(DRILL.replace("SOURCE", source))
 
+    def example(self, name, *pairs):
+        """Add the drill of an example, with its source and its sandbox."""
+        path = self.root / "inventory" / "lab.yml"
+        lab = json.loads(path.read_text())
+        lab["backups"]["shop_dumps"] = lab["backups"].pop("dumps")
+        box = {"data_may_leave": True, "folder": f"{self.root}/box"}
+        lab["services"]["shop_copy"] = {
+            "kind": "mariadb",
+            "host": "db-1",
+            "database": "shop",
+            "standby": True,
+            "sandbox": box,
+        }
+        path.write_text(json.dumps(lab))
+        (self.root / "drills" / f"{name}.yml").write_text(replaced(name, *pairs))
+
     def events(self):
         for path in (self.root / "reports").glob("2*/journal.jsonl"):
             return [json.loads(line) for line in path.read_text().split("\n")[:-1]]
@@ -93,12 +110,15 @@ class Site(Folder):
             time.sleep(0.02)
 
 
-def test_a_drill_drops_the_database_and_restores_the_dump(tmp_path, shop):
+def test_an_example_drops_the_database_and_restores_the_dump(tmp_path, shop):
     site = Site(tmp_path, shop, "dumps", "shop")
-    checked = site.run("drill.check", "shop-lost", timeout=120)
+    site.example("mariadb-lost")
+    checked = site.run("drill.check", "mariadb-lost", timeout=120)
     assert checked.returncode == 0, checked.stdout + checked.stderr
-    done = site.run("drill", "shop-lost", timeout=180)
+    done = site.run("drill", "mariadb-lost", timeout=180)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert site.result()["verdict"] == "passed"
+    assert shop.sql("SELECT COUNT(*) FROM shop.orders").strip() == "1000"
     facts = {step["id"]: step["facts"] for step in site.result()["steps"]}
     assert facts["inject.1"]["databases"] == ["shop"]
     assert facts["restore.1"]["in_place"]
@@ -107,6 +127,14 @@ def test_a_drill_drops_the_database_and_restores_the_dump(tmp_path, shop):
     assert proven["data"]["backup"] == "shop.sql.gz"
     assert site.left() == []
     assert shop.beside() == []
+
+
+def test_an_example_compares_a_restored_dump_with_the_server(tmp_path, shop):
+    site = Site(tmp_path, shop, "dumps", "shop")
+    site.example("mariadb-compare", ("customer:", "customers:"), ("purchase:", "orders:"))
+    done = site.run("drill", "mariadb-compare", timeout=180)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (site.result()["verdict"], site.left()) == ("passed", [])
 
 
 @pytest.mark.parametrize(
