@@ -188,7 +188,7 @@ class Result(_Value):
     faults: tuple[FaultResult, ...] = ()
     findings: tuple[Finding, ...]
     diagnosis: DiagnosisResult | None = None
-    """None when the drill plans no diagnosis."""
+    """Result of the diagnosis. It is None when the drill plans no diagnosis."""
     capacity: tuple[Outlook, ...] = ()
     settled: Settled | None = None
     """Statement of a person that the remaining changes are dealt with. ``residue`` and ``exit`` do not depend on it."""

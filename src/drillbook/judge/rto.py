@@ -293,7 +293,7 @@ def _relapsed(left: Sequence[Sample | None], events: Sequence[Event]) -> list[Fi
 
 
 def _unseen(result: Figures, probes: dict[str, list[Sample]], disruption: float, looks: Mapping[str, Look]) -> None:
-    """Make a finding that the fault caused no bad sample.
+    """Make a finding which says that the fault caused no bad sample.
 
     The finding names the length of the longest outage that could have been missed between two samples.
     """
