@@ -15,6 +15,8 @@ from drillbook.plan.spec import load
 from tests.examples import FILES, inventory_of
 
 NAMES = sorted(name for name, path in FILES.items() if path.parts[-3] == "docker")
+SECONDS = {"compose-project": 30}
+"""Estimated duration of the longest examples; see the marker."""
 
 
 def docker(*argv):
@@ -58,8 +60,7 @@ def run(site, path):
     return view.result, [one.message for one in view.steps]
 
 
-@pytest.mark.long(10)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.long(SECONDS.get(name, 8))) for name in NAMES])
 def test_an_example_passes_on_the_docker_lab(name, site, image):
     root = site.project.root
     for folder in ("inventory", "drills"):
