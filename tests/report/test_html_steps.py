@@ -1,5 +1,7 @@
 """All texts of a step are data: they are escaped, and their invisible characters are shown."""
 
+import re
+
 import pytest
 
 from drillbook.findings import finding
@@ -60,6 +62,17 @@ def test_a_long_text_is_cut_on_paper_with_a_note_and_whole_on_the_page():
     long = long.model_copy(update={"result": long.result.model_copy(update={"facts": {"body": "y" * 5000}})})
     assert section(long).count(f'{"y" * 5000}&#34;\n}}</pre><p class="paper cut">{html_steps.CUT}') == 1
     assert html_steps.CUT not in section(step("x"))
+
+
+def test_the_many_commands_of_a_step_that_waited_are_left_out_on_paper_except_the_last_and_the_last_failures():
+    polls = tuple(command(f"poll-{number}", exit=int(number in (2, 4, 6))) for number in range(1, 21))
+    page = section(step("x", commands=polls))
+    assert page.count('<div class="not-on-paper">') == 15
+    assert "On paper, 5 of the 20 commands are shown: the last ones, and the last failures before them. The page" in page
+    shown = re.sub('<div class="not-on-paper">.*?</div>', "", page, flags=re.DOTALL)
+    assert re.findall(r"poll-\d+(?= )", shown) == [f"poll-{number}" for number in (4, 6, 18, 19, 20)]
+    assert all(f"poll-{number} " in page for number in range(1, 21))
+    assert "on-paper" not in section(step("x", commands=polls[:3]))
 
 
 def test_a_command_that_drillbook_ended_on_purpose_and_an_unrecorded_output_are_told_in_words():

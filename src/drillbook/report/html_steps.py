@@ -27,6 +27,8 @@ LONGEST = 500
 LONG_LINES, LONG_TEXT = 20, 1600
 """Largest text that is shown complete on paper: number of lines, and number of characters. Longer texts are cut there."""
 CUT = "Cut on paper; the page itself and the journal have the whole text."
+LAST_COMMANDS, LAST_FAILURES = 3, 2
+"""On paper, a step has its last commands, and before them the last ones that failed. A step that waits may run hundreds."""
 HEAD = (
     '<section aria-labelledby="steps">\n<h2 id="steps">Phases and steps</h2>\n'
     '<p class="lead paper">On paper, steps that succeeded have one line each; the page itself and the journal have their '
@@ -118,8 +120,7 @@ def _step(step: StepView, anchor: str, findings: Iterable[Finding], started: str
     yield "</dl>\n"
     yield _values("Parameters", step.params)
     yield _values("Facts", one.facts)
-    for command in step.commands:
-        yield from _command(command)
+    yield from _commands(step.commands)
     yield "</div>\n</details>\n"
 
 
@@ -190,6 +191,23 @@ def _block(text: str, kind: str = "") -> str:
     if len(text) <= LONG_TEXT and text.count("\n") < LONG_LINES:
         return f'<pre class="{kind}">{_text(text)}</pre>' if kind else f"<pre>{_text(text)}</pre>"
     return f'<pre class="{f"{kind} long".strip()}">{_text(text)}</pre><p class="paper cut">{CUT}</p>'
+
+
+def _commands(commands: Sequence[CommandView]) -> Iterator[str]:
+    """Yield the commands of a step. The style sheet leaves out the many earlier ones on paper, with a note; the page shows all."""
+    early = range(len(commands) - LAST_COMMANDS)
+    failures = [number for number in early if commands[number].exit != 0 or commands[number].error][-LAST_FAILURES:]
+    hidden = {number for number in early if number not in failures}
+    if hidden:
+        chosen = "the last ones, and the last failures before them" if failures else "the last ones"
+        yield (
+            f'<p class="paper cut">On paper, {len(commands) - len(hidden)} of the {len(commands)} commands are shown: {chosen}. The '
+            "page itself and the journal have all of them.</p>\n"
+        )
+    for number, command in enumerate(commands):
+        yield '<div class="not-on-paper">\n' if number in hidden else ""
+        yield from _command(command)
+        yield "</div>\n" if number in hidden else ""
 
 
 def _command(command: CommandView) -> Iterator[str]:
