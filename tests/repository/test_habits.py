@@ -133,6 +133,19 @@ def test_a_release_dates_what_was_unreleased_and_leaves_room_above_it():
     assert changelog.index("Another") < changelog.index("0.1.0")
 
 
+def test_a_version_without_a_tag_takes_what_changed_since_it_was_prepared():
+    package, older = '__version__ = "0.1.0"\n', "## 0.0.9 - 2026-01-01\n\n- C.\n"
+    prepared = "## 0.1.0 - 2026-01-31\n\n### Added\n\n- B.\n\n### Fixed\n\n- Old."
+    joined = "## 0.1.0 - 2026-02-01\n\n### Fixed\n\n- A thing.\n- Old.\n\n### Added\n\n- B."
+    notes = f"{NOTES}\n{prepared}\n\n{older}"
+    assert release.renumber(package, notes, "0.1.0", date(2026, 2, 1), ["v0.0.9"]) == (
+        package,
+        f"# Changelog\n\n## Unreleased\n\n{joined}\n\n{older}",
+    )
+    with pytest.raises(release.Refused, match=r"not newer than 0\.1\.0"):
+        release.renumber(package, notes, "0.1.0", date(2026, 2, 1), ["v0.0.9", "v0.1.0"])
+
+
 @pytest.mark.parametrize(
     ("version", "notes", "why"),
     [
