@@ -28,6 +28,17 @@ _WORDS: ContextVar[Sequence[str] | None] = ContextVar("words", default=None)
 """Arguments of the command line that is being parsed. None means the arguments in ``sys.argv``."""
 
 
+class NotAnOption(InvokeExit):
+    """Invoke passes an option of the command line as the name, because the task has no such option. ``option``: this
+    option, as typed.
+    """
+
+    def __init__(self, option: str, message: str) -> None:
+        """Create the error with the message that Invoke prints."""
+        super().__init__(message, code=UsageError.exit_status)
+        self.option = option
+
+
 class Name(Argument):
     """Positional argument for the name of a drill or run. A value that begins with a dash is refused."""
 
@@ -38,7 +49,7 @@ class Name(Argument):
                 f"{value} is not an option of this task; an option of invoke, such as --dry, must stand before the name of "
                 f"the task, or after the {self.name}"
             )
-            raise InvokeExit(text, code=UsageError.exit_status)
+            raise NotAnOption(str(value), text)
         super().set_value(value, cast)
 
 

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import re
 import sys
-from collections.abc import Iterable, Iterator
-from difflib import get_close_matches
+from collections.abc import Iterator
 
 from invoke.exceptions import Exit as InvokeExit
 from invoke.exceptions import ParseError
@@ -22,7 +20,7 @@ from invoke.parser.parser import Parser
 from invoke.program import Program
 
 from drillbook import __version__
-from drillbook.cli import developer_tasks
+from drillbook.cli.mistakes import UNKNOWN, explained
 from drillbook.cli.optional_names import names_first, reading
 from drillbook.cli.place import here
 from drillbook.cli.tasks import namespace
@@ -34,8 +32,6 @@ DRY_HELP = "Show what a task would do, and do nothing."
 DRILL_TASKS = ("drill", "drill.drill", "drill.plan", "drill.check", "drill.approve", "drill.sudoers")
 """Tasks that take the name of a drill. After such a task, the completion offers drill names."""
 HINT = "hint: drillbook --list, or drillbook --help TASK"
-_UNKNOWN = re.compile(r"No idea what '(.*)' is!", re.DOTALL)
-"""Pattern of Invoke's message for an argument that is neither a task nor an option."""
 
 
 class Drillbook(Program):
@@ -106,34 +102,8 @@ class Drillbook(Program):
         try:
             yield
         except ParseError as error:
-            raise InvokeExit(f"{self._explained(error)}\n{HINT}", code=UsageError.exit_status) from None
-
-    def _explained(self, error: ParseError) -> str:
-        unknown = _UNKNOWN.fullmatch(str(error))
-        if not unknown:
-            return str(error)
-        if unknown[1].startswith("-") and error.context is not None:
-            return no_option(unknown[1], error.context)
-        return no_task(unknown[1], [*self.parser.contexts, *self.parser.contexts.aliases])
-
-
-def no_task(name: str, known: Iterable[str]) -> str:
-    """Return the message that there is no task ``name``. The message suggests the most similar task."""
-    if name in {task.name for task in developer_tasks.TASKS}:
-        return f"the task {name!r} is for developers of Drillbook: it runs only in a checkout of Drillbook"
-    near = get_close_matches(name, sorted(known, key=len), 1)
-    hint = f"did you mean {near[0]!r}?" if near else "`--list` shows all tasks"
-    return f"there is no task {name!r}: {hint}"
-
-
-def no_option(option: str, context: ParserContext) -> str:
-    """Return the message that the task of ``context`` has no option ``option``. The message suggests the most similar
-    option.
-    """
-    known = [flag for flag in context.flag_names() if flag.startswith("--")]
-    near = get_close_matches(option, known, 1)
-    hint = f"did you mean {near[0]}?" if near else f"its options: {', '.join(known)}"
-    return f"{context.name or 'the program'} has no option {option}: {hint}"
+            known = [*self.parser.contexts, *self.parser.contexts.aliases] if UNKNOWN.fullmatch(str(error)) else []
+            raise InvokeExit(f"{explained(error, known)}\n{HINT}", code=UsageError.exit_status) from None
 
 
 def _flags(option: Argument) -> list[str]:

@@ -5,8 +5,10 @@ examples.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
+from invoke.parser.argument import Argument
 from invoke.tasks import Task
 from invoke.tasks import task as invoke_task
 
@@ -18,6 +20,16 @@ first letters of options, and a letter would have different meanings in differen
 
 class ShortFlags(Task[Any]):
     """A task whose options have a short flag only if ``SHORT`` lists it."""
+
+    before_parsing: Callable[[], None] | None = None
+    """Called when Invoke asks for the arguments of the task, before Invoke parses the command line."""
+
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
+        """Return the arguments of the task. Raises the errors of ``before_parsing``."""
+        if self.before_parsing:
+            self.before_parsing()
+        found: list[Argument] = super().get_arguments(ignore_unknown_help)
+        return found
 
     def arg_opts(self, name: str, default: Any, taken_names: set[str]) -> dict[str, Any]:
         """Return the properties of the option ``name``, including its short flag."""

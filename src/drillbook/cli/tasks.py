@@ -10,7 +10,7 @@ from typing import Any
 from invoke.collection import Collection
 from invoke.context import Context
 
-from drillbook.cli import developer_tasks, lab_tasks, metrics_tasks, schedule_tasks
+from drillbook.cli import developer_tasks, invoke_mistakes, lab_tasks, metrics_tasks, schedule_tasks
 from drillbook.cli.campaign_task import approve as approve_campaign
 from drillbook.cli.campaign_task import campaign, collect
 from drillbook.cli.catalog_task import catalog
@@ -389,8 +389,10 @@ def namespace() -> Collection:
     others: list[Any] = [actions, audit, catalog, diagnose, init, runbook, schema, trust]
     for one in [*others, *(developer_tasks.TASKS if developer_tasks.checkout() else [])]:
         root.add_task(one)
+    check = invoke_mistakes.checked(root) if invoke_mistakes.is_invoke() else None
     for path, aliases in root.task_names.items():
         named = root[path]
+        named.before_parsing = check
         named.__doc__ = with_examples(inspect.getdoc(named.body) or "", (*aliases, path)[0], program())
         if isinstance(named, OptionalNameTask):
             named.paths = (path, *aliases)

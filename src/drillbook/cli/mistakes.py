@@ -1,0 +1,55 @@
+"""Messages after a mistake in the command line. They suggest the most similar task or option."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+from invoke.exceptions import ParseError
+from invoke.parser.context import ParserContext
+
+from drillbook.cli import developer_tasks
+
+UNKNOWN = re.compile(r"No idea what '(.*)' is!", re.DOTALL)
+"""Pattern of Invoke's message for an argument that is neither a task nor an option."""
+
+
+def explained(error: ParseError, known: Iterable[str]) -> str:
+    """Return the message for ``error``. If the command line contains an unknown task or option, the message suggests
+    the most similar task or option. ``known``: names of all tasks.
+    """
+    unknown = UNKNOWN.fullmatch(str(error))
+    if not unknown:
+        return str(error)
+    if unknown[1].startswith("-") and error.context is not None:
+        return no_option(unknown[1], error.context)
+    return no_task(unknown[1], known)
+
+
+def no_task(name: str, known: Iterable[str]) -> str:
+    """Return the message that there is no task ``name``. The message suggests the most similar task."""
+    if name in {task.name for task in developer_tasks.TASKS}:
+        return f"the task {name!r} is for developers of Drillbook: it runs only in a checkout of Drillbook"
+    near = get_close_matches(name, sorted(known, key=len), 1)
+    hint = f"did you mean {near[0]!r}?" if near else "`--list` shows all tasks"
+    return f"there is no task {name!r}: {hint}"
+
+
+def no_option(option: str, context: ParserContext) -> str:
+    """Return the message that the task of ``context`` has no option ``option``. The message suggests the most similar
+    option.
+    """
+    known = _options(context)
+    near = get_close_matches(option, known, 1)
+    hint = f"did you mean {near[0]}?" if near else f"its options: {', '.join(known)}"
+    return f"{context.name or 'the program'} has no option {option}: {hint}"
+
+
+def resembles_an_option(option: str, context: ParserContext) -> bool:
+    """Return True when the task of ``context`` has an option similar to ``option``."""
+    return bool(get_close_matches(option, _options(context), 1))
+
+
+def _options(context: ParserContext) -> list[str]:
+    return [flag for flag in context.flag_names() if flag.startswith("--")]

@@ -1,0 +1,131 @@
+"""Mistakes in the command line of `invoke` are answered in every kind of project, and correct calls never are."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.program import PROGRAM, Folder
+
+NESTED = """\
+from invoke import Collection, task
+from drillbook import tasks
+
+
+@task
+def dril(_, name=""):
+    print("dril of this project", name)
+
+
+ns = Collection(dril)
+namespace = tasks.namespace()
+ns.add_collection(namespace, "recovery")
+"""
+"""`tasks.py` of a project whose tasks of Drillbook have names of the project's choice."""
+OWN = """\
+from drillbook import tasks
+from invoke import task
+
+namespace = tasks.namespace()
+
+
+@task
+def my_task(_, some_flag=False):
+    print("own", some_flag)
+
+
+namespace.add_task(my_task)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return Folder(tmp_path)
+
+
+def invoke(folder, *argv, root=None, **more):
+    return subprocess.run(
+        [sys.executable, "-m", "invoke", *argv],
+        cwd=root or folder.root,
+        env={**folder.environment, **more},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_a_generated_project_answers_mistakes(folder):
+    root = folder.root / "made"
+    made = subprocess.run(
+        [*PROGRAM, "init", str(root)], cwd=folder.root, env=folder.environment, capture_output=True, text=True, check=False
+    )
+    assert made.returncode == 0, made.stderr
+    for argv, said in (
+        (["dril", "quarterly"], "there is no task 'dril': did you mean 'drill'?"),
+        (["drill.lst"], "there is no task 'drill.lst': did you mean 'drill.list'?"),
+        (["drill.due", "--jsn"], "drill.due has no option --jsn: did you mean --json?"),
+        (["drill.due", "tst"], "there is no task 'tst': "),
+    ):
+        done = invoke(folder, *argv, root=root)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["my-task", "--some-flag"], "own True"),
+        (["--no-dedupe", "my-task", "my-task", "-e"], "own False\nown False"),
+        (["my-task", "--", "dril", "--jsn"], "own False"),
+        (["--list", "drill"], ".list"),
+        (["-l"], "my-task"),
+        (["my-task", "--help"], "--some-flag"),
+        (["--help", "drill"], "drill or suite"),
+        (["-h"], "Usage: inv[oke]"),
+        (["--version"], "Invoke"),
+        (["--complete", "--", "invoke dril"], "my-task"),
+        (["--complete", "--", "invoke drill.due --"], "--json"),
+        (["drill.list", "-j"], "{"),
+        (["report.list", "--all", "-j"], "[]"),
+    ],
+    ids=" ".join,
+)
+def test_a_correct_call_is_not_answered(folder, argv, said):
+    (folder.root / "tasks.py").write_text(OWN)
+    done = invoke(folder, *argv)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert said in done.stdout
+
+
+@pytest.mark.parametrize("how", ["-c", "-r", "both"])
+def test_a_collection_of_another_name_or_folder_is_used(folder, how):
+    name = "tasks" if how == "-r" else "other"
+    place = folder.root if how == "-c" else folder.root / "elsewhere"
+    place.mkdir(exist_ok=True)
+    (place / f"{name}.py").write_text(OWN)
+    options = [*(["-c", name] if how != "-r" else []), *(["-r", str(place)] if how != "-c" else [])]
+    assert invoke(folder, *options, "my-task").stdout == "own False\n"
+    wrong = invoke(folder, *options, "my-tsk")
+    assert (wrong.returncode, wrong.stderr) == (1, "there is no task 'my-tsk': did you mean 'my-task'?\n")
+
+
+def test_names_with_underscores_are_used_where_invoke_is_configured_so(folder):
+    (folder.root / "tasks.py").write_text(OWN)
+    (folder.root / "invoke.yaml").write_text("tasks: {auto_dash_names: false}\n")
+    assert invoke(folder, "my_task", "--some-flag").stdout == "own True\n"
+
+
+def test_tasks_in_a_namespace_of_the_project_are_left_to_invoke(folder):
+    """The tasks of Drillbook do not know the names of the other tasks there."""
+    (folder.root / "tasks.py").write_text(NESTED)
+    assert invoke(folder, "dril", "--name", "x").stdout == "dril of this project x\n"
+    assert invoke(folder, "recovery.drill.list").returncode == 0
+    wrong = invoke(folder, "recovery.drill.lst")
+    assert (wrong.returncode, wrong.stderr) == (1, "No idea what 'recovery.drill.lst' is!\n")
+    (folder.root / "theirs.py").write_text("from drillbook import tasks\n\nnamespace = tasks.namespace()\n")
+    (folder.root / "tasks.py").write_text(
+        "from invoke import task\nimport theirs\n\nkept = theirs.namespace['drill']\n\n\n@task\ndef dril(_):\n    print('own')\n"
+    )
+    assert invoke(folder, "dril").stdout == "own\n"
