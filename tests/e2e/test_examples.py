@@ -1,4 +1,4 @@
-"""Example drills of the actions, run on the lab; examples that the lab cannot run are listed with the reason."""
+"""Example drills of the actions, run on the lab; examples that other tests run are listed with the reason."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ELSEWHERE = {
     "redis-marked": "tests/e2e/test_own_backups_of_servers.py",  # the lab's dump is the file that the server overwrites
     "s3-undo": "tests/e2e/test_objects.py",  # the values are those of a run
 }
-"""Test file of each example that is run elsewhere."""
+"""Test file of each example that is run elsewhere, by the text of its own file (`tests.examples.replaced`)."""
 HERE = sorted(name for name, path in FILES.items() if path.parts[-3] != "docker" and name not in ELSEWHERE)
 
 

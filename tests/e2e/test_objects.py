@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import urllib.request
 
 import pytest
 
+from drillbook.journal.journal import FILE, read
 from drillbook.judge.result import Verdict
 from drillbook.lab.seed import original
+from drillbook.systems.s3.actions.faults import MARK
 from tests.e2e.test_sabotage import began, codes, store, when
+from tests.examples import replaced
 
 BUCKET = "dpa-originals"
 KEY = "originals/00000007"
@@ -67,6 +71,42 @@ def test_a_run_that_was_killed_is_put_back_from_its_journal(bench):
         folder = bench.project.reports / bench.run_id
     assert bench.recover(folder) == []
     assert served(bench) == original(7)
+
+
+HALF_UNDONE = """\
+drill: half-undone
+title: Another client deletes an object that the drill deleted too, so that its undo leaves both markers
+service: originals
+inject:
+  - s3.delete_objects: {service: originals, keys: [originals/00000001, originals/00000002]}
+  - s3.corrupt_object: {service: originals, key: originals/00000007}
+"""
+
+
+def test_an_example_undoes_by_hand_what_a_run_left(bench):
+    """Both actions have work: a delete marker of the run, and a version of the run that came after its undo."""
+
+    def act(event):
+        markers.append(store(bench).delete_object(Bucket=BUCKET, Key="originals/00000001")["VersionId"])
+
+    markers, before = [], [versions(bench, key) for key in (KEY, "originals/00000001")]
+    path = bench.project.root / "drills" / "half-undone.yml"
+    path.write_text(HALF_UNDONE)
+    folder, view = bench.run(bench.made(path), when("done", "inject.1", act))
+    assert view.result.exit == 5
+    client = store(bench)
+    client.delete_object(Bucket=BUCKET, Key="originals/00000001", VersionId=markers[0])
+    client.put_object(Bucket=BUCKET, Key=KEY, Body=b"late", Metadata={MARK: folder.name})
+    undo = {event.step: event.data["undo"] for event in read(folder / FILE).events if event.kind == "intent"}
+    objects = json.dumps(undo["inject.1"]["params"]["objects"])
+    path = path.with_name("s3-undo.yml")
+    given = ('{originals/00000001: ["3f2a", "9c41"]}', objects), ("20260101T120000.000Z-object-corrupted-ab12", folder.name)
+    path.write_text(replaced("s3-undo", *given))
+    _, view = bench.run(bench.made(path))
+    assert view.result.verdict is Verdict.PASSED, (view.result.reason, view.result.findings)
+    assert [step.facts["removed"] for step in view.result.steps[:2]] == [1, 1]
+    assert [versions(bench, key) for key in (KEY, "originals/00000001")] == before
+    assert bench.recover(folder) == []
 
 
 @pytest.mark.parametrize(

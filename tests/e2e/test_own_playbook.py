@@ -12,7 +12,7 @@ import pytest
 from drillbook.journal.journal import FILE, read
 from drillbook.judge.result import Verdict
 from drillbook.systems.files import archives
-from tests.examples import FILES
+from tests.examples import replaced
 from tests.needs import need
 
 PLAYBOOK = """\
@@ -74,7 +74,7 @@ def test_a_playbook_restores_what_a_fault_lost(bench, runbook):
     settings = Path(str(bench.value("home.app-1"))) / "api.env"
     before, mode = settings.read_bytes(), settings.stat().st_mode
     path = bench.project.root / "drills" / "ansible-restore.yml"
-    path.write_text(FILES["ansible-restore"].read_text().replace("/srv/runbook", str(runbook)))
+    path.write_text(replaced("ansible-restore", ("/srv/runbook", str(runbook))))
     folder, view = bench.run(bench.made(path))
     assert view.result.verdict is Verdict.PASSED, (view.result.reason, [one.message for one in view.steps])
     assert (settings.read_bytes(), settings.stat().st_mode) == (before, mode)

@@ -6,8 +6,11 @@ import pytest
 
 pytest.importorskip("qdrant_client", reason="the extra `qdrant` is not installed")
 
+from drillbook.journal.journal import FILE, read
 from drillbook.judge.result import Verdict
+from drillbook.systems.qdrant.actions.faults import MARK
 from tests.e2e.test_sabotage import began, codes, store, when
+from tests.examples import replaced
 from tests.systems.qdrant import server
 
 pytestmark = pytest.mark.long(12)
@@ -35,6 +38,12 @@ class Vectors:
         points, rest = self.own.scroll(self.name, limit=10_000, with_vectors=True, with_payload=True)
         assert rest is None
         return {point.id: (point.vector, point.payload) for point in points}
+
+    def put(self, point, payload, *ids) -> None:
+        """Write copies of a point."""
+        from qdrant_client import models
+
+        self.own.upsert(self.name, [models.PointStruct(id=one, vector=point[0], payload=payload) for one in ids], wait=True)
 
     def delete(self, *ids) -> None:
         self.own.delete(self.name, points_selector=list(ids), wait=True)
@@ -92,3 +101,49 @@ def test_a_damaged_snapshot_is_noticed_before_anything_is_broken(bench, vectors)
     assert view.result.verdict is Verdict.FAILED
     assert not began(view, "inject")
     assert vectors.all() == before
+
+
+HALF_UNDONE = """\
+drill: half-undone
+title: The record of the deleted points cannot be read while the run undoes its faults
+service: vectors
+inject:
+  - qdrant.delete_points: {service: vectors, count: 5}
+  - qdrant.add_strays: {service: vectors, count: 2}
+"""
+
+
+@pytest.mark.long(10)
+def test_an_example_undoes_by_hand_what_a_run_left(bench, vectors):
+    """Both actions have work: the deleted points, and points of the run that came after its undo."""
+
+    def act(event):
+        (record,) = (bench.project.reports / bench.run_id / "evidence").glob("*.points-*.jsonl")
+        hidden.append(record.rename(record.with_suffix(".hidden")))
+
+    hidden, before = [], vectors.all()
+    path = bench.project.root / "drills" / "half-undone.yml"
+    path.write_text(HALF_UNDONE)
+    folder, view = bench.run(bench.made(path), when("done", "inject.2", act))
+    assert view.result.exit == 5
+    hidden[0].rename(hidden[0].with_suffix(".jsonl"))
+    back, strays = (
+        event.data["undo"]["params"]
+        for event in read(folder / FILE).events
+        if event.kind == "intent" and event.data["effect"] == "fault"
+    )
+    vectors.put(before[10], {MARK: folder.name}, *strays["ids"])
+    path = path.with_name("qdrant-undo.yml")
+    given = (
+        ("inject.1.controller.points-0123456789ab.jsonl", back["record"]),
+        ("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", back["digest"]),
+        ("[900001, 900002]", str(strays["ids"])),
+        ("20260101T120000.000Z-vectors-diverged-ab12", folder.name),
+    )
+    path.write_text(replaced("qdrant-undo", *given))
+    _, view = bench.run(bench.made(path))
+    assert view.result.verdict is Verdict.PASSED, (view.result.reason, view.result.findings)
+    facts = [step.facts for step in view.result.steps]
+    assert (facts[0], facts[1]) == ({"written": 5, "there": 0}, {"removed": 2})
+    assert vectors.all() == before
+    assert bench.recover(folder) == []

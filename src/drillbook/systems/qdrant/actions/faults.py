@@ -138,10 +138,18 @@ class PutBack(Write):
         ),
     ]
     digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="Digest of the points in the evidence file.")]
+    of_run: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$",
+            description="Id of the run that deleted the points, and whose evidence file is read. Default: this run.",
+        ),
+    ] = None
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``written`` (number of points), ``there`` (number of points that existed already and were not written)."""
-        path = ctx.folder / "evidence" / self.record
+        folder = ctx.folder.parent / self.of_run if self.of_run else ctx.folder
+        path = folder / "evidence" / self.record
         try:
             points = record.decoded(path.read_bytes())
         except (OSError, ValueError) as error:
