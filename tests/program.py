@@ -82,3 +82,11 @@ def fault(argv, undo, proof=("true",)):
         f"inject:\n  - command.run: {{argv: {json.dumps(argv)}, effect: fault, undo: {json.dumps(undo)}, "
         f"proof: {json.dumps(list(proof))}}}\n    hosts: controller\n"
     )
+
+
+PROOF = (
+    fault(["touch", "DIR/gone"], ["rm", "-f", "DIR/gone"], ["test", "-e", "DIR/gone"])
+    + "restore:\n"
+    + step(["rm", "-f", "DIR/gone"])
+)
+"""Steps of a drill that proves a restore: its fault is active, and its restore phase ends it."""

@@ -11,9 +11,9 @@ from drillbook.cli import due
 from drillbook.plan.schedule import State
 from drillbook.project.due import Due, DueRow
 from drillbook.project.project import Project
-from tests.program import Folder, step
+from tests.program import PROOF, Folder
 
-GOOD = "restore:\n" + step(["true"])
+GOOD = PROOF
 
 
 @pytest.fixture
@@ -93,8 +93,8 @@ def test_a_name_is_never_broken_or_cut(width):
     for name in (LONG, "quarterly (suite)", "rehearsal (suite)"):
         assert sum(line == name or line.startswith(f"{name} ") for line in lines) == 1
     assert max(len(line) for line in lines if line != LONG) <= width
-    assert sum(line.startswith("backups: no drill") for line in lines) == 1
-    assert " ".join(lines).endswith("3 schedules: 1 overdue, 1 never passed, 1 ok; 1 service without a drill")
+    assert sum(line.startswith("backups: not proven") for line in lines) == 1
+    assert " ".join(lines).endswith("3 schedules: 1 overdue, 1 never passed, 1 ok; 1 service without a proven restore")
 
 
 def test_eighty_columns_show_the_services_of_a_suite_below_it_unless_all_is_well():

@@ -5,9 +5,9 @@ import sys
 import pytest
 
 from tests.needs import library
-from tests.program import Folder, step
+from tests.program import PROOF, Folder, step
 
-GOOD = "every: 7d\nrestore:\n" + step(["true"])
+GOOD = "every: 7d\n" + PROOF
 
 
 @pytest.fixture
@@ -24,6 +24,19 @@ def test_every_run_writes_the_file_of_the_settings(folder):
     text = (folder.root / "collector" / "drillbook.prom").read_text()
     assert 'drillbook_last_proof_timestamp_seconds{drill="sample",environment="lab",service="app"} ' in text
     assert 'drillbook_verdict{drill="sample",environment="lab",service="app",verdict="passed"} 1.0' in text
+
+
+def test_a_run_that_restored_nothing_is_no_proven_restore(folder):
+    folder.write("every: 7d\nrestore:\n" + step(["true"]))
+    assert folder.run("drill", "sample", "--quiet").returncode == 0
+    text = folder.run("metrics.write", "--stdout").stdout
+    assert 'drillbook_last_proof_timestamp_seconds{drill="sample"' not in text
+    assert 'drillbook_last_pass_timestamp_seconds{drill="sample",environment="lab",service="app"} ' in text
+    assert 'drillbook_never_passed{drill="",environment="lab",service="app"} 1.0' in text
+    done = folder.run("drill.due")
+    assert done.returncode == 1
+    assert "app: not proven" in done.stdout
+    assert "1 schedule: 1 ok; 1 service without a proven restore" in done.stdout
 
 
 def test_without_settings_a_run_writes_none(folder):

@@ -49,8 +49,8 @@ class Shelf:
         self.number += 1
         return f"{NOW - ago:%Y%m%dT%H%M%S}.000Z-{name}-{self.number:04x}"
 
-    def result(self, name, verdict="passed", ago=timedelta(0), status=0):
-        """A completed run."""
+    def result(self, name, verdict="passed", ago=timedelta(0), status=0, *, proof=True):
+        """A completed run, which recovered the service from a fault unless ``proof`` is false."""
         folder = self.open(name, ago)
         with (folder / FILE).open("rb") as file:
             assert file.readline()
@@ -70,6 +70,8 @@ class Shelf:
             "exit": status,
             "started": f"{NOW - ago:%Y-%m-%dT%H:%M:%S.%fZ}",
             "finished": None,
+            "clocks": {"disruption_s": 1.0 if proof else None},
+            "phases": [{"phase": "restore", "status": "done"}],
         }
         (folder / "result.json").write_text(as_json(result))
         return folder

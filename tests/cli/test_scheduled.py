@@ -13,10 +13,10 @@ from drillbook.cli import scheduled
 from drillbook.project import schedule_record
 from drillbook.project.project import Project
 from tests.notify.listener import Handler, listening
-from tests.program import Folder, step
+from tests.program import PROOF, Folder, step
 from tests.waiting import until
 
-GOOD = "restore:\n" + step(["true"])
+GOOD = PROOF
 BAD = "restore:\n" + step(["false"])
 
 

@@ -9,6 +9,8 @@ from drillbook.exits import Exit
 from drillbook.plan.schedule import State
 from drillbook.project import due
 from drillbook.project.project import Project
+from drillbook.report.figures import moment
+from drillbook.report.formats import as_json
 from tests.cli.test_overview import NOW, Shelf
 
 DAY = timedelta(days=1)
@@ -228,3 +230,48 @@ def test_drills_that_never_passed_alarm_while_nothing_has_a_schedule(shelf):
     shelf.drill("two", "every: 30d\nguard: {environments: [staging]}\n")
     shelf.drill("three")
     assert states(shelf) == {("two", ""): State.NEVER}, "a drill without a schedule may stay so beside others"
+
+
+def test_a_pass_that_restored_nothing_proves_no_service(shelf):
+    shelf.drill("examines", "every: 30d\n")
+    shelf.result("examines", ago=DAY, proof=False)
+    assert states(shelf) == {("app", "lab"): State.NEVER, ("examines", "lab"): State.OK}
+    assert read(shelf).status == Exit.FAILED
+    shelf.drill("whenever")
+    shelf.result("whenever", ago=50 * DAY, status=5)
+    assert ("app", "lab") in states(shelf), "it left changes"
+    shelf.result("whenever", ago=40 * DAY)
+    assert states(shelf) == {("examines", "lab"): State.OK}, "no schedule asks for a newer proof"
+
+
+def test_a_proof_grows_old_although_its_drill_passes(shelf):
+    shelf.drill("restores", "every: 30d\ngrace: 1d\n")
+    proof = shelf.result("restores", ago=20 * DAY)
+    (row,) = read(shelf).rows
+    assert (row.state, row.proven, row.proven_run) == (State.OK, row.passed, proof.name)
+    shelf.result("restores", ago=2 * DAY, proof=False)
+    assert states(shelf) == {("restores", "lab"): State.OK, ("app", "lab"): State.OK}
+    later = due.read(Project(shelf.root), NOW + 10 * DAY)
+    assert [row.state for row in later.rows] == [State.DUE, State.OK]
+    late = due.read(Project(shelf.root), NOW + 11 * DAY)
+    row = late.rows[0]
+    assert (row.state, row.service, row.drill, row.proven_run) == (State.OVERDUE, "app", "", proof.name)
+    assert moment(row.overdue_since) == (NOW + 11 * DAY).replace(microsecond=0)
+    assert late.status == Exit.FAILED
+    shelf.drill("other")
+    shelf.result("other", ago=DAY)
+    assert states(shelf) == {("restores", "lab"): State.OK}, "any drill may prove the service"
+
+
+def test_a_suite_that_no_longer_proves_a_service_is_found(shelf):
+    shelf.drill("one")
+    (shelf.root / "drills" / "all.yml").write_text("suite: all\ntitle: All\nevery: 7d\ndrills: [one]\n")
+    for ago, proof in ((20 * DAY, True), (DAY, False)):
+        inner = shelf.result("one", ago=ago, proof=proof)
+        suite = inner.parent / shelf.run_id("all", ago)
+        suite.mkdir()
+        result = {"schema": "drillbook/suite/1", "run": suite.name, "suite": "all", "environment": "lab"}
+        result |= {"verdict": "passed", "exit": 0, "started": f"{NOW - ago:%Y-%m-%dT%H:%M:%S.%fZ}"}
+        (suite / "result.json").write_text(as_json(result))
+        inner.rename(suite / inner.name)
+    assert states(shelf) == {("all", "lab"): State.OK, ("app", "lab"): State.OVERDUE}

@@ -81,6 +81,16 @@ def test_a_pass_with_residue_is_no_proof(tmp_path):
     assert one.last_pass is None
 
 
+def test_the_last_pass_is_no_proof_when_it_restored_nothing(tmp_path):
+    proof = {"clocks": {"disruption_s": 1.0}, "phases": [{"phase": "restore", "status": "done"}]}
+    left = result(3, residue=[{"step": "inject.1"}], exit=5, **proof)
+    drills = figures(tmp_path, result(1), result(2, **proof), left, result(4))
+    assert (drills[0].last_pass, drills[0].last_proof) == (drills[0].newest, drills[0].every[2])
+    found = {one.name: one.value for one in metrics.samples(due.read(Project(tmp_path)), drills)}
+    passed, proven = found["last_pass_timestamp_seconds"], found["last_proof_timestamp_seconds"]
+    assert (passed - proven) == 2 * DAY
+
+
 def test_size_duration_and_age_of_the_newest_restore(tmp_path):
     facts = {"age_s": 3600.0, "used_bytes": 4000, "seconds": {"fetch": 1.0, "total": 2.0}}
     steps = [

@@ -8,6 +8,7 @@ from drillbook.audit.records import Record
 from drillbook.errors import DrillbookError
 from drillbook.inventory.inventory import Inventory
 from drillbook.judge.result import Injection, StepResult, Verdict
+from drillbook.report.proven_restore import Outcome
 from drillbook.report.restore_steps import restored_backup, restores
 from drillbook.report.rows import rows_of
 from drillbook.report.wording import MET, NOT_VERIFIED
@@ -39,7 +40,7 @@ def carried_out(one: Record) -> bool:
 
 def restored(one: Record) -> bool:
     """Return True when the run passed and restored a backup."""
-    return one.verdict == Verdict.PASSED and bool(_restores(one))
+    return one.result is not None and Outcome.of(one.result, one.verdict).restored
 
 
 def sources_planned(one: Record) -> frozenset[str]:
@@ -89,14 +90,7 @@ def measured(one: Record) -> bool:
 
 def recovered(one: Record) -> bool:
     """Return True when the run passed, its fault was proven active, and its restore phase succeeded."""
-    result = one.result
-    return (
-        result is not None
-        and one.verdict == Verdict.PASSED
-        and result.clocks.get("disruption_s") is not None
-        and not any(item.code == "fault-unproven" for item in result.findings)
-        and any(phase.phase == "restore" and phase.status == "done" for phase in result.phases)
-    )
+    return one.result is not None and Outcome.of(one.result, one.verdict).recovered
 
 
 def _steps(one: Record) -> tuple[StepResult, ...]:

@@ -79,15 +79,17 @@ def _next(rows: Sequence[DueRow], project: Project) -> list[tuple[str, str]]:
 
 
 def summary(found: Due) -> str:
-    """Return one line that tells how many drills and suites are in each state, and how many services have no drill."""
+    """Return one line that tells how many drills and suites are in each state, and how many services have no proof, or an old one."""
     planned = [row for row in found.rows if row.drill and row.drill not in found.unscheduled]
     numbers = {state: sum(row.state is state for row in planned) for state in due.URGENCY}
     said = ", ".join(f"{number} {state}" for state, number in numbers.items() if number)
     first = f"{count(len(planned), 'schedule')}: {said}" if said else "no drill or suite has a schedule (`every`)"
     never = sum(bool(row.drill) for row in found.rows) - len(planned)
-    bare = sum(not row.drill for row in found.rows)
+    bare = sum(not row.drill and row.state is State.NEVER for row in found.rows)
+    old = sum(not row.drill and row.state is State.OVERDUE for row in found.rows)
     parts = [first, f"{count(never, 'drill')} never passed" if never else ""]
-    parts += [f"{count(bare, 'service')} without a drill" if bare else ""]
+    parts += [f"{count(bare, 'service')} without a proven restore" if bare else ""]
+    parts += [f"{count(old, 'service')} with an overdue proof" if old else ""]
     parts += [f"{count(len(found.unread), 'inventory', 'inventories')} cannot be read" if found.unread else ""]
     return "; ".join(filter(None, parts))
 
@@ -114,7 +116,7 @@ def _columns(rows: Sequence[DueRow], *, minutes: bool = True) -> list[Column]:
         Column(
             "last passed (UTC)" if minutes else "last passed",
             1,
-            [Text((day(row.passed) if minutes else row.passed[:10]) or "-") for row in rows],
+            [Text((day(_passed(row)) if minutes else _passed(row)[:10]) or "-") for row in rows],
         ),
         Column("last run", 4, [_verdict(row) for row in rows]),
         Column("due", 0, [until(row) for row in rows]),
@@ -123,8 +125,13 @@ def _columns(rows: Sequence[DueRow], *, minutes: bool = True) -> list[Column]:
 
 def _drill(row: DueRow) -> Text:
     if not row.drill:
-        return Text(f"{one_line(row.service)}: no drill")
+        return Text(f"{one_line(row.service)}: {'not proven' if row.state is State.NEVER else 'proof'}")
     return Text(one_line(row.drill) + (" (suite)" if row.suite else ""))
+
+
+def _passed(row: DueRow) -> str:
+    """Return the start of the newest passed run. For a service, only runs that proved a restore count."""
+    return row.passed if row.drill else row.proven
 
 
 def _service(row: DueRow) -> str:

@@ -150,7 +150,9 @@ class Tick:
 
 def _late(row: DueRow) -> str:
     if row.state is State.NEVER:
-        return "no run has passed yet"
+        return "no run has passed yet" if row.drill else "no run has proven a restore yet"
+    if not row.drill:
+        return f"overdue since {row.overdue_since}; the last proven restore began at {row.proven[:16]}Z"
     return f"overdue since {row.overdue_since}; the last passed run began at {row.passed[:16]}Z"
 
 

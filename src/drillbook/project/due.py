@@ -1,5 +1,5 @@
-"""Finds drills and suites that are due, overdue or have never passed, by their schedules. It also finds services that
-have no passed run, in the inventories of the project and in the newest plans.
+"""Finds drills and suites that are due, overdue or have never passed, by their schedules. It also finds services of
+which no restore is proven, or only an old one, in the inventories of the project and in the newest plans.
 
 The time since a run is counted from the start of the run. A run counts only for the environment in which it ran.
 """
@@ -13,12 +13,12 @@ from typing import Any
 
 from drillbook.exits import Exit
 from drillbook.journal import damaged
-from drillbook.plan.schedule import State
-from drillbook.project import estate, schedules, standings
-from drillbook.project.estate import Estate
+from drillbook.plan.schedule import Schedule, State
+from drillbook.project import estate, restore_proofs, schedules, standings
 from drillbook.project.project import Project
+from drillbook.project.restore_proofs import Proofs
 from drillbook.project.schedules import Scheduled
-from drillbook.project.standings import Standing, Standings
+from drillbook.project.standings import Ended, Standing, Standings
 from drillbook.report import folders
 from drillbook.report.figures import moment
 
@@ -29,8 +29,8 @@ _EXIT = {State.OVERDUE: Exit.FAILED, State.NEVER: Exit.FAILED, State.UNKNOWN: Ex
 
 @dataclass(frozen=True, slots=True)
 class DueRow:
-    """State of a drill or suite in one environment. If ``drill`` is empty, the row is about a service without a passed
-    run.
+    """State of a drill or suite in one environment. If ``drill`` is empty, the row is about a service: no run has proven a
+    restore of it, or its newest proof is older than the newest passed run of its schedule.
 
     Times are in UTC, in the format of RFC 3339. A time that does not exist is empty.
     """
@@ -59,6 +59,9 @@ class DueRow:
     """Seconds since the time ``overdue_since``. The number is 0 before this time."""
     why: str = ""
     """Reason why the schedule is unknown. The text is empty when the schedule is known."""
+    proven: str = ""
+    """Start of the newest passed run that proved a restore. A suite has none of its own."""
+    proven_run: str = ""
 
     @property
     def is_due(self) -> bool:
@@ -107,8 +110,12 @@ def read(project: Project, now: datetime | None = None, environment: str = "") -
     runs = [folder for folder in project.runs() if not damaged.lost(folder)]
     wanted, known, now = schedules.read(project), standings.read(runs, project), now or datetime.now(UTC)
     found = estate.read(project)
+    proofs = restore_proofs.read(runs)
     rows = [*of(wanted, known, now, environment), *_unscheduled(wanted, known, environment)]
-    rows += _services(wanted, known, rows, found, environment)
+    rows = [_with_proof(row, proofs.get((row.drill, row.environment))) for row in rows]
+    services = sorted({**_planned(known), **found.services}.items())
+    places = [key for key, exempt in services if environment in ("", key[0]) and not exempt]
+    rows += [row for one in places for row in _service(one, wanted, rows, proofs, now)]
     rows.sort(key=lambda row: (URGENCY[row.state], -row.overdue_s, row.service, row.drill, row.environment))
     bare = tuple(one.name for one in wanted if one.every is None and not one.broken)
     return Due(now, tuple(rows), bare, found.unread)
@@ -189,23 +196,51 @@ def _may_run(one: Scheduled, place: str) -> bool:
     return one.environments is None or place in one.environments
 
 
-def _services(
-    wanted: Sequence[Scheduled], known: Standings, rows: Sequence[DueRow], found: Estate, environment: str
-) -> Iterator[DueRow]:
-    """Return a row for each service that has no passed run and that no row of a drill covers.
+def _with_proof(row: DueRow, proof: Ended | None) -> DueRow:
+    return replace(row, proven=proof.started, proven_run=proof.run) if proof else row
 
-    Services of the project's inventories count, and services in the newest plan of each environment. They do not count
-    if they are exempt from drills.
+
+def _service(
+    service: tuple[str, str], wanted: Sequence[Scheduled], rows: Sequence[DueRow], proofs: Proofs, now: datetime
+) -> Iterator[DueRow]:
+    """Return a row when no run has proven a restore of ``service``, or when runs of its schedule passed since the newest
+    proof and proved nothing.
+
+    ``service``: its environment and its name. ``rows``: rows of drills, which may raise the same alarm.
     """
-    passed = {(one.passed.environment, one.passed.service) for one in known.values() if one.passed}
-    drills = {one.name: one for one in wanted}
-    for (place, name), exempt in sorted({**_planned(known), **found.services}.items()):
-        covered = (place, name) in passed or any(
-            name in row.service.split(", ") and row.environment in ("", place) and _may_run(drills[row.drill], place)
-            for row in rows
-        )
-        if environment in ("", place) and not exempt and not covered:
+    place, name = service
+    drills = {one.name: one for one in wanted if name in one.services and _may_run(one, place)}
+    mine = [row for row in rows if row.drill in drills and row.environment in ("", place)]
+    found = [one for one in proofs.values() if (one.environment, one.service) == service]
+    newest = max(found, key=lambda one: one.started, default=None)
+    if newest is None or newest.at is None:
+        if not any(row.state in (State.NEVER, State.UNKNOWN) for row in mine):
             yield DueRow(State.NEVER, name, "", place)
+        return
+    newest_at, proving = newest.at, {one.name for one in found}
+    asked = [row for row in mine if row.passed and proving & {row.drill, *drills[row.drill].drills}]
+    terms = [schedule for row in asked if (schedule := drills[row.drill].schedule)]
+    if terms and all(row.passed > newest.started for row in asked):
+        yield _old_proof(name, place, newest, max(terms, key=lambda one: one.overdue(newest_at)), now)
+
+
+def _old_proof(name: str, place: str, proof: Ended, schedule: Schedule, now: datetime) -> DueRow:
+    at = proof.at or now
+    due, since = schedule.due(at), schedule.overdue(at)
+    return DueRow(
+        schedule.state(at, now),
+        name,
+        "",
+        place,
+        every=str(schedule.every),
+        grace=str(schedule.grace),
+        proven=proof.started,
+        proven_run=proof.run,
+        due=_utc(due),
+        until_due_s=(due - now).total_seconds(),
+        overdue_since=_utc(since),
+        overdue_s=max(0.0, (now - since).total_seconds()),
+    )
 
 
 def _planned(known: Standings) -> dict[tuple[str, str], bool]:

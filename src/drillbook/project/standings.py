@@ -91,7 +91,7 @@ def read(runs: Sequence[Path], project: Project) -> Standings:
     found: Standings = {}
     for folder in sorted([*runs, *suites], key=lambda folder: folder.name, reverse=True):
         name, begun = folders.drill_of(folder.name), folders.begun(folder.name)
-        verdict, environment = _head(folder)
+        verdict, environment = head(folder)
         known = found.get((name, environment))
         if known and (known.passed or verdict == Verdict.FAILED):
             failed = known.failed if known.passed else begun or known.failed
@@ -127,7 +127,7 @@ def newest(standings: Standings) -> dict[str, Standing]:
     return found
 
 
-def _head(folder: Path) -> tuple[str, str]:
+def head(folder: Path) -> tuple[str, str]:
     """Read only the start of a result. Returns the verdict and the environment of the run, each empty when unknown."""
     try:
         with (folder / RESULT).open("rb") as file:

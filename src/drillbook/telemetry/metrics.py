@@ -29,13 +29,20 @@ SUBJECT = ("service", "drill", "environment")
 FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "metrics_written_timestamp_seconds": ("Time at which these metrics were written.", ()),
     "last_run_timestamp_seconds": ("Start of the newest run that has ended.", SUBJECT),
-    "last_proof_timestamp_seconds": ("Start of the newest passed run, which is the last proven restore.", SUBJECT),
+    "last_pass_timestamp_seconds": ("Start of the newest passed run, also of one that restored nothing.", SUBJECT),
+    "last_proof_timestamp_seconds": (
+        "Start of the newest passed run that proved a restore: it recovered the service from a fault, or restored a backup.",
+        SUBJECT,
+    ),
     "due_timestamp_seconds": (
         "Time at which a new run became or becomes due, by the schedule or because a run failed.",
         SUBJECT,
     ),
     "overdue_timestamp_seconds": (
-        "Time from which the drill is overdue. If no run has passed, it is the start of its first run.",
+        (
+            "Time from which the drill, or the newest proven restore of a service, is overdue. If no run has passed, it is the "
+            "start of the drill's first run."
+        ),
         SUBJECT,
     ),
     "overdue_seconds": (
@@ -45,7 +52,13 @@ FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
         ),
         SUBJECT,
     ),
-    "never_passed": ("1 when a drill or a service that `drill.due` lists has no passed run.", SUBJECT),
+    "never_passed": (
+        (
+            "1 when no run has passed of a drill that `drill.due` lists, or when no run has proven a restore of a service "
+            "(its `drill` is empty)."
+        ),
+        SUBJECT,
+    ),
     "schedule_unknown": ("1 when the file of the drill or suite cannot be read.", SUBJECT),
     "verdict": ("1 for the verdict of the newest run, and 0 for all other verdicts.", (*SUBJECT, "verdict")),
     "recovery_measured_seconds": (
@@ -124,11 +137,11 @@ def samples(found: Due, drills: Iterable[DrillFigures]) -> Iterator[Sample]:
         subject = (row.service, row.drill, row.environment)
         yield Sample("never_passed", subject, float(row.state is State.NEVER))
         yield Sample("schedule_unknown", subject, float(row.state is State.UNKNOWN))
-        if row.drill and row.state is not State.UNKNOWN:
+        if (row.drill and row.state is not State.UNKNOWN) or row.overdue_since:
             yield Sample("overdue_seconds", subject, row.overdue_s)
         moments = {"due": row.due, "overdue": row.overdue_since}
         if row.suite:  # of a drill, the figures below name it
-            moments |= {"last_run": row.last_started, "last_proof": row.passed}
+            moments |= {"last_run": row.last_started, "last_pass": row.passed}
         for name, at in moments.items():
             yield from _moment(f"{name}_timestamp_seconds", subject, at)
     for one in drills:
@@ -138,8 +151,9 @@ def samples(found: Due, drills: Iterable[DrillFigures]) -> Iterator[Sample]:
 def _of_drill(one: DrillFigures) -> Iterator[Sample]:
     subject, newest = one.newest.subject, one.newest
     yield Sample("last_run_timestamp_seconds", subject, newest.started_s)
-    if passed := one.last_pass:
-        yield Sample("last_proof_timestamp_seconds", subject, passed.started_s)
+    for name, run in (("last_pass", one.last_pass), ("last_proof", one.last_proof)):
+        if run:
+            yield Sample(f"{name}_timestamp_seconds", subject, run.started_s)
     for verdict in Verdict:
         yield Sample("verdict", (*subject, str(verdict)), float(newest.data["verdict"] == verdict))
     for key in OBJECTIVES:

@@ -18,6 +18,7 @@ from drillbook.judge.result import Objective, Verdict
 from drillbook.project.project import Project
 from drillbook.report import remarks, wording
 from drillbook.report.figures import moment
+from drillbook.report.proven_restore import Outcome
 from drillbook.report.remarks import RESERVED
 from drillbook.report.wording import MET_OF
 from drillbook.statistics import line
@@ -44,6 +45,11 @@ class RunFigures:
     def passed(self) -> bool:
         """True when the run passed and has undone all its changes."""
         return bool(self.data["verdict"] == Verdict.PASSED and self.data["exit"] == 0)
+
+    @property
+    def proven(self) -> bool:
+        """True when the run passed, has undone all its changes, and proved a restore."""
+        return self.passed and Outcome.of_data(self.data).proven
 
     @property
     def started_s(self) -> float:
@@ -129,6 +135,8 @@ class DrillFigures:
     """Number of changes, over all runs, that were neither undone nor closed with `drill.recover --settled`."""
     last_pass: RunFigures | None
     """The newest passed run. None when no run has passed."""
+    last_proof: RunFigures | None = None
+    """The newest passed run that proved a restore. None when no run has proven one."""
 
     @property
     def runs(self) -> tuple[RunFigures, ...]:
@@ -191,12 +199,15 @@ def read(project: Project) -> list[DrillFigures]:
     runs: dict[tuple[str, str, str], list[RunFigures]] = {}
     residue: dict[tuple[str, str, str], int] = {}
     passed: dict[tuple[str, str, str], RunFigures] = {}
+    proven: dict[tuple[str, str, str], RunFigures] = {}
     for one in _results(sorted(project.runs(), key=lambda folder: folder.name, reverse=True)):
         runs.setdefault(one.subject, []).append(one)
         residue[one.subject] = residue.get(one.subject, 0) + one.open_residue
         if one.passed:
             passed.setdefault(one.subject, one)
-    return [DrillFigures(tuple(runs[key]), residue[key], passed.get(key)) for key in sorted(runs)]
+        if one.subject not in proven and one.proven:
+            proven[one.subject] = one
+    return [DrillFigures(tuple(runs[key]), residue[key], passed.get(key), proven.get(key)) for key in sorted(runs)]
 
 
 def _results(folders: Sequence[Path]) -> Iterator[RunFigures]:

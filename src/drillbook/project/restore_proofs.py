@@ -1,0 +1,46 @@
+"""Finds the newest run of each drill that proved a restore, by the rules of ``report.proven_restore``.
+
+Most results are not parsed: only the start of a file tells its verdict, and a search tells that it cannot hold a proof.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from drillbook.journal.run_files import RESULT
+from drillbook.judge.result import Verdict
+from drillbook.project import standings
+from drillbook.project.standings import Ended
+from drillbook.report import folders
+from drillbook.report.proven_restore import Outcome
+
+Proofs = dict[tuple[str, str], Ended]
+"""Newest run that proved a restore. Each key is a pair: the name of the drill, and the environment."""
+_TRACE = re.compile(rb'"disruption_s": *[0-9]|"made":|"backup":')
+"""Text without which a result holds neither a fault nor a restored backup."""
+
+
+def read(runs: Sequence[Path]) -> Proofs:
+    """Read the newest proof of each drill in each environment from the run folders ``runs``."""
+    found: Proofs = {}
+    for folder in sorted(runs, key=lambda folder: folder.name, reverse=True):
+        verdict, environment = standings.head(folder)
+        if verdict in ("", Verdict.PASSED) and (folders.drill_of(folder.name), environment) not in found:
+            ended = _proof(folder)
+            if ended:
+                found.setdefault((ended.name, ended.environment), ended)
+    return found
+
+
+def _proof(folder: Path) -> Ended | None:
+    """Return the run in ``folder`` when it passed, undid all its changes and proved a restore, and otherwise None."""
+    try:
+        content = (folder / RESULT).read_bytes()
+        proven = bool(_TRACE.search(content)) and Outcome.of_data(json.loads(content)).proven
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        return None
+    ended = standings.result(folder) if proven else None
+    return ended if ended and ended.passed and ended.at else None

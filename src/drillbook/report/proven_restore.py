@@ -1,0 +1,65 @@
+"""Decides if a run proved a restore: it recovered a service from a fault, or restored a backup. The audit, `drill.due` and the
+metrics use the same rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from drillbook.judge.result import Result, Verdict
+from drillbook.report import remarks
+from drillbook.report.restore_steps import Told, restores
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The part of a result that tells if a restore was proven."""
+
+    verdict: str
+    disrupted: bool
+    """True when the time at which the fault began is known."""
+    codes: Collection[str]
+    """Codes of the findings."""
+    restore_done: bool
+    """True when the restore phase ended well."""
+    steps: Sequence[Told]
+
+    @classmethod
+    def of(cls, result: Result, verdict: str = "") -> Self:
+        """Make the outcome of a run. ``verdict``: verdict that the journal confirms; default: that of ``result``."""
+        return cls(
+            verdict or result.verdict,
+            result.clocks.get("disruption_s") is not None,
+            {item.code for item in result.findings},
+            any(phase.phase == "restore" and phase.status == "done" for phase in result.phases),
+            result.steps,
+        )
+
+    @classmethod
+    def of_data(cls, data: Mapping[str, Any]) -> Self:
+        """Make the outcome of a run from its ``result.json``. Fields that are missing in an old result prove nothing."""
+        phases = data.get("phases") or []
+        return cls(
+            str(data.get("verdict")),
+            (data.get("clocks") or {}).get("disruption_s") is not None,
+            {item.get("code") for item in data.get("findings") or []},
+            any(phase.get("phase") == "restore" and phase.get("status") == "done" for phase in phases),
+            remarks.steps_of(data.get("steps") or []),
+        )
+
+    @property
+    def recovered(self) -> bool:
+        """True when the run passed, its fault was proven active, and its restore phase succeeded."""
+        return self.verdict == Verdict.PASSED and self.disrupted and "fault-unproven" not in self.codes and self.restore_done
+
+    @property
+    def restored(self) -> bool:
+        """True when the run passed and restored a backup, for example into a sandbox."""
+        return self.verdict == Verdict.PASSED and bool(restores(self.steps))
+
+    @property
+    def proven(self) -> bool:
+        """True when the run proved a restore. A run that only examines something, or runs commands, proves none."""
+        return self.recovered or self.restored
