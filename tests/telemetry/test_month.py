@@ -22,6 +22,7 @@ from tests.report import samples
 
 RULES = Path(__file__).parents[2] / "src" / "drillbook" / "telemetry" / "monitoring" / "drillbook.rules.yml"
 BEGIN, END, STEP = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC), timedelta(hours=3)
+SECOND = timedelta(seconds=1)
 NIGHTLY = DRILL.replace(
     "service: api",
     "service: api\nevery: 2d\ngrace: 6h\nguard: {windows: [{from: '22:00', to: '04:00', zone: Europe/Berlin}]}",
@@ -87,9 +88,8 @@ def test_all_agree_on_every_moment(tmp_path):
     answers, grid = {}, []
     now = BEGIN
     while now < END:
-        moments = sorted(
-            {now, *(at + timedelta(seconds=late) for at in _turns(answers) for late in (-1, 0)), *_begun(runs, now)}
-        )
+        turns = [*_turns(answers), *map(_at, runs)]
+        moments = sorted({now, *(at + timedelta(seconds=late) for at in turns for late in (-1, 0))})
         for at in [one for one in moments if now <= one < now + STEP]:
             while runs and _at(runs[0]) <= at:
                 ended(book, *runs.pop(0))
@@ -98,7 +98,7 @@ def test_all_agree_on_every_moment(tmp_path):
         now += STEP
     assert not runs
     _audit_agrees(project, {at: bad for at, (bad, _) in answers.items()})
-    _alerts_agree(tmp_path, grid)
+    _alerts_agree(tmp_path, grid, answers)
 
 
 def test_metrics_and_audit_agree_on_every_objective(tmp_path):
@@ -127,10 +127,6 @@ def _at(run):
     return datetime.fromisoformat(run[0]).replace(tzinfo=UTC)
 
 
-def _begun(runs, now):
-    return [_at(run) for run in runs if now <= _at(run) < now + STEP]
-
-
 def _turns(answers):
     """Moments at which a drill became or will become overdue, as known at that time."""
     return {datetime.fromtimestamp(at, UTC) for _, moments in answers.values() for at in moments.values()}
@@ -154,20 +150,47 @@ def _audit_agrees(project, answers):
     assert changes >= 2 * len(spans) - 2  # each span has a step at its beginning and at its end
 
 
-def _alerts_agree(folder, grid):
-    """Let promtool evaluate the shipped rule with the metrics at each step."""
-    series, cases = [], []
+def _alerts_agree(folder, grid, answers):
+    """Let promtool evaluate the shipped rule with the metrics at each step, and one second before and at each turn."""
+    month = _case("3h", BEGIN, [moments for _, moments in grid], [(f"{n * 3}h", bad) for n, (bad, _) in enumerate(grid)])
+    turns = {at: at - SECOND for at in answers if at - SECOND in answers}
+    changed = {
+        (drill, at)
+        for at, before in turns.items()
+        for drill in ("sample", "api-down")
+        if (drill in answers[at][0]) != (drill in answers[before][0])
+    }
+    expected = {(drill, _at((at,))) for drill, *span in EXPECTED for at in span}
+    assert changed == {(drill, at) for drill, at in expected if at < END}
+    seconds = []
+    for at, before in turns.items():
+        (were, known), (are, now) = answers[before], answers[at]
+        seconds.append(_case("1s", before - SECOND, [known, known, now], [("1s", were), ("2s", are)]))
+    path = folder / "month.test.yml"
+    for interval, tests in (("3h", [month]), ("1s", seconds)):
+        made = {"rule_files": [str(RULES)], "evaluation_interval": interval, "tests": tests}
+        path.write_text(yaml.safe_dump(made))
+        done = subprocess.run([need("promtool"), "test", "rules", str(path)], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, (done.stdout + done.stderr)[:3000]
+
+
+def _case(interval, begin, samples, answers):
+    """Test of promtool whose time begins at 0. ``samples``: times in the metrics by drill, one for each interval.
+    ``answers``: drills that are overdue, each with its moment.
+    """
+    series = []
     for drill in ("sample", "api-down"):
-        values = [moments.get(drill) for _, moments in grid]
-        said = " ".join("_" if value is None else f"{value - BEGIN.timestamp():.0f}" for value in values)
+        values = [moments.get(drill) for moments in samples]
+        said = " ".join("_" if value is None else f"{value - begin.timestamp():.0f}" for value in values)
         labels = f'service="api", drill="{drill}", environment="lab"'
         series.append({"series": f"drillbook_overdue_timestamp_seconds{{{labels}}}", "values": said})
-    for number, (bad, _) in enumerate(grid):
-        rows = [{"labels": f'{{drill="{drill}"}}', "value": 1} for drill in sorted(bad)]
-        expression = 'sum by (drill) (ALERTS{alertname="DrillbookProofTooOld", alertstate="firing"})'
-        cases.append({"expr": expression, "eval_time": f"{number * 3}h", "exp_samples": rows})
-    test = {"interval": "3h", "input_series": series, "promql_expr_test": cases}
-    path = folder / "month.test.yml"
-    path.write_text(yaml.safe_dump({"rule_files": [str(RULES)], "evaluation_interval": "3h", "tests": [test]}))
-    done = subprocess.run([need("promtool"), "test", "rules", str(path)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, (done.stdout + done.stderr)[:3000]
+    expression = 'sum by (drill) (ALERTS{alertname="DrillbookProofTooOld", alertstate="firing"})'
+    cases = [
+        {
+            "expr": expression,
+            "eval_time": at,
+            "exp_samples": [{"labels": f'{{drill="{drill}"}}', "value": 1} for drill in sorted(bad)],
+        }
+        for at, bad in answers
+    ]
+    return {"interval": interval, "input_series": series, "promql_expr_test": cases}
