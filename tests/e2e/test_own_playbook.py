@@ -86,7 +86,7 @@ def test_a_playbook_restores_what_a_fault_lost(bench, runbook):
     slowest = {one["task"].partition(": ")[2]: one["seconds"] for one in facts["slowest"]}
     assert sorted(slowest) == ["Fetch the archive", "Start the API", "Unpack the settings"]
     assert all(spent > 0 for spent in slowest.values())
-    assert sum(slowest.values()) < rto.measured_s, "the RTO contains the whole playbook"
+    assert slowest["Fetch the archive"] + slowest["Unpack the settings"] < rto.measured_s, "the API cannot start before"
     events = read(folder / FILE).events
     (gone,) = [number for number, event in enumerate(events) if (event.kind, event.step) == ("undone", "inject.1")]
     (done,) = [number for number, event in enumerate(events) if (event.kind, event.step) == ("done", "restore.1")]
