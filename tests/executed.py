@@ -35,8 +35,6 @@ ALONE = {
     "rehearse-volume": "docker/test_examples.py::test_an_archive_of_a_volume_is_rehearsed_and_nothing_is_left",
 }
 """Tests that run a single example."""
-NOT_YET = {"qdrant-undo", "redis-marked", "s3-undo"}
-"""Examples that are only planned."""
 LOADS = re.compile(r"^from tests\.examples import .*\b(?:replaced|FILES)\b", re.MULTILINE)
 """Import of a test file that loads the files of examples."""
 

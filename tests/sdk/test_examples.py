@@ -9,7 +9,7 @@ from drillbook.sdk import contract, discovery, examples, host_needs
 from drillbook.sdk.action import Action, find, known_names
 from drillbook.sdk.host_needs import HostNeeds
 from tests.examples import FILES, ROOT, inventory_of
-from tests.executed import ALONE, LISTS, NOT_YET, executed, source
+from tests.executed import ALONE, LISTS, executed, source
 
 DECLARED = {name: text for name in known_names() if (text := examples.declared(name))}
 """Examples that the actions themselves declare."""
@@ -44,16 +44,15 @@ def test_an_action_has_an_example_that_can_be_read(name):
 @pytest.mark.parametrize("name", known_names())
 def test_a_test_runs_the_example_of_an_action(name):
     drill = examples.of(name, ROOT / "drills").drill or name
-    assert drill in executed() or drill in NOT_YET, f"no test runs {drill}: add one, and list it in tests/executed.py"
+    assert drill in executed(), f"no test runs {drill}: add one, and list it in tests/executed.py"
 
 
 def test_the_tests_that_run_examples_exist_and_expect_them_to_pass():
     assert [test for test in (*LISTS, *ALONE.values()) if not source(test)] == []
     assert [name for name, test in ALONE.items() if f'"{name}"' not in source(test) or "PASSED" not in source(test)] == []
     shown = {examples.of(name, ROOT / "drills").drill or name for name in known_names()}
-    assert ALONE.keys() | NOT_YET <= shown | FILES.keys()
-    assert FILES.keys() - executed().keys() - NOT_YET == set(), "these are shown for no action, and run by no test"
-    assert not NOT_YET & ALONE.keys()
+    assert ALONE.keys() <= shown | FILES.keys()
+    assert FILES.keys() - executed().keys() == set(), "these are shown for no action, and run by no test"
 
 
 def test_an_example_shows_the_steps_whose_results_it_uses():
