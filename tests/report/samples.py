@@ -11,17 +11,14 @@ from typing import Any
 
 from drillbook.findings import finding
 from drillbook.journal.journal import read
+from drillbook.judge.changes import Comparison, FigureChange, FindingChange, StepChange
 from drillbook.judge.judge import judge
 from drillbook.judge.result import (
     CommandView,
-    Comparison,
-    FigureChange,
-    FindingChange,
     Note,
     Objective,
     Result,
     RunView,
-    StepChange,
     StepResult,
     StepView,
     SuiteResult,
@@ -31,7 +28,9 @@ from drillbook.report.index import IndexEntry
 
 JOURNALS = Path(__file__).parent / "journals"
 HOSTILE = "<script>alert(1)</script> \x1b[31mred\x1b[0m {{ 7*7 }} {% raw %} \u202egnp.exe | `x` [b]bold[/b] \x00 ]]> & \"'"
-DECIDED = frozenset({"verdict", "status", "code", "severity", "started", "finished", "kind", "injection", "proof", "schema"})
+DECIDED = frozenset(
+    {"verdict", "status", "code", "severity", "started", "finished", "kind", "injection", "proof", "schema", "zero"}
+)
 """Fields of a view with a fixed set of values."""
 
 

@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict
 
 from drillbook.events.event import Event, contents
 from drillbook.events.runs import EarlierRuns
-from drillbook.judge.result import Comparison, FigureChange, FindingChange, Result, StepChange, StepResult
+from drillbook.judge.changes import Comparison, FigureChange, FindingChange, StepChange
+from drillbook.judge.result import Result, StepResult
 
 FIGURES = {"rto": "rto", "rpo": "rpo", "detection": "detect"}
 """Clocks that are compared. The key is the clock, and the value is the objective of this clock. If a clock has no figure, the

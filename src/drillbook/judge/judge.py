@@ -6,6 +6,7 @@ Clocks, losses and verdict are each computed in one place of this package. Repor
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from drillbook.events.event import Event, Events, contents
@@ -50,7 +51,9 @@ def _view(history: History) -> RunView:
         plan=first.plan,
         contacts=_contacts(plan.inventory),
         owner=plan.owner,
-        timeline=Timeline(seconds=figures.end, phases=phase_spans(own), probes=figures.tracks, marks=marks),
+        timeline=Timeline(
+            seconds=figures.end, phases=phase_spans(own), probes=figures.tracks, marks=marks, zero=_zero(events[0])
+        ),
         steps=tuple(_step_as_called(one, first.program) for one in views),
         journal_events=len(events),
         journal_head=history.head,
@@ -65,6 +68,18 @@ def _view(history: History) -> RunView:
         stalls=Stalls.of(own).spans,
         **_at_end(own, events, plan),
     )
+
+
+def _zero(first: Event) -> str:
+    """Return the time of day at which the run's clock showed 0 s. ``first``: the first event, which is written later.
+
+    The result is empty when this time cannot be computed.
+    """
+    try:
+        at = datetime.fromisoformat(first.at) - timedelta(seconds=first.clock)
+    except (ValueError, OverflowError):
+        return ""
+    return at.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _at_end(own: Sequence[Event], events: Sequence[Event], plan: Plan) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from drillbook.exits import Exit
 from drillbook.findings import Finding
+from drillbook.judge.changes import Comparison
 from drillbook.judge.locks import LockState
 from drillbook.judge.outlook import Outlook
 
@@ -244,6 +245,8 @@ class Timeline(_Value):
     Names: ``disruption``, ``first_bad``, ``recovered``, ``verified``, ``alerted``, ``recovery_point`` (acknowledgement of
     the newest surviving write, perhaps before the disruption), ``last_acknowledged``, and the names in ``notes.MARK_OF``.
     """
+    zero: str = ""
+    """Time of day in UTC at 0 s. The first event of a run is written later than that."""
 
 
 class CommandView(_Value):
@@ -297,55 +300,6 @@ class Note(_Value):
     loud: bool
 
 
-class FigureChange(_Value):
-    """Values of a figure in two runs. ``change`` is ``same`` if they differ by no more than the sum of their errors."""
-
-    key: str
-    before_s: float | None
-    before_error_s: float | None
-    now_s: float | None
-    now_error_s: float | None
-    change: Literal["longer", "shorter", "same", "unknown"]
-
-
-class StepChange(_Value):
-    """A step that was slower, or faster, than in all earlier runs.
-
-    The fields include the step's duration in this run, and its shortest and longest duration in the earlier runs.
-    """
-
-    step: str
-    slower: bool
-    now_s: float
-    low_s: float
-    high_s: float
-    runs: int
-
-
-class FindingChange(_Value):
-    """A finding that is new since the last run, or that is gone since then."""
-
-    code: str
-    title: str
-
-
-class Comparison(_Value):
-    """Differences between this run and the last run of the same drill in the same environment."""
-
-    run: str
-    started: str
-    verdict: str
-    exit: int
-    tool: str
-    same_plan: bool
-    figures: tuple[FigureChange, ...]
-    added: tuple[str, ...]
-    removed: tuple[str, ...]
-    paced: tuple[StepChange, ...]
-    new_findings: tuple[FindingChange, ...]
-    gone_findings: tuple[FindingChange, ...]
-
-
 class RunView(_Value):
     """One run with all data for its reports."""
 
@@ -378,6 +332,11 @@ class RunView(_Value):
     locks_at_end: tuple[LockState, ...] = ()
     """State of each of the run's locks at the end of the run itself."""
     stalls: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def zero(self) -> str:
+        """Time of day in UTC from which the points of the timeline count."""
+        return self.timeline.zero or self.result.started
 
 
 class SuiteResult(_Value):

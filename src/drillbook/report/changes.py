@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from drillbook.judge.changes import Comparison, FigureChange, StepChange
 from drillbook.judge.comparison import FIGURES, LEAST_PART, LEAST_S
-from drillbook.judge.result import Comparison, FigureChange, RunView, StepChange
+from drillbook.judge.result import RunView
 from drillbook.report import open_findings, remarks
 from drillbook.report.figures import count, figure, one_line, seconds, took, utc
 from drillbook.report.markdown_syntax import escape, table

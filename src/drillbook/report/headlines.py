@@ -22,7 +22,7 @@ def sentence(view: RunView) -> str:
     tail = "" if result.verdict is Verdict.PASSED else _reason(result)
     if "disruption" not in marks:
         return " ".join(filter(None, (_not_disrupted(view), tail, *(_fault(one, view.finished) for one in result.faults))))
-    at = utc_time(result.started, marks["disruption"])
+    at = utc_time(view.zero, marks["disruption"])
     if step := _not_passed(view):
         parts = _unproven(result, f"Recovery of {service} is not proven: it was disrupted at {at}", marks)
         head = _verification(step)

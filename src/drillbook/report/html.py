@@ -31,6 +31,7 @@ from drillbook.report import (
     wording,
 )
 from drillbook.report.html_steps import Where
+from drillbook.report.moments import run_duration
 from drillbook.report.objective_figures import LATEST_NOTE
 from drillbook.report.rows import ObjectiveRow, PhaseRow
 
@@ -87,7 +88,7 @@ def render(view: RunView) -> str:
             diagnosis=_diagnosis(view),
             errors={clock.key: clock.error for clock in wording.clocks_of(view.result)},
             anchors=anchors,
-            steps=html_steps.section(view.result.started, phases, anchors, _findings(view.result)),
+            steps=html_steps.section(view.zero, phases, anchors, _findings(view.result)),
             **_first(view),
             **_of_data(view),
         )
@@ -95,10 +96,11 @@ def render(view: RunView) -> str:
 
 
 def _first(view: RunView) -> dict[str, Any]:
-    """Return the content before the figures: state at the end of the run, retries and allowed failures, owner, next commands and
-    changes since the last run.
+    """Return the content before the figures: duration, state at the end of the run, retries and allowed failures, owner, next
+    commands and changes since the last run.
     """
     return {
+        "lasted": run_duration(view),
         "residue_heading": residue_state.heading(view),
         "residue_meaning": residue_state.meaning(view),
         "end_state": end_state.sentence(view),

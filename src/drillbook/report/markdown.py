@@ -263,7 +263,7 @@ def _moments(view: RunView) -> str:
         return "No moment of the run was measured."
     return table(
         ("Moment", "Time of day", "Since the start"),
-        [(f"{name}: {meaning}", escape(utc_time(view.result.started, at)), seconds(at, 3)) for name, meaning, at in known],
+        [(f"{name}: {meaning}", escape(utc_time(view.zero, at)), seconds(at, 3)) for name, meaning, at in known],
     )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from drillbook.judge.objectives import BAD
-from drillbook.judge.result import Result
+from drillbook.judge.result import Result, RunView
 from drillbook.report import remarks
+from drillbook.report.figures import lasted
 
 MARKS = {
     "recovery_point": "recovery point",
@@ -53,3 +54,12 @@ def meaning(result: Result, mark: str) -> str:
     if mark in UNPROVEN_MARKS and _unverified(result):
         return UNPROVEN_MARKS[mark][1]
     return RECEIVED if mark == "alerted" and remarks.received(result.steps) else MOMENTS[mark]
+
+
+def run_duration(view: RunView) -> float:
+    """Return the duration of a run in seconds, as every list of runs shows it.
+
+    A later recovery belongs to the run. The duration of a run without an end is that of its timeline.
+    """
+    known = lasted(view.result.started, view.result.finished)
+    return view.timeline.seconds if known is None else known

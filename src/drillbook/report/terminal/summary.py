@@ -19,7 +19,8 @@ from drillbook.findings import Severity
 from drillbook.installation.program_name import as_called, program
 from drillbook.judge.result import RunView, SuiteResult
 from drillbook.report import changes, end_state, headlines, remarks, residue_state, rows, tolerated, wording
-from drillbook.report.figures import lasted, one_line, shown, took
+from drillbook.report.figures import one_line, shown, took
+from drillbook.report.moments import run_duration
 from drillbook.report.rows import ObjectiveRow
 from drillbook.report.suites import SuiteRow, suite_contradictions, suite_rows, suite_sentence
 
@@ -112,8 +113,7 @@ def line(view: RunView) -> RenderableType:
     """Return a few lines about one drill of a suite: verdict, findings with their remedies, and changes that could not be undone."""
     result = view.result
     text = _state(str(result.verdict))
-    seconds = lasted(result.started, result.finished)
-    text.append(f" in {took(view.timeline.seconds if seconds is None else seconds)}", style="dim")
+    text.append(f" in {took(run_duration(view))}", style="dim")
     text.append(f"  ! {said}" if (said := tolerated.summary(view)) else "", style="yellow")
     parts: list[RenderableType] = [Padding(text, (0, 0, 0, 2), expand=False)]
     for one in rows.findings_of(result):

@@ -1,0 +1,60 @@
+"""Models of the differences between a run and the last run of the same drill in the same environment."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
+
+
+class FigureChange(_Value):
+    """Values of a figure in two runs. ``change`` is ``same`` if they differ by no more than the sum of their errors."""
+
+    key: str
+    before_s: float | None
+    before_error_s: float | None
+    now_s: float | None
+    now_error_s: float | None
+    change: Literal["longer", "shorter", "same", "unknown"]
+
+
+class StepChange(_Value):
+    """A step that was slower, or faster, than in all earlier runs.
+
+    The fields include the step's duration in this run, and its shortest and longest duration in the earlier runs.
+    """
+
+    step: str
+    slower: bool
+    now_s: float
+    low_s: float
+    high_s: float
+    runs: int
+
+
+class FindingChange(_Value):
+    """A finding that is new since the last run, or that is gone since then."""
+
+    code: str
+    title: str
+
+
+class Comparison(_Value):
+    """Differences between this run and the last run of the same drill in the same environment."""
+
+    run: str
+    started: str
+    verdict: str
+    exit: int
+    tool: str
+    same_plan: bool
+    figures: tuple[FigureChange, ...]
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    paced: tuple[StepChange, ...]
+    new_findings: tuple[FindingChange, ...]
+    gone_findings: tuple[FindingChange, ...]
