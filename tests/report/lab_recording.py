@@ -1,4 +1,4 @@
-"""Records runs of the shipped drill ``postgres-lost`` on the embedded lab, for ``recording``.
+"""Records runs of shipped drills on the embedded lab, for ``recording``.
 
 Meanwhile the machine is called ops-laptop, and the lab has a fixed folder, because both appear in the journal.
 """
@@ -26,7 +26,6 @@ from tests.report.samples import JOURNALS
 ROOT = Path(__file__).parents[2]
 LAB = Path("/var/tmp/drillbook-recording")
 MACHINE = "ops-laptop"
-DRILL = "postgres-lost"
 RARER = (("every: 100ms", "every: 200ms"), ("every: 50ms", "every: 100ms"))
 DRILLS: dict[str, tuple[tuple[str, str], ...]] = {
     "passed": RARER,
@@ -37,9 +36,26 @@ DRILLS: dict[str, tuple[tuple[str, str], ...]] = {
         ("  - postgres.admit: {service: database}\n    name: Let the clients in\n", ""),
     ),
 }
-"""Changes of the drill's text, for short journals.
+"""Changes of the text of the drill ``postgres-lost``, for short journals.
 
 In ``failed``, clients get access before the comparison, and one of them deletes rows.
+"""
+DOCUMENTS = """\
+  - http.responds: {url: "{{ services.api.url }}/api/v1/documents", status: 200}
+    name: Documents are served
+"""
+STOPPED = "  - service.status: {service: api, state: stopped}\n    name: The API is stopped\n"
+PRINTED: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
+    "printed/cache_lost": ("handbook/cache-lost", RARER),
+    "printed/answer": (
+        "handbook/api-down",
+        (*RARER, (DOCUMENTS, f"{DOCUMENTS}    expect: result.json.limit == 3\n"), ("timeout: 45s", "timeout: 5s")),
+    ),
+    "printed/polls": ("handbook/api-down", (*RARER, (DOCUMENTS, STOPPED), ("timeout: 45s", "timeout: 20s"))),
+}
+"""Drills whose reports ``test_paper`` prints, and changes of their text.
+
+``answer`` expects another answer than that of 20 documents; ``polls`` asks the service manager again and again for another state.
 """
 
 
@@ -57,6 +73,7 @@ def main() -> None:
     try:
         for name in sys.argv[1:]:
             with tempfile.TemporaryDirectory() as folder:
+                (JOURNALS / name).parent.mkdir(exist_ok=True)
                 shutil.copyfile(_run(name, Path(folder)) / FILE, JOURNALS / f"{name}.jsonl")
     finally:
         control.down(LAB)
@@ -65,9 +82,10 @@ def main() -> None:
 def _run(name: str, root: Path) -> Path:
     for folder in ("drills", "inventory"):
         shutil.copytree(ROOT / folder, root / folder)
-    path = root / "drills" / f"{DRILL}.yml"
+    drill, changes = PRINTED.get(name) or ("postgres-lost", DRILLS[name])
+    path = root / "drills" / f"{drill}.yml"
     text = path.read_text()
-    for old, new in DRILLS[name]:
+    for old, new in changes:
         assert text.count(old) == 1, old
         text = text.replace(old, new)
     path.write_text(text)

@@ -1,7 +1,7 @@
 """Records the journals of ``tests/report/journals`` again: ``python -m tests.report.recording [NAME...]``.
 
 The real runner and the real recovery run on in-memory hosts, with a real server that fails while a thing is broken;
-the runs of ``lab_recording`` are of a shipped drill on the embedded lab. Review the differences of the golden files
+the runs of ``lab_recording`` are of shipped drills on the embedded lab. Review the differences of the golden files
 before you commit them.
 """
 
@@ -179,8 +179,8 @@ def close(controller: Controller, folder: Path) -> None:
 def main() -> None:
     discovery.add(machine.SYSTEM)
     JOURNALS.mkdir(exist_ok=True)
-    names = sys.argv[1:] or [*DRILLS, *lab_recording.DRILLS]
-    lab_recording.record([name for name in names if name in lab_recording.DRILLS])
+    names = sys.argv[1:] or [*DRILLS, *lab_recording.DRILLS, *lab_recording.PRINTED]
+    lab_recording.record([name for name in names if name in {**lab_recording.DRILLS, **lab_recording.PRINTED}])
     for name in [name for name in names if name in DRILLS]:
         with tempfile.TemporaryDirectory() as folder:
             record(name, Path(folder))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from drillbook.report import index
+from drillbook.report import html, html_steps, index
 from tests.report import renderings, samples
 from tests.report.chrome import Chrome
 from tests.report.test_browser import chrome
@@ -16,8 +17,13 @@ __all__ = ["chrome"]
 
 
 def pages(chrome: Chrome, folder: Path, name: str) -> int:
-    page = folder / name
-    page.write_text(renderings.ALL[name](), encoding="utf-8")
+    return print_out(chrome, folder, renderings.ALL[name]())
+
+
+def print_out(chrome: Chrome, folder: Path, text: str) -> int:
+    """Print the page. Return the number of sheets."""
+    page = folder / "page.html"
+    page.write_text(text, encoding="utf-8")
     chrome.look(1280, "print")
     chrome.open(page)
     return chrome.paper(folder / "page.pdf")
@@ -26,6 +32,65 @@ def pages(chrome: Chrome, folder: Path, name: str) -> int:
 @pytest.mark.parametrize("name", ["put_back.html", "passed.html", "not_whole.html", "stuck.html"])
 def test_a_small_drill_needs_at_most_six_pages(chrome: Chrome, tmp_path: Path, name: str) -> None:
     assert 1 <= pages(chrome, tmp_path, name) <= 6
+
+
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [
+        ("cache_lost", 5),  # the first run of its drill: a page is left for what changed since the last one
+        ("answer", 6),  # a verification that failed, with an answer of 20 documents
+        ("polls", 6),  # a verification that asked again and again until its timeout
+    ],
+)
+def test_real_runs_of_shipped_drills_need_few_pages(chrome: Chrome, tmp_path: Path, name: str, most: int) -> None:
+    assert 1 <= print_out(chrome, tmp_path, html.render(samples.recorded(f"printed/{name}"))) <= most
+
+
+SEEN = "[...document.querySelectorAll(%s)].filter((one) => one.getClientRects().length > 0).length"
+
+
+def seen(chrome: Chrome, selector: str) -> int:
+    """Number of elements that take up room."""
+    return chrome.run(SEEN % json.dumps(selector))
+
+
+def test_paper_cuts_a_long_answer_after_whole_lines_and_says_so(chrome: Chrome, tmp_path: Path) -> None:
+    print_out(chrome, tmp_path, html.render(samples.recorded("printed/answer")))
+    long = "[...document.querySelectorAll('.step[open] pre.long')].map((one) => [one.clientHeight, one.scrollHeight])"
+    (shown, whole), *others = chrome.run(long)
+    assert not others
+    assert shown < 200 < whole
+    assert seen(chrome, ".step[open] pre.long + p.cut") == 1
+    chrome.look(1280, "light")
+    assert chrome.run(long) == [[chrome.run(long)[0][1]] * 2]
+    assert seen(chrome, ".cut") == 0
+
+
+def test_paper_has_the_last_of_many_commands_and_a_note_and_the_screen_all_of_them(chrome: Chrome, tmp_path: Path) -> None:
+    view = samples.recorded("printed/polls")
+    (polls,) = [len(step.commands) for step in view.steps if step.result.status not in ("done", "skipped")]
+    print_out(chrome, tmp_path, html.render(view))
+    command = ".step[open] pre.command"
+    assert html_steps.LAST_COMMANDS <= seen(chrome, command) <= html_steps.LAST_COMMANDS + html_steps.LAST_FAILURES < polls
+    assert seen(chrome, ".step[open] p.cut") == 1
+    chrome.look(1280, "light")
+    assert seen(chrome, command) == polls
+
+
+KEPT = (
+    "header *, #findings, #findings ~ *, .findings *, #objectives, #objectives ~ *, #clocks, #clocks ~ *, tbody *, .loud *"
+)
+"""What paper never leaves out: verdict, findings, objectives, clocks and residue, each with all its parts."""
+
+
+@pytest.mark.parametrize("name", ["printed/answer", "printed/polls", "stuck", "died"])
+def test_paper_hides_no_verdict_finding_objective_clock_or_residue(chrome: Chrome, tmp_path: Path, name: str) -> None:
+    print_out(chrome, tmp_path, html.render(samples.recorded(name)))
+    kept = ", ".join(f"{one.strip()}:not(nav, nav *, wbr, br, svg, svg *)" for one in KEPT.split(","))
+    found = chrome.run(f"[...document.querySelectorAll({json.dumps(kept)})].map((one) => one.outerHTML.slice(0, 90))")
+    assert seen(chrome, kept) == len(found) > 50
+    cut = "[...document.querySelectorAll(%s)].filter((one) => getComputedStyle(one).overflowY === 'hidden').length"
+    assert chrome.run(cut % json.dumps(kept)) == 0
 
 
 def test_only_steps_that_did_not_succeed_are_unfolded(chrome: Chrome, tmp_path: Path) -> None:
