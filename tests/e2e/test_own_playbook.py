@@ -34,12 +34,13 @@ PLAYBOOK = """\
     - name: Start the API
       ansible.builtin.command: {argv: [supervisorctl, --configuration, "{{ manager }}", start, api]}
 """
-"""Runbook of a team. Only its inventory knows the lab."""
+"""Runbook of a team. Only its inventory knows the lab. No connection outlives the playbook."""
 HOST = """\
 app-1 ansible_host=127.0.0.1 ansible_port={port} ansible_user={user} ansible_ssh_private_key_file={identity}
 localhost ansible_connection=local
 [all:vars]
-ansible_ssh_common_args="-F none -o UserKnownHostsFile={known_hosts}"
+ansible_ssh_args="-F none -o ControlMaster=no -o UserKnownHostsFile={known_hosts}"
+ansible_remote_tmp={temporary}
 ansible_python_interpreter={python}
 """
 
@@ -63,7 +64,7 @@ def runbook(bench, tmp_path, monkeypatch):
         "home": bench.value("home.app-1"),
         "manager": bench.value("manager.app-1"),
     }
-    text = HOST.format(port=bench.value("ssh.app-1"), python=sys.executable, **access)
+    text = HOST.format(port=bench.value("ssh.app-1"), python=sys.executable, temporary=tmp_path / "tmp", **access)
     (folder / "hosts.ini").write_text(text + "".join(f"{name}={value}\n" for name, value in given.items()))
     return folder
 
