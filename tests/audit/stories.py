@@ -116,10 +116,17 @@ class Run(Story):
         self.step(16.5, 17.0, "verify.1", "controller")
         return self.add(18.0, "phase.ended", phase="verify", status="done")
 
-    def rehearsal(self, seconds=4.25, loss=129.2, error=2.0, *, measured=True, backup="www-1.tar.gz", restore="done"):
+    def rehearsal(
+        self, seconds=4.25, loss=129.2, error=2.0, *, measured=True, backup="www-1.tar.gz", restore="done", taken_at=""
+    ):
         """Add a rehearsal of a backup that the team's own tools took."""
         self.phase(0.5, 1.0, "backup").add(1.0, "phase.started", phase="restore")
-        told = {"backup": {"id": "www-1.tar.gz", "basis": BASIS}, "seconds": {"total": seconds}, "used_bytes": 3 << 20}
+        taken = {"taken_at": taken_at} if taken_at else {}
+        told = {
+            "backup": {"id": "www-1.tar.gz", "basis": BASIS, **taken},
+            "seconds": {"total": seconds},
+            "used_bytes": 3 << 20,
+        }
         self.step(1.0, 6.0, "restore.1", "spare-1", restore, effect="write", **told, in_place=False)
         self.add(6.0, "phase.ended", phase="restore", status=restore)
         if restore == "done":

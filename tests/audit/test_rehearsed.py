@@ -134,3 +134,24 @@ def test_a_service_with_a_drill_beside_its_rehearsal_is_asked_for_an_rpo(book):
     assert (
         steps(broken)["No drill of site in lab measures the recovery point (RPO)"] == "set `rpo` in a drill, with a canary"
     )
+
+
+@pytest.mark.parametrize(
+    ("taken_at", "fresh"), [("2026-03-09T03:00:00.000Z", False), ("2026-03-10T09:00:00.500Z", True)], ids=["nightly", "own"]
+)
+def test_every_page_says_when_the_run_took_the_rehearsed_backup_itself(book, capsys, taken_at, fresh):
+    rehearse(book, taken_at=taken_at)
+    audit = audited(book)
+    desk._print(audit, Path("out"))
+    screen = " ".join(capsys.readouterr().out.split())
+    found = [plain(render(audit)).replace("\N{NO-BREAK SPACE}", " ") for render in (html.render, markdown.render)]
+    assert ("rehearse: this loss is with a backup taken during this run." in screen) is fresh
+    for text in found:
+        assert ("2 min 9 s \u00b1 2 s, with a backup taken during this run" in text) is fresh
+    page = plain(summary.render(audit)).replace("\N{NO-BREAK SPACE}", " ")
+    assert ("rehearsed: 2 min 9 s \u00b1 2 s would be lost, with a backup taken during this run" in page) is fresh
+    confirmed = "restored it and passed, with a backup taken during this run)"
+    counted = "In 1 of them, the restored backup was taken during the run: rehearse."
+    for text in found:
+        assert (confirmed in text.replace("\\", "")) is fresh
+        assert (counted in text) is fresh

@@ -4,8 +4,10 @@ import pytest
 
 from drillbook.judge.result import FaultResult, Injection, Timeline
 from drillbook.report import headlines, html, losses, markdown, rehearsal, rows, wording
+from drillbook.report.terminal import summary
 from drillbook.sdk.backup_source import PRINTED_BASIS
-from tests.report import samples
+from tests.report import renderings, samples
+from tests.report.test_agreement import plain
 
 BACKUP = {"id": "www-1.tar.gz", "taken_at": "2026-01-02T09:59:58.000Z", "basis": "time of the file"}
 RESTORED = {
@@ -98,3 +100,19 @@ def test_a_drill_with_a_fault_keeps_all_its_clocks():
 
 def test_a_sandbox_that_tried_no_address_does_not_look_closed():
     assert rehearsal._tried([]) == "no address of the inventory was tried from inside the sandbox"
+
+
+@pytest.mark.parametrize(
+    ("taken_at", "words"),
+    [("2026-01-02T09:59:58.000Z", ""), ("2026-01-02T10:00:07.000Z", ", with a backup taken during this run")],
+)
+def test_the_loss_of_a_backup_that_the_run_took_itself_says_so(taken_at, words):
+    known = view()
+    restored = known.result.steps[1].model_copy(update={"facts": RESTORED | {"backup": BACKUP | {"taken_at": taken_at}}})
+    steps = (known.result.steps[0], restored, known.result.steps[2])
+    result = known.result.model_copy(update={"steps": steps, "started": "2026-01-02T10:00:00.000Z"})
+    told = known.model_copy(update={"result": result})
+    sentence = f"The backup was restored in 0.61 s; 12 s ± 1 s of data would be lost{words}."
+    assert headlines.sentence(told).startswith(sentence)
+    for text in (renderings.printed(summary.ending(told)), *renderings.formats(told).values()):
+        assert sentence in plain(text)

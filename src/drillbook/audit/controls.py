@@ -63,7 +63,8 @@ EVIDENCE = {
     "recovered": Evidence("passed, proved a fault active, and recovered the service", run_evidence.recovered),
     "tested": Evidence("injected a fault or restored a backup, and passed or failed", run_evidence.tested),
 }
-
+OF_BACKUPS = ("compared", "restored", "compared and measured")
+"""Kinds of evidence that are about restored backups."""
 
 SOC, ISO, NIST = "SOC 2 (Trust Services Criteria)", "ISO/IEC 27001:2022, Annex A", "NIST SP 800-53 Rev. 5"
 GBT, DORA = "GB/T 22239-2019, level 3", "DORA, Regulation (EU) 2022/2554"
@@ -170,7 +171,7 @@ def _bearing(control: Control, runs: Sequence[Record], found: Sequence[Record]) 
     words = EVIDENCE[control.evidence].words
     folders = {one.folder for one in found}
     without = [one for one in runs if one.folder not in folders]
-    shows = f"{len(found)} of {count(len(runs), 'run')} {words}: {_drills(found)}."
+    shows = f"{len(found)} of {count(len(runs), 'run')} {words}: {_drills(found)}.{_taken(control, found)}"
     return replace(
         control,
         shows=shows if found else f"Nothing: no run of the period {words}.",
@@ -178,6 +179,15 @@ def _bearing(control: Control, runs: Sequence[Record], found: Sequence[Record]) 
         runs=tuple(one.run for one in found),
         without=tuple(one.run for one in without),
     )
+
+
+def _taken(control: Control, found: Sequence[Record]) -> str:
+    """Return a sentence about the runs of ``found`` that restored only backups that were taken during the run.
+
+    The result is empty for evidence that is not about restored backups.
+    """
+    fresh = [one for one in found if control.evidence in OF_BACKUPS and run_evidence.taken_by_run(one)]
+    return f" In {len(fresh)} of them, the restored backup was taken during the run: {_drills(fresh)}." if fresh else ""
 
 
 def _drills(runs: Sequence[Record]) -> str:

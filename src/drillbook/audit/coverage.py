@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from drillbook.audit.period import Period
 from drillbook.audit.records import Record
-from drillbook.audit.run_evidence import recovered, sources_planned, sources_restored
+from drillbook.audit.run_evidence import recovered, sources_planned, sources_restored, taken_by_run
 from drillbook.inventory.inventory import Inventory
 from drillbook.judge.result import Objective, Verdict
 from drillbook.report import remarks
@@ -122,7 +122,8 @@ class CoverageRow:
     """Start of the newest run that restored this backup and passed. It is empty when there is no such run, or when a later
     run failed that should have restored the backup.
     """
-
+    taken: str = ""
+    """Words for a backup that was taken during that run. It is empty for an older backup."""
     keeps_data: bool = True
     """False for a kind of service without data of its own, such as `http`. Such a service needs no RPO."""
 
@@ -182,10 +183,9 @@ def coverage(runs: Sequence[Record], earlier: Sequence[Record], period: Period, 
         written = _written(newest.get(row[0]), row[1])
         made = _row(row, rows[row], period, today, str(written.get("not_drilled") or ""))
         backup_of = str(written.get("service") or "")
-        restored = _restored(row, runs) if backup_of else ""
-        found.append(
-            replace(made, backup_of=backup_of, restored=restored, keeps_data=_keeps_data(newest.get(row[0]), row[1]))
-        )
+        restored, taken = _restored(row, runs) if backup_of else ("", "")
+        keeps = _keeps_data(newest.get(row[0]), row[1])
+        found.append(replace(made, backup_of=backup_of, restored=restored, taken=taken, keeps_data=keeps))
     return found
 
 
@@ -198,18 +198,19 @@ def _written(newest: Record | None, service: str) -> dict[str, Any]:
     return written if isinstance(written, dict) else {}
 
 
-def _restored(row: tuple[str, str], runs: Sequence[Record]) -> str:
-    """Return the start of the newest run that restored the backup ``row`` and passed.
+def _restored(row: tuple[str, str], runs: Sequence[Record]) -> tuple[str, str]:
+    """Return the start of the newest run that restored the backup ``row`` and passed, and words for a backup that was taken
+    during that run.
 
-    The result is empty when there is no such run, or when a later run failed that should have restored the backup.
+    Both are empty when there is no such run, or when a later run failed that should have restored the backup.
     """
     environment, name = row
     for one in sorted(runs, key=lambda one: (one.started or "", one.name), reverse=True):
         if one.environment == environment and name in sources_restored(one):
-            return one.started or ""
+            return one.started or "", taken_by_run(one, name)
         if one.environment == environment and one.verdict == Verdict.FAILED and name in sources_planned(one):
-            return ""
-    return ""
+            return "", ""
+    return "", ""
 
 
 def _of(one: Record, environment: str, service: str, newest: Record | None) -> bool:

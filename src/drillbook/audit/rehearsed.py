@@ -13,7 +13,7 @@ from typing import Any
 from drillbook.audit.coverage import by_drill
 from drillbook.audit.records import UNKNOWN, Record
 from drillbook.judge.result import StepResult, Verdict
-from drillbook.report import rehearsal
+from drillbook.report import rehearsal, remarks
 from drillbook.report.figures import count, figure, size, took
 from drillbook.report.markdown_syntax import code, escape, table
 
@@ -62,6 +62,8 @@ class RehearsedRow:
     basis: str
     """Source of the time of the newest data, with its clock."""
     notes: tuple[str, ...]
+    taken: str = ""
+    """Words for a backup that was taken during the run. It is empty for an older backup."""
 
     @property
     def share(self) -> str:
@@ -77,7 +79,12 @@ class RehearsedRow:
 
     @property
     def lost(self) -> str:
-        """Text with the loss and its error."""
+        """Text with the loss and its error. It says so when the backup was taken during the run."""
+        return f"{self.figure}, with {self.taken}" if self.taken and self.loss_s is not None else self.figure
+
+    @property
+    def figure(self) -> str:
+        """Text with the loss and its error alone."""
         if self.loss_s is None:
             return NOT_MEASURED
         return figure(self.loss_s, self.error_s) if self.error_s else took(self.loss_s)
@@ -162,7 +169,13 @@ def _row(
         float(error) if isinstance(error, int | float) else None,
         str(measured.get("basis", "")),
         notes,
+        _taken(one, step),
     )
+
+
+def _taken(one: Record, step: StepResult) -> str:
+    """Return words for the backup that ``step`` restored if it was taken during the run."""
+    return remarks.TAKEN.get(remarks.fresh(step, one.result.steps, one.result.started), "") if one.result else ""
 
 
 def _losses(one: Record, params: Mapping[str, Mapping[str, Any]], restore: Mapping[str, Any]) -> list[Mapping[str, Any]]:

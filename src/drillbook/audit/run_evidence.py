@@ -8,6 +8,7 @@ from drillbook.audit.records import Record
 from drillbook.errors import DrillbookError
 from drillbook.inventory.inventory import Inventory
 from drillbook.judge.result import Injection, StepResult, Verdict
+from drillbook.report import remarks
 from drillbook.report.proven_restore import Outcome
 from drillbook.report.restore_steps import restored_backup, restores
 from drillbook.report.rows import rows_of
@@ -52,6 +53,17 @@ def sources_restored(one: Record) -> frozenset[str]:
     """Return the names of the backups from which the run restored, if it passed."""
     names = _sources(one)
     return frozenset(names[step.id] for step in _restores(one) if step.id in names) if restored(one) else frozenset()
+
+
+def taken_by_run(one: Record, source: str = "") -> str:
+    """Return words for the restored backup if all backups that the run restored were taken during the run.
+
+    ``source``: name of the only backup to consider. The result is empty for a run that restored an older backup, or none.
+    """
+    names = _sources(one)
+    others = {step.id for step in _restores(one) if source and names.get(step.id) != source}
+    steps = [step for step in _steps(one) if step.id not in others]
+    return remarks.taken_by_run(steps, one.result.started) if one.result else ""
 
 
 def _sources(one: Record) -> dict[str, str]:

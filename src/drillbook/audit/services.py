@@ -69,7 +69,8 @@ def evidence_of(row: CoverageRow) -> str:
     if not row.left_out or not row.backup_of or row.runs:
         return ""
     if row.restored:
-        return f"confirmed (a run that began on {row.restored[:10]} restored it and passed)"
+        taken = f", with {row.taken}" if row.taken else ""
+        return f"confirmed (a run that began on {row.restored[:10]} restored it and passed{taken})"
     return "NOT confirmed (no run of the period restored it and passed, or a later run failed)"
 
 

@@ -124,7 +124,7 @@ class ServiceRow:
     def would_lose(self) -> str:
         """Text with the largest loss that a rehearsal measured. It is empty when no rehearsal measured a loss."""
         row = rehearsed.largest(self.rehearsed)
-        return f"rehearsed: {row.lost} would be lost" if row else ""
+        return f"rehearsed: {row.figure} would be lost{f', with {row.taken}' if row.taken else ''}" if row else ""
 
     @property
     def shown_state(self) -> str:

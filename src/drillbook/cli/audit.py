@@ -162,9 +162,10 @@ def _rehearsed(out: Console, made: Audit) -> None:
     table = _table("rehearsal", "restored in", "would be lost", "when")
     for item in made.rehearsed:
         source = "" if item.source in ("", item.service) else f", {one_line(item.source)}"
-        table.add_row(Text(f"{one_line(item.drill)}{source}"), item.restored, item.lost, item.at[:10] or "-")
+        table.add_row(Text(f"{one_line(item.drill)}{source}"), item.restored, item.figure, item.at[:10] or "-")
     out.print(Padding(table, (0, 0, 1, 2), expand=False))
-    notes = [f"{item.drill}: {'; '.join(item.notes)}." for item in made.rehearsed if item.notes]
+    taken = [f"{item.drill}: this loss is with {item.taken}." for item in made.rehearsed if item.taken]
+    notes = [*taken, *(f"{item.drill}: {'; '.join(item.notes)}." for item in made.rehearsed if item.notes)]
     out.print(Padding(Text(one_line(" ".join([*notes, rehearsed.SHORT]))), (0, 0, 1, 2), expand=False))
 
 

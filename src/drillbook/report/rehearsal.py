@@ -42,8 +42,9 @@ def sentence(result: Result) -> str:
     total = known[RESTORE].get("seconds", {}).get("total")
     restored = f"The backup was restored in {took(total)}" if total is not None else "The backup was restored"
     lost = loss(known.get(MEASURE, {}))
+    taken = remarks.taken_by_run(result.steps, result.started)
     return (
-        f"{restored}; {lost} of data would be lost."
+        f"{restored}; {lost} of data would be lost{f', with {taken}' if taken else ''}."
         if lost
         else f"{restored}; it was not measured how much data would be lost."
     )

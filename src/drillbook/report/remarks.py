@@ -37,6 +37,8 @@ OWN_ROWS = (
     "This is the RPO of the canary's own rows only: the drill does not know which data the team's commands and manual steps "
     "removed and restored. A comparison of the content before and after (content.take, content.matches) proves it."
 )
+TAKEN = {MARK: "a backup that this run took", RECENT_MARK: "a backup taken during this run"}
+"""Words for a backup that was taken during the run that restored it. The key is the mark that ``fresh`` returns."""
 LEGENDS = {
     OWN_ROWS_MARK: f"{OWN_ROWS_MARK} {OWN_ROWS}",
     SHORT_MARK: f"{SHORT_MARK} {SHORT}",
@@ -140,17 +142,35 @@ def of_backup(steps: Sequence[Step | StepResult], started: str) -> Remark | None
     If a step of the phase `backup` stored the backup, the remark says that the drill itself took it. Otherwise a routine job
     may have taken it, and the remark says only that it was taken during the run.
     """
+    marks = {fresh(step, steps, started) for step in restores(steps)}
+    if MARK in marks:
+        return Remark(OWN_BACKUP, f" {MARK}")
+    return Remark(RECENT_BACKUP, f" {RECENT_MARK}") if RECENT_MARK in marks else None
+
+
+def fresh(restored: Step | StepResult, steps: Sequence[Step | StepResult], started: str) -> str:
+    """Return the mark of the backup that the step ``restored`` restored. The result is empty for a backup that is older than
+    the run.
+
+    ``steps``: all steps of the run. ``started``: start of the run.
+    """
     taken = {
         _manifest(step.facts, "identity")
         for step in steps
         if step.status == "done" and step.id.startswith("backup.") and "location" in step.facts
     }
-    restored = restores(steps)
-    if any(_manifest(step.facts, "made") in taken - {""} for step in restored):
-        return Remark(OWN_BACKUP, f" {MARK}")
-    if any(from_source(step) and _younger(step.facts["backup"], started) for step in restored):
-        return Remark(RECENT_BACKUP, f" {RECENT_MARK}")
-    return None
+    if _manifest(restored.facts, "made") in taken - {""}:
+        return MARK
+    return RECENT_MARK if from_source(restored) and _younger(restored.facts["backup"], started) else ""
+
+
+def taken_by_run(steps: Sequence[Step | StepResult], started: str) -> str:
+    """Return words for the restored backup if a run restored only backups that were taken during this run.
+
+    The result is empty for a run that restored an older backup, or none.
+    """
+    marks = [fresh(step, steps, started) for step in restores(steps)]
+    return TAKEN[MARK if MARK in marks else RECENT_MARK] if marks and all(marks) else ""
 
 
 def awaited(steps: Sequence[Step | StepResult]) -> list[Step | StepResult]:
