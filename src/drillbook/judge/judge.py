@@ -63,6 +63,7 @@ def _view(history: History) -> RunView:
         inventory=first.inventory,
         routine=first.routine,
         notes=tuple(_note_as_called(one, first.program) for one in notes.notes(own)),
+        lease_logs=notes.lease_logs(events),
         comparison=comparison.comparison(result, events),
         first_run=any(not what.runs and not what.message for what in contents(events, EarlierRuns)),
         stalls=Stalls.of(own).spans,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from drillbook.events.content import Content
-from drillbook.events.event import Event, of_kinds
+from drillbook.events.event import Event, each, of_kinds
 from drillbook.events.holds import (
     ContactMissed,
     ContactTold,
@@ -23,7 +23,7 @@ from drillbook.events.holds import (
 from drillbook.events.probes import AlertAbsent, AlertCleared, AlertFiring, AlertReceived, AlertRemains
 from drillbook.events.runs import PruningFinished, StopRequested
 from drillbook.findings import Finding, finding
-from drillbook.judge.result import Note
+from drillbook.judge.result import Note, StoredLog
 
 MARK_OF: dict[type[Content], str] = {
     GuardTripped: "guard_tripped",
@@ -111,6 +111,15 @@ def notes(events: Sequence[Event]) -> tuple[Note, ...]:
         Note(at=event.clock, kind=event.kind, host=event.host or "", step=event.step or "", text=text, loud=loud(event))
         for event in of_kinds(events, *NOTED)
         if (text := told(event))
+    )
+
+
+def lease_logs(events: Sequence[Event]) -> tuple[StoredLog, ...]:
+    """Return the copies of logs of leases that are stored in the folder of the run."""
+    return tuple(
+        StoredLog(host=event.host or "", file=what.file, sha256=what.sha256, bytes=what.bytes)
+        for event, what in each(events, LeaseLog)
+        if what.file
     )
 
 

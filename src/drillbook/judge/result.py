@@ -300,6 +300,15 @@ class Note(_Value):
     loud: bool
 
 
+class StoredLog(_Value):
+    """Copy of a host's log of a lease in the folder of the run."""
+
+    host: str
+    file: str
+    sha256: str
+    bytes: int | None
+
+
 class RunView(_Value):
     """One run with all data for its reports."""
 
@@ -319,6 +328,8 @@ class RunView(_Value):
     """Inventory as the user named it, for commands in reports; empty when the journal does not record it."""
     routine: tuple[str, ...] | None = None
     notes: tuple[Note, ...] = ()
+    lease_logs: tuple[StoredLog, ...] = ()
+    """Copies of the logs of leases, also of leases that a later recovery ended."""
     comparison: Comparison | None = None
     """Differences since the last run; None when the journal records no earlier run."""
     first_run: bool = False

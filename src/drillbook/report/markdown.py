@@ -352,8 +352,8 @@ def _record(view: RunView) -> list[str]:
         ("To verify", code(f"{view.program} report.verify {view.result.run}")),
     ]
     listed = table(
-        ("File", "Step", "Size", "SHA-256"),
-        [(_evidence(row.file), escape(row.step), row.size, code(row.sha256)) for row in files],
+        ("File", "From", "Size", "SHA-256"),
+        [(_evidence(row.file), escape(row.origin), row.size, code(row.sha256)) for row in files],
     )
     return [table(("Journal", "Value"), lines), *([listed] if files else [])]
 

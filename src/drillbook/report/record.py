@@ -22,20 +22,23 @@ EXPRESSION = re.compile(r"""\bservices(?:\.|\[['"])([\w-]+)""")
 
 @dataclass(frozen=True, slots=True)
 class EvidenceRow:
-    """An evidence file, and the step that stored it."""
+    """An evidence file, and its origin: the step that stored it, or the lease whose log it is."""
 
     file: str
     sha256: str
     size: str
-    step: str
+    origin: str
 
 
 def evidence_rows(view: RunView) -> list[EvidenceRow]:
-    """Return rows of all files that are named in facts of steps or in findings, sorted by name."""
+    """Return rows of all files that are named in facts of steps, in findings, or as logs of leases, sorted by name."""
     found: dict[str, EvidenceRow] = {}
     for step in view.steps:
         for row in evidence_of(step):
             found.setdefault(row.file, row)
+    for log in view.lease_logs:
+        took, digest = "not recorded" if log.bytes is None else size(log.bytes), log.sha256 or "not recorded"
+        found.setdefault(shown(log.file), EvidenceRow(shown(log.file), shown(digest), took, f"lease on {shown(log.host)}"))
     for finding in view.result.findings:
         for file in finding.evidence:
             found.setdefault(
