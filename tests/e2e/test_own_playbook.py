@@ -21,18 +21,23 @@ PLAYBOOK = """\
   gather_facts: false
   tasks:
     - name: Fetch the archive
-      ansible.builtin.command:
-        argv: [curl, --silent, --show-error, --fail, --config, "-"]
-        stdin: |
-          url = "{{ (backup | split('#') | first).replace('s3:/', store) }}/{{ archive }}"
-          aws-sigv4 = "aws:amz:us-east-1:s3"
-          user = "{{ lookup('file', key) }}:{{ lookup('file', secret) }}"
-          output = "{{ playbook_dir }}/{{ archive }}"
+      ansible.builtin.script:
+        cmd: fetch.py {{ store }} {{ backup | split('#') | first }}/{{ archive }} {{ playbook_dir }}/{{ archive }}
+        executable: "{{ ansible_playbook_python }}"
       delegate_to: localhost
     - name: Unpack the settings
       ansible.builtin.unarchive: {src: "{{ archive }}", dest: "{{ home }}"}
     - name: Start the API
       ansible.builtin.command: {argv: [supervisorctl, --configuration, "{{ manager }}", start, api]}
+"""
+FETCH = """\
+import pathlib, sys
+import boto3
+_, store, uri, file = sys.argv
+bucket, _, key = uri.removeprefix("s3://").partition("/")
+names = ("aws_access_key_id", "aws_secret_access_key")
+secrets = {name: pathlib.Path(path).read_text() for name, path in zip(names, (KEY, SECRET))}
+boto3.client("s3", endpoint_url=store, region_name="us-east-1", **secrets).download_file(bucket, key, file)
 """
 """Runbook of a team. Only its inventory knows the lab. No connection outlives the playbook."""
 HOST = """\
@@ -50,16 +55,16 @@ def runbook(bench, tmp_path, monkeypatch):
     """Folder of the team with playbook and inventory, on a controller that has Ansible."""
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     monkeypatch.setenv("ANSIBLE_HOME", str(tmp_path / "ansible"))
-    for program in ("ansible-playbook", "ssh", "curl"):
+    for program in ("ansible-playbook", "ssh"):
         need(program)
     folder = tmp_path / "runbook"
     folder.mkdir()
     (folder / "restore-settings.yml").write_text(PLAYBOOK)
+    key, secret = (repr(bench.value(f"secrets.{name}")) for name in ("s3_key", "s3_secret"))
+    (folder / "fetch.py").write_text(FETCH.replace("KEY", key).replace("SECRET", secret))
     access = {name: bench.value(name) for name in ("user", "identity", "known_hosts")}
     given = {
         "store": bench.value("s3.endpoint"),
-        "key": bench.value("secrets.s3_key"),
-        "secret": bench.value("secrets.s3_secret"),
         "archive": archives.archive_name(archives.ZSTD if shutil.which("zstd") else None),
         "home": bench.value("home.app-1"),
         "manager": bench.value("manager.app-1"),
