@@ -1,4 +1,7 @@
-"""ansible.playbook, with the real ansible-core on this machine: as a restore, and with failing tasks."""
+"""ansible.playbook as the phase restore, with the real ansible-core on this machine: its facts, failures and refusals.
+
+`tests/e2e/test_own_playbook.py` restores what a fault lost.
+"""
 
 import os
 import sys
@@ -28,7 +31,7 @@ PLAY = """\
       changed_when: false
 """
 STEP = """\
-verify:
+restore:
   - ansible.playbook:
       playbook: DIR/restore.yml
       effect: write
