@@ -130,11 +130,14 @@ def test_no_date_breaks_on_a_phone_or_on_paper(chrome: Chrome, tmp_path: Path, n
     assert chrome.run(BROKEN_DATES) == []
 
 
-def test_paper_has_no_blue_links_and_no_page_with_a_single_row(chrome: Chrome, tmp_path: Path) -> None:
+def test_paper_has_no_blue_links_and_no_page_with_a_single_row_or_head(chrome: Chrome, tmp_path: Path) -> None:
     pages(chrome, tmp_path, "passed.html")
     colours = "[...document.querySelectorAll('a, details.fold > summary')].map((one) => getComputedStyle(one).color)"
     parents = colours.replace("getComputedStyle(one)", "getComputedStyle(one.parentElement)")
     assert chrome.run(colours) == chrome.run(parents)
+    small = "[...document.querySelectorAll('table')].filter((one) => one.tBodies[0].rows.length < 5)"
+    assert chrome.run(f"{small}.every((one) => getComputedStyle(one).breakInside === 'avoid')")
+    assert chrome.run(f"{small}.length") > 0
     page = tmp_path / "index.html"
     page.write_text(index.render(samples.entries()), encoding="utf-8")
     chrome.open(page)
