@@ -16,6 +16,7 @@ from drillbook.events.holds import (
     LeaseLog,
     LeaseUnrenewed,
     LockLost,
+    LockReleased,
     LockTaken,
     OfContact,
     TraceMissed,
@@ -107,11 +108,21 @@ def notes(events: Sequence[Event]) -> tuple[Note, ...]:
     Either all events must belong to the run itself, or all to one recovery. The run and each recovery have their own
     clocks, so times of different clocks cannot be compared.
     """
-    return tuple(
-        Note(at=event.clock, kind=event.kind, host=event.host or "", step=event.step or "", text=text, loud=loud(event))
-        for event in of_kinds(events, *NOTED)
-        if (text := told(event))
-    )
+    found: list[Note] = []
+    titles: dict[tuple[str | None, str], str] = {}
+    for event in of_kinds(events, *NOTED, LockReleased):
+        match event.what:
+            case LockReleased(name=name):
+                text = f"lock on {titles.get((event.host, name), name)} released"
+            case LockTaken(name=name, services=services):
+                titles[event.host, name] = ", ".join(services) or name or "the service"
+                text = told(event)
+            case _:
+                text = told(event)
+        host, step = event.host or "", event.step or ""
+        if text:
+            found.append(Note(at=event.clock, kind=event.kind, host=host, step=step, text=text, loud=loud(event)))
+    return tuple(found)
 
 
 def lease_logs(events: Sequence[Event]) -> tuple[StoredLog, ...]:
@@ -217,7 +228,12 @@ def _hold(what: LockTaken | LeaseArmed | LeaseLapsed | LeaseLog) -> str:
         case LeaseLapsed():
             return f"lease lapsed: {what.message or 'the lease was not renewed, so the target undid the changes by itself'}"
         case LeaseLog():
-            return "the target's own log of the lease was stored" + (f": {what.file}" if what.file else "")
+            stored = (
+                f"could not be stored: {what.error}"
+                if what.error
+                else "was stored" + (f": {what.file}" if what.file else "")
+            )
+            return f"lease ended and its undo disarmed; the target's own log of the lease {stored}"
 
 
 def _owner(owner: Mapping[str, Any]) -> str:
