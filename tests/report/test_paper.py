@@ -80,7 +80,7 @@ def test_paper_has_the_last_of_many_commands_and_a_note_and_the_screen_all_of_th
 KEPT = (
     "header *, #findings, #findings ~ *, .findings *, #objectives, #objectives ~ *, #clocks, #clocks ~ *, tbody *, .loud *"
 )
-"""What paper never leaves out: verdict, findings, objectives, clocks and residue, each with all its parts."""
+"""Parts that paper never leaves out: verdict, findings, objectives, clocks and residue, each with all its parts."""
 
 
 @pytest.mark.parametrize("name", ["printed/answer", "printed/polls", "stuck", "died"])
