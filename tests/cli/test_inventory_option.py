@@ -41,11 +41,42 @@ def test_an_inventory_that_is_named_is_never_replaced(folder):
     assert (done.returncode, "there is no inventory 'lab'" in done.stderr) == (2, True)
 
 
-def test_of_two_inventories_none_is_chosen(folder):
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("drill", "sample"),
+        ("drill", "sample", "--dry"),
+        ("drill.plan", "sample"),
+        ("drill.check", "sample"),
+        ("drill.approve", "sample"),
+        ("drill.sudoers", "sample"),
+        ("drill.stop",),
+        ("runbook", "sample"),
+        ("schedule.run",),
+        ("schedule.install", "--cron", "--dry"),
+    ],
+    ids=" ".join,
+)
+def test_of_two_inventories_none_is_chosen(folder, argv):
+    """The message names both options, and not the name `lab`, which nobody wrote."""
     shutil.copy(folder.root / "inventory" / "own.yml", folder.root / "inventory" / "production.yml")
-    done = folder.run("drill", "sample")
-    assert done.returncode == 2
-    assert "inventories: own, production" in done.stderr
+    done = folder.run(*argv)
+    assert done.returncode == 2, done.stdout
+    assert "this project has several inventories, and none of them is the default" in done.stderr
+    assert "add `--inventory own` or `--inventory production`" in done.stderr
+    assert "lab" not in done.stderr
+
+
+def test_what_is_due_is_told_where_there_are_two_inventories(folder):
+    shutil.copy(folder.root / "inventory" / "own.yml", folder.root / "inventory" / "production.yml")
+    done = folder.run("drill.due")
+    assert done.returncode == 1, done.stderr
+    assert "drill sample" in done.stdout
+
+
+def test_the_inventory_lab_is_the_default_among_several(folder):
+    shutil.copy(folder.root / "inventory" / "own.yml", folder.root / "inventory" / "lab.yml")
+    assert folder.run("drill.plan", "sample").returncode == 0
 
 
 def test_a_runbook_names_the_inventory_in_its_commands(folder):

@@ -73,7 +73,7 @@ def _next(rows: Sequence[DueRow], project: Project) -> list[tuple[str, str]]:
     for row in rows:
         if row.drill and row.state in (State.OVERDUE, State.NEVER):
             known = row.environment and (project.root / "inventory" / f"{row.environment}.yml").is_file()
-            inventory = row.environment if known else project.inventory_name("")
+            inventory = row.environment if known else project.default_inventory()
             return [("run the most urgent one", run_again(program(), row.drill, inventory))]
     return []
 

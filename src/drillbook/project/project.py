@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,13 +110,28 @@ class Project:
         return spec.load(known[name], known=known)
 
     def inventory_name(self, given: str) -> str:
-        """Return the name of the inventory to use: ``given``, or a default when ``given`` is empty. The default is the
-        project's only inventory, or ``lab`` when the project has several inventories or none.
+        """Return the name of the inventory to use: ``given``, or a default when ``given`` is empty. The default is ``lab``,
+        or the project's only inventory. Raises UsageError when there are several inventories and none of them is ``lab``.
         """
-        if given:
-            return given
-        known = [path.stem for path in (self.root / "inventory").glob("*.yml")]
-        return known[0] if len(known) == 1 else "lab"
+        name = given or self.default_inventory()
+        if not name:
+            options = [f"`--inventory {shlex.quote(known)}`" for known in self.inventory_names()]
+            raise UsageError(
+                "this project has several inventories, and none of them is the default",
+                hint=f"add {', '.join(options[:-1])} or {options[-1]}",
+            )
+        return name
+
+    def default_inventory(self) -> str:
+        """Return the name of the default inventory: ``lab``, or the project's only inventory. The name is empty when there
+        are several inventories and none of them is ``lab``.
+        """
+        known = self.inventory_names()
+        return known[0] if len(known) == 1 else "lab" if "lab" in known or not known else ""
+
+    def inventory_names(self) -> list[str]:
+        """Return the names of all inventories of this project."""
+        return sorted(path.stem for path in (self.root / "inventory").glob("*.yml"))
 
     def inventory(self, name: str) -> Inventory:
         """Load an inventory. ``name``: name of a file in ``inventory/``, or a path. Raises UnknownName when the
@@ -127,7 +143,7 @@ class Project:
         """Return the path of the inventory ``name``; see ``inventory``. Raises UnknownName when it does not exist."""
         path = Path(name) if name.endswith((".yml", ".yaml")) else self.root / "inventory" / f"{name}.yml"
         if not path.is_file():
-            known = [found.stem for found in sorted((self.root / "inventory").glob("*.yml"))]
+            known = self.inventory_names()
             raise UnknownName(
                 f"there is no inventory {name!r}",
                 hint=f"{did_you_mean(name, known)}inventories: {', '.join(known) or 'none'}",
