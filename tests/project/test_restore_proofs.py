@@ -1,0 +1,54 @@
+"""Newest proofs of restores, from real results: the audit and `drill.due` decide the same of every run."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from drillbook.audit import records, run_evidence
+from drillbook.plan.schedule import State
+from drillbook.project import due, restore_proofs
+from drillbook.project.project import Project
+from tests.audit.stories import REHEARSE, SITE, Book, render_all, year
+
+NOW = datetime(2027, 2, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def book(tmp_path):
+    made = year(Book(tmp_path))
+    made.run("2026-03-10T04:00:00", drill="rehearse", text=REHEARSE, hosts=SITE).rehearsal().close()
+    made.run("2026-03-11T04:00:00", drill="rehearse", text=REHEARSE, hosts=SITE).rehearsal(restore="failed").close()
+    render_all(made)
+    return made
+
+
+def test_the_audit_and_the_proofs_agree_on_every_run(book):
+    found, _ = records.find(book.reports)
+    told = {one.run: run_evidence.recovered(one) or run_evidence.restored(one) for one in found if not one.residue}
+    proven = {one.name for one in Project(book.root).runs() if restore_proofs.read([one])}
+    assert proven == {run for run, proof in told.items() if proof}
+    assert 0 < len(proven) < len(told)
+
+
+def test_the_newest_proof_of_each_drill_is_found(book):
+    found = restore_proofs.read(list(Project(book.root).runs()))
+    assert {key: one.started[:10] for key, one in found.items()} == {
+        ("sample", "lab"): "2027-01-11",
+        ("api-down", "lab"): "2026-02-10",
+        ("rehearse", "lab"): "2026-03-10",
+    }
+
+
+def test_a_rehearsal_proves_the_service_whose_backup_it_restored(tmp_path):
+    book = Book(tmp_path)
+    for how, expected in (({"restore": "failed"}, [("site", State.NEVER)]), ({}, [])):
+        book.run(f"2026-03-1{len(book.runs)}T04:00:00", drill="rehearse", text=REHEARSE, hosts=SITE).rehearsal(**how).close()
+        render_all(book)
+        assert [(row.service, row.state) for row in due.read(Project(tmp_path), NOW).rows] == expected
+
+
+def test_a_result_that_cannot_be_read_proves_nothing(book):
+    for text in ("[]", "{", '{"made":', '{"verdict": "passed", "backup": 1, "steps": 3}'):
+        for folder in Project(book.root).runs():
+            (folder / "result.json").write_text(text)
+        assert restore_proofs.read(list(Project(book.root).runs())) == {}
