@@ -116,3 +116,16 @@ def test_the_loss_of_a_backup_that_the_run_took_itself_says_so(taken_at, words):
     assert headlines.sentence(told).startswith(sentence)
     for text in (renderings.printed(summary.ending(told)), *renderings.formats(told).values()):
         assert sentence in plain(text)
+
+
+@pytest.mark.parametrize(("error_s", "error"), [(7, "± 7 s"), (0, "none")])
+def test_a_loss_is_told_with_the_time_of_the_newest_data_and_its_error(error_s, error):
+    facts = {"loss_s": 6.654, "error_s": error_s, "basis": "end of the dump", "newest_moment": "2026-11-30T04:46:00.000Z"}
+    step = samples.step("backup.5", "backup.measure", facts=facts)
+    told = samples.view(samples.result(steps=(step.result,), clocks={}, findings=()), steps=(step,))
+    (row,) = losses.loss_rows(told)
+    assert (row.newest, row.error) == ("2026-11-30 04:46:00 UTC", error)
+    assert f"| 2026-11-30 04:46:00 UTC | {error} | end of the dump |" in losses.section(told)[1]
+    page = html.render(told).replace("\N{NO-BREAK SPACE}", " ")
+    assert 'data-head="Newest data">2026-11-30 04:46:00 UTC<' in page
+    assert f'data-head="Error" class="num">{error}<' in page

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from drillbook.judge.result import RunView, StepView
 from drillbook.report import remarks
-from drillbook.report.figures import figure, shown
+from drillbook.report.figures import error_digits, figure, rounded_up, seconds, shown, utc
 from drillbook.report.markdown_syntax import escape, table
 
 NOTE = (
     "A loss is the time from the newest data in the backup to the moment at which the data was lost. If a step names no "
     "such moment, the time of the step is used. The column Basis names the clock from which the time of the newest data "
-    "was taken. The error tells by how much this time may be wrong."
+    "was taken. The error tells by how much the time of the newest data may be wrong, and so the loss, too."
 )
 
 
@@ -20,12 +20,13 @@ NOTE = (
 class LossRow:
     """Texts about one measured loss.
 
-    The texts are: backup method, step, loss with its error, time of the newest data, and source of that time.
+    The texts are: backup method, step, loss with its error, time of the newest data, its error, and source of that time.
     """
 
     method: str
     loss: str
     newest: str
+    error: str
     basis: str
 
 
@@ -47,13 +48,14 @@ def _own(view: RunView) -> list[LossRow]:
     loss, error = clocks.get("rpo_s"), clocks.get("rpo_error_s")
     rpo = view.result.objectives.get("rpo")
     basis = rpo.clock if rpo else "acknowledged writes"
-    return [] if loss is None else [LossRow("The drill's own restore (RPO)", figure(loss, error), "", basis)]
+    return [] if loss is None else [LossRow("The drill's own restore (RPO)", figure(loss, error), "", _error(error), basis)]
 
 
 def section(view: RunView) -> list[str]:
     """Return a section of a Markdown report. The result is empty when no step measured a loss."""
-    rows = [tuple(map(escape, (row.method, row.loss, row.newest, row.basis))) for row in loss_rows(view)]
-    return ["## What would be lost", table(("Method", "Loss", "Newest moment", "Basis"), rows), escape(NOTE)] if rows else []
+    rows = [tuple(map(escape, (row.method, row.loss, row.newest, row.error, row.basis))) for row in loss_rows(view)]
+    head = ("Method", "Loss", "Newest data", "Error", "Basis")
+    return ["## What would be lost", table(head, rows), escape(NOTE)] if rows else []
 
 
 def _measured(step: StepView) -> bool:
@@ -63,10 +65,19 @@ def _measured(step: StepView) -> bool:
 
 
 def _row(step: StepView) -> LossRow:
-    facts, error = step.result.facts, step.result.facts.get("error_s")
+    facts, told = step.result.facts, step.result.facts.get("error_s")
+    error, newest = float(told) if isinstance(told, int | float) else None, facts.get("newest_moment")
     return LossRow(
         f"{step.name or step.result.action} ({step.result.id})",
-        figure(float(facts["loss_s"]), float(error) if isinstance(error, int | float) else None),
-        shown(facts.get("newest_moment", "")),
+        figure(float(facts["loss_s"]), error),
+        utc(str(newest)) if newest else "",
+        _error(error),
         shown(facts["basis"]),
     )
+
+
+def _error(error: float | None) -> str:
+    if not error:
+        return "not stated" if error is None else "none"
+    digits = error_digits(error)
+    return f"± {seconds(rounded_up(error, digits), digits)}"
