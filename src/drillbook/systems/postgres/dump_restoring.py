@@ -10,12 +10,12 @@ from collections.abc import Sequence
 import psycopg
 from psycopg import sql
 
-from drillbook.errors import StepFailed
+from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.findings import Finding, finding
 from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.host import Output, printable
 from drillbook.sdk.sandbox import Sandbox
-from drillbook.systems.postgres import dump_reading, foreign_views, sandbox
+from drillbook.systems.postgres import dump_reading, foreign_views, reader_version, sandbox
 from drillbook.systems.postgres.connection import Connection, connected, one, reason
 from drillbook.systems.postgres.dump_judgement import Judgement
 from drillbook.systems.postgres.dump_outline import Made, Outline, outline_of
@@ -73,6 +73,8 @@ class Restoring:
         judgement = Judgement(self.name, self.box.host.name, form, self.expected, self.service.setting("bin"))
         if form.format in ("empty", "unfinished"):
             raise self._refused(judgement.without_content().findings)
+        if form.archive:
+            self._must_know_settings()
         with self.stages.time("outline"):
             found = outline_of(self._lines(form, path, judgement))
         if problems := judgement.of_another(found):
@@ -101,6 +103,13 @@ class Restoring:
             "subscriptions_left_out": found.subscriptions if form.archive else 0,
             "seconds": self.stages.seconds,
         }
+
+    def _must_know_settings(self) -> None:
+        """Raise CouldNotVerify when pg_restore is too new for the sandbox's server, because the dump is not at fault."""
+        try:
+            reader_version.need_server(self.tools)
+        except NotReady as error:
+            raise CouldNotVerify(error.message, hint=error.hint) from None
 
     def _refused(self, problems: Sequence[Finding]) -> StepFailed:
         return StepFailed(

@@ -231,6 +231,8 @@ class PgDumpSource(FileBackups):
                 if begun.data and not archive and b"-- PostgreSQL database" not in begun.data:
                     self.unlike(ctx, name, "a dump of pg_dump or pg_dumpall")
                 reader_version.need_format(ctx, inside.host, program, archive, name, setting=setting)
+                if tools and archive:
+                    reader_version.need_server(tools)
                 if tools and begun.data and not archive:
                     preamble = dump_reading.preamble(ctx.host, begun.data, ctx.deadline)
                     reader_version.need_preamble(tools, preamble, name)

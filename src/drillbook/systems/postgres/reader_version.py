@@ -25,6 +25,8 @@ The list is complete for dumps by pg_dump and pg_dumpall 13 to 18. All other set
 """
 TOO_NEW = re.compile(rb"unsupported version \([\d.]+\) in file header")
 """Message of a pg_restore that is too old for an archive."""
+# INITDB: print the folder of the program, after all symbolic links.
+_FOLDER = 'path=$(command -v -- "$1") && path=$(readlink -f -- "$path") && dirname -- "$path"'
 _FORMAT_AT, _CUSTOM = 10, b"\1"
 """Position of the byte for the format in the header of an archive, and the value of this byte for the format `custom`.
 
@@ -45,6 +47,8 @@ def need_reader(ctx: Context, service: Postgres, programs: Sequence[str], locati
     """
     tools = Tools.of(ctx, service, ctx.host)
     tools.need(programs, 0)
+    if "initdb" in programs:
+        need_server(tools)
     made = _of_backup(ctx, location) if location else _of_earlier_step(ctx)
     has = tools.version("pg_restore")[0]
     if made > has:
@@ -102,6 +106,26 @@ def need_format(ctx: Context, host: Host, program: str, beginning: bytes, name: 
         raise NotReady(
             f"{host.name}: {program} was built without support for the compression of the dump {name}",
             hint=f"set {setting} to the folder of a pg_restore that supports this compression, or let pg_dump compress with gzip",
+        )
+
+
+def need_server(tools: Tools) -> None:
+    """Check that the server of the restore knows the settings that pg_restore of ``tools`` sets when it restores an archive.
+
+    Their versions can differ when no folder is set: on Debian, pg_restore on PATH is a wrapper that chooses the newest version.
+    Raises NotReady when the server is too old. An unknown version is accepted.
+    """
+    server = _major_of_server(tools)
+    client = tools.version("pg_restore")[0]
+    unknown = [setting for setting, since in SINCE.items() if server < since <= client]
+    if unknown:
+        initdb = tools.path("initdb")
+        found = tools.host.run(("sh", "-c", _FOLDER, "sh", initdb), deadline=tools.deadline).text
+        raise NotReady(
+            f"{tools.host.name}: pg_restore is {client}, but the server of the restore is {server:.0f}, which does not know "
+            f"{', '.join(unknown)}",
+            hint=f"set {tools.service.setting('bin')} to a folder with both of one version, "
+            f"such as {found or f'/usr/lib/postgresql/{server:.0f}/bin'}",
         )
 
 

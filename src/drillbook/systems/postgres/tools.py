@@ -41,6 +41,12 @@ export PGPASSFILE
 "$@"
 """
 
+_AS_CLIENT = {"LC_ALL": "C", "PGHOST": "/"}
+"""Environment for a question about the version of a program.
+
+On Debian, a program on PATH is a wrapper that chooses a version. Without a host it takes the version of the local default
+cluster, and with a host the newest version. `PGHOST` makes it choose as for the calls of ``Tools.asking``, which name a host.
+"""
 SOCKET_LIMIT = 107
 """Maximum length in bytes of the path of a Unix socket. Source: unix(7)."""
 DEADLOCK = b"deadlock detected"
@@ -241,11 +247,11 @@ class Tools:
         return as_user(self.service.run_as, argv)
 
     def version(self, program: str) -> tuple[int, str]:
-        """Return the major version of a program, and its whole version text. Raises NotReady when the host lacks the
-        program.
+        """Return the major version of a program, and its whole version text. It is the version that a call with a host
+        uses. Raises NotReady when the host lacks the program.
         """
         argv = (self.path(program), "--version")
-        output = once_more(lambda: self.host.run(argv, deadline=self.deadline, env={"LC_ALL": "C"}))
+        output = once_more(lambda: self.host.run(argv, deadline=self.deadline, env=_AS_CLIENT))
         match = re.search(r"\(PostgreSQL\) (\d+)", output.text)
         if not output.ok or match is None:
             raise NotReady(
