@@ -91,3 +91,26 @@ def test_the_first_line_tells_why_checks_did_not_run(tmp_path):
     assert first[2].startswith("1 not needed here, 1 could not be made ")
     assert "later of cache" not in done.stdout
     assert "skipped, not needed: later of cache" in folder.run("diagnose", "cache", "--verbose").stdout
+
+
+@pytest.mark.parametrize(("kind", "hint"), [("embedded", "lab.up"), ("docker", "lab.up --kind docker")])
+def test_a_lab_that_is_down_is_named_with_the_command_that_starts_it(tmp_path, kind, hint):
+    folder = Folder(tmp_path)
+    (tmp_path / "drills" / "diagnosis").mkdir()
+    (tmp_path / "drills" / "diagnosis" / "cache.yml").write_text(TREE)
+    folder.environment["DRILLBOOK_LAB"] = str(tmp_path / "none")
+    secret = "!lab_secret pg_app" if kind == "embedded" else f"!file {tmp_path}/none/secrets/cache"
+    inventory = tmp_path / "inventory" / "lab.yml"
+    inventory.write_text(
+        f"environment: lab\nlab: {kind}\nhosts: {{{here(tmp_path)}}}\n"
+        f"services: {{cache: {{kind: redis, host: controller, password: {secret}}}}}\n"
+    )
+    folder.run("trust", "--yes")
+    for argv in (["diagnose"], ["diagnose", "cache", "--json"]):
+        done = folder.run(*argv)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "cannot be read: No such file or directory" in done.stderr
+        assert f"hint: the lab is not running: start it with `drillbook {hint}`\n" in done.stderr
+    inventory.write_text(inventory.read_text().replace(f"lab: {kind}\n", "").replace("!lab_secret pg_app", "!file /nowhere"))
+    folder.run("trust", "--yes")
+    assert "lab.up" not in folder.run("diagnose").stderr

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from drillbook.cli import access, orchestration, run_identity
+from drillbook.cli import access, labs, orchestration, run_identity
 from drillbook.cli.console import console, stdout
 from drillbook.cli.views import Manner, Teller, tell_missed
 from drillbook.diagnosis import scope
@@ -67,10 +67,9 @@ def diagnose(
 ) -> int:
     """Diagnose one service, or all services that should be running, and show the causes.
 
-    Returns 0 when all services are healthy, 1 when a cause was found, and 3 when the result is unknown. All work ends
-    after the duration ``within``, even when a host hangs. This includes reading secrets and connecting to hosts. When
-    ``apply`` is true, the remedy of the likeliest cause is executed after a confirmation. In this case, the exit status
-    of the run that executes the remedy is returned. When ``verbose`` is true, the skipped checks are named too.
+    Returns 0 when all services are healthy, 1 when a cause was found, and 3 when the result is unknown. All work, including
+    reading secrets and connecting to hosts, ends after the duration ``within``. When ``apply`` is true, the remedy of the
+    likeliest cause is executed after a confirmation, and its exit status is returned. ``verbose``: name skipped checks too.
     """
     begun, deadline = time.monotonic(), Deadline.after(_seconds(within))
     inventory = project.inventory(inventory_name)
@@ -81,7 +80,8 @@ def diagnose(
     trust = Trust(project, inventory_name)
     left = trust.of_diagnosis(inventory, applied.values(), used)
     barred = [one.where for one in left if one.kind in SILENCING]
-    late = _unread(inventory.secrets_of(used), deadline) if not barred else []
+    with labs.start_hinted(project, inventory.lab):
+        late = _unread(inventory.secrets_of(used), deadline) if not barred else []
     trust.bar(inventory)
     book = replace(book, barred={one.key[1:]: trust.doubt for one in left})
     with looking(book, used, redacted=not (late or barred)) as look:

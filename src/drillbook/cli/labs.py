@@ -4,14 +4,15 @@ engine.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
 from drillbook.catalog import shipped_files
 from drillbook.cli import tables
 from drillbook.cli.console import console
-from drillbook.errors import UsageError
+from drillbook.errors import SecretError, UsageError
 from drillbook.installation import extras
 from drillbook.project.project import Project
 
@@ -68,6 +69,20 @@ def started(project: Project, kind: str, progress: Callable[[str], None], *, as_
     else:
         control = _embedded()
         control.up(project.lab, progress=progress, as_it_is=as_it_is)
+
+
+@contextmanager
+def start_hinted(project: Project, kind: str) -> Iterator[None]:
+    """While the folder of the lab does not exist, add the command that starts the lab to each SecretError that has no
+    hint. ``kind``: the kind of the lab, or empty if the inventory describes no lab.
+    """
+    try:
+        yield
+    except SecretError as error:
+        if error.hint or not kind or folder(project, kind).exists():
+            raise
+        command = "lab.up" if kind == KINDS[0] else f"lab.up --kind {kind}"
+        raise SecretError(error.message, hint=f"the lab is not running: start it with `invoke {command}`") from None
 
 
 def docker_stands(project: Project) -> bool:
