@@ -177,7 +177,33 @@ def test_what_was_put_back_too_late_is_not_asked_for_again(tmp_path):
     story.events.pop()
     story.add(20.5, "undone", "inject.1", "app-1", intent=intent, message="undone")
     (one,) = [one for one in story.end().judge().result.findings if one.code == "not-recovered"]
-    assert "The faults were undone at 20.500 s" in one.remedy
+    assert (
+        "The faults were undone at 20.500 s, after the end of the verification at 14.000 s. This is too late" in one.remedy
+    )
+
+
+@pytest.mark.parametrize(
+    ("undone", "said"),
+    [
+        (
+            13.95,
+            "no sample after that was bad. But the verification ended at 14.000 s, which is too soon after the last bad",
+        ),
+        (13.5, "but the service was still bad after that. Check if the service is good now"),
+        (14.5, "after the end of the verification at 14.000 s. This is too late to count as recovery"),
+    ],
+)
+def test_the_remedy_tells_a_late_undo_from_a_verification_that_ended_too_soon(tmp_path, undone, said):
+    story = Story(tmp_path).fault().availability(*grid(5.0, 10.1, True), *grid(10.1, 13.9, False))
+    story.canary(ACKS, [[1, 400]]).recovery()
+    story.add(undone, "undone", "inject.1", "app-1", intent=0, message="undone")
+    story.events.sort(key=lambda event: event.clock)
+    story.events[:] = [event.model_copy(update={"seq": number}) for number, event in enumerate(story.events)]
+    kinds = [event.kind for event in story.events]
+    story.change(kinds.index("undone"), intent=kinds.index("intent"))
+    (one,) = [one for one in story.end().judge().result.findings if one.code == "not-recovered"]
+    assert said in one.remedy
+    assert ("too late" in one.remedy) is (undone > 14.0)
 
 
 def broken_off(tmp_path, *samples, finished=21.0):

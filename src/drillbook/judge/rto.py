@@ -148,20 +148,31 @@ def _not_recovered(outage: Outage, events: Sequence[Event]) -> Finding:
     measured = f"the last bad sample began at {last.start:.3f} s" + (f": {last.why}" if last.why else "")
     if _verification(events) is None and (early := _settling(events)):
         return _not_good_again(early, outage.probe, measured)
-    remedy = (
-        ""
-        if back is None
-        else (
-            f"The faults were undone at {back:.3f} s. This is too late to count as recovery. Check if the service "
-            "is good now, then find out why no restore had recovered it before."
-        )
-    )
+    remedy = "" if back is None else _after_undo(back, last, _verification(events))
     return finding(
         "not-recovered",
         step=outage.probe,
         remedy=remedy,
         wanted="good without a break before the verification ended",
         measured=measured,
+    )
+
+
+def _after_undo(back: float, last: Sample, verified: float | None) -> str:
+    """Return the remedy for a service that had not recovered although all faults were undone.
+
+    ``back``: time of the last undo. ``last``: the last bad sample. ``verified``: time at which the verification ended.
+    """
+    undone = f"The faults were undone at {back:.3f} s"
+    look = "Check if the service is good now, then find out why"
+    if verified is None or back > verified:
+        ended = f", after the end of the verification at {verified:.3f} s" if verified is not None else ""
+        return f"{undone}{ended}. This is too late to count as recovery. {look} no restore had recovered it before."
+    if last.end > back:
+        return f"{undone}, but the service was still bad after that. {look} the undo did not recover it at once."
+    return (
+        f"{undone}, and no sample after that was bad. But the verification ended at {verified:.3f} s, which is too soon after "
+        "the last bad sample to prove a recovery. Check if the service is good now, and make the verification longer."
     )
 
 
