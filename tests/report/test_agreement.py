@@ -109,6 +109,47 @@ def test_a_clean_pass_has_no_contradiction() -> None:
     assert "contradicts" not in html.render(samples.passed())
 
 
+def with_residue(*, closed: bool) -> RunView:
+    """Run that passed, and whose exit status tells that a change was not undone."""
+    view = samples.passed()
+    left = Residue(step="inject.1", host="a", what="pretend.break", why="no route to host", by_hand="mend door")
+    settled = samples.recorded("closed").result.settled if closed else None
+    result = view.result.model_copy(update={"residue": (left,), "exit": 5, "settled": settled})
+    return view.model_copy(update={"result": result})
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_run_that_passed_with_residue_does_not_contradict_itself(closed: bool) -> None:
+    view = with_residue(closed=closed)
+    assert rows.contradictions(view) == []
+    for text in renderings.formats(view).values():
+        assert "contradicts itself" not in plain(text)
+        assert "do not count this run as passed" not in plain(text).lower()
+    page = plain(html.render(view))
+    assert ("Passed, with residue, closed" if closed else "Passed, with residue") in page
+    verdict = ElementTree.fromstring(junit.render(view)).find(".//testcase[@name='verdict']/error")
+    assert verdict is not None
+    assert verdict.get("type") == "residue"
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_suite_that_passed_with_residue_does_not_contradict_itself(closed: bool) -> None:
+    suite, _ = samples.suite()
+    view = with_residue(closed=closed)
+    runs = ({**suite.runs[0], "verdict": "passed", "exit": 5},)
+    suite = suite.model_copy(update={"verdict": Verdict.PASSED, "exit": 5, "runs": runs})
+    texts = [
+        html.render_suite(suite, [view]),
+        markdown.render_suite(suite, [view]),
+        renderings.printed(summary.suite_summary(suite, [view])),
+    ]
+    for text in texts:
+        assert "contradicts itself" not in plain(text)
+        assert "1 drill: 1 not verified." in plain(text), "it does not count as passed"
+    hidden = suite.model_copy(update={"exit": 0})
+    assert "contradicts itself" in plain(html.render_suite(hidden, [view])), "the suite conceals the residue"
+
+
 def test_a_suite_does_not_pass_on_its_word() -> None:
     suite, _ = samples.suite()
     runs = ({**suite.runs[0], "verdict": "passed"},)

@@ -20,6 +20,7 @@ from drillbook.judge.figures import session
 from drillbook.judge.judge import judge
 from drillbook.judge.result import Result
 from drillbook.plan.plan import digest_of
+from drillbook.report import residue_state
 from drillbook.report.folders import start_in
 from drillbook.report.rows import contradictions
 from drillbook.report.wording import NOT_VERIFIED
@@ -222,7 +223,8 @@ def _whole(known: Record, history: History) -> Record:
         view = judge(history)
     except Exception as error:  # noqa: BLE001  a journal of another version, or not of a run, has no verdict
         return replace(found, doubts=(f"the journal of the run could not be judged: {type(error).__name__}",))
-    return replace(found, result=view.result, doubts=(*_doubts(found), *contradictions(view)))
+    doubts = (*_doubts(found), *contradictions(view), *residue_state.doubts(view))
+    return replace(found, result=view.result, doubts=doubts)
 
 
 def _doubts(found: Record) -> Iterator[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from drillbook.exits import Exit
 from drillbook.judge import residue
-from drillbook.judge.result import Injection, Residue, RunView
+from drillbook.judge.result import Injection, Residue, RunView, Verdict
 from drillbook.judge.steps import NOTHING, ONLY_BY_RESTORE, by_commands
 from drillbook.report.figures import count
 
@@ -11,10 +12,17 @@ COMMANDS = "in this order:"
 """Words at the end of the first line when instructions are a list of commands."""
 FAILED, UNRECORDED = "could not be undone", "no undo recorded"
 """States of a change. ``UNRECORDED``: the controller died before an undo, so the target may have undone the change by itself."""
+NOT_ALL_UNDONE = "some changes could not be undone"
 NOT_AS_FOUND = "The system is not as the drill found it."
 NOT_KNOWN = "The controller died before it recorded an undo, so it is not known if the system is as the drill found it."
 BY_LEASE = "A target whose lease expired undoes the changes by itself."
 """Sentence after ``NOT_KNOWN`` when commands undo each of the changes. Only such changes can a target undo by itself."""
+
+
+def doubts(view: RunView) -> list[str]:
+    """Return the reason why a run that passed with residue does not count as passed. Empty for every other run."""
+    result = view.result
+    return [NOT_ALL_UNDONE] if result.verdict is Verdict.PASSED and result.residue and result.exit == Exit.RESIDUE else []
 
 
 def failed(view: RunView, one: Residue) -> bool:

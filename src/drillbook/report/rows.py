@@ -6,9 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from drillbook.exits import Exit
 from drillbook.findings import Finding
 from drillbook.judge.result import Injection, Objective, PhaseResult, Result, RunView, Settled, StepView, Verdict
-from drillbook.report import objective_findings, open_findings, rehearsal, remarks
+from drillbook.report import objective_findings, open_findings, rehearsal, remarks, residue_state
 from drillbook.report.figures import bounded, count, one_line, readable, seconds, shown, took, utc
 from drillbook.report.moments import MARKS, mark_name, meaning
 from drillbook.report.objective_figures import drawn, objective_figure
@@ -335,7 +336,8 @@ def moment_rows(view: RunView) -> list[tuple[str, str, float]]:
 def contradictions(view: RunView) -> list[str]:
     """Return the facts that contradict the verdict ``passed``, such as a failed step.
 
-    The result is empty if the record is consistent.
+    The result is empty if the record is consistent. Changes that were not undone are consistent with the verdict if the exit
+    status tells of them: the run then passed with residue.
     """
     result = view.result
     if result.verdict is not Verdict.PASSED:
@@ -351,7 +353,7 @@ def contradictions(view: RunView) -> list[str]:
         for step in result.steps
         if step.status == "skipped" and step.id.startswith("verify.")
     ]
-    found += ["some changes could not be undone"] if result.residue else []
+    found += [residue_state.NOT_ALL_UNDONE] if result.residue and result.exit != Exit.RESIDUE else []
     return [one_line(text) for text in found]
 
 

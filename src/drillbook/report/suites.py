@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from drillbook.exits import Exit
 from drillbook.findings import Finding
 from drillbook.judge.result import RunView, SuiteResult, Verdict
-from drillbook.report import headlines, open_findings, rows, tolerated, wording
+from drillbook.report import headlines, open_findings, residue_state, rows, tolerated, wording
 from drillbook.report.figures import count, link, one_line
 from drillbook.report.remarks import RESERVED
 from drillbook.report.rows import ObjectiveRow
@@ -64,11 +65,12 @@ def _row(number: int, run: dict[str, Any], view: RunView | None) -> SuiteRow:
 def _verdict(said: str, view: RunView | None) -> str:
     """Return the verdict of a drill.
 
-    The verdict is ``not verified`` if the drill passed, but its record is missing or contradicts this verdict.
+    The verdict is ``not verified`` if the drill passed, but left changes, or its record is missing or contradicts this verdict.
     """
     if view is None:
         return wording.NOT_VERIFIED if said == Verdict.PASSED else said
-    return wording.NOT_VERIFIED if rows.contradictions(view) else str(view.result.verdict)
+    doubted = rows.contradictions(view) or residue_state.doubts(view)
+    return wording.NOT_VERIFIED if doubted else str(view.result.verdict)
 
 
 def suite_sentence(found: Sequence[SuiteRow]) -> str:
@@ -96,9 +98,13 @@ def suite_findings(found: Sequence[SuiteRow]) -> list[tuple[SuiteRow, Finding]]:
 
 
 def suite_contradictions(suite: SuiteResult, found: Sequence[SuiteRow]) -> list[str]:
-    """Return the facts that contradict a suite's verdict ``passed``, such as a drill that did not pass."""
+    """Return the facts that contradict a suite's verdict ``passed``, such as a drill that did not pass. A drill that passed
+    with residue is consistent with a suite that passed with residue.
+    """
     if suite.verdict is not Verdict.PASSED:
         return []
     if not found:
         return ["no drill was run"]
-    return [one_line(f"{row.drill} is {row.verdict}") for row in found if row.verdict != Verdict.PASSED]
+    told = {row.number for row in found if suite.exit == Exit.RESIDUE and row.view and residue_state.doubts(row.view)}
+    wrong = [row for row in found if row.verdict != Verdict.PASSED and row.number not in told]
+    return [one_line(f"{row.drill} is {row.verdict}") for row in wrong]
