@@ -1,5 +1,7 @@
 """Reports of a rehearsal: the restored data with durations, and the possible loss; clocks of a fault do not apply."""
 
+import re
+
 import pytest
 
 from drillbook.judge.result import FaultResult, Injection, Timeline
@@ -68,14 +70,14 @@ def test_every_report_shows_the_backup_and_no_clock_of_a_fault():
     shown = {name: (text, lines) for name, text, lines in rehearsal.rows(view().result)}
     assert shown == {
         "Backup": ("www-1.tar.gz, of 2026-01-02 09:59:58 UTC", ()),
-        "Restored in": ("0.61 s, 3.0 MiB on disk", ("unpack 0.52 s",)),
+        "Restored in": ("0.61 s, 3.0 MiB on disk", ("unpack 0.52 s, other 0.09 s",)),
         "Would be lost": ("12 s ± 1 s", ("time of the file",)),
         "Sandbox": (
             "isolation: namespace",
             ("tried 2 addresses of the inventory from inside the sandbox, and reached none of them",),
         ),
-        "Read before": ("every byte was read; the end is there", ()),
-        "Not seen there": ("<a file> that is missing", ()),
+        "Checked before the restore": ("every byte was read; the end is there", ()),
+        "Not checked by it": ("<a file> that is missing", ()),
     }
     assert [row.clock.key for row in rows.clock_rows(view().result)] == ["restore", "waiting"]
     for text in (html.render(view()), markdown.render(view())):
@@ -129,3 +131,31 @@ def test_a_loss_is_told_with_the_time_of_the_newest_data_and_its_error(error_s, 
     page = html.render(told).replace("\N{NO-BREAK SPACE}", " ")
     assert 'data-head="Newest data">2026-11-30 04:46:00 UTC<' in page
     assert f'data-head="Error" class="num">{error}<' in page
+
+
+def test_the_stages_of_a_restore_are_in_the_order_in_which_they_ran_and_add_up():
+    """The journal sorts them by name."""
+    seconds = {"analyze": 1.462, "data": 1.976, "outline": 0.049, "roles": 0.224, "sandbox": 0.195, "server": 3.581}
+    assert rehearsal._restored({"seconds": {**seconds, "total": 9.045}}) == (
+        "9.04 s",
+        ("sandbox 0.20 s, outline 0.05 s, server 3.58 s, roles 0.22 s, data 1.98 s, analyze 1.46 s, other 1.56 s",),
+    )
+
+
+def test_a_command_in_the_table_of_the_backup_is_code():
+    said = "if the dump can be restored: `backup.restore` into a sandbox shows this"
+    step = samples.step("backup.1", "backup.check", facts={"covered": [], "not_covered": [said]})
+    told = view()
+    told = told.model_copy(
+        update={"result": told.result.model_copy(update={"steps": (step.result, *told.result.steps[1:])})}
+    )
+    assert (
+        "<code>backup.restore</code> into a sandbox"
+        in html.render(told).partition('id="backup"')[2].partition("</table>")[0]
+    )
+    assert "restored: `backup.restore` into" in rehearsal.markdown(told.result)[1]
+
+
+def test_labels_of_a_table_on_a_narrow_screen_fit_before_their_values():
+    labels = set(re.findall('data-head="([^"]*)"', html.render(view()) + html.render(samples.passed())))
+    assert {label for label in labels if len(label) > len("Since the start")} == set()

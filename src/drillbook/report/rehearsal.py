@@ -12,9 +12,15 @@ from typing import Any
 from drillbook.judge.result import Result
 from drillbook.report import remarks
 from drillbook.report.figures import count, figure, one_line, size, took, utc
-from drillbook.report.markdown_syntax import escape, table
+from drillbook.report.markdown_syntax import prose, table
 
 RESTORE, MEASURE, CHECK = "backup.restore", "backup.measure", "backup.check"
+
+STAGES = (
+    *("sandbox", "copy", "prepare", "outline", "server", "fetch", "check", "roles", "files", "fetch_wal", "unpack"),
+    *("restore_and_verify", "data", "load", "replay", "open", "analyze", "move", "finish", "start"),
+)
+"""Stages of a restore, in the order in which they run. No kind of backup has all of them."""
 
 
 def injects_nothing(plan: Mapping[str, Any]) -> bool:
@@ -77,8 +83,8 @@ def rows(result: Result) -> list[tuple[str, str, tuple[str, ...]]]:
         ("Restored in", *_restored(restored)),
         ("Would be lost", loss(measured) or "not measured", (str(measured.get("basis", "")), _own(result))),
         ("Sandbox", f"isolation: {restored.get('isolation')}", (_tried(restored.get("unreachable", ())),)),
-        ("Read before", "; ".join(map(str, checked.get("covered", ()))), ()),
-        ("Not seen there", "; ".join(map(str, checked.get("not_covered", ()))), ()),
+        ("Checked before the restore", "; ".join(map(str, checked.get("covered", ()))), ()),
+        ("Not checked by it", "; ".join(map(str, checked.get("not_covered", ()))), ()),
     ]
     return [(name, one_line(text), tuple(one_line(more) for more in lines if more)) for name, text, lines in found if text]
 
@@ -90,8 +96,8 @@ def _taken(backup: Mapping[str, Any]) -> str:
 
 def markdown(result: Result) -> list[str]:
     """Return a section of the Markdown report. The result is empty when nothing was rehearsed."""
-    lines = [(name, "<br>".join(escape(line) for line in (text, *more))) for name, text, more in rows(result)]
-    return ["## Backup", table(("Result", "Measured or told"), lines)] if lines else []
+    lines = [(name, "<br>".join(prose(line) for line in (text, *more))) for name, text, more in rows(result)]
+    return ["## Backup", table(("What", "Result"), lines)] if lines else []
 
 
 def _own(result: Result) -> str:
@@ -107,9 +113,20 @@ def _restored(restored: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
     """Return the duration of the restore with the size of the data, and the stages of the restore."""
     seconds = dict(restored.get("seconds", {}))
     total, used = seconds.pop("total", None), restored.get("used_bytes")
-    stages = ", ".join(f"{stage.replace('_', ' ')} {took(value)}" for stage, value in seconds.items())
+    stages = ", ".join(f"{stage.replace('_', ' ')} {took(value)}" for stage, value in _stages(seconds, total))
     text = "not measured" if total is None else took(total)
     return text + (f", {size(used)} on disk" if used else ""), (stages,)
+
+
+def _stages(seconds: Mapping[str, float], total: float | None) -> list[tuple[str, float]]:
+    """Return the stages in the order in which they ran. The last stage, ``other``, is the rest of the ``total`` duration.
+
+    The journal does not keep this order. Stages that are not in ``STAGES`` come last.
+    """
+    known = {stage: place for place, stage in enumerate(STAGES)}
+    found = sorted(seconds.items(), key=lambda one: known.get(one[0], len(STAGES)))
+    rest = 0.0 if total is None else round(total - sum(seconds.values()), 2)
+    return [*found, ("other", rest)] if found and rest > 0 else found
 
 
 def _tried(addresses: Any) -> str:
