@@ -134,6 +134,8 @@ class SourceError(UsageError):
         self.where = where
         self.excerpt = excerpt
         self.others: tuple[SourceError, ...] = ()
+        self.absent = ""
+        """Name of the service that a drill needs and the inventory does not have. Such a service is reported only once."""
 
     @property
     def later(self) -> str:

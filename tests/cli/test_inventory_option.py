@@ -99,3 +99,42 @@ def test_next_after_a_recovery_names_the_inventory(folder):
 
 def test_what_is_due_names_the_inventory(folder):
     assert "drill sample --inventory own" in folder.run("drill.due").stdout
+
+
+SERVED = "environment: lab\nhosts: {db-1: {address: 192.0.2.1}}\nservices: {database: {kind: process, host: db-1}}\n"
+WRITTEN = "drill: sample\ntitle: Start it\nservice: database\nrestore:\n  - service.start: {service: database}\nverify:\n  - service.status: {service: database}\n"
+
+
+def written(folder, text):
+    (folder.root / "drills" / "sample.yml").write_text(text)
+
+
+@pytest.mark.parametrize(
+    "argv", [("drill", "sample"), ("drill.plan", "sample"), ("drill.check", "sample"), ("runbook", "sample")], ids=" ".join
+)
+def test_a_wrong_inventory_is_one_mistake_that_names_the_right_one(folder, argv):
+    (folder.root / "inventory" / "staging.yml").write_text(SERVED)
+    written(folder, WRITTEN)
+    done = folder.run(*argv, "--inventory", "own")
+    assert done.returncode == 2, done.stdout
+    assert done.stderr.count("there is no service 'database' in the inventory") == 1
+    assert "hint: it is in the inventory `staging`: `--inventory staging`" in done.stderr
+    assert folder.run("drill.plan", "sample", "--inventory", "staging").returncode == 0
+
+
+def test_a_misspelt_service_is_marked_wherever_it_is_written(folder):
+    (folder.root / "inventory" / "staging.yml").write_text(SERVED)
+    written(folder, WRITTEN.replace("database", "database1"))
+    done = folder.run("drill.plan", "sample", "--inventory", "staging")
+    assert done.stderr.count("there is no service 'database1'") == 3
+    assert "did you mean 'database'?" in done.stderr
+
+
+def test_a_service_of_several_inventories_is_offered_with_each(folder):
+    for name in ("staging", "rehearsal"):
+        (folder.root / "inventory" / f"{name}.yml").write_text(SERVED)
+    (folder.root / "inventory" / "unreadable.yml").write_text("services: [\n")
+    written(folder, WRITTEN)
+    done = folder.run("drill.plan", "sample", "--inventory", "own")
+    wanted = "it is in the inventories `rehearsal`, `staging`: `--inventory rehearsal` or `--inventory staging`"
+    assert wanted in done.stderr

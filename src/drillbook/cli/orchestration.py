@@ -42,11 +42,11 @@ from drillbook.judge import earlier_runs
 from drillbook.judge.judge import judge
 from drillbook.judge.result import Residue, RunView, SuiteResult, Verdict
 from drillbook.notify.messenger import Messenger
-from drillbook.plan import approval, campaign_approval, guard, planner
+from drillbook.plan import approval, campaign_approval, guard
 from drillbook.plan.planner import Plan
 from drillbook.plan.schedule import Schedule
 from drillbook.plan.spec import Drill, Suite
-from drillbook.project import routine_restores, run_index
+from drillbook.project import planning, routine_restores, run_index
 from drillbook.project.finished_runs import rejudged
 from drillbook.project.project import Project
 from drillbook.report import publish
@@ -109,7 +109,7 @@ class Orchestrator:
         head = drill.head
         if schedule := Schedule.of(head.every, head.grace, [head.guard.windows]):
             self.schedules[drill.name] = schedule
-        return planner.make(drill, self.inventory)
+        return planning.plan(self.project, drill, self.inventory)
 
     def run(self, one: Plan, parent: Path | None = None) -> tuple[Path, RunView]:
         """Run a plan and write its reports. Returns the folder and the judged result of the run.

@@ -13,10 +13,11 @@ from drillbook.cli.console import stdout
 from drillbook.cli.show_plan import undo_of
 from drillbook.errors import UsageError
 from drillbook.installation.program_name import program
-from drillbook.plan import guard, planner
+from drillbook.plan import guard
 from drillbook.plan.plan import Plan
 from drillbook.plan.planned_step import PlannedStep
 from drillbook.plan.spec import Drill, Suite
+from drillbook.project import planning
 from drillbook.project.project import Project
 from drillbook.report.figures import seconds
 from drillbook.report.markdown_syntax import code, escape, table
@@ -48,7 +49,7 @@ def export(project: Project, name: str, inventory: str, out: str = "") -> int:
     found = project.drill(name)
     names = found.drills if isinstance(found, Suite) else (name,)
     loaded = project.inventory(inventory)
-    plans = [planner.make(drill, loaded) for one in names if isinstance(drill := project.drill(one), Drill)]
+    plans = [planning.plan(project, drill, loaded) for one in names if isinstance(drill := project.drill(one), Drill)]
     text = "\n".join(page(one, inventory) for one in plans)
     if not out:
         stdout().write(text)

@@ -23,10 +23,11 @@ from drillbook.errors import UsageError
 from drillbook.findings import Finding
 from drillbook.installation.program_name import program
 from drillbook.judge.result import EXIT, Verdict
-from drillbook.plan import approval, guard, planner, privilege
+from drillbook.plan import approval, guard, privilege
 from drillbook.plan.plan import Plan
 from drillbook.plan.planned_step import PlannedStep
 from drillbook.plan.spec import Drill, Suite
+from drillbook.project import planning
 from drillbook.project.project import Project
 from drillbook.report.figures import count, one_line, seconds
 from drillbook.report.next_steps import before_run
@@ -105,7 +106,7 @@ def _plans(project: Project, name: str, inventory: str) -> tuple[Drill | Suite, 
     found = project.drill(name)
     names = found.drills if isinstance(found, Suite) else (name,)
     loaded = project.inventory(inventory)
-    return found, [planner.make(drill, loaded) for one in names if isinstance(drill := project.drill(one), Drill)]
+    return found, [planning.plan(project, drill, loaded) for one in names if isinstance(drill := project.drill(one), Drill)]
 
 
 def approve(project: Project, name: str, inventory: str, until: str, key: str) -> int:

@@ -22,6 +22,7 @@ from drillbook.judge.judge import judge
 from drillbook.judge.result import Verdict
 from drillbook.plan import planner, privilege
 from drillbook.plan.spec import Drill
+from drillbook.project import planning
 from drillbook.project.project import Project
 from drillbook.sdk.host import Deadline
 
@@ -57,7 +58,7 @@ def show(project: Project, name: str, inventory_name: str, host: str = "") -> in
     drill, inventory = project.drill(name), project.inventory(inventory_name)
     if not isinstance(drill, Drill):
         raise UsageError(f"{name} is a suite", hint=f"name one of its drills: {', '.join(drill.drills)}")
-    chosen = _host(planner.make(drill, inventory), host)
+    chosen = _host(planning.plan(project, drill, inventory), host)
     commands, runs, plans = _recorded(project, name, inventory, chosen)
     if not commands:
         raise NotReady(

@@ -30,8 +30,12 @@ class Mistakes:
             return None
 
     def report(self) -> None:
-        """Raise the first mistake if there is any. The error contains the other mistakes."""
-        if self.found:
-            first, *others = self.found
+        """Raise the first mistake if there is any. The error contains the other mistakes. Of several mistakes about the same
+        absent service, only the first is reported.
+        """
+        absent = [one.absent for one in self.found]
+        found = [one for index, one in enumerate(self.found) if not one.absent or one.absent not in absent[:index]]
+        if found:
+            first, *others = found
             first.others = tuple(others)
             raise first

@@ -266,11 +266,10 @@ class _Planner:
     def _service(self, name: str, place: FilePlace, action: type[Action] | None) -> None:
         services = self.inventory.services
         if name not in services:
-            raise self.fail(
-                place,
-                f"there is no service {name!r} in the inventory",
-                f"{did_you_mean(name, services)}services: {', '.join(services) or 'none'}",
-            )
+            near, known = did_you_mean(name, services), ", ".join(services) or "none"
+            error = self.fail(place, f"there is no service {name!r} in the inventory", f"{near}services: {known}")
+            error.absent = "" if near else name  # a misspelt name is marked wherever it is written
+            raise error
         wanted = action.SERVICE if action else None
         if wanted and not isinstance(services[name], wanted):
             fitting = [key for key, service in services.items() if isinstance(service, wanted)]

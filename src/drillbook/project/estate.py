@@ -5,6 +5,7 @@ of hosts, and no running lab.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,27 @@ def read(project: Project) -> Estate:
     return Estate(services, tuple(unread))
 
 
+def inventories_with(project: Project, service: str) -> list[str]:
+    """Return the names of the inventories that have the service ``service``. Inventories that cannot be read are left out."""
+    found = []
+    for path in sorted((project.root / "inventory").glob("*.yml")):
+        with suppress(InventoryError):
+            merged, entries = _written(path)
+            if service in entries and isinstance(merged.get("environment"), str):
+                found.append(path.stem)
+    return found
+
+
 def _services(path: Path) -> dict[tuple[str, str], bool]:
+    merged, entries = _written(path)
+    environment = merged.get("environment")
+    if not isinstance(environment, str) or merged.get("lab"):
+        return {}
+    return {(environment, str(name)): exempt(fields) for name, fields in entries.items()}
+
+
+def _written(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the fields of an inventory, and its services, both with the files that it includes."""
     merged: dict[str, Any] = {}
     entries: dict[str, Any] = {}
     for document in merging.documents(path, lambda _: 0):
@@ -51,10 +72,7 @@ def _services(path: Path) -> dict[tuple[str, str], bool]:
         for section in SECTIONS:
             part = written.get(section)
             entries |= part if isinstance(part, dict) else {}
-    environment = merged.get("environment")
-    if not isinstance(environment, str) or merged.get("lab"):
-        return {}
-    return {(environment, str(name)): exempt(fields) for name, fields in entries.items()}
+    return merged, entries
 
 
 def exempt(fields: object) -> bool:
