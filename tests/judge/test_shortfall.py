@@ -52,6 +52,15 @@ def test_only_one_removal_and_one_later_restore_of_the_same_data_are_compared(do
         assert [one.partition(": ")[2] for one in told] == remarks.shortfalls(steps), "finding and remark agree"
 
 
+def test_a_loss_is_exact_only_when_nothing_came_back():
+    """Rows that were deleted before the fault come back, too, and then fewer of the removed rows did than the number says."""
+    (none,), (some,) = (findings([finished(*removed(5)), finished(*restored(number))]) for number in (0, 2))
+    assert none.measured == f"0 came back: none of the 5 {CHUNKS} that the fault removed came back in restore.1"
+    assert "2 came back, perhaps some of them deleted already before the fault: at least 3 of the 5" in some.measured
+    replaced = {"replaced_data": {CHUNKS: 10}, "restored_data": {CHUNKS: 0}}
+    assert "these 10 are not in the backup" in remarks.shortfalls([finished("restore.1", replaced)])[0]
+
+
 def test_a_step_that_did_not_succeed_restored_nothing_that_counts():
     steps = [finished(*removed(5)), finished(*restored(2), status="failed")]
     assert shortfalls(steps) == []
@@ -81,7 +90,11 @@ def told(tmp_path, *back):
 def test_lost_rows_are_an_open_finding_in_the_headline_and_a_reservation_of_the_rpo(tmp_path):
     view = told(tmp_path, 118792)
     (found,) = [one for one in view.result.findings if one.code == "removed-data-missing"]
-    assert (found.severity, found.step, found.measured) == ("medium", "restore.1", f"118792 came back: {LOSS}")
+    assert (found.severity, found.step, found.measured) == (
+        "medium",
+        "restore.1",
+        f"118792 came back, perhaps some of them deleted already before the fault: {LOSS}",
+    )
     for words in ("newer than the backup", "the backup is incomplete", "a trigger suppressed", "postgres.matches"):
         assert words in found.remedy, "both reasons, and how to tell them apart"
     assert view.result.verdict is Verdict.PASSED

@@ -15,6 +15,8 @@ from drillbook.sdk.action import NARROWED, REMOVED, REPLACED, RESTORED
 
 REPLACING = "the restore replaced a table that had more rows"
 """Detail in the title of the finding when the restore itself removed the data."""
+OLDER = ", perhaps some of them deleted already before the fault"
+"""Reason why the number of missing data is only a lower bound when a part of the data came back."""
 
 
 class Outcome(Protocol):
@@ -48,16 +50,20 @@ class Shortfall:
 
     @property
     def text(self) -> str:
-        """Clause about the loss, with the numbers. More may be lost, because the counts may include restored older data."""
+        """Clause about the loss, with the numbers. More may be lost unless nothing was restored, because the restored data may
+        include older data that was not removed.
+        """
+        missing = self.removed - self.restored
         if self.replaced:
+            others = f"the other {missing} or more" if self.restored else f"these {missing}"
             return (
-                f"{self.step} removed {self.removed} {self.what} and restored {self.restored}; the other "
-                f"{self.removed - self.restored} or more are not in the backup, unless the fault had added them"
+                f"{self.step} removed {self.removed} {self.what} and restored {self.restored}; {others} are not in the "
+                "backup, unless the fault had added them"
             )
-        return (
-            f"at least {self.removed - self.restored} of the {self.removed} {self.what} that the fault removed did not come "
-            f"back in {self.step}"
-        )
+        data = f"the {self.removed} {self.what} that the fault removed"
+        if not self.restored:
+            return f"none of {data} came back in {self.step}"
+        return f"at least {missing} of {data} did not come back in {self.step}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +102,7 @@ def findings(steps: Iterable[Outcome]) -> list[Finding]:
         finding(
             "removed-data-missing",
             wanted=f"all {one.removed} {one.what}",
-            measured=f"{one.restored} came back: {one.text}",
+            measured=f"{one.restored} came back{OLDER if one.restored and not one.replaced else ''}: {one.text}",
             title=REPLACING if one.replaced else "",
             step=one.step,
         )
