@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -14,6 +15,7 @@ from drillbook.systems.postgres.service import Admin
 from drillbook.systems.postgres.tools import Tools
 from tests.needs import missing, need
 from tests.systems.postgres import fixtures, majors
+from tests.systems.refusals import refused_until
 
 place = fixtures.place
 WRAPPER = Path("/usr/share/postgresql-common/pg_wrapper")
@@ -72,15 +74,21 @@ def rehearse(place, dump):
     (place.folder / "copy").rmdir()
 
 
-def test_a_pg_restore_that_is_newer_than_the_sandbox_is_refused_before_and_is_no_damage_of_the_dump(rehearse, mixed):
+def test_a_pg_restore_that_is_newer_than_the_sandbox_is_refused_before_and_is_no_damage_of_the_dump(place, rehearse, mixed):
     action, ctx = rehearse(mixed)
-    with pytest.raises(
-        NotReady, match=r"pg_restore is 1\d, but the server of the restore is 15, .* transaction_timeout"
-    ) as refused:
+    with pytest.raises(NotReady) as refused:
         action.ready(ctx)
     assert re.search(r"set `services\.copy\.bin`.* such as /\S+", refused.value.hint)
     with pytest.raises(CouldNotVerify, match="the server of the restore is 15"):
         action.run(ctx)
+    place.host.run(("rm", "-rf", "--", str(place.folder / "box")), deadline=ctx.deadline).check()
+    copy = ctx.services["copy"]
+    services = [copy.model_copy(update={"bin": str(place.folder / "bin-15")}), copy]
+
+    def check():
+        action.ready(replace(ctx, services={**ctx.services, "copy": services[-1]}))
+
+    refused_until(check, r"pg_restore is \d+, but the server of the restore is 15, .* transaction_timeout", services.pop)
 
 
 def test_programs_of_one_version_restore_the_dump(place, rehearse):
