@@ -16,6 +16,7 @@ DRILL = """\
 description: What to do when it is gone.
 owner: dba
 objectives: {rto: 5m}
+probes: [tcp.open: {address: 127.0.0.1, port: 22}]
 guard: {windows: [{from: '00:00', to: '24:00', zone: UTC}]}
 """
 

@@ -15,7 +15,7 @@ from drillbook.language import template
 from drillbook.language.mistakes import Mistakes
 from drillbook.language.strict import Place as FilePlace
 from drillbook.language.strict import did_you_mean
-from drillbook.plan import needed, step_rules
+from drillbook.plan import needed, objective_rules, step_rules
 from drillbook.plan.limits import PlannedCondition, PlannedGuard
 from drillbook.plan.plan import Plan, checked, faulted
 from drillbook.plan.planned_step import PlannedProbe, PlannedStep
@@ -74,6 +74,7 @@ class _Planner:
         self.mistakes.report()
         SourceRules(self.drill, self.inventory, steps, self.fail).check()
         Restorable(self.drill, self.inventory, self.static, steps, self.fail).check()
+        objective_rules.check(self.drill, self.inventory, steps, probes, self.fail)
         self._limits(steps)
         objectives = {key: float(value) for key, value in head.objectives if value is not None}
         return Plan(

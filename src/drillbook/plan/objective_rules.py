@@ -1,0 +1,42 @@
+"""Rule for the objective `rto`: a drill that breaks something can only be measured against it with an availability probe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from drillbook.inventory.inventory import Inventory
+from drillbook.plan.planned_step import PlannedProbe, PlannedStep
+from drillbook.plan.spec import Drill
+from drillbook.plan.step_rules import Fail
+from drillbook.sdk.action import Effect, find, known_names
+from drillbook.sdk.probe import Availability, Probe
+from drillbook.sdk.service import kind_of
+
+_GENERAL = ("http.available", "tcp.open")
+"""Availability probes for services of every kind: one that asks the application, and one that opens a connection."""
+
+
+def check(
+    drill: Drill, inventory: Inventory, steps: Sequence[PlannedStep], probes: Sequence[PlannedProbe], fail: Fail
+) -> None:
+    """Raise the error that ``fail`` makes when the drill has an objective `rto` and a fault, but no availability probe.
+
+    The RTO of such a drill is never measured, so that the run would end as inconclusive after a real outage.
+    """
+    if drill.head.objectives.rto is None or not any(step.effect is Effect.FAULT for step in steps):
+        return
+    if any(issubclass(find(probe.name, Probe), Availability) for probe in probes):
+        return
+    raise fail(
+        ("objectives", "rto"),
+        "the RTO cannot be measured: the drill has no availability probe",
+        f"add one to `probes`, such as {' or '.join(_fitting(drill.head.service, inventory))}; or remove `rto`",
+        key=True,
+    )
+
+
+def _fitting(name: str, inventory: Inventory) -> list[str]:
+    """Return the names of availability probes that fit the kind of the service ``name``, and of those for every kind."""
+    kind = kind_of(inventory.services[name])
+    own = [probe for probe in known_names(Probe) if probe == f"{kind}.available"]
+    return list(dict.fromkeys((*own, *_GENERAL)))
