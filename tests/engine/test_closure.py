@@ -216,6 +216,28 @@ def test_what_is_proven_gone_is_closed_and_told_everywhere(desk):
         assert "put back by hand" in (desk.root / "audit" / page).read_text()
 
 
+def test_a_run_that_passed_does_not_contradict_itself_before_and_after_its_residue_is_closed(desk):
+    """The undo of the fault names a file that does not exist."""
+    desk.drill()
+    away, fault = desk.root / "away", f"argv: [mv, {desk.file}, {desk.root}/away], effect: fault"
+    (desk.root / "drills" / "sample.yml").write_text(
+        "drill: sample\ntitle: A file is moved away\nservice: app\ninject:\n"
+        f"  - command.run: {{{fault}, undo: [mv, {away}-typo, {desk.file}], proof: [test, -e, {away}]}}\n"
+        f"    hosts: controller\n{VERIFY}"
+    )
+    status, said = desk.invoke("drill", "sample")
+    assert (status, "PASSED WITH RESIDUE" in said) == (5, True), said
+    (folder,) = Project(desk.root).runs()
+    pages = [(folder / page).read_text() for page in ("report.html", "report.md")]
+    away.rename(desk.file)
+    status, closed = desk.close(folder, "put back by hand")
+    assert (status, "PASSED WITH RESIDUE, CLOSED" in closed) == (0, True), closed
+    assert desk.result(folder)["verdict"] == "passed"
+    pages += [(folder / page).read_text() for page in ("report.html", "report.md")]
+    for text in (said, closed, *pages):
+        assert "contradicts itself" not in text
+
+
 def test_the_attestation_is_made_anew_and_verified(desk):
     folder = desk.left()
     assert desk.invoke("drill.recover", folder.name)[0] == 5
