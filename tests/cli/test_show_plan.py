@@ -327,3 +327,19 @@ def test_a_plan_tells_that_a_command_declares_no_undo():
         update={"action": "command.script", "effect": Effect.WRITE, "params": {"path": "/srv/a", "effect": "write"}}
     )
     assert show_plan.undo_of(step).text == "nothing: the step sets no `undo`"
+
+
+@pytest.mark.parametrize("name", ["postgres-lost", "rpo-compare"])
+def test_a_host_does_not_claim_to_undo_what_only_a_restore_undoes(name):
+    """A host that runs `backup.restore` has a timer, which ends the restore, but does not give the lost data back."""
+    project, out = Project(Path(__file__).parents[2]), io.StringIO()
+    (plan,) = show_plan._plans(project, name, "lab")[1]
+    steps = tuple(
+        step.model_copy(update={"hosts": ("db-1",)}) if step.action == "backup.restore" else step for step in plan.steps
+    )
+    plan = plan.model_copy(update={"steps": steps})
+    show_plan._View(plan, show_plan.Earlier(), None, datetime.now(UTC), asked=False).show(Console(file=out, width=200))
+    text = " ".join(out.getvalue().split())
+    assert "db-1: cannot undo inject.1 by itself: `drillbook drill.recover` restores it" in text
+    assert "undoes faults by itself" not in text
+    assert ("undoes restore.3, restore.4 by itself 30 s after the last contact" in text) is (name == "rpo-compare")

@@ -242,13 +242,22 @@ class _View:
         """Exit status that a run would have now, as far as this is known without contacting a host."""
         return EXIT[Verdict.REFUSED if self.refusals else Verdict.NOT_RUN if self.lacking else Verdict.PASSED]
 
-    @property
-    def leased(self) -> list[str]:
-        """Names of the hosts that undo faults by themselves, in the order of the inventory. Such a host has a timer, the
-        lease. When the controller dies, the lease expires and starts the undo.
+    def _without_controller(self) -> dict[str, str]:
+        """Return, for each host with changes to undo, what it undoes when the controller has died. A host undoes steps by
+        itself if it has a timer for them, the lease. The hosts are in the order of the inventory.
         """
-        named = {host for step in self.plan.steps if undo_of(step).leased for host in step.hosts}
-        return [host for host in self.plan.hosts() if host in named]
+        undone = [(step, undo) for step in self.plan.steps if (undo := undo_of(step)).leased or step.effect is Effect.FAULT]
+        told = {}
+        for host in self.plan.hosts():
+            leased = [step.id for step, undo in undone if host in step.hosts and undo.leased]
+            bound = [step for step, undo in undone if host in step.hosts and not undo.leased and undo.kinds != ("nothing",)]
+            verb = "restores" if all(step.restore_only for step in bound) else "undoes"
+            names, them = ", ".join(step.id for step in bound), "it" if len(bound) == 1 else "them"
+            unable = f"cannot undo {names} by itself: `{program()} drill.recover` {verb} {them}" if bound else ""
+            able = self._reboot(host, ", ".join(leased) if bound else "faults") if leased else ""
+            if text := "; ".join(filter(None, (unable, able))):
+                told[host] = text
+        return told
 
     def value(self) -> dict[str, Any]:
         """Return the plan as a value for JSON output."""
@@ -268,7 +277,7 @@ class _View:
             **made,
             "estimate": _median(self.earlier.runs),
             "locks": [{"name": one.name, "host": one.host, "services": list(one.services)} for one in self.plan.locks()],
-            "reboot": {host: self._reboot(host) for host in self.leased},
+            "reboot": self._without_controller(),
             "approved": self.approval.facts() if self.approval else None,
             "refusals": [one.model_dump(mode="json") for one in self.refusals],
             "lacking": [one.model_dump(mode="json") for one in self.lacking],
@@ -311,7 +320,7 @@ class _View:
         yield from (Text(line) for line in self._guard())
         held = ", ".join(f"{lock.title} on {lock.host}" for lock in one.locks())
         yield Text(f"locks {held}")
-        yield from (Text(f"{host}: {self._reboot(host)}") for host in self.leased)
+        yield from (Text(f"{host}: {text}") for host, text in self._without_controller().items())
         yield from (Text(line) for line in self._kept())
 
     def _kept(self) -> Iterator[str]:
@@ -330,9 +339,9 @@ class _View:
             said = f"approved by {signed.principal} until {signed.until:%Y-%m-%d %H:%M} UTC" if signed else "an approval"
             yield f"needs --confirm {self.plan.inventory.environment} and {said}"
 
-    def _reboot(self, host: str) -> str:
-        """Describe how ``host`` undoes faults when it has lost contact with the controller, and when it was rebooted."""
-        silent = f"undoes faults by itself {self.plan.guard.lease_s:g} s after the last contact with the controller"
+    def _reboot(self, host: str, what: str) -> str:
+        """Describe how ``host`` undoes ``what`` when it has lost contact with the controller, and when it was rebooted."""
+        silent = f"undoes {what} by itself {self.plan.guard.lease_s:g} s after the last contact with the controller"
         boot = self.plan.inventory.target(host).lease.boot
         if boot == "none":
             return (
