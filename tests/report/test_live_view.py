@@ -416,3 +416,43 @@ def test_an_empty_wait_says_what_it_waits_for(view):
     assert "waiting until every probe has been good for long enough, after restore" in picture(view)
     tape("settle.ended", {})
     assert "waiting for the end of this phase" in picture(view)
+
+
+def test_the_undo_after_the_last_phase_is_not_told_as_that_phase(view):
+    """At 80 columns, beside the line of the phase that has ended."""
+    tape = Tape(view)
+    step = {
+        "id": "restore.1",
+        "hosts": ["db-2"],
+        "action": "backup.restore",
+        "name": "Restore",
+        "params": {"service": "copy"},
+    }
+    inventory = {"environment": "lab", "services": {"copy": {"sandbox": {"isolation": "namespace"}}, "database": {}}}
+    tape(
+        "run.started",
+        {"plan": {**PLAN, "steps": [step, STEPS[1]], "inventory": inventory}, "plan_digest": "sha256:" + "a" * 64},
+    )
+    tape("phase.started", {"phase": "verify"})
+    tape("settle.ended", {})
+    assert "waiting for the end of this phase" in picture(view)
+    tape("phase.ended", {"phase": "verify", "status": "done"})
+    assert "waiting for the next phase, or for the undo of changes" in picture(view)
+    assert "  verify " not in picture(view)
+    tape("undo", {"intent": 5}, "restore.1", "db-2")
+    assert "undo: removing the sandbox" in picture(view)
+    assert "\n  undo " in f"\n{picture(view)}"
+    tape("undone", {"intent": 5}, "restore.1", "db-2")
+    assert "undo: waiting for the undo of the next change" in picture(view)
+    tape("undo", {"intent": 3}, "restore.2", "app-1")
+    assert "undo: undoing “restore.2” on app-1" in picture(view)
+    tape("settle.ended", {})
+    assert "waiting for the end of the run" in picture(view)
+
+
+def test_an_undo_within_a_phase_keeps_its_name(view):
+    tape = Tape(view)
+    tape.start()
+    tape("phase.started", {"phase": "restore"})
+    tape("undo", {"intent": 5}, "restore.1", "db-1")
+    assert "  restore " in picture(view)

@@ -21,8 +21,8 @@ from drillbook.events.probes import (
     SettleEnded,
     SettleStarted,
 )
-from drillbook.events.runs import Begun, PhaseStarted, RecoveryStarted, RunStarted
-from drillbook.events.steps import Done, Failed, IntentRecorded, StepStarted, TransferProgress
+from drillbook.events.runs import Begun, PhaseEnded, PhaseStarted, RecoveryStarted, RunStarted
+from drillbook.events.steps import Done, Failed, IntentRecorded, StepStarted, TransferProgress, Undone, UndoStarted
 from drillbook.report.figures import one_line
 
 
@@ -120,6 +120,10 @@ class Board:
     disruption: float | None = None
     _zero: float = math.inf
     _planned: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _sandboxes: frozenset[str] = frozenset()
+    """Names of the services of the plan that are sandboxes."""
+    _between: bool = False
+    """True from the end of a phase to the start of the next. After the last phase, the run undoes its changes."""
 
     def see(self, event: Event) -> None:
         """Update the state from one event."""
@@ -130,16 +134,14 @@ class Board:
             case RunStarted() as what:
                 self._on_run_started(what)
             case PhaseStarted(phase=phase):
-                self.phase, self.phase_started = phase, event.clock
+                self.phase, self.phase_started, self._between = phase, event.clock, False
                 self.waits_for = f"waiting for the first step of {phase}: locks, leases and hosts come first"
                 self.steps.clear()
-            case SettleStarted(after=after):
-                self.waits_for = f"waiting until every probe has been good for long enough, after {after}"
-            case SettleEnded():
-                self.waits_for = "waiting for the end of this phase"
             case RecoveryStarted():
-                self.phase, self.phase_started = "recovery", event.clock
+                self.phase, self.phase_started, self._between = "recovery", event.clock, False
                 self.waits_for = "waiting for the hosts of the run, in order to undo its changes"
+            case SettleStarted() | SettleEnded() | PhaseEnded() | UndoStarted() | Undone():
+                self._on_wait(event)
             case StepStarted() as what:
                 self._on_step_started(event, what)
             case IntentRecorded(effect="fault") if self.disruption is None:
@@ -184,10 +186,35 @@ class Board:
         plan = what.plan
         self.drill, self.run, self.targets = plan["drill"], what.run, dict(plan["objectives"])
         self._planned = {step["id"]: step for step in plan["steps"]}
-        self.phase, self.disruption = "", None
+        services = plan["inventory"].get("services") or {}
+        self._sandboxes = frozenset(name for name, one in services.items() if one.get("sandbox"))
+        self.phase, self.disruption, self._between = "", None, False
         self.waits_for = "waiting for hosts, locks and probes"
         self.steps.clear()
         self.probes.clear()
+
+    def _on_wait(self, event: Event) -> None:
+        """Update the text that tells what the run waits for while no step runs."""
+        match event.what:
+            case SettleStarted(after=after):
+                self.waits_for = f"waiting until every probe has been good for long enough, after {after}"
+            case SettleEnded():
+                self.waits_for = "waiting for the end of " + ("the run" if self._between else "this phase")
+            case PhaseEnded(phase=phase):
+                self.phase, self.phase_started, self._between = f"after {phase}", event.clock, True
+                self.waits_for = "waiting for the next phase, or for the undo of changes"
+            case _:
+                if self._between and self.phase != "undo":
+                    self.phase, self.phase_started = "undo", event.clock
+                self.waits_for = f"undo: {self._undone(event)}"
+
+    def _undone(self, event: Event) -> str:
+        if isinstance(event.what, Undone):
+            return "waiting for the undo of the next change, or for probes"
+        planned = self._planned.get(str(event.step), {})
+        if planned.get("action") == "backup.restore" and planned.get("params", {}).get("service") in self._sandboxes:
+            return "removing the sandbox"
+        return f"undoing “{one_line(planned.get('name') or planned.get('action') or event.step)}” on {event.host}"
 
     def _on_step_started(self, event: Event, what: StepStarted) -> None:
         planned = self._planned.get(str(event.step), {})
