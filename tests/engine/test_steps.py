@@ -180,6 +180,7 @@ def test_an_expectation_that_is_not_met_says_what_was_wanted_and_what_was_there(
         "{'stdout': 'text'}",
     )
     assert (found["step"], found["host"]) == ("verify.1", "a")
+    assert " If the answer is right, correct the expectation in `" in found["remedy"]
     assert failed.data["facts"]["stdout"] == "text"
     assert small.result.verdict is Verdict.FAILED
 

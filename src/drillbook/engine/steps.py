@@ -5,6 +5,7 @@ This module makes the attempts of the step, keeps its deadlines, and checks its 
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -35,6 +36,8 @@ from drillbook.sdk.web import traced
 
 PROOF_S = 10.0
 """Seconds within which a check must show that an injected fault is active, or that an undone fault is gone."""
+_ANSWERED = re.compile(r"status [1-4]\d\d\b")
+"""Regular expression for the answer of a service that has no error of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,6 +313,15 @@ def fault_gone(stage: Stage, step: PlannedStep, action: Action, host: str, *, pa
     return None if active is None else not active
 
 
+def _of_step(one: Finding, step: PlannedStep) -> Finding:
+    """Copy a finding of ``step``. When the service answered, and only the answer is not the expected one, the drill itself
+    may be wrong, so the remedy names the line of the step.
+    """
+    answered = one.code == "expectation" or (one.code == "http-unexpected" and _ANSWERED.match(one.measured))
+    remedy = f"{one.remedy} If the answer is right, correct the expectation in `{step.line}`."
+    return one.model_copy(update={"step": step.id} | ({"remedy": remedy} if answered and step.line else {}))
+
+
 def _failed(
     stage: Stage, step: PlannedStep, host: str, error: Exception, *, seconds: float = 0.0, attempts: int = 0
 ) -> Outcome:
@@ -323,7 +335,7 @@ def _failed(
             message=printable(stage.redactor.text(message)),
             seconds=seconds,
             attempts=attempts,
-            findings=tuple(one.model_dump(mode="json") | {"step": step.id, "host": host} for one in findings),
+            findings=tuple(_of_step(one, step).model_dump(mode="json") | {"host": host} for one in findings),
             facts=facts,
             allowed=step.allow_failure,
         ),

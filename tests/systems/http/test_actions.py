@@ -1,6 +1,7 @@
 """http.responds and http.available with a real server on loopback."""
 
 import http.server
+import re
 import socket
 import subprocess
 import threading
@@ -102,6 +103,21 @@ def test_the_body_of_an_unexpected_answer_is_a_fact_and_no_headline(server, tmp_
     assert result.reason.endswith(said)
     assert result.findings[0].measured == measured
     assert "hello" in result.steps[0].facts["body"]
+
+
+@pytest.mark.parametrize(
+    ("what", "doubted"),
+    [("x/200", True), ("x/404", True), ("x/503", False), ("nobody", False)],
+)
+def test_the_remedy_of_an_unexpected_answer_doubts_the_drill_only_while_the_service_is_healthy(
+    server, tmp_path, what, doubted
+):
+    url = f"{server}/{what}" if what != "nobody" else "http://127.0.0.1:9/"
+    result = Bench(tmp_path).run(verify(url, ", status: 201")).result
+    (found,) = [one for one in result.findings if one.code == "http-unexpected"]
+    assert found.remedy.startswith("Send the same request by hand")
+    line = re.search(r" If the answer is right, correct the expectation in `[\w.-]+\.yml:\d+`\.$", found.remedy)
+    assert bool(line) is doubted, found.remedy
 
 
 def test_the_answer_of_a_unit_that_serves_wrongly_is_a_fact(server, managed):
