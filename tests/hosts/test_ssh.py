@@ -4,6 +4,8 @@ import io
 import os
 import re
 import signal
+import socket
+import struct
 import subprocess
 import threading
 import time
@@ -221,6 +223,37 @@ def test_name_that_is_not_known(opened):
 def test_something_that_is_not_ssh(opened, echo_server):
     error = fails(opened(Target(name="web", address="127.0.0.1", port=echo_server)), HostUnreachable)
     assert f"127.0.0.1:{echo_server}" in error.message
+
+
+@pytest.mark.parametrize("reset", [True, False], ids=["reset", "closed"])
+def test_a_server_that_closes_the_connection_at_once(opened, reset):
+    """sshd does so beyond MaxStartups, and for machines that its access rules refuse."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def refuse():
+            connection, _ = server.accept()
+            connection.recv(1)
+            if reset:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.close()
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        port = server.getsockname()[1]
+        error = fails(opened(Target(name="db", address="127.0.0.1", port=port)), HostUnreachable)
+        thread.join()
+    place = f"127.0.0.1:{port}"
+    assert error.message == f"db: no SSH connection to {place}: the server closed the connection before it introduced itself"
+    assert error.hint.startswith("read the log of sshd on the host: MaxStartups or access rules")
+    assert "hosts.db.port" in error.hint
+
+
+def test_a_server_that_says_nothing(opened, monkeypatch):
+    monkeypatch.setattr(link, "CONNECT_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        error = fails(opened(Target(name="db", address="127.0.0.1", port=port)), HostUnreachable)
+    assert error.message.endswith("the server accepted the connection, but did not introduce itself within 0.5 s")
 
 
 @pytest.mark.parametrize(

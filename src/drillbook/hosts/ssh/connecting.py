@@ -19,6 +19,8 @@ from drillbook.hosts.ssh.transport import SteadyTransport
 from drillbook.sdk.host import Target, printable
 
 CONNECT_SECONDS = 10
+NO_BANNER = "Error reading SSH protocol banner"
+"""Beginning of Paramiko's message when the server sent no banner."""
 KEEPALIVE_SECONDS = 15
 
 
@@ -148,8 +150,24 @@ def _open(connection: Any, target: Target, keys: KeysInOrder, known: KnownHosts)
             hint=f"correct {target.setting('address')}, or HostName in ~/.ssh/config",
         ) from None
     except (OSError, EOFError, paramiko.SSHException) as error:
+        if str(error).startswith(NO_BANNER):
+            raise _not_introduced(target, place, error) from None
         reason = printable(str(error) or type(error).__name__, limit=300)
         raise HostUnreachable(f"{name}: no SSH connection to {place}: {reason}", host=name) from None
+
+
+def _not_introduced(target: Target, place: str, error: BaseException) -> HostUnreachable:
+    """Return the error for a server that sent no SSH banner, which is the first line of every SSH server."""
+    if isinstance(error.__context__, TimeoutError):
+        said = f"the server accepted the connection, but did not introduce itself within {CONNECT_SECONDS} s"
+        hint = f"check that the host is not overloaded, and that {target.setting('port')} is the port of its SSH server"
+    else:
+        said = "the server closed the connection before it introduced itself"
+        hint = (
+            "read the log of sshd on the host: MaxStartups or access rules may refuse this machine; or "
+            f"{target.setting('port')} is the port of another program"
+        )
+    return HostUnreachable(f"{target.name}: no SSH connection to {place}: {said}", host=target.name, hint=hint)
 
 
 def _refused(connection: Any, target: Target, keys: KeysInOrder, error: Exception) -> HostError:
