@@ -469,6 +469,18 @@ def test_a_service_that_a_recovery_brought_back_is_not_asked_for_again(tmp_path,
     assert {one.code for one in result.findings} >= {"objective-not-verified"}
 
 
+@pytest.mark.parametrize("died", [True, False])
+def test_a_recovery_of_a_run_whose_controller_died_asks_nobody_why(tmp_path, died):
+    story = Story(tmp_path).fault().availability(*grid(5.0, 10.1, True), *grid(10.1, 16.0, False)).canary(ACKS, [[1, 400]])
+    story.recovery()
+    story = (story if died else story.end()).add(0.0, "recovery.started", operator="me", tool="drillbook")
+    result = story.add(20.0, "recovery.finished", residue=[]).judge().result
+    (found,) = [one for one in result.findings if one.code == "not-recovered"]
+    assert "`invoke drill.recover` undid the faults at 2026-01-01T00:00:20Z" in found.remedy
+    assert ("did not undo them because its controller died" in found.remedy) is died
+    assert ("Find out why" in found.remedy) is not died
+
+
 def test_a_probe_that_was_never_good_says_what_it_was_answered(tmp_path):
     story = Story(tmp_path).fault().availability(*grid(5.0, 16.0, False)).canary(ACKS, [[1, 400]]).recovery().end()
     (found,) = [one for one in story.judge().result.findings if one.code == "probe-never-good"]

@@ -133,10 +133,9 @@ def mended(one: Finding, events: Sequence[Event]) -> Finding:
     gone = ("not-recovered", "recovery-not-awaited")
     if one.code not in gone or not isinstance(last.what, RecoveryFinished) or last.what.residue or residue.settled(events):
         return one
-    return one.model_copy(
-        update={
-            "remedy": (
-                f"`invoke drill.recover` undid the faults at {last.at[:19]}Z. Find out why the run itself did not undo them."
-            )
-        }
+    why = (
+        "Find out why the run itself did not undo them."
+        if any(contents(events, RunFinished))
+        else "The run itself did not undo them because its controller died."
     )
+    return one.model_copy(update={"remedy": f"`invoke drill.recover` undid the faults at {last.at[:19]}Z. {why}"})
