@@ -25,7 +25,7 @@ from drillbook.project.project import Project
 from drillbook.report.figures import count, shown
 from drillbook.report.terminal.event_lines import Progress
 from drillbook.sdk.action import find
-from drillbook.sdk.backup_source import NEEDED
+from drillbook.sdk.backup_source import NEEDED, UNFIT
 from drillbook.sdk.free import Free
 from drillbook.trust.items import Item
 from drillbook.trust.standing import Trust
@@ -95,21 +95,22 @@ def _print(one: Plan, checked: Check, items: Sequence[Item], doubt: str, out: Co
             )
     for line in checked.unverified:
         out.print(Padding(Text(f"? not verified: {line}", style="yellow"), (0, 0, 0, 2), expand=False))
-    lacking = any(NEEDED in line for line in checked.unverified)
+    lacking = next((word for word in (NEEDED, UNFIT) if any(word in line for line in checked.unverified)), "")
     refused = checked.exit == Exit.REFUSED
     said = _unready(refused=refused, left=bool(items), alone=not checked.message, lacking=lacking)
     out.print(Padding(said, (0, 0, 0, 2), expand=False))
 
 
-def _unready(*, refused: bool, left: bool, alone: bool, lacking: bool) -> Text:
+def _unready(*, refused: bool, left: bool, alone: bool, lacking: str) -> Text:
     """Return the last line to print about a drill that is not ready. ``left``: True when the check left out untrusted commands.
-    ``alone``: True when no check failed, and some things could not be verified. ``lacking``: True when a backup that the drill
-    needs was not found.
+    ``alone``: True when no check failed, and some things could not be verified. ``lacking``: NEEDED when a backup that
+    the drill needs was not found, UNFIT when the drill would fail for its backup, and otherwise empty.
     """
     if refused:
         return Text("✗ the drill would be refused", style="bold red")
     if lacking:
-        return Text("✗ a backup that the drill needs was not found, so the drill cannot pass now", style="bold red")
+        why = "that the drill needs was not found" if lacking == NEEDED else "of the drill would fail it"
+        return Text(f"✗ a backup {why}, so the drill cannot pass now", style="bold red")
     if left:
         return Text("? it is unknown if the drill could begin now", style="bold yellow")
     if alone:

@@ -32,6 +32,8 @@ END = datetime.max.replace(tzinfo=UTC)
 """Value for the target time of a point-in-time recovery. It means: recover up to the end of the archived log."""
 NEEDED = "that the drill uses:"
 """Part of a text that a check before a drill records. The text says that a backup was not found or not listed."""
+UNFIT = "would fail the drill:"
+"""Part of a text that a check before a drill records. The text says why the drill cannot pass with the backup that it uses."""
 PRINTED_BASIS = "start of the command, by the controller's clock"
 """Beginning of the text ``Backup.basis`` for a backup that a command prints. The time of such a backup says nothing
 about the age of its data.
@@ -197,6 +199,16 @@ class BackupSource(Service):
                 remedy = f". {found_here[0].remedy}" if found_here else ""
                 ctx.unsure(f"the backup of {self.name} {NEEDED} {getattr(error, 'message', str(error))}{remedy}")
             return []
+
+    def foresee(self, ctx: Context, problems: Iterable[Finding]) -> None:
+        """Record in a check before a drill that the drill cannot pass with its backup, which has ``problems``.
+
+        Nothing is recorded in a run, when an earlier step may make the backup, and when an earlier step selects the backup.
+        """
+        if self._selection is None or ctx.changed:
+            return
+        for one in problems:
+            ctx.unsure(f"the backup of {self.name} {UNFIT} {one.title}; wanted: {one.wanted}; found: {one.measured}")
 
     @abstractmethod
     def backups(self, ctx: Context) -> list[Backup]:

@@ -1,6 +1,10 @@
 """A check before a drill does not pass while the backup to restore is unread; the run reads it before any fault."""
 
+import io
 import json
+import os
+import tarfile
+import time
 
 import pytest
 
@@ -111,6 +115,26 @@ def test_an_empty_place_is_no_green_check_after_a_fault(folder, kind, step):
         f"with a name like {pattern}. Correct `backups.dumps.at` (inventory/lab.yml:7) or `backups.dumps.pattern` (" in text
     )
     assert "could begin" not in text
+
+
+@pytest.mark.parametrize(("hours", "status"), [(1, 0), (72, 3)])
+def test_a_backup_that_is_too_old_is_no_green_check(folder, hours, status):
+    (folder.root / "saved").mkdir()
+    path = folder.root / "saved" / "site.tar"
+    with tarfile.open(path, "w") as archive:
+        archive.addfile(tarfile.TarInfo("page"), io.BytesIO())
+    os.utime(path, (time.time() - hours * 3600,) * 2)
+    (folder.root / "inventory" / "lab.yml").write_text(
+        f"environment: lab\nhosts: {{{here(folder.root)}}}\nservices:\n  app: {{kind: process, host: controller}}\n"
+        f"backups:\n  saved: {{kind: tar, host: controller, at: {folder.root}/saved, max_age: 26h}}\n"
+    )
+    folder.write("backup:\n  - backup.check: {service: saved}\n")
+    done = folder.run("drill.check", "sample")
+    assert done.returncode == status, done.stdout + done.stderr
+    text = " ".join(done.stdout.split())
+    assert ("could begin now" in text) is (status == 0)
+    assert ("the backup of saved would fail the drill: " in text) is (status == 3)
+    assert ("✗ a backup of the drill would fail it, so the drill cannot pass now" in text) is (status == 3)
 
 
 def test_a_place_without_backups_is_no_green_check(folder, rdb):

@@ -1,6 +1,7 @@
 """Checks of dumps in their folder: the list, and the findings for intact, damaged and misleading ones."""
 
 import os
+import re
 import subprocess
 import time
 from dataclasses import replace
@@ -250,3 +251,31 @@ def test_the_form_comes_from_the_content_and_not_from_the_name(shelf, tmp_path):
     form = dump_reading.form_of(shelf.place.host, str(path), ctx.deadline)
     assert (form.packed, form.format, form.checksum) == ("zstd", "plain", True)
     assert codes(shelf, tmp_path) == []
+
+
+def foreseen(shelf, folder, **fields):
+    """Doubts of a check before a drill that verifies the newest dump in the folder."""
+    doubts = []
+    bin_ = shelf.source.cluster.service.bin
+    shelf.place.extra["nightly"] = PgDumpSource(name="nightly", host="db-1", at=str(folder), bin=bin_, **fields)
+    ctx = replace(shelf.place.context(), doubt=doubts.append)
+    shelf.place.action("backup.check", service="nightly").ready(ctx)
+    shelf.place.action("backup.check", service="nightly").ready(replace(ctx, changed=True))
+    return doubts
+
+
+def test_a_check_foresees_a_dump_that_is_too_old(shelf, tmp_path):
+    path = dumps.copied(shelf.take("custom.gzip"), tmp_path)
+    assert foreseen(shelf, tmp_path, max_age="26h", database="shop") == []
+    os.utime(path, (time.time() - 3 * 86400,) * 2)
+    (told,) = foreseen(shelf, tmp_path, max_age="26h", database="shop")
+    assert told.startswith("the backup of nightly would fail the drill: ")
+    assert re.search("; wanted: .*; found: ", told)
+
+
+@pytest.mark.parametrize("form", ["custom.gzip", "directory.gzip", "tar"])
+def test_a_check_foresees_a_dump_of_another_database(shelf, tmp_path, form):
+    dumps.copied(shelf.take(form), tmp_path)
+    assert foreseen(shelf, tmp_path, database="shop") == []
+    (told,) = foreseen(shelf, tmp_path, database="billing")
+    assert re.search("would fail the drill: .*wanted: the database billing; found: shop", told)

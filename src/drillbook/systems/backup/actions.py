@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,9 +12,8 @@ from typing import Annotated, TypeVar
 from pydantic import AfterValidator, Field
 
 from drillbook.errors import Cancelled, CouldNotVerify, HostError, NotReady, StepFailed
-from drillbook.findings import Finding, finding
+from drillbook.findings import finding
 from drillbook.sdk.action import Context, Facts, Read, Undo
-from drillbook.sdk.backup_history import Moment, judge
 from drillbook.sdk.backup_source import (
     AHEAD_S,
     END,
@@ -32,6 +30,7 @@ from drillbook.sdk.in_place import InPlace, RestoresSource, VerifiesSource
 from drillbook.sdk.programs import Programs
 from drillbook.sdk.sandbox import Sandbox, Sandboxed, removal
 from drillbook.sdk.service import is_sandbox, kind_of
+from drillbook.systems.backup.foresight import look_for_backups, schedule_problems
 from drillbook.systems.backup.separation import separation
 
 MOST_LISTED = 1000
@@ -79,6 +78,8 @@ class List(_OfSource):
         """Check that the host can list the backups, and that their age is known if `max_age` or `every` is set."""
         source_of(ctx, self.service).need_age()
         super().ready(ctx)
+        if self.required:
+            look_for_backups(ctx, source_of(ctx, self.service), judged=True)
 
     def run(self, ctx: Context) -> Facts:
         """Facts: ``count``: number of backups; ``newest``: the newest backup; ``age_s``: its age in seconds, null if unknown.
@@ -91,7 +92,7 @@ class List(_OfSource):
         found = source.backups(ctx)
         best = newest(source, found)
         facts = _listed(source, found, best)
-        problems = _problems(source, found)
+        problems = schedule_problems(source, found)
         if problems and self.required:
             raise StepFailed(f"{source.name}: {problems[0].title}", findings=problems, facts=facts)
         return facts | {"findings": [problem.title for problem in problems]}
@@ -123,7 +124,7 @@ class Check(_OfSource, VerifiesSource):
         source = self._source(ctx)
         source.need_age(reads=True)
         source.ready(ctx)
-        _look_for_backups(ctx, source)
+        look_for_backups(ctx, source, judged=self.if_known("at") == "latest")
 
     def _source(self, ctx: Context) -> BackupSource:
         return source_of(ctx, self.service).selecting(self.if_known("at"))
@@ -148,7 +149,10 @@ class Check(_OfSource, VerifiesSource):
             "apart": str(place),
             **checked.facts,
         }
-        problems = [*source.explained(backup, checked.findings), *(_problems(source, found) if self.at == "latest" else ())]
+        problems = [
+            *source.explained(backup, checked.findings),
+            *(schedule_problems(source, found) if self.at == "latest" else ()),
+        ]
         if self.apart and not place.apart:
             wanted = "backups on another disk than the data"
             problems.append(finding("backup-beside-data", title=source.name, wanted=wanted, measured=place.why))
@@ -277,7 +281,7 @@ class Restore(RestoresSource):
             source = self._source(ctx)
             source.ready_to_list(_on(ctx, source))
             need_programs(self._inside(ctx), source.RESTORE_PROGRAMS)
-            _look_for_backups(ctx, source)
+            look_for_backups(ctx, source)
             if self._in_place(ctx):
                 self._place(ctx).ready()
                 return
@@ -345,12 +349,6 @@ def _on(ctx: Context, source: BackupSource) -> Context:
     return replace(ctx, host=ctx.host_named(source.host))
 
 
-def _look_for_backups(ctx: Context, source: BackupSource) -> None:
-    """In a check before a drill, look for the backup of the step. If it is missing, ``candidates`` records this."""
-    if ctx.doubt:
-        source.candidates(ctx)
-
-
 def _fits(source: BackupSource, service: Sandboxed) -> None:
     if kind_of(service) not in source.RESTORES_TO:
         raise NotReady(
@@ -373,22 +371,6 @@ def _age(source: BackupSource, backup: Backup) -> float | None:
             hint="compare the clocks of the machine that takes the backups and of this machine",
         )
     return round(max(0.0, age), 3)
-
-
-def _problems(source: BackupSource, found: list[Backup]) -> list[Finding]:
-    """Return findings about the age of the newest moment that can be restored, and about schedule and sizes of the backups.
-
-    If a log (WAL or binary log) is archived, all backups can be restored up to the same moment. Therefore the schedule is
-    judged by the times at which the backups were taken. If the times are unknown, age and schedule are not judged; see ``need_age``.
-    """
-    if not source.tells_age:
-        return []
-    now, taken = datetime.now(UTC), [Moment(backup.taken_at, backup.bytes) for backup in found]
-    until = [Moment(backup.until) for backup in found if backup.until]
-    if not until:
-        return judge(taken, now=now, max_age=source.max_age, every=source.every)
-    aged = judge(until, now=now, max_age=source.max_age, every=None)
-    return [*aged, *judge(taken, now=now, max_age=math.inf, every=source.every)]
 
 
 def _listed(source: BackupSource, found: list[Backup], best: Backup) -> Facts:

@@ -127,8 +127,7 @@ class Judgement:
         names = [made.name for made in found.databases]
         if not self.database or not names or self.database in names:
             return []
-        remedy = "Change the database in the job that takes the dumps, or correct `database` of the backup in the inventory."
-        return [self._finding("backup-of-another", f"the database {self.database}", ", ".join(names), remedy=remedy)]
+        return [another(self.name, self.database, ", ".join(names), self.host)]
 
     def _incomplete(self, found: Outline, roles: tuple[str, ...] | None) -> list[Finding]:
         problems = []
@@ -155,3 +154,11 @@ class Judgement:
         if roles is None and not found.of_cluster:
             texts.append("roles, their passwords and memberships, because a dump of one database does not contain them")
         return texts
+
+
+def another(dump: str, wanted: str, named: str, host: str) -> Finding:
+    """Return the finding about a ``dump`` of the database ``named`` instead of the database ``wanted``."""
+    remedy = "Change the database in the job that takes the dumps, or correct `database` of the backup in the inventory."
+    return finding(
+        "backup-of-another", title=dump, wanted=f"the database {wanted}", measured=named, remedy=remedy, host=host
+    )

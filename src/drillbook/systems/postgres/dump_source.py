@@ -27,7 +27,7 @@ from drillbook.sdk.sandbox import Sandbox, Sandboxed
 from drillbook.sdk.service import Service
 from drillbook.systems.postgres import dump_reading, dump_start, manual_restore, reader_version, sandbox
 from drillbook.systems.postgres.dump_in_place import DumpInPlace
-from drillbook.systems.postgres.dump_judgement import Judgement
+from drillbook.systems.postgres.dump_judgement import Judgement, another
 from drillbook.systems.postgres.dump_outline import roles_made
 from drillbook.systems.postgres.dump_restoring import Restoring
 from drillbook.systems.postgres.service import Postgres
@@ -231,6 +231,8 @@ class PgDumpSource(FileBackups):
                 if begun.data and not archive and b"-- PostgreSQL database" not in begun.data:
                     self.unlike(ctx, name, "a dump of pg_dump or pg_dumpall")
                 reader_version.need_format(ctx, inside.host, program, archive, name, setting=setting)
+                if name == backup.id:
+                    self._foresee_another(ctx, backup, begun.data)
                 if tools and archive:
                     reader_version.need_server(tools)
                 if tools and begun.data and not archive:
@@ -240,6 +242,12 @@ class PgDumpSource(FileBackups):
         found = self.candidates(ctx)
         tocs = self._tables_of_contents(ctx) if found else {}
         need_one(ctx, found, check)
+
+    def _foresee_another(self, ctx: Context, backup: Backup, beginning: bytes) -> None:
+        """In a check before a drill, compare the database that the ``beginning`` of the dump names with the expected one."""
+        expected, named = self.expected(ctx), dump_start.database(beginning)
+        if named and expected and named != expected:
+            self.foresee(ctx, [another(backup.id, expected, named, ctx.host.name)])
 
     def _tables_of_contents(self, ctx: Context) -> dict[str, str]:
         """Return the path of the table of contents of each dump in directory format. The key is the name of the dump."""

@@ -23,6 +23,8 @@ COMPRESSION_BYTE = (1, 15)
 """First version of the archive format in which one byte names the compression. Source: K_VERS_1_15 in PostgreSQL."""
 _MEMBER = b"toc.dat\0"
 _MEMBER_AT = 512
+_VERSION_AT = 5
+"""Position of the version in an archive, after its first word PGDMP."""
 _STARTED = re.compile(rb"^-- Started on (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?: [A-Za-z0-9:+-]+)?)$", re.MULTILINE)
 # Standard input: one time in each line. Print its seconds since 1970; a time without a zone is read in the host's time zone.
 _SECONDS = 'while IFS= read -r text; do date -d "$text" +%s 2>/dev/null || echo; done'
@@ -75,17 +77,39 @@ def started(head: bytes) -> str:
     """Return the start time of a dump as text. Return an empty text if the first bytes of the dump do not contain the time."""
     data = unpacked(head, BEGINNING)
     if found := archive(head):
-        return _of_header(found[5:])
+        return _of_header(found[_VERSION_AT:])
     match = _STARTED.search(data)
     return match[1].decode("ascii") if match else ""
+
+
+def database(head: bytes) -> str:
+    """Return the database that an archive creates, from its first bytes. Return an empty text if they do not name it.
+
+    The header names the database to which pg_dump connected, and the table of contents creates it only in a whole dump.
+    """
+    found = archive(head)
+    if len(found) < _VERSION_AT + 6:
+        return ""
+    data = found[_VERSION_AT:]
+    width, position = data[3], _time_at(data)
+    position += 7 * (1 + width)
+    length = int.from_bytes(data[position + 1 : position + 1 + width], "little")
+    name = data[position + 1 + width : position + 1 + width + length]
+    quoted = b'"' + name.replace(b'"', b'""') + b'"'
+    made = any(b"CREATE DATABASE " + word + b" WITH " in data for word in (name, quoted))
+    return name.decode("utf-8", "replace") if name and made else ""
+
+
+def _time_at(data: bytes) -> int:
+    """Return the position of the time in a header, which follows one byte or one number that names the compression."""
+    return 6 + (1 if (data[0], data[1]) >= COMPRESSION_BYTE else 1 + data[3])
 
 
 def _of_header(data: bytes) -> str:
     """Return the time in the header of an archive as text, or an empty text when the header is incomplete or invalid."""
     if len(data) < 6:
         return ""
-    version, width, position = (data[0], data[1]), data[3], 6
-    position += 1 if version >= COMPRESSION_BYTE else 1 + width
+    width, position = data[3], _time_at(data)
     fields = []
     for _ in range(6):
         number = data[position : position + 1 + width]

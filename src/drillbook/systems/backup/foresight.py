@@ -1,0 +1,44 @@
+"""Problems of backups that their list already shows: age, schedule and sizes. A check before a drill reports them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from drillbook.errors import DrillbookError
+from drillbook.findings import Finding
+from drillbook.sdk.action import Context
+from drillbook.sdk.backup_history import Moment, judge
+from drillbook.sdk.backup_source import Backup, BackupSource
+
+
+def look_for_backups(ctx: Context, source: BackupSource, *, judged: bool = False) -> None:
+    """In a check before a drill, look for the backup of the step. If it is missing, ``candidates`` records this.
+
+    ``judged``: True when the step fails for problems of age and schedule; these problems are then recorded, too.
+    """
+    if not ctx.doubt or not source.candidates(ctx):
+        return
+    if judged and (source.max_age is not None or source.every is not None):
+        with suppress(DrillbookError, OSError):  # the list was read just before; the run reports an error
+            found = source.backups(replace(ctx, host=ctx.host_named(source.host)))
+            source.foresee(ctx, schedule_problems(source, found))
+
+
+def schedule_problems(source: BackupSource, found: Sequence[Backup]) -> list[Finding]:
+    """Return findings about the age of the newest moment that can be restored, and about schedule and sizes of the backups.
+
+    If a log (WAL or binary log) is archived, all backups can be restored up to the same moment. Therefore the schedule is
+    judged by the times at which the backups were taken. If the times are unknown, age and schedule are not judged; see ``need_age``.
+    """
+    if not source.tells_age:
+        return []
+    now, taken = datetime.now(UTC), [Moment(backup.taken_at, backup.bytes) for backup in found]
+    until = [Moment(backup.until) for backup in found if backup.until]
+    if not until:
+        return judge(taken, now=now, max_age=source.max_age, every=source.every)
+    aged = judge(until, now=now, max_age=source.max_age, every=None)
+    return [*aged, *judge(taken, now=now, max_age=math.inf, every=source.every)]
