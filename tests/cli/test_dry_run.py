@@ -224,6 +224,38 @@ def test_a_mistyped_task_names_the_near_one(folder, wrong, right):
     assert "hint: drillbook --list" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["check", "sample"], "in a checkout of Drillbook; did you mean `{} drill.check sample`?"),
+        (["check"], "in a checkout of Drillbook; did you mean `{} drill.check`?"),
+        (["sample"], "there is no task 'sample': did you mean `{} drill sample`?"),
+        (["plan", "sample", "--json"], "there is no task 'plan': did you mean `{} drill.plan sample`?"),
+        (["recover"], "there is no task 'recover': did you mean `{} drill.recover`?"),
+        (["due", "--json"], "there is no task 'due': did you mean `{} drill.due`?"),
+        (["test"], "in a checkout of Drillbook\n"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_the_name_of_a_drill_or_a_part_of_a_task_is_answered_with_a_command(folder, argv, said):
+    """Both programs suggest the whole command, with their own name."""
+    folder.write(BREAK + "restore:\n" + step(["rm", "-f", "DIR/broken"]))
+    done = folder.run(*argv)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said.format("drillbook") in done.stderr
+    done = subprocess.run(
+        [Path(sys.executable).with_name("invoke"), *argv],
+        cwd=folder.root,
+        env=folder.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert said.format("invoke") in done.stderr
+
+
 DEVELOPERS = ["docs", "test", "check"]
 
 

@@ -58,12 +58,12 @@ def _check(root: Collection) -> None:
     try:
         Parser(initial=initial, contexts=contexts.values()).parse_argv(words)
     except ParseError as error:
-        _suggest(error, names)
+        _suggest(error, names, words)
     except NotAnOption as error:
         if error.option not in initial.flags:
             _suggest_option(error, words, contexts)
     if helped and helped not in names:
-        _suggest(ParseError(f"No idea what '{helped}' is!"), names)
+        _suggest(ParseError(f"No idea what '{helped}' is!"), names, ())
 
 
 def _is_loaded(root: Collection, name: str | None) -> bool:
@@ -88,11 +88,11 @@ def _arguments(root: Collection, name: str) -> list[Argument]:
     return arguments
 
 
-def _suggest(error: ParseError, names: Set[str]) -> None:
+def _suggest(error: ParseError, names: Set[str], words: Sequence[str]) -> None:
     """Raise ``error`` with a suggestion, if it is about an unknown task or option."""
     unknown = mistakes.UNKNOWN.fullmatch(str(error))
     if unknown and unknown[1].replace("_", "-") not in names:  # Invoke can be configured to keep underscores in names
-        raise ParseError(mistakes.explained(error, names), error.context) from None
+        raise ParseError(mistakes.explained(error, names, words), error.context) from None
 
 
 def _suggest_option(error: NotAnOption, words: Sequence[str], contexts: Mapping[str, ParserContext]) -> None:

@@ -3,37 +3,65 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+import shlex
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 from invoke.exceptions import ParseError
 from invoke.parser.context import ParserContext
 
 from drillbook.cli import developer_tasks
+from drillbook.errors import DrillbookError
+from drillbook.installation.program_name import program
+from drillbook.project.project import Project
 
 UNKNOWN = re.compile(r"No idea what '(.*)' is!", re.DOTALL)
 """Pattern of Invoke's message for an argument that is neither a task nor an option."""
 
 
-def explained(error: ParseError, known: Iterable[str]) -> str:
+def explained(error: ParseError, known: Iterable[str], words: Sequence[str] = ()) -> str:
     """Return the message for ``error``. If the command line contains an unknown task or option, the message suggests
-    the most similar task or option. ``known``: names of all tasks.
+    the most similar task or option. ``known``: names of all tasks. ``words``: the command line.
     """
     unknown = UNKNOWN.fullmatch(str(error))
     if not unknown:
         return str(error)
     if unknown[1].startswith("-") and error.context is not None:
         return no_option(unknown[1], error.context)
-    return no_task(unknown[1], known)
+    return no_task(unknown[1], known, words)
 
 
-def no_task(name: str, known: Iterable[str]) -> str:
-    """Return the message that there is no task ``name``. The message suggests the most similar task."""
+def no_task(name: str, known: Iterable[str], words: Sequence[str]) -> str:
+    """Return the message that there is no task ``name``. The message suggests the most similar task, or a whole command:
+    for the name of a drill, the command that runs it, and for the last part of a task's name, the task.
+    """
+    known = list(known)
+    command = _command(name, known, words)
     if name in {task.name for task in developer_tasks.TASKS}:
-        return f"the task {name!r} is for developers of Drillbook: it runs only in a checkout of Drillbook"
+        text = f"the task {name!r} is for developers of Drillbook: it runs only in a checkout of Drillbook"
+        return f"{text}; did you mean `{command}`?" if command else text
+    if command:
+        return f"there is no task {name!r}: did you mean `{command}`?"
     near = get_close_matches(name, sorted(known, key=len), 1)
     hint = f"did you mean {near[0]!r}?" if near else "`--list` shows all tasks"
     return f"there is no task {name!r}: {hint}"
+
+
+def _command(name: str, known: Sequence[str], words: Sequence[str]) -> str:
+    """Return the command that was probably intended instead of the unknown task ``name``, or an empty text."""
+    after = words[words.index(name) + 1 :] if name in words else []
+    if task := next((one for one in sorted(known, key=len) if "." in one and one.rpartition(".")[2] == name), ""):
+        following = [after[0]] if after and after[0] not in known and not after[0].startswith("-") else []
+        return shlex.join([program(), task, *following])
+    return shlex.join([program(), "drill", name]) if name in _drills() else ""
+
+
+def _drills() -> set[str]:
+    """Return the names of the drills and suites of the project in the current folder. Plugins are not loaded."""
+    try:
+        return set(Project.here().drill_names())
+    except DrillbookError:
+        return set()
 
 
 def no_option(option: str, context: ParserContext) -> str:
