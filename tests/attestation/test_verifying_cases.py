@@ -386,12 +386,12 @@ def inner_of(suite):
         (
             lambda suite: reseal(inner_of(suite), exit=1),
             "drills",
-            "WRONG these drills have other attestations than the suite signed: {run}",
+            "WRONG the attestations of these drills are not those that the signed suite lists: {run}",
         ),
         (
             lambda suite: unsigned(inner_of(suite)),
             "drills",
-            "WRONG these drills have other attestations than the suite signed: {run}",
+            "WRONG the attestations of these drills are not those that the signed suite lists: {run}",
         ),
         (lambda suite: reseal(suite, runs=None), "drills", "WRONG not attested: {run}"),
         (lambda suite: reseal(suite, runs=["x"]), "drills", "WRONG not attested: {run}"),

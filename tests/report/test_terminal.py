@@ -49,7 +49,7 @@ def test_the_exit_status_is_not_torn_off_by_a_long_title() -> None:
         update={"title": "The quarterly drill of all services of the documents, with their stores and caches"}
     )
     lines = renderings.printed(summary.suite_ending(long, views)).splitlines()
-    assert any(line.startswith("■ ABORTED WITH RESIDUE  quarterly  exit 5  The quarterly drill") for line in lines)
+    assert any(line.startswith("■ ABORTED WITH RESIDUE  exit 5  quarterly: The quarterly drill") for line in lines)
 
 
 NAMES = [
@@ -113,7 +113,7 @@ def test_the_verdict_is_the_last_line(name: str) -> None:
     view = samples.ALL[name]()
     last = renderings.printed(summary.summary(view), 300).splitlines()[-1]
     assert last.split()[1] == str(view.result.verdict).upper().split()[0]
-    assert f"  {one_line(view.result.drill)}  exit {view.result.exit}  " in last
+    assert f"  exit {view.result.exit}  {one_line(view.result.drill)}: " in last
 
 
 def test_the_verdict_of_a_suite_is_the_last_line_and_a_drill_has_few() -> None:

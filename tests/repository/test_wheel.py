@@ -238,7 +238,7 @@ def rehearsed_by_the_page(program, programs, dumps, tmp_path):
             assert len(stops) <= 3, stops
         said, status = call(drill, project)
         assert status == 0, said
-        assert "✓ PASSED rehearse exit 0 The newest backup of shop restores" in said
+        assert "✓ PASSED exit 0 rehearse: The newest backup of shop restores" in said
         assert (project / "reports" / "latest" / "report.html").is_file()
         assert stops[:1] == ["the host's key is not known"]
     finally:

@@ -368,7 +368,8 @@ def _members(folder: Path, sealed: Statement) -> Check:
         name for name, run in known.items() if _digest(folder / name / form.FILE) != (run.get("attestation") or "")
     )
     if other:
-        return Check("drills", Mark.WRONG, f"these drills have other attestations than the suite signed: {names(other)}")
+        why = f"the attestations of these drills are not those that the signed suite lists: {names(other)}"
+        return Check("drills", Mark.WRONG, why)
     return Check("drills", Mark.GOOD, f"{count(len(known), 'drill')} as attested")
 
 

@@ -55,7 +55,7 @@ FINDINGS: dict[str, Kind] = {
     ),
     "assumed-answer": Kind(
         LOW,
-        "Nobody was asked a question of the drill, and an answer was assumed",
+        "The drill has a question that no person answered, so that a default answer was used",
         "Run the drill at a terminal if the answer of a person is required.",
     ),
     "expectation": Kind(

@@ -20,7 +20,7 @@ def lost(folder: Path) -> str:
 
     The text is empty when the journal has a complete first line.
 
-    A run's folder appears only once the first event is in its journal. So a folder without an event has lost its journal.
+    A run's folder is created only after the first event is in its journal. So if a folder has no event, its journal was lost.
     """
     if _begun(folder):
         return ""

@@ -210,7 +210,7 @@ def _of_site(plan: Plan, site: str, name: str, approval: Approval) -> None:
         listed = f"{plan.drill} on {given[0]} with the digest {given[1] or 'none'}"
         raise Refused(
             "approval-changed",
-            f"{name} lists for {site}: {listed}, but the plan has the digest {plan.digest}",
+            f"{name} contains these digests for {site}: {listed}; but the digest of the plan is {plan.digest}",
             wanted=wanted,
             remedy=remedy,
         )

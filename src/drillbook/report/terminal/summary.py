@@ -220,7 +220,11 @@ def _verdict(verdict: str, name: str, title: str, residue: str, status: int) -> 
     word = verdict.upper() + (f" WITH {residue.upper()}" if residue else "")
     style = f"bold {COLOURS.get(verdict, 'yellow')}"
     return Text.assemble(
-        (f"{shape} {word}", style), f"  {one_line(name)}", (f"  exit {status}", "dim"), f"  {one_line(title)}"
+        (f"{shape} {word}", style),
+        (f"  exit {status}", "dim"),
+        f"  {one_line(name)}: {one_line(title)}",
+        no_wrap=True,
+        overflow="ellipsis",
     )
 
 

@@ -39,8 +39,8 @@ _PASSING = {
     "not yet accepting connections": REPLAY_S,
     "in recovery mode": REPLAY_S,
 }
-"""Seconds for which a login is retried after a temporary error. The key is the text of the error, because libpq reports
-no SQLSTATE.
+"""Maps the text of a temporary error to the number of seconds for which a login is retried. The text is used because libpq
+reports no SQLSTATE.
 """
 _ENCRYPTION_REQUEST = (8).to_bytes(4, "big") + (80877103).to_bytes(4, "big")
 DEADLOCKS = 5
