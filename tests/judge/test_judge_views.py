@@ -327,8 +327,8 @@ def test_the_release_of_a_lock_and_the_end_of_a_lease_are_notes(tmp_path):
     assert told == [
         "lock on api taken (token 2)",
         "lock on api released",
-        "lease ended and its undo disarmed; the target's own log of the lease was stored: evidence/lease.app-1.log",
-        "lease ended and its undo disarmed; the target's own log of the lease could not be stored: disk full",
+        "lease ended, and is no longer armed; the target's own log of the lease was stored: evidence/lease.app-1.log",
+        "lease ended, and is no longer armed; the target's own log of the lease could not be stored: disk full",
     ]
 
 

@@ -233,7 +233,7 @@ def _hold(what: LockTaken | LeaseArmed | LeaseLapsed | LeaseLog) -> str:
                 if what.error
                 else "was stored" + (f": {what.file}" if what.file else "")
             )
-            return f"lease ended and its undo disarmed; the target's own log of the lease {stored}"
+            return f"lease ended, and is no longer armed; the target's own log of the lease {stored}"
 
 
 def _owner(owner: Mapping[str, Any]) -> str:
