@@ -68,6 +68,11 @@ def alerts(audit: Audit) -> Iterator[Alert]:
     return (replace(one, text=as_called(one.text), step=as_called(one.step)) for one in _alerts(audit))
 
 
+def listed(audit: Audit) -> list[Alert]:
+    """Return the alerts for the audit itself. Its first section already says that the record is not complete."""
+    return list(alerts(audit))[0 if audit.whole else 1 :]
+
+
 def _alerts(audit: Audit) -> Iterator[Alert]:
     owners = {(run.environment, run.drill): _who(run) for run in audit.runs}
     if not audit.whole:

@@ -9,7 +9,7 @@ from itertools import groupby
 
 from jinja2 import ChoiceLoader, PackageLoader, PrefixLoader
 
-from drillbook.audit import rehearsed, run_rows, services, signs, summary, trend, wording
+from drillbook.audit import alerts, rehearsed, run_rows, services, signs, summary, trend, wording
 from drillbook.audit.content import Audit
 from drillbook.audit.findings import SEVERITIES
 from drillbook.audit.missed import NEVER_RAN, MissedRow
@@ -51,6 +51,7 @@ def render(audit: Audit, reports_path: str = "..") -> str:
         .get_template("audit.html.j2")
         .render(
             audit=audit,
+            alerts=alerts.listed(audit),
             overdue=[row for row in audit.missed_beside_failures if row.kind != NEVER_RAN],
             never_ran=_never_ran(audit),
             title=wording.title(audit),
@@ -69,7 +70,6 @@ def render(audit: Audit, reports_path: str = "..") -> str:
             unproven=_by_drill(row for row in audit.proven if not row.met),
             plots=[one for one in audit.plots if len(one.points) > 1],
             single=sum(len(one.points) == 1 for one in audit.plots),
-            facts=wording.facts(audit),
             program=program(),
             **_SIZES,
             **_FIXED,

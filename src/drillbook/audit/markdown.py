@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from drillbook.audit import rehearsed, services, summary, wording
+from drillbook.audit.alerts import listed
 from drillbook.audit.chain import Problem
 from drillbook.audit.content import Audit
 from drillbook.audit.coverage import LEFT_OUT, NO_RUN, CoverageRow
@@ -22,6 +23,7 @@ def render(audit: Audit) -> str:
     """Render the audit as Markdown for the file ``audit.md``."""
     bodies = {
         "record": _record,
+        "attention": _attention,
         "coverage": _coverage,
         "missed": _missed,
         "proven": _proven,
@@ -64,6 +66,10 @@ def _record(audit: Audit) -> list[str]:
     if audit.unanchored:
         found += [f"{wording.unconfirmed(audit)}:", "\n".join(f"- {escape(one)}" for one in audit.unanchored)]
     return [*found, "Outside the period:", _problems(audit.elsewhere)] if audit.elsewhere else found
+
+
+def _attention(audit: Audit) -> list[str]:
+    return ["\n".join(f"- {escape(one.text)}. {escape(one.action)}." for one in listed(audit)) or wording.NO_ALERT]
 
 
 def _problems(problems: Sequence[Problem]) -> str:

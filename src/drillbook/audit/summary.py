@@ -24,10 +24,27 @@ from drillbook.report.wording import CLOCKS, OBJECTIVES
 
 FILE = "summary.html"
 MOST_ALERTS, LEAST_ALERTS, MOST_LETTERS, MOST_NAME = 6, 3, 165, 26
-LINES, ROW_LINES, LINE_LETTERS = 40.5, 3.2, 105
-"""Space on the printed page. ``LINES``: number of lines for alerts and services. ``ROW_LINES``: number of lines in the row of
-a service. ``LINE_LETTERS``: number of letters in a line.
-"""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Size of a text on the printed page."""
+
+    line_px: float
+    letters: int
+    """Number of letters in a line."""
+
+    def height(self, text: str) -> float:
+        """Return the height of ``text`` in pixels."""
+        return math.ceil(len(text) / self.letters) * self.line_px
+
+
+PAGE_PX, FIXED_PX = 1014.0, 266.0
+"""Height of the printed page between its margins, and of everything on it whose size does not depend on the audit."""
+STANDING, MEANS, ALERT = Text(17.8, 100), Text(16.0, 120), Text(16.9, 105)
+NOTE, OTHERS, NEVER_ROW = Text(13.1, 132), Text(11.8, 130), Text(13.8, 70)
+CELL_LETTERS, NAME_LETTERS = 22, 13
+"""Number of letters in a line of a cell with a figure, and of a cell with the name of a service."""
 MOST_EXEMPT, MOST_EXEMPT_LETTERS = 4, 75
 """Limits for exemptions. ``MOST_EXEMPT``: largest number of reasons that the page shows. ``MOST_EXEMPT_LETTERS``: largest
 length of each reason, and of the list of services that share the reason.
@@ -53,9 +70,8 @@ STANDINGS = (
 """Short names of the groups in ``GROUPS``, in the same order."""
 RULES = {
     "Fully proven": (
-        "Fully proven: the newest run of each drill of the service passed, and the recovery time (RTO) and every other "
-        "objective were measured and met. For a service that stores data, this includes the recovery point (RPO), "
-        "which is the age of the lost data."
+        "Fully proven: the newest run of each drill of the service passed, and the recovery time (RTO), every other objective "
+        "and, where data is stored, the recovery point (RPO, the age of the lost data) were measured and met."
     ),
     "with a reservation": "With a reservation: {reasons}.",
     "rehearsed only": (
@@ -73,10 +89,19 @@ REASONS = {
 }
 """Texts of the reasons for a reservation. The key is the reason."""
 
-REHEARSED_NOTE = (
-    "Rehearsed: a backup was restored into a sandbox, and nothing was broken, so the figure is no RTO and no RPO; the audit names "
-    "the clock of each loss."
+HOW_TO_READ = (
+    "State: worst verdict among the newest run of each drill; a drill that failed stays failed until a run passes. "
+    "RTO and RPO: the longest that was met, by the controller's monotonic clock; ± is its error."
 )
+"""Explanation of the table."""
+REHEARSED_NOTE = "Rehearsed: a backup was restored into a sandbox, and nothing was broken; the figure is no RTO and no RPO."
+EXEMPT_LEAD = "Exempt by a statement in the inventory; the audit tells which of them runs confirm:"
+_FIXED = {
+    "rpo_name": OBJECTIVES["rpo"],
+    "digest_name": wording.EVIDENCE_DIGEST,
+    "exempt_lead": EXEMPT_LEAD,
+    "nothing": wording.NO_ALERT,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +182,14 @@ def render(audit: Audit, reports_path: str = "..") -> str:
     """Render the summary as the page ``summary.html``. ``reports_path``: path from the page's folder to the folder of runs."""
     rows, found = service_rows(audit), list(alerts(audit))
     drilled, never = [row for row in rows if row.state != NEVER], never_drilled(rows)
-    exempt = services.exempt(audit.coverage)
-    shown, room = _fit(audit, rows, found)
+    reasons = services.exempt(audit.coverage)
+    exempt = [_exempt_texts(names, reason) for reason, names in reasons[:MOST_EXEMPT]]
+    more_exempt = sum(len(names) for _, names in reasons[MOST_EXEMPT:])
+    notes = _notes(rows)
+    told = (
+        f"{EXEMPT_LEAD} {', '.join(f'{names} ({reason})' for names, reason in exempt)}, and {more_exempt} more in the audit"
+    )
+    shown, room = _fit(audit, rows, found, [*notes, told if exempt else ""])
     reports = PackageLoader("drillbook.report")
     loader = ChoiceLoader([PackageLoader("drillbook.audit"), reports, PrefixLoader({"report": reports})])
     return (
@@ -171,21 +202,17 @@ def render(audit: Audit, reports_path: str = "..") -> str:
             period=wording.period(audit),
             state_line=wording.record_state(audit),
             missing=wording.missing(audit),
-            rpo_name=OBJECTIVES["rpo"],
-            spans={clock.key: clock.span for clock in CLOCKS},
-            digest_name=wording.EVIDENCE_DIGEST,
+            **_FIXED,
             headline=headline(rows),
             standing=standing(rows),
-            rules=rules(rows),
+            notes=notes,
             runs_sentence=content.runs_sentence(audit.runs, audit.verdicts),
             rows=drilled[:room],
             more_rows=_grouped(drilled[room:]),
-            legend=remarks.legend(row.marks for row in drilled),
             never=never,
-            rehearsed_note=REHEARSED_NOTE if any(row.rehearsed for row in drilled) else "",
             environment_note=_environment_note(audit, rows),
-            exempt=[_exempt_texts(names, reason) for reason, names in exempt[:MOST_EXEMPT]],
-            more_exempt=sum(len(names) for _, names in exempt[MOST_EXEMPT:]),
+            exempt=exempt,
+            more_exempt=more_exempt,
             alerts=shown,
             hrefs=run_rows.hrefs(audit.runs, reports_path),
             more_alerts=len(found) - len(shown),
@@ -193,45 +220,62 @@ def render(audit: Audit, reports_path: str = "..") -> str:
     )
 
 
-def _fit(audit: Audit, rows: Sequence[ServiceRow], found: Sequence[Alert]) -> tuple[list[Alert], int]:
-    """Return the alerts that fit on the printed page, and the number of services that get a row of their own."""
-    drilled, never = [row for row in rows if row.state != NEVER], never_drilled(rows)
-    exempt = services.exempt(audit.coverage)[:MOST_EXEMPT]
-    beside = bool(never[0]) * (2 * _lines(never[1]) + 1) + 1.3 * len(exempt) + 3 * any(row.reserved for row in rows)
-    marks = {mark for row in rows for mark in row.marks}
-    beside += 2 * (remarks.SHORT_MARK in marks) + 3 * (remarks.OWN_ROWS_MARK in marks)
-    beside += max(0, _lines(standing(rows)) - 1) + 2 * any(row.rehearsed for row in rows)
-    beside += max(0, _lines(f"{wording.period(audit)} {_environment_note(audit, rows)}") - 3)
-    shown = [replace(one, text=shortened(one.text, MOST_LETTERS)) for one in found[:MOST_ALERTS]]
-    while len(shown) > LEAST_ALERTS and _fitting(drilled, _room(shown, beside)) < len(drilled):
-        shown.pop()
-    return shown, _fitting(drilled, _room(shown, beside))
+def _notes(rows: Sequence[ServiceRow]) -> list[str]:
+    """Return the texts below the table: how to read it, the groups of services, and the meanings of the marks."""
+    spans = " ".join(f"{clock.key.upper()}: {clock.span}." for clock in CLOCKS if clock.key in ("rto", "rpo"))
+    drilled = [row for row in rows if row.state != NEVER]
+    rehearsal = REHEARSED_NOTE if any(row.rehearsed for row in drilled) else ""
+    return [
+        " ".join(filter(None, (rules(rows), spans, HOW_TO_READ, rehearsal))) if rows else "",
+        remarks.legend(row.marks for row in drilled),
+    ]
 
 
-def _room(shown: Sequence[Alert], beside: float) -> float:
-    """Return the number of lines for services. ``beside``: number of lines for everything but services and alerts."""
-    return LINES - sum(_lines(str(one)) + 0.4 for one in shown) - beside
+def _fit(audit: Audit, rows: Sequence[ServiceRow], found: Sequence[Alert], notes: Sequence[str]) -> tuple[list[Alert], int]:
+    """Return the alerts that fit on the printed page, and the number of services that get a row of their own.
 
-
-def _row_lines(row: ServiceRow) -> float:
-    """Return the number of lines in the row of a service. Each objective without a proof has a line of its own, and the
-    figures of rehearsals have two.
+    ``notes``: texts below the table.
     """
-    keys = [one.key for one in row.unmet]
-    return ROW_LINES + max(keys.count("rto"), keys.count("rpo")) + 2 * bool(row.restored or row.would_lose)
+    drilled, never = [row for row in rows if row.state != NEVER], never_drilled(rows)
+    means = f"{wording.period(audit)} {_environment_note(audit, rows)} {content.runs_sentence(audit.runs, audit.verdicts)}"
+    means += f" {wording.record_state(audit) if audit.whole else wording.missing(audit)}"
+    room = PAGE_PX - FIXED_PX - STANDING.height(standing(rows)) - MEANS.height(means)
+    room -= sum(NOTE.height(text) + 4 for text in notes if text)
+    room -= (22 + NEVER_ROW.height(never[1])) if never[0] else 0
+    shown = [replace(one, text=shortened(one.text, MOST_LETTERS)) for one in found[:MOST_ALERTS]]
+    while len(shown) > LEAST_ALERTS and _fitting(drilled, room - _alerts_height(shown)) < len(drilled):
+        shown.pop()
+    return shown, _fitting(drilled, room - _alerts_height(shown))
 
 
-def _lines(text: str) -> int:
-    return math.ceil(len(text) / LINE_LETTERS)
+def _alerts_height(shown: Sequence[Alert]) -> float:
+    return 25 + sum(ALERT.height(str(one)) + 4 for one in shown)
 
 
-def _fitting(rows: Sequence[ServiceRow], lines: float) -> int:
+def _row_height(row: ServiceRow) -> float:
+    """Return the height of a service's row. Each objective without a proof, and each figure, has lines of its own."""
+    cells = [
+        [*(f"? not proven: {one.drill}" for one in row.unmet if one.key == key), *(_figure(goal)), rehearsal]
+        for key, goal, rehearsal in (("rto", row.rto, row.restored), ("rpo", row.rpo, row.would_lose))
+    ]
+    lines = [sum(math.ceil(len(text) / CELL_LETTERS) for text in cell) for cell in cells]
+    name = math.ceil(len(row.service) / NAME_LETTERS) + math.ceil(len(row.environment) / NAME_LETTERS)
+    return 7 + 13.7 * max(name, 3 if row.reserved or row.beside else 2, *lines)
+
+
+def _figure(row: ProvenRow | None) -> tuple[str, ...]:
+    return (
+        (f"{row.measured}{row.mark}", f"target {row.target}, {row.drill}") if row else ("not measured", "no drill sets it")
+    )
+
+
+def _fitting(rows: Sequence[ServiceRow], room: float) -> int:
     """Return the number of services that get a row of their own. The names of the other services are shown below the
     table, so that no service is left out.
     """
     for number in range(len(rows), 0, -1):
-        below = sum(_lines(f"{title}: {names}") + 0.5 for title, names in _grouped(rows[number:]))
-        if sum(map(_row_lines, rows[:number])) + below <= lines:
+        below = sum(OTHERS.height(f"{title}: {names}") + 6 for title, names in _grouped(rows[number:]))
+        if sum(map(_row_height, rows[:number])) + below <= room:
             return number
     return 0
 

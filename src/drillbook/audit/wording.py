@@ -17,6 +17,7 @@ from drillbook.report.wording import MET, MISSED
 
 SECTIONS = (
     ("record", "Completeness of the record"),
+    ("attention", "Needs attention"),
     ("coverage", "Coverage"),
     ("missed", "Missed drills"),
     ("proven", "Last proven RTO and RPO"),
@@ -31,6 +32,8 @@ SECTIONS = (
     ("sign-off", "Sign-off"),
 )
 TITLES = dict(SECTIONS)
+NO_ALERT = "Nothing: no open finding of medium severity or higher, no overdue drill, no change that was not undone, no gap."
+"""Sentence to show when nothing needs attention."""
 UNPROVEN_TITLE = "Missed or not proven at the end of the period"
 LIMITS_TITLE = "What the record proves, and what it cannot prove"
 CONTENTS = (SECTIONS[0], ("limits", LIMITS_TITLE), *SECTIONS[1:])
