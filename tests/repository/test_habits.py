@@ -34,6 +34,18 @@ def test_every_hook_runs_what_is_installed_and_downloads_nothing():
         assert program == "shellcheck" or program.removeprefix(".venv/bin/") in wanted, name
 
 
+def test_pages_install_the_wheel_and_no_registered_name():
+    """The name is not registered at a package index, so pip would find nothing there, or a package of somebody else."""
+    paths = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "src").rglob("*.py"))]
+    found = {
+        f"{path.relative_to(ROOT)}: {line.strip()}"
+        for path in paths
+        for line in path.read_text().splitlines()
+        if re.search(r"\b(pip|pipx|uv tool) install (-\S+ )*['\"]?drillbook\b(?! @)", line)
+    }
+    assert found == set()
+
+
 def test_ci_checks_what_invoke_check_does():
     assert "invoke check" in RUN
     assert " shellcheck" in RUN

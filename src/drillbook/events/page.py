@@ -49,7 +49,7 @@ Locks, leases and guards: [safety](safety.md).
 
 ## The trace
 
-A run can also be sent as an OpenTelemetry trace. This needs `pip install drillbook[otel]`, and either
+A run can also be sent as an OpenTelemetry trace. This needs `pip install './drillbook-1.0.0-py3-none-any.whl[otel]'`, and either
 `invoke drill --trace http://127.0.0.1:4318` or the variable `OTEL_EXPORTER_OTLP_ENDPOINT`. The trace is made from the
 journal once the run has ended, and is sent by OTLP over HTTP. It has a span for the drill, and for each phase, each step,
 each host of a step, and each probe. All other events are events of the span that they belong to; output of targets is

@@ -170,8 +170,8 @@ CONTACTS = """\
 
 ### How a contact is told
 
-`notify` names service URLs of [apprise](https://github.com/caronc/apprise/wiki) (`pip install drillbook[notify]`). They
-hold tokens, so each is a secret:
+`notify` names service URLs of [apprise](https://github.com/caronc/apprise/wiki)
+(`pip install './drillbook-1.0.0-py3-none-any.whl[notify]'`). They hold tokens, so each is a secret:
 
 ```yaml
 contacts:

@@ -19,6 +19,7 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from drillbook.errors import NotReady
+from drillbook.installation import extras
 from drillbook.sdk.action import Context
 
 T = TypeVar("T")
@@ -34,7 +35,7 @@ def load(name: str) -> Any:
     """
     wanted = (
         f"install the driver's package in the same environment as Drillbook, or correct `driver`; MariaDB: "
-        f"pip install 'drillbook[mariadb]' ({name!r})"
+        f"{extras.current().adding('mariadb')} ({name!r})"
     )
     try:
         top = importlib.util.find_spec(name.partition(".")[0])
