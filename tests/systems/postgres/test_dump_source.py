@@ -106,7 +106,16 @@ def test_roles_that_the_file_beside_the_dump_lacks(shelf, tmp_path):
         ("backup-incomplete", "not created by the file of roles: auditor")
     ]
     (tmp_path / "globals.sql").unlink()
-    assert codes(shelf, tmp_path, globals="globals*") == ["backup-incomplete"]
+    (found,) = checked(shelf, tmp_path, globals="globals*").findings
+    assert (found.code, found.measured) == (
+        "backup-incomplete",
+        f"no file in {tmp_path} matches 'globals*' of `backups.nightly.globals`",
+    )
+    assert "pg_dumpall --globals-only" in found.remedy
+    (told,) = foreseen(shelf, tmp_path, database="shop", globals="globals*")
+    assert told.startswith(
+        f"the roles of the backup {next(tmp_path.iterdir()).name}: no file in {tmp_path} matches 'globals*'"
+    )
 
 
 @pytest.mark.parametrize("form", ["custom.gzip", "directory.gzip", "tar"])

@@ -24,6 +24,10 @@ CHECKSUMS = ("gzip",)
 """Compressions with which pg_dump stores a checksum of the content. With zstd and lz4, pg_dump stores no checksum."""
 
 
+MAKE_GLOBALS = "Make the file with `pg_dumpall --globals-only` beside the dumps, or correct the pattern."
+"""Remedy when no file of roles exists."""
+
+
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """Findings about one dump, made from the results of reading it."""
@@ -46,14 +50,15 @@ class Judgement:
             )
         return Checked((problem,), ("the kind of its content",), (), {"format": self.form.format})
 
-    def of(self, reading: Reading, compression: str, roles: tuple[str, ...] | None) -> Checked:
+    def of(self, reading: Reading, compression: str, roles: tuple[str, ...] | None, absent: str = "") -> Checked:
         """Return the result for a dump that was read.
 
-        ``roles``: names in the backup's file of roles, or None when the backup has no such file.
+        ``roles``: names in the backup's file of roles, or None when the source declares no such files. ``absent``: text that
+        says that there is no such file, although the source declares them; empty when there is one.
         """
         found = outline_of(reading.sql)
         problem = self.damage(reading) or self._emptiness(reading)
-        problems = [problem] if problem else [*self.of_another(found), *self._incomplete(found, roles)]
+        problems = [problem] if problem else [*self.of_another(found), *self._incomplete(found, roles, absent)]
         return Checked(
             tuple(problems),
             ("every byte was decoded", "every row has the columns of its table", "the dump is complete to its end"),
@@ -129,14 +134,15 @@ class Judgement:
             return []
         return [another(self.name, self.database, ", ".join(names), self.host)]
 
-    def _incomplete(self, found: Outline, roles: tuple[str, ...] | None) -> list[Finding]:
+    def _incomplete(self, found: Outline, roles: tuple[str, ...] | None, absent: str) -> list[Finding]:
         problems = []
         if found.filtered:
             measured = "rows were filtered by row security, because the dump was taken with --enable-row-security"
             problems.append(self._finding("backup-incomplete", "all rows of each table", measured))
         if roles is not None and (lacking := sorted(set(found.roles) - set(roles))):
-            measured = f"not created by the file of roles: {', '.join(lacking[:10])}"
-            problems.append(self._finding("backup-incomplete", "all roles that the dump names", measured))
+            measured = absent or f"not created by the file of roles: {', '.join(lacking[:10])}"
+            remedy = MAKE_GLOBALS if absent else ""
+            problems.append(self._finding("backup-incomplete", "all roles that the dump names", measured, remedy=remedy))
         return problems
 
     def _not_covered(self, found: Outline, compression: str, roles: tuple[str, ...] | None) -> list[str]:

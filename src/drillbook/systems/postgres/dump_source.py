@@ -27,7 +27,7 @@ from drillbook.sdk.sandbox import Sandbox, Sandboxed
 from drillbook.sdk.service import Service
 from drillbook.systems.postgres import dump_reading, dump_start, manual_restore, reader_version, sandbox
 from drillbook.systems.postgres.dump_in_place import DumpInPlace
-from drillbook.systems.postgres.dump_judgement import Judgement, another
+from drillbook.systems.postgres.dump_judgement import MAKE_GLOBALS, Judgement, another
 from drillbook.systems.postgres.dump_outline import roles_made
 from drillbook.systems.postgres.dump_restoring import Restoring
 from drillbook.systems.postgres.service import Postgres
@@ -190,7 +190,8 @@ class PgDumpSource(FileBackups):
             reading = dump_reading.read(ctx.host, path, form, program, ctx.deadline)
             compression, begun = dump_reading.header(ctx.host, path, form, program, ctx.deadline)
             named = self._roles_named(ctx, roles) if self.globals else None
-            checked = judgement.of(reading, compression, named)
+            absent = self._no_globals if self.globals and not roles else ""
+            checked = judgement.of(reading, compression, named, absent)
             return replace(checked, facts={**checked.facts, "begun_at": stamp(begun)}) if begun else checked
 
     def manual_restore(self, manual: ManualRestore) -> list[Block]:
@@ -233,6 +234,7 @@ class PgDumpSource(FileBackups):
                 reader_version.need_format(ctx, inside.host, program, archive, name, setting=setting)
                 if name == backup.id:
                     self._foresee_another(ctx, backup, begun.data)
+                    self._foresee_no_roles(ctx, backup, begun.data)
                 if tools and archive:
                     reader_version.need_server(tools)
                 if tools and begun.data and not archive:
@@ -242,6 +244,20 @@ class PgDumpSource(FileBackups):
         found = self.candidates(ctx)
         tocs = self._tables_of_contents(ctx) if found else {}
         need_one(ctx, found, check)
+
+    @property
+    def _no_globals(self) -> str:
+        where = f" in {self.at}" if isinstance(self.at, str) else ""
+        return f"no file{where} matches {self.globals!r} of {self.setting('globals')}"
+
+    def _foresee_no_roles(self, ctx: Context, backup: Backup, beginning: bytes) -> None:
+        """In a check before a drill, record that no file of roles exists, although `globals` declares such files.
+
+        Nothing is recorded when an earlier step may make the file, and for a dump of pg_dumpall, which creates its roles.
+        """
+        needed = self.globals and not ctx.changed and b"database cluster dump" not in beginning
+        if needed and not self._file_of_roles(ctx, backup):
+            ctx.unsure(f"the roles of the backup {backup.id}: {self._no_globals}. {MAKE_GLOBALS}")
 
     def _foresee_another(self, ctx: Context, backup: Backup, beginning: bytes) -> None:
         """In a check before a drill, compare the database that the ``beginning`` of the dump names with the expected one."""
