@@ -409,6 +409,7 @@ def test_one_run_is_no_trend(book):
     book.run("2026-01-10T09:00:00").good().close()
     once = html.render(audited(book)).split('id="trend"')[1].split("</section>")[0]
     assert "only one run in the period, so there is no trend to draw" in once
+    assert "Last proven RTO and RPO lists" in once
     assert '<svg class="plot"' not in once
     book.run("2026-02-10T09:00:00").good().close()
     twice = html.render(audited(book)).split('id="trend"')[1].split("</section>")[0]

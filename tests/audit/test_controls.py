@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import pytest
 
-from drillbook.audit import html, markdown, run_evidence
-from drillbook.audit.controls import MOST_DRILLS
+from drillbook.audit import controls, html, markdown, run_evidence
+from drillbook.audit.controls import FEW, MOST_DRILLS
 from drillbook.audit.records import Record
 from drillbook.events.event import Event
 from drillbook.judge.result import FaultResult, Objective, StepResult, Verdict
@@ -66,12 +67,14 @@ def test_a_period_without_runs_shows_nothing(book):
 
 
 def test_many_drills_are_counted(book):
-    for number in range(MOST_DRILLS + 2):
+    for number in range(MOST_DRILLS + FEW + 1):
         name = f"d{number:02}"
         text = stories.DOWN.replace("drill: api-down", f"drill: {name}")
         book.run(f"2026-01-{number + 1:02}T09:00:00", drill=name, text=text).good().close()
     shows = control(audited(book), "CP-10").shows
-    assert shows.endswith("d06, d07 and 2 more drills.")
+    assert shows.endswith("d06, d07 and 4 more drills.")
+    few = [SimpleNamespace(drill=f"d{number:02}") for number in range(MOST_DRILLS + FEW)]
+    assert controls._drills(few).endswith("d08, d09, d10"), "a few more are named"
 
 
 def record(*steps, plan=None, **more):

@@ -25,7 +25,7 @@ def test_every_objective_has_its_state_in_one_column_and_only_a_figure_that_coun
     found = replace(audit, proven=(rto, reserved, missed, doubted, untried))
     _, _, _, figures, states, days = rows(found)
     assert figures == [rto.measured, "9.014 s \u2020", "9.014 s", "not verified", "none"]
-    assert states == ["\u2713 met", "~ met", "\u2717 missed", "? not proven", "? not proven"]
+    assert states == ["\u2713 met", "~ reserved", "\u2717 missed", "? not proven", "? not proven"]
     assert days == ["2026-03-10"] * 4 + ["-"]
 
 

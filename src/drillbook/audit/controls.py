@@ -16,7 +16,8 @@ from drillbook.audit.records import Record
 from drillbook.report.figures import count
 
 MOST_DRILLS = 8
-"""Largest number of drills that are named in one field."""
+"""Largest number of drills that are named in one field. A few more are named, too, instead of being counted."""
+FEW = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,4 +198,6 @@ def _drills(runs: Sequence[Record]) -> str:
     numbers = sorted(Counter(one.drill for one in runs).items())
     names = [name if number == 1 else f"{name} ({number} runs)" for name, number in numbers]
     more = len(names) - MOST_DRILLS
+    if more <= FEW:
+        return ", ".join(names)
     return ", ".join(names[:MOST_DRILLS]) + (f" and {count(more, 'more drill')}" if more > 0 else "")

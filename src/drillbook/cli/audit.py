@@ -177,11 +177,9 @@ def _figure(item: ProvenRow) -> str:
 
 
 def _state(item: ProvenRow) -> Text:
-    """Return the state of an objective with its symbol. An objective that was met with a reservation has the same state as
-    any other met objective, because the mark beside its figure tells the reservation.
-    """
+    """Return the state of an objective with its symbol. The state `reserved` is short for `met with a reservation`."""
     colour = MET if item.proven else MISSED if item.missed else NOT_VERIFIED
-    word = MET if item.met else item.state
+    word = "reserved" if item.reserved else item.state
     return Text(f"{STATES.get(item.state, STATES[NOT_VERIFIED])} {word}", style=COLOURS[colour])
 
 
