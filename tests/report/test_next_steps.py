@@ -90,7 +90,10 @@ def test_the_terminal_names_the_drills_of_a_suite_that_did_not_pass() -> None:
 @pytest.mark.parametrize(
     ("routine", "step"),
     [
-        (("restore-newest", "rehearse-database"), ("prove a routine backup of database", "drillbook drill restore-newest")),
+        (
+            ("restore-newest", "rehearse-database"),
+            ("restore a routine backup of database", "drillbook drill restore-newest"),
+        ),
         ((), ("find a drill that restores a routine backup of database", "drillbook catalog --for postgres")),
         (None, None),
     ],

@@ -55,7 +55,7 @@ def proof_of_routine(view: RunView) -> tuple[str, str] | None:
     service = one_line(view.result.service)
     if view.routine:
         drill = one_line(view.routine[0])
-        return f"prove a routine backup of {service}", f"{view.program} drill {drill}{on(one_line(view.inventory))}"
+        return f"restore a routine backup of {service}", f"{view.program} drill {drill}{on(one_line(view.inventory))}"
     kind = one_line(str(view.plan["inventory"]["services"].get(view.result.service, {}).get("kind", "")))
     of_kind = f" --for {shlex.quote(kind)}" if kind else ""
     return f"find a drill that restores a routine backup of {service}", f"{view.program} catalog{of_kind}"
