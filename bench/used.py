@@ -74,6 +74,7 @@ _.revert  # a lease, now and not after its end: for the boot hook
 
 # Fields of JSON output, written by dataclasses.asdict
 _.passed_run  # drillbook/due/1
+_.proven_run
 _.last_run
 _.measured_at  # docs/measurements/overhead.json and transfers.json
 

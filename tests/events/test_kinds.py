@@ -50,7 +50,6 @@ NOT_ON_THE_TERMINAL = {
     "canary.writes",
     "canary.survivors",
     "settle.ended",
-    "lock.released",
     "lock.failed",
     "lease.ready",
     "lease.adopted",

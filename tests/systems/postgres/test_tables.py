@@ -629,10 +629,8 @@ def test_rows_that_a_restore_replaces_are_counted_and_their_loss_is_a_finding(pl
     step = StepResult(**STEP, facts=facts)
     (found,) = shortfall.findings([step])
     assert (found.code, found.wanted) == ("removed-data-missing", f"all {known + 3} {kind}")
-    assert (
-        f"restore.1 removed {known + 3} {kind} and restored {known}; the other 3 or more are not in the backup, unless"
-        in found.measured
-    )
+    told = f"restore.1 removed {known + 3} {kind} and restored {known}; these 3 are not in the backup, unless the fault"
+    assert told in found.measured
     equal = restore(place, backup, "log", replace=True)
     assert equal["replaced_data"] == equal["restored_data"]
     assert shortfall.findings([step.model_copy(update={"facts": equal})]) == []
