@@ -288,3 +288,15 @@ def test_a_check_foresees_a_dump_of_another_database(shelf, tmp_path, form):
     assert foreseen(shelf, tmp_path, database="shop") == []
     (told,) = foreseen(shelf, tmp_path, database="billing")
     assert re.search("would fail the drill: .*wanted: the database billing; found: shop", told)
+
+
+def test_a_newer_file_of_roles_is_no_dump_although_the_pattern_matches_it(shelf, tmp_path):
+    dump = dumps.copied(shelf.take("custom.gzip"), tmp_path)
+    os.utime(dump, (time.time() - 60,) * 2)
+    (tmp_path / "globals-1.sql").write_bytes(shelf.take("globals").read_bytes())
+    dumps.copied(shelf.take("cluster"), tmp_path)
+    source = PgDumpSource(name="nightly", host="db-1", at=str(tmp_path))
+    names = {backup.id for backup in source.backups(shelf.place.context())}
+    assert dump.name in names
+    assert "globals-1.sql" not in names
+    assert len(names) == 2, "a dump of pg_dumpall is a dump"

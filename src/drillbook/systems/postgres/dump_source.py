@@ -82,7 +82,10 @@ class PgDumpSource(FileBackups):
         return self.database or (service.database if isinstance(service, Postgres) else "")
 
     def backups(self, ctx: Context) -> list[Backup]:
-        """List the dumps that match the pattern: single files, and folders with a dump in directory format."""
+        """List the dumps that match the pattern: single files, and folders with a dump in directory format.
+
+        Files of `pg_dumpall --globals-only` are left out when there are dumps beside them.
+        """
         folders: dict[str, list[StoredFile]] = {}
         single: list[StoredFile] = []
         for file in self.place(ctx).files(ctx):
@@ -92,7 +95,9 @@ class PgDumpSource(FileBackups):
             elif not self._is_globals(file):
                 single.append(file)
         found = [*single, *(_folder(name, files) for name, files in folders.items())]
-        backups = [self._backup(file) for file in self.matching(found)]
+        matched = self.matching(found)
+        roles = dump_start.globals_only(ctx, self.place(ctx), [file for file in matched if file.name not in folders])
+        backups = [self._backup(file) for file in [one for one in matched if one.name not in roles] or matched]
         starts = dump_start.starts(ctx, self.place(ctx), ctx.host_named(self.host), [one.id for one in backups], folders)
         return [self._with_start(backup, starts.get(backup.id)) for backup in backups]
 

@@ -14,11 +14,13 @@ from datetime import UTC, datetime
 
 from drillbook.sdk.action import Context
 from drillbook.sdk.backup_beginning import unpacked
-from drillbook.sdk.backup_places import Place
+from drillbook.sdk.backup_places import Place, StoredFile
 from drillbook.sdk.host import Deadline, Host
 
 BEGINNING = 4096
 """Number of bytes that are read from the beginning of a dump."""
+GLOBALS_LIMIT = 64 << 10
+"""Maximum size of a file that is read to find out if it is a file of roles."""
 COMPRESSION_BYTE = (1, 15)
 """First version of the archive format in which one byte names the compression. Source: K_VERS_1_15 in PostgreSQL."""
 _MEMBER = b"toc.dat\0"
@@ -43,6 +45,21 @@ def starts(ctx: Context, place: Place, host: Host, names: Sequence[str], folders
         return {}
     found = zip(told, moments(host, list(told.values()), ctx.deadline), strict=False)
     return {name: moment for name, moment in found if moment}
+
+
+def globals_only(ctx: Context, place: Place, files: Sequence[StoredFile]) -> set[str]:
+    """Return the names of the ``files`` that are whole output of `pg_dumpall --globals-only`, and therefore no dumps.
+
+    Only small files are read. Raises HostError when the host cannot be used.
+    """
+    small = [file.name for file in files if file.bytes is not None and file.bytes <= GLOBALS_LIMIT]
+    heads = place.beginnings(ctx, small, GLOBALS_LIMIT) if small else {}
+    return {name for name, head in heads.items() if _is_globals_only(unpacked(head, 16 * GLOBALS_LIMIT))}
+
+
+def _is_globals_only(text: bytes) -> bool:
+    whole = text.startswith(b"--\n-- PostgreSQL database cluster dump\n") and b"database cluster dump complete\n" in text
+    return whole and not any(word in text for word in (b"\n-- Databases\n", b"\n\\connect ", b"\nCREATE DATABASE "))
 
 
 def moments(host: Host, texts: Sequence[str], deadline: Deadline) -> list[datetime | None]:
