@@ -153,6 +153,14 @@ def test_an_open_finding_of_a_run_that_passed_needs_attention(tmp_path, severity
     assert len(found) == named
 
 
+def test_an_open_finding_links_the_newest_report_of_its_drill(tmp_path):
+    audit = audited(stories.year(Book(tmp_path)))
+    newest = next(run for run in reversed(audit.runs) if (run.environment, run.drill) not in audit.failing)
+    one = replace(audit.findings[0], severity="high", state="open", drill=newest.drill, environment=newest.environment)
+    found = [alert.run for alert in alerts(replace(audit, findings=(one,))) if "has 1 high finding" in alert.text]
+    assert found == [newest.run]
+
+
 def test_what_needs_attention_is_told_the_most_urgent_first(tmp_path):
     audit = audited(stories.year(Book(tmp_path)))
     found = texts(audit)

@@ -152,7 +152,8 @@ def _of_findings(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[A
         number = open_findings.counted(each_open(rows))
         text = f"{drill} in {environment} has {number}, {since}: {'; '.join(titles[:MOST_TITLES])}{more}"
         when = NEXT_RUN if rows[0].severity == "medium" else AT_ONCE
-        yield Alert(text, "mend it, and run the drill again", _owner(owners, environment, drill), when)
+        run = [one.run for one in audit.runs if (one.environment, one.drill) == (environment, drill)][-1:]
+        yield Alert(text, "mend it, and run the drill again", _owner(owners, environment, drill), when, "".join(run))
 
 
 def _of_schedules(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert]:
