@@ -13,12 +13,14 @@ import pytest
 from drillbook.errors import CouldNotVerify, NotReady, StepFailed
 from drillbook.sdk import backup_files
 from drillbook.sdk.backup_source import newest
-from drillbook.systems.postgres import dump_reading
+from drillbook.sdk.store import Store
+from drillbook.systems.postgres import dump_reading, dump_start
 from drillbook.systems.postgres.dump_source import PgDumpSource
 from tests.artefacts import exact
 from tests.systems.postgres import artefacts, dumps, majors
 from tests.systems.postgres.artefacts import CORPUS, CORPUS_17
 from tests.systems.postgres.dumps import Shelf, cut, largest
+from tests.systems.postgres.site import BUCKET
 
 
 @pytest.fixture(scope="module")
@@ -300,3 +302,63 @@ def test_a_newer_file_of_roles_is_no_dump_although_the_pattern_matches_it(shelf,
     assert dump.name in names
     assert "globals-1.sql" not in names
     assert len(names) == 2, "a dump of pg_dumpall is a dump"
+
+
+ROLES = b"--\n-- PostgreSQL database cluster dump\n--\n\n" + b"CREATE ROLE clerk;\n" * 3200
+END = b"--\n-- PostgreSQL database cluster dump complete\n--\n\n"
+
+
+def laid(folder, name, data, ago):
+    (folder / name).write_bytes(data)
+    os.utime(folder / name, (time.time() - ago,) * 2)
+
+
+def names_in(shelf, folder, **fields):
+    source = PgDumpSource(name="nightly", host="db-1", at=str(folder), **fields)
+    return [backup.id for backup in source.backups(shelf.place.context())]
+
+
+def test_many_small_files_are_listed(shelf, tmp_path):
+    for number in range(400):
+        laid(tmp_path, f"shop-{number}.dump", b"PGDMP" + bytes(60 << 10), number)
+    assert len(names_in(shelf, tmp_path)) == 400
+
+
+def test_many_small_dumps_of_pg_dumpall_are_listed(shelf, tmp_path):
+    whole = ROLES + b"--\n-- Databases\n--\n\n" + END
+    for number in range(400):
+        laid(tmp_path, f"all-{number}.sql", whole, number)
+    laid(tmp_path, "roles.sql", ROLES + END, -60)
+    assert len(names_in(shelf, tmp_path)) == 400
+
+
+def test_nothing_but_many_files_of_roles_is_listed(shelf, tmp_path):
+    for number in range(400):
+        laid(tmp_path, f"roles-{number}.sql", ROLES + END, number)
+    assert len(names_in(shelf, tmp_path)) == 400
+    (tmp_path / "shop.dump").write_bytes(b"PGDMP" + bytes(100))
+    os.utime(tmp_path / "shop.dump", (time.time() - 900,) * 2)
+    assert names_in(shelf, tmp_path) == ["shop.dump"]
+
+
+def test_the_time_in_the_name_tells_which_files_of_roles_are_newer_than_the_dump(shelf, tmp_path):
+    laid(tmp_path, "all-20260102.sql", ROLES + END, 900)
+    laid(tmp_path, "shop-20260101.dump", b"PGDMP" + bytes(100), 0)
+    assert names_in(shelf, tmp_path, newest="name") == ["shop-20260101.dump"]
+
+
+def test_of_objects_only_the_beginnings_and_the_newest_files_like_roles_are_read(shelf, monkeypatch):
+    asked = []
+    real = Store.beginning
+    monkeypatch.setattr(Store, "beginning", lambda store, key, limit: asked.append((key, limit)) or real(store, key, limit))
+    s3 = shelf.place.s3()
+    dump = b"PGDMP" + bytes(60 << 10)
+    made = {f"many/shop-202601{day:02}.dump": dump for day in range(2, 22)}
+    made |= {f"many/roles-202601{day:02}.sql": ROLES + END for day in (1, 30)}
+    for key, data in made.items():
+        s3.put_object(Bucket=BUCKET, Key=key, Body=data)
+    source = PgDumpSource(name="nightly", host="db-1", at=f"s3://{BUCKET}/many/", newest="name")
+    names = {backup.id for backup in source.backups(shelf.place.context())}
+    assert names == {key.removeprefix("many/") for key in made} - {"roles-20260130.sql"}
+    heads = [(key, dump_start.BEGINNING) for key in made]
+    assert sorted(asked) == sorted([*heads, ("many/roles-20260130.sql", dump_start.GLOBALS_LIMIT)])

@@ -16,7 +16,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from drillbook.sdk.action import Context, Facts
-from drillbook.sdk.backup_files import UNKNOWN_S, FileBackups
+from drillbook.sdk.backup_files import UNKNOWN_S, FileBackups, moment_in
 from drillbook.sdk.backup_places import BEGINNINGS_NEED, HostFolder, Prefix, StoredFile
 from drillbook.sdk.backup_source import Backup, Checked, need_one, need_programs, stamp
 from drillbook.sdk.host import Host
@@ -96,10 +96,17 @@ class PgDumpSource(FileBackups):
                 single.append(file)
         found = [*single, *(_folder(name, files) for name, files in folders.items())]
         matched = self.matching(found)
-        roles = dump_start.globals_only(ctx, self.place(ctx), [file for file in matched if file.name not in folders])
+        begun = dump_start.heads(ctx, self.place(ctx), [file.name for file in matched], folders)
+        newest_first = sorted(matched, key=self._moment, reverse=True)
+        roles = dump_start.globals_only(ctx, self.place(ctx), newest_first, begun)
         backups = [self._backup(file) for file in [one for one in matched if one.name not in roles] or matched]
-        starts = dump_start.starts(ctx, self.place(ctx), ctx.host_named(self.host), [one.id for one in backups], folders)
+        starts = dump_start.starts(ctx.host_named(self.host), begun, ctx.deadline)
         return [self._with_start(backup, starts.get(backup.id)) for backup in backups]
+
+    def _moment(self, file: StoredFile) -> tuple[datetime, str]:
+        """Return the time that orders the files: the time in the name, if the source uses this time, and then the name."""
+        named = moment_in(file.name, self.time) if self.newest == "name" else None
+        return named or file.modified, file.name
 
     def _is_globals(self, file: StoredFile) -> bool:
         return bool(self.globals) and fnmatchcase(PurePosixPath(file.name).name, self.globals)

@@ -8,9 +8,10 @@ dump contains its start only if it was taken with --verbose.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import takewhile
 
 from drillbook.sdk.action import Context
 from drillbook.sdk.backup_beginning import unpacked
@@ -23,6 +24,13 @@ GLOBALS_LIMIT = 64 << 10
 """Maximum size of a file that is read to find out if it is a file of roles."""
 COMPRESSION_BYTE = (1, 15)
 """First version of the archive format in which one byte names the compression. Source: K_VERS_1_15 in PostgreSQL."""
+AT_ONCE = 16
+"""Maximum number of files whose first ``GLOBALS_LIMIT`` bytes are read with one command.
+
+The answer is then far below the limit for answers."""
+_OF_CLUSTER = b"--\n-- PostgreSQL database cluster dump\n"
+_OF_DATABASES = (b"\n-- Databases\n", b"\n\\connect ", b"\nCREATE DATABASE ")
+"""Texts of which a whole dump of pg_dumpall contains at least one, and a file of roles none."""
 _MEMBER = b"toc.dat\0"
 _MEMBER_AT = 512
 _VERSION_AT = 5
@@ -32,34 +40,60 @@ _STARTED = re.compile(rb"^-- Started on (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?: [A-Za
 _SECONDS = 'while IFS= read -r text; do date -d "$text" +%s 2>/dev/null || echo; done'
 
 
-def starts(ctx: Context, place: Place, host: Host, names: Sequence[str], folders: Collection[str]) -> dict[str, datetime]:
-    """Return the start time of each dump that contains its start time. The key is the name of the dump.
+def heads(ctx: Context, place: Place, names: Sequence[str], folders: Collection[str]) -> dict[str, bytes]:
+    """Return the first bytes of each dump. The key is the name of the dump.
 
-    ``names``: names of all dumps; ``folders``: names of the dumps in directory format. Local times are read in the time zone
-    of ``host``. Raises HostError when the host cannot be used, and CouldNotVerify when the beginnings cannot be read.
+    ``names``: names of all dumps; ``folders``: names of the dumps in directory format. Raises HostError when the host of the
+    dumps cannot be used, and CouldNotVerify when the beginnings cannot be read.
     """
     files = {f"{name}/toc.dat" if name in folders else name: name for name in names}
-    heads = place.beginnings(ctx, list(files), BEGINNING) if files else {}
-    told = {files[file]: text for file, head in heads.items() if (text := started(head))}
+    found = place.beginnings(ctx, list(files), BEGINNING) if files else {}
+    return {files[file]: head for file, head in found.items()}
+
+
+def starts(host: Host, begun: Mapping[str, bytes], deadline: Deadline) -> dict[str, datetime]:
+    """Return the start time of each dump that contains its start time. The key is the name of the dump.
+
+    ``begun``: first bytes of each dump. Local times are read in the time zone of ``host``. Raises HostError when the host
+    cannot be used.
+    """
+    told = {name: text for name, head in begun.items() if (text := started(head))}
     if not told:
         return {}
-    found = zip(told, moments(host, list(told.values()), ctx.deadline), strict=False)
+    found = zip(told, moments(host, list(told.values()), deadline), strict=False)
     return {name: moment for name, moment in found if moment}
 
 
-def globals_only(ctx: Context, place: Place, files: Sequence[StoredFile]) -> set[str]:
+def globals_only(ctx: Context, place: Place, files: Sequence[StoredFile], begun: Mapping[str, bytes]) -> set[str]:
     """Return the names of the ``files`` that are whole output of `pg_dumpall --globals-only`, and therefore no dumps.
 
-    Only small files are read. Raises HostError when the host cannot be used.
+    ``files``: the newest file first; ``begun``: first bytes of each file, which are enough for most files. More bytes are
+    read only of small files that begin like output of pg_dumpall, a few at a time, from the newest file down to the first
+    dump. Raises HostError when the host of the files cannot be used.
     """
-    small = [file.name for file in files if file.bytes is not None and file.bytes <= GLOBALS_LIMIT]
-    heads = place.beginnings(ctx, small, GLOBALS_LIMIT) if small else {}
-    return {name for name, head in heads.items() if _is_globals_only(unpacked(head, 16 * GLOBALS_LIMIT))}
+    kinds = {file.name: _is_globals_only(begun.get(file.name, b""), file.bytes) for file in files}
+    while unknown := [name for name in _before_dump(kinds) if kinds[name] is None][:AT_ONCE]:
+        more = place.beginnings(ctx, unknown, GLOBALS_LIMIT)
+        kinds |= {name: bool(_is_globals_only(more.get(name, b""), GLOBALS_LIMIT)) for name in unknown}
+    return {name for name, kind in kinds.items() if kind}
 
 
-def _is_globals_only(text: bytes) -> bool:
-    whole = text.startswith(b"--\n-- PostgreSQL database cluster dump\n") and b"database cluster dump complete\n" in text
-    return whole and not any(word in text for word in (b"\n-- Databases\n", b"\n\\connect ", b"\nCREATE DATABASE "))
+def _before_dump(kinds: Mapping[str, bool | None]) -> Iterator[str]:
+    """Return the names of files from the newest file down to the first file that is certainly a dump."""
+    return takewhile(lambda name: kinds[name] is not False, kinds)
+
+
+def _is_globals_only(begun: bytes, size: int | None) -> bool | None:
+    """Return True for the beginning of a file of roles, and None if more bytes must be read to know it.
+
+    ``size``: size of the file in bytes. A file above the limit is not read further, and counts as a dump.
+    """
+    text = unpacked(begun, 16 * GLOBALS_LIMIT)
+    if not text.startswith(_OF_CLUSTER) or any(word in text for word in _OF_DATABASES):
+        return False
+    if b"database cluster dump complete\n" in text:
+        return True
+    return None if size is not None and len(begun) < size <= GLOBALS_LIMIT else False
 
 
 def moments(host: Host, texts: Sequence[str], deadline: Deadline) -> list[datetime | None]:
