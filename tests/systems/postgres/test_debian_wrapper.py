@@ -14,7 +14,8 @@ from drillbook.systems.postgres.dump_source import PgDumpSource
 from drillbook.systems.postgres.service import Admin
 from drillbook.systems.postgres.tools import Tools
 from tests.needs import missing, need
-from tests.systems.postgres import fixtures, majors
+from tests.systems.postgres import dumps, fixtures, majors
+from tests.systems.postgres.site import BUCKET
 from tests.systems.refusals import refused_until
 
 place = fixtures.place
@@ -101,3 +102,96 @@ def test_the_version_of_a_program_is_the_one_that_connects(place, mixed):
     service = place.place("asked", bin=str(mixed)).service
     major, text = Tools.of(place.context(), service).version("pg_restore")
     assert major >= 17, text
+
+
+@pytest.fixture(scope="module")
+def newest(place, mixed):
+    """Folder with programs of version 17, of which Debian's wrapper chooses 15 when no host is named."""
+    default = place.folder / "clusters" / "15" / "main"
+    default.mkdir(parents=True)
+    (default / "postgresql.conf").write_text(f"port = 5432\ndata_directory = '{default}'\n")
+    folder = Path(dumps.programs_17(place.folder / "bin-17"))
+    for name in ("pg_restore", "psql"):
+        (folder / name).write_text(
+            f'#!/bin/sh\nexport PG_CLUSTER_CONF_ROOT={default.parent.parent}\nexec "/usr/bin/{name}" "$@"\n'
+        )
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    said = subprocess.run([folder / "pg_restore", "--version"], env=plain, capture_output=True, text=True, check=False)
+    if ") 15." not in said.stdout:
+        missing("Debian's PostgreSQL 15 is not installed (Debian: postgresql-client-15)")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shop(place, newest):
+    """Server of version 17 with a foreign server, and a backup of it in the store."""
+    cluster = place.place("production-17", bin=str(newest))
+    cluster.create()
+    cluster.start()
+    cluster.sql("CREATE ROLE clerk LOGIN", database="postgres")
+    cluster.sql("CREATE DATABASE shop", database="postgres")
+    cluster.sql(
+        "CREATE TABLE kept AS SELECT generate_series(1, 100) AS id",
+        "ALTER TABLE kept ADD PRIMARY KEY (id)",
+        "CREATE FOREIGN DATA WRAPPER nothing",
+        "CREATE SERVER far FOREIGN DATA WRAPPER nothing",
+        "CREATE MATERIALIZED VIEW seen AS SELECT count(*) AS n FROM kept",
+        "ALTER DATABASE shop SET work_mem = '5MB'",
+    )
+    return cluster, place.run("postgres.dump", service="production-17", to=f"s3://{BUCKET}/shop")
+
+
+def test_a_dump_is_read_by_the_pg_restore_whose_version_was_asked(place, shop, newest, tmp_path):
+    cluster, _ = shop
+    (tmp_path / "shop.dump").write_bytes(dumps.Source(cluster, tmp_path).dump("--format=custom", "--no-owner", "--no-acl"))
+    source = PgDumpSource(name="newer", host="db-1", at=str(tmp_path), database="shop", bin=str(newest))
+    ctx = place.context()
+    source.ready(ctx)
+    checked = source.check(ctx, source.backups(ctx)[0])
+    assert (checked.findings, checked.facts["rows_by_table"]) == ((), {"public.kept": 100})
+
+
+def test_a_backup_is_verified_by_the_pg_restore_whose_version_was_asked(place, shop):
+    _, backup = shop
+    action = place.action("postgres.backup_intact", service="production-17", **{"from": backup["location"]})
+    action.ready(place.context())
+    action.run(place.context())
+
+
+def test_a_backup_is_restored_by_the_pg_restore_whose_version_was_asked(place, shop, newest):
+    _, backup = shop
+    try:
+        copy = place.place("copy-17", bin=str(newest))
+        place.run("postgres.restore", service="copy-17", **{"from": backup["location"]})
+        assert copy.sql("SHOW work_mem") == [("5MB",)]
+    finally:
+        place.clusters.pop("copy-17").destroy()
+
+
+def test_rows_and_tables_are_restored_by_the_pg_restore_whose_version_was_asked(place, shop):
+    cluster, backup = shop
+    given = {"service": "production-17", "table": "kept", "from": backup["location"]}
+    cluster.sql("DELETE FROM kept WHERE id > 50")
+    assert place.run("postgres.restore_rows", where="id > 50", **given)["restored"] == 50
+    cluster.sql("DROP MATERIALIZED VIEW seen", "DROP TABLE kept")
+    place.run("postgres.restore_table", **given)
+    assert cluster.sql("SELECT count(*) FROM kept") == [(100,)]
+
+
+def test_a_dump_with_views_is_restored_by_the_pg_restore_whose_version_was_asked(place, shop, newest, tmp_path):
+    need("unshare")
+    cluster, _ = shop
+    tmp_path.chmod(0o755)
+    (tmp_path / "shop.dump").write_bytes(dumps.Source(cluster, tmp_path).dump("--format=custom", "--no-owner", "--no-acl"))
+    sandbox = {"folder": str(place.folder / "box-17"), "data_may_leave": True}
+    admin = Admin(user="postgres")
+    place.place("views", password=None, database="shop", admin=admin, bin=str(newest), sandbox=sandbox)
+    place.extra["newer"] = PgDumpSource(name="newer", host="db-1", at=str(tmp_path), bin=str(newest))
+    action, ctx = place.action("backup.restore", service="views", **{"from": "newer"}), place.context(step="restore.1")
+    try:
+        action.ready(ctx)
+        assert action.run(ctx)["foreign_servers"] == 1
+    finally:
+        for command in action.undo(ctx).commands:
+            place.host.run(command, deadline=ctx.deadline).check()
+        del place.clusters["views"], place.extra["newer"]

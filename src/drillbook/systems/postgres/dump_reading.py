@@ -15,6 +15,7 @@ from drillbook.errors import CouldNotVerify, NotReady
 from drillbook.sdk.answers import Answer
 from drillbook.sdk.host import Deadline, Host, printable
 from drillbook.systems.postgres import dump_start
+from drillbook.systems.postgres.tools import AS_CLIENT
 
 UNPACKERS = {
     "none": ("cat",),
@@ -238,7 +239,7 @@ def read(host: Host, path: str, form: Form, pg_restore: str, deadline: Deadline,
     only = "--schema-only" if schema_only else ""
     argv = ("sh", "-c", _READ, "sh", _AWK, form.mode, path, pg_restore, only, *form.unpacker)
     sink = Answer(f"{host.name}: the content of the dump {path}")
-    output = host.run(argv, deadline=deadline, env={"LC_ALL": "C", "TZ": "UTC"}, sink=sink)
+    output = host.run(argv, deadline=deadline, env={**AS_CLIENT, "TZ": "UTC"}, sink=sink)
     said = printable(output.stderr, limit=600).strip()
     return _parsed(sink.text, said)
 
@@ -312,7 +313,7 @@ def header(host: Host, path: str, form: Form, pg_restore: str, deadline: Deadlin
     """
     if not form.archive:
         return form.packed, None
-    output = host.run(("sh", "-c", _HEADER, "sh", path, pg_restore, *form.unpacker), deadline=deadline, env={"LC_ALL": "C"})
+    output = host.run(("sh", "-c", _HEADER, "sh", path, pg_restore, *form.unpacker), deadline=deadline, env=AS_CLIENT)
     found = dict(re.findall(r"^(compression|begun) (.+)$", printable(output.text, limit=200), re.MULTILINE))
     begun = dump_start.moments(host, [found["begun"]], deadline)[0] if "begun" in found else None
     return found.get("compression", "")[:40].strip(), begun

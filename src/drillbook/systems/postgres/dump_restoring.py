@@ -21,7 +21,7 @@ from drillbook.systems.postgres.dump_judgement import Judgement
 from drillbook.systems.postgres.dump_outline import Made, Outline, outline_of
 from drillbook.systems.postgres.dump_reading import Form
 from drillbook.systems.postgres.stages import Stages
-from drillbook.systems.postgres.tools import ENVIRONMENT
+from drillbook.systems.postgres.tools import AS_CLIENT, ENVIRONMENT
 
 BUILT_IN = ("postgres", "template0", "template1")
 """Databases that initdb creates in every cluster."""
@@ -246,7 +246,7 @@ class Restoring:
         Return the path of this file, or an empty text when there are no such statements.
         """
         argv = ("sh", "-c", foreign_views.SPLIT, "sh", path, self.tools.path("pg_restore"), self.box.folder, *form.unpacker)
-        self.box.host.run(self.box.inside(argv), deadline=self.ctx.deadline, env=ENVIRONMENT).check()
+        self.box.run(*argv, env=AS_CLIENT).check()
         views = f"{self.box.folder}/{foreign_views.VIEWS}"
         return views if self.box.run("test", "-s", views).ok else ""
 

@@ -16,7 +16,7 @@ from drillbook.sdk.store import Store
 from drillbook.sdk.stored_backup import carry
 from drillbook.systems.postgres.dump import ARCHIVE
 from drillbook.systems.postgres.manifest import Manifest
-from drillbook.systems.postgres.tools import Tools
+from drillbook.systems.postgres.tools import AS_CLIENT, Tools
 
 _WRONG = re.compile(r"\b(error|ERROR|FATAL|PANIC):|warning: errors ignored")
 
@@ -72,6 +72,6 @@ class Proof:
         or differs.
         """
         folder = carry(self.ctx, self.store, self.origin, backup, scratch)
-        listed = self.ctx.run(tools.path("pg_restore"), "--list", f"{folder}/{ARCHIVE}", sink=Ignored())
+        listed = self.ctx.run(tools.path("pg_restore"), "--list", f"{folder}/{ARCHIVE}", sink=Ignored(), env=AS_CLIENT)
         must_be_right(self.ctx, "pg_restore --list", listed)
         return folder

@@ -13,7 +13,7 @@ from drillbook.sdk.host import Host, printable
 from drillbook.sdk.store import Store
 from drillbook.systems.postgres.manifest import Manifest
 from drillbook.systems.postgres.service import Postgres
-from drillbook.systems.postgres.tools import Tools
+from drillbook.systems.postgres.tools import AS_CLIENT, Tools
 
 MISSING = 127
 """Exit status of a shell for a program that does not exist (POSIX, 2.8.2)."""
@@ -94,7 +94,7 @@ def need_format(ctx: Context, host: Host, program: str, beginning: bytes, name: 
     if not beginning:
         return
     lone = beginning[:_FORMAT_AT] + _CUSTOM + beginning[_FORMAT_AT + 1 :]
-    output = host.run((program, "--list"), deadline=ctx.deadline, stdin=lone, env={"LC_ALL": "C"})
+    output = host.run((program, "--list"), deadline=ctx.deadline, stdin=lone, env=AS_CLIENT)
     if output.exit == MISSING:
         raise NotReady(f"{host.name} has no {program}", hint=f"install it, or set {setting} to the folder of pg_restore")
     if TOO_NEW.search(output.stderr):
@@ -166,7 +166,7 @@ def _need_restrict(tools: Tools, name: str) -> None:
     https://www.postgresql.org/support/security/CVE-2025-8714/.
     """
     psql = tools.path("psql")
-    output = tools.host.run((psql, "--help=commands"), deadline=tools.deadline, env={"LC_ALL": "C"})
+    output = tools.host.run((psql, "--help=commands"), deadline=tools.deadline, env=AS_CLIENT)
     if output.ok and r"\copy" in output.text and r"\restrict" not in output.text:
         raise NotReady(
             f"{tools.host.name}: {psql} does not know the command \\restrict in the dump {name}",

@@ -25,7 +25,7 @@ from drillbook.systems.postgres.manifest import Database, Manifest
 from drillbook.systems.postgres.proof import Proof, must_be_right
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.stages import Stages
-from drillbook.systems.postgres.tools import Tools
+from drillbook.systems.postgres.tools import AS_CLIENT, Tools
 
 CONFIG_LIMIT = 16 << 20
 _WHOLE = "whole.json"
@@ -250,13 +250,14 @@ class Restoring:
         """
         pg_restore = self.tools.path("pg_restore")
         listed = Answer(f"{self.ctx.host.name}: the archive's list")
-        self.ctx.run(pg_restore, "--create", "--list", archive, sink=listed).check()
+        self.ctx.run(pg_restore, "--create", "--list", archive, sink=listed, env=AS_CLIENT).check()
         wanted = "".join(line + "\n" for line in listed.text.splitlines() if _OF_DATABASE.match(line))
         if not wanted:
             return []
         self.ctx.host.put(wanted.encode("utf-8", "surrogateescape"), f"{archive}.list")
         written = Answer(f"{self.ctx.host.name}: the properties of the database")
-        output = self.ctx.run(pg_restore, "--create", f"--use-list={archive}.list", "--file=-", archive, sink=written)
+        chosen = f"--use-list={archive}.list"
+        output = self.ctx.run(pg_restore, "--create", chosen, "--file=-", archive, sink=written, env=AS_CLIENT)
         must_be_right(self.ctx, "pg_restore", output)
         lines = written.text.splitlines()
         return [line for line in lines if not _NOT_AGAIN.match(line)]

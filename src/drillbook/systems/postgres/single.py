@@ -23,7 +23,7 @@ from drillbook.systems.postgres.proof import Proof, must_be_right
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.stages import Stages
 from drillbook.systems.postgres.tables import Name
-from drillbook.systems.postgres.tools import Tools
+from drillbook.systems.postgres.tools import AS_CLIENT, Tools
 
 LOCK_TIMEOUT = "30s"
 TRANSACTION = "transaction"
@@ -199,6 +199,7 @@ class SingleRestore:
                 f"--use-list={scratch}/list",
                 f"--file={scratch}/table.sql",
                 f"{scratch}/files/{ARCHIVE}",
+                env=AS_CLIENT,
             )
             must_be_right(self.ctx, "pg_restore", output)
         with self.stages.time("data"):
@@ -212,7 +213,7 @@ class SingleRestore:
     def _selection(self, backup: Manifest, archive: str) -> Selection:
         """Return the entries of the archive that restore the table."""
         sink = Answer(f"{self.ctx.host.name}: the archive's list")
-        self.ctx.run(self.tools.path("pg_restore"), "--list", "--verbose", archive, sink=sink).check()
+        self.ctx.run(self.tools.path("pg_restore"), "--list", "--verbose", archive, sink=sink, env=AS_CLIENT).check()
         found = entries(sink.text, backup.roles)
         with connected(self.ctx, self.service) as session:
             there, _ = after_deadlocks(lambda: self._relations(session))

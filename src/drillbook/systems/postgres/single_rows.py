@@ -22,7 +22,7 @@ from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.single import COMPARE, DIFFERS, LOCK_TIMEOUT
 from drillbook.systems.postgres.stages import Stages
 from drillbook.systems.postgres.tables import Name, chosen, counted
-from drillbook.systems.postgres.tools import Tools
+from drillbook.systems.postgres.tools import AS_CLIENT, Tools
 
 TEMPORARY = "drillbook_rows"
 # All columns that can be written, each with a flag that is true for columns of the primary key.
@@ -121,6 +121,7 @@ class RowsRestore:
             f"--use-list={scratch}/list",
             f"--file={scratch}/read.sql",
             f"{scratch}/files/{ARCHIVE}",
+            env=AS_CLIENT,
         )
         must_be_right(self.ctx, "pg_restore", output)
         self.ctx.run("sh", "-c", _TURN, "sh", f"{scratch}/read.sql", f"{scratch}/rows.sql").check()
@@ -147,7 +148,7 @@ class RowsRestore:
     def _entry(self, archive: str) -> str:
         """Return the line of pg_restore's list that restores the rows of the table."""
         sink = Answer(f"{self.ctx.host.name}: the archive's list")
-        self.ctx.run(self.tools.path("pg_restore"), "--list", archive, sink=sink).check()
+        self.ctx.run(self.tools.path("pg_restore"), "--list", archive, sink=sink, env=AS_CLIENT).check()
         for line in sink.text.splitlines():
             if f" TABLE DATA {self.table.listed} " in line and not line.startswith(";"):
                 return line

@@ -41,11 +41,12 @@ export PGPASSFILE
 "$@"
 """
 
-_AS_CLIENT = {"LC_ALL": "C", "PGHOST": "/"}
-"""Environment for a question about the version of a program.
+AS_CLIENT = {"LC_ALL": "C", "PGHOST": "/"}
+"""Environment of a client program that connects to no server, such as pg_restore when it lists an archive.
 
 On Debian, a program on PATH is a wrapper that chooses a version. Without a host it takes the version of the local default
 cluster, and with a host the newest version. `PGHOST` makes it choose as for the calls of ``Tools.asking``, which name a host.
+Therefore all calls of a program, and the question about its version, use one version.
 """
 SOCKET_LIMIT = 107
 """Maximum length in bytes of the path of a Unix socket. Source: unix(7)."""
@@ -251,7 +252,7 @@ class Tools:
         uses. Raises NotReady when the host lacks the program.
         """
         argv = (self.path(program), "--version")
-        output = once_more(lambda: self.host.run(argv, deadline=self.deadline, env=_AS_CLIENT))
+        output = once_more(lambda: self.host.run(argv, deadline=self.deadline, env=AS_CLIENT))
         match = re.search(r"\(PostgreSQL\) (\d+)", output.text)
         if not output.ok or match is None:
             raise NotReady(
