@@ -52,10 +52,12 @@ def test_a_miss_takes_an_older_proof_back_and_its_date_stands_beside(book):
     (service,) = [row for row in summary.service_rows(audit) if row.service == "api"]
     assert (service.rto, service.proven, [row.key for row in service.unmet]) == (None, 2, ["rto"])
     assert "✗ missed: sample" in plain(summary.render(audit))
-    assert "1 was broken and recovered earlier but failed in the newest run of a drill" in audit.sentence
+    assert "1 was broken and recovered in a passed run, but with a drill whose newest run failed" in audit.sentence
     book.run("2026-02-20T09:00:00").refused().close()
     assert goal(audited(book)).state == "missed"
-    assert "1 was broken and recovered earlier but failed" in audited(book).sentence, "a refused run takes nothing back"
+    assert (
+        "1 was broken and recovered in a passed run, but with a drill whose newest run failed" in audited(book).sentence
+    ), "a refused run takes nothing back"
     book.run("2026-03-10T09:00:00").good().close()
     assert "1 was broken and recovered in a run that passed" in audited(book).sentence
     assert goal(audited(book)).state == "met"

@@ -17,7 +17,8 @@ from drillbook.journal.run_files import RESULT
 
 
 def unlike(folder: Path, wanted: dict[str, str], sealed: Statement) -> list[str]:
-    """Return a message for each contradiction between the stored reports and the attestation or the journal.
+    """Return a list with one message if the stored reports contradict the attestation or the journal, and otherwise an
+    empty list. The message names every file or key that differs.
 
     ``wanted``: texts of the reports that this version renders from the journal. The key is the name of the file.
     """

@@ -124,7 +124,7 @@ def _problems(records: Sequence[Record], known: Known, reports: Path) -> Iterato
             if anchor.events or not anchors.present(anchor, reports):
                 what = "suite" if anchor.of_suite else "run"
                 named_by = f"the anchor in {anchor.source} of {anchor.at}"
-                text = f"the {what} {run} is missing, although the anchor in {anchor.source} of {anchor.at} names it"
+                text = f"the {what} {run} is missing, although an anchor names it (of {anchor.at}, in {anchor.source})"
                 yield Problem("anchor-missing", run, text, True, at, at, anchor.source, not anchor.of_suite, named_by)
         elif not record.damage and (wrong := anchors.differs(anchor, record.hashes)):
             yield Problem("anchor-differs", run, f"{run}: {wrong}", True, at, at, anchor.source)

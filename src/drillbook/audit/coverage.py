@@ -1,4 +1,4 @@
-"""Rows of an audit for all formats: services covered by drills, and changed plans."""
+"""Makes rows of an audit, which are the same in every output format: services covered by drills, and changed plans."""
 
 from __future__ import annotations
 

@@ -109,7 +109,9 @@ def of_worker() -> Place:
 
 
 def _number(folder: Path, root: Path) -> str:
-    """Return the number of the place ``root``, whose reports are in ``folder``. All processes get the same number."""
+    """Return the number that identifies the place ``root``. Every process gets the same number for the same place.
+    ``folder`` contains the reports of the place.
+    """
     stored = _stored(folder)
     facts = "\n".join((_machine(), platform.node(), str(root), _file(folder / FILE)))
     return f"{stored}-{hashlib.sha256(facts.encode()).hexdigest()[:16]}"

@@ -60,8 +60,8 @@ class Looked:
         return Template(template).substitute(values, probes=probes, verify=verify)
 
     def commands(self, *, new: bool) -> list[tuple[str, str]]:
-        """Return the commands to suggest to the user, each with its effect. ``new``: True for a new project. The first drill
-        is suggested only in a new project, because an existing project does not get this drill.
+        """Return the commands to suggest to the user, each with its effect. ``new``: True for a new project. The drill
+        `first` is suggested only in a new project, because Drillbook writes its file only into new projects.
         """
         if not new or self.subject is None:
             return [

@@ -32,8 +32,9 @@ def explained(error: ParseError, known: Iterable[str], words: Sequence[str] = ()
 
 
 def no_task(name: str, known: Iterable[str], words: Sequence[str]) -> str:
-    """Return the message that there is no task ``name``. The message suggests the most similar task, or a whole command:
-    for the name of a drill, the command that runs it, and for the last part of a task's name, the task.
+    """Return the message that there is no task ``name``, with a suggestion. If ``name`` is the last part of a task's
+    name, the suggestion is the command with the whole name of this task. If ``name`` is a drill or a suite, the
+    suggestion is the command that runs it. Otherwise the suggestion is the most similar task.
     """
     known = list(known)
     command = _command(name, known, words)

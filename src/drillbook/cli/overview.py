@@ -232,7 +232,7 @@ def _open(folder: Path, *, ended: bool) -> Open:
     if gone := lab_gone.lab_gone(folders.first_event(folder)):
         return Open(folder.name, "gone", gone)
     if state.damage:
-        return Open(folder.name, "damaged", "to see the steps of the manual cleanup")
+        return Open(folder.name, "damaged", "the journal is damaged, so the changes must be undone by hand")
     return Open(folder.name, "residue" if ended else "unfinished", "")
 
 
@@ -245,7 +245,7 @@ def _print_open(unsettled: Sequence[Open], out: Console) -> None:
             out.print(Text(f"  undo them: {program()} drill.recover {one.run}"), soft_wrap=True)
         elif one.state == "damaged":
             out.print(Text(f"✗ unfinished, and its journal is damaged: {one.run}", style="bold red"), soft_wrap=True)
-            out.print(Text(f"  {one.said}: {program()} drill.recover {one.run}"), soft_wrap=True)
+            out.print(Text(f"  to see the steps of the manual cleanup: {program()} drill.recover {one.run}"), soft_wrap=True)
         elif one.state == "lost":
             out.print(Text(f"✗ journal lost: {one.run}", style="bold red"), soft_wrap=True)
             out.print(Padding(Text(f"{one.said}: {program()} report.verify {one.run}"), (0, 0, 0, 2), expand=False))

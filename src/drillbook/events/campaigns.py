@@ -47,8 +47,8 @@ class CampaignStarted(Begun):
         str,
         Field(
             description=(
-                "Machine that began the campaign, and its project folder, as `NUMBER@MACHINE:FOLDER`. Empty in older "
-                "journals."
+                "Machine that began the campaign, and its project folder, as `NUMBER@MACHINE:FOLDER`. The number "
+                "identifies this folder on this machine. Empty in older journals."
             )
         ),
     ] = ""
@@ -82,8 +82,8 @@ class CampaignResumed(Begun):
         str,
         Field(
             description=(
-                "Machine that continues the campaign, and its project folder, as `NUMBER@MACHINE:FOLDER`. Empty in older "
-                "journals."
+                "Machine that continues the campaign, and its project folder, as `NUMBER@MACHINE:FOLDER`. The number "
+                "identifies this folder on this machine. Empty in older journals."
             )
         ),
     ] = ""
@@ -103,9 +103,9 @@ class SiteIntended(Content):
         str,
         Field(
             description=(
-                "Machine that carries out the drill, and its project folder, as `NUMBER@MACHINE:FOLDER`. Empty for a run "
-                "that `campaign.collect` took from the artefacts of a pipeline. In older journals, also empty for the machine "
-                "that ran the campaign."
+                "Machine that carries out the drill, and its project folder, as `NUMBER@MACHINE:FOLDER`. The number "
+                "identifies this folder on this machine. Empty for a run that `campaign.collect` took from the artefacts of a "
+                "pipeline. In older journals, also empty for the machine that ran the campaign."
             )
         ),
     ] = ""

@@ -148,8 +148,8 @@ FINDINGS: dict[str, Kind] = {
         HIGH,
         "A key has another type, another value or another expiry time than in the backup",
         (
-            "If a client wrote after the restore, refuse clients until the verification has passed, or name the "
-            "key under `ignore`."
+            "If a client changed the key after the restore: in the next run, refuse clients until the verification has "
+            "passed, or name the key under `ignore`."
         ),
     ),
     "key-unexpected": Kind(

@@ -145,8 +145,9 @@ def objective(key: str, one: Objective, told: Remark | None = None) -> str:
     """Return one line about an objective. It contains the measurement with its error, the target, and whether the target was
     met.
 
-    ``told``: remark on the measurement. A remark with a mark means that the objective can be met only with a reservation.
-    The line shows the text of such a remark, and of no other remark.
+    ``told``: remark on the measurement. A remark may have a mark, which is a symbol such as ``‡`` beside the figure. If
+    it has one, an objective within its target is called `met with a reservation` instead of `met`, and the line ends
+    with the text of the remark. The text of a remark without a mark is not shown.
     """
     state = state_of(one.met, one.measured_s, told)
     remark = f". {told.text}" if told and told.mark and one.measured_s is not None else ""

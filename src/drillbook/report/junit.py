@@ -34,7 +34,8 @@ OUTCOMES = {
     "aborted": "error",
     "not run here": "skipped",
 }
-"""XML element for each state of a step, or None for success. A state that is not listed becomes an error."""
+"""XML element for each state of a step or an objective, and for each verdict, or None for success. A state that is not
+listed becomes an error."""
 COUNTS = {"failure": "failures", "error": "errors", "skipped": "skipped"}
 
 

@@ -1,4 +1,4 @@
-"""Remarks on figures: why an RPO has a reservation, and the observer of a detection.
+"""Remarks on figures. They tell why an RPO has a reservation, and who or what made a detection.
 
 The remarks are derived from the steps of the run, so they can be made for every journal, old or new.
 """
@@ -51,7 +51,7 @@ REASONS = {MARK: FRESH, RECENT_MARK: FRESH, SHORT_MARK: MISSING, OWN_ROWS_MARK: 
 RESERVED = "met with a reservation"
 """State of an objective that was met, but whose figure has one of the marks above. The objective does not count as proven.
 """
-RESERVATION = f"With such a mark, an objective within its target is {RESERVED}, and does not count as proven."
+RESERVATION = f"An objective within its target that has such a mark is {RESERVED}: it does not count as proven."
 PROBE = "by the drill's probe"
 BY_PROBE = "probe"
 """Short form of the words in ``PROBE``, for the field ``by`` of a remark."""

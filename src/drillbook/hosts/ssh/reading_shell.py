@@ -267,8 +267,8 @@ class InShell:
         signal.
 
         Returns None while the command runs. Raises LinkLost when the connection broke, and ShellEnded when the shell
-        ended. ShellEnded is also raised when a script may have been killed, because a process that the script started
-        may still write output.
+        ended. ShellEnded is also raised when a script may have been killed: the shell is then of no use, because a
+        process of the script may still write output into it.
         """
         shell = self._shell
         shell.wait(min(TICK, seconds))

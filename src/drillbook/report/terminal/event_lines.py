@@ -94,8 +94,9 @@ class Progress:
     passed to ``sink``.
 
     ``closing``: True when a summary follows the run. Lines that the summary would repeat are then not printed. ``brief``:
-    True to leave out steps that went well, and notes that need no attention. ``phases``: True to print at least one line
-    for each phase, even if ``brief`` is True. This line has the duration of the phase, or it is a heading if lines of steps follow.
+    True to leave out steps that went well, and notes that need no attention. ``phases``: True to show every phase, even
+    if ``brief`` is True. A phase whose steps are printed gets a heading. Any other phase gets one line with its
+    duration.
     """
 
     console: Console

@@ -76,8 +76,8 @@ def log(ctx: Context, container: Any, lines: int, limit: int) -> bytes:
 
 @contextmanager
 def _ended(ctx: Context) -> Iterator[None]:
-    """Convert connection errors after the step's deadline to a timeout, because ``engine`` closes the connections at the
-    deadline.
+    """Raise a timeout instead of a connection error after the step's deadline, because the error then only shows that
+    ``engine`` closed the connections.
     """
     from requests.exceptions import RequestException  # noqa: PLC0415  slow to load
 

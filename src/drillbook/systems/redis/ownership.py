@@ -42,8 +42,8 @@ def must_own(ctx: Context, session: Session, service: Redis, directory: str) -> 
 
 
 def ready(ctx: Context, service: Redis) -> None:
-    """Raise NotReady unless the service manager knows the unit and the account of the step may start and stop it. If a
-    server answers at the port, the server must be a master and must belong to this unit.
+    """Raise NotReady unless the service manager knows the unit, and unless the step's account may start and stop the
+    unit. If a server answers at the port, the server must be a master and must belong to this unit.
     """
     try:
         manager_of(ctx.host).state(ctx.host, service.unit, ctx.deadline)

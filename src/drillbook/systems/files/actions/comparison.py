@@ -68,7 +68,8 @@ class Compare(Read):
         tuple[str, ...],
         Field(
             description=(
-                "Shell patterns of paths in the folder that the backup leaves out. The character `*` also matches `/`."
+                "Shell patterns. Paths in the folder that match one of them are not in the backup. The character `*` "
+                "also matches `/`."
             )
         ),
     ] = ()

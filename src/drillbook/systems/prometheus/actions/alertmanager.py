@@ -73,8 +73,8 @@ class Received(Read):
             ctx.deadline.wait(POLL_S)
 
     def _look(self, ctx: Context) -> tuple[list[dict[str, Any]] | None, str]:
-        """Return the instances of the alert in Alertmanager, and an empty text. When they are unknown, return None and the
-        reason.
+        """Return ``(instances, "")`` with the instances of the alert in Alertmanager, or ``(None, reason)`` when they
+        are unknown.
         """
         try:
             return self._found(ctx), ""

@@ -80,7 +80,7 @@ class NewestMoment(MeasuresLoss):
             ends = [int(end) for end in session.batch([("PEXPIRETIME", key) for key in keys]) if int(end) > 0]
             values = [datetime.fromtimestamp(end / 1000 - float(lifetime), UTC) for end in ends]
             yield from newest(
-                values, f"the latest expiry time of the keys {pattern}, minus the time to live of {lifetime} of each write"
+                values, f"the latest expiry time of the keys {pattern}, minus {lifetime}, the time to live that a write sets"
             )
 
 
