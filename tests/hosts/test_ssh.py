@@ -244,7 +244,7 @@ def test_a_server_that_closes_the_connection_at_once(opened, reset):
         thread.join()
     place = f"127.0.0.1:{port}"
     assert error.message == f"db: no SSH connection to {place}: the server closed the connection before it introduced itself"
-    assert error.hint.startswith("read the log of sshd on the host: MaxStartups or access rules")
+    assert error.hint.startswith("read the log of sshd on the host: MaxStartups, PerSourcePenalties or access rules")
     assert "hosts.db.port" in error.hint
 
 

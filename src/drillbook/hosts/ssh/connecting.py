@@ -164,7 +164,7 @@ def _not_introduced(target: Target, place: str, error: BaseException) -> HostUnr
     else:
         said = "the server closed the connection before it introduced itself"
         hint = (
-            "read the log of sshd on the host: MaxStartups or access rules may refuse this machine; or "
+            "read the log of sshd on the host: MaxStartups, PerSourcePenalties or access rules may refuse this machine; or "
             f"{target.setting('port')} is the port of another program"
         )
     return HostUnreachable(f"{target.name}: no SSH connection to {place}: {said}", host=target.name, hint=hint)
