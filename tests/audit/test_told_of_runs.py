@@ -71,7 +71,7 @@ def test_an_rpo_with_a_mark_is_met_with_a_reservation_and_not_counted_as_proven(
     counts = "2 of 3 objectives proven, 1 more met with a reservation."
     for text in (html.render(passed), markdown.render(passed)):
         assert counts in plain(text)
-        assert "is met with a reservation, and does not count as proven" in plain(text)
+        assert "is met with a reservation: it does not count as proven" in plain(text)
     assert [one for one in alerts(passed) if one.text.startswith("The RPO of postgres-lost in lab is met with a")]
     page = plain(summary.render(passed))
     assert "2 of 3" in page

@@ -127,9 +127,9 @@ def test_a_run_of_an_older_pipeline_is_not_used(tmp_path, old):
     job.environment["DRILLBOOK_PIPELINE"] = "p 7"
     done = job.run(*argv)
     assert done.returncode == 3, done.stdout + done.stderr
-    made = f"by the pipeline {old}" if old else "outside of a pipeline"
-    assert f"the run of s0 was made {made} on " in done.stdout
-    assert "but the present pipeline is p 7" in done.stdout
+    where = f"in the pipeline {old}" if old else "outside of a pipeline"
+    assert "this campaign is not used, because it began on " in done.stdout
+    assert f" {where}, but the present pipeline is p 7; sites with a result: s0" in done.stdout
     assert ends(job)["s0"]["state"] == "unknown"
     assert events(job)[0]["data"]["pipeline"] == "p 7"
 

@@ -257,7 +257,9 @@ def never_passed(audit: Audit) -> str:
 
 
 def none_overdue(audit: Audit) -> str:
-    """Return the sentence to show in place of the table of missed drills if no drill was missed."""
+    """Return the sentence to show in place of the table of missed drills when the table is empty. Drills that never
+    passed may be named elsewhere; the sentence then says `no other drill`.
+    """
     other = "other " if never_passed(audit) else ""
     return f"By the recorded schedules, no {other}drill was overdue in this period."
 

@@ -123,11 +123,10 @@ def _campaigns(folder: Path, drill: str, pipeline: str, problems: list[str]) -> 
         if state.start.drill != drill:
             problems.append(f"{path}: this is a campaign of {state.start.drill}, not of {drill}")
         elif state.start.pipeline != pipeline:
-            made = f"by the pipeline {state.start.pipeline}" if state.start.pipeline else "outside of a pipeline"
-            sites = ", ".join(sorted(state.ends)) or "no site"
-            problems.append(
-                f"{path}: the run of {sites} was made {made} on {state.began:%Y-%m-%d}, but the present pipeline is {pipeline}"
-            )
+            where = f"in the pipeline {state.start.pipeline}" if state.start.pipeline else "outside of a pipeline"
+            began = f"it began on {state.began:%Y-%m-%d} {where}, but the present pipeline is {pipeline}"
+            sites = ", ".join(sorted(state.ends)) or "none"
+            problems.append(f"{path}: this campaign is not used, because {began}; sites with a result: {sites}")
         else:
             found.append((path.parents[1], state))
     return sorted(found, key=lambda one: (one[1].start.attempt, one[0].name))

@@ -72,7 +72,7 @@ def _left(state: RunState, *, closes: bool, from_backup: bool) -> Iterable[str]:
         return [
             f"{folder.name}:",
             *(
-                f"  would check whether the fault {one.step.action} ({one.step.id}) on {one.host} is gone"
+                f"  would check whether the change {one.step.action} ({one.step.id}) on {one.host} is gone"
                 for one in unsettled
             ),
             "  would record that a change needs no undo, if it is no longer in place or a second person has approved this",

@@ -47,8 +47,9 @@ def _digest(path: Path) -> str:
 def unpack(location: str, checksum: str | None, target: Path) -> None:
     """Fetch the archive at ``location`` and unpack it to ``target``.
 
-    Raises ValueError when it is not a snapshot, and OSError when it cannot be fetched. In both cases ``target`` does not
-    exist.
+    Raises ValueError when the location has neither http nor https, the checksum
+    differs, or the archive is not a snapshot, and
+    OSError when it cannot be fetched. In these cases nothing is written to ``target``.
     """
     if not location.startswith(("http://", "https://")):
         raise ValueError(f"the lab's stand-in recovers only over http, not over {location.partition(':')[0]!r}")

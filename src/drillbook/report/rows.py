@@ -66,7 +66,7 @@ class ObjectiveRow:
     mark: str = ""
     """Short form of the remark beside the figure, for lists."""
     by: str = ""
-    """Name of the probe or alert that detected the fault, as shown in lists."""
+    """Observer that detected the fault, as shown in lists: `probe`, or the alert with its name."""
     doubt: str = ""
     """Reason why a met objective does not count: the run did not pass. It is empty for other objectives."""
 

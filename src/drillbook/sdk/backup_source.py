@@ -47,7 +47,9 @@ class Backup:
     id: str
     """Name of the backup in its backup tool. It is unique in its source."""
     taken_at: datetime
-    """Time of the data in the backup, in UTC. The backup holds the data as it was at this time."""
+    """Time of the data in the backup, in UTC. The backup holds the data as it was at this time. For a backup that a
+    command prints, it is the start of the command, and the age of the data is unknown.
+    """
     basis: str
     """Text that says from which field of the backup tool ``taken_at`` was read, and by which clock this field was set."""
     error_s: float = 0.0

@@ -153,7 +153,7 @@ class Judgement:
             )
         if not found.filtered:
             texts.append(
-                "rows that row security hid from the role that took the dump, if the dump does not show that it lacks such rows"
+                "missing rows: row security may have hidden rows from the role that took the dump, and this dump would look complete"
             )
         if not found.databases:
             texts.append("the origin of the dump, because the dump does not name a database")
