@@ -204,7 +204,8 @@ def _service(
     service: tuple[str, str], wanted: Sequence[Scheduled], rows: Sequence[DueRow], proofs: Proofs, now: datetime
 ) -> Iterator[DueRow]:
     """Return a row when no run has proven a restore of ``service``, or when runs of its schedule passed since the newest
-    proof and proved nothing.
+    proof and proved nothing. Its schedule is that of the drills and suites whose runs proved it. When none of them exists
+    any more, it is that of all drills and suites of the service.
 
     ``service``: its environment and its name. ``rows``: rows of drills, which may raise the same alarm.
     """
@@ -217,8 +218,10 @@ def _service(
         if not any(row.state in (State.NEVER, State.UNKNOWN) for row in mine):
             yield DueRow(State.NEVER, name, "", place)
         return
-    newest_at, proving = newest.at, {one.name for one in found}
-    asked = [row for row in mine if row.passed and proving & {row.drill, *drills[row.drill].drills}]
+    newest_at, proving = newest.at, {one.name for one in found} | {folders.drill_of(one.folder.parent.name) for one in found}
+    asked = passed = [row for row in mine if row.passed]
+    if proving & {*drills, *(inner for one in drills.values() for inner in one.drills)}:
+        asked = [row for row in passed if proving & {row.drill, *drills[row.drill].drills}]
     terms = [schedule for row in asked if (schedule := drills[row.drill].schedule)]
     if terms and all(row.passed > newest.started for row in asked):
         yield _old_proof(name, place, newest, max(terms, key=lambda one: one.overdue(newest_at)), now)
