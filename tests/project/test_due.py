@@ -215,6 +215,29 @@ def test_an_inventory_that_cannot_be_read_hides_nothing(shelf):
     assert found.as_data()["unread"] == list(found.unread)
 
 
+@pytest.mark.parametrize("names", [("a", "b"), ("b", "a")])
+def test_a_service_is_exempt_only_if_all_inventories_of_its_environment_say_so(shelf, names):
+    inventory(shelf, names[0], STAGING.replace("cache: {", "cache: {not_drilled: rebuilt, "))
+    inventory(shelf, names[1], STAGING)
+    assert states(shelf) == {("shop", "staging"): State.NEVER, ("cache", "staging"): State.NEVER}
+    inventory(shelf, names[1], STAGING.replace("cache: {", "cache: {not_drilled: rebuilt, "))
+    assert states(shelf) == {("shop", "staging"): State.NEVER}
+
+
+@pytest.mark.parametrize("line", ["environments: staging\n", "environment: [staging]\n", "environment:\n", ""])
+def test_services_without_an_environment_are_not_silently_left_out(shelf, line):
+    inventory(shelf, "staging", STAGING.replace("environment: staging\n", line))
+    found = read(shelf)
+    assert (found.rows, found.status) == ((), Exit.UNVERIFIED)
+    assert found.unread[0].startswith("inventory/staging.yml: the services have no environment")
+    inventory(shelf, "hosts", "hosts: {app-1: {address: 127.0.0.1, port: 1}}\n")
+    inventory(shelf, "lab", "lab: embedded\nservices: {api: {kind: http, host: a, url: !lab api.url}}\n")
+    assert read(shelf).unread == found.unread, "no services, and a lab"
+    inventory(shelf, "whole", "environment: staging\ninclude: staging.yml\n")
+    assert read(shelf).unread == ()
+    assert set(states(shelf).values()) == {State.NEVER}
+
+
 def test_drills_that_never_passed_alarm_while_nothing_has_a_schedule(shelf):
     shelf.drill("one")
     shelf.drill("two", "guard: {environments: [staging]}\n")

@@ -4,7 +4,7 @@ of hosts, and no running lab.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,9 +12,13 @@ from typing import Any
 
 from drillbook.errors import InventoryError
 from drillbook.inventory import merging
+from drillbook.language.strict import Document
 from drillbook.project.project import Project
 
 SECTIONS = ("services", "backups")
+NO_ENVIRONMENT = (
+    "the services have no environment: the text `environment` is missing, and no readable inventory includes this file"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,22 +28,37 @@ class Estate:
     services: Mapping[tuple[str, str], bool] = field(default_factory=dict)
     """For each pair of environment and service: True when the service is exempt from drills (`not_drilled`)."""
     unread: tuple[str, ...] = ()
-    """For each inventory that cannot be read: its path, the position of the mistake, and the reason."""
+    """For each inventory whose services are unknown: its path, the position of the mistake if there is one, and the reason."""
 
 
 def read(project: Project) -> Estate:
-    """Read the services of each file in ``inventory/``.
+    """Read the services of each file in ``inventory/``. A service is exempt from drills when all files of its environment
+    exempt it.
 
-    A file without an environment is left out, because it is only included by other files. The inventory of a lab is left
-    out too, because a lab protects nothing: its services count once a drill has run there.
+    A file without an environment counts as part of the files that include it. If no file does so, its services belong to no
+    environment, and it is in ``unread``. The inventory of a lab is left out, because a lab protects nothing: its services
+    count once a drill has run there.
     """
     services: dict[tuple[str, str], bool] = {}
-    unread = []
+    unread, lost, included = [], [], set[Path]()
     for path in sorted((project.root / "inventory").glob("*.yml")):
         try:
-            services |= _services(path)
+            found = merging.documents(path, lambda _: 0)
         except InventoryError as error:
             unread.append(f"{error.where or path}: {error.message}".removeprefix(f"{project.root}/"))
+            continue
+        included |= {Path(document.file).resolve() for document in found[:-1]}
+        merged, entries = _merged(found)
+        environment = merged.get("environment")
+        if merged.get("lab") or not entries:
+            continue
+        if not isinstance(environment, str) or not environment:
+            lost.append(path)
+            continue
+        for name, fields in entries.items():
+            key = environment, str(name)
+            services[key] = services.get(key, True) and exempt(fields)
+    unread += [f"inventory/{path.name}: {NO_ENVIRONMENT}" for path in lost if path.resolve() not in included]
     return Estate(services, tuple(unread))
 
 
@@ -48,25 +67,17 @@ def inventories_with(project: Project, service: str) -> list[str]:
     found = []
     for path in sorted((project.root / "inventory").glob("*.yml")):
         with suppress(InventoryError):
-            merged, entries = _written(path)
+            merged, entries = _merged(merging.documents(path, lambda _: 0))
             if service in entries and isinstance(merged.get("environment"), str):
                 found.append(path.stem)
     return found
 
 
-def _services(path: Path) -> dict[tuple[str, str], bool]:
-    merged, entries = _written(path)
-    environment = merged.get("environment")
-    if not isinstance(environment, str) or merged.get("lab"):
-        return {}
-    return {(environment, str(name)): exempt(fields) for name, fields in entries.items()}
-
-
-def _written(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def _merged(documents: Sequence[Document]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the fields of an inventory, and its services, both with the files that it includes."""
     merged: dict[str, Any] = {}
     entries: dict[str, Any] = {}
-    for document in merging.documents(path, lambda _: 0):
+    for document in documents:
         written = document.value if isinstance(document.value, dict) else {}
         merged |= written
         for section in SECTIONS:
