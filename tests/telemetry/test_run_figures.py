@@ -142,6 +142,17 @@ def test_results_that_cannot_be_read_are_left_out(tmp_path):
     assert figures(tmp_path, "{", "[]", json.dumps({"service": "a"})) == []
 
 
+def test_the_number_of_unreadable_inventories_is_a_metric_of_its_own(tmp_path):
+    (tmp_path / "inventory").mkdir()
+    path = tmp_path / "inventory" / "production.yml"
+    numbers = []
+    for text in ("environment: production\nservices: {database: {kind: process, host: a}}\n", "services: ["):
+        path.write_text(text)
+        found = {one.name: one.value for one in metrics.samples(due.read(Project(tmp_path)), [])}
+        numbers.append((found["inventories_unread"], found.get("never_passed")))
+    assert numbers == [(0.0, 1.0), (1.0, None)]
+
+
 def test_a_proof_stands_after_any_number_of_refused_runs(tmp_path):
     refused = [
         result(2 + number % 20, verdict="refused", exit=4, rto={"measured_s": None, "met": None}) for number in range(25)

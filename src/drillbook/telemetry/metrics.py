@@ -60,6 +60,10 @@ FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
         SUBJECT,
     ),
     "schedule_unknown": ("1 when the file of the drill or suite cannot be read.", SUBJECT),
+    "inventories_unread": (
+        "Number of inventories that cannot be read. Their services are unknown, so metrics about them may be absent.",
+        (),
+    ),
     "verdict": ("1 for the verdict of the newest run, and 0 for all other verdicts.", (*SUBJECT, "verdict")),
     "recovery_measured_seconds": (
         "RTO, RPO or detection time in the newest run in which it was measured.",
@@ -133,6 +137,7 @@ class Sample:
 def samples(found: Due, drills: Iterable[DrillFigures]) -> Iterator[Sample]:
     """Yield the samples of all metrics. They are made from the state of the schedules and the figures of runs."""
     yield Sample("metrics_written_timestamp_seconds", (), found.now.timestamp())
+    yield Sample("inventories_unread", (), float(len(found.unread)))
     for row in found.rows:
         subject = (row.service, row.drill, row.environment)
         yield Sample("never_passed", subject, float(row.state is State.NEVER))
