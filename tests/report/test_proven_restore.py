@@ -5,7 +5,7 @@ import json
 import pytest
 
 from drillbook.report import formats
-from drillbook.report.proven_restore import Outcome
+from drillbook.report.proven_restore import Outcome, proves
 from tests.report import samples
 
 GOOD = {"verdict": "passed", "clocks": {"disruption_s": 1.0}, "phases": [{"phase": "restore", "status": "done"}]}
@@ -34,6 +34,20 @@ CHECKED = {"id": "backup.1", "action": "backup.check", "status": "done", "facts"
 )
 def test_a_restore_is_proven_by_a_recovery_or_a_restored_backup(data, proven):
     assert Outcome.of_data(data).proven is proven
+
+
+@pytest.mark.parametrize("key", ["findings", "steps", "phases"])
+@pytest.mark.parametrize("value", [["x"], [None], 1])
+def test_a_malformed_result_proves_nothing(key, value):
+    assert not proves({**GOOD, key: value})
+    assert not proves({**GOOD, "findings": [{"code": []}]})
+    assert not proves({"verdict": "passed", "steps": [{**MADE, "facts": "x"}]})
+
+
+def test_a_whole_result_proves_what_its_outcome_tells():
+    assert proves(GOOD)
+    assert not proves({})
+    assert not proves([])
 
 
 @pytest.mark.parametrize("name", ["passed", "failed"])

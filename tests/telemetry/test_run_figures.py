@@ -142,6 +142,38 @@ def test_results_that_cannot_be_read_are_left_out(tmp_path):
     assert figures(tmp_path, "{", "[]", json.dumps({"service": "a"})) == []
 
 
+MALFORMED = [
+    {"findings": ["x"]},
+    {"steps": ["x"]},
+    {"phases": ["x"]},
+    {"clocks": "x"},
+    {"steps": [{"id": "restore.1", "status": "done", "facts": "x"}]},
+    {"steps": 1},
+    {"objectives": ["x"]},
+    {"objectives": {"rto": {"target_s": "x", "measured_s": "x", "error_s": [], "met": True}}},
+]
+
+
+@pytest.mark.parametrize("part", MALFORMED)
+def test_a_malformed_part_of_a_result_proves_nothing_and_harms_no_other_figure(tmp_path, part):
+    proof = {"clocks": {"disruption_s": 1.0}, "phases": [{"phase": "restore", "status": "done"}], "findings": []}
+    run = result(2) | proof
+    run["objectives"]["rpo"] = run["objectives"]["rto"]
+    old, other = result(1) | proof, result(3, drill="other") | proof
+    drills = figures(tmp_path, old, run | part, other)
+    found = {(one.name, *one.labels[1:]): one.value for one in metrics.samples(due.read(Project(tmp_path)), drills)}
+    assert found["verdict", "sample", "lab", "passed"] == found["verdict", "other", "lab", "passed"] == 1.0
+    assert found["last_run_timestamp_seconds", "sample", "lab"] - drills[1].every[1].started_s == DAY
+    assert found["last_proof_timestamp_seconds", "other", "lab"] == drills[0].newest.started_s
+    counts = "objectives" in part or (isinstance(part.get("steps"), list) and isinstance(part["steps"][0], dict))
+    assert drills[1].last_proof is drills[1].every[0 if counts else 1], "a fault and its recovery need no facts of a step"
+
+
+@pytest.mark.parametrize("part", [{"verdict": None}, {"exit": "x"}, {"started": None}, {"residue": 1}])
+def test_a_result_without_a_verdict_a_time_or_changes_is_left_out(tmp_path, part):
+    assert [one.newest.subject[1] for one in figures(tmp_path, result(1) | part, result(2, drill="other"))] == ["other"]
+
+
 def test_the_number_of_unreadable_inventories_is_a_metric_of_its_own(tmp_path):
     (tmp_path / "inventory").mkdir()
     path = tmp_path / "inventory" / "production.yml"

@@ -15,7 +15,7 @@ from drillbook.judge.result import Verdict
 from drillbook.project import standings
 from drillbook.project.standings import Ended
 from drillbook.report import folders
-from drillbook.report.proven_restore import Outcome
+from drillbook.report.proven_restore import proves
 
 Proofs = dict[tuple[str, str], Ended]
 """Newest run that proved a restore. Each key is a pair: the name of the drill, and the environment."""
@@ -39,8 +39,8 @@ def _proof(folder: Path) -> Ended | None:
     """Return the run in ``folder`` when it passed, undid all its changes and proved a restore, and otherwise None."""
     try:
         content = (folder / RESULT).read_bytes()
-        proven = bool(_TRACE.search(content)) and Outcome.of_data(json.loads(content)).proven
-    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        proven = bool(_TRACE.search(content)) and proves(json.loads(content))
+    except (OSError, ValueError):
         return None
     ended = standings.result(folder) if proven else None
     return ended if ended and ended.passed and ended.at else None

@@ -12,6 +12,17 @@ from drillbook.judge.result import Result, Verdict
 from drillbook.report import remarks
 from drillbook.report.restore_steps import Told, restores
 
+MALFORMED = (AttributeError, KeyError, TypeError, ValueError)
+"""Errors that a part of another form in a ``result.json`` causes."""
+
+
+def proves(data: Any) -> bool:
+    """Return True when a run with the ``result.json`` ``data`` proved a restore. A malformed result proves nothing."""
+    try:
+        return Outcome.of_data(data).proven
+    except MALFORMED:
+        return False
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:

@@ -18,7 +18,7 @@ from drillbook.judge.result import Objective, Verdict
 from drillbook.project.project import Project
 from drillbook.report import remarks, wording
 from drillbook.report.figures import moment
-from drillbook.report.proven_restore import Outcome
+from drillbook.report.proven_restore import MALFORMED, proves
 from drillbook.report.remarks import RESERVED
 from drillbook.report.wording import MET_OF
 from drillbook.statistics import line
@@ -28,6 +28,7 @@ MOST_RUNS = 20
 environment.
 """
 OBJECTIVES = ("rto", "rpo", "detect")
+_NUMBERS = ("target_s", "measured_s", "error_s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class RunFigures:
     @property
     def proven(self) -> bool:
         """True when the run passed, has undone all its changes, and proved a restore."""
-        return self.passed and Outcome.of_data(self.data).proven
+        return self.passed and proves(self.data)
 
     @property
     def started_s(self) -> float:
@@ -59,19 +60,24 @@ class RunFigures:
 
     def objective(self, key: str) -> Mapping[str, Any]:
         """Return the objective ``key`` with its measurement. The result is empty when the drill does not set this
-        objective.
+        objective, or when it is malformed.
         """
-        found = self.data["objectives"].get(key)
-        return found if isinstance(found, dict) else {}
+        written = self.data.get("objectives")
+        found = written.get(key) if isinstance(written, dict) else None
+        whole = isinstance(found, dict) and all(isinstance(found.get(name), float | int | None) for name in _NUMBERS)
+        return found if found and whole else {}
 
     def state(self, key: str) -> str:
         """Return the state of the objective ``key`` as the reports and the audit show it, such as `met with a reservation`.
-        The result is empty when the drill does not set this objective.
+        The result is empty when the drill does not set this objective, or when the steps are malformed.
         """
         found = self.objective(key)
-        rpo = _known(self.objective("rpo"))
-        told = remarks.of_run(remarks.steps_of(self.data["steps"]), str(self.data["started"]), rpo)
-        return wording.state_of(found.get("met"), found.get("measured_s"), told.get(key)) if found else ""
+        try:
+            rpo = _known(self.objective("rpo"))
+            told = remarks.of_run(remarks.steps_of(self.data.get("steps") or []), str(self.data["started"]), rpo)
+            return wording.state_of(found.get("met"), found.get("measured_s"), told.get(key)) if found else ""
+        except MALFORMED:
+            return ""
 
     def answer(self, key: str, target_s: float) -> Answer:
         """Return whether this run met the objective ``key``. ``target_s``: present target of the objective."""
@@ -86,10 +92,16 @@ class RunFigures:
     @property
     def restore(self) -> Mapping[str, float]:
         """Return ``backup_age_s``, ``bytes`` and ``seconds`` of the last restore step that measured them. Values that
-        were not measured are left out.
+        were not measured are left out. The result is empty when the steps are malformed.
         """
+        try:
+            return self._restore()
+        except MALFORMED:
+            return {}
+
+    def _restore(self) -> dict[str, float]:
         found: dict[str, float] = {}
-        for step in self.data["steps"]:
+        for step in self.data.get("steps") or []:
             facts = step.get("facts") or {}
             if step.get("status") != "done":
                 continue
@@ -215,7 +227,12 @@ def _results(folders: Sequence[Path]) -> Iterator[RunFigures]:
         try:
             data = json.loads((folder / RESULT).read_bytes())
             figures = RunFigures(data)
-            if all(isinstance(part, str) for part in figures.subject) and data["residue"] is not None:
+            texts = (*figures.subject, data["verdict"], data["started"])
+            if (
+                all(isinstance(part, str) for part in texts)
+                and isinstance(data["exit"], int)
+                and isinstance(data["residue"], list)
+            ):
                 yield figures
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, *MALFORMED):
             continue
