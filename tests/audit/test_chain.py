@@ -8,10 +8,12 @@ from datetime import date
 
 import pytest
 
-from drillbook.audit import content, records
+from drillbook.audit import content, html, markdown, records
 from drillbook.audit.period import Period
+from drillbook.plan.plan import digest_of
 from drillbook.values import canonical, digest
 from tests.audit import stories
+from tests.audit.stories import REHEARSE, SITE
 
 
 def audited(book, since="2026-01-01", until="2026-12-31", today="2027-01-01"):
@@ -303,18 +305,57 @@ def test_links_are_not_followed_and_named(book, tmp_path):
     assert codes(audit, breaking=False) == [("link", book.runs[1].id)]
 
 
-def test_a_forged_plan_digest_proves_nothing(book):
-    good = book.run("2026-01-10T09:00:00").good().close()
-    lines, prev = [], None
-    for line in good.path.read_text().splitlines():
+def forged(run, prev=None, **plan):
+    """Change the plan of a closed run, and make all hashes of its journal anew."""
+    lines = []
+    for line in run.path.read_text().splitlines():
         event = json.loads(line)
         if event["seq"] == 0:
-            event["data"]["plan"]["objectives"]["rto"] = 3600.0
+            prev = event["prev"]
+            event["data"]["plan"] |= plan
         event["prev"] = prev
         event.pop("hash")
         prev = event["hash"] = digest(canonical(event))
         lines.append(canonical(event))
-    good.path.write_bytes(b"\n".join(lines) + b"\n")
+    run.path.write_bytes(b"\n".join(lines) + b"\n")
+
+
+STEPS = [
+    ["x"],
+    [None],
+    "x",
+    {"x": 1},
+    [{"id": "restore.1", "action": "backup.restore", "params": "x"}],
+    [{"id": "restore.1", "action": "backup.restore", "params": {"service": [], "from": []}}],
+    [{"id": ["restore.1"], "action": ["backup.restore"], "effect": "read", "params": ["x"]}],
+]
+
+
+@pytest.mark.parametrize("steps", STEPS)
+@pytest.mark.parametrize("genuine", [False, True])
+def test_a_forged_plan_with_malformed_steps_harms_no_other_run(book, steps, genuine):
+    whole, other = stories.quiet(book).runs[0], book.run("2026-06-10T09:00:00", drill="rehearse", text=REHEARSE, hosts=SITE)
+    other.rehearsal().close()
+    plan = json.loads(other.path.read_text().splitlines()[0])["data"]["plan"]
+    forged(other, steps=steps)
+    if genuine:
+        text = other.path.read_text()
+        first = json.loads(text.splitlines()[0])["data"]
+        other.path.write_text(text.replace(first["plan_digest"], digest_of({**plan, "steps": steps})))
+        forged(other)
+    audit = audited(book)
+    assert codes(audit) == [("unjudged", other.id)]
+    assert [row.verdict for row in audit.runs if row.run != other.id] == ["passed"] * 3
+    assert evidence(audit, whole).anchor
+    assert content.as_data(audit)
+    assert markdown.render(audit)
+    assert html.render(audit)
+
+
+def test_a_forged_plan_digest_proves_nothing(book):
+    good = book.run("2026-01-10T09:00:00").good().close()
+    plan = json.loads(good.path.read_text().splitlines()[0])["data"]["plan"]
+    forged(good, objectives={**plan["objectives"], "rto": 3600.0})
     audit = audited(book)
     assert audit.verdicts == {"not verified": 1}
     assert "does not match the plan" in audit.runs[0].reason

@@ -151,6 +151,20 @@ class Stray:
     """Kind of the problem: ``no-journal``, ``empty-folder`` or ``link``."""
 
 
+def planned_steps(record: Record) -> list[dict[str, Any]]:
+    """Return the steps of the run's plan, each with a text ``id`` and a mapping ``params``.
+
+    A journal may be forged: what is no mapping is left out.
+    """
+    written = record.plan.get("steps")
+    steps = [step for step in written if isinstance(step, dict)] if isinstance(written, list) else []
+    return [{**step, "id": str(step.get("id")), "params": _mapping(step.get("params"))} for step in steps]
+
+
+def _mapping(written: object) -> dict[str, Any]:
+    return written if isinstance(written, dict) else {}
+
+
 def find(reports: Path) -> tuple[list[Record], list[Stray]]:
     """Find all journals below ``reports`` at any depth, sorted by run.
 

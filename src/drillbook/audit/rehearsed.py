@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from drillbook.audit.coverage import by_drill
-from drillbook.audit.records import UNKNOWN, Record
+from drillbook.audit.records import UNKNOWN, Record, planned_steps
 from drillbook.judge.result import StepResult, Verdict
 from drillbook.report import rehearsal, remarks
 from drillbook.report.figures import count, figure, size, took
@@ -119,15 +119,10 @@ def largest(rows: Iterable[RehearsedRow]) -> RehearsedRow | None:
 
 def planned(one: Record) -> bool:
     """Return True when the plan of a run restores backups, and no step of it injects a fault."""
-    steps = _planned_steps(one)
+    steps = planned_steps(one)
     return any(step.get("action") == rehearsal.RESTORE for step in steps) and all(
         step.get("effect") != "fault" for step in steps
     )
-
-
-def _planned_steps(one: Record) -> list[Mapping[str, Any]]:
-    steps = one.plan.get("steps")
-    return steps if isinstance(steps, list) else []
 
 
 def _restores(one: Record) -> Iterator[StepResult]:
@@ -147,7 +142,7 @@ def _newest(newest: Record, passed: Record) -> tuple[str, ...]:
 def _row(
     head: tuple[str, str, str], one: Record, step: StepResult, runs: tuple[int, int], notes: tuple[str, ...]
 ) -> RehearsedRow:
-    params = {str(planned.get("id")): planned.get("params") or {} for planned in _planned_steps(one)}
+    params = {step["id"]: step["params"] for step in planned_steps(one)}
     mine = params.get(step.id, {})
     losses, restored = _losses(one, params, mine), step.facts.get("backup", {}).get("id")
     measured = next((facts for facts in losses if facts.get("backup", restored) == restored), {})
@@ -194,7 +189,7 @@ def _losses(one: Record, params: Mapping[str, Mapping[str, Any]], restore: Mappi
 def _kind(one: Record, service: object) -> str:
     inventory = one.plan.get("inventory")
     services = inventory.get("services") if isinstance(inventory, dict) else None
-    known = services.get(service) if isinstance(services, dict) else None
+    known = services.get(service) if isinstance(services, dict) and isinstance(service, str) else None
     return str(known.get("kind") or "") if isinstance(known, dict) else ""
 
 

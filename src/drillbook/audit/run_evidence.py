@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from drillbook.audit.records import Record
+from drillbook.audit.records import Record, planned_steps
 from drillbook.errors import DrillbookError
 from drillbook.inventory.inventory import Inventory
 from drillbook.judge.result import Injection, StepResult, Verdict
@@ -33,8 +33,7 @@ def carried_out(one: Record) -> bool:
 
     Steps that only read, such as a check of backups, carry out no part of a recovery.
     """
-    planned = one.plan.get("steps")
-    reads = {step.get("id") for step in planned if step.get("effect") == "read"} if isinstance(planned, list) else set()
+    reads = {step["id"] for step in planned_steps(one) if step.get("effect") == "read"}
     done = [step for step in _steps(one) if step.id.startswith("restore.") and step.status == "done"]
     return one.verdict != NOT_VERIFIED and any(step.id not in reads or restored_backup(step) for step in done)
 
@@ -70,10 +69,7 @@ def _sources(one: Record) -> dict[str, str]:
     """Find the steps of the plan's restore phase that restore a backup. Return the name of each step's backup, with the id
     of the step as the key.
     """
-    steps = one.plan.get("steps")
-    found = {
-        str(step.get("id")): (step.get("params") or {}).get("from") for step in (steps if isinstance(steps, list) else [])
-    }
+    found = {step["id"]: step["params"].get("from") for step in planned_steps(one)}
     return {step: name for step, name in found.items() if step.startswith("restore.") and isinstance(name, str)}
 
 
@@ -132,14 +128,13 @@ def _same_service(one: Record, proof: StepResult, restores: Sequence[StepResult]
 
 def _services(one: Record) -> dict[str, str]:
     """Return the name of the service that each step of the plan works on or restores. The key is the id of the step."""
-    steps = one.plan.get("steps")
     found = {}
-    for step in steps if isinstance(steps, list) else []:
-        params = step.get("params") or {}
+    for step in planned_steps(one):
+        params = step["params"]
         restores = params.get("restores")
         name = params.get("service") or (restores.get("service") if isinstance(restores, dict) else None)
         if isinstance(name, str) and name and "{{" not in name:
-            found[str(step.get("id"))] = name
+            found[step["id"]] = name
     return found
 
 
