@@ -352,6 +352,32 @@ def test_a_forged_plan_with_malformed_steps_harms_no_other_run(book, steps, genu
     assert html.render(audit)
 
 
+PLANS = [
+    {"inventory": []},
+    {"inventory": "x"},
+    {"inventory": {"services": ["x"]}},
+    {"inventory": {"services": {"x": 1}}},
+    {"objectives": {"rto": "x"}},
+    {"objectives": {"rto": [1]}},
+    {"objectives": ["x"]},
+    {"inventory": {"services": {"site": {"kind": ["x"], "service": ["x"]}}}},
+    {"owner": ["x"]},
+    {"service": ["x"], "drill": None},
+]
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_a_forged_plan_with_another_malformed_part_harms_no_other_run(book, plan):
+    stories.quiet(book)
+    other = book.run("2026-06-10T09:00:00", drill="rehearse", text=REHEARSE, hosts=SITE).rehearsal().close()
+    forged(other, **plan)
+    audit = audited(book)
+    assert audit.verdicts == {"passed": 3, "not verified": 1}
+    assert content.as_data(audit)
+    assert markdown.render(audit)
+    assert html.render(audit)
+
+
 def test_a_forged_plan_digest_proves_nothing(book):
     good = book.run("2026-01-10T09:00:00").good().close()
     plan = json.loads(good.path.read_text().splitlines()[0])["data"]["plan"]

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any, Protocol, TypeVar
 
 from drillbook.audit.period import Period
-from drillbook.audit.records import Record
+from drillbook.audit.records import Record, planned_services
 from drillbook.audit.run_evidence import recovered, sources_planned, sources_restored, taken_by_run
 from drillbook.inventory.inventory import Inventory
 from drillbook.judge.result import Objective, Verdict
@@ -169,8 +169,7 @@ def coverage(runs: Sequence[Record], earlier: Sequence[Record], period: Period, 
     wanted = {(one.environment, one.service) for one in [*earlier, *runs] if one.plan}
     newest = {one.environment: one for one in sorted([*earlier, *runs], key=lambda one: one.started or "") if one.plan}
     for environment, one in newest.items():
-        services = one.plan["inventory"].get("services") or {}
-        wanted |= {(environment, str(name)) for name in services}
+        wanted |= {(environment, str(name)) for name in planned_services(one)}
     wanted |= {(one.environment, one.service) for one in runs}
     rows = {row: [one for one in runs if _of(one, *row, newest.get(row[0]))] for row in wanted}
     counted = {one.folder for found in rows.values() for one in found}
@@ -193,8 +192,7 @@ def _written(newest: Record | None, service: str) -> dict[str, Any]:
     """Return the settings of ``service`` in the newest plan of its environment. The result is empty when the plan does
     not contain the service.
     """
-    services = newest.plan["inventory"].get("services") or {} if newest else {}
-    written = services.get(service)
+    written = planned_services(newest).get(service) if newest else None
     return written if isinstance(written, dict) else {}
 
 
@@ -327,9 +325,12 @@ def objectives_of(one: Record) -> dict[str, Objective]:
 
 
 def targets_of(one: Record) -> dict[str, float]:
-    """Return the objectives in the run's plan, in seconds. Objectives that were not measured are included."""
+    """Return the objectives in the run's plan, in seconds. Objectives that were not measured are included, and malformed
+    ones are not.
+    """
     found = one.plan.get("objectives")
-    return {str(key): float(value) for key, value in found.items()} if isinstance(found, dict) else {}
+    written = found.items() if isinstance(found, dict) else ()
+    return {str(key): float(value) for key, value in written if isinstance(value, float | int)}
 
 
 def row_of(one: Record, key: str) -> ObjectiveRow | None:

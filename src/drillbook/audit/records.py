@@ -161,6 +161,11 @@ def planned_steps(record: Record) -> list[dict[str, Any]]:
     return [{**step, "id": str(step.get("id")), "params": _mapping(step.get("params"))} for step in steps]
 
 
+def planned_services(record: Record) -> dict[str, Any]:
+    """Return the services in the inventory of the run's plan. The result is empty when they are malformed."""
+    return _mapping(_mapping(record.plan.get("inventory")).get("services"))
+
+
 def _mapping(written: object) -> dict[str, Any]:
     return written if isinstance(written, dict) else {}
 

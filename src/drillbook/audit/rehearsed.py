@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from drillbook.audit.coverage import by_drill
-from drillbook.audit.records import UNKNOWN, Record, planned_steps
+from drillbook.audit.records import UNKNOWN, Record, planned_services, planned_steps
 from drillbook.judge.result import StepResult, Verdict
 from drillbook.report import rehearsal, remarks
 from drillbook.report.figures import count, figure, size, took
@@ -187,9 +187,7 @@ def _losses(one: Record, params: Mapping[str, Mapping[str, Any]], restore: Mappi
 
 
 def _kind(one: Record, service: object) -> str:
-    inventory = one.plan.get("inventory")
-    services = inventory.get("services") if isinstance(inventory, dict) else None
-    known = services.get(service) if isinstance(services, dict) and isinstance(service, str) else None
+    known = planned_services(one).get(service) if isinstance(service, str) else None
     return str(known.get("kind") or "") if isinstance(known, dict) else ""
 
 

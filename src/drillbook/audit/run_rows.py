@@ -94,7 +94,7 @@ def _owner_address(one: Record) -> str:
     """Return the address of the owner's contact in the plan of the run."""
     inventory = one.plan.get("inventory")
     contacts = inventory.get("contacts") if isinstance(inventory, dict) else None
-    contact = contacts.get(one.plan.get("owner")) if isinstance(contacts, dict) else None
+    contact = contacts.get(str(one.plan.get("owner"))) if isinstance(contacts, dict) else None
     return str(contact.get("email") or contact.get("phone") or "") if isinstance(contact, dict) else ""
 
 
