@@ -52,10 +52,13 @@ def commands(text):
 
 @pytest.fixture
 def folder():
-    path = Path("/var/tmp/by-hand-copy")
-    shutil.rmtree(path, ignore_errors=True)
+    path = Path("/var/tmp/by-hand-copy-nightly")
+    made = (path, Path(f"{path}.backup"))
+    for one in made:
+        shutil.rmtree(one, ignore_errors=True)
     yield path
-    shutil.rmtree(path, ignore_errors=True)
+    for one in made:
+        shutil.rmtree(one, ignore_errors=True)
 
 
 def archive(path, content, age_s):

@@ -5,7 +5,6 @@ import shlex
 import shutil
 import subprocess
 import textwrap
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -17,21 +16,25 @@ from tests.needs import need
 
 BLOCK = re.compile(r"  - by hand, in bash on [^(\n]*?(?:\(`(ssh [^`]*)`\))?:\n\n    ```sh\n(.*?)\n    ```\n", re.DOTALL)
 STOPS = {
-    "rehearse-database": "pg_ctl --pgdata=data --mode=immediate stop",
-    "rehearse-wal": "pg_ctl --pgdata=data --mode=immediate stop",
+    "rehearse-database": 'pg_ctl --pgdata="$folder/data" --mode=immediate stop',
+    "rehearse-wal": 'pg_ctl --pgdata="$folder/data" --mode=immediate stop',
     "rehearse-cache": 'redis-cli -s "$folder/redis.sock" shutdown nosave',
     "rehearse-cache-log": 'redis-cli -s "$folder/redis.sock" shutdown nosave',
-    "rehearse-shop-dump": 'kill "$(cat pid)"; wait',
-    "rehearse-shop-stream": 'kill "$(cat pid)"; wait',
+    "rehearse-shop-dump": 'kill "$(cat "$folder/pid")"; wait',
+    "rehearse-shop-stream": 'kill "$(cat "$folder/pid")"; wait',
 }
+ROWS = (
+    'psql --host="$folder" --username=postgres --tuples-only --no-align --dbname=dpa '
+    "--command='SELECT count(*) > 1000 FROM documents'"
+)
 ASKED = {
-    "rehearse-database": "psql --tuples-only --no-align --dbname=dpa --command='SELECT count(*) > 1000 FROM documents'",
-    "rehearse-wal": "psql --tuples-only --no-align --dbname=dpa --command='SELECT count(*) > 1000 FROM documents'",
+    "rehearse-database": ROWS,
+    "rehearse-wal": ROWS,
     "rehearse-cache": 'test "$(redis-cli -s "$folder/redis.sock" dbsize)" -gt 0 && echo t',
     "rehearse-cache-log": 'test "$(redis-cli -s "$folder/redis.sock" dbsize)" -gt 0 && echo t',
-    "rehearse-files": "find data -name '7.html' | grep -q . && echo t",
-    "rehearse-archives": "find data -name '7.html' | grep -q . && echo t",
-    "rehearse-guestbook": "test -s data/guestbook.db && echo t",
+    "rehearse-files": "find \"$folder/data\" -name '7.html' | grep -q . && echo t",
+    "rehearse-archives": "find \"$folder/data\" -name '7.html' | grep -q . && echo t",
+    "rehearse-guestbook": 'test -s "$folder/data/guestbook.db" && echo t',
     "rehearse-shop-dump": (
         'mariadb --no-defaults --socket="$folder/server.sock" --user=root --skip-column-names '
         "--execute=\"SELECT IF(COUNT(*) > 0, 't', 'f') FROM shop.purchase\""
@@ -43,9 +46,10 @@ ASKED["rehearse-shop-stream"] = ASKED["rehearse-shop-dump"]
 def typed(name, page, secrets):
     """Result of the commands of ``page``, typed where it says. ``secrets``: the answers to its questions."""
     folder = Path(re.search(r"folder=(\S+)", page)[1])
-    shutil.rmtree(folder, ignore_errors=True)
+    for path in (folder, Path(f"{folder}.backup")):
+        shutil.rmtree(path, ignore_errors=True)
     found = [(login, textwrap.dedent(text)) for login, text in BLOCK.findall(page)]
-    stop = f'test -n "$folder" && cd "$folder" && {STOPS.get(name, "true")}'
+    stop = f'test -n "$folder" && {STOPS.get(name, "true")}'
     try:
         for login, text in found:
             script = f"set -e -o pipefail\n{text}"
@@ -63,8 +67,8 @@ def typed(name, page, secrets):
             if done.returncode:
                 break
     finally:
-        with suppress(OSError):
-            shutil.rmtree(folder)
+        for path in (folder, Path(f"{folder}.backup")):
+            shutil.rmtree(path, ignore_errors=True)
     return done
 
 

@@ -149,7 +149,7 @@ def _by_hand(step: PlannedStep, plan: Plan) -> Iterator[str]:
     if step.action != "backup.restore" or not isinstance(source, BackupSource) or target is None:
         return
     at = str(step.params.get("backup") or step.params.get("at") or "latest")
-    for block in source.manual_restore(ManualRestore(hosts, services, target, at)):
+    for block in source.manual_restore(ManualRestore(hosts, services, target, source.name, at)):
         login = ssh(hosts[block.host], hosts) if block.host else ""
         where = f"on {escape(block.host)}" if block.host else "on the machine that runs Drillbook"
         how = f" ({code(login)})" if login else ""

@@ -1,6 +1,10 @@
 """Commands with which a person restores a backup without Drillbook. The runbook of a drill shows them.
 
 The commands restore into a new folder, and change nothing that exists. They ask for passwords, and never contain them.
+
+A person pastes the commands into an interactive shell, which continues after a command that failed, in whatever folder it is.
+So every path is absolute, and begins with ``"${folder:?}"``: bash does not run such a command when the variable is not set.
+Commands unset it when the folder already exists, or when no backup was found.
 """
 
 from __future__ import annotations
@@ -21,6 +25,15 @@ CONTROLLER = ""
 _LOGIN = re.compile(r"://[^/\s]*:[^/\s]*@")
 """Pattern of an address that contains a password."""
 _NAMED = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_LONGEST = 70
+"""Largest length of the names in the folder's name. The path of a Unix socket in the folder may have 107 characters."""
+STOP = "unset folder   # no command below does anything:"
+"""Command that stops all later commands, and the beginning of a comment."""
+_FOUND = f'test -e "$backup" || {STOP} there is no such backup'
+_FILE = '"${folder:?}/backup"'
+_SHOWN = 'ls -ld -- "$backup" ${second:+"$second"}'
+_ARRIVED = '"${folder:?}.backup/whole"'
+_OWN = f'test -O "${{folder:?}}.backup" && test ! -L "$folder.backup" || {STOP} another user owns the copied backup'
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +54,16 @@ class ManualRestore:
     hosts: Mapping[str, Target]
     services: Mapping[str, Service]
     target: Service
+    source: str
+    """Name of the backup source."""
     at: str = "latest"
     """Selection of the backup, as in the step: `latest`, the id of a backup, or a time with its offset from UTC."""
 
     @property
     def folder(self) -> str:
         """New folder on the target's host into which the backup is restored."""
-        return f"/var/tmp/by-hand-{re.sub(r'[^A-Za-z0-9._-]', '_', self.target.name)}"
+        name = re.sub(r"[^A-Za-z0-9._-]", "_", f"{self.target.name}-{self.source}")
+        return f"/var/tmp/by-hand-{name[:_LONGEST]}"
 
     @property
     def moment(self) -> datetime | None:
@@ -68,8 +84,11 @@ class ManualRestore:
         return Block(self.target.host, self.target.run_as, tuple(filter(None, lines)))
 
     def begin(self) -> tuple[str, ...]:
-        """Return the commands that make the new folder, and go there."""
-        return (f"umask 077; folder={shlex.quote(self.folder)}", 'mkdir -- "$folder" && cd "$folder"')
+        """Return the commands that make the new folder, and set ``folder`` to its path."""
+        return (
+            f"umask 077; folder={shlex.quote(self.folder)} backup= second=",
+            f'mkdir -- "$folder" || {STOP} the folder exists already',
+        )
 
 
 def ssh(target: Target, hosts: Mapping[str, Target]) -> str:
@@ -156,27 +175,23 @@ class Files:
 def fetched(manual: ManualRestore, files: Files) -> tuple[list[Block], tuple[str, ...]]:
     """Return the way to the selected backup: blocks for other hosts, and the first commands on the target's host.
 
-    After these commands, the shell is in the new folder, and its variable ``backup`` is the path of the backup.
+    After these commands, the variable ``folder`` of the shell is the path of the new folder, and ``backup`` that of the backup.
     """
     at = files.at
     if isinstance(at, str) and at.startswith("s3://"):
-        return [], (*manual.begin(), *_from_bucket(manual, at, files.pattern), *_decrypted(files))
+        return [], (*manual.begin(), *_from_bucket(manual, at, files.pattern), _FOUND, *_decrypted(files))
     if isinstance(at, Secret) or (isinstance(at, str) and at.startswith(("http://", "https://"))):
-        lines = (secret("url", at, exported=False), 'curl -fsSLo backup -- "$url"; backup=$folder/backup')
-        return [], (*manual.begin(), *lines, *_decrypted(files))
+        lines = (secret("url", at, exported=False), f'curl -fsSLo {_FILE} -- "$url" && backup={_FILE}')
+        return [], (*manual.begin(), *lines, _FOUND, *_decrypted(files))
     if isinstance(at, str) and at.startswith("sftp://"):
         host, _, path = at.removeprefix("sftp://").partition("/")
         files = replace(files, host=host, at=f"/{path}", run_as="")
     if files.host == manual.target.host:
         if isinstance(files.at, tuple):
-            return [], (*manual.begin(), f"{shlex.join(files.at)} > backup; backup=$folder/backup", *_decrypted(files))
-        return [], (*manual.begin(), *_searched(manual, files), 'ls -ld -- "$backup" $second', *_decrypted(files))
-    return [_carried(manual, files)], (
-        f"umask 077; folder={shlex.quote(manual.folder)}",
-        *_arrived(files),
-        'cd "$folder" && ls -ld -- "$backup" $second',
-        *_decrypted(files),
-    )
+            printed = f"{shlex.join(files.at)} > {_FILE} && backup={_FILE}"
+            return [], (*manual.begin(), printed, _FOUND, *_decrypted(files))
+        return [], (*manual.begin(), *_searched(manual, files), _FOUND, _SHOWN, *_decrypted(files))
+    return [_carried(manual, files)], (*manual.begin(), *_arrived(files), _FOUND, _SHOWN, *_decrypted(files))
 
 
 def _searched(manual: ManualRestore, files: Files) -> tuple[str, ...]:
@@ -190,23 +205,25 @@ def _searched(manual: ManualRestore, files: Files) -> tuple[str, ...]:
 def _arrived(files: Files) -> tuple[str, ...]:
     """Return the commands that set these variables on the target's host, to which the files were copied."""
     if not files.second:
-        return ("backup=$(printf '%s\\n' \"$folder\"/backup/* | head -n 1)",)
-    named = f'find "$folder/backup" -mindepth 1 -maxdepth 1 {{}}-name {shlex.quote(files.second.rpartition("/")[2])}'
-    return (f"backup=$({named.format('! ')})", f"second=$({named.format('')})")
+        return (_OWN, f"backup=$(find {_ARRIVED} -mindepth 1 -maxdepth 1 | sort | head -n 1)")
+    name = shlex.quote(files.second.rpartition("/")[2])
+    found = f"find {_ARRIVED} -mindepth 1 -maxdepth 1"
+    return (_OWN, f"backup=$({found} ! -name {name})", f"second=$({found} -name {name})")
 
 
 def _carried(manual: ManualRestore, files: Files) -> Block:
     """Return the command that copies the backup from its host to the target's host through the controller."""
     if isinstance(files.at, tuple):
         there = shlex.join(files.at)
-        put = "cat > {0}/backup/backup"
+        put = "cat > {0}/part/backup && test -s {0}/part/backup"
     else:
-        pack = f'cd "${{backup%/*}}" && tar -cf - "./${{backup##*/}}"{files.beside}'
-        pack += ' -C "${second%/*}" "./${second##*/}"' if files.second else ""
-        there = "; ".join((*_searched(manual, files), pack))
-        put = "tar -C {0}/backup -xf -"
-    folder = shlex.quote(manual.folder)
-    here = f"umask 077; mkdir {folder} {folder}/backup && {put.format(folder)}"
+        found = 'test -e "$backup" || { echo "there is no such backup" >&2; exit 1; }'
+        pack = f'cd "${{backup%/*}}/" && tar -cf - "./${{backup##*/}}"{files.beside}'
+        pack += ' ${second:+-C "${second%/*}/" "./${second##*/}"}' if files.second else ""
+        there = "; ".join((*_searched(manual, files), found, pack))
+        put = "tar -C {0}/part -xf -"
+    folder = shlex.quote(f"{manual.folder}.backup")
+    here = f"umask 077; mkdir {folder} && mkdir {folder}/part && {put.format(folder)} && mv {folder}/part {folder}/whole"
     source = _remote(manual, files.host, files.run_as, there)
     return Block(CONTROLLER, "", (f"{source} |", f"  {_remote(manual, manual.target.host, manual.target.run_as, here)}"))
 
@@ -236,7 +253,7 @@ def _from_bucket(manual: ManualRestore, at: str, pattern: str) -> tuple[str, ...
     query = f"sort_by(Contents{wanted}, &LastModified)[-1].Key"
     listed = shlex.join(["aws", "s3api", "list-objects-v2", "--bucket", bucket, "--prefix", prefix, "--query", query])
     key = shlex.quote(f"{prefix}{manual.chosen}") if manual.chosen else f"$({listed} --output text)"
-    lines += [f"key={key}", f'aws s3 cp "s3://{bucket}/$key" . && backup=$folder/${{key##*/}}']
+    lines += [f"key={key}", f'aws s3 cp "s3://{bucket}/$key" "${{folder:?}}/" && backup=${{folder:?}}/${{key##*/}}']
     return tuple(lines)
 
 
@@ -245,8 +262,9 @@ def _decrypted(files: Files) -> Sequence[str]:
         return ()
     return (
         secret("key", files.identity, exported=False),
-        f'age --decrypt --identity <(printf "%s\\n" "$key") --output "$folder/$(basename "$backup" {SUFFIX})" "$backup"',
-        f'backup=$folder/$(basename "$backup" {SUFFIX})',
+        f'plain=${{folder:?}}/plain-$(basename "$backup" {SUFFIX})',
+        'age --decrypt --identity <(printf "%s\\n" "$key") --output "${plain:?}" "$backup" && backup=$plain',
+        f'test "$backup" = "$plain" || {STOP} the backup was not decrypted',
     )
 
 

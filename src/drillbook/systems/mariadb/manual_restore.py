@@ -5,18 +5,23 @@ from __future__ import annotations
 import shlex
 from dataclasses import replace
 
-from drillbook.sdk.manual_restore import Block, Files, ManualRestore, fetched, path_of, unpacked
+from drillbook.sdk.manual_restore import STOP, Block, Files, ManualRestore, fetched, path_of, unpacked
 from drillbook.systems.mariadb.service import Mariadb
 
 _AS_ROOT = 'test "$(id -u)" != 0 || root=--user=root   # MariaDB refuses to run as root without this option'
-_CLIENT = 'mariadb --no-defaults --socket="$folder/server.sock" --user=root'
+_COPY = 'cp -r -- "$backup" "${folder:?}/data"'
+_WHOLE = (
+    f'test -z "$(find "${{folder:?}}/data" -type l -o -name "*.isl")" || {STOP} the backup leads to files in other folders'
+)
+_PREPARE = 'mariadb-backup --no-defaults --prepare --target-dir="${folder:?}/data"'
+_CLIENT = 'mariadb --no-defaults --host=localhost --socket="${folder:?}/server.sock" --user=root'
 
 
 def dump(manual: ManualRestore, files: Files, service: Mariadb) -> list[Block]:
     """Return the commands that load a dump into a new server, which listens at a Unix socket only."""
     before, lines = fetched(manual, files)
     database = shlex.quote(service.database) if service.database else ""
-    install = 'mariadb-install-db --no-defaults --datadir="$folder/data" --auth-root-authentication-method=normal $root'
+    install = 'mariadb-install-db --no-defaults --datadir="${folder:?}/data" --auth-root-authentication-method=normal ${root:+"$root"}'
     created = f"{_CLIENT} --execute={shlex.quote(f'CREATE DATABASE IF NOT EXISTS `{service.database}`')}"
     return [
         *before,
@@ -28,7 +33,7 @@ def dump(manual: ManualRestore, files: Files, service: Mariadb) -> list[Block]:
             *_serve(service),
             created if database else "",
             f"{unpacked(files.pattern)} | {_CLIENT} --max-allowed-packet=1G {database}".rstrip(),
-            *_end(database),
+            *_end(manual.folder, database),
         ),
     ]
 
@@ -37,7 +42,7 @@ def physical(manual: ManualRestore, files: Files, service: Mariadb, *, stream: b
     """Return the commands that prepare a physical backup, and start a new server on its files."""
     in_folder = replace(files, pattern="mariadb_backup_info", whole="backup=${backup%/*}")
     before, lines = fetched(manual, files if stream else in_folder)
-    copy = f"mkdir data && {unpacked(files.pattern)} | mbstream -x -C data" if stream else 'cp -r -- "$backup" data'
+    copy = f'mkdir "${{folder:?}}/data" && {unpacked(files.pattern)} | mbstream -x -C "$folder/data"' if stream else _COPY
     return [
         *before,
         manual.block(
@@ -45,22 +50,30 @@ def physical(manual: ManualRestore, files: Files, service: Mariadb, *, stream: b
             path_of(service.bin),
             _AS_ROOT,
             copy,
-            "mariadb-backup --no-defaults --prepare --target-dir=data",
+            _WHOLE,
+            _PREPARE,
             *_serve(service, " --skip-grant-tables"),
-            *_end(shlex.quote(service.database) if service.database else ""),
+            *_end(manual.folder, shlex.quote(service.database) if service.database else ""),
         ),
     ]
+
+
+_UNTIL = (
+    'until mariadb-admin --no-defaults --host=localhost --socket="${folder:?}/server.sock" --user=root ping; '
+    'do sleep 1; tail -n 1 "$folder/log"; done   # Ctrl-C when the log says why it ended'
+)
 
 
 def _serve(service: Mariadb, more: str = "") -> tuple[str, ...]:
     settings = "".join(f" --{key}={shlex.quote(value)}" for key, value in service.settings.items())
     return (
-        f'mariadbd --no-defaults --datadir="$folder/data" --socket="$folder/server.sock" --skip-networking{more}{settings} \\',
-        '  --pid-file="$folder/pid" --skip-slave-start --skip-log-bin --event-scheduler=OFF $root > log 2>&1 &',
-        'until mariadb-admin --no-defaults --socket="$folder/server.sock" --user=root ping; do sleep 1; tail -n 1 log; done',
+        f'mariadbd --no-defaults --datadir="${{folder:?}}/data" --socket="$folder/server.sock" --skip-networking{more}{settings} \\',
+        '  --pid-file="$folder/pid" --skip-slave-start --skip-log-bin --event-scheduler=OFF ${root:+"$root"} \\',
+        '  > "${folder:?}/log" 2>&1 &',
+        _UNTIL,
     )
 
 
-def _end(database: str) -> tuple[str, ...]:
+def _end(folder: str, database: str) -> tuple[str, ...]:
     shown = f"'SHOW TABLES' {database}" if database else "'SHOW DATABASES'"
-    return (f"{_CLIENT} --execute={shown}", '# stop the server: kill "$(cat pid)"')
+    return (f"{_CLIENT} --execute={shown}", f'# stop the server: kill "$(cat {shlex.quote(folder)}/pid)"')

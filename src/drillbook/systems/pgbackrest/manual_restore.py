@@ -7,13 +7,24 @@ from collections.abc import Mapping
 
 from drillbook.sdk.manual_restore import Block, ManualRestore, secret
 from drillbook.systems.pgbackrest.program import variable
+from drillbook.systems.pgbackrest.recovery import RESET, SAFE
 from drillbook.systems.postgres import manual_restore
 from drillbook.systems.postgres.service import Postgres
 from drillbook.values import Secret
 
-_FILES = "for file in postgresql.conf pg_hba.conf pg_ident.conf; do : >> data/$file; done"
-_ACCESS = "echo 'local all all trust' > hba.conf"
-_OPTIONS = " -c hba_file=$folder/hba.conf -c archive_mode=off -c ssl=off -c hot_standby=off"
+_FILES = 'for file in postgresql.conf pg_hba.conf pg_ident.conf; do : >> "${folder:?}/data/$file"; done'
+_ACCESS = "echo 'local all all trust' > \"${folder:?}/hba.conf\""
+_OPTIONS = (
+    " -c data_directory=$folder/data -c hba_file=$folder/hba.conf -c external_pid_file= -c archive_mode=off -c ssl=off"
+    " -c hot_standby=off -c archive_cleanup_command= -c recovery_end_command= -c primary_conninfo="
+    " -c max_logical_replication_workers=0 -c cron.launch_active_jobs=off"
+)
+"""Settings that override those of the copy. With those, its server could use files of the original, or reach other servers."""
+_OWN = (
+    'export PGBACKREST_PG1_PATH="${folder:?}/data" PGBACKREST_LOCK_PATH="$folder" PGBACKREST_SPOOL_PATH="$folder"',
+    "export PGBACKREST_ARCHIVE_ASYNC=n PGBACKREST_FORCE=n PGBACKREST_LOG_LEVEL_FILE=off",
+)
+_SAFE = [f"--no-{name}" for name, value in SAFE.items() if value == "n" and name not in ("archive-async", "force")]
 
 
 def blocks(manual: ManualRestore, options: Mapping[str, Secret | str], service: Postgres, *, inclusive: bool) -> list[Block]:
@@ -29,14 +40,17 @@ def blocks(manual: ManualRestore, options: Mapping[str, Secret | str], service: 
             *manual.begin(),
             *(secret(variable(name), value) for name, value in options.items()),
             "pgbackrest info",
-            "mkdir data tablespaces",
-            'export PGBACKREST_PG1_PATH="$folder/data" PGBACKREST_LOCK_PATH="$folder" PGBACKREST_SPOOL_PATH="$folder"',
-            "export PGBACKREST_ARCHIVE_ASYNC=n PGBACKREST_LOG_LEVEL_FILE=off",
-            f'pgbackrest {target} --archive-mode=off --tablespace-map-all="$folder/tablespaces" --link-all restore',
+            'mkdir "${folder:?}/data" "$folder/tablespaces"',
+            *_OWN,
+            # The places are in the command itself, so that it uses no other place when the commands before it failed.
+            f'pgbackrest {target} --archive-mode=off --pg1-path="${{folder:?}}/data" \\',
+            '  --tablespace-map-all="$folder/tablespaces" \\',
+            f"  {' '.join(_SAFE)} \\",
+            f"  {' '.join(RESET)} restore",
             f"{_FILES}; {_ACCESS}",
             manual_restore.programs(service),
             *manual_restore.serving(service, manual.folder, _OPTIONS),
-            f"psql --dbname={shlex.quote(service.database)} --command='\\dt *.*'",
-            "# stop the server: pg_ctl --pgdata=data stop",
+            f"{manual_restore.client('psql --no-psqlrc', service)} --dbname={shlex.quote(service.database)} --command='\\dt *.*'",
+            manual_restore.stopping(manual.folder),
         )
     ]

@@ -15,12 +15,17 @@ _USUAL = (
     "PATH=$(find /usr/lib/postgresql /usr/pgsql-* -type d -name bin 2>/dev/null | sort -V | tail -n 1):$PATH"
 )
 _OPTIONS = "-c listen_addresses= -c port=5432 -c logging_collector=off -k $folder"
-_START = 'pg_ctl --pgdata=data --log=log --timeout=86400 --wait --options="{options}{more}" start'
+_APART = "unset PGHOSTADDR PGSERVICE PGDATA   # of another server"
 
 
 def programs(service: Postgres) -> str:
     """Return the command that puts the folder of the server's programs before PATH."""
     return f"PATH={shlex.quote(service.bin)}:$PATH" if service.bin else _USUAL
+
+
+def client(program: str, service: Postgres) -> str:
+    """Return the beginning of a command of a client of the new server. It never connects to another server."""
+    return f'{program} --host="${{folder:?}}" --port=5432 --username={shlex.quote(service.admin.user)}'
 
 
 def serving(service: Postgres, folder: str, more: str = "") -> tuple[str, ...]:
@@ -29,12 +34,19 @@ def serving(service: Postgres, folder: str, more: str = "") -> tuple[str, ...]:
     The server listens only at a Unix socket in ``folder``.
     """
     user, database = shlex.quote(service.admin.user), shlex.quote(service.database)
+    ask = client("psql --no-psqlrc", service)
     return (
-        _START.format(options=_OPTIONS, more=more),
-        f'export PGHOST="$folder" PGPORT=5432 PGUSER={user}',
-        "until psql --dbname=template1 --list; do sleep 1; tail -n 1 log; done   # until a recovery has ended",
-        f"# other clients: psql --host={shlex.quote(folder)} --username={user} {database}",
+        _APART,
+        'pg_ctl --pgdata="${folder:?}/data" --log="$folder/log" --timeout=86400 --wait \\',
+        f'  --options="{_OPTIONS}{more}" start',
+        f'until {ask} --dbname=template1 --list; do sleep 1; tail -n 1 "${{folder:?}}/log"; done   # until a recovery has ended',
+        f"# other clients: psql --host={shlex.quote(folder)} --port=5432 --username={user} {database}",
     )
+
+
+def stopping(folder: str) -> str:
+    """Return the comment that tells how to stop the server."""
+    return f"# stop the server: pg_ctl --pgdata={shlex.quote(folder)}/data stop"
 
 
 def blocks(manual: ManualRestore, files: Files, service: Postgres, jobs: int) -> list[Block]:
@@ -42,27 +54,29 @@ def blocks(manual: ManualRestore, files: Files, service: Postgres, jobs: int) ->
     files = replace(files, whole=_OF_FOLDER, second=files.second if files.in_folder else "")
     before, lines = fetched(manual, files)
     database, user = shlex.quote(service.database), shlex.quote(service.admin.user)
+    psql = client("psql --no-psqlrc", service)
     return [
         *before,
         manual.block(
             *lines,
             programs(service),
-            f"initdb --pgdata=data --username={user} --auth=trust --encoding=UTF8",
+            f'initdb --pgdata="${{folder:?}}/data" --username={user} --auth=trust --encoding=UTF8',
             *serving(service, manual.folder),
-            'psql --dbname=postgres --file="$second"   # "role ... already exists" is harmless' if files.second else "",
-            f"createdb {database}",
-            *_loading(files, database, jobs),
-            f"psql --dbname={database} --command=ANALYZE --command='\\dt *.*'",
-            "# stop the server: pg_ctl --pgdata=data stop",
+            f'{psql} --dbname=postgres --file="$second"   # "role ... already exists" is harmless' if files.second else "",
+            f"{client('createdb', service)} {database}",
+            *_loading(files, service, jobs),
+            f"{psql} --dbname={database} --command=ANALYZE --command='\\dt *.*'",
+            stopping(manual.folder),
         ),
     ]
 
 
-def _loading(files: Files, database: str, jobs: int) -> tuple[str, ...]:
+def _loading(files: Files, service: Postgres, jobs: int) -> tuple[str, ...]:
     """Return the commands that load a dump. The pattern of the files tells its format, or else pg_restore does."""
+    database = shlex.quote(service.database)
     lacking = "" if files.second else " --no-owner --no-privileges"
-    archive = f'pg_restore --exit-on-error --jobs={jobs}{lacking} --dbname={database} "$backup"'
-    plain = f"{unpacked(files.pattern)} | psql --set=ON_ERROR_STOP=1 --quiet --dbname={database}"
+    archive = f'{client("pg_restore", service)} --exit-on-error --jobs={jobs}{lacking} --dbname={database} "$backup"'
+    plain = f"{unpacked(files.pattern)} | {client('psql --no-psqlrc', service)} --set=ON_ERROR_STOP=1 --quiet --dbname={database}"
     if files.pattern.endswith(_ARCHIVES):
         return (archive,)
     if ".sql" in files.pattern:

@@ -7,15 +7,19 @@ from dataclasses import replace
 
 from drillbook.sdk.manual_restore import Block, Files, ManualRestore, fetched
 
-_AOF = "aof=$(basename \"$(printf '%s\\n' data/appendonlydir/*.manifest | head -n 1)\" .manifest)"
-_ASK = 'redis-cli -s "$folder/redis.sock"'
+_AOF = 'aof=$(basename "$(printf \'%s\\n\' "${folder:?}"/data/appendonlydir/*.manifest | head -n 1)" .manifest)'
+_ASK = 'redis-cli -s "${folder:?}/redis.sock"'
+_UNTIL = (
+    f'until test "$({_ASK} ping 2>&1)" = PONG; do sleep 1; tail -n 1 "${{folder:?}}/log"; done   '
+    "# Ctrl-C when the log says why it ended"
+)
 
 
 def rdb(manual: ManualRestore, files: Files, program: str) -> list[Block]:
     """Return the commands that load an RDB file into a new server, which listens at a Unix socket only."""
     before, lines = fetched(manual, files)
-    copy = 'mkdir data && cp -- "$backup" data/dump.rdb'
-    return [*before, manual.block(*lines, copy, *_serve(program, "--appendonly no --dbfilename dump.rdb"))]
+    copy = 'mkdir "${folder:?}/data" && cp -- "$backup" "$folder/data/dump.rdb"'
+    return [*before, manual.block(*lines, copy, *_serve(program, "--appendonly no --dbfilename dump.rdb", manual.folder))]
 
 
 def aof(manual: ManualRestore, files: Files, program: str) -> list[Block]:
@@ -23,20 +27,20 @@ def aof(manual: ManualRestore, files: Files, program: str) -> list[Block]:
     of_folder = 'test ! -e "$(printf \'%s\\n\' "${backup%/*}"/*.manifest | head -n 1)" || backup=${backup%/*}'
     before, lines = fetched(manual, replace(files, whole=of_folder))
     copy = (
-        'mkdir data && if test -d "$backup"; then cp -r -- "$backup" data/appendonlydir',
-        'else mkdir data/appendonlydir && cp -- "$backup" data/appendonly.aof && rmdir data/appendonlydir; fi',
-        f"{_AOF}; test -d data/appendonlydir || aof=appendonly.aof",
+        'mkdir "${folder:?}/data" && if test -d "$backup"; then cp -r -- "$backup" "$folder/data/appendonlydir"',
+        'else cp -- "$backup" "$folder/data/appendonly.aof"; fi',
+        f'{_AOF}; test -d "${{folder:?}}/data/appendonlydir" || aof=appendonly.aof',
     )
     options = '--appendonly yes --appendfilename "$aof" --appenddirname appendonlydir --aof-load-truncated no'
-    return [*before, manual.block(*lines, *copy, *_serve(program, options))]
+    return [*before, manual.block(*lines, *copy, *_serve(program, options, manual.folder))]
 
 
-def _serve(program: str, options: str) -> tuple[str, ...]:
+def _serve(program: str, options: str, folder: str) -> tuple[str, ...]:
     server = shlex.quote(program) if program else "$(command -v valkey-server || command -v redis-server)"
     return (
-        f'{server} --port 0 --unixsocket "$folder/redis.sock" --dir "$folder/data" {options} \\',
+        f'{server} --port 0 --unixsocket "${{folder:?}}/redis.sock" --dir "$folder/data" {options} \\',
         '  --save "" --daemonize yes --logfile "$folder/log" --pidfile "$folder/redis.pid"',
-        f'until test "$({_ASK} ping 2>&1)" = PONG; do sleep 1; tail -n 1 log; done   # Ctrl-C when the log says why it ended',
+        _UNTIL,
         f"{_ASK} dbsize",
-        f"# stop the server: {_ASK} shutdown nosave",
+        f"# stop the server: redis-cli -s {shlex.quote(folder)}/redis.sock shutdown nosave",
     )

@@ -22,7 +22,7 @@ def blocks(manual: ManualRestore, variables: Mapping[str, Secret | str], filters
             *(secret(name, value) for name, value in variables.items()),
             f"restic snapshots {chosen}",
             pick,
-            f'restic restore "$wanted"{"" if manual.chosen or manual.moment else f" {chosen}"} --target data --verify',
-            "ls -l data",
+            f'restic restore "$wanted"{"" if manual.chosen or manual.moment else f" {chosen}"} --target "${{folder:?}}/data" --verify',
+            'ls -l "${folder:?}/data"',
         )
     ]

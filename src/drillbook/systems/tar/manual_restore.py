@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from drillbook.sdk.manual_restore import Block, Files, ManualRestore, fetched
 
+_UNPACK = 'mkdir "${folder:?}/data" && tar -xpf "$backup" -C "$folder/data" --numeric-owner'
+
 
 def blocks(manual: ManualRestore, files: Files) -> list[Block]:
     """Return the commands that unpack an archive into the folder `data`."""
     before, lines = fetched(manual, files)
-    return [*before, manual.block(*lines, 'mkdir data && tar -xpf "$backup" -C data --numeric-owner', "ls -l data")]
+    return [*before, manual.block(*lines, _UNPACK, 'ls -l "${folder:?}/data"')]
