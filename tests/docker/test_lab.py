@@ -84,6 +84,7 @@ def test_a_step_of_a_run_reaches_the_engine_of_an_ssh_host(site, tmp_path):
             "exit": 0,
             "stdout": "out",
             "stderr": "err",
+            "effect": "read",
         }
         assert Logs(service="api", lines=5).run(ctx)["lines"] <= 5
         journal.close()

@@ -20,6 +20,7 @@ from drillbook.systems.units.service import Process
 from drillbook.values import Secret
 from tests import keys
 from tests.needs import need
+from tests.systems.ground import PLAIN
 from tests.systems.postgres import fixtures
 from tests.systems.postgres.site import BUCKET, site
 from tests.systems.redis.unit import unit
@@ -200,7 +201,7 @@ def test_a_host_without_age_is_not_ready_before_a_backup_is_known(place, tmp_pat
     action = place.action("files.backup_intact", service="app", **{"from": f"s3://{BUCKET}/later"})
     action.ready(place.context())
     for tool in ("sh", "env", "python3", "tar", "gzip", "grep", "cat"):
-        (tmp_path / tool).symlink_to(shutil.which(tool))
+        (tmp_path / tool).symlink_to(shutil.which(tool, path=PLAIN["PATH"]))  # elsewhere python3 may be a script
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(NotReady, match="has no program age"):
         action.ready(place.context())
