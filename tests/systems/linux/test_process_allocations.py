@@ -327,7 +327,7 @@ def test_an_application_that_does_not_offer_it_is_told(ground, status, body, sai
 
 def test_code_in_a_process_must_be_written_out():
     for wrong in ({}, {"by": "tracemalloc"}, {"by": "auto"}):
-        with pytest.raises(ValidationError, match="write `by: memray`, which runs code inside the process"):
+        with pytest.raises(ValidationError, match="write `by: memray`, which runs code in the process"):
             Allocations(service="api", **wrong)
     with pytest.raises(ValidationError, match="`path` applies only to tracemalloc"):
         Allocations(service="api", by="memray", path="/debug/allocations")
