@@ -5,29 +5,14 @@ import re
 import shlex
 import shutil
 import subprocess
-import textwrap
 from pathlib import Path
 
 import pytest
 
-from drillbook.cli import runbook
-from drillbook.inventory import inventory
-from drillbook.plan import planner, spec
+from tests.cli import restores_by_hand
+from tests.cli.restores_by_hand import commands
 from tests.needs import need
 
-DRILL = """\
-drill: rehearse
-title: A backup
-service: %s
-objectives: {}
-guard: {environments: [staging]}
-backup:
-  - backup.check: {service: pasted}
-restore:
-  - backup.restore: {service: %s, from: pasted}
-verify:
-  - backup.measure: {service: pasted}
-"""
 HOSTS = """\
 environment: staging
 hosts:
@@ -64,14 +49,8 @@ BACKUPS = ("a.tgz", "a.tgz.age", "a.sql", "a.roles", "a.dump", "mariadb_backup_i
 def blocks(tmp_path, name, host="here"):
     """Blocks of commands that the runbook of a backup source shows."""
     target, source = SOURCES[name]
-    (tmp_path / "inventory.yml").write_text(
-        f"{HOSTS}  pasted: {{host: {host}, {source.replace('{place}', str(tmp_path / 'place'))}}}\n"
-    )
-    (tmp_path / "rehearse.yml").write_text(DRILL % (target, target))
-    page = runbook.page(
-        planner.make(spec.load(tmp_path / "rehearse.yml"), inventory.load(tmp_path / "inventory.yml")), "staging"
-    )
-    return [textwrap.dedent(one) for one in re.findall(r"```sh\n(.*?)\n    ```", page, re.DOTALL)]
+    backup = f"{{host: {host}, {source.replace('{place}', str(tmp_path / 'place'))}}}"
+    return commands(restores_by_hand.page(tmp_path, HOSTS, backup, target=target))
 
 
 def pasted(text, home, *answers):
@@ -242,7 +221,7 @@ def test_an_encrypted_backup_from_another_host(tmp_path, home, folder):
 
 def test_two_restores_into_one_service_have_two_folders(tmp_path, folder):
     text = blocks(tmp_path, "postgres-dump")[0]
-    assert "by-hand-postgres-pasted " in text
+    assert f"by-hand-postgres-{restores_by_hand.SOURCE} " in text
 
 
 @pytest.mark.parametrize("name", SOURCES)

@@ -3,29 +3,14 @@
 import re
 import shutil
 import subprocess
-import textwrap
 from pathlib import Path
 
 import pytest
 
-from drillbook.cli import runbook
-from drillbook.inventory import inventory
-from drillbook.plan import planner, spec
+from tests.cli import restores_by_hand
+from tests.cli.restores_by_hand import commands
 from tests.needs import need
 
-DRILL = """\
-drill: rehearse
-title: A backup
-service: copy
-objectives: {}
-guard: {environments: [staging]}
-backup:
-  - backup.check: {service: nightly}
-restore:
-  - backup.restore: {service: copy, from: nightly, at: "%s"}
-verify:
-  - backup.measure: {service: nightly}
-"""
 HOSTS = """\
 environment: staging
 hosts:
@@ -40,19 +25,12 @@ backups:
 
 
 def page(tmp_path, source, at="latest"):
-    (tmp_path / "inventory.yml").write_text(f"{HOSTS}  nightly: {source}\n")
-    (tmp_path / "rehearse.yml").write_text(DRILL % at)
-    book = inventory.load(tmp_path / "inventory.yml")
-    return runbook.page(planner.make(spec.load(tmp_path / "rehearse.yml"), book), "staging")
-
-
-def commands(text):
-    return [textwrap.dedent(one) for one in re.findall(r"```sh\n(.*?)\n    ```", text, re.DOTALL)]
+    return restores_by_hand.page(tmp_path, HOSTS, source, target="copy", at=at)
 
 
 @pytest.fixture
 def folder():
-    path = Path("/var/tmp/by-hand-copy-nightly")
+    path = Path(f"/var/tmp/by-hand-copy-{restores_by_hand.SOURCE}")
     made = (path, Path(f"{path}.backup"))
     for one in made:
         shutil.rmtree(one, ignore_errors=True)
