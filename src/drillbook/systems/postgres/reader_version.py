@@ -25,8 +25,14 @@ The list is complete for dumps by pg_dump and pg_dumpall 13 to 18. All other set
 """
 TOO_NEW = re.compile(rb"unsupported version \([\d.]+\) in file header")
 """Message of a pg_restore that is too old for an archive."""
-# INITDB: print the folder of the program, after all symbolic links.
-_FOLDER = 'path=$(command -v -- "$1") && path=$(readlink -f -- "$path") && dirname -- "$path"'
+# INITDB: print each folder that contains both initdb and pg_restore, first the folder of INITDB after all symbolic links. The
+# other folders are those of the packages of Debian and of the PGDG packages for Red Hat.
+_FOLDERS = """
+initdb=$(command -v -- "$1") && initdb=$(readlink -f -- "$initdb")
+for folder in "${initdb%/*}" /usr/lib/postgresql/*/bin /usr/pgsql-*/bin; do
+  if test -x "$folder/initdb" && test -x "$folder/pg_restore"; then printf '%s\\n' "$folder"; fi
+done
+"""
 _FORMAT_AT, _CUSTOM = 10, b"\1"
 """Position of the byte for the format in the header of an archive, and the value of this byte for the format `custom`.
 
@@ -119,13 +125,13 @@ def need_server(tools: Tools) -> None:
     client = tools.version("pg_restore")[0]
     unknown = [setting for setting, since in SINCE.items() if server < since <= client]
     if unknown:
-        initdb = tools.path("initdb")
-        found = tools.host.run(("sh", "-c", _FOLDER, "sh", initdb), deadline=tools.deadline).text
+        lines = tools.host.run(("sh", "-c", _FOLDERS, "sh", tools.path("initdb")), deadline=tools.deadline).text
+        found = " or ".join(dict.fromkeys(lines.splitlines()))
         raise NotReady(
             f"{tools.host.name}: pg_restore is {client}, but the server of the restore is {server:.0f}, which does not know "
             f"{', '.join(unknown)}",
-            hint=f"set {tools.service.setting('bin')} to a folder with both of one version, "
-            f"such as {found or f'/usr/lib/postgresql/{server:.0f}/bin'}",
+            hint=f"set {tools.service.setting('bin')} to a folder with both of one version, at least as new as the pg_dump "
+            f"that made the backup, such as {found or f'/usr/lib/postgresql/{client}/bin'}",
         )
 
 
