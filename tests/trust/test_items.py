@@ -7,6 +7,7 @@ import pytest
 from drillbook.language import strict
 from drillbook.project.project import Project
 from drillbook.sdk.action import find, known_names
+from drillbook.sdk.probe import Probe, find_probe
 from drillbook.trust import items
 from drillbook.trust.scan import scan
 from drillbook.trust.shipped import SHIPPED
@@ -17,6 +18,7 @@ NOT_EXECUTED = {
     "postgres.restore_rows": "only in a run",
     "qdrant.reconcile": "only in a run",
     "postgres.create_index": "only in a run",
+    "postgres.planned": "planned in a read-only transaction, and not carried out",
     "prometheus.query": "PromQL only asks",
     "prometheus.range": "PromQL only asks",
 }
@@ -25,12 +27,17 @@ WORDS = {"argv", "program", "query", "where", "script", "command", "definition",
 
 def test_every_action_with_a_text_that_is_executed_says_so():
     """A new parameter of this kind must be declared as ``CODE`` or ``READY_CODE``, or added to this table with a reason."""
-    texts = {name: set(find(name).model_fields) & WORDS for name in known_names()}
-    said = {name: {find(name).CODE, find(name).READY_CODE} for name in known_names()}
+    kinds = {name: find(name) for name in known_names()}
+    said = {name: {kind.CODE, kind.READY_CODE} for name, kind in kinds.items()}
+    probes = {name: find_probe(name) for name in known_names(Probe)}
+    assert not set(probes) & set(kinds) - {"tcp.open"}
+    kinds |= probes
+    said |= {name: {kind.CODE} for name, kind in probes.items()}
+    texts = {name: set(kind.model_fields) & WORDS for name, kind in kinds.items()}
     assert {name for name, found in texts.items() if found - said[name]} == set(NOT_EXECUTED)
-    for name in known_names():
+    for name, kind in kinds.items():
         for code in filter(None, said[name]):
-            assert code in find(name).model_fields, name
+            assert code in kind.model_fields, name
 
 
 def walk(value, key=""):

@@ -397,6 +397,34 @@ def test_a_statement_of_the_project_is_not_run_by_a_server(place, request_):
 
 
 @pytest.mark.parametrize(
+    ("text", "line"),
+    [("probes:\n  - PROBE\n", 5), ("guard:\n  abort_if:\n    - PROBE\n", 6)],
+    ids=["probe", "guard"],
+)
+def test_a_query_of_a_probe_is_not_run_by_a_server(place, request_, text, line):
+    cluster = place.place(f"probed-{line}")
+    cluster.create()
+    cluster.start()
+    service = cluster.service.model_dump(mode="json", exclude={"name", "password", "admin", "host", "user"})
+    request_.environment["ADMIN"] = "top-secret-admin"
+    request_.site(
+        more="  db: "
+        + json.dumps({**service, "host": "controller", "database": "postgres", "user": "postgres"})[:-1]
+        + ", password: !env ADMIN, admin: {user: postgres, password: !env ADMIN}}\n"
+    )
+    request_.write(text.replace("PROBE", "postgres.available: {service: db}") + STEP)
+    assert request_.check()[0] == 0, "the query that ships needs no trust"
+    evil = {"service": "db", "query": f"COPY (SELECT 1) TO PROGRAM 'touch {request_.root}/mark-probe'"}
+    request_.write(text.replace("PROBE", f"postgres.available: {json.dumps(evil)}") + STEP)
+    status, said = request_.check()
+    assert (status, request_.marks) == (3, []), said
+    assert f"drills/sample.yml:{line}: postgres.available: COPY" in said
+    request_.trust()
+    request_.check()
+    assert request_.marks == ["mark-probe"]
+
+
+@pytest.mark.parametrize(
     "config", ['Match exec "true %h %r"\n', "Host *\n  ProxyCommand sh -c 'true %h %r'\n"], ids=["match", "proxy"]
 )
 @pytest.mark.parametrize(

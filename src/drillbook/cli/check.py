@@ -230,8 +230,8 @@ def _told(path: Path, left_out: Sequence[Item], beside: tuple[str, ...], unverif
 
 
 def without(plan: Plan, ids: Collection[str]) -> tuple[Plan, tuple[str, ...]]:
-    """Remove the steps and conditions whose ids are in ``ids`` from a plan. Steps of the phase `ready` that use results of
-    these steps are removed too.
+    """Remove the steps, probes and conditions whose ids are in ``ids`` from a plan. Steps of the phase `ready` that use
+    results of these steps are removed too.
 
     Returns the remaining plan, and a list of the steps that were removed because of the results that they use. Each step
     in the list is written as ``line: action``.
@@ -245,7 +245,9 @@ def without(plan: Plan, ids: Collection[str]) -> tuple[Plan, tuple[str, ...]]:
             names |= {step.save} if step.save else set()
     steps = tuple(step for step in plan.steps if step.id not in gone)
     conditions = tuple(one for one in plan.guard.conditions if one.id not in gone)
-    rest = plan.model_copy(update={"steps": steps, "guard": plan.guard.model_copy(update={"conditions": conditions})})
+    guard = plan.guard.model_copy(update={"conditions": conditions})
+    probes = tuple(one for one in plan.probes if one.id not in gone)
+    rest = plan.model_copy(update={"steps": steps, "probes": probes, "guard": guard})
     return rest, tuple(f"{step.line}: {step.action}" for step in plan.steps if step.id in gone - set(ids))
 
 

@@ -32,6 +32,10 @@ class Probe(BaseModel):
     KIND: ClassVar[str] = ""
     SECRETS: ClassVar[frozenset[str]] = frozenset()
     """Names of the parameters of type ``Handed``. The value of such a parameter may refer to a secret in the inventory."""
+    CODE: ClassVar[str] = ""
+    """Name of the parameter whose text a sample executes, such as SQL. A check of a drill takes a sample only if this text
+    is trusted. Empty for probes that execute no text of the drill.
+    """
 
     every: Duration = Field(default=Duration(0.1), gt=0, description="Time between two samples.")
     timeout: Duration = Field(

@@ -19,9 +19,10 @@ from drillbook.diagnosis.tree import Tree
 from drillbook.inventory.inventory import Inventory
 from drillbook.language import template
 from drillbook.plan.plan import Plan
-from drillbook.plan.planned_step import PlannedStep
+from drillbook.plan.planned_step import PlannedProbe, PlannedStep
 from drillbook.plan.spec import DIAGNOSIS
 from drillbook.sdk.action import Action, Place, find
+from drillbook.sdk.probe import find_probe
 from drillbook.trust.shipped import SHIPPED
 from drillbook.values import Secret, canonical, digest
 
@@ -92,6 +93,13 @@ def of_plan(plan: Plan, source: Source) -> Iterator[Item]:
     for key, step, runs in steps:
         if texts := _executed(step, plan.diagnosis, runs=runs):
             yield _of_step(("step", plan.drill, key), step, "; ".join(texts), plan, source)
+    for key, probe in [
+        *((probe.id, probe) for probe in plan.probes),
+        *((one.id, one.probe) for one in plan.guard.conditions if one.probe),
+    ]:
+        code = find_probe(probe.name).CODE
+        if code and probe.params.get(code) is not None and not shipped(probe.params[code]):
+            yield _of_probe(("step", plan.drill, key), probe, code, plan, source)
 
 
 def _executed(step: PlannedStep, trees: tuple[Tree, ...], *, runs: bool) -> list[str]:
@@ -122,6 +130,19 @@ def _of_step(key: Key, step: PlannedStep, text: str, plan: Plan, source: Source)
         content,
         {source.inventory: tuple(places)},
         named(step.params, source.root),
+    )
+
+
+def _of_probe(key: Key, probe: PlannedProbe, code: str, plan: Plan, source: Source) -> Item:
+    """Return the item of a probe, since a check of the drill takes a sample. ``code``: parameter with the executed text."""
+    return Item(
+        key,
+        f"{source.file}:{probe.line.rpartition(':')[2]}",
+        probe.name,
+        _text(probe.params, code),
+        {"file": source.file, "action": probe.name, "params": probe.params},
+        {source.inventory: (_service(plan.inventory, probe.params, lab=bool(plan.inventory.lab)),)},
+        named(probe.params, source.root),
     )
 
 

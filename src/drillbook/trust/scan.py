@@ -120,7 +120,10 @@ def _holds_code(drill: Drill) -> bool:
         *(step for phase in drill.phases.values() for step in phase),
         *(one.use for one in drill.conditions if not isinstance(one.use, ProbeUse)),
     ]
-    return any(step.action.CODE or step.action.READY_CODE or step.action.name() == DIAGNOSIS for step in steps)
+    probes = [*drill.probes, *(one.use for one in drill.conditions if isinstance(one.use, ProbeUse))]
+    return any(step.action.CODE or step.action.READY_CODE or step.action.name() == DIAGNOSIS for step in steps) or any(
+        use.probe.CODE for use in probes
+    )
 
 
 def of_tree(root: Path, path: Path, unread: list[str]) -> Sequence[Item]:

@@ -245,3 +245,48 @@ def test_a_wrong_password_is_told_before(place, primary, ctx):
     ctx.services["other"] = primary.service.model_copy(update={"admin": wrong})
     said = "the canary cannot write to other: .*password authentication failed"
     refused_until(lambda: canary("other").reach(ctx), said, lambda: ctx.services.update(other=primary.service))
+
+
+def available(name="primary", **options):
+    return find_probe("postgres.available").model_validate({"service": name, **options})
+
+
+def test_available_wants_one_row_of_a_query_that_only_reads(place, primary, ctx):
+    primary.sql("CREATE TABLE wares (id int)", "INSERT INTO wares VALUES (1), (2)", "GRANT SELECT, INSERT ON wares TO clerk")
+    assert available().check(ctx) is None
+    assert available(query="SELECT 1 FROM wares LIMIT 1").check(ctx) is None
+    assert available(query="SELECT current_user WHERE current_user = 'clerk'").check(ctx) is None
+    assert available(query="SELECT 1 FROM wares").check(ctx) == "the query returned 2 rows, not 1"
+    assert available(query="SELECT 1 FROM wares WHERE id % 5 = 4").check(ctx) == "the query returned 0 rows, not 1"
+    assert available(query="SET work_mem = '1MB'").check(ctx) == "the query returned 0 rows, not 1"
+    for said, query in {
+        "read-only transaction": "INSERT INTO wares VALUES (3) RETURNING id",
+        "multiple commands": "COMMIT; INSERT INTO wares VALUES (3) RETURNING id",
+        "must be set before any query": "SELECT set_config('transaction_read_only', 'off', true)",
+        "statement timeout": "SELECT pg_sleep(30)",
+    }.items():
+        assert said in available(query=query, timeout="500ms").check(ctx)
+    assert primary.sql("SELECT count(*) FROM wares") == [(2,)]
+    primary.sql("DROP TABLE wares")
+    assert "does not exist" in available(query="SELECT 1 FROM wares LIMIT 1").check(ctx)
+    assert available().check(ctx) is None, "a server that lost a table still answers"
+
+
+def test_available_tells_a_dead_a_deaf_and_a_hanging_server(place, primary, target, ctx):
+    assert "refused" in available(target.service.name).check(ctx)
+    with socket.create_server(("127.0.0.1", target.service.port)):
+        assert available(target.service.name, timeout="300ms").check(ctx) is not None
+    found = []
+    sample = threading.Thread(target=lambda: found.append(available(query="SELECT pg_sleep(600)").check(ctx)))
+    sample.start()
+    asked = "SELECT pid FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(600)' AND state = 'active'"
+    until(lambda: primary.sql(asked), "the query runs")
+    backend = primary.sql(asked)[0][0]
+    os.kill(backend, signal.SIGSTOP)
+    try:
+        sample.join(20)
+        assert not sample.is_alive()
+    finally:
+        os.kill(backend, signal.SIGCONT)
+    assert isinstance(found[0], str)
+    assert available().check(ctx) is None

@@ -7,7 +7,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Annotated, Any
 
@@ -34,13 +34,54 @@ _DELETE = f"DELETE FROM {TABLE} WHERE run = %s"  # noqa: S608
 _EMPTY = f"SELECT NOT EXISTS (SELECT 1 FROM {TABLE})"  # noqa: S608
 
 
+ServiceName = Annotated[str, Field(description="Name of the PostgreSQL service in the inventory.")]
+
+
+class Available(Availability):
+    """Log in as the application's role and run a query. The result must be exactly one row.
+
+    Without `query`, the probe only shows that the server answers, and not that any table exists. To notice a lost table,
+    read from it: `SELECT 1 FROM orders LIMIT 1`. Every error, and no answer within `timeout`, is a bad sample. The query runs
+    in a read-only transaction.
+    """
+
+    CODE = "query"
+
+    service: ServiceName
+    query: Annotated[
+        str,
+        Field(
+            min_length=1,
+            description="SQL statement that returns one row. The application's role must have the right to run it.",
+        ),
+    ] = "SELECT 1"
+
+    def check(self, ctx: Context) -> str | None:
+        """Run the query once, in a new session. Return None if the result is one row, and otherwise the problem."""
+        service, begun = ctx.service(self.service, Postgres), time.monotonic()
+        try:
+            with (
+                ctx.reach(service) as way,
+                Bounded.connect(**_prompt(service, *way, self.timeout)) as session,
+                _cut_off(session, self.timeout, lambda: begun),
+            ):
+                session.execute("BEGIN READ ONLY")
+                # The prepared form accepts only one statement: a second one could end the read-only transaction.
+                cursor = session.execute(self.query.encode(), prepare=True)
+                rows = cursor.rowcount if cursor.description else 0
+                session.execute("ROLLBACK")
+        except (psycopg.Error, CouldNotVerify, HostError, OSError) as error:
+            return reason(error)
+        return None if rows == 1 else f"the query returned {rows} rows, not 1"
+
+
 class Planned(Availability):
     """Check that the server's plan of a statement uses the required index. The statement is not run.
 
     Unlike the duration of a statement, the plan does not depend on the speed of the machine.
     """
 
-    service: Annotated[str, Field(description="Name of the PostgreSQL service in the inventory.")]
+    service: ServiceName
     query: Annotated[str, Field(min_length=1, description="SQL statement that the application's role has the right to run.")]
     index: Annotated[str, Field(min_length=1, description="Index that the plan must use.")]
 
@@ -71,10 +112,36 @@ def _prompt(service: Postgres, address: str, port: int, timeout: float) -> dict[
     }
 
 
+@contextmanager
+def _cut_off(session: Connection, timeout: float, since: Callable[[], float]) -> Iterator[None]:
+    """Close the connection when an answer is overdue. Otherwise, a server that hangs would block the caller for ever.
+
+    ``since``: function that returns the time at which the request was sent, or infinity while no answer is awaited.
+    """
+    over = threading.Event()
+    line = socket.socket(fileno=os.dup(session.fileno()))
+
+    def watch() -> None:
+        while not over.wait(min(0.05, timeout / 5)):
+            if time.monotonic() - since() > timeout + 0.1:
+                with suppress(OSError):
+                    line.shutdown(socket.SHUT_RDWR)
+                return
+
+    thread = threading.Thread(target=watch, name="postgres-timeout", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        line.close()
+
+
 class Canary(BaseCanary):
     """Write numbered rows as the application's role. Every acknowledged row must exist after the recovery."""
 
-    service: Annotated[str, Field(description="Name of the PostgreSQL service in the inventory.")]
+    service: ServiceName
     every: Duration = Field(
         default=Duration(0.05), description="Time between two writes; the resolution of the measured RPO."
     )
@@ -192,27 +259,5 @@ class _Writer(ConnectedWriter[Connection]):
         address, port = way.enter_context(self._ctx.reach(self._service))
         options = _prompt(self._service, address, port, self._timeout) | {"application_name": "drillbook-canary"}
         session = way.enter_context(Bounded.connect(**options))
-        way.enter_context(self._cut_off(session))
+        way.enter_context(_cut_off(session, self._timeout, lambda: self._since))
         return session
-
-    @contextmanager
-    def _cut_off(self, session: Connection) -> Iterator[None]:
-        """Close the connection when an answer is overdue. Otherwise, a server that hangs would block the writer for ever."""
-        over = threading.Event()
-        line = socket.socket(fileno=os.dup(session.fileno()))
-
-        def watch() -> None:
-            while not over.wait(min(0.05, self._timeout / 5)):
-                if time.monotonic() - self._since > self._timeout + 0.1:
-                    with suppress(OSError):
-                        line.shutdown(socket.SHUT_RDWR)
-                    return
-
-        thread = threading.Thread(target=watch, name="canary-timeout", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            thread.join()
-            line.close()
