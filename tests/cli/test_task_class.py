@@ -15,6 +15,8 @@ from drillbook.cli.program import program
 from drillbook.cli.task_class import EXAMPLES, SHORT
 from drillbook.cli.task_exit import Dry
 from drillbook.cli.tasks import namespace
+from drillbook.sdk.action import Action, known_names
+from drillbook.sdk.probe import Probe
 from tests.program import VERIFY, Folder
 
 ROOT = namespace()
@@ -86,6 +88,19 @@ def test_every_list_is_also_json(tmp_path):
     verified = json.loads(folder.run("report.verify", "--json").stdout)
     assert verified["name"] == folder.latest.name
     assert {"journal", "signature", "reports"} <= {one["check"] for one in verified["checks"]}
+
+
+def test_a_name_of_an_action_and_a_probe_shows_both(tmp_path):
+    folder = Folder(tmp_path)
+    both = sorted(set(known_names(Action)) & set(known_names(Probe)))
+    assert "tcp.open" in both
+    for name in both:
+        said = folder.run("actions", name).stdout
+        assert said.index("As an action:") < said.index("As a probe:") < said.index("Time between two samples")
+        found = json.loads(folder.run("actions", name, "--json").stdout)
+        assert (found["name"], found["effect"] == "probe") == (name, False)
+        assert (found["probe"]["name"], found["probe"]["effect"]) == (name, "probe")
+    assert "As a" not in folder.run("actions", "postgres.dump").stdout
 
 
 def is_flag_of(name, path):

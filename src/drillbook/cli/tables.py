@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -26,19 +27,24 @@ SPARE = ("db-2", "spare")
 
 
 def actions(name: str, *, as_json: bool = False) -> int:
-    """Show one action or probe with its parameters, or list all actions and probes. The output is a table or JSON."""
+    """Show one action or probe with its parameters, or list all actions and probes. The output is a table or JSON.
+
+    A name can belong to both an action and a probe. Both are shown then; in JSON, the probe is the key `probe` of the action.
+    """
     kinds: list[type[Any]] = [Action, Probe]
     out = console()
     if name:
-        for kind in kinds:
-            with suppress(UnknownName):
-                found = find(name, kind)
-                print_json(_described(found)) if as_json else _action(found, out)
-                return 0
-        every = [known for kind in kinds for known in known_names(kind)]
-        raise UnknownName(
-            f"there is no action or probe {name!r}", hint=discovery.hint(f"{did_you_mean(name, every)}see `invoke actions`")
-        )
+        first, *others = _named(name, kinds)
+        if as_json:
+            print_json(_described(first) | ({"probe": _described(others[0])} if others else {}))
+            return 0
+        for found in (first, *others):
+            if others:
+                out.print(Text(f"As {'an action' if issubclass(found, Action) else 'a probe'}:"))
+            _action(found, out)
+            if found is first and others:
+                out.print()
+        return 0
     if as_json:
         print_json([_described(find(known, kind)) for kind in kinds for known in known_names(kind)])
         return 0
@@ -52,6 +58,20 @@ def actions(name: str, *, as_json: bool = False) -> int:
             table.add_row(known, effect, Text((found.__doc__ or "").strip().splitlines()[0]))
     out.print(table)
     return 0
+
+
+def _named(name: str, kinds: Sequence[type[Any]]) -> list[type[Any]]:
+    """Return the action and the probe with the name ``name``. Raises UnknownName when there is neither."""
+    found: list[type[Any]] = []
+    for kind in kinds:
+        with suppress(UnknownName):
+            found.append(find(name, kind))
+    if found:
+        return found
+    every = [known for kind in kinds for known in known_names(kind)]
+    raise UnknownName(
+        f"there is no action or probe {name!r}", hint=discovery.hint(f"{did_you_mean(name, every)}see `invoke actions`")
+    )
 
 
 def print_json(value: Any) -> None:
