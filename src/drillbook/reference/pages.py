@@ -176,7 +176,7 @@ CONTACTS = """\
 ```yaml
 contacts:
   oncall:
-    role: 值班工程师
+    role: on-call engineer
     notify: [!env ONCALL_DINGTALK, !file secrets/oncall-mail]
     on: [start, end, abort, residue]
 ```
