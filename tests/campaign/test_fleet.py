@@ -144,7 +144,7 @@ def test_a_worker_with_another_plan_refuses_its_sites_before_anything_is_touched
         assert "Bring the project on this machine" in message
         kinds = {event.kind for event in read(run / "journal.jsonl").events}
         assert not {"step.started", "lock.taken", "command"} & kinds
-    assert "there is no inventory 'lab'" in found["s2"]["message"]
+    assert "this project has no inventory" in found["s2"]["message"]
     assert len((folder.root / "count").read_text()) == 1
     assert not (folder.root / "c0unt").exists()
 

@@ -11,9 +11,11 @@ from drillbook.cli import due
 from drillbook.plan.schedule import State
 from drillbook.project.due import Due, DueRow
 from drillbook.project.project import Project
-from tests.program import PROOF, Folder
+from tests.program import PROOF, Folder, step
 
 GOOD = PROOF
+BAD = "restore:\n" + step(["true"]) + "verify:\n" + step(["false"])
+AT = "2026-11-01T10:00:00Z"
 
 
 @pytest.fixture
@@ -47,6 +49,35 @@ def test_the_next_command_names_the_inventory_of_the_environment(folder):
     assert due._next(rows, Project(folder.root)) == [
         ("run the most urgent one", "drillbook drill sample --inventory staging")
     ]
+
+
+def test_the_report_of_a_drill_that_failed_comes_before_its_next_run(folder):
+    folder.write("every: 7d\n" + GOOD)
+    folder.write("every: 7d\n" + BAD, "wrong")
+    for name in ("sample", "wrong"):
+        folder.run("drill", name, "--quiet")
+    done = folder.run("drill.due")
+    steps = ["read why wrong failed  drillbook report.open wrong", "then run it again      drillbook drill wrong"]
+    assert "Next\n    " + "\n    ".join(steps) + "\n" in done.stdout
+    assert folder.run("report.open", "wrong").stdout.strip().endswith("report.html")
+
+
+def test_a_passed_run_with_open_findings_is_marked_although_it_is_ok():
+    row = DueRow(State.OK, "api", "api-down", "lab", passed=AT, last_verdict="passed", last_findings="1 high finding")
+    lines = printed([row], 100)
+    assert " passed ! " in lines[1]
+    assert lines[2] == "  ! 1 high finding open: drillbook report.open api-down"
+
+
+def test_a_project_without_an_inventory_says_so_and_how_to_make_one(folder):
+    folder.write("every: 7d\n" + GOOD)
+    (folder.root / "inventory" / "lab.yml").unlink()
+    done = folder.run("drill.due")
+    assert "this project has no inventory, so first make one  drillbook init FOLDER" in done.stdout
+    done = folder.run("diagnose", "app")
+    assert done.returncode == 2
+    assert f"this project has no inventory: {folder.root / 'inventory'} contains none" in done.stderr
+    assert "drillbook init FOLDER" in done.stderr
 
 
 def test_json(folder):

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -153,6 +154,7 @@ def test_what_is_due(shelf, capsys):
 
 @pytest.mark.parametrize("width", [80, 100, 120])
 def test_each_drill_has_one_line_and_its_whole_name(shelf, capsys, monkeypatch, width):
+    """Titles are shown only if enough of them fits to tell the drills apart; else their room is for services and dates."""
     monkeypatch.setattr(console, "PIPE_WIDTH", width)
     names = ["connections-exhausted", "sample", "z-drill"]
     for name in names:
@@ -160,13 +162,29 @@ def test_each_drill_has_one_line_and_its_whole_name(shelf, capsys, monkeypatch, 
     path = shelf.root / "drills" / "sample.yml"
     path.write_text(path.read_text().replace("title: A sample", f"title: A sample {'with a long title ' * 9}"))
     lines = listed(shelf, capsys).splitlines()
-    assert [line.split()[0] for line in lines[:-1]] == ["drill", *names]
+    told = "titles need a wider terminal; drillbook drill.plan NAME shows one"
+    assert [line.split()[0] for line in lines[:-1] if line != told] == ["drill", *names]
     assert lines[-1] == "last run passed: 0 of 3 drills and suites; 3 due now: drillbook drill.due"
     assert max(map(len, lines)) <= width
-    assert "… " in lines[2]
-    assert ("last run (UTC)" in lines[0]) == (width > 80)
-    assert ("service" in lines[0]) == (width > 80)
-    assert (" app " in lines[2]) == (width > 80)
+    assert ("last run" in lines[0], told in lines) == (True, width < 120)
+    assert ("service" in lines[0], " app " in lines[2]) == (True, True)
+    assert (re.search(r"A sample with a long title with a long.*… ", lines[2]) is not None) == (width == 120)
+
+
+def test_a_passed_run_with_open_findings_is_marked(shelf, capsys):
+    """A suite has the findings of its drills. What its objectives allow is no open finding."""
+    for name in ("clean", "left"):
+        shelf.drill(name, "every: 30d\n")
+        file = shelf.result(name) / "result.json"
+        data = json.loads(file.read_text())
+        data["findings"] = [{"code": "a", "severity": "low" if name == "clean" else "high", "title": "A problem"}]
+        file.write_text(as_json(data))
+    lines = listed(shelf, capsys).splitlines()
+    assert " passed " in row("\n".join(lines), "clean")
+    at = lines.index(row("\n".join(lines), "left"))
+    assert " passed ! " in lines[at]
+    assert lines[at + 1] == "  ! 1 high finding open: drillbook report.open left"
+    assert sum("!" in line for line in lines) == 2
 
 
 @pytest.mark.parametrize("width", [30, 40, 60])

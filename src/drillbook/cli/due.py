@@ -16,6 +16,7 @@ from drillbook.cli.columns import Column, fitting, print_lines
 from drillbook.cli.console import console, stdout
 from drillbook.cli.overview import WORDS, day, until
 from drillbook.installation.program_name import program
+from drillbook.judge.result import Verdict
 from drillbook.plan.schedule import State
 from drillbook.project import due
 from drillbook.project.due import Due, DueRow
@@ -69,13 +70,30 @@ def _print(found: Due, out: Console, project: Project | None = None) -> None:
 
 
 def _next(rows: Sequence[DueRow], project: Project) -> list[tuple[str, str]]:
-    """Return the command that runs the most urgent drill. Return nothing if no drill is overdue or has never passed."""
+    """Return the command that runs the most urgent drill, after the report of its last run if that run did not pass. Return
+    nothing if no drill is overdue, has never passed, or did not pass in its last run.
+    """
     for row in rows:
-        if row.drill and row.state in (State.OVERDUE, State.NEVER):
-            known = row.environment and (project.root / "inventory" / f"{row.environment}.yml").is_file()
-            inventory = row.environment if known else project.default_inventory()
-            return [("run the most urgent one", run_again(program(), row.drill, inventory))]
+        failed = row.last_verdict not in ("", Verdict.PASSED)
+        if not row.drill or not (row.state in (State.OVERDUE, State.NEVER) or (failed and row.state is State.DUE)):
+            continue
+        if not project.inventory_names():
+            return [("this project has no inventory, so first make one", f"{program()} init FOLDER")]
+        known = row.environment and (project.root / "inventory" / f"{row.environment}.yml").is_file()
+        inventory = row.environment if known else project.default_inventory()
+        again = run_again(program(), row.drill, inventory)
+        if not failed:
+            return [("run the most urgent one", again)]
+        return [(f"read why {row.drill} {row.last_verdict}", _open(row, project)), ("then run it again", again)]
     return []
+
+
+def _open(row: DueRow, project: Project) -> str:
+    """Return the command that opens the report of the last run. It names the drill if this selects the same run, because the
+    name of a run is long.
+    """
+    newest = project.run(row.drill, suites=True).name == row.last_run
+    return f"{program()} report.open {one_line(row.drill if newest else row.last_run)}"
 
 
 def summary(found: Due) -> str:
@@ -141,20 +159,22 @@ def _service(row: DueRow) -> str:
 
 def _verdict(row: DueRow) -> Text:
     verdict = row.last_verdict or "never run"
-    return Text(verdict, style=WORDS.get(verdict, "dim"))
+    return Text(verdict, style=WORDS.get(verdict, "dim")).append(" !" if row.last_findings else "", style="yellow")
 
 
 def _more(row: DueRow, shown: Container[str]) -> str:
-    """Return the second line of a row that is not ``ok``. It contains the services of a suite, and the cells of columns
-    that the table left out. The result is empty when there is nothing to add. ``shown``: heads of the columns in the
-    table.
+    """Return the second line of a row. It contains the open findings of a run that passed. If the row is not ``ok``, it also
+    contains the services of a suite, and the cells of columns that the table left out. The result is empty when there is
+    nothing to add. ``shown``: heads of the columns in the table.
     """
+    left = f"! {row.last_findings} open: {program()} report.open {one_line(row.drill)}" if row.last_findings else ""
     if row.state is State.OK:
-        return ""
+        return left
     services = one_line(row.service) if row.drill else ""
     parts = [
         services if ", " in services or "service" not in shown else "",
         f"in {one_line(row.environment)}" if row.environment and "environment" not in shown else "",
         f"last run {row.last_verdict}" if row.last_verdict and "last run" not in shown else "",
+        left,
     ]
     return ", ".join(filter(None, parts))

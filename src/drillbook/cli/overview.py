@@ -46,8 +46,8 @@ WORDS = {
     "running": "cyan",
 }
 MOST_RUNS = 30
-LEAST_TITLE = 24
-"""Smallest width of a title in the list of drills."""
+LEAST_TITLE = 40
+"""Smallest width of a column of titles in the list of drills, if a title is longer than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,14 @@ def _drill(wanted: Scheduled, standing: Standing | None, row: DueRow | None) -> 
         "suite": wanted.suite,
         "services": list(wanted.services),
         "broken": wanted.broken or wanted.mistake,
-        "last": last and {"run": last.run, "started": last.started, "verdict": last.verdict, "exit": last.exit},
+        "last": last
+        and {
+            "run": last.run,
+            "started": last.started,
+            "verdict": last.verdict,
+            "exit": last.exit,
+            "findings": last.beside,
+        },
         "passed": passed and {"run": passed.run, "started": passed.started},
         "due": str(row.state) if row else "",
     }
@@ -135,9 +142,13 @@ class Listed:
 def _listed(wanted: Scheduled, standing: Standing | None, row: DueRow | None) -> Listed:
     last, passed = (standing.last, standing.passed) if standing else (None, None)
     verdict = f"{last.verdict}{_left(last)}" if last else "never run"
+    marked = Text(verdict, style=WORDS.get(last.verdict, "") if last else "dim")
     more = Text()
     if why := wanted.broken or wanted.mistake:
         more = Text(f"✗ cannot be read: {one_line(why)}", style="bold red")
+    elif last and last.beside:
+        marked.append(" !", style="yellow")
+        more = Text(f"! {last.beside} open: {program()} report.open {wanted.name}", style="dim")
     elif passed and passed is not last:
         more = Text(f"last passed {day(passed.started)}", style="dim")
     return Listed(
@@ -145,7 +156,7 @@ def _listed(wanted: Scheduled, standing: Standing | None, row: DueRow | None) ->
         _services(wanted.services),
         one_line(wanted.title),
         Text(day(last.started) if last else "-"),
-        Text(verdict, style=WORDS.get(last.verdict, "") if last else "dim"),
+        marked,
         until(row),
         more,
     )
@@ -157,24 +168,36 @@ def _services(names: Sequence[str]) -> str:
 
 
 def _print_drills(listed: Sequence[Listed], out: Console) -> None:
-    """Print one line for each drill. Titles are cut to the space that the other columns leave. On a terminal that is
-    too narrow for titles, no titles and no services are shown.
+    """Print one line for each drill. Titles are cut to the space that the other columns leave. On a terminal that leaves
+    less than ``LEAST_TITLE``, no titles are shown, and a line tells where to read them.
     """
-    columns = fitting(
-        [
-            Column("drill", 0, [Text(one.name) for one in listed]),
-            Column("service", 2, [Text(one.service) for one in listed]),
-            Column("last run (UTC)", 1, [one.last for one in listed]),
-            Column("verdict", 0, [one.verdict for one in listed]),
-            Column("due", 0, [one.due for one in listed]),
-        ],
-        out.width - LEAST_TITLE - GAP,
-    )
+    least = min(LEAST_TITLE, max(Text(one.title).cell_len for one in listed))
+    columns = _drill_columns(listed, out.width - least - GAP)
     room = out.width - width(columns) - GAP
-    if room >= LEAST_TITLE:
-        place = next(number for number, column in enumerate(columns) if column.head not in ("drill", "service"))
-        columns.insert(place, Column("title", 0, [Text(cut(one.title, room), style="dim") for one in listed]))
+    if room < least:
+        columns = _drill_columns(listed, out.width, minutes=False)
+    else:
+        columns.insert(1, Column("title", 0, [Text(cut(one.title, room), style="dim") for one in listed]))
     print_lines(columns, out, [one.more for one in listed])
+    if room < least:
+        out.print(Text(f"titles need a wider terminal; {program()} drill.plan NAME shows one", style="dim"))
+
+
+def _drill_columns(listed: Sequence[Listed], room: int, *, minutes: bool = True) -> list[Column]:
+    """Return the columns of the list of drills that fit into ``room``. When ``minutes`` is False, the time of the last run is
+    shown as a date, if its minutes do not fit.
+    """
+    last = [one.last for one in listed]
+    columns = [
+        Column("drill", 0, [Text(one.name) for one in listed]),
+        Column("service", 2, [Text(one.service) for one in listed]),
+        Column("last run (UTC)", 0 if minutes else 1, last),
+        Column("verdict", 0, [one.verdict for one in listed]),
+        Column("due", 0, [one.due for one in listed]),
+    ]
+    if not minutes and width(columns) > room:
+        columns[2] = Column("last run", 1, [Text(text.plain[:10]) for text in last])
+    return fitting(columns, room)
 
 
 def _left(ended: Ended) -> str:

@@ -62,6 +62,8 @@ class DueRow:
     proven: str = ""
     """Start of the newest passed run that proved a restore. A suite has none of its own."""
     proven_run: str = ""
+    last_findings: str = ""
+    """Number of findings of medium severity or higher that the newest run left open although it passed, as text."""
 
     @property
     def is_due(self) -> bool:
@@ -170,6 +172,7 @@ def _row(one: Scheduled, service: str, place: str, standing: Standing, now: date
         (due - now).total_seconds() if due else 0.0,
         _utc(since) if since else "",
         max(0.0, (now - since).total_seconds()) if since else 0.0,
+        last_findings=last.beside,
     )
 
 

@@ -22,6 +22,10 @@ from drillbook.sdk import discovery
 
 OUTSIDE = "change to your project's folder, or make a new project here: invoke init"
 """Hint shown when a task is called outside a project."""
+NO_INVENTORY = (
+    "`invoke init FOLDER` makes a new project with inventories that you can copy; docs/inventories.md describes the file"
+)
+"""Hint shown in a project without an inventory."""
 FEW = 8
 """Largest number of names of drills that a hint lists."""
 
@@ -144,6 +148,8 @@ class Project:
         path = Path(name) if name.endswith((".yml", ".yaml")) else self.root / "inventory" / f"{name}.yml"
         if not path.is_file():
             known = self.inventory_names()
+            if not known:
+                raise UnknownName(f"this project has no inventory: {path.parent} contains none", hint=NO_INVENTORY)
             raise UnknownName(
                 f"there is no inventory {name!r}",
                 hint=f"{did_you_mean(name, known)}inventories: {', '.join(known) or 'none'}",

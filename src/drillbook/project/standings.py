@@ -19,7 +19,7 @@ from drillbook.exits import Exit
 from drillbook.journal.run_files import RESULT
 from drillbook.judge.result import Verdict
 from drillbook.project.project import Project
-from drillbook.report import folders
+from drillbook.report import folders, open_findings
 from drillbook.report.figures import moment
 
 HEAD = 4096
@@ -48,6 +48,8 @@ class Ended:
     """Measured RTO, its error and its target in seconds. None when the drill has no RTO, or when it was not measured."""
     rto_verified: bool = True
     """False when the objective could not be verified, as after a failed verification."""
+    beside: str = ""
+    """Number of open findings of medium severity or higher of a run that passed, as text. Empty when it has none."""
 
     @property
     def passed(self) -> bool:
@@ -146,6 +148,18 @@ def _rto(data: Mapping[str, Any]) -> tuple[float, float | None, float] | None:
     return float(found["measured_s"]), None if error is None else float(error), float(found["target_s"])
 
 
+def _beside(data: Mapping[str, Any], folder: Path) -> str:
+    """Return the number of open findings of medium severity or higher of a run that passed. A suite has the findings of its
+    drills. The result is empty for other verdicts, and when the findings cannot be read.
+    """
+    try:
+        inner = [folder / str(one["folder"]) / RESULT for one in data.get("runs") or () if one.get("folder")]
+        told = [data, *(json.loads(path.read_bytes()) for path in inner if path.is_file())]
+        return open_findings.beside(str(data["verdict"]), [one for each in told for one in open_findings.of_result(each)])
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        return ""
+
+
 def result(folder: Path) -> Ended | None:
     """Read the result in ``folder``. Returns None when the file is missing or damaged. In this case, `invoke report
     RUN` can write it again.
@@ -165,6 +179,7 @@ def result(folder: Path) -> Ended | None:
             str(data.get("finished") or ""),
             _rto(data),
             (data.get("objectives", {}).get("rto") or {}).get("met") is not None,
+            _beside(data, folder),
         )
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
         return None

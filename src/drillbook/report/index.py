@@ -185,8 +185,8 @@ def unfinished(run: str, environment: str, *, alive: bool, children: tuple[Index
 
 def _entry(result: Mapping[str, Any], folder: str, children: tuple[IndexEntry, ...] = ()) -> IndexEntry:
     kind = "suite" if "suite" in result else "drill"
-    objectives = {key: _known(one) for key, one in result.get("objectives", {}).items()}
-    found = open_findings.as_shown(_findings(result), objectives)
+    objectives = open_findings.objectives_of(result)
+    found = open_findings.of_result(result)
     found += [one for child in children for one in child.findings]
     return IndexEntry(
         run=str(result["run"]),
@@ -215,20 +215,6 @@ def _reason(result: Mapping[str, Any]) -> str:
     if result.get("verdict") == Verdict.PASSED and result.get("exit") == Exit.OK:
         return ""
     return shortened(wording.without_body(as_called(str(result.get("reason") or ""))), MOST_REASON)
-
-
-def _known(told: Mapping[str, Any]) -> Objective:
-    """Return an objective of a result. Fields that only newer versions of Drillbook know are ignored."""
-    return Objective.model_validate({key: told[key] for key in Objective.model_fields if key in told})
-
-
-def _findings(result: Mapping[str, Any]) -> list[Finding]:
-    """Return the code, severity and title of each finding of medium severity or higher. Other fields are ignored."""
-    return [
-        Finding(code=str(one.get("code", "")), severity=one["severity"], title=str(one.get("title", "")))
-        for one in result.get("findings", ())
-        if one.get("severity") in open_findings.GRAVE
-    ]
 
 
 def render(entries: Iterable[IndexEntry], known: Mapping[str, Known] | None = None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from drillbook.findings import Finding, Severity
 from drillbook.judge.result import Objective, Verdict
@@ -30,6 +30,26 @@ class Grade(Protocol):
 
 
 Found = TypeVar("Found", bound=Grade)
+
+
+def objectives_of(result: Mapping[str, Any]) -> dict[str, Objective]:
+    """Return the objectives of a ``result.json``. Fields that only newer versions of Drillbook know are ignored."""
+    return {
+        key: Objective.model_validate({name: told[name] for name in Objective.model_fields if name in told})
+        for key, told in result.get("objectives", {}).items()
+    }
+
+
+def of_result(result: Mapping[str, Any]) -> list[Finding]:
+    """Return the code, severity and title of each finding of medium severity or higher in a ``result.json``, the worst first.
+    Lost writes that the RPO allows are left out.
+    """
+    found = [
+        Finding(code=str(one.get("code", "")), severity=one["severity"], title=str(one.get("title", "")))
+        for one in result.get("findings", ())
+        if one.get("severity") in GRAVE
+    ]
+    return grave(as_shown(found, objectives_of(result)))
 
 
 def allowed(code: str, objectives: Mapping[str, Objective]) -> bool:
