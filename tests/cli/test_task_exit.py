@@ -20,3 +20,13 @@ def test_long_lines_are_broken_at_blanks_on_a_terminal_alone(monkeypatch):
     assert lines[3].startswith("        ")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: False, raising=False)
     assert fitted(HINT) == HINT
+
+
+def test_a_command_in_a_hint_is_not_broken(monkeypatch):
+    command = "`drillbook drill.recover 20261130T065247.025Z-quarterly-add4 --settled --reason 'the host was replaced'`"
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(shutil, "get_terminal_size", lambda: terminal_size((80, 24)))
+    lines = fitted(
+        f"error: wrong\n  hint: the changes of the run are still in place; close them with {command}, and run it"
+    ).splitlines()
+    assert f"        {command}," in lines

@@ -1,13 +1,15 @@
 """Steps on in-memory hosts: several hosts, groups, attempts, deadlines, events, and saved facts."""
 
 import json
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from drillbook.engine.steps import classify, groups, saved_facts
 from drillbook.errors import Cancelled, CouldNotVerify, NotReady, StepFailed
-from drillbook.hosts.fake import Reply
+from drillbook.hosts.fake import FakeHost, Reply
 from drillbook.journal.journal import FILE
 from drillbook.judge.result import Verdict
 from tests.machine.small import Disk, Small
@@ -28,6 +30,26 @@ def run(*argv, hosts="a", **more):
 
 def group(*steps):
     return "  - parallel:\n" + "".join(f"    {line}\n" for step in steps for line in step.splitlines())
+
+
+@pytest.fixture
+def http_answer():
+    """Address of a server that answers in JSON."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"text": "only-here"}')
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
 
 
 @pytest.mark.parametrize("order", [("good", "bad"), ("bad", "good")])
@@ -183,6 +205,15 @@ def test_an_expectation_that_is_not_met_says_what_was_wanted_and_what_was_there(
     assert " If the answer is right, correct the expectation in `" in found["remedy"]
     assert failed.data["facts"]["stdout"] == "text"
     assert small.result.verdict is Verdict.FAILED
+
+
+def test_an_expectation_that_is_not_met_shows_an_answer_in_json_once(small, http_answer):
+    small.hosts["controller"] = FakeHost("controller")
+    small.run(f"verify:\n  - http.responds: {{url: '{http_answer}'}}\n    expect: [result == 1]\n")
+    failed = next(event for event in small.events if event.kind == "failed")
+    (found,) = failed.data["findings"]
+    assert found["measured"].count("only-here") == 1
+    assert failed.data["facts"]["json"] == {"text": "only-here"}
 
 
 def test_a_fault_that_shows_late_is_proven_and_one_that_is_gone_at_once_is_not(small):

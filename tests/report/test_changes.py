@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from drillbook.judge.changes import StepChange
 from drillbook.report import changes, html, markdown
 from drillbook.report.terminal import summary
 from tests.report import renderings, samples
@@ -26,11 +27,26 @@ def test_every_difference_stands_in_the_report_with_its_error() -> None:
 def test_the_terminal_tells_the_differences_in_a_line() -> None:
     found = changes.summary(samples.repeated())
     assert found == (
-        "since 2025-10-02 10:00:00 UTC (failed): RTO 2.3 s ± 0.2 s longer, 1 finding gone, 1 step slower, "
-        "1 step added, 1 step removed"
+        "since 2025-10-02 10:00:00 UTC (failed): RTO 2.3 s ± 0.2 s longer, 1 finding gone, 1 step slower "
+        "(backup.1 postgres.dump on db-1 by 2.61 s), 1 step added, 1 step removed"
     )
     assert found in plain(renderings.printed(summary.details(samples.repeated(), brief=True), 300))
     assert changes.summary(samples.passed()) == ""
+
+
+def test_the_most_slowed_steps_are_named_the_longest_change_first() -> None:
+    view = samples.repeated()
+    known = view.comparison
+    assert known is not None
+    times = {"verify.1 a on x": 2.0, "verify.2 b on x": 9.0, "verify.3 c on x": 5.0, "verify.4 d on x": 3.0}
+    paced = tuple(
+        StepChange(step=step, slower=True, now_s=now, low_s=1.0, high_s=1.0, runs=2) for step, now in times.items()
+    )
+    slowed = view.model_copy(update={"comparison": known.model_copy(update={"paced": paced})})
+    named = "4 steps slower (verify.2 b on x by 8.00 s, verify.3 c on x by 4.00 s, verify.4 d on x by 2.00 s and 1 more)"
+    assert named in changes.summary(slowed)
+    rows = [row.what for row in changes.change_rows(slowed) if row.change.endswith("slower")]
+    assert rows == [f"Step verify.{number} {letter} on x" for number, letter in ((2, "b"), (3, "c"), (4, "d"), (1, "a"))]
 
 
 def test_a_figure_that_was_not_verified_is_neither_longer_nor_shorter() -> None:

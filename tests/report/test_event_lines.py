@@ -193,13 +193,24 @@ def test_a_phase_without_steps_is_not_called_done() -> None:
     assert "  ready" in whole
 
 
+def test_findings_of_a_failed_step_are_left_to_the_summary_where_one_follows() -> None:
+    where: dict[str, Any] = {"step": "verify.1", "host": "db-1"}
+    found = [{"code": "expectation", "severity": "high", "title": "Not so", "wanted": "1", "measured": "answer"}]
+    data = {"outcome": "failed", "seconds": 0.1, "attempts": 1, "message": "expected 1", "findings": found}
+    assert "expected 1" in " ".join(printed(event("failed", data, **where)))
+    assert "answer" not in " ".join(printed(event("failed", data, **where)))
+    assert "answer" in " ".join(printed(event("failed", data, **where), closing=False))
+    allowed = {**data, "allowed": "a known defect"}
+    assert "answer" in " ".join(printed(event("failed", allowed, **where)))
+
+
 def test_a_message_that_is_cut_says_so() -> None:
     where: dict[str, Any] = {"step": "verify.1", "host": "db-1"}
     data = {"outcome": "failed", "seconds": 0.1, "attempts": 1, "findings": []}
     long = "\n".join(["x" * 301, *map(str, range(1, 7))])
     lines = [line.strip() for line in printed(event("failed", {**data, "message": long}, **where)) if "x" not in line]
     assert lines[-4:] == ["1", "2", "3", "… and 3 more lines, in the report"]
-    assert "…" in "".join(printed(event("failed", {**data, "message": "x" * 301}, **where)))
+    assert "…" in "".join(printed(event("failed", {**data, "message": "x " * 301}, **where)))
     short = printed(event("failed", {**data, "message": "x" * 300 + "\n1\n2\n3"}, **where))
     assert "…" not in "".join(short)
 

@@ -190,7 +190,7 @@ def test_bytes_and_rates(view):
     tape("progress", {"what": "from the store", "bytes": 0, "total": 100 << 20}, "restore.1", "db-1", clock=1.0)
     tape("progress", {"what": "from the store", "bytes": 50 << 20, "total": 100 << 20}, "restore.1", "db-1", clock=6.0)
     tape.step("restore.1", "db-1", "", ended=True)
-    assert "50.0 MiB from the store in 5.0 s, 10.0 MiB/s" in str(lines[-1].renderable)
+    assert "50.0 MiB from the store in 5.0 s, 10.0 MiB/s" in str(lines[-1].text)
 
 
 def test_what_a_target_says_cannot_reach_the_terminal(view):

@@ -27,6 +27,7 @@ from drillbook.project import run_index, schedule_record, schedules
 from drillbook.project.project import Project
 from drillbook.report import formats, publish, remarks
 from drillbook.report.figures import one_line
+from drillbook.report.terminal.prose import Prose
 from drillbook.report.terminal.summary import COLOURS
 from drillbook.report.wording import MET, MISSED, NOT_VERIFIED, SHORT, STATES
 
@@ -98,7 +99,7 @@ def _print(made: Audit, folder: Path) -> None:
             out.print(Padding(found, (0, 0, 1, 2), expand=False))
     if made.proven:
         text = f"{wording.proven_counts(made.proven)} {remarks.legend(item.mark for item in made.proven)}".rstrip()
-        out.print(Padding(Text(text), (0, 0, 1, 2), expand=False))
+        out.print(Prose(Text(text), 2, below=1))
     _rehearsed(out, made)
     for name, file in (("report", "audit.html"), ("summary, one page", summary.FILE)):
         out.print(Text(f"  {name} {one_line(_shown(folder / file))}"), soft_wrap=True)
@@ -106,19 +107,19 @@ def _print(made: Audit, folder: Path) -> None:
     colour = "red" if not made.whole else "green" if made.runs and made.vouched else "yellow"
     breaking = [one for one in grouped(made.problems) if one.breaking]
     for one in breaking[:MOST_LINES]:
-        out.print(Padding(Text(f"! {one.code}: {one.text}", style="red"), (0, 0, 0, 2), expand=False))
+        out.print(Prose(Text(f"! {one.code}: {one.text}", style="red"), 2))
         if one.next:
-            out.print(Padding(Text(as_called(one.next)), (0, 0, 0, 4), expand=False))
+            out.print(Prose(Text(as_called(one.next)), 4))
     if len(breaking) > MOST_LINES:
         out.print(f"  and {len(breaking) - MOST_LINES} more in the report")
     doubts = wording.assurance(made, MOST_NAMES)
     for text in doubts[:MOST_LINES]:
-        out.print(Padding(Text(f"? {one_line(text)}", style="yellow"), (0, 0, 0, 2), expand=False))
+        out.print(Prose(Text(f"? {one_line(text)}", style="yellow"), 2))
     if len(doubts) > MOST_LINES:
         out.print(f"  and {len(doubts) - MOST_LINES} more in the report")
-    out.print(Padding(Text(made.sentence), (0, 0, 0, 2), expand=False))
+    out.print(Prose(Text(made.sentence), 2))
     rows = summary.service_rows(made)
-    out.print(Padding(Text(f"{summary.headline(rows)} {summary.standing(rows)}".rstrip()), (0, 0, 0, 2), expand=False))
+    out.print(Prose(Text(f"{summary.headline(rows)} {summary.standing(rows)}".rstrip()), 2))
     out.print(Text(wording.record_state(made), style=f"bold {colour}"))
 
 
@@ -166,7 +167,7 @@ def _rehearsed(out: Console, made: Audit) -> None:
     out.print(Padding(table, (0, 0, 1, 2), expand=False))
     taken = [f"{item.drill}: this loss is with {item.taken}." for item in made.rehearsed if item.taken]
     notes = [*taken, *(f"{item.drill}: {'; '.join(item.notes)}." for item in made.rehearsed if item.notes)]
-    out.print(Padding(Text(one_line(" ".join([*notes, rehearsed.SHORT]))), (0, 0, 1, 2), expand=False))
+    out.print(Prose(Text(one_line(" ".join([*notes, rehearsed.SHORT]))), 2, below=1))
 
 
 def _figure(item: ProvenRow) -> str:

@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.text import Text
 
 from drillbook.attestation import standing
@@ -33,6 +32,7 @@ from drillbook.project import finished_runs
 from drillbook.project.project import Project
 from drillbook.report.figures import count, shown
 from drillbook.report.terminal import summary
+from drillbook.report.terminal.prose import Prose
 from drillbook.signing import account, keys
 from drillbook.signing.texts import Look
 from drillbook.values import Duration
@@ -84,7 +84,7 @@ def _tell_closed(folder: Path, out: Console) -> int:
     """Print that the run is closed and the command has succeeded. Returns its exit status."""
     left = count(len(finished_runs.judged(folder).result.residue), "change")
     text = f"✓ closed: the journal records why {left} of the run needs no undo; exit {Exit.OK}{recover.OF_RUN}"
-    out.print(Padding(Text(text, style="green"), (1, 0, 0, 2), expand=False))
+    out.print(Prose(Text(text, style="green"), 2, above=1))
     return Exit.OK
 
 
@@ -180,13 +180,13 @@ def _approvers(project: Project, environment: str) -> str:
 
 
 def _show_refusals(found: Sequence[Finding], out: Console) -> None:
-    out.print(Padding(Text("✗ the residue is not closed", style="bold red"), (0, 0, 0, 2), expand=False))
+    out.print(Prose(Text("✗ the residue is not closed", style="bold red"), 2))
     for one in found:
         where = f" (step {one.step} on {one.host})" if one.step else ""
-        out.print(Padding(Text(shown(f"{one.code}: {one.title}{where}")), (1, 0, 0, 4), expand=False))
+        out.print(Prose(Text(shown(f"{one.code}: {one.title}{where}")), 4, above=1))
         for name, text in (("wanted", one.wanted), ("measured", one.measured), ("remedy", one.remedy)):
             if text:
-                out.print(Padding(Text(shown(f"{name}: {text}")), (0, 0, 0, 6), expand=False))
+                out.print(Prose(Text(shown(f"{name}: {text}")), 6))
 
 
 def _show_proofs(history: History, out: Console) -> None:
@@ -198,4 +198,4 @@ def _show_proofs(history: History, out: Console) -> None:
         text = f"{one['what']} on {one['host']} (step {one['step']}): {one['proof']}" + (
             f", {one['detail']}" if one["detail"] else ""
         )
-        out.print(Padding(Text(shown(text)), (0, 0, 0, 2), expand=False))
+        out.print(Prose(Text(shown(text)), 2))

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.text import Text
+
+from drillbook.report.terminal.prose import Prose
 
 GAP = 2
 """Number of blanks between two columns."""
@@ -59,7 +60,7 @@ def print_lines(columns: Sequence[Column], out: Console, more: Sequence[Text] = 
     for number in range(len(columns[0].cells)):
         out.print(line([column.cells[number] for column in columns], columns), soft_wrap=True)
         if more and more[number]:
-            out.print(Padding(more[number], (0, 0, 0, GAP), expand=False))
+            out.print(Prose(more[number], GAP))
 
 
 def _print_stacked(columns: Sequence[Column], out: Console, more: Sequence[Text], name: int) -> None:
@@ -73,9 +74,9 @@ def _print_stacked(columns: Sequence[Column], out: Console, more: Sequence[Text]
             for position, column in enumerate(columns)
             if position != name
         ]
-        out.print(Padding(Text(", ").join(rest), (0, 0, 0, GAP), expand=False))
+        out.print(Prose(Text(", ").join(rest), GAP))
         if more and more[number]:
-            out.print(Padding(more[number], (0, 0, 0, GAP), expand=False))
+            out.print(Prose(more[number], GAP))
 
 
 def fitting(columns: Sequence[Column], room: int) -> list[Column]:

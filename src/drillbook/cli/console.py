@@ -13,7 +13,7 @@ import re
 import select
 import sys
 from types import TracebackType
-from typing import IO, cast
+from typing import IO, Any, cast
 
 from rich.console import Console
 
@@ -83,14 +83,25 @@ def stdout() -> IO[str]:
     return cast("IO[str]", Steady(sys.stdout))
 
 
+class _Uncut(Console):
+    """Console that prints a line which is wider than the terminal whole. Commands that people copy make such lines; the
+    terminal wraps them.
+    """
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print ``objects`` as ``Console.print`` does, without cutting their lines."""
+        super().print(*objects, **{"crop": False, **options})
+
+
 def console(*, aside: bool = False) -> Console:
     """Return a console that prints to standard output, or to standard error when ``aside`` is True. If this stream is not
-    a terminal, the console prints plain lines of at most 100 columns.
+    a terminal, the console prints plain lines of at most 100 columns. Only commands and paths may be longer: a line is
+    never broken within them.
     """
     stream = sys.stderr if aside else sys.stdout
     terminal = stream.isatty()
     file = cast("IO[str]", Steady(stream, trim=not terminal))
-    return Console(file=file, highlight=False, emoji=False, width=None if terminal else PIPE_WIDTH)
+    return _Uncut(file=file, highlight=False, emoji=False, width=None if terminal else PIPE_WIDTH)
 
 
 @functools.cache

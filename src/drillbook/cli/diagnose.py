@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.text import Text
 
 from drillbook.cli import access, labs, orchestration, run_identity
@@ -38,6 +37,7 @@ from drillbook.plan import needed, privilege, spec
 from drillbook.project.project import Project
 from drillbook.redact import Redactor
 from drillbook.report.figures import count, one_line
+from drillbook.report.terminal.prose import Prose
 from drillbook.sdk.action import Context
 from drillbook.sdk.host import Deadline, Host
 from drillbook.trust.items import SILENCING, Item
@@ -324,7 +324,7 @@ def show(found: Diagnosis, inventory: Inventory, out: Console, *, verbose: bool 
             )
         )
     for doubt in [one for one in found.why if not found.ranked or UNSEEN in one]:
-        out.print(Padding(Text(f"? {one_line(doubt)}", style="yellow"), (0, 0, 0, 2), expand=False))
+        out.print(Prose(Text(f"? {one_line(doubt)}", style="yellow"), 2))
     if verbose:
         _checks("skipped, not needed", _left_out(found), out)
     _contacts(found, inventory, out)
@@ -342,7 +342,7 @@ def _contacts(found: Diagnosis, inventory: Inventory, out: Console) -> None:
         words = [word for word in (contact.role, contact.duty, contact.email, contact.phone) if word]
         line = f"{name}: {one_line(', '.join(words))}"
         shown = Text(f"call: {line}", style="cyan") if named else Text(line)
-        out.print(Padding(shown, (0, 0, 0, 3 if named else 2), expand=False))
+        out.print(Prose(shown, 3 if named else 2))
 
 
 def _healthy(found: Diagnosis, out: Console, *, verbose: bool) -> None:
@@ -358,9 +358,7 @@ def _healthy(found: Diagnosis, out: Console, *, verbose: bool) -> None:
     out.print(Text("✓ healthy: no check that ran found a problem", style="green"))
     if skipped and not verbose:
         number = count(len(skipped), "check")
-        out.print(
-            Padding(Text(f"skipped, not needed: {number}; --verbose names them", style="dim"), (0, 0, 0, 2), expand=False)
-        )
+        out.print(Prose(Text(f"skipped, not needed: {number}; --verbose names them", style="dim"), 2))
     _checks("skipped, not needed", skipped if verbose else [], out)
     _checks("not made", not_made, out)
     _checks("unexpected answer", unexpected, out)
@@ -374,7 +372,7 @@ def _checks(word: str, checks: Sequence[CheckResult], out: Console) -> None:
     """Print the names of ``checks`` after ``word``. Print nothing if there are none."""
     if checks:
         named = ", ".join(f"{one.check} of {one.subject}" for one in checks)
-        out.print(Padding(Text(f"{word}: {one_line(named)}", style="dim"), (0, 0, 0, 2), expand=False))
+        out.print(Prose(Text(f"{word}: {one_line(named)}", style="dim"), 2))
 
 
 def _suspect(number: int, suspect: Suspect, out: Console) -> None:
@@ -387,4 +385,4 @@ def _suspect(number: int, suspect: Suspect, out: Console) -> None:
     if number == 1:
         lines.append((f"remedy: {one_line(suspect.remedy)}", "cyan"))
     for line, style in lines:
-        out.print(Padding(Text(line, style=style), (0, 0, 0, 3), expand=False))
+        out.print(Prose(Text(line, style=style), 3))

@@ -9,7 +9,6 @@ from collections.abc import Container, Sequence
 from datetime import datetime
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.text import Text
 
 from drillbook.cli.columns import Column, fitting, print_lines
@@ -24,6 +23,7 @@ from drillbook.project.project import Project
 from drillbook.report.figures import count, one_line
 from drillbook.report.next_steps import run_again
 from drillbook.report.terminal.next_steps import shown_steps
+from drillbook.report.terminal.prose import Prose
 
 STYLES = {
     State.OVERDUE: "bold red",
@@ -57,9 +57,9 @@ def _print(found: Due, out: Console, project: Project | None = None) -> None:
         _print_rows(found.rows, out)
     for row in found.rows:
         if row.why:
-            out.print(Padding(Text(f"✗ {row.drill}: {one_line(row.why)}", style="bold red"), (0, 0, 0, 2), expand=False))
+            out.print(Prose(Text(f"✗ {row.drill}: {one_line(row.why)}", style="bold red"), 2))
     for line in found.unread:
-        out.print(Padding(Text(f"✗ {one_line(line)}", style="bold red"), (0, 0, 0, 2), expand=False))
+        out.print(Prose(Text(f"✗ {one_line(line)}", style="bold red"), 2))
     if found.unscheduled:
         names = ", ".join(found.unscheduled)
         out.print(Text(f"without a schedule (`every`): {names}", style="dim"))

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.text import Text
 
 from drillbook.cli.columns import GAP, Column, cut, fitting, print_lines, width
@@ -32,6 +31,7 @@ from drillbook.project.schedules import Scheduled
 from drillbook.project.standings import Ended, Standing
 from drillbook.report import folders
 from drillbook.report.figures import against, count, lasted, one_line, took
+from drillbook.report.terminal.prose import Prose
 from drillbook.values import Duration
 
 WORDS = {
@@ -271,19 +271,13 @@ def _print_open(unsettled: Sequence[Open], out: Console) -> None:
             out.print(Text(f"  to see the steps of the manual cleanup: {program()} drill.recover {one.run}"), soft_wrap=True)
         elif one.state == "lost":
             out.print(Text(f"✗ journal lost: {one.run}", style="bold red"), soft_wrap=True)
-            out.print(Padding(Text(f"{one.said}: {program()} report.verify {one.run}"), (0, 0, 0, 2), expand=False))
+            out.print(Prose(Text(f"{one.said}: {program()} report.verify {one.run}"), 2))
         elif one.state == "gone":
             out.print(Text(f"- {one.run}"), soft_wrap=True)
-            out.print(
-                Padding(
-                    Text(f"{one.said}. Nothing is left to undo; to record this: {program()} drill.recover"),
-                    (0, 0, 0, 2),
-                    expand=False,
-                )
-            )
+            out.print(Prose(Text(f"{one.said}. Nothing is left to undo; to record this: {program()} drill.recover"), 2))
         else:
             out.print(Text(f"… running: {one.run}", style="cyan"), soft_wrap=True)
-            out.print(Padding(Text(one.said), (0, 0, 0, 2), expand=False))
+            out.print(Prose(Text(one.said), 2))
 
 
 def runs(project: Project, *, everything: bool = False, as_json: bool = False) -> int:

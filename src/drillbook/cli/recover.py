@@ -15,7 +15,6 @@ from types import FrameType
 from typing import Any
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.text import Text
 
 from drillbook.attestation import anchors, standing
@@ -42,6 +41,7 @@ from drillbook.project import finished_runs, run_index
 from drillbook.project.project import Project
 from drillbook.report.figures import count, one_line, shown
 from drillbook.report.terminal.event_lines import Progress
+from drillbook.report.terminal.prose import Prose
 
 OF_RUN = " (the exit status above is the run's own)"
 """End of the last line of a recovery that went well, because the result of a failed run stands above this line."""
@@ -133,9 +133,7 @@ def _recover(project: Project, state: RunState, out: Console, *, from_backup: bo
     gone = lab_gone.lab_gone(state.first)
     if gone and state.needs_recovery:
         lab_gone.settle(folder, gone, run_identity.header(run_identity.operator()), Progress(out), written)
-        out.print(
-            Padding(Text(f"{gone}; nothing is left to undo, and the journal now records this"), (0, 0, 0, 2), expand=False)
-        )
+        out.print(Prose(Text(f"{gone}; nothing is left to undo, and the journal now records this"), 2))
         told_render(project, folder, before, written, out)
         return 0
     recovery = recovery_of(project, folder, out, from_backup=from_backup)
@@ -150,7 +148,7 @@ def _recover(project: Project, state: RunState, out: Console, *, from_backup: bo
     tell_contacts(project, folder, out)
     result = finished_runs.judged(folder).result
     style = "bold red" if result.open_residue else "green"
-    out.print(Padding(Text(recovered(result), style=style), (1, 0, 0, 2), expand=False))
+    out.print(Prose(Text(recovered(result), style=style), 2, above=1))
     return Exit.RESIDUE if residue else 0
 
 
@@ -188,7 +186,7 @@ def tell_contacts(project: Project, folder: Path, out: Console) -> None:
 
     def record(what: OfContact) -> None:
         style = "yellow" if isinstance(what, ContactMissed) else "dim"
-        out.print(Padding(Text(notes.contact(what), style=style), (0, 0, 0, 2), expand=False))
+        out.print(Prose(Text(notes.contact(what), style=style), 2))
 
     view = finished_runs.judged(folder)
     Messenger(

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.text import Text
 
 from drillbook.cli import check, labs, sudoers
@@ -24,6 +23,7 @@ from drillbook.plan.planner import Plan
 from drillbook.project.project import Project
 from drillbook.report.figures import count, shown
 from drillbook.report.terminal.event_lines import Progress
+from drillbook.report.terminal.prose import Prose
 from drillbook.sdk.action import find
 from drillbook.sdk.backup_source import NEEDED, UNFIT
 from drillbook.sdk.free import Free
@@ -85,7 +85,7 @@ def _print(one: Plan, checked: Check, items: Sequence[Item], doubt: str, out: Co
             f"✓ the drill could begin now; checked: {count(len(one.hosts()), 'host')} ({hosts}), {count(len(one.probes), 'probe')} "
             f"and {count(len(one.steps), 'step')}; {_told_commands(one)}"
         )
-        out.print(Padding(Text(text, style="green"), (0, 0, 0, 2), expand=False))
+        out.print(Prose(Text(text, style="green"), 2))
         return
     if items:
         left_out(items, doubt, out)
@@ -94,11 +94,11 @@ def _print(one: Plan, checked: Check, items: Sequence[Item], doubt: str, out: Co
                 Text(f"    {line}: this step was left out too, because it uses results of a step above"), soft_wrap=True
             )
     for line in checked.unverified:
-        out.print(Padding(Text(f"? not verified: {line}", style="yellow"), (0, 0, 0, 2), expand=False))
+        out.print(Prose(Text(f"? not verified: {line}", style="yellow"), 2))
     lacking = next((word for word in (NEEDED, UNFIT) if any(word in line for line in checked.unverified)), "")
     refused = checked.exit == Exit.REFUSED
     said = _unready(refused=refused, left=bool(items), alone=not checked.message, lacking=lacking)
-    out.print(Padding(said, (0, 0, 0, 2), expand=False))
+    out.print(Prose(said, 2))
 
 
 def _unready(*, refused: bool, left: bool, alone: bool, lacking: str) -> Text:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.text import Text
 
 from drillbook.cli import orchestration
@@ -32,6 +31,7 @@ from drillbook.project.project import Project
 from drillbook.report.figures import count, one_line, seconds
 from drillbook.report.next_steps import before_run
 from drillbook.report.terminal.next_steps import shown_steps
+from drillbook.report.terminal.prose import Prose
 from drillbook.report.wording import SHORT
 from drillbook.sdk.action import Action, Effect, find
 from drillbook.sdk.host import shown
@@ -383,7 +383,7 @@ class _View:
 
 
 def _line(out: Console, text: Text, indent: int) -> None:
-    out.print(Padding(text, (0, 0, 0, indent), expand=False))
+    out.print(Prose(text, indent))
 
 
 def _about(estimate: dict[str, Any], told: int = 0) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import shutil
 import sys
-import textwrap
 from collections.abc import Callable
 from enum import Enum
 from typing import ParamSpec
@@ -68,15 +67,19 @@ def told(dry: Dry) -> Callable[[Callable[P, int | None]], Callable[P, None]]:
 
 
 def fitted(text: str) -> str:
-    """Break the long lines of a message at blanks, so that a terminal does not break words. Without a terminal, lines
-    stay as they are.
+    """Break the long lines of a message at blanks, so that a terminal breaks neither words nor commands that people
+    copy. Without a terminal, lines stay as they are.
     """
     if not sys.stderr.isatty():
         return text
+    from drillbook.report.terminal.prose import parts  # noqa: PLC0415  slow to load
+
     width = shutil.get_terminal_size().columns - 1
-    how = {"subsequent_indent": " " * 8, "break_long_words": False, "break_on_hyphens": False}
+    indent = " " * 8
     return "\n".join(
-        line if len(line) <= width or line.startswith("  | ") else "\n".join(textwrap.wrap(line, width, **how))  # type: ignore[arg-type]
+        line
+        if len(line) <= width or line.startswith("  | ")
+        else f"\n{indent}".join(line[begin:end] for begin, end in parts(line, width, width - len(indent)))
         for line in text.splitlines()
     )
 

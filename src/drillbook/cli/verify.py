@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from drillbook.attestation import anchor_check, anchor_places, verifying
@@ -20,6 +18,7 @@ from drillbook.installation.program_name import as_called
 from drillbook.journal.collection import last_work
 from drillbook.project.project import Project
 from drillbook.report.figures import count, one_line
+from drillbook.report.terminal.prose import Prose
 
 SHAPES = {Mark.GOOD: ("✓", "green"), Mark.UNKNOWN: ("?", "yellow"), Mark.WRONG: ("✕", "bold red")}
 CLOSING = {
@@ -80,12 +79,7 @@ def show(found: Verified, out: Console) -> None:
 
 
 def _table(checks: Sequence[Check], out: Console, indent: int) -> None:
-    table = Table.grid(padding=(0, 1, 0, 0))
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
     for check in checks:
         mark, style = SHAPES[check.mark]
-        table.add_row(Text(mark, style=style), Text(check.what.ljust(9)), Text(as_called(one_line(check.said))))
-    if checks:
-        out.print(Padding(table, (0, 0, 0, indent), expand=False))
+        label = Text.assemble((mark, style), f" {check.what.ljust(9)} ")
+        out.print(Prose(Text(as_called(one_line(check.said))), indent, label=label))

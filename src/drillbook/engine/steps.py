@@ -30,6 +30,7 @@ from drillbook.plan.planned_step import PlannedStep
 from drillbook.plan.planner import Plan
 from drillbook.sdk import vouchers
 from drillbook.sdk.action import Action, Context, Effect, Facts, Fault, find
+from drillbook.sdk.answers import told_once
 from drillbook.sdk.deadline import under
 from drillbook.sdk.host import Deadline, excerpt, once_more, printable
 from drillbook.sdk.web import traced
@@ -259,7 +260,7 @@ def _expect(stage: Stage, step: PlannedStep, facts: Facts) -> None:
         except ValueError as error:
             raise CouldNotVerify(f"expect: {error}") from None
         if not held:
-            seen = {key: value for key, value in facts.items() if key in text} or facts
+            seen = {key: value for key, value in facts.items() if key in text} or told_once(facts)
             raise StepFailed(
                 f"expected {text}",
                 facts=facts,

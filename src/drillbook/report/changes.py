@@ -22,6 +22,8 @@ NOTE = (
     f"than {LEAST_PART:.0%} of the duration in that run."
 )
 UNVERIFIED = "cannot be compared: this run's figure is not verified"
+MOST_STEPS = 3
+"""Largest number of slower steps that the sentence for the terminal names."""
 WORDS = {"same": "no change greater than the measurement errors", "unknown": "cannot be compared"}
 
 
@@ -72,11 +74,12 @@ def summary(view: RunView) -> str:
     parts = [f"{names[one.key]} {_change(one)}" for one in changed]
     new = [one for one in known.new_findings if not open_findings.allowed(one.code, view.result.objectives)]
     parts += [count(len(new), "new finding")] if new else []
+    slower = [one for one in known.paced if one.slower]
     parts += [
         f"{count(number, thing)} {word}"
         for number, thing, word in (
             (len(known.gone_findings), "finding", "gone"),
-            (sum(one.slower for one in known.paced), "step", "slower"),
+            (len(slower), "step", f"slower ({_most_slowed(slower)})"),
             (len(known.added), "step", "added"),
             (len(known.removed), "step", "removed"),
         )
@@ -109,7 +112,7 @@ def _rows(view: RunView, known: Comparison) -> Iterator[ChangeRow]:
         yield ChangeRow(what, "absent", "present", "new", loud=not within)
     for gone in known.gone_findings:
         yield ChangeRow(f"Finding {gone.code}: {one_line(gone.title)}", "present", "absent", "gone")
-    for paced in known.paced:
+    for paced in sorted(known.paced, key=_by, reverse=True):
         yield _pace(paced)
     for text in known.added:
         yield ChangeRow(f"Step {one_line(text)}", "absent", "present", "added")
@@ -151,8 +154,21 @@ def _change(one: FigureChange) -> str:
     return f"{figure(abs(one.now_s - one.before_s), error)} {one.change}"
 
 
+def _most_slowed(slower: list[StepChange]) -> str:
+    """Return the steps that became slower, with the seconds that each took longer. The longest change comes first, and at
+    most ``MOST_STEPS`` steps are named.
+    """
+    most = sorted(slower, key=_by, reverse=True)[:MOST_STEPS]
+    named = [f"{one_line(one.step)} by {took(_by(one))}" for one in most]
+    return ", ".join(named) + (f" and {len(slower) - len(most)} more" if len(slower) > len(most) else "")
+
+
+def _by(one: StepChange) -> float:
+    """Return the time in seconds by which a step was slower or faster than in all earlier runs."""
+    return one.now_s - one.high_s if one.slower else one.low_s - one.now_s
+
+
 def _pace(one: StepChange) -> ChangeRow:
     past = took(one.low_s) if one.runs == 1 else f"{took(one.low_s)} to {took(one.high_s)} in {count(one.runs, 'run')}"
-    by = one.now_s - one.high_s if one.slower else one.low_s - one.now_s
     word = "slower" if one.slower else "faster"
-    return ChangeRow(f"Step {one_line(one.step)}", past, took(one.now_s), f"{took(by)} {word}", one.slower)
+    return ChangeRow(f"Step {one_line(one.step)}", past, took(one.now_s), f"{took(_by(one))} {word}", one.slower)

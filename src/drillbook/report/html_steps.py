@@ -17,6 +17,7 @@ from drillbook.judge.result import CommandView, StepView
 from drillbook.report import end_state, pages, record, wording
 from drillbook.report.figures import pretty, readable, seconds, took, utc_time
 from drillbook.report.rows import PhaseRow
+from drillbook.sdk.answers import told_once
 
 Where = tuple[str | None, str | None]
 """Id of a step, and host."""
@@ -119,7 +120,7 @@ def _step(step: StepView, anchor: str, findings: Iterable[Finding], started: str
     yield f"<dt>In the end</dt><dd><bdi>{_text(end_state.of_step(step))}</bdi></dd>" if step.undone else ""
     yield "</dl>\n"
     yield _values("Parameters", step.params)
-    yield _values("Facts", one.facts)
+    yield _values("Facts", told_once(one.facts))
     yield from _commands(step.commands)
     yield "</div>\n</details>\n"
 

@@ -1,9 +1,12 @@
-"""Size limits for answers that the controller reads, so that no answer can exhaust the controller's memory."""
+"""Size limits for answers that the controller reads, so that no answer can exhaust the controller's memory. Facts that show
+an answer once.
+"""
 
 from __future__ import annotations
 
 import io
 import json
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from drillbook.errors import CouldNotVerify
@@ -15,6 +18,11 @@ MOST_THINGS = 3_000_000
 
 
 _HINT = "check the answers of the server; a healthy server stays far below this limit"
+
+
+def told_once(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``facts`` of a step without the text of an answer (``body``) if they also contain the answer as ``json``."""
+    return {key: value for key, value in facts.items() if key != "body" or "json" not in facts}
 
 
 class Sink(Protocol):

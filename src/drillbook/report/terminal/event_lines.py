@@ -42,6 +42,7 @@ from drillbook.installation.program_name import as_called
 from drillbook.judge import notes
 from drillbook.judge.result import Verdict
 from drillbook.report.figures import count, one_line, seconds, shown, size, took
+from drillbook.report.terminal.prose import Prose
 from drillbook.report.wording import NO_STEPS, PHASES, STEP_SHAPES
 
 _GENERAL = {"", CATALOGUE["not-ready"].remedy}
@@ -223,7 +224,7 @@ class Progress:
         say(line)
 
     def _line(self, text: str, style: str = "", indent: int = 2) -> None:
-        self._say(Padding(Text(shown(as_called(text)), style=style), (0, 0, 0, indent), expand=False))
+        self._say(Prose(Text(shown(as_called(text)), style=style), indent))
 
     def _on_run_started(self, what: RunStarted) -> None:
         plan = what.plan
@@ -243,8 +244,8 @@ class Progress:
 
     def _on_failed(self, event: Event, what: Failed) -> None:
         self._step(event, what, "allowed" if what.allowed else what.outcome, what.message)
-        if self.closing and self._phase == "ready":
-            return  # the run is refused because of this step; the summary will show this
+        if self.closing and (self._phase == "ready" or not what.allowed):
+            return  # the summary shows these findings with their remedies
         for one in what.findings:
             self._finding(one, 8, what.message)
 

@@ -2,17 +2,41 @@
 
 from __future__ import annotations
 
-from rich.console import Group, RenderableType
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
+from drillbook.report.terminal.prose import Prose
 
-def shown_steps(steps: list[tuple[str, str]]) -> RenderableType:
+INDENT, GAP = 4, 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """Descriptions of steps, and beside them the commands. If a command does not fit beside its description, all
+    commands are on lines of their own, so that each can be copied.
+    """
+
+    steps: Sequence[tuple[str, str]]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Render one line for each step, or two lines."""
+        room = max((cell_len(what) for what, _ in self.steps), default=0) + GAP
+        beside = all(INDENT + room + cell_len(command) <= options.max_width for _, command in self.steps)
+        for what, command in self.steps:
+            if beside:
+                yield Prose(
+                    Text(command), INDENT, label=Text(what + " " * (room - cell_len(what)), style="dim"), verbatim=True
+                )
+            else:
+                yield Prose(Text(what, style="dim"), INDENT)
+                yield Prose(Text(command), INDENT + GAP, verbatim=True)
+
+
+def shown_steps(steps: Sequence[tuple[str, str]]) -> RenderableType:
     """Render ``steps`` under a heading."""
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    for what, command in steps:
-        table.add_row(Text(what, style="dim"), Text(command))
-    return Group(Padding(Text("Next", style="bold"), (1, 0, 0, 2), expand=False), Padding(table, (0, 0, 0, 4), expand=False))
+    return Group(Padding(Text("Next", style="bold"), (1, 0, 0, 2), expand=False), _Steps(steps))

@@ -23,6 +23,7 @@ from drillbook.report.figures import one_line, shown, took
 from drillbook.report.moments import run_duration
 from drillbook.report.rows import ObjectiveRow
 from drillbook.report.suites import SuiteRow, suite_contradictions, suite_rows, suite_sentence
+from drillbook.report.terminal.prose import Prose
 
 COLOURS = {
     "passed": "green",
@@ -71,7 +72,7 @@ def details(view: RunView, report: str = "", *, brief: bool = False) -> Renderab
     result = view.result
     parts: list[RenderableType] = [Text()]
     if nothing := rows.nothing_measured(view):
-        parts.append(Padding(Text(nothing), (0, 0, 1, 2)))
+        parts.append(Prose(Text(nothing), 2, below=1))
     else:
         parts += [_objectives(rows.rows_of(result)), *([] if brief else [_clocks(view), _phases(view)])]
     parts += [
@@ -90,7 +91,7 @@ def ending(view: RunView) -> RenderableType:
     return Group(
         *_contradictions(rows.contradictions(view)),
         *_tolerated(view),
-        Padding(Text("\n".join(filter(None, (headlines.sentence(view), end_state.sentence(view))))), (0, 0, 0, 2)),
+        Prose(Text("\n".join(filter(None, (headlines.sentence(view), end_state.sentence(view))))), 2),
         _verdict(result.verdict, result.drill, result.title, wording.residue(result), result.exit),
     )
 
@@ -100,13 +101,13 @@ def _changes(view: RunView) -> list[RenderableType]:
     run.
     """
     text = changes.summary(view)
-    return [Padding(Text(text, style="dim"), (0, 0, 0, 2), expand=False)] if text else []
+    return [Prose(Text(text, style="dim"), 2)] if text else []
 
 
 def _tolerated(view: RunView) -> list[RenderableType]:
     """Return a line about retries and allowed failures. The result is empty when there were none."""
     text = tolerated.summary(view)
-    return [Padding(Text(f"! {text}", style="yellow"), (0, 0, 0, 2), expand=False)] if text else []
+    return [Prose(Text(f"! {text}", style="yellow"), 2)] if text else []
 
 
 def line(view: RunView) -> RenderableType:
@@ -115,15 +116,15 @@ def line(view: RunView) -> RenderableType:
     text = _state(str(result.verdict))
     text.append(f" in {took(run_duration(view))}", style="dim")
     text.append(f"  ! {said}" if (said := tolerated.summary(view)) else "", style="yellow")
-    parts: list[RenderableType] = [Padding(text, (0, 0, 0, 2), expand=False)]
+    parts: list[RenderableType] = [Prose(text, 2)]
     for one in rows.findings_of(result):
         if one.severity != Severity.INFORMATION and (one.code, one.step, one.host) not in _kept(view):
             head = Text(f"{one.severity}: {shown(one.title)}", style=COLOURS[one.severity])
-            parts.append(Padding(head, (0, 0, 0, 4), expand=False))
+            parts.append(Prose(head, 4))
             measured = Text(f"measured: {shown(one.measured)}")
-            parts += [Padding(measured, (0, 0, 0, 6), expand=False)] if one.measured else []
+            parts += [Prose(measured, 6)] if one.measured else []
             remedy = Text(f"remedy: {shown(as_called(one.remedy))}", style="dim")
-            parts += [Padding(remedy, (0, 0, 0, 6), expand=False)] if one.remedy else []
+            parts += [Prose(remedy, 6)] if one.remedy else []
     return Group(*parts, *_residue(view))
 
 
@@ -134,7 +135,7 @@ def short_summary(view: RunView) -> RenderableType:
         _verdict(result.verdict, result.drill, result.title, wording.residue(result), result.exit)
     ]
     if result.open_residue:  # the short summary has no list of next steps
-        parts.append(Padding(Text(f"to undo the change: {program()} drill.recover {one_line(result.run)}"), (0, 0, 1, 2)))
+        parts.append(Prose(Text(f"to undo the change: {program()} drill.recover {one_line(result.run)}"), 2, below=1))
     return Group(*parts, *_residue(view), *(_findings(view) if result.findings else ()))
 
 
@@ -193,7 +194,7 @@ def _legend(found: Sequence[SuiteRow]) -> list[RenderableType]:
     parts = [f"{symbol} {words[state]}" for state, symbol in wording.STATES.items() if state in words]
     lines = [f"{', '.join(parts)}. The report has the error of each figure."] if parts else []
     lines += filter(None, [remarks.legend(one.mark for one in shown)])
-    return [Padding(Text("\n".join(lines), style="dim"), (0, 0, 1, 2))] if lines else []
+    return [Prose(Text("\n".join(lines), style="dim"), 2, below=1)] if lines else []
 
 
 def suite_ending(suite: SuiteResult, views: Sequence[RunView]) -> RenderableType:
@@ -206,13 +207,13 @@ def suite_ending(suite: SuiteResult, views: Sequence[RunView]) -> RenderableType
         _spaced(_drills(found)),
         *_told(found),
         *_legend(found),
-        Padding(Text(suite_sentence(found)), (0, 0, 0, 2)),
+        Prose(Text(suite_sentence(found)), 2),
         short_suite_summary(suite),
     )
 
 
 def _contradictions(found: Sequence[str]) -> list[RenderableType]:
-    return [Padding(Text(f"! This record contradicts itself: {one}", style="bold red"), (0, 0, 1, 2)) for one in found]
+    return [Prose(Text(f"! This record contradicts itself: {one}", style="bold red"), 2, below=1) for one in found]
 
 
 def _verdict(verdict: str, name: str, title: str, residue: str, status: int) -> Text:
@@ -253,7 +254,7 @@ def _spaced(table: Table) -> RenderableType:
 
 def _objectives(found: Sequence[ObjectiveRow]) -> RenderableType:
     if not found:
-        return Padding(Text("The drill sets no objectives."), (0, 0, 1, 2))
+        return Prose(Text("The drill sets no objectives."), 2, below=1)
     table = _table("Objectives", "objective", "target", "measured ± error", "result")
     if not any(row.reason for row in found):
         table.columns[0].max_width, table.columns[2].min_width = NAMED, MEASURED
@@ -306,16 +307,16 @@ def _findings(view: RunView) -> list[RenderableType]:
     if residue and not findings:
         return []
     if not view.result.findings:
-        return [Padding(Text("The run recorded no findings."), (0, 0, 1, 2))]
-    parts: list[RenderableType] = [Padding(Text("Findings", style="bold"), (0, 0, 0, 2))]
+        return [Prose(Text("The run recorded no findings."), 2, below=1)]
+    parts: list[RenderableType] = [Prose(Text("Findings", style="bold"), 2)]
     for one in findings:
         head = Text(f"{one.severity} ", style=f"bold {COLOURS[one.severity]}")
         head.append(f"{one_line(one.code)}: {shown(one.title)}", style="default not bold")
         lines = [("wanted", one.wanted), ("measured", one.measured), ("remedy", as_called(one.remedy))]
-        body = Table.grid(padding=(0, 2, 0, 0))
-        for name, text in (line for line in lines if line[1]):
-            body.add_row(Text(name, style="dim"), Text(shown(text)))
-        parts += [Padding(head, (0, 0, 0, 2)), Padding(body, (0, 0, 1, 4))]
+        told = [(name, text) for name, text in lines if text]
+        room = max((len(name) for name, _ in told), default=0) + 2
+        body = [Prose(Text(shown(text)), 4, label=Text(name.ljust(room), style="dim")) for name, text in told]
+        parts += [Prose(head, 2), *body, Text()]
     return parts
 
 
@@ -329,24 +330,25 @@ def _residue(view: RunView) -> list[RenderableType]:
     parts: list[RenderableType] = []
     if closed:
         lines = [rows.settled_sentence(closed), *(f"- {text}" for text in rows.settled_rows(closed))]
-        parts.append(Padding(Text("\n".join(one_line(line) for line in lines)), (0, 0, 1, 2)))
+        parts.append(Prose(Text("\n".join(one_line(line) for line in lines)), 2, below=1))
     for one in view.result.residue:
         said = "NOT UNDONE" if residue_state.failed(view, one) else residue_state.UNRECORDED.upper()
         mark = "– residue, closed" if closed else f"! residue, {said}"
         head = f"{mark}: {one_line(one.what)} on {one_line(one.host)} (step {one_line(one.step)})"
         parts += [
-            Padding(Text(head, style="" if closed else "bold red"), (0, 0, 0, 2)),
-            Padding(
+            Prose(Text(head, style="" if closed else "bold red"), 2),
+            Prose(
                 Text(f"{'why the run left it' if closed else 'why'}: {shown(as_called(one.why))}"),
-                (0, 0, int(bool(closed)), 4),
+                4,
+                below=int(bool(closed)),
             ),
         ]
         by_hand = Text(f"by hand, if `drill.recover` does not help:\n{shown(as_called(one.by_hand))}")
-        parts += [] if closed else [Padding(by_hand, (0, 0, 1, 4))]
+        parts += [] if closed else [Prose(by_hand, 4, below=1, verbatim=True)]
     return parts
 
 
-def _where(run: str, report: str, environment: str, views: Sequence[RunView]) -> Text:
+def _where(run: str, report: str, environment: str, views: Sequence[RunView]) -> Group:
     known = wording.environment(environment, [view.plan.get("inventory") for view in views])
     lines = [("environment", known), ("run", one_line(run)), ("report", one_line(report))]
-    return Text("\n").join(Text.assemble((f"  {name} ", "dim"), text) for name, text in lines if text)
+    return Group(*(Prose(Text(text), 2, label=Text(f"{name} ", style="dim")) for name, text in lines if text))

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+from rich.text import Text
+
+from drillbook.cli.console import console
+from drillbook.judge.result import Residue
+from drillbook.report.terminal import summary
+from drillbook.report.terminal.next_steps import shown_steps
+from drillbook.report.terminal.prose import Prose
+from tests.report import samples
+
+COMMAND = (
+    "drillbook drill.recover 20261130T065247.025Z-quarterly-add4 --settled --reason 'the host was replaced by a new one'"
+)
+WORDS = f"The changes of this run are still in place. If the host is gone, close the residue with `{COMMAND}`, and then run it again."
+
+
+def printed(what: object, width: int) -> list[str]:
+    out = Console(file=io.StringIO(), width=width, color_system=None)
+    out.print(what, crop=False)
+    return out.file.getvalue().splitlines()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("width", [40, 80, 100, 120])
+def test_a_command_is_never_broken(width: int) -> None:
+    lines = printed(Prose(Text(WORDS), 4, label=Text("remedy  ")), width)
+    (line,) = [line for line in lines if "drill.recover" in line]
+    assert line.strip().startswith(f"`{COMMAND}`")
+    assert all(cell_len(other) <= width for other in lines if other is not line)
+    assert lines[0].startswith("    remedy  The changes")
+    assert all(other.startswith(" " * 12) for other in lines[1:])
+    assert " ".join(" ".join(lines).split()) == f"remedy {WORDS}"
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_command_after_a_colon_is_never_broken(width: int) -> None:
+    lines = printed(Prose(Text(f"Three changes could not be undone, and one was not tried: {COMMAND}")), width)
+    assert COMMAND in lines
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_next_steps_stand_below_their_descriptions_if_one_does_not_fit(width: int) -> None:
+    steps = [("read the report", "drillbook report.open"), ("undo the remaining changes", COMMAND)]
+    lines = [line.strip() for line in printed(shown_steps(steps), width)]
+    assert lines == ["", "Next", "read the report", "drillbook report.open", "undo the remaining changes", COMMAND]
+
+
+def test_next_steps_that_fit_stand_beside_their_descriptions() -> None:
+    assert printed(shown_steps([("read it", "drillbook report.open"), ("run", "drillbook drill x")]), 80)[2:] == [
+        "    read it  drillbook report.open",
+        "    run      drillbook drill x",
+    ]
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_commands_that_undo_a_change_by_hand_are_printed_as_they_are(width: int) -> None:
+    by_hand = (
+        "sudo -n sh -c 'test ! -e /etc/drillbook/rules || nft delete table inet drillbook' && rm -f " + "/var/lib/" * 12
+    )
+    left = Residue(step="inject.1", host="app-1", what="x", why="y", by_hand=f"on app-1: {by_hand}\n{COMMAND}")
+    view = samples.failed()
+    view = view.model_copy(update={"result": view.result.model_copy(update={"residue": (left,)})})
+    lines = [line.strip() for line in printed(summary.details(view), width)]
+    assert f"on app-1: {by_hand}" in lines
+    assert COMMAND in lines
+
+
+def test_a_pipe_gets_the_whole_command(capsys: pytest.CaptureFixture[str]) -> None:
+    console().print(Prose(Text(WORDS), 2))
+    console().print(shown_steps([("undo", COMMAND)]))
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert f"`{COMMAND}`," in lines
+    assert COMMAND in lines
