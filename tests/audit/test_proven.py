@@ -70,10 +70,26 @@ def test_a_run_that_failed_before_it_could_measure_takes_the_proof_back(book):
     ).end().close()
     row = goal(audited(book))
     assert (row.state, row.at[:10]) == ("not proven", "2026-02-10")
-    assert row.notes == (
-        "the run of 2026-02-10 failed, and did not verify this objective",
-        "last proven: 2.41 s ± 0.11 s on 2026-01-10",
-    )
+    assert row.notes == ("last proven: 2.41 s ± 0.11 s on 2026-01-10",)
+    assert (row.uncounted.measured, row.uncounted.at[:10]) == ("2.41 s ± 0.11 s", "2026-02-10")
+    assert row.uncounted.said == "does not count: the run failed"
+    told = next(one for one in content.as_data(audited(book))["proven"] if one["key"] == "rto")
+    assert (told["uncounted"]["run"], told["uncounted"]["why"]) == (row.run, "the run failed")
+    for text in (html.render(audited(book)), markdown.render(audited(book))):
+        words = plain(text.split("Missed or not proven")[1])
+        assert "2.41 s ± 0.11 s" in words.partition("does not count: the run failed")[0]
+        assert row.uncounted.run in words
+    page = html.render(audited(book)).split("Missed or not proven")[1]
+    assert f'href="../{row.uncounted.run}/report.html"' in page
+
+
+def test_a_run_that_failed_without_a_figure_leaves_that_of_an_older_run(book):
+    book.run("2026-01-10T09:00:00").good().close()
+    book.run("2026-02-10T09:00:00").fault().recovery(verify="failed").end().close()
+    row = goal(audited(book))
+    assert (row.state, row.uncounted.at[:10]) == ("not proven", "2026-01-10")
+    assert row.uncounted.said == "met, but does not count: a later run failed without verifying the objective"
+    assert row.notes[0] == "the run of 2026-02-10 failed, and did not verify this objective"
 
 
 @pytest.mark.parametrize("how", ["refused", "unproven"])
@@ -106,6 +122,18 @@ def test_a_miss_before_the_period_is_told_with_the_proof_before_it(book):
     row = goal(audited(book, since="2026-03-01"))
     assert (row.state, row.measured) == ("not proven", "not proven in the period")
     assert row.notes == ("before the period: 2.41 s ± 0.11 s on 2026-01-10; no longer proven since the run of 2026-02-10",)
+    assert row.uncounted.measured == "6.41 s ± 0.11 s"
+    assert row.uncounted.said == "does not count: the run was before the period, and missed the objective"
+
+
+def test_a_figure_above_a_new_target_does_not_count(book):
+    book.run("2026-01-10T09:00:00").good().close()
+    book.run("2026-02-10T09:00:00", text=stories.DRILL.replace("rto: 5s", "rto: 1s")).refused().close()
+    row = goal(audited(book))
+    assert (row.state, row.uncounted.said) == (
+        "not proven",
+        "met, but does not count: it is above the present target of 1 s",
+    )
 
 
 def test_another_drill_of_the_service_has_its_own_answer(book):

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from drillbook.audit import rehearsed, services, summary, wording
+from drillbook.audit import markdown_proven, services, summary, wording
 from drillbook.audit.alerts import listed
 from drillbook.audit.chain import Problem
 from drillbook.audit.content import Audit
 from drillbook.audit.coverage import LEFT_OUT, NO_RUN, CoverageRow
 from drillbook.audit.problem_groups import ProblemGroup, grouped
-from drillbook.audit.proven import ProvenRow
 from drillbook.audit.run_rows import RunRow
 from drillbook.installation.program_name import as_called
-from drillbook.report import remarks
 from drillbook.report.figures import count, size, utc
 from drillbook.report.markdown import capacity
 from drillbook.report.markdown_syntax import code, escape, table
@@ -26,7 +24,7 @@ def render(audit: Audit) -> str:
         "attention": _attention,
         "coverage": _coverage,
         "missed": _missed,
-        "proven": _proven,
+        "proven": markdown_proven.section,
         "trend": _trend,
         "not-passed": _not_passed,
         "findings": _findings,
@@ -154,56 +152,11 @@ def _missed(audit: Audit) -> list[str]:
     ]
 
 
-def _proven(audit: Audit) -> list[str]:
-    if not audit.proven:
-        return ["No known drill sets objectives.", *rehearsed.markdown(audit.rehearsed)]
-    proven, unproven = ([row for row in audit.proven if row.met is known] for known in (True, False))
-    shown = [
-        (
-            *_goal(row),
-            f"{escape(row.measured + row.mark)}: **{row.state}**",
-            row.at[:10],
-            code(row.run),
-            escape("; ".join(row.notes)),
-        )
-        for row in proven
-    ]
-    head = ("Drill", "Service", "Environment", "Objective", "Target")
-    found = [escape(wording.proven_counts(audit.proven))]
-    found += [table((*head, "Last proven", "When", "Run", "Notes"), shown)] if shown else []
-    found += _legend(row.marks for row in proven)
-    if unproven:
-        listed = [(*_goal(row), *_unproven(row), escape("; ".join(row.notes))) for row in unproven]
-        found += [f"### {wording.UNPROVEN_TITLE}", table((*head, "State", "When", "Run", "Notes"), listed)]
-        found += _legend(row.marks for row in unproven)
-    return [*found, *rehearsed.markdown(audit.rehearsed)]
-
-
-def _unproven(row: ProvenRow) -> tuple[str, ...]:
-    """Return three cells about an objective that is not proven: its state (with the figure, if the objective was missed),
-    and the day and name of the run that decides about it.
-    """
-    figure = f"{escape(row.measured + row.mark)}: " if row.missed else ""
-    return f"{figure}**{row.state}**", row.at[:10], code(row.run) if row.run else ""
-
-
-def _goal(row: ProvenRow) -> tuple[str, ...]:
-    """Return the cells that name an objective: drill, service, environment, objective and target."""
-    names = (row.drill, row.service, row.environment, row.named)
-    return (*map(escape, names), f"at most {row.target}")
-
-
-def _legend(marks: Iterable[str]) -> list[str]:
-    """Explain the mark that an RPO in a table has when it was met with a reservation. Returns no lines if no RPO has a mark."""
-    text = remarks.legend(marks)
-    return [escape(text)] if text else []
-
-
 def _trend(audit: Audit) -> list[str]:
     lines = [f"- **{escape(one.title)}**: {escape(one.description)}" for one in audit.plots]
     return [
         "\n".join(lines) or "No run of the period sets RTO or RPO.",
-        *_legend(one.title for one in audit.plots),
+        *markdown_proven.legend(one.title for one in audit.plots),
         *capacity([row.outlook for row in audit.capacity], "### Capacity, by the newest run that measured it"),
     ]
 
@@ -305,7 +258,7 @@ def _runs(audit: Audit) -> list[str]:
                 for row in audit.runs
             ],
         ),
-        *_legend(row.rpo_mark for row in audit.runs),
+        *markdown_proven.legend(row.rpo_mark for row in audit.runs),
     ]
 
 

@@ -13,9 +13,29 @@ from drillbook.judge.result import Verdict
 from drillbook.report import remarks
 from drillbook.report.figures import moment, seconds
 from drillbook.report.rows import ObjectiveRow
-from drillbook.report.wording import MET, MET_OF, MISSED, OBJECTIVES, objective_name
+from drillbook.report.wording import MET, MET_OF, MISSED, OBJECTIVES, ended, objective_name
 
 NOT_PROVEN = "not proven"
+
+
+@dataclass(frozen=True, slots=True)
+class UncountedFigure:
+    """The newest measured figure of an objective that is not proven. It does not count."""
+
+    measured: str
+    """Figure with its error and its mark."""
+    at: str
+    """Start of the run that measured it."""
+    run: str
+    why: str
+    """Reason why the figure does not count."""
+    state: str
+    """State of the objective in that run, such as ``met`` or ``not verified``."""
+
+    @property
+    def said(self) -> str:
+        """Words to show beside the figure: that it does not count, and why."""
+        return f"{f'{self.state}, but ' if self.state == MET else ''}does not count: {self.why}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +75,8 @@ class ProvenRow:
     """
     last_proof: str = ""
     """Start of the last run that proved the objective, even if a later run missed it. Runs before the period count, too."""
+    uncounted: UncountedFigure | None = None
+    """Newest measured figure of an objective that is not proven. None for other states, and when no run measured it."""
 
     @property
     def met(self) -> bool:
@@ -119,6 +141,7 @@ def _proven(drill: tuple[str, str, str], key: str, runs: Sequence[Record], earli
     row = row_of(decides, key) if decides else None
     figure = row if row and (row.measured_s is not None or row.state == MISSED) else None
     notes = [*_notes(key, stands, decides, newest, runs), *_target_changed(row, runs, key, wanted)]
+    counts = stands.proven or stands.reserved is not None or (row is not None and row.state == MISSED)
     if not stands.proven:
         notes += _last_proof(key, everything, whole, len(earlier))
     return ProvenRow(
@@ -142,7 +165,33 @@ def _proven(drill: tuple[str, str, str], key: str, runs: Sequence[Record], earli
         not stands.proven and stands.reserved is not None,
         row is not None and row.state == MISSED,
         (everything[whole.proof].started or "") if whole.proof is not None else "",
+        None if counts else _uncounted(key, everything, wanted, len(earlier)),
     )
+
+
+def _uncounted(key: str, runs: Sequence[Record], wanted: float, inside: int) -> UncountedFigure | None:
+    """Return the newest measured figure of an objective that is not proven, with the reason why it does not count. ``inside``:
+    index in ``runs`` of the first run of the period.
+    """
+    for number in range(len(runs) - 1, -1, -1):
+        one, row = runs[number], row_of(runs[number], key)
+        if row is not None and row.measured_s is not None:
+            why = _why(one, row, wanted, before=number < inside)
+            return UncountedFigure(row.marked, one.started or "", one.run, why, row.state)
+    return None
+
+
+def _why(one: Record, row: ObjectiveRow, wanted: float, *, before: bool) -> str:
+    """Return the reason why a measured figure does not count. ``before``: true when its run began before the period."""
+    if before:
+        return f"the run was before the period{', and missed the objective' if row.state == MISSED else ''}"
+    if one.verdict != Verdict.PASSED:
+        return ended(one.verdict)
+    if not row.met:
+        return row.reason or "the run did not verify it"
+    if not proofs.within(row.measured_s, row.error_s, wanted):
+        return f"it is above the present target of {seconds(wanted)}"
+    return "a later run failed without verifying the objective"
 
 
 def _deciding(runs: Sequence[Record], stands: Standing) -> Record | None:
@@ -156,11 +205,8 @@ def _deciding(runs: Sequence[Record], stands: Standing) -> Record | None:
 def _notes(key: str, stands: Standing, decides: Record | None, newest: Record, runs: Sequence[Record]) -> Iterator[str]:
     """Yield notes to show beside an objective: that the run ``decides`` failed, or that later runs do not confirm its result."""
     if decides is None:
-        row = row_of(newest, key) if newest in runs else None
-        if row and row.doubt:
-            yield f"in the run of {_day(newest)}: {row.measured}, {row.said}"
         return
-    if not stands.proven and stands.reserved is None and not _missed(decides, key):
+    if not stands.proven and stands.reserved is None and not _measured(decides, key):
         yield f"the run of {_day(decides)} failed, and did not verify this objective"
     if stands.proven and stands.reserved is not None:
         later = runs[stands.reserved]
@@ -208,9 +254,10 @@ def _last_proof(key: str, runs: Sequence[Record], whole: Standing, inside: int) 
         )
 
 
-def _missed(one: Record, key: str) -> bool:
+def _measured(one: Record, key: str) -> bool:
+    """Return True when a run missed the objective ``key`` or has a figure of it, so that the audit shows its run."""
     row = row_of(one, key)
-    return row is not None and row.state == MISSED
+    return row is not None and (row.state == MISSED or row.measured_s is not None)
 
 
 def _marked(one: Record, key: str) -> str:

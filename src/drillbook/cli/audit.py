@@ -33,6 +33,8 @@ from drillbook.report.wording import MET, MISSED, NOT_VERIFIED, SHORT, STATES
 
 EXIT_NOT_WHOLE = 3
 MOST_LINES, MOST_NAMES = 10, 2
+UNBROKEN = ("drill", "environment", "when")
+"""Columns whose cells are never broken or cut on a narrow terminal."""
 
 
 def audit(project: Project, since: str, until: str, out: str = "", anchor: str = "", *, today: date | None = None) -> int:
@@ -100,6 +102,7 @@ def _print(made: Audit, folder: Path) -> None:
     if made.proven:
         text = f"{wording.proven_counts(made.proven)} {remarks.legend(item.mark for item in made.proven)}".rstrip()
         out.print(Prose(Text(text), 2, below=1))
+    _print_uncounted(out, made)
     _rehearsed(out, made)
     for name, file in (("report", "audit.html"), ("summary, one page", summary.FILE)):
         out.print(Text(f"  {name} {one_line(_shown(folder / file))}"), soft_wrap=True)
@@ -126,7 +129,7 @@ def _print(made: Audit, folder: Path) -> None:
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in columns:
-        table.add_column(column)
+        table.add_column(column, no_wrap=column in UNBROKEN)
     return table
 
 
@@ -143,27 +146,55 @@ def _coverage(made: Audit) -> Table:
 
 
 def _proven(made: Audit) -> Table:
-    proven = _table("drill", "objective", "target", "figure", "state", "when")
+    places = len({item.environment for item in made.proven}) > 1
+    proven = _table("drill", *(("environment",) if places else ()), "objective", "target", "figure", "state", "when")
     for item in made.proven:
         proven.add_row(
             Text(one_line(item.drill)),
+            *((Text(one_line(item.environment)),) if places else ()),
             SHORT.get(item.key, item.objective),
             item.target,
             Text(_figure(item)),
             _state(item),
-            item.at[:10] or "-",
+            (item.uncounted.at if item.uncounted else item.at)[:10] or "-",
         )
     return proven
+
+
+def _print_uncounted(out: Console, made: Audit) -> None:
+    """Print the reason why each figure in parentheses does not count, and the run that measured it."""
+    lines = _uncounted(made)
+    if not lines:
+        return
+    out.print("  A figure in parentheses does not count:")
+    for line in lines[:MOST_LINES]:
+        out.print(Prose(Text(line), 4))
+    if len(lines) > MOST_LINES:
+        out.print(f"    and {len(lines) - MOST_LINES} more in the report")
+    out.print()
+
+
+def _uncounted(made: Audit) -> list[str]:
+    """Return a line for each run with figures that do not count: drill, objectives, reason and name of the run."""
+    places = len({item.environment for item in made.proven}) > 1
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for item in made.proven:
+        if one := item.uncounted:
+            name = f"{item.drill} in {item.environment}" if places else item.drill
+            found.setdefault((name, one.why, one.run), []).append(SHORT.get(item.key, item.objective))
+    return [one_line(f"{name}, {', '.join(keys)}: {why}. {run}") for (name, why, run), keys in found.items()]
 
 
 def _rehearsed(out: Console, made: Audit) -> None:
     """Print the figures of rehearsals, and a note that these figures prove no objective."""
     if not made.rehearsed:
         return
-    table = _table("rehearsal", "restored in", "would be lost", "when")
+    places = len({item.environment for item in made.rehearsed}) > 1
+    table = _table("rehearsal", *(("environment",) if places else ()), "restored in", "would be lost", "when")
     for item in made.rehearsed:
         source = "" if item.source in ("", item.service) else f", {one_line(item.source)}"
-        table.add_row(Text(f"{one_line(item.drill)}{source}"), item.restored, item.figure, item.at[:10] or "-")
+        where = (Text(one_line(item.environment)),) if places else ()
+        table.add_row(Text(f"{one_line(item.drill)}{source}"), *where, item.restored, item.figure, item.at[:10] or "-")
     out.print(Padding(table, (0, 0, 1, 2), expand=False))
     taken = [f"{item.drill}: this loss is with {item.taken}." for item in made.rehearsed if item.taken]
     notes = [*taken, *(f"{item.drill}: {'; '.join(item.notes)}." for item in made.rehearsed if item.notes)]
@@ -171,9 +202,11 @@ def _rehearsed(out: Console, made: Audit) -> None:
 
 
 def _figure(item: ProvenRow) -> str:
-    """Return the figure of an objective that was met or missed. Any other figure does not count, so it is not shown."""
+    """Return the figure of an objective that was met or missed. A figure that does not count is in parentheses."""
     if item.met or item.missed:
         return item.measured + item.mark
+    if item.uncounted:
+        return f"({item.uncounted.measured})"
     return "not verified" if item.at else "none"
 
 

@@ -1,0 +1,63 @@
+"""The section of proven and unproven objectives of an audit in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from drillbook.audit import rehearsed, wording
+from drillbook.audit.content import Audit
+from drillbook.audit.proven import ProvenRow
+from drillbook.report import remarks
+from drillbook.report.markdown_syntax import code, escape, table
+
+
+def section(audit: Audit) -> list[str]:
+    """Return the paragraphs and tables of the section."""
+    if not audit.proven:
+        return ["No known drill sets objectives.", *rehearsed.markdown(audit.rehearsed)]
+    proven, unproven = ([row for row in audit.proven if row.met is known] for known in (True, False))
+    shown = [
+        (
+            *_goal(row),
+            f"{escape(row.measured + row.mark)}: **{row.state}**",
+            row.at[:10],
+            code(row.run),
+            escape("; ".join(row.notes)),
+        )
+        for row in proven
+    ]
+    head = ("Drill", "Service", "Environment", "Objective", "Target")
+    found = [escape(wording.proven_counts(audit.proven))]
+    found += [table((*head, "Last proven", "When", "Run", "Notes"), shown)] if shown else []
+    found += legend(row.marks for row in proven)
+    if unproven:
+        listed = [(*_goal(row), *_unproven(row), escape("; ".join(row.notes))) for row in unproven]
+        found += [f"### {wording.UNPROVEN_TITLE}", table((*head, "State", "When", "Run", "Does not count", "Notes"), listed)]
+        found += legend(row.marks for row in unproven)
+    return [*found, *rehearsed.markdown(audit.rehearsed)]
+
+
+def _unproven(row: ProvenRow) -> tuple[str, ...]:
+    """Return four cells about an objective that is not proven: its state (with the figure, if the objective was missed),
+    the day and name of the run that decides about it, and the newest figure, which does not count.
+    """
+    figure = f"{escape(row.measured + row.mark)}: " if row.missed else ""
+    return f"{figure}**{row.state}**", row.at[:10], code(row.run) if row.run else "", _uncounted(row)
+
+
+def _uncounted(row: ProvenRow) -> str:
+    """Return the newest figure of an objective that is not proven, with its run, and why it does not count."""
+    one = row.uncounted
+    return f"{one.at[:10]}: {escape(one.measured)}, {escape(one.said)} ({code(one.run)})" if one else ""
+
+
+def _goal(row: ProvenRow) -> tuple[str, ...]:
+    """Return the cells that name an objective: drill, service, environment, objective and target."""
+    names = (row.drill, row.service, row.environment, row.named)
+    return (*map(escape, names), f"at most {row.target}")
+
+
+def legend(marks: Iterable[str]) -> list[str]:
+    """Explain the mark that an RPO in a table has when it was met with a reservation. Returns no lines if no RPO has a mark."""
+    text = remarks.legend(marks)
+    return [escape(text)] if text else []
