@@ -145,3 +145,20 @@ def test_results_are_whole_when_all_objectives_are_just_met() -> None:
     lines = renderings.printed(summary.summary(samples.view(met))).splitlines()
     assert sum(line.rstrip().endswith("\N{CHECK MARK} met") for line in lines) == 2
     assert any(line.rstrip().endswith(" result") for line in lines)
+
+
+@pytest.mark.parametrize("name", sorted(samples.ALL.keys() - {"hostile", "overwritten"}))
+def test_one_empty_line_stands_between_the_parts_of_a_summary_and_none_within_a_drill_of_a_suite(name: str) -> None:
+    view = samples.ALL[name]()
+    assert "\n\n\n" not in renderings.printed(summary.summary(view, "reports/x/report.html"))
+    lines = renderings.printed(summary.line(view)).splitlines()
+    assert "" not in lines
+    for one in view.result.residue:
+        assert sum("residue, " in line and f"(step {one_line(one.step)})" in line for line in lines) == 1
+    assert not any("by hand, if" in line for line in lines), "the end of the suite shows this once"
+
+
+def test_one_empty_line_stands_between_the_parts_of_a_suite() -> None:
+    text = renderings.printed(summary.suite_summary(*samples.suite(), "reports/x/report.html"))
+    assert "\n\n\n" not in text
+    assert text.count("by hand, if") == 1

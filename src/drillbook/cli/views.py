@@ -83,6 +83,8 @@ class Teller:
         self.talks = manner in (Manner.BRIEF, Manner.FULL)
         self._lines = JsonLines()
         self._live: LiveView | None = None
+        self._noted = False
+        """True while messages before a run are the last output."""
 
     @contextmanager
     def watching(self, *, suite: bool = False) -> Iterator[Observer]:
@@ -91,6 +93,8 @@ class Teller:
         When ``suite`` is true and the output is brief, the phases of drills are not shown.
         """
         brief = self.manner is Manner.BRIEF
+        if self._noted:
+            self.say(Text())
         if self.manner is Manner.JSON:
             yield self._lines
         elif self.manner is Manner.QUIET:
@@ -109,6 +113,7 @@ class Teller:
         """
         if self.talks:
             self.say(Text(text, style="dim"))
+            self._noted = True
         elif self.manner is Manner.JSON:
             sys.stderr.write(text + "\n")
 

@@ -17,7 +17,7 @@ from drillbook.events.runs import StopRequested
 from drillbook.exits import Exit
 from drillbook.findings import Severity
 from drillbook.installation.program_name import as_called, program
-from drillbook.judge.result import RunView, SuiteResult
+from drillbook.judge.result import Residue, RunView, SuiteResult
 from drillbook.report import changes, end_state, headlines, remarks, residue_state, rows, tolerated, wording
 from drillbook.report.figures import one_line, shown, took
 from drillbook.report.moments import run_duration
@@ -111,7 +111,9 @@ def _tolerated(view: RunView) -> list[RenderableType]:
 
 
 def line(view: RunView) -> RenderableType:
-    """Return a few lines about one drill of a suite: verdict, findings with their remedies, and changes that could not be undone."""
+    """Return a few lines about one drill of a suite: verdict, findings with their remedies, and changes that could not be
+    undone. The end of the suite shows how to undo these changes.
+    """
     result = view.result
     text = _state(str(result.verdict))
     text.append(f" in {took(run_duration(view))}", style="dim")
@@ -125,7 +127,7 @@ def line(view: RunView) -> RenderableType:
             parts += [Prose(measured, 6)] if one.measured else []
             remedy = Text(f"remedy: {shown(as_called(one.remedy))}", style="dim")
             parts += [Prose(remedy, 6)] if one.remedy else []
-    return Group(*parts, *_residue(view))
+    return Group(*parts, *(_head(view, one) for one in view.result.residue))
 
 
 def short_summary(view: RunView) -> RenderableType:
@@ -332,11 +334,8 @@ def _residue(view: RunView) -> list[RenderableType]:
         lines = [rows.settled_sentence(closed), *(f"- {text}" for text in rows.settled_rows(closed))]
         parts.append(Prose(Text("\n".join(one_line(line) for line in lines)), 2, below=1))
     for one in view.result.residue:
-        said = "NOT UNDONE" if residue_state.failed(view, one) else residue_state.UNRECORDED.upper()
-        mark = "– residue, closed" if closed else f"! residue, {said}"
-        head = f"{mark}: {one_line(one.what)} on {one_line(one.host)} (step {one_line(one.step)})"
         parts += [
-            Prose(Text(head, style="" if closed else "bold red"), 2),
+            _head(view, one),
             Prose(
                 Text(f"{'why the run left it' if closed else 'why'}: {shown(as_called(one.why))}"),
                 4,
@@ -346,6 +345,15 @@ def _residue(view: RunView) -> list[RenderableType]:
         by_hand = Text(f"by hand, if `drill.recover` does not help:\n{shown(as_called(one.by_hand))}")
         parts += [] if closed else [Prose(by_hand, 4, below=1, verbatim=True)]
     return parts
+
+
+def _head(view: RunView, one: Residue) -> Prose:
+    """Return the line that names a change that could not be undone."""
+    closed = view.result.settled
+    said = "NOT UNDONE" if residue_state.failed(view, one) else residue_state.UNRECORDED.upper()
+    mark = "– residue, closed" if closed else f"! residue, {said}"
+    text = f"{mark}: {one_line(one.what)} on {one_line(one.host)} (step {one_line(one.step)})"
+    return Prose(Text(text, style="" if closed else "bold red"), 2)
 
 
 def _where(run: str, report: str, environment: str, views: Sequence[RunView]) -> Group:
