@@ -41,6 +41,19 @@ def test_the_table_and_the_exit_status(folder):
     assert max(map(len, done.stdout.splitlines())) <= 100
 
 
+def test_an_environment_that_nothing_names_is_refused_and_an_empty_one_is_told(folder):
+    folder.write("every: 7d\nguard: {environments: [staging]}\n" + GOOD)
+    for more in ((), ("--json",)):
+        done = folder.run("drill.due", "--environment", "stagng", *more)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "no inventory, guard or run names the environment 'stagng'" in done.stderr
+        assert "did you mean 'staging'? the environments are lab, staging" in done.stderr
+    (folder.root / "inventory" / "qa.yml").write_text("environment: qa\n")
+    done = folder.run("drill.due", "--environment", "qa")
+    assert done.returncode == 0
+    assert "no drill or suite that has a schedule (`every`) may run in qa" in " ".join(done.stdout.split())
+
+
 def test_the_next_command_names_the_inventory_of_the_environment(folder):
     folder.write("every: 7d\nguard: {environments: [staging]}\n" + GOOD)
     text = (folder.root / "inventory" / "lab.yml").read_text()

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from drillbook.errors import UsageError
 from drillbook.exits import Exit
 from drillbook.plan.schedule import State
 from drillbook.project import due
@@ -114,6 +115,30 @@ def test_an_overdue_drill_is_due_by_its_schedule_whatever_failed(shelf):
     before = read(shelf).rows[0]
     shelf.result("late", "failed", ago=45 * DAY, status=1)
     assert read(shelf).rows[0].due == before.due, "otherwise contacts would be told of it again"
+
+
+def test_a_mistyped_environment_is_refused_since_it_would_never_raise_an_alarm(shelf):
+    shelf.drill("sample", "every: 30d\nguard: {environments: [staging]}\n")
+    with pytest.raises(UsageError, match="no inventory, guard or run names the environment 'stagng'") as caught:
+        read(shelf, environment="stagng")
+    assert caught.value.hint == "did you mean 'staging'? the environments are staging"
+    for place in ("qa", "lab", "legacy"):
+        with pytest.raises(UsageError):
+            read(shelf, environment=place)
+    inventory(shelf, "qa", "environment: qa\n")
+    inventory(shelf, "lab", "environment: lab\nlab: embedded\nservices: {api: {kind: http, host: a, url: !lab api.url}}\n")
+    shelf.drill("gone")
+    elsewhere(shelf.result("gone", ago=DAY), "legacy")
+    (shelf.root / "drills" / "gone.yml").unlink()
+    for place in ("qa", "lab", "legacy"):
+        found = read(shelf, environment=place)
+        assert (found.environment, found.elsewhere, found.status) == (place, True, Exit.OK)
+    found = read(shelf, environment="staging")
+    assert (found.elsewhere, found.status) == (False, Exit.FAILED)
+    assert not read(shelf).elsewhere
+    inventory(shelf, "broken", "environment: [\n")
+    found = read(shelf, environment="stagng")
+    assert (found.elsewhere, found.status) == (True, Exit.UNVERIFIED)
 
 
 def test_a_pass_counts_only_in_its_environment(shelf):

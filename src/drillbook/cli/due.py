@@ -36,7 +36,7 @@ STYLES = {
 
 def show(project: Project, *, environment: str = "", as_json: bool = False, now: datetime | None = None) -> int:
     """Print the state of each drill, suite and service that has a schedule. ``now``: time at which the states are
-    determined; by default, the present time.
+    determined; by default, the present time. Raises UsageError when nothing in the project names ``environment``.
 
     Returns 1 when a drill, suite or service is overdue or has never passed. Otherwise returns 3 when a schedule or an
     inventory cannot be read, and 0 when all is well.
@@ -101,7 +101,10 @@ def summary(found: Due) -> str:
     planned = [row for row in found.rows if row.drill and row.drill not in found.unscheduled]
     numbers = {state: sum(row.state is state for row in planned) for state in due.URGENCY}
     said = ", ".join(f"{number} {state}" for state, number in numbers.items() if number)
-    first = f"{count(len(planned), 'schedule')}: {said}" if said else "no drill or suite has a schedule (`every`)"
+    none = "no drill or suite has a schedule (`every`)"
+    if found.elsewhere:
+        none = f"no drill or suite that has a schedule (`every`) may run in {one_line(found.environment)}"
+    first = f"{count(len(planned), 'schedule')}: {said}" if said else none
     never = sum(bool(row.drill) for row in found.rows) - len(planned)
     bare = sum(not row.drill and row.state is State.NEVER for row in found.rows)
     old = sum(not row.drill and row.state is State.OVERDUE for row in found.rows)

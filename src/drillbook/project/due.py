@@ -11,10 +11,13 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from drillbook.errors import UsageError
 from drillbook.exits import Exit
 from drillbook.journal import damaged
+from drillbook.language.explaining import did_you_mean
 from drillbook.plan.schedule import Schedule, State
 from drillbook.project import estate, restore_proofs, schedules, standings
+from drillbook.project.estate import Estate
 from drillbook.project.project import Project
 from drillbook.project.restore_proofs import Proofs
 from drillbook.project.schedules import Scheduled
@@ -81,6 +84,10 @@ class Due:
     """Names of the drills and suites without a schedule, that is, without the key `every`."""
     unread: tuple[str, ...] = ()
     """For each inventory of the project that cannot be read: its path and the reason. Its services are unknown."""
+    environment: str = ""
+    """The only environment that was considered. Empty when all were."""
+    elsewhere: bool = False
+    """True when drills or suites have a schedule, but none of them may run in ``environment``."""
 
     @property
     def status(self) -> Exit:
@@ -95,6 +102,7 @@ class Due:
         return {
             "schema": SCHEMA,
             "now": _utc(self.now),
+            "environment": self.environment,
             "exit": int(self.status),
             "rows": [asdict(row) for row in self.rows],
             "unscheduled": list(self.unscheduled),
@@ -106,12 +114,13 @@ def read(project: Project, now: datetime | None = None, environment: str = "") -
     """Return the state of each drill, suite and service of ``project`` at the time ``now``. By default, this is the
     present. The most urgent comes first.
 
-    When ``environment`` is given, only this environment is considered. Raises UsageError when the folder of runs cannot
-    be read.
+    When ``environment`` is given, only this environment is considered. Raises UsageError when nothing in the project names
+    this environment, and when the folder of runs cannot be read.
     """
     runs = [folder for folder in project.runs() if not damaged.lost(folder)]
     wanted, known, now = schedules.read(project), standings.read(runs, project), now or datetime.now(UTC)
     found = estate.read(project)
+    _check(environment, found, wanted, known)
     proofs = restore_proofs.read(runs)
     rows = [*of(wanted, known, now, environment), *_unscheduled(wanted, known, environment)]
     rows = [_with_proof(row, proofs.get((row.drill, row.environment))) for row in rows]
@@ -120,7 +129,23 @@ def read(project: Project, now: datetime | None = None, environment: str = "") -
     rows += [row for one in places for row in _service(one, wanted, rows, proofs, now)]
     rows.sort(key=lambda row: (URGENCY[row.state], -row.overdue_s, row.service, row.drill, row.environment))
     bare = tuple(one.name for one in wanted if one.every is None and not one.broken)
-    return Due(now, tuple(rows), bare, found.unread)
+    elsewhere = any(one.every for one in wanted) and not any(row.drill for row in rows)
+    return Due(now, tuple(rows), bare, found.unread, environment, bool(environment) and elsewhere)
+
+
+def _check(environment: str, found: Estate, wanted: Sequence[Scheduled], known: Standings) -> None:
+    """Raise UsageError when no inventory, no guard and no run names ``environment``: a mistyped name would never raise an alarm.
+
+    An inventory that cannot be read may be of this environment. Then the exit status tells that it is unknown.
+    """
+    named = {place for one in wanted for place in one.environments or ()} | {place for _, place in known} - {""}
+    names = sorted(named | found.environments)
+    if environment and environment not in names and not found.unread:
+        have = f"the environments are {', '.join(names)}" if names else "this project names no environment yet"
+        raise UsageError(
+            f"no inventory, guard or run names the environment {environment!r}",
+            hint=f"{did_you_mean(environment, names)}{have}",
+        )
 
 
 def of(wanted: Sequence[Scheduled], known: Standings, now: datetime, environment: str = "") -> list[DueRow]:

@@ -29,6 +29,8 @@ class Estate:
     """For each pair of environment and service: True when the service is exempt from drills (`not_drilled`)."""
     unread: tuple[str, ...] = ()
     """For each inventory whose services are unknown: its path, the position of the mistake if there is one, and the reason."""
+    environments: frozenset[str] = frozenset()
+    """Environments of all readable inventories, also of labs and of inventories without services."""
 
 
 def read(project: Project) -> Estate:
@@ -40,7 +42,7 @@ def read(project: Project) -> Estate:
     count once a drill has run there.
     """
     services: dict[tuple[str, str], bool] = {}
-    unread, lost, included = [], [], set[Path]()
+    unread, lost, included, environments = [], [], set[Path](), set[str]()
     for path in sorted((project.root / "inventory").glob("*.yml")):
         try:
             found = merging.documents(path, lambda _: 0)
@@ -50,16 +52,18 @@ def read(project: Project) -> Estate:
         included |= {Path(document.file).resolve() for document in found[:-1]}
         merged, entries = _merged(found)
         environment = merged.get("environment")
+        named = isinstance(environment, str) and bool(environment)
+        environments |= {str(environment)} if named else set()
         if merged.get("lab") or not entries:
             continue
-        if not isinstance(environment, str) or not environment:
+        if not named:
             lost.append(path)
             continue
         for name, fields in entries.items():
-            key = environment, str(name)
+            key = str(environment), str(name)
             services[key] = services.get(key, True) and exempt(fields)
     unread += [f"inventory/{path.name}: {NO_ENVIRONMENT}" for path in lost if path.resolve() not in included]
-    return Estate(services, tuple(unread))
+    return Estate(services, tuple(unread), frozenset(environments))
 
 
 def inventories_with(project: Project, service: str) -> list[str]:
