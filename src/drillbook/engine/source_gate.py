@@ -21,8 +21,9 @@ from drillbook.findings import Finding, finding
 from drillbook.plan.planned_step import PlannedStep
 from drillbook.plan.source_rules import moment_of, restores_in_place
 from drillbook.plan.step_roles import same_service, verified_origin
-from drillbook.sdk.action import Action, Context, Facts
+from drillbook.sdk.action import Action, Context, Facts, find
 from drillbook.sdk.backup_source import AHEAD_S, END, Backup, BackupSource, chosen, parsed_moment, source_of, stamp
+from drillbook.sdk.in_place import InPlace, RestoresSource
 from drillbook.sdk.service import Service
 
 LIST_S = 60.0
@@ -109,7 +110,7 @@ class SourceGate:
             source = source_of(self._context(self.host), name)
             backup, moment = self._present(source, at, proof)
             loss, rpo = self._loss(source, backup, moment)
-            self._alike(source, backup, proof)
+            self._alike(step, source, backup, proof)
         except Cancelled:
             raise
         except DrillbookError as error:
@@ -167,12 +168,28 @@ class SourceGate:
             raise Refused(f"a loss of at most {rpo:g} s, as the objective `rpo` demands", measured_, "backup-too-old")
         return loss, rpo
 
-    def _alike(self, source: BackupSource, backup: Backup, proof: VerifiedSource) -> None:
+    def _alike(self, step: PlannedStep, source: BackupSource, backup: Backup, proof: VerifiedSource) -> None:
         """Let the driver of the backup source compare the backup with the present service.
+
+        ``step``: step that restores the backup. If its action restores only a part of the service, it compares this part.
 
         Raises Refused when the backup is not a backup of this service.
         """
         service: Service = self.stage.plan.inventory.services[self.service]
         place = source.in_place(self._context(service.host), service)
-        if why := place.unlike(backup, proof.facts):
+        why = self._unlike_part(step, place, backup, proof)
+        if why is None:
+            why = place.unlike(backup, proof.facts)
+        if why:
             raise Refused(f"a backup from which {self.service} can be restored", f"{backup.id} of {source.name}: {why}")
+
+    def _unlike_part(self, step: PlannedStep, place: InPlace, backup: Backup, proof: VerifiedSource) -> str | None:
+        """Return the reason why ``backup`` cannot restore the part of the service that ``step`` restores.
+
+        Return None for a step that restores the whole service.
+        """
+        kind = find(step.action)
+        if not issubclass(kind, RestoresSource) or kind.unlike is RestoresSource.unlike:
+            return None
+        action = build(step, self.stage.names())
+        return action.unlike(place, backup, proof.facts) if isinstance(action, RestoresSource) else None

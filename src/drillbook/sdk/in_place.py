@@ -45,6 +45,13 @@ class RestoresSource(Write):
     The field `from` names the backup source. The fields ``at`` and ``backup`` select the backup.
     """
 
+    def unlike(self, place: InPlace, backup: Backup, checked: Facts) -> str:
+        """Return the reason why ``backup`` cannot restore the data that a fault is going to destroy, or an empty text.
+
+        By default, the whole service is compared by ``place``. An action that restores a part compares this part.
+        """
+        return place.unlike(backup, checked)
+
 
 @dataclass(frozen=True, slots=True)
 class InPlace(ABC):

@@ -15,6 +15,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from drillbook.errors import NotReady
 from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.backup_files import UNKNOWN_S, FileBackups, moment_in
 from drillbook.sdk.backup_places import BEGINNINGS_NEED, HostFolder, Prefix, StoredFile
@@ -256,6 +257,30 @@ class PgDumpSource(FileBackups):
         found = self.candidates(ctx)
         tocs = self._tables_of_contents(ctx) if found else {}
         need_one(ctx, found, check)
+
+    def ready_table(self, ctx: Context, service: Postgres) -> None:
+        """Check that one table can be restored on the step's host: it has the programs, and the dumps are archives.
+
+        Raises NotReady when a program is missing, or the dump that the step uses is plain SQL.
+        """
+        tools = Tools.of(ctx, service, ctx.host)
+        tools.need(("pg_restore", "psql"), 0)
+        need_programs(ctx, ("awk", "cat", "head", "od", "tr"))
+        self._need_reader(ctx, ctx, tools.path("pg_restore"))
+        reader_version.need_running(ctx, tools)
+
+        def check(backup: Backup) -> None:
+            begun = self.beginning(ctx, (tocs.get(backup.id, backup.id),))
+            if begun.data and not dump_start.archive(begun.data):
+                raise NotReady(
+                    f"{backup.id} of {self.name} is plain SQL, from which one table cannot be restored",
+                    hint="take the dumps with `pg_dump --format=custom`",
+                )
+
+        found = self.candidates(ctx)
+        tocs = self._tables_of_contents(ctx) if found else {}
+        need_one(ctx, found, check)
+        self.need_here(ctx)
 
     @property
     def _no_globals(self) -> str:

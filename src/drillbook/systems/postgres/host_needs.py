@@ -21,6 +21,12 @@ HOST_NEEDS = {
         by_sudo=BySudo.UNIT | BySudo.RUN_AS,
     ),
     "postgres.restore_table": HostNeeds(("pg_restore", "psql"), _TABLE, f"{_PORT}; {_STORE}", _SEND, by_sudo=BySudo.RUN_AS),
+    "postgres.restore_table_from_dump": HostNeeds(
+        ("pg_restore", "psql", "awk"),
+        f"{_TABLE}; permission to read the dumps",
+        f"{_PORT}; SSH to the host of the dumps",
+        by_sudo=BySudo.RUN_AS,
+    ),
     "postgres.restore_rows": HostNeeds(("pg_restore", "psql"), _TABLE, f"{_PORT}; {_STORE}", _SEND, by_sudo=BySudo.RUN_AS),
     "postgres.backup_intact": HostNeeds(("pg_restore",), _SANDBOX, _STORE, _SEND, by_sudo=BySudo.RUN_AS),
     "postgres.base_backup": HostNeeds(

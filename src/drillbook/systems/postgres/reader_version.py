@@ -6,11 +6,14 @@ import re
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 
-from drillbook.errors import CouldNotVerify, DrillbookError, NotReady, StepFailed
+import psycopg
+
+from drillbook.errors import CouldNotVerify, DrillbookError, HostError, NotReady, StepFailed
 from drillbook.sdk import stored_backup
 from drillbook.sdk.action import Context
 from drillbook.sdk.host import Host, printable
 from drillbook.sdk.store import Store
+from drillbook.systems.postgres.connection import connected, one, reason
 from drillbook.systems.postgres.manifest import Manifest
 from drillbook.systems.postgres.service import Postgres
 from drillbook.systems.postgres.tools import AS_CLIENT, Tools
@@ -132,6 +135,28 @@ def need_server(tools: Tools) -> None:
             f"{', '.join(unknown)}",
             hint=f"set {tools.service.setting('bin')} to a folder with both of one version, at least as new as the pg_dump "
             f"that made the backup, such as {found or f'/usr/lib/postgresql/{client}/bin'}",
+        )
+
+
+def need_running(ctx: Context, tools: Tools) -> None:
+    """Check that the running server knows the settings that pg_restore of ``tools`` writes into the SQL of an archive.
+
+    Raises NotReady when the server is too old or cannot be queried.
+    """
+    try:
+        with connected(ctx, tools.service) as session:
+            server = int(one(session, "SELECT pg_catalog.current_setting('server_version_num')")[0]) // 10000
+    except (psycopg.Error, HostError) as error:
+        raise NotReady(
+            f"{tools.service.name} cannot be queried for its version: {reason(error)}",
+            hint="check address, port and `admin` of the service in the inventory",
+        ) from error
+    client = tools.version("pg_restore")[0]
+    if unknown := [setting for setting, since in SINCE.items() if server < since <= client]:
+        raise NotReady(
+            f"{tools.host.name}: pg_restore is {client}, but the server is {server}, which does not know {', '.join(unknown)}",
+            hint=f"set {tools.service.setting('bin')} to the folder with the programs of the server, such as "
+            f"/usr/lib/postgresql/{server}/bin",
         )
 
 

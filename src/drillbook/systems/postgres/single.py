@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from psycopg import sql
@@ -74,56 +74,20 @@ END
 
 
 @dataclass(frozen=True, slots=True)
-class SingleRestore:
-    """Restore of one table from a backup."""
+class TableRestore:
+    """Base class of restores of one table from an archive of pg_dump, in one transaction."""
 
     ctx: Context
     service: Postgres
-    store: Store
-    origin: Reference
     table: Name
     closed: bool
     replace: bool
-    stages: Stages = field(default_factory=Stages)
+    stages: Stages = field(default_factory=Stages, kw_only=True)
 
     @property
     def tools(self) -> Tools:
         """Runner of PostgreSQL's programs on the service's host."""
         return Tools.of(self.ctx, self.service, self.ctx.host)
-
-    def run(self) -> Facts:
-        """Restore the table. After an error, the database is unchanged.
-
-        Raises StepFailed with findings when the table cannot be restored, HostError when the host cannot be used, and
-        Cancelled when the run is stopped.
-        """
-        with failing(f"the table {self.table} could not be restored"), self.stages.time("total"):
-            proof = Proof(self.ctx, self.store, self.origin)
-            backup = proof.manifest()
-            self._known(backup)
-            restored = [table for table in backup.tables if Name.parse(table.name) == self.table]
-            if earlier := self._committed():
-                return self._facts(restored, None, "in the transaction of an earlier attempt of this step", earlier)
-            if not self.replace and self._there_already(backup):
-                return self._facts(restored, None, "the table existed and equals the backup", None)
-            with self.ctx.temporary("table") as scratch:
-                with self.stages.time("fetch"):
-                    proof.fetch(backup, self.tools, scratch)
-                return self._bring_back(backup, scratch)
-
-    def _known(self, backup: Manifest) -> None:
-        found, _ = tables.chosen(backup.tables, [self.table.quoted])
-        if not found and backup.database.name == self.service.database:
-            raise StepFailed(
-                f"the backup in {self.origin} contains no table {self.table}",
-                findings=[
-                    finding(
-                        "backup-missing", title=f"table {self.table}", wanted=str(self.table), measured="not in its manifest"
-                    )
-                ],
-            )
-        if backup.database.name != self.service.database:
-            raise StepFailed(f"the backup contains the database {backup.database.name}, not {self.service.database}")
 
     @property
     def _folder(self) -> str:
@@ -149,25 +113,9 @@ class SingleRestore:
                 self.ctx.deadline.wait(0.1)
             return found if status == "committed" else None
 
-    def _there_already(self, backup: Manifest) -> bool:
-        """Return True when the table exists and equals the backup, for example because a run was killed after its
-        restore.
-
-        Raises StepFailed when the table exists and differs from the backup.
-        """
-        with connected(self.ctx, self.service) as session:
-            if not tables.exists(session, self.table):
-                return False
-            is_closed = tables.closed(session, self.table)
-        if is_closed or not self.closed:
-            with content.snapshot(self.ctx, self.service) as snap:
-                there = [one for one in content.relations(snap) if Name.parse(one.name) == self.table]
-                found = content.tables(snap, content.as_recorded(there, backup.tables))
-            wanted, _ = tables.chosen(backup.tables, [self.table.quoted])
-            now, _ = tables.chosen(found, [self.table.quoted])
-            if [(one.rows, one.digest) for one in now] == [(one.rows, one.digest) for one in wanted]:
-                return True
-        raise StepFailed(
+    def _refuse_existing(self) -> StepFailed:
+        """Return the error for a table that exists and must not be overwritten."""
+        return StepFailed(
             f"{self.service.name}: the table {self.table} exists; nothing was overwritten",
             findings=[
                 finding(
@@ -183,25 +131,32 @@ class SingleRestore:
             ],
         )
 
-    def _bring_back(self, backup: Manifest, scratch: str) -> Facts:
-        chosen = self._selection(backup, f"{scratch}/files/{ARCHIVE}")
-        restored = [table for table in backup.tables if Name.parse(table.name).listed in chosen.tables]
-        names = [Name.parse(table.name) for table in restored]
-        back = sum(one.rows for one in restored) if chosen.whole else None
-        host = self.ctx.host
-        lines = "".join(f"{line}\n" for line in chosen.lines)
-        host.put(lines.encode("utf-8", "surrogateescape"), f"{scratch}/list")
-        host.put(self._before(f"{scratch}/{TRANSACTION}", back).encode(), f"{scratch}/before.sql")
-        host.put(self._after(restored, names).encode(), f"{scratch}/after.sql")
+    def _write_script(self, archive: str, roles: Collection[str], scratch: str) -> Selection:
+        """Write the SQL that restores the table from ``archive`` to the file ``table.sql`` in ``scratch``.
+
+        Return the entries of the archive that it restores. ``roles``: possible owners of the table.
+        """
         with self.stages.time("script"):
+            chosen = self._selection(archive, roles)
+            lines = "".join(f"{line}\n" for line in chosen.lines)
+            self.ctx.host.put(lines.encode("utf-8", "surrogateescape"), f"{scratch}/list")
             output = self.ctx.run(
                 self.tools.path("pg_restore"),
                 f"--use-list={scratch}/list",
                 f"--file={scratch}/table.sql",
-                f"{scratch}/files/{ARCHIVE}",
+                archive,
                 env=AS_CLIENT,
             )
             must_be_right(self.ctx, "pg_restore", output)
+        return chosen
+
+    def _carry_out(self, chosen: Selection, restored: Sequence[Table], scratch: str) -> Facts:
+        """Run ``table.sql`` in one transaction, which fails unless the tables ``restored`` are as in the backup."""
+        names = [Name.parse(table.name) for table in restored]
+        back = sum(one.rows for one in restored) if chosen.whole else None
+        host = self.ctx.host
+        host.put(self._before(f"{scratch}/{TRANSACTION}", back).encode(), f"{scratch}/before.sql")
+        host.put(self._after(restored, names).encode(), f"{scratch}/after.sql")
         with self.stages.time("data"):
             parts = [f"{scratch}/{name}.sql" for name in ("before", "table", "after")]
             output = self.tools.transaction(*parts, sink=Ignored())
@@ -210,17 +165,17 @@ class SingleRestore:
         note = _NUMBERED.search(host.get(f"{scratch}/{TRANSACTION}"))
         return self._facts(restored, chosen, "in the transaction that restored it", note)
 
-    def _selection(self, backup: Manifest, archive: str) -> Selection:
+    def _selection(self, archive: str, roles: Collection[str]) -> Selection:
         """Return the entries of the archive that restore the table."""
         sink = Answer(f"{self.ctx.host.name}: the archive's list")
         self.ctx.run(self.tools.path("pg_restore"), "--list", "--verbose", archive, sink=sink, env=AS_CLIENT).check()
-        found = entries(sink.text, backup.roles)
+        found = entries(sink.text, roles)
         with connected(self.ctx, self.service) as session:
             there, _ = after_deadlocks(lambda: self._relations(session))
         chosen = select(found, self.table.listed, there.__contains__)
         if chosen is None:
             raise CouldNotVerify(
-                f"the list of the archive lacks the table {self.table}, which the manifest contains",
+                f"the list of the archive lacks the table {self.table}, which the backup contains",
                 hint="partitioned tables and foreign tables can only be restored with the whole database",
             )
         return chosen
@@ -266,19 +221,27 @@ class SingleRestore:
         """
         parts = [f"SET LOCAL {name} = '{value}';" for name, value in content.SETTINGS.items()]
         for table, name in zip(restored, names, strict=True):
-            if table.digest is not None:
-                body = sql.SQL(COMPARE).format(
-                    table=name.sql,
-                    rows=sql.Literal(table.rows),
-                    digest=sql.Literal(table.digest),
-                    name=sql.Literal(str(name)),
-                    row=content.row_of(table.columns or ()),
-                )
+            if body := self._comparison(table, name):
                 parts.append(f"DO {sql.Literal(body.as_string(None)).as_string(None)};")
         parts += [f"ANALYZE {name.quoted};" for name in names]
         if self.closed:
             parts.append(tables.closing(names).as_string(None))
         return "\n".join(parts) + "\n"
+
+    def _comparison(self, table: Table, name: Name) -> sql.Composed | None:
+        """Return the body of a block that raises an error unless the restored table equals the backup.
+
+        Return None when the backup does not say how to compare the table.
+        """
+        if table.digest is None:
+            return None
+        return sql.SQL(COMPARE).format(
+            table=name.sql,
+            rows=sql.Literal(table.rows),
+            digest=sql.Literal(table.digest),
+            name=sql.Literal(str(name)),
+            row=content.row_of(table.columns or ()),
+        )
 
     def _look_for_difference(self, stderr: bytes, restored: Sequence[Table]) -> None:
         match = DIFFERS.search(stderr.decode("utf-8", "replace"))
@@ -324,3 +287,67 @@ class SingleRestore:
             "replaced": self.replace,
             "seconds": self.stages.seconds,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class SingleRestore(TableRestore):
+    """Restore of one table from a backup of Drillbook in a store. Its rows are compared with the digest in the manifest."""
+
+    store: Store
+    origin: Reference
+
+    def run(self) -> Facts:
+        """Restore the table. After an error, the database is unchanged.
+
+        Raises StepFailed with findings when the table cannot be restored, HostError when the host cannot be used, and
+        Cancelled when the run is stopped.
+        """
+        with failing(f"the table {self.table} could not be restored"), self.stages.time("total"):
+            proof = Proof(self.ctx, self.store, self.origin)
+            backup = proof.manifest()
+            self._known(backup)
+            restored = [table for table in backup.tables if Name.parse(table.name) == self.table]
+            if earlier := self._committed():
+                return self._facts(restored, None, "in the transaction of an earlier attempt of this step", earlier)
+            if not self.replace and self._there_already(backup):
+                return self._facts(restored, None, "the table existed and equals the backup", None)
+            with self.ctx.temporary("table") as scratch:
+                with self.stages.time("fetch"):
+                    proof.fetch(backup, self.tools, scratch)
+                chosen = self._write_script(f"{scratch}/files/{ARCHIVE}", backup.roles, scratch)
+                restored = [table for table in backup.tables if Name.parse(table.name).listed in chosen.tables]
+                return self._carry_out(chosen, restored, scratch)
+
+    def _known(self, backup: Manifest) -> None:
+        found, _ = tables.chosen(backup.tables, [self.table.quoted])
+        if not found and backup.database.name == self.service.database:
+            raise StepFailed(
+                f"the backup in {self.origin} contains no table {self.table}",
+                findings=[
+                    finding(
+                        "backup-missing", title=f"table {self.table}", wanted=str(self.table), measured="not in its manifest"
+                    )
+                ],
+            )
+        if backup.database.name != self.service.database:
+            raise StepFailed(f"the backup contains the database {backup.database.name}, not {self.service.database}")
+
+    def _there_already(self, backup: Manifest) -> bool:
+        """Return True when the table exists and equals the backup, for example because a run was killed after its
+        restore.
+
+        Raises StepFailed when the table exists and differs from the backup.
+        """
+        with connected(self.ctx, self.service) as session:
+            if not tables.exists(session, self.table):
+                return False
+            is_closed = tables.closed(session, self.table)
+        if is_closed or not self.closed:
+            with content.snapshot(self.ctx, self.service) as snap:
+                there = [one for one in content.relations(snap) if Name.parse(one.name) == self.table]
+                found = content.tables(snap, content.as_recorded(there, backup.tables))
+            wanted, _ = tables.chosen(backup.tables, [self.table.quoted])
+            now, _ = tables.chosen(found, [self.table.quoted])
+            if [(one.rows, one.digest) for one in now] == [(one.rows, one.digest) for one in wanted]:
+                return True
+        raise self._refuse_existing()

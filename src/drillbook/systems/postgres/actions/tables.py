@@ -62,8 +62,8 @@ class DropTable(Fault):
     SERVICE = Postgres
     PLACE = Place.CONTROLLER
     RESTORE_ONLY = True
-    PROVEN_BY = ("postgres.backup_intact", "postgres.base_intact")
-    RESTORED_BY = {"postgres.backup_intact": "postgres.restore_table"}
+    PROVEN_BY = ("postgres.backup_intact", "postgres.base_intact", "backup.check")
+    RESTORED_BY = {PROVEN_BY[0]: "postgres.restore_table", "backup.check": "postgres.restore_table_from_dump"}
     UNDO = ("restore",)
 
     service: ServiceName
@@ -316,11 +316,11 @@ class RestoreTable(_OfOneTable):
         return SingleRestore(
             ctx,
             service,
-            Store(ctx.bucket(self.from_)),
-            stored_backup.split(self.from_),
             Name.parse(self.table),
             self.closed,
             self.replace,
+            Store(ctx.bucket(self.from_)),
+            stored_backup.split(self.from_),
         ).run()
 
     def undo(self, ctx: Context) -> Undo:

@@ -1,0 +1,100 @@
+"""Action that restores one table from a dump of a backup source."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from drillbook.errors import NotReady
+from drillbook.sdk.action import Context, Facts, Undo
+from drillbook.sdk.backup_source import Backup, parsed_moment, source_of
+from drillbook.sdk.identity import Identity
+from drillbook.sdk.in_place import InPlace, RestoresSource
+from drillbook.sdk.service import kind_of
+from drillbook.systems.postgres import dumped_table, identity
+from drillbook.systems.postgres.actions.fields import ServiceName
+from drillbook.systems.postgres.actions.tables import TableName
+from drillbook.systems.postgres.dump_source import PgDumpSource
+from drillbook.systems.postgres.service import Postgres
+from drillbook.systems.postgres.tables import Name
+
+
+def _at(text: str) -> str:
+    parsed_moment(text)
+    return text
+
+
+class RestoreTableFromDump(RestoresSource):
+    """Restore one table and everything that was dropped with it, from a dump that the team took itself.
+
+    The dumps are a backup source of the kind `pg_dump`, in one of the formats custom, directory and tar. The restore is one
+    transaction. It fails, and changes nothing, unless the table then has as many rows as in the dump. A dump has no digest
+    with which their content could be compared. Rows written to the table after the dump are lost. A table that exists is
+    never overwritten.
+    """
+
+    SERVICE = Postgres
+    TIMEOUT = 3600.0
+    UNDO = ("nothing",)
+
+    service: ServiceName
+    from_: Annotated[str, Field(alias="from", description="Name of the backup source, from `backups` of the inventory.")]
+    table: TableName
+    at: Annotated[
+        str,
+        AfterValidator(_at),
+        Field(description="Dump to use: `latest`, its id, or a point in time in ISO 8601 with the offset from UTC."),
+    ] = "latest"
+    backup: Annotated[
+        str, Field(description="Id of the dump to restore. Default: the dump verified by this run, or the newest for `at`.")
+    ] = ""
+
+    def run(self, ctx: Context) -> Facts:
+        """Facts: ``backup``: the dump; ``table``: name of the table; ``rows``: number of its restored rows.
+
+        ``restored_data``: number of restored rows, absent when it is unknown or a dependent table was not restored;
+        ``relations``: restored relations; ``entries``: number of archive entries that were restored; ``kept``: dependent
+        tables that were not restored because they still existed; ``compared``: time at which the rows were counted;
+        ``in_place``: true; ``seconds``: duration of each stage.
+        """
+        source = self._source(ctx)
+        backup, _ = source.select(source.backups(replace(ctx, host=ctx.host_named(source.host))))
+        service = ctx.service(self.service, Postgres)
+        with source.explaining(backup):
+            found = dumped_table.DumpedTableRestore(ctx, service, Name.parse(self.table), False, False, source, backup).run()
+        left_out = ("digests", "closed", "replaced")
+        return {
+            "backup": backup.as_facts(),
+            "in_place": True,
+            **{key: value for key, value in found.items() if key not in left_out},
+        }
+
+    def _source(self, ctx: Context) -> PgDumpSource:
+        source = source_of(ctx, self.from_)
+        if not isinstance(source, PgDumpSource):
+            raise NotReady(
+                f"{self.from_} is a backup source of the kind {kind_of(source)}, which cannot restore one table",
+                hint=f"use a source of the kind pg_dump, with dumps taken by {dumped_table.HOW_TO_DUMP}",
+            )
+        return source.selecting(self.if_known("at"), self.if_known("backup"))
+
+    def ready(self, ctx: Context) -> None:
+        """Check that the tools exist on the host, that the dumps can be listed and brought there, and that they are archives."""
+        if self.known("from_"):
+            source = self._source(ctx)
+            source.ready_to_list(replace(ctx, host=ctx.host_named(source.host)))
+            source.ready_table(ctx, ctx.service(self.service, Postgres))
+
+    def unlike(self, place: InPlace, backup: Backup, checked: Facts) -> str:
+        """Return the reason why ``backup`` cannot restore the table. The other tables are not compared."""
+        return dumped_table.unfit(Name.parse(self.table), checked)
+
+    def subject(self, ctx: Context) -> Identity | None:
+        """Identity of the database that the table is in."""
+        return identity.measured(ctx, self.service)
+
+    def undo(self, ctx: Context) -> Undo:
+        """Return an undo that changes nothing: the restored rows are kept."""
+        return Undo.nothing("restored data is kept")

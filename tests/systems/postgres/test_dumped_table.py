@@ -1,0 +1,178 @@
+"""One table comes back from a dump that the team took itself, or nothing changes."""
+
+import gzip
+import uuid
+
+import pytest
+
+from drillbook.errors import StepFailed
+from drillbook.systems.postgres import content
+from drillbook.systems.postgres.dump_source import PgDumpSource
+from drillbook.systems.postgres.dumped_table import unfit
+from drillbook.systems.postgres.tables import Name
+from drillbook.systems.tar.source import TarSource
+from tests.systems.postgres import fixtures, majors
+from tests.systems.postgres.dumps import Source, cut, largest
+from tests.systems.refusals import refused_until
+
+place, primary = fixtures.place, fixtures.primary
+ODD = '"Odd Schema"."Table ""x"".%s"'
+
+
+@pytest.fixture(scope="module")
+def dumped(primary, tmp_path_factory):
+    primary.sql("CREATE TABLE log (note text)")
+    return Source(primary, tmp_path_factory.mktemp("dumps"))
+
+
+@pytest.fixture
+def nightly(place, primary, tmp_path):
+    """The backup source, whose folder is empty at first."""
+    source = PgDumpSource(
+        name="nightly", host="db-1", service="primary", at=str(tmp_path / "nightly"), bin=primary.service.bin
+    )
+    (tmp_path / "nightly").mkdir()
+    place.extra["nightly"] = source
+    yield tmp_path / "nightly"
+    del place.extra["nightly"]
+
+
+def digests(place):
+    with content.snapshot(place.context(), place.clusters["primary"].service) as snap:
+        return {table.name: (table.rows, table.digest) for table in content.tables(snap, content.relations(snap))}
+
+
+def step(place, table, service="primary"):
+    return place.action("postgres.restore_table_from_dump", service=service, table=table, **{"from": "nightly"})
+
+
+def restore(place, table):
+    action, ctx = step(place, table), place.context(step="restore.1")
+    action.ready(ctx)
+    return action.run(ctx)
+
+
+def take(dumped, folder, form):
+    kind, _, packed = form.partition(".")
+    path = folder / "shop.dump"
+    if kind == "directory":
+        dumped.dump("--format=directory", f"--file={path}")
+    else:
+        data = dumped.dump(f"--format={kind}")
+        path.write_bytes(gzip.compress(data) if packed else data)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("table", "form"),
+    [("types", "custom"), ("parent", "directory"), ("secured", "tar"), (ODD, "custom.gz"), ("types", "tar.gz")],
+)
+def test_a_dropped_table_comes_back_from_an_own_dump_with_all_that_went_along(place, primary, dumped, nightly, table, form):
+    take(dumped, nightly, form)
+    primary.sql(f"INSERT INTO log (note) VALUES ('after the dump {uuid.uuid4()}')")
+    before, drop = digests(place), place.action("postgres.drop_table", service="primary", table=table)
+    removed = drop.run(place.context(step="inject.1"))["removed_data"]
+    assert drop.active(place.context(step="inject.1")) is True
+    facts = restore(place, table)
+    assert digests(place) == before
+    assert facts["restored_data"] == removed
+    assert (facts["backup"]["id"], facts["in_place"]) == ("shop.dump", True)
+    assert facts["compared"] == "in the transaction that restored it"
+    assert not list((place.folder / "scratch").rglob("*.sql")), "nothing is left on the host"
+
+
+def test_a_table_that_exists_is_not_overwritten(place, primary, dumped, nightly):
+    take(dumped, nightly, "custom")
+    before = digests(place)
+    with pytest.raises(StepFailed, match=r"the table public\.types exists; nothing was overwritten"):
+        restore(place, "types")
+    assert digests(place) == before
+
+
+def test_other_rows_than_in_the_dump_are_rolled_back(place, primary, dumped, nightly):
+    primary.sql("CREATE TABLE wares (id int)", "INSERT INTO wares VALUES (1), (2), (3)")
+    take(dumped, nightly, "custom")
+    primary.sql(
+        "DROP TABLE wares",
+        "CREATE FUNCTION skip() RETURNS trigger LANGUAGE plpgsql AS "
+        "'BEGIN IF new.id = 2 THEN RETURN NULL; END IF; RETURN new; END'",
+        "CREATE FUNCTION meddle() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "CREATE TRIGGER skip BEFORE INSERT ON public.wares FOR EACH ROW EXECUTE FUNCTION public.skip(); END $$",
+        "CREATE EVENT TRIGGER meddle ON ddl_command_end WHEN tag IN ('CREATE TABLE') EXECUTE FUNCTION meddle()",
+    )
+    said = r"public\.wares has 2 rows, but the dump has 3; the restore was rolled back"
+    with pytest.raises(StepFailed, match=said) as failure:
+        restore(place, "wares")
+    assert [one.code for one in failure.value.findings] == ["table-content"]
+    assert primary.sql("SELECT to_regclass('public.wares')") == [(None,)]
+    primary.sql("DROP EVENT TRIGGER meddle")
+    assert restore(place, "wares")["rows"] == 3
+    primary.sql("DROP FUNCTION meddle()", "DROP TABLE wares", "DROP FUNCTION skip()")
+
+
+def test_a_damaged_dump_changes_nothing(place, primary, dumped, nightly):
+    path = nightly / "shop.dump"
+    dumped.dump("--format=directory", "--compress=0", "--table=types", f"--file={path}")
+    largest(cut(0.6))(path)
+    primary.sql("ALTER TABLE types RENAME TO aside")
+    try:
+        with pytest.raises(StepFailed):
+            restore(place, "types")
+        assert primary.sql("SELECT to_regclass('public.types')") == [(None,)]
+    finally:
+        primary.sql("ALTER TABLE aside RENAME TO types")
+
+
+def test_plain_sql_and_other_kinds_of_backups_are_refused_before(place, primary, dumped, nightly):
+    (nightly / "shop.sql").write_bytes(dumped.dump())
+    action, source = step(place, "types"), place.extra["nightly"]
+    refused_until(
+        lambda: action.ready(place.context()),
+        r"shop\.sql of nightly is plain SQL, from which one table cannot be restored",
+        lambda: (nightly / "shop.sql").write_bytes(dumped.dump("--format=custom")),
+    )
+    place.extra["nightly"] = TarSource(name="nightly", host="db-1", service="primary", at=str(nightly))
+    refused_until(
+        lambda: action.ready(place.context()),
+        "nightly is a backup source of the kind tar, which cannot restore one table",
+        lambda: place.extra.update(nightly=source),
+    )
+
+
+def test_a_server_that_does_not_answer_or_is_older_than_pg_restore_is_refused_before(place, nightly):
+    bin_15 = majors.programs(15, place.folder / "bin-15")
+    cluster = place.place("older", bin=bin_15)
+    cluster.create()
+    (nightly / "shop.dump").write_bytes(b"")
+    action = step(place, "types", service="older")
+    refused_until(
+        lambda: action.ready(place.context()), "older cannot be queried for its version: ", lambda: start(cluster, nightly)
+    )
+    place.extra["newer"] = cluster.service.model_copy(update={"name": "newer", "bin": str(place.programs)})
+    action = step(place, "types", service="newer")
+    refused_until(
+        lambda: action.ready(place.context()),
+        r"pg_restore is 1\d, but the server is 15, which does not know transaction_timeout",
+        lambda: place.extra.update(newer=cluster.service),
+    )
+    del place.extra["newer"]
+
+
+def start(cluster, folder):
+    cluster.start()
+    cluster.sql("CREATE DATABASE shop", database="postgres")
+    (folder / "shop.dump").write_bytes(Source(cluster, folder).dump("--format=custom"))
+
+
+@pytest.mark.parametrize(
+    ("checked", "said"),
+    [
+        ({"format": "custom", "rows_by_table": {"public.types": 3}}, ""),
+        ({"format": "plain", "rows_by_table": {"public.types": 3}}, "a dump in the format plain cannot restore one table"),
+        ({"format": "custom", "rows_by_table": {"other.types": 3}}, "it contains no rows of public.types"),
+        ({"format": "tar", "tables": 2000, "rows_by_table": {f"t{n}": 1 for n in range(1000)}}, "only 1000 of its 2000"),
+    ],
+)
+def test_a_verified_dump_without_the_table_is_unfit(checked, said):
+    assert unfit(Name("public", "types"), checked).startswith(said)
+    assert bool(unfit(Name("public", "types"), checked)) is bool(said)
