@@ -52,7 +52,10 @@ def test_a_signed_record_that_an_anchor_knows_is_vouched_for(bench, audit):
         said.index(text) for text in ("Recovery drills from 2000", "Proven to recover: ", "Fully proven ", "The record is ")
     ]
     assert places == sorted(places), "the result comes before the state of the record"
-    assert (status, last(said)) == (0, "The record is complete. Only this machine's own key signed it")
+    assert (status, last(said)) == (
+        0,
+        "The record is complete. Its only trusted signature is that of this machine's own key",
+    )
     for name in ("audit.html", "audit.md"):
         page = re.sub(r"[\s\\|]", "", plain((bench.root / "audit" / name).read_text()))
         assert re.search(r"Signedbythismachine.sownkey\(SHA256:[^)]+\):3runsandsuites", page), name
@@ -62,14 +65,32 @@ def test_a_signed_record_that_an_anchor_knows_is_vouched_for(bench, audit):
     assert verified(bench) == 0
 
 
+def test_the_audit_and_the_summary_say_how_another_key_comes_to_sign(bench, audit):
+    """The next step is possible: after the key was added to the list, its name is shown, and the step is gone."""
+    _, said = audit()
+    names = ("audit.html", "audit.md", "summary.html")
+    pages = [" ".join(plain((bench.root / "audit" / name).read_text()).replace("\\", "").split()) for name in names]
+    for text in (said, *pages):
+        assert wording.SIGN_BY_OTHERS in text
+        assert wording.OWN_ONLY in text
+    public = json.loads((bench.folder / "attestation.json").read_text())["key"]["public"]
+    (bench.root / "inventory").mkdir(exist_ok=True)
+    (bench.root / "inventory" / "allowed_signers").write_text(f'ann namespaces="drillbook-attestation" {public}\n')
+    status, said = audit()
+    assert (status, last(said)) == (0, "The record is complete and has trusted signatures")
+    assert "Next: " not in said
+    assert "signed by ann" in said or "ann, who is listed" in (bench.root / "audit" / "audit.md").read_text()
+
+
 def test_a_run_that_nobody_signed_is_named(bench, audit):
     _, second, _ = bench.folders
     for name in ("attestation.json", "attestation.json.sig"):
         (second / name).unlink()
     status, said = audit()
     assert status == 3
-    assert last(said).startswith("The record is complete, but has no trusted signature")
+    assert last(said).startswith("The record is complete, but not every run has a trusted signature")
     assert f"No trusted signature: {second.name}: there is no attestation.json" in said
+    assert wording.SIGN_AT_ALL in said
 
 
 def test_runs_without_a_signature_for_the_same_reason_are_named_together(bench, audit):
@@ -142,7 +163,10 @@ def test_without_an_anchor_an_audit_says_so(bench, audit):
     status, said = audit()
     assert (status, last(said)) == (
         3,
-        "The record is complete, compared with no anchor. Only this machine's own key signed it, and nobody else vouches for it",
+        (
+            "The record is complete, compared with no anchor. Its only trusted signature is that of this machine's own key, and "
+            "nobody else vouches for it"
+        ),
     )
     assert "There is no anchor to compare with" in said
     assert audit(anchor=str(elsewhere))[0] == 0

@@ -506,7 +506,7 @@ def test_an_auditor_needs_nothing_but_the_reports(folder, tmp_path_factory, monk
             assert "There is no anchor to compare with" in " ".join(capsys.readouterr().out.split())
             anchor = anchor_places.default(folder.root / "reports")
             assert status_of(*AUDIT, str(alone), "--anchor", str(anchor)) == 0, capsys.readouterr()
-            assert "The record is complete. Only this machine's own key signed it" in " ".join(
+            assert "The record is complete. Its only trusted signature is that of this machine's own key" in " ".join(
                 capsys.readouterr().out.split()
             )
         assert "1 run" in (alone / "audit.md").read_text()

@@ -54,6 +54,7 @@ def _record(audit: Audit) -> list[str]:
     breaking = [one for one in audit.problems if one.breaking]
     doubts = "\n".join(f"- {escape(one)}" for one in wording.assurance(audit))
     found = [
+        escape(wording.signing_step(audit)),
         *filter(None, (_problems(breaking), doubts, _problems([one for one in audit.problems if not one.breaking]))),
         ""
         if audit.problems

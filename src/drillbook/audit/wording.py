@@ -129,9 +129,19 @@ MOST_MISSING = 2
 """Largest number of missing runs that a sentence names."""
 MORE_RUNS = "There may have been more runs than the record shows."
 """Sentence to add when the record is not complete."""
-OWN_ONLY = "Only this machine's own key signed it"
+OWN_ONLY = "Its only trusted signature is that of this machine's own key"
 NOBODY_ELSE = ", and nobody else vouches for it"
 """Words that follow ``OWN_ONLY`` if the record was compared with no anchor."""
+SIGN_BY_OTHERS = (
+    "Next: another person compares this machine's public key and adds it to inventory/allowed_signers, or coming runs are signed "
+    "with a key that is not stored on this machine (DRILLBOOK_SIGNING_KEY)."
+)
+"""Next step if only this machine's own key signed the record. It is described in docs/audit.md."""
+SIGN_AT_ALL = (
+    "Next: add the keys that you trust to inventory/allowed_signers; a run that is not signed, or was changed since, must be "
+    "repeated."
+)
+"""Next step if a run has no trusted signature."""
 NOT_EXAMINED = "not examined"
 NO_ANCHOR = (
     "There is no anchor to compare with. So the newest runs may have been removed, or an older copy may have "
@@ -187,14 +197,29 @@ def record_state(audit: Audit) -> str:
         return f"The record is not complete: {count(sum(one.breaking for one in audit.problems), 'problem')}"
     if not audit.runs:
         return "No run in this period" + ("" if audit.vouched else ", and no anchor to compare with")
-    if set(audit.assurance.unvouched) - set(audit.assurance.unread) or not audit.assurance.checked:
-        return "The record is complete, but has no trusted signature"
+    if _unsigned(audit):
+        none = "has no trusted signature" if not audit.assurance.signers else "not every run has a trusted signature"
+        return f"The record is complete, but {none}"
     if audit.assurance.unread:
         return "The record is complete and has trusted signatures, but not every anchor could be read"
     anchor = "" if audit.vouched else ", compared with no anchor"
     if audit.assurance.own_only:
         return f"The record is complete{anchor}. {OWN_ONLY}{'' if audit.vouched else NOBODY_ELSE}"
     return f"The record is complete and has trusted signatures{anchor}"
+
+
+def _unsigned(audit: Audit) -> bool:
+    """Return True if a run has no trusted signature, or if the signatures were not examined."""
+    return bool(set(audit.assurance.unvouched) - set(audit.assurance.unread)) or not audit.assurance.checked
+
+
+def signing_step(audit: Audit) -> str:
+    """Return the next step if runs have no trusted signature, or only that of this machine's own key. Otherwise the result is
+    empty. The audit and the summary show it after the state of the record.
+    """
+    if not audit.whole or not audit.runs or not audit.assurance.checked:
+        return ""
+    return SIGN_AT_ALL if _unsigned(audit) else SIGN_BY_OTHERS if audit.assurance.own_only else ""
 
 
 def limits(audit: Audit) -> tuple[str, ...]:
