@@ -1,7 +1,9 @@
 """`drill.check` reports all problems at once, and contacts no host where the drill is not allowed to run."""
 
 import json
+import os
 import socket
+import time
 
 import pytest
 
@@ -62,3 +64,22 @@ def test_in_a_forbidden_environment_no_command_is_run(folder):
     assert done.returncode == 4, done.stdout
     assert "no-such-program" not in done.stdout
     assert not (folder.root / "ran").exists()
+
+
+def test_a_file_that_matches_the_pattern_but_is_no_backup_is_named(folder):
+    kept = folder.root / "kept"
+    kept.mkdir()
+    (kept / "globals.sql").write_text(
+        "--\n-- PostgreSQL database cluster dump\n--\n\nCREATE ROLE clerk;\n--\n-- PostgreSQL database cluster dump complete\n--\n"
+    )
+    (kept / "shop.sql").write_text("--\n-- PostgreSQL database dump\n--\n")
+    os.utime(kept / "shop.sql", (time.time() - 60,) * 2)
+    path = folder.root / "inventory" / "lab.yml"
+    path.write_text(f"{path.read_text()}\nbackups:\n  nightly: {{kind: pg_dump, host: controller, at: {kept}}}\n")
+    folder.write("backup:\n  - backup.list: {service: nightly}\n")
+    done = folder.run("drill.check", "sample")
+    said = "nightly leaves out globals.sql: roles of pg_dumpall --globals-only, not a dump; set `backups.nightly.globals` "
+    assert said in " ".join(done.stdout.split()), done.stdout
+    assert "✓ the drill could begin now" in done.stdout
+    (found,) = json.loads(folder.run("drill.check", "sample", "--json").stdout)
+    assert found["notes"][0].startswith(said)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,9 @@ class Check:
     """Messages about conditions that could not be verified. Each message is about a condition of one step, and begins with
     the line of this step, its action and its host.
     """
+
+    notes: tuple[str, ...] = ()
+    """Remarks about things that the drill leaves out. They have no effect on the result."""
 
     @property
     def ready(self) -> bool:
@@ -209,11 +212,13 @@ def check(
             hold = Hold(one, journal, hosts.get, owner, Stop())
             stage = Stage(one, journal, hosts.get, folder, run, redactor, hold=hold, recorded=recorded)
             doubts: list[str] = []
-            _Checker(stage, hosts.open, refusals=refusals, silent=silent, doubts=doubts).check()
+            notes: list[str] = []
+            _Checker(stage, hosts.open, refusals=refusals, silent=silent, doubts=doubts, notes=notes).check()
         finally:
             hosts.close()
             journal.close()
-        return _told(journal.path, left_out, beside, tuple(map(redactor.text, doubts)))
+        told = _told(journal.path, left_out, beside, tuple(map(redactor.text, doubts)))
+        return replace(told, notes=tuple(map(redactor.text, notes)))
 
 
 def _told(path: Path, left_out: Sequence[Item], beside: tuple[str, ...], unverified: tuple[str, ...]) -> Check:

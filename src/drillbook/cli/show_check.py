@@ -75,10 +75,13 @@ def _data(drill: str, checked: Check, items: Sequence[Item]) -> dict[str, Any]:
         "findings": list(checked.findings),
         "left_out": [*map(told, items), *checked.beside],
         "unverified": list(checked.unverified),
+        "notes": list(checked.notes),
     }
 
 
 def _print(one: Plan, checked: Check, items: Sequence[Item], doubt: str, out: Console) -> None:
+    for line in checked.notes:
+        out.print(Prose(Text(line, style="dim"), 2))
     if checked.ready:
         hosts = ", ".join(one.hosts())
         text = (

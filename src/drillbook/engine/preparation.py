@@ -52,6 +52,7 @@ class Preparation:
     refusals: Sequence[Finding] = ()
     """Findings that forbid the start of the drill. They were made before any host was contacted."""
     doubts: list[str] | None = None
+    notes: list[str] | None = None
     """List for texts about things that the `ready` checks of the steps could not verify. Only `drill.check` sets a list; it
     is None in a run. When a list is set, the `ready` checks start no command of unknown cost.
     """
@@ -152,7 +153,7 @@ class Preparation:
 
     def _ready(self) -> None:
         self._must("ready", "refused", "the system is not ready for the drill; nothing was changed")
-        wrong = [*readiness.of_steps(self.stage, self.doubts), *readiness.of_leases(self.stage)]
+        wrong = [*readiness.of_steps(self.stage, self.doubts, self.notes), *readiness.of_leases(self.stage)]
         self._stopped()  # a check that the stop interrupted is not a finding
         if wrong:
             self._end("refused", "the system is not ready for the drill; nothing was changed", wrong)

@@ -75,12 +75,13 @@ def _of_probe(stage: Stage, planned: PlannedProbe) -> Finding | None:
     )
 
 
-def of_steps(stage: Stage, doubts: list[str] | None = None) -> list[Finding]:
+def of_steps(stage: Stage, doubts: list[str] | None = None, notes: list[str] | None = None) -> list[Finding]:
     """Run the `ready` check of every step on each of its hosts. Return a finding for each failure, in the order of the
     plan.
 
     The hosts are checked in parallel. The steps of one host are checked one after another. ``doubts``: list to which this
-    function adds texts about things that the steps could not verify. Only `drill.check` passes a list; a run passes None.
+    function adds texts about things that the steps could not verify. ``notes``: list for remarks that are no problems.
+    Only `drill.check` passes these lists; a run passes None.
     """
     checks = _checks(stage)
     by_host: dict[str, list[_Check]] = {}
@@ -88,15 +89,19 @@ def of_steps(stage: Stage, doubts: list[str] | None = None) -> list[Finding]:
         by_host.setdefault(check.host, []).append(check)
     found: dict[_Check, Finding] = {}
     unverified: dict[_Check, list[str]] = {check: [] for check in checks}
+    remarks: dict[_Check, list[str]] = {check: [] for check in checks}
 
     def look(todo: list[_Check]) -> None:
         for check in todo:
-            if problem := check.run(stage, None if doubts is None else unverified[check].append):
+            doubt = None if doubts is None else unverified[check].append
+            if problem := check.run(stage, doubt, None if notes is None else remarks[check].append):
                 found[check] = problem
 
     on_each(look, [*by_host.values()], name="ready")
     if doubts is not None:
         doubts += [text for check in checks for text in check.told(unverified[check])]
+    if notes is not None:
+        notes += dict.fromkeys(text for check in checks for text in remarks[check])
     return [found[check] for check in checks if check in found]
 
 
@@ -125,9 +130,9 @@ class _Check:
         """Return each different text of ``unverified`` once. The step and the host are put in front of each text."""
         return [f"{self.step.line}: {self.step.action} on {self.host}: {text}" for text in dict.fromkeys(unverified)]
 
-    def run(self, stage: Stage, doubt: Callable[[str], None] | None) -> Finding | None:
+    def run(self, stage: Stage, doubt: Callable[[str], None] | None, aside: Callable[[str], None] | None) -> Finding | None:
         """Carry out the check. Return a finding when it fails. ``doubt``: function that is called with a text about each
-        thing that could not be verified. It is None in a run.
+        thing that could not be verified. ``aside``: function that is called with each remark. Both are None in a run.
         """
         try:
             if isinstance(self.action, Exception):
@@ -140,6 +145,7 @@ class _Check:
                 verified=self.verified,
                 printed=self.printed,
                 doubt=doubt,
+                aside=aside,
             )
             with under(context.deadline):
                 once_more(partial(self.action.ready, context))

@@ -76,6 +76,8 @@ class Context:
     Only the `ready` check of `drill.check` has this function; in a run it is None. A `ready` check with this function must
     not start a command of unknown cost or effect.
     """
+    aside: Callable[[str], None] | None = None
+    """Function that records a remark for the reader of `drill.check`. In a run, and in any other check, it is None."""
     verified: frozenset[str] = frozenset()
     """Names of the backup sources that a step before the drill's first fault verifies. Only the `ready` check has these names.
     """
@@ -150,6 +152,11 @@ class Context:
         """Record in a check before a drill that ``text`` was not verified. In a run, nothing is recorded."""
         if self.doubt:
             self.doubt(text)
+
+    def remark(self, text: str) -> None:
+        """Show ``text`` in the output of `drill.check`, without an effect on its result. In a run, nothing is shown."""
+        if self.aside:
+            self.aside(text)
 
     @property
     def scratch(self) -> str:

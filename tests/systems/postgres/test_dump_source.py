@@ -304,6 +304,35 @@ def test_a_newer_file_of_roles_is_no_dump_although_the_pattern_matches_it(shelf,
     assert len(names) == 2, "a dump of pg_dumpall is a dump"
 
 
+def test_a_check_before_a_drill_names_the_file_of_roles_that_it_leaves_out(shelf, tmp_path):
+    dump = dumps.copied(shelf.take("custom.gzip"), tmp_path)
+    os.utime(dump, (time.time() - 60,) * 2)
+    for number in (1, 2):
+        (tmp_path / f"globals-{number}.sql").write_bytes(shelf.take("globals").read_bytes())
+        os.utime(tmp_path / f"globals-{number}.sql", (time.time() - 60 + number,) * 2)
+    assert remarks(shelf, tmp_path) == [
+        (
+            "nightly leaves out globals-2.sql and 1 more: roles of pg_dumpall --globals-only, not a dump; set "
+            "`backups.nightly.globals` to restore them, too"
+        )
+    ]
+    (tmp_path / "globals-1.sql").unlink()
+    assert "nightly leaves out globals-2.sql: roles" in remarks(shelf, tmp_path)[0]
+    assert remarks(shelf, tmp_path, globals="globals-*.sql") == [], "the inventory names them"
+    (tmp_path / "globals-2.sql").unlink()
+    assert remarks(shelf, tmp_path) == []
+
+
+def remarks(shelf, folder, **fields):
+    """Remarks of a check before a drill that restores the newest dump in the folder, each once."""
+    found = {}
+    bin_ = shelf.source.cluster.service.bin
+    shelf.place.extra["nightly"] = PgDumpSource(name="nightly", host="db-1", at=str(folder), bin=bin_, **fields)
+    ctx = replace(shelf.place.context(), doubt=lambda text: None, aside=found.setdefault)
+    shelf.place.action("backup.check", service="nightly").ready(ctx)
+    return list(found)
+
+
 ROLES = b"--\n-- PostgreSQL database cluster dump\n--\n\n" + b"CREATE ROLE clerk;\n" * 3200
 END = b"--\n-- PostgreSQL database cluster dump complete\n--\n\n"
 

@@ -5,7 +5,7 @@ The dumps may be compressed."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -20,7 +20,7 @@ from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.backup_files import UNKNOWN_S, FileBackups, moment_in
 from drillbook.sdk.backup_places import BEGINNINGS_NEED, HostFolder, Prefix, StoredFile
 from drillbook.sdk.backup_source import Backup, Checked, need_one, need_programs, stamp
-from drillbook.sdk.host import Host
+from drillbook.sdk.host import Host, printable
 from drillbook.sdk.in_place import InPlace
 from drillbook.sdk.manual_restore import Block, ManualRestore
 from drillbook.sdk.programs import Programs
@@ -100,9 +100,19 @@ class PgDumpSource(FileBackups):
         begun = dump_start.heads(ctx, self.place(ctx), [file.name for file in matched], folders)
         newest_first = sorted(matched, key=self._moment, reverse=True)
         roles = dump_start.globals_only(ctx, self.place(ctx), newest_first, begun)
+        if roles and not self.globals:
+            ctx.remark(self._left_out([file.name for file in newest_first if file.name in roles]))
         backups = [self._backup(file) for file in [one for one in matched if one.name not in roles] or matched]
         starts = dump_start.starts(ctx.host_named(self.host), begun, ctx.deadline)
         return [self._with_start(backup, starts.get(backup.id)) for backup in backups]
+
+    def _left_out(self, names: Sequence[str]) -> str:
+        """Return a remark about the files of roles ``names``, which match the pattern but are no dumps."""
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        return (
+            f"{self.name} leaves out {printable(names[0], limit=200)}{more}: roles of pg_dumpall --globals-only, not a dump; set "
+            f"{self.setting('globals')} to restore them, too"
+        )
 
     def _moment(self, file: StoredFile) -> tuple[datetime, str]:
         """Return the time that orders the files: the time in the name, if the source uses this time, and then the name."""
