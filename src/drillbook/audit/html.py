@@ -56,7 +56,6 @@ def render(audit: Audit, reports_path: str = "..") -> str:
             never_ran=_never_ran(audit),
             title=wording.title(audit),
             state_line=wording.record_state(audit),
-            signing_step=wording.signing_step(audit),
             headline=summary.headline(rows := summary.service_rows(audit)),
             standing=summary.standing(rows),
             rules=summary.rules(rows),

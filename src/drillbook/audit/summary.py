@@ -200,9 +200,7 @@ def render(audit: Audit, reports_path: str = "..") -> str:
             audit=audit,
             title=wording.title(audit),
             period=wording.period(audit),
-            state_line=wording.record_state(audit),
-            signing_step=wording.signing_step(audit),
-            missing=wording.missing(audit),
+            record=wording.record_sentences(audit),
             **_FIXED,
             headline=headline(rows),
             standing=standing(rows),
@@ -239,7 +237,7 @@ def _fit(audit: Audit, rows: Sequence[ServiceRow], found: Sequence[Alert], notes
     """
     drilled, never = [row for row in rows if row.state != NEVER], never_drilled(rows)
     means = f"{wording.period(audit)} {_environment_note(audit, rows)} {content.runs_sentence(audit.runs, audit.verdicts)}"
-    means += f" {wording.record_state(audit) if audit.whole else wording.missing(audit)} {wording.signing_step(audit)}"
+    means += f" {wording.record_sentences(audit)}"
     room = PAGE_PX - FIXED_PX - STANDING.height(standing(rows)) - MEANS.height(means)
     room -= sum(NOTE.height(text) + 4 for text in notes if text)
     room -= (22 + NEVER_ROW.height(never[1])) if never[0] else 0

@@ -222,6 +222,11 @@ def signing_step(audit: Audit) -> str:
     return SIGN_AT_ALL if _unsigned(audit) else SIGN_BY_OTHERS if audit.assurance.own_only else ""
 
 
+def record_sentences(audit: Audit) -> str:
+    """Return sentences about the record for the summary: its state and the next step, or the runs that are missing."""
+    return f"{record_state(audit)}. {signing_step(audit)}".rstrip() if audit.whole else missing(audit)
+
+
 def limits(audit: Audit) -> tuple[str, ...]:
     """Return sentences about what the record cannot prove. They depend on whether the record was compared with an anchor."""
     return (*(WITH_ANCHOR if audit.assurance.compared else WITHOUT_ANCHOR), *LIMITS)
