@@ -18,8 +18,9 @@ from drillbook.audit.period import Period
 from drillbook.audit.wording import TITLES
 from drillbook.errors import UsageError
 from tests.audit import stories
+from tests.audit.stories import LEFT
 from tests.audit.test_chain import audited
-from tests.judge.test_judge import DRILL
+from tests.judge.test_judge import ACKS, DRILL, grid
 from tests.plan.test_planner import HOSTS
 
 
@@ -216,6 +217,16 @@ def test_a_figure_above_a_tightened_target_proves_nothing(book):
     row = next(row for row in audited(book).proven if row.key == "rto")
     assert (row.proven, row.measured) == (True, "2.41 s ± 0.11 s")
     assert "the target has changed to 3 s since then: the figure is within it, too" in row.notes
+
+
+def test_a_finding_that_a_recovery_ended_is_not_open_and_says_when_and_by_whom(book):
+    run = book.run("2026-01-10T09:00:00").fault()
+    run.availability(*grid(5.0, 10.1, True), *grid(10.1, 16.0, False)).canary(ACKS, [[1, 400]]).recovery().end([LEFT])
+    (row,) = [row for row in audited(book).findings if row.code == "not-recovered"]
+    assert (row.severity, row.state) == ("critical", "open")
+    run.resumed("2026-01-11T10:00:00").close()
+    (row,) = [row for row in audited(book).findings if row.code == "not-recovered"]
+    assert (row.severity, row.state) == ("critical", "recovered later at 2026-01-11T10:00:02Z by bob@ops")
 
 
 def test_findings_are_open_until_a_run_passes_without_them(book):

@@ -75,6 +75,12 @@ def test_the_report_of_a_drill_that_failed_comes_before_its_next_run(folder):
     assert folder.run("report.open", "wrong").stdout.strip().endswith("report.html")
 
 
+def test_a_run_that_was_recovered_later_says_so():
+    later = "recovered later at 2026-01-02T10:00:00Z by ann"
+    row = DueRow(State.OVERDUE, "api", "api-down", "lab", passed=AT, last_verdict="failed", last_recovered=later)
+    assert later in printed([row], 100)[2]
+
+
 def test_a_passed_run_with_open_findings_is_marked_although_it_is_ok():
     row = DueRow(State.OK, "api", "api-down", "lab", passed=AT, last_verdict="passed", last_findings="1 high finding")
     lines = printed([row], 100)

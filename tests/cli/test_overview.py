@@ -6,6 +6,7 @@ import os
 import re
 import time
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -185,6 +186,24 @@ def test_a_passed_run_with_open_findings_is_marked(shelf, capsys):
     assert " passed ! " in lines[at]
     assert lines[at + 1] == "  ! 1 high finding open: drillbook report.open left"
     assert sum("!" in line for line in lines) == 2
+
+
+def test_a_run_that_was_recovered_later_says_when_and_by_whom(shelf, capsys):
+    later = "recovered later at 2026-01-02T10:00:00Z by ann"
+    for name in ("bad", "mended"):
+        shelf.drill(name, "every: 30d\n")
+        file = shelf.result(name, verdict="failed") / "result.json"
+        data = json.loads(file.read_text())
+        title = "The service was not good again" + (f"; {later}" if name == "mended" else "")
+        data["findings"] = [{"code": "not-recovered", "severity": "critical", "title": title}]
+        file.write_text(as_json(data))
+    lines = listed(shelf, capsys).splitlines()
+    at = lines.index(row("\n".join(lines), "mended"))
+    assert " failed " in lines[at]
+    assert lines[at + 1] == f"  {later}"
+    assert sum("recovered later" in line for line in lines) == 1
+    found = json.loads(listed(shelf, capsys, partial(overview.drills, as_json=True)))["drills"]
+    assert {one["name"]: one["last"]["recovered"] for one in found if one["last"]} == {"bad": "", "mended": later}
 
 
 @pytest.mark.parametrize("width", [30, 40, 60])

@@ -4,6 +4,7 @@ import pytest
 
 from drillbook.errors import JournalError
 from drillbook.judge.capacity import points
+from drillbook.judge.comparison import reduced
 from drillbook.judge.result import Verdict
 from tests.judge.test_judge import ACKS, DRILL, SAMPLES, Story, codes, grid
 from tests.plan.test_planner import HOSTS
@@ -466,6 +467,9 @@ def test_a_service_that_a_recovery_brought_back_is_not_asked_for_again(tmp_path,
     result = change(story, left).judge().result
     (found,) = [one for one in result.findings if one.code == "not-recovered"]
     assert ("`invoke drill.recover` undid the faults at 2026-01-01T00:00:20Z" in found.remedy) is since
+    assert found.title.endswith("; recovered later at 2026-01-01T00:00:20Z by me") is since
+    assert found.severity == "critical", "the finding stays what it was"
+    assert not any("recovered later" in title for _, title in reduced(result).findings), "a later run compares the finding"
     assert {one.code for one in result.findings} >= {"objective-not-verified"}
 
 

@@ -13,7 +13,7 @@ from drillbook.audit.coverage import by_drill
 from drillbook.audit.records import Record
 from drillbook.findings import CATALOGUE, Finding, Severity
 from drillbook.judge.result import Verdict
-from drillbook.report.open_findings import WITHIN
+from drillbook.report.open_findings import WITHIN, recovered_later
 from drillbook.report.rows import findings_of
 from drillbook.report.wording import SHORT
 
@@ -83,7 +83,7 @@ def _finding(drill: tuple[str, str, str], code: str, where: Sequence[Record], ne
     worst = min(items, key=lambda item: SEVERITIES.index(item.severity))
     allowed = worst.severity == Severity.INFORMATION
     if open_now:
-        state = WITHIN if allowed else "open"
+        state = WITHIN if allowed else _recovered(items) or "open"
     elif newest.verdict == Verdict.PASSED:
         state = "not seen again"
     else:
@@ -105,6 +105,12 @@ def _finding(drill: tuple[str, str, str], code: str, where: Sequence[Record], ne
         items[-1].wanted if items[-1].measured else "",
         tuple(map(_text, (item for item in findings_of(where[-1].result) if item.code == code))) if where[-1].result else (),
     )
+
+
+def _recovered(items: Sequence[Finding]) -> str:
+    """Return the text that `drill.recover` undid the changes later, if this is so for all ``items``. Otherwise it is empty."""
+    found = [recovered_later([item.title]) for item in items]
+    return found[-1] if found and all(found) else ""
 
 
 def _text(item: Finding) -> str:

@@ -178,6 +178,7 @@ def _more(row: DueRow, shown: Container[str]) -> str:
         services if ", " in services or "service" not in shown else "",
         f"in {one_line(row.environment)}" if row.environment and "environment" not in shown else "",
         f"last run {row.last_verdict}" if row.last_verdict and "last run" not in shown else "",
+        row.last_recovered,
         left,
     ]
     return ", ".join(filter(None, parts))

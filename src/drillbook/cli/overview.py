@@ -116,6 +116,7 @@ def _drill(wanted: Scheduled, standing: Standing | None, row: DueRow | None) -> 
             "verdict": last.verdict,
             "exit": last.exit,
             "findings": last.beside,
+            "recovered": last.recovered,
         },
         "passed": passed and {"run": passed.run, "started": passed.started},
         "due": str(row.state) if row else "",
@@ -149,6 +150,8 @@ def _listed(wanted: Scheduled, standing: Standing | None, row: DueRow | None) ->
     elif last and last.beside:
         marked.append(" !", style="yellow")
         more = Text(f"! {last.beside} open: {program()} report.open {wanted.name}", style="dim")
+    elif last and last.recovered:
+        more = Text(last.recovered, style="dim")
     elif passed and passed is not last:
         more = Text(f"last passed {day(passed.started)}", style="dim")
     return Listed(

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from drillbook.events.event import Event, contents
 from drillbook.events.runs import EarlierRuns
 from drillbook.judge.changes import Comparison, FigureChange, FindingChange, StepChange
+from drillbook.judge.findings import RECOVERED
 from drillbook.judge.result import Result, StepResult
 
 FIGURES = {"rto": "rto", "rpo": "rpo", "detection": "detect"}
@@ -68,7 +69,7 @@ def reduced(result: Result) -> ComparedRun:
         tool=result.tool,
         plan_digest=result.plan_digest,
         figures={key: _figure(result, key) for key in FIGURES},
-        findings=tuple((one.code, one.title) for one in result.findings),
+        findings=tuple((one.code, one.title.partition(f"; {RECOVERED}")[0]) for one in result.findings),
         steps=tuple(ComparedStep.model_validate(step.model_dump(exclude={"facts"})) for step in result.steps),
     )
 

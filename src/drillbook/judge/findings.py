@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from drillbook.events.event import Event, contents, of_kinds
-from drillbook.events.runs import PhaseStarted, RecoveryFinished, RunEndedEarly, RunFinished
+from drillbook.events.runs import PhaseStarted, RecoveryFinished, RecoveryStarted, RunEndedEarly, RunFinished
 from drillbook.events.steps import Done, Failed, Skipped
 from drillbook.findings import Finding, finding
 from drillbook.judge import notes, residue, shortfall
@@ -17,6 +17,10 @@ from drillbook.judge.result import FaultResult, Injection, Objective, Residue, S
 from drillbook.judge.samples import last_reasons
 from drillbook.plan.planner import Plan
 
+RECOVERED = "recovered later"
+"""Text in the title of a finding about a service that was not good again, if `drill.recover` undid the changes later. After it
+follow the time and the operator.
+"""
 UNRECORDED = "No undo of a change was recorded"
 """Title of the finding about a change, if the controller died before it recorded an undo of this change."""
 
@@ -126,8 +130,8 @@ def _of_failure(event: Event, what: Failed) -> list[Finding]:
 
 
 def mended(one: Finding, events: Sequence[Event]) -> Finding:
-    """Replace the remedy of a finding which says that the service did not become good again, if a later recovery undid all
-    changes. Return all other findings unchanged.
+    """Return a finding which says that the service did not become good again with the time and the operator of a later
+    recovery that undid all changes. Return all other findings unchanged.
     """
     last = events[-1]
     gone = ("not-recovered", "recovery-not-awaited")
@@ -138,4 +142,8 @@ def mended(one: Finding, events: Sequence[Event]) -> Finding:
         if any(contents(events, RunFinished))
         else "The run itself did not undo them because its controller died."
     )
-    return one.model_copy(update={"remedy": f"`invoke drill.recover` undid the faults at {last.at[:19]}Z. {why}"})
+    operator = [" ".join(what.operator.split()) for what in contents(events, RecoveryStarted)][-1:]
+    later = f"{one.title}; {RECOVERED} at {last.at[:19]}Z{f' by {operator[0]}' if operator else ''}"
+    return one.model_copy(
+        update={"title": later, "remedy": f"`invoke drill.recover` undid the faults at {last.at[:19]}Z. {why}"}
+    )

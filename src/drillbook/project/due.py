@@ -67,6 +67,8 @@ class DueRow:
     proven_run: str = ""
     last_findings: str = ""
     """Number of findings of medium severity or higher that the newest run left open although it passed, as text."""
+    last_recovered: str = ""
+    """Text that `drill.recover` undid the changes of the newest run after its end, with time and operator. Otherwise empty."""
 
     @property
     def is_due(self) -> bool:
@@ -198,6 +200,7 @@ def _row(one: Scheduled, service: str, place: str, standing: Standing, now: date
         _utc(since) if since else "",
         max(0.0, (now - since).total_seconds()) if since else 0.0,
         last_findings=last.beside,
+        last_recovered=last.recovered,
     )
 
 
@@ -217,7 +220,9 @@ def _unscheduled(wanted: Sequence[Scheduled], known: Standings, environment: str
             continue
         last = max((each.last for each in mine), key=lambda ended: ended.run, default=None)
         row = DueRow(State.NEVER, ", ".join(one.services), one.name, last.environment if last else environment)
-        yield replace(row, last_verdict=last.verdict, last_run=last.run, last_started=last.started) if last else row
+        if last:
+            row = replace(row, last_verdict=last.verdict, last_run=last.run, last_started=last.started)
+        yield replace(row, last_recovered=last.recovered) if last else row
 
 
 def _may_run(one: Scheduled, place: str) -> bool:

@@ -50,6 +50,8 @@ class Ended:
     """False when the objective could not be verified, as after a failed verification."""
     beside: str = ""
     """Number of open findings of medium severity or higher of a run that passed, as text. Empty when it has none."""
+    recovered: str = ""
+    """Text that `drill.recover` undid the changes of the run after its end, with time and operator. Otherwise empty."""
 
     @property
     def passed(self) -> bool:
@@ -180,6 +182,7 @@ def result(folder: Path) -> Ended | None:
             _rto(data),
             (data.get("objectives", {}).get("rto") or {}).get("met") is not None,
             _beside(data, folder),
+            open_findings.recovered_later(str(one.get("title", "")) for one in data.get("findings") or ()),
         )
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
         return None

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from drillbook.findings import Finding, Severity
+from drillbook.judge.findings import RECOVERED
 from drillbook.judge.result import Objective, Verdict
 from drillbook.report.figures import one_line
 
@@ -50,6 +51,12 @@ def of_result(result: Mapping[str, Any]) -> list[Finding]:
         if one.get("severity") in GRAVE
     ]
     return grave(as_shown(found, objectives_of(result)))
+
+
+def recovered_later(titles: Iterable[str]) -> str:
+    """Return the text that a finding was recovered later, with its time and operator. The result is empty if no finding was."""
+    found = [title.rpartition(f"; {RECOVERED}") for title in titles]
+    return next((f"{RECOVERED}{one_line(rest)}" for _, mark, rest in found if mark), "")
 
 
 def allowed(code: str, objectives: Mapping[str, Objective]) -> bool:
