@@ -1,6 +1,8 @@
 """Index of a project: it includes drills and suites that never ran, and runs whose controller was killed."""
 
 import os
+import re
+import shutil
 import time
 
 import pytest
@@ -50,6 +52,27 @@ def test_drills_that_never_ran_are_named(folder):
     assert "<b>Suites never run:</b> <bdi>all</bdi></p>" in page(folder).read_text()
 
 
+def test_the_newest_audit_and_its_summary_are_linked(folder):
+    """The index links to them right after the audit, and after the next run. The links lead to the files."""
+    assert "Newest audit" not in page(folder).read_text()
+    folder.run("audit", "--since", "2026-01-01", "--until", "2026-12-31")
+    folder.run("audit", "--since", "2026-04-01", "--until", "2026-06-30", "--out", str(folder.root / "elsewhere"))
+    assert folder.run("drill", "sample", "--quiet").returncode == 0
+    found = re.search(r'Newest audit: <a href="([^"]+)">(.*?)</a>, and its <a href="([^"]+)">', page(folder).read_text())
+    assert found
+    assert "elsewhere" not in found[1]
+    assert all((folder.root / "reports" / found[number]).is_file() for number in (1, 3))
+    folder.run("audit", "--since", "2026-02-01", "--until", "2026-02-28")
+    text = page(folder).read_text()
+    assert 'href="audit-2026-02-01-2026-02-28/audit.html"' in text
+    shutil.rmtree(folder.root / "reports" / "audit-2026-02-01-2026-02-28")
+    (folder.root / "reports" / found[3]).unlink()
+    folder.run("report", "sample")
+    text = page(folder).read_text()
+    assert f'Newest audit: <a href="{found[1]}">' in text
+    assert "summary for management" not in text
+
+
 @pytest.mark.parametrize("task", ["report.list", "audit", "drill.recover"])
 def test_a_run_whose_controller_was_killed_before_the_index_is_in_the_index_again(folder, task):
     older = folder.latest.name
@@ -62,7 +85,7 @@ def test_a_run_whose_controller_was_killed_before_the_index_is_in_the_index_agai
 
 def test_an_index_that_shows_all_runs_is_not_written_again(folder):
     before = page(folder).stat()
-    for task in ("report.list", "audit", "drill.recover"):
+    for task in ("report.list", "drill.recover"):
         folder.run(task)
     assert page(folder).stat().st_ino == before.st_ino
 

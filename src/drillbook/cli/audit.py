@@ -67,6 +67,8 @@ def audit(project: Project, since: str, until: str, out: str = "", anchor: str =
         publish.write(folder / "audit.json", formats.as_json(content.as_data(made)))
     except OSError as error:
         raise UsageError(f"the audit cannot be written to {folder}: {error.strerror}", hint="name another folder") from None
+    if folder.parent.resolve() == project.reports.resolve():
+        run_index.link_audit(project)
     _print(made, folder)
     return 0 if made.vouched else EXIT_NOT_WHOLE
 

@@ -28,3 +28,12 @@ def refresh(project: Project) -> None:
     with suppress(OSError):
         if (project.root / "drills").is_dir() and index_age.outdated(project.reports):
             write(project)
+
+
+def link_audit(project: Project) -> None:
+    """Write the index again, so that it links to an audit that was just written. Nothing is written in a folder without
+    ``drills/``, and in a folder without an index.
+    """
+    with suppress(OSError):
+        if (project.root / "drills").is_dir() and (project.reports / index_age.PAGE).is_file():
+            write(project)

@@ -13,6 +13,7 @@ from drillbook.findings import Finding
 from drillbook.installation.program_name import as_called, program
 from drillbook.judge.result import Objective, Verdict
 from drillbook.report import open_findings, pages, remarks, rows, tolerated, wording
+from drillbook.report.audit_pages import AuditPages
 from drillbook.report.figures import count, kinds_of, lasted, link, moment, one_line, took
 from drillbook.report.folders import begun, drill_of
 from drillbook.report.objective_figures import drawn
@@ -217,10 +218,11 @@ def _reason(result: Mapping[str, Any]) -> str:
     return shortened(wording.without_body(as_called(str(result.get("reason") or ""))), MOST_REASON)
 
 
-def render(entries: Iterable[IndexEntry], known: Mapping[str, Known] | None = None) -> str:
+def render(entries: Iterable[IndexEntry], known: Mapping[str, Known] | None = None, audit: AuditPages | None = None) -> str:
     """Render the index of ``entries``. The entries may be in any order.
 
-    ``known``: names of the project's drills and suites. The page also lists those that never ran.
+    ``known``: names of the project's drills and suites. The page also lists those that never ran. ``audit``: newest audit,
+    to which the page links.
     """
     newest_first = sorted(entries, key=_age)
     listed = [row for entry in newest_first for row in (_row(entry), *(_row(child, child=True) for child in entry.children))]
@@ -229,6 +231,7 @@ def render(entries: Iterable[IndexEntry], known: Mapping[str, Known] | None = No
         .get_template("index.html.j2")
         .render(
             rows=listed,
+            audit=audit,
             trends=(trends := _trends([row.entry for row in listed])),
             standing=_standing(trends),
             attention=sorted(filter(_needs_attention, trends), key=lambda one: one.last.entry.verdict),

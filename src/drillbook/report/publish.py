@@ -14,7 +14,7 @@ from drillbook.atomic_file import replace_file
 from drillbook.journal.journal import FILE
 from drillbook.journal.run_files import RESULT
 from drillbook.judge.result import RunView, SuiteResult
-from drillbook.report import folders, formats, index, index_age
+from drillbook.report import audit_pages, folders, formats, index, index_age
 from drillbook.report.index import IndexEntry, Known
 
 
@@ -41,7 +41,7 @@ def write_index(reports: Path, latest: str = "", known: Mapping[str, Known] | No
     newest = max((index_age.changed(reports, name) for name in names), default=0)
     entries = {name: entry for name in names if (entry := _listed(reports / name))}
     page = reports / index_age.PAGE
-    write(page, index.render(entries.values(), known))
+    write(page, index.render(entries.values(), known, audit_pages.newest(reports)))
     if newest:  # not the time of writing, so that a run that ends in this moment counts as newer than the page
         os.utime(page, ns=(newest, newest))
     _set_latest(reports, latest, max((name for name, entry in entries.items() if entry.href), default=""))

@@ -1,0 +1,49 @@
+"""Pages of the newest audit in the folder of runs, to which the index links.
+
+Lives elsewhere: the audit itself, in the package ``audit``. Here, only the names of its files are known.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from drillbook.report.figures import link
+
+AUDIT, SUMMARY, DATA = "audit.html", "summary.html", "audit.json"
+SCHEMA = "drillbook/audit/"
+
+
+@dataclass(frozen=True, slots=True)
+class AuditPages:
+    """Pages of one audit. Links are relative to the folder of all runs."""
+
+    period: str
+    """Dates of the period, and the date of the audit if the period had not ended."""
+    audit: str
+    """Link to the audit."""
+    summary: str
+    """Link to the summary for management. It is empty when this file is missing."""
+
+
+def newest(reports: Path) -> AuditPages | None:
+    """Return the pages of the audit that was written last. Returns None when there is no audit in ``reports``."""
+    found = [(path.stat().st_mtime_ns, path) for path in reports.glob(f"[!.]*/{AUDIT}") if not path.parent.is_symlink()]
+    for _, path in sorted(found, reverse=True):
+        folder = path.parent.name
+        if (href := link(f"{folder}/{AUDIT}")) and (period := _period(path.parent)):
+            return AuditPages(period, href, f"{folder}/{SUMMARY}" if (path.parent / SUMMARY).is_file() else "")
+    return None
+
+
+def _period(folder: Path) -> str:
+    """Return the dates of an audit from its data. The result is empty when the folder contains no readable audit."""
+    try:
+        data = json.loads((folder / DATA).read_bytes())
+        if not str(data["schema"]).startswith(SCHEMA):
+            return ""
+        so_far = f" (as of {data['so_far_to']})" if data.get("so_far_to") else ""
+        return f"{data['since']} to {data['until']}{so_far}"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return ""
