@@ -248,6 +248,15 @@ def test_a_refusal_is_left_to_the_summary_where_one_follows() -> None:
     assert printed(event("ended.early", {"why": "failed", "message": "no", "findings": []})) == ["  failed: no"]
 
 
+def test_a_finding_is_printed_even_if_another_one_measured_the_same() -> None:
+    """A host and a probe that both refuse the connection are two findings: the line of the probe names the probe."""
+    found = [{"title": "probe api is not good", "measured": "Connection refused", "remedy": ""}]
+    early = {"why": "refused", "message": "not ready: web: Connection refused", "findings": found}
+    assert printed(event("ended.early", early), closing=False)[1:] == ["    probe api is not good: Connection refused"]
+    early["message"] = "probe api is not good: Connection refused"
+    assert len(printed(event("ended.early", early), closing=False)) == 1
+
+
 def test_the_reasons_of_a_probe_that_was_never_good() -> None:
     samples = [[0.0, 0.1, False, "connection refused"], [0.2, 0.3, False, "answered 404"], [0.4, 0.5, False, "answered 404"]]
     events = [event("probe.samples", {"probe": "probe.1", "samples": samples, "late": 0})]

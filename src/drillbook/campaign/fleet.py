@@ -355,7 +355,7 @@ class Fleet:
             why = f"{pending.losses} workers of the place were lost while they had this site; {why}"
         return (
             f"it is unknown how the drill on this site ended, because {job.place} did not send the run: {why}; "
-            f"examine the run there with: drill.recover {job.run}"
+            f"examine the run there with: drillbook drill.recover {job.run}"
         )
 
     def _end(self, pending: Pending, ending: Ending) -> None:

@@ -34,6 +34,7 @@ from drillbook.errors import UsageError
 from drillbook.events.campaigns import CampaignResumed, CampaignStarted
 from drillbook.exits import Exit
 from drillbook.installation import extras
+from drillbook.installation.program_name import program
 from drillbook.journal.journal import Journal
 from drillbook.plan.spec import Suite
 from drillbook.project import run_index
@@ -56,7 +57,7 @@ class Wish:
     def file(self, project: Project) -> SitesFile:
         """Read the sites file. Raises UsageError when no sites file was named, or when the file is invalid."""
         if not self.sites:
-            raise UsageError("a campaign needs --sites", hint="campaign NAME --sites FILE or GROUP; see docs/campaigns.md")
+            raise UsageError("a campaign needs --sites", hint="invoke campaign NAME --sites FILE or GROUP; see docs/campaigns.md")
         found = sites.load(project.root, self.sites)
         found = found.single(self.only) if self.only else found
         return found.model_copy(update={"at_most": self.at_most}) if self.at_most else found
@@ -81,7 +82,7 @@ def collect(project: Project, wish: Wish, folder: str) -> int:
         raise UsageError(
             f"{artefacts.PIPELINE_VARIABLE} does not name the CI pipeline, so runs of an older "
             "pipeline could be taken for runs of this pipeline",
-            hint="set it to the same value in all jobs of a pipeline, as the jobs of `campaign --matrix` do; see docs/campaigns.md",
+            hint="set it to the same value in all jobs of a pipeline, as the jobs of `invoke campaign --matrix` do; see docs/campaigns.md",
         )
     now, succeeded = artefacts.attempt_of_pipeline(), artefacts.all_succeeded()
     found, problems = artefacts.found_in(Path(folder), wish.drill, pipeline, now, succeeded=succeeded)
@@ -233,7 +234,7 @@ def _reported(project: Project, folder: Path, state: CampaignState, journal: Jou
         out.print(shown(f"not signed: {why}"), style="yellow", soft_wrap=True)
     if finished is None:
         sites = count(len(state.start.sites), "site")
-        out.print(shown(f"stopped after {len(state.ends)} of {sites}; to continue: campaign --resume {folder.name}"))
+        out.print(shown(f"stopped after {len(state.ends)} of {sites}; to continue: {program()} campaign --resume {folder.name}"))
         return Exit.REFUSED
     told = ", ".join(f"{number} {name}" for name, number in sorted(finished.sites.items()))
     out.print(shown(f"{state.stopped}\n{told}" if state.stopped else told), style="bold")
@@ -336,14 +337,14 @@ def _reachable(state: CampaignState, own: str, on: str) -> None:
                 f"the campaign was begun or resumed at {begun}, but this project is at {own}; both projects could drill the "
                 "same sites",
                 hint="resume the campaign there. If this is impossible, because the project was moved or lost or its "
-                "machine has a new host name, run drill.recover, and begin a new campaign",
+                "machine has a new host name, run `invoke drill.recover`, and begin a new campaign",
             )
     away = {intent.place for intent in state.open.values() if not place.is_here(intent.place, own)}
     if away and not on:
         raise UsageError(
             f"other machines started drills at some sites, and how these drills ended is unknown: {', '.join(sorted(away))}",
             hint="resume the campaign through the scheduler of the workers that started these sites: "
-            f"campaign --resume {state.start.campaign} --on tls://SCHEDULER:PORT",
+            f"invoke campaign --resume {state.start.campaign} --on tls://SCHEDULER:PORT",
         )
 
 

@@ -51,7 +51,7 @@ def campaign(
             raise UsageError("--dry and --resume exclude each other", hint="read the report of the campaign instead")
         return campaigns.resume(project, name or "", on)
     if not name:
-        raise UsageError("the name of a drill or suite is missing", hint="campaign NAME --sites FILE")
+        raise UsageError("the name of a drill or suite is missing", hint="invoke campaign NAME --sites FILE")
     wish = campaigns.Wish(name, sites, at_most, confirm, only)
     if matrix:
         return campaigns.print_matrix(project, wish, matrix)

@@ -102,7 +102,7 @@ def _agree(hosts: Sequence[str], rehearse: str, **given: str) -> None:
     if hosts and rehearse:
         raise UsageError(
             "--look and --rehearse make different projects",
-            hint="make the project with --rehearse, then add an inventory of your hosts to it: init FOLDER --look HOST",
+            hint="make the project with --rehearse, then add an inventory of your hosts to it: invoke init FOLDER --look HOST",
         )
     for name, value in given.items():
         if value and not hosts:

@@ -81,8 +81,8 @@ def start_hinted(project: Project, kind: str) -> Iterator[None]:
     except SecretError as error:
         if error.hint or not kind or folder(project, kind).exists():
             raise
-        command = "lab.up" if kind == KINDS[0] else f"lab.up --kind {kind}"
-        raise SecretError(error.message, hint=f"the lab is not running: start it with `invoke {command}`") from None
+        command = "invoke lab.up" if kind == KINDS[0] else f"invoke lab.up --kind {kind}"
+        raise SecretError(error.message, hint=f"the lab is not running: start it with `{command}`") from None
 
 
 def docker_stands(project: Project) -> bool:
@@ -98,7 +98,7 @@ def up(project: Project, kind: str, *, build_only: bool = False) -> int:
     progress: Callable[[str], None] = lambda text: out.print(f"lab: {text}", markup=False)  # noqa: E731
     if build_only:
         if not _known(kind):
-            raise UsageError("only the Docker lab has images to build", hint="lab.up --kind docker --build-only")
+            raise UsageError("only the Docker lab has images to build", hint="invoke lab.up --kind docker --build-only")
         docker = _docker()
         progress(f"the images are built, tag {docker.build(files(project), progress=progress)}")
         return 0

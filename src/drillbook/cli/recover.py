@@ -28,7 +28,7 @@ from drillbook.engine.recovery import Recovery
 from drillbook.errors import DrillbookError, JournalError, UsageError
 from drillbook.events.holds import ContactMissed, OfContact
 from drillbook.exits import Exit
-from drillbook.installation.program_name import as_called
+from drillbook.installation.program_name import as_called, program
 from drillbook.journal.journal import FILE, read
 from drillbook.journal.own_writes import Written
 from drillbook.journal.run_files import PAGE
@@ -95,7 +95,7 @@ def _unfinished_campaigns(project: Project, out: Console) -> list[int]:
             places = sorted({intent.place for intent in state.open.values() if intent.place})
             text = (
                 f"{folder.name}: the ends of {count(len(state.open), 'site')} are unknown; to continue: "
-                f"campaign --resume {folder.name}"
+                f"{program()} campaign --resume {folder.name}"
             )
             more = f" --on tls://SCHEDULER:PORT; they were started at {', '.join(places)}" if places else ""
             out.print(Text(shown(f"{text}{more}"), style="yellow"), soft_wrap=True)
@@ -160,7 +160,7 @@ def recovered(result: Result) -> str:
     if result.settled:
         return f"closed by {one_line(result.settled.by)}, not recovered: {left} could not be undone"
     if result.residue:
-        return f"✗ still broken: {left} could not be undone; exit {Exit.RESIDUE}; try again: drill.recover {result.run}"
+        return f"✗ still broken: {left} could not be undone; exit {Exit.RESIDUE}; try again: {program()} drill.recover {result.run}"
     return f"✓ recovered: all changes of the run are undone; exit {Exit.OK}{OF_RUN}"
 
 

@@ -88,7 +88,7 @@ def _blanks(answers: Answers | None) -> list[str]:
 def _of_ci(content: dict[str, str]) -> list[str]:
     """Return what is left to do before CI can run the drills of a new project."""
     unnamed = re.search(r"^#drillbook", content.get("requirements.in", ""), re.MULTILINE)
-    line = "write the URL of Drillbook into requirements.in, so that CI can install it (or use init --source URL)"
+    line = f"write the URL of Drillbook into requirements.in, so that CI can install it (or use `{program()} init --source URL`)"
     return [f"later: {line}"] if unnamed else []
 
 
@@ -120,7 +120,7 @@ def free(
         more = f" and {len(taken) - 3} more" if len(taken) > 3 else ""
         raise UsageError(
             f"{folder.resolve()} already contains {', '.join(taken[:3])}{more}; nothing was written",
-            hint="name a new folder: init FOLDER" + f", or rename {look.NAME}" * (taken == [look.NAME]),
+            hint="name a new folder: invoke init FOLDER" + f", or rename {look.NAME}" * (taken == [look.NAME]),
         )
     return content
 

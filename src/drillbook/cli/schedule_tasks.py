@@ -55,7 +55,7 @@ def install(context: Context, inventory: str = "", systemd: bool = False, cron: 
     project.inventory_path(named)
     inventory = timers.inventory_of(root, named)
     if systemd == cron:
-        raise UsageError("choose either --systemd or --cron", hint="schedule.install --systemd")
+        raise UsageError("choose either --systemd or --cron", hint="invoke schedule.install --systemd")
     if is_dry(context):
         shown = [f"{path}:\n{text}" for path, text in timers.units(root, inventory).items()]
         return dry_run.tell(*(shown if systemd else [timers.cron_line(root, inventory)]))

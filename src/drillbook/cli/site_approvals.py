@@ -104,8 +104,8 @@ def _refusal(state: CampaignState, lapsed: Mapping[str, Finding]) -> NotReady:
     return NotReady(
         f"{why.title}: {why.measured}; {count(len(lapsed), 'remaining site')} of the campaign need another approval: {named}",
         hint=(
-            f"have the rest approved: campaign.approve {state.start.drill} --sites FILE; "
-            f"then: campaign --resume {state.start.campaign}"
+            f"have the rest approved: invoke campaign.approve {state.start.drill} --sites FILE; "
+            f"then: invoke campaign --resume {state.start.campaign}"
         ),
     )
 

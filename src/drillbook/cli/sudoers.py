@@ -16,6 +16,7 @@ from drillbook.events.holds import PrivilegeUsed
 from drillbook.events.runs import opening
 from drillbook.events.steps import IntentRecorded
 from drillbook.hosts.sudoers import PATH, certificate, pattern, rule
+from drillbook.installation.program_name import as_called
 from drillbook.inventory.inventory import Inventory
 from drillbook.journal.journal import FILE, History, read
 from drillbook.judge.judge import judge
@@ -42,7 +43,7 @@ Command = tuple[str, tuple[str, ...]]
 """Pair of an account and a command that sudo starts as this account."""
 HEAD = """\
 # Commands of the drill {drill} on {host}, as recorded in {runs}. Install with: visudo -f /etc/sudoers.d/drillbook
-# A step that changes needs the file again: run the drill once with its former rights, then drill.sudoers.
+# A step that changes needs the file again: run the drill once with its former rights, then: drillbook drill.sudoers.
 # The rules for `true drillbook-plan-...` allow nothing; they tell drill.check for which plan this file was made.
 # A rule names the file that a command writes, not its content; programs and processes are named by digest, unit, file or port.
 # Not allowed: ending own commands that exceed their time (kill), and leases through systemd, which amount to the rights of root.
@@ -63,12 +64,12 @@ def show(project: Project, name: str, inventory_name: str, host: str = "") -> in
     if not commands:
         raise NotReady(
             f"no recorded run of {name} in {inventory.environment} executed a command by sudo on {chosen}",
-            hint=f"run the drill once with an account that may run any command by sudo: drill {name} --inventory {inventory_name}",
+            hint=f"run the drill once with an account that may run any command by sudo: invoke drill {name} --inventory {inventory_name}",
         )
     accounts = dict.fromkeys(account for account, _ in commands)
     commands += [(account, ("true", certificate(plan))) for plan in plans for account in accounts]
     lines = _rules(inventory, chosen, commands)
-    stdout().write(HEAD.format(drill=name, host=chosen, runs=", ".join(runs)) + "".join(f"{line}\n" for line in lines))
+    stdout().write(as_called(HEAD).format(drill=name, host=chosen, runs=", ".join(runs)) + "".join(f"{line}\n" for line in lines))
     return 0
 
 

@@ -215,7 +215,7 @@ def recover(
     if from_backup and settled:
         raise UsageError("--from-backup and --settled exclude each other")
     if reason and not settled:
-        raise UsageError("--reason needs --settled", hint="drill.recover RUN --settled --reason TEXT")
+        raise UsageError("--reason needs --settled", hint="invoke drill.recover RUN --settled --reason TEXT")
     if is_dry(context):
         return dry_run.recover(of_runs(), run or "", closes=settled, from_backup=from_backup)
     if settled:

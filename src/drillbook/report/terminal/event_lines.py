@@ -290,7 +290,7 @@ class Progress:
         if self.closing:
             return
         for one in what.findings:
-            if one["measured"] not in what.message:
+            if not (one["measured"] in what.message and one["title"] in what.message):
                 self._line(f"{one_line(one['title'])}: {one_line(one['measured'])}", "yellow", 4)
             if (remedy := one_line(one["remedy"])) not in _GENERAL and remedy not in what.message:
                 self._line(remedy, "dim", 6)
