@@ -129,3 +129,14 @@ def test_tasks_in_a_namespace_of_the_project_are_left_to_invoke(folder):
         "from invoke import task\nimport theirs\n\nkept = theirs.namespace['drill']\n\n\n@task\ndef dril(_):\n    print('own')\n"
     )
     assert invoke(folder, "dril").stdout == "own\n"
+
+
+@pytest.mark.parametrize(
+    "argv", [["init", "y", "--look"], ["drill", "first", "-i"], ["drill", "first", "--inventory", "--json"]]
+)
+def test_a_forgotten_value_ends_with_exit_2(folder, argv):
+    (folder.root / "tasks.py").write_text(OWN)
+    done = invoke(folder, *argv)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"{argv[0]}: --{'look' if 'y' in argv else 'inventory'} needs a value: ")
+    assert not (folder.root / "y").exists()

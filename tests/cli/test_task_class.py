@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import re
 import shlex
 import shutil
 from pathlib import Path
@@ -138,3 +139,46 @@ def test_a_list_as_json_is_json_alone(drilled, path):
     done = drilled.run(path, *ARGUMENTS.get(path, []), "--json")
     assert done.returncode in (0, 1, 3), done.stderr
     assert json.loads(done.stdout) is not None
+
+
+VALUED = sorted(
+    {
+        (path, flag)
+        for path in PATHS
+        for argument in ROOT[path].get_arguments()
+        if argument.takes_value
+        for flag in (f"--{name}" if len(name) > 1 else f"-{name}" for name in argument.names)
+        if argument.name not in ("name", "run", "folder", "kind", "path")
+    }
+)
+
+
+@pytest.mark.parametrize(("path", "flag"), VALUED)
+def test_a_forgotten_value_is_told_in_a_sentence(path, flag, capsys):
+    """It is told of each option of each task, also before another option, and with an empty value after `=`."""
+    other = ["--json"] if any(one.name == "json" for one in ROOT[path].get_arguments()) else []
+    for argv in ([path, flag], [path, flag, *other], [path, f"{flag}="] if flag.startswith("--") else [path, flag]):
+        with pytest.raises(SystemExit) as ended:
+            program().run(["drillbook", *argv])
+        said = capsys.readouterr().err
+        assert ended.value.code == 2, said
+        assert re.match(rf"{re.escape(path)}: --[a-z-]+ needs a value\b", said), said
+        assert "Argument" not in said
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["init", "y", "--with", "first", "--with"], "init: --with needs a value: entry of the catalogue"),
+        (["init", "y", "--look", ""], "the value of --look is empty"),
+        (["init", "y", "--with", ","], "the value of --with is empty"),
+        (["campaign", "q", "--sites", "s.yml", "--at-most", "two"], "--at-most needs a whole number, not 'two'"),
+        (["drill.list", "--json=yes"], "--json takes no value"),
+    ],
+)
+def test_a_wrong_value_makes_no_project(argv, said, tmp_path):
+    folder = Folder(tmp_path)
+    done = folder.run(*argv)
+    assert done.returncode == 2, done.stdout
+    assert said in done.stderr
+    assert not (folder.root / "y").exists()

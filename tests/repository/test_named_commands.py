@@ -47,7 +47,11 @@ def texts(tree):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             return
         if isinstance(node, ast.JoinedStr):
-            yield "".join(part.value if isinstance(part, ast.Constant) else "{}" for part in node.values), node.lineno, around
+            yield (
+                "".join(part.value if isinstance(part, ast.Constant) else "{}" for part in node.values),
+                node.lineno,
+                around,
+            )
             return
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.value, node.lineno, around
@@ -64,7 +68,11 @@ def texts(tree):
 def unnamed(text):
     """Commands in ``text`` without a program. A text that is only the name of a task is an argument of a process."""
     rest = ALONE.sub("", text)
-    return [] if text in NAMES else [found[0] for found in COMMAND.finditer(rest) if not rest[: found.start()].endswith(PROGRAMS)]
+    return (
+        []
+        if text in NAMES
+        else [found[0] for found in COMMAND.finditer(rest) if not rest[: found.start()].endswith(PROGRAMS)]
+    )
 
 
 @pytest.mark.parametrize(

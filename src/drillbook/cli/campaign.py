@@ -57,7 +57,9 @@ class Wish:
     def file(self, project: Project) -> SitesFile:
         """Read the sites file. Raises UsageError when no sites file was named, or when the file is invalid."""
         if not self.sites:
-            raise UsageError("a campaign needs --sites", hint="invoke campaign NAME --sites FILE or GROUP; see docs/campaigns.md")
+            raise UsageError(
+                "a campaign needs --sites", hint="invoke campaign NAME --sites FILE or GROUP; see docs/campaigns.md"
+            )
         found = sites.load(project.root, self.sites)
         found = found.single(self.only) if self.only else found
         return found.model_copy(update={"at_most": self.at_most}) if self.at_most else found
@@ -82,7 +84,7 @@ def collect(project: Project, wish: Wish, folder: str) -> int:
         raise UsageError(
             f"{artefacts.PIPELINE_VARIABLE} does not name the CI pipeline, so runs of an older "
             "pipeline could be taken for runs of this pipeline",
-            hint="set it to the same value in all jobs of a pipeline, as the jobs of `invoke campaign --matrix` do; see docs/campaigns.md",
+            hint="set it to the same value in all jobs of a pipeline, as `invoke campaign --matrix` does; see docs/campaigns.md",
         )
     now, succeeded = artefacts.attempt_of_pipeline(), artefacts.all_succeeded()
     found, problems = artefacts.found_in(Path(folder), wish.drill, pipeline, now, succeeded=succeeded)
@@ -234,7 +236,9 @@ def _reported(project: Project, folder: Path, state: CampaignState, journal: Jou
         out.print(shown(f"not signed: {why}"), style="yellow", soft_wrap=True)
     if finished is None:
         sites = count(len(state.start.sites), "site")
-        out.print(shown(f"stopped after {len(state.ends)} of {sites}; to continue: {program()} campaign --resume {folder.name}"))
+        out.print(
+            shown(f"stopped after {len(state.ends)} of {sites}; to continue: {program()} campaign --resume {folder.name}")
+        )
         return Exit.REFUSED
     told = ", ".join(f"{number} {name}" for name, number in sorted(finished.sites.items()))
     out.print(shown(f"{state.stopped}\n{told}" if state.stopped else told), style="bold")

@@ -80,19 +80,23 @@ def init(
     if not any(flags) and not Path(folder or ".", "drills").exists():
         rehearse = rehearsal_project.kind_asked()
     answers = rehearsal_project.answered(rehearse, host=host, at=at, sandbox=sandbox, database=database)
-    hosts = _split(look)
+    hosts, names = _split("--look", look), _split("--with", with_)
     _agree(hosts, rehearse, identity=identity, known_hosts=known_hosts, gateway=gateway, environment=environment)
     if is_dry(context):
-        return dry_run.init(Path(folder or "."), answers, _split(with_), source, hosts)
+        return dry_run.init(Path(folder or "."), answers, names, source, hosts)
     looked = _looked(hosts, identity, known_hosts, gateway, environment)
-    status = scaffold.init(Path(folder or "."), answers, _split(with_), source, looked)
+    status = scaffold.init(Path(folder or "."), answers, names, source, looked)
     for line in looked.unseen if looked else ():
         console().print(f"not seen: {line}", markup=False, soft_wrap=True)
     return status
 
 
-def _split(given: Sequence[str] | None) -> list[str]:
-    return [name for one in given or () for name in one.split(",") if name]
+def _split(option: str, given: Sequence[str] | None) -> list[str]:
+    """Return the names in the values of ``option``. Raises UsageError when a value contains no name."""
+    found = [[name for name in one.split(",") if name] for one in given or ()]
+    if not all(found):
+        raise UsageError(f"the value of {option} is empty", hint=f"give it a value, or leave {option} out")
+    return [name for names in found for name in names]
 
 
 def _agree(hosts: Sequence[str], rehearse: str, **given: str) -> None:

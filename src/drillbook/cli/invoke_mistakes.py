@@ -8,7 +8,6 @@ exits with status 1, as after its own message.
 
 from __future__ import annotations
 
-import copy
 import sys
 from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import PurePath
@@ -16,13 +15,13 @@ from pathlib import PurePath
 from invoke.collection import Collection
 from invoke.exceptions import Exit as InvokeExit
 from invoke.exceptions import ParseError
-from invoke.parser.argument import Argument
 from invoke.parser.context import ParserContext
 from invoke.parser.parser import Parser
 from invoke.program import Program
 
 from drillbook.cli import mistakes
 from drillbook.cli.optional_names import NotAnOption
+from drillbook.errors import UsageError
 
 
 def is_invoke() -> bool:
@@ -54,7 +53,9 @@ def _check(root: Collection) -> None:
     if args.complete.value or not (words or helped) or not _is_loaded(root, args.collection.value):
         return
     names = {name for path, aliases in root.task_names.items() for name in (path, *aliases)}
-    contexts = {word: ParserContext(name=word, args=_arguments(root, word)) for word in sorted(names.intersection(words))}
+    contexts = mistakes.contexts(root, words)
+    if said := mistakes.without_value(words, contexts):
+        raise InvokeExit(said, code=UsageError.exit_status)
     try:
         Parser(initial=initial, contexts=contexts.values()).parse_argv(words)
     except ParseError as error:
@@ -78,14 +79,6 @@ def _namespace(module: object) -> Collection | None:
     values = getattr(module, "__dict__", {})
     found = (values.get(name) for name in ("ns", "namespace"))
     return next((one for one in found if isinstance(one, Collection)), None)
-
-
-def _arguments(root: Collection, name: str) -> list[Argument]:
-    """Return the arguments of a task. A copy of the task makes them, since ``get_arguments`` removes its help texts."""
-    task = copy.copy(root[name])
-    task.help = dict(task.help or {})
-    arguments: list[Argument] = task.get_arguments(ignore_unknown_help=True)
-    return arguments
 
 
 def _suggest(error: ParseError, names: Set[str], words: Sequence[str]) -> None:

@@ -28,7 +28,7 @@ def target(project: Project, named: str) -> Path:
     if not written:
         raise UsageError(
             "the file for the metrics is missing",
-            hint=f"invoke metrics.write FILE, or `metrics: FILE` in {settings.FILE}; node_exporter reads *.prom in its textfile folder",
+            hint=f"`invoke metrics.write FILE`, or `metrics: FILE` in {settings.FILE}; node_exporter reads *.prom in its folder",
         )
     return project.root / written
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
+from invoke.collection import Collection
 from invoke.exceptions import ParseError
+from invoke.parser.argument import Argument
 from invoke.parser.context import ParserContext
 
 from drillbook.cli import developer_tasks
@@ -18,14 +21,41 @@ from drillbook.project.project import Project
 UNKNOWN = re.compile(r"No idea what '(.*)' is!", re.DOTALL)
 """Pattern of Invoke's message for an argument that is neither a task nor an option."""
 
+VALUELESS = re.compile(r"Flag <\w+: ([^: >]+).*> needed value and was not given one!", re.DOTALL)
+"""Pattern of Invoke's message for an option whose value is missing."""
+NAMELESS = re.compile(r"'(.*)' did not receive required positional arguments: (.*)", re.DOTALL)
+"""Pattern of Invoke's message for a task without its name or other argument."""
+
+
+def contexts(root: Collection, words: Sequence[str]) -> dict[str, ParserContext]:
+    """Return the tasks that ``words`` names, with their arguments. Copies of the tasks make the arguments, since
+    ``get_arguments`` removes the help texts.
+    """
+    names = {name for path, aliases in root.task_names.items() for name in (path, *aliases)}
+    found = {}
+    for word in sorted(names.intersection(words)):
+        task = copy.copy(root[word])
+        task.help = dict(task.help or {})
+        found[word] = ParserContext(name=word, args=task.get_arguments(ignore_unknown_help=True))
+    return found
+
 
 def explained(error: ParseError, known: Iterable[str], words: Sequence[str] = ()) -> str:
     """Return the message for ``error``. If the command line contains an unknown task or option, the message suggests
     the most similar task or option. ``known``: names of all tasks. ``words``: the command line.
     """
+    if (valueless := VALUELESS.fullmatch(str(error))) and error.context is not None:
+        return no_value(error.context, error.context.args[valueless[1]])
+    if nameless := NAMELESS.fullmatch(str(error)):
+        task, needed = nameless[1], nameless[2].replace("'", "")
+        return f"{task}: the {needed} is missing; see `{program()} --help {task}`"
     unknown = UNKNOWN.fullmatch(str(error))
     if not unknown:
         return str(error)
+    if flag := next(
+        (word.partition("=")[0] for word in words if re.fullmatch(rf"--?[\w-]+={re.escape(unknown[1])}", word)), ""
+    ):
+        return f"{flag} takes no value"
     if unknown[1].startswith("-") and error.context is not None:
         return no_option(unknown[1], error.context)
     return no_task(unknown[1], known, words)
@@ -65,6 +95,34 @@ def _drills() -> set[str]:
         return set()
 
 
+def no_value(context: ParserContext, argument: Argument) -> str:
+    """Return the message that the value of the option ``argument`` of the task ``context`` is missing."""
+    task = f"{_typed(context)}: " if context.name else ""
+    flag = next(f"--{name}" for name in argument.names if len(name) > 1)
+    return f"{task}{flag} needs a value{f': {argument.help}' if argument.help else ''}"
+
+
+def without_value(words: Sequence[str], contexts: Mapping[str, ParserContext]) -> str:
+    """Return the message about the first option in ``words`` whose value is missing. It is empty if there is none.
+    ``contexts``: the tasks, by their names.
+
+    Invoke itself reports no missing value of an option that may be repeated.
+    """
+    task: ParserContext | None = None
+    place = 0
+    while place < len(words):
+        flag, _, attached = words[place].partition("=")
+        argument = task.flags[flag] if task and flag in task.flags else None
+        if task and argument and argument.takes_value and not argument.optional:
+            place += flag == words[place]
+            if not attached and (place == len(words) or words[place] in (f"{flag}=", *task.flags, *task.inverse_flags)):
+                return no_value(task, argument)
+        elif not argument:
+            task = contexts.get(words[place], task)
+        place += 1
+    return ""
+
+
 def no_option(option: str, context: ParserContext) -> str:
     """Return the message that the task of ``context`` has no option ``option``. The message suggests the most similar
     option.
@@ -72,7 +130,13 @@ def no_option(option: str, context: ParserContext) -> str:
     known = _options(context)
     near = get_close_matches(option, known, 1)
     hint = f"did you mean {near[0]}?" if near else f"its options: {', '.join(known)}"
-    return f"{context.name or 'the program'} has no option {option}: {hint}"
+    return f"{_typed(context) or 'the program'} has no option {option}: {hint}"
+
+
+def _typed(context: ParserContext) -> str:
+    """Return the name of a task as a person types it: `drill`, not `drill.drill`."""
+    group, _, name = (context.name or "").rpartition(".")
+    return name if group == name else context.name or ""
 
 
 def resembles_an_option(option: str, context: ParserContext) -> bool:

@@ -20,7 +20,7 @@ from invoke.parser.parser import Parser
 from invoke.program import Program
 
 from drillbook import __version__
-from drillbook.cli.mistakes import UNKNOWN, explained
+from drillbook.cli.mistakes import UNKNOWN, contexts, explained, without_value
 from drillbook.cli.optional_names import names_first, reading
 from drillbook.cli.place import here
 from drillbook.cli.tasks import namespace
@@ -80,6 +80,8 @@ class Drillbook(Program):
         if any(word.startswith("-") for word in words):
             words[:] = names_first(words, self.collection)
         with self._mistakes_told(), reading(words):
+            if said := without_value(words, contexts(self.collection, words)):
+                raise ParseError(said)
             super().parse_tasks()
 
     def parse_cleanup(self) -> None:

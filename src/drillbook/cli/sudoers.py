@@ -64,12 +64,15 @@ def show(project: Project, name: str, inventory_name: str, host: str = "") -> in
     if not commands:
         raise NotReady(
             f"no recorded run of {name} in {inventory.environment} executed a command by sudo on {chosen}",
-            hint=f"run the drill once with an account that may run any command by sudo: invoke drill {name} --inventory {inventory_name}",
+            hint="run the drill once with an account that may run any command by sudo: "
+            f"invoke drill {name} --inventory {inventory_name}",
         )
     accounts = dict.fromkeys(account for account, _ in commands)
     commands += [(account, ("true", certificate(plan))) for plan in plans for account in accounts]
     lines = _rules(inventory, chosen, commands)
-    stdout().write(as_called(HEAD).format(drill=name, host=chosen, runs=", ".join(runs)) + "".join(f"{line}\n" for line in lines))
+    stdout().write(
+        as_called(HEAD).format(drill=name, host=chosen, runs=", ".join(runs)) + "".join(f"{line}\n" for line in lines)
+    )
     return 0
 
 

@@ -8,14 +8,28 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from invoke.exceptions import Exit as InvokeExit
 from invoke.parser.argument import Argument
 from invoke.tasks import Task
 from invoke.tasks import task as invoke_task
+
+from drillbook.errors import UsageError
 
 SHORT = {"inventory": "i", "json": "j", "quiet": "q", "verbose": "v"}
 """All short flags. The key of each flag is the option for which it stands. Without this list, Invoke would use the
 first letters of options, and a letter would have different meanings in different tasks.
 """
+
+
+class Number(Argument):
+    """Option whose value is a whole number."""
+
+    def set_value(self, value: Any, cast: bool = True) -> None:
+        """Set the number to ``value``. Ends the program with status 2 when this is not a whole number."""
+        try:
+            super().set_value(value, cast)
+        except ValueError:
+            raise InvokeExit(f"--{self.names[0]} needs a whole number, not {value!r}", code=UsageError.exit_status) from None
 
 
 class ShortFlags(Task[Any]):
@@ -29,13 +43,17 @@ class ShortFlags(Task[Any]):
         if self.before_parsing:
             self.before_parsing()
         found: list[Argument] = super().get_arguments(ignore_unknown_help)
-        return found
+        return [_number(one) if one.kind is int and not one.incrementable else one for one in found]
 
     def arg_opts(self, name: str, default: Any, taken_names: set[str]) -> dict[str, Any]:
         """Return the properties of the option ``name``, including its short flag."""
         found: dict[str, Any] = super().arg_opts(name, default, taken_names)
         long = tuple(one for one in found["names"] if len(one) > 1)
         return {**found, "names": (*long, SHORT[name]) if name in SHORT else long}
+
+
+def _number(one: Argument) -> Number:
+    return Number(names=one.names, kind=int, default=one.default, help=one.help, attr_name=one.attr_name)
 
 
 task = functools.partial(invoke_task, klass=ShortFlags)

@@ -16,7 +16,8 @@ the end of the run.
 
 `invoke drill.check NAME` tells all that is missing for a drill at once: hosts, accounts of `become`, programs, files, probes.
 `become` and `run_as` change the account that needs the rights. Of commands joined by *or*, one is enough. Actions of plugins are
-not listed.
+not listed. Where a step uses a store, the controller needs access to it as well: it makes the signed URLs with which hosts transfer
+files, and reads and writes the manifests.
 
 | action | effect | runs on | commands | rights | ports |
 |---|---|---|---|---|---|

@@ -8,13 +8,18 @@ from drillbook.sdk.host_needs import BySudo, HostNeeds
 _READ = (
     "permission to read the backups, for the account `run_as` of the backup source, and the tools for this kind of backup"
 )
+_PLACE = (
+    "where `at` names a bucket or a URL: HTTPS from the host to it (buckets also from the controller); a repository of restic or "
+    "pgBackRest elsewhere: access from the host to it"
+)
 HOST_NEEDS = {
     "backup.restore": HostNeeds(
         rights=f"{_READ}; for a sandbox, its host needs unprivileged user namespaces, root, or access to a Docker engine; for a "
         "restore in place, permission to start and stop the unit (`manager: {sudo: true}`, or root)",
+        ports=_PLACE,
         either=(("unshare", "docker"), ("python3", "curl")),
         by_sudo=BySudo.UNIT | BySudo.RUN_AS,
     ),
     "loss.*": HostNeeds(ports="the rights and ports that the action `*.newest_moment` for this kind of service needs"),
-    "backup.*": HostNeeds(rights=_READ, either=(("python3",),), by_sudo=BySudo.RUN_AS),
+    "backup.*": HostNeeds(rights=_READ, ports=_PLACE, either=(("python3",),), by_sudo=BySudo.RUN_AS),
 }

@@ -12,6 +12,7 @@ HOST_NEEDS = {
     "docker.volume_*": HostNeeds(
         commands=("docker",),
         rights=f"{_RIGHTS}; permission to write the folder `scratch`",
+        ports="HTTPS from the host to the store",
         either=(("python3", "curl"),),
         by_sudo=BySudo.ROOT,
     ),

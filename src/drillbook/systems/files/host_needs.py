@@ -11,7 +11,9 @@ HOST_NEEDS = {
     "files.backup_intact": HostNeeds(
         ("tar", "gzip"), "permission to write the folder `scratch`", _STORE, (("python3", "curl"),)
     ),
-    "files.matches": HostNeeds(("python3",), "permission to read the whole folder"),
+    "files.matches": HostNeeds(
+        ("python3",), "permission to read the whole folder", "access to the store, from the controller"
+    ),
     "files.compare": HostNeeds(("python3",), "permission of the user `run_as` to read both folders", by_sudo=BySudo.RUN_AS),
     "files.recorded": HostNeeds(
         ("python3",), "permission of the user `run_as` to read the folder and its list of digests", by_sudo=BySudo.RUN_AS

@@ -3,6 +3,7 @@
 from drillbook.sdk.host_needs import BySudo, HostNeeds
 
 _STORE = "HTTPS from the host to the store"
+_STORE_HERE = "the store, from the controller"
 _OWNER = "the operating system user of the server (`run_as`), and a superuser of the database"
 _READ = "the database account of the inventory, with the rights to read"
 _TOOLS = f"{_READ}; the programs run as the user `run_as`"
@@ -68,6 +69,8 @@ HOST_NEEDS = {
     "postgres.drop_index": HostNeeds((), "the owner of the table", _PORT),
     "postgres.terminate": HostNeeds((), "a database account with pg_signal_backend", _PORT),
     "postgres.intact": HostNeeds((), "a superuser, or the right to run the functions of amcheck", _PORT),
-    "postgres.newest_backup": HostNeeds(ports="the store, from the controller"),
+    "postgres.matches": HostNeeds((), _READ, f"{_PORT}; {_STORE_HERE}"),
+    "postgres.references": HostNeeds((), _READ, f"{_PORT}; {_STORE_HERE}"),
+    "postgres.newest_backup": HostNeeds(ports=_STORE_HERE),
     "postgres.*": HostNeeds((), _READ, _PORT),
 }

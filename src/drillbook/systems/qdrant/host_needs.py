@@ -2,10 +2,12 @@
 
 from drillbook.sdk.host_needs import HostNeeds
 
+_WRITE, _BOTH = "an API key that may write", "access to the HTTP port of Qdrant and to the store, from the controller"
 HOST_NEEDS = {
-    "qdrant.snapshot": HostNeeds(
-        rights="an API key that may write", ports="access to the HTTP port of Qdrant and to the store, from the controller"
-    ),
+    "qdrant.snapshot": HostNeeds(rights=_WRITE, ports=_BOTH),
+    "qdrant.restore": HostNeeds(rights=_WRITE, ports=_BOTH),
+    "qdrant.matches": HostNeeds(rights="an API key", ports=_BOTH),
+    "qdrant.reconcile": HostNeeds(rights=_WRITE, ports=f"{_BOTH}; access to the database"),
     "qdrant.backup_intact": HostNeeds(ports="access to the store, from the controller"),
     "qdrant.*": HostNeeds(
         rights="an API key; for faults and restores an API key that may write",

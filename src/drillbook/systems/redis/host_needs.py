@@ -20,6 +20,9 @@ HOST_NEEDS = {
         by_sudo=BySudo.UNIT | BySudo.RUN_AS,
     ),
     "redis.backup_intact": HostNeeds((), "permission to write the folder `scratch`", _STORE, (("python3", "curl"),)),
+    "redis.matches": HostNeeds(
+        (), "a Redis account that may read all keys", f"{_PORT}; access to the store, from the controller"
+    ),
     "redis.*": HostNeeds(
         (), "a Redis account that may run the commands of the action; for faults this includes FLUSHALL", _PORT
     ),
