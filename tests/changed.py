@@ -26,7 +26,7 @@ FOLLOWED = {
     "tests/repository/test_any_stack_page.py": ("docs/any-stack.md",),
     "tests/repository/test_newcomer.py": ("README.md",),
     "tests/repository/test_site.py": ("docs", "mkdocs.yml"),
-    "tests/repository/test_tutorial.py": ("docs/tutorial.md",),
+    "tests/repository/test_tutorial.py": ("docs/tutorial.md", "README.md"),
     "tests/repository/test_wheel.py": (
         "docs/sandbox.md",
         "pyproject.toml",

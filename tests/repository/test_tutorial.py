@@ -37,6 +37,30 @@ def test_the_tutorial_works(tmp_path):
     assert len(ran) == 10
 
 
+@pytest.mark.long(60)
+def test_the_first_commands_of_the_readme_work(tmp_path):
+    """The commands of somebody who has only the wheel; what pip installs is the subject of `test_wheel.py`."""
+    text = (ROOT / "README.md").read_text()
+    block = re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)[0]
+    venv, pip, init, drill = block.splitlines()
+    assert venv == "python3 -m venv ~/drillbook && . ~/drillbook/bin/activate"
+    assert pip in (ROOT / "docs" / "tutorial.md").read_text(), "the same command installs it"
+    init, _, folder = init.partition(" && cd ")
+    environment = {**os.environ, "DRILLBOOK_LAB": f"/var/tmp/drillbook-readme-{os.getpid()}"}
+    try:
+        for command, place in (
+            (init, tmp_path),
+            (drill, tmp_path / folder),
+            ("drillbook init --with quarterly", tmp_path / folder),
+        ):
+            done = run(command, place, environment)
+            assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+        assert (tmp_path / folder / "reports" / "latest" / "report.html").is_file()
+        assert text.index(block) < text.index(".venv/bin/invoke drill quarterly"), "users come first"
+    finally:
+        run("drillbook lab.down", tmp_path / folder, environment)
+
+
 def run(command, folder, environment):
     program = [sys.executable, "-c", "from drillbook.cli.program import main; main()", *command.split()[1:]]
     return subprocess.run(program, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False)
