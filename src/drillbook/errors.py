@@ -164,6 +164,8 @@ class SpecError(SourceError):
     """A drill or a suite has a mistake."""
 
     code = "spec"
+    read: object = None
+    """The parts of the drill that could be read (`plan.spec.Partial`), if there are any."""
 
 
 class InventoryError(SourceError):

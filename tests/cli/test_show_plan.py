@@ -17,7 +17,7 @@ from drillbook.cli import show_plan
 from drillbook.project.project import Project
 from drillbook.sdk.action import Effect, Fault, find, known_names
 from tests.needs import need
-from tests.program import Folder, fault, here, step
+from tests.program import VERIFY, Folder, fault, here, step
 
 BREAK = fault(["touch", "DIR/broken"], ["rm", "-f", "DIR/broken"], ["test", "-e", "DIR/broken"])
 PRODUCTION = "environment: production\nservices: {app: {kind: process, host: controller}}\napprovers: approvers\n"
@@ -343,3 +343,12 @@ def test_a_host_does_not_claim_to_undo_what_only_a_restore_undoes(name):
     assert "db-1: cannot undo inject.1 by itself: `drillbook drill.recover` restores it" in text
     assert "undoes faults by itself" not in text
     assert ("undoes restore.3, restore.4 by itself 30 s after the last contact" in text) is (name == "rpo-compare")
+
+
+@pytest.mark.parametrize("task", ["drill.plan", "drill.check", "drill", "runbook"])
+def test_names_that_the_inventory_does_not_have_are_told_with_the_other_mistakes(folder, task):
+    folder.write("objectves: {}\nowner: nobody\n" + VERIFY)
+    done = folder.run(task, "sample")
+    assert done.returncode == 2
+    assert "unknown key 'objectves'" in done.stderr
+    assert "there is no contact 'nobody' in the inventory" in done.stderr

@@ -15,6 +15,7 @@ from drillbook.errors import SourceError
 from drillbook.inventory.inventory import CONTROLLER
 from drillbook.plan import planner
 from drillbook.plan.spec import Suite
+from drillbook.project import planning
 from drillbook.project.project import Project
 
 CORPUS = Path(__file__).parent
@@ -44,7 +45,7 @@ def told(path):
     project = Project(CORPUS)
     try:
         if path.parent.name == "drills":
-            found = project.drill(path.stem)
+            found = planning.load(project, path.stem, str(CORPUS / "site.yml"))
             if not isinstance(found, Suite):
                 planner.make(found, project.inventory(str(CORPUS / "site.yml")))
         else:

@@ -97,7 +97,7 @@ class Orchestrator:
         return made
 
     def _of_suite(self, found: Suite) -> list[Plan]:
-        drills = [self.project.drill(name) for name in found.drills]
+        drills = [planning.load(self.project, name, self.inventory) for name in found.drills]
         for drill in drills:
             if isinstance(drill, Suite):
                 raise PlanError(

@@ -16,6 +16,7 @@ from drillbook.journal.run_files import PAGE
 from drillbook.judge.result import RunView
 from drillbook.plan.planner import Plan
 from drillbook.plan.spec import Suite
+from drillbook.project import planning
 from drillbook.project.project import Project
 
 
@@ -35,7 +36,7 @@ def drill(
     """
     teller = Teller(manner, inventory_name)
     with _before_the_run():
-        found = project.drill(name)
+        found = planning.load(project, name, inventory_name)
         inventory = inventory_of(project, inventory_name, teller.note)
     held = held or Held(tell_held)
     with held.back(Stop()):

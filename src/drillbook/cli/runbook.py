@@ -46,10 +46,11 @@ def export(project: Project, name: str, inventory: str, out: str = "") -> int:
     """Write the runbook of a drill, or the runbooks of all drills of a suite, to the file ``out``. When ``out`` is
     empty, write to standard output.
     """
-    found = project.drill(name)
+    found = planning.load(project, name, inventory)
     names = found.drills if isinstance(found, Suite) else (name,)
     loaded = project.inventory(inventory)
-    plans = [planning.plan(project, drill, loaded) for one in names if isinstance(drill := project.drill(one), Drill)]
+    drills = [planning.load(project, one, loaded) for one in names]
+    plans = [planning.plan(project, drill, loaded) for drill in drills if isinstance(drill, Drill)]
     text = "\n".join(page(one, inventory) for one in plans)
     if not out:
         stdout().write(text)

@@ -103,10 +103,11 @@ def plans(project: Project, name: str, inventory: str, *, as_json: bool = False)
 
 
 def _plans(project: Project, name: str, inventory: str) -> tuple[Drill | Suite, list[Plan]]:
-    found = project.drill(name)
+    found = planning.load(project, name, inventory)
     names = found.drills if isinstance(found, Suite) else (name,)
     loaded = project.inventory(inventory)
-    return found, [planning.plan(project, drill, loaded) for one in names if isinstance(drill := project.drill(one), Drill)]
+    drills = [planning.load(project, one, loaded) for one in names]
+    return found, [planning.plan(project, drill, loaded) for drill in drills if isinstance(drill, Drill)]
 
 
 def approve(project: Project, name: str, inventory: str, until: str, key: str) -> int:

@@ -20,11 +20,12 @@ from drillbook.plan.limits import PlannedCondition, PlannedGuard
 from drillbook.plan.plan import Plan, checked, faulted
 from drillbook.plan.planned_step import PlannedProbe, PlannedStep
 from drillbook.plan.restorable import RUN_NAMES, Restorable
+from drillbook.plan.secret_references import secretive
 from drillbook.plan.source_rules import SourceRules
-from drillbook.plan.spec import DIAGNOSIS, Condition, Drill, ProbeUse, Step
+from drillbook.plan.spec import DIAGNOSIS, Condition, Drill, Partial, ProbeUse, Step
 from drillbook.sdk.action import Action, Fault, Place
 from drillbook.sdk.service import kind_of
-from drillbook.values import Duration, SecretName
+from drillbook.values import Duration
 
 __all__ = ["Plan", "PlannedProbe", "PlannedStep", "checked", "make"]
 
@@ -39,6 +40,17 @@ def make(drill: Drill, inventory: Inventory) -> Plan:
     position in the drill's file.
     """
     return _Planner(drill, inventory).plan()
+
+
+def mistakes_of(read: Partial, inventory: Inventory) -> tuple[SourceError, ...]:
+    """Return the mistakes that planning finds in the parts of a drill that could be read, such as an unknown service."""
+    planner = _Planner(read.drill, inventory)
+    planner.saved |= dict.fromkeys(read.names, "another step")
+    try:
+        planner.parts()
+    except SourceError as error:
+        return (error, *error.others)
+    return ()
 
 
 class _Planner:
@@ -62,9 +74,11 @@ class _Planner:
         error = self.drill.document.error(place, message, hint=hint, key=key)
         return PlanError(error.message, where=error.where, excerpt=error.excerpt, hint=hint)
 
-    def plan(self) -> Plan:
+    def parts(self) -> tuple[tuple[PlannedProbe, ...], PlannedGuard, tuple[PlannedStep, ...]]:
+        """Plan probes, guard and steps. Raises one error for all mistakes."""
         head, of = self.drill.head, self.mistakes.of
-        of(self._service, head.service, ("service",), None)
+        if head.service:  # it is missing where the file has mistakes
+            of(self._service, head.service, ("service",), None)
         of(self._owner, head.owner)
         probes = tuple(
             one for index, use in enumerate(self.drill.probes, 1) if (one := of(self._probe, f"probe.{index}", use))
@@ -72,6 +86,10 @@ class _Planner:
         guard = self._guard()
         steps = tuple(step for phase, written in self.drill.phases.items() for step in self._phase(phase, written))
         self.mistakes.report()
+        return probes, guard, steps
+
+    def plan(self) -> Plan:
+        head, (probes, guard, steps) = self.drill.head, self.parts()
         SourceRules(self.drill, self.inventory, steps, self.fail).check()
         Restorable(self.drill, self.inventory, self.static, steps, self.fail).check()
         objective_rules.check(self.drill, self.inventory, steps, probes, self.fail)
@@ -375,22 +393,6 @@ class _Planner:
     def _line(self, place: FilePlace) -> str:
         where = self.drill.document.where(place)
         return f"{where.file.rpartition('/')[2]}:{where.line}"
-
-
-def secretive(value: Any, place: FilePlace, services: dict[str, Any]) -> Iterable[tuple[FilePlace, str, bool]]:
-    """Yield three items for each secret to which ``value`` refers: its place in ``value``, its name, and True when the
-    secret is the whole value at this place.
-    """
-    if isinstance(value, dict | list):
-        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from secretive(item, (*place, key), services)
-    elif template.is_template(value):
-        for reference in template.references(value):
-            found: Any = {"services": services}
-            for part in reference:
-                found = found.get(part) if isinstance(found, dict) else None
-            if isinstance(found, SecretName):
-                yield place, found.place, value.strip().strip("{}").strip() == found.place
 
 
 def _texts(value: str | tuple[str, ...] | None) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -125,6 +125,14 @@ class Drill:
         return self.head.drill
 
 
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """The parts of a drill with mistakes that could be read. ``names``: names that its other steps may save."""
+
+    drill: Drill
+    names: frozenset[str]
+
+
 class Suite(_Part):
     """A suite: several drills that are run one after another."""
 
@@ -166,11 +174,41 @@ def _drill(document: Document, path: Path, trees: Path | None) -> Drill:
         mistakes.of(_condition, document, dict(item), ("guard", "abort_if", index))
         for index, item in enumerate(head.guard.abort_if if head else ())
     ]
-    mistakes.report()
+    conditions = tuple(one for one in told if one)
+    try:
+        mistakes.report()
+    except SpecError as error:
+        error.read = _partial(Drill(head or _written(document), probes, phases, document, conditions))
+        raise
     if not any(phases.values()) or head is None:
         raise document.error((), "the drill has no steps", hint=f"write steps under one of: {', '.join(PHASES)}")
-    conditions = tuple(one for one in told if one)
     return Drill(head, probes, phases, document, conditions, _trees(document, trees or beside(path), phases))
+
+
+def _partial(drill: Drill) -> Partial:
+    """Return what was read of a drill. An unread step may save a name under a misspelt key, so each text in it counts."""
+    steps = [step for listed in drill.phases.values() for step in listed]
+    read, own = {step.place for step in steps}, {step.keywords.save for step in steps}
+    unread = [one for phase in PHASES for place, one in _entries(drill.document, phase) if place not in read]
+    names = {text for one in unread if isinstance(one, dict) for text in one.values() if isinstance(text, str)}
+    return Partial(drill, frozenset(names - own))
+
+
+def _entries(document: Document, phase: str) -> Iterator[tuple[Place, Any]]:
+    """Yield the place and the value of each step of a phase as it is written, right or wrong."""
+    listed = document.value.get(phase)
+    for index, entry in enumerate(listed if isinstance(listed, list) else ()):
+        group = entry.get("parallel") if isinstance(entry, dict) else None
+        if isinstance(group, list):
+            yield from (((phase, index, "parallel", number), one) for number, one in enumerate(group))
+        else:
+            yield (phase, index), entry
+
+
+def _written(document: Document) -> Head:
+    """Return a head with only the service and the owner, as they are written in a file with mistakes."""
+    service, owner = (text if isinstance(text := document.value.get(key), str) else "" for key in ("service", "owner"))
+    return Head.model_construct(drill="", title="", service=service, owner=owner)
 
 
 def _head(document: Document, path: Path, mistakes: Mistakes) -> Head | None:

@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
+from contextlib import suppress
 
-from drillbook.errors import PlanError
+from drillbook.errors import DrillbookError, PlanError, SourceError, SpecError
 from drillbook.inventory.inventory import Inventory
 from drillbook.plan import planner
 from drillbook.plan.plan import Plan
-from drillbook.plan.spec import Drill
+from drillbook.plan.spec import Drill, Partial, Suite
 from drillbook.project import estate
 from drillbook.project.project import Project
+
+
+def load(project: Project, name: str, inventory: str | Inventory) -> Drill | Suite:
+    """Load the drill or suite ``name``. Raises UnknownName when there is none, and SpecError when its file has mistakes. The
+    error then contains also what does not fit to the inventory, in the parts that could be read.
+    """
+    try:
+        return project.drill(name)
+    except SpecError as error:
+        if isinstance(error.read, Partial):
+            with suppress(DrillbookError):  # a mistake in the inventory is reported after those in the drill
+                loaded = project.inventory(inventory) if isinstance(inventory, str) else inventory
+                found = planner.mistakes_of(error.read, loaded)
+                _hinted(project, found)
+                error.others += found
+        raise
 
 
 def plan(project: Project, drill: Drill, inventory: Inventory) -> Plan:
@@ -20,9 +38,14 @@ def plan(project: Project, drill: Drill, inventory: Inventory) -> Plan:
     try:
         return planner.make(drill, inventory)
     except PlanError as error:
-        for one in (error, *error.others):
-            if one.absent and (names := estate.inventories_with(project, one.absent)):
-                options = " or ".join(f"`--inventory {shlex.quote(name)}`" for name in names)
-                listed = ", ".join(f"`{name}`" for name in names)
-                one.hint = f"it is in the {'inventory' if len(names) == 1 else 'inventories'} {listed}: {options}"
+        _hinted(project, (error, *error.others))
         raise
+
+
+def _hinted(project: Project, found: Iterable[SourceError]) -> None:
+    """Name in the hint of each absent service the inventories that have it."""
+    for one in found:
+        if one.absent and (names := estate.inventories_with(project, one.absent)):
+            options = " or ".join(f"`--inventory {shlex.quote(name)}`" for name in names)
+            listed = ", ".join(f"`{name}`" for name in names)
+            one.hint = f"it is in the {'inventory' if len(names) == 1 else 'inventories'} {listed}: {options}"
