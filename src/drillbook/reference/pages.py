@@ -124,6 +124,7 @@ only dumps that the step `postgres.dump` stored, with their manifest, in a bucke
 `s3`, also if the dump lies in a bucket of your own S3 server on the same host. One table of a dump that a team took itself
 is restored by `postgres.restore_table_from_dump`, from a source of `backups` of the kind `pg_dump`. Such a dump has no manifest,
 so only the number of the restored rows is compared; add `content.take` and `content.matches` to compare their content.
+Whole drills: [Break and restore your own PostgreSQL](own-postgres.md).
 `backup.restore` brings back such a dump as a whole, in a sandbox or in place.
 
 A command may also be the fault. It then has `effect: fault`, and two further commands. The command `proof` ends with 0

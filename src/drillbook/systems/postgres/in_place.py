@@ -117,7 +117,22 @@ class ClusterInPlace(InPlace):
         Raises HostError when the host cannot be used.
         """
         need_place(self.ctx, self.tools, temporary=False)
+        self._need_room_beside()
         self.source.ready_sandbox(self.ctx, self.box.service)
+
+    def _need_room_beside(self) -> None:
+        """Check that the owner of the data directory may create the folder of the restore beside it.
+
+        Raises NotReady when this user may not, because the restore would then fail after the data was lost.
+        """
+        parent, who = self.postgres.data.rpartition("/")[0] or "/", self.postgres.run_as or "the SSH user"
+        if not self.tools.owned(("sh", "-c", 'test -w "$1" && test -x "$1"', "sh", parent)).ok:
+            raise NotReady(
+                f"{self.ctx.host.name}: {who} may not write to {parent}, in which the restore makes a folder beside the data "
+                "directory",
+                hint=f"give {parent} to {who}, as the packages of Debian and Red Hat do, or move the data directory to a folder of "
+                "its own below it",
+            )
 
     def unlike(self, backup: Backup, checked: Facts) -> str:
         """Return the reason why ``backup`` cannot replace the running server, or an empty text when it can.
