@@ -97,7 +97,9 @@ def test_months_that_have_not_begun_are_no_gaps(tmp_path):
         steps["api was not drilled in 10 of 11 months so far in lab"]
         == "schedule a drill, so that the coming months are covered"
     )
-    assert steps[next(text for text in steps if "never drilled" in text)].startswith("plan a drill, or state")
+    assert steps[next(text for text in steps if "never drilled" in text)].startswith(
+        "plan a drill (`drillbook catalog` lists"
+    )
     assert not [text for text in told if "of 12" in text]
     page = plain(summary.render(audit))
     assert "(as of 2026-11-29)" in page
@@ -458,7 +460,10 @@ def test_a_drill_that_failed_needs_attention_once_with_the_command_the_address_a
     (one,) = [one for one in alerts(audit) if "api-down" in one.text]
     assert one.text.startswith("api-down in lab ended failed on 2026-11-10: ")
     assert one.text.endswith(" (1 high finding; never passed)"), "a text that is too long loses its end, not the reason"
-    assert one.action == ("Next: mend the cause, then `drillbook drill api-down`. Who: dba, dba@example.com. When: at once")
+    assert one.action == (
+        "Next: The slowest phase was restore, 5.00 s of 6.41 s. Shorten it, or agree on an objective that can be met. After the "
+        "correction: `drillbook drill api-down`. Who: dba, dba@example.com. When: at once"
+    )
     assert f'<a href="../{run.id}/report.html">Report</a>' in summary.render(audit)
     for page in (html.render(audit), markdown.render(audit)):
         assert "Never passed: api-down. See" in plain(page)

@@ -78,6 +78,22 @@ def test_an_rpo_with_a_mark_is_met_with_a_reservation_and_not_counted_as_proven(
     assert "~ 1 more with a reservation" in page
 
 
+def test_each_service_with_a_reservation_has_the_drill_or_the_command_that_helps_to_prove_it(passed):
+    """A drill of the project that restores a routine backup is named; the journals of older versions know none."""
+    (run,) = passed.runs
+    assert (run.kind, run.routine) == ("postgres", ())
+    (one,) = [one for one in alerts(passed) if "with a reservation: the drill itself" in one.text]
+    assert one.step == (
+        f"measure or restore a routine backup to prove it: {run.service} by a drill that `drillbook catalog --for postgres` lists"
+    )
+    known = replace(passed, runs=(replace(run, routine=("restore-newest", "other"), inventory="staging"),))
+    (one,) = [one for one in alerts(known) if "with a reservation: the drill itself" in one.text]
+    assert one.step.endswith(f": {run.service} by `drillbook drill restore-newest --inventory staging`")
+    goals = [replace(row, service=f"{row.service}-{number}") for row in passed.proven for number in range(4)]
+    (one,) = [one for one in alerts(replace(passed, proven=tuple(goals))) if "reservation: the drill itself" in one.text]
+    assert one.step == "measure or restore a routine backup to prove it (`drillbook catalog` lists drills)"
+
+
 def test_a_trend_counts_the_runs_that_were_met_with_a_reservation_apart(recorded):
     plots = {one.key: one for one in recorded.plots if one.drill == "postgres-lost"}
     assert " met, 1 of them with a reservation, " in plots["rpo"].description

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from drillbook.audit import wording
@@ -12,6 +12,7 @@ from drillbook.audit.content import Audit
 from drillbook.audit.coverage import NOT_YET, CoverageRow
 from drillbook.audit.findings import FindingRow, each_open
 from drillbook.audit.missed import NEVER, NEVER_RAN, MissedRow
+from drillbook.audit.proven import ProvenRow
 from drillbook.audit.rehearsed import RehearsedRow
 from drillbook.audit.run_rows import RunRow
 from drillbook.installation.program_name import NEUTRAL, as_called
@@ -21,13 +22,15 @@ from drillbook.report.figures import count, kinds_of
 from drillbook.report.open_findings import GRAVE
 from drillbook.report.wording import SHORT
 
-MOST_GAPS, MOST_TITLES = 3, 2
+MOST_GAPS, MOST_TITLES, MOST_PROOFS = 3, 2, 3
 AT_ONCE, NEXT_RUN, NEXT_RUNS = "at once", "before its next run", "before their next run"
 NOBODY = "no owner named"
+RESIDUE = "residue"
+"""Code of the finding about changes that are not undone. They have an alert of their own."""
 VERBS = {True: "was missed", False: "could not be verified in the run that failed"}
 """Reasons why an objective is not proven. The key is the value of ``ProvenRow.missed``."""
 RESERVATIONS = {
-    remarks.FRESH: ("", "measure or restore a routine backup to prove it"),
+    remarks.FRESH: (": the drill itself took the restored backup", "measure or restore a routine backup to prove it"),
     remarks.MISSING: (
         ": less data came back than the fault removed",
         "back up more often or archive the WAL, so that a run brings all removed data back",
@@ -105,7 +108,9 @@ def _of_runs(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert
         known = "; ".join(_known(audit, key, run))
         text = f"{run.drill} in {run.environment} ended {run.verdict} on {run.started[:10]}: {run.reason}"
         text += f" ({known})" if known else ""
-        step = f"mend the cause, then `{next_steps.run_again(NEUTRAL, run.drill, run.inventory)}`"
+        first = _first_step(row for row in audit.findings if (row.environment, row.drill) == key and row.code != RESIDUE)
+        again = f"`{next_steps.run_again(NEUTRAL, run.drill, run.inventory)}`"
+        step = f"{first}. After the correction: {again}" if first else f"mend the cause, then {again}"
         yield Alert(text, step, owners[key], AT_ONCE, run.run)
     for row in audit.absent:
         if row.kind == MISSING:
@@ -134,6 +139,11 @@ def _open(row: FindingRow) -> bool:
     return row.state == "open" and row.severity in GRAVE
 
 
+def _first_step(rows: Iterable[FindingRow]) -> str:
+    """Return the first instruction in the remedies of the open findings, the worst first. It is empty if there is none."""
+    return next((step for row in rows if _open(row) and (step := row.first_step)), "")
+
+
 def _overdue(row: MissedRow) -> bool:
     return row.kind not in (NOT_BEGUN, NEVER_RAN) and not row.until
 
@@ -153,7 +163,8 @@ def _of_findings(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[A
         text = f"{drill} in {environment} has {number}, {since}: {'; '.join(titles[:MOST_TITLES])}{more}"
         when = NEXT_RUN if rows[0].severity == "medium" else AT_ONCE
         run = [one.run for one in audit.runs if (one.environment, one.drill) == (environment, drill)][-1:]
-        yield Alert(text, "mend it, and run the drill again", _owner(owners, environment, drill), when, "".join(run))
+        step = f"{_first_step(rows) or 'mend it'}, then run the drill again"
+        yield Alert(text, step, _owner(owners, environment, drill), when, "".join(run))
 
 
 def _of_schedules(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[Alert]:
@@ -184,12 +195,32 @@ def _of_reserved(audit: Audit, owners: dict[tuple[str, str], str]) -> Iterator[A
     for environment in sorted({goal.environment for goal in audit.proven if goal.reserved}):
         found = [goal for goal in audit.proven if goal.reserved and goal.environment == environment]
         for reason, (why, step) in RESERVATIONS.items():
-            drills = [goal.drill for goal in found if reason in remarks.reasons(goal.mark)]
-            if drills:
+            goals = [goal for goal in found if reason in remarks.reasons(goal.mark)]
+            if drills := [goal.drill for goal in goals]:
+                proofs = _routine_proofs(audit, goals) if reason == remarks.FRESH else ""
                 text = f"The RPO of {open_findings.named(drills)} in {environment} is {remarks.RESERVED}{why}"
                 who = {_owner(owners, environment, drill) for drill in drills}
                 when = NEXT_RUN if len(set(drills)) == 1 else NEXT_RUNS
-                yield Alert(text, step, who.pop() if len(who) == 1 else "their owners", when)
+                yield Alert(text, step + proofs, who.pop() if len(who) == 1 else "their owners", when)
+
+
+def _routine_proofs(audit: Audit, goals: Sequence[ProvenRow]) -> str:
+    """Return one clause for each service: the drill of the project that restores a routine backup of it, or the command that
+    finds shipped ones. The result is empty when there are too many services.
+    """
+    found = {}
+    for goal in goals:
+        run = next((run for run in audit.runs if run.run == goal.run), None)
+        if run and run.routine:
+            found[goal.service] = f"{goal.service} by `{next_steps.run_again(NEUTRAL, run.routine[0], run.inventory)}`"
+        else:
+            found[goal.service] = f"{goal.service} by a drill that `{_catalog(run.kind if run else '')}` lists"
+    return f": {', '.join(found.values())}" if len(found) <= MOST_PROOFS else f" (`{_catalog()}` lists drills)"
+
+
+def _catalog(kind: str = "") -> str:
+    """Return the command that lists the shipped drills for a kind of service, or all of them."""
+    return f"{NEUTRAL} catalog{f' --for {shlex.quote(kind)}' if kind else ''}"
 
 
 def _of_never_ran(never: Sequence[MissedRow]) -> Iterator[Alert]:
@@ -215,12 +246,16 @@ def _of_services(audit: Audit) -> Iterator[Alert]:
     for (gaps, environment, drilled), known in _gaps(audit).items():
         names = f"{', '.join(known[:-1])} and {known[-1]} were" if len(known) > 1 else f"{known[0]} was"
         again = f"schedule a drill, so that the coming {audit.period.unit}s are covered"
-        step = again if drilled else "plan a drill, or state in the inventory why none is needed"
+        step = (
+            again
+            if drilled
+            else f"plan a drill (`{_catalog()}` lists shipped ones), or state in the inventory why none is needed"
+        )
         yield Alert(f"{names} {gaps} in {environment}", step, when=when)
     yield from _without_rpo(audit, when)
     if doubtful := [row.service for row in audit.coverage if row.doubtful]:
         text = f"No passed run restored {open_findings.named(doubtful)}, which the inventory exempts from drills"
-        yield Alert(text, "plan a rehearsal that restores each of them", when=when)
+        yield Alert(text, f"plan a rehearsal that restores each of them (`{_catalog()}` lists shipped ones)", when=when)
 
 
 def _without_rpo(audit: Audit, when: str) -> Iterator[Alert]:
@@ -257,10 +292,9 @@ def _of_rehearsals(rows: Sequence[RehearsedRow], when: str) -> Iterator[Alert]:
     for environment, kind in sorted({(row.environment, row.kind) for row in rows}):
         names = open_findings.named([row.service for row in rows if (row.environment, row.kind) == (environment, kind)])
         text = f"{names} in {environment}: backups were only rehearsed, which proves neither an RTO nor an RPO"
-        of_kind = f" --for {shlex.quote(kind)}" if kind else ""
         step = (
             "run a drill that breaks the service in a test environment and restores its backup "
-            f"(`{NEUTRAL} catalog{of_kind}` lists shipped ones)"
+            f"(`{_catalog(kind)}` lists shipped ones)"
         )
         yield Alert(text, step, when=when)
     for environment in sorted({row.environment for row in rows}):

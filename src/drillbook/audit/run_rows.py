@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from drillbook.audit.coverage import row_of
-from drillbook.audit.records import Record
+from drillbook.audit.records import Record, planned_services
 from drillbook.installation.program_name import NEUTRAL, as_called
 from drillbook.report import open_findings
 from drillbook.report.figures import link
@@ -49,6 +49,10 @@ class RunRow:
     """Email address, or otherwise phone number, of the owner. It is empty when the plan has no address of the owner."""
     inventory: str = ""
     """Name of the inventory, as the journal records it. It is empty in older journals."""
+    kind: str = ""
+    """Kind of the service in the inventory, such as ``postgres``. It is empty when it is unknown."""
+    routine: tuple[str, ...] = ()
+    """Drills of the project that restore a routine backup of the service, the most suitable first."""
 
     @property
     def left(self) -> tuple[str, ...]:
@@ -86,8 +90,15 @@ def run_row(one: Record) -> RunRow:
         owner=str(one.plan.get("owner") or ""),
         owner_address=_owner_address(one),
         inventory=str((one.opening and one.opening.inventory) or ""),
+        kind=_kind(one),
+        routine=tuple((one.opening and one.opening.routine) or ()),
         **figures,
     )
+
+
+def _kind(one: Record) -> str:
+    written = planned_services(one).get(one.service)
+    return str(written.get("kind") or "") if isinstance(written, dict) else ""
 
 
 def _owner_address(one: Record) -> str:
