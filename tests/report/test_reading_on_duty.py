@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from drillbook.findings import Finding
 from drillbook.report import html, index
 from tests.report import renderings, samples
 from tests.report.chrome import Chrome
@@ -18,7 +20,7 @@ CLICKED = """(() => [...document.querySelectorAll('code.command, .box .command')
   const chosen = getSelection(); chosen.removeAllRanges(); chosen.addRange(range);
   return getComputedStyle(one).userSelect;
 }))()"""
-LINES = """[...document.querySelectorAll('.wide table span.num, .wide table span.state')].filter((one) => {
+LINES = """[...document.querySelectorAll('.wide table span.num, .wide table span.state, .wide table span.short')].filter((one) => {
   const range = document.createRange(); range.selectNodeContents(one);
   return range.getBoundingClientRect().height > 1.8 * parseFloat(getComputedStyle(one).fontSize) * 1.2;
 }).map((one) => one.textContent)"""
@@ -47,8 +49,18 @@ def test_one_click_selects_a_whole_command(chrome: Chrome, tmp_path: Path, name:
     assert page.run("getSelection().toString() === document.querySelector('code.command').textContent")
 
 
-def test_no_figure_and_no_verdict_of_the_index_breaks_over_lines(chrome: Chrome, tmp_path: Path) -> None:
-    page = opened(chrome, tmp_path, index.render(samples.entries()))
+def with_notes(entry: index.IndexEntry) -> index.IndexEntry:
+    """Run with everything that can stand below a verdict in the index."""
+    found = Finding(code="backup-same-disk", severity="medium", title="The backups are on the disk of the data")
+    return replace(entry, findings=(found,), tolerated="1 allowed failure", exit=5)
+
+
+@pytest.mark.parametrize("width", [1280, 1440])
+def test_no_figure_and_no_verdict_of_the_index_breaks_over_lines(chrome: Chrome, tmp_path: Path, width: int) -> None:
+    entries = [with_notes(one) if one.verdict == "passed" else one for one in samples.entries()]
+    page = opened(chrome, tmp_path, index.render(entries), width)
+    assert page.run("document.querySelectorAll('.wide .runs span.short').length") > 8
+    assert page.run("document.documentElement.scrollWidth <= innerWidth")
     assert page.run("document.querySelectorAll('.wide table span.num').length") > 8
     assert page.run(LINES) == []
 
