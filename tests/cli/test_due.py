@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -10,6 +11,7 @@ from rich.console import Console
 from drillbook.cli import due
 from drillbook.plan.schedule import State
 from drillbook.project.due import Due, DueRow
+from drillbook.project.due import read as read_due
 from drillbook.project.project import Project
 from tests.program import PROOF, Folder, step
 
@@ -31,7 +33,7 @@ def test_the_table_and_the_exit_status(folder):
     assert "1 schedule: 1 never passed" in done.stdout
     assert "without a schedule (`every`): unscheduled" in done.stdout
     assert "now, every 7 d" in done.stdout
-    assert "Next\n    run the most urgent one  drillbook drill sample\n\n1 schedule" in done.stdout
+    assert "Next\n    run a drill that has never passed  drillbook drill sample\n\n1 schedule" in done.stdout
     folder.run("drill", "sample", "--quiet")
     done = folder.run("drill.due")
     assert done.returncode == 0, done.stdout
@@ -58,10 +60,57 @@ def test_the_next_command_names_the_inventory_of_the_environment(folder):
     folder.write("every: 7d\nguard: {environments: [staging]}\n" + GOOD)
     text = (folder.root / "inventory" / "lab.yml").read_text()
     (folder.root / "inventory" / "staging.yml").write_text(text.replace("environment: lab", "environment: staging"))
-    rows = (DueRow(State.NEVER, "app", "", "staging"), DueRow(State.OVERDUE, "app", "sample", "staging"))
+    overdue = replace(next(row for row in read_due(Project(folder.root)).rows if row.drill), state=State.OVERDUE)
+    rows = (DueRow(State.NEVER, "app", "", "staging"), overdue)
     assert due._next(rows, Project(folder.root)) == [
-        ("run the most urgent one", "drillbook drill sample --inventory staging")
+        ("run the drill that is overdue longest", "drillbook drill sample --inventory staging")
     ]
+
+
+def test_what_the_usual_inventory_cannot_run_is_listed_apart_with_a_command_that_works(folder):
+    folder.write("every: 7d\n" + GOOD)
+    folder.write("every: 1d\n" + GOOD.replace("app", "other"), "away")
+    path = folder.root / "drills" / "away.yml"
+    path.write_text(path.read_text().replace("service: app", "service: volume"))
+    lab = folder.root / "inventory" / "lab.yml"
+    services = "services: {app: {kind: process, host: controller}, volume: {kind: process, host: controller}}\n"
+    (folder.root / "inventory" / "docker.yml").write_text(f"environment: lab\nlab: docker\n{services}")
+    for missing, told in (
+        ("", "the inventory docker: drillbook drill away --inventory docker"),
+        ("tar", "an installation of tar, then: drillbook drill away"),
+    ):
+        if missing:
+            (folder.root / "inventory" / "docker.yml").unlink()
+            volume = f"volume: {{kind: process, host: controller, missing: {missing}}}}}"
+            lab.write_text(lab.read_text().replace("controller}}", "controller}, " + volume))
+        lines = folder.run("drill.due").stdout.splitlines()
+        apart = lines.index("need another inventory or an installation:")
+        assert lines[1].startswith("sample ")
+        assert lines[apart + 2].startswith("away ")
+        assert lines[apart + 3] == f"  needs {told}"
+        assert "    run a drill that has never passed  drillbook drill sample" in lines
+    (folder.root / "drills" / "sample.yml").unlink()
+    last = folder.run("drill.due").stdout.splitlines()
+    assert "    away needs an installation of tar, then  drillbook drill away" in last
+
+
+def test_restores_come_before_other_drills_and_frequent_ones_first(folder):
+    backup = "restore:\n  - files.extract: {service: app}\n"
+    for name, every, steps in (
+        ("a", "1d", GOOD),
+        ("b", "90d", GOOD + backup.replace("restore:\n", "")),
+        ("c", "30d", backup),
+    ):
+        folder.write(f"every: {every}\n{steps}", name)
+    rows = json.loads(folder.run("drill.due", "--json").stdout)["rows"]
+    assert [row["drill"] for row in rows if row["drill"]] == ["c", "b", "a"]
+    assert "run a drill that restores data and has never passed  drillbook drill c" in folder.run("drill.due").stdout
+
+
+def test_a_service_without_a_proof_tells_what_to_do():
+    told = {row.drills: " ".join(" ".join(printed([row], 80)).split()) for row in UNPROVEN}
+    assert "no drill has this service: write one, or exempt it in the inventory by `not_drilled: REASON`" in told[()]
+    assert "its drills proved no restore: look, listen" in told["look", "listen"]
 
 
 def test_the_report_of_a_drill_that_failed_comes_before_its_next_run(folder):
@@ -122,6 +171,7 @@ def test_a_run_records_its_schedule(folder):
     assert first["data"]["schedule"] == {"every": "7d", "grace": "1008m", "windows": []}
 
 
+UNPROVEN = (DueRow(State.NEVER, "a", "", "lab"), DueRow(State.NEVER, "b", "", "lab", drills=("look", "listen")))
 LONG = "connections-exhausted-by-a-pool-that-leaks"
 ROWS = (
     DueRow(State.OVERDUE, "database", LONG, "staging", last_verdict="failed", passed="2026-10-01T10:00:00Z", overdue_s=9e5),

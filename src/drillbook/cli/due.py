@@ -53,8 +53,12 @@ def _print(found: Due, out: Console, project: Project | None = None) -> None:
     """Print the table first, and then the summary, so that a small terminal still shows the summary at the end. If
     ``project`` is given, and something is overdue or has never passed, suggest commands to the user before the summary.
     """
-    if found.rows:
-        _print_rows(found.rows, out)
+    here = [row for row in found.rows if not row.is_elsewhere]
+    if here:
+        _print_rows(here, out)
+    if elsewhere := [row for row in found.rows if row.is_elsewhere]:
+        out.print(Text("\n" * bool(here) + "need another inventory or an installation:", style="bold"))
+        _print_rows(elsewhere, out)
     for row in found.rows:
         if row.why:
             out.print(Prose(Text(f"✗ {row.drill}: {one_line(row.why)}", style="bold red"), 2))
@@ -79,13 +83,37 @@ def _next(rows: Sequence[DueRow], project: Project) -> list[tuple[str, str]]:
             continue
         if not project.inventory_names():
             return [("this project has no inventory, so first make one", f"{program()} init FOLDER")]
-        known = row.environment and (project.root / "inventory" / f"{row.environment}.yml").is_file()
-        inventory = row.environment if known else project.default_inventory()
-        again = run_again(program(), row.drill, inventory)
+        if row.needs:
+            return [(f"{row.drill} {_needed(row)}", _again(row))]
         if not failed:
-            return [("run the most urgent one", again)]
-        return [(f"read why {row.drill} {row.last_verdict}", _open(row, project)), ("then run it again", again)]
+            return [(_first(row), _again(row))]
+        return [
+            (f"read why {row.drill} {_ended(row.last_verdict)}", _open(row, project)),
+            ("then run it again", _again(row)),
+        ]
     return []
+
+
+def _again(row: DueRow) -> str:
+    return run_again(program(), row.drill, row.inventory)
+
+
+def _first(row: DueRow) -> str:
+    """Return the description of the command that runs the drill or suite of ``row``, the first of the list."""
+    kind = "suite" if row.suite else "drill"
+    if row.state is State.OVERDUE:
+        return f"run the {kind} that is overdue longest"
+    return f"run a {kind} that {'restores data and ' if row.restores else ''}has never passed"
+
+
+def _needed(row: DueRow) -> str:
+    return f"needs {one_line(row.needs)}" + (", then" if not row.needs.endswith(f" {row.inventory}") else "")
+
+
+def _ended(verdict: str) -> str:
+    return (
+        f"was {verdict}" if verdict in (Verdict.NOT_RUN, Verdict.REFUSED, Verdict.ABORTED, Verdict.INCONCLUSIVE) else verdict
+    )
 
 
 def _open(row: DueRow, project: Project) -> str:
@@ -180,5 +208,16 @@ def _more(row: DueRow, shown: Container[str]) -> str:
         f"last run {row.last_verdict}" if row.last_verdict and "last run" not in shown else "",
         row.last_recovered,
         left,
+        _unproven(row),
+        f"{_needed(row)}: {_again(row)}" if row.needs else "",
     ]
     return ", ".join(filter(None, parts))
+
+
+def _unproven(row: DueRow) -> str:
+    """Return what to do about a service of which no restore is proven. The result is empty for other rows."""
+    if row.drill or row.state is not State.NEVER:
+        return ""
+    if row.drills:
+        return f"its drills proved no restore: {one_line(', '.join(row.drills))}"
+    return "no drill has this service: write one, or exempt it in the inventory by `not_drilled: REASON`"

@@ -22,7 +22,7 @@ from drillbook.installation.program_name import program
 from drillbook.journal.journal import Observer
 from drillbook.judge.result import RunView, SuiteResult
 from drillbook.report.figures import one_line
-from drillbook.report.next_steps import after_suite, next_steps, proof_of_routine
+from drillbook.report.next_steps import after_suite, next_steps, other_inventory, proof_of_routine
 from drillbook.report.terminal import summary
 from drillbook.report.terminal.event_lines import Progress
 from drillbook.report.terminal.live_view import LiveView
@@ -146,6 +146,7 @@ class Teller:
             self.inventory,
             newest=newest,
             residue=bool(result.open_residue),
+            other=other_inventory(view),
         )
         self.say(shown_steps([*steps, *filter(None, [proof_of_routine(view)])]))
         self.say(Text())

@@ -97,6 +97,10 @@ def said(opens: datetime, window: Window, now: datetime) -> str:
     return f"{opens:%a %Y-%m-%d %H:%M} {window.zone}, in {' '.join(parts)}"
 
 
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
 def lacking(plan: Plan) -> list[Finding]:
     """Return a finding for each package that is missing on this machine, although a service in the plan needs it."""
     found: dict[str, list[str]] = {}
@@ -107,7 +111,7 @@ def lacking(plan: Plan) -> list[Finding]:
             "not-run-here",
             title=", ".join(names),
             wanted=f"installed services: {', '.join(names)}",
-            measured=f"the drill needs {' and '.join(names)}, but {'they are' if len(names) > 1 else 'it is'} not installed: "
+            measured=f"the drill needs {_listed(names)}, but {'they are' if len(names) > 1 else 'it is'} not installed: "
             f"install {what}",
             remedy=f"Install {what}, then start the environment again. Nothing was changed.",
         )

@@ -6,6 +6,7 @@ The time since a run is counted from the start of the run. A run counts only for
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -16,14 +17,16 @@ from drillbook.exits import Exit
 from drillbook.journal import damaged
 from drillbook.language.explaining import did_you_mean
 from drillbook.plan.schedule import Schedule, State
-from drillbook.project import estate, restore_proofs, schedules, standings
+from drillbook.project import estate, needed_inventories, restore_proofs, schedules, standings
 from drillbook.project.estate import Estate
+from drillbook.project.needed_inventories import Inventories
 from drillbook.project.project import Project
 from drillbook.project.restore_proofs import Proofs
 from drillbook.project.schedules import Scheduled
 from drillbook.project.standings import Ended, Standing, Standings
 from drillbook.report import folders
 from drillbook.report.figures import moment
+from drillbook.values import Duration
 
 SCHEMA = "drillbook/due/1"
 URGENCY = {State.OVERDUE: 0, State.NEVER: 1, State.UNKNOWN: 2, State.DUE: 3, State.OK: 4}
@@ -69,11 +72,24 @@ class DueRow:
     """Number of findings of medium severity or higher that the newest run left open although it passed, as text."""
     last_recovered: str = ""
     """Text that `drill.recover` undid the changes of the newest run after its end, with time and operator. Otherwise empty."""
+    restores: bool = False
+    """True when the drill, or a drill of the suite, restores data. True for a service."""
+    inventory: str = ""
+    """Inventory with which the drill or suite can run next."""
+    needs: str = ""
+    """Text with what is needed before the usual inventory can run the drill. It is empty when nothing is needed."""
+    drills: tuple[str, ...] = ()
+    """For a service: the drills and suites of this service."""
 
     @property
     def is_due(self) -> bool:
         """True when the drill should run now: it is due or overdue, or has never passed."""
         return self.state in (State.DUE, State.OVERDUE, State.NEVER)
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """True when the drill should run, but not with the usual inventory on this machine."""
+        return bool(self.needs) and self.state is not State.OK
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +130,8 @@ class Due:
 
 def read(project: Project, now: datetime | None = None, environment: str = "") -> Due:
     """Return the state of each drill, suite and service of ``project`` at the time ``now``. By default, this is the
-    present. The most urgent comes first.
+    present. The most urgent comes first; among equally overdue drills, those that restore data come first, and then those
+    with the shortest period. What needs another inventory or an installation comes last.
 
     When ``environment`` is given, only this environment is considered. Raises UsageError when nothing in the project names
     this environment, and when the folder of runs cannot be read.
@@ -126,10 +143,11 @@ def read(project: Project, now: datetime | None = None, environment: str = "") -
     proofs = restore_proofs.read(runs)
     rows = [*of(wanted, known, now, environment), *_unscheduled(wanted, known, environment)]
     rows = [_with_proof(row, proofs.get((row.drill, row.environment))) for row in rows]
+    rows = _with_inventories(rows, wanted, needed_inventories.read(project))
     services = sorted({**_planned(known), **found.services}.items())
     places = [key for key, exempt in services if environment in ("", key[0]) and not exempt]
     rows += [row for one in places for row in _service(one, wanted, rows, proofs, now)]
-    rows.sort(key=lambda row: (URGENCY[row.state], -row.overdue_s, row.service, row.drill, row.environment))
+    rows.sort(key=_order)
     bare = tuple(one.name for one in wanted if one.every is None and not one.broken)
     elsewhere = any(one.every for one in wanted) and not any(row.drill for row in rows)
     return Due(now, tuple(rows), bare, found.unread, environment, bool(environment) and elsewhere)
@@ -233,6 +251,22 @@ def _with_proof(row: DueRow, proof: Ended | None) -> DueRow:
     return replace(row, proven=proof.started, proven_run=proof.run) if proof else row
 
 
+def _with_inventories(rows: Sequence[DueRow], wanted: Sequence[Scheduled], known: Inventories) -> list[DueRow]:
+    """Return the rows of drills with the inventory that can run each, and with what is needed before."""
+    drills, found = {one.name: one for one in wanted}, []
+    for row in rows:
+        one = drills[row.drill]
+        choice = known.choice(one, row.environment)
+        found.append(replace(row, restores=one.restores, inventory=choice.inventory, needs=choice.needs))
+    return found
+
+
+def _order(row: DueRow) -> tuple[bool, int, float, bool, float, tuple[str, str, str]]:
+    period = float(Duration.parse(row.every)) if row.every else math.inf
+    names = row.service, row.drill, row.environment
+    return row.is_elsewhere, URGENCY[row.state], -row.overdue_s, not row.restores, period, names
+
+
 def _service(
     service: tuple[str, str], wanted: Sequence[Scheduled], rows: Sequence[DueRow], proofs: Proofs, now: datetime
 ) -> Iterator[DueRow]:
@@ -249,7 +283,7 @@ def _service(
     newest = max(found, key=lambda one: one.started, default=None)
     if newest is None or newest.at is None:
         if not any(row.state in (State.NEVER, State.UNKNOWN) for row in mine):
-            yield DueRow(State.NEVER, name, "", place)
+            yield DueRow(State.NEVER, name, "", place, restores=True, drills=tuple(drills))
         return
     newest_at, proving = newest.at, {one.name for one in found} | {folders.drill_of(one.folder.parent.name) for one in found}
     asked = passed = [row for row in mine if row.passed]
@@ -276,6 +310,7 @@ def _old_proof(name: str, place: str, proof: Ended, schedule: Schedule, now: dat
         until_due_s=(due - now).total_seconds(),
         overdue_since=_utc(since),
         overdue_s=max(0.0, (now - since).total_seconds()),
+        restores=True,
     )
 
 

@@ -50,11 +50,11 @@ def read(project: Project) -> Estate:
             unread.append(f"{error.where or path}: {error.message}".removeprefix(f"{project.root}/"))
             continue
         included |= {Path(document.file).resolve() for document in found[:-1]}
-        merged, entries = _merged(found)
-        environment = merged.get("environment")
+        fields, entries = merged(found)
+        environment = fields.get("environment")
         named = isinstance(environment, str) and bool(environment)
         environments |= {str(environment)} if named else set()
-        if merged.get("lab") or not entries:
+        if fields.get("lab") or not entries:
             continue
         if not named:
             lost.append(path)
@@ -71,23 +71,23 @@ def inventories_with(project: Project, service: str) -> list[str]:
     found = []
     for path in sorted((project.root / "inventory").glob("*.yml")):
         with suppress(InventoryError):
-            merged, entries = _merged(merging.documents(path, lambda _: 0))
-            if service in entries and isinstance(merged.get("environment"), str):
+            fields, entries = merged(merging.documents(path, lambda _: 0))
+            if service in entries and isinstance(fields.get("environment"), str):
                 found.append(path.stem)
     return found
 
 
-def _merged(documents: Sequence[Document]) -> tuple[dict[str, Any], dict[str, Any]]:
+def merged(documents: Sequence[Document]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the fields of an inventory, and its services, both with the files that it includes."""
-    merged: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     entries: dict[str, Any] = {}
     for document in documents:
         written = document.value if isinstance(document.value, dict) else {}
-        merged |= written
+        fields |= written
         for section in SECTIONS:
             part = written.get(section)
             entries |= part if isinstance(part, dict) else {}
-    return merged, entries
+    return fields, entries
 
 
 def exempt(fields: object) -> bool:

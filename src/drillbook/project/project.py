@@ -141,7 +141,7 @@ class Project:
         """Load an inventory. ``name``: name of a file in ``inventory/``, or a path. Raises UnknownName when the
         inventory does not exist, and InventoryError when it is invalid.
         """
-        return inventory.load(self.inventory_path(name), lab=self._lab_value)
+        return inventory.load(self.inventory_path(name), lab=self.lab_value)
 
     def inventory_path(self, name: str) -> Path:
         """Return the path of the inventory ``name``; see ``inventory``. Raises UnknownName when it does not exist."""
@@ -156,7 +156,8 @@ class Project:
             )
         return path
 
-    def _lab_value(self, path: str) -> str | int:
+    def lab_value(self, path: str) -> str | int:
+        """Return the value of this project's lab with the name ``path``. Raises LabError when there is no such value."""
         from drillbook.lab import layout as embedded  # noqa: PLC0415  keeps start-up fast
         from drillbook.lab.containers import layout  # noqa: PLC0415  keeps start-up fast
 

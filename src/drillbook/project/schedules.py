@@ -5,7 +5,7 @@ list drills stay fast.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,9 @@ from drillbook.project.quick_check import first_mistake
 from drillbook.values import Duration
 
 _LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+_EXPRESSION = re.compile(r"\bservices\.(\w+)")
+_RESTORE = re.compile(r"^\s*-?\s*\w+\.(?:\w*restore\w*|recover|extract)\s*:", re.MULTILINE)
+"""Line of a step that restores data, such as ``- backup.restore:``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,10 @@ class Scheduled:
     grace: Duration | None = None
     windows: tuple[tuple[Window, ...], ...] = ()
     drills: tuple[str, ...] = ()
+    uses: frozenset[str] = frozenset()
+    """Names of the services that the drill uses, with those in its expressions. For a suite, these are the services of its drills."""
+    restores: bool = False
+    """True when the drill restores data, or, for a suite, when one of its drills does."""
     broken: str = ""
     """Reason why the file cannot be read, or why its schedule is invalid. The text is empty when the file is valid."""
     mistake: str = ""
@@ -75,6 +82,8 @@ def _with_drills(suite: Scheduled, known: Mapping[str, Scheduled]) -> Scheduled:
         suite.grace,
         tuple(group for one in drills for group in one.windows),
         suite.drills,
+        frozenset(service for one in drills for service in one.uses),
+        any(one.restores for one in drills),
         suite.broken,
         suite.mistake or (f"its drill {unread} cannot be read" if unread else ""),
     )
@@ -95,7 +104,20 @@ def _read(name: str, path: Path, known: Sequence[str]) -> Scheduled:
     if not isinstance(value, dict) or not isinstance(value.get("title"), str):
         return Scheduled(name, broken=f"{path.name}: the file has no title")
     found = _of(name, value, path)
-    return found if found.broken else replace(found, mistake=first_mistake(value, path, text, known))
+    mistake = "" if found.broken else first_mistake(value, path, text, known)
+    return replace(found, mistake=mistake, uses=frozenset(_services(value)), restores=bool(_RESTORE.search(text)))
+
+
+def _services(value: Any) -> Iterator[str]:
+    """Yield the names of services in a part of a drill: values of the key ``service``, and services in expressions."""
+    if isinstance(value, dict):
+        yield from (one for one in (value.get("service"),) if isinstance(one, str))
+        value = list(value.values())
+    if isinstance(value, list):
+        for one in value:
+            yield from _services(one)
+    elif isinstance(value, str):
+        yield from _EXPRESSION.findall(value)
 
 
 def _title(text: str) -> str:
@@ -132,5 +154,5 @@ def _of(name: str, value: dict[str, Any], path: Path) -> Scheduled:
         grace,
         (windows,) if windows else (),
         tuple(one for one in value.get("drills") or () if isinstance(one, str)) if suite else (),
-        f"{path.name}: {' and '.join(wrong)} cannot be read; see {program()} drill.plan {name}" if wrong else "",
+        broken=f"{path.name}: {' and '.join(wrong)} cannot be read; see {program()} drill.plan {name}" if wrong else "",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
 
@@ -13,32 +14,55 @@ from drillbook.report.rows import rows_of
 DEFAULT_INVENTORY = "lab"
 SUITE_AGAIN = "then the whole suite"
 MOST_DRILLS = 4
+_OTHER = re.compile(r"--inventory ([\w.-]+)")
 """Largest number of drills of a suite that get a suggestion of their own."""
 
 
 def next_steps(
-    program: str, drill: str, run: str, verdict: Verdict, inventory: str, *, newest: bool = False, residue: bool = False
+    program: str,
+    drill: str,
+    run: str,
+    verdict: Verdict,
+    inventory: str,
+    *,
+    newest: bool = False,
+    residue: bool = False,
+    other: str = "",
 ) -> list[tuple[str, str]]:
-    """Return the suggestions, most urgent first. Each is a pair of a description and a command."""
+    """Return the suggestions, most urgent first. Each is a pair of a description and a command. ``other``: inventory that has
+    the services which this machine lacks, or an empty text.
+    """
     option = on(inventory)
     steps: list[tuple[str, str]] = []
     if residue:
         steps.append(("undo the remaining changes", f"{program} drill.recover {run}"))
     if verdict is Verdict.REFUSED and not residue:
         steps.append(("correct the failed preconditions, then check again", f"{program} drill.check {drill}{option}"))
-    if verdict is Verdict.NOT_RUN:
+    if verdict is Verdict.NOT_RUN and other:
+        steps.append((f"run it with the inventory {other}", f"{program} drill {drill}{on(other)}"))
+    elif verdict is Verdict.NOT_RUN:
         steps.append(("install the missing services, then check again", f"{program} drill.check {drill}{option}"))
     again = {
         Verdict.FAILED: "run the drill again after the problem is corrected",
         Verdict.INCONCLUSIVE: "run the drill again once its figures can be measured",
         Verdict.REFUSED: "then run the drill",
         Verdict.ABORTED: "run the drill again",
-        Verdict.NOT_RUN: "then run the drill",
+        Verdict.NOT_RUN: "" if other else "then run the drill",
     }.get(verdict)
     steps.append(("read the report", f"{program} report.open" + ("" if newest else f" {run}")))
     if again:
         steps.append((again, f"{program} drill {drill}{option}"))
     return steps
+
+
+def other_inventory(view: RunView) -> str:
+    """Return the inventory that has the services which this machine lacks, as the plan's inventory tells it in `missing`. The
+    result is empty when it tells none.
+    """
+    texts = (str(fields.get("missing") or "") for fields in view.plan["inventory"]["services"].values())
+    named = dict.fromkeys(found[1] for text in texts if (found := _OTHER.search(text)))
+    lacking = " ".join(one.measured for one in view.result.findings if one.code == "not-run-here")
+    return next((name for name in named if f"--inventory {name}" in lacking), "")
 
 
 def proof_of_routine(view: RunView) -> tuple[str, str] | None:
@@ -86,6 +110,7 @@ def in_report(view: RunView) -> list[tuple[str, str]]:
         result.verdict,
         one_line(view.inventory),
         residue=bool(result.open_residue),
+        other=other_inventory(view),
     )
     steps = [step for step in found if "report.open" not in step[1]]
     if proof := proof_of_routine(view):

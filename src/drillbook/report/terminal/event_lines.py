@@ -287,8 +287,8 @@ class Progress:
         if self.closing and what.why in ("refused", Verdict.NOT_RUN):
             return  # the summary that follows contains the same message
         self._line(f"{what.why}: {what.message}", "yellow")
-        if self.closing:
-            return
+        if self.closing or what.why == Verdict.NOT_RUN:
+            return  # the message about services that are not installed names all of them, and what to install
         for one in what.findings:
             if not (one["measured"] in what.message and one["title"] in what.message):
                 self._line(f"{one_line(one['title'])}: {one_line(one['measured'])}", "yellow", 4)

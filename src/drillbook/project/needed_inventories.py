@@ -1,0 +1,107 @@
+"""Finds the inventory with which a drill can run, or what must be installed before it can. Only the files of the inventories
+are read, and which programs this machine has; no host is contacted, and no lab need run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from drillbook.errors import DrillbookError, InventoryError
+from drillbook.inventory import merging
+from drillbook.project import estate
+from drillbook.project.project import Project
+from drillbook.project.schedules import Scheduled
+
+PROGRAMS = "missing."
+"""Beginning of the names of the lab's values that tell which programs this machine lacks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Inventory for the next run of a drill. ``needs``: what is needed before the default inventory can run the drill,
+    such as ``the inventory docker``. It is empty when nothing is needed.
+    """
+
+    inventory: str
+    needs: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Fields of one inventory that decide whether it can run a drill."""
+
+    name: str
+    environment: str
+    is_lab: bool
+    services: frozenset[str] = frozenset()
+    missing: Mapping[str, str] = field(default_factory=dict)
+    """For each service that does not exist on this machine: what to install."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inventories:
+    """Inventories of a project. ``unread``: True when at least one of them cannot be read."""
+
+    default: str
+    listed: tuple[Listed, ...]
+    unread: bool = False
+
+    def choice(self, one: Scheduled, environment: str = "") -> Choice:
+        """Return the inventory that can run the drill or suite ``one`` in ``environment``, which may be empty."""
+        names = [listed.name for listed in self.listed]
+        usual = environment if environment in names else self.default
+        fitting = [listed for listed in self.listed if _fits(listed, one, environment)]
+        fitting.sort(key=lambda listed: (listed.name != usual, listed.name != self.default, listed.is_lab, listed.name))
+        able = [
+            listed for listed in fitting if {*one.services} <= listed.services and not {*one.uses} & listed.missing.keys()
+        ]
+        if able:
+            other = able[0].is_lab and able[0].name != usual
+            return Choice(able[0].name, f"the inventory {able[0].name}" if other else "")
+        lacking = [text for listed in fitting[:1] for name, text in listed.missing.items() if name in one.uses]
+        if lacking:
+            return Choice(fitting[0].name, f"an installation of {', '.join(dict.fromkeys(lacking))}")
+        absent = [name for name in one.services if not any(name in listed.services for listed in fitting)]
+        if absent and self.listed and not self.unread:
+            return Choice(usual, f"an inventory with the service {' and '.join(absent)}")
+        return Choice(usual)
+
+
+def read(project: Project) -> Inventories:
+    """Read all inventories of ``project``. An inventory that cannot be read is left out."""
+    listed, unread = [], False
+    for path in sorted((project.root / "inventory").glob("*.yml")):
+        try:
+            listed.append(_read(path, project))
+        except InventoryError:
+            unread = True
+    return Inventories(project.default_inventory(), tuple(listed), unread)
+
+
+def _read(path: Path, project: Project) -> Listed:
+    def value(name: str) -> str | int:
+        try:
+            return project.lab_value(name) if name.startswith(PROGRAMS) else 0
+        except DrillbookError:
+            return ""
+
+    fields, services = estate.merged(merging.documents(path, value))
+    missing = {
+        str(name): str(one["missing"]) for name, one in services.items() if isinstance(one, Mapping) and one.get("missing")
+    }
+    environment = fields.get("environment")
+    return Listed(
+        path.stem,
+        environment if isinstance(environment, str) else "",
+        bool(fields.get("lab")),
+        frozenset(map(str, services)),
+        missing,
+    )
+
+
+def _fits(listed: Listed, one: Scheduled, environment: str) -> bool:
+    if environment:
+        return listed.environment == environment
+    return bool(listed.environment) and (one.environments is None or listed.environment in one.environments)

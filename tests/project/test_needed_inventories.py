@@ -1,0 +1,74 @@
+"""The inventory with which a drill can run, and what it needs before."""
+
+import pytest
+
+from drillbook.project import needed_inventories, schedules
+from drillbook.project.needed_inventories import Choice
+from drillbook.project.project import Project
+
+DRILL = """
+drill: volume
+title: A volume
+service: files
+guard: {environments: [lab, staging]}
+verify:
+  - command.run: {argv: ["true", "{{ services.copy.path }}"], effect: read}
+"""
+HAS = "services: {files: {kind: folder, host: a}, copy: {kind: folder, host: a}}\n"
+LACKS = HAS.replace("copy: {", "copy: {missing: the package tar, ")
+
+
+@pytest.fixture
+def project(tmp_path):
+    for name in ("drills", "inventory"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "drills" / "volume.yml").write_text(DRILL)
+    return Project(tmp_path)
+
+
+def choice(project, environment="", **inventories):
+    for name, text in inventories.items():
+        (project.root / "inventory" / f"{name}.yml").write_text(text)
+    (one,) = [one for one in schedules.read(project) if one.name == "volume"]
+    return needed_inventories.read(project).choice(one, environment)
+
+
+def test_the_usual_inventory_is_taken_if_it_has_all_services(project):
+    assert choice(project, lab=f"environment: lab\nlab: embedded\n{HAS}") == Choice("lab")
+
+
+def test_a_lab_that_is_not_the_usual_one_is_told(project):
+    found = choice(project, lab=f"environment: lab\nlab: embedded\n{LACKS}", docker=f"environment: lab\nlab: docker\n{HAS}")
+    assert found == Choice("docker", "the inventory docker")
+
+
+def test_an_inventory_of_real_hosts_needs_nothing_more(project):
+    found = choice(project, lab=f"environment: lab\n{LACKS}", hosts=f"environment: staging\n{HAS}")
+    assert found == Choice("hosts")
+
+
+def test_a_missing_program_is_named_also_if_only_an_expression_uses_its_service(project):
+    assert choice(project, lab=f"environment: lab\n{LACKS}") == Choice("lab", "an installation of the package tar")
+
+
+def test_a_service_that_no_inventory_has_is_named_unless_one_cannot_be_read(project):
+    assert choice(project, lab="environment: lab\n") == Choice("lab", "an inventory with the service files")
+    assert choice(project, broken="environment: [") == Choice("lab")
+
+
+def test_only_inventories_of_the_environment_count(project):
+    labs = {"lab": f"environment: lab\n{LACKS}", "staging": f"environment: staging\n{HAS}"}
+    assert choice(project, "staging", **labs) == Choice("staging")
+    assert choice(project, "lab").needs == "an installation of the package tar"
+
+
+def test_a_value_of_the_lab_tells_which_programs_are_missing(project):
+    missing = HAS.replace("copy: {", "copy: {missing: !lab missing.no-such-programs, ")
+    assert choice(project, lab=f"environment: lab\nlab: embedded\n{missing}") == Choice("lab")
+
+
+def test_a_suite_needs_what_its_drills_need(project):
+    (project.root / "drills" / "all.yml").write_text("suite: all\ntitle: All\ndrills: [volume]\n")
+    (project.root / "inventory" / "lab.yml").write_text(f"environment: lab\n{LACKS}")
+    suite = next(one for one in schedules.read(project) if one.suite)
+    assert needed_inventories.read(project).choice(suite).needs == "an installation of the package tar"
