@@ -236,6 +236,7 @@ def test_a_cancelled_step_is_not_allowed_to_fail(small):
     small.run("restore:\n" + run("wait", allow_failure="never mind") + run("look", "last"))
     assert small.ended()["restore.1", "a"] == "cancelled"
     assert ("look", "last") not in [call.argv for call in small.hosts["a"].calls]
+    assert [event.data["why"] for event in small.events if event.kind == "skipped"] == ["the run was stopped"]
     assert small.result.verdict is Verdict.ABORTED
 
 

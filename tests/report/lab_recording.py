@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -35,23 +36,26 @@ DRILLS: dict[str, tuple[tuple[str, str], ...]] = {
         (", closed: true", ""),
         ("  - postgres.admit: {service: database}\n    name: Let the clients in\n", ""),
     ),
+    "stopped": RARER,
 }
 """Changes of the text of the drill ``postgres-lost``, for short journals.
 
-In ``failed``, clients get access before the comparison, and one of them deletes rows.
+In ``failed``, clients get access before the comparison, and one of them deletes rows. ``stopped`` is stopped during its restore.
 """
+STOPPED: list[int] = []
+"""Number of the event after which the run was stopped."""
 DOCUMENTS = """\
   - http.responds: {url: "{{ services.api.url }}/api/v1/documents", status: 200}
     name: Documents are served
 """
-STOPPED = "  - service.status: {service: api, state: stopped}\n    name: The API is stopped\n"
+NOT_RUNNING = "  - service.status: {service: api, state: stopped}\n    name: The API is stopped\n"
 PRINTED: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
     "printed/cache_lost": ("handbook/cache-lost", RARER),
     "printed/answer": (
         "handbook/api-down",
         (*RARER, (DOCUMENTS, f"{DOCUMENTS}    expect: result.json.limit == 3\n"), ("timeout: 45s", "timeout: 5s")),
     ),
-    "printed/polls": ("handbook/api-down", (*RARER, (DOCUMENTS, STOPPED), ("timeout: 45s", "timeout: 20s"))),
+    "printed/polls": ("handbook/api-down", (*RARER, (DOCUMENTS, NOT_RUNNING), ("timeout: 45s", "timeout: 20s"))),
 }
 """Drills whose reports ``test_paper`` prints, and changes of their text.
 
@@ -91,9 +95,16 @@ def _run(name: str, root: Path) -> Path:
     path.write_text(text)
     project = Project(root)
     inventory = project.inventory("lab")
-    observer: Callable[[Event], None] = _delete if name == "failed" else lambda event: None
+    observer: Callable[[Event], None] = {"failed": _delete, "stopped": _stop}.get(name, lambda event: None)
     folder, _ = Orchestrator(project, inventory, observer).run(make(load(path), inventory))
     return folder
+
+
+def _stop(event: Event) -> None:
+    """Press Ctrl-C during the restore, once."""
+    if event.kind == "progress" and event.step == "restore.1" and not STOPPED:
+        STOPPED.append(event.seq)
+        os.kill(os.getpid(), signal.SIGINT)
 
 
 def _delete(event: Event) -> None:

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from drillbook.judge.result import Objective, PhaseResult, Residue, RunView, Verdict
-from drillbook.report import figures, headlines, html, junit, markdown, rows, wording
+from drillbook.report import figures, headlines, html, junit, markdown, phases, rows, wording
 from drillbook.report.terminal import summary
 from tests.report import renderings, samples
 
@@ -174,7 +174,7 @@ def test_kept_writes_of_a_canary_that_was_not_read_back_are_not_called_kept() ->
 
 
 def test_a_phase_that_never_began_is_skipped() -> None:
-    found = {row.phase: row.status for row in rows.phase_rows(samples.recorded("died"))}
+    found = {row.phase: row.status for row in phases.phase_rows(samples.recorded("died"))}
     assert found == {"ready": "done", "inject": "interrupted", "restore": "skipped", "verify": "skipped"}
 
 
@@ -183,7 +183,7 @@ def test_a_phase_without_steps_says_so_and_is_not_called_done() -> None:
     for seconds, time in ((0.0, ""), (2.5, "2.50 s")):
         empty = PhaseResult(phase="cleanup", status="done", seconds=seconds)
         view = samples.view(result.model_copy(update={"phases": (*result.phases, empty)}))
-        (row,) = [row for row in rows.phase_rows(view) if row.phase == "cleanup"]
+        (row,) = [row for row in phases.phase_rows(view) if row.phase == "cleanup"]
         assert (row.state, row.took) == ("no steps", time)
         page = html.render(view)
         block = page.split('<div class="phase-block">')[-1].split("</div>")[0]
@@ -194,7 +194,7 @@ def test_a_phase_without_steps_says_so_and_is_not_called_done() -> None:
         assert line.split() == ["cleanup", "–", "no", "steps", *time.split(), "none"]
     stopped = PhaseResult(phase="cleanup", status="interrupted", seconds=0.0)
     view = samples.view(result.model_copy(update={"phases": (*result.phases, stopped)}))
-    assert rows.phase_rows(view)[-1].state == "interrupted"
+    assert phases.phase_rows(view)[-1].state == "interrupted"
     assert "No steps." in html.render(view)
 
 

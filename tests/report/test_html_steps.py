@@ -7,7 +7,7 @@ import pytest
 from drillbook.findings import finding
 from drillbook.judge.result import CommandView, StepResult, StepView
 from drillbook.report import html_steps
-from drillbook.report.rows import PhaseRow
+from drillbook.report.phases import PhaseRow
 
 MARK = "<b onclick='x'>&amp;\u202e"
 SAFE = "&lt;b onclick=&#39;x&#39;&gt;&amp;amp;\\u202e"

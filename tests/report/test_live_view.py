@@ -184,6 +184,8 @@ def test_bytes_and_rates(view):
     tape("progress", {"what": "from the store", "bytes": 0, "total": 100 << 20}, "restore.1", "db-1", clock=1.0)
     tape("progress", {"what": "from the store", "bytes": 50 << 20, "total": 100 << 20}, "restore.1", "db-1", clock=6.0)
     assert "50.0 MiB of 100.0 MiB  10.0 MiB/s" in picture(view)
+    tape("progress", {"what": "from the store", "bytes": 100 << 20, "total": 100 << 20}, "restore.1", "db-1", clock=9.0)
+    assert "100.0 MiB are transferred; the step goes on" in picture(view)
     lines = []
     progress = Progress(Console(width=80), lines.append)
     tape = Tape(progress)
@@ -399,9 +401,26 @@ def test_ctrl_c_on_a_terminal(folder):
 
     status, text = on_terminal(folder, "drill", "sample", act=act)
     assert status == 4
-    assert "SIGINT: stopping; all changes are undone first" in text
+    assert "Ctrl-C (SIGINT): stopping; all changes are undone first" in text
     assert "■ ABORTED" in text
     assert not (folder.root / "broken").exists()
+
+
+def test_the_phase_says_that_it_is_stopped_and_that_it_undoes_changes(view):
+    tape = Tape(view)
+    tape.start()
+    tape("phase.started", {"phase": "restore"})
+    tape("signal", {"name": "SIGINT"})
+    tape("signal", {"name": "SIGINT", "again": True})
+    assert "  stopping restore " in picture(view)
+    tape("ended.early", {"why": "aborted"})
+    tape("phase.started", {"phase": "restore"})
+    assert "  undo: restore " in picture(view)
+    tape("settle.started", {"after": "early end"})
+    assert "checking if the service is good again" in picture(view)
+    tape.start()
+    tape("phase.started", {"phase": "ready"})
+    assert "  ready " in picture(view)
 
 
 def test_an_empty_wait_says_what_it_waits_for(view):

@@ -224,7 +224,8 @@ class Preparation:
             if any(step.effect is not Effect.READ for step in group):
                 self.changed_at = self.stage.journal.clock()
             if not done:
-                self._skip([step for later in found[number + 1 :] for step in later], "an earlier step failed")
+                why = "the run was stopped" if self.stage.cancel.is_set() else "an earlier step failed"
+                self._skip([step for later in found[number + 1 :] for step in later], why)
                 return False
         return True
 

@@ -17,8 +17,8 @@ from drillbook.installation.program_name import as_called
 from drillbook.inventory.inventory import Inventory
 from drillbook.journal.collection import paused
 from drillbook.journal.journal import History
-from drillbook.judge import capacity, clocks, comparison, diagnosis, faultstate, locks, notes, residue
-from drillbook.judge.figures import Figures, phase_spans, session
+from drillbook.judge import capacity, clocks, comparison, diagnosis, faultstate, locks, notes, residue, stop
+from drillbook.judge.figures import Figures, session
 from drillbook.judge.findings import findings, mended
 from drillbook.judge.objectives import objectives, unverified
 from drillbook.judge.result import EXIT, Note, Residue, Result, RunView, StepView, Timeline
@@ -44,7 +44,8 @@ def _view(history: History) -> RunView:
     own = session(events)  # a later recovery changes the residue, but not the other findings of the run
     views = steps(own, events, plan)
     figures = clocks.figures(events, plan, faultstate.faults(own, events, plan, residue.residue(events, plan)))
-    marks = {**figures.marks, **notes.marks(own)}
+    marks = {**figures.marks, **stop.marks(own), **notes.marks(own)}
+    end = stop.early_end(own, plan)
     result = _result(events, own, plan, figures, views)
     return RunView(
         result=result,
@@ -52,7 +53,7 @@ def _view(history: History) -> RunView:
         contacts=_contacts(plan.inventory),
         owner=plan.owner,
         timeline=Timeline(
-            seconds=figures.end, phases=phase_spans(own), probes=figures.tracks, marks=marks, zero=_zero(events[0])
+            seconds=figures.end, phases=stop.spans(own, end), probes=figures.tracks, marks=marks, zero=_zero(events[0])
         ),
         steps=tuple(_step_as_called(one, first.program) for one in views),
         journal_events=len(events),
@@ -67,6 +68,7 @@ def _view(history: History) -> RunView:
         comparison=comparison.comparison(result, events),
         first_run=any(not what.runs and not what.message for what in contents(events, EarlierRuns)),
         stalls=Stalls.of(own).spans,
+        early_end=end,
         **_at_end(own, events, plan),
     )
 

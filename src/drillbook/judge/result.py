@@ -309,6 +309,17 @@ class StoredLog(_Value):
     bytes: int | None
 
 
+class EarlyEnd(_Value):
+    """The early end of a run, and what ran before it. The phases in ``later`` ran after it, to undo changes."""
+
+    at: float
+    phases: tuple[PhaseResult, ...]
+    spans: tuple[Span, ...]
+    steps: tuple[StepView, ...]
+    """Steps, before the end, of the phases that ran again after it."""
+    later: tuple[str, ...]
+
+
 class RunView(_Value):
     """One run with all data for its reports."""
 
@@ -342,6 +353,8 @@ class RunView(_Value):
     """Number of changes, apart from faults, that were not undone at the end of the run itself."""
     locks_at_end: tuple[LockState, ...] = ()
     """State of each of the run's locks at the end of the run itself."""
+    early_end: EarlyEnd | None = None
+    """Early end of the run. It is None for a run that went on to its last phase, or whose controller died."""
     stalls: tuple[tuple[float, float], ...] = ()
 
     @property

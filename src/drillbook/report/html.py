@@ -33,7 +33,8 @@ from drillbook.report import (
 from drillbook.report.html_steps import Where
 from drillbook.report.moments import run_duration
 from drillbook.report.objective_figures import LATEST_NOTE
-from drillbook.report.rows import ObjectiveRow, PhaseRow
+from drillbook.report.phases import PhaseRow, phase_rows
+from drillbook.report.rows import ObjectiveRow
 
 BAR = 260.0
 MOST_FINDINGS = 7
@@ -57,7 +58,7 @@ def render(view: RunView) -> str:
     """Render ``report.html`` of one run."""
     drawings = [("wide", timeline.WIDE), ("narrow", timeline.NARROW)] if _has_timeline(view) else []
     close_up = timeline.wants_close_up(view)
-    phases = rows.phase_rows(view)
+    phases = phase_rows(view)
     anchors = _anchors(phases)
     return (
         pages.environment()
@@ -135,7 +136,7 @@ def _anchors(phases: Sequence[PhaseRow]) -> dict[Where, str]:
 
     Each id contains a number instead of the step's name, because names may contain any character.
     """
-    steps = [step.result for phase in phases for step in phase.steps]
+    steps = [step.result for phase in phases if not phase.repeated for step in phase.steps]
     return {(step.id, step.host): f"step-{number}" for number, step in enumerate(steps, 1)}
 
 

@@ -16,7 +16,7 @@ from drillbook.findings import Finding
 from drillbook.judge.result import CommandView, StepView
 from drillbook.report import end_state, pages, record, wording
 from drillbook.report.figures import pretty, readable, seconds, took, utc_time
-from drillbook.report.rows import PhaseRow
+from drillbook.report.phases import PhaseRow
 from drillbook.sdk.answers import told_once
 
 Where = tuple[str | None, str | None]
@@ -47,9 +47,12 @@ def section(
     parts = [HEAD]
     for phase in phases:
         parts.append(_phase_head(phase))
-        for step in phase.steps:
+        for number, step in enumerate(phase.steps, 1):
             where = (step.result.id, step.result.host)
-            parts += _step(step, anchors[where], findings.get(where, ()), started)
+            if phase.repeated:  # the links lead to the same step after the early end
+                parts += _step(step, f"before-{pages.escaped(phase.phase)}-{number}", (), started)
+            else:
+                parts += _step(step, anchors[where], findings.get(where, ()), started)
         if not phase.steps and phase.state != wording.NO_STEPS:
             parts.append('<p class="soft" style="margin-top:10px">No steps.</p>\n')
         parts.append("</div>\n")
@@ -96,7 +99,7 @@ def _phase_head(phase: PhaseRow) -> str:
     duration = f'<span class="soft num">{_text(phase.took)}</span>' if phase.took else ""
     return (
         '<div class="phase-block">\n'
-        f'<div class="phase-head"><h3><bdi>{_text(phase.phase)}</bdi></h3>{_state(phase.state)}{duration}</div>\n'
+        f'<div class="phase-head"><h3><bdi>{_text(phase.name)}</bdi></h3>{_state(phase.state)}{duration}</div>\n'
     )
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from drillbook.judge.result import CommandView, RunView, StepView
-from drillbook.report import end_state, record, rows, wording
+from drillbook.report import end_state, record, wording
 from drillbook.report.figures import one_line, size, took
 from drillbook.report.markdown_syntax import block, code, escape, table
+from drillbook.report.phases import phase_rows
 
 LEAST_BYTES, LEAST_S = 10_000, 120
 """Facts of at least this number of bytes or seconds are also told in a larger unit."""
@@ -15,7 +16,7 @@ MOST_FACTS, MOST_CHARACTERS = 8, 100
 
 def phases(view: RunView) -> list[str]:
     """Return tables of phases and steps, a list of short facts, and details of the steps that did not succeed."""
-    known = rows.phase_rows(view)
+    known = phase_rows(view)
     if not known:
         return ["The run has no phases."]
     found = [
@@ -23,7 +24,7 @@ def phases(view: RunView) -> list[str]:
             ("Phase", "Status", "Took", "Steps"),
             [
                 (
-                    escape(phase.phase),
+                    escape(phase.name),
                     phase.state,
                     phase.took or "no time",
                     str(len(phase.steps)),

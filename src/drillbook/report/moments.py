@@ -16,6 +16,7 @@ MARKS = {
     "verified": "verified",
     "guard_tripped": "guard tripped",
     "stop_requested": "stop requested",
+    "stopped": "stopped",
     "lease_lapsed": "lease lapsed",
     "alerted": "alert",
 }
@@ -28,6 +29,7 @@ MOMENTS = {
     "verified": "the verification ended",
     "guard_tripped": "an abort condition tripped",
     "stop_requested": "a stop of the run was requested",
+    "stopped": "the run was stopped; afterwards it only undid its changes",
     "lease_lapsed": "a lease was not renewed in time, so its target undid the changes by itself",
     "alerted": "the expected alert began to fire",
 }

@@ -8,19 +8,17 @@ from dataclasses import dataclass, replace
 
 from drillbook.exits import Exit
 from drillbook.findings import Finding
-from drillbook.judge.result import Injection, Objective, PhaseResult, Result, RunView, Settled, StepView, Verdict
+from drillbook.judge.result import Injection, Objective, Result, RunView, Settled, Verdict
 from drillbook.report import objective_findings, open_findings, rehearsal, remarks, residue_state
-from drillbook.report.figures import bounded, count, one_line, readable, seconds, shown, took, utc
+from drillbook.report.figures import bounded, count, one_line, readable, seconds, shown, utc
 from drillbook.report.moments import MARKS, mark_name, meaning
 from drillbook.report.objective_figures import drawn, objective_figure
 from drillbook.report.remarks import BY_PROBE, RESERVED, Remark
 from drillbook.report.wording import (
     CLOCKS,
     MET,
-    NO_STEPS,
     NOT_VERIFIED,
     OBJECTIVES,
-    PHASES,
     PROBE_DETECTION,
     SHORT,
     Clock,
@@ -110,30 +108,6 @@ class ClockRow:
     figure: str | None
     reason: str
     exact: bool
-
-
-@dataclass(frozen=True, slots=True)
-class PhaseRow:
-    """One phase and the steps in it."""
-
-    phase: str
-    status: str
-    seconds: float | None
-    steps: tuple[StepView, ...]
-
-    @property
-    def state(self) -> str:
-        """Status as the formats show it. A phase without steps did nothing, so it is not called done."""
-        return NO_STEPS if self.status == "done" and not self.steps else self.status
-
-    @property
-    def took(self) -> str:
-        """Duration as text. It is empty when the duration is not known.
-
-        A phase without steps may take time, because it may wait for probes. If it took no time, the text is empty, too.
-        """
-        text = "" if self.seconds is None or self.status == "interrupted" else took(self.seconds)
-        return "" if not self.steps and text == took(0.0) else text
 
 
 def findings_of(result: Result) -> list[Finding]:
@@ -305,25 +279,6 @@ def note_rows(view: RunView) -> list[tuple[str, str, bool]]:
             one.loud,
         )
         for one in view.notes
-    ]
-
-
-def phase_rows(view: RunView) -> list[PhaseRow]:
-    """Return the phases in order, with their steps. A phase that did not begin has the status `skipped`."""
-    results: dict[str, PhaseResult] = {phase.phase: phase for phase in view.result.phases}
-    steps: dict[str, list[StepView]] = {}
-    for step in view.steps:
-        steps.setdefault(step.phase, []).append(step)
-    names = [name for name in PHASES if name in results or name in steps]
-    names += sorted((set(results) | set(steps)) - set(names))
-    return [
-        PhaseRow(
-            name,
-            results[name].status if name in results else "skipped",
-            results[name].seconds if name in results else None,
-            tuple(steps.get(name, ())),
-        )
-        for name in names
     ]
 
 

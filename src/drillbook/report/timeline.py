@@ -12,7 +12,7 @@ from drillbook.report import canary_writes
 from drillbook.report.figures import count, milliseconds, one_line, seconds
 from drillbook.report.labels import BOLD, FONT, ROW, Box, Flag, Label, avoiding, first_free, fit, flags, label
 from drillbook.report.moments import MARKS, mark_name
-from drillbook.report.rows import phase_rows
+from drillbook.report.phases import UNDO, PhaseRow, phase_row_at, phase_rows
 from drillbook.report.wording import STEP_SHAPES, written
 
 WIDE, NARROW = 1000.0, 358.0
@@ -207,14 +207,14 @@ def _phase_lane(view: RunView, scale: Scale, y: float) -> tuple[Lane, float]:
     top = y + ROW
     pieces: list[Piece] = []
     below: list[Label] = []
-    states = {phase.phase: phase.status for phase in view.result.phases}
-    said = {row.phase: row.state for row in phase_rows(view)}
+    known = phase_rows(view)
     lines = [scale.x(at) for key, at in view.timeline.marks.items() if key in MARKS and scale.holds(at)]
     for number, span in enumerate(_inside(view.timeline.phases, view.timeline.seconds, scale)):
         end = view.timeline.seconds if span.end is None else span.end
-        state = states.get(span.label, "interrupted")
+        row = phase_row_at(known, span, view)
+        state = row.status if row else "interrupted"
         name = one_line(span.label) if state == "done" else f"{STEP_SHAPES.get(state, '?')} {one_line(span.label)}"
-        title = f"{name}, {said.get(span.label, state)}: {seconds(span.start, 2)} to {seconds(end, 2)}"
+        title = f"{name}, {_state(row)}: {seconds(span.start, 2)} to {seconds(end, 2)}"
         piece = _piece(span, end, f"phase {'even' if number % 2 else 'odd'} {state}", title, scale)
         middle = piece.x + piece.width / 2
         if inner := _inner(name, piece, top, lines):
@@ -231,6 +231,11 @@ def _phase_lane(view: RunView, scale: Scale, y: float) -> tuple[Lane, float]:
     rows = max((math.ceil((one.box.y + ROW - top - PHASE_HEIGHT) / ROW) for one in below), default=0)
     lane = Lane(label("phases", EDGE, y, font=BOLD), None, top, PHASE_HEIGHT, tuple(pieces), tuple(below))
     return lane, top + PHASE_HEIGHT + rows * ROW + 10
+
+
+def _state(row: PhaseRow | None) -> str:
+    """Return the state of a phase, with a note if it ran after the early end of the run."""
+    return "interrupted" if row is None else f"{row.state}, {UNDO}" if row.later else row.state
 
 
 def _inner(name: str, piece: Piece, top: float, lines: Sequence[float]) -> Label | None:

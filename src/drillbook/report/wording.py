@@ -72,7 +72,10 @@ STEP_SHAPES = {
     "no steps": "\N{EN DASH}",
     "cancelled": "\N{BLACK SQUARE}",
     "interrupted": "\N{BLACK SQUARE}",
+    "stopped": "\N{BLACK SQUARE}",
 }
+STOPPED = "stopped"
+"""State of the phase in which a run was stopped."""
 NO_STEPS = "no steps"
 """State of a phase that ended well and had no steps."""
 STEP_WORDS = {

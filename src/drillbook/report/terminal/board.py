@@ -21,9 +21,12 @@ from drillbook.events.probes import (
     SettleEnded,
     SettleStarted,
 )
-from drillbook.events.runs import Begun, PhaseEnded, PhaseStarted, RecoveryStarted, RunStarted
+from drillbook.events.runs import Begun, PhaseEnded, PhaseStarted, RecoveryStarted, RunEndedEarly, RunStarted, SignalReceived
 from drillbook.events.steps import Done, Failed, IntentRecorded, StepStarted, TransferProgress, Undone, UndoStarted
 from drillbook.report.figures import one_line
+
+STOPPING = "stopping "
+"""Text before the name of the phase that a signal stops."""
 
 
 @dataclass(slots=True)
@@ -122,6 +125,8 @@ class Board:
     _planned: dict[str, dict[str, Any]] = field(default_factory=dict)
     _sandboxes: frozenset[str] = frozenset()
     """Names of the services of the plan that are sandboxes."""
+    _undoes: bool = False
+    """True after the early end of the run. The phases that follow undo changes."""
     _between: bool = False
     """True from the end of a phase to the start of the next. After the last phase, the run undoes its changes."""
 
@@ -134,12 +139,15 @@ class Board:
             case RunStarted() as what:
                 self._on_run_started(what)
             case PhaseStarted(phase=phase):
-                self.phase, self.phase_started, self._between = phase, event.clock, False
+                self.phase = f"undo: {phase}" if self._undoes else phase
+                self.phase_started, self._between = event.clock, False
                 self.waits_for = f"waiting for the first step of {phase}: locks, leases and hosts come first"
                 self.steps.clear()
             case RecoveryStarted():
                 self.phase, self.phase_started, self._between = "recovery", event.clock, False
                 self.waits_for = "waiting for the hosts of the run, in order to undo its changes"
+            case SignalReceived() | RunEndedEarly():
+                self._on_stop(event.what)
             case SettleStarted() | SettleEnded() | PhaseEnded() | UndoStarted() | Undone():
                 self._on_wait(event)
             case StepStarted() as what:
@@ -189,13 +197,23 @@ class Board:
         services = plan["inventory"].get("services") or {}
         self._sandboxes = frozenset(name for name, one in services.items() if one.get("sandbox"))
         self.phase, self.disruption, self._between = "", None, False
+        self._undoes = False
         self.waits_for = "waiting for hosts, locks and probes"
         self.steps.clear()
         self.probes.clear()
 
+    def _on_stop(self, what: Content) -> None:
+        """Note that the run is stopped, or that it ended early and undoes its changes."""
+        if isinstance(what, RunEndedEarly):
+            self._undoes = True
+        elif self.phase and not self._undoes:
+            self.phase = STOPPING + self.phase.removeprefix(STOPPING)
+
     def _on_wait(self, event: Event) -> None:
         """Update the text that tells what the run waits for while no step runs."""
         match event.what:
+            case SettleStarted(after="early end"):
+                self.waits_for = "checking if the service is good again"
             case SettleStarted(after=after):
                 self.waits_for = f"waiting until every probe has been good for long enough, after {after}"
             case SettleEnded():

@@ -5,6 +5,7 @@ It prints one line for each important event. The lines are readable without colo
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -43,7 +44,7 @@ from drillbook.judge import notes
 from drillbook.judge.result import Verdict
 from drillbook.report.figures import count, one_line, seconds, shown, size, took
 from drillbook.report.terminal.prose import Prose
-from drillbook.report.wording import NO_STEPS, PHASES, STEP_SHAPES
+from drillbook.report.wording import NO_STEPS, PHASES, STEP_SHAPES, STOPPED
 
 _GENERAL = {"", CATALOGUE["not-ready"].remedy}
 """Remedies that are not printed, because they say no more than the printed line of the finding."""
@@ -54,9 +55,12 @@ COLOURS = {
     "error": "red",
     "cancelled": "yellow",
     "allowed": "yellow",
+    STOPPED: "magenta",
     NO_STEPS: "dim",
 }
 MARKS = {**{outcome: (STEP_SHAPES[outcome], colour) for outcome, colour in COLOURS.items()}, "": (" ", "")}
+COMMAND = re.compile(r"(?s)(?:[^`]*: )?`.*` was stopped(?:; it was killed)?")
+"""Regular expression that matches the message of a step whose command was stopped: the host, and the command line."""
 ASIDE = 45
 """Number of columns in the line of a step that are kept free for text beside the step's name."""
 
@@ -69,12 +73,22 @@ def _cut(line: str) -> str:
     return line if len(line) <= MOST_LETTERS else line[:MOST_LETTERS] + "…"
 
 
+def stopped(what: Failed) -> str:
+    """Return the message of a failed step. For a step that was stopped, the command is left out: the report has it."""
+    command = COMMAND.fullmatch(what.message) if what.outcome == "cancelled" else None
+    return "its command was stopped" if command else what.message
+
+
 def fitted(text: str, width: int) -> str:
     """Return ``text`` in exactly ``width`` columns: padded with blanks, or cut with an ellipsis at its end."""
     return set_cell_size(text, width) if cell_len(text) <= width else set_cell_size(text, width - 1) + "…"
 
 
 STOPPING = "stopping; all changes are undone first"
+UNDOING = "undoing the changes of the drill"
+"""Heading of the phases that run after the early end of a run."""
+CTRL_C = {"SIGINT": "Ctrl-C (SIGINT)"}
+"""Names of signals as people know them."""
 AGAIN = "measurements are skipped; the changes are being undone"
 ENDED = "the run has ended; the program ends when its record is complete"
 LOOKING = "checking if the service is good again; a second Ctrl-C skips this"
@@ -109,6 +123,10 @@ class Progress:
     _ended: bool = False
     _phase: str = ""
     _phase_begun: float = 0.0
+    _broken: bool = False
+    """True when a step of the current phase failed by itself. A phase that ended otherwise without success was stopped."""
+    _over: str = ""
+    """Heading that the next phase gets, after the early end of the run."""
     _empty: frozenset[str] = frozenset()
     """Phases for which the plan has no steps."""
     _heading: str = ""
@@ -144,7 +162,8 @@ class Progress:
                     self._line(f"{event.step}: {held[0]}", held[1], 4)
                 return True
             case PhaseStarted(phase=phase):
-                self._phase, self._phase_begun = phase, event.clock
+                self._begin_phase(phase)
+                self._phase_begun = event.clock
                 self._heading = phase if self.phases else ""
                 return True
             case PhaseEnded() as what:
@@ -158,14 +177,14 @@ class Progress:
             case RunStarted() as what:
                 self._on_run_started(what)
             case PhaseStarted(phase=phase):
-                self._phase = phase
+                self._begin_phase(phase)
                 self._line(f"{phase}: {NO_STEPS}" if phase in self._empty else phase, "bold cyan")
             case Skipped(why=why):
                 self._line(f"{STEP_SHAPES['skipped']} {event.step} skipped: {one_line(why)}", "dim", 4)
             case RunEndedEarly() as what:
                 self._on_ended_early(what)
             case SignalReceived(name=name, again=again):
-                self._line(f"{name}: {ENDED if self._ended else AGAIN if again else STOPPING}", "yellow")
+                self._line(f"{CTRL_C.get(name, name)}: {ENDED if self._ended else AGAIN if again else STOPPING}", "yellow")
             case RunFinished():
                 self._ended = True
             case SettleStarted(after="early end"):
@@ -205,11 +224,20 @@ class Progress:
                 return False
         return True
 
+    def _begin_phase(self, phase: str) -> None:
+        """Note the start of a phase. The first phase after the early end of the run gets a heading."""
+        self._phase, self._broken = phase, False
+        if self._over:
+            self._line(self._over, "bold cyan")
+            self._over = ""
+
     def _on_phase_ended(self, what: PhaseEnded, clock: float) -> None:
         """Print the duration of a phase in brief output, unless the phase has already printed a line."""
         if self._heading:
             self._heading = ""
             state, time = what.status, took(clock - self._phase_begun)
+            if state in ("failed", "interrupted") and not self._broken:
+                state = STOPPED
             if state == "done" and what.phase in self._empty:
                 state, time = NO_STEPS, "" if time == took(0.0) else time
             line = Text(f"{STEP_SHAPES.get(state, '?')} {what.phase:<10}", style=COLOURS.get(state, "yellow"))
@@ -230,7 +258,7 @@ class Progress:
         plan = what.plan
         if self._begun and (self.phases or not self.brief):
             self._say(Text())
-        self._begun, self._ended, self._phase = True, False, ""
+        self._begun, self._ended, self._phase, self._over = True, False, "", ""
         steps = plan.get("steps") or ()
         self._empty = frozenset(PHASES) - {str(step["id"]).partition(".")[0] for step in steps} if steps else frozenset()
         if self.brief:
@@ -243,7 +271,8 @@ class Progress:
         self._line(f"run {what.run}", "dim")
 
     def _on_failed(self, event: Event, what: Failed) -> None:
-        self._step(event, what, "allowed" if what.allowed else what.outcome, what.message)
+        self._broken = self._broken or (what.outcome != "cancelled" and not what.allowed)
+        self._step(event, what, "allowed" if what.allowed else what.outcome, stopped(what))
         if self.closing and (self._phase == "ready" or not what.allowed):
             return  # the summary shows these findings with their remedies
         for one in what.findings:
@@ -284,6 +313,7 @@ class Progress:
             self._line(*held, 6)
 
     def _on_ended_early(self, what: RunEndedEarly) -> None:
+        self._over = UNDOING
         if self.closing and what.why in ("refused", Verdict.NOT_RUN):
             return  # the summary that follows contains the same message
         self._line(f"{what.why}: {what.message}", "yellow")

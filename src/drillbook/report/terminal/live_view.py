@@ -159,6 +159,8 @@ def _host(host: str, one: OnHost | None, now: float) -> Text:
 def _moving(one: OnHost | None) -> list[Text]:
     if one is None or not one.total:
         return []
+    if one.moved >= one.total:
+        return [Text(f"      {size(one.total)} are transferred; the step goes on", style="dim")]
     rate = one.rate()
     of = f"{size(one.moved)} of {size(one.total)}" + (f"  {size(int(rate))}/s" if rate else "")
     return [Text.assemble("      ", _bar(one.moved / one.total, "cyan"), f"  {of}")]

@@ -21,6 +21,7 @@ from drillbook.judge.result import Residue, RunView, SuiteResult
 from drillbook.report import changes, end_state, headlines, remarks, residue_state, rows, tolerated, wording
 from drillbook.report.figures import one_line, shown, took
 from drillbook.report.moments import run_duration
+from drillbook.report.phases import phase_rows
 from drillbook.report.rows import ObjectiveRow
 from drillbook.report.suites import SuiteRow, suite_contradictions, suite_rows, suite_sentence
 from drillbook.report.terminal.prose import Prose
@@ -38,6 +39,7 @@ COLOURS = {
     "not verified": "yellow",
     "done": "green",
     "interrupted": "magenta",
+    wording.STOPPED: "magenta",
     "skipped": "cyan",
     wording.NO_STEPS: "dim",
     "critical": "red",
@@ -285,11 +287,11 @@ def _clocks(view: RunView) -> RenderableType:
 
 def _phases(view: RunView) -> RenderableType:
     table = _table("Phases", "phase", "status", "took", "steps")
-    for phase in rows.phase_rows(view):
+    for phase in phase_rows(view):
         time = phase.took or ("" if phase.state == wording.NO_STEPS else "not measured")
         states = [step.result.status for step in phase.steps]
         counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(sorted(states)))
-        table.add_row(Text(one_line(phase.phase)), _state(phase.state), Text(time), Text(counts or "none"))
+        table.add_row(Text(one_line(phase.name)), _state(phase.state), Text(time), Text(counts or "none"))
     return _spaced(table)
 
 

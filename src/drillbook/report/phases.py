@@ -1,0 +1,90 @@
+"""Report rows about the phases of a run, with those that ran after its early end to undo changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from drillbook.judge.result import PhaseResult, RunView, Span, StepView
+from drillbook.report.figures import took
+from drillbook.report.wording import NO_STEPS, PHASES, STOPPED
+
+UNDO = "undo"
+"""Text beside the name of a phase that ran after the early end of a run, to undo changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseRow:
+    """One phase and the steps in it."""
+
+    phase: str
+    status: str
+    seconds: float | None
+    steps: tuple[StepView, ...]
+    later: bool = False
+    """True for a phase that ran after the early end of the run, to undo changes."""
+    repeated: bool = False
+    """True for a phase before the early end that ran again after it."""
+
+    @property
+    def name(self) -> str:
+        """Name of the phase. A phase that ran after the early end of the run is marked."""
+        return f"{UNDO}: {self.phase}" if self.later else self.phase
+
+    @property
+    def state(self) -> str:
+        """Status as the formats show it. A phase without steps did nothing, so it is not called done."""
+        return NO_STEPS if self.status == "done" and not self.steps else self.status
+
+    @property
+    def took(self) -> str:
+        """Duration as text. It is empty when the duration is not known.
+
+        A phase without steps may take time, because it may wait for probes. If it took no time, the text is empty, too.
+        """
+        text = "" if self.seconds is None or self.status == "interrupted" else took(self.seconds)
+        return "" if not self.steps and text == took(0.0) else text
+
+
+def phase_rows(view: RunView) -> list[PhaseRow]:
+    """Return the phases in order, with their steps. A phase that did not begin has the status `skipped`.
+
+    Phases that ran after the early end of the run come last. If such a phase ran before the end, too, it has two rows.
+    """
+    end = view.early_end
+    later = end.later if end else ()
+    results: dict[str, PhaseResult] = {phase.phase: phase for phase in view.result.phases}
+    before = {phase.phase: phase for phase in end.phases} if end else {}
+    known = results | before
+    steps, repeated = _by_phase(view.steps), _by_phase(end.steps if end else ())
+    names = [name for name in PHASES if name in results or name in steps]
+    names += sorted((set(results) | set(steps)) - set(names))
+    found = [
+        _phase_row(
+            name, known.get(name), repeated.get(name, ()) if name in later else steps.get(name, ()), STOPPED if end else ""
+        )
+        for name in names
+        if name in before or name not in later
+    ]
+    found = [replace(row, repeated=row.phase in later) for row in found]
+    return found + [replace(_phase_row(name, results.get(name), steps.get(name, ()), STOPPED), later=True) for name in later]
+
+
+def phase_row_at(found: Sequence[PhaseRow], span: Span, view: RunView) -> PhaseRow | None:
+    """Return the row of a phase that the timeline shows as ``span``. ``found``: all rows."""
+    later = view.early_end is not None and span.start >= view.early_end.at
+    return next((row for row in found if row.phase == span.label and row.later == later), None)
+
+
+def _by_phase(found: Iterable[StepView]) -> dict[str, tuple[StepView, ...]]:
+    steps: dict[str, list[StepView]] = {}
+    for step in found:
+        steps.setdefault(step.phase, []).append(step)
+    return {phase: tuple(views) for phase, views in steps.items()}
+
+
+def _phase_row(name: str, result: PhaseResult | None, steps: tuple[StepView, ...], stopped: str) -> PhaseRow:
+    """Make the row of a phase. ``stopped``: status for a phase that was interrupted; empty to keep its own status."""
+    if result is None:
+        return PhaseRow(name, "skipped", None, steps)
+    return PhaseRow(name, stopped if stopped and result.status == "interrupted" else result.status, result.seconds, steps)
