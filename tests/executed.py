@@ -31,6 +31,7 @@ LISTS: dict[str, Iterable[str]] = {
 and must pass.
 """
 ALONE = {
+    "http.canary": "systems/http/test_canary.py::test_the_example_of_the_reference_works",
     "manual.confirm": "systems/manual/test_actions.py::test_the_example_of_the_reference_passes",
     "rehearse-volume": "docker/test_examples.py::test_an_archive_of_a_volume_is_rehearsed_and_nothing_is_left",
 }

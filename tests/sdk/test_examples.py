@@ -8,11 +8,12 @@ from drillbook.project.project import Project
 from drillbook.sdk import contract, discovery, examples, host_needs
 from drillbook.sdk.action import Action, find, known_names
 from drillbook.sdk.host_needs import HostNeeds
+from drillbook.sdk.probe import Probe, find_probe
 from tests.examples import FILES, ROOT, inventory_of
 from tests.executed import ALONE, LISTS, executed, source
 
-DECLARED = {name: text for name in known_names() if (text := examples.declared(name))}
-"""Examples that the actions themselves declare."""
+DECLARED = {name: text for kind in (Action, Probe) for name in known_names(kind) if (text := examples.declared(name, kind))}
+"""Examples that the actions and probes themselves declare."""
 HEAD = "drill: example\ntitle: An example\nservice: api\n"
 VERIFY = "\nverify:\n  - command.run: {argv: ['true'], effect: read}\n    hosts: controller\n"
 
@@ -41,6 +42,23 @@ def test_an_action_has_an_example_that_can_be_read(name):
     assert required <= (shown or {}).keys()
 
 
+@pytest.mark.parametrize("name", known_names(Probe))
+def test_a_probe_has_an_example_that_a_test_runs(name):
+    found = examples.of(name, ROOT / "drills", Probe)
+    assert found is not None, f"add a drill with the probe {name} to the folder `examples` of its system"
+    ((phase, (item,)),) = yaml.safe_load(found.text).items()
+    assert phase == "probes"
+    required = {info.alias or key for key, info in find_probe(name).model_fields.items() if info.is_required()}
+    assert required <= item[name].keys()
+    assert (found.drill or name) in executed(), f"no test runs {found.drill or name}"
+
+
+def test_an_action_and_a_probe_of_one_name_have_their_own_examples():
+    action, probe = (examples.of("tcp.open", ROOT / "drills", kind).text for kind in (Action, Probe))
+    assert not action.startswith("probes:")
+    assert probe.startswith("probes:\n  - tcp.open:")
+
+
 @pytest.mark.parametrize("name", known_names())
 def test_a_test_runs_the_example_of_an_action(name):
     drill = examples.of(name, ROOT / "drills").drill or name
@@ -49,8 +67,11 @@ def test_a_test_runs_the_example_of_an_action(name):
 
 def test_the_tests_that_run_examples_exist_and_expect_them_to_pass():
     assert [test for test in (*LISTS, *ALONE.values()) if not source(test)] == []
-    assert [name for name, test in ALONE.items() if f'"{name}"' not in source(test) or "PASSED" not in source(test)] == []
-    shown = {examples.of(name, ROOT / "drills").drill or name for name in known_names()}
+    assert [name for name, test in ALONE.items() if f'"{name}"' not in source(test)] == []
+    assert [name for name, test in ALONE.items() if "PASSED" not in source(test) and name not in known_names(Probe)] == []
+    shown = {
+        examples.of(name, ROOT / "drills", kind).drill or name for kind in (Action, Probe) for name in known_names(kind)
+    }
     assert ALONE.keys() <= shown | FILES.keys()
     assert FILES.keys() - executed().keys() == set(), "these are shown for no action, and run by no test"
 

@@ -93,8 +93,8 @@ def _described(found: type[Any]) -> dict[str, Any]:
 
 
 def _example(found: type[Any]) -> Example | None:
-    """Return an example of an action. Returns None for a probe."""
-    return examples.of(found.name(), shipped_files.root() / "drills") if issubclass(found, Action) else None
+    """Return an example of an action or probe."""
+    return examples.of(found.name(), shipped_files.root() / "drills", Action if issubclass(found, Action) else Probe)
 
 
 def _action(found: type[Any], out: Console) -> None:

@@ -311,9 +311,9 @@ def _actions() -> str:
     return text
 
 
-def _example(action: str) -> str:
-    """Return the example of an action as Markdown. The result is empty when the action has no example."""
-    found = examples.of(action, shipped_files.root() / "drills")
+def _example(name: str, kind: type[Action] | type[Probe] = Action) -> str:
+    """Return the example of an action or probe as Markdown. The result is empty when it has no example."""
+    found = examples.of(name, shipped_files.root() / "drills", kind)
     return f"\n```yaml\n{found.text}\n```\n" if found else ""
 
 
@@ -343,6 +343,7 @@ def _probes() -> str:
     for name in known_names(Probe):
         found: type[Probe] = find(name, Probe)
         text += f"\n## {name}\n\n{_said(found)}\n\nKind: `{found.KIND}`.\n\n{_keys(found)}"
+        text += _example(name, Probe)
     return text
 
 

@@ -1,7 +1,7 @@
-"""Examples of actions. An example consists of some steps of a drill. Either the action declares its example, or the example
-is cut out of a drill.
+"""Examples of actions and probes. An example consists of some steps or a probe of a drill. Either the action or probe
+declares its example, or the example is cut out of a drill.
 
-Drills of the action's own system are searched first, and then other drills.
+Drills of the own system of an action or probe are searched first, and then other drills.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from drillbook.errors import UnknownName
 from drillbook.sdk import discovery
 from drillbook.sdk.action import Action
 from drillbook.sdk.discovery import System
+from drillbook.sdk.probe import Probe
 
 NOT_DRILLS = "diagnosis"
 """Name of a subfolder in folders of drills. The files in this subfolder are diagnosis trees, not drills."""
@@ -28,9 +29,10 @@ _ALIAS = re.compile(r"\s[&*][a-z]")
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """Example of an action: a step of a drill with this action, and the earlier steps whose results this step uses.
+    """Example of an action or probe: a step of a drill with this action, and the earlier steps whose results this step uses;
+    or an item of the drill's ``probes``.
 
-    ``drill``: name of the drill. Empty when the action itself declares the example.
+    ``drill``: name of the drill. Empty when the action or probe itself declares the example.
     """
 
     drill: str
@@ -39,7 +41,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """One step of a drill, as text with its indentation."""
+    """One step or probe of a drill, as text with its indentation. The phase of a probe is ``probes``."""
 
     phase: str
     action: str
@@ -47,30 +49,33 @@ class _Step:
     text: str
 
 
-def of(action: str, drills: Path | None = None) -> Example | None:
-    """Return the example that ``action`` declares. If it declares no example, return the shortest example in a drill.
+def of(name: str, drills: Path | None = None, kind: type[Action] | type[Probe] = Action) -> Example | None:
+    """Return the example that the action or probe ``name`` declares. If it declares no example, return the shortest example
+    in a drill. ``kind``: tells if ``name`` is an action or a probe, because one name can be both.
 
-    Drills of the action's system are searched first, and then the drills in the folder ``drills``. The result is None when
-    no drill contains the action.
+    Drills of its own system are searched first, and then the drills in the folder ``drills``. The result is None when no
+    drill contains it.
     """
-    if text := declared(action):
+    if text := declared(name, kind):
         return Example("", text)
-    for steps in (_own(action.partition(".")[0]), _inside(drills) if drills else ()):
+    for steps in (_own(name.partition(".")[0], kind), _inside(drills) if drills else ()):
         found = [
             Example(drill, _shown(every, step))
             for drill, every in steps
             for step in every
-            if step.action == action and not _ALIAS.search(step.text)
+            if step.action == name and (step.phase == Probe.PART) == (kind is Probe) and not _ALIAS.search(step.text)
         ]
         if found:
             return min(found, key=lambda one: len(one.text.splitlines()))
     return None
 
 
-def declared(action: str) -> str:
-    """Return the example that the class of ``action`` declares. Empty when the class or its example does not exist."""
+def declared(name: str, kind: type[Action] | type[Probe] = Action) -> str:
+    """Return the example that the class of the action or probe ``name`` declares. Empty when the class or its example does
+    not exist.
+    """
     try:
-        found: type[Action] = discovery.find(action, Action)
+        found: type[Action] | type[Probe] = discovery.find(name, kind)
     except UnknownName:
         return ""
     return inspect.cleandoc(found.EXAMPLE)
@@ -82,9 +87,11 @@ def files(system: System) -> list[Path]:
     return sorted(folder.glob("*.yml")) if folder else []
 
 
-def _own(family: str) -> list[tuple[str, tuple[_Step, ...]]]:
-    """Return the names and the steps of the drills and examples in the system that defines the actions of ``family``."""
-    systems = [system for system in discovery.systems() if family in system.actions]
+def _own(family: str, kind: type[Action] | type[Probe]) -> list[tuple[str, tuple[_Step, ...]]]:
+    """Return the names and the steps of the drills and examples in the system that defines the actions or probes of
+    ``family``.
+    """
+    systems = [system for system in discovery.systems() if family in getattr(system, kind.PART)]
     folders = [folder for system in systems for part in ("examples", "drills") if (folder := system.folder(part))]
     return [(path.stem, _steps(path)) for folder in folders for path in sorted(folder.glob("*.yml"))]
 
@@ -98,13 +105,11 @@ def _inside(top: Path) -> list[tuple[str, tuple[_Step, ...]]]:
 
 @cache
 def _steps(path: Path) -> tuple[_Step, ...]:
-    """Return the steps of the drill in ``path`` that are outside parallel groups."""
+    """Return the steps of the drill in ``path`` that are outside parallel groups, and its probes."""
     text = path.read_text(encoding="utf-8")
     top = yaml.compose(text, Loader=yaml.SafeLoader)
     phases = top.value if isinstance(top, yaml.MappingNode) else []
-    lists = [
-        (key.value, node.value) for key, node in phases if isinstance(node, yaml.SequenceNode) and key.value != "probes"
-    ]
+    lists = [(key.value, node.value) for key, node in phases if isinstance(node, yaml.SequenceNode)]
     return tuple(step for phase, nodes in lists for step in _of_phase(phase, nodes, text.splitlines()))
 
 

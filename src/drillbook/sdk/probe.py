@@ -37,6 +37,9 @@ class Probe(BaseModel):
     is trusted. Empty for probes that execute no text of the drill.
     """
 
+    EXAMPLE: ClassVar[str] = ""
+    """Example of the probe, as the list ``probes`` of a drill. Empty when a drill shows the probe."""
+
     every: Duration = Field(default=Duration(0.1), gt=0, description="Time between two samples.")
     timeout: Duration = Field(
         default=Duration(1.0),

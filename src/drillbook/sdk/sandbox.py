@@ -204,10 +204,7 @@ class Sandbox:
         whose = f"the run {printable(owner, limit=100)} created it" if owner else "it is not known which run created it"
         raise NotReady(
             f"{self.host.name}: {self.folder} exists already: {whose}",
-            hint=(
-                "recover that run with `invoke drill.recover` in the project that started it; if two projects give sandboxes "
-                "on this host the same name, set another `folder` of the sandbox in one of them"
-            ),
+            hint="recover that run with `invoke drill.recover` in the project that started it, or set another `folder`",
         )
 
     def make(self) -> None:

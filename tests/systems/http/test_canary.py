@@ -7,10 +7,12 @@ from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from drillbook.errors import CouldNotVerify, NotReady
-from drillbook.sdk.probe import find_probe
+from drillbook.sdk import examples
+from drillbook.sdk.probe import Probe, find_probe
 from drillbook.systems.redis.service import Redis
 from tests.systems.refusals import refused_until
 
@@ -105,6 +107,19 @@ def test_acknowledged_records_are_read_back_one_by_one_and_removed(ground, appli
     canary.clean(ctx)
     canary.clean(ctx)
     assert list(application.notes.values()) == ["of others"]
+
+
+def test_the_example_of_the_reference_works(ground, application):
+    text = examples.declared("http.canary", Probe).replace("{{ services.api.url }}", application.root)
+    (given,) = yaml.safe_load(text)["probes"]
+    canary, ctx = find_probe("http.canary").model_validate(given["http.canary"]), ground.ctx("probe.1")
+    canary.reach(ctx)
+    canary.prepare(ctx)
+    assert written(canary, ctx, range(1, 4)) == []
+    ctx = replace(ctx, written=3)
+    assert canary.survivors(ctx) == [1, 2, 3]
+    canary.clean(ctx)
+    assert application.notes == {}
 
 
 def test_a_server_error_is_in_doubt_and_a_refusal_is_not(ground, application):

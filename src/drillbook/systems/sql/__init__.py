@@ -7,4 +7,4 @@ Lives elsewhere: databases that Drillbook knows (`systems.postgres`, `systems.ma
 
 from drillbook.sdk.discovery import System
 
-SYSTEM = System(__name__, probes={"sql": ".probes"})
+SYSTEM = System(__name__, probes={"sql": ".probes"}, examples="examples")

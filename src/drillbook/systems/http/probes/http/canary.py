@@ -33,6 +33,15 @@ class Canary(RecordCanary):
     """
 
     SECRETS = frozenset({"headers"})
+    EXAMPLE = """
+        probes:
+          - http.canary:                        # an application of yours whose API stores, lists and deletes notes
+              write: {url: "{{ services.api.url }}/notes", method: POST, body: {text: "${record}"}, status: 201}
+              read: {url: "{{ services.api.url }}/notes"}
+              remove:
+                - {url: "{{ services.api.url }}/notes?text=${record}", save: {id: 0.id}}
+                - {url: "{{ services.api.url }}/notes/${id}", method: DELETE, status: 204}
+    """
 
     write: Annotated[
         Requests,
