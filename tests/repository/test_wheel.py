@@ -12,11 +12,13 @@ import sysconfig
 import tempfile
 import time
 import zipfile
+from itertools import chain
 from pathlib import Path
 
 import pytest
 
 from drillbook.catalog import shipped_files
+from drillbook.installation.extras import MODULES
 from tests.hosts.servers import OpenSsh
 from tests.needs import missing, need
 
@@ -27,6 +29,30 @@ HIDDEN = ("asyncssh", "supervisor", "fastapi", "uvicorn", "psycopg_pool", "drill
 """Packages of this environment that the new one must not include: those of the extra `lab`, and the editable
 installation.
 """
+
+STACK = f"""\
+environment: lab
+hosts: {{controller: {{local: true}}}}
+services:
+  app: {{kind: process, host: controller}}
+  vectors: {{kind: qdrant, host: controller, url: "http://127.0.0.1:1", collection: c}}
+  secret:
+    kind: s3
+    host: controller
+    endpoint: http://127.0.0.1:1
+    bucket: secret
+    access_key: !env STORE_KEY
+    secret_key: !env STORE_KEY
+    encrypt: {{age: [age1{"q" * 58}]}}
+"""
+CONTACT = "contacts: {duty: {role: On call, notify: [!env WAY]}}\n"
+USES = {
+    "qdrant": "verify:\n  - qdrant.count: {service: vectors}\n",
+    "age": "verify:\n  - s3.get: {uri: 's3://secret/a'}\n",
+    "mariadb": "probes:\n  - sql.canary: {driver: pymysql, connect: {database: store}}\nverify:\n",
+}
+"""Parts of a drill that need an extra. The key is the extra."""
+TOUCH = "  - command.run: {{argv: [touch, {}/touched], effect: write}}\n    hosts: controller\n"
 
 
 @pytest.fixture(scope="module")
@@ -50,19 +76,29 @@ def wheel(dist):
 @pytest.fixture(scope="module")
 def program(wheel, tmp_path_factory):
     """Program in an environment with only the wheel; its dependencies are links to those of this environment."""
-    folder = tmp_path_factory.mktemp("fresh")
+    return installed(wheel, tmp_path_factory.mktemp("fresh"), HIDDEN)
+
+
+@pytest.fixture(scope="module")
+def bare(wheel, tmp_path_factory):
+    """Program in an environment with the wheel and without the packages of any extra."""
+    return installed(wheel, tmp_path_factory.mktemp("bare"), (*HIDDEN, *chain.from_iterable(MODULES.values())))
+
+
+def installed(wheel, folder, hidden):
     run(folder, sys.executable, "-m", "venv", "--without-pip", str(folder))
     run(folder, sys.executable, "-m", "pip", "--python", str(folder), "install", "-q", "--no-deps", "--no-index", str(wheel))
     site = Path(sysconfig.get_path("purelib", vars={"base": str(folder)}))
     for path in Path(sysconfig.get_path("purelib")).iterdir():
-        seen = not path.name.startswith((*HIDDEN, "__")) and path.suffix != ".pth"
+        seen = not path.name.startswith((*hidden, "__")) and path.suffix != ".pth"
         if seen and not (site / path.name).exists():
             (site / path.name).symlink_to(path)
     return str(folder / "bin" / "drillbook")
 
 
-def run(folder, *argv, status=0, seconds=120):
+def run(folder, *argv, status=0, seconds=120, **more):
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "DRILLBOOK_", "PIP_"))}
+    environment |= more
     done = subprocess.run(
         argv,
         cwd=folder,
@@ -107,6 +143,43 @@ def test_a_missing_extra_is_named_with_the_command_that_adds_it(program, wheel, 
         said = run(tmp_path, program, *task, status=2)
         assert "lab needs the extra `lab`: the package asyncssh is not installed" in said
         assert f"'drillbook[lab] @ file://{wheel}'" in said
+
+
+@pytest.mark.parametrize(
+    ("extra", "said", "more"),
+    [
+        ("qdrant", "the action qdrant.count", {}),
+        ("otel", "sending the trace", {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}),
+        ("timestamp", "DRILLBOOK_TIMESTAMP (timestamps of an authority)", {"DRILLBOOK_TIMESTAMP": "http://127.0.0.1:1"}),
+        ("age", "the store secret, whose backups are encrypted,", {}),
+        ("mariadb", "the probe sql.canary with the driver pymysql", {}),
+        ("notify", "the contact duty", {}),
+    ],
+    ids=lambda value: value if isinstance(value, str) and value.isalpha() else "",
+)
+def test_a_drill_that_lacks_an_extra_is_refused_before_it_touches_anything(bare, wheel, tmp_path, extra, said, more):
+    (tmp_path / "drills").mkdir()
+    (tmp_path / "inventory").mkdir()
+    (tmp_path / "inventory" / "lab.yml").write_text(STACK + (CONTACT if extra == "notify" else ""))
+    uses = USES.get(extra, "verify:\n")
+    (tmp_path / "drills" / "one.yml").write_text(f"drill: one\ntitle: One\nservice: app\n{uses}{TOUCH.format(tmp_path)}")
+    told = run(tmp_path, bare, "drill", "one", status=2, **more)
+    assert f"{said} needs the extra `{extra}`: the package {MODULES[extra][0]} is not installed" in told
+    assert f"'drillbook[{extra}] @ file://{wheel}'" in told
+    assert "no drill was run" in told.lower()
+    assert not (tmp_path / "touched").exists()
+    assert not list((tmp_path / "reports").glob("*")) or not (tmp_path / "reports" / "latest").exists()
+    if extra == "otel":
+        assert "needs the extra `otel`" in run(tmp_path, bare, "drill", "one", "--trace", "http://127.0.0.1:1", status=2)
+
+
+def test_a_drill_that_needs_no_extra_runs_without_all_of_them(bare, tmp_path):
+    (tmp_path / "drills").mkdir()
+    (tmp_path / "inventory").mkdir()
+    (tmp_path / "inventory" / "lab.yml").write_text(STACK)
+    (tmp_path / "drills" / "one.yml").write_text(f"drill: one\ntitle: One\nservice: app\nverify:\n{TOUCH.format(tmp_path)}")
+    run(tmp_path, bare, "drill", "one")
+    assert (tmp_path / "touched").exists()
 
 
 def test_a_drill_is_added_to_a_project_that_is_there(program, tmp_path):

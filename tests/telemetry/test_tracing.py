@@ -11,6 +11,7 @@ from drillbook.project.finished_runs import judged
 from drillbook.telemetry import export, spans
 from drillbook.telemetry.ids import traceparent
 from tests.engine.test_runner import Bench, step
+from tests.report.test_event_lines import printed
 from tests.telemetry.collector import Collector
 
 DRILL = """\
@@ -114,6 +115,9 @@ def test_a_collector_that_is_down_harms_no_run(tmp_path, collector, monkeypatch)
     missed = bench.events("trace.missed")[0].data
     assert missed["to"] == f"http://127.0.0.1:{port}"
     assert "the trace could not be sent to" in (bench.folder / "report.md").read_text().replace("\\", "")
+    (event,) = bench.events("trace.missed")
+    (line,) = printed(event, brief=True)
+    assert line.strip().startswith(f"! the trace could not be sent to http://127.0.0.1:{port}: "), "at the terminal"
     assert json.loads((bench.folder / "result.json").read_text())["verdict"] == "passed"
 
 

@@ -25,7 +25,7 @@ from drillbook.campaign.processes import Processes
 from drillbook.campaign.record import CampaignState, Intent
 from drillbook.campaign.scheduler import SiteState, waves
 from drillbook.campaign.sites import SitesFile
-from drillbook.cli import campaign_matrix, campaign_view, dry_run, site_approvals, site_plans
+from drillbook.cli import campaign_matrix, campaign_view, dry_run, needed_extras, site_approvals, site_plans
 from drillbook.cli.console import console
 from drillbook.cli.render import shown_path
 from drillbook.cli.run_identity import header, new_run_id, operator
@@ -109,6 +109,7 @@ def _begin(
     """Plan the drill on every site, write the first event, and run the campaign. ``executed``: function that returns the
     executor, which carries out the jobs of the campaign.
     """
+    needed_extras.require()
     suite = isinstance(project.drill(wish.drill), Suite)
     campaign = new_run_id(wish.drill)
     folder = record.folder_of(project.ready_reports(), campaign)

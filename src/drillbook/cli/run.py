@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from drillbook.cli import labs, metrics
+from drillbook.cli import labs, metrics, needed_extras
 from drillbook.cli.orchestration import Orchestrator
 from drillbook.cli.render import shown_path
 from drillbook.cli.views import Manner, Teller, tell_held, tell_missed
@@ -44,6 +44,7 @@ def drill(
             orchestrator = Orchestrator(project, inventory, observer, confirm, named=inventory_name, held=held)
             with _before_the_run():
                 plans = orchestrator.plans(found)
+                needed_extras.require(plans)
             if isinstance(found, Suite):
                 return _suite(orchestrator, found, plans, teller)
             folder, view = orchestrator.run(plans[0])

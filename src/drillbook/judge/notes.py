@@ -93,7 +93,7 @@ def _told(what: Content) -> str:
 def loud(event: Event) -> bool:
     """Return True when the note of the event needs attention."""
     match event.what:
-        case GuardTripped() | StopRequested() | LeaseLapsed():
+        case GuardTripped() | StopRequested() | LeaseLapsed() | TraceMissed():
             return True
         case LockTaken(taken_from=before):
             return bool(before)

@@ -63,9 +63,9 @@ class System:
     examples: str = ""
     """Folder in the package with drills that show how the system's actions are used. These drills belong to no project."""
     host_needs: str = ""
-    """Module with the attribute ``HOST_NEEDS``, which says what the system's actions need on a host. Empty when they
-    need nothing.
-    """
+    """Module with ``HOST_NEEDS``: what the system's actions need on a host. Empty when they need nothing."""
+    extra: str = ""
+    """Extra of Drillbook that the system's actions and probes need. Empty when they need none, and for plugins."""
     origin: str = ""
     """Distribution or folder that a plugin comes from. Discovery sets this field. It is empty for built-in systems."""
     version: str = ""

@@ -15,4 +15,5 @@ SYSTEM = System(
     needs=("postgres",),
     examples="examples",
     host_needs=".host_needs",
+    extra="qdrant",
 )

@@ -1,0 +1,65 @@
+"""Extras that a drill needs on this machine. They are checked before the run, so that a run never ends in the middle without
+them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from drillbook.attestation import timestamps
+from drillbook.installation import extras
+from drillbook.inventory.inventory import Inventory
+from drillbook.plan import needed
+from drillbook.plan.plan import Plan
+from drillbook.plan.planned_step import PlannedProbe, PlannedStep
+from drillbook.sdk import discovery
+from drillbook.sdk.service import S3
+from drillbook.telemetry import export
+
+Need = tuple[str, str]
+"""An extra, and the part of the program that needs it, for a message."""
+
+
+def require(plans: Sequence[Plan] = ()) -> None:
+    """Check that the extras are installed that ``plans`` and the environment variables of this process need. Raises
+    MissingExtra with the first missing one.
+    """
+    for extra, what in (*_of_environment(), *(need for plan in plans for need in _of_plan(plan))):
+        extras.require(extra, what)
+
+
+def _of_environment() -> Iterator[Need]:
+    if export.endpoint():
+        yield "otel", "sending the trace"
+    if timestamps.authority():
+        yield "timestamp", f"{timestamps.CHOICE} (timestamps of an authority)"
+
+
+def _of_plan(plan: Plan) -> Iterator[Need]:
+    services = plan.inventory.services
+    if plan.service in services and services[plan.service].missing:
+        return  # the drill is not run on this machine
+    looking = [used for one in plan.guard.conditions if (used := one.step or one.probe)]
+    yield from _of_uses([*plan.steps, *plan.probes, *looking], plan.inventory)
+    for name in sorted(needed.of_plan(plan)):
+        store = services.get(name)
+        if isinstance(store, S3) and (store.encrypt or store.identity):
+            yield "age", f"the store {name}, whose backups are encrypted,"
+    for name, contact in plan.inventory.contacts.items():
+        if contact.notify:
+            yield "notify", f"the contact {name}"
+
+
+def _of_uses(uses: Iterable[PlannedStep | PlannedProbe], inventory: Inventory) -> Iterator[Need]:
+    """Yield the extras of the systems of steps and probes, and of the database drivers that they name."""
+    families = {family: system.extra for system in discovery.systems() for family in (*system.actions, *system.probes)}
+    for use in uses:
+        name = use.action if isinstance(use, PlannedStep) else use.name
+        service = inventory.services.get(str(use.params.get("service", "")))
+        if service and service.missing:
+            continue
+        if extra := families.get(name.partition(".")[0], ""):
+            yield extra, f"the action {name}" if isinstance(use, PlannedStep) else f"the probe {name}"
+        driver = use.params.get("driver")
+        if isinstance(driver, str) and (extra := extras.extra_of(driver)):
+            yield extra, f"the probe {name} with the driver {driver}"
