@@ -93,6 +93,57 @@ def test_the_first_line_tells_why_checks_did_not_run(tmp_path):
     assert "skipped, not needed: later of cache" in folder.run("diagnose", "cache", "--verbose").stdout
 
 
+BESIDE = """\
+  site: {kind: folder, host: controller, path: /srv/site}
+  copy: {kind: folder, host: controller, sandbox: {}, not_drilled: a sandbox}
+  gone: {kind: folder, host: controller, path: /srv/gone, missing: the Docker lab}
+  spare: {kind: redis, host: controller, address: 127.0.0.1, port: 1, standby: true}
+"""
+
+
+def test_services_that_are_not_examined_are_named_under_the_verdict(tmp_path):
+    folder = Folder(tmp_path)
+    (tmp_path / "drills" / "diagnosis").mkdir()
+    tree = """
+tree: program
+title: A program
+kind: process
+checks:
+  disk: {host.disk: {service: "{{ service.name }}", path: /}}
+healthy: [disk.ok]
+"""
+    (tmp_path / "drills" / "diagnosis" / "program.yml").write_text(tree)
+    (tmp_path / "drills" / "diagnosis" / "cache.yml").write_text(TREE)
+    inventory = tmp_path / "inventory" / "lab.yml"
+    text = f"environment: lab\nhosts:\n  {here(tmp_path)}\nservices:\n  app: {{kind: process, host: controller}}\n"
+    inventory.write_text(text)
+    assert folder.run("diagnose").stdout.splitlines()[-1] == "✓ healthy: every check ran, and none found a problem"
+    inventory.write_text(text + BESIDE)
+    done = folder.run("diagnose")
+    assert done.stderr == ""
+    assert (done.returncode, done.stdout.splitlines()[-4:]) == (
+        0,
+        [
+            "✓ the examined services are healthy: every check ran, and none found a problem",
+            "  ? not examined: site (no diagnosis tree for services of kind folder)",
+            "  ? not examined: gone (not installed here)",
+            "  ? not examined: spare (a standby)",
+        ],
+    )
+    found = json.loads(folder.run("diagnose", "--json").stdout)
+    assert found["found"] == "healthy"
+    assert found["not_examined"] == {
+        "site": "no diagnosis tree for services of kind folder",
+        "gone": "not installed here",
+        "spare": "a standby",
+    }
+    assert "not examined" not in folder.run("diagnose", "app").stdout
+    done = folder.run("diagnose", "site")
+    assert done.returncode == 3
+    assert "? unknown: nothing was examined (see docs/diagnosis.md)" in done.stdout
+    assert "? site: no diagnosis tree examines services of kind folder" in done.stdout
+
+
 @pytest.mark.parametrize(("kind", "hint"), [("embedded", "lab.up"), ("docker", "lab.up --kind docker")])
 def test_a_lab_that_is_down_is_named_with_the_command_that_starts_it(tmp_path, kind, hint):
     folder = Folder(tmp_path)

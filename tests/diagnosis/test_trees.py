@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from drillbook.cli import diagnose
+from drillbook.cli import show_diagnosis
 from drillbook.diagnosis import scope, trees
 from drillbook.diagnosis.run import Book, examine
 from drillbook.errors import Cancelled, HostUnreachable, PlanError, SpecError
@@ -305,7 +305,7 @@ def test_contacts_of_the_remedy_come_instead_of_all(tmp_path, call, shown):
 
 def told(found, inventory, *, verbose=False):
     out = io.StringIO()
-    diagnose.show(found, inventory, Console(file=out, width=200, color_system=None), verbose=verbose)
+    show_diagnosis.show(found, inventory, Console(file=out, width=200, color_system=None), verbose=verbose)
     return out.getvalue()
 
 

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from drillbook.judge.result import RunView, SuiteResult, Verdict
 from drillbook.report.figures import one_line, shown
+from drillbook.report.rows import rows_of
 from drillbook.report.terminal import summary
 from tests.report import renderings, samples
 
@@ -145,6 +146,20 @@ def test_results_are_whole_when_all_objectives_are_just_met() -> None:
     lines = renderings.printed(summary.summary(samples.view(met))).splitlines()
     assert sum(line.rstrip().endswith("\N{CHECK MARK} met") for line in lines) == 2
     assert any(line.rstrip().endswith(" result") for line in lines)
+
+
+def test_the_reason_why_a_met_objective_does_not_count_is_whole_at_80_columns() -> None:
+    result = samples.failed().result
+    passed = samples.passed().result.objectives
+    kept = result.model_copy(update={"objectives": {**result.objectives, "rto": passed["rto"], "rpo": passed["rpo"]}})
+    for objectives in (kept.objectives, {"detect": result.objectives["detect"]}):
+        view = samples.view(kept.model_copy(update={"objectives": objectives}))
+        lines = [line.rstrip() for line in renderings.printed(summary.summary(view)).splitlines()]
+        head = next(number for number, line in enumerate(lines) if line.endswith(" result"))
+        place = lines[head].index("result")
+        results = " ".join(line[place:] for line in lines[head + 2 : lines.index("  Clocks")])
+        assert " ".join(results.split()) == " ".join(f"~ {row.said}" for row in rows_of(view.result))
+        assert max(map(cell_len, lines)) <= 80
 
 
 @pytest.mark.parametrize("name", sorted(samples.ALL.keys() - {"hostile", "overwritten"}))

@@ -8,22 +8,21 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.text import Text
 
-from drillbook.cli import access, labs, orchestration, run_identity
+from drillbook.cli import access, labs, orchestration, run_identity, show_diagnosis
 from drillbook.cli.console import console, stdout
 from drillbook.cli.views import Manner, Teller, tell_missed
 from drillbook.diagnosis import scope
 from drillbook.diagnosis.ranking import HEALTHY, UNKNOWN, Suspect
-from drillbook.diagnosis.run import UNSEEN, Book, CheckResult, Diagnosis, examine
+from drillbook.diagnosis.run import UNSEEN, Book, Diagnosis, examine
 from drillbook.diagnosis.tree import Tree
 from drillbook.diagnosis.trees import FOLDER, load_all
 from drillbook.engine.open_hosts import Hosts
@@ -36,8 +35,7 @@ from drillbook.journal.run_files import PAGE
 from drillbook.plan import needed, privilege, spec
 from drillbook.project.project import Project
 from drillbook.redact import Redactor
-from drillbook.report.figures import count, one_line
-from drillbook.report.terminal.prose import Prose
+from drillbook.report.figures import one_line
 from drillbook.sdk.action import Context
 from drillbook.sdk.host import Deadline, Host
 from drillbook.trust.items import SILENCING, Item
@@ -81,18 +79,17 @@ def diagnose(
     left = trust.of_diagnosis(inventory, applied.values(), used)
     barred = [one.where for one in left if one.kind in SILENCING]
     with labs.start_hinted(project, inventory.lab):
-        late = _unread(inventory.secrets_of(used), deadline) if not barred else []
+        late = [] if barred else _unread(inventory.secrets_of(used), deadline)
     trust.bar(inventory)
     book = replace(book, barred={one.key[1:]: trust.doubt for one in left})
     with looking(book, used, redacted=not (late or barred)) as look:
         found = look(names, 0.0 if late or barred else deadline.remaining())
     found = _unsure(found, [*_said(left, trust.doubt), *late], round(time.monotonic() - begun, 3))
+    beside = {} if service else scope.unexamined(book.trees, inventory.services, names)
     if apply:
         return _apply(project, found, project.inventory(inventory_name), confirm)
-    if as_json:
-        stdout().write(json.dumps(found.model_dump(mode="json"), indent=2) + "\n")
-    else:
-        show(found, inventory, console(), verbose=verbose)
+    tell = show_diagnosis.as_json if as_json else partial(show_diagnosis.show, verbose=verbose)
+    tell(found, inventory, console(), beside=beside)
     return EXIT.get(found.found, Exit.FAILED)
 
 
@@ -242,7 +239,7 @@ def _apply(project: Project, found: Diagnosis, inventory: Inventory, confirm: st
     a guard, and is verified.
     """
     out = console()
-    show(found, inventory, out)
+    show_diagnosis.show(found, inventory, out)
     step = found.ranked[0].step if found.ranked else None
     if step is None:
         out.print(
@@ -300,89 +297,3 @@ def _written(name: str, suspect: Suspect, step: dict[str, Any], inventory: Inven
         },
         ensure_ascii=False,
     )
-
-
-def show(found: Diagnosis, inventory: Inventory, out: Console, *, verbose: bool = False) -> None:
-    """Print the result of a diagnosis: the causes with their evidence, the open questions, and the contacts to call. The
-    checks that were not needed are named only when ``verbose`` is true.
-    """
-    numbers = Counter(check.status for check in found.checks)
-    ran = f"{numbers['made']} of {len(found.checks)} checks ran in {found.seconds:.1f} s"
-    words = {"left out": "not needed here", "not made": "could not be made"}
-    rest = "".join(f", {numbers[status]} {said}" for status, said in words.items() if numbers[status])
-    out.print(Text(f"examined: {', '.join(found.examined)}; {ran}{rest}", style="dim"))
-    if found.found == HEALTHY:
-        _healthy(found, out, verbose=verbose)
-        return
-    for number, suspect in enumerate(found.ranked, 1):
-        _suspect(number, suspect, out)
-    if not found.ranked:
-        out.print(
-            Text(
-                "? unknown: no cause was found, but some checks could not confirm that the services are healthy",
-                style="bold yellow",
-            )
-        )
-    for doubt in [one for one in found.why if not found.ranked or UNSEEN in one]:
-        out.print(Prose(Text(f"? {one_line(doubt)}", style="yellow"), 2))
-    if verbose:
-        _checks("skipped, not needed", _left_out(found), out)
-    _contacts(found, inventory, out)
-
-
-def _contacts(found: Diagnosis, inventory: Inventory, out: Console) -> None:
-    """Print the contacts that the remedy of the likeliest cause names. If the remedy names no contacts, print all
-    contacts of the inventory.
-    """
-    named = found.ranked[0].contacts if found.ranked else ()
-    if inventory.contacts and not named:
-        out.print(Text("contacts", style="bold"))
-    for name in named or inventory.contacts:
-        contact = inventory.contacts[name]
-        words = [word for word in (contact.role, contact.duty, contact.email, contact.phone) if word]
-        line = f"{name}: {one_line(', '.join(words))}"
-        shown = Text(f"call: {line}", style="cyan") if named else Text(line)
-        out.print(Prose(shown, 3 if named else 2))
-
-
-def _healthy(found: Diagnosis, out: Console, *, verbose: bool) -> None:
-    """Print that the services are healthy. List the checks that could not be made, and the checks with an unexpected answer.
-    The checks that were not needed are only counted, unless ``verbose`` is true.
-    """
-    skipped = _left_out(found)
-    not_made = [one for one in found.checks if one.status == "not made"]
-    unexpected = [one for one in found.checks if one.status == "made" and not one.ok]
-    if not (skipped or not_made or unexpected):
-        out.print(Text("✓ healthy: every check ran, and none found a problem", style="green"))
-        return
-    out.print(Text("✓ healthy: no check that ran found a problem", style="green"))
-    if skipped and not verbose:
-        number = count(len(skipped), "check")
-        out.print(Prose(Text(f"skipped, not needed: {number}; --verbose names them", style="dim"), 2))
-    _checks("skipped, not needed", skipped if verbose else [], out)
-    _checks("not made", not_made, out)
-    _checks("unexpected answer", unexpected, out)
-
-
-def _left_out(found: Diagnosis) -> list[CheckResult]:
-    return [one for one in found.checks if one.status == "left out"]
-
-
-def _checks(word: str, checks: Sequence[CheckResult], out: Console) -> None:
-    """Print the names of ``checks`` after ``word``. Print nothing if there are none."""
-    if checks:
-        named = ", ".join(f"{one.check} of {one.subject}" for one in checks)
-        out.print(Prose(Text(f"{word}: {one_line(named)}", style="dim"), 2))
-
-
-def _suspect(number: int, suspect: Suspect, out: Console) -> None:
-    out.print(
-        Text(f"{number}. {suspect.cause}: {one_line(suspect.title)}", style="bold red" if number == 1 else "bold")
-        + Text(f"  ({suspect.impact}, {suspect.subject}, weight {suspect.score})", style="dim")
-    )
-    lines = [(f"+ {one_line(one.says)}", "") for one in suspect.supports]
-    lines += [(f"- {one_line(one.says)}", "dim") for one in suspect.against]
-    if number == 1:
-        lines.append((f"remedy: {one_line(suspect.remedy)}", "cyan"))
-    for line, style in lines:
-        out.print(Prose(Text(line, style=style), 3))

@@ -5,7 +5,7 @@ The functions are pure: they read and write no files.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from drillbook.diagnosis.tree import Tree
 from drillbook.errors import PlanError
 from drillbook.inventory.inventory import Inventory, service_names
 from drillbook.language.strict import did_you_mean
+from drillbook.sdk.backup_source import BackupSource
 from drillbook.sdk.service import Service, is_sandbox, kind_of
 
 
@@ -70,6 +71,23 @@ def everything(services: Mapping[str, Service]) -> tuple[str, ...]:
     running = {name: one for name, one in services.items() if one.RUNS and not is_sandbox(one)}
     wanted = {other for name, one in running.items() if not one.standby for other in needed(services, name)}
     return tuple(name for name, one in running.items() if (not one.standby or name in wanted) and not one.missing)
+
+
+def unexamined(trees: Sequence[Tree], services: Mapping[str, Service], names: Collection[str]) -> dict[str, str]:
+    """Return the services that a diagnosis of ``names`` does not examine, each with the reason. Sandboxes and backup sources are
+    left out, because they are no running services.
+    """
+    known = {kind for tree in trees for kind in tree.kinds}
+    found = {}
+    for name, one in services.items():
+        if name in names or is_sandbox(one) or isinstance(one, BackupSource):
+            continue
+        kind = kind_of(one)
+        none = "" if kind in known else f"no diagnosis tree for services of kind {kind}"
+        found[name] = (
+            "not installed here" if one.missing else none or ("a standby" if one.standby else "not a running service")
+        )
+    return found
 
 
 def cases(trees: Sequence[Tree], services: Mapping[str, Service], names: Iterable[str]) -> list[Case]:

@@ -260,7 +260,7 @@ def _objectives(found: Sequence[ObjectiveRow]) -> RenderableType:
     if not found:
         return Prose(Text("The drill sets no objectives."), 2, below=1)
     table = _table("Objectives", "objective", "target", "measured ± error", "result")
-    if not any(row.reason for row in found):
+    if not any(row.reason or row.doubt for row in found):
         table.columns[0].max_width, table.columns[2].min_width = NAMED, MEASURED
     for row in found:
         state = _objective_state(row)
