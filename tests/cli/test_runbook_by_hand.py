@@ -100,3 +100,90 @@ def test_backups_in_a_bucket(tmp_path):
     assert "export AWS_ENDPOINT_URL=http://127.0.0.1:9" in typed
     assert "--bucket saved --prefix site/" in typed
     assert "ends_with(Key, '\"'\"'.tgz'\"'\"')" in typed
+
+
+IN_PLACE = """\
+environment: staging
+hosts:
+  here: {local: true, manager: {kind: supervisor, config: /etc/s.conf, sudo: true}}
+services:
+  folder: {kind: folder, host: here, path: PLACE/site}
+  postgres: {kind: postgres, host: here, unit: db, database: shop, user: u, data_directory: /srv/data, admin: {user: postgres}}
+  mariadb: {kind: mariadb, host: here, unit: db, database: shop, data_directory: /srv/data}
+  redis: {kind: redis, host: here, unit: db, data_directory: /srv/data}
+backups:
+"""
+
+
+def in_place(tmp_path, target, source):
+    hosts = IN_PLACE.replace("PLACE", str(tmp_path))
+    return restores_by_hand.page(tmp_path, hosts, f"{{host: here, service: {target}, {source}}}", target=target)
+
+
+@pytest.fixture
+def site(tmp_path):
+    """Folder of a service with damaged content, and the new folder of its restore."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "page").write_text("damaged")
+    new = Path(f"/var/tmp/by-hand-folder-{restores_by_hand.SOURCE}")
+    shutil.rmtree(new, ignore_errors=True)
+    yield tmp_path / "site"
+    shutil.rmtree(new, ignore_errors=True)
+
+
+@pytest.mark.parametrize("form", ["dot", "folder", "path"])
+def test_a_restore_in_place_ends_with_the_copy_in_its_service(tmp_path, site, form):
+    whole = tmp_path / "whole" / "site"
+    whole.mkdir(parents=True)
+    (whole / "page").write_text("whole")
+    (tmp_path / "place").mkdir()
+    words = {
+        "dot": ["-C", whole, "."],
+        "folder": ["-C", whole.parent, "site"],
+        "path": ["-C", "/", f"--transform=s,{str(whole).lstrip('/')},{str(site).lstrip('/')},", str(whole).lstrip("/")],
+    }
+    subprocess.run(["tar", "-czf", tmp_path / "place" / "d.tgz", *words[form]], check=True)
+    restore, move = commands(in_place(tmp_path, "folder", f'kind: tar, at: "{tmp_path}/place", pattern: "*.tgz"'))
+    subprocess.run(["bash", "-e", "-c", restore], check=True, capture_output=True)
+    assert (site / "page").read_text() == "damaged", "the restore changes nothing"
+    subprocess.run(["bash", "-e", "-c", move], check=True, capture_output=True)
+    assert [path.name for path in site.iterdir()] == ["page"]
+    assert (site / "page").read_text() == "whole"
+    assert (tmp_path / "site.before-restore" / "page").read_text() == "damaged"
+    subprocess.run(["bash", "-c", move], check=False, capture_output=True)
+    assert ((site / "page").read_text(), len(list(tmp_path.glob("site*")))) == ("whole", 2), "a second time changes nothing"
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["no backup", "a damaged one"])
+def test_a_copy_that_was_not_restored_moves_nothing(tmp_path, site, there):
+    (tmp_path / "place").mkdir()
+    if there:
+        archive(tmp_path / "made" / "d.tgz", "whole " * 9999, 60)
+        (tmp_path / "place" / "d.tgz").write_bytes((tmp_path / "made" / "d.tgz").read_bytes()[:-30])
+    for typed in commands(in_place(tmp_path, "folder", f'kind: tar, at: "{tmp_path}/place", pattern: "*.tgz"')):
+        subprocess.run(["bash", "-c", typed], check=False, capture_output=True)
+    assert ((site / "page").read_text(), len(list(tmp_path.glob("site*")))) == ("damaged", 1)
+
+
+@pytest.mark.parametrize(
+    ("target", "source", "said"),
+    [
+        ("redis", "kind: redis_rdb, at: /b, pattern: '*.rdb'", "/data/dump.rdb there under the name `dbfilename`"),
+        ("mariadb", "kind: mariadb_dump, at: /b, pattern: '*.sql'", "create the accounts again"),
+        ("mariadb", "kind: mariabackup, at: /b", "chown -R mysql:mysql"),
+        ("postgres", "kind: pgbackrest, stanza: main, config: /b.conf", "--stanza=main --type=full backup"),
+    ],
+)
+def test_the_way_into_the_service_is_told_where_no_command_can_go_it(tmp_path, target, source, said):
+    text = in_place(tmp_path, target, source)
+    told = next(line for line in text.splitlines() if "then, by hand, into the service" in line)
+    steps = [
+        told.index(one) for one in ("(1) stop the service (`sudo -n supervisorctl", "/srv/data", "start the service (`sh -c")
+    ]
+    assert steps == sorted(steps)
+    assert said in told
+    assert f"by-hand-{target}-{restores_by_hand.SOURCE}" in told
+
+
+def test_a_rehearsal_moves_nothing(tmp_path):
+    assert "then, " not in page(tmp_path, "{kind: tar, host: here, at: /b, pattern: '*.tgz'}")

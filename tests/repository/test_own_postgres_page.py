@@ -6,11 +6,12 @@ supervisord in the place of systemd.
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from tests.hosts.servers import OpenSsh
 from tests.needs import missing
 from tests.ports import free_port
 from tests.program import Folder
+from tests.waiting import until
 
 PAGE = Path(__file__).parents[2] / "docs" / "own-postgres.md"
 BIN = Path("/usr/lib/postgresql/17/bin")
@@ -130,10 +132,7 @@ class Team:
         with (self.folder / "out").open("wb") as out:
             self.supervisor = subprocess.Popen([program, "-c", config], cwd="/", stdout=out, stderr=out)
         self.sshd.start()
-        end = time.monotonic() + 60
-        while not self.answers():
-            assert time.monotonic() < end, (self.folder / "out").read_text()
-            time.sleep(0.05)
+        until(self.answers, "the server answers")
         self.sql(FILL, "postgres")
 
     def answers(self):
@@ -268,3 +267,36 @@ def test_the_lost_cluster_comes_back_from_the_nightly_dump(team):
         "shop",
     ]
     assert not list(team.folder.glob("17/main.drillbook*"))
+
+
+BLOCK = re.compile(r"in bash on db-1 \(`(ssh [^`]*)`\)(?:, as the user (\w+))?:\n\n    ```sh\n(.*?)\n    ```\n", re.DOTALL)
+
+
+def test_a_person_without_drillbook_brings_the_lost_cluster_back_with_the_runbook(team):
+    """The blocks of the printed page are pasted into bash on the host, as the users that it names."""
+    page = team.program("runbook", "shop-lost", "--inventory", "shop").stdout
+    found = BLOCK.findall(page)
+    assert [user for _, user, _ in found] == ["postgres", "", "postgres", ""]
+    copy = Path("/var/tmp/by-hand-shop-nightly")
+    shutil.rmtree(copy, ignore_errors=True)
+    main = team.folder / "17" / "main"
+    shutil.rmtree(main)
+    try:
+        said = [
+            subprocess.run(
+                [*shlex.split(login), shlex.join([*(as_user(user) if user else ()), "bash", "--norc", "-i"])],
+                input=textwrap.dedent(text) + "\n",
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=120,
+            )
+            for login, user, text in found
+        ]
+        until(team.answers, "".join(one.stdout + one.stderr for one in said))
+    finally:
+        shutil.rmtree(copy, ignore_errors=True)
+    assert team.rows() == ROWS
+    assert team.sql("SELECT pg_get_userbyid(relowner) FROM pg_class WHERE relname = 'orders'").split() == ["shop"]
+    assert team.program("drill.check", "shop-stopped", "--inventory", "shop").returncode == 0, "the application logs in"
+    assert "trust" not in (main / "pg_hba.conf").read_text()

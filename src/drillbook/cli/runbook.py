@@ -22,10 +22,11 @@ from drillbook.project.project import Project
 from drillbook.report.figures import seconds
 from drillbook.report.markdown_syntax import code, escape, table
 from drillbook.report.next_steps import on, run_again
+from drillbook.sdk import manual_move
 from drillbook.sdk.action import Effect, find
 from drillbook.sdk.backup_source import BackupSource
-from drillbook.sdk.host import shown
-from drillbook.sdk.manual_restore import ManualRestore, ssh
+from drillbook.sdk.host import Target, shown
+from drillbook.sdk.manual_restore import Block, ManualRestore, ssh
 
 PURPOSES = {
     "ready": "Check that the drill may begin",
@@ -150,13 +151,25 @@ def _by_hand(step: PlannedStep, plan: Plan) -> Iterator[str]:
     if step.action != "backup.restore" or not isinstance(source, BackupSource) or target is None:
         return
     at = str(step.params.get("backup") or step.params.get("at") or "latest")
-    for block in source.manual_restore(ManualRestore(hosts, services, target, source.name, at)):
-        login = ssh(hosts[block.host], hosts) if block.host else ""
-        where = f"on {escape(block.host)}" if block.host else "on the machine that runs Drillbook"
-        how = f" ({code(login)})" if login else ""
-        whom = f", as the user {escape(block.run_as)}" if block.run_as else ""
-        yield f"  - by hand, in bash {where}{how}{whom}:"
-        yield "\n".join(["", "    ```sh", *(f"    {line}" for line in block.lines), "    ```", ""])
+    manual = ManualRestore(hosts, services, target, source.name, at)
+    blocks = source.manual_restore(manual)
+    yield from (_typed(block, hosts, "by hand") for block in blocks)
+    if blocks and manual_move.into_service(manual):
+        moved = source.manual_move(manual)
+        if isinstance(moved, str):
+            yield f"  - {moved}"
+        else:
+            yield from (_typed(block, hosts, "then, into the service") for block in moved)
+
+
+def _typed(block: Block, hosts: Mapping[str, Target], purpose: str) -> str:
+    """Return the commands of ``block`` as Markdown, with the place where they are typed."""
+    login = ssh(hosts[block.host], hosts) if block.host else ""
+    where = f"on {escape(block.host)}" if block.host else "on the machine that runs Drillbook"
+    how = f" ({code(login)})" if login else ""
+    whom = f", as the user {escape(block.run_as)}" if block.run_as else ""
+    lines = ["", "    ```sh", *(f"    {line}" for line in block.lines), "    ```", ""]
+    return "\n".join([f"  - {purpose}, in bash {where}{how}{whom}:", *lines])
 
 
 def _text(value: Any) -> str:

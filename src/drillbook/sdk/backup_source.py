@@ -18,6 +18,7 @@ from pydantic import Field, PrivateAttr
 
 from drillbook.errors import DrillbookError, NotReady, StepFailed
 from drillbook.findings import Finding, finding
+from drillbook.sdk import manual_move
 from drillbook.sdk.action import Context, Facts
 from drillbook.sdk.in_place import InPlace
 from drillbook.sdk.manual_restore import Block, ManualRestore
@@ -219,6 +220,13 @@ class BackupSource(Service):
         Raises StepFailed with findings when the backups are damaged or missing, CouldNotVerify when the list cannot be
         read, and HostError when the host cannot be asked.
         """
+
+    def manual_move(self, manual: ManualRestore) -> list[Block] | str:
+        """Return how a person moves the copy of ``manual_restore`` into its service: commands, or prose.
+
+        Override this method when commands can do it.
+        """
+        return manual_move.in_general(manual)
 
     @abstractmethod
     def check(self, ctx: Context, backup: Backup) -> Checked:

@@ -29,6 +29,8 @@ _LONGEST = 70
 """Largest length of the names in the folder's name. The path of a Unix socket in the folder may have 107 characters."""
 STOP = "unset folder   # no command below does anything:"
 """Command that stops all later commands, and the beginning of a comment."""
+DONE = ': > "${folder:?}/restored"'
+"""Command that follows a complete restore of the data. It makes a file, without which nothing is moved into a service later."""
 _FOUND = f'test -e "$backup" || {STOP} there is no such backup'
 _FILE = '"${folder:?}/backup"'
 _SHOWN = 'ls -ld -- "$backup" ${second:+"$second"}'

@@ -131,6 +131,10 @@ class MariadbDump(FileBackups):
         """Return the commands with which a person restores a backup without Drillbook."""
         return manual_restore.dump(manual, self.by_hand, manual.target) if isinstance(manual.target, Mariadb) else []
 
+    def manual_move(self, manual: ManualRestore) -> str:
+        """Return how a person puts the restored files in the place of the service's data directory."""
+        return manual_restore.move(manual, physical=False)
+
     def ready(self, ctx: Context) -> None:
         """Check that the place of the dumps is valid, and that the host has the decompression program."""
         super().ready(ctx)

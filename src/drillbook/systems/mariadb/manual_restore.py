@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import replace
 
+from drillbook.sdk import manual_move
 from drillbook.sdk.manual_restore import STOP, Block, Files, ManualRestore, fetched, path_of, unpacked
 from drillbook.systems.mariadb.service import Mariadb
 
@@ -77,3 +78,17 @@ def _serve(service: Mariadb, more: str = "") -> tuple[str, ...]:
 def _end(folder: str, database: str) -> tuple[str, ...]:
     shown = f"'SHOW TABLES' {database}" if database else "'SHOW DATABASES'"
     return (f"{_CLIENT} --execute={shown}", f'# stop the server: kill "$(cat {shlex.quote(folder)}/pid)"')
+
+
+def move(manual: ManualRestore, *, physical: bool) -> str:
+    """Return how a person puts the restored files in the place of the service's data directory, as prose."""
+    folder, data = manual.folder, manual.target.data or "the data directory of the server"
+    return manual_move.told(
+        manual,
+        f'stop the new server (`kill "$(cat {folder}/pid)"`), and wait until it has ended',
+        f"move {data} to another name",
+        f"move {folder}/data there under the old name, and give it to the user of the server (`chown -R mysql:mysql`)",
+        after=""
+        if physical
+        else "create the accounts again, unless the dump contains the database `mysql`: the new server has root alone",
+    )

@@ -229,6 +229,10 @@ class Mariabackup(FileBackups):
             return []
         return manual_restore.physical(manual, self.by_hand, manual.target, stream=self.form == "stream")
 
+    def manual_move(self, manual: ManualRestore) -> str:
+        """Return how a person puts the restored files in the place of the service's data directory."""
+        return manual_restore.move(manual, physical=True)
+
     def ready(self, ctx: Context) -> None:
         """Check that the place of the backups is valid, and that the host has the programs to extract backups."""
         super().ready(ctx)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 
+from drillbook.sdk import manual_move
 from drillbook.sdk.manual_restore import Block, ManualRestore, secret
 from drillbook.systems.pgbackrest.program import variable
 from drillbook.systems.pgbackrest.recovery import RESET, SAFE
@@ -54,3 +55,18 @@ def blocks(manual: ManualRestore, options: Mapping[str, Secret | str], service: 
             manual_restore.stopping(manual.folder),
         )
     ]
+
+
+def move(manual: ManualRestore, stanza: str) -> str:
+    """Return how a person puts the restored cluster in the place of the service's data directory, as prose."""
+    folder, data = manual.folder, manual.target.data
+    return manual_move.told(
+        manual,
+        f"stop the new server (`pg_ctl --pgdata={folder}/data stop`)",
+        f"where {folder}/tablespaces is not empty, move its folders to their places and correct the links in {folder}/data/pg_tblspc",
+        f"remove the lines of `restore_command`, `archive_mode` and `recovery_target...` from {folder}/data/postgresql.auto.conf, "
+        "and put back the configuration files of the service that are empty there",
+        f"move {data} to another name",
+        f"move {folder}/data to {data}",
+        after=f"take a full backup (`pgbackrest --stanza={stanza} --type=full backup`), because the cluster is on a new timeline",
+    )

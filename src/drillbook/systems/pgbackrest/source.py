@@ -222,6 +222,10 @@ class PgBackRest(BackupSource):
         options = self._options(manual.target.host)
         return manual_restore.blocks(manual, options, manual.target, inclusive=self.inclusive)
 
+    def manual_move(self, manual: ManualRestore) -> str:
+        """Return how a person puts the restored cluster in the place of the service's data directory."""
+        return manual_restore.move(manual, self.stanza)
+
     def ready(self, ctx: Context) -> None:
         """Check that pgbackrest exists and can read the repository. The stanza need not exist yet, because a step of the drill
         may create it.

@@ -223,6 +223,10 @@ class PgDumpSource(FileBackups):
             return []
         return manual_restore.blocks(manual, replace(self.by_hand, second=self.globals), manual.target, self.jobs)
 
+    def manual_move(self, manual: ManualRestore) -> list[Block] | str:
+        """Return the commands with which a person puts the new cluster in the place of the service's data directory."""
+        return manual_restore.move(manual, manual.target) if isinstance(manual.target, Postgres) else []
+
     def ready(self, ctx: Context) -> None:
         """Check the programs and the location, and that the newest dump can be decompressed and read by pg_restore."""
         super().ready(ctx)

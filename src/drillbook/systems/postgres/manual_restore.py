@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 from dataclasses import replace
 
-from drillbook.sdk.manual_restore import Block, Files, ManualRestore, fetched, unpacked
+from drillbook.sdk import manual_move
+from drillbook.sdk.manual_restore import DONE, STOP, Block, Files, ManualRestore, fetched, unpacked
 from drillbook.systems.postgres.service import Postgres
 
 _ARCHIVES = (".dump", ".custom", ".pgdump", ".tar", ".backup")
@@ -75,10 +76,40 @@ def _loading(files: Files, service: Postgres, jobs: int) -> tuple[str, ...]:
     """Return the commands that load a dump. The pattern of the files tells its format, or else pg_restore does."""
     database = shlex.quote(service.database)
     lacking = "" if files.second else " --no-owner --no-privileges"
-    archive = f'{client("pg_restore", service)} --exit-on-error --jobs={jobs}{lacking} --dbname={database} "$backup"'
-    plain = f"{unpacked(files.pattern)} | {client('psql --no-psqlrc', service)} --set=ON_ERROR_STOP=1 --quiet --dbname={database}"
+    archive = (
+        f'{client("pg_restore", service)} --exit-on-error --jobs={jobs}{lacking} --dbname={database} "$backup" && {DONE}'
+    )
+    psql = f"{client('psql --no-psqlrc', service)} --set=ON_ERROR_STOP=1 --quiet"
+    plain = f"{unpacked(files.pattern)} | {psql} --dbname={database} && {DONE}"
     if files.pattern.endswith(_ARCHIVES):
         return (archive,)
     if ".sql" in files.pattern:
         return (plain,)
     return ('if pg_restore --list "$backup" >/dev/null 2>&1', f"then {archive}", f"else {plain}", "fi")
+
+
+def move(manual: ManualRestore, service: Postgres) -> list[Block]:
+    """Return the commands that stop the new server, and put its cluster in the place of the service's data directory.
+
+    Configuration that the service has in another folder stays. Otherwise the new cluster gets the most important settings.
+    """
+    admin = f'"{service.admin.user}"'
+    rules = [f"local all {admin} peer"] if service.admin.socket else []
+    rules += [f"{kind} scram-sha-256" for kind in ("local all all", "host all all all")]
+    here = service.address in ("localhost", "::1") or service.address.startswith("127.")
+    settings = [f"port = {service.port}", f"listen_addresses = '{'localhost' if here or service.socket else '*'}'"]
+    if folder := service.admin.socket or (service.address if service.socket else ""):
+        settings.append(f"unix_socket_directories = '{folder}'")
+    written = shlex.join(["printf", "%s\\n"])
+    return manual_move.swapped(
+        manual,
+        programs(service),
+        'test -z "${folder:+x}" || pg_ctl --pgdata="$folder/data" --mode=fast --wait stop',
+        f'test ! -e "${{folder:?}}/data/postmaster.pid" || {STOP} the new server still runs',
+        "# The new server trusts everybody. If the service has its configuration in its data directory, put your own files",
+        "# pg_hba.conf and postgresql.conf there instead of these lines:",
+        f'{written} {shlex.join(rules)} > "${{folder:?}}/data/pg_hba.conf"',
+        f'{written} {shlex.join(settings)} >> "${{folder:?}}/data/postgresql.auto.conf"',
+        f'test ! -e "$data/postmaster.pid" || {STOP} the server of the service still runs, or has crashed',
+        last=() if service.unit else ('test -n "${folder:+x}" && pg_ctl --pgdata="$data" --log="$data.log" --wait start',),
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import replace
 
+from drillbook.sdk import manual_move
 from drillbook.sdk.manual_restore import Block, Files, ManualRestore, fetched
 
 _AOF = 'aof=$(basename "$(printf \'%s\\n\' "${folder:?}"/data/appendonlydir/*.manifest | head -n 1)" .manifest)'
@@ -20,6 +21,19 @@ def rdb(manual: ManualRestore, files: Files, program: str) -> list[Block]:
     before, lines = fetched(manual, files)
     copy = 'mkdir "${folder:?}/data" && cp -- "$backup" "$folder/data/dump.rdb"'
     return [*before, manual.block(*lines, copy, *_serve(program, "--appendonly no --dbfilename dump.rdb", manual.folder))]
+
+
+def move_rdb(manual: ManualRestore) -> str:
+    """Return how a person gives the RDB file to the service, as prose."""
+    data = manual.target.data or "the folder `dir` of the server"
+    return manual_move.told(
+        manual,
+        f"stop the new server (`redis-cli -s {manual.folder}/redis.sock shutdown nosave`)",
+        f"move `dump.rdb` and `appendonlydir` in {data} (their names are `dbfilename` and `appenddirname`) to another folder",
+        f"copy {manual.folder}/data/dump.rdb there under the name `dbfilename`, and give it to the user of the server",
+        "where the configuration has `appendonly yes`, set it to `no`, because the server would not read the RDB file",
+        after="where it had `appendonly yes`, run `redis-cli config set appendonly yes`, and write it to the configuration again",
+    )
 
 
 def aof(manual: ManualRestore, files: Files, program: str) -> list[Block]:

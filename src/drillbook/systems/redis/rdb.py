@@ -125,6 +125,10 @@ class RdbSource(FileBackups):
         """Return the commands with which a person restores a backup without Drillbook."""
         return manual_restore.rdb(manual, self.by_hand, self.program)
 
+    def manual_move(self, manual: ManualRestore) -> str:
+        """Return how a person gives the file to the service."""
+        return manual_restore.move_rdb(manual)
+
     def ready(self, ctx: Context) -> None:
         """Check that the place of the backups is valid, and that the host has a checker and a decompression program."""
         super().ready(ctx)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 
-from drillbook.sdk.manual_restore import Block, ManualRestore, secret
+from drillbook.sdk import manual_move
+from drillbook.sdk.manual_restore import DONE, Block, ManualRestore, secret
 from drillbook.values import Secret
 
 
@@ -16,13 +17,19 @@ def blocks(manual: ManualRestore, variables: Mapping[str, Secret | str], filters
     pick = f"wanted={wanted}"
     if manual.moment:
         pick = f"wanted=ID   # of the newest snapshot in the list that is not later than {manual.at}"
+    only = "" if manual.chosen or manual.moment else f" {chosen}"
     return [
         manual.block(
             *manual.begin(),
             *(secret(name, value) for name, value in variables.items()),
             f"restic snapshots {chosen}",
             pick,
-            f'restic restore "$wanted"{"" if manual.chosen or manual.moment else f" {chosen}"} --target "${{folder:?}}/data" --verify',
+            f'restic restore "$wanted"{only} --target "${{folder:?}}/data" --verify && {DONE}',
             'ls -l "${folder:?}/data"',
         )
     ]
+
+
+def move(manual: ManualRestore) -> list[Block]:
+    """Return the commands that put the restored folder in the place of the service's folder."""
+    return manual_move.swapped(manual, *manual_move.found_folder(manual.target.data), restored='"${folder:+$restored}"')

@@ -111,6 +111,10 @@ class ResticSource(BackupSource):
             filters.append(f"--host={self.snapshot_host}")
         return manual_restore.blocks(manual, variables | self.env, filters)
 
+    def manual_move(self, manual: ManualRestore) -> list[Block] | str:
+        """Return the commands with which a person puts the restored folder in the place of the service's folder."""
+        return manual_restore.move(manual)
+
     def check(self, ctx: Context, backup: Backup) -> Checked:
         """Verify the structure of the repository and every byte of the snapshot, and count the files in the snapshot."""
         findings: list[Finding] = []

@@ -164,6 +164,10 @@ class TarSource(FileBackups):
         """Return the commands with which a person restores a backup without Drillbook."""
         return manual_restore.blocks(manual, self.by_hand)
 
+    def manual_move(self, manual: ManualRestore) -> list[Block] | str:
+        """Return the commands with which a person puts the unpacked folder in the place of the service's folder."""
+        return manual_restore.move(manual)
+
     def ready(self, ctx: Context) -> None:
         """Check that the host has tar and the decompression program, and that the place of the backups is valid."""
         super().ready(ctx)

@@ -1,0 +1,101 @@
+"""End of a restore by hand: the way of the restored copy into its service. The runbook of a drill shows it after the restore.
+
+The restore itself changes nothing that exists. These commands do: they stop the service, set its old data aside, and put the
+copy in its place. Like the restore, they do nothing after a failure, also in a shell that continues after an error.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from drillbook.sdk.manager import Manager, manager_with
+from drillbook.sdk.manual_restore import STOP, Block, ManualRestore
+from drillbook.sdk.service import is_sandbox
+
+ASIDE = ".before-restore"
+"""End of the name of the old data."""
+
+
+def into_service(manual: ManualRestore) -> bool:
+    """Return True when the target is the service itself, and not a sandbox."""
+    return not is_sandbox(manual.target)
+
+
+def swapped(
+    manual: ManualRestore, *prepare: str, restored: str = '"${folder:?}/data"', last: Sequence[str] = ()
+) -> list[Block]:
+    """Return the commands that put the restored folder in the place of the service's data, and start the service.
+
+    ``prepare``: commands that make the copy fit for the service. ``restored``: word of the shell for the restored folder.
+    ``last``: commands after the move, which start a service without a unit.
+    """
+    data = manual.target.data
+    return [
+        *_stopped(manual),
+        manual.block(
+            f"umask 077; folder={shlex.quote(manual.folder)} data={shlex.quote(data)}",
+            f'test -e "${{folder:?}}/restored" || {STOP} the backup was not restored completely',
+            *prepare,
+            f'test ! -e "$data{ASIDE}" || {STOP} old data was set aside before; look what it is, and move it away',
+            f'test -z "${{folder:+x}}" || test ! -e "$data" || mv -T -- "$data" "$data{ASIDE}" \\',
+            f"  || {STOP} a mount point, or no right to move it",
+            f'mv -T -- {restored} "$data"',
+            'ls -ld -- "$data"',
+            *last,
+        ),
+        *_started(manual),
+    ]
+
+
+def told(manual: ManualRestore, *steps: str, after: str = "") -> str:
+    """Return the way into the service as prose. ``steps``: what to do between the stop and the start of the service.
+
+    ``after``: what to do after the start.
+    """
+    manager, unit = _manager(manual), manual.target.unit
+    stop = f"stop the service (`{shlex.join(manager.stop(unit))}`)" if unit else "stop the service"
+    start = f"start the service (`{shlex.join(manager.start(unit))}`)" if unit else "start the service"
+    listed = "; ".join(f"({number}) {step}" for number, step in enumerate(filter(None, (stop, *steps, start, after)), 1))
+    return (
+        f"then, by hand, into the service {manual.target.name} on {manual.target.host}, which is unchanged so far: {listed}."
+    )
+
+
+def in_general(manual: ManualRestore) -> str:
+    """Return the way into a service of any kind as prose."""
+    data = manual.target.data
+    return told(
+        manual,
+        "stop the server that the commands above have started, if any",
+        f"move {data or 'its data'} to another name",
+        f"move what is in {manual.folder} in its place, with the owner and the rights that the old data has",
+    )
+
+
+def _manager(manual: ManualRestore) -> Manager:
+    return manager_with(manual.hosts[manual.target.host].manager)
+
+
+def _stopped(manual: ManualRestore) -> list[Block]:
+    if not (unit := manual.target.unit):
+        return []
+    return [Block(manual.target.host, "", (shlex.join(_manager(manual).stop(unit)),))]
+
+
+def _started(manual: ManualRestore) -> list[Block]:
+    if not (unit := manual.target.unit):
+        return []
+    return [Block(manual.target.host, "", (shlex.join(_manager(manual).start(unit)),))]
+
+
+def found_folder(path: str) -> Sequence[str]:
+    """Return the commands that set ``restored`` to the folder in the copy that holds the content of the folder ``path``.
+
+    An archive names its files from the folder itself, from the folder above it, or from the root of the file system.
+    """
+    whole, last = shlex.quote(path.lstrip("/")), shlex.quote(path.rstrip("/").rpartition("/")[2])
+    return (
+        f'for restored in "${{folder:?}}/data"/{whole} "$folder/data"/{last} "$folder/data"; do',
+        '  test -d "$restored" && break; done',
+    )
