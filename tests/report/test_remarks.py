@@ -46,7 +46,14 @@ DURING = "2026-01-02T10:00:07.000Z"
         ([step("backup.1", "x.y", location="s3://a"), step("restore.1", "x.y", made={"unknown": "no answer"})], ""),
         ([of_source(DURING, basis="time of the last change of the file on db-1")], RECENT_BACKUP),
         ([of_source(DURING)], RECENT_BACKUP),
-        ([of_source(DURING, error_s=60.0)], ""),
+        ([of_source(DURING, error_s=60.0)], RECENT_BACKUP),
+        ([of_source("2026-01-02T09:59:59.000Z", error_s=2)], RECENT_BACKUP),
+        ([of_source("2026-01-02T09:59:57.000Z", error_s=2)], ""),
+        ([of_source("2026-01-02T09:50:00.000Z", started_at="2026-01-02T09:00:00.000Z", error_s=3601)], ""),
+        ([of_source(DURING, started_at="2026-01-02T10:00:06.000Z", error_s=2)], RECENT_BACKUP),
+        ([of_source("2026-01-02T03:00:00.000Z", until=DURING, error_s=86400)], ""),
+        ([step("restore.1", "postgres.restore", made={"manifest": "bb"}, snapshot_at=DURING)], RECENT_BACKUP),
+        ([step("restore.1", "postgres.restore", made={"manifest": "bb"}, snapshot_at="2026-01-02T03:00:00.000Z")], ""),
         ([of_source(DURING, basis="start of the command, by the controller's clock")], ""),
         ([of_source(DURING, basis="start of the command, by the controller's clock; of a dump")], ""),
         ([of_source(DURING, "backup.check")], ""),
@@ -79,9 +86,9 @@ def test_each_mark_has_its_meaning_in_the_legend() -> None:
 def restored_nightly() -> Result:
     """The passed run, as if it had restored the backup of another run."""
     found = samples.passed().result
+    nightly = {"made": {"manifest": "bb"}, "snapshot_at": "2020-01-01T03:00:00Z"}
     steps = [
-        one.model_copy(update={"facts": one.facts | {"made": {"manifest": "bb"}}}) if one.id.startswith("restore.") else one
-        for one in found.steps
+        one.model_copy(update={"facts": one.facts | nightly}) if one.id.startswith("restore.") else one for one in found.steps
     ]
     return found.model_copy(update={"steps": tuple(steps)})
 

@@ -14,7 +14,7 @@ from drillbook.judge import detection, shortfall
 from drillbook.judge.result import Objective, StepResult
 from drillbook.report import own_commands
 from drillbook.report.figures import moment, one_line
-from drillbook.report.restore_steps import from_source, restores
+from drillbook.report.restore_steps import restores
 from drillbook.sdk.backup_source import PRINTED_BASIS
 
 MARK = "†"
@@ -45,6 +45,8 @@ LEGENDS = {
     MARK: f"{MARK} {OWN_BACKUP}",
     RECENT_MARK: f"{RECENT_MARK} {RECENT_BACKUP}",
 }
+SECOND = 1.0
+"""Error of the time of a base backup, in seconds. ``error_s`` of a backup with archived log is that of its newest data."""
 FRESH, MISSING, UNKNOWN = "fresh backup", "missing data", "unknown data"
 REASONS = {MARK: FRESH, RECENT_MARK: FRESH, SHORT_MARK: MISSING, OWN_ROWS_MARK: UNKNOWN}
 """Reason of the reservation for each mark. Each reason has its own words and next step in the audit."""
@@ -161,7 +163,7 @@ def fresh(restored: Step | StepResult, steps: Sequence[Step | StepResult], start
     }
     if _manifest(restored.facts, "made") in taken - {""}:
         return MARK
-    return RECENT_MARK if from_source(restored) and _younger(restored.facts["backup"], started) else ""
+    return RECENT_MARK if _during(restored.facts, started) else ""
 
 
 def taken_by_run(steps: Sequence[Step | StepResult], started: str) -> str:
@@ -220,13 +222,20 @@ def printed(facts: Mapping[str, Any]) -> bool:
     return str(facts.get("basis", "")).startswith(PRINTED_BASIS)
 
 
-def _younger(backup: Mapping[str, Any], started: str) -> bool:
-    """Return True when it is certain that the backup was taken after the start of the run.
+def _during(facts: Mapping[str, Any], started: str) -> bool:
+    """Return True when the backup that a step with these ``facts`` restored has data from after the start of the run.
 
-    Returns False for a backup that a command prints, because only the time at which it was listed is known.
+    A time that differs from the start by no more than its clock's error counts as after the start. Returns False for a
+    backup that a command prints, because only the time at which it was listed is known.
     """
-    taken, begun = moment(str(backup.get("taken_at"))), moment(started)
-    if taken is None or begun is None or printed(backup):
+    told = facts.get("backup")
+    backup = told if isinstance(told, Mapping) else {"taken_at": facts.get("snapshot_at")}
+    ended, begun = moment(str(backup.get("taken_at"))), moment(started)
+    if ended is None or begun is None or printed(backup):
         return False
     error = backup.get("error_s")
-    return taken - timedelta(seconds=float(error) if isinstance(error, int | float) else 0.0) >= begun
+    error_s = float(error) if isinstance(error, int | float) else 0.0
+    if backup.get("until"):
+        return ended + timedelta(seconds=min(error_s, SECOND)) >= begun
+    data = moment(str(backup.get("started_at"))) or ended
+    return data + timedelta(seconds=error_s) - abs(ended - data) >= begun
