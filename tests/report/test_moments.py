@@ -7,8 +7,10 @@ from datetime import timedelta
 import pytest
 
 from drillbook.journal.journal import read
-from drillbook.report import figures, html, moments, rows
+from drillbook.judge.rpo import OF_BACKUP
+from drillbook.report import figures, html, markdown, moments, rows
 from tests.report import samples
+from tests.report.test_agreement import plain
 
 
 def test_a_service_is_not_called_recovered_when_its_verification_failed() -> None:
@@ -49,3 +51,40 @@ def test_no_moment_of_a_run_is_later_than_its_end() -> None:
     for told in ("was disrupted at 04:44:17 UTC", "04:44:25 UTC", "2026-11-30 04:44:08 UTC"):
         assert told in " ".join(page.replace("\N{NO-BREAK SPACE}", " ").split()), told
     assert "04:44:26" not in page
+
+
+def test_all_times_of_a_report_count_from_one_zero_and_reach_its_end() -> None:
+    """The run began to prepare 0.88 s before its first event, and released its locks 22.58 s after 0 s."""
+    view = samples.passed()
+    end = {"started": "2026-11-30T07:18:37.750Z", "finished": "2026-11-30T07:18:59.460Z"}
+    timeline = view.timeline.model_copy(update={"zero": "2026-11-30T07:18:36.870Z", "seconds": 22.585})
+    run = view.model_copy(update={"result": view.result.model_copy(update=end), "timeline": timeline})
+    told = moments.course(run)
+    assert told.startswith(
+        "The run lasted 21.7 s, from its first event, at 0.88 s, to its end, at 22.59 s. All times count from 0 s"
+    )
+    assert "2026-11-30 07:18:36 UTC, when the program began to prepare the run" in told
+    assert told in markdown.render(run)
+    assert told in plain(html.render(run))
+
+
+def test_the_length_of_a_run_says_which_end_it_reaches() -> None:
+    for name, words in (("killed", "to its last event, at "), ("recovered", "to the end of its recovery, 20")):
+        assert words in moments.course(samples.recorded(name))
+    assert samples.recorded("killed").result.finished is None
+
+
+def test_no_report_says_that_one_clock_gives_the_age_of_backed_up_data() -> None:
+    lost = samples.step("verify.9", "postgres.loss", facts={"loss_s": 3.0, "error_s": 0.1, "basis": "the server's clock"})
+    passed = samples.passed()
+    rpo = passed.result.objectives["rpo"].model_copy(update={"clock": OF_BACKUP})
+    of_backup = samples.view(samples.result(objectives={**passed.result.objectives, "rpo": rpo}))
+    aside = "the age of the data in a backup also depends on the clock"
+    for view, named in (
+        (passed, False),
+        (passed.model_copy(update={"steps": (*passed.steps, lost)}), True),
+        (of_backup, True),
+    ):
+        for page in (plain(html.render(view)), markdown.render(view)):
+            assert "Every duration was measured in this run on one clock" in page
+            assert (aside in page) is named

@@ -88,7 +88,8 @@ def restored_nightly() -> Result:
     found = samples.passed().result
     nightly = {"made": {"manifest": "bb"}, "snapshot_at": "2020-01-01T03:00:00Z"}
     steps = [
-        one.model_copy(update={"facts": one.facts | nightly}) if one.id.startswith("restore.") else one for one in found.steps
+        one.model_copy(update={"facts": one.facts | nightly}) if one.id.startswith("restore.") else one
+        for one in found.steps
     ]
     return found.model_copy(update={"steps": tuple(steps)})
 

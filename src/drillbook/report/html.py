@@ -31,7 +31,7 @@ from drillbook.report import (
     wording,
 )
 from drillbook.report.html_steps import Where
-from drillbook.report.moments import run_duration
+from drillbook.report.moments import clock_note, course
 from drillbook.report.objective_figures import LATEST_NOTE
 from drillbook.report.phases import PhaseRow, phase_rows
 from drillbook.report.rows import ObjectiveRow
@@ -101,7 +101,7 @@ def _first(view: RunView) -> dict[str, Any]:
     commands and changes since the last run.
     """
     return {
-        "lasted": run_duration(view),
+        "course": course(view),
         "residue_heading": residue_state.heading(view),
         "residue_meaning": residue_state.meaning(view),
         "end_state": end_state.sentence(view),
@@ -128,6 +128,7 @@ def _of_data(view: RunView) -> dict[str, Any]:
         "losses_note": losses.NOTE,
         "probe_notes": probe_notes.probe_notes(view),
         "latest_note": LATEST_NOTE,
+        "clock_note": clock_note(view),
     }
 
 

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 from drillbook.judge.result import RunView, StepView
 from drillbook.report import remarks
-from drillbook.report.figures import error_digits, figure, rounded_up, seconds, shown, utc
+from drillbook.report.figures import bounded, error_digits, figure, rounded_up, seconds, shown, took, utc
 from drillbook.report.markdown_syntax import escape, table
 
 NOTE = (
     "A loss is the time from the newest data in the backup to the moment at which the data was lost. If a step names no "
     "such moment, the time of the step is used. The column Basis names the clock from which the time of the newest data "
-    "was taken. The error tells by how much the time of the newest data may be wrong, and so the loss, too."
+    "was taken. The error tells by how much the time of the newest data may be wrong, and so the loss, too. A loss of “at most” "
+    "some time already includes its error."
 )
 
 
@@ -48,7 +49,8 @@ def _own(view: RunView) -> list[LossRow]:
     loss, error = clocks.get("rpo_s"), clocks.get("rpo_error_s")
     rpo = view.result.objectives.get("rpo")
     basis = rpo.clock if rpo else "acknowledged writes"
-    return [] if loss is None else [LossRow("The drill's own restore (RPO)", figure(loss, error), "", _error(error), basis)]
+    own = "The drill's own restore (RPO)"
+    return [] if loss is None else [LossRow(own, figure(loss, error), "", _error(loss, error), basis)]
 
 
 def section(view: RunView) -> list[str]:
@@ -71,13 +73,15 @@ def _row(step: StepView) -> LossRow:
         f"{step.name or step.result.action} ({step.result.id})",
         figure(float(facts["loss_s"]), error),
         utc(str(newest)) if newest else "",
-        _error(error),
+        _error(float(facts["loss_s"]), error),
         shown(facts["basis"]),
     )
 
 
-def _error(error: float | None) -> str:
+def _error(loss: float, error: float | None) -> str:
+    """Return the text of the error of a loss. If the figure of the loss includes it, the text also gives the measured loss."""
     if not error:
         return "not stated" if error is None else "none"
     digits = error_digits(error)
-    return f"± {seconds(rounded_up(error, digits), digits)}"
+    text = f"± {seconds(rounded_up(error, digits), digits)}"
+    return f"{text}, included; measured: {took(loss)}" if bounded(loss, error) else text

@@ -27,6 +27,7 @@ from drillbook.report import (
 )
 from drillbook.report.figures import link, seconds, utc, utc_time
 from drillbook.report.markdown_syntax import block, code, escape, prose, table
+from drillbook.report.moments import clock_note, course
 from drillbook.report.objective_figures import LATEST_NOTE
 from drillbook.report.rows import ObjectiveRow
 from drillbook.report.suites import suite_contradictions, suite_rows, suite_sentence
@@ -131,6 +132,7 @@ def _figures(view: RunView) -> list[str]:
         "## Objectives",
         objectives(rows.rows_of(view.result)),
         "## Timeline",
+        escape(course(view)),
         _moments(view),
         *map(escape, later_outages.later_outages(view)),
         _probes(view),
@@ -360,8 +362,8 @@ def _record(view: RunView) -> list[str]:
 
 def _glossary(view: RunView) -> str:
     lead = (
-        "Every figure was measured in this run on the controller's monotonic clock. Times of day are in UTC. The "
-        "true value differs from a figure by no more than its error. Errors are rounded up. "
+        f"{clock_note(view)} Times of day are in UTC. The true value differs from a figure by no more than its error. Errors "
+        "are rounded up. A figure that begins with “at most” is the upper end, with the error in it. "
         f"{LATEST_NOTE} The objective of a figure that could not be measured is not verified."
     )
     errors: dict[str, list[str]] = {}

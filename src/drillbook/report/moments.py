@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from drillbook.judge.objectives import BAD
 from drillbook.judge.result import Result, RunView
-from drillbook.report import remarks
-from drillbook.report.figures import lasted
+from drillbook.judge.rpo import OF_BACKUP
+from drillbook.report import losses, rehearsal, remarks
+from drillbook.report.figures import lasted, moment, seconds, took, utc
 
 MARKS = {
     "recovery_point": "recovery point",
@@ -33,6 +34,8 @@ MOMENTS = {
     "lease_lapsed": "a lease was not renewed in time, so its target undid the changes by itself",
     "alerted": "the expected alert began to fire",
 }
+RECOVERED_LATER_S = 1.0
+"""Seconds by which the end of a run that had no later recovery may differ between the time of day and the run's clock."""
 RECEIVED = "Alertmanager first answered that the expected alert is active"
 """Meaning of the moment ``alerted`` when the drill awaits the alert at Alertmanager."""
 UNPROVEN_MARKS = {
@@ -65,3 +68,34 @@ def run_duration(view: RunView) -> float:
     """
     known = lasted(view.result.started, view.result.finished)
     return view.timeline.seconds if known is None else known
+
+
+def course(view: RunView) -> str:
+    """Return sentences with the duration of a run, and the point in time from which all times of its report count.
+
+    The duration is that of every list of runs: from the first event to the end. The program began to prepare the run earlier.
+    """
+    begun, zero = moment(view.result.started), moment(view.zero)
+    first = (begun - zero).total_seconds() if begun and zero else 0.0
+    last = f"at {seconds(view.timeline.seconds, 2)}"
+    duration = run_duration(view)
+    if view.result.finished is None:
+        to = f"to its last event, {last}"
+    elif view.finished and first + duration < view.timeline.seconds + RECOVERED_LATER_S:
+        to = f"to its end, {last}"
+    else:
+        to = f"to the end of its recovery, {utc(view.result.finished)}; the last event before this recovery is {last}"
+    return (
+        f"The run lasted {took(duration)}, from its first event, at {seconds(first, 2)}, {to}. All times count from 0 s, "
+        f"{utc(view.zero)}, when the program began to prepare the run, and are on the controller's monotonic clock."
+    )
+
+
+def clock_note(view: RunView) -> str:
+    """Return a sentence about the clocks by which the figures of a run were measured."""
+    rpo = view.result.objectives.get("rpo")
+    aged = bool(rehearsal.rows(view.result) or losses.loss_rows(view) or (rpo and rpo.clock == OF_BACKUP))
+    aside = (
+        "; the age of the data in a backup also depends on the clock that set the time of this data, which is named at it"
+    )
+    return f"Every duration was measured in this run on one clock, the controller's monotonic one{aside if aged else ''}."

@@ -13,7 +13,11 @@ from drillbook.judge.result import Result
 from drillbook.report import remarks
 from drillbook.report.figures import count, figure, one_line, size, took, utc
 from drillbook.report.markdown_syntax import prose, table
+from drillbook.report.restore_steps import restores
 
+TIMED = "timed inside the restore step; the clock Restore counts the whole phase, so it is longer"
+"""Text that tells the duration of a restore from the clock Restore of the same report."""
+STORED_BASIS = "time of the backup's snapshot, by the clock of the server; until a step found the backup in the store"
 RESTORE, MEASURE, CHECK = "backup.restore", "backup.measure", "backup.check"
 
 STAGES = (
@@ -32,12 +36,33 @@ def injects_nothing(plan: Mapping[str, Any]) -> bool:
 def facts(result: Result) -> dict[str, Mapping[str, Any]]:
     """Return the facts of each successful step of a rehearsal. The key is the action of the step.
 
-    A rehearsal restores a team's own backup and injects no fault. The result is empty for any other run.
+    A rehearsal restores a backup and injects no fault. A restore of a backup that Drillbook stored has the facts of
+    ``RESTORE`` and ``MEASURE`` as far as its steps recorded them. The result is empty for any other run.
     """
-    if result.faults or all(step.action != RESTORE for step in result.steps):
+    if result.faults:
         return {}
+    if all(step.action != RESTORE for step in result.steps):
+        return _of_store(result)
     done: dict[str, Mapping[str, Any]] = {step.action: step.facts for step in result.steps if step.status == "done"}
     return done if RESTORE in done else {}
+
+
+def _of_store(result: Result) -> dict[str, Mapping[str, Any]]:
+    """Return the facts of a run that restored a backup which Drillbook stored, and injected nothing.
+
+    The age of the backup is that of the newest step that found it in the store.
+    """
+    if any(step.id.startswith("inject.") for step in result.steps):
+        return {}
+    for step in restores(result.steps):
+        address, at = step.facts.get("manifest"), step.facts.get("snapshot_at")
+        if not isinstance(address, str) or not at:
+            continue
+        ages = [one.facts for one in result.steps if one.facts.get("manifest") == address and "age_s" in one.facts]
+        name = address.partition("#")[0].removesuffix("/manifest.json")
+        measured = {"loss_s": ages[-1]["age_s"], "basis": STORED_BASIS} if ages else {}
+        return {RESTORE: {**step.facts, "backup": {"id": name, "taken_at": at}}, MEASURE: measured}
+    return {}
 
 
 def sentence(result: Result) -> str:
@@ -82,11 +107,25 @@ def rows(result: Result) -> list[tuple[str, str, tuple[str, ...]]]:
         ("Backup", f"{backup.get('id')}, {_taken(backup)}", ()),
         ("Restored in", *_restored(restored)),
         ("Would be lost", loss(measured) or "not measured", (str(measured.get("basis", "")), _own(result))),
-        ("Sandbox", f"isolation: {restored.get('isolation')}", (_tried(restored.get("unreachable", ())),)),
+        ("Sandbox", *_sandbox(restored)),
         ("Checked before the restore", "; ".join(map(str, checked.get("covered", ()))), ()),
-        ("Not checked by it", "; ".join(map(str, checked.get("not_covered", ()))), ()),
+        ("Not seen by this check alone", "; ".join(_unseen(restored, checked)), ()),
     ]
     return [(name, one_line(text), tuple(one_line(more) for more in lines if more)) for name, text, lines in found if text]
+
+
+def _sandbox(restored: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
+    """Return the isolation of the sandbox, or the service to which the backup was restored without a sandbox."""
+    if "isolation" in restored:
+        return f"isolation: {restored['isolation']}", (_tried(restored.get("unreachable", ())),)
+    other = restored.get("other_service")
+    return (f"none: restored to the service {other}" if other else ""), ()
+
+
+def _unseen(restored: Mapping[str, Any], checked: Mapping[str, Any]) -> list[str]:
+    """Return what the check before the restore could not see. What the restore of the same backup showed is left out."""
+    same = not checked.get("backup") or checked["backup"].get("id") == restored.get("backup", {}).get("id")
+    return [text for text in map(str, checked.get("not_covered", ())) if not (same and f"`{RESTORE}`" in text)]
 
 
 def _taken(backup: Mapping[str, Any]) -> str:
@@ -115,7 +154,7 @@ def _restored(restored: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
     total, used = seconds.pop("total", None), restored.get("used_bytes")
     stages = ", ".join(f"{stage.replace('_', ' ')} {took(value)}" for stage, value in _stages(seconds, total))
     text = "not measured" if total is None else took(total)
-    return text + (f", {size(used)} on disk" if used else ""), (stages,)
+    return text + (f", {size(used)} on disk" if used else ""), (stages, "" if total is None else TIMED)
 
 
 def _stages(seconds: Mapping[str, float], total: float | None) -> list[tuple[str, float]]:
