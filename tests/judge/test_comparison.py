@@ -46,6 +46,28 @@ def test_a_figure_changed_only_beyond_both_errors(tmp_path):
     assert rto.change == "same", "both errors together are 0.22 s"
 
 
+def test_other_targets_are_differences_if_the_last_run_recorded_its_own(tmp_path):
+    last = result_of(tmp_path)
+    (key, goal), *_ = last.objectives.items()
+    other = last.model_copy(update={"objectives": {**last.objectives, key: goal.model_copy(update={"target_s": 999.0})}})
+    (target,) = compared(tmp_path, other).targets
+    assert (target.key, target.before_s, target.now_s) == (key, 999.0, goal.target_s)
+    assert compared(tmp_path, last).targets == ()
+    entry = as_entries([other])[0]
+    older = {name: value for name, value in entry.items() if name not in ("targets", "unverified")}
+    story = Story(tmp_path).good()
+    story.add(21.0, "earlier.runs", runs=[older])
+    assert story.judge().comparison.targets == ()
+
+
+def test_a_figure_that_the_last_run_did_not_verify_is_marked(tmp_path):
+    last = result_of(tmp_path)
+    goals = {key: one.model_copy(update={"met": None}) for key, one in last.objectives.items()}
+    doubted = compared(tmp_path, last.model_copy(update={"objectives": goals})).figures
+    assert {one.key for one in doubted if not one.before_verified} == {"rto", "rpo", "detection"}
+    assert all(one.before_verified for one in compared(tmp_path, last).figures)
+
+
 def test_a_figure_that_one_of_the_runs_lacks_cannot_be_compared(tmp_path):
     last = result_of(tmp_path)
     bare = last.model_copy(update={"clocks": {}, "objectives": {}})

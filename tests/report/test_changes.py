@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from drillbook.judge.changes import StepChange
+from drillbook.judge.changes import Comparison, FigureChange, StepChange, TargetChange
+from drillbook.judge.result import RunView, Verdict
 from drillbook.report import changes, html, markdown
 from drillbook.report.terminal import summary
 from tests.report import renderings, samples
@@ -28,7 +29,7 @@ def test_the_terminal_tells_the_differences_in_a_line() -> None:
     found = changes.summary(samples.repeated())
     assert found == (
         "since 2025-10-02 10:00:00 UTC (failed): RTO 2.3 s ± 0.2 s longer, 1 finding gone, 1 step slower "
-        "(backup.1 postgres.dump on db-1 by 2.61 s), 1 step added, 1 step removed"
+        "(backup.1 postgres.dump on db-1 by 2.61 s), 1 step added, 1 step removed, Detection by the drill's probe cannot be compared"
     )
     assert found in plain(renderings.printed(summary.details(samples.repeated(), brief=True), 300))
     assert changes.summary(samples.passed()) == ""
@@ -53,9 +54,81 @@ def test_a_figure_that_was_not_verified_is_neither_longer_nor_shorter() -> None:
     view = samples.repeated()
     objectives = {key: one.model_copy(update={"met": None}) for key, one in view.result.objectives.items()}
     view = view.model_copy(update={"result": view.result.model_copy(update={"objectives": objectives})})
-    assert "RTO" not in changes.summary(view)
+    assert changes.summary(view).endswith("RTO, RPO and Detection by the drill's probe cannot be compared")
     (row,) = [row for row in changes.change_rows(view) if row.what == "RTO"]
     assert (row.change, row.loud) == (changes.UNVERIFIED, False)
+
+
+def changed(verdict: Verdict = Verdict.PASSED, **more: object) -> RunView:
+    """Run with another verdict that differs from its previous run only in ``more``."""
+    known = samples.repeated().comparison
+    assert known is not None
+    base: dict[str, object] = dict.fromkeys(("figures", "added", "removed", "paced", "new_findings"), ())
+    compared = Comparison.model_validate(known.model_dump() | base | more)
+    view = samples.repeated() if verdict is not Verdict.REFUSED else samples.recorded("not_ready")
+    return view.model_copy(update={"comparison": compared, "result": view.result.model_copy(update={"verdict": verdict})})
+
+
+def figures(before: tuple[float, float], now: tuple[float, float], **more: bool) -> tuple[FigureChange, ...]:
+    word = "longer" if now[0] > before[0] else "shorter"
+    return (
+        FigureChange(
+            key="rto", before_s=before[0], before_error_s=before[1], now_s=now[0], now_error_s=now[1], change=word, **more
+        ),
+    )
+
+
+def row(view: RunView, begin: str) -> changes.ChangeRow:
+    (found,) = [one for one in changes.change_rows(view) if one.what.startswith(begin)]
+    return found
+
+
+def test_only_a_run_that_passed_proves_that_a_finding_is_gone() -> None:
+    assert row(changed(), "Finding").change == "gone"
+    assert "1 finding gone" in changes.summary(changed())
+    failed = changed(Verdict.FAILED)
+    assert row(failed, "Finding").change == "not proven gone: the run failed"
+    assert "gone" not in changes.summary(failed)
+    refused = changed(Verdict.REFUSED)
+    assert row(refused, "Finding").change == "not tried in this run"
+    assert changes.summary(refused).endswith("(failed): nothing was measured in this run")
+
+
+def test_figures_that_cannot_be_compared_are_not_called_unchanged() -> None:
+    missing = FigureChange(key="rto", before_s=None, before_error_s=None, now_s=5.4, now_error_s=0.1, change="unknown")
+    same = FigureChange(key="rpo", before_s=2.0, before_error_s=0.1, now_s=2.0, now_error_s=0.1, change="same")
+    view = changed(gone_findings=(), figures=(missing,))
+    assert changes.summary(view).endswith("(failed): RTO cannot be compared")
+    both = changed(gone_findings=(), figures=(missing, same))
+    assert changes.summary(both).endswith("(failed): no change greater than the measurement errors, RTO cannot be compared")
+
+
+def test_a_change_counts_only_if_the_printed_figures_show_it() -> None:
+    within = figures((0.5512, 0.1203), (0.7789, 0.1021))  # printed: 0.55 s ± 0.13 s and 0.78 s ± 0.11 s
+    assert row(changed(figures=within), "RTO").change == "no change greater than the measurement errors"
+    assert "RTO" not in changes.summary(changed(figures=within))
+    beyond = figures((0.55, 0.12), (0.81, 0.11))
+    assert row(changed(figures=beyond), "RTO").change == "0.26 s ± 0.23 s longer"
+    shorter = figures((0.81, 0.11), (0.55, 0.12))
+    assert row(changed(figures=shorter), "RTO").change == "0.26 s ± 0.23 s shorter"
+
+
+def test_a_figure_that_the_last_run_did_not_verify_is_not_compared() -> None:
+    view = changed(figures=figures((5.0, 0.1), (7.0, 0.1), before_verified=False))
+    assert row(view, "RTO").change == changes.UNVERIFIED_BEFORE
+    objectives = {key: one.model_copy(update={"met": None}) for key, one in view.result.objectives.items()}
+    neither = view.model_copy(update={"result": view.result.model_copy(update={"objectives": objectives})})
+    assert row(neither, "RTO").change == changes.NEITHER
+
+
+def test_another_target_is_named() -> None:
+    view = changed(
+        gone_findings=(),
+        targets=(TargetChange(key="rto", before_s=30, now_s=3), TargetChange(key="rpo", before_s=None, now_s=120)),
+    )
+    assert changes.summary(view).endswith("(failed): RTO target 3 s instead of 30 s, RPO target 2 min instead of none")
+    assert row(view, "RTO target") == changes.ChangeRow("RTO target", "30 s", "3 s", "changed", loud=True)
+    assert row(view, "RPO target").before == "none"
 
 
 def test_nothing_is_told_without_a_record_and_a_first_run_says_so() -> None:

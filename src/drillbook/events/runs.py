@@ -236,8 +236,9 @@ class EarlierRuns(Content):
         Field(
             description=(
                 "The earlier runs, the newest first. Each has `run`, `started`, `verdict`, `exit`, `tool`, "
-                "`plan_digest`, `figures` (value and error in seconds), `findings` and `steps`. Empty when there "
-                "was no earlier run."
+                "`plan_digest`, `figures` (value and error in seconds), `findings`, `steps`, `targets` (of the objectives, in "
+                "seconds) and `unverified` (objectives that were measured, but not verified; both absent in older journals). "
+                "Empty when there was no earlier run."
             )
         ),
     ]

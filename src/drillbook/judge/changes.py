@@ -20,6 +20,16 @@ class FigureChange(_Value):
     now_s: float | None
     now_error_s: float | None
     change: Literal["longer", "shorter", "same", "unknown"]
+    before_verified: bool = True
+    """False when the last run measured the figure, but could not verify its objective. True if that is not recorded."""
+
+
+class TargetChange(_Value):
+    """An objective whose target differs from that of the last run. A target is None in a run without this objective."""
+
+    key: str
+    before_s: float | None
+    now_s: float | None
 
 
 class StepChange(_Value):
@@ -58,3 +68,5 @@ class Comparison(_Value):
     paced: tuple[StepChange, ...]
     new_findings: tuple[FindingChange, ...]
     gone_findings: tuple[FindingChange, ...]
+    targets: tuple[TargetChange, ...] = ()
+    """Objectives whose target differs. It is empty if the last run's targets are not recorded, as in older journals."""

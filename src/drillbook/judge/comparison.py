@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from drillbook.events.event import Event, contents
 from drillbook.events.runs import EarlierRuns
-from drillbook.judge.changes import Comparison, FigureChange, FindingChange, StepChange
+from drillbook.judge.changes import Comparison, FigureChange, FindingChange, StepChange, TargetChange
 from drillbook.judge.findings import RECOVERED
 from drillbook.judge.result import Result, StepResult
 
@@ -57,6 +57,10 @@ class ComparedRun(BaseModel):
     findings: tuple[tuple[str, str], ...]
     """Code and title of each finding."""
     steps: tuple[ComparedStep, ...]
+    targets: dict[str, float] | None = None
+    """Target of each objective, in seconds. It is None in the entries of older journals."""
+    unverified: tuple[str, ...] = ()
+    """Objectives that were measured, but could not be verified. It is empty in the entries of older journals."""
 
 
 def reduced(result: Result) -> ComparedRun:
@@ -71,6 +75,8 @@ def reduced(result: Result) -> ComparedRun:
         figures={key: _figure(result, key) for key in FIGURES},
         findings=tuple((one.code, one.title.partition(f"; {RECOVERED}")[0]) for one in result.findings),
         steps=tuple(ComparedStep.model_validate(step.model_dump(exclude={"facts"})) for step in result.steps),
+        targets={key: one.target_s for key, one in result.objectives.items()},
+        unverified=tuple(key for key, one in result.objectives.items() if one.met is None and one.measured_s is not None),
     )
 
 
@@ -98,7 +104,16 @@ def comparison(result: Result, events: Sequence[Event]) -> Comparison | None:
         paced=tuple(_paced(present, [_steps(one.steps) for one in earlier])),
         new_findings=tuple(FindingChange(code=code, title=title) for code, title in sorted(new - old)),
         gone_findings=tuple(FindingChange(code=code, title=title) for code, title in sorted(old - new)),
+        targets=tuple(_targets(last, now)),
     )
+
+
+def _targets(last: ComparedRun, now: ComparedRun) -> Iterator[TargetChange]:
+    """Yield the objectives whose targets differ."""
+    before, present = last.targets, now.targets or {}
+    for key in sorted(present | before) if before is not None else ():
+        if (before or {}).get(key) != present.get(key):
+            yield TargetChange(key=key, before_s=(before or {}).get(key), now_s=present.get(key))
 
 
 def _figure(result: Result, key: str) -> tuple[float | None, float | None]:
@@ -119,7 +134,15 @@ def _change(key: str, last: ComparedRun, now: ComparedRun) -> FigureChange:
     if old is not None and new is not None and old_error is not None and new_error is not None:
         beyond = abs(new - old) > old_error + new_error
         word = ("longer" if new > old else "shorter") if beyond else "same"
-    return FigureChange(key=key, before_s=old, before_error_s=old_error, now_s=new, now_error_s=new_error, change=word)
+    return FigureChange(
+        key=key,
+        before_s=old,
+        before_error_s=old_error,
+        now_s=new,
+        now_error_s=new_error,
+        change=word,
+        before_verified=FIGURES[key] not in last.unverified,
+    )
 
 
 Key = tuple[str, str, str, int]

@@ -5,26 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from drillbook.judge.changes import Comparison, FigureChange, StepChange
+from drillbook.judge.changes import Comparison, FigureChange, FindingChange, StepChange, TargetChange
 from drillbook.judge.comparison import FIGURES, LEAST_PART, LEAST_S
-from drillbook.judge.result import RunView
-from drillbook.report import open_findings, remarks
-from drillbook.report.figures import count, figure, one_line, seconds, took, utc
+from drillbook.judge.result import RunView, Verdict
+from drillbook.report import open_findings, remarks, rows
+from drillbook.report.figures import bounded, count, figure, one_line, printed, seconds, took, utc
 from drillbook.report.markdown_syntax import escape, table
 from drillbook.report.objective_figures import ends_with_sample
-from drillbook.report.wording import PROBE_DETECTION, SHORT
+from drillbook.report.wording import PROBE_DETECTION, SHORT, ended
 
 FIRST = "This is the first run of this drill in this environment that can be compared."
 NOTE = (
     "Each figure of a run has a measurement error. A figure counts as changed only if the two runs differ by more than the "
-    "sum of their errors. Steps are timed on the controller's monotonic clock, without sampling error. A step counts as "
-    f"slower or faster only if its duration differs from that in each compared run by more than {seconds(LEAST_S)}, and by more "
-    f"than {LEAST_PART:.0%} of the duration in that run."
+    "sum of their errors, also as they are printed here. Steps are timed on the controller's monotonic clock, without "
+    "sampling error. A step counts as slower or faster only if its duration differs from that in each compared run by more "
+    f"than {seconds(LEAST_S)}, and by more than {LEAST_PART:.0%} of the duration in that run."
 )
-UNVERIFIED = "cannot be compared: this run's figure is not verified"
+INCOMPARABLE = "cannot be compared"
+UNVERIFIED = f"{INCOMPARABLE}: this run's figure is not verified"
+NEITHER = f"{INCOMPARABLE}: neither figure is verified"
+UNVERIFIED_BEFORE = f"{INCOMPARABLE}: the last run's figure is not verified"
+NOT_TRIED = "not tried in this run"
+STOPPED = "aborted"
+"""Code of the finding that a run was stopped. The verdict says the same, so the sentence for the terminal leaves it out."""
 MOST_STEPS = 3
 """Largest number of slower steps that the sentence for the terminal names."""
-WORDS = {"same": "no change greater than the measurement errors", "unknown": "cannot be compared"}
+WORDS = {"same": "no change greater than the measurement errors", "unknown": INCOMPARABLE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,30 +76,39 @@ def summary(view: RunView) -> str:
     if known is None:
         return ""
     names = _names(view)
-    changed = [one for one in known.figures if one.change in ("longer", "shorter") and not _unverified(view, one)]
-    parts = [f"{names[one.key]} {_change(one)}" for one in changed]
-    new = [one for one in known.new_findings if not open_findings.allowed(one.code, view.result.objectives)]
+    told = {one.key: _change(view, one) for one in known.figures}
+    parts = [
+        f"{SHORT.get(one.key, one_line(one.key))} target {_target(one.now_s)} instead of {_target(one.before_s)}"
+        for one in known.targets
+    ]
+    parts += [f"{names[key]} {text}" for key, text in told.items() if text.endswith(("longer", "shorter"))]
+    new = [one for one in known.new_findings if not _is_expected(view, one)]
     parts += [count(len(new), "new finding")] if new else []
     slower = [one for one in known.paced if one.slower]
     parts += [
         f"{count(number, thing)} {word}"
         for number, thing, word in (
-            (len(known.gone_findings), "finding", "gone"),
+            (len(known.gone_findings) if _passed(view) else 0, "finding", "gone"),
             (len(slower), "step", f"slower ({_most_slowed(slower)})"),
             (len(known.added), "step", "added"),
             (len(known.removed), "step", "removed"),
         )
         if number
     ]
-    said = ", ".join(parts) or WORDS["same"]
-    return f"since {utc(known.started)} ({one_line(known.verdict)}): {said}"
+    missing = [names[key] for key, text in told.items() if text.startswith(INCOMPARABLE)]
+    if not parts and (rows.untouched(view.result) or (told and len(missing) == len(told))):
+        parts = [] if missing else ["nothing was measured in this run"]
+    elif not parts:
+        parts = [WORDS["same"]]
+    parts += [f"{open_findings.named(missing)} {INCOMPARABLE}"] if missing else []
+    return f"since {utc(known.started)} ({one_line(known.verdict)}): {', '.join(parts)}"
 
 
 def markdown(view: RunView) -> list[str]:
     """Return a section of the Markdown report. The result is empty when the journal records no earlier run."""
     said, found = lead(view), change_rows(view)
-    rows = [tuple(map(escape, (row.what, row.before, row.now, row.change))) for row in found]
-    listed = [table(("What", "Last run", "This run", "Change"), rows), escape(NOTE)] if rows else []
+    lines = [tuple(map(escape, (row.what, row.before, row.now, row.change))) for row in found]
+    listed = [table(("What", "Last run", "This run", "Change"), lines), escape(NOTE)] if lines else []
     return ["## Since the last run", escape(said), *listed] if said else []
 
 
@@ -101,17 +116,16 @@ def _rows(view: RunView, known: Comparison) -> Iterator[ChangeRow]:
     verdict, names = str(view.result.verdict), _names(view)
     same = verdict == known.verdict
     yield ChangeRow("Verdict", one_line(known.verdict), verdict, "same" if same else "changed", not same)
+    for target in known.targets:
+        yield ChangeRow(_goal(target), _target(target.before_s), _target(target.now_s), "changed", loud=True)
     for one in known.figures:
-        if _unverified(view, one):
-            yield ChangeRow(names[one.key], *_figures(view, one), UNVERIFIED)
-        else:
-            yield ChangeRow(names[one.key], *_figures(view, one), _change(one), one.change == "longer")
+        yield ChangeRow(names[one.key], *_figures(view, one), text := _change(view, one), text.endswith("longer"))
     for new in known.new_findings:
         within = open_findings.allowed(new.code, view.result.objectives)
         what = f"Finding {new.code}: {one_line(new.title)}{f', {open_findings.WITHIN}' if within else ''}"
         yield ChangeRow(what, "absent", "present", "new", loud=not within)
     for gone in known.gone_findings:
-        yield ChangeRow(f"Finding {gone.code}: {one_line(gone.title)}", "present", "absent", "gone")
+        yield ChangeRow(f"Finding {gone.code}: {one_line(gone.title)}", "present", *_gone(view))
     for paced in sorted(known.paced, key=_by, reverse=True):
         yield _pace(paced)
     for text in known.added:
@@ -132,10 +146,40 @@ def _names(view: RunView) -> dict[str, str]:
     return {**SHORT, "detection": PROBE_DETECTION if by_probe else SHORT["detect"]}
 
 
-def _unverified(view: RunView, one: FigureChange) -> bool:
-    """Return True when this run's objective was measured, but could not be verified. Its figure is then not compared."""
+def _is_expected(view: RunView, one: FindingChange) -> bool:
+    """Return True for a new finding that needs no attention: the RPO allows the lost writes, or the verdict says the same."""
+    return one.code == STOPPED or open_findings.allowed(one.code, view.result.objectives)
+
+
+def _passed(view: RunView) -> bool:
+    return view.result.verdict is Verdict.PASSED
+
+
+def _gone(view: RunView) -> tuple[str, str]:
+    """Return the state of a finding that this run does not have, and the change. Only a run that passed proves that it is gone."""
+    if _passed(view):
+        return "absent", "gone"
+    if rows.untouched(view.result):
+        return "absent", NOT_TRIED
+    return "absent", f"not proven gone: {ended(view.result.verdict)}"
+
+
+def _goal(one: TargetChange) -> str:
+    return f"{SHORT.get(one.key, one_line(one.key))} target"
+
+
+def _target(value: float | None) -> str:
+    return "none" if value is None else seconds(value)
+
+
+def _unverified(view: RunView, one: FigureChange) -> str:
+    """Return the reason why a figure is not compared: an objective was measured, but could not be verified. The result is empty
+    if the figures can be compared.
+    """
     objective = view.result.objectives.get(FIGURES[one.key])
-    return objective is not None and objective.met is None and one.now_s is not None
+    now = objective is not None and objective.met is None and one.now_s is not None
+    before = not one.before_verified and one.before_s is not None
+    return {(True, True): NEITHER, (True, False): UNVERIFIED, (False, True): UNVERIFIED_BEFORE}.get((now, before), "")
 
 
 def _figures(view: RunView, one: FigureChange) -> tuple[str, str]:
@@ -147,11 +191,21 @@ def _figures(view: RunView, one: FigureChange) -> tuple[str, str]:
     return old, new
 
 
-def _change(one: FigureChange) -> str:
+def _change(view: RunView, one: FigureChange) -> str:
+    """Return the change of a figure in words. It counts only if the printed figures, too, differ by more than their errors."""
+    if told := _unverified(view, one):
+        return told
     if one.before_s is None or one.now_s is None or one.change in WORDS:
         return WORDS.get(one.change, WORDS["unknown"])
-    error = (one.before_error_s or 0.0) + (one.now_error_s or 0.0)
-    return f"{figure(abs(one.now_s - one.before_s), error)} {one.change}"
+    before, now = one.before_error_s or 0.0, one.now_error_s or 0.0
+    latest = ends_with_sample(view.result, one.key)
+    (low, high), (lower, higher) = (
+        printed(value, error, latest=latest) for value, error in ((one.before_s, before), (one.now_s, now))
+    )
+    difference = abs(one.now_s - one.before_s)
+    if not (high < lower or higher < low) or bounded(difference, before + now):
+        return WORDS["same"]
+    return f"{figure(difference, before + now)} {one.change}"
 
 
 def _most_slowed(slower: list[StepChange]) -> str:

@@ -163,6 +163,16 @@ def bounded(value: float, error: float | None) -> bool:
     return value <= error or round(value, digits) <= rounded_up(error, digits)
 
 
+def printed(value: float, error: float, *, latest: bool = False) -> tuple[float, float]:
+    """Return the lower and the upper end of a measurement, as a reader computes them from its text. ``latest``: see ``upper_end``."""
+    places = error_digits(error)
+    if bounded(value, error):
+        upper = upper_end(value, error, latest=latest)
+        return 0.0, rounded_up(upper, places)
+    shown_, doubt = round(value, places), rounded_up(error, places)
+    return round(shown_ - doubt, MOST_DIGITS), round(shown_ + doubt, MOST_DIGITS)
+
+
 def milliseconds(value: float) -> str:
     """Format a short duration, such as ``12 ms`` or ``0.4 ms``. From one second on, the unit is seconds, as in ``1.2 s``."""
     if value >= 1:
