@@ -130,7 +130,7 @@ def test_a_mistake_in_the_inventory_of_one_site_is_found_before_the_first_one_st
 def test_a_killed_controller_leaves_its_drills_running_and_resume_waits_for_them(folder):
     kill(begin(folder, 4, "canary: [s0, s1]\nat_most: 2\n", running=2))
     told = folder.run("drill.recover")
-    assert "the ends of 2 sites are unknown; to continue: campaign --resume" in " ".join(told.stdout.split())
+    assert "the ends of 2 sites are unknown; to continue: drillbook campaign --resume" in " ".join(told.stdout.split())
     second = folder.start("campaign", "--resume")
     until(lambda: any(event["kind"] == "campaign.resumed" for event in events(folder)))
     with pytest.raises(subprocess.TimeoutExpired):
