@@ -154,6 +154,21 @@ def test_a_restore_in_place_ends_with_the_copy_in_its_service(tmp_path, site, fo
     assert ((site / "page").read_text(), len(list(tmp_path.glob("site*")))) == ("whole", 2), "a second time changes nothing"
 
 
+def test_a_snapshot_of_restic_ends_in_its_service_too(tmp_path, site, monkeypatch):
+    need("restic")
+    monkeypatch.setenv("RESTIC_PASSWORD", "hunter2")
+    (site / "page").write_text("whole")
+    for argv in (["init"], ["backup", str(site)]):
+        subprocess.run(["restic", "--repo", tmp_path / "repo", *argv], check=True, capture_output=True)
+    (site / "page").write_text("damaged")
+    source = f'kind: restic, repository: "{tmp_path}/repo", password: !env RESTIC_PASSWORD, paths: ["{site}"]'
+    restore, move = commands(in_place(tmp_path, "folder", source))
+    subprocess.run(["bash", "-e", "-c", restore], check=True, capture_output=True, input="hunter2\n", text=True)
+    subprocess.run(["bash", "-e", "-c", move], check=True, capture_output=True)
+    assert (site / "page").read_text() == "whole"
+    assert (tmp_path / "site.before-restore" / "page").read_text() == "damaged"
+
+
 @pytest.mark.parametrize("there", [False, True], ids=["no backup", "a damaged one"])
 def test_a_copy_that_was_not_restored_moves_nothing(tmp_path, site, there):
     (tmp_path / "place").mkdir()

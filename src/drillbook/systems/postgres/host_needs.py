@@ -23,9 +23,9 @@ HOST_NEEDS = {
     ),
     "postgres.restore_table": HostNeeds(("pg_restore", "psql"), _TABLE, f"{_PORT}; {_STORE}", _SEND, by_sudo=BySudo.RUN_AS),
     "postgres.restore_table_from_dump": HostNeeds(
-        ("pg_restore", "psql", "awk"),
+        ("pg_restore", "psql"),
         f"{_TABLE}; permission to read the dumps",
-        f"{_PORT}; SSH to the host of the dumps",
+        f"{_PORT}; the host, bucket or URL of the dumps",
         by_sudo=BySudo.RUN_AS,
     ),
     "postgres.restore_rows": HostNeeds(("pg_restore", "psql"), _TABLE, f"{_PORT}; {_STORE}", _SEND, by_sudo=BySudo.RUN_AS),
