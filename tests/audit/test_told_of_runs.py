@@ -13,7 +13,7 @@ from drillbook.audit.alerts import alerts
 from drillbook.audit.findings import findings
 from drillbook.audit.missed import MissedRow
 from drillbook.findings import finding
-from drillbook.report.remarks import LEGENDS, MARK, OWN_ROWS_MARK, RECENT_MARK, SHORT_MARK
+from drillbook.report.remarks import LEGENDS, MARK, OWN_ROWS_MARK, RECENT_MARK, REMOVED_BY, SHORT_MARK
 from tests.audit import stories
 from tests.audit.test_chain import audited
 from tests.report import samples
@@ -84,14 +84,15 @@ def test_each_service_with_a_reservation_has_the_drill_or_the_command_that_helps
     assert (run.kind, run.routine) == ("postgres", ())
     (one,) = [one for one in alerts(passed) if "with a reservation: the drill itself" in one.text]
     assert one.step == (
-        f"measure or restore a routine backup to prove it: {run.service} by a drill that `drillbook catalog --for postgres` lists"
+        f"see how old a routine backup would be: {run.service} by a drill that `drillbook catalog --for postgres` lists"
+        f"; {REMOVED_BY}"
     )
     known = replace(passed, runs=(replace(run, routine=("restore-newest", "other"), inventory="staging"),))
     (one,) = [one for one in alerts(known) if "with a reservation: the drill itself" in one.text]
-    assert one.step.endswith(f": {run.service} by `drillbook drill restore-newest --inventory staging`")
+    assert one.step.endswith(f": {run.service} by `drillbook drill restore-newest --inventory staging`; {REMOVED_BY}")
     goals = [replace(row, service=f"{row.service}-{number}") for row in passed.proven for number in range(4)]
     (one,) = [one for one in alerts(replace(passed, proven=tuple(goals))) if "reservation: the drill itself" in one.text]
-    assert one.step == "measure or restore a routine backup to prove it (`drillbook catalog` lists drills)"
+    assert one.step == "see how old a routine backup would be (`drillbook catalog` lists drills); " + REMOVED_BY
 
 
 def test_a_trend_counts_the_runs_that_were_met_with_a_reservation_apart(recorded):
@@ -134,9 +135,9 @@ def test_the_summary_explains_each_mark_that_it_shows_or_counts_and_no_other(pas
 @pytest.mark.parametrize(
     ("mark", "steps"),
     [
-        (MARK, ["measure"]),
+        (MARK, ["see how old"]),
         (SHORT_MARK, ["back up more often"]),
-        (f"{SHORT_MARK}{MARK}", ["measure", "back up more often"]),
+        (f"{SHORT_MARK}{MARK}", ["see how old", "back up more often"]),
         (OWN_ROWS_MARK, ["compare the content"]),
         (f"{SHORT_MARK}{OWN_ROWS_MARK}", ["back up more often", "compare the content"]),
     ],

@@ -92,15 +92,15 @@ def test_the_terminal_names_the_drills_of_a_suite_that_did_not_pass() -> None:
     [
         (
             ("restore-newest", "rehearse-database"),
-            ("restore a routine backup of database", "drillbook drill restore-newest"),
+            ("see how old a routine backup of database would be", "drillbook drill restore-newest"),
         ),
-        ((), ("find a drill that restores a routine backup of database", "drillbook catalog --for postgres")),
+        ((), ("find a drill that shows how old a routine backup of database would be", "drillbook catalog --for postgres")),
         (None, None),
     ],
 )
 def test_a_reservation_names_the_drill_that_proves_a_routine_backup(routine, step) -> None:
     view = samples.passed().model_copy(update={"routine": routine})
-    assert next_steps.proof_of_routine(view) == step
+    assert next_steps.age_of_routine(view) == step
     assert (step in next_steps.in_report(view)) is (step is not None)
     if step:
         assert step[1] in plain(html.render(view))
@@ -112,6 +112,6 @@ def test_a_reservation_names_the_drill_that_proves_a_routine_backup(routine, ste
 
 def test_without_a_reservation_no_drill_is_suggested() -> None:
     view = samples.recorded("failed").model_copy(update={"routine": ("restore-newest",)})
-    assert next_steps.proof_of_routine(view) is None
+    assert next_steps.age_of_routine(view) is None
     view = samples.recorded("unprobed").model_copy(update={"routine": ("restore-newest",)})
-    assert next_steps.proof_of_routine(view) is None
+    assert next_steps.age_of_routine(view) is None

@@ -9,7 +9,16 @@ import pytest
 
 from drillbook.judge.result import Result, StepResult
 from drillbook.report import changes, html, index, junit, markdown, rehearsal, remarks, rows, wording
-from drillbook.report.remarks import MARK, OWN_BACKUP, OWN_REHEARSED, RECENT_BACKUP, RECENT_MARK, RESERVATION, RESERVED
+from drillbook.report.remarks import (
+    MARK,
+    OWN_BACKUP,
+    OWN_REHEARSED,
+    RECENT_BACKUP,
+    RECENT_MARK,
+    REMOVED_BY,
+    RESERVATION,
+    RESERVED,
+)
 from drillbook.report.terminal import summary
 from tests.report import renderings, samples
 from tests.report.test_agreement import plain
@@ -76,9 +85,12 @@ def test_the_remark_of_a_rehearsal_tells_of_no_fault() -> None:
 
 
 def test_each_mark_has_its_meaning_in_the_legend() -> None:
-    assert remarks.legend(["", f" {MARK}"]) == f"{MARK} {OWN_BACKUP} {RESERVATION}"
-    assert remarks.legend([f" {RECENT_MARK}"]) == f"{RECENT_MARK} {RECENT_BACKUP} {RESERVATION}"
-    both = f"{MARK} {OWN_BACKUP} {RECENT_MARK} {RECENT_BACKUP} {RESERVATION}"
+    assert remarks.legend(["", f" {MARK}"]) == f"{MARK} {OWN_BACKUP} {RESERVATION} For {MARK}, {REMOVED_BY}."
+    assert (
+        remarks.legend([f" {RECENT_MARK}"])
+        == f"{RECENT_MARK} {RECENT_BACKUP} {RESERVATION} For {RECENT_MARK}, {REMOVED_BY}."
+    )
+    both = f"{MARK} {OWN_BACKUP} {RECENT_MARK} {RECENT_BACKUP} {RESERVATION} For {MARK} and {RECENT_MARK}, {REMOVED_BY}."
     assert remarks.legend([f" {RECENT_MARK}", f" {MARK}"]) == both
     assert not remarks.legend([""])
 

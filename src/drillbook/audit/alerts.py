@@ -30,7 +30,7 @@ RESIDUE = "residue"
 VERBS = {True: "was missed", False: "could not be verified in the run that failed"}
 """Reasons why an objective is not proven. The key is the value of ``ProvenRow.missed``."""
 RESERVATIONS = {
-    remarks.FRESH: (": the drill itself took the restored backup", "measure or restore a routine backup to prove it"),
+    remarks.FRESH: (": the drill itself took the restored backup", "see how old a routine backup would be"),
     remarks.MISSING: (
         ": less data came back than the fault removed",
         "back up more often or archive the WAL, so that a run brings all removed data back",
@@ -215,7 +215,8 @@ def _routine_proofs(audit: Audit, goals: Sequence[ProvenRow]) -> str:
             found[goal.service] = f"{goal.service} by `{next_steps.run_again(NEUTRAL, run.routine[0], run.inventory)}`"
         else:
             found[goal.service] = f"{goal.service} by a drill that `{_catalog(run.kind if run else '')}` lists"
-    return f": {', '.join(found.values())}" if len(found) <= MOST_PROOFS else f" (`{_catalog()}` lists drills)"
+    drills = f": {', '.join(found.values())}" if len(found) <= MOST_PROOFS else f" (`{_catalog()}` lists drills)"
+    return f"{drills}; {remarks.REMOVED_BY}"
 
 
 def _catalog(kind: str = "") -> str:

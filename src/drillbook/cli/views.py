@@ -22,7 +22,7 @@ from drillbook.installation.program_name import program
 from drillbook.journal.journal import Observer
 from drillbook.judge.result import RunView, SuiteResult
 from drillbook.report.figures import one_line
-from drillbook.report.next_steps import after_suite, next_steps, other_inventory, proof_of_routine
+from drillbook.report.next_steps import after_suite, age_of_routine, next_steps, other_inventory
 from drillbook.report.terminal import summary
 from drillbook.report.terminal.event_lines import Progress
 from drillbook.report.terminal.live_view import LiveView
@@ -148,7 +148,7 @@ class Teller:
             residue=bool(result.open_residue),
             other=other_inventory(view),
         )
-        self.say(shown_steps([*steps, *filter(None, [proof_of_routine(view)])]))
+        self.say(shown_steps([*steps, *filter(None, [age_of_routine(view)])]))
         self.say(Text())
         self.say(summary.ending(view))
 

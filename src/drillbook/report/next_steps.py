@@ -65,11 +65,12 @@ def other_inventory(view: RunView) -> str:
     return next((name for name in named if f"--inventory {name}" in lacking), "")
 
 
-def proof_of_routine(view: RunView) -> tuple[str, str] | None:
-    """Return a suggestion of how to prove the RPO with a routine backup of the service.
+def age_of_routine(view: RunView) -> tuple[str, str] | None:
+    """Return a suggestion of how to see the age of a routine backup of the service.
 
     The suggestion is for a run whose RPO was met only with a reservation, because the restored backup was taken during the
-    run. It names a drill that restores a routine backup, or the command that finds such a drill. Returns None for other
+    run. It names a drill that restores a routine backup, or the command that finds such a drill. A rehearsal shows the
+    age only; see ``REMOVED_BY``. Returns None for other
     runs, and for journals that do not record such drills.
     """
     row = next((row for row in rows_of(view.result) if row.key == "rpo"), None)
@@ -79,10 +80,13 @@ def proof_of_routine(view: RunView) -> tuple[str, str] | None:
     service = one_line(view.result.service)
     if view.routine:
         drill = one_line(view.routine[0])
-        return f"restore a routine backup of {service}", f"{view.program} drill {drill}{on(one_line(view.inventory))}"
+        return (
+            f"see how old a routine backup of {service} would be",
+            f"{view.program} drill {drill}{on(one_line(view.inventory))}",
+        )
     kind = one_line(str(view.plan["inventory"]["services"].get(view.result.service, {}).get("kind", "")))
     of_kind = f" --for {shlex.quote(kind)}" if kind else ""
-    return f"find a drill that restores a routine backup of {service}", f"{view.program} catalog{of_kind}"
+    return f"find a drill that shows how old a routine backup of {service} would be", f"{view.program} catalog{of_kind}"
 
 
 def before_run(
@@ -113,7 +117,7 @@ def in_report(view: RunView) -> list[tuple[str, str]]:
         other=other_inventory(view),
     )
     steps = [step for step in found if "report.open" not in step[1]]
-    if proof := proof_of_routine(view):
+    if proof := age_of_routine(view):
         steps.append(proof)
     if result.verdict is Verdict.PASSED and not result.open_residue:
         steps.append(("repeat the drill", f"{view.program} drill {one_line(result.drill)}{on(one_line(view.inventory))}"))
@@ -149,8 +153,8 @@ def after_suite(program: str, suite: SuiteResult, views: Sequence[RunView], inve
 
 
 def _proofs(views: Sequence[RunView]) -> list[tuple[str, str]]:
-    """Return the suggestions of ``proof_of_routine`` for all runs, each once, at most ``MOST_DRILLS`` of them."""
-    return list(dict.fromkeys(filter(None, map(proof_of_routine, views))))[:MOST_DRILLS]
+    """Return the suggestions of ``age_of_routine`` for all runs, each once, at most ``MOST_DRILLS`` of them."""
+    return list(dict.fromkeys(filter(None, map(age_of_routine, views))))[:MOST_DRILLS]
 
 
 def _left(program: str, views: Sequence[RunView]) -> list[tuple[str, str]]:
